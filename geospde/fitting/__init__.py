@@ -1,0 +1,1 @@
+"""From a formula and data to a fit a person reads, checks and saves."""

@@ -1,0 +1,1 @@
+"""Sparse Laplace and INLA on matrices, a family and priors."""

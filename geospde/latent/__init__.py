@@ -1,0 +1,1 @@
+"""Latent terms: sparse precisions, their derivatives and priors."""

@@ -1,0 +1,1 @@
+"""Rasters, figures and the report."""

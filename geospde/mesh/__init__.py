@@ -1,0 +1,1 @@
+"""The mesh step: polygons to a triangular mesh."""

@@ -1,0 +1,1 @@
+"""Prediction on grids, regions and points."""
