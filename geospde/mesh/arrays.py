@@ -1,0 +1,97 @@
+"""Arrays of points and triangles, checked where they come in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geospde.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pyproj import CRS
+
+
+def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
+    """Take the coordinates, shape (m, 2), of an array, a GeoDataFrame or a GeoSeries of points in `crs`."""
+    own = getattr(points, "crs", None)
+    if own is not None and crs is not None and own != crs:
+        raise InputError(
+            f"the points are in {own.name} and the mesh in {crs.name}; convert them with .to_crs(mesh.crs)"
+        )
+    if hasattr(points, "geometry"):
+        import shapely
+
+        shapes = np.asarray(points.geometry)
+        wrong = ~((shapely.get_type_id(shapes) == 0) & ~shapely.is_empty(shapes))
+        if wrong.any():
+            raise InputError(f"row {int(np.argmax(wrong))} is not a point: {shapes[np.argmax(wrong)]!r}")
+        points = shapely.get_coordinates(shapes)
+    try:
+        array = np.array(points, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"points must be numbers in an m x 2 array: {error}") from error
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise InputError(f"points must be an m x 2 array, not of shape {array.shape}")
+    bad = ~np.isfinite(array).all(axis=1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{bad.sum()} points have a coordinate that is not finite, the first is row {row}: {array[row]}"
+        )
+    return array
+
+
+def frozen(array: NDArray) -> NDArray:
+    """Make an array read-only, and return it."""
+    array.setflags(write=False)
+    return array
+
+
+def signed_areas(vertices: NDArray, triangles: NDArray) -> NDArray[np.float64]:
+    """Area of each triangle, negative where it runs clockwise."""
+    a, b, c = vertices[triangles].transpose(1, 2, 0)
+    return ((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])) / 2
+
+
+def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Copy both, with every triangle anticlockwise; raise an InputError that names the first fault."""
+    vertices = point_array(vertices)
+    numbers = np.asarray(triangles)
+    if numbers.ndim != 2 or numbers.shape[1] != 3 or len(numbers) == 0:
+        raise InputError(f"triangles must be a t x 3 array of vertex numbers, not of shape {numbers.shape}")
+    triangles = numbers.astype(np.int64)
+    if not np.array_equal(triangles, numbers):
+        raise InputError("triangles must hold whole numbers: the numbers of the vertices, from 0")
+    if triangles.min() < 0 or triangles.max() >= len(vertices):
+        raise InputError(
+            f"triangles refer to vertices {triangles.min()} to {triangles.max()}, but there are "
+            f"{len(vertices)}, numbered from 0 (subtract 1 from numbers that start at 1)"
+        )
+    idle = np.bincount(triangles.ravel(), minlength=len(vertices)) == 0
+    if idle.any():
+        raise InputError(
+            f"{idle.sum()} vertices belong to no triangle, the first is {int(np.argmax(idle))}; drop them"
+        )
+    order = np.lexsort(vertices.T)
+    same = np.flatnonzero((np.diff(vertices[order], axis=0) == 0).all(axis=1))
+    if len(same):
+        first, second = sorted(order[same[0] : same[0] + 2])
+        raise InputError(f"vertices {first} and {second} are the same point {vertices[first]}; merge them")
+    areas = signed_areas(vertices, triangles)
+    triangles[areas < 0] = triangles[areas < 0][:, [0, 2, 1]]
+    span = np.ptp(vertices[triangles], axis=1).max(axis=1)
+    flat = np.abs(areas) <= 1e-12 * span**2
+    if flat.any():
+        at = int(np.argmax(flat))
+        raise InputError(f"triangle {at} has no area: its corners {triangles[at]} lie on a line")
+    # Neighbours that turn the same way run along their common edge in opposite directions.
+    key = (triangles * len(vertices) + np.roll(triangles, -1, axis=1)).ravel()
+    unique, first_use, uses = np.unique(key, return_index=True, return_counts=True)
+    if (uses > 1).any():
+        at = int(first_use[np.argmax(uses > 1)]) // 3
+        raise InputError(
+            f"triangle {at} overlaps another that shares an edge with it; the triangles must only touch"
+        )
+    return vertices, triangles

@@ -1,0 +1,125 @@
+"""Which triangle holds a point: a grid of buckets, searched by compiled loops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Triangles sorted into the cells of a grid over their bounding box.
+
+    Attributes
+    ----------
+    corners : numpy.ndarray, shape (t, 3, 2)
+        Coordinates of the corners.
+    slack : numpy.ndarray, shape (t,)
+        How far below zero a barycentric weight may be: rounding of the coordinates, as a part of the height.
+    low, cell : numpy.ndarray, shape (2,)
+        Corner of the grid and sides of a cell.
+    shape : tuple of int
+        Cells along x and y.
+    start, content : numpy.ndarray
+        Triangles that meet cell i: ``content[start[i]:start[i + 1]]``.
+    """
+
+    corners: NDArray[np.float64]
+    slack: NDArray[np.float64]
+    low: NDArray[np.float64]
+    cell: NDArray[np.float64]
+    shape: tuple[int, int]
+    start: NDArray[np.int64]
+    content: NDArray[np.int64]
+
+    @classmethod
+    def over(cls, vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> Finder:
+        """Sort triangles into about two cells for each of them."""
+        corners = np.ascontiguousarray(vertices[triangles])
+        low, high = vertices.min(axis=0), vertices.max(axis=0)
+        side = np.sqrt((high - low).prod() / (2 * len(triangles)))
+        shape = np.maximum(np.ceil((high - low) / side), 1).astype(np.int64)
+        cell = (high - low) / shape * (1 + 1e-12)
+
+        ulp = 16 * np.finfo(float).eps * np.abs(vertices).max()
+        edges = corners - np.roll(corners, 1, axis=1)
+        area2 = np.abs(edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0])
+        longest = np.hypot(edges[..., 0], edges[..., 1]).max(axis=1)
+        slack = 1e-9 + ulp * longest / area2
+        reach = 1e-9 * longest + ulp
+        start, content = _fill_buckets(corners, reach, low, cell, shape[0], shape[1])
+        return cls(corners, slack, low, cell, (int(shape[0]), int(shape[1])), start, content)
+
+
+def search(finder: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Triangle (-1 outside) and barycentric weights of each point."""
+    f = finder
+    return _search(points, f.corners, f.slack, f.low, f.cell, *f.shape, f.start, f.content)
+
+
+@njit(cache=True)
+def _cell_range(low, high, origin, side, count):
+    first = min(max(int((low - origin) / side), 0), count - 1)
+    last = min(max(int((high - origin) / side), 0), count - 1)
+    return first, last
+
+
+@njit(cache=True)
+def _fill_buckets(corners, reach, origin, side, nx, ny):
+    """Compressed lists of the triangles whose bounding box, widened by `reach`, meets each cell."""
+    start = np.zeros(nx * ny + 1, np.int64)
+    content = np.empty(0, np.int64)
+    for fill in (False, True):
+        for t in range(len(corners)):
+            p, r = corners[t], reach[t]
+            x0, x1 = _cell_range(p[:, 0].min() - r, p[:, 0].max() + r, origin[0], side[0], nx)
+            y0, y1 = _cell_range(p[:, 1].min() - r, p[:, 1].max() + r, origin[1], side[1], ny)
+            for y in range(y0, y1 + 1):
+                for x in range(x0, x1 + 1):
+                    if fill:
+                        start[y * nx + x] -= 1
+                        content[start[y * nx + x]] = t
+                    else:
+                        start[y * nx + x] += 1
+        if not fill:  # counts become ends, which the second pass walks down to starts
+            total = 0
+            for i in range(nx * ny):
+                total += start[i]
+                start[i] = total
+            start[nx * ny] = total
+            content = np.empty(total, np.int64)
+    return start, content
+
+
+@njit(cache=True)
+def _search(points, corners, slack, origin, side, nx, ny, start, content):
+    found = np.full(len(points), -1, np.int64)
+    weights = np.zeros((len(points), 3))
+    for i in range(len(points)):
+        x, y = points[i, 0], points[i, 1]
+        u, v = (x - origin[0]) / side[0], (y - origin[1]) / side[1]
+        if not (-1.0 <= u <= nx + 1.0 and -1.0 <= v <= ny + 1.0):
+            continue
+        cell = min(max(int(v), 0), ny - 1) * nx + min(max(int(u), 0), nx - 1)
+        best = -np.inf
+        for k in range(start[cell], start[cell + 1]):
+            t = content[k]
+            ax, ay = corners[t, 0, 0] - x, corners[t, 0, 1] - y
+            bx, by = corners[t, 1, 0] - x, corners[t, 1, 1] - y
+            cx, cy = corners[t, 2, 0] - x, corners[t, 2, 1] - y
+            wa, wb, wc = bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
+            total = wa + wb + wc
+            least = min(wa, wb, wc) / total
+            # Where rounding puts a point outside every triangle, take the one it is least outside of.
+            if least >= -slack[t] and least > best:
+                best = least
+                found[i] = t
+                wa, wb, wc = max(wa, 0.0), max(wb, 0.0), max(wc, 0.0)
+                total = wa + wb + wc
+                weights[i, 0], weights[i, 1], weights[i, 2] = wa / total, wb / total, wc / total
+                if least >= 0:
+                    break
+    return found, weights

@@ -1,0 +1,82 @@
+"""A mesh in a GeoPackage: two layers that any GIS draws, and that read back to the same mesh."""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geospde.errors import InputError
+
+if TYPE_CHECKING:
+    from geospde.mesh.trimesh import Mesh
+
+_FORMAT = "geospde-mesh-1"
+
+
+def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
+    """Write a mesh to a GeoPackage, replacing the file.
+
+    Layer ``triangles`` has the polygons, their vertex numbers ``v0``, ``v1``, ``v2`` and ``inner``; layer
+    ``vertices`` has the points. Rows are in the order of the mesh. The CRS is also kept as WKT in the
+    layers' metadata, because GeoPackage alters some.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The mesh.
+    path : path-like
+        A name that ends in ``.gpkg``.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, geospde as gs
+    >>> mesh = gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]], crs="EPSG:32632")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mesh.to_gpkg(pathlib.Path(folder) / "mesh.gpkg")
+    ...     gs.Mesh.from_gpkg(pathlib.Path(folder) / "mesh.gpkg")
+    Mesh(3 vertices, 1 triangles, edges 1 to 1.41, WGS 84 / UTM zone 32N)
+    """
+    import geopandas
+    import shapely
+
+    path = Path(path)
+    if path.suffix.lower() != ".gpkg":
+        raise InputError(f"a mesh is written to a GeoPackage; name the file *.gpkg, not {path.name}")
+    metadata = {"geospde": json.dumps({"format": _FORMAT, "crs": mesh.crs.to_wkt() if mesh.crs else None})}
+    polygons = shapely.polygons(mesh.vertices[mesh.triangles[:, [0, 1, 2, 0]]])
+    columns = {f"v{k}": mesh.triangles[:, k] for k in range(3)} | {"inner": mesh.inner}
+    triangles = geopandas.GeoDataFrame(columns, geometry=polygons, crs=mesh.crs)
+    number = np.arange(mesh.n_vertices)
+    vertices = geopandas.GeoDataFrame(
+        {"number": number}, geometry=shapely.points(mesh.vertices), crs=mesh.crs
+    )
+    path.unlink(missing_ok=True)
+    for name, frame in [("triangles", triangles), ("vertices", vertices)]:
+        frame.to_file(path, layer=name, driver="GPKG", engine="pyogrio", layer_metadata=metadata)
+
+
+def read_gpkg(path: str | PathLike) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray]:
+    """Read vertices, triangles, crs and inner from what `write_gpkg` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, or is no mesh of geospde.
+    """
+    import pyogrio
+
+    try:
+        info = pyogrio.read_info(path, layer="vertices")
+        vertices = pyogrio.read_dataframe(path, layer="vertices")
+        triangles = pyogrio.read_dataframe(path, layer="triangles", read_geometry=False)
+        stored = json.loads((info["layer_metadata"] or {})["geospde"])
+        points = vertices.geometry.get_coordinates().to_numpy()[np.argsort(vertices["number"].to_numpy())]
+        corners = triangles[["v0", "v1", "v2"]].to_numpy()
+        inner = triangles["inner"].to_numpy(bool)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, KeyError) as error:
+        raise InputError(f"{path} is not a GeoPackage with a geospde mesh: {error}") from error
+    return points, corners, stored["crs"], inner

@@ -1,0 +1,371 @@
+"""`Mesh`: a conforming triangulation of a plane domain, as the later steps see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from geospde.errors import InputError
+from geospde.mesh.arrays import checked_triangulation, frozen, point_array, signed_areas
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+    from pyproj import CRS
+    from shapely import MultiPolygon, Polygon
+
+    from geospde.mesh.quality import Quality
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mesh:
+    """A triangular mesh that does not change after it is made.
+
+    Parameters
+    ----------
+    vertices : array_like, shape (n, 2)
+        Coordinates, in the units of `crs`. Their order is kept.
+    triangles : array_like of int, shape (t, 3)
+        Vertex numbers from 0. Clockwise triangles are turned silently.
+    crs : optional
+        Anything that `pyproj.CRS.from_user_input` takes.
+    inner : array_like of bool, shape (t,), optional
+        Which triangles lie in the inner zone; by default all do.
+
+    Raises
+    ------
+    InputError
+        If the arrays are no conforming triangulation: a wrong shape, a value that is not finite, an index out
+        of range, a vertex given twice or used by no triangle, a triangle without area, triangles that overlap.
+
+    Examples
+    --------
+    >>> import geospde as gs
+    >>> mesh = gs.Mesh([[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2], [0, 2, 3]])
+    >>> mesh
+    Mesh(4 vertices, 2 triangles, edges 1 to 1.41, no CRS)
+    >>> mesh.areas
+    array([0.5, 0.5])
+    >>> mesh.locate([[0.9, 0.1], [2, 2]])
+    array([ 0, -1])
+    >>> mesh.basis([[0.5, 0.25]]).toarray()
+    array([[0.5 , 0.25, 0.25, 0.  ]])
+    """
+
+    vertices: NDArray[np.float64]
+    triangles: NDArray[np.int64]
+    crs: CRS | None = None
+    inner: NDArray[np.bool_] = None  # type: ignore[assignment]  # filled in when the mesh is made
+
+    if TYPE_CHECKING:  # arrays are accepted in any form, and held as above
+
+        def __init__(
+            self, vertices: ArrayLike, triangles: ArrayLike, crs: Any = None, inner: ArrayLike | None = None
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        vertices, triangles = checked_triangulation(self.vertices, self.triangles)
+        inner = np.ones(len(triangles), bool) if self.inner is None else np.array(self.inner, dtype=bool)
+        if inner.shape != (len(triangles),):
+            raise InputError(
+                f"inner must have one value for each of {len(triangles)} triangles, not shape {inner.shape}"
+            )
+        crs = self.crs
+        if crs is not None:
+            from pyproj import CRS
+            from pyproj.exceptions import CRSError
+
+            try:
+                crs = CRS.from_user_input(crs)
+            except CRSError as error:
+                raise InputError(
+                    f"crs is not a coordinate reference system that pyproj knows: {crs!r}"
+                ) from error
+        for name, value in [("vertices", vertices), ("triangles", triangles), ("crs", crs), ("inner", inner)]:
+            object.__setattr__(self, name, frozen(value) if isinstance(value, np.ndarray) else value)
+
+    def __repr__(self) -> str:
+        short, long = self.edge_lengths.min(), self.edge_lengths.max()
+        crs = "no CRS" if self.crs is None else self.crs.name
+        size = f"{self.n_vertices} vertices, {self.n_triangles} triangles"
+        return f"Mesh({size}, edges {short:.3g} to {long:.3g}, {crs})"
+
+    # -- what it is made of ---------------------------------------------------------------------------------
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of vertices."""
+        return len(self.vertices)
+
+    @property
+    def n_triangles(self) -> int:
+        """Number of triangles."""
+        return len(self.triangles)
+
+    @cached_property
+    def _topology(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """`edges`, `triangle_edges`, and the two triangles at each edge, shape (e, 2), the second -1 if missing."""
+        corners = self.triangles[:, [[1, 2], [2, 0], [0, 1]]].reshape(-1, 2)
+        key = corners.min(axis=1) * self.n_vertices + corners.max(axis=1)
+        unique, of_side = np.unique(key, return_inverse=True)
+        edges = np.column_stack(np.divmod(unique, self.n_vertices))
+        order = np.argsort(of_side, kind="stable")
+        first = np.searchsorted(of_side[order], np.arange(len(unique)))
+        sides = np.append(order // 3, -1)
+        at = np.full((len(unique), 2), -1)
+        at[:, 0] = sides[first]
+        shared = np.bincount(of_side) == 2
+        at[shared, 1] = sides[first[shared] + 1]
+        return frozen(edges), frozen(of_side.reshape(-1, 3)), frozen(at)
+
+    @property
+    def edges(self) -> NDArray[np.int64]:
+        """Every edge once, as vertex numbers in rising order, shape (e, 2)."""
+        return self._topology[0]
+
+    @property
+    def triangle_edges(self) -> NDArray[np.int64]:
+        """Edge numbers of each triangle, shape (t, 3); the i-th edge is opposite the i-th corner."""
+        return self._topology[1]
+
+    @cached_property
+    def neighbours(self) -> NDArray[np.int64]:
+        """Triangle beyond the edge opposite each corner, shape (t, 3); -1 at the boundary."""
+        beside = self._topology[2][self.triangle_edges]
+        own = np.arange(self.n_triangles)[:, None]
+        return frozen(np.where(beside[..., 0] == own, beside[..., 1], beside[..., 0]))
+
+    @cached_property
+    def boundary_edges(self) -> NDArray[np.int64]:
+        """Edges with one triangle, shape (b, 2), running with the domain on their left."""
+        corner, at = np.nonzero(self.neighbours.T < 0)
+        return frozen(
+            np.column_stack([self.triangles[at, (corner + 1) % 3], self.triangles[at, (corner + 2) % 3]])
+        )
+
+    @cached_property
+    def boundary_vertices(self) -> NDArray[np.int64]:
+        """Vertices on the boundary, in rising order."""
+        return frozen(np.unique(self.boundary_edges))
+
+    @cached_property
+    def boundary(self) -> Polygon | MultiPolygon:
+        """The domain that the mesh covers."""
+        import shapely
+
+        # Rings can be read off the boundary edges, which meet only at their ends: far quicker than a union.
+        rings = shapely.polygonize(shapely.linestrings(self.vertices[self.boundary_edges]))
+        inside = self.locate(shapely.get_coordinates(shapely.point_on_surface(rings.geoms))) >= 0
+        return shapely.union_all(np.array(rings.geoms)[inside])
+
+    # -- measures -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def areas(self) -> NDArray[np.float64]:
+        """Area of each triangle."""
+        return frozen(signed_areas(self.vertices, self.triangles))
+
+    @cached_property
+    def edge_lengths(self) -> NDArray[np.float64]:
+        """Length of each of `edges`."""
+        return frozen(np.hypot(*(self.vertices[self.edges[:, 1]] - self.vertices[self.edges[:, 0]]).T))
+
+    @cached_property
+    def angles(self) -> NDArray[np.float64]:
+        """Angle at each corner of each triangle, in degrees, shape (t, 3)."""
+        p = self.vertices[self.triangles]
+        to_next, to_last = np.roll(p, -1, axis=1) - p, np.roll(p, 1, axis=1) - p
+        cross = to_next[..., 0] * to_last[..., 1] - to_next[..., 1] * to_last[..., 0]
+        return frozen(np.degrees(np.arctan2(cross, (to_next * to_last).sum(axis=-1))))
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Smallest x, smallest y, largest x, largest y."""
+        low, high = self.vertices.min(axis=0), self.vertices.max(axis=0)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+    @property
+    def diameter(self) -> float:
+        """Twice the largest distance of a vertex from the middle of the bounding box (fmesher's measure)."""
+        middle = (self.vertices.min(axis=0) + self.vertices.max(axis=0)) / 2
+        return float(2 * np.hypot(*(self.vertices - middle).T).max())
+
+    def quality(self) -> Quality:
+        """Angles, edge lengths and shapes in numbers.
+
+        Examples
+        --------
+        >>> import geospde as gs
+        >>> gs.Mesh([[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2], [0, 2, 3]]).quality().min_angle
+        45.0
+        """
+        from geospde.mesh.quality import Quality
+
+        return Quality.of(self)
+
+    # -- points in it ---------------------------------------------------------------------------------------
+
+    def locate(self, points: ArrayLike) -> NDArray[np.int64]:
+        """Triangle that holds each point, -1 outside.
+
+        A point on an edge belongs to one of its triangles. Rounding is forgiven: about 1e-9 of a triangle's
+        height, more where the coordinates themselves carry fewer digits.
+
+        Parameters
+        ----------
+        points : array_like, shape (m, 2)
+            Coordinates, or a GeoDataFrame or GeoSeries of points.
+
+        Returns
+        -------
+        numpy.ndarray of int, shape (m,)
+        """
+        return self.barycentric(points)[0]
+
+    def barycentric(self, points: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Triangle that holds each point, and the point's weights at its three corners.
+
+        Parameters
+        ----------
+        points : array_like, shape (m, 2)
+            Coordinates, or a GeoDataFrame or GeoSeries of points.
+
+        Returns
+        -------
+        triangle : numpy.ndarray of int, shape (m,)
+            -1 for a point outside the mesh.
+        weights : numpy.ndarray, shape (m, 3)
+            Not negative; each row sums to 1 (to 0 outside the mesh).
+
+        Examples
+        --------
+        >>> import geospde as gs
+        >>> mesh = gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]])
+        >>> mesh.barycentric([[0.25, 0.25]])
+        (array([0]), array([[0.5 , 0.25, 0.25]]))
+        """
+        from geospde.mesh.locate import search
+
+        return search(self._finder, point_array(points, self.crs))
+
+    @cached_property
+    def _finder(self) -> Any:
+        from geospde.mesh.locate import Finder
+
+        return Finder.over(self.vertices, self.triangles)
+
+    def basis(self, points: ArrayLike, outside: str = "raise") -> sparse.csr_array:
+        """Value of every vertex's piecewise linear basis function at every point.
+
+        Parameters
+        ----------
+        points : array_like, shape (m, 2)
+            Coordinates, or a GeoDataFrame or GeoSeries of points.
+        outside : {"raise", "zero"}
+            What a point outside the mesh gets: an error, or a row of zeros.
+
+        Returns
+        -------
+        scipy.sparse.csr_array, shape (m, n)
+            Rows sum to one. Field values w at the vertices interpolate to ``basis(points) @ w``.
+
+        Raises
+        ------
+        InputError
+            If a point lies outside and `outside` is ``"raise"``; it says how many, and the first.
+
+        Examples
+        --------
+        >>> import geospde as gs
+        >>> mesh = gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]])
+        >>> mesh.basis([[0.5, 0.5]]) @ [0.0, 1.0, 3.0]
+        array([2.])
+        """
+        if outside not in ("raise", "zero"):
+            raise InputError(f"outside must be 'raise' or 'zero', not {outside!r}")
+        points = point_array(points, self.crs)
+        triangle, weights = self.barycentric(points)
+        lost = triangle < 0
+        if outside == "raise" and lost.any():
+            row = int(np.argmax(lost))
+            raise InputError(
+                f"{lost.sum()} of {len(points)} points lie outside the mesh, the first is row {row} "
+                f"({points[row, 0]:.6g}, {points[row, 1]:.6g}); "
+                "enlarge the mesh (offset, convex) or drop them"
+            )
+        columns = self.triangles[triangle]
+        columns[lost] = 0
+        rows = np.repeat(np.arange(len(points)), 3)
+        matrix = sparse.csr_array(
+            (weights.ravel(), (rows, columns.ravel())), shape=(len(points), self.n_vertices)
+        )
+        matrix.eliminate_zeros()
+        return matrix
+
+    # -- other meshes, pictures, files ----------------------------------------------------------------------
+
+    def refined(self) -> Mesh:
+        """Split every triangle into four at the middles of its edges; the old vertices come first.
+
+        Examples
+        --------
+        >>> import geospde as gs
+        >>> gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]]).refined()
+        Mesh(6 vertices, 4 triangles, edges 0.5 to 0.707, no CRS)
+        """
+        middles = self.vertices[self.edges].mean(axis=1)
+        a, b, c = self.triangles.T
+        bc, ca, ab = (self.triangle_edges + self.n_vertices).T
+        children = np.stack([[a, ab, ca], [b, bc, ab], [c, ca, bc], [ab, bc, ca]])
+        triangles = children.transpose(2, 0, 1).reshape(-1, 3)
+        return Mesh(np.vstack([self.vertices, middles]), triangles, self.crs, np.repeat(self.inner, 4))
+
+    def plot(self, ax: Axes | None = None, *, sites: Any = None, **kwargs: Any) -> Axes:
+        """Draw the triangles, the two zones apart, and the sites if given; see `geospde.mesh.plot`."""
+        from geospde.mesh.plot import plot_mesh
+
+        return plot_mesh(self, ax, sites=sites, **kwargs)
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """Everything in plain arrays, fit for `numpy.savez`; `from_arrays` reads them.
+
+        Examples
+        --------
+        >>> import geospde as gs
+        >>> mesh = gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]])
+        >>> sorted(mesh.to_arrays())
+        ['crs', 'inner', 'triangles', 'vertices']
+        >>> gs.Mesh.from_arrays(mesh.to_arrays())
+        Mesh(3 vertices, 1 triangles, edges 1 to 1.41, no CRS)
+        """
+        crs = "" if self.crs is None else self.crs.to_wkt()
+        return {
+            "vertices": self.vertices,
+            "triangles": self.triangles,
+            "inner": self.inner,
+            "crs": np.array(crs),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Any) -> Mesh:
+        """Read a mesh from the mapping that `to_arrays` makes (a dict, or an open npz file)."""
+        return cls(arrays["vertices"], arrays["triangles"], str(arrays["crs"]) or None, arrays["inner"])
+
+    def to_gpkg(self, path: str | PathLike) -> None:
+        """Write layers ``triangles`` and ``vertices`` to a GeoPackage; see `geospde.mesh.storage`."""
+        from geospde.mesh.storage import write_gpkg
+
+        write_gpkg(self, path)
+
+    @classmethod
+    def from_gpkg(cls, path: str | PathLike) -> Mesh:
+        """Read what `to_gpkg` wrote: the same arrays to the last bit, and the same CRS."""
+        from geospde.mesh.storage import read_gpkg
+
+        return cls(*read_gpkg(path))
