@@ -22,13 +22,13 @@ def as_polygon(domain: Any) -> Any:
     if hasattr(geometry, "union_all"):  # GeoSeries and GeoDataFrame
         geometry = geometry.union_all()
     if not isinstance(geometry, shapely.Geometry):
-        raise InputError(f"A region must be polygons (shapely or geopandas), not {type(domain).__name__}.")
+        raise InputError(f"a region must be polygons (shapely or geopandas), not {type(domain).__name__}")
     if geometry.is_empty:
-        raise InputError("The region is empty.")
+        raise InputError("the region is empty")
     if not geometry.is_valid:
         raise InputError(
-            f"The region is not a valid polygon ({shapely.is_valid_reason(geometry)}): "
-            f"mend it with shapely.make_valid."
+            f"the region is not a valid polygon ({shapely.is_valid_reason(geometry)}): "
+            f"mend it with shapely.make_valid"
         )
     return geometry
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
 from geospde.prediction.cells import as_polygon, cells_that_meet
+from geospde.words import length
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,11 +82,11 @@ class Grid:
     def __post_init__(self) -> None:
         mask = np.array(self.mask, dtype=bool)
         if mask.ndim != 2 or not mask.any():
-            raise InputError("A grid needs a two-dimensional mask with at least one predicted cell.")
+            raise InputError("a grid needs a two-dimensional mask with at least one predicted cell")
         if not all(map(math.isfinite, (self.x0, self.y0, self.dx, self.dy))) or min(self.dx, self.dy) <= 0:
             raise InputError(
-                f"A grid needs a finite corner and cells of positive size, not ({self.x0}, {self.y0}) "
-                f"and {self.dx} x {self.dy}."
+                f"a grid needs a finite corner and cells of positive size, not ({self.x0}, {self.y0}) "
+                f"and {self.dx} x {self.dy}"
             )
         mask.flags.writeable = False
         object.__setattr__(self, "mask", mask)
@@ -132,12 +133,12 @@ class Grid:
         """
         region = as_polygon(domain)
         if not math.isfinite(buffer):
-            raise InputError(f"The grid's buffer must be a finite number, not {buffer}.")
+            raise InputError(f"the grid's buffer must be a finite number, not {buffer}")
         if buffer:
             region = region.buffer(buffer, quad_segs=quad_segs)
         if region.is_empty or region.area == 0:
             raise InputError(
-                f"The region has no area after a buffer of {buffer:g}: no cell of a grid can meet it."
+                f"the region has no area after a buffer of {buffer:g}: no cell of a grid can meet it"
             )
         crs = getattr(domain, "crs", None) if crs is None else crs
         if shape is None and cell is None:
@@ -187,10 +188,10 @@ class Grid:
         xmin, ymin, xmax, ymax = (float(b) for b in bounds)
         if not (math.isfinite(xmax - xmin) and math.isfinite(ymax - ymin) and xmax > xmin and ymax > ymin):
             raise InputError(
-                f"A grid needs bounds (xmin, ymin, xmax, ymax) with an area, not {tuple(bounds)}."
+                f"a grid needs bounds (xmin, ymin, xmax, ymax) with an area, not {tuple(bounds)}"
             )
         if (shape is None) == (cell is None):
-            raise InputError("Give the grid either a shape (rows, columns) or a cell size, one of the two.")
+            raise InputError("give the grid either a shape (rows, columns) or a cell size, one of the two")
         if shape is not None:
             rows, cols = _whole_shape(shape)
             _refuse_too_many(rows, cols, xmax - xmin, ymax - ymin)
@@ -198,11 +199,11 @@ class Grid:
         else:
             dx = dy = float(cell)  # type: ignore[arg-type]
             if not (math.isfinite(dx) and dx > 0):
-                raise InputError(f"The grid's cell size must be a positive number, not {cell}.")
+                raise InputError(f"the grid's cell size must be a positive number, not {cell}")
             if dx > max(xmax - xmin, ymax - ymin):
                 raise InputError(
-                    f"A cell of {dx:g} is larger than the whole region ({xmax - xmin:g} x {ymax - ymin:g}): "
-                    f"choose a smaller cell."
+                    f"a cell of {dx:g} is larger than the whole region ({xmax - xmin:g} x {ymax - ymin:g}): "
+                    f"choose a smaller cell"
                 )
             # Bounds that are multiples of the cell but for rounding stay where they are.
             west, south = math.floor(xmin / dx + 1e-9), math.floor(ymin / dy + 1e-9)
@@ -216,7 +217,7 @@ class Grid:
             mask = cells_that_meet(as_polygon(within), x, y)
             if not mask.any():
                 raise InputError(
-                    f"No cell of the grid over {tuple(bounds)} meets the region: are both in one CRS?"
+                    f"no cell of the grid over {tuple(bounds)} meets the region: are both in one CRS?"
                 )
         return cls(x0, y0, dx, dy, mask, crs)
 
@@ -251,16 +252,16 @@ class Grid:
                 _refuse_too_many(source.height, source.width, width, height)
                 mask = source.read_masks(1)[::-1] > 0
         except rasterio.errors.RasterioIOError as error:
-            raise InputError(f"Cannot read the raster {path}: {error}") from error
+            raise InputError(f"cannot read the raster {path}: {error}") from error
         if transform.b or transform.d or transform.a < 0 or transform.e > 0:
-            raise InputError(f"The raster {path} is rotated or not north-up: warp it first (gdalwarp does).")
+            raise InputError(f"the raster {path} is rotated or not north-up: warp it first (gdalwarp does)")
         if within is not None:
             rows, cols = mask.shape
             x = transform.c + transform.a * np.arange(cols + 1)
             y = transform.f + transform.e * np.arange(rows, -1, -1)
             mask &= cells_that_meet(as_polygon(within), x, y)
         if not mask.any():
-            raise InputError(f"The raster {path} has no cell with data to predict at.")
+            raise InputError(f"the raster {path} has no cell with data to predict at")
         y0 = transform.f + transform.e * mask.shape[0]
         return cls(transform.c, y0, transform.a, -transform.e, mask, crs)
 
@@ -335,7 +336,7 @@ class Grid:
         """
         values = np.asarray(values, dtype=float)
         if values.shape != (self.n,):
-            raise InputError(f"The grid has {self.n} predicted cells, but the values are {values.shape}.")
+            raise InputError(f"the grid has {self.n} predicted cells, but the values are {values.shape}")
         image = np.full(self.shape, fill)
         image[self.mask] = values
         return image[::-1]
@@ -384,7 +385,7 @@ def _whole_shape(shape: Any) -> tuple[int, int]:
         good = False
     if not good:
         raise InputError(
-            f"The grid's shape must be two positive whole numbers (rows, columns), not {shape!r}."
+            f"the grid's shape must be two positive whole numbers (rows, columns), not {shape!r}"
         )
     return rows, cols
 
@@ -392,8 +393,8 @@ def _whole_shape(shape: Any) -> tuple[int, int]:
 def _refuse_too_many(rows: int, cols: int, width: float, height: float) -> None:
     """Raise when a grid is too large to hold, and say which cell would do."""
     if rows * cols > MAX_CELLS:
-        enough = math.sqrt(width * height / MAX_CELLS)
+        enough = 1.01 * math.sqrt(width * height / MAX_CELLS)
         raise InputError(
-            f"A grid of {rows:,} x {cols:,} = {rows * cols:,} cells is too large (at most {MAX_CELLS:,}): "
-            f"use cells of {enough:.2g} or larger, or predict in parts."
+            f"a grid of {rows:,} x {cols:,} = {rows * cols:,} cells is too large (at most {MAX_CELLS:,}): "
+            f"use cells of {length(enough, '')} or larger, or predict in parts"
         )
