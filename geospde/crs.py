@@ -1,0 +1,129 @@
+"""Coordinate reference systems: EPSG codes, WKT, and local frames such as ``local:m``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from geospde.errors import InputError
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+
+# unit: (its name in WKT, metres); "unit" is for frames without a length, such as a simulated unit square
+LOCAL_UNITS = {
+    "m": ("metre", 1.0),
+    "km": ("kilometre", 1000.0),
+    "cm": ("centimetre", 0.01),
+    "mm": ("millimetre", 0.001),
+    "ft": ("foot", 0.3048),
+    "us-ft": ("US survey foot", 12 / 39.37),
+    "yd": ("yard", 0.9144),
+    "mi": ("Statute mile", 1609.344),
+    "nmi": ("nautical mile", 1852.0),
+    "unit": ("unit", 1.0),
+}
+
+
+def parse_crs(value: Any) -> CRS:
+    """Return the coordinate reference system that `value` names.
+
+    Parameters
+    ----------
+    value : str, int or pyproj.CRS
+        ``"local:m"`` (or another of `LOCAL_UNITS`) for a local frame, an EPSG code (``32758`` or
+        ``"EPSG:32758"``), WKT, a PROJ string, or a CRS object.
+
+    Returns
+    -------
+    pyproj.CRS
+
+    Raises
+    ------
+    InputError
+        If nothing of the kind is known.
+
+    Examples
+    --------
+    >>> parse_crs("local:m").name
+    'local (m)'
+    >>> parse_crs("EPSG:32758").name
+    'WGS 84 / UTM zone 58S'
+    """
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    if isinstance(value, str) and value.strip().casefold().startswith("local"):
+        return local_crs(value.strip().partition(":")[2] or "m")
+    try:
+        return CRS.from_user_input(value)
+    except CRSError:
+        raise InputError(
+            f"crs {str(value)!r} is not a coordinate reference system that PROJ knows: "
+            "give an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres"
+        ) from None
+
+
+def local_crs(unit: str = "m") -> CRS:
+    """Return the engineering CRS of a local frame: east and north of an origin that nobody needs to know.
+
+    Written as ``LOCAL_CS``, the form that GeoTIFF and GeoPackage round-trip.
+
+    Parameters
+    ----------
+    unit : str
+        One of `LOCAL_UNITS`.
+
+    Examples
+    --------
+    >>> local_crs("km").axis_info[0].unit_conversion_factor
+    1000.0
+    """
+    from pyproj import CRS
+
+    if unit not in LOCAL_UNITS:
+        units = ", ".join(LOCAL_UNITS)
+        raise InputError(f"crs 'local:{unit}' has no unit that geospde knows: take one of {units}")
+    name, metres = LOCAL_UNITS[unit]
+    return CRS.from_wkt(
+        f'LOCAL_CS["local ({unit})",UNIT["{name}",{metres!r}],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    )
+
+
+def is_local(crs: CRS) -> bool:
+    """Tell whether `crs` is a local frame, which no transformation leads to or from."""
+    return bool(crs.is_engineering)
+
+
+def unit_of(crs: CRS | None) -> str:
+    """Return the short name of the unit of a CRS's axes, as it stands in tables and on scale bars.
+
+    Examples
+    --------
+    >>> unit_of(local_crs("km")), unit_of(parse_crs(32758)), unit_of(parse_crs(4326)), unit_of(None)
+    ('km', 'm', 'degree', '')
+    """
+    if crs is None or not crs.axis_info:
+        return ""
+    axis = crs.axis_info[0]
+    if axis.unit_name == "unit":
+        return ""
+    if "degree" in axis.unit_name:
+        return "degree"
+    for short, (_, metres) in LOCAL_UNITS.items():
+        if math.isclose(metres, axis.unit_conversion_factor, rel_tol=1e-9):
+            return short
+    return axis.unit_name
+
+
+def utm_of(longitude: float, latitude: float) -> tuple[str, str]:
+    """Return the EPSG code and the name of the UTM zone that holds a place.
+
+    Examples
+    --------
+    >>> utm_of(166.8, 11.3)
+    ('EPSG:32658', 'UTM zone 58N')
+    """
+    zone = min(int((longitude + 180) % 360 // 6) + 1, 60)
+    north = latitude >= 0
+    return f"EPSG:{(32600 if north else 32700) + zone}", f"UTM zone {zone}{'N' if north else 'S'}"

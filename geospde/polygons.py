@@ -1,0 +1,169 @@
+"""Coastlines as polygons: from rings of vertices, from lines and from polygon layers.
+
+Orientation, closure and repeated vertices are put right silently; a ring that crosses itself is an error that
+says where.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geospde.errors import InputError
+
+if TYPE_CHECKING:
+    from shapely import MultiPolygon, Polygon
+    from shapely.geometry.base import BaseGeometry
+
+
+def polygon_from_rings(
+    rings: Sequence[np.ndarray], *, names: Sequence[str] | None = None, source: str = "the coastline"
+) -> Polygon | MultiPolygon:
+    """Return the polygon that rings of vertices bound.
+
+    Nesting tells land from water: a ring inside another is a hole in it, a ring inside a hole is an island.
+
+    Parameters
+    ----------
+    rings : sequence of ndarray, each of shape (n, 2)
+        Vertices in order, either way round, closed or not.
+    names : sequence of str, optional
+        What errors call each ring.
+    source : str
+        What errors call them all: a file's name.
+
+    Returns
+    -------
+    shapely.Polygon or shapely.MultiPolygon
+        Shells counter-clockwise, holes clockwise.
+
+    Raises
+    ------
+    InputError
+        If a ring has fewer than three distinct vertices, no area, or crosses itself or another.
+
+    Examples
+    --------
+    >>> square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+    >>> polygon_from_rings([4 * square, 1 + square]).area
+    15.0
+    """
+    import shapely
+
+    if names is None:
+        names = ["the ring"] if len(rings) == 1 else [f"ring {i + 1}" for i in range(len(rings))]
+    shapes = [_ring(np.asarray(r, float), f"{name} of {source}") for r, name in zip(rings, names)]
+    if not shapes:
+        raise InputError(f"{source} has no vertices")
+
+    # larger rings first, so that what contains a ring stands before it; even-odd nesting
+    order = sorted(range(len(shapes)), key=lambda i: -shapes[i].area)
+    land = shapes[order[0]]
+    for place, i in enumerate(order):
+        for j in order[:place]:
+            inner, outer = shapes[i], shapes[j]
+            if not (outer.contains(inner) or outer.disjoint(inner) or outer.touches(inner)):
+                where = shapely.get_coordinates(inner.exterior.intersection(outer.exterior))
+                spot = f" at {_spot(where[0])}" if len(where) else ""
+                raise InputError(f"{names[i]} and {names[j]} of {source} cross each other{spot}: mend them")
+        if place:
+            land = land.symmetric_difference(shapes[i])
+    return as_land(land, source)
+
+
+def _ring(vertices: np.ndarray, what: str) -> Polygon:
+    import shapely
+
+    if len(np.unique(vertices, axis=0)) < 3:
+        raise InputError(f"{what} has fewer than three distinct vertices")
+    shape = shapely.Polygon(vertices)
+    if not shape.convex_hull.area > 0:
+        raise InputError(f"{what} has its vertices on one line and no area")
+    refuse_crossing(shape, what)
+    return shape
+
+
+def as_land(geometry: BaseGeometry, source: str = "the coastline") -> Polygon | MultiPolygon:
+    """Return polygons, or closed lines, as one valid plane polygon with its rings the usual way round.
+
+    Parameters
+    ----------
+    geometry : shapely geometry
+        Polygon, MultiPolygon, closed LineString or MultiLineString, or a collection of them; neighbours are
+        joined.
+    source : str
+        What errors call it.
+
+    Returns
+    -------
+    shapely.Polygon or shapely.MultiPolygon
+
+    Raises
+    ------
+    InputError
+        If it is empty, has points or open lines, or crosses itself.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> as_land(shapely.box(0, 0, 1, 1).exterior).area
+    1.0
+    """
+    import shapely
+
+    parts = [p for p in shapely.get_parts(shapely.force_2d(geometry), return_index=False) if not p.is_empty]
+    parts = [q for p in parts for q in shapely.get_parts(p)]
+    if not parts:
+        raise InputError(f"{source} is empty: it needs at least one polygon")
+    kinds = {p.geom_type for p in parts}
+    if not np.isfinite(shapely.get_coordinates(parts)).all():
+        raise InputError(f"{source} has a vertex that is not a finite number")
+    if kinds <= {"LineString", "LinearRing"}:
+        return _closed(parts, source)
+    if kinds != {"Polygon"}:
+        other = ", ".join(sorted(kinds - {"Polygon"}))
+        raise InputError(f"{source} holds {other} where polygons or closed lines belong")
+    for part in parts:
+        refuse_crossing(part, source)
+    land = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+    islands = [p for p in shapely.get_parts(land) if p.geom_type == "Polygon" and p.area > 0]
+    if not islands:
+        raise InputError(f"{source} has no area")
+    islands = list(shapely.orient_polygons(np.array(islands, dtype=object)))
+    return islands[0] if len(islands) == 1 else shapely.MultiPolygon(islands)
+
+
+def _closed(lines: list, source: str) -> Polygon | MultiPolygon:
+    import shapely
+
+    merged = shapely.get_parts(shapely.line_merge(shapely.MultiLineString(lines)))
+    open_ends = [line for line in merged if not line.is_closed]
+    if open_ends:
+        ends = shapely.get_coordinates(open_ends[0])[[0, -1]]
+        raise InputError(
+            f"{source} has a line that does not close, from {_spot(ends[0])} to {_spot(ends[1])}: "
+            "a coastline is a polygon or closed lines"
+        )
+    return polygon_from_rings([shapely.get_coordinates(line) for line in merged], source=source)
+
+
+def refuse_crossing(shape: BaseGeometry, what: str) -> None:
+    """Raise an InputError that says where, if a polygon crosses itself."""
+    import shapely
+
+    if shape.is_valid:
+        return
+    reason = shapely.is_valid_reason(shape)
+    spot = re.search(r"\[(\S+) (\S+?)\]", reason)
+    where = f" near {_spot((float(spot[1]), float(spot[2])))}" if spot else ""
+    fault = reason.partition("[")[0].strip()
+    if "self-intersection" in fault.casefold():
+        raise InputError(f"{what} crosses itself{where}: mend its vertices there")
+    raise InputError(f"{what} is not a valid polygon{where} ({fault.lower()}): mend it there")
+
+
+def _spot(point: Sequence[float] | np.ndarray) -> str:
+    return f"({point[0]:.10g}, {point[1]:.10g})"

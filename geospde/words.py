@@ -1,0 +1,81 @@
+"""Small pieces of the sentences that geospde says: nearest names, lists, plurals."""
+
+import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` was most likely meant to be, or None.
+
+    Examples
+    --------
+    >>> nearest("Counts", ["cX", "cY", "counts", "time"])
+    'counts'
+    >>> nearest("depth", ["cX", "cY"]) is None
+    True
+    """
+    known = list(known)
+    folded = {k.casefold(): k for k in reversed(known)}
+    match = get_close_matches(name.casefold(), folded, n=1, cutoff=0.55)
+    return folded[match[0]] if match else None
+
+
+def did_you_mean(name: str, known: Iterable[str], what: str = "known names") -> str:
+    """Return the end of a sentence about an unknown name: the nearest known one, or all of them.
+
+    Examples
+    --------
+    >>> did_you_mean("tmie", ["counts", "time"])
+    "did you mean 'time'?"
+    >>> did_you_mean("depth", ["cX", "cY"], "columns")
+    "the columns are 'cX' and 'cY'"
+    """
+    known = list(known)
+    match = nearest(name, known)
+    if match is not None:
+        return f"did you mean {match!r}?"
+    return f"the {what} are {listed(known)}" if known else f"there are no {what}"
+
+
+def listed(names: Iterable[object], *, most: int = 12) -> str:
+    """Return names as a sentence lists them, ``'a', 'b' and 'c'``; long lists are cut at `most`.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"])
+    "'a', 'b' and 'c'"
+    >>> listed(range(5), most=3)
+    '0, 1, 2 and 2 more'
+    """
+    words = [repr(n) for n in names]
+    if len(words) > most:
+        words = [*words[:most], f"{len(words) - most} more"]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "site"), counted(1612, "cell")
+    ('1 site', '1,612 cells')
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def length(value: float, unit: str) -> str:
+    """Return a length to three significant digits, without an exponent where a reader would not expect one.
+
+    Examples
+    --------
+    >>> length(18.94, "m"), length(2480.3, "m"), length(0.00213, "km")
+    ('18.9 m', '2,480 m', '0.00213 km')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}".rstrip()
+    digits = 2 - math.floor(math.log10(abs(value)))
+    if not -12 < digits < 9:
+        return f"{value:.3g} {unit}".rstrip()
+    return f"{round(value, digits):,.{max(digits, 0)}f} {unit}".rstrip()
