@@ -1,0 +1,405 @@
+"""The inner step: mode, curvature and Laplace approximation of the latent field at one theta, with the gradient.
+
+The model is given as sparse matrices, a likelihood and priors; see `LatentGaussianModel` for what is asked of it.
+Equations are numbered as in the design of Rue, Martino & Chopin (2009), J. R. Statist. Soc. B 71, 319-392: the
+Laplace approximation of p(theta | y) is their equation (3).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import NumericalError
+from geospde.inference.cholesky import Factor, NotPositiveDefinite, cholesky
+from geospde.inference.selected_inverse import SelectedInverse
+
+Vector = NDArray[np.float64]
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+class LatentTerm(Protocol):
+    """A block of the latent vector with a sparse precision."""
+
+    n: int
+    label: str
+    parameters: tuple[str, ...]
+    pattern: sp.csc_matrix
+    constraint: Vector | None
+    prior: Any
+
+    def values(self, theta: Vector) -> Vector:
+        """Lower-triangular entries of Q(theta) on the pattern."""
+
+    def gradients(self, theta: Vector) -> Vector:
+        """Derivative of `values` in each theta, a row each."""
+
+
+class LatentGaussianModel(Protocol):
+    """What inference needs: x = (terms in order, fixed effects), eta = design @ x + offset."""
+
+    terms: Sequence[Any]
+    design: sp.csr_matrix
+    offset: Vector
+    likelihood: Any
+    fixed_mean: Vector
+    fixed_precision: Vector  # 0 for a flat prior
+
+
+@dataclass(frozen=True)
+class LaplacePoint:
+    """The Laplace approximation at one theta.
+
+    Attributes
+    ----------
+    theta : (d,) array
+    log_posterior : float
+        log p(y, theta) by Laplace, all constants included.
+    gradient : (d,) array
+        Its exact derivative.
+    x : (n,) array
+        Mode of the latent vector.
+    covariance : (nnz,) array
+        Entries of the (constrained) inverse of H on its own pattern.
+    eta, eta_variance : (m,) arrays
+        Predictor at the mode and its variance.
+    newton_steps : int
+        Factorisations of H that the mode took.
+    """
+
+    theta: Vector
+    log_posterior: float
+    gradient: Vector
+    x: Vector
+    covariance: Vector
+    eta: Vector
+    eta_variance: Vector
+    factor: Factor
+    constraint_solve: tuple[Vector, Vector] | None  # V = H⁻¹ C and (C'V)⁻¹
+    derivatives: tuple[Vector, Vector, Vector]
+    slope: Vector  # dx/dtheta, (n, d)
+    newton_steps: int
+
+
+class Laplace:
+    """Laplace approximations of one model, with all patterns analysed once.
+
+    Parameters
+    ----------
+    model : LatentGaussianModel
+    tolerance : float
+        Newton stops when the expected gain in log density is below it.
+    """
+
+    def __init__(self, model: LatentGaussianModel, tolerance: float = 1e-14, max_steps: int = 60):
+        self.model = model
+        self.tolerance = tolerance
+        self.max_steps = max_steps
+        self.terms = list(model.terms)
+        self.design = sp.csr_matrix(model.design)
+        self.n = self.design.shape[1]
+        sizes = [term.n for term in self.terms]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        self.blocks = [slice(a, b) for a, b in zip(starts[:-1], starts[1:])]
+        self.n_random = int(starts[-1])
+        self.n_fixed = self.n - self.n_random
+        counts = np.concatenate([[0], np.cumsum([len(t.parameters) for t in self.terms])]).astype(int)
+        self.theta_blocks = [slice(a, b) for a, b in zip(counts[:-1], counts[1:])]
+        self.n_theta = int(counts[-1])
+        self._analyse()
+        self.constraints = self._constraints()
+        self.evaluations = 0
+        self.factorisations = 0
+
+    # -- patterns -------------------------------------------------------------------------------------------
+
+    def _analyse(self) -> None:
+        """The pattern of H, and where each part's values go in it."""
+        n = self.n
+        blocks = [sp.csc_matrix(t.pattern) for t in self.terms]
+        prior = sp.block_diag([*blocks, sp.csc_matrix((self.n_fixed, self.n_fixed))], format="csc")
+        touched = abs(self.design)
+        # full rows for the fixed effects, so that their covariance with every latent variable is selected
+        rows = sp.csc_matrix((self.n_fixed, n))
+        if self.n_fixed:
+            rows = sp.csc_matrix(np.ones((self.n_fixed, n)))
+        border = sp.vstack([sp.csc_matrix((self.n_random, n)), rows], format="csc")
+        pattern = sp.tril(prior + touched.T @ touched + border + sp.identity(n), format="csc")
+        pattern.sort_indices()
+        self.pattern = sp.csc_matrix((np.ones(pattern.nnz), pattern.indices, pattern.indptr), shape=(n, n))
+        columns = np.repeat(np.arange(n, dtype=np.int64), np.diff(pattern.indptr))
+        self._entry_columns = columns
+        self._entry_rows = pattern.indices.astype(np.int64)
+        self._keys = columns * n + pattern.indices
+        self._double = np.where(pattern.indices == columns, 1.0, 2.0)
+        self._term_places = []
+        for term, block in zip(self.terms, self.blocks):
+            c = np.repeat(np.arange(term.n, dtype=np.int64), np.diff(term.pattern.indptr)) + block.start
+            self._term_places.append(np.searchsorted(self._keys, c * n + term.pattern.indices + block.start))
+        self._diagonal = pattern.indptr[:-1][self.n_random :]  # of the fixed effects
+        self._squares, inside = self.quadratic_map(self.design)
+        assert inside.all()
+        self._solver = cholesky(self.pattern)
+        self._select = SelectedInverse(self.pattern)
+        self._term_solvers = [cholesky(t.pattern) for t in self.terms]
+        self._term_select = [SelectedInverse(t.pattern) for t in self.terms]
+        self._term_double = []
+        for t in self.terms:
+            c = np.repeat(np.arange(t.n), np.diff(t.pattern.indptr))
+            self._term_double.append(np.where(t.pattern.indices == c, 1.0, 2.0))
+
+    def quadratic_map(self, rows: sp.csr_matrix) -> tuple[sp.csr_matrix, NDArray[np.bool_]]:
+        """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.
+
+        Returns
+        -------
+        M : (k, nnz) csr_matrix
+        inside : (k,) array of bool
+            False where a row's support leaves the pattern, and M does not hold.
+        """
+        rows = sp.csr_matrix(rows)
+        k, counts = rows.shape[0], np.diff(rows.indptr).astype(np.int64)
+        # all pairs (a, b) of entries within a row
+        row_of = np.repeat(np.arange(k), counts)
+        repeats = counts[row_of]
+        a = np.repeat(np.arange(rows.nnz), repeats)
+        first_pair = np.concatenate([[0], np.cumsum(repeats)[:-1]]) if rows.nnz else np.zeros(0, int)
+        within = np.arange(a.size) - np.repeat(first_pair, repeats)
+        b = rows.indptr[row_of[a]] + within
+        i, j = rows.indices[a].astype(np.int64), rows.indices[b].astype(np.int64)
+        lower = i >= j
+        a, b, i, j = a[lower], b[lower], i[lower], j[lower]
+        keys = j * self.n + i
+        place = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
+        found = self._keys[place] == keys
+        inside = np.ones(k, bool)
+        inside[row_of[a[~found]]] = False
+        weight = rows.data[a] * rows.data[b] * np.where(i == j, 1.0, 2.0)
+        shape = (k, self._keys.size)
+        return sp.csr_matrix((weight[found], (row_of[a[found]], place[found])), shape=shape), inside
+
+    def _constraints(self) -> Vector | None:
+        columns = []
+        for term, block in zip(self.terms, self.blocks):
+            if term.constraint is not None:
+                column = np.zeros(self.n)
+                column[block] = term.constraint
+                columns.append(column)
+        return np.column_stack(columns) if columns else None
+
+    # -- one theta ------------------------------------------------------------------------------------------
+
+    def at(self, theta: Vector, start: Vector | None = None) -> LaplacePoint:
+        """Laplace approximation at theta.
+
+        Parameters
+        ----------
+        theta : (d,) array
+            Hyperparameters on their internal, unbounded scale.
+        start : (n,) array, optional
+            Where Newton starts; the nearer to the mode, the fewer factorisations.
+
+        Raises
+        ------
+        NumericalError
+            With theta, where a precision is not positive definite or Newton does not converge.
+        """
+        self.evaluations += 1
+        theta = np.asarray(theta, dtype=float)
+        try:
+            with np.errstate(over="raise", invalid="raise", divide="raise"):
+                values = [t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
+        except FloatingPointError:
+            raise NumericalError(f"a precision overflows at {self.describe(theta)}") from None
+        prior_values = np.zeros(self._keys.size)
+        for place, v in zip(self._term_places, values):
+            prior_values[place] += v
+        prior_values[self._diagonal] += self.model.fixed_precision
+
+        log_prior, prior_gradient, terms_gradient = self._prior_part(theta, values)
+        x, eta, derivatives, factor, steps = self._mode(theta, prior_values, start)
+        v = self._constraint_solve(factor)
+
+        selected = self._select(factor)
+        log_constraint = 0.0
+        if v is not None:
+            selected = selected - self._constraint_correction(v)
+            log_constraint = 0.5 * np.linalg.slogdet(v[1])[1]  # of (C'H⁻¹C)⁻¹
+        h = self._variances(selected)
+
+        centred = x.copy()
+        centred[self.n_random :] -= self.model.fixed_mean
+        likelihood = float(self.model.likelihood.log_density(eta).sum())
+        log_posterior = (
+            likelihood
+            - 0.5 * float(centred @ self._times(prior_values, centred))
+            + log_prior
+            - 0.5 * factor.log_determinant
+            + 0.5 * self.n * LOG_2PI
+            + log_constraint
+        )
+
+        # gradient: explicit part of each theta, and the part through the mode by one solve for all of them
+        gradient = prior_gradient + terms_gradient
+        slope = np.zeros((self.n, self.n_theta))
+        through = self._constrained_solve(factor, v, self.design.T @ (h * derivatives[2]))
+        for term, block, places, where in zip(self.terms, self.blocks, self._term_places, self.theta_blocks):
+            for j, q_j in enumerate(term.gradients(theta[where])):
+                qx = self._term_times(term, q_j, x[block])
+                k = where.start + j
+                gradient[k] += -0.5 * float(x[block] @ qx)
+                gradient[k] -= 0.5 * float((selected * self._double)[places] @ q_j)
+                gradient[k] -= 0.5 * float(through[block] @ qx)
+                slope[block, k] = -qx
+        slope = self._constrained_solve(factor, v, slope)
+        return LaplacePoint(
+            theta, log_posterior, gradient, x, selected, eta, h, factor, v, derivatives, slope, steps
+        )
+
+    def solve(self, point: LaplacePoint, b: Vector) -> Vector:
+        """(Constrained) H⁻¹ b at a point, b (n,) or (n, k)."""
+        return self._constrained_solve(point.factor, point.constraint_solve, b)
+
+    def describe(self, theta: Vector) -> str:
+        """Theta in the user's words, for messages."""
+        words = []
+        for term, where in zip(self.terms, self.theta_blocks):
+            for name, value in zip(term.parameters, np.exp(np.clip(theta[where], -700, 700))):
+                words.append(f"{name}({term.label}) = {value:.4g}")
+        return ", ".join(words) if words else "its only point"
+
+    def log_prior(self, theta: Vector) -> float:
+        """Log density of the hyperparameters' prior."""
+        return float(sum(t.prior.log_density(theta[b]) for t, b in zip(self.terms, self.theta_blocks)))
+
+    def _prior_part(self, theta: Vector, values: list[Vector]) -> tuple[float, Vector, Vector]:
+        """Log normaliser of p(x | theta) plus log p(theta), and the gradients of both."""
+        total = 0.0
+        of_prior, of_terms = np.zeros(self.n_theta), np.zeros(self.n_theta)
+        proper = self.model.fixed_precision[self.model.fixed_precision > 0]
+        total += 0.5 * float(np.log(proper).sum()) - 0.5 * proper.size * LOG_2PI
+        for k, (term, where) in enumerate(zip(self.terms, self.theta_blocks)):
+            total += term.prior.log_density(theta[where])
+            of_prior[where] = term.prior.gradient(theta[where])
+            try:
+                factor = self._term_solvers[k].factor(values[k])
+            except NotPositiveDefinite as error:
+                raise NumericalError(f"{error}: term {term.label} at {self.describe(theta)}") from None
+            self.factorisations += 1
+            total += 0.5 * factor.log_determinant - 0.5 * term.n * LOG_2PI
+            inverse = self._term_select[k](factor)
+            if term.constraint is not None:
+                v = factor.solve(term.constraint)
+                scale = float(term.constraint @ v)
+                total += 0.5 * np.log(scale)
+                columns = np.repeat(np.arange(term.n), np.diff(term.pattern.indptr))
+                inverse = inverse - v[term.pattern.indices] * v[columns] / scale
+            of_terms[where] = 0.5 * (term.gradients(theta[where]) @ (inverse * self._term_double[k]))
+        return total, of_prior, of_terms
+
+    def _mode(
+        self, theta: Vector, prior_values: Vector, start: Vector | None
+    ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int]:
+        """Newton with a backtracking line search, inside the constraints."""
+        model = self.model
+        x = self._start(prior_values) if start is None else start
+        x = self._project(x)
+
+        def objective(x: Vector) -> tuple[float, Vector]:
+            eta = self.design @ x + model.offset
+            centred = x.copy()
+            centred[self.n_random :] -= model.fixed_mean
+            density = float(model.likelihood.log_density(eta).sum())
+            return density - 0.5 * float(centred @ self._times(prior_values, centred)), eta
+
+        value, eta = objective(x)
+        if not np.isfinite(value):
+            x = np.zeros(self.n)
+            value, eta = objective(x)
+        for step in range(1, self.max_steps + 1):
+            derivatives = model.likelihood.derivatives(eta)
+            weights = np.maximum(-derivatives[1], 0.0)
+            try:
+                factor = self._solver.factor(prior_values + self._data_part(weights))
+            except NotPositiveDefinite as error:
+                raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
+            self.factorisations += 1
+            centred = x.copy()
+            centred[self.n_random :] -= model.fixed_mean
+            gradient = self.design.T @ derivatives[0] - self._times(prior_values, centred)
+            direction = self._constrained_solve(factor, self._constraint_solve(factor), gradient)
+            gain = float(gradient @ direction)
+            if gain < self.tolerance * max(1.0, abs(value)):
+                return x, eta, derivatives, factor, step
+            length = 1.0
+            while True:
+                trial = x + length * direction
+                new_value, new_eta = objective(trial)
+                # rounding of the objective itself is the only loss allowed
+                if np.isfinite(new_value) and new_value >= value - 1e-10 * max(1.0, abs(value)):
+                    break
+                length *= 0.5
+                if length < 1e-10:
+                    raise NumericalError(
+                        f"the mode search of the latent field stalled at {self.describe(theta)} "
+                        f"after {step} Newton steps"
+                    )
+            x, value, eta = trial, new_value, new_eta
+        raise NumericalError(
+            f"the mode search of the latent field did not converge in {self.max_steps} Newton steps "
+            f"at {self.describe(theta)}"
+        )
+
+    def _start(self, prior_values: Vector) -> Vector:
+        """One weighted least-squares step from the data's own rough predictor."""
+        eta = self.model.likelihood.start()
+        derivatives = self.model.likelihood.derivatives(eta)
+        weights = np.maximum(-derivatives[1], 1e-8)
+        right = self.design.T @ (derivatives[0] + weights * (eta - self.model.offset))
+        right[self.n_random :] += self.model.fixed_precision * self.model.fixed_mean
+        return self._solver.factor(prior_values + self._data_part(weights)).solve(right)
+
+    def _data_part(self, weights: Vector) -> Vector:
+        """Entries of design' W design on the pattern."""
+        return (self._squares.T @ weights) / self._double  # the map holds off-diagonal pairs once, doubled
+
+    # -- small algebra --------------------------------------------------------------------------------------
+
+    def _times(self, lower: Vector, x: Vector) -> Vector:
+        """Symmetric matrix, given by its lower triangle on the pattern, times x."""
+        m = sp.csc_matrix((lower, self.pattern.indices, self.pattern.indptr), shape=(self.n, self.n))
+        return m @ x + m.T @ x - lower[self.pattern.indptr[:-1]] * x
+
+    @staticmethod
+    def _term_times(term: LatentTerm, lower: Vector, x: Vector) -> Vector:
+        m = sp.csc_matrix((lower, term.pattern.indices, term.pattern.indptr), shape=(term.n, term.n))
+        return m @ x + m.T @ x - lower[term.pattern.indptr[:-1]] * x
+
+    def _project(self, x: Vector) -> Vector:
+        """Nearest x that meets the constraints."""
+        if self.constraints is None:
+            return x
+        c = self.constraints
+        return x - c @ np.linalg.solve(c.T @ c, c.T @ x)
+
+    def _constraint_solve(self, factor: Factor) -> tuple[Vector, Vector] | None:
+        if self.constraints is None:
+            return None
+        v = factor.solve(self.constraints)
+        return v, np.linalg.inv(self.constraints.T @ v)
+
+    def _constrained_solve(self, factor: Factor, v: tuple[Vector, Vector] | None, b: Vector) -> Vector:
+        """(H⁻¹ - V (C'V)⁻¹ V') b, written so that the answer meets the constraints exactly."""
+        x = factor.solve(b)
+        if v is None or self.constraints is None:
+            return x
+        return x - v[0] @ (v[1] @ (self.constraints.T @ x))
+
+    def _constraint_correction(self, v: tuple[Vector, Vector]) -> Vector:
+        left, right = v[0] @ v[1], v[0]
+        return np.einsum("ek,ek->e", left[self._entry_rows], right[self._entry_columns])
+
+    def _variances(self, selected: Vector) -> Vector:
+        return self._squares @ selected

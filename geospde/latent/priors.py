@@ -1,0 +1,247 @@
+"""Priors of hyperparameters, as densities on the unbounded internal scale with their gradients.
+
+Internal scales: a range, standard deviation, kappa or tau enters as its logarithm, a precision as its log
+precision. Each density includes its normalising constant and the Jacobian of the change of scale, so that
+marginal likelihoods can be compared.
+"""
+
+from dataclasses import dataclass
+from math import log, pi, sqrt
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from geospde.errors import InputError
+
+Vector = NDArray[np.float64]
+
+
+class Prior(Protocol):
+    """A density on theta: its logarithm, the gradient of that, and words for the summary."""
+
+    def log_density(self, theta: Vector) -> float: ...  # noqa: D102
+    def gradient(self, theta: Vector) -> Vector: ...  # noqa: D102
+    def describe(self) -> str: ...  # noqa: D102
+
+
+def _check_probability(p: float, what: str) -> None:
+    if not 0 < p < 1:
+        raise InputError(f"the probability in {what} must lie between 0 and 1, not {p}")
+
+
+@dataclass(frozen=True)
+class PCRange:
+    """Penalised-complexity prior of a range in two dimensions: P(range < range0) = p.
+
+    Fuglstad, Simpson, Lindgren & Rue (2019), J. Am. Statist. Ass. 114, 445-452, theorem 2.6 with d = 2.
+    """
+
+    range0: float
+    p: float
+
+    def __post_init__(self) -> None:
+        _check_probability(self.p, "prior_range")
+        if not self.range0 > 0:
+            raise InputError(f"the range in prior_range must be positive, not {self.range0}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(range)."""
+        rate = -self.range0 * log(self.p)
+        return log(rate) - theta[0] - rate * np.exp(-theta[0])
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        rate = -self.range0 * log(self.p)
+        return np.array([-1.0 + rate * np.exp(-theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"PC: P(range < {self.range0:.4g}) = {self.p:g}"
+
+
+@dataclass(frozen=True)
+class PCSd:
+    """Penalised-complexity prior of a standard deviation: P(sd > sd0) = p, an exponential density.
+
+    Simpson, Rue, Riebler, Martins & Sørbye (2017), Statist. Sci. 32, 1-28.
+    """
+
+    sd0: float
+    p: float
+
+    def __post_init__(self) -> None:
+        _check_probability(self.p, "prior_sigma")
+        if not self.sd0 > 0:
+            raise InputError(f"the standard deviation in prior_sigma must be positive, not {self.sd0}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(sd)."""
+        rate = -log(self.p) / self.sd0
+        return log(rate) + theta[0] - rate * np.exp(theta[0])
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        rate = -log(self.p) / self.sd0
+        return np.array([1.0 - rate * np.exp(theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"PC: P(sd > {self.sd0:.4g}) = {self.p:g}"
+
+
+@dataclass(frozen=True)
+class LogGamma:
+    """Gamma(shape, rate) prior of the precision 1/sd², seen on log(sd)."""
+
+    shape: float
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not (self.shape > 0 and self.rate > 0):
+            raise InputError(f"loggamma needs a positive shape and rate, not {self.shape} and {self.rate}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(sd)."""
+        log_precision = -2.0 * theta[0]
+        return (
+            self.shape * log(self.rate)
+            - float(gammaln(self.shape))
+            + self.shape * log_precision
+            - self.rate * np.exp(log_precision)
+            + log(2.0)
+        )
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([-2.0 * self.shape + 2.0 * self.rate * np.exp(-2.0 * theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"loggamma: precision ~ Gamma({self.shape:g}, rate {self.rate:g})"
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Gaussian prior of one internal parameter, by mean and precision."""
+
+    mean: float
+    precision: float
+
+    def __post_init__(self) -> None:
+        if not self.precision > 0:
+            raise InputError(f"a Gaussian prior needs a positive precision, not {self.precision}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density."""
+        return 0.5 * log(self.precision / (2 * pi)) - 0.5 * self.precision * (theta[0] - self.mean) ** 2
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([-self.precision * (theta[0] - self.mean)])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"Gaussian on the log scale: mean {self.mean:.4g}, sd {1 / sqrt(self.precision):.3g}"
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Density 1 on the internal scale (improper)."""
+
+    def log_density(self, theta: Vector) -> float:
+        """Zero."""
+        return 0.0
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Zero."""
+        return np.zeros(1)
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return "flat on the log scale"
+
+
+@dataclass(frozen=True)
+class Independent:
+    """Independent priors, one for each internal parameter."""
+
+    parts: tuple[Prior, ...]
+
+    def log_density(self, theta: Vector) -> float:
+        """Sum of the parts' log densities."""
+        return sum(p.log_density(theta[i : i + 1]) for i, p in enumerate(self.parts))
+
+    def gradient(self, theta: Vector) -> Vector:
+        """The parts' gradients, one after the other."""
+        if not self.parts:
+            return np.zeros(0)
+        return np.concatenate([p.gradient(theta[i : i + 1]) for i, p in enumerate(self.parts)])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return "; ".join(p.describe() for p in self.parts)
+
+
+@dataclass(frozen=True)
+class LinearGaussian:
+    """Independent Gaussians on ``transform @ theta + shift``, where ``|det transform| = 1``.
+
+    The prior of `spde2.matern` is Gaussian on (log tau, log kappa), a linear function of (log range, log sigma).
+    """
+
+    transform: Vector
+    shift: Vector
+    mean: Vector
+    precision: float
+    names: tuple[str, ...]
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density."""
+        z = self.transform @ theta + self.shift - self.mean
+        return 0.5 * z.size * log(self.precision / (2 * pi)) - 0.5 * self.precision * float(z @ z)
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        z = self.transform @ theta + self.shift - self.mean
+        return -self.precision * (self.transform.T @ z)
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        about = ", ".join(f"{name} about {m:.3f}" for name, m in zip(self.names, self.mean))
+        return f"Gaussian: {about}, sd {1 / sqrt(self.precision):.3g} each"
+
+
+_BY_NAME = {
+    "pc": {"range": PCRange, "sd": PCSd},
+    "loggamma": {"sd": LogGamma},
+    "gaussian": {"range": Gaussian, "sd": Gaussian},
+    "flat": {"range": Flat, "sd": Flat},
+}
+
+
+def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
+    """Make a prior from its name, as formulas and run files give it.
+
+    Parameters
+    ----------
+    name : {"pc", "loggamma", "gaussian", "flat"}
+        Family of the prior.
+    arguments : tuple of float
+        Its parameters, in the order of the class.
+    kind : {"range", "sd"}
+        What the prior is of.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, one that does not fit the parameter, or wrong arguments.
+    """
+    choices = [n for n, kinds in _BY_NAME.items() if kind in kinds]
+    if name not in choices:
+        raise InputError(f"no prior {name!r} for a {kind}; choose from {', '.join(choices)}")
+    try:
+        return _BY_NAME[name][kind](*(float(a) for a in arguments))
+    except TypeError:
+        raise InputError(f"prior {name!r} does not take the {len(arguments)} numbers {arguments}") from None
