@@ -1,0 +1,230 @@
+"""Fill zones with triangles whose edges are short enough and whose angles are not too small.
+
+A hexagonal lattice of points in each zone gives nearly equilateral triangles away from boundaries and sites. Ruppert's
+refinement grades the rest; smoothing evens it out; what is still too long is split. See Ruppert (1995), A Delaunay
+refinement algorithm for quality 2-dimensional mesh generation, and Chen & Holst (2011), Efficient mesh
+optimization schemes based on optimal Delaunay triangulations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from geospde.errors import InputError
+from geospde.mesh.skeleton import Skeleton
+from geospde.mesh.triangulation import Triangulation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_SPACING = 0.8  # of the lattice, in longest edges: leaves room for uneven triangles next to boundaries
+_CLEARANCE = 0.7  # of lattice points from all that is fixed, in lattice spacings
+_SMOOTHING = (3, 2, 1)  # sweeps in the first rounds; later rounds only split, so that they come to an end
+_ROUNDS = 30
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Limits that a mesh must keep.
+
+    Attributes
+    ----------
+    max_edge : tuple of float
+        Longest edge in each zone.
+    min_angle : float
+        Smallest angle, in degrees.
+    max_vertices : int
+        Most vertices.
+    snap : float
+        Distance below which a point counts as lying on a segment.
+    """
+
+    max_edge: tuple[float, ...]
+    min_angle: float
+    max_vertices: int
+    snap: float
+
+
+def fill(
+    skeleton: Skeleton, areas: Sequence[Any], controls: Controls
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Triangulate nested areas.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        Points and segments to keep; the segments include the boundaries of the areas.
+    areas : sequence of polygons
+        The zones, each inside the next.
+    controls : Controls
+        Limits, `max_edge` one for each area.
+
+    Returns
+    -------
+    points : numpy.ndarray, shape (n, 2)
+        The skeleton's points first.
+    triangles : numpy.ndarray, shape (t, 3)
+    zone : numpy.ndarray of int, shape (t,)
+        Number of the area that each triangle lies in.
+
+    Raises
+    ------
+    InputError
+        If the limits ask for more than `max_vertices`; it names the one to relax.
+
+    Examples
+    --------
+    >>> import numpy as np, shapely
+    >>> from geospde.mesh.refine import Controls, Skeleton, fill
+    >>> square = shapely.box(0, 0, 1, 1)
+    >>> skeleton = Skeleton.of([square.exterior], np.empty((0, 2)), cutoff=1e-9, snap=1e-9)
+    >>> points, triangles, zone = fill(skeleton, [square], Controls((0.5,), 21.0, 1000, 1e-9))
+    >>> bool(np.hypot(*(points[triangles[:, 0]] - points[triangles[:, 1]]).T).max() <= 0.5)
+    True
+    """
+    _refuse_too_many(areas, controls)
+    limits = np.array(controls.max_edge)
+    middles = shapely.points(skeleton.points[skeleton.segments].mean(axis=1))
+    of_segment = limits[np.where(shapely.dwithin(areas[0], middles, controls.snap), 0, len(areas) - 1)]
+    skeleton = skeleton.divided(_SPACING * of_segment)
+    points = np.vstack([skeleton.points, *_lattices(skeleton, areas, limits)])
+    mesh = Triangulation.of(points, skeleton.segments, controls.snap)
+    mesh, zone = _graded(mesh, areas, controls)
+    for turn in range(_ROUNDS):
+        for _ in range(_SMOOTHING[turn] if turn < len(_SMOOTHING) else 0):
+            mesh = Triangulation.of(_smoothed(mesh, skeleton.n_sites), mesh.segments, controls.snap)
+        mesh, zone = _graded(mesh, areas, controls)
+        split = _to_split(mesh, zone, limits, controls.min_angle if turn < _ROUNDS // 2 else 0.0)
+        if not len(split):
+            break
+        mesh = _split(mesh, split, controls)
+        zone = mesh.zones(areas)
+    inside = zone >= 0
+    return mesh.points, mesh.triangles[inside], zone[inside]
+
+
+def _refuse_too_many(areas: Sequence[Any], controls: Controls) -> None:
+    """Raise before a lattice is made that is far too large."""
+    inner = 0.0
+    for k, (area, edge) in enumerate(zip(areas, controls.max_edge)):
+        expected = (area.area - inner) / _cell(_SPACING * edge)
+        inner = area.area
+        if expected > controls.max_vertices:
+            fits = edge * np.sqrt(expected / controls.max_vertices)
+            which = f"max_edge[{k}]" if len(areas) > 1 else "max_edge"
+            raise InputError(
+                f"{which} = {edge:.6g} asks for about {expected:.2g} vertices, more than max_vertices = "
+                f"{controls.max_vertices}; take {which} of at least {fits * 1.1:.2g}, or raise max_vertices"
+            )
+
+
+def _cell(spacing: float) -> float:
+    """Area that each point of a hexagonal lattice has to itself."""
+    return spacing**2 * np.sqrt(3) / 2
+
+
+def _lattices(
+    skeleton: Skeleton, areas: Sequence[Any], limits: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """Hexagonal lattices in the zones, clear of the skeleton's points and of the lattices of the zones within."""
+    fixed = skeleton.points
+    lattices = []
+    for number, area in enumerate(areas):
+        step = _SPACING * limits[number]
+        x0, y0, x1, y1 = shapely.bounds(area)
+        row, column = np.mgrid[0 : (y1 - y0) / (step * np.sqrt(0.75)), 0 : (x1 - x0) / step + 1]
+        points = np.column_stack(
+            [(x0 + step * (column - row % 2 / 2)).ravel(), (y0 + step * np.sqrt(0.75) * row).ravel()]
+        )
+        shapely.prepare(area)
+        points = points[shapely.contains_xy(area, points)]
+        if number:
+            points = points[~shapely.contains_xy(areas[number - 1], points)]
+        tree = shapely.STRtree(shapely.points(fixed))
+        near, _ = tree.query(shapely.points(points), predicate="dwithin", distance=_CLEARANCE * step)
+        lattices.append(np.delete(points, near, axis=0))
+    return lattices
+
+
+def _graded(
+    mesh: Triangulation, areas: Sequence[Any], controls: Controls
+) -> tuple[Triangulation, NDArray[np.int64]]:
+    """Refine until the angles hold; also the zone of each triangle."""
+    zone = mesh.zones(areas)
+    if angles(mesh.points, mesh.triangles[zone >= 0]).min() < controls.min_angle:
+        room = controls.max_vertices - len(mesh.points) + 1
+        mesh = mesh.refined(controls.min_angle, zone < 0, max(room, 0), controls.snap / 4)
+        zone = mesh.zones(areas)
+    if len(mesh.points) > controls.max_vertices:
+        raise InputError(
+            f"the mesh needs more than max_vertices = {controls.max_vertices} vertices for angles of "
+            f"{controls.min_angle:g} degrees; raise cutoff (sites or boundary points that are very close ask for very "
+            "small triangles), lower min_angle, raise max_edge or raise max_vertices"
+        )
+    return mesh, zone
+
+
+def _smoothed(mesh: Triangulation, n_sites: int) -> NDArray[np.float64]:
+    """Move each free point to the area-weighted mean of the centroids of its triangles (Chen & Holst 2011, CPT)."""
+    n = len(mesh.points)
+    triangles = mesh.triangles[mesh.triangles.min(axis=1) >= 0]
+    corners = mesh.points[triangles]
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+    moment = area[:, None] * corners.mean(axis=1)
+    at = triangles.ravel()
+    mass = np.bincount(at, np.repeat(area, 3), n)
+    sums = np.column_stack([np.bincount(at, np.repeat(moment[:, k], 3), n) for k in (0, 1)])
+    free = mass > 0
+    free[:n_sites] = False
+    free[mesh.segments] = False
+    points = mesh.points.copy()
+    points[free] = sums[free] / mass[free, None]
+    return points
+
+
+def _to_split(
+    mesh: Triangulation, zone: NDArray[np.int64], limits: NDArray[np.float64], min_angle: float
+) -> NDArray[np.int64]:
+    """Edges to cut in half, shape (k, 2): longest edges that are too long, or of triangles left too thin."""
+    inside = zone >= 0
+    triangles = mesh.triangles[inside]
+    length = sides(mesh.points, triangles)
+    angle = angles(mesh.points, triangles)
+    bad = (length.max(axis=1) > limits[zone[inside]]) | (angle.min(axis=1) < min_angle)
+    corner = np.argmax(length[bad], axis=1)
+    pick = np.arange(len(corner))
+    pairs = np.column_stack([triangles[bad][pick, corner], triangles[bad][pick, (corner + 1) % 3]])
+    return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+def _split(mesh: Triangulation, pairs: NDArray[np.int64], controls: Controls) -> Triangulation:
+    """Put a point in the middle of each edge; segments among them become two."""
+    n = len(mesh.points)
+    middle = n + np.arange(len(pairs))
+    points = np.vstack([mesh.points, mesh.points[pairs].mean(axis=1)])
+    segments = np.sort(mesh.segments, axis=1)
+    key, of_segment = pairs[:, 0] * n + pairs[:, 1], segments[:, 0] * n + segments[:, 1]
+    cut = np.isin(key, of_segment)
+    halves = [np.column_stack([pairs[cut, k], middle[cut]]) for k in (0, 1)]
+    return Triangulation.of(points, np.vstack([segments[~np.isin(of_segment, key)], *halves]), controls.snap)
+
+
+def sides(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Length of the side from each corner to the next, shape (t, 3)."""
+    corners = points[triangles]
+    return np.hypot(*(np.roll(corners, -1, axis=1) - corners).transpose(2, 0, 1))
+
+
+def angles(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Angle at each corner in degrees, shape (t, 3)."""
+    p = points[triangles]
+    to_next, to_last = np.roll(p, -1, axis=1) - p, np.roll(p, 1, axis=1) - p
+    cross = to_next[..., 0] * to_last[..., 1] - to_next[..., 1] * to_last[..., 0]
+    return np.degrees(np.arctan2(cross, (to_next * to_last).sum(axis=-1)))

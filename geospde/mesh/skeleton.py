@@ -1,0 +1,108 @@
+"""What a mesh has to keep: sites as vertices, boundaries and lines as edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from geospde.mesh.triangulation import Triangulation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Points and segments that meet only at their ends.
+
+    Attributes
+    ----------
+    points : numpy.ndarray, shape (p, 2)
+        Sites first, in their order, then the vertices of the lines.
+    segments : numpy.ndarray of int, shape (s, 2)
+        Pairs of points to join.
+    n_sites : int
+        How many of the points are sites.
+    """
+
+    points: NDArray[np.float64]
+    segments: NDArray[np.int64]
+    n_sites: int
+
+    @classmethod
+    def of(cls, lines: Any, sites: NDArray[np.float64], cutoff: float, snap: float) -> Skeleton:
+        """Join lines and sites.
+
+        Points nearer than `cutoff` to an earlier one are merged with it, the sites being the earliest; segments
+        that pass a point nearer than `snap` go through it; segments that cross get a point there.
+
+        Examples
+        --------
+        >>> import numpy as np, shapely
+        >>> from geospde.mesh.skeleton import Skeleton
+        >>> square = shapely.box(0, 0, 1, 1).exterior
+        >>> skeleton = Skeleton.of([square], np.array([[0.5, 1e-12], [0.5, 0.5]]), cutoff=1e-6, snap=1e-6)
+        >>> len(skeleton.points), len(skeleton.segments), skeleton.n_sites
+        (6, 5, 2)
+        """
+        joined = shapely.union_all(lines)  # puts a vertex on every crossing, and drops what is there twice
+        xy, line = shapely.get_coordinates(shapely.get_parts(joined), return_index=True)
+        start = np.flatnonzero(line[:-1] == line[1:]) + len(sites)
+        points, to = merged(np.vstack([sites, xy]), cutoff)
+        n_sites = len(np.unique(to[: len(sites)]))
+        segments = to[np.column_stack([start, start + 1])]
+        segments = segments[segments[:, 0] != segments[:, 1]]
+        # The triangulator does the snapping, and the crossings that merging may have made.
+        mesh = Triangulation.of(points, np.unique(np.sort(segments, axis=1), axis=0), snap)
+        return cls(mesh.points, mesh.segments, n_sites)
+
+    def divided(self, spacing: NDArray[np.float64]) -> Skeleton:
+        """Cut every segment into equal pieces no longer than its `spacing`, shape (s,)."""
+        a, b = self.points[self.segments].transpose(1, 0, 2)
+        pieces = np.maximum(np.ceil(np.hypot(*(b - a).T) / spacing - 1e-9), 1).astype(int)
+        owner = np.repeat(np.arange(len(pieces)), pieces - 1)
+        first_new = np.cumsum(pieces - 1) - (pieces - 1)
+        step = np.arange(len(owner)) - first_new[owner] + 1
+        new = a[owner] + (b - a)[owner] * (step / pieces[owner])[:, None]
+        number = len(self.points) + np.arange(len(owner))
+        first, last = step == 1, step == pieces[owner] - 1
+        segments = np.vstack(
+            [
+                self.segments[pieces == 1],
+                np.column_stack([self.segments[owner[first], 0], number[first]]),
+                np.column_stack([number[~last], number[~last] + 1]),
+                np.column_stack([number[last], self.segments[owner[last], 1]]),
+            ]
+        )
+        return Skeleton(np.vstack([self.points, new]), segments, self.n_sites)
+
+
+def merged(points: NDArray[np.float64], cutoff: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Leave out every point nearer than `cutoff` to an earlier one that stays.
+
+    Returns
+    -------
+    points : numpy.ndarray, shape (p, 2)
+        Those that stay, in their order.
+    to : numpy.ndarray of int
+        For each point given, the one among them that stands for it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from geospde.mesh.skeleton import merged
+    >>> merged(np.array([[0.0, 0.0], [0.1, 0.0], [1.0, 0.0]]), cutoff=0.2)[1]
+    array([0, 0, 1])
+    """
+    geometries = shapely.points(points)
+    late, early = shapely.STRtree(geometries).query(geometries, predicate="dwithin", distance=cutoff)
+    to = np.arange(len(points))
+    order = np.lexsort([early, late])
+    for i, j in zip(late[order], early[order]):
+        if j < i and to[i] == i and to[j] == j:
+            to[i] = j
+    stays = to == np.arange(len(points))
+    return points[stays], (np.cumsum(stays) - 1)[to]

@@ -1,0 +1,123 @@
+"""Constrained Delaunay triangulation, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import condeltri
+import numpy as np
+import shapely
+from scipy import sparse
+from scipy.sparse import csgraph
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_HELPERS = 3  # the triangulator's own first vertices, which enclose all others
+
+
+@dataclass(frozen=True)
+class Triangulation:
+    """Triangles over points and segments, out to a large triangle that encloses them.
+
+    Attributes
+    ----------
+    points : numpy.ndarray, shape (n, 2)
+        The points given, then those added.
+    triangles : numpy.ndarray of int, shape (t, 3)
+        Anticlockwise. Negative numbers are corners of the enclosing triangle.
+    neighbours : numpy.ndarray of int, shape (t, 3)
+        Triangle across the side from corner i to the next; -1 if there is none.
+    segments : numpy.ndarray of int, shape (s, 2)
+        The edges that are kept, cut where points lie on them.
+    """
+
+    points: NDArray[np.float64]
+    triangles: NDArray[np.int64]
+    neighbours: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    _cdt: Any
+
+    @classmethod
+    def of(cls, points: NDArray[np.float64], segments: NDArray[np.int64], snap: float = 0.0) -> Triangulation:
+        """Triangulate; points nearer than `snap` to a segment are put on it. No point may be given twice.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from geospde.mesh.triangulation import Triangulation
+        >>> corners = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+        >>> mesh = Triangulation.of(corners, np.array([[0, 1], [1, 2], [2, 3], [3, 0], [1, 3]]))
+        >>> mesh.triangles[(mesh.triangles >= 0).all(axis=1)]
+        array([[...]])
+        """
+        order = condeltri.VertexInsertionOrder.AUTO
+        cdt = condeltri.Triangulation(order, condeltri.IntersectingConstraintEdges.TRY_RESOLVE, snap)
+        cdt.insert_vertices(np.ascontiguousarray(points))
+        cdt.insert_edges(np.ascontiguousarray(segments, dtype=np.uint32))
+        return cls._read(cdt)
+
+    @classmethod
+    def _read(cls, cdt: Any) -> Triangulation:
+        vertices, faces = cdt.vertices_array(copy=False)[_HELPERS:], cdt.triangles_array(copy=False)
+        neighbours = faces["neighbors"].astype(np.int64)
+        neighbours[neighbours == condeltri.NO_NEIGHBOR] = -1
+        segments = np.array([(edge.v1, edge.v2) for edge in cdt.fixed_edges], dtype=np.int64).reshape(-1, 2)
+        return cls(
+            points=np.column_stack([vertices["x"], vertices["y"]]),
+            triangles=faces["vertices"].astype(np.int64) - _HELPERS,
+            neighbours=neighbours,
+            segments=segments - _HELPERS,
+            _cdt=cdt,
+        )
+
+    def zones(self, areas: Sequence[Any]) -> NDArray[np.int64]:
+        """Number of the first area that holds each triangle, -1 where none does.
+
+        Triangles that segments do not part lie in the same area, so each patch is asked about once, at its largest
+        triangle: rounding of the segments cannot put a thin triangle on the wrong side.
+        """
+        n, t = len(self.points), len(self.triangles)
+        fixed = np.sort(self.segments.min(axis=1) * n + self.segments.max(axis=1))
+        tail, head = self.triangles, np.roll(self.triangles, -1, axis=1)
+        side = np.minimum(tail, head) * n + np.maximum(tail, head)
+        at = np.minimum(np.searchsorted(fixed, side), len(fixed) - 1)
+        row, corner = np.nonzero((fixed[at] != side) & (self.neighbours >= 0))
+        graph = sparse.csr_array(
+            (np.ones(len(row), np.int8), (row, self.neighbours[row, corner])), shape=(t, t)
+        )
+        count, patch = csgraph.connected_components(graph, directed=False)
+
+        real = self.triangles.min(axis=1) >= 0
+        corners = self.points[self.triangles]
+        first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        size = np.where(real, np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]), -1.0)
+        by_size = np.argsort(size)
+        largest = np.empty(count, np.int64)
+        largest[patch[by_size]] = by_size  # the last write stays
+        middles = corners[largest].mean(axis=1)
+        zone = np.full(count, -1)
+        for number in reversed(range(len(areas))):
+            shapely.prepare(areas[number])
+            zone[shapely.contains_xy(areas[number], middles)] = number
+        zone[patch[~real]] = -1
+        return zone[patch]
+
+    def refined(
+        self, min_angle: float, outside: NDArray[np.bool_], limit: int, min_edge: float
+    ) -> Triangulation:
+        """Add points until no angle is below `min_angle` degrees (Ruppert 1995), `limit` at most.
+
+        Triangles marked `outside` are left alone. This triangulation is spent: do not refine it again.
+        """
+        self._cdt.refine_triangles(
+            limit,
+            condeltri.RefinementCriterion.SMALLEST_ANGLE,
+            np.deg2rad(min_angle),
+            to_erase=set(np.flatnonzero(outside).tolist()),
+            min_edge_length=min_edge,
+        )
+        return self._read(self._cdt)
