@@ -1,0 +1,190 @@
+"""The commands: parse, call the pipeline, print. Heavy imports wait inside them: help comes at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from geospde import __version__
+from geospde.errors import GeospdeError
+
+if TYPE_CHECKING:
+    from geospde.pipeline import RunResult
+    from geospde.progress import Progress
+
+# plain help: the markup mode doubles the time that help takes
+app = typer.Typer(
+    name="geospde",
+    help="Model-based geostatistics with maps at the end.",
+    epilog="Start with: geospde run RUN.toml",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", show_default=False, help="The run file.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks.")]
+
+
+@app.command()
+def run(
+    run_file: RunFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default=False, help="Folder to write, in place of the run file's."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run's folder.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the whole pipeline: survey, mesh, fit, prediction, maps, report."""
+    from geospde import pipeline
+
+    with _listening(quiet, verbose) as progress:
+        result = pipeline.run(run_file, out=out, overwrite=overwrite, progress=progress)
+    if verbose:
+        result.fit.summary()
+    if not quiet:
+        print(_where(result))
+
+
+@app.command()
+def check(run_file: RunFile, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Read and check everything, fit nothing, write nothing."""
+    from geospde import pipeline
+    from geospde.words import counted
+
+    with _listening(quiet, verbose) as progress:
+        findings = pipeline.check(run_file, progress=progress)
+    if not quiet:
+        found = f" ({counted(len(findings), 'warning')})" if findings else ""
+        print(f"{run_file} can be run{found}: geospde run {run_file}")
+
+
+@app.command()
+def info() -> None:
+    """Print versions, solver and threads."""
+    from geospde.datasets import data_folder
+    from geospde.provenance import machine, versions
+
+    facts: dict[str, Any] = {**versions(), "solver": _solver(), **machine(), "data": data_folder()}
+    width = max(map(len, facts))
+    for name, fact in facts.items():
+        print(f"{name:{width}}  {fact if fact is not None else '-'}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"geospde {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Model-based geostatistics with maps at the end: meshes, SPDE models, INLA, rasters, reports."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 well; 1 a fault in geospde; 2 a mistake in the input; 3 a computation that failed; 130 interrupted.
+    Errors are one sentence on stderr; ``--verbose`` adds the traceback.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    geospde ...
+    0
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        app(arguments, prog_name="geospde")
+        return 0
+    except SystemExit as leaving:  # typer's own way out, after help and usage errors too
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except (_Interrupted, KeyboardInterrupt):
+        return _say("interrupted; nothing was written", 130)
+    except GeospdeError as error:
+        _trace(arguments)
+        return _say(str(error), error.exit_code)
+    except MemoryError:
+        _trace(arguments)
+        return _say("out of memory: take a coarser mesh or larger cells", 3)
+    except Exception as error:
+        _trace(arguments)
+        kind = type(error).__name__
+        return _say(f"a fault in geospde, please report it: {kind}: {error} (--verbose shows where)", 1)
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"geospde: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
+
+
+def _trace(arguments: Sequence[str]) -> None:
+    if {"--verbose", "-v"} & set(arguments):
+        import traceback
+
+        traceback.print_exc()
+
+
+class _Interrupted(Exception):
+    """Ctrl-C, under a name that typer leaves alone."""
+
+
+@contextmanager
+def _listening(quiet: bool, verbose: bool) -> Iterator[Progress]:
+    """Give the progress to show: bars on a terminal, else a line a step, else nothing."""
+    from geospde.console import Bars, Lines, Quiet
+
+    signal.signal(signal.SIGTERM, _terminate)
+    bars = sys.stderr.isatty() and not verbose
+    listener = Quiet() if quiet else Bars() if bars else Lines(verbose)
+    try:
+        with listener as progress:
+            yield progress
+    except KeyboardInterrupt:
+        raise _Interrupted from None
+
+
+def _terminate(number: int, _frame: Any) -> None:
+    """Leave by an exception, so that what is half written is cleared away."""
+    sys.exit(128 + number)
+
+
+def _where(result: RunResult) -> str:
+    """Return the lines that tell where a run's files are."""
+    from geospde.words import counted
+
+    folder, names = result.folder, [path.stem for path in result.figures]
+    bands = ", ".join(c for c in result.prediction.to_frame().columns if c not in ("x", "y"))
+    rows = [
+        ("report.html", "maps, tables and settings on one page"),
+        ("prediction.tif", f"layers for a GIS: {bands}"),
+        ("figures/", f"{counted(len(names), 'map')} for a paper: {', '.join(names)}"),
+        ("*.csv", "the tables behind them"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    seconds = sum(result.seconds.values())
+    lines = [f"{result.survey.name} is mapped, in {seconds:.1f} s: {folder}"]
+    return "\n".join([*lines, *(f"  {name:{width}}  {what}" for name, what in rows)])
+
+
+def _solver() -> str:
+    try:
+        import cvxopt.cholmod  # noqa: F401
+    except ImportError:
+        return "SuperLU (scipy)"
+    return "CHOLMOD (cvxopt)"

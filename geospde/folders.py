@@ -1,0 +1,137 @@
+"""Folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from geospde.errors import InputError
+
+# what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
+_MENDABLE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EFBIG,
+}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def whole_folder(target: str | Path, *, overwrite: bool = False, mark: str = "run.json") -> Iterator[Path]:
+    """Give a folder to fill that becomes `target` once all is written; on any failure nothing is left of it.
+
+    Parameters
+    ----------
+    target : path
+        Where the folder is to appear. Its parents are made.
+    overwrite : bool
+        Replace a folder that is there already. The old one stays until the new one is whole.
+    mark : str
+        Only a folder that holds a file of this name is replaced: others hold somebody's other work.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder to fill: a sibling of `target`, so that a rename moves it.
+
+    Raises
+    ------
+    InputError
+        If `target` cannot or must not be written, or the disk is full.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     with whole_folder(Path(parent) / "run") as folder:
+    ...         _ = (folder / "run.json").write_text("{}")
+    ...     os.listdir(parent)
+    ['run']
+    """
+    shown, target = str(target), Path(target).expanduser().absolute()
+    if target.is_symlink():
+        target = target.resolve()
+    _refuse(target, shown, overwrite, mark)
+    made: list[Path] = []
+    partial: Path | None = None
+    try:
+        made = _make_parents(target.parent)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        partial.chmod(0o777 & ~_umask())
+        yield partial
+        _refuse(target, shown, overwrite, mark)  # it may have come into being meanwhile
+        _swap(partial, target)
+    except BaseException as error:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        for folder in reversed(made):
+            try:
+                folder.rmdir()
+            except OSError:  # somebody else has put something there
+                break
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise InputError(
+                f"the disk of {shown} is full, and nothing was written: free some or choose another folder"
+            ) from error
+        if isinstance(error, OSError) and error.errno in _MENDABLE:
+            raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
+        raise
+
+
+def _refuse(target: Path, shown: str, overwrite: bool, mark: str) -> None:
+    """Raise an InputError if `target` must not be replaced."""
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{shown} is a file: choose another folder for the output")
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    if not (target / mark).is_file():
+        raise InputError(
+            f"{shown} is not empty and holds no {mark}, so it is no run's folder and stays as it is: "
+            "choose another folder"
+        )
+    if not overwrite:
+        raise InputError(
+            f"{shown} holds an earlier run: choose another folder (--out) or replace it (--overwrite)"
+        )
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make a folder and those above it; return what was made, outermost first."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    made = []
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        made.append(path)
+    return made
+
+
+def _swap(partial: Path, target: Path) -> None:
+    """Rename `partial` to `target`; what was there goes only after the new folder stands."""
+    if not target.exists():
+        partial.rename(target)
+        return
+    aside = partial.with_suffix(".old")
+    target.rename(aside)
+    try:
+        partial.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

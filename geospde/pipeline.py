@@ -1,0 +1,324 @@
+"""From a run file to survey, mesh, fit, prediction and maps: each step takes what the one before made."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geospde.config import Config, read_config
+from geospde.errors import InputError
+from geospde.folders import whole_folder
+from geospde.progress import Progress, StepLog
+from geospde.provenance import machine, sha256, versions, write_json
+from geospde.survey import Survey, read_survey
+from geospde.words import counted
+
+if TYPE_CHECKING:
+    from geospde.fitting.result import Fit
+    from geospde.mesh.trimesh import Mesh
+    from geospde.prediction.grid import Grid
+    from geospde.prediction.surface import Prediction
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run made.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Where its files are.
+    survey, mesh, fit, prediction
+        The objects behind them.
+    seconds : dict of str to float
+        Wall time of each step.
+    warnings : tuple of str
+        What the user should look at.
+    """
+
+    folder: Path
+    survey: Survey
+    mesh: Mesh
+    fit: Fit
+    prediction: Prediction
+    seconds: dict[str, float]
+    warnings: tuple[str, ...]
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file of the run."""
+        return sorted(p for p in self.folder.rglob("*") if p.is_file())
+
+    @property
+    def figures(self) -> list[Path]:
+        """The maps as pictures."""
+        return sorted((self.folder / "figures").glob("*.png"))
+
+
+def run(
+    source: str | Path | Mapping[str, Any] | Config,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run a whole analysis: from a run file to a folder of tables, rasters, figures and a report.
+
+    Parameters
+    ----------
+    source : path, mapping or Config
+        The run file, or its content.
+    out : path, optional
+        The folder to write, in place of the run file's ``[output] dir``. It appears whole or not at all.
+    overwrite : bool
+        Replace an earlier run's folder.
+    progress : Progress, optional
+        Told of every step.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    InputError
+        If the run file, the data or the output folder need mending.
+    NumericalError
+        If the model cannot be fitted.
+    """
+    config = source if isinstance(source, Config) else read_config(source)
+    target = Path(out) if out is not None else _target(config)
+    log = StepLog(progress or Progress())
+    with whole_folder(target, overwrite=overwrite) as folder:
+        with log.step("survey") as told:
+            survey = load_survey(config)
+            told(repr(survey).strip("<>").removeprefix("Survey "))
+        with log.step("mesh") as told:
+            mesh = make_mesh(config, survey)
+            grid = make_grid(config, survey)
+            _refuse_too_large(config, grid, folder)
+            told(f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {counted(grid.n, 'cell')} to predict")
+        with log.step("fit") as told:
+            fit = fit_model(config, survey, mesh, callback=log.progress.update)
+            told(f"log marginal likelihood {fit.log_marginal_likelihood:.2f}" if _bayesian(config) else "")
+        with log.step("predict"):
+            prediction = predict(config, fit, grid, callback=log.progress.update)
+        with log.step("write"):
+            write_tables(folder, mesh, fit, prediction)
+            crop = survey.coastline if config.prediction.crop else None
+            prediction.to_raster(folder / "prediction.tif", crop=crop)
+        with log.step("figures") as told:
+            figures = draw(folder, survey, mesh, fit, prediction)
+            told(counted(len(figures), "figure"))
+        with log.step("report"):
+            report(folder, config, survey, mesh, fit, prediction, figures, log)
+        write_json(folder / "run.json", _record(config, survey, log))
+    return RunResult(target, survey, mesh, fit, prediction, log.seconds, tuple(log.warnings))
+
+
+def check(
+    source: str | Path | Mapping[str, Any] | Config, *, progress: Progress | None = None
+) -> tuple[str, ...]:
+    """Read and check everything that `run` would, fit nothing and write nothing.
+
+    Parameters
+    ----------
+    source, progress
+        As in `run`.
+
+    Returns
+    -------
+    tuple of str
+        What a user should look at before running; empty if all is well.
+
+    Raises
+    ------
+    InputError
+        If `run` would.
+    """
+    config = source if isinstance(source, Config) else read_config(source)
+    log = StepLog(progress or Progress())
+    with log.step("survey") as told:
+        survey = load_survey(config)
+        told(repr(survey).strip("<>").removeprefix("Survey "))
+    with log.step("mesh") as told:
+        mesh = make_mesh(config, survey)
+        told(repr(mesh))
+    with log.step("grid") as told:
+        grid = make_grid(config, survey)
+        _refuse_too_large(config, grid, Path())
+        told(repr(grid))
+    with log.step("model") as told:
+        told(compile_model(config, survey, mesh))
+    return tuple(log.warnings)
+
+
+# ---- the steps ----
+
+
+def load_survey(config: Config) -> Survey:
+    """Read ``[survey]``; the model's response, exposure, offset and weights must be numbers."""
+    keys = config.survey.given()
+    for name in ("points", "coastline"):
+        if name in keys:
+            keys[name] = config.path(keys[name])
+    model = config.model
+    named = [*_response(model.formula), model.exposure, model.offset, model.weights]
+    return read_survey(**keys, numeric=tuple(dict.fromkeys(n for n in named if n)))
+
+
+def make_mesh(config: Config, survey: Survey) -> Mesh:
+    """Build ``[mesh]`` around the coastline or, without one, around the sites."""
+    from geospde.mesh.build import build_mesh
+
+    domain = survey.coastline if survey.coastline is not None else survey.points
+    return build_mesh(domain, sites=survey.points, crs=survey.crs, **config.mesh.given())
+
+
+def make_grid(config: Config, survey: Survey) -> Grid:
+    """Lay the cells of ``[prediction]``."""
+    from geospde.prediction.grid import Grid
+
+    keys = config.prediction.given("shape", "cell", "buffer")
+    return Grid.around(survey.domain, crs=survey.crs, **keys)
+
+
+def fit_model(config: Config, survey: Survey, mesh: Mesh, *, callback: Any = None) -> Fit:
+    """Fit ``[model]`` under ``[priors]`` as ``[inference]`` says."""
+    from geospde.fitting.fit import fit
+
+    return fit(**_arguments(config, survey, mesh), callback=callback)
+
+
+def compile_model(config: Config, survey: Survey, mesh: Mesh) -> str:
+    """Check formula, family and priors against the data, and say what the model is."""
+    raise NotImplementedError
+
+
+def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:
+    """Predict the intensity in every cell, with the quantiles and exceedances of ``[prediction]``."""
+    wanted = config.prediction
+    return fit.predict(grid, quantiles=wanted.quantiles, exceed=wanted.exceed, callback=callback)
+
+
+def write_tables(folder: Path, mesh: Mesh, fit: Fit, prediction: Prediction) -> None:
+    """Write the mesh, the tables of the fit and of the prediction, and the fit itself."""
+    mesh.to_gpkg(folder / "mesh.gpkg")
+    for name in ("fixed", "hyper", "fitted"):
+        getattr(fit, name).to_csv(folder / f"{name}.csv")
+    criteria = {"log_marginal_likelihood": fit.log_marginal_likelihood, **fit.criteria}
+    write_json(folder / "criteria.json", criteria)
+    prediction.to_frame().to_csv(folder / "grid.csv", index=False)
+    fit.save(folder / "fit")
+
+
+def draw(folder: Path, survey: Survey, mesh: Mesh, fit: Fit, prediction: Prediction) -> list[Path]:
+    """Draw the figures."""
+    from geospde.maps.figures import save_figures
+
+    return save_figures(folder / "figures", survey=survey, mesh=mesh, fit=fit, prediction=prediction)
+
+
+def report(
+    folder: Path,
+    config: Config,
+    survey: Survey,
+    mesh: Mesh,
+    fit: Fit,
+    prediction: Prediction,
+    figures: list[Path],
+    log: StepLog,
+) -> Path:
+    """Write the report."""
+    from geospde.maps.report import write_report
+
+    return write_report(
+        folder / "report.html",
+        title=survey.name,
+        survey=survey,
+        mesh=mesh,
+        fit=fit,
+        prediction=prediction,
+        figures=figures,
+        settings=config.settings(),
+        seconds=log.seconds,
+        notes=log.warnings,
+    )
+
+
+# ---- what the steps share ----
+
+
+def _target(config: Config) -> Path:
+    if config.output.dir is None:
+        raise InputError("the run file does not say where the output goes: set dir in [output], or --out")
+    return Path(config.output.dir)
+
+
+def _bayesian(config: Config) -> bool:
+    return config.inference.method in ("inla", "eb")
+
+
+def _arguments(config: Config, survey: Survey, mesh: Mesh) -> dict[str, Any]:
+    """Return the arguments of `geospde.fit` that the run file makes."""
+    keys = {**config.model.given(), **config.inference.given()}
+    if config.priors:
+        keys["priors"] = config.priors
+    return {"data": survey.points, "mesh": mesh, **keys}
+
+
+def _response(formula: str) -> list[str]:
+    """Return the columns on the left of a formula; names before a bracket are functions."""
+    left = formula.partition("~")[0] if "~" in formula else ""
+    return re.findall(r"[^\W\d]\w*\b(?!\s*\()", left)
+
+
+def _refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
+    """Raise an InputError if the prediction would not fit into memory or onto the disk."""
+    wanted = config.prediction
+    columns = 2 + len(wanted.quantiles) + len(wanted.exceed)
+    rows, cols = grid.shape
+    size = f"a raster of {rows:,} x {cols:,} cells with {counted(columns, 'band')}"
+    memory, need = _memory(), 8 * 4 * (columns + 2) * grid.n
+    if memory is not None and need > memory:
+        raise InputError(
+            f"{size} needs about {need / 1e9:.1f} GB of memory and the machine has {memory / 1e9:.1f} GB: "
+            "take a larger cell (or a smaller shape) in [prediction]"
+        )
+    # grid.csv is the larger part: some 20 bytes a number against 4 in the GeoTIFF
+    free, need = shutil.disk_usage(folder).free, 4 * columns * rows * cols + 20 * (columns + 2) * grid.n
+    if need > free:
+        raise InputError(
+            f"{size} needs about {need / 1e9:.2f} GB on the disk and {free / 1e9:.2f} GB are free: "
+            "take a larger cell (or a smaller shape) in [prediction], or another disk with --out"
+        )
+
+
+def _memory() -> int | None:
+    """Return the machine's memory in bytes, where the system says."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _record(config: Config, survey: Survey, log: StepLog) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run."""
+    files = [*filter(None, [config.file]), *survey.sources]
+    return {
+        "run_file": str(config.file) if config.file else None,
+        "started": log.started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": log.seconds,
+        "configuration": config.settings(),
+        "inputs": [{"path": str(p), "bytes": p.stat().st_size, "sha256": sha256(p)} for p in files],
+        "warnings": log.warnings,
+        "versions": versions(),
+        "machine": machine(),
+    }

@@ -1,0 +1,58 @@
+"""What is told while a run goes, and what is kept of it: seconds and warnings of each step."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from geospde.errors import GeospdeWarning
+
+
+class Progress:
+    """A listener to a run that keeps silent: override what should be heard."""
+
+    def start(self, step: str) -> None:
+        """Hear that a step begins."""
+
+    def update(self, done: int, total: int | None, message: str) -> None:
+        """Hear that the step has done so much of so much (None: nobody knows)."""
+
+    def finish(self, step: str, seconds: float, summary: str) -> None:
+        """Hear that the step is done, and what came out."""
+
+
+@dataclass
+class StepLog:
+    """Seconds and warnings of a run's steps.
+
+    Examples
+    --------
+    >>> log = StepLog()
+    >>> with log.step("mesh") as told:
+    ...     told("692 vertices")
+    >>> list(log.seconds)
+    ['mesh']
+    """
+
+    progress: Progress = field(default_factory=Progress)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Time a step and collect its warnings; gives the caller a function to say what came out."""
+        summary: list[str] = []
+        self.progress.start(name)
+        start = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", GeospdeWarning)
+            yield summary.append
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+        self.progress.finish(name, self.seconds[name], "".join(summary))
+        for warning in caught:
+            if issubclass(warning.category, GeospdeWarning):
+                self.warnings.append(str(warning.message))
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
