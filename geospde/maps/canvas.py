@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,9 +23,12 @@ TEXT, SMALL = 8.0, 7.0  # points, as printed
 SEA, INK, FRAME = "#f1f5f8", "#1a1a1a", "#666666"
 
 # Millimetres around the maps, and between them.
-_LEFT, _RIGHT, _BOTTOM, _TOP, _GAP = 14.0, 3.0, 11.0, 7.0, 4.0
+_LEFT, _RIGHT, _BOTTOM, _TOP, _GAP = 14.0, 3.0, 11.0, 7.0, 5.0
 _BAR, _BAR_GAP, _BAR_TEXT = 3.5, 3.0, 15.0
 _NARROWEST, _LONGEST_BAR = 90.0, 120.0
+
+_SET_WIDTH = 0.58
+"""Width of a letter over its size, on average and with a little to spare."""
 
 _RIBBON = 3.5
 """Most that one side of a window may exceed the other."""
@@ -108,9 +111,19 @@ class View:
         return length * size, f"{shown:.10g} {unit}"
 
 
-def sheet(
-    view: View, count: int = 1, *, bar: bool = True, figure: Figure | None = None
-) -> tuple[Figure, list[Axes], Axes | None]:
+class Sheet(NamedTuple):
+    """A figure with its parts in place."""
+
+    figure: Figure
+    axes: list[Axes]
+    """One for each map."""
+    bar: Axes
+    """The place of the colour bar."""
+    room: float
+    """Inches that a map's title may take."""
+
+
+def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None = None) -> Sheet:
     """Lay out equal maps, as large as a page lets them be, and the place of one colour bar for all.
 
     Millimetres rather than a layout engine, so that every figure of one coast has the same frame.
@@ -122,13 +135,13 @@ def sheet(
     count : int
         How many maps, side by side or stacked, whichever leaves them larger.
     bar : bool
-        Whether to leave room for a colour bar on the right.
+        Whether to leave room for a colour bar on the right; without, its axes are hidden.
     figure : Figure, optional
         Take this one and give it its size; a new one by default.
 
     Returns
     -------
-    figure, axes, bar axes (or None)
+    Sheet
     """
     right = _RIGHT + (_BAR_GAP + _BAR + _BAR_TEXT if bar else 0.0)
 
@@ -156,11 +169,12 @@ def sheet(
         ax = place(_LEFT + col * (wide + _GAP), _BOTTOM + (rows - 1 - row) * (tall + _TOP), wide, tall)
         dress(ax, view, x_labels=row == rows - 1, y_labels=col == 0, ticks=6 if wide > 90 else 4)
         axes.append(ax)
-    if not bar:
-        return figure, axes, None
     long = min(body, _LONGEST_BAR)
     left = _LEFT + cols * (wide + _GAP) - _GAP + _BAR_GAP
-    return figure, axes, place(left, _BOTTOM + (body - long) / 2, _BAR, long)
+    room = (wide if cols > 1 else width - _LEFT - _RIGHT) / 25.4
+    colours = place(left, _BOTTOM + (body - long) / 2, _BAR, long)
+    colours.set_visible(bar)
+    return Sheet(figure, axes, colours, room)
 
 
 def dress(ax: Axes, view: View, *, x_labels: bool = True, y_labels: bool = True, ticks: int = 6) -> None:
@@ -187,9 +201,14 @@ def _tick(value: float, _: int, *, size: float) -> str:
     return f"{value / size:.10g}".replace("-", "\N{MINUS SIGN}")
 
 
-def title(ax: Axes, text: str) -> None:
-    """Write a map's title above its left edge."""
-    ax.set_title(text, fontsize=TEXT, loc="left", pad=3, color=INK)
+def title(ax: Axes, text: str, room: float = math.inf) -> None:
+    """Write a map's title above its left edge, at most `room` inches wide."""
+    ax.set_title(text, loc="left", pad=3, color=INK, fontsize=_fitting(text, TEXT, room))
+
+
+def _fitting(text: str, size: float, room: float) -> float:
+    """Return the size of type in points, `size` or less, at which a line fits into `room` inches."""
+    return min(size, 72 * room / (_SET_WIDTH * max(len(text), 1)))
 
 
 @dataclass(frozen=True)
@@ -242,16 +261,25 @@ class Scale:
 
 
 def colour_bar(place: Axes, scale: Scale, label: str) -> None:
-    """Draw a colour bar into its axes; an arrow and a second line tell of values beyond its end."""
+    """Draw a colour bar into its axes; an arrow and a second line tell of values beyond its end.
+
+    Very large or small numbers are written as multiples of a power of ten, which the label names.
+    """
     figure = place.get_figure()
     assert isinstance(figure, Figure)
     beyond = scale.largest > scale.high + 1e-9 * abs(scale.high)
     mappable = ScalarMappable(Normalize(scale.low, scale.high), scale.ramp)
     bar = figure.colorbar(mappable, cax=place, extend="max" if beyond else "neither", extendfrac=0.03)
+    exponent = math.floor(math.log10(max(abs(scale.low), abs(scale.high))))
+    exponent = 0 if -3 <= exponent < 5 else exponent
+    size = 10.0**exponent
     bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
-    bar.formatter = FuncFormatter(partial(_tick, size=1.0))
+    bar.formatter = FuncFormatter(partial(_tick, size=size))
     bar.update_ticks()
     bar.outline.set(linewidth=0.5, edgecolor=FRAME)  # type: ignore[operator]
     place.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
-    note = f"\n(arrow: up to {scale.largest:.3g})" if beyond else ""
-    place.set_ylabel(label + note, fontsize=SMALL, labelpad=3)
+    power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    label = f"{label} (× 10{power})" if exponent else label
+    room = place.get_position().height * figure.get_figheight()
+    note = f"\n(arrow: up to {scale.largest / size:.3g})" if beyond else ""
+    place.set_ylabel(label + note, fontsize=_fitting(label, SMALL, room), labelpad=3)

@@ -137,12 +137,11 @@ def layers_map(
     painted = _painted(prediction, coastline, crop)
     scale = scale_of(prediction, columns, coastline=coastline, crop=crop) if scale is None else scale
     view = _view(prediction, coastline)
-    figure, axes, place = sheet(view, len(columns), figure=figure)
+    figure, axes, place, room = sheet(view, len(columns), figure=figure)
     for ax, column in zip(axes, columns):
         _draw_layer(ax, prediction, frame[column].to_numpy(), scale, coastline, crop)
-        title(ax, heading(column, prediction.label))
+        title(ax, heading(column, prediction.label), room)
     draw_scale_bar(axes[-1], view, coastline)
-    assert place is not None
     shown = scale.showing(*(frame[column].to_numpy()[painted] for column in columns))
     colour_bar(place, shown, _bar_label(columns[0], prediction.label))
     return figure
@@ -208,16 +207,15 @@ def sites_map(survey: Any, values: NDArray[np.float64], label: str, *, scale: Sc
     if survey.coastline is not None:
         bounds.append(survey.coastline.bounds)
     view = View.of(bounds, survey.crs)
-    figure, (ax,), place = sheet(view)
+    figure, (ax,), place, room = sheet(view)
     if survey.coastline is not None:
         draw_land(ax, survey.coastline)
         draw_coast(ax, survey.coastline)
     order = np.argsort(values)  # the largest on top
     x, y = sites[order].T
     ax.scatter(x, y, c=values[order], s=8, edgecolors=INK, linewidths=0.25, zorder=4, **scale.style)
-    title(ax, f"Observed {label} at {counted(len(sites), 'site')}")
+    title(ax, f"Observed {label} at {counted(len(sites), 'site')}", room)
     draw_scale_bar(ax, view, survey.coastline)
-    assert place is not None
     colour_bar(place, scale, label)
     return figure
 
@@ -234,7 +232,7 @@ def mesh_map(mesh: Any, *, survey: Any = None) -> Figure:
     """
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     view = View.of([(*low, *high)], mesh.crs)
-    figure, (ax,), _ = sheet(view, bar=False)
+    figure, (ax,), _, room = sheet(view, bar=False)
     mesh.plot(ax)
     dress(ax, view)
     ax.set_facecolor("white")
@@ -247,7 +245,7 @@ def mesh_map(mesh: Any, *, survey: Any = None) -> Figure:
         x, y = _sites(survey).T
         ax.scatter(x, y, s=5, color=INK, linewidths=0, zorder=4)
         words += f" and {counted(len(x), 'site')}"
-    title(ax, f"Mesh: {words}")
+    title(ax, f"Mesh: {words}", room)
     draw_scale_bar(ax, view, shapely.convex_hull(shapely.multipoints(mesh.vertices)))
     return figure
 
