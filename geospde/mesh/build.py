@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from geospde.crs import parse_crs
 from geospde.errors import GeospdeWarning, InputError
 from geospde.mesh.arrays import point_array
 from geospde.mesh.domain import as_polygon, common_crs, diameter, nonconvex_hull
-from geospde.mesh.refine import Controls, fill
+from geospde.mesh.refine import Controls, expected_vertices, fill
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
 
 _STEEPEST = 33.0  # degrees; Ruppert's refinement ends in practice up to about here
+_USUAL_SIZE = 2000  # vertices of a mesh whose max_edge is not given
 
 
 def build_mesh(
@@ -38,41 +40,42 @@ def build_mesh(
     crs: Any = None,
     max_vertices: int = 300_000,
 ) -> Mesh:
-    """Build a triangular mesh of a domain: an inner zone, and an extension that keeps the boundary away from it.
+    """Build a triangular mesh: an inner zone, and an extension that keeps the boundary away from it.
 
-    Lengths are in the units of the coordinates; a negative `convex`, `concave` or `offset` is a fraction of the domain's
-    diameter.
+    Lengths are in the units of the coordinates; a negative `convex`, `concave` or `offset` is a fraction of
+    the domain's diameter.
 
     Parameters
     ----------
     domain : polygon, GeoDataFrame, GeoSeries, array of shape (k, 2) or points, optional
-        Land, study area, or whatever the field lives on, islands and holes included; an array is a ring. Without
-        it the mesh is built around the sites.
+        Land, study area, or whatever the field lives on, islands and holes included; an array is a ring.
+        Without it the mesh is built around the sites.
     sites : GeoDataFrame, GeoSeries or array of shape (m, 2), optional
         Survey sites.
     max_edge : float or (inner, outer), optional
-        Longest edge. One number is for both zones. By default a thirtieth of the square root of the inner
-        zone's area, and twice that outside.
+        Longest edge; one number is for both zones. By default such that about 2000 vertices do, with the
+        outer twice the inner.
     offset : float, optional
-        Width of the extension, where `convex` has no outer hull. By default 0.15 of the diameter, and no extension
-        if `max_edge` is one number.
+        Width of the extension, where `convex` has no outer hull. By default 0.15 of the diameter, and no
+        extension if `max_edge` is one number.
     cutoff : float, optional
-        Sites and boundary vertices nearer than this to an earlier one are merged with it. By default a thousandth of
-        the inner `max_edge`; 0 keeps all that differ.
+        Sites and boundary vertices nearer than this to an earlier one are merged with it. By default a
+        thousandth of the inner `max_edge`; 0 keeps all that differ.
     min_angle : float
-        Smallest angle in degrees, up to 33. Sharp corners of the domain and of `lines` may force smaller ones.
+        Smallest angle in degrees, up to 33. Sharp corners of the domain and of `lines` may force
+        smaller ones.
     convex, concave : float or (inner, outer), optional
-        Reach and smallest inward radius of the hulls that bound the zones; see
-        `geospde.mesh.domain.nonconvex_hull`. By default half the inner `max_edge` (around points 0.05 of the
-        diameter, and 0.15 for `concave`). ``convex=0`` takes the domain as it is.
+        Reach and smallest inward radius of the hulls that bound the zones, as `nonconvex_hull` in
+        `geospde.mesh.domain` takes them. By default 0.02 of the diameter each; around points 0.05 and 0.15.
+        ``convex=0`` takes the domain as it is, holes and all.
     lines : lines or polygons, optional
-        Lines to keep as edges inside the mesh, such as the coast or a fault.
+        Lines to keep as edges inside the mesh, such as the coast or a fault; an array of shape (k, 2) is one.
     use_sites : bool
         Whether sites become vertices.
     crs : optional
         CRS of the coordinates, where the inputs carry none.
     max_vertices : int
-        Give up, with advice, rather than make a larger mesh.
+        Stop with advice rather than make a larger mesh.
 
     Returns
     -------
@@ -82,8 +85,8 @@ def build_mesh(
     Raises
     ------
     InputError
-        If an input cannot be used (empty, crossing itself, in degrees, in different CRSs), sites lie outside, or the
-        limits cannot be kept with `max_vertices`.
+        If an input cannot be used (empty, crossing itself, in degrees, in different CRSs), sites lie outside,
+        or the limits cannot be kept with `max_vertices`.
 
     Warns
     -----
@@ -102,7 +105,7 @@ def build_mesh(
            [1500.,  500.]])
     """
     found = common_crs(domain, sites, lines)
-    if crs is not None and found is not None and not _same_crs(crs, found):
+    if crs is not None and found is not None and parse_crs(crs) != found:
         raise InputError(f"crs={crs} contradicts the inputs, which are in {found.name}; leave crs out")
     crs = found if found is not None else crs
     points = np.empty((0, 2)) if sites is None else point_array(sites)
@@ -128,39 +131,50 @@ def _zones(
     area: Any, max_edge: Any, offset: float | None, convex: Any, concave: Any
 ) -> tuple[list[Polygon | MultiPolygon], tuple[float, ...]]:
     """Inner zone, and outer zone if there is one, with the longest edge of each."""
-    of_points, span = area.geom_type == "MultiPoint", diameter(area)
-    edges, reach, radius = _pair("max_edge", max_edge), _pair("convex", convex), _pair("concave", concave)
+    span, of_points = diameter(area), area.geom_type == "MultiPoint"
+    edges = _pair("max_edge", max_edge)
+    reach = _lengths("convex", convex, span)
+    radius = _lengths("concave", concave, span)
     if edges and min(edges) <= 0:
         raise InputError(f"max_edge must be above 0, not {max_edge}")
     if len(radius) > max(len(reach), 1):
         raise InputError("concave has an outer hull and convex has none; give convex two numbers too")
-    if of_points and span == 0 and not (edges and reach and min(reach) > 0):
-        raise InputError(
-            "the points are all in one place; give convex and max_edge, in the units of the coordinates"
-        )
-    if of_points and not reach:
-        reach, radius = (-0.05,), radius or (-0.15,)
+    if of_points and not (span > 0 or min(reach, default=0) > 0):
+        raise InputError("the sites are all in one place; give convex, in the units of the coordinates")
+    if not reach:
+        reach, radius = ((0.05 * span,), radius or (0.15 * span,)) if of_points else ((0.02 * span,), radius)
+    radius = radius or reach
+    if offset is None:
+        offset = 0.0 if len(edges) == 1 else -0.15
+    width = offset * -span if offset < 0 else offset
     if not edges:
-        land = nonconvex_hull(area, reach[0], *radius[:1]) if of_points else area
-        size = np.sqrt(land.area) / 30
-        edges = (size, 2 * size)
-        offset = -0.15 if offset is None else offset
-    elif len(edges) == 2 and offset is None:
-        offset = -0.15
-    reach = tuple(-r * span if r < 0 else r for r in reach) or (edges[0] / 2,)
-    radius = tuple(-r * span if r < 0 else r for r in radius) or reach
+        edge = np.sqrt(
+            expected_vertices(_hulls(area, reach, radius, width, (0.0, 0.0)), (1.0, 2.0)) / _USUAL_SIZE
+        )
+        edges = (edge, 2 * edge)
+    zones = _hulls(area, reach, radius, width, edges)
+    return zones, (edges[0], edges[-1])[: len(zones)]
+
+
+def _hulls(
+    area: Any, reach: tuple[float, ...], radius: tuple[float, ...], width: float, edges: tuple[float, ...]
+) -> list[Polygon | MultiPolygon]:
+    """One hull, or two; what is too small for their triangles to follow is simplified away."""
     inner = nonconvex_hull(area, reach[0], radius[0], tolerance=min(edges[0] / 10, reach[0] / 4))
     if len(reach) == 2:
-        slack = min(edges[-1] / 10, abs(reach[1] - reach[0]) / 4)
-        outer = nonconvex_hull(area, reach[1], radius[-1], tolerance=slack)
+        room = max(reach[1] - reach[0], 0.0)
+        outer = nonconvex_hull(area, reach[1], radius[-1], tolerance=min(edges[-1] / 10, room / 4))
         if not outer.covers(inner):
             raise InputError("the outer hull does not hold the inner one; raise convex[1], or concave[1]")
-        return [inner, outer], (edges[0], edges[-1])
-    if not offset:
-        return [inner], edges[:1]
-    width = -offset * span if offset < 0 else offset
-    outer = nonconvex_hull(inner, width, tolerance=min(edges[-1] / 10, width / 4))
-    return [inner, outer], (edges[0], edges[-1])
+        return [inner, outer]
+    if width == 0:
+        return [inner]
+    return [inner, nonconvex_hull(inner, width, tolerance=min(edges[-1] / 10, width / 4))]
+
+
+def _lengths(name: str, value: Any, span: float) -> tuple[float, ...]:
+    """One or two lengths, or none; negative ones are fractions of the span."""
+    return tuple(-v * span if v < 0 else v for v in _pair(name, value))
 
 
 def _pair(name: str, value: Any) -> tuple[float, ...]:
@@ -214,20 +228,14 @@ def _inside(lines: Any, area: Any) -> list[Any]:
     return [part for part in cut if "Line" in part.geom_type]
 
 
-def _same_crs(crs: Any, found: Any) -> bool:
-    from pyproj import CRS
-
-    return CRS.from_user_input(crs) == found
-
-
 def _warn_of_thin(mesh: Mesh, min_angle: float) -> None:
     least = mesh.angles.min()
     if least < min_angle - 1e-6:
         triangle, corner = np.unravel_index(np.argmin(mesh.angles), mesh.angles.shape)
         x, y = mesh.vertices[mesh.triangles[triangle, corner]]
         warnings.warn(
-            f"the smallest angle of the mesh is {least:.1f} degrees, at ({x:.6g}, {y:.6g}); a sharp corner of the "
-            "domain or of lines forces it (convex and concave round corners off)",
+            f"the smallest angle of the mesh is {least:.1f} degrees, at ({x:.6g}, {y:.6g}); a sharp corner "
+            "of the domain or of lines forces it (convex and concave round corners off)",
             GeospdeWarning,
             stacklevel=3,
         )

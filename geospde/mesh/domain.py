@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from shapely import GeometryType
 
+from geospde.crs import utm_of
 from geospde.errors import InputError
 from geospde.mesh.arrays import point_array
+from geospde.polygons import as_land, polygon_from_rings
 
 if TYPE_CHECKING:
     from pyproj import CRS
     from shapely import MultiPoint, MultiPolygon, Polygon
 
-_POLYGONS = (GeometryType.POLYGON, GeometryType.MULTIPOLYGON)
-_LINES = (GeometryType.LINESTRING, GeometryType.LINEARRING, GeometryType.MULTILINESTRING)
-_POINTS = (GeometryType.POINT, GeometryType.MULTIPOINT)
+_POINTS = {GeometryType.POINT, GeometryType.MULTIPOINT}
 
 
 def as_polygon(layer: Any) -> Polygon | MultiPolygon | MultiPoint:
     """Read one valid area out of whatever describes it.
 
-    Orientation, closure, overlaps between polygons and rings that touch themselves are put right silently.
+    Orientation, closure and overlaps between polygons are put right silently.
 
     Parameters
     ----------
@@ -48,19 +47,18 @@ def as_polygon(layer: Any) -> Polygon | MultiPolygon | MultiPoint:
     >>> as_polygon([[0, 0], [0, 1], [1, 1], [1, 0]]).area
     1.0
     """
-    parts = _geometries(layer)
-    if not parts:
-        raise InputError("the domain is empty; give at least one polygon, ring or point")
-    kinds = {GeometryType(shapely.get_type_id(part)) for part in parts}
-    if not np.isfinite(shapely.get_coordinates(parts)).all():
-        raise InputError("the domain has a coordinate that is not finite; remove or mend that vertex")
-    if kinds <= set(_POINTS):
-        return shapely.multipoints(shapely.get_coordinates(parts))
-    if not kinds <= {*_POLYGONS, *_LINES}:
-        names = ", ".join(sorted(kind.name.lower() for kind in kinds))
-        raise InputError(f"the domain must be polygons, closed lines or points, not {names}")
-    areas = [piece for part in parts for piece in _areas(part)]
-    return areas[0] if len(areas) == 1 else shapely.union_all(areas)
+    if isinstance(layer, shapely.Geometry):
+        parts = [layer]
+    elif hasattr(layer, "geometry"):
+        parts = [part for part in layer.geometry if part is not None]
+    elif len(layer) and isinstance(layer[0], shapely.Geometry):
+        parts = list(layer)
+    else:
+        return polygon_from_rings([point_array(layer)] if len(layer) else [], source="the domain")
+    if {GeometryType(kind) for kind in shapely.get_type_id(parts)} <= _POINTS and len(parts):
+        points = shapely.get_coordinates(parts)
+        return shapely.multipoints(points[np.isfinite(points).all(axis=1)])
+    return as_land(shapely.GeometryCollection(parts), "the domain")
 
 
 def nonconvex_hull(
@@ -68,10 +66,10 @@ def nonconvex_hull(
 ) -> Polygon | MultiPolygon:
     """Grow a smooth hull around an area or points: a morphological closing.
 
-    Everything within ``convex + concave`` of the geometry, less what is within `concave` of the outside of that. The
-    hull reaches `convex` beyond the geometry, and where it turns inwards its radius is at least `concave`, so
-    gaps, inlets and lakes narrower than twice ``convex + concave`` are bridged, and wider ones stay open. These
-    are the arguments of R-INLA's ``inla.nonconvex.hull``, applied to the polygon and not to its vertices.
+    Everything within ``convex + concave`` of the geometry, less what is within `concave` of the outside of
+    that. The hull reaches `convex` beyond the geometry, and where it turns inwards its radius is at least
+    `concave`, so gaps, inlets and lakes narrower than twice ``convex + concave`` are bridged, and wider ones
+    stay open. The arguments are those of R-INLA's ``inla.nonconvex.hull``.
 
     Parameters
     ----------
@@ -156,59 +154,15 @@ def common_crs(*layers: Any) -> CRS | None:
             continue
         if found is not None and crs != found:
             raise InputError(
-                f"the inputs are in different CRSs ({found.name} and {crs.name}); convert one with .to_crs(...)"
+                f"the inputs are in different CRSs ({found.name} and {crs.name}); "
+                "convert one with .to_crs(...)"
             )
         found = crs
         if crs.is_geographic:
-            advice = "a projected CRS"
-            if len(layer):
-                utm = layer.estimate_utm_crs()
-                advice = f"a projected CRS, say {utm.name}: .to_crs({utm.to_epsg()})"
-            raise InputError(f"the coordinates are degrees ({crs.name}); convert every layer to {advice}")
+            west, south, east, north = layer.total_bounds
+            code, name = utm_of((west + east) / 2, (south + north) / 2)
+            raise InputError(
+                f"the coordinates are degrees ({crs.name}), and lengths need a projected CRS; "
+                f"convert every layer, for {name} with .to_crs({code!r})"
+            )
     return found
-
-
-def _geometries(layer: Any) -> list[Any]:
-    """Non-empty geometries of a layer."""
-    if isinstance(layer, shapely.Geometry):
-        parts = [layer]
-    elif hasattr(layer, "geometry"):
-        parts = [part for part in layer.geometry if part is not None]
-    elif isinstance(layer, (list, tuple)) and layer and isinstance(layer[0], shapely.Geometry):
-        parts = list(layer)
-    else:
-        ring = point_array(layer) if len(layer) else np.empty((0, 2))
-        if len(np.unique(ring, axis=0)) < 3:
-            raise InputError(
-                f"a ring needs at least 3 different vertices, not {len(np.unique(ring, axis=0))}"
-            )
-        parts = [shapely.LinearRing(ring)]
-    flat = [piece for part in parts for piece in shapely.get_parts(part)]
-    return [piece for piece in flat if not piece.is_empty]
-
-
-def _areas(part: Any) -> list[Any]:
-    """One part as valid polygons."""
-    if shapely.get_type_id(part) in _LINES:
-        if not part.is_closed:
-            x, y = part.coords[0]
-            raise InputError(
-                f"the line that starts at ({x:.6g}, {y:.6g}) is not closed; close it, or give a polygon"
-            )
-        part = shapely.Polygon(part.coords)
-    if not part.is_valid:
-        reason = shapely.is_valid_reason(part)
-        where = re.search(r"\[(\S+) (\S+)\]", reason)
-        place = f" at ({float(where[1]):.6g}, {float(where[2]):.6g})" if where else ""
-        if not reason.startswith("Ring Self-intersection"):  # a ring that only touches itself has one reading
-            what = "crosses itself" if reason.startswith("Self-intersection") else f"is not valid ({reason})"
-            raise InputError(
-                f"a ring of the domain {what}{place}; mend it there, or run shapely.make_valid on it and look at the result"
-            )
-        part = shapely.make_valid(part)
-    pieces = [
-        piece for piece in shapely.get_parts(part) if shapely.get_type_id(piece) == GeometryType.POLYGON
-    ]
-    if not pieces or shapely.area(pieces).sum() == 0:
-        raise InputError("a ring of the domain encloses no area; its vertices lie on a line")
-    return pieces

@@ -50,6 +50,7 @@ def plot_mesh(
     from matplotlib import pyplot as plt
     from matplotlib.collections import LineCollection, PolyCollection
 
+    from geospde.crs import unit_of
     from geospde.mesh.arrays import point_array
 
     if ax is None:
@@ -70,7 +71,7 @@ def plot_mesh(
     if sites is not None:
         ax.plot(*point_array(sites, mesh.crs).T, "o", ms=2.6, mfc="#c8452c", mec="white", mew=0.3)
     ax.set(aspect="equal", title=f"{mesh.n_vertices:,} vertices, {mesh.n_triangles:,} triangles")
-    unit = "" if mesh.crs is None else f" ({mesh.crs.axis_info[0].unit_name})"
-    ax.set(xlabel=f"x{unit}", ylabel=f"y{unit}")
+    unit = unit_of(mesh.crs)
+    ax.set(xlabel=f"x ({unit})" if unit else "x", ylabel=f"y ({unit})" if unit else "y")
     ax.margins(0.02)
     return ax

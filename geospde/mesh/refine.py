@@ -1,9 +1,9 @@
 """Fill zones with triangles whose edges are short enough and whose angles are not too small.
 
-A hexagonal lattice of points in each zone gives nearly equilateral triangles away from boundaries and sites. Ruppert's
-refinement grades the rest; smoothing evens it out; what is still too long is split. See Ruppert (1995), A Delaunay
-refinement algorithm for quality 2-dimensional mesh generation, and Chen & Holst (2011), Efficient mesh
-optimization schemes based on optimal Delaunay triangulations.
+A hexagonal lattice of points in each zone gives nearly equilateral triangles away from boundaries and sites.
+Ruppert's refinement grades the rest; smoothing evens it out; what is still too long is split. See Ruppert
+(1995), A Delaunay refinement algorithm for quality 2-dimensional mesh generation, and Chen & Holst (2011),
+Efficient mesh optimization schemes based on optimal Delaunay triangulations.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from geospde.errors import InputError
+from geospde.errors import InputError, NumericalError
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.triangulation import Triangulation
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _SPACING = 0.8  # of the lattice, in longest edges: leaves room for uneven triangles next to boundaries
 _CLEARANCE = 0.7  # of lattice points from all that is fixed, in lattice spacings
 _SMOOTHING = (3, 2, 1)  # sweeps in the first rounds; later rounds only split, so that they come to an end
-_ROUNDS = 30
+_MENDING = 4  # rounds that also split triangles which refinement had to leave too thin
+_ROUNDS = 40
 
 
 @dataclass(frozen=True)
@@ -94,45 +95,59 @@ def fill(
     of_segment = limits[np.where(shapely.dwithin(areas[0], middles, controls.snap), 0, len(areas) - 1)]
     skeleton = skeleton.divided(_SPACING * of_segment)
     points = np.vstack([skeleton.points, *_lattices(skeleton, areas, limits)])
-    mesh = Triangulation.of(points, skeleton.segments, controls.snap)
+    mesh = Triangulation.of(points, skeleton.segments)
     mesh, zone = _graded(mesh, areas, controls)
     for turn in range(_ROUNDS):
         for _ in range(_SMOOTHING[turn] if turn < len(_SMOOTHING) else 0):
-            mesh = Triangulation.of(_smoothed(mesh, skeleton.n_sites), mesh.segments, controls.snap)
+            mesh = Triangulation.of(_smoothed(mesh, skeleton.n_sites), mesh.segments)
         mesh, zone = _graded(mesh, areas, controls)
-        split = _to_split(mesh, zone, limits, controls.min_angle if turn < _ROUNDS // 2 else 0.0)
+        split = _to_split(mesh, zone, limits, controls.min_angle if turn < _MENDING else 0.0)
         if not len(split):
             break
-        mesh = _split(mesh, split, controls)
-        zone = mesh.zones(areas)
+        mesh = _split(mesh, split)
+    else:
+        raise NumericalError(
+            f"edges longer than max_edge = {controls.max_edge} remain after {_ROUNDS} rounds of splitting"
+        )
     inside = zone >= 0
-    return mesh.points, mesh.triangles[inside], zone[inside]
+    used, triangles = np.unique(mesh.triangles[inside], return_inverse=True)
+    return mesh.points[used], triangles.reshape(-1, 3), zone[inside]
+
+
+def expected_vertices(areas: Sequence[Any], max_edge: tuple[float, ...]) -> float:
+    """Estimate the number of vertices that the zones need, without what sites and boundaries add.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> from geospde.mesh.refine import expected_vertices
+    >>> round(expected_vertices([shapely.box(0, 0, 1, 1)], (0.1,)))
+    180
+    """
+    total = np.array([area.area for area in areas])
+    cell = (_SPACING * np.array(max_edge[: len(areas)])) ** 2 * np.sqrt(3) / 2  # of the hexagonal lattice
+    return float((np.diff(total, prepend=0) / cell).sum())
 
 
 def _refuse_too_many(areas: Sequence[Any], controls: Controls) -> None:
     """Raise before a lattice is made that is far too large."""
-    inner = 0.0
-    for k, (area, edge) in enumerate(zip(areas, controls.max_edge)):
-        expected = (area.area - inner) / _cell(_SPACING * edge)
-        inner = area.area
-        if expected > controls.max_vertices:
-            fits = edge * np.sqrt(expected / controls.max_vertices)
-            which = f"max_edge[{k}]" if len(areas) > 1 else "max_edge"
-            raise InputError(
-                f"{which} = {edge:.6g} asks for about {expected:.2g} vertices, more than max_vertices = "
-                f"{controls.max_vertices}; take {which} of at least {fits * 1.1:.2g}, or raise max_vertices"
-            )
-
-
-def _cell(spacing: float) -> float:
-    """Area that each point of a hexagonal lattice has to itself."""
-    return spacing**2 * np.sqrt(3) / 2
+    expected = expected_vertices(areas, controls.max_edge)
+    if expected > controls.max_vertices:
+        enough = [
+            float(f"{1.1 * edge * np.sqrt(expected / controls.max_vertices):.2g}")
+            for edge in controls.max_edge
+        ]
+        raise InputError(
+            f"max_edge asks for about {expected:.2g} vertices, more than max_vertices = "
+            f"{controls.max_vertices}; take max_edge = {enough[0] if len(enough) == 1 else tuple(enough)} or "
+            "longer, or raise max_vertices"
+        )
 
 
 def _lattices(
     skeleton: Skeleton, areas: Sequence[Any], limits: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
-    """Hexagonal lattices in the zones, clear of the skeleton's points and of the lattices of the zones within."""
+    """Hexagonal lattices in the zones, clear of the skeleton's points."""
     fixed = skeleton.points
     lattices = []
     for number, area in enumerate(areas):
@@ -164,14 +179,14 @@ def _graded(
     if len(mesh.points) > controls.max_vertices:
         raise InputError(
             f"the mesh needs more than max_vertices = {controls.max_vertices} vertices for angles of "
-            f"{controls.min_angle:g} degrees; raise cutoff (sites or boundary points that are very close ask for very "
-            "small triangles), lower min_angle, raise max_edge or raise max_vertices"
+            f"{controls.min_angle:g} degrees; raise cutoff (sites or boundary vertices that are very close ask "
+            "for very small triangles), lower min_angle, raise max_edge or raise max_vertices"
         )
     return mesh, zone
 
 
 def _smoothed(mesh: Triangulation, n_sites: int) -> NDArray[np.float64]:
-    """Move each free point to the area-weighted mean of the centroids of its triangles (Chen & Holst 2011, CPT)."""
+    """Move each free point to the area-weighted mean of the centroids of its triangles (Chen & Holst's CPT)."""
     n = len(mesh.points)
     triangles = mesh.triangles[mesh.triangles.min(axis=1) >= 0]
     corners = mesh.points[triangles]
@@ -197,14 +212,27 @@ def _to_split(
     triangles = mesh.triangles[inside]
     length = sides(mesh.points, triangles)
     angle = angles(mesh.points, triangles)
-    bad = (length.max(axis=1) > limits[zone[inside]]) | (angle.min(axis=1) < min_angle)
+    too_thin = (angle.min(axis=1) < min_angle) & ~_at_sharp_corner(mesh, triangles, angle)
+    bad = (length.max(axis=1) > limits[zone[inside]]) | too_thin
     corner = np.argmax(length[bad], axis=1)
     pick = np.arange(len(corner))
     pairs = np.column_stack([triangles[bad][pick, corner], triangles[bad][pick, (corner + 1) % 3]])
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
-def _split(mesh: Triangulation, pairs: NDArray[np.int64], controls: Controls) -> Triangulation:
+def _at_sharp_corner(
+    mesh: Triangulation, triangles: NDArray[np.int64], angle: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether two segments make the smallest angle of each triangle: no refinement can widen it."""
+    n = len(mesh.points)
+    least = np.argmin(angle, axis=1)
+    corner, following, last = (triangles[np.arange(len(least)), (least + k) % 3] for k in range(3))
+    segments = mesh.segments.min(axis=1) * n + mesh.segments.max(axis=1)
+    keys = [np.minimum(corner, other) * n + np.maximum(corner, other) for other in (following, last)]
+    return np.isin(keys[0], segments) & np.isin(keys[1], segments)
+
+
+def _split(mesh: Triangulation, pairs: NDArray[np.int64]) -> Triangulation:
     """Put a point in the middle of each edge; segments among them become two."""
     n = len(mesh.points)
     middle = n + np.arange(len(pairs))
@@ -213,7 +241,7 @@ def _split(mesh: Triangulation, pairs: NDArray[np.int64], controls: Controls) ->
     key, of_segment = pairs[:, 0] * n + pairs[:, 1], segments[:, 0] * n + segments[:, 1]
     cut = np.isin(key, of_segment)
     halves = [np.column_stack([pairs[cut, k], middle[cut]]) for k in (0, 1)]
-    return Triangulation.of(points, np.vstack([segments[~np.isin(of_segment, key)], *halves]), controls.snap)
+    return Triangulation.of(points, np.vstack([segments[~np.isin(of_segment, key)], *halves]))
 
 
 def sides(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:

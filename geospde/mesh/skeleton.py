@@ -36,8 +36,8 @@ class Skeleton:
     def of(cls, lines: Any, sites: NDArray[np.float64], cutoff: float, snap: float) -> Skeleton:
         """Join lines and sites.
 
-        Points nearer than `cutoff` to an earlier one are merged with it, the sites being the earliest; segments
-        that pass a point nearer than `snap` go through it; segments that cross get a point there.
+        Points nearer than `cutoff` to an earlier one are merged with it, the sites being the earliest;
+        segments that pass a point nearer than `snap` go through it; segments that cross get a point there.
 
         Examples
         --------
@@ -55,8 +55,10 @@ class Skeleton:
         n_sites = len(np.unique(to[: len(sites)]))
         segments = to[np.column_stack([start, start + 1])]
         segments = segments[segments[:, 0] != segments[:, 1]]
-        # The triangulator does the snapping, and the crossings that merging may have made.
-        mesh = Triangulation.of(points, np.unique(np.sort(segments, axis=1), axis=0), snap)
+        segments = _through_near_points(points, np.unique(np.sort(segments, axis=1), axis=0), snap)
+        mesh = Triangulation.of(
+            points, segments
+        )  # resolves the crossings that merging and snapping may have made
         return cls(mesh.points, mesh.segments, n_sites)
 
     def divided(self, spacing: NDArray[np.float64]) -> Skeleton:
@@ -106,3 +108,22 @@ def merged(points: NDArray[np.float64], cutoff: float) -> tuple[NDArray[np.float
             to[i] = j
     stays = to == np.arange(len(points))
     return points[stays], (np.cumsum(stays) - 1)[to]
+
+
+def _through_near_points(
+    points: NDArray[np.float64], segments: NDArray[np.int64], snap: float
+) -> NDArray[np.int64]:
+    """Bend each segment through the points nearer to it than `snap`: they would make triangles that thin."""
+    lines = shapely.linestrings(points[segments])
+    point, line = shapely.STRtree(lines).query(shapely.points(points), predicate="dwithin", distance=snap)
+    between = (segments[line] != point[:, None]).all(axis=1)
+    point, line = point[between], line[between]
+    a, b = points[segments[line]].transpose(1, 0, 2)
+    along = ((points[point] - a) * (b - a)).sum(axis=1) / ((b - a) ** 2).sum(axis=1)
+    # One chain a segment, of its ends and the points between them, in order along it.
+    owner = np.concatenate([np.arange(len(segments)), np.arange(len(segments)), line])
+    place = np.concatenate([np.zeros(len(segments)), np.ones(len(segments)), np.clip(along, 0, 1)])
+    order = np.lexsort([place, owner])
+    chain, owner = np.concatenate([segments[:, 0], segments[:, 1], point])[order], owner[order]
+    joined = owner[:-1] == owner[1:]
+    return np.unique(np.sort(np.column_stack([chain[:-1], chain[1:]])[joined], axis=1), axis=0)

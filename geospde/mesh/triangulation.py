@@ -42,8 +42,8 @@ class Triangulation:
     _cdt: Any
 
     @classmethod
-    def of(cls, points: NDArray[np.float64], segments: NDArray[np.int64], snap: float = 0.0) -> Triangulation:
-        """Triangulate; points nearer than `snap` to a segment are put on it. No point may be given twice.
+    def of(cls, points: NDArray[np.float64], segments: NDArray[np.int64]) -> Triangulation:
+        """Triangulate. No point may be given twice; segments that cross get a point there.
 
         Examples
         --------
@@ -55,7 +55,7 @@ class Triangulation:
         array([[...]])
         """
         order = condeltri.VertexInsertionOrder.AUTO
-        cdt = condeltri.Triangulation(order, condeltri.IntersectingConstraintEdges.TRY_RESOLVE, snap)
+        cdt = condeltri.Triangulation(order, condeltri.IntersectingConstraintEdges.TRY_RESOLVE, 0.0)
         cdt.insert_vertices(np.ascontiguousarray(points))
         cdt.insert_edges(np.ascontiguousarray(segments, dtype=np.uint32))
         return cls._read(cdt)
@@ -75,10 +75,10 @@ class Triangulation:
         )
 
     def zones(self, areas: Sequence[Any]) -> NDArray[np.int64]:
-        """Number of the first area that holds each triangle, -1 where none does.
+        """Tell which of the areas, the first that does, holds each triangle: -1 where none does.
 
-        Triangles that segments do not part lie in the same area, so each patch is asked about once, at its largest
-        triangle: rounding of the segments cannot put a thin triangle on the wrong side.
+        Triangles that no segment parts lie in the same area, so each patch is asked about once, at its
+        largest triangle: rounding of the segments cannot put a thin triangle on the wrong side.
         """
         n, t = len(self.points), len(self.triangles)
         fixed = np.sort(self.segments.min(axis=1) * n + self.segments.max(axis=1))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from geospde.crs import parse_crs
 from geospde.errors import InputError
 from geospde.mesh.arrays import checked_triangulation, frozen, point_array, signed_areas
 
@@ -34,15 +35,16 @@ class Mesh:
     triangles : array_like of int, shape (t, 3)
         Vertex numbers from 0. Clockwise triangles are turned silently.
     crs : optional
-        Anything that `pyproj.CRS.from_user_input` takes.
+        Anything that `geospde.crs.parse_crs` takes: ``"EPSG:32632"``, WKT, ``"local:m"``, a `pyproj.CRS`.
     inner : array_like of bool, shape (t,), optional
         Which triangles lie in the inner zone; by default all do.
 
     Raises
     ------
     InputError
-        If the arrays are no conforming triangulation: a wrong shape, a value that is not finite, an index out
-        of range, a vertex given twice or used by no triangle, a triangle without area, triangles that overlap.
+        If the arrays are no conforming triangulation: a wrong shape, a value that is not finite, an index
+        out of range, a vertex given twice or used by no triangle, a triangle without area, or one that
+        overlaps another along an edge.
 
     Examples
     --------
@@ -76,17 +78,7 @@ class Mesh:
             raise InputError(
                 f"inner must have one value for each of {len(triangles)} triangles, not shape {inner.shape}"
             )
-        crs = self.crs
-        if crs is not None:
-            from pyproj import CRS
-            from pyproj.exceptions import CRSError
-
-            try:
-                crs = CRS.from_user_input(crs)
-            except CRSError as error:
-                raise InputError(
-                    f"crs is not a coordinate reference system that pyproj knows: {crs!r}"
-                ) from error
+        crs = None if self.crs is None else parse_crs(self.crs)
         for name, value in [("vertices", vertices), ("triangles", triangles), ("crs", crs), ("inner", inner)]:
             object.__setattr__(self, name, frozen(value) if isinstance(value, np.ndarray) else value)
 
@@ -110,7 +102,7 @@ class Mesh:
 
     @cached_property
     def _topology(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """`edges`, `triangle_edges`, and the two triangles at each edge, shape (e, 2), the second -1 if missing."""
+        """`edges`, `triangle_edges`, and the one or two triangles at each edge, shape (e, 2), padded with -1."""
         corners = self.triangles[:, [[1, 2], [2, 0], [0, 1]]].reshape(-1, 2)
         key = corners.min(axis=1) * self.n_vertices + corners.max(axis=1)
         unique, of_side = np.unique(key, return_inverse=True)
