@@ -69,7 +69,7 @@ class SurveySection(_Section):
 class MeshSection(_Section):
     """``[mesh]``: the arguments of `geospde.build_mesh`."""
 
-    max_edge: Pair
+    max_edge: Pair = None
     offset: Pair = None
     convex: Pair = None
     concave: Pair = None
@@ -152,8 +152,8 @@ class Config(_Section):
     """
 
     survey: SurveySection
-    mesh: MeshSection
     model: ModelSection
+    mesh: MeshSection = MeshSection()
     priors: dict[str, Any] | str = Field(default_factory=dict)
     inference: InferenceSection = InferenceSection()
     prediction: PredictionSection = PredictionSection()
@@ -196,8 +196,8 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
 
     Examples
     --------
-    >>> keys = {"survey": {"points": "p.csv"}, "mesh": {"max_edges": 300}, "model": {"formula": "y ~ 1"}}
-    >>> read_config(keys)
+    >>> sections = {"survey": {"points": "p.csv"}, "mesh": {"max_edges": 300}, "model": {"formula": "y ~ 1"}}
+    >>> read_config(sections)
     Traceback (most recent call last):
         ...
     geospde.errors.InputError: run: [mesh] has no key 'max_edges': did you mean 'max_edge'?

@@ -193,12 +193,17 @@ def fit_model(config: Config, survey: Survey, mesh: Mesh, *, callback: Any = Non
     """Fit ``[model]`` under ``[priors]`` as ``[inference]`` says."""
     from geospde.fitting.fit import fit
 
-    return fit(**_arguments(config, survey, mesh), callback=callback)
+    keys = _model_arguments(config, survey, mesh) | config.inference.given()
+    return fit(**keys, callback=callback)
 
 
 def compile_model(config: Config, survey: Survey, mesh: Mesh) -> str:
     """Check formula, family and priors against the data, and say what the model is."""
-    raise NotImplementedError
+    from geospde.model.build import build_model
+
+    model = build_model(**_model_arguments(config, survey, mesh))
+    names = ", ".join([*model.effects.names, *(h.name for h in model.hyperparameters)])
+    return f"{counted(model.design.shape[1], 'latent variable')}; {names}"
 
 
 def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:
@@ -265,12 +270,10 @@ def _bayesian(config: Config) -> bool:
     return config.inference.method in ("inla", "eb")
 
 
-def _arguments(config: Config, survey: Survey, mesh: Mesh) -> dict[str, Any]:
-    """Return the arguments of `geospde.fit` that the run file makes."""
-    keys = {**config.model.given(), **config.inference.given()}
-    if config.priors:
-        keys["priors"] = config.priors
-    return {"data": survey.points, "mesh": mesh, **keys}
+def _model_arguments(config: Config, survey: Survey, mesh: Mesh) -> dict[str, Any]:
+    """Return the arguments of `geospde.fit` that make the model."""
+    priors = {"priors": config.priors} if config.priors else {}
+    return {"data": survey.points, "mesh": mesh, **config.model.given(), **priors}
 
 
 def _response(formula: str) -> list[str]:
