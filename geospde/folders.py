@@ -57,12 +57,12 @@ def whole_folder(target: str | Path, *, overwrite: bool = False, mark: str = "ru
     ['run']
     """
     shown, target = str(target), Path(target).expanduser().absolute()
-    if target.is_symlink():
+    if os.path.islink(target):
         target = target.resolve()
-    _refuse(target, shown, overwrite, mark)
     made: list[Path] = []
     partial: Path | None = None
     try:
+        _refuse(target, shown, overwrite, mark)
         made = _make_parents(target.parent)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
         partial.chmod(0o777 & ~_umask())
