@@ -160,16 +160,16 @@ def _hulls(
     area: Any, reach: tuple[float, ...], radius: tuple[float, ...], width: float, edges: tuple[float, ...]
 ) -> list[Polygon | MultiPolygon]:
     """One hull, or two; what is too small for their triangles to follow is simplified away."""
-    inner = nonconvex_hull(area, reach[0], radius[0], tolerance=min(edges[0] / 10, reach[0] / 4))
+    inner = nonconvex_hull(area, reach[0], radius[0], tolerance=min(edges[0] / 10, reach[0] / 8))
     if len(reach) == 2:
         room = max(reach[1] - reach[0], 0.0)
-        outer = nonconvex_hull(area, reach[1], radius[-1], tolerance=min(edges[-1] / 10, room / 4))
+        outer = nonconvex_hull(area, reach[1], radius[-1], tolerance=min(edges[-1] / 10, room / 8))
         if not outer.covers(inner):
             raise InputError("the outer hull does not hold the inner one; raise convex[1], or concave[1]")
         return [inner, outer]
     if width == 0:
         return [inner]
-    return [inner, nonconvex_hull(inner, width, tolerance=min(edges[-1] / 10, width / 4))]
+    return [inner, nonconvex_hull(inner, width, tolerance=min(edges[-1] / 10, width / 8))]
 
 
 def _lengths(name: str, value: Any, span: float) -> tuple[float, ...]:

@@ -50,48 +50,31 @@ class Finder:
         longest = np.hypot(edges[..., 0], edges[..., 1]).max(axis=1)
         slack = 1e-9 + ulp * longest / area2
         reach = 1e-9 * longest + ulp
-        start, content = _fill_buckets(corners, reach, low, cell, shape[0], shape[1])
+        first = _cell_of(corners.min(axis=1) - reach[:, None], low, cell, shape)
+        last = _cell_of(corners.max(axis=1) + reach[:, None], low, cell, shape)
+
+        wide, tall = (last - first + 1).T  # cells that each bounding box, widened by `reach`, meets
+        count = wide * tall
+        owner = np.repeat(np.arange(len(triangles)), count)
+        step = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+        across, up = step % wide[owner], step // wide[owner]
+        bucket = (first[owner, 1] + up) * shape[0] + first[owner, 0] + across
+        start = np.zeros(shape.prod() + 1, np.int64)
+        np.cumsum(np.bincount(bucket, minlength=shape.prod()), out=start[1:])
+        content = owner[np.argsort(bucket, kind="stable")]
         return cls(corners, slack, low, cell, (int(shape[0]), int(shape[1])), start, content)
+
+
+def _cell_of(
+    points: NDArray[np.float64], low: NDArray[np.float64], cell: NDArray[np.float64], shape: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    return np.clip(((points - low) / cell).astype(np.int64), 0, shape - 1)
 
 
 def search(finder: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Triangle (-1 outside) and barycentric weights of each point."""
     f = finder
     return _search(points, f.corners, f.slack, f.low, f.cell, *f.shape, f.start, f.content)
-
-
-@njit(cache=True)
-def _cell_range(low, high, origin, side, count):
-    first = min(max(int((low - origin) / side), 0), count - 1)
-    last = min(max(int((high - origin) / side), 0), count - 1)
-    return first, last
-
-
-@njit(cache=True)
-def _fill_buckets(corners, reach, origin, side, nx, ny):
-    """Compressed lists of the triangles whose bounding box, widened by `reach`, meets each cell."""
-    start = np.zeros(nx * ny + 1, np.int64)
-    content = np.empty(0, np.int64)
-    for fill in (False, True):
-        for t in range(len(corners)):
-            p, r = corners[t], reach[t]
-            x0, x1 = _cell_range(p[:, 0].min() - r, p[:, 0].max() + r, origin[0], side[0], nx)
-            y0, y1 = _cell_range(p[:, 1].min() - r, p[:, 1].max() + r, origin[1], side[1], ny)
-            for y in range(y0, y1 + 1):
-                for x in range(x0, x1 + 1):
-                    if fill:
-                        start[y * nx + x] -= 1
-                        content[start[y * nx + x]] = t
-                    else:
-                        start[y * nx + x] += 1
-        if not fill:  # counts become ends, which the second pass walks down to starts
-            total = 0
-            for i in range(nx * ny):
-                total += start[i]
-                start[i] = total
-            start[nx * ny] = total
-            content = np.empty(total, np.int64)
-    return start, content
 
 
 @njit(cache=True)

@@ -179,14 +179,14 @@ def _graded(
     if len(mesh.points) > controls.max_vertices:
         raise InputError(
             f"the mesh needs more than max_vertices = {controls.max_vertices} vertices for angles of "
-            f"{controls.min_angle:g} degrees; raise cutoff (sites or boundary vertices that are very close ask "
-            "for very small triangles), lower min_angle, raise max_edge or raise max_vertices"
+            f"{controls.min_angle:g} degrees; raise cutoff (sites or boundary vertices that are very close "
+            "ask for very small triangles), lower min_angle, raise max_edge or raise max_vertices"
         )
     return mesh, zone
 
 
 def _smoothed(mesh: Triangulation, n_sites: int) -> NDArray[np.float64]:
-    """Move each free point to the area-weighted mean of the centroids of its triangles (Chen & Holst's CPT)."""
+    """Move each free point to the area-weighted mean of its triangles' centroids (Chen & Holst's CPT)."""
     n = len(mesh.points)
     triangles = mesh.triangles[mesh.triangles.min(axis=1) >= 0]
     corners = mesh.points[triangles]

@@ -102,7 +102,7 @@ class Mesh:
 
     @cached_property
     def _topology(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """`edges`, `triangle_edges`, and the one or two triangles at each edge, shape (e, 2), padded with -1."""
+        """`edges`, `triangle_edges`, and the triangles at each edge, shape (e, 2), padded with -1."""
         corners = self.triangles[:, [[1, 2], [2, 0], [0, 1]]].reshape(-1, 2)
         key = corners.min(axis=1) * self.n_vertices + corners.max(axis=1)
         unique, of_side = np.unique(key, return_inverse=True)
