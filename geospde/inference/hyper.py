@@ -6,14 +6,15 @@ true log posterior; where the points themselves say that the axes were wrong, th
 laid again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
+from geospde.inference.correction import variational_mean
 from geospde.inference.laplace import Laplace, LaplacePoint
 
 Vector = NDArray[np.float64]
@@ -131,6 +132,16 @@ class Posterior:
     hyper: HyperPosterior | None
     mode: LaplacePoint
 
+    @property
+    def means(self) -> Vector:
+        """Means of the latent vector at each point, (k, n)."""
+        return np.array([p.mean for p in self.points])
+
+    @property
+    def covariances(self) -> Vector:
+        """Selected covariances at each point, on the pattern of H, (k, nnz)."""
+        return np.array([p.covariance for p in self.points])
+
 
 def find_mode(
     laplace: Laplace, start: Vector, progress: Progress = _silent, max_evaluations: int = 100
@@ -230,8 +241,19 @@ def curvature_root(laplace: Laplace, mode: LaplacePoint, guess: Vector, progress
     return axes @ (vectors / np.sqrt(eigenvalues))
 
 
+def _finished(laplace: Laplace, point: LaplacePoint, corrected: bool) -> LaplacePoint:
+    """The point as it is kept: its mean corrected while the factor is there, the factor dropped."""
+    mean = variational_mean(laplace, point) if corrected else point.x
+    return replace(point, mean=mean, factor=None, constraint_solve=None)
+
+
 def integrate(
-    laplace: Laplace, mode: LaplacePoint, root: Vector, points: int | None = None, progress: Progress = _silent
+    laplace: Laplace,
+    mode: LaplacePoint,
+    root: Vector,
+    points: int | None = None,
+    corrected: bool = True,
+    progress: Progress = _silent,
 ) -> Posterior:
     """Product Gauss-Hermite over theta, reweighted by the true log posterior.
 
@@ -243,6 +265,8 @@ def integrate(
         ``theta = centre + root z`` standardises the posterior.
     points : int, optional
         Nodes on each axis; by default 5 on one axis, 4 on two, 3 on three and more.
+    corrected : bool
+        Whether the latent means are corrected variationally.
     """
     d = mode.theta.size
     points = points or {1: 5, 2: 4}.get(d, 3)
@@ -258,7 +282,8 @@ def integrate(
                 [p for p in found if p is not None] + [mode],
                 key=lambda p, at=mode.theta + step: float(np.sum((np.linalg.solve(root, p.theta - at)) ** 2)),
             )
-            found.append(_try(laplace, nearest, mode.theta + step - nearest.theta))
+            point = _try(laplace, nearest, mode.theta + step - nearest.theta)
+            found.append(None if point is None else _finished(laplace, point, corrected))
             progress(done + 1, len(combos), "integration over the hyperparameters")
         z = np.array([nodes[list(c)] for c in combos])
         log_values = np.array([-np.inf if p is None else p.log_posterior for p in found])
@@ -281,6 +306,7 @@ def integrate(
     hyper = HyperPosterior(centre, root, nodes, (finite - finite.max()).reshape((points,) * d))
     kept = [(p, wk) for p, wk in zip(found, w) if p is not None and wk > 1e-12]
     chosen = np.array([wk for _, wk in kept])
+    mode = replace(mode, factor=None, constraint_solve=None)
     return Posterior([p for p, _ in kept], chosen / chosen.sum(), float(evidence), hyper, mode)
 
 
@@ -289,6 +315,7 @@ def posterior(
     start: Vector,
     method: str = "inla",
     points: int | None = None,
+    corrected: bool = True,
     progress: Progress = _silent,
 ) -> Posterior:
     """Posterior of a latent Gaussian model.
@@ -302,9 +329,12 @@ def posterior(
         Integrate over theta, or stay at its mode (empirical Bayes).
     points : int, optional
         Nodes on each axis of theta.
+    corrected : bool
+        Whether the latent means are corrected variationally.
     """
     if laplace.n_theta == 0:
         only = laplace.at(np.zeros(0))
+        only = _finished(laplace, only, corrected)
         return Posterior([only], np.ones(1), only.log_posterior, None, only)
     mode, guess = find_mode(laplace, start, progress)
     root = curvature_root(laplace, mode, guess, progress)
@@ -312,5 +342,6 @@ def posterior(
         d = mode.theta.size
         evidence = mode.log_posterior + 0.5 * d * np.log(2 * np.pi) + float(np.linalg.slogdet(root)[1])
         gaussian = HyperPosterior(mode.theta, root, np.zeros(0), np.zeros(0))
+        mode = _finished(laplace, mode, corrected)
         return Posterior([mode], np.ones(1), float(evidence), gaussian, mode)
-    return integrate(laplace, mode, root, points, progress)
+    return integrate(laplace, mode, root, points, corrected, progress)

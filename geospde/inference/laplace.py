@@ -5,8 +5,9 @@ Equations are numbered as in the design of Rue, Martino & Chopin (2009), J. R. S
 Laplace approximation of p(theta | y) is their equation (3).
 """
 
-from dataclasses import dataclass
-from typing import Any, Protocol, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.cholesky import Factor, NotPositiveDefinite, cholesky
+from geospde.inference.mixture import GaussianMixture
 from geospde.inference.selected_inverse import SelectedInverse
 
 Vector = NDArray[np.float64]
@@ -76,11 +78,12 @@ class LaplacePoint:
     covariance: Vector
     eta: Vector
     eta_variance: Vector
-    factor: Factor
-    constraint_solve: tuple[Vector, Vector] | None  # V = H⁻¹ C and (C'V)⁻¹
     derivatives: tuple[Vector, Vector, Vector]
     slope: Vector  # dx/dtheta, (n, d)
-    newton_steps: int
+    mean: Vector  # of the Gaussian taken for p(x | theta, y): the mode, or corrected
+    newton_steps: int = 0
+    factor: Factor | None = None  # dropped where many points are kept
+    constraint_solve: tuple[Vector, Vector] | None = None  # V = H⁻¹ C and (C'V)⁻¹
 
 
 class Laplace:
@@ -213,11 +216,7 @@ class Laplace:
                 values = [t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
         except FloatingPointError:
             raise NumericalError(f"a precision overflows at {self.describe(theta)}") from None
-        prior_values = np.zeros(self._keys.size)
-        for place, v in zip(self._term_places, values):
-            prior_values[place] += v
-        prior_values[self._diagonal] += self.model.fixed_precision
-
+        prior_values = self._prior_values(values)
         log_prior, prior_gradient, terms_gradient = self._prior_part(theta, values)
         x, eta, derivatives, factor, steps = self._mode(theta, prior_values, start)
         v = self._constraint_solve(factor)
@@ -255,12 +254,83 @@ class Laplace:
                 slope[block, k] = -qx
         slope = self._constrained_solve(factor, v, slope)
         return LaplacePoint(
-            theta, log_posterior, gradient, x, selected, eta, h, factor, v, derivatives, slope, steps
+            theta, log_posterior, gradient, x, selected, eta, h, derivatives, slope, x, steps, factor, v
         )
+
+    def factor_again(self, point: LaplacePoint) -> LaplacePoint:
+        """The point with its factor, made anew where it was dropped."""
+        if point.factor is not None:
+            return point
+        values = [t.values(point.theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
+        factor = self._solver.factor(
+            self._prior_values(values) + self._data_part(np.maximum(-point.derivatives[1], 0.0))
+        )
+        return replace(point, factor=factor, constraint_solve=self._constraint_solve(factor))
+
+    def restored(
+        self, theta: Vector, log_posterior: float, x: Vector, mean: Vector, covariance: Vector
+    ) -> LaplacePoint:
+        """A point from what was saved of it."""
+        eta = self.design @ x + self.model.offset
+        derivatives = self.model.likelihood.derivatives(eta)
+        nothing = np.zeros(0)
+        variance = self._variances(covariance)
+        return LaplacePoint(
+            theta, float(log_posterior), nothing, x, covariance, eta, variance, derivatives, nothing, mean
+        )
+
+    def _prior_values(self, values: list[Vector]) -> Vector:
+        """Entries of the prior precision on the pattern of H."""
+        whole = np.zeros(self._keys.size)
+        for place, v in zip(self._term_places, values):
+            whole[place] += v
+        whole[self._diagonal] += self.model.fixed_precision
+        return whole
 
     def solve(self, point: LaplacePoint, b: Vector) -> Vector:
         """(Constrained) H⁻¹ b at a point, b (n,) or (n, k)."""
+        point = self.factor_again(point)
+        assert point.factor is not None
         return self._constrained_solve(point.factor, point.constraint_solve, b)
+
+    def draw(self, point: LaplacePoint, noise: Vector) -> Vector:
+        """Draws of the latent vector at a point: its mean plus noise of covariance H⁻¹, inside the constraints.
+
+        Parameters
+        ----------
+        noise : (n, k) array
+            Independent standard normals.
+        """
+        point = self.factor_again(point)
+        assert point.factor is not None
+        draws = point.factor.half_solve(noise)
+        if point.constraint_solve is not None and self.constraints is not None:
+            v, inner = point.constraint_solve
+            draws = draws - v @ (inner @ (self.constraints.T @ draws))
+        return point.mean[:, None] + draws
+
+    def mixture(self, posterior: Any, rows: sp.csr_matrix, offset: Vector | float = 0.0) -> GaussianMixture:
+        """Posterior of ``rows @ x + offset`` as a mixture over the theta points.
+
+        Variances come from the selected covariances; a row whose support leaves the pattern costs a solve a point.
+        """
+        quadratic, inside = self.quadratic_map(rows)
+        means = np.array([rows @ p.mean + offset for p in posterior.points])
+        variances = np.array([quadratic @ p.covariance for p in posterior.points])
+        if not inside.all():
+            outside = np.flatnonzero(~inside)
+            for k, point in enumerate(posterior.points):
+                variances[k, outside] = self.row_variances(point, rows[outside])
+        # rounding may leave a variance that is zero in truth (a row of zeros) a little negative
+        return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
+
+    def row_variances(self, point: LaplacePoint, rows: sp.csr_matrix) -> Vector:
+        """``diag(rows S rows')`` by a solve a row, for rows that the pattern does not cover."""
+        out = np.empty(rows.shape[0])
+        for a in range(0, rows.shape[0], 256):
+            part = rows[a : a + 256].T.toarray()
+            out[a : a + 256] = (part * self.solve(point, part)).sum(axis=0)
+        return out
 
     def describe(self, theta: Vector) -> str:
         """Theta in the user's words, for messages."""

@@ -1,143 +1,17 @@
-"""Posterior marginals: mixtures of Gaussians over the theta points, and densities on a grid."""
+"""Posterior marginals: densities on a grid, and summaries on the response scale."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
-from geospde.inference.hyper import Posterior
-from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.mixture import GaussianMixture, Transform
 
 Vector = NDArray[np.float64]
-Transform = Callable[[Vector], Vector]
-
-
-def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 20) -> Vector:
-    """Mean of the latent vector, corrected from the mode by a variational argument.
-
-    Among Gaussians with the Laplace covariance, the mean that minimises the Kullback-Leibler divergence to the
-    posterior: ``A' E[d/d eta log p(y | eta)] = Q (m - mu)`` with eta ~ N(A m, h). The mode solves the same equation
-    without the expectation.
-
-    References
-    ----------
-    van Niekerk & Rue (2024), J. Mach. Learn. Res. 25 (62), 1-26. They correct a low-rank part; here all of it,
-    at one solve a step with the factor that is there.
-    """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(15)
-    weights = weights / weights.sum()
-    sd = np.sqrt(np.maximum(point.eta_variance, 0.0))
-    likelihood = laplace.model.likelihood
-    shift = np.zeros_like(point.x)
-    modal = point.derivatives[0]
-    curvature = np.maximum(-point.derivatives[1], 0.0)
-    for _ in range(steps):
-        moved = laplace.design @ shift
-        expected = sum(
-            w * likelihood.derivatives(point.eta + moved + sd * z)[0] for z, w in zip(nodes, weights)
-        )
-        # A'(E d1 - d1) - Q shift = 0, with Q = H - A'WA
-        right = laplace.design.T @ (expected - modal + curvature * moved)
-        new = laplace.solve(point, right)
-        change = float(np.abs(laplace.design @ (new - shift) / np.maximum(sd, 1e-12)).max(initial=0.0))
-        shift = new
-        if change < 1e-6:
-            break
-        if not np.isfinite(change) or change > 3.0:
-            return point.x  # the correction is not a small one: leave the mode
-    return point.x + shift
-
-
-@dataclass(frozen=True)
-class GaussianMixture:
-    """Mixtures of k Gaussians with shared weights, for many quantities at once.
-
-    Attributes
-    ----------
-    weights : (k,) array
-    means, sds : (k, m) arrays
-    """
-
-    weights: Vector
-    means: Vector
-    sds: Vector
-
-    @cached_property
-    def mean(self) -> Vector:
-        """Means, (m,)."""
-        return self.weights @ self.means
-
-    @cached_property
-    def sd(self) -> Vector:
-        """Standard deviations, (m,)."""
-        return np.sqrt(self.weights @ (self.sds**2 + (self.means - self.mean) ** 2))
-
-    def cdf(self, x: Vector | float) -> Vector:
-        """P(X <= x), (m,)."""
-        return self.weights @ ndtr((x - self.means) / self.sds)
-
-    def density(self, x: Vector | float) -> Vector:
-        """Density at x, (m,)."""
-        z = (x - self.means) / self.sds
-        return self.weights @ (np.exp(-0.5 * z**2) / (self.sds * np.sqrt(2 * np.pi)))
-
-    def quantile(self, p: float) -> Vector:
-        """The p-quantiles, (m,), by Newton inside a shrinking bracket."""
-        if not 0 < p < 1:
-            raise InputError(f"a quantile level lies between 0 and 1, not {p}")
-        each = self.means + ndtri(p) * self.sds
-        low, high = each.min(axis=0), each.max(axis=0)
-        x = self.mean + ndtri(p) * self.sd
-        if self.weights.size == 1:
-            return each[0]
-        active = np.arange(x.size)
-        for _ in range(60):
-            part = GaussianMixture(self.weights, self.means[:, active], self.sds[:, active])
-            at = x[active]
-            excess = part.cdf(at) - p
-            low[active] = np.where(excess < 0, at, low[active])
-            high[active] = np.where(excess > 0, at, high[active])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                new = at - excess / part.density(at)
-            outside = ~((new > low[active]) & (new < high[active]))
-            new = np.where(outside, 0.5 * (low[active] + high[active]), new)
-            x[active] = np.where(excess == 0, at, new)
-            active = active[np.abs(new - at) > 1e-10 * part.sd]
-            if active.size == 0:
-                break
-        return x
-
-    def expectation(self, f: Transform, nodes: int = 21) -> Vector:
-        """E f(X), (m,), by Gauss-Hermite within each component."""
-        z, w = np.polynomial.hermite_e.hermegauss(nodes)
-        w = w / w.sum()
-        return sum(wk * (self.weights @ f(self.means + zk * self.sds)) for zk, wk in zip(z, w))
-
-    def mode(self, log_jacobian: Callable[[Vector], Vector] | None = None) -> Vector:
-        """Where the density of X, times the exponential of `log_jacobian`, is largest.
-
-        Returns
-        -------
-        (m,) array
-            On the scale of X.
-        """
-        grid = np.linspace(-2.0, 2.0, 41)
-        values = []
-        for z in grid:
-            at = self.mean + z * self.sd
-            value = np.log(np.maximum(self.density(at), 1e-300))
-            values.append(value + (0.0 if log_jacobian is None else log_jacobian(at)))
-        table = np.array(values)
-        best = np.clip(table.argmax(axis=0), 1, grid.size - 2)
-        columns = np.arange(table.shape[1])
-        a, b, c = table[best - 1, columns], table[best, columns], table[best + 1, columns]
-        bend = a - 2 * b + c
-        move = np.where(bend < 0, 0.5 * (a - c) / np.where(bend < 0, bend, -1.0), 0.0)
-        return self.mean + (grid[best] + np.clip(move, -1, 1) * (grid[1] - grid[0])) * self.sd
 
 
 @dataclass(frozen=True)
@@ -254,34 +128,21 @@ def marginal_of_mixture(mixture: GaussianMixture, transform: Transform | None = 
     return Marginal(inner, density, transform)
 
 
-@dataclass(frozen=True)
-class LatentPosterior:
-    """Means and selected covariances of the latent vector at each theta point: all that prediction needs.
+def response_summary(
+    mixture: GaussianMixture, link: Any, quantiles: Sequence[float], mode: bool = False
+) -> dict[str, Vector]:
+    """Mean, sd, quantiles (and mode) of the inverse link of a mixture: of the transformed law, not a transformed mean.
 
-    Attributes
-    ----------
-    weights : (k,) array
-    means : (k, n) array
-    covariances : (k, nnz) array
-        Entries on the pattern of H.
+    Returns
+    -------
+    dict
+        ``mean``, ``sd``, ``q0.025``, ... to (m,) arrays.
     """
-
-    weights: Vector
-    means: Vector
-    covariances: Vector
-
-
-def latent_posterior(laplace: Laplace, posterior: Posterior, strategy: str = "auto") -> LatentPosterior:
-    """Collect the theta points' Gaussians.
-
-    Parameters
-    ----------
-    strategy : {"auto", "vb", "gaussian"}
-        Means corrected variationally (`auto`, `vb`), or the modes (`gaussian`).
-    """
-    if strategy == "gaussian":
-        means = np.array([p.x for p in posterior.points])
-    else:
-        means = np.array([variational_mean(laplace, p) for p in posterior.points])
-    covariances = np.array([p.covariance for p in posterior.points])
-    return LatentPosterior(posterior.weights, means, covariances)
+    mean = mixture.expectation(link.inverse)
+    square = mixture.expectation(lambda eta: (link.inverse(eta) - mean) ** 2)
+    table = {"mean": mean, "sd": np.sqrt(square)}
+    for p in quantiles:
+        table[f"q{p:g}"] = link.inverse(mixture.quantile(p))
+    if mode:
+        table["mode"] = link.inverse(mixture.mode(lambda eta: -link.log_derivative(eta)))
+    return table

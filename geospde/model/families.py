@@ -48,6 +48,10 @@ class Link:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(mean)
 
+    def log_derivative(self, eta: Vector) -> Vector:
+        """Logarithm of the derivative of `inverse`."""
+        return eta
+
 
 LOG = Link("log")
 

@@ -1,0 +1,123 @@
+"""`geospde.fit`: a formula and data to a `Fit`."""
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from geospde.errors import InputError
+from geospde.fitting.result import Fit
+
+METHODS = ("inla", "eb")
+INTEGRATIONS = ("auto", "grid", "eb")
+STRATEGIES = ("auto", "vb", "gaussian")
+
+
+def fit(
+    formula: str,
+    data: Any,
+    *,
+    family: str = "poisson",
+    link: str | None = None,
+    mesh: Any = None,
+    coords: tuple[str, str] | None = None,
+    exposure: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    method: str = "inla",
+    integration: str = "auto",
+    strategy: str = "auto",
+    quadrature: int = 1,
+    priors: Any = "default",
+    callback: Callable[[int, int | None, str], None] | None = None,
+) -> Fit:
+    """Fit a latent Gaussian model.
+
+    Parameters
+    ----------
+    formula : str
+        ``response ~ fixed effects + terms``. Terms: ``spde(mesh, alpha=2, constr=False, prior_range=(r0, p),
+        prior_sigma=(s0, q))``, a Matérn field with the PC prior P(range < r0) = p, P(sigma > s0) = q, or with
+        ``prior="spde2"`` the Gaussian prior of `spde2.matern`; ``iid(g)`` or ``(1 | g)``, independent effects of
+        the levels of g; ``offset(x)``.
+    data : DataFrame or GeoDataFrame
+        A row an observation. The geometry of a GeoDataFrame places them.
+    family : str
+        ``"poisson"``.
+    link : str, optional
+        By default the family's own.
+    mesh : Mesh or dict of str to Mesh
+        What the formula calls ``mesh``, or several by name.
+    coords : (str, str), optional
+        Coordinate columns, where the data have no geometry.
+    exposure : str or array, optional
+        Multiplies the mean (R-INLA's E): a column's name, or a value a row.
+    offset : str or array, optional
+        Adds to the predictor.
+    weights : str or array, optional
+        Multiply the log likelihood of each row.
+    method : {"inla", "eb"}
+        Integrate over the hyperparameters, or stay at their mode.
+    integration : {"auto", "grid", "eb"}
+        How: a reweighted Gauss-Hermite product rule (`auto`, `grid`), or the mode only.
+    strategy : {"auto", "vb", "gaussian"}
+        Latent marginals: variationally corrected means (`auto`, `vb`), or Gaussians at the mode.
+    quadrature : int
+        Points of adaptive Gauss-Hermite quadrature over random effects; 1 is Laplace.
+    priors : "default" or dict
+        From a parameter's name, such as ``"range(spde)"``, to a prior, such as ``{"pc": [100, 0.05]}``.
+    callback : callable, optional
+        Called as ``callback(done, total, message)`` after each evaluation.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    InputError
+        For data, a formula or an option that does not fit; it names the row, column or term.
+    NumericalError
+        Where no mode is found or a matrix is not positive definite; it names the hyperparameters.
+
+    References
+    ----------
+    Rue, Martino & Chopin (2009), J. R. Statist. Soc. B 71, 319-392.
+
+    Examples
+    --------
+    >>> import geospde as gs
+    >>> survey = gs.load_dataset("rongelap")
+    >>> mesh = gs.build_mesh(survey.coastline, max_edge=(300, 600), offset=600)
+    >>> fit = gs.fit("counts ~ 1 + spde(mesh)", survey.points, mesh=mesh, family="poisson", exposure="time")
+    >>> list(fit.hyper.index)
+    ['range(spde)', 'sigma(spde)', 'kappa(spde)', 'tau(spde)']
+    """
+    for value, choices, what in (
+        (method, METHODS, "method"),
+        (integration, INTEGRATIONS, "integration"),
+        (strategy, STRATEGIES, "strategy"),
+    ):
+        if value not in choices:
+            raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    if quadrature != 1:
+        raise InputError("quadrature other than 1 (Laplace) is not available for method='inla' or 'eb'")
+    from geospde.inference.hyper import posterior
+    from geospde.inference.laplace import Laplace
+    from geospde.model.build import build_model
+
+    began = perf_counter()
+    model = build_model(
+        formula, data, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
+        weights=weights, priors=priors,
+    )  # fmt: skip
+    laplace = Laplace(model)
+    arguments = {} if callback is None else {"progress": callback}
+    how = "eb" if "eb" in (method, integration) else "inla"
+    found = posterior(laplace, model.start, how, corrected=strategy != "gaussian", **arguments)
+    settings = {
+        "formula": formula, "family": family, "link": model.family.link.name, "method": method,
+        "integration": integration, "strategy": strategy, "coords": coords,
+        "exposure": exposure if isinstance(exposure, str) else None if exposure is None else "given a row",
+        "offset": offset if isinstance(offset, str) else None if offset is None else "given a row",
+    }  # fmt: skip
+    return Fit(model, laplace, found, settings, seconds=perf_counter() - began)

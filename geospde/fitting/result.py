@@ -1,0 +1,265 @@
+"""`Fit`: what a fitted model says, as tables, marginals, draws and predictions."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.inference.criteria import Criteria, criteria
+from geospde.inference.hyper import Posterior
+from geospde.inference.laplace import Laplace
+from geospde.inference.marginals import GaussianMixture, Marginal, marginal_of_mixture, response_summary
+from geospde.model.build import Model
+
+Vector = NDArray[np.float64]
+LEVELS = (0.025, 0.5, 0.975)
+COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mode"]
+
+
+class Fit:
+    """A fitted latent Gaussian model; made by `geospde.fit`.
+
+    Attributes
+    ----------
+    fixed, hyper, random, fitted : DataFrame
+        Posterior mean, sd, quantiles and mode: of the fixed effects, of the hyperparameters on the user's scale, of
+        every latent variable of the random terms, and of the mean per unit exposure at each observation.
+    criteria : dict
+        ``dic``, ``p_dic``, ``waic``, ``p_waic``, ``log_score`` (mean of -log CPO), ``cpo_failures``.
+    pointwise : DataFrame
+        A row an observation: ``cpo``, ``pit``, ``dic``, ``waic``, ``failure``.
+    log_marginal_likelihood : float
+        All constants included; a flat-prior coefficient counts as density 1, as in R-INLA.
+    formula, family, method : str
+    seconds : float
+        Wall time of the fit.
+
+    Examples
+    --------
+    >>> import geospde as gs
+    >>> survey = gs.load_dataset("rongelap")
+    >>> mesh = gs.build_mesh(survey.coastline, max_edge=(300, 600), offset=600)
+    >>> fit = gs.fit("counts ~ 1 + spde(mesh)", survey.points, mesh=mesh, family="poisson", exposure="time")
+    >>> fit.fixed.columns.tolist()
+    ['mean', 'sd', 'q0.025', 'q0.5', 'q0.975', 'mode']
+    >>> low, high = fit.marginal("range(spde)").interval(0.9)
+    >>> surface = fit.predict(gs.Grid.around(survey.coastline, cell=100))
+    """
+
+    def __init__(
+        self, model: Model, laplace: Laplace, posterior: Posterior, settings: dict[str, Any], seconds: float = 0.0
+    ):
+        self.model = model
+        self.laplace = laplace
+        self.posterior = posterior
+        self.settings = settings
+        self.seconds = seconds
+        self.formula = str(settings["formula"])
+        self.family = str(settings["family"])
+        self.method = str(settings["method"])
+        self.log_marginal_likelihood = posterior.log_marginal_likelihood
+
+    def __repr__(self) -> str:
+        return (
+            f"<Fit {self.formula!r}, {self.family}, {self.method}: {self.model.likelihood.n} observations, "
+            f"log marginal likelihood {self.log_marginal_likelihood:.2f}>"
+        )
+
+    # -- tables ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fixed(self) -> pd.DataFrame:
+        """Fixed effects."""
+        names = self.model.effects.names
+        first = self.laplace.n_random
+        return _table(self._latent(np.arange(first, first + len(names))), names)
+
+    @cached_property
+    def random(self) -> pd.DataFrame:
+        """Latent variables of the random terms: vertices of a field, levels of a group."""
+        return _table(self._latent(np.arange(self.laplace.n_random)), self.model.latent_names)
+
+    @cached_property
+    def hyper(self) -> pd.DataFrame:
+        """Hyperparameters on the user's scale."""
+        rows = [_marginal_row(self.marginal(h.name)) for h in self.model.hyperparameters]
+        return pd.DataFrame(
+            rows, columns=COLUMNS, index=pd.Index([h.name for h in self.model.hyperparameters])
+        )
+
+    @cached_property
+    def fitted(self) -> pd.DataFrame:
+        """Mean per unit exposure at each observation."""
+        table = response_summary(self._predictor, self.model.family.link, LEVELS, mode=True)
+        return pd.DataFrame(table)[COLUMNS]
+
+    @cached_property
+    def criteria(self) -> dict[str, float]:
+        """Totals of the information criteria."""
+        return self._criteria.totals()
+
+    @cached_property
+    def pointwise(self) -> pd.DataFrame:
+        """Criteria an observation."""
+        c = self._criteria
+        return pd.DataFrame({"cpo": c.cpo, "pit": c.pit, "dic": c.dic, "waic": c.waic, "failure": c.failure})
+
+    @cached_property
+    def _criteria(self) -> Criteria:
+        return criteria(self.posterior, self._predictor, self.model.likelihood)
+
+    @cached_property
+    def _predictor(self) -> GaussianMixture:
+        """Predictors at the observations."""
+        return self.laplace.mixture(self.posterior, self.model.design, self.model.offset)
+
+    def _latent(self, which: NDArray[np.intp]) -> GaussianMixture:
+        diagonal = self.laplace.pattern.indptr[which]
+        sds = np.array([np.sqrt(p.covariance[diagonal]) for p in self.posterior.points])
+        means = np.array([p.mean[which] for p in self.posterior.points])
+        return GaussianMixture(self.posterior.weights, means, sds)
+
+    # -- one quantity ---------------------------------------------------------------------------------------
+
+    def marginal(self, name: str) -> Marginal:
+        """Posterior marginal of one quantity.
+
+        Parameters
+        ----------
+        name : str
+            A row of `fixed`, `hyper` or `random`, or ``"log "`` and a row of `hyper`, such as
+            ``"log tau(spde)"``.
+
+        Returns
+        -------
+        Marginal
+            With `mean`, `sd`, `mode`, `density(x)`, `cdf(x)`, `quantile(p)`, `interval(level)`.
+
+        Raises
+        ------
+        InputError
+            For an unknown name.
+        """
+        logarithm = name.startswith("log ")
+        wanted = name.removeprefix("log ")
+        for h in self.model.hyperparameters:
+            if h.name == wanted:
+                assert self.posterior.hyper is not None
+                values, density = self.posterior.hyper.along(h.direction)
+                return Marginal(values + h.shift, density, None if logarithm else np.exp)
+        if name in self.model.effects.names:
+            at = self.laplace.n_random + self.model.effects.names.index(name)
+        elif name in self.model.latent_names:
+            at = self.model.latent_names.index(name)
+        else:
+            from difflib import get_close_matches
+
+            known = [h.name for h in self.model.hyperparameters] + self.model.effects.names
+            near = get_close_matches(name, known + self.model.latent_names, 1)
+            raise InputError(
+                f"nothing is called {name!r}; "
+                + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}")
+            )
+        return marginal_of_mixture(self._latent(np.array([at])))
+
+    def sample(self, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
+        """Draws from the joint posterior of hyperparameters and latent variables.
+
+        Theta is drawn among the integration points, with their weights; the latent vector from its Gaussian
+        there.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        seed : int, optional
+
+        Returns
+        -------
+        DataFrame
+            A row a draw; a column a hyperparameter (user's scale), fixed effect and latent variable.
+        """
+        if n < 1:
+            raise InputError(f"the number of draws must be positive, not {n}")
+        rng = np.random.default_rng(seed)
+        counts = rng.multinomial(n, self.posterior.weights)
+        blocks, thetas = [], []
+        for point, count in zip(self.posterior.points, counts):
+            if count:
+                noise = rng.standard_normal((self.laplace.n, count))
+                blocks.append(self.laplace.draw(point, noise).T)
+                thetas.append(np.tile([h.value(point.theta) for h in self.model.hyperparameters], (count, 1)))
+        order = rng.permutation(n)
+        latent, theta = np.vstack(blocks)[order], np.vstack(thetas)[order]
+        split = self.laplace.n_random
+        names = [h.name for h in self.model.hyperparameters] + self.model.effects.names + self.model.latent_names
+        return pd.DataFrame(np.hstack([theta, latent[:, split:], latent[:, :split]]), columns=names)
+
+    # -- onwards --------------------------------------------------------------------------------------------
+
+    def predict(self, where: Any, **options: Any) -> Any:
+        """Predict at the cells of a Grid, the rows of a table, or points; see `geospde.prediction.surface.predict`."""
+        from geospde.prediction.surface import predict
+
+        return predict(self, where, **options)
+
+    def save(self, path: Any) -> None:
+        """Write ``path.npz`` and ``path.json``; `geospde.load_fit` reads them."""
+        from geospde.fitting.saved import save_fit
+
+        save_fit(self, path)
+
+    def describe(self) -> dict[str, Any]:
+        """Settings and sizes, for reports."""
+        priors = {h.name: h.prior for h in self.model.hyperparameters if h.prior}
+        return {
+            **{k: v for k, v in self.settings.items() if v is not None},
+            "observations": self.model.likelihood.n,
+            "latent variables": self.laplace.n,
+            "theta points": len(self.posterior.points),
+            "evaluations": self.laplace.evaluations,
+            "factorisations": self.laplace.factorisations,
+            "seconds": round(self.seconds, 3),
+            "priors": priors,
+        }
+
+    def summary(self) -> None:
+        """Print the fit."""
+        print(self._text())
+
+    def _text(self) -> str:
+        def block(title: str, frame: pd.DataFrame) -> list[str]:
+            return ["", title, frame.to_string(float_format=lambda v: f"{v:.4g}")] if len(frame) else []
+
+        lines = [
+            f"{self.formula}",
+            f"{self.family} ({self.model.family.link.name} link), {self.model.likelihood.n} observations, "
+            f"{self.laplace.n} latent variables, method {self.method}, {self.seconds:.2f} s",
+            *block("Fixed effects", self.fixed),
+            *block("Hyperparameters", self.hyper),
+        ]
+        priors = [(h.name, h.prior) for h in self.model.hyperparameters if h.prior]
+        if priors:
+            lines += ["", "Priors", *(f"  {name}: {text}" for name, text in priors)]
+        c = self.criteria
+        lines += [
+            "",
+            f"log marginal likelihood {self.log_marginal_likelihood:.2f}",
+            f"DIC {c['dic']:.2f} (p {c['p_dic']:.2f})   WAIC {c['waic']:.2f} (p {c['p_waic']:.2f})   "
+            f"log score {c['log_score']:.4f}",
+        ]
+        return "\n".join(lines)
+
+
+def _table(mixture: GaussianMixture, names: list[str]) -> pd.DataFrame:
+    if not names:
+        return pd.DataFrame(columns=COLUMNS)
+    columns = [mixture.mean, mixture.sd, *(mixture.quantile(p) for p in LEVELS), mixture.mode()]
+    return pd.DataFrame(np.column_stack(columns), columns=COLUMNS, index=pd.Index(names))
+
+
+def _marginal_row(marginal: Marginal) -> list[float]:
+    return [marginal.mean, marginal.sd, *marginal.quantile(np.array(LEVELS)), marginal.mode]

@@ -1,0 +1,115 @@
+"""DIC, WAIC, CPO and PIT from the mixture over theta."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.inference.hyper import Posterior
+from geospde.inference.mixture import GaussianMixture
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Information criteria and leave-one-out quantities, one value an observation.
+
+    Attributes
+    ----------
+    dic, p_dic, waic, p_waic : (m,) arrays
+        On the deviance scale; their sums are the totals.
+    cpo, pit : (m,) arrays
+        p(y_i | y_-i) and P(Y_i <= y_i | y_-i).
+    failure : (m,) array
+        0 where the leave-one-out quantities hold, 1 where the Gaussian of the rest has no positive variance.
+    """
+
+    dic: Vector
+    p_dic: Vector
+    waic: Vector
+    p_waic: Vector
+    cpo: Vector
+    pit: Vector
+    failure: Vector
+
+    def totals(self) -> dict[str, float]:
+        """Totals; `log_score` is the mean of -log CPO."""
+        good = self.failure == 0
+        return {
+            "dic": float(self.dic.sum()),
+            "p_dic": float(self.p_dic.sum()),
+            "waic": float(self.waic.sum()),
+            "p_waic": float(self.p_waic.sum()),
+            "log_score": float(-np.log(self.cpo[good]).mean()),
+            "cpo_failures": float((~good).sum()),
+        }
+
+
+def criteria(posterior: Posterior, mixture: GaussianMixture, likelihood) -> Criteria:
+    """Compute all criteria.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    mixture : GaussianMixture
+        Of the predictors at the observations.
+    likelihood : Likelihood
+
+    References
+    ----------
+    Spiegelhalter et al. (2002) J. R. Statist. Soc. B 64, 583-639 (DIC, at the posterior mean of the predictor);
+    Watanabe (2010) J. Mach. Learn. Res. 11, 3571-3594 (WAIC, with the posterior variance of the log density);
+    Vehtari et al. (2016) J. Mach. Learn. Res. 17 (103), 1-38, section 3.4 (leave-one-out from a Laplace
+    approximation: the observation's own Gaussian site is divided out).
+    """
+    mean_log = mixture.expectation(likelihood.log_density)
+    at_mean = likelihood.log_density(mixture.mean)
+    p_dic = 2.0 * (at_mean - mean_log)
+
+    square = mixture.expectation(lambda eta: (likelihood.log_density(eta) - mean_log) ** 2)
+    log_predictive = np.log(mixture.expectation(lambda eta: np.exp(likelihood.log_density(eta) - at_mean)))
+    waic = -2.0 * (log_predictive + at_mean - square)
+
+    cpo, pit, failure = _leave_one_out(posterior, likelihood)
+    return Criteria(p_dic - 2.0 * mean_log, p_dic, waic, square, cpo, pit, failure)
+
+
+def _leave_one_out(posterior: Posterior, likelihood) -> tuple[Vector, Vector, Vector]:
+    nodes, weights = np.polynomial.hermite_e.hermegauss(25)
+    log_weights = np.log(weights)
+    legendre, legendre_weights = np.polynomial.legendre.leggauss(16)
+    near = likelihood.start()  # about where the distribution function of y passes one half
+    width = 4.0 / np.sqrt(np.maximum(-likelihood.derivatives(near)[1], 1e-6))
+    log_cpo, pits, failure = [], [], np.zeros(near.size)
+    for point in posterior.points:
+        slope, curvature = point.derivatives[0], np.maximum(-point.derivatives[1], 0.0)
+        rest = 1.0 / point.eta_variance - curvature  # precision of eta_i without observation i
+        failure = np.maximum(failure, rest <= 1e-8 * curvature)
+        rest = np.maximum(rest, 1e-8 * np.maximum(curvature, 1e-300))
+        centre, sd = point.eta - slope / rest, 1.0 / np.sqrt(rest)
+        # int N(eta; centre, sd²) p(y | eta): Gauss-Hermite about the full posterior, where the integrand is
+        scale = np.sqrt(point.eta_variance)
+        log_terms = []
+        for z, lw in zip(nodes, log_weights):
+            eta = point.eta + scale * z
+            log_terms.append(
+                likelihood.log_density(eta) - 0.5 * ((eta - centre) / sd) ** 2 + 0.5 * z**2 + lw
+            )
+        log_cpo.append(np.logaddexp.reduce(log_terms, axis=0) + np.log(scale / sd) - 0.5 * np.log(2 * np.pi))
+        # int N(eta; centre, sd²) P(Y <= y | eta): panels around the step of the distribution function
+        low, high = centre - 6 * sd, centre + 6 * sd
+        edges = [low, np.clip(near - width, low, high), np.clip(near, low, high)]
+        edges += [np.clip(near + width, low, high), high]
+        total = np.zeros_like(centre)
+        for a, b in zip(edges[:-1], edges[1:]):
+            for u, w in zip(legendre, legendre_weights):
+                eta = 0.5 * (a + b) + 0.5 * (b - a) * u
+                gaussian = np.exp(-0.5 * ((eta - centre) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
+                total += 0.5 * (b - a) * w * gaussian * likelihood.cdf(eta)
+        pits.append(np.clip(total, 0.0, 1.0))
+    log_parts, pit_parts = np.array(log_cpo), np.array(pits)
+    # harmonic over theta: the weights of theta without observation i go with w_k / p_k(y_i)
+    log_ratio = np.log(posterior.weights)[:, None] - log_parts
+    log_total = np.logaddexp.reduce(log_ratio, axis=0)
+    return np.exp(-log_total), (np.exp(log_ratio - log_total) * pit_parts).sum(axis=0), failure

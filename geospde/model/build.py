@@ -1,0 +1,193 @@
+"""From a formula, a table and a mesh to a latent Gaussian model."""
+
+import re
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.latent.iid import Iid
+from geospde.latent.matern import MaternSpde
+from geospde.model.effects import FixedEffects
+from geospde.model.families import Likelihood, family_by_name
+from geospde.model.formula import Formula, Name, parse_formula
+from geospde.model.priors import fixed_priors, prior_table
+from geospde.model.table import coordinates, numeric, per_row
+from geospde.model.terms import Field, Group, Hyperparameter, make_field, make_group
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A latent Gaussian model: x = (terms in order, fixed effects), eta = design @ x + offset."""
+
+    formula: Formula
+    family: Any
+    parts: tuple[Field | Group, ...]
+    effects: FixedEffects
+    design: sp.csr_matrix
+    offset: Vector
+    exposure: Vector
+    likelihood: Likelihood
+    fixed_mean: Vector
+    fixed_precision: Vector
+    hyperparameters: tuple[Hyperparameter, ...]
+    start: Vector
+    coords: tuple[str, str] | None
+    crs: Any
+    response_label: str
+    table: pd.DataFrame
+    points: Vector | None
+    has_offset: bool
+    offset_columns: tuple[str, ...]
+    weights: Vector
+    priors_given: dict[str, Any]
+    meshes: dict[str, Any]
+
+    @property
+    def terms(self) -> list[MaternSpde | Iid]:
+        """Latent terms, as inference sees them."""
+        return [part.term for part in self.parts]
+
+    @property
+    def used_columns(self) -> list[str]:
+        """Columns of the table that the formula or an argument names."""
+        words = set(re.findall(r"\w+", self.formula.text)) | set(self.offset_columns) | set(self.coords or ())
+        return [c for c in self.table.columns if c in words or f"`{c}`" in self.formula.text]
+
+    def labelled(self, label: str) -> "Model":
+        """The same model under another label of its response."""
+        return replace(self, response_label=label)
+
+    @property
+    def latent_names(self) -> list[str]:
+        """Names of the random part of x."""
+        return [name for part in self.parts for name in part.names()]
+
+    def rows(self, table: pd.DataFrame, points: Vector | None) -> sp.csr_matrix:
+        """Rows of the design for new places or levels, without offset."""
+        blocks = [part.columns(table, points, True) for part in self.parts]
+        return sp.csr_matrix(sp.hstack([*blocks, self.effects.columns(table, True)], format="csr"))
+
+
+def build_model(
+    formula: str,
+    data: Any,
+    *,
+    family: str = "gaussian",
+    link: str | None = None,
+    mesh: Any = None,
+    coords: tuple[str, str] | None = None,
+    exposure: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    priors: Any = "default",
+) -> Model:
+    """Read a formula against a table; see `geospde.fit` for the arguments.
+
+    Raises
+    ------
+    InputError
+        For a formula, column, value or prior that does not fit.
+    """
+    parsed = parse_formula(formula)
+    if not isinstance(data, pd.DataFrame):
+        raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
+    if len(data) == 0:
+        raise InputError("the table of observations is empty")
+    bound_family = family_by_name(family, link)
+    table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
+    points, crs = coordinates(data, coords)
+    y = numeric(table, parsed.response, "response")
+    size = len(table)
+    exposures = per_row(table, exposure, "exposure", size)
+    if exposures is not None and not (exposures > 0).all():
+        row = int(np.flatnonzero(~(exposures > 0))[0])
+        raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
+    offsets = per_row(table, offset, "offset", size)
+    total_offset = np.zeros(size) if offsets is None else offsets
+    weight = per_row(table, weights, "weights", size)
+    if weight is not None and not (weight >= 0).all():
+        raise InputError("weights must not be negative")
+    offset_columns = [offset] if isinstance(offset, str) else []
+    likelihood = bound_family.bind(y, exposure=exposures, weights=weight)
+
+    overrides = prior_table(priors)
+    priors_given = dict(overrides)
+    parts: list[Field | Group] = []
+    for call in parsed.terms:
+        if call.name == "spde":
+            parts.append(make_field(call, mesh, parts, likelihood, overrides, crs))
+        elif call.name == "iid":
+            parts.append(make_group(call, table, parts, overrides))
+        else:  # offset(x)
+            if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
+                raise InputError(f"offset takes the name of one column: {call.text!r}")
+            total_offset = total_offset + numeric(table, call.arguments[0], "offset")
+            offset_columns.append(str(call.arguments[0]))
+    effects = FixedEffects(parsed, table)
+    if not parts and not effects.names:
+        raise InputError(f"the formula {formula!r} has nothing to estimate")
+    blocks = [part.columns(table, points, False) for part in parts]
+    design = sp.hstack([*blocks, effects.columns(table, False)], format="csr")
+    mean, precision = fixed_priors(effects.names, overrides)
+    hyper, start = _hyperparameters(parts)
+    if overrides:
+        known = [h.name for h in hyper] + effects.names
+        name = next(iter(overrides))
+        near = get_close_matches(name, known, 1)
+        raise InputError(
+            f"a prior is given for {name!r}, which the model does not have; it has {', '.join(known)}"
+            + (f" (did you mean {near[0]!r}?)" if near else "")
+        )
+    label = parsed.response + (f" / {exposure}" if isinstance(exposure, str) else "")
+    return Model(
+        parsed, bound_family, tuple(parts), effects, sp.csr_matrix(design), total_offset,
+        np.ones(size) if exposures is None else exposures, likelihood, mean, precision, hyper, start,
+        coords, crs if crs is not None else _mesh_crs(parts), label, table, points,
+        offsets is not None or bool(offset_columns), tuple(offset_columns),
+        np.ones(size) if weight is None else weight, priors_given, _meshes(parts),
+    )  # fmt: skip
+
+
+def _meshes(parts: list[Field | Group]) -> dict[str, Any]:
+    """Meshes by the names that the formula calls them."""
+    return {p.mesh_name: p.mesh for p in parts if isinstance(p, Field)}
+
+
+def _mesh_crs(parts: list[Field | Group]) -> Any:
+    return next((p.mesh.crs for p in parts if isinstance(p, Field)), None)
+
+
+def _hyperparameters(parts: list[Field | Group]) -> tuple[tuple[Hyperparameter, ...], Vector]:
+    """User names of all hyperparameters, and where the search for their mode starts."""
+    total = sum(len(part.term.parameters) for part in parts)
+    hyper: list[Hyperparameter] = []
+    start = np.zeros(total)
+    at = 0
+    for part in parts:
+        term = part.term
+        unit = np.eye(total)[at : at + len(term.parameters)]
+        if isinstance(part, Field):
+            priors = getattr(term.prior, "parts", None)
+            words = [p.describe() for p in priors] if priors else [term.prior.describe()] * 2
+            for k, name in enumerate(("range", "sigma")):
+                hyper.append(Hyperparameter(f"{name}({term.label})", unit[k], 0.0, words[k]))
+            for name, row, shift in zip(
+                ("tau", "kappa"), part.term.to_tau_kappa, part.term.tau_kappa_shift
+            ):
+                hyper.append(Hyperparameter(f"{name}({term.label})", row @ unit, float(shift)))
+            corners = part.mesh.vertices[np.unique(part.mesh.triangles[part.mesh.inner])]
+            extent = float(np.hypot(*(corners.max(axis=0) - corners.min(axis=0))))
+            start[at : at + 2] = np.log([0.2 * extent, 1.0])
+        else:
+            hyper.append(Hyperparameter(f"sd({term.label})", unit[0], 0.0, term.prior.describe()))
+            start[at] = np.log(0.5)
+        at += len(term.parameters)
+    return tuple(hyper), start

@@ -1,0 +1,240 @@
+"""Predictions at grid cells, table rows or points, in chunks, with exact standard deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from geospde.errors import InputError
+from geospde.inference.marginals import response_summary
+from geospde.model.build import coordinates, numeric
+from geospde.prediction.grid import Grid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from geospde.fitting.result import Fit
+
+CHUNK = 20_000  # points at a time: a few hundred bytes each for every theta point
+
+
+class Prediction:
+    """Posterior of the mean per unit exposure at many places.
+
+    Attributes
+    ----------
+    points : (m, 2) array or None
+        Where, in the units of `crs`.
+    grid : Grid or None
+        The raster that the points are the cells of.
+    crs : pyproj.CRS or None
+    label : str
+        What is predicted, such as ``"counts / time"``.
+
+    Examples
+    --------
+    >>> import geospde as gs
+    >>> survey = gs.load_dataset("rongelap")
+    >>> mesh = gs.build_mesh(survey.coastline, max_edge=(300, 600), offset=600)
+    >>> fit = gs.fit("counts ~ 1 + spde(mesh)", survey.points, mesh=mesh, family="poisson", exposure="time")
+    >>> surface = fit.predict(gs.Grid.around(survey.coastline, cell=100), exceed=[8])
+    >>> surface.to_frame().columns.tolist()
+    ['x', 'y', 'mean', 'sd', 'q0.025', 'q0.5', 'q0.975', 'exceed_8']
+    """
+
+    def __init__(
+        self,
+        fit: Fit,
+        rows: _Rows,
+        frame: pd.DataFrame,
+        grid: Grid | None,
+        crs: Any,
+        label: str,
+    ):
+        self._fit = fit
+        self._rows = rows
+        self._frame = frame
+        self.points = rows.points
+        self.grid = grid
+        self.crs = crs
+        self.label = label
+
+    def __repr__(self) -> str:
+        where = f"on {self.grid!r}" if self.grid is not None else f"at {len(self._frame)} places"
+        return f"<Prediction of {self.label} {where}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a place: ``x, y, mean, sd, q0.025, ..., exceed_8``."""
+        return self._frame.copy()
+
+    def exceedance(self, threshold: float) -> NDArray[np.float64]:
+        """P(mean per unit exposure > threshold) at each place, (m,)."""
+        column = f"exceed_{threshold:g}"
+        if column in self._frame:
+            return self._frame[column].to_numpy()
+        parts = [_exceed(m, self._fit, threshold, s) for m, s in self._rows.mixtures(self._fit)]
+        return np.concatenate(parts)
+
+    def to_raster(self, path: str | Path, *, crop: Any = None) -> None:
+        """Write a GeoTIFF, a named band a column; see `geospde.maps.raster.write_raster`.
+
+        Parameters
+        ----------
+        path : str or Path
+        crop : polygon, optional
+            Cells whose centre lies outside it become nodata.
+        """
+        if self.grid is None:
+            raise InputError("only a prediction on a Grid can be written as a raster: predict(gs.Grid.around(...))")
+        from geospde.maps.raster import write_raster
+
+        write_raster(path, self.grid, self._frame.drop(columns=["x", "y"]), crs=self.crs, crop=crop)
+
+    def plot(self, column: str = "mean", **options: Any) -> Any:
+        """Draw one column as a map; see `geospde.maps.figures.plot_prediction`."""
+        from geospde.maps.figures import plot_prediction
+
+        return plot_prediction(self, column, **options)
+
+
+class _Rows:
+    """Places to predict at, handed out as chunks of design rows."""
+
+    def __init__(self, model: Any, table: pd.DataFrame, points: Any, offset: Any, scale: Any):
+        self._model = model
+        self._table = table
+        self.points = points
+        self._offset = offset
+        self._scale = scale
+        self.size = len(table)
+
+    def mixtures(self, fit: Fit, callback: Callable[[int, int | None, str], None] | None = None) -> Any:
+        """Mixture of the predictor and the exposure for each chunk."""
+        for a in range(0, self.size, CHUNK):
+            part = slice(a, min(a + CHUNK, self.size))
+            rows = self._model.rows(
+                self._table.iloc[part], None if self.points is None else self.points[part]
+            )
+            yield fit.laplace.mixture(fit.posterior, rows, self._offset[part]), self._scale[part]
+            if callback is not None:
+                callback(part.stop, self.size, "prediction")
+
+
+def predict(
+    fit: Fit,
+    where: Any,
+    *,
+    quantiles: Sequence[float] = (0.025, 0.5, 0.975),
+    exceed: Sequence[float] = (),
+    exposure: Any = None,
+    offset: Any = None,
+    callback: Callable[[int, int | None, str], None] | None = None,
+) -> Prediction:
+    """Posterior of the mean per unit exposure at new places.
+
+    Parameters
+    ----------
+    fit : Fit
+    where : Grid, DataFrame, GeoDataFrame or (m, 2) array
+        Where. Covariates of the model must be columns of a table. A group's level that the fit has not seen adds
+        nothing (population level), nor does a group that `where` does not name.
+    quantiles : sequence of float
+        Levels of the quantile columns.
+    exceed : sequence of float
+        Thresholds: a column ``exceed_<threshold>`` with P(mean > threshold).
+    exposure : float, array or str, optional
+        Multiplies the mean; by default the prediction is per unit exposure.
+    offset : float, array or str, optional
+        Adds to the predictor; asked for where the model was fitted with one.
+    callback : callable, optional
+        Called as ``callback(done, total, message)`` after each chunk.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    InputError
+        For places outside the mesh, missing columns, or a CRS that differs from the data's.
+    """
+    model = fit.model
+    for p in quantiles:
+        if not 0 < p < 1:
+            raise InputError(f"a quantile level lies between 0 and 1, not {p}")
+    for t in exceed:
+        if not np.isfinite(t):
+            raise InputError(f"a threshold must be a finite number, not {t}")
+    grid, table, points, crs = _places(model, where)
+    if crs is not None and model.crs is not None and crs != model.crs:
+        raise InputError(
+            f"the model is in {model.crs.name!r} but the prediction is asked for in {crs.name!r}: "
+            "bring them to one CRS with to_crs"
+        )
+    rows = _Rows(model, table, points, _offset(model, table, offset), _vector(table, exposure, "exposure", 1.0))
+    parts: list[pd.DataFrame] = []
+    for mixture, scale in rows.mixtures(fit, callback):
+        columns = response_summary(mixture, model.family.link, quantiles)
+        columns = {name: scale * values for name, values in columns.items()}
+        for threshold in exceed:
+            columns[f"exceed_{threshold:g}"] = _exceed(mixture, fit, threshold, scale)
+        parts.append(pd.DataFrame(columns))
+    frame = pd.concat(parts, ignore_index=True)
+    if points is not None:
+        frame.insert(0, "x", points[:, 0])
+        frame.insert(1, "y", points[:, 1])
+    label = model.response_label if exposure is None else model.formula.response
+    return Prediction(fit, rows, frame, grid, crs if crs is not None else model.crs, label)
+
+
+def _places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:
+    """Grid, table, points and CRS of `where`."""
+    if isinstance(where, Grid):
+        return where, pd.DataFrame(index=range(where.n)), where.centres, where.crs
+    if isinstance(where, pd.DataFrame):
+        coords = model.coords if model.coords and set(model.coords) <= set(where.columns) else None
+        points, crs = coordinates(where, coords)
+        table = pd.DataFrame(where.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
+    else:
+        points, crs = np.asarray(where, dtype=float), None
+        if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+            raise InputError("points to predict at are an (m, 2) array of finite coordinates, a table or a Grid")
+        table = pd.DataFrame(index=range(len(points)))
+    if len(table) == 0:
+        raise InputError("there is nowhere to predict: the table is empty")
+    return None, table, points, crs
+
+
+def _vector(table: pd.DataFrame, value: Any, what: str, default: float) -> Any:
+    if value is None:
+        return np.full(len(table), default)
+    if isinstance(value, str):
+        return numeric(table, value, what)
+    values = np.asarray(value, dtype=float)
+    if values.ndim == 0:
+        values = np.full(len(table), float(values))
+    if values.shape != (len(table),) or not np.isfinite(values).all():
+        raise InputError(f"{what} must be a number or {len(table)} finite numbers")
+    return values
+
+
+def _offset(model: Any, table: pd.DataFrame, given: Any) -> Any:
+    """The offset at the new places: given here, or the columns that the model was fitted with."""
+    if given is not None or not model.has_offset:
+        return _vector(table, given, "offset", 0.0)
+    missing = [c for c in model.offset_columns if c not in table.columns]
+    if missing or not model.offset_columns:
+        name = f"the column {missing[0]!r}" if missing else "offset="
+        raise InputError(f"the model has an offset: give predict {name}, or offset=0 for none")
+    return sum(numeric(table, c, "offset") for c in model.offset_columns)
+
+
+def _exceed(mixture: Any, fit: Fit, threshold: float, scale: Any) -> NDArray[np.float64]:
+    """P(scale * inverse link > threshold)."""
+    at = fit.model.family.link.forward(threshold / scale)
+    return np.where(np.isnan(at), 1.0, 1.0 - mixture.cdf(np.where(np.isnan(at), 0.0, at)))
