@@ -185,9 +185,7 @@ def dress(ax: Axes, view: View, *, x_labels: bool = True, y_labels: bool = True,
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
         axis.set_major_formatter(FuncFormatter(partial(_tick, size=size)))
-    ax.tick_params(
-        labelsize=SMALL, length=2, width=0.5, color=FRAME, labelbottom=x_labels, labelleft=y_labels
-    )
+    ax.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME, labelbottom=x_labels, labelleft=y_labels)
     for spine in ax.spines.values():
         spine.set(linewidth=0.5, edgecolor=FRAME)
     names = ("Longitude", "Latitude") if unit == "degree" else ("Easting", "Northing") if unit else ("x", "y")
@@ -255,9 +253,14 @@ class Scale:
         return replace(self, largest=max(float(np.nanmax(v)) for v in values))
 
     @property
+    def mappable(self) -> ScalarMappable:
+        """What turns values into colours."""
+        return ScalarMappable(**self.style)
+
+    @property
     def style(self) -> dict[str, Any]:
-        """Keywords of imshow and scatter."""
-        return {"cmap": self.ramp, "norm": Normalize(self.low, self.high)}
+        """Keywords of `imshow` and `scatter`."""
+        return {"norm": Normalize(self.low, self.high), "cmap": self.ramp}
 
 
 def colour_bar(place: Axes, scale: Scale, label: str) -> None:
@@ -268,8 +271,7 @@ def colour_bar(place: Axes, scale: Scale, label: str) -> None:
     figure = place.get_figure()
     assert isinstance(figure, Figure)
     beyond = scale.largest > scale.high + 1e-9 * abs(scale.high)
-    mappable = ScalarMappable(Normalize(scale.low, scale.high), scale.ramp)
-    bar = figure.colorbar(mappable, cax=place, extend="max" if beyond else "neither", extendfrac=0.03)
+    bar = figure.colorbar(scale.mappable, cax=place, extend="max" if beyond else "neither", extendfrac=0.03)
     exponent = math.floor(math.log10(max(abs(scale.low), abs(scale.high))))
     exponent = 0 if -3 <= exponent < 5 else exponent
     size = 10.0**exponent

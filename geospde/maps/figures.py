@@ -131,9 +131,7 @@ def layers_map(
     frame = prediction.to_frame()
     for column in columns:
         if column not in frame.columns:
-            raise InputError(
-                f"the prediction has no column {column!r}: {did_you_mean(column, frame.columns)}"
-            )
+            raise InputError(f"the prediction has no column {column!r}: {did_you_mean(column, frame.columns)}")
     painted = _painted(prediction, coastline, crop)
     scale = scale_of(prediction, columns, coastline=coastline, crop=crop) if scale is None else scale
     view = _view(prediction, coastline)

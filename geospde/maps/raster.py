@@ -76,16 +76,11 @@ def write_raster(
     (('mean',), array([[3., 4., 5.],
            [0., 1., 2.]], dtype=float32))
     """
-    layers = {
-        str(name): np.asarray(values, dtype=float)
-        for name, values in columns.items()
-        if name not in ("x", "y")
-    }
+    layers = {str(name): np.asarray(values, dtype=float) for name, values in columns.items() if name not in ("x", "y")}
     for name, values in layers.items():
         if values.shape != (grid.n,):
             raise InputError(
-                f"column {name!r} has shape {values.shape}, "
-                f"but the grid has {counted(grid.n, 'predicted cell')}"
+                f"column {name!r} has shape {values.shape}, but the grid has {counted(grid.n, 'predicted cell')}"
             )
     with RasterWriter(path, grid, list(layers), crs=crs, crop=crop, tags=tags) as raster:
         for strip in grid.strips(BLOCK):

@@ -1,0 +1,165 @@
+"""What a map says, in sentences with numbers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geospde.crs import parse_crs, unit_of
+from geospde.words import length
+
+SURE = 0.95
+"""Probability from which a place is called above or below a threshold."""
+
+
+def findings(prediction: Any, *, survey: Any = None, fit: Any = None) -> list[str]:
+    """Say what a prediction shows, for the head of a report.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Its columns are summarised over the cells whose centre is on land, or over all without a coastline.
+    survey : Survey, optional
+        Gives the land.
+    fit : Fit, optional
+        Gives the range of correlation.
+
+    Returns
+    -------
+    list of str
+        One sentence each.
+    """
+    coastline = getattr(survey, "coastline", None)
+    land, place = _on_land(prediction, coastline)
+    frame = prediction.to_frame()[land]
+    unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
+    said = [*_level(frame, prediction.label, place), *_limits_at_the_top(frame, unit)]
+    whole = None
+    if prediction.grid is not None and unit not in ("", "degree"):
+        whole = coastline.area if coastline is not None else len(frame) * prediction.grid.dx * prediction.grid.dy
+    said += _exceedance(frame, prediction.label, place, whole, unit)
+    said += _certainty(frame, place)
+    if fit is not None:
+        said += _ranges(fit.hyper, unit)
+    return said
+
+
+def number(value: float) -> str:
+    """Return a number as a reader expects it: four significant digits, no exponent where few zeros would do.
+
+    Examples
+    --------
+    >>> number(6.0438), number(-1328.0196), number(472801.0), number(1.2345e-7), number(float("nan"))
+    ('6.044', '−1,328.02', '472,801', '1.234e-07', '–')
+    """
+    if not np.isfinite(value):
+        return "–" if np.isnan(value) else str(value)
+    size = abs(value)
+    if value == round(value) and size < 1e9:
+        text = f"{value:,.0f}"
+    elif 1000 <= size < 1e9:
+        text = f"{value:,.2f}" if size < 1e5 else f"{value:,.0f}"
+    else:
+        text = f"{value:.4g}"
+    return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
+
+
+def area(value: float, unit: str) -> str:
+    """Return an area, in square kilometres where square metres would need thousands.
+
+    Examples
+    --------
+    >>> area(2120283.3, "m"), area(3.21, "km")
+    ('2.12 km²', '3.21 km²')
+    """
+    if unit == "m" and value >= 1e4:
+        value, unit = value / 1e6, "km"
+    return length(value, f"{unit}²")
+
+
+def _on_land(prediction: Any, coastline: Any) -> tuple[NDArray[np.bool_], str]:
+    """Tell which rows count, and how a sentence calls them together."""
+    everywhere = np.ones(len(prediction.points), dtype=bool)
+    if coastline is not None:
+        shapely.prepare(coastline)
+        land = shapely.intersects_xy(coastline, prediction.points)
+        if land.any():
+            return land, "land"
+    return everywhere, "map" if prediction.grid is not None else "points"
+
+
+def _level(frame: Any, label: str, place: str) -> Iterator[str]:
+    low, high = np.quantile(frame["mean"], [0.05, 0.95])
+    yield (
+        f"Over the {place}, the posterior mean of {label} averages {number(_round(frame['mean'].mean()))}; "
+        f"nine tenths of the {place} lie between {number(_round(low))} and {number(_round(high))}, "
+        f"the extremes are {number(_round(frame['mean'].min()))} and {number(_round(frame['mean'].max()))}."
+    )
+
+
+def _limits_at_the_top(frame: Any, unit: str) -> Iterator[str]:
+    if not {"q0.025", "q0.975"} <= set(frame.columns):
+        return
+    top = frame.loc[frame["mean"].idxmax()]
+    digits = 4 if unit == "degree" else 0 if abs(top["x"]) > 10 else 3
+    where = f"({top['x']:.{digits}f}, {top['y']:.{digits}f})".replace("-", "\N{MINUS SIGN}")
+    yield (
+        f"It is highest near {where}, where the 95% limits are "
+        f"{number(_round(top['q0.025']))} and {number(_round(top['q0.975']))}."
+    )
+
+
+def _exceedance(frame: Any, label: str, place: str, whole: float | None, unit: str) -> Iterator[str]:
+    for column in frame.columns:
+        if column.startswith("exceed_"):
+            threshold, probability = column.removeprefix("exceed_"), frame[column].to_numpy()
+            above, below = np.mean(probability >= SURE), np.mean(probability <= 1 - SURE)
+            much = f" ({area(above * whole, unit)})" if whole is not None else ""
+            yield (
+                f"{label[:1].upper()}{label[1:]} exceeds {threshold} with a probability of {SURE:g} or more "
+                f"on {_share(above)} of the {place}{much}, and of {1 - SURE:.2g} or less on {_share(below)}; "
+                f"on the remaining {_share(1 - above - below)} the data do not decide."
+            )
+
+
+def _certainty(frame: Any, place: str) -> Iterator[str]:
+    if "sd" not in frame.columns or not (frame["mean"] > 0).all():
+        return
+    low, middle, high = np.quantile(frame["sd"] / frame["mean"], [0.05, 0.5, 0.95])
+    yield (
+        f"The posterior standard deviation is {_share(middle)} of the mean at the median of the {place}: at most "
+        f"{_share(low)} on its surest twentieth, at least {_share(high)} on its least sure."
+    )
+
+
+def _ranges(hyper: Any, unit: str) -> Iterator[str]:
+    for name in hyper.index:
+        if str(name).startswith("range("):
+            row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
+            mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
+            limits = f" (95% limits {length(row['q0.025'], '')} to {length(row['q0.975'], unit)})" if known else ""
+            yield (
+                f"Two places are hardly correlated (about 0.1) when {length(mean, unit)} apart{limits}: "
+                f"further than that from any site, the map falls back on the overall level."
+            )
+
+
+def _round(value: float) -> float:
+    """Three significant digits, for sentences."""
+    return float(f"{value:.3g}")
+
+
+def _share(value: float) -> str:
+    """Return a share in percent.
+
+    Examples
+    --------
+    >>> _share(0.1234), _share(0.004), _share(0.0), _share(1e-5)
+    ('12%', '0.4%', '0%', 'less than 0.1%')
+    """
+    percent = 100 * value
+    if 0 < percent < 0.1:
+        return "less than 0.1%"
+    return f"{percent:.1f}%" if 0 < percent < 1 else f"{percent:.0f}%"
