@@ -66,7 +66,8 @@ def build_mesh(
         smaller ones.
     convex, concave : float or (inner, outer), optional
         Reach and smallest inward radius of the hulls that bound the zones, as `nonconvex_hull` in
-        `geospde.mesh.domain` takes them. By default 0.02 of the diameter each; around points 0.05 and 0.15.
+        `geospde.mesh.domain` takes them. By default 0.02 of the diameter each; around points 0.05 and 0.15, or
+        what makes one piece.
         ``convex=0`` takes the domain as it is, holes and all.
     lines : lines or polygons, optional
         Lines to keep as edges inside the mesh, such as the coast or a fault; an array of shape (k, 2) is one.
@@ -141,8 +142,9 @@ def _zones(
         raise InputError("concave has an outer hull and convex has none; give convex two numbers too")
     if of_points and not (span > 0 or min(reach, default=0) > 0):
         raise InputError("the sites are all in one place; give convex, in the units of the coordinates")
-    if not reach:
-        reach, radius = ((0.05 * span,), radius or (0.15 * span,)) if of_points else ((0.02 * span,), radius)
+    if of_points and not reach:
+        reach, radius = (0.05 * span,), radius or _bridging(area, 0.05 * span, span)
+    reach = reach or (0.02 * span,)
     radius = radius or reach
     if offset is None:
         offset = 0.0 if len(edges) == 1 else -0.15
@@ -170,6 +172,14 @@ def _hulls(
     if width == 0:
         return [inner]
     return [inner, nonconvex_hull(inner, width, tolerance=min(edges[-1] / 10, width / 8))]
+
+
+def _bridging(points: Any, reach: float, span: float) -> tuple[float]:
+    """Inward radius that leaves one hull around all points: 0.15 of the span if that does."""
+    radius = 0.15 * span
+    while shapely.get_num_geometries(nonconvex_hull(points, reach, radius)) > 1:
+        radius *= 1.5
+    return (radius,)
 
 
 def _lengths(name: str, value: Any, span: float) -> tuple[float, ...]:

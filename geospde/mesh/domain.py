@@ -108,8 +108,8 @@ def nonconvex_hull(
         return area
     grown = shapely.buffer(area, convex + concave, quad_segs=16)
     hull = shapely.buffer(grown, -concave, quad_segs=16) if concave else grown
-    if convex == 0:  # buffers of polygons with straight sides leave some rounding
-        hull = shapely.union(hull, area)
+    if convex == 0:  # the hull touches the geometry, and rounding must not put it inside
+        hull = shapely.union(hull, area).buffer(1e-9 * span)
     for halving in range(6 if tolerance else 0):
         simple = shapely.simplify(hull, tolerance / 2**halving)
         if simple.is_valid and simple.covers(area):

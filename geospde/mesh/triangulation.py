@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_HELPERS = 3  # the triangulator's own first vertices, which enclose all others
+_HELPERS = 3 + 4  # vertices before the points: the triangulator's own, and the corners of a frame
 
 
 @dataclass(frozen=True)
 class Triangulation:
-    """Triangles over points and segments, out to a large triangle that encloses them.
+    """Triangles over points and segments, and beyond them out to a frame.
 
     Attributes
     ----------
     points : numpy.ndarray, shape (n, 2)
         The points given, then those added.
     triangles : numpy.ndarray of int, shape (t, 3)
-        Anticlockwise. Negative numbers are corners of the enclosing triangle.
+        Anticlockwise. Negative numbers are vertices of the frame.
     neighbours : numpy.ndarray of int, shape (t, 3)
         Triangle across the side from corner i to the next; -1 if there is none.
     segments : numpy.ndarray of int, shape (s, 2)
@@ -56,8 +56,8 @@ class Triangulation:
         """
         order = condeltri.VertexInsertionOrder.AUTO
         cdt = condeltri.Triangulation(order, condeltri.IntersectingConstraintEdges.TRY_RESOLVE, 0.0)
-        cdt.insert_vertices(np.ascontiguousarray(points))
-        cdt.insert_edges(np.ascontiguousarray(segments, dtype=np.uint32))
+        cdt.insert_vertices(np.vstack([_frame(points), points]))
+        cdt.insert_edges(np.ascontiguousarray(segments + 4, dtype=np.uint32))
         return cls._read(cdt)
 
     @classmethod
@@ -121,3 +121,15 @@ class Triangulation:
             min_edge_length=min_edge,
         )
         return self._read(self._cdt)
+
+
+def _frame(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Four points far around the others.
+
+    Without them the triangulator fills dents of the outer boundary that come from rounding with triangles of no
+    height, and cannot split the segments next to those.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    reach = (high - low).max()
+    (x0, y0), (x1, y1) = low - reach, high + reach
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
