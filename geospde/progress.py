@@ -55,4 +55,5 @@ class StepLog:
         for warning in caught:
             if issubclass(warning.category, GeospdeWarning):
                 self.warnings.append(str(warning.message))
-            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+            # once more, now under the caller's own filters
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

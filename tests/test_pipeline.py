@@ -1,0 +1,167 @@
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+import geospde as gs
+from geospde import pipeline
+from geospde.config import read_config
+from geospde.datasets import data_folder
+from geospde.provenance import sha256
+
+RUN_FILE = data_folder() / "rongelap" / "survey.toml"
+
+
+@pytest.fixture(scope="module")
+def rongelap(tmp_path_factory):
+    """Return the run of the bundled run file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gs.GeospdeWarning)
+        return gs.run(RUN_FILE, out=tmp_path_factory.mktemp("run") / "rongelap")
+
+
+def test_a_run_writes_the_whole_set_of_files_and_no_other(rongelap):
+    names = {str(p.relative_to(rongelap.folder)) for p in rongelap.files}
+    figures = {n for n in names if n.startswith("figures/")}
+    assert names - figures == {
+        "run.json",
+        "mesh.gpkg",
+        "fixed.csv",
+        "hyper.csv",
+        "fitted.csv",
+        "criteria.json",
+        "grid.csv",
+        "prediction.tif",
+        "fit.npz",
+        "fit.json",
+        "report.html",
+    }
+    assert len(figures) >= 6
+    assert all(f.endswith(".png") for f in figures)
+    assert [p.name for p in rongelap.folder.parent.iterdir()] == ["rongelap"]
+
+
+def test_run_json_says_what_was_run_on_what_with_what(rongelap):
+    record = json.loads((rongelap.folder / "run.json").read_text())
+    assert record["configuration"]["model"]["family"] == "poisson"
+    assert record["configuration"]["mesh"]["min_angle"] == 21
+    assert {i["path"].rpartition("/")[2]: i["sha256"] for i in record["inputs"]} == {
+        name: sha256(RUN_FILE.parent / name) for name in ("survey.toml", "points.csv", "coastline.csv")
+    }
+    assert record["versions"]["geospde"] == gs.__version__
+    assert list(record["seconds"]) == ["survey", "mesh", "fit", "predict", "write", "figures", "report"]
+    assert len(record["warnings"]) >= 1
+    assert "2 of 157 sites" in record["warnings"][0]
+
+
+def test_the_grid_table_has_the_cells_and_columns_asked_for(rongelap):
+    grid = pd.read_csv(rongelap.folder / "grid.csv")
+    assert len(grid) == 1612
+    assert list(grid.columns) == ["x", "y", "mean", "sd", "q0.025", "q0.5", "q0.975", "exceed_8"]
+    assert (grid["q0.025"] < grid["q0.5"]).all()
+    assert (grid["q0.5"] < grid["q0.975"]).all()
+    assert grid["exceed_8"].between(0, 1).all()
+
+
+def test_the_raster_is_the_grid_table(rongelap):
+    grid = pd.read_csv(rongelap.folder / "grid.csv")
+    with rasterio.open(rongelap.folder / "prediction.tif") as layers:
+        assert layers.descriptions == tuple(grid.columns[2:])
+        assert layers.shape == (75, 150)
+        assert (layers.count, layers.dtypes[0]) == (6, "float32")
+        rows, cols = rasterio.transform.rowcol(layers.transform, grid["x"], grid["y"])
+        values = layers.read(masked=True)
+        assert (~values.mask[0]).sum() == len(grid)
+        np.testing.assert_allclose(values[:, rows, cols].T, grid.iloc[:, 2:], rtol=1e-6)
+        assert "local (m)" in layers.crs.to_wkt()
+
+
+def test_the_tables_are_those_of_the_fit(rongelap):
+    fixed = pd.read_csv(rongelap.folder / "fixed.csv", index_col=0)
+    pd.testing.assert_frame_equal(fixed, rongelap.fit.fixed, check_names=False)
+    assert len(pd.read_csv(rongelap.folder / "fitted.csv")) == 157
+    criteria = json.loads((rongelap.folder / "criteria.json").read_text())
+    assert criteria["log_marginal_likelihood"] == rongelap.fit.log_marginal_likelihood
+    assert {"dic", "waic"} <= set(criteria)
+
+
+def test_the_intercept_is_the_chapters(rongelap):
+    # the reference posterior is on another mesh (691 vertices): 1.828 with sd 0.062
+    assert rongelap.fit.fixed.loc["Intercept", "mean"] == pytest.approx(1.828, abs=0.03)
+    assert rongelap.fit.fixed.loc["Intercept", "sd"] == pytest.approx(0.062, rel=0.2)
+
+
+def test_the_report_stands_alone(rongelap):
+    page = (rongelap.folder / "report.html").read_text()
+    assert "Rongelap" in page
+    assert 'src="figures' not in page
+    assert "http" not in page.partition("<style")[0]
+
+
+def test_the_saved_fit_is_the_fit(rongelap):
+    again = gs.load_fit(rongelap.folder)
+    pd.testing.assert_frame_equal(again.hyper, rongelap.fit.hyper)
+
+
+def test_a_failure_late_in_a_run_leaves_nothing(island, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pipeline, "fit_model", fail)
+    with pytest.raises(gs.InputError, match="disk of .* is full"), pytest.warns(gs.GeospdeWarning):
+        gs.run(island / "survey.toml", out=island / "out")
+    assert sorted(p.name for p in island.iterdir()) == ["coastline.csv", "points.csv", "survey.toml"]
+
+
+@pytest.mark.parametrize(("resource", "what"), [("disk_usage", "on the disk"), ("_memory", "of memory")])
+def test_a_raster_too_large_is_refused_before_the_fit(island, monkeypatch, resource, what):
+    if resource == "_memory":
+        monkeypatch.setattr(pipeline, "_memory", lambda: 100_000)
+    else:
+        small = type("usage", (), {"free": 100_000})
+        monkeypatch.setattr(pipeline.shutil, "disk_usage", lambda _: small)
+    config = read_config(island / "survey.toml")
+    with pytest.raises(gs.InputError, match=rf"75 x 150 cells with 6 bands .* {what}"):
+        with pytest.warns(gs.GeospdeWarning):
+            pipeline.check(config)
+
+
+def test_progress_hears_every_step(island):
+    heard = []
+
+    class Listener(pipeline.Progress):
+        def start(self, step):
+            heard.append(step)
+
+        def finish(self, step, seconds, summary):
+            assert heard[-1] == step
+            assert seconds >= 0
+
+    with pytest.warns(gs.GeospdeWarning, match="2 of 157"):
+        findings = pipeline.check(island / "survey.toml", progress=Listener())
+    assert heard == ["survey", "mesh", "grid", "model"]
+    assert len(findings) == 1
+
+
+def test_a_survey_without_a_coastline_is_mapped_within_its_hull(tmp_path):
+    generator = np.random.default_rng(1)
+    table = pd.DataFrame(generator.uniform(0, 1000, (40, 2)), columns=["x", "y"])
+    table["caught"] = generator.poisson(5, 40)
+    table.to_csv(tmp_path / "fish.csv", index=False)
+    config = read_config(
+        {
+            "survey": {"points": str(tmp_path / "fish.csv"), "crs": "local:m"},
+            "mesh": {"max_edge": [150, 300]},
+            "model": {"formula": "caught ~ 1 + spde(mesh)", "family": "poisson"},
+            "inference": {"method": "eb"},
+            "prediction": {"cell": 50, "crop": True},
+        }
+    )
+    result = gs.run(config, out=tmp_path / "out")
+    hull = result.survey.points.union_all().convex_hull
+    assert result.survey.name == "fish"
+    assert result.prediction.grid.n > hull.area / 50**2
+    assert (result.prediction.to_frame()["mean"] > 0).all()
