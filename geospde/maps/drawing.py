@@ -27,12 +27,12 @@ def polygon_path(region: Any) -> Path:
 
 def draw_land(ax: Axes, coastline: Any) -> None:
     """Fill the land, under everything else."""
-    ax.add_patch(PathPatch(polygon_path(coastline), fc=LAND, ec="none", zorder=0.5))
+    ax.add_artist(PathPatch(polygon_path(coastline), fc=LAND, ec="none", zorder=0.5))
 
 
 def draw_coast(ax: Axes, coastline: Any, *, color: str = INK, width: float = 0.6) -> None:
     """Draw the outline of the land, over cells and under sites."""
-    ax.add_patch(PathPatch(polygon_path(coastline), fc="none", ec=color, lw=width, zorder=3))
+    ax.add_artist(PathPatch(polygon_path(coastline), fc="none", ec=color, lw=width, zorder=3))
 
 
 def draw_cells(

@@ -71,7 +71,7 @@ def save_figures(
 def _figures(survey: Any, mesh: Any, fit: Any, prediction: Any, crop: bool) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure, one at a time so that one is in memory."""
     coastline = getattr(survey, "coastline", None)
-    if prediction is not None:
+    if prediction is not None and prediction.points is not None:
         frame = prediction.to_frame()
         limits = _limits(frame)
         trio = ["mean", *limits]
@@ -348,7 +348,7 @@ def _limits(frame: Any) -> list[str]:
 def _painted(prediction: Any, coastline: Any, crop: bool) -> NDArray[np.bool_]:
     """Tell which rows of a prediction a map shows: with a crop, the cells that meet the land."""
     grid = prediction.grid
-    everything = np.ones(len(prediction.points), dtype=bool)
+    everything = np.ones(len(prediction.to_frame()), dtype=bool)
     if grid is None or coastline is None or not crop:
         return everything
     x = grid.x0 + grid.dx * np.arange(grid.cols + 1)

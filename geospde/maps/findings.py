@@ -81,13 +81,13 @@ def area(value: float, unit: str) -> str:
 
 def _on_land(prediction: Any, coastline: Any) -> tuple[NDArray[np.bool_], str]:
     """Tell which rows count, and how a sentence calls them together."""
-    everywhere = np.ones(len(prediction.points), dtype=bool)
-    if coastline is not None:
+    everywhere = np.ones(len(prediction.to_frame()), dtype=bool)
+    if coastline is not None and prediction.points is not None:
         shapely.prepare(coastline)
         land = shapely.intersects_xy(coastline, prediction.points)
         if land.any():
             return land, "land"
-    return everywhere, "map" if prediction.grid is not None else "points"
+    return everywhere, "grid" if prediction.grid is not None else "rows"
 
 
 def _level(frame: Any, label: str, place: str) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _level(frame: Any, label: str, place: str) -> Iterator[str]:
 
 
 def _limits_at_the_top(frame: Any, unit: str) -> Iterator[str]:
-    if not {"q0.025", "q0.975"} <= set(frame.columns):
+    if not {"x", "y", "q0.025", "q0.975"} <= set(frame.columns):
         return
     top = frame.loc[frame["mean"].idxmax()]
     digits = 4 if unit == "degree" else 0 if abs(top["x"]) > 10 else 3

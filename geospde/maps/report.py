@@ -35,6 +35,8 @@ _CRITERIA = {
 }
 
 
+_NAMES = {"poisson": "Poisson", "gaussian": "Gaussian"}
+
 _METHODS = {
     "inla": "It was fitted by integrated nested Laplace approximation (Rue, Martino & Chopin 2009).",
     "eb": "It was fitted by Laplace approximation with the hyperparameters at their posterior mode.",
@@ -157,8 +159,8 @@ def _summary(survey: Any, mesh: Any, prediction: Any) -> str:
     if mesh is not None:
         parts.append(f"mesh of {counted(len(mesh.vertices), 'vertex', 'vertices')}")
     if prediction is not None:
-        what = "cell" if prediction.grid is not None else "point"
-        parts.append(f"{prediction.label} predicted at {counted(len(prediction.points), what)}")
+        what = "cell" if prediction.grid is not None else "place"
+        parts.append(f"{prediction.label} predicted at {counted(len(prediction.to_frame()), what)}")
     return " · ".join(parts)
 
 
@@ -168,7 +170,7 @@ def _methods(mesh: Any, fit: Any, prediction: Any) -> list[str]:
     if fit is not None:
         told = fit.describe()
         link = f" and a {told['link']} link" if told.get("link") else ""
-        said.append(f"The model is {fit.formula}, with a {fit.family} likelihood{link}.")
+        said.append(f"The model is {fit.formula}, with a {_NAMES.get(fit.family, fit.family)} likelihood{link}.")
         how = _METHODS.get(str(told.get("method")))
         said += [how] if how else []
         if mesh is not None and "spde(" in fit.formula:
