@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 from rasterio.windows import Window
 
-from geospde.crs import is_local, parse_crs
+from geospde.crs import is_local, parse_crs, unit_of
 from geospde.errors import InputError
 from geospde.prediction.cells import as_polygon
 from geospde.prediction.grid import Grid, Strip
@@ -129,8 +129,8 @@ class RasterWriter:
 
     def __enter__(self) -> "RasterWriter":
         rows, cols = self.grid.shape
-        # GeoTIFF's own keys lose the name of a local frame's unit (and an abstract unit becomes the metre).
-        flavor = "ESRI_PE" if self._crs is not None and is_local(self._crs) else "STANDARD"
+        # GeoTIFF's own keys lose a local frame's unit unless it is the metre (an abstract unit becomes one).
+        unnamed = self._crs is not None and is_local(self._crs) and unit_of(self._crs) != "m"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._refuse_full_disk()
@@ -151,7 +151,8 @@ class RasterWriter:
                 compress="deflate",
                 predictor=3,
                 bigtiff="if_safer",
-                geotiff_keys_flavor=flavor,
+                interleave="band",
+                geotiff_keys_flavor="ESRI_PE" if unnamed else "STANDARD",
             )
         except OSError as error:
             raise InputError(f"cannot write the raster {self.path}: {error}") from error
