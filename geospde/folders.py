@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeError, InputError
 
 # what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
 _MENDABLE = {
@@ -23,6 +23,7 @@ _MENDABLE = {
     errno.EFBIG,
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_SCRAPS = 1_000_000  # bytes: what SQLite may give back of a full disk when it rolls back
 
 
 @contextmanager
@@ -70,6 +71,7 @@ def whole_folder(target: str | Path, *, overwrite: bool = False, mark: str = "ru
         _refuse(target, shown, overwrite, mark)  # it may have come into being meanwhile
         _swap(partial, target)
     except BaseException as error:
+        full = partial is not None and _is_full(partial, error)
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
         for folder in reversed(made):
@@ -77,13 +79,22 @@ def whole_folder(target: str | Path, *, overwrite: bool = False, mark: str = "ru
                 folder.rmdir()
             except OSError:  # somebody else has put something there
                 break
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if full:
             raise InputError(
                 f"the disk of {shown} is full, and nothing was written: free some or choose another folder"
             ) from error
         if isinstance(error, OSError) and error.errno in _MENDABLE:
             raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
         raise
+
+
+def _is_full(folder: Path, error: BaseException) -> bool:
+    """Tell whether a full disk is behind an error, also where a library has made something else of it."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, OSError) and cause.errno in _FULL:
+        return True
+    foreign = isinstance(error, Exception) and not isinstance(error, GeospdeError)
+    return foreign and shutil.disk_usage(folder).free < _SCRAPS
 
 
 def _refuse(target: Path, shown: str, overwrite: bool, mark: str) -> None:
@@ -98,9 +109,7 @@ def _refuse(target: Path, shown: str, overwrite: bool, mark: str) -> None:
             "choose another folder"
         )
     if not overwrite:
-        raise InputError(
-            f"{shown} holds an earlier run: choose another folder (--out) or replace it (--overwrite)"
-        )
+        raise InputError(f"{shown} holds an earlier run: choose another folder (--out) or replace it (--overwrite)")
 
 
 def _make_parents(folder: Path) -> list[Path]:

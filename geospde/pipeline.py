@@ -17,7 +17,7 @@ from geospde.folders import whole_folder
 from geospde.progress import Progress, StepLog
 from geospde.provenance import machine, sha256, versions, write_json
 from geospde.survey import Survey, read_survey
-from geospde.words import counted
+from geospde.words import bytes_of, counted
 
 if TYPE_CHECKING:
     from geospde.fitting.result import Fit
@@ -101,7 +101,7 @@ def run(
             told(repr(survey).strip("<>").removeprefix("Survey "))
         with log.step("mesh") as told:
             mesh = make_mesh(config, survey)
-            grid = make_grid(config, survey)
+            grid = make_grid(config, survey, mesh)
             _refuse_too_large(config, grid, folder)
             told(f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {counted(grid.n, 'cell')} to predict")
         with log.step("fit") as told:
@@ -122,9 +122,7 @@ def run(
     return RunResult(target, survey, mesh, fit, prediction, log.seconds, tuple(log.warnings))
 
 
-def check(
-    source: str | Path | Mapping[str, Any] | Config, *, progress: Progress | None = None
-) -> tuple[str, ...]:
+def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress | None = None) -> tuple[str, ...]:
     """Read and check everything that `run` would, fit nothing and write nothing.
 
     Parameters
@@ -151,7 +149,7 @@ def check(
         mesh = make_mesh(config, survey)
         told(repr(mesh))
     with log.step("grid") as told:
-        grid = make_grid(config, survey)
+        grid = make_grid(config, survey, mesh)
         _refuse_too_large(config, grid, Path())
         told(repr(grid))
     with log.step("model") as told:
@@ -181,12 +179,19 @@ def make_mesh(config: Config, survey: Survey) -> Mesh:
     return build_mesh(domain, sites=survey.points, crs=survey.crs, **config.mesh.given())
 
 
-def make_grid(config: Config, survey: Survey) -> Grid:
-    """Lay the cells of ``[prediction]``."""
+def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
+    """Lay the cells of ``[prediction]``; all their centres must lie in the mesh."""
     from geospde.prediction.grid import Grid
 
     keys = config.prediction.given("shape", "cell", "buffer")
-    return Grid.around(survey.domain, crs=survey.crs, **keys)
+    grid = Grid.around(survey.domain, crs=survey.crs, **keys)
+    outside = int((mesh.locate(grid.centres) < 0).sum())
+    if outside:
+        raise InputError(
+            f"{outside:,} of {counted(grid.n, 'cell')} to predict have their centre outside of the mesh: take "
+            "smaller cells or less buffer in [prediction], or widen the mesh (convex, offset in [mesh])"
+        )
+    return grid
 
 
 def fit_model(config: Config, survey: Survey, mesh: Mesh, *, callback: Any = None) -> Fit:
@@ -291,14 +296,15 @@ def _refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
     memory, need = _memory(), 8 * 4 * (columns + 2) * grid.n
     if memory is not None and need > memory:
         raise InputError(
-            f"{size} needs about {need / 1e9:.1f} GB of memory and the machine has {memory / 1e9:.1f} GB: "
+            f"{size} needs about {bytes_of(need)} of memory and the machine has {bytes_of(memory)}: "
             "take a larger cell (or a smaller shape) in [prediction]"
         )
-    # grid.csv is the larger part: some 20 bytes a number against 4 in the GeoTIFF
-    free, need = shutil.disk_usage(folder).free, 4 * columns * rows * cols + 20 * (columns + 2) * grid.n
+    # some 20 bytes a number in grid.csv, 4 in the GeoTIFF, and 5 MB for figures, report and fit
+    free = shutil.disk_usage(folder).free
+    need = 20 * (columns + 2) * grid.n + 4 * columns * rows * cols + 5_000_000
     if need > free:
         raise InputError(
-            f"{size} needs about {need / 1e9:.2f} GB on the disk and {free / 1e9:.2f} GB are free: "
+            f"the run with {size} needs about {bytes_of(need)} on the disk and {bytes_of(free)} are free: "
             "take a larger cell (or a smaller shape) in [prediction], or another disk with --out"
         )
 

@@ -110,9 +110,7 @@ def _coordinate_columns(table: Table, x: str | None, y: str | None) -> tuple[str
         east, north = pair.split()
         if east in folded and north in folded:
             return folded[east], folded[north]
-    raise InputError(
-        f"{table.source}: say which columns hold the coordinates (x and y); it has {listed(columns)}"
-    )
+    raise InputError(f"{table.source}: say which columns hold the coordinates (x and y); it has {listed(columns)}")
 
 
 def _refuse_other_than_points(table: Table) -> None:

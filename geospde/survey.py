@@ -175,16 +175,12 @@ def read_survey(
     """
     from geospde.reading import read_coastline, read_points
 
-    table, frame = read_points(
-        points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric)
-    )
+    table, frame = read_points(points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric))
     held = frame.crs
     _refuse_degrees(frame, held, table.source)
     land, coast_name = None, "the coastline"
     if coastline is not None:
-        land, coast_name = read_coastline(
-            coastline, crs=held, source_crs=source_crs, layer=coastline_layer, ring=ring
-        )
+        land, coast_name = read_coastline(coastline, crs=held, source_crs=source_crs, layer=coastline_layer, ring=ring)
     files = [Path(f) for f in (points, coastline) if isinstance(f, str | Path)]
     survey = Survey(frame, land, held, name or (_name(files[0]) if files else "survey"), tuple(files))
     _check(survey, table, coast_name)
@@ -202,9 +198,7 @@ def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str) -> None:
     west, south, east, north = frame.total_bounds
     like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
     if crs.is_geographic and not like_degrees:
-        raise InputError(
-            f"{source} is no longitude and latitude, but {crs.name} is: set crs to what it is in"
-        )
+        raise InputError(f"{source} is no longitude and latitude, but {crs.name} is: set crs to what it is in")
     if not like_degrees:
         return
     utm, zone = utm_of((west + east) / 2, (south + north) / 2)

@@ -136,9 +136,7 @@ def read_csv(path: Path) -> Table:
             if twice:
                 raise InputError(f"{path.name} has two columns called {twice[0]!r}: rename one")
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "error", pd.errors.ParserWarning
-                )  # fields beyond the header would be lost
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # fields beyond the header would be lost
                 frame = pd.read_csv(
                     file,
                     sep=separator,

@@ -65,6 +65,20 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
+def bytes_of(size: float) -> str:
+    """Return a size in bytes as a reader expects it.
+
+    Examples
+    --------
+    >>> bytes_of(2.5e6), bytes_of(31.4e9)
+    ('2.5 MB', '31 GB')
+    """
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= scale:
+            return f"{size / scale:.{1 if size < 10 * scale else 0}f} {unit}"
+    return f"{size / 1e3:.0f} kB"
+
+
 def length(value: float, unit: str) -> str:
     """Return a length to three significant digits, without an exponent where a reader would not expect one.
 

@@ -29,9 +29,7 @@ def test_help_answers_in_half_a_second_and_names_the_commands():
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "geospde", "--help"], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-m", "geospde", "--help"], capture_output=True, text=True, check=True)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.5
     for command in ("run", "check", "info"):
@@ -91,6 +89,7 @@ MISTAKES = [
     ("survey.toml", "shape = [75, 150]", "cell = 0.01", "too large"),
     ("survey.toml", "shape = [75, 150]", "cell = 1e6", "cell"),
     ("survey.toml", "buffer = 50", "buffer = -5000", "no area after a buffer"),
+    ("survey.toml", "buffer = 50", "buffer = 500", "have their centre outside of the mesh"),
     ("survey.toml", "[300, 600]", "[0.05, 600]", "max_vertices"),
     ("survey.toml", "convex = [100, 200]", "convex = [200, 100]", "convex"),
     ("points.csv", "-6050,-3270,75", "-6050,-3270,many", "points.csv, line 2, column 'counts': 'many'"),
@@ -102,9 +101,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "sentence"), MISTAKES, ids=[m[2] for m in MISTAKES])
-def test_a_mistake_is_one_sentence_exit_2_and_nothing_written(
-    run_file, edit, capsys, file, old, new, sentence
-):
+def test_a_mistake_is_one_sentence_exit_2_and_nothing_written(run_file, edit, capsys, file, old, new, sentence):
     edit(run_file.parent / file, old, new)
     before = sorted(run_file.parent.rglob("*"))
     assert main(["check", str(run_file)]) == 2

@@ -85,3 +85,19 @@ def test_a_name_that_cannot_be_written_is_a_sentence(tmp_path):
 def test_faults_other_than_the_disks_stay_what_they_are(tmp_path):
     with pytest.raises(ConnectionError), whole_folder(tmp_path / "run"):
         raise ConnectionError
+
+
+def test_a_full_disk_is_recognised_behind_the_sentence_of_the_step_that_met_it(tmp_path):
+    with pytest.raises(gs.InputError, match="the disk of .* is full"), whole_folder(tmp_path / "run"):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise gs.InputError("cannot write the figures") from error
+
+
+def test_a_full_disk_is_recognised_behind_a_librarys_own_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("usage", (), {"free": 4096}))
+    with pytest.raises(gs.InputError, match="the disk of .* is full"), whole_folder(tmp_path / "run"):
+        raise RuntimeError("sqlite3_exec failed")
+    with pytest.raises(gs.NumericalError), whole_folder(tmp_path / "run"):
+        raise gs.NumericalError("not positive definite")

@@ -39,9 +39,7 @@ def test_rongelap_is_what_its_source_says():
 
 def test_offshore_sites_are_a_warning_with_count_and_distance(island):
     with pytest.warns(gs.GeospdeWarning, match=r"2 of 157 sites .* by up to 19\.3 m"):
-        gs.read_survey(
-            island / "points.csv", x="cX", y="cY", coastline=island / "coastline.csv", crs="local:m"
-        )
+        gs.read_survey(island / "points.csv", x="cX", y="cY", coastline=island / "coastline.csv", crs="local:m")
 
 
 @pytest.mark.parametrize("driver", ["gpkg", "geojson", "shp"])
@@ -63,18 +61,14 @@ def test_parquet_is_read_with_and_without_geometry(tmp_path):
     pytest.importorskip("pyarrow")
     table = pd.DataFrame({"x": [0.0, 100.0], "y": [0.0, 50.0]})
     table.to_parquet(tmp_path / "plain.parquet")
-    gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(table.x, table.y)).to_parquet(
-        tmp_path / "geo.parquet"
-    )
+    gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(table.x, table.y)).to_parquet(tmp_path / "geo.parquet")
     for name in ("plain", "geo"):
         survey = gs.read_survey(tmp_path / f"{name}.parquet", crs="local:m")
         np.testing.assert_array_equal(survey.coordinates, table)
 
 
 def test_one_layer_of_several_is_found_by_its_geometry(tmp_path):
-    points = gpd.GeoDataFrame(
-        {"c": [1, 2]}, geometry=gpd.points_from_xy([5e5, 5.01e5], [5e6, 5e6]), crs=32633
-    )
+    points = gpd.GeoDataFrame({"c": [1, 2]}, geometry=gpd.points_from_xy([5e5, 5.01e5], [5e6, 5e6]), crs=32633)
     points.to_file(tmp_path / "all.gpkg", layer="sites")
     land = gpd.GeoDataFrame(geometry=[shapely.box(4.9e5, 4.9e6, 5.1e5, 5.1e6)], crs=32633)
     land.to_file(tmp_path / "all.gpkg", layer="land")
@@ -215,9 +209,7 @@ def test_local_metres_as_small_as_degrees_are_a_warning(write):
 
 def test_islands_holes_and_islands_in_holes_follow_from_nesting():
     square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], float)
-    land = polygon_from_rings(
-        [square, 3 * square, 10 * square, square + (20, 0), 10.0 * square[::-1] + (60, 0)]
-    )
+    land = polygon_from_rings([square, 3 * square, 10 * square, square + (20, 0), 10.0 * square[::-1] + (60, 0)])
     assert land.area == pytest.approx(400 - 36 + 4 + 4 + 400)
     assert len(land.geoms) == 4
     assert land.covers(shapely.Point(0, 0))
@@ -226,9 +218,7 @@ def test_islands_holes_and_islands_in_holes_follow_from_nesting():
 
 def test_a_ring_column_parts_the_islands_of_a_csv(write):
     coast = "island,x,y\n" + "".join(
-        f"{name},{x},{y}\n"
-        for name, at in (("A", 0), ("B", 900))
-        for x, y in [(at, 0), (at + 600, 0), (at, 600)]
+        f"{name},{x},{y}\n" for name, at in (("A", 0), ("B", 900)) for x, y in [(at, 0), (at + 600, 0), (at, 600)]
     )
     with pytest.warns(gs.GeospdeWarning, match="off the coastline"):
         survey = gs.read_survey(write(SITES), coastline=write(coast, "coast.csv"), crs="local:m")
@@ -243,9 +233,7 @@ def test_a_ring_column_parts_the_islands_of_a_csv(write):
     closed=st.booleans(),
     repeat=st.booleans(),
 )
-def test_orientation_closure_start_and_repeats_of_a_ring_do_not_matter(
-    angles, turn, backwards, closed, repeat
-):
+def test_orientation_closure_start_and_repeats_of_a_ring_do_not_matter(angles, turn, backwards, closed, repeat):
     radians = np.deg2rad(sorted(angles))
     ring = 100 * np.column_stack([np.cos(radians), np.sin(radians)])
     told = np.roll(ring[::-1] if backwards else ring, turn, axis=0)
