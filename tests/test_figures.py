@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from geospde.crs import parse_crs
 from geospde.errors import InputError
 from geospde.maps.canvas import SEA, Scale, View, sheet
-from geospde.maps.drawing import LAND, draw_land, draw_scale_bar
+from geospde.maps.drawing import LAND, draw_cells, draw_land, draw_scale_bar
 from geospde.maps.figures import heading, layers_map, observed, plot_prediction, save_figures, scale_of
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
@@ -137,6 +137,22 @@ def test_a_cell_has_the_colour_of_its_value_where_it_lies(atoll):
     for i in inside[:: len(inside) // 5]:
         expected = 255 * np.array(scale.mappable.to_rgba(frame["mean"][i]))
         assert np.abs(colour_at(figure, figure.axes[0], *prediction.points[i]) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("shape", [(700, 299), (701, 300), (50, 601)])
+def test_a_picture_of_many_cells_stays_in_place(monkeypatch, shape):
+    monkeypatch.setattr("geospde.maps.drawing._FINEST", 60)
+    rows, cols = shape
+    ax = Figure().subplots()
+    east = np.broadcast_to(np.arange(cols) + 0.5, shape)
+    painted = draw_cells(ax, east, (0, 0, cols, rows))
+    assert max(painted.get_array().shape) <= 60
+    for x, y in [(3, 2), (cols / 2, rows / 2), (cols - 1, rows - 1)]:
+        west, right, south, north = painted.get_extent()
+        image = painted.get_array()
+        i = int((north - y) / (north - south) * image.shape[0])
+        j = int((x - west) / (right - west) * image.shape[1])
+        assert north == rows and abs(image[i, j] - x) <= np.ceil(max(shape) / 60) / 2 + 1
 
 
 def test_mean_and_limits_share_one_scale(atoll):

@@ -47,9 +47,7 @@ def test_every_cell_reads_back(tmp_path, grid, frame):
 
 
 def test_statistics_are_those_of_the_band(tmp_path, grid, frame):
-    with rasterio.open(
-        write_raster(tmp_path / "p.tif", grid, frame, tags={"formula": "counts ~ 1"})
-    ) as layer:
+    with rasterio.open(write_raster(tmp_path / "p.tif", grid, frame, tags={"formula": "counts ~ 1"})) as layer:
         band, tags = layer.read(2).astype(float), layer.tags(2)
         assert layer.tags()["formula"] == "counts ~ 1"
     for key, function in {
@@ -71,9 +69,7 @@ def test_a_raster_of_many_tiles_is_written_whole(tmp_path):
         np.testing.assert_allclose(float(layer.tags(1)["STATISTICS_STDDEV"]), values.std(), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "crs", ["local:m", "local:km", "local:unit", "EPSG:32658", 4326, parse_crs("local:m")]
-)
+@pytest.mark.parametrize("crs", ["local:m", "local:km", "local:unit", "EPSG:32658", 4326, parse_crs("local:m")])
 def test_the_crs_comes_back(tmp_path, grid, frame, crs):
     with rasterio.open(write_raster(tmp_path / "p.tif", grid, frame, crs=crs)) as layer:
         back = pyproj.CRS.from_wkt(layer.crs.to_wkt())

@@ -288,7 +288,7 @@ def scale_of(prediction: Any, columns: Sequence[str], *, coastline: Any = None, 
     painted = _painted(prediction, coastline, crop)
     frame = prediction.to_frame()
     values = [frame[column].to_numpy()[painted] for column in columns]
-    return Scale.over(values, "magma" if columns[0] == "sd" else "viridis")
+    return Scale.over(values, "plasma" if columns[0] == "sd" else "viridis")
 
 
 def observed(survey: Any, label: str) -> NDArray[np.float64] | None:
