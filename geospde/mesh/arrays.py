@@ -71,9 +71,7 @@ def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.flo
         )
     idle = np.bincount(triangles.ravel(), minlength=len(vertices)) == 0
     if idle.any():
-        raise InputError(
-            f"{idle.sum()} vertices belong to no triangle, the first is {int(np.argmax(idle))}; drop them"
-        )
+        raise InputError(f"{idle.sum()} vertices belong to no triangle, the first is {int(np.argmax(idle))}; drop them")
     order = np.lexsort(vertices.T)
     same = np.flatnonzero((np.diff(vertices[order], axis=0) == 0).all(axis=1))
     if len(same):
@@ -91,7 +89,5 @@ def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.flo
     unique, first_use, uses = np.unique(key, return_index=True, return_counts=True)
     if (uses > 1).any():
         at = int(first_use[np.argmax(uses > 1)]) // 3
-        raise InputError(
-            f"triangle {at} overlaps another that shares an edge with it; the triangles must only touch"
-        )
+        raise InputError(f"triangle {at} overlaps another that shares an edge with it; the triangles must only touch")
     return vertices, triangles

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from shapely import MultiPolygon, Polygon
 
-_STEEPEST = 33.0  # degrees; Ruppert's refinement ends in practice up to about here
+_STEEPEST = 30.0  # degrees; beyond about here refinement may have no end
 _USUAL_SIZE = 2000  # vertices of a mesh whose max_edge is not given
 
 
@@ -62,7 +62,7 @@ def build_mesh(
         Sites and boundary vertices nearer than this to an earlier one are merged with it. By default a
         thousandth of the inner `max_edge`; 0 keeps all that differ.
     min_angle : float
-        Smallest angle in degrees, up to 33. Sharp corners of the domain and of `lines` may force
+        Smallest angle in degrees, up to 30. Sharp corners of the domain and of `lines` may force
         smaller ones.
     convex, concave : float or (inner, outer), optional
         Reach and smallest inward radius of the hulls that bound the zones, as `nonconvex_hull` in
@@ -150,9 +150,7 @@ def _zones(
         offset = 0.0 if len(edges) == 1 else -0.15
     width = offset * -span if offset < 0 else offset
     if not edges:
-        edge = np.sqrt(
-            expected_vertices(_hulls(area, reach, radius, width, (0.0, 0.0)), (1.0, 2.0)) / _USUAL_SIZE
-        )
+        edge = np.sqrt(expected_vertices(_hulls(area, reach, radius, width, (0.0, 0.0)), (1.0, 2.0)) / _USUAL_SIZE)
         edges = (edge, 2 * edge)
     zones = _hulls(area, reach, radius, width, edges)
     return zones, (edges[0], edges[-1])[: len(zones)]
@@ -204,9 +202,7 @@ def _check(cutoff: float, min_angle: float, max_vertices: int) -> None:
     if not (np.isfinite(cutoff) and cutoff >= 0):
         raise InputError(f"cutoff must be a length of 0 or more, not {cutoff}")
     if not 0 <= min_angle <= _STEEPEST:
-        raise InputError(
-            f"min_angle must lie between 0 and {_STEEPEST:g} degrees, not {min_angle:g}; 21 is usual"
-        )
+        raise InputError(f"min_angle must lie between 0 and {_STEEPEST:g} degrees, not {min_angle:g}; 21 is usual")
     if max_vertices < 3:
         raise InputError(f"max_vertices must be 3 or more, not {max_vertices}")
 
@@ -227,9 +223,7 @@ def _inside(lines: Any, area: Any) -> list[Any]:
         return []
     if hasattr(lines, "geometry"):
         lines = list(lines.geometry)
-    elif not isinstance(lines, shapely.Geometry) and not (
-        len(lines) and isinstance(lines[0], shapely.Geometry)
-    ):
+    elif not isinstance(lines, shapely.Geometry) and not (len(lines) and isinstance(lines[0], shapely.Geometry)):
         lines = shapely.LineString(point_array(lines))
     parts = [p.boundary if "Polygon" in p.geom_type else p for p in shapely.get_parts(lines)]
     if not parts or not all("Line" in part.geom_type for part in parts):

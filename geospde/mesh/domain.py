@@ -154,8 +154,7 @@ def common_crs(*layers: Any) -> CRS | None:
             continue
         if found is not None and crs != found:
             raise InputError(
-                f"the inputs are in different CRSs ({found.name} and {crs.name}); "
-                "convert one with .to_crs(...)"
+                f"the inputs are in different CRSs ({found.name} and {crs.name}); convert one with .to_crs(...)"
             )
         found = crs
         if crs.is_geographic:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _SPACING = 0.8  # of the lattice, in longest edges: leaves room for uneven triangles next to boundaries
 _CLEARANCE = 0.7  # of lattice points from all that is fixed, in lattice spacings
 _SMOOTHING = (3, 2, 1)  # sweeps in the first rounds; later rounds only split, so that they come to an end
-_MENDING = 4  # rounds that also split triangles which refinement had to leave too thin
 _ROUNDS = 40
 
 
@@ -101,7 +100,7 @@ def fill(
         for _ in range(_SMOOTHING[turn] if turn < len(_SMOOTHING) else 0):
             mesh = Triangulation.of(_smoothed(mesh, skeleton.n_sites), mesh.segments)
         mesh, zone = _graded(mesh, areas, controls)
-        split = _to_split(mesh, zone, limits, controls.min_angle if turn < _MENDING else 0.0)
+        split = _too_long(mesh, zone, limits)
         if not len(split):
             break
         mesh = _split(mesh, split)
@@ -133,10 +132,7 @@ def _refuse_too_many(areas: Sequence[Any], controls: Controls) -> None:
     """Raise before a lattice is made that is far too large."""
     expected = expected_vertices(areas, controls.max_edge)
     if expected > controls.max_vertices:
-        enough = [
-            float(f"{1.1 * edge * np.sqrt(expected / controls.max_vertices):.2g}")
-            for edge in controls.max_edge
-        ]
+        enough = [float(f"{1.1 * edge * np.sqrt(expected / controls.max_vertices):.2g}") for edge in controls.max_edge]
         raise InputError(
             f"max_edge asks for about {expected:.2g} vertices, more than max_vertices = "
             f"{controls.max_vertices}; take max_edge = {enough[0] if len(enough) == 1 else tuple(enough)} or "
@@ -144,9 +140,7 @@ def _refuse_too_many(areas: Sequence[Any], controls: Controls) -> None:
         )
 
 
-def _lattices(
-    skeleton: Skeleton, areas: Sequence[Any], limits: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
+def _lattices(skeleton: Skeleton, areas: Sequence[Any], limits: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Hexagonal lattices in the zones, clear of the skeleton's points."""
     fixed = skeleton.points
     lattices = []
@@ -167,9 +161,7 @@ def _lattices(
     return lattices
 
 
-def _graded(
-    mesh: Triangulation, areas: Sequence[Any], controls: Controls
-) -> tuple[Triangulation, NDArray[np.int64]]:
+def _graded(mesh: Triangulation, areas: Sequence[Any], controls: Controls) -> tuple[Triangulation, NDArray[np.int64]]:
     """Refine until the angles hold; also the zone of each triangle."""
     zone = mesh.zones(areas)
     if angles(mesh.points, mesh.triangles[zone >= 0]).min() < controls.min_angle:
@@ -204,32 +196,14 @@ def _smoothed(mesh: Triangulation, n_sites: int) -> NDArray[np.float64]:
     return points
 
 
-def _to_split(
-    mesh: Triangulation, zone: NDArray[np.int64], limits: NDArray[np.float64], min_angle: float
-) -> NDArray[np.int64]:
-    """Edges to cut in half, shape (k, 2): longest edges that are too long, or of triangles left too thin."""
-    inside = zone >= 0
-    triangles = mesh.triangles[inside]
+def _too_long(mesh: Triangulation, zone: NDArray[np.int64], limits: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Longest edges, shape (k, 2), of the triangles where they pass the limit."""
+    triangles = mesh.triangles[zone >= 0]
     length = sides(mesh.points, triangles)
-    angle = angles(mesh.points, triangles)
-    too_thin = (angle.min(axis=1) < min_angle) & ~_at_sharp_corner(mesh, triangles, angle)
-    bad = (length.max(axis=1) > limits[zone[inside]]) | too_thin
+    bad = np.flatnonzero(length.max(axis=1) > limits[zone[zone >= 0]])
     corner = np.argmax(length[bad], axis=1)
-    pick = np.arange(len(corner))
-    pairs = np.column_stack([triangles[bad][pick, corner], triangles[bad][pick, (corner + 1) % 3]])
+    pairs = np.column_stack([triangles[bad, corner], triangles[bad, (corner + 1) % 3]])
     return np.unique(np.sort(pairs, axis=1), axis=0)
-
-
-def _at_sharp_corner(
-    mesh: Triangulation, triangles: NDArray[np.int64], angle: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Whether two segments make the smallest angle of each triangle: no refinement can widen it."""
-    n = len(mesh.points)
-    least = np.argmin(angle, axis=1)
-    corner, following, last = (triangles[np.arange(len(least)), (least + k) % 3] for k in range(3))
-    segments = mesh.segments.min(axis=1) * n + mesh.segments.max(axis=1)
-    keys = [np.minimum(corner, other) * n + np.maximum(corner, other) for other in (following, last)]
-    return np.isin(keys[0], segments) & np.isin(keys[1], segments)
 
 
 def _split(mesh: Triangulation, pairs: NDArray[np.int64]) -> Triangulation:

@@ -56,9 +56,7 @@ class Skeleton:
         segments = to[np.column_stack([start, start + 1])]
         segments = segments[segments[:, 0] != segments[:, 1]]
         segments = _through_near_points(points, np.unique(np.sort(segments, axis=1), axis=0), snap)
-        mesh = Triangulation.of(
-            points, segments
-        )  # resolves the crossings that merging and snapping may have made
+        mesh = Triangulation.of(points, segments)  # resolves the crossings that merging and snapping may have made
         return cls(mesh.points, mesh.segments, n_sites)
 
     def divided(self, spacing: NDArray[np.float64]) -> Skeleton:
@@ -110,9 +108,7 @@ def merged(points: NDArray[np.float64], cutoff: float) -> tuple[NDArray[np.float
     return points[stays], (np.cumsum(stays) - 1)[to]
 
 
-def _through_near_points(
-    points: NDArray[np.float64], segments: NDArray[np.int64], snap: float
-) -> NDArray[np.int64]:
+def _through_near_points(points: NDArray[np.float64], segments: NDArray[np.int64], snap: float) -> NDArray[np.int64]:
     """Bend each segment through the points nearer to it than `snap`: they would make triangles that thin."""
     lines = shapely.linestrings(points[segments])
     point, line = shapely.STRtree(lines).query(shapely.points(points), predicate="dwithin", distance=snap)

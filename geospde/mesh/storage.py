@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,12 +52,12 @@ def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
     columns = {f"v{k}": mesh.triangles[:, k] for k in range(3)} | {"inner": mesh.inner}
     triangles = geopandas.GeoDataFrame(columns, geometry=polygons, crs=mesh.crs)
     number = np.arange(mesh.n_vertices)
-    vertices = geopandas.GeoDataFrame(
-        {"number": number}, geometry=shapely.points(mesh.vertices), crs=mesh.crs
-    )
+    vertices = geopandas.GeoDataFrame({"number": number}, geometry=shapely.points(mesh.vertices), crs=mesh.crs)
     path.unlink(missing_ok=True)
-    for name, frame in [("triangles", triangles), ("vertices", vertices)]:
-        frame.to_file(path, layer=name, driver="GPKG", engine="pyogrio", layer_metadata=metadata)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided")  # a mesh need not have one
+        for name, frame in [("triangles", triangles), ("vertices", vertices)]:
+            frame.to_file(path, layer=name, driver="GPKG", engine="pyogrio", layer_metadata=metadata)
 
 
 def read_gpkg(path: str | PathLike) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray]:

@@ -86,13 +86,11 @@ class Triangulation:
         side = np.minimum(tail, head) * n + np.maximum(tail, head)
         at = np.minimum(np.searchsorted(fixed, side), len(fixed) - 1)
         row, corner = np.nonzero((fixed[at] != side) & (self.neighbours >= 0))
-        graph = sparse.csr_array(
-            (np.ones(len(row), np.int8), (row, self.neighbours[row, corner])), shape=(t, t)
-        )
+        graph = sparse.csr_array((np.ones(len(row), np.int8), (row, self.neighbours[row, corner])), shape=(t, t))
         count, patch = csgraph.connected_components(graph, directed=False)
 
         real = self.triangles.min(axis=1) >= 0
-        corners = self.points[self.triangles]
+        corners = self.points[np.maximum(self.triangles, 0)]  # those of the frame are not used
         first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         size = np.where(real, np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]), -1.0)
         by_size = np.argsort(size)
@@ -106,9 +104,7 @@ class Triangulation:
         zone[patch[~real]] = -1
         return zone[patch]
 
-    def refined(
-        self, min_angle: float, outside: NDArray[np.bool_], limit: int, min_edge: float
-    ) -> Triangulation:
+    def refined(self, min_angle: float, outside: NDArray[np.bool_], limit: int, min_edge: float) -> Triangulation:
         """Add points until no angle is below `min_angle` degrees (Ruppert 1995), `limit` at most.
 
         Triangles marked `outside` are left alone. This triangulation is spent: do not refine it again.

@@ -137,9 +137,7 @@ class Mesh:
     def boundary_edges(self) -> NDArray[np.int64]:
         """Edges with one triangle, shape (b, 2), running with the domain on their left."""
         corner, at = np.nonzero(self.neighbours.T < 0)
-        return frozen(
-            np.column_stack([self.triangles[at, (corner + 1) % 3], self.triangles[at, (corner + 2) % 3]])
-        )
+        return frozen(np.column_stack([self.triangles[at, (corner + 1) % 3], self.triangles[at, (corner + 2) % 3]]))
 
     @cached_property
     def boundary_vertices(self) -> NDArray[np.int64]:
@@ -294,9 +292,7 @@ class Mesh:
         columns = self.triangles[triangle]
         columns[lost] = 0
         rows = np.repeat(np.arange(len(points)), 3)
-        matrix = sparse.csr_array(
-            (weights.ravel(), (rows, columns.ravel())), shape=(len(points), self.n_vertices)
-        )
+        matrix = sparse.csr_array((weights.ravel(), (rows, columns.ravel())), shape=(len(points), self.n_vertices))
         matrix.eliminate_zeros()
         return matrix
 
