@@ -84,7 +84,7 @@ def rgb(colour):
     return np.round(255 * np.array(to_rgba(colour)))
 
 
-@pytest.mark.parametrize("size", [1e-6, 1.0, 3e7])
+@pytest.mark.parametrize("size", [1.0, 3e-7])
 def test_nothing_leaves_the_figure(case, size):
     survey, prediction = case
     prediction = prediction_on(survey.coastline, prediction.crs, prediction.grid.dx, prediction.label, size)

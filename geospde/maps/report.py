@@ -26,6 +26,8 @@ _CAPTIONS = {
 }
 
 _CRITERIA = {
+    "aic": "AIC",
+    "bic": "BIC",
     "dic": "DIC",
     "p_dic": "effective parameters (DIC)",
     "waic": "WAIC",
