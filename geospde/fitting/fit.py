@@ -101,7 +101,7 @@ def fit(
             raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     if quadrature != 1:
         raise InputError("quadrature other than 1 (Laplace) is not available for method='inla' or 'eb'")
-    from geospde.inference.hyper import posterior
+    from geospde.inference.hyper import posterior, silent
     from geospde.inference.laplace import Laplace
     from geospde.model.build import build_model
 
@@ -111,9 +111,9 @@ def fit(
         weights=weights, priors=priors,
     )  # fmt: skip
     laplace = Laplace(model)
-    arguments = {} if callback is None else {"progress": callback}
     how = "eb" if "eb" in (method, integration) else "inla"
-    found = posterior(laplace, model.start, how, corrected=strategy != "gaussian", **arguments)
+    corrected = strategy != "gaussian"
+    found = posterior(laplace, model.start, how, corrected=corrected, progress=callback or silent)
     settings = {
         "formula": formula, "family": family, "link": model.family.link.name, "method": method,
         "integration": integration, "strategy": strategy, "coords": coords,

@@ -228,11 +228,11 @@ class DenseFactor:
 
     def solve(self, b: Vector) -> Vector:
         """Solve A x = b; b is (n,) or (n, k)."""
-        return np.linalg.solve(self._l.T, np.linalg.solve(self._l, b))
+        return np.asarray(np.linalg.solve(self._l.T, np.linalg.solve(self._l, b)), dtype=float)
 
     def half_solve(self, b: Vector) -> Vector:
         """P' L'⁻¹ b: turns white noise into a draw of precision A."""
-        return np.linalg.solve(self._l.T, b)
+        return np.asarray(np.linalg.solve(self._l.T, b), dtype=float)
 
     def lower(self) -> tuple[NDArray[np.int64], sp.csc_matrix]:
         """Permutation p and L with ``A[p][:, p] = L L'``."""

@@ -21,8 +21,8 @@ Vector = NDArray[np.float64]
 Progress = Callable[[int, int | None, str], None]
 
 
-def _silent(done: int, total: int | None, message: str) -> None:
-    pass
+def silent(done: int, total: int | None, message: str) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Posterior:
 
 
 def find_mode(
-    laplace: Laplace, start: Vector, progress: Progress = _silent, max_evaluations: int = 100
+    laplace: Laplace, start: Vector, progress: Progress = silent, max_evaluations: int = 100
 ) -> tuple[LaplacePoint, Vector]:
     """Maximise log p(theta | y) by BFGS with exact gradients.
 
@@ -216,7 +216,7 @@ def _try(laplace: Laplace, near: LaplacePoint, step: Vector) -> LaplacePoint | N
         return None
 
 
-def curvature_root(laplace: Laplace, mode: LaplacePoint, guess: Vector, progress: Progress = _silent) -> Vector:
+def curvature_root(laplace: Laplace, mode: LaplacePoint, guess: Vector, progress: Progress = silent) -> Vector:
     """Root R of the inverse negative Hessian at the mode: central differences of exact gradients.
 
     The steps are half a standard deviation along the axes of the guess: long enough to average out what a
@@ -247,13 +247,19 @@ def _finished(laplace: Laplace, point: LaplacePoint, corrected: bool) -> Laplace
     return replace(point, mean=mean, factor=None, constraint_solve=None)
 
 
+def _nearest(points: Sequence[LaplacePoint], theta: Vector, root: Vector) -> LaplacePoint:
+    """The point nearest to theta on the standardised axes."""
+    distances = [float(np.sum(np.linalg.solve(root, p.theta - theta) ** 2)) for p in points]
+    return points[int(np.argmin(distances))]
+
+
 def integrate(
     laplace: Laplace,
     mode: LaplacePoint,
     root: Vector,
     points: int | None = None,
     corrected: bool = True,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Posterior:
     """Product Gauss-Hermite over theta, reweighted by the true log posterior.
 
@@ -277,12 +283,9 @@ def integrate(
     for attempt in range(4):
         found: list[LaplacePoint | None] = []
         for done, combo in enumerate(combos):
-            step = centre + root @ nodes[list(combo)] - mode.theta
-            nearest = min(
-                [p for p in found if p is not None] + [mode],
-                key=lambda p, at=mode.theta + step: float(np.sum((np.linalg.solve(root, p.theta - at)) ** 2)),
-            )
-            point = _try(laplace, nearest, mode.theta + step - nearest.theta)
+            theta = centre + root @ nodes[list(combo)]
+            near = _nearest([mode, *(p for p in found if p is not None)], theta, root)
+            point = _try(laplace, near, theta - near.theta)
             found.append(None if point is None else _finished(laplace, point, corrected))
             progress(done + 1, len(combos), "integration over the hyperparameters")
         z = np.array([nodes[list(c)] for c in combos])
@@ -316,7 +319,7 @@ def posterior(
     method: str = "inla",
     points: int | None = None,
     corrected: bool = True,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Posterior:
     """Posterior of a latent Gaussian model.
 

@@ -42,12 +42,29 @@ class LatentTerm(Protocol):
 class LatentGaussianModel(Protocol):
     """What inference needs: x = (terms in order, fixed effects), eta = design @ x + offset."""
 
-    terms: Sequence[Any]
-    design: sp.csr_matrix
-    offset: Vector
-    likelihood: Any
-    fixed_mean: Vector
-    fixed_precision: Vector  # 0 for a flat prior
+    @property
+    def terms(self) -> Sequence[Any]:
+        """Latent terms, see `LatentTerm`."""
+
+    @property
+    def design(self) -> Any:
+        """Sparse (m, n) matrix."""
+
+    @property
+    def offset(self) -> Vector:
+        """Added to the predictor, (m,)."""
+
+    @property
+    def likelihood(self) -> Any:
+        """Observations bound to a family."""
+
+    @property
+    def fixed_mean(self) -> Vector:
+        """Prior means of the fixed effects."""
+
+    @property
+    def fixed_precision(self) -> Vector:
+        """Their prior precisions, 0 for a flat prior."""
 
 
 @dataclass(frozen=True)
@@ -458,7 +475,7 @@ class Laplace:
         if self.constraints is None:
             return None
         v = factor.solve(self.constraints)
-        return v, np.linalg.inv(self.constraints.T @ v)
+        return v, np.asarray(np.linalg.inv(self.constraints.T @ v), dtype=float)
 
     def _constrained_solve(self, factor: Factor, v: tuple[Vector, Vector] | None, b: Vector) -> Vector:
         """(H⁻¹ - V (C'V)⁻¹ V') b, written so that the answer meets the constraints exactly."""

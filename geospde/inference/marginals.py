@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
 from geospde.inference.mixture import GaussianMixture, Transform
@@ -63,23 +64,35 @@ class Marginal:
     @cached_property
     def y(self) -> Vector:
         """Density at `x`, on the user's scale."""
-        return self.inner_density / np.gradient(self.x, self.inner)
+        return np.asarray(self.inner_density / np.gradient(self.x, self.inner))
 
     @cached_property
     def _cumulative(self) -> Vector:
-        steps = 0.5 * (self.inner_density[1:] + self.inner_density[:-1]) * np.diff(self.inner)
-        total = np.concatenate([[0.0], np.cumsum(steps)])
-        return total / total[-1]
+        from scipy.interpolate import CubicSpline
+
+        total = CubicSpline(self.inner, self.inner_density).antiderivative()(self.inner)
+        return np.clip(total / total[-1], 0.0, 1.0)
+
+    @cached_property
+    def _probit(self) -> tuple[Vector, Vector]:
+        """Normal scores of the distribution function and the inner scale: nearly a straight line."""
+        scores = ndtri(self._cumulative)
+        keep = np.abs(scores) < 8.0
+        keep[1:] &= np.diff(scores) > 1e-9
+        return scores[keep], self.inner[keep]
 
     def density(self, x: Vector | float) -> Vector:
         """Density on the user's scale."""
-        return np.interp(x, self.x, self.y, left=0.0, right=0.0)
+        return np.asarray(np.interp(x, self.x, self.y, left=0.0, right=0.0))
 
     def cdf(self, x: Vector | float) -> Vector:
         """P(X <= x)."""
         from scipy.interpolate import PchipInterpolator
 
-        return PchipInterpolator(self.x, self._cumulative)(np.clip(x, self.x[0], self.x[-1]))
+        scores, inner = self._probit
+        low, high = self._map(inner[[0, -1]])
+        x = np.clip(x, low, high)
+        return ndtr(PchipInterpolator(self._map(inner), scores)(x))
 
     def quantile(self, p: Vector | float) -> Vector:
         """Quantiles on the user's scale."""
@@ -88,8 +101,8 @@ class Marginal:
             raise InputError(f"a quantile level lies between 0 and 1, not {p}")
         from scipy.interpolate import PchipInterpolator
 
-        inside = np.concatenate([[True], np.diff(self._cumulative) > 1e-14])
-        return self._map(PchipInterpolator(self._cumulative[inside], self.inner[inside])(p))
+        scores, inner = self._probit
+        return self._map(PchipInterpolator(scores, inner)(ndtri(p)))
 
     @cached_property
     def mode(self) -> float:
@@ -121,8 +134,8 @@ class Marginal:
 
 def marginal_of_mixture(mixture: GaussianMixture, transform: Transform | None = None) -> Marginal:
     """The one quantity of a mixture (m = 1) as a `Marginal`."""
-    sd = mixture.sd[0]
-    inner = np.linspace(mixture.mean[0] - 6 * sd, mixture.mean[0] + 6 * sd, 401)
+    low, high = (mixture.means - 7 * mixture.sds).min(), (mixture.means + 7 * mixture.sds).max()
+    inner = np.linspace(low, high, 601)
     z = (inner[:, None] - mixture.means[:, 0]) / mixture.sds[:, 0]
     density = (np.exp(-0.5 * z**2) / (mixture.sds[:, 0] * np.sqrt(2 * np.pi))) @ mixture.weights
     return Marginal(inner, density, transform)

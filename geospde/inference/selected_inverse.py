@@ -97,6 +97,7 @@ class SelectedInverse:
         self._pattern = pattern
         self._where: NDArray[np.int64] | None = None
         self._first: NDArray[np.int64] | None = None
+        self._nnz = -1
 
     def __call__(self, factor) -> Vector:
         """Entries of A⁻¹ at the pattern's places, (nnz,)."""

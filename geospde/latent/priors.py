@@ -7,7 +7,7 @@ marginal likelihoods can be compared.
 
 from dataclasses import dataclass
 from math import log, pi, sqrt
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,7 +213,7 @@ class LinearGaussian:
         return f"Gaussian: {about}, sd {1 / sqrt(self.precision):.3g} each"
 
 
-_BY_NAME = {
+_BY_NAME: dict[str, dict[str, Any]] = {
     "pc": {"range": PCRange, "sd": PCSd},
     "loggamma": {"sd": LogGamma},
     "gaussian": {"range": Gaussian, "sd": Gaussian},

@@ -179,10 +179,9 @@ def _hyperparameters(parts: list[Field | Group]) -> tuple[tuple[Hyperparameter, 
             words = [p.describe() for p in priors] if priors else [term.prior.describe()] * 2
             for k, name in enumerate(("range", "sigma")):
                 hyper.append(Hyperparameter(f"{name}({term.label})", unit[k], 0.0, words[k]))
-            for name, row, shift in zip(
-                ("tau", "kappa"), part.term.to_tau_kappa, part.term.tau_kappa_shift
-            ):
-                hyper.append(Hyperparameter(f"{name}({term.label})", row @ unit, float(shift)))
+            for k, name in ((1, "kappa"), (0, "tau")):
+                row, shift = part.term.to_tau_kappa[k] @ unit, float(part.term.tau_kappa_shift[k])
+                hyper.append(Hyperparameter(f"{name}({term.label})", row, shift))
             corners = part.mesh.vertices[np.unique(part.mesh.triangles[part.mesh.inner])]
             extent = float(np.hypot(*(corners.max(axis=0) - corners.min(axis=0))))
             start[at : at + 2] = np.log([0.2 * extent, 1.0])

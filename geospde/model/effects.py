@@ -40,7 +40,7 @@ class FixedEffects:
         except Exception as error:  # formulae's own parse errors have no common class
             raise InputError(f"cannot read the fixed effects {self.text!r}: {error}") from None
         self.names = [str(c) for c in self._design.as_dataframe().columns]
-        matrix = np.asarray(self._design, dtype=float)
+        matrix = np.asarray(self._design).astype(float)
         rank = np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300))
         if rank < len(self.names):
             raise InputError(
@@ -52,14 +52,14 @@ class FixedEffects:
         if not self.needs:
             return sp.csr_matrix(np.ones((len(table), len(self.names))))
         if not new:
-            return sp.csr_matrix(np.asarray(self._design, dtype=float))
+            return sp.csr_matrix(np.asarray(self._design).astype(float))
         try:
             matrix = self._design.evaluate_new_data(table)
         except KeyError as error:
             raise InputError(
                 f"prediction needs the column {error.args[0]!r} of the model: give predict a table that has it"
             ) from None
-        return sp.csr_matrix(np.asarray(matrix, dtype=float))
+        return sp.csr_matrix(np.asarray(matrix).astype(float))
 
 
 def _collinear(matrix: Vector, names: list[str]) -> list[str]:

@@ -18,7 +18,9 @@ Vector = NDArray[np.float64]
 class Likelihood(Protocol):
     """Observations bound to a family: everything is per observation, as a function of eta."""
 
-    n: int
+    @property
+    def n(self) -> int:
+        """Number of observations."""
 
     def log_density(self, eta: Vector) -> Vector:
         """Log p(y | eta), all constants included; eta may have leading axes."""

@@ -34,6 +34,7 @@ def numeric(table: pd.DataFrame, column: str, what: str) -> Vector:
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raw = table[column].iloc[bad[0]]
+        raw = raw.item() if isinstance(raw, np.generic) else raw
         raise InputError(
             f"the {what} {column!r} must be a finite number: row {bad[0]} holds {raw!r}"
             + (f" ({bad.size} such rows)" if bad.size > 1 else "")
@@ -50,6 +51,7 @@ def column_of(table: pd.DataFrame, column: str) -> Any:
 
 
 def unknown_column(column: str, table: pd.DataFrame) -> str:
+    """What to say of a column that is not there."""
     columns = [str(c) for c in table.columns if c != "geometry"]
     near = get_close_matches(column, columns, 1, 0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(columns)}"

@@ -1,0 +1,238 @@
+"""gs.fit as a user calls it: models beside the reference one, bad input, saving, draws, prediction."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from oracles import reference_fit, square_mesh
+
+import geospde as gs
+
+RNG = np.random.default_rng(8)
+MESH = square_mesh(8)
+SITES = pd.DataFrame(
+    {
+        "x": RNG.uniform(0, 1, 80),
+        "y": RNG.uniform(0, 1, 80),
+        "depth": RNG.normal(0, 1, 80),
+        "station": [f"s{i % 10}" for i in range(80)],
+        "effort": RNG.uniform(1, 3, 80),
+    }
+)
+SITES["count"] = RNG.poisson(SITES["effort"] * np.exp(0.5 + 0.4 * SITES["depth"] + np.sin(5 * SITES["x"])))
+PLACE = {"coords": ("x", "y"), "family": "poisson"}
+
+
+def fit(formula, data=SITES, **options):
+    return gs.fit(formula, data, **{"mesh": MESH, **PLACE, **options})
+
+
+def test_without_random_terms_it_is_poisson_regression():
+    from scipy.optimize import minimize
+
+    ours = fit("count ~ depth + log_effort", SITES.assign(log_effort=np.log(SITES["effort"])), method="eb",
+               strategy="gaussian")  # fmt: skip
+    x = np.column_stack([np.ones(80), SITES["depth"], np.log(SITES["effort"])])
+    y = SITES["count"].to_numpy()
+    best = minimize(lambda b: (np.exp(x @ b) - y * (x @ b)).sum(), np.zeros(3), method="BFGS")
+    np.testing.assert_allclose(ours.fixed["mean"], best.x, atol=1e-4)
+    information = x.T @ (np.exp(x @ best.x)[:, None] * x)
+    np.testing.assert_allclose(ours.fixed["sd"], np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-4)
+    assert list(ours.fixed.index) == ["Intercept", "depth", "log_effort"]
+    assert len(ours.hyper) == 0
+
+
+def test_exposure_and_offset_are_the_same_thing_on_two_scales():
+    by_exposure = fit("count ~ depth + spde(mesh)", exposure="effort")
+    by_offset = fit("count ~ depth + offset(log_e) + spde(mesh)", SITES.assign(log_e=np.log(SITES["effort"])))
+    # the default PC prior looks at the rate, which an offset leaves alone
+    assert by_offset.hyper.shape == by_exposure.hyper.shape
+    same = {"priors": {"sigma(spde)": {"pc": [1, 0.05]}, "range(spde)": {"pc": [0.1, 0.05]}}}
+    a = fit("count ~ depth + spde(mesh)", exposure="effort", **same)
+    b = fit("count ~ depth + spde(mesh)", offset=np.log(SITES["effort"]), **same)
+    np.testing.assert_allclose(a.fixed, b.fixed, rtol=1e-6)
+    np.testing.assert_allclose(a.hyper, b.hyper, rtol=1e-5)
+    # fitted values are per unit exposure: the offset's include it
+    np.testing.assert_allclose(a.fitted["mean"] * SITES["effort"], b.fitted["mean"], rtol=1e-6)
+
+
+def test_field_and_nugget_together_with_priors_by_name():
+    ours = fit(
+        "count ~ depth + spde(mesh, prior_range=(0.1, 0.05), prior_sigma=(2, 0.05)) + (1 | station)",
+        exposure="effort",
+        priors={"sd(Intercept | station)": {"pc": [1, 0.01]}, "depth": {"gaussian": [0, 1]}},
+    )
+    assert list(ours.hyper.index) == [
+        "range(spde)", "sigma(spde)", "kappa(spde)", "tau(spde)", "sd(Intercept | station)",
+    ]  # fmt: skip
+    assert "Intercept | station[s3]" in ours.random.index
+    assert ours.describe()["priors"]["sd(Intercept | station)"] == "PC: P(sd > 1) = 0.01"
+    # the stations were simulated without an effect, depth with 0.4
+    assert ours.hyper.loc["sd(Intercept | station)", "mean"] < 0.5
+    assert ours.fixed.loc["depth", "q0.025"] < 0.4 < ours.fixed.loc["depth", "q0.975"]
+
+
+def test_a_tight_prior_on_a_coefficient_holds_it():
+    held = fit("count ~ depth", priors={"depth": {"gaussian": [2.0, 0.001]}})
+    assert held.fixed.loc["depth", "mean"] == pytest.approx(2.0, abs=0.01)
+
+
+def test_sampled_draws_have_the_tables_moments_and_are_reproducible():
+    ours = reference_fit(1.5)
+    draws = ours.sample(4000, seed=5)
+    assert draws.equals(ours.sample(4000, seed=5))
+    names = ["Intercept", "range(spde)", "spde[3]", "spde[200]"]
+    tables = pd.concat([ours.fixed, ours.hyper, ours.random]).loc[names]
+    standard_error = tables["sd"] / np.sqrt(4000)
+    assert ((draws[names].mean() - tables["mean"]).abs() < 5 * standard_error).all()
+    np.testing.assert_allclose(draws[names].std(), tables["sd"], rtol=0.06)  # five standard errors
+    assert np.abs(draws.filter(like="spde[").to_numpy() @ ours.model.terms[0].mass).max() < 1e-5
+
+
+def test_a_saved_fit_predicts_as_before(tmp_path):
+    ours = fit("count ~ depth + spde(mesh) + (1 | station)", exposure="effort")
+    ours.save(tmp_path / "mine")
+    again = gs.load_fit(tmp_path / "mine")
+    for table in ("fixed", "hyper", "random", "fitted", "pointwise"):
+        pd.testing.assert_frame_equal(getattr(again, table), getattr(ours, table))
+    assert again.criteria == ours.criteria
+    new = SITES.head(5).assign(station="s1")
+    pd.testing.assert_frame_equal(again.predict(new).to_frame(), ours.predict(new).to_frame())
+    assert again.predict(new).label == "count / effort"
+
+
+def test_prediction_at_the_sites_is_the_fitted_value():
+    ours = fit("count ~ depth + spde(mesh)", exposure="effort")
+    frame = ours.predict(SITES).to_frame()
+    np.testing.assert_allclose(frame["mean"], ours.fitted["mean"], rtol=1e-9)
+    np.testing.assert_allclose(frame["q0.975"], ours.fitted["q0.975"], rtol=1e-9)
+
+
+def test_exceedance_is_the_tail_of_the_quantiles():
+    surface = reference_fit(1.5).predict(gs.load_dataset("rongelap").points.iloc[[3, 90]], exceed=[8.0])
+    frame = surface.to_frame()
+    np.testing.assert_allclose(surface.exceedance(8.0), frame["exceed_8"])
+    for row in range(2):
+        assert surface.exceedance(frame["q0.975"][row])[row] == pytest.approx(0.025, abs=1e-6)
+    np.testing.assert_array_equal(surface.exceedance(0.0), 1.0)
+    np.testing.assert_array_equal(surface.exceedance(-1.0), 1.0)
+
+
+def test_chunks_do_not_show(monkeypatch):
+    from geospde.prediction import surface
+
+    places = RNG.uniform(0.1, 0.9, (50, 2))
+    ours = fit("count ~ 1 + spde(mesh)")
+    whole = ours.predict(places, exceed=[2.0]).to_frame()
+    monkeypatch.setattr(surface, "CHUNK", 7)
+    pd.testing.assert_frame_equal(ours.predict(places, exceed=[2.0]).to_frame(), whole)
+
+
+def test_two_fields_keep_apart():
+    ours = fit("count ~ 1 + spde(coarse) + spde(fine, label='near')", mesh={"coarse": square_mesh(3), "fine": MESH},
+               method="eb")  # fmt: skip
+    assert {"range(spde)", "sigma(near)"} <= set(ours.hyper.index)
+
+
+BAD = [
+    ("cuonts ~ 1 + spde(mesh)", {}, "did you mean 'count'"),
+    ("count ~ dpeth + spde(mesh)", {}, "did you mean 'depth'"),
+    ("count ~ 1 + spde(mesh)", {"family": "poison"}, "family"),
+    ("count ~ 1 + spde(mesh)", {"family": "poisson", "link": "identity"}, "link"),
+    ("count ~ 1 + spde(mesh)", {"method": "magic"}, "method"),
+    ("count ~ 1 + spde(mesh)", {"exposure": "efort"}, "did you mean 'effort'"),
+    ("count ~ 1 + spde(mesh)", {"exposure": "station"}, "'station' must be a finite number: row 0 holds 's0'"),
+    ("count ~ 1 + spde(mesh)", {"exposure": np.r_[0.0, np.ones(79)]}, "exposure must be positive: row 0 holds 0"),
+    ("count ~ 1 + spde(mesh)", {"exposure": np.ones(3)}, "80 finite numbers"),
+    ("count ~ 1 + spde(mesh)", {"coords": "x"}, "two columns"),
+    ("count ~ 1 + spde(mesh)", {"coords": None}, "needs coordinates"),
+    ("count ~ 1 + spde(mesh)", {"mesh": None}, "needs a mesh"),
+    ("count ~ 1 + spde(mesh)", {"mesh": {"sea": MESH}}, "no mesh 'mesh'"),
+    ("count ~ 1 + spde(mesh, alhpa=2)", {}, "did you mean 'alpha'"),
+    ("count ~ 1 + spde(mesh, alpha=3)", {}, "between 1 and 2"),
+    ("count ~ 1 + spde(mesh, alpha='two')", {}, "number"),
+    ("count ~ 1 + spde(mesh, constr=1)", {}, "True or False"),
+    ("count ~ 1 + spde(mesh, prior='flat')", {}, "'pc' or 'spde2'"),
+    ("count ~ 1 + spde(mesh, prior_range=(1, 2))", {}, "between 0 and 1"),
+    ("count ~ 1 + spde(mesh, prior_range=5)", {}, "two numbers"),
+    ("count ~ 1 + spde(mesh, prior='spde2', prior_range=(1, 0.5))", {}, "belong"),
+    ("count ~ 1 + spde()", {}, "name of one mesh"),
+    ("count ~ 1 + spde(mesh)", {"priors": {"range(sdpe)": {"pc": [1, 0.5]}}}, r"did you mean 'range\(spde\)'"),
+    ("count ~ 1 + spde(mesh)", {"priors": {"range(spde)": {"beta": [1, 0.5]}}}, "choose from"),
+    ("count ~ 1 + spde(mesh)", {"priors": {"range(spde)": {"pc": [1]}}}, "does not take"),
+    ("count ~ 1 + spde(mesh)", {"priors": "brms"}, "priors is"),
+    ("count ~ 0", {}, "nothing to estimate"),
+    ("count ~ depth + twice", {}, "depth, twice are collinear"),
+    ("count ~ (1 | one)", {}, "one level"),
+    ("count ~ missing", {}, "no value in row 4"),
+    ("holes ~ 1 + spde(mesh)", {}, "'holes' must be a finite number: row 2 holds nan"),
+    ("negative ~ 1 + spde(mesh)", {}, "row 5 holds -1"),
+]
+
+
+@pytest.mark.parametrize("formula, options, message", BAD, ids=[f"{i}-{m[:20]}" for i, (_, _, m) in enumerate(BAD)])
+def test_a_mistake_gets_one_sentence(formula, options, message):
+    data = SITES.assign(twice=2 * SITES["depth"], one="a", missing=SITES["depth"], holes=SITES["count"] * 1.0)
+    data.loc[4, "missing"], data.loc[2, "holes"] = np.nan, np.nan
+    data["negative"] = SITES["count"].where(SITES.index != 5, -1)
+    with pytest.raises(gs.InputError, match=message) as caught:
+        fit(formula, data, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_sites_off_the_mesh_are_counted():
+    with pytest.raises(gs.InputError, match="2 of 80 points lie outside the mesh"):
+        fit("count ~ 1 + spde(mesh)", SITES.assign(x=SITES["x"].where(SITES.index > 1, 7.0)))
+
+
+def test_an_empty_table_and_a_table_that_is_none_are_refused():
+    with pytest.raises(gs.InputError, match="empty"):
+        fit("count ~ 1", SITES.head(0))
+    with pytest.raises(gs.InputError, match="DataFrame"):
+        fit("count ~ 1", {"count": [1]})
+
+
+def test_crs_of_data_and_mesh_must_agree():
+    import geopandas as gpd
+
+    points = gpd.GeoDataFrame(SITES, geometry=gpd.points_from_xy(SITES["x"], SITES["y"]), crs="EPSG:32658")
+    mesh = gs.Mesh(MESH.vertices, MESH.triangles, crs="EPSG:32659")
+    with pytest.raises(gs.InputError, match="one CRS"):
+        gs.fit("count ~ 1 + spde(mesh)", points, mesh=mesh, family="poisson")
+
+
+@pytest.mark.parametrize(
+    "where, options, message",
+    [
+        (np.zeros((0, 2)), {}, "empty"),
+        (np.array([[0.5, np.nan]]), {}, "finite"),
+        (np.array([0.5, 0.5]), {}, r"\(m, 2\)"),
+        (np.array([[5.0, 5.0]]), {}, "outside the mesh"),
+        (np.array([[0.5, 0.5]]), {"quantiles": [2]}, "between 0 and 1"),
+        (np.array([[0.5, 0.5]]), {"exceed": [np.inf]}, "threshold"),
+    ],
+)
+def test_bad_places_are_refused(where, options, message):
+    with pytest.raises(gs.InputError, match=message):
+        fit("count ~ 1 + spde(mesh)", method="eb").predict(where, **options)
+
+
+def test_prediction_asks_for_what_the_model_had():
+    covariate = fit("count ~ depth + spde(mesh)", method="eb")
+    with pytest.raises(gs.InputError, match="'depth'"):
+        covariate.predict(np.array([[0.5, 0.5]]))
+    offset = fit("count ~ 1 + spde(mesh)", offset="depth", method="eb")
+    with pytest.raises(gs.InputError, match="offset"):
+        offset.predict(np.array([[0.5, 0.5]]))
+    assert len(offset.predict(np.array([[0.5, 0.5]]), offset=0.0).to_frame()) == 1
+
+
+def test_an_unknown_marginal_names_the_nearest():
+    with pytest.raises(gs.InputError, match=r"did you mean 'range\(spde\)'"):
+        reference_fit(1.5).marginal("rnage(spde)")
+
+
+def test_the_summary_prints_tables_priors_and_criteria(capsys):
+    reference_fit(1.5).summary()
+    text = capsys.readouterr().out
+    for word in ("Intercept", "range(spde)", "log marginal likelihood -1327.5", "DIC 1834", "Priors"):
+        assert word in text
