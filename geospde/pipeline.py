@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from geospde.config import Config, read_config
 from geospde.errors import InputError
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from geospde.mesh.trimesh import Mesh
     from geospde.prediction.grid import Grid
     from geospde.prediction.surface import Prediction
+
+
+COUNTS = {"poisson", "nbinomial", "binomial"}
+"""Families whose responses are counts."""
 
 
 @dataclass(frozen=True)
@@ -161,14 +167,20 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
 
 
 def load_survey(config: Config) -> Survey:
-    """Read ``[survey]``; the model's response, exposure, offset and weights must be numbers."""
+    """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
     keys = config.survey.given()
     for name in ("points", "coastline"):
         if name in keys:
             keys[name] = config.path(keys[name])
     model = config.model
     named = [*_response(model.formula), model.exposure, model.offset, model.weights]
-    return read_survey(**keys, numeric=tuple(dict.fromkeys(n for n in named if n)))
+    survey = read_survey(**keys, numeric=tuple(dict.fromkeys(n for n in named if n)))
+    if model.family in COUNTS:
+        for column in _response(model.formula):
+            _refuse(survey, column, lambda v: (v < 0) | (v % 1 != 0), "a count is a whole number, 0 or more")
+    if model.exposure:
+        _refuse(survey, model.exposure, lambda v: v <= 0, "an exposure must be above 0")
+    return survey
 
 
 def make_mesh(config: Config, survey: Survey) -> Mesh:
@@ -281,6 +293,15 @@ def _model_arguments(config: Config, survey: Survey, mesh: Mesh) -> dict[str, An
     return {"data": survey.points, "mesh": mesh, **config.model.given(), **priors}
 
 
+def _refuse(survey: Survey, column: str, wrong: Callable[[np.ndarray], np.ndarray], rule: str) -> None:
+    """Raise an InputError at the first row where a column breaks a rule."""
+    values = survey.points[column].to_numpy(dtype=float)
+    rows = np.flatnonzero(wrong(values))
+    if len(rows):
+        more = f"; {counted(len(rows) - 1, 'further row')} like it" if len(rows) > 1 else ""
+        raise InputError(f"{survey.place(int(rows[0]), column)}: {rule}, not {values[rows[0]]:g}{more}")
+
+
 def _response(formula: str) -> list[str]:
     """Return the columns on the left of a formula; names before a bracket are functions."""
     left = formula.partition("~")[0] if "~" in formula else ""
@@ -293,7 +314,7 @@ def _refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
     columns = 2 + len(wanted.quantiles) + len(wanted.exceed)
     rows, cols = grid.shape
     size = f"a raster of {rows:,} x {cols:,} cells with {counted(columns, 'band')}"
-    memory, need = _memory(), 8 * 4 * (columns + 2) * grid.n
+    memory, need = _memory(), 8 * 8 * (columns + 2) * grid.n  # measured: 417 bytes a cell with 5 bands
     if memory is not None and need > memory:
         raise InputError(
             f"{size} needs about {bytes_of(need)} of memory and the machine has {bytes_of(memory)}: "

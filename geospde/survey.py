@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ class Survey:
         What titles and reports call it.
     sources : tuple of pathlib.Path
         The files it was read from.
+    place : callable
+        ``place(i, column)`` is where row `i` (from 0) and a column stand in their file, for messages.
 
     Examples
     --------
@@ -59,7 +62,8 @@ class Survey:
     coastline: Polygon | MultiPolygon | None
     crs: CRS
     name: str = "survey"
-    sources: tuple[Path, ...] = field(default=())
+    sources: tuple[Path, ...] = ()
+    place: Callable[[int, str], str] = field(default="row {} of the points, column {!r}".format, repr=False)
 
     @property
     def units(self) -> str:
@@ -182,7 +186,8 @@ def read_survey(
     if coastline is not None:
         land, coast_name = read_coastline(coastline, crs=held, source_crs=source_crs, layer=coastline_layer, ring=ring)
     files = [Path(f) for f in (points, coastline) if isinstance(f, str | Path)]
-    survey = Survey(frame, land, held, name or (_name(files[0]) if files else "survey"), tuple(files))
+    name = name or (_name(files[0]) if files else "survey")
+    survey = Survey(frame, land, held, name, tuple(files), table.at)
     _check(survey, table, coast_name)
     return survey
 

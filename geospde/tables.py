@@ -157,8 +157,22 @@ def read_csv(path: Path) -> Table:
         fault = _ragged(path, separator, len(header)) or f"{path.name} is not a table: {error}"
         raise InputError(fault) from None
     blank = frame.isna().all(axis=1).to_numpy()
-    rows = np.arange(2, len(frame) + 2)[~blank]
+    rows = (_lines(path, separator) if _has_line_breaks(frame) else np.arange(2, len(frame) + 2))[~blank]
     return Table(frame.loc[~blank].reset_index(drop=True), path.name, rows, "line")
+
+
+def _has_line_breaks(frame: pd.DataFrame) -> bool:
+    """Tell whether a quoted field runs over lines, so that rows and lines part."""
+    text = frame.select_dtypes(exclude="number")
+    return any(text[c].astype(str).str.contains("\n").any() for c in text.columns)
+
+
+def _lines(path: Path, separator: str) -> np.ndarray:
+    """Return the line that each row of a text table begins on."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, delimiter=separator)
+        ends = [reader.line_num for _ in reader]
+    return np.array(ends[:-1]) + 1
 
 
 def _ragged(path: Path, separator: str, width: int) -> str | None:

@@ -118,6 +118,7 @@ def test_geojson_of_local_metres_is_not_taken_for_degrees(tmp_path):
             "points.csv, line 6, column 'c': 'many' is not a number",
         ),
         ("x;y\n1,5;300\n2,5;100\n", {}, "'1,5' is not a number (write decimals with a point); 1 further row"),
+        ('x,y,n\n0,0,"two\nlines"\nq,0,one\n', {}, "points.csv, line 4, column 'x': 'q' is not a number"),
         (SITES + "NaN,3,4\n", {}, "points.csv, line 5, column 'x' is empty (or NaN)"),
         (SITES + "7,3\n", {"numeric": ["c"]}, "line 5, column 'c' is empty"),
         (SITES + "inf,3,4\n", {}, "line 5, column 'x' is infinite"),
