@@ -151,7 +151,7 @@ def _listening(quiet: bool, verbose: bool) -> Iterator[Progress]:
 
     signal.signal(signal.SIGTERM, _terminate)
     bars = sys.stderr.isatty() and not verbose
-    listener = Quiet() if quiet else Bars() if bars else Lines(verbose)
+    listener = Quiet(verbose) if quiet else Bars() if bars else Lines(verbose)
     try:
         with listener as progress:
             yield progress

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class Quiet(Progress):
-    """Tells warnings only. A context: inside, a `GeospdeWarning` is one line on stderr."""
+    """Tells warnings only. A context: inside, a `GeospdeWarning` is one line on stderr.
+
+    What libraries warn each other of is shown with `verbose` only.
+    """
+
+    def __init__(self, verbose: bool = False) -> None:
+        self.verbose = verbose
 
     def __enter__(self) -> Quiet:
         self._shown = warnings.showwarning
@@ -32,15 +38,12 @@ class Quiet(Progress):
     def _show(self, message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, GeospdeWarning):
             self.say(f"warning: {' '.join(str(message).split())}")
-        else:
+        elif self.verbose:
             self._shown(message, category, *place, **more)
 
 
 class Lines(Quiet):
     """Tells each step in a line when it is done; with `verbose`, all it says on the way."""
-
-    def __init__(self, verbose: bool = False) -> None:
-        self.verbose = verbose
 
     def update(self, done: int, total: int | None, message: str) -> None:
         """Print how far a step is, if asked to."""

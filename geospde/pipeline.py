@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.config import Config, read_config
-from geospde.errors import InputError
+from geospde.errors import InputError, NumericalError
 from geospde.folders import whole_folder
 from geospde.progress import Progress, StepLog
 from geospde.provenance import machine, sha256, versions, write_json
 from geospde.survey import Survey, read_survey
-from geospde.words import bytes_of, counted
+from geospde.words import bytes_of, counted, listed
 
 if TYPE_CHECKING:
     from geospde.fitting.result import Fit
@@ -226,7 +226,17 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh) -> str:
 def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:
     """Predict the intensity in every cell, with the quantiles and exceedances of ``[prediction]``."""
     wanted = config.prediction
-    return fit.predict(grid, quantiles=wanted.quantiles, exceed=wanted.exceed, callback=callback)
+    prediction = fit.predict(grid, quantiles=wanted.quantiles, exceed=wanted.exceed, callback=callback)
+    frame = prediction.to_frame()
+    finite = np.isfinite(frame.to_numpy(dtype=float))
+    if not finite.all():
+        columns = listed(frame.columns[~finite.all(axis=0)])
+        raise NumericalError(
+            f"the prediction is not finite in {(~finite.all(axis=1)).sum():,} of {counted(len(frame), 'cell')} "
+            f"({columns}): the data say too little for these priors; give tighter ones in [priors], such as "
+            '"sigma(spde)" = { pc = [1, 0.01] }'
+        )
+    return prediction
 
 
 def write_tables(folder: Path, mesh: Mesh, fit: Fit, prediction: Prediction) -> None:

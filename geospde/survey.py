@@ -246,7 +246,7 @@ def _check(survey: Survey, table: Any, coast_name: str) -> None:
     if len(unique) < len(places):
         again = np.flatnonzero(~np.isin(np.arange(len(places)), first))
         repeats = f"{counted(int((counts > 1).sum()), 'site')} measured more than once"
-        where = f"{table.word} {rows_like(table.rows[again])}"
+        where = f"{table.word}{'s' if len(again) > 1 else ''} {rows_like(table.rows[again])}"
         warnings.warn(
             f"{table.source}: {repeats} (again: {where}); each row counts as a measurement of its own",
             GeospdeWarning,

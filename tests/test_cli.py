@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 
@@ -185,3 +186,19 @@ def test_an_interrupted_run_leaves_nothing(run_file, number, code):
     assert running.returncode == code
     assert "Traceback" not in rest
     assert sorted(run_file.parent.rglob("*")) == before
+
+
+def test_warnings_of_libraries_are_for_the_verbose(run_file, monkeypatch, capsys):
+    make_mesh = pipeline.make_mesh
+
+    def noisy(*arguments):
+        warnings.warn("overflow somewhere", RuntimeWarning, stacklevel=1)
+        return make_mesh(*arguments)
+
+    monkeypatch.setattr(pipeline, "make_mesh", noisy)
+    with warnings.catch_warnings(record=True) as passed_on:
+        main(["check", str(run_file)])
+    assert passed_on == []
+    with pytest.warns(RuntimeWarning, match="overflow somewhere"):
+        main(["check", str(run_file), "--verbose"])
+    assert "2 of 157 sites" in capsys.readouterr().err

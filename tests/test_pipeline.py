@@ -165,3 +165,13 @@ def test_a_survey_without_a_coastline_is_mapped_within_its_hull(tmp_path):
     assert result.survey.name == "fish"
     assert result.prediction.grid.n > hull.area / 50**2
     assert (result.prediction.to_frame()["mean"] > 0).all()
+
+
+def test_a_prediction_that_is_not_finite_is_a_failure_that_names_the_columns(island):
+    class Fit:
+        def predict(self, grid, **_):
+            frame = pd.DataFrame({"mean": [1.0, 2.0], "sd": [np.nan, 1.0]})
+            return type("Prediction", (), {"to_frame": lambda _: frame})()
+
+    with pytest.raises(gs.NumericalError, match=r"not finite in 1 of 2 cells \('sd'\)"):
+        pipeline.predict(read_config(island / "survey.toml"), Fit(), grid=None)
