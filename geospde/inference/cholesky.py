@@ -1,253 +1,150 @@
-"""Cholesky factors of symmetric positive definite matrices, behind one small interface.
+"""Sparse Cholesky factors of symmetric positive definite matrices, behind one small interface.
 
-A solver analyses a pattern once; `factor` takes the values that go with it. Three interchangeable solvers:
-CHOLMOD (through cvxopt), SciPy's SuperLU, and a dense one for small problems and as the tests' oracle.
+`Cholesky` analyses a pattern once; `factor` takes the values that go with it and gives a `Factor`, which solves,
+draws, and reads out the log determinant and the selected inverse. CHOLMOD (through cvxopt) finds the fill-reducing
+order and the supernodes, or SciPy's SuperLU where cvxopt is missing; the numbers, which change with every theta, are
+ours (`geospde.inference.supernodal`), so that nothing is analysed or copied again.
 """
 
-from typing import Any, Protocol
+from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
+from geospde.inference import supernodal
+from geospde.inference.supernodal import Layout
 
 Vector = NDArray[np.float64]
-
-
-class Factor(Protocol):
-    """One factorisation P A P' = L L'."""
-
-    log_determinant: float
-
-    def solve(self, b: Vector) -> Vector:
-        """Solve A x = b; b is (n,) or (n, k)."""
-
-    def half_solve(self, b: Vector) -> Vector:
-        """P' L'⁻¹ b: turns white noise into a draw of precision A."""
-
-    def lower(self) -> tuple[NDArray[np.int64], sp.csc_matrix]:
-        """Permutation p and L with ``A[p][:, p] = L L'``."""
+Analysis = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 class NotPositiveDefinite(NumericalError):
     """The matrix has no Cholesky factor."""
 
 
-class Cholmod:
-    """Supernodal sparse Cholesky by CHOLMOD.
+class Cholesky:
+    """Cholesky factorisation on a fixed pattern.
 
     Parameters
     ----------
     pattern : (n, n) csc_matrix
-        Lower triangle with sorted indices; its values are not read.
+        Lower triangle, diagonal included, sorted indices; its values are not read.
+    analyse : callable, optional
+        From a pattern to a permutation and the pattern of L (column starts, row numbers): `by_cholmod` or
+        `by_superlu`; by default the first that is installed.
+
+    Examples
+    --------
+    >>> a = sp.csc_matrix([[4.0, 0.0], [2.0, 5.0]])  # lower triangle of [[4, 2], [2, 5]]
+    >>> factor = Cholesky(a).factor(a.data)
+    >>> factor.solve(np.array([6.0, 7.0]))
+    array([1., 1.])
+    >>> factor.selected_inverse() * 16  # the inverse is [[5, -2], [-2, 4]] / 16
+    array([ 5., -2.,  4.])
     """
 
-    def __init__(self, pattern: sp.csc_matrix):
-        from cvxopt import cholmod, matrix, spmatrix
-
+    def __init__(self, pattern: sp.csc_matrix, analyse: Callable[[sp.csc_matrix], Analysis] | None = None):
         self.n = pattern.shape[0]
-        columns = np.repeat(np.arange(self.n), np.diff(pattern.indptr))
-        self._matrix = spmatrix(1.0, pattern.indices, columns, (self.n, self.n))
-        if len(self._matrix) != pattern.nnz:
-            raise ValueError("the pattern holds an entry twice")
-        self._diagonal = pattern.indptr[:-1]  # first of each column in a lower triangle
-        # the fill-reducing order is found once; `symbolic` with it given is cheap, and each factor has its own
-        self._order: tuple[Any, ...] = ()
-        symbolic = self._symbolic()
-        self._matrix.V = matrix(np.where(np.isin(np.arange(pattern.nnz), self._diagonal), 1.0, 0.0))
-        cholmod.numeric(self._matrix, symbolic)
-        order = matrix(np.arange(self.n, dtype=float))
-        cholmod.solve(symbolic, order, sys=7)
-        self.permutation = np.asarray(order).ravel().astype(np.int64)
-        self._order = (matrix(self.permutation.tolist()),)
+        if analyse is None:
+            try:
+                import cvxopt  # noqa: F401
 
-    def _symbolic(self) -> Any:
-        from cvxopt import cholmod
+                analyse = by_cholmod
+            except ImportError:
+                analyse = by_superlu
+        self.layout = Layout.of(pattern, *analyse(pattern))
 
-        cholmod.options["supernodal"] = 2
-        return cholmod.symbolic(self._matrix, *self._order)
-
-    def handle(self, values: Vector) -> Any:
-        """CHOLMOD's own object for the factor of these values."""
-        from cvxopt import cholmod, matrix
-
-        handle = self._symbolic()
-        self._matrix.V = matrix(values)
-        cholmod.numeric(self._matrix, handle)
-        return handle
-
-    def factor(self, values: Vector) -> "CholmodFactor":
+    def factor(self, values: Vector) -> "Factor":
         """Factorise the matrix with these values on the pattern.
 
         Raises
         ------
         NotPositiveDefinite
-            When there is no factor: an indefinite or numerically singular matrix, NaN or infinity.
+            For an indefinite or numerically singular matrix, NaN or infinity.
         """
-        from cvxopt import cholmod
-
-        values = np.ascontiguousarray(values, dtype=float)
-        # CHOLMOD lets NaN and infinity through, and takes a vanishing pivot without a word: check both
         if not np.isfinite(values).all():
             raise NotPositiveDefinite("the precision matrix has entries that are not finite")
-        try:
-            handle = self.handle(values)
-        except ArithmeticError as error:
-            raise NotPositiveDefinite(f"the precision matrix is not positive definite ({error})") from None
-        diagonal = np.asarray(cholmod.diag(handle)).ravel()
-        if not (np.isfinite(diagonal).all() and (diagonal > 0).all()):
-            raise NotPositiveDefinite("the precision matrix is numerically singular")
-        return CholmodFactor(self, handle, values, diagonal)
-
-
-class CholmodFactor:
-    """A factor made by `Cholmod`."""
-
-    def __init__(self, solver: Cholmod, handle: Any, values: Vector, diagonal: Vector):
-        self._solver = solver
-        self._handle = handle
-        self._values = values
-        self.log_determinant = 2.0 * float(np.log(diagonal).sum())
-        self._lower: sp.csc_matrix | None = None
-
-    def _apply(self, b: Vector, systems: tuple[int, ...]) -> Vector:
-        from cvxopt import cholmod, matrix
-
-        work = matrix(np.asfortranarray(b, dtype=float))
-        for system in systems:
-            cholmod.solve(self._handle, work, sys=system)
-        return np.asarray(work).reshape(np.shape(b))
-
-    def solve(self, b: Vector) -> Vector:
-        """Solve A x = b; b is (n,) or (n, k)."""
-        return self._apply(b, (0,))
-
-    def half_solve(self, b: Vector) -> Vector:
-        """P' L'⁻¹ b: turns white noise into a draw of precision A."""
-        return self._apply(b, (5, 8))
-
-    def lower(self) -> tuple[NDArray[np.int64], sp.csc_matrix]:
-        """Permutation p and L with ``A[p][:, p] = L L'``; explicit zeros of the supernodes are kept."""
-        if self._lower is None:
-            from cvxopt import cholmod
-
-            # reading L out of a handle leaves it unfit for solving, so a second one is made for it
-            handle = self._solver.handle(self._values)
-            start, rows, values = (np.asarray(part).ravel() for part in cholmod.getfactor(handle).CCS)
-            self._lower = sp.csc_matrix((values, rows, start), shape=(self._solver.n, self._solver.n))
-        return self._solver.permutation, self._lower
-
-
-class SuperLU:
-    """Sparse Cholesky from SciPy's SuperLU: an LU without pivoting, scaled. For where CHOLMOD is missing."""
-
-    def __init__(self, pattern: sp.csc_matrix):
-        self.n = pattern.shape[0]
-        self._indices, self._indptr = pattern.indices, pattern.indptr
-
-    def factor(self, values: Vector) -> "SuperLUFactor":
-        """Factorise the matrix with these values on the pattern; raises NotPositiveDefinite."""
-        from scipy.sparse.linalg import splu
-
-        if not np.isfinite(values).all():
-            raise NotPositiveDefinite("the precision matrix has entries that are not finite")
-        lower = sp.csc_matrix((values, self._indices, self._indptr), shape=(self.n, self.n))
-        whole = (lower + sp.tril(lower, -1).T).tocsc()
-        try:
-            lu = splu(
-                whole,
-                permc_spec="MMD_AT_PLUS_A",
-                diag_pivot_thresh=0.0,
-                options={"SymmetricMode": True, "Equil": False},
-            )
-        except RuntimeError as error:
-            raise NotPositiveDefinite(f"the precision matrix is not positive definite ({error})") from None
-        pivots = lu.U.diagonal()
-        if not (np.array_equal(lu.perm_r, lu.perm_c) and np.isfinite(pivots).all() and (pivots > 0).all()):
+        where = self.layout
+        panels = np.zeros(where.size)
+        panels[where.entries] = values
+        failed = supernodal.factorise(panels, where.first, where.row_start, where.rows, where.start, where.tallest)
+        if failed >= 0:
             raise NotPositiveDefinite("the precision matrix is not positive definite")
-        return SuperLUFactor(lu, pivots)
+        return Factor(where, panels)
 
 
-class SuperLUFactor:
-    """A factor made by `SuperLU`."""
+class Factor:
+    """One factorisation P A P' = L L'."""
 
-    def __init__(self, lu: Any, pivots: Vector):
-        self._lu = lu
-        self._pivots = pivots
-        self.log_determinant = float(np.log(pivots).sum())
-
-    def solve(self, b: Vector) -> Vector:
-        """Solve A x = b; b is (n,) or (n, k)."""
-        return self._lu.solve(np.asarray(b, dtype=float))
-
-    def half_solve(self, b: Vector) -> Vector:
-        """P' L'⁻¹ b: turns white noise into a draw of precision A."""
-        from scipy.sparse.linalg import spsolve_triangular
-
-        permutation, lower = self.lower()
-        x = np.empty(np.shape(b))
-        x[permutation] = spsolve_triangular(lower.T.tocsr(), np.asarray(b, dtype=float), lower=False)
-        return x
-
-    def lower(self) -> tuple[NDArray[np.int64], sp.csc_matrix]:
-        """Permutation p and L with ``A[p][:, p] = L L'``."""
-        permutation = np.argsort(self._lu.perm_c)
-        lower = sp.csc_matrix(self._lu.L @ sp.diags_array(np.sqrt(self._pivots)))
-        lower.sort_indices()
-        return permutation, lower
-
-
-class Dense:
-    """LAPACK's Cholesky on the filled matrix: the oracle."""
-
-    def __init__(self, pattern: sp.csc_matrix):
-        self.n = pattern.shape[0]
-        self._rows = pattern.indices
-        self._columns = np.repeat(np.arange(self.n), np.diff(pattern.indptr))
-
-    def factor(self, values: Vector) -> "DenseFactor":
-        """Factorise the matrix with these values on the pattern; raises NotPositiveDefinite."""
-        if not np.isfinite(values).all():
-            raise NotPositiveDefinite("the precision matrix has entries that are not finite")
-        a = np.zeros((self.n, self.n))
-        a[self._rows, self._columns] = values
-        a[self._columns, self._rows] = values
-        try:
-            return DenseFactor(np.linalg.cholesky(a))
-        except np.linalg.LinAlgError:
-            raise NotPositiveDefinite("the precision matrix is not positive definite") from None
-
-
-class DenseFactor:
-    """A factor made by `Dense`."""
-
-    def __init__(self, lower: Vector):
-        self._l = lower
-        self.log_determinant = 2.0 * float(np.log(np.diag(lower)).sum())
+    def __init__(self, layout: Layout, panels: Vector):
+        self._layout = layout
+        self._panels = panels
+        self.log_determinant = 2.0 * float(np.log(panels[layout.diagonal]).sum())
 
     def solve(self, b: Vector) -> Vector:
         """Solve A x = b; b is (n,) or (n, k)."""
-        return np.asarray(np.linalg.solve(self._l.T, np.linalg.solve(self._l, b)), dtype=float)
+        where = self._layout
+        x = self._columns(b)[where.permutation]
+        self._run(supernodal.forward, x)
+        self._run(supernodal.backward, x)
+        return self._back(x, np.shape(b))
 
     def half_solve(self, b: Vector) -> Vector:
         """P' L'⁻¹ b: turns white noise into a draw of precision A."""
-        return np.asarray(np.linalg.solve(self._l.T, b), dtype=float)
+        x = self._columns(b).copy()
+        self._run(supernodal.backward, x)
+        return self._back(x, np.shape(b))
 
-    def lower(self) -> tuple[NDArray[np.int64], sp.csc_matrix]:
-        """Permutation p and L with ``A[p][:, p] = L L'``."""
-        n = self._l.shape[0]
-        rows, columns = np.tril_indices(n)
-        full = sp.csc_matrix((self._l[rows, columns], (rows, columns)), shape=(n, n))
-        return np.arange(n), full
+    def selected_inverse(self) -> Vector:
+        """Entries of A⁻¹ at the pattern's places, in its order, (nnz,)."""
+        w = self._layout
+        z = supernodal.selected_inverse(self._panels, w.first, w.row_start, w.rows, w.start, w.owner, w.tallest)
+        return z[w.entries]
+
+    def _columns(self, b: Vector) -> Vector:
+        return np.ascontiguousarray(b, dtype=float).reshape(self._layout.n, -1)
+
+    def _run(self, kernel: Callable[..., None], x: Vector) -> None:
+        w = self._layout
+        kernel(self._panels, w.first, w.row_start, w.rows, w.start, x)
+
+    def _back(self, x: Vector, shape: tuple[int, ...]) -> Vector:
+        out = np.empty_like(x)
+        out[self._layout.permutation] = x
+        return out.reshape(shape)
 
 
-Solver = Cholmod | SuperLU | Dense
+def by_cholmod(pattern: sp.csc_matrix) -> Analysis:
+    """CHOLMOD's permutation (AMD) and its L, whose pattern is padded to supernodes."""
+    from cvxopt import cholmod, matrix, spmatrix
+
+    cholmod.options["supernodal"] = 2
+    n = pattern.shape[0]
+    columns = np.repeat(np.arange(n), np.diff(pattern.indptr))
+    identity = spmatrix((pattern.indices == columns).astype(float), pattern.indices, columns, (n, n))
+    handle = cholmod.symbolic(identity)
+    cholmod.numeric(identity, handle)
+    order = matrix(np.arange(n, dtype=float))
+    cholmod.solve(handle, order, sys=7)  # P times 0, 1, 2, ...
+    start, rows, _ = cholmod.getfactor(handle).CCS
+    return _integers(order), _integers(start), _integers(rows)
 
 
-def cholesky(pattern: sp.csc_matrix) -> Solver:
-    """The best solver on this machine for a lower-triangular pattern."""
-    try:
-        return Cholmod(pattern)
-    except ImportError:
-        return SuperLU(pattern)
+def by_superlu(pattern: sp.csc_matrix) -> Analysis:
+    """SuperLU's permutation (minimum degree) and the pattern of its L."""
+    from scipy.sparse.linalg import splu
+
+    ones = sp.csc_matrix((np.ones(pattern.nnz), pattern.indices, pattern.indptr), shape=pattern.shape)
+    row_sums = np.bincount(pattern.indices, minlength=pattern.shape[0]) + np.diff(pattern.indptr) + 1.0
+    whole = (ones + ones.T + sp.diags_array(row_sums)).tocsc()  # diagonally dominant: no pivoting
+    symmetric = {"SymmetricMode": True, "Equil": False}
+    lu = splu(whole, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+    lower = lu.L.tocsc()
+    lower.sort_indices()
+    return np.argsort(lu.perm_c), lower.indptr.astype(np.int64), lower.indices.astype(np.int64)
+
+
+def _integers(values: object) -> NDArray[np.int64]:
+    return np.asarray(values).ravel().astype(np.int64)

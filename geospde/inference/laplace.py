@@ -14,9 +14,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
-from geospde.inference.cholesky import Factor, NotPositiveDefinite, cholesky
+from geospde.inference.cholesky import Cholesky, Factor, NotPositiveDefinite
 from geospde.inference.mixture import GaussianMixture
-from geospde.inference.selected_inverse import SelectedInverse
 
 Vector = NDArray[np.float64]
 LOG_2PI = float(np.log(2 * np.pi))
@@ -161,10 +160,8 @@ class Laplace:
         self._diagonal = pattern.indptr[:-1][self.n_random :]  # of the fixed effects
         self._squares, inside = self.quadratic_map(self.design)
         assert inside.all()
-        self._solver = cholesky(self.pattern)
-        self._select = SelectedInverse(self.pattern)
-        self._term_solvers = [cholesky(t.pattern) for t in self.terms]
-        self._term_select = [SelectedInverse(t.pattern) for t in self.terms]
+        self._solver = Cholesky(self.pattern)
+        self._term_solvers = [Cholesky(t.pattern) for t in self.terms]
         self._term_double = []
         for t in self.terms:
             c = np.repeat(np.arange(t.n), np.diff(t.pattern.indptr))
@@ -238,7 +235,7 @@ class Laplace:
         x, eta, derivatives, factor, steps = self._mode(theta, prior_values, start)
         v = self._constraint_solve(factor)
 
-        selected = self._select(factor)
+        selected = factor.selected_inverse()
         log_constraint = 0.0
         if v is not None:
             selected = selected - self._constraint_correction(v)
@@ -376,7 +373,7 @@ class Laplace:
                 raise NumericalError(f"{error}: term {term.label} at {self.describe(theta)}") from None
             self.factorisations += 1
             total += 0.5 * factor.log_determinant - 0.5 * term.n * LOG_2PI
-            inverse = self._term_select[k](factor)
+            inverse = factor.selected_inverse()
             if term.constraint is not None:
                 v = factor.solve(term.constraint)
                 scale = float(term.constraint @ v)
