@@ -61,7 +61,7 @@ def polygon_from_rings(
 
     # larger rings first, so that what contains a ring stands before it; even-odd nesting
     order = sorted(range(len(shapes)), key=lambda i: -shapes[i].area)
-    land = shapes[order[0]]
+    land: BaseGeometry = shapes[order[0]]
     for place, i in enumerate(order):
         for j in order[:place]:
             inner, outer = shapes[i], shapes[j]

@@ -65,8 +65,9 @@ def read_coastline(
     """Return a coastline as one valid polygon in `crs`, and the name it goes by."""
     import geopandas as gpd
     import shapely
+    from shapely.geometry.base import BaseGeometry
 
-    if isinstance(coastline, shapely.Geometry):
+    if isinstance(coastline, BaseGeometry):
         return as_land(coastline), "the coastline"
     if isinstance(coastline, gpd.GeoSeries):
         coastline = coastline.to_frame("geometry").set_geometry("geometry")
@@ -160,13 +161,14 @@ def _unstated(frame: gpd.GeoDataFrame) -> bool:
 
 
 def _table(source: Any, layer: str | None, *, want: set[str], what: str) -> Table:
+    import geopandas as gpd
     import pandas as pd
 
     if isinstance(source, pd.DataFrame):
         frame = source.reset_index(drop=True)
-        if "geometry" in frame.columns or getattr(frame, "_geometry_column_name", None) is None:
-            return Table(frame, f"the {what}", np.arange(1, len(frame) + 1))
-        return Table(frame.rename_geometry("geometry"), f"the {what}", np.arange(1, len(frame) + 1))
+        if isinstance(frame, gpd.GeoDataFrame):
+            frame = pd.DataFrame(frame) if frame.active_geometry_name is None else _plain(frame)
+        return Table(frame, f"the {what}", np.arange(1, len(frame) + 1))
     if not isinstance(source, str | Path):
         raise InputError(f"{what}: {type(source).__name__} is neither a file's path nor a table")
     path = Path(source)

@@ -259,3 +259,11 @@ def test_a_third_dimension_and_neighbours_are_put_right():
     assert land.geom_type == "Polygon"
     assert not land.has_z
     assert land.area == 2
+
+
+def test_the_active_geometry_counts_whatever_it_is_called():
+    layer = gpd.GeoDataFrame({"c": [1, 2]}, geometry=gpd.points_from_xy([5e5, 5.1e5], [5e6, 5e6]), crs=32633)
+    survey = gs.read_survey(layer.rename_geometry("where"))
+    assert list(survey.points.columns) == ["c", "geometry"]
+    with pytest.raises(gs.InputError, match="say which columns hold the coordinates"):
+        gs.read_survey(gpd.GeoDataFrame({"c": [1, 2]}))
