@@ -26,7 +26,10 @@ _HOME = {
     "GeospdeWarning": "errors",
 }
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604  (built from the table above)
+__all__ = [
+    "Fit", "GeospdeError", "GeospdeWarning", "Grid", "InputError", "Mesh", "NumericalError", "Prediction", "Survey",
+    "build_mesh", "fit", "load_dataset", "load_fit", "read_survey", "run",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

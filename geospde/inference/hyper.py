@@ -8,6 +8,7 @@ laid again.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from geospde.errors import NumericalError
 from geospde.inference.correction import variational_mean
 from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.threads import one_blas_thread, side_by_side
 
 Vector = NDArray[np.float64]
 Progress = Callable[[int, int | None, str], None]
@@ -146,66 +148,77 @@ class Posterior:
 def find_mode(
     laplace: Laplace, start: Vector, progress: Progress = silent, max_evaluations: int = 100
 ) -> tuple[LaplacePoint, Vector]:
-    """Maximise log p(theta | y) by BFGS with exact gradients.
+    """Maximise log p(theta | y) in a trust region, with exact gradients and a symmetric rank-one curvature.
 
-    Each evaluation starts Newton from the latent mode extrapolated along dx*/dtheta.
+    Every evaluation, accepted or not, tells its gradient to the curvature. Each starts Newton from the latent mode
+    extrapolated along dx*/dtheta.
 
     Returns
     -------
     point : LaplacePoint
         At the mode.
-    inverse_hessian : (d, d) array
-        BFGS's estimate of the posterior covariance of theta.
+    covariance : (d, d) array
+        Inverse of the curvature found: an estimate of the posterior covariance of theta.
 
     Raises
     ------
     NumericalError
         When it does not converge, with the last theta.
+
+    References
+    ----------
+    Nocedal & Wright (2006), Numerical Optimization, algorithm 6.2.
     """
     point = laplace.at(start)
-    d = laplace.n_theta
-    b = np.eye(d)
-    for iteration in range(max_evaluations):
-        g = point.gradient
-        step = b @ g
-        if float(g @ step) < 1e-9:
-            return point, b
-        step *= min(1.0, 2.0 / np.abs(step).max())  # an overlong step lands where nothing is known
-        slope = float(g @ step)
-        length = 1.0
-        while True:
-            trial = _try(laplace, point, length * step)
-            progress(laplace.evaluations, None, "mode of the hyperparameters")
-            if trial is not None and trial.log_posterior >= point.log_posterior + 1e-4 * length * slope:
-                break
-            # parabola through the value, the slope and the trial
-            shrink = 0.25
-            if trial is not None:
-                short = point.log_posterior + length * slope - trial.log_posterior
-                shrink = float(np.clip(0.5 * length * slope / short, 0.1, 0.6))
-            length *= shrink
-            if length * np.abs(step).max() < 1e-7:
-                if float(g @ b @ g) < 1e-4:  # rounding, at the top
-                    return point, b
-                raise NumericalError(
-                    f"the search for the hyperparameters' mode stalled at {laplace.describe(point.theta)} "
-                    f"(gradient {np.array2string(g, precision=3)})"
-                )
-        s = trial.theta - point.theta
-        y = point.gradient - trial.gradient
-        curvature = float(s @ y)
-        if curvature > 1e-10:
-            if iteration == 0:
-                b = np.eye(d) * (curvature / float(y @ y))
-            rotate = np.eye(d) - np.outer(s, y) / curvature
-            b = rotate @ b @ rotate.T + np.outer(s, s) / curvature
-        else:
-            b = 2.0 * b  # convex there: go further
-        point = trial
+    curvature = np.eye(laplace.n_theta) * max(1.0, float(np.linalg.norm(point.gradient)))
+    radius = 1.0
+    for _ in range(max_evaluations):
+        values, vectors = np.linalg.eigh(curvature)
+        convex = values.min() > 1e-3
+        if convex and float(((vectors.T @ point.gradient) ** 2 / values).sum()) < 1e-6:
+            return point, (vectors / values) @ vectors.T
+        step = _step_within(values, vectors, point.gradient, radius)
+        expected = float(point.gradient @ step - 0.5 * step @ curvature @ step)
+        trial = _try(laplace, point, step)
+        progress(laplace.evaluations, None, "mode of the hyperparameters")
+        length = float(np.linalg.norm(step))
+        if trial is None:
+            radius = 0.25 * length
+            continue
+        difference = point.gradient - trial.gradient
+        miss = difference - curvature @ step
+        if abs(step @ miss) > 1e-8 * length * float(np.linalg.norm(miss)):
+            curvature = curvature + np.outer(miss, miss) / float(step @ miss)
+        gain = trial.log_posterior - point.log_posterior
+        ratio = gain / expected
+        if ratio > 0.75 and length > 0.8 * radius:
+            radius *= 2.0
+        elif ratio < 0.25:
+            radius = 0.35 * length
+        if gain > 0:
+            point = trial
+        elif length < 1e-6:  # rounding, at the top
+            return point, np.asarray(np.linalg.inv(curvature if convex else np.eye(laplace.n_theta)))
     raise NumericalError(
         f"the search for the hyperparameters' mode did not converge in {max_evaluations} evaluations; "
-        f"it ended at {laplace.describe(point.theta)}"
+        f"it ended at {laplace.describe(point.theta)} with gradient {np.array2string(point.gradient, precision=3)}"
     )
+
+
+def _step_within(values: Vector, vectors: Vector, gradient: Vector, radius: float) -> Vector:
+    """Maximiser of a quadratic with this curvature and gradient, no longer than the radius."""
+    along = vectors.T @ gradient
+    damping = 0.0
+    if values.min() > 0:
+        step = along / values
+        if np.linalg.norm(step) <= radius:
+            return vectors @ step
+    low, high = max(0.0, -float(values.min())), float(np.linalg.norm(gradient)) / radius + float(np.abs(values).max())
+    for _ in range(60):
+        damping = 0.5 * (low + high)
+        longer = np.linalg.norm(along / (values + damping)) > radius
+        low, high = (damping, high) if longer else (low, damping)
+    return vectors @ (along / (values + high))
 
 
 def _try(laplace: Laplace, near: LaplacePoint, step: Vector) -> LaplacePoint | None:
@@ -247,10 +260,10 @@ def _finished(laplace: Laplace, point: LaplacePoint, corrected: bool) -> Laplace
     return replace(point, mean=mean, factor=None, constraint_solve=None)
 
 
-def _nearest(points: Sequence[LaplacePoint], theta: Vector, root: Vector) -> LaplacePoint:
-    """The point nearest to theta on the standardised axes."""
-    distances = [float(np.sum(np.linalg.solve(root, p.theta - theta) ** 2)) for p in points]
-    return points[int(np.argmin(distances))]
+def _point(laplace: Laplace, mode: LaplacePoint, corrected: bool, theta: Vector) -> LaplacePoint | None:
+    """A finished integration point, or None where there is none."""
+    point = _try(laplace, mode, theta - mode.theta)
+    return None if point is None else _finished(laplace, point, corrected)
 
 
 def integrate(
@@ -281,13 +294,11 @@ def integrate(
     combos = list(product(range(points), repeat=d))
     centre = mode.theta
     for attempt in range(4):
+        thetas = [centre + root @ nodes[list(combo)] for combo in combos]
         found: list[LaplacePoint | None] = []
-        for done, combo in enumerate(combos):
-            theta = centre + root @ nodes[list(combo)]
-            near = _nearest([mode, *(p for p in found if p is not None)], theta, root)
-            point = _try(laplace, near, theta - near.theta)
-            found.append(None if point is None else _finished(laplace, point, corrected))
-            progress(done + 1, len(combos), "integration over the hyperparameters")
+        for point in side_by_side(partial(_point, laplace, mode, corrected), thetas, laplace.n):
+            found.append(point)
+            progress(len(found), len(combos), "integration over the hyperparameters")
         z = np.array([nodes[list(c)] for c in combos])
         log_values = np.array([-np.inf if p is None else p.log_posterior for p in found])
         residual = log_values + 0.5 * (z**2).sum(axis=1)
@@ -335,6 +346,13 @@ def posterior(
     corrected : bool
         Whether the latent means are corrected variationally.
     """
+    with one_blas_thread():
+        return _posterior(laplace, start, method, points, corrected, progress)
+
+
+def _posterior(
+    laplace: Laplace, start: Vector, method: str, points: int | None, corrected: bool, progress: Progress
+) -> Posterior:
     if laplace.n_theta == 0:
         only = laplace.at(np.zeros(0))
         only = _finished(laplace, only, corrected)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from geospde.errors import NumericalError
 from geospde.inference.cholesky import Cholesky, Factor, NotPositiveDefinite
 from geospde.inference.mixture import GaussianMixture
+from geospde.inference.supernodal import symmetric_times
+from geospde.inference.threads import side_by_side
 
 Vector = NDArray[np.float64]
 LOG_2PI = float(np.log(2 * np.pi))
@@ -231,11 +233,16 @@ class Laplace:
         except FloatingPointError:
             raise NumericalError(f"a precision overflows at {self.describe(theta)}") from None
         prior_values = self._prior_values(values)
-        log_prior, prior_gradient, terms_gradient = self._prior_part(theta, values)
-        x, eta, derivatives, factor, steps = self._mode(theta, prior_values, start)
+        # the prior's factor and inverse wait for nothing: they are found beside the mode
+        of_prior, of_mode = side_by_side(
+            lambda work: work(),
+            (lambda: self._prior_part(theta, values), lambda: self._mode_and_inverse(theta, prior_values, start)),
+            self.n,
+        )
+        log_prior, prior_gradient, terms_gradient = of_prior
+        x, eta, derivatives, factor, steps, selected = of_mode
         v = self._constraint_solve(factor)
 
-        selected = factor.selected_inverse()
         log_constraint = 0.0
         if v is not None:
             selected = selected - self._constraint_correction(v)
@@ -260,7 +267,7 @@ class Laplace:
         through = self._constrained_solve(factor, v, self.design.T @ (h * derivatives[2]))
         for term, block, places, where in zip(self.terms, self.blocks, self._term_places, self.theta_blocks):
             for j, q_j in enumerate(term.gradients(theta[where])):
-                qx = self._term_times(term, q_j, x[block])
+                qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, x[block])
                 k = where.start + j
                 gradient[k] += -0.5 * float(x[block] @ qx)
                 gradient[k] -= 0.5 * float((selected * self._double)[places] @ q_j)
@@ -383,6 +390,12 @@ class Laplace:
             of_terms[where] = 0.5 * (term.gradients(theta[where]) @ (inverse * self._term_double[k]))
         return total, of_prior, of_terms
 
+    def _mode_and_inverse(
+        self, theta: Vector, prior_values: Vector, start: Vector | None
+    ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int, Vector]:
+        x, eta, derivatives, factor, steps = self._mode(theta, prior_values, start)
+        return x, eta, derivatives, factor, steps, factor.selected_inverse()
+
     def _mode(
         self, theta: Vector, prior_values: Vector, start: Vector | None
     ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int]:
@@ -453,13 +466,7 @@ class Laplace:
 
     def _times(self, lower: Vector, x: Vector) -> Vector:
         """Symmetric matrix, given by its lower triangle on the pattern, times x."""
-        m = sp.csc_matrix((lower, self.pattern.indices, self.pattern.indptr), shape=(self.n, self.n))
-        return m @ x + m.T @ x - lower[self.pattern.indptr[:-1]] * x
-
-    @staticmethod
-    def _term_times(term: LatentTerm, lower: Vector, x: Vector) -> Vector:
-        m = sp.csc_matrix((lower, term.pattern.indices, term.pattern.indptr), shape=(term.n, term.n))
-        return m @ x + m.T @ x - lower[term.pattern.indptr[:-1]] * x
+        return symmetric_times(self.pattern.indptr, self.pattern.indices, lower, x)
 
     def _project(self, x: Vector) -> Vector:
         """Nearest x that meets the constraints."""

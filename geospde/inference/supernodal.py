@@ -357,3 +357,18 @@ def selected_inverse(panels, first, row_start, rows, start, owner, tallest):
             for j in range(width):
                 out[width + i, j] = -zjs[i, j]
     return z
+
+
+@njit(cache=True, nogil=True)
+def symmetric_times(indptr, indices, lower, x):
+    """Product of x, (n,), with the symmetric matrix whose lower triangle is given, diagonals first."""
+    out = np.zeros(x.size)
+    for j in range(x.size):
+        at = indptr[j]
+        total = lower[at] * x[j]
+        for k in range(at + 1, indptr[j + 1]):
+            i = indices[k]
+            out[i] += lower[k] * x[j]
+            total += lower[k] * x[i]
+        out[j] += total
+    return out

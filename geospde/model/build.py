@@ -182,9 +182,8 @@ def _hyperparameters(parts: list[Field | Group]) -> tuple[tuple[Hyperparameter, 
             for k, name in ((1, "kappa"), (0, "tau")):
                 row, shift = part.term.to_tau_kappa[k] @ unit, float(part.term.tau_kappa_shift[k])
                 hyper.append(Hyperparameter(f"{name}({term.label})", row, shift))
-            corners = part.mesh.vertices[np.unique(part.mesh.triangles[part.mesh.inner])]
-            extent = float(np.hypot(*(corners.max(axis=0) - corners.min(axis=0))))
-            start[at : at + 2] = np.log([0.2 * extent, 1.0])
+            inner = part.mesh.areas[part.mesh.inner].sum()
+            start[at : at + 2] = np.log([0.2 * np.sqrt(inner), 1.0])
         else:
             hyper.append(Hyperparameter(f"sd({term.label})", unit[0], 0.0, term.prior.describe()))
             start[at] = np.log(0.5)

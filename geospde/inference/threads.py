@@ -1,0 +1,35 @@
+"""Work side by side: the compiled kernels free the interpreter lock, so threads share a fit's large matrices.
+
+BLAS keeps to one thread meanwhile: its products here are small, and its own threads would wait for each other.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+LARGE = 4_000  # unknowns from which threads repay their cost
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS to one thread inside the block."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+def side_by_side(work: Callable[..., Any], items: Iterable[Any], size: int) -> Iterator[Any]:
+    """Results of `work` in order, by threads where a problem of this size is worth it."""
+    if size < LARGE or cores() == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(cores()) as pool:
+        yield from pool.map(work, items)
