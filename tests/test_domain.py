@@ -94,6 +94,15 @@ def test_a_simplified_hull_still_covers_what_it_is_around(convex, tolerance):
     assert hull.covers(star)
 
 
+@pytest.mark.parametrize("reach", [0.01, 0.05, 0.3, 3])
+def test_a_hull_of_points_is_the_union_of_their_circles(reach):
+    points = np.random.default_rng(2).uniform(size=(300, 2))
+    circles = shapely.union_all(shapely.buffer(shapely.points(points), reach, quad_segs=16))
+    hull = nonconvex_hull(shapely.MultiPoint(points), convex=reach, concave=0)
+    assert hull.symmetric_difference(circles).area < 2e-3 * circles.area
+    assert hull.area == pytest.approx(circles.area, rel=1e-3)
+
+
 def test_no_reach_leaves_the_polygon_as_it_is():
     assert nonconvex_hull(LAKE, convex=0).equals(LAKE)
     with pytest.raises(InputError, match="points"):

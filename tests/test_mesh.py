@@ -272,7 +272,7 @@ def test_a_gis_reads_the_layers(tmp_path, reference):
 
 
 def test_other_files_are_refused(tmp_path):
-    gpd.GeoDataFrame(geometry=[shapely.Point(0, 0)]).to_file(tmp_path / "points.gpkg", layer="vertices")
+    gpd.GeoDataFrame(geometry=[shapely.Point(0, 0)], crs=LOCAL).to_file(tmp_path / "points.gpkg", layer="vertices")
     for name in ["points.gpkg", "missing.gpkg"]:
         with pytest.raises(InputError, match=name):
             gs.Mesh.from_gpkg(tmp_path / name)

@@ -106,6 +106,12 @@ def test_longest_edges_hold_in_both_zones(coast, max_edge):
     assert mesh.angles.min() >= 21
 
 
+def test_a_finer_extension_meets_the_inner_zone_evenly(coast):
+    mesh = build_mesh(coast, max_edge=(600, 100), convex=(100, 300))
+    assert longest_edge(mesh, ~mesh.inner) <= 100
+    assert mesh.edge_lengths.min() > 15
+
+
 def test_far_from_the_origin_the_mesh_is_as_good(coast, sites):
     move = np.array([5e5, 5e6])
     mesh = build_mesh(shapely.transform(coast, lambda xy: xy + move), sites=sites + move, **CHAPTER)
@@ -191,8 +197,9 @@ def test_lines_become_edges():
 
 def test_coast_as_lines_of_a_hull(coast):
     mesh = build_mesh(coast, max_edge=(300, 600), convex=(100, 200), lines=coast, cutoff=20)
-    on = shapely.dwithin(coast.boundary, shapely.points(mesh.vertices), 20)
-    assert on.sum() > 200
+    drawn = shapely.union_all(shapely.linestrings(mesh.vertices[mesh.edges]))
+    assert drawn.buffer(10).covers(coast.boundary)  # half the cutoff
+    assert mesh.edge_lengths.min() > 5
 
 
 # -- sites -----------------------------------------------------------------------------------------------------
@@ -203,6 +210,36 @@ def test_sites_nearer_than_cutoff_are_merged_with_the_first():
     mesh = build_mesh(SQUARE, sites=sites, max_edge=0.3, convex=0, cutoff=0.05)
     np.testing.assert_array_equal(mesh.vertices[:2], sites[[0, 2]])
     assert mesh.edge_lengths.min() > 0.025
+
+
+@pytest.mark.parametrize("cutoff", [20, 100, 300])
+def test_a_long_cutoff_leaves_hulls_and_angles_alone(coast, sites, cutoff):
+    mesh = build_mesh(coast, sites=sites, **CHAPTER, cutoff=cutoff)
+    assert mesh.angles.min() >= 21
+    assert euler(mesh) == 1
+    assert mesh.boundary.symmetric_difference(build_mesh(coast, **CHAPTER).boundary).area < 1e-6
+    is_site = (mesh.vertices[:, None] == sites).all(axis=2).any(axis=1)
+    pairs = shapely.STRtree(shapely.points(mesh.vertices[is_site]))
+    near, _ = pairs.query(shapely.points(mesh.vertices[is_site]), predicate="dwithin", distance=0.999 * cutoff)
+    assert len(near) == is_site.sum() > 3  # each is near itself alone
+
+
+def test_cutoff_thins_a_coast_that_is_the_domain_and_keeps_its_sites(coast, sites):
+    onshore = sites[shapely.contains_xy(coast, sites)]
+    fine, coarse = (build_mesh(coast, sites=onshore, max_edge=300, convex=0, cutoff=c) for c in (0, 50))
+    assert coarse.n_vertices < 0.7 * fine.n_vertices
+    assert coarse.locate(onshore).min() >= 0
+    assert coarse.angles.min() >= 21
+
+
+def test_thousands_of_sites_are_quick():
+    import time
+
+    points = np.random.default_rng(0).uniform(size=(20_000, 2))
+    start = time.perf_counter()
+    mesh = build_mesh(sites=points, max_edge=(0.1, 0.3), cutoff=0.05)
+    assert time.perf_counter() - start < 5
+    assert mesh.n_vertices < 2000
 
 
 def test_equal_sites_are_one_vertex():

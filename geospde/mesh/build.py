@@ -11,7 +11,7 @@ import shapely
 from geospde.crs import parse_crs
 from geospde.errors import GeospdeWarning, InputError
 from geospde.mesh.arrays import point_array
-from geospde.mesh.domain import as_polygon, common_crs, diameter, nonconvex_hull
+from geospde.mesh.domain import as_polygon, common_crs, diameter, nonconvex_hull, simplified
 from geospde.mesh.refine import Controls, expected_vertices, fill
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
@@ -59,8 +59,9 @@ def build_mesh(
         Width of the extension, where `convex` has no outer hull. By default 0.15 of the diameter, and no
         extension if `max_edge` is one number.
     cutoff : float, optional
-        Sites and boundary vertices nearer than this to an earlier one are merged with it. By default a
-        thousandth of the inner `max_edge`; 0 keeps all that differ.
+        Sites nearer than this to an earlier one are merged with it, and detail finer than half of it is left out of
+        `lines` and, with ``convex=0``, of the domain. By default a thousandth of the inner `max_edge`; 0 keeps
+        all that differs.
     min_angle : float
         Smallest angle in degrees, up to 30. Sharp corners of the domain and of `lines` may force
         smaller ones.
@@ -113,14 +114,17 @@ def build_mesh(
     if domain is None and not len(points):
         raise InputError("there is nothing to mesh: give a domain, or sites")
     area = as_polygon(domain if domain is not None else shapely.multipoints(points))
+    _check(cutoff, min_angle, max_vertices)
+    if cutoff and convex is not None and not any(_pair("convex", convex)[:1] + _pair("concave", concave)[:1]):
+        inside = points[shapely.intersects_xy(area, points)]
+        area = simplified(area, cutoff / 2, keep=shapely.multipoints(inside) if len(inside) else None)
     zones, edges = _zones(area, max_edge, offset, convex, concave)
     cutoff = 1e-3 * edges[0] if cutoff is None else cutoff
-    _check(cutoff, min_angle, max_vertices)
     _refuse_outside(points, zones[-1])
     kept = points if use_sites else np.empty((0, 2))
     tiny = 1e-9 * diameter(zones[-1])
     snap = max(min(cutoff / 2, edges[0] / 100), tiny)
-    outlines = [zone.boundary for zone in zones] + _inside(lines, zones[-1])
+    outlines = [zone.boundary for zone in zones] + _inside(lines, zones[-1], cutoff)
     skeleton = Skeleton.of(outlines, kept, max(cutoff, tiny), snap)
     vertices, triangles, zone = fill(skeleton, zones, Controls(edges, min_angle, max_vertices, snap))
     mesh = Mesh(vertices, triangles, crs, zone == 0)
@@ -198,8 +202,8 @@ def _pair(name: str, value: Any) -> tuple[float, ...]:
     return numbers
 
 
-def _check(cutoff: float, min_angle: float, max_vertices: int) -> None:
-    if not (np.isfinite(cutoff) and cutoff >= 0):
+def _check(cutoff: float | None, min_angle: float, max_vertices: int) -> None:
+    if cutoff is not None and not 0 <= cutoff < np.inf:
         raise InputError(f"cutoff must be a length of 0 or more, not {cutoff}")
     if not 0 <= min_angle <= _STEEPEST:
         raise InputError(f"min_angle must lie between 0 and {_STEEPEST:g} degrees, not {min_angle:g}; 21 is usual")
@@ -217,7 +221,7 @@ def _refuse_outside(points: Any, area: Any) -> None:
         )
 
 
-def _inside(lines: Any, area: Any) -> list[Any]:
+def _inside(lines: Any, area: Any, cutoff: float) -> list[Any]:
     """Constraint lines, cut off at the domain's boundary."""
     if lines is None:
         return []
@@ -228,7 +232,7 @@ def _inside(lines: Any, area: Any) -> list[Any]:
     parts = [p.boundary if "Polygon" in p.geom_type else p for p in shapely.get_parts(lines)]
     if not parts or not all("Line" in part.geom_type for part in parts):
         raise InputError("lines must be lines or polygons, with at least one of them")
-    cut = shapely.get_parts(shapely.intersection(shapely.union_all(parts), area))
+    cut = shapely.get_parts(shapely.intersection(shapely.union_all(shapely.simplify(parts, cutoff / 2)), area))
     return [part for part in cut if "Line" in part.geom_type]
 
 

@@ -11,6 +11,7 @@ from shapely import GeometryType
 from geospde.crs import utm_of
 from geospde.errors import InputError
 from geospde.mesh.arrays import point_array
+from geospde.mesh.triangulation import Triangulation
 from geospde.polygons import as_land, polygon_from_rings
 
 if TYPE_CHECKING:
@@ -106,15 +107,54 @@ def nonconvex_hull(
         if area.geom_type == "MultiPoint":
             raise InputError("a hull around points needs convex above 0")
         return area
-    grown = shapely.buffer(area, convex + concave, quad_segs=16)
+    grown = _grown(area, convex + concave)
     hull = shapely.buffer(grown, -concave, quad_segs=16) if concave else grown
     if convex == 0:  # the hull touches the geometry, and rounding must not put it inside
         hull = shapely.union(hull, area).buffer(1e-9 * span)
-    for halving in range(6 if tolerance else 0):
-        simple = shapely.simplify(hull, tolerance / 2**halving)
-        if simple.is_valid and simple.covers(area):
+    return simplified(hull, tolerance, area)
+
+
+def simplified(area: Polygon | MultiPolygon, tolerance: float, keep: Any) -> Polygon | MultiPolygon:
+    """Leave out vertices of an area, none further than `tolerance` from the new boundary.
+
+    The tolerance is halved, up to five times, until the area covers `keep`, if that is not None; failing that
+    nothing is left out.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> from geospde.mesh.domain import simplified
+    >>> bumpy = shapely.Polygon([(0, 0), (2, 0.1), (4, 0), (4, 4), (0, 4)])
+    >>> simplified(bumpy, 0.2, keep=shapely.Point(2, 0.2)).area
+    16.0
+    """
+    for halving in range(6 if tolerance > 0 else 0):
+        simple = shapely.simplify(area, tolerance / 2**halving)
+        if simple.is_valid and not simple.is_empty and (keep is None or simple.covers(keep)):
             return simple
-    return hull
+    return area
+
+
+def _grown(area: Any, reach: float) -> Polygon | MultiPolygon:
+    """Everything within `reach` of an area or of points."""
+    if area.geom_type != "MultiPoint":
+        return shapely.buffer(area, reach, quad_segs=16)
+    # Circles around thousands of points take minutes to unite, so only those on the rim are drawn: three points on a
+    # circle no larger than `reach` cover the triangle between them.
+    points = np.unique(shapely.get_coordinates(area), axis=0)
+    mesh = Triangulation.of(points, np.empty((0, 2), np.int64))
+    triangles = mesh.triangles[mesh.triangles.min(axis=1) >= 0]
+    corners = points[triangles]
+    (a, b), sides = (corners[:, 1:] - corners[:, :1]).transpose(1, 2, 0), corners - np.roll(corners, 1, axis=1)
+    twice = np.abs(a[0] * b[1] - a[1] * b[0])
+    small = np.hypot(sides[..., 0], sides[..., 1]).prod(axis=1) <= 2 * reach * twice
+    n, triangles = len(points), triangles[small]
+    edge = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
+    key, uses = np.unique(edge[:, 0] * n + edge[:, 1], return_counts=True)
+    rim = np.setdiff1d(np.arange(n), triangles)
+    rim = np.union1d(rim, np.divmod(key[uses == 1], n))
+    circles = shapely.buffer(shapely.multipoints(points[rim]), reach, quad_segs=16)
+    return shapely.union(shapely.coverage_union_all(shapely.polygons(points[triangles])), circles)
 
 
 def diameter(geometry: Any) -> float:

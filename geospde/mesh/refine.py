@@ -91,8 +91,9 @@ def fill(
     _refuse_too_many(areas, controls)
     limits = np.array(controls.max_edge)
     middles = shapely.points(skeleton.points[skeleton.segments].mean(axis=1))
-    of_segment = limits[np.where(shapely.dwithin(areas[0], middles, controls.snap), 0, len(areas) - 1)]
-    skeleton = skeleton.divided(_SPACING * of_segment)
+    inner, between = (shapely.dwithin(part, middles, controls.snap) for part in (areas[0], areas[0].boundary))
+    finest = np.where(between, limits.min(), np.where(inner, limits[0], limits[-1]))
+    skeleton = skeleton.divided(_SPACING * finest)
     points = np.vstack([skeleton.points, *_lattices(skeleton, areas, limits)])
     mesh = Triangulation.of(points, skeleton.segments)
     mesh, zone = _graded(mesh, areas, controls)

@@ -36,8 +36,9 @@ class Skeleton:
     def of(cls, lines: Any, sites: NDArray[np.float64], cutoff: float, snap: float) -> Skeleton:
         """Join lines and sites.
 
-        Points nearer than `cutoff` to an earlier one are merged with it, the sites being the earliest;
-        segments that pass a point nearer than `snap` go through it; segments that cross get a point there.
+        Sites nearer than `cutoff` to an earlier one are merged with it. Line vertices nearer than `snap` to a site or
+        to each other are merged too, and segments that pass that near go through the point; segments that cross
+        get a point there.
 
         Examples
         --------
@@ -50,14 +51,14 @@ class Skeleton:
         """
         joined = shapely.union_all(lines)  # puts a vertex on every crossing, and drops what is there twice
         xy, line = shapely.get_coordinates(shapely.get_parts(joined), return_index=True)
+        sites, _ = merged(sites, max(cutoff, snap))
         start = np.flatnonzero(line[:-1] == line[1:]) + len(sites)
-        points, to = merged(np.vstack([sites, xy]), cutoff)
-        n_sites = len(np.unique(to[: len(sites)]))
+        points, to = merged(np.vstack([sites, xy]), snap)
         segments = to[np.column_stack([start, start + 1])]
         segments = segments[segments[:, 0] != segments[:, 1]]
         segments = _through_near_points(points, np.unique(np.sort(segments, axis=1), axis=0), snap)
         mesh = Triangulation.of(points, segments)  # resolves the crossings that merging and snapping may have made
-        return cls(mesh.points, mesh.segments, n_sites)
+        return cls(mesh.points, mesh.segments, len(sites))
 
     def divided(self, spacing: NDArray[np.float64]) -> Skeleton:
         """Cut every segment into equal pieces no longer than its `spacing`, shape (s,)."""
@@ -99,12 +100,20 @@ def merged(points: NDArray[np.float64], cutoff: float) -> tuple[NDArray[np.float
     """
     geometries = shapely.points(points)
     late, early = shapely.STRtree(geometries).query(geometries, predicate="dwithin", distance=cutoff)
-    to = np.arange(len(points))
-    order = np.lexsort([early, late])
-    for i, j in zip(late[order], early[order]):
-        if j < i and to[i] == i and to[j] == j:
-            to[i] = j
-    stays = to == np.arange(len(points))
+    late, early = late[early < late], early[early < late]
+    stays = np.zeros(len(points), bool)
+    to = np.full(len(points), -1)
+    while (open_ := to < 0).any():
+        # Of the undecided, those with no undecided neighbour before them stay, and stand for their neighbours.
+        blocked = np.zeros(len(points), bool)
+        blocked[late[open_[early]]] = True
+        fresh = open_ & ~blocked
+        stays |= fresh
+        to[fresh] = np.flatnonzero(fresh)
+        gone = fresh[early] & (to[late] < 0)
+        to[late[gone]] = early[gone]
+        keep = to[late] < 0
+        late, early = late[keep], early[keep]
     return points[stays], (np.cumsum(stays) - 1)[to]
 
 

@@ -126,6 +126,6 @@ def _frame(points: NDArray[np.float64]) -> NDArray[np.float64]:
     height, and cannot split the segments next to those.
     """
     low, high = points.min(axis=0), points.max(axis=0)
-    reach = (high - low).max()
+    reach = (high - low).max() or max(np.abs(points).max(), 1.0)
     (x0, y0), (x1, y1) = low - reach, high + reach
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
