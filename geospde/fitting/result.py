@@ -109,7 +109,7 @@ class Fit:
 
     @cached_property
     def _criteria(self) -> Criteria:
-        return criteria(self.posterior, self._predictor, self.model.likelihood)
+        return criteria(self.laplace, self.posterior, self._predictor)
 
     @cached_property
     def _predictor(self) -> GaussianMixture:

@@ -23,10 +23,10 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 20) -> 
     nodes, weights = np.polynomial.hermite_e.hermegauss(15)
     weights = weights / weights.sum()
     sd = np.sqrt(np.maximum(point.eta_variance, 0.0))
-    likelihood = laplace.model.likelihood
+    likelihood = laplace.likelihood_at(point.theta)
     shift = np.zeros_like(point.x)
     modal = point.derivatives[0]
-    curvature = np.maximum(-point.derivatives[1], 0.0)
+    curvature = -point.derivatives[1]
     for _ in range(steps):
         moved = laplace.design @ shift
         expected = sum(

@@ -1,11 +1,14 @@
 """DIC, WAIC, CPO and PIT from the mixture over theta."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.inference.hyper import Posterior
+from geospde.inference.laplace import Laplace
 from geospde.inference.mixture import GaussianMixture
 
 Vector = NDArray[np.float64]
@@ -46,61 +49,63 @@ class Criteria:
         }
 
 
-def criteria(posterior: Posterior, mixture: GaussianMixture, likelihood) -> Criteria:
+def criteria(laplace: Laplace, posterior: Posterior, mixture: GaussianMixture) -> Criteria:
     """Compute all criteria.
 
     Parameters
     ----------
+    laplace : Laplace
     posterior : Posterior
     mixture : GaussianMixture
         Of the predictors at the observations.
-    likelihood : Likelihood
 
     References
     ----------
-    Spiegelhalter et al. (2002) J. R. Statist. Soc. B 64, 583-639 (DIC, at the posterior mean of the predictor);
-    Watanabe (2010) J. Mach. Learn. Res. 11, 3571-3594 (WAIC, with the posterior variance of the log density);
-    Vehtari et al. (2016) J. Mach. Learn. Res. 17 (103), 1-38, section 3.4 (leave-one-out from a Laplace
+    Spiegelhalter et al. (2002) J. R. Statist. Soc. B 64, 583-639 (DIC, at the posterior means of the predictor and
+    of theta); Watanabe (2010) J. Mach. Learn. Res. 11, 3571-3594 (WAIC, with the posterior variance of the log
+    density); Vehtari et al. (2016) J. Mach. Learn. Res. 17 (103), 1-38, section 3.4 (leave-one-out from a Laplace
     approximation: the observation's own Gaussian site is divided out).
     """
-    mean_log = mixture.expectation(likelihood.log_density)
-    at_mean = likelihood.log_density(mixture.mean)
+    likelihoods = [laplace.likelihood_at(p.theta) for p in posterior.points]
+    mean_theta = posterior.weights @ np.array([p.theta for p in posterior.points])
+    at_mean = laplace.likelihood_at(mean_theta).log_density(mixture.mean)
+    mean_log = mixture.expectation_each([f.log_density for f in likelihoods])
+    square = mixture.expectation_each([_then(f, lambda v: (v - mean_log) ** 2) for f in likelihoods])
+    ratio = mixture.expectation_each([_then(f, lambda v: np.exp(v - at_mean)) for f in likelihoods])
     p_dic = 2.0 * (at_mean - mean_log)
-
-    square = mixture.expectation(lambda eta: (likelihood.log_density(eta) - mean_log) ** 2)
-    log_predictive = np.log(mixture.expectation(lambda eta: np.exp(likelihood.log_density(eta) - at_mean)))
-    waic = -2.0 * (log_predictive + at_mean - square)
-
-    cpo, pit, failure = _leave_one_out(posterior, likelihood)
+    waic = -2.0 * (np.log(ratio) + at_mean - square)
+    cpo, pit, failure = _leave_one_out(posterior, likelihoods)
     return Criteria(p_dic - 2.0 * mean_log, p_dic, waic, square, cpo, pit, failure)
 
 
-def _leave_one_out(posterior: Posterior, likelihood) -> tuple[Vector, Vector, Vector]:
+def _then(likelihood: Any, g: Callable[[Vector], Vector]) -> Callable[[Vector], Vector]:
+    return lambda eta: g(likelihood.log_density(eta))
+
+
+def _leave_one_out(posterior: Posterior, likelihoods: list) -> tuple[Vector, Vector, Vector]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(25)
     log_weights = np.log(weights)
     legendre, legendre_weights = np.polynomial.legendre.leggauss(16)
-    near = likelihood.start()  # about where the distribution function of y passes one half
-    width = 4.0 / np.sqrt(np.maximum(-likelihood.derivatives(near)[1], 1e-6))
+    near = likelihoods[0].start()  # about where the distribution function of y passes one half
     log_cpo, pits, failure = [], [], np.zeros(near.size)
-    for point in posterior.points:
-        slope, curvature = point.derivatives[0], np.maximum(-point.derivatives[1], 0.0)
+    for point, likelihood in zip(posterior.points, likelihoods):
+        width = 4.0 / np.sqrt(np.maximum(-likelihood.derivatives(near)[1], 1e-6))
+        slope, curvature = point.derivatives[0], -point.derivatives[1]
         rest = 1.0 / point.eta_variance - curvature  # precision of eta_i without observation i
-        failure = np.maximum(failure, rest <= 1e-8 * curvature)
-        rest = np.maximum(rest, 1e-8 * np.maximum(curvature, 1e-300))
+        least = 1e-8 * np.maximum(np.abs(curvature), 1e-300)
+        failure = np.maximum(failure, rest <= least)
+        rest = np.maximum(rest, least)
         centre, sd = point.eta - slope / rest, 1.0 / np.sqrt(rest)
         # int N(eta; centre, sd²) p(y | eta): Gauss-Hermite about the full posterior, where the integrand is
         scale = np.sqrt(point.eta_variance)
         log_terms = []
         for z, lw in zip(nodes, log_weights):
             eta = point.eta + scale * z
-            log_terms.append(
-                likelihood.log_density(eta) - 0.5 * ((eta - centre) / sd) ** 2 + 0.5 * z**2 + lw
-            )
+            log_terms.append(likelihood.log_density(eta) - 0.5 * ((eta - centre) / sd) ** 2 + 0.5 * z**2 + lw)
         log_cpo.append(np.logaddexp.reduce(log_terms, axis=0) + np.log(scale / sd) - 0.5 * np.log(2 * np.pi))
         # int N(eta; centre, sd²) P(Y <= y | eta): panels around the step of the distribution function
         low, high = centre - 6 * sd, centre + 6 * sd
-        edges = [low, np.clip(near - width, low, high), np.clip(near, low, high)]
-        edges += [np.clip(near + width, low, high), high]
+        edges = [low, *(np.clip(near + k * width, low, high) for k in (-1, 0, 1)), high]
         total = np.zeros_like(centre)
         for a, b in zip(edges[:-1], edges[1:]):
             for u, w in zip(legendre, legendre_weights):

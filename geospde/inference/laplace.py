@@ -128,7 +128,8 @@ class Laplace:
         self.n_fixed = self.n - self.n_random
         counts = np.concatenate([[0], np.cumsum([len(t.parameters) for t in self.terms])]).astype(int)
         self.theta_blocks = [slice(a, b) for a, b in zip(counts[:-1], counts[1:])]
-        self.n_theta = int(counts[-1])
+        self.n_theta = int(counts[-1]) + len(model.likelihood.parameters)
+        self.family_block = slice(int(counts[-1]), self.n_theta)
         self._analyse()
         self.constraints = self._constraints()
         self.evaluations = 0
@@ -230,13 +231,17 @@ class Laplace:
         try:
             with np.errstate(over="raise", invalid="raise", divide="raise"):
                 values = [t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
+                likelihood = self.likelihood_at(theta)
         except FloatingPointError:
             raise NumericalError(f"a precision overflows at {self.describe(theta)}") from None
         prior_values = self._prior_values(values)
         # the prior's factor and inverse wait for nothing: they are found beside the mode
         of_prior, of_mode = side_by_side(
             lambda work: work(),
-            (lambda: self._prior_part(theta, values), lambda: self._mode_and_inverse(theta, prior_values, start)),
+            (
+                lambda: self._prior_part(theta, values),
+                lambda: self._mode_and_inverse(theta, likelihood, prior_values, start),
+            ),
             self.n,
         )
         log_prior, prior_gradient, terms_gradient = of_prior
@@ -251,9 +256,8 @@ class Laplace:
 
         centred = x.copy()
         centred[self.n_random :] -= self.model.fixed_mean
-        likelihood = float(self.model.likelihood.log_density(eta).sum())
         log_posterior = (
-            likelihood
+            float(likelihood.log_density(eta).sum())
             - 0.5 * float(centred @ self._times(prior_values, centred))
             + log_prior
             - 0.5 * factor.log_determinant
@@ -273,10 +277,19 @@ class Laplace:
                 gradient[k] -= 0.5 * float((selected * self._double)[places] @ q_j)
                 gradient[k] -= 0.5 * float(through[block] @ qx)
                 slope[block, k] = -qx
+        if likelihood.parameters:
+            of_density, of_first, of_second = likelihood.theta_derivatives(eta)
+            right = self.design.T @ of_first.T
+            gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h + 0.5 * through @ right
+            slope[:, self.family_block] = right
         slope = self._constrained_solve(factor, v, slope)
         return LaplacePoint(
             theta, log_posterior, gradient, x, selected, eta, h, derivatives, slope, x, steps, factor, v
         )
+
+    def likelihood_at(self, theta: Vector) -> Any:
+        """The likelihood with its own hyperparameters taken from theta."""
+        return self.model.likelihood.at(theta[self.family_block])
 
     def factor_again(self, point: LaplacePoint) -> LaplacePoint:
         """The point with its factor, made anew where it was dropped."""
@@ -284,7 +297,7 @@ class Laplace:
             return point
         values = [t.values(point.theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
         factor = self._solver.factor(
-            self._prior_values(values) + self._data_part(np.maximum(-point.derivatives[1], 0.0))
+            self._prior_values(values) + self._data_part(-point.derivatives[1])
         )
         return replace(point, factor=factor, constraint_solve=self._constraint_solve(factor))
 
@@ -293,7 +306,7 @@ class Laplace:
     ) -> LaplacePoint:
         """A point from what was saved of it."""
         eta = self.design @ x + self.model.offset
-        derivatives = self.model.likelihood.derivatives(eta)
+        derivatives = self.likelihood_at(theta).derivatives(eta)
         nothing = np.zeros(0)
         variance = self._variances(covariance)
         return LaplacePoint(
@@ -359,11 +372,15 @@ class Laplace:
         for term, where in zip(self.terms, self.theta_blocks):
             for name, value in zip(term.parameters, np.exp(np.clip(theta[where], -700, 700))):
                 words.append(f"{name}({term.label}) = {value:.4g}")
+        likelihood = self.model.likelihood
+        for name, value in zip(likelihood.parameters, likelihood.user(theta[self.family_block])):
+            words.append(f"{name} = {value:.4g}")
         return ", ".join(words) if words else "its only point"
 
     def log_prior(self, theta: Vector) -> float:
         """Log density of the hyperparameters' prior."""
-        return float(sum(t.prior.log_density(theta[b]) for t, b in zip(self.terms, self.theta_blocks)))
+        of_terms = sum(t.prior.log_density(theta[b]) for t, b in zip(self.terms, self.theta_blocks))
+        return float(of_terms + self.model.likelihood.prior.log_density(theta[self.family_block]))
 
     def _prior_part(self, theta: Vector, values: list[Vector]) -> tuple[float, Vector, Vector]:
         """Log normaliser of p(x | theta) plus log p(theta), and the gradients of both."""
@@ -388,27 +405,33 @@ class Laplace:
                 columns = np.repeat(np.arange(term.n), np.diff(term.pattern.indptr))
                 inverse = inverse - v[term.pattern.indices] * v[columns] / scale
             of_terms[where] = 0.5 * (term.gradients(theta[where]) @ (inverse * self._term_double[k]))
+        prior = self.model.likelihood.prior
+        total += prior.log_density(theta[self.family_block])
+        of_prior[self.family_block] = prior.gradient(theta[self.family_block])
         return total, of_prior, of_terms
 
     def _mode_and_inverse(
-        self, theta: Vector, prior_values: Vector, start: Vector | None
+        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None
     ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int, Vector]:
-        x, eta, derivatives, factor, steps = self._mode(theta, prior_values, start)
+        x, eta, derivatives, factor, steps = self._mode(theta, likelihood, prior_values, start)
+        if (derivatives[1] > 0).any():
+            # Newton went with positive weights; the Laplace approximation takes the curvature that is there
+            factor = self._factor(theta, prior_values, -derivatives[1])
         return x, eta, derivatives, factor, steps, factor.selected_inverse()
 
     def _mode(
-        self, theta: Vector, prior_values: Vector, start: Vector | None
+        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None
     ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int]:
         """Newton with a backtracking line search, inside the constraints."""
         model = self.model
-        x = self._start(prior_values) if start is None else start
+        x = self._start(theta, likelihood, prior_values) if start is None else start
         x = self._project(x)
 
         def objective(x: Vector) -> tuple[float, Vector]:
             eta = self.design @ x + model.offset
             centred = x.copy()
             centred[self.n_random :] -= model.fixed_mean
-            density = float(model.likelihood.log_density(eta).sum())
+            density = float(likelihood.log_density(eta).sum())
             return density - 0.5 * float(centred @ self._times(prior_values, centred)), eta
 
         value, eta = objective(x)
@@ -416,13 +439,9 @@ class Laplace:
             x = np.zeros(self.n)
             value, eta = objective(x)
         for step in range(1, self.max_steps + 1):
-            derivatives = model.likelihood.derivatives(eta)
-            weights = np.maximum(-derivatives[1], 0.0)
-            try:
-                factor = self._solver.factor(prior_values + self._data_part(weights))
-            except NotPositiveDefinite as error:
-                raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
-            self.factorisations += 1
+            derivatives = likelihood.derivatives(eta)
+            weights = likelihood.newton_weights(eta, derivatives[1])
+            factor = self._factor(theta, prior_values, weights)
             centred = x.copy()
             centred[self.n_random :] -= model.fixed_mean
             gradient = self.design.T @ derivatives[0] - self._times(prior_values, centred)
@@ -449,14 +468,22 @@ class Laplace:
             f"at {self.describe(theta)}"
         )
 
-    def _start(self, prior_values: Vector) -> Vector:
+    def _factor(self, theta: Vector, prior_values: Vector, weights: Vector) -> Factor:
+        """Factor of H = Q + A'WA."""
+        self.factorisations += 1
+        try:
+            return self._solver.factor(prior_values + self._data_part(weights))
+        except NotPositiveDefinite as error:
+            raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
+
+    def _start(self, theta: Vector, likelihood: Any, prior_values: Vector) -> Vector:
         """One weighted least-squares step from the data's own rough predictor."""
-        eta = self.model.likelihood.start()
-        derivatives = self.model.likelihood.derivatives(eta)
-        weights = np.maximum(-derivatives[1], 1e-8)
+        eta = likelihood.start()
+        derivatives = likelihood.derivatives(eta)
+        weights = np.maximum(likelihood.newton_weights(eta, derivatives[1]), 1e-8)
         right = self.design.T @ (derivatives[0] + weights * (eta - self.model.offset))
         right[self.n_random :] += self.model.fixed_precision * self.model.fixed_mean
-        return self._solver.factor(prior_values + self._data_part(weights)).solve(right)
+        return self._factor(theta, prior_values, weights).solve(right)
 
     def _data_part(self, weights: Vector) -> Vector:
         """Entries of design' W design on the pattern."""

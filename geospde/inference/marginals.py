@@ -31,8 +31,8 @@ class Marginal:
     --------
     >>> t = np.linspace(-6, 6, 241)
     >>> normal = Marginal(t, np.exp(-t**2 / 2) / np.sqrt(2 * np.pi))
-    >>> normal.mean, normal.sd, normal.quantile(0.975)
-    (0.00, 1.000, 1.9600)
+    >>> round(normal.sd, 4), round(float(normal.quantile(0.975)), 4)
+    (1.0, 1.96)
     """
 
     inner: Vector
@@ -77,9 +77,10 @@ class Marginal:
     def _probit(self) -> tuple[Vector, Vector]:
         """Normal scores of the distribution function and the inner scale: nearly a straight line."""
         scores = ndtri(self._cumulative)
-        keep = np.abs(scores) < 8.0
-        keep[1:] &= np.diff(scores) > 1e-9
-        return scores[keep], self.inner[keep]
+        inside = np.abs(scores) < 8.0
+        scores, inner = scores[inside], self.inner[inside]
+        rising = np.concatenate([[True], np.diff(scores) > 1e-9])
+        return scores[rising], inner[rising]
 
     def density(self, x: Vector | float) -> Vector:
         """Density on the user's scale."""

@@ -1,6 +1,6 @@
 """Mixtures of Gaussians over the theta points, for many quantities at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,9 +75,17 @@ class GaussianMixture:
 
     def expectation(self, f: Transform, nodes: int = 21) -> Vector:
         """E f(X), (m,), by Gauss-Hermite within each component."""
+        return self.expectation_each([f] * self.weights.size, nodes)
+
+    def expectation_each(self, functions: Sequence[Transform], nodes: int = 21) -> Vector:
+        """E f_K(X), (m,), where K is the component that X comes from."""
         z, w = np.polynomial.hermite_e.hermegauss(nodes)
         w = w / w.sum()
-        return sum(wk * (self.weights @ f(self.means + zk * self.sds)) for zk, wk in zip(z, w))
+        total = np.zeros(self.means.shape[1])
+        for weight, mean, sd, f in zip(self.weights, self.means, self.sds, functions):
+            for zk, wk in zip(z, w):
+                total += weight * wk * f(mean + zk * sd)
+        return total
 
     def mode(self, log_jacobian: Callable[[Vector], Vector] | None = None) -> Vector:
         """Where the density of X, times the exponential of `log_jacobian`, is largest.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, pdtr
 
 from geospde.errors import InputError
+from geospde.latent.priors import Independent, Prior
 
 Vector = NDArray[np.float64]
 
@@ -22,8 +23,28 @@ class Likelihood(Protocol):
     def n(self) -> int:
         """Number of observations."""
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the family's hyperparameters on the user's scale."""
+
+    @property
+    def prior(self) -> Prior:
+        """Their prior density, on the internal scale."""
+
+    def user(self, theta: Vector) -> Vector:
+        """Hyperparameters on the user's scale."""
+
+    def at(self, theta: Vector) -> "Likelihood":
+        """The same observations with these hyperparameters."""
+
     def log_density(self, eta: Vector) -> Vector:
         """Log p(y | eta), all constants included; eta may have leading axes."""
+
+    def newton_weights(self, eta: Vector, second: Vector) -> Vector:
+        """Non-negative weights for Newton steps; `second` is the second derivative at eta."""
+
+    def theta_derivatives(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
+        """Derivatives in each theta, (k, m), of `log_density` and of its first two derivatives in eta."""
 
     def derivatives(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
         """First, second and third derivative of `log_density` in eta."""
@@ -66,10 +87,30 @@ class PoissonLikelihood:
     exposure: Vector
     weights: Vector
 
+    parameters: ClassVar[tuple[str, ...]] = ()
+    prior: ClassVar[Prior] = Independent(())
+
     @property
     def n(self) -> int:
         """Number of observations."""
         return self.y.size
+
+    def user(self, theta: Vector) -> Vector:
+        """Nothing: the family has no hyperparameters."""
+        return np.zeros(0)
+
+    def at(self, theta: Vector) -> "PoissonLikelihood":
+        """Itself: the family has no hyperparameters."""
+        return self
+
+    def newton_weights(self, eta: Vector, second: Vector) -> Vector:
+        """The observed information, never negative."""
+        return -second
+
+    def theta_derivatives(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
+        """Empty: the family has no hyperparameters."""
+        nothing = np.zeros((0, self.n))
+        return nothing, nothing, nothing
 
     def log_density(self, eta: Vector) -> Vector:
         """Log p(y | eta), all constants included; eta may have leading axes."""

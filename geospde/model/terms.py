@@ -162,6 +162,8 @@ def _mesh(name: str, meshes: Any) -> Any:
         return meshes[name]
     if not hasattr(meshes, "triangles"):
         raise InputError(f"mesh must be a Mesh, not a {type(meshes).__name__}")
+    if name != "mesh":
+        raise InputError(f"no mesh {name!r}; the argument mesh= is called mesh in a formula, as in spde(mesh)")
     return meshes
 
 

@@ -237,4 +237,4 @@ def _offset(model: Any, table: pd.DataFrame, given: Any) -> Any:
 def _exceed(mixture: Any, fit: Fit, threshold: float, scale: Any) -> NDArray[np.float64]:
     """P(scale * inverse link > threshold)."""
     at = fit.model.family.link.forward(threshold / scale)
-    return np.where(np.isnan(at), 1.0, 1.0 - mixture.cdf(np.where(np.isnan(at), 0.0, at)))
+    return np.where(np.isnan(at), 1.0, np.clip(1.0 - mixture.cdf(np.where(np.isnan(at), 0.0, at)), 0.0, 1.0))
