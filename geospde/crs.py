@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from geospde.errors import InputError
@@ -53,8 +54,9 @@ def parse_crs(value: Any) -> CRS:
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
-    if isinstance(value, str) and value.strip().casefold().startswith("local"):
-        return local_crs(value.strip().partition(":")[2] or "m")
+    # "local" and "local:km" are ours; LOCAL_CS["local (km)", ...] is WKT
+    if isinstance(value, str) and (ours := re.fullmatch(r"\s*local\s*(?::(.*))?", value, re.IGNORECASE)):
+        return local_crs((ours[1] or "").strip() or "m")
     try:
         return CRS.from_user_input(value)
     except CRSError:
