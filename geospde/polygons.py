@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -134,6 +134,75 @@ def as_land(geometry: BaseGeometry, source: str = "the coastline") -> Polygon | 
         raise InputError(f"{source} has no area")
     islands = list(shapely.orient_polygons(np.array(islands, dtype=object)))
     return islands[0] if len(islands) == 1 else shapely.MultiPolygon(islands)
+
+
+def as_region(layer: Any, what: str = "the region", *, corridors: bool = False) -> Any:
+    """Read one region out of whatever describes it.
+
+    Orientation, closure and overlaps between polygons are put right silently.
+
+    Parameters
+    ----------
+    layer : geometry, GeoDataFrame, GeoSeries, array, Survey or a sequence of geometries
+        Polygons; closed lines, or a k x 2 array of the vertices of one ring, which become polygons; or points,
+        which stay points. A survey stands for its coastline or, without one, the hull of its sites.
+    what : str
+        What errors call it.
+    corridors : bool
+        Whether open lines may stay lines, for a buffer around them.
+
+    Returns
+    -------
+    shapely.Polygon, shapely.MultiPolygon or shapely.MultiPoint; with `corridors` also lines
+
+    Raises
+    ------
+    InputError
+        If there is nothing in it, a ring crosses itself (the message says where), a line is not closed, or a
+        coordinate is not finite.
+
+    Examples
+    --------
+    >>> as_region([[0, 0], [0, 1], [1, 1], [1, 0]]).area
+    1.0
+    """
+    import shapely
+
+    if hasattr(layer, "coastline"):
+        layer = layer.coastline if layer.coastline is not None else layer.domain
+    if isinstance(layer, shapely.Geometry):
+        parts = [layer]
+    elif hasattr(layer, "geometry"):
+        parts = [part for part in layer.geometry if part is not None]
+    elif isinstance(layer, Sequence | np.ndarray) and len(layer) and isinstance(layer[0], shapely.Geometry):
+        parts = list(layer)
+    else:
+        return polygon_from_rings(_ring_array(layer, what), source=what)
+    kinds = {part.geom_type for part in parts if not part.is_empty}
+    if kinds and kinds <= {"Point", "MultiPoint"}:
+        points = shapely.get_coordinates(parts)
+        return shapely.multipoints(points[np.isfinite(points).all(axis=1)])
+    if corridors and kinds and kinds <= {"LineString", "MultiLineString"}:
+        lines = shapely.line_merge(shapely.union_all(parts))
+        if not all(line.is_closed for line in shapely.get_parts(lines)):
+            return lines
+    return as_land(shapely.GeometryCollection(parts), what)
+
+
+def _ring_array(vertices: Any, what: str) -> list[np.ndarray]:
+    """Return a list of one ring's vertices; of none if there are no vertices."""
+    try:
+        ring = np.asarray(vertices, dtype=float)
+    except (TypeError, ValueError):
+        ring = np.empty(())
+    if ring.size == 0 and ring.ndim:
+        return []
+    if ring.ndim != 2 or ring.shape[1] != 2:
+        given = type(vertices).__name__ if ring.ndim == 0 else f"one of shape {ring.shape}"
+        raise InputError(f"{what} must be polygons (shapely or geopandas) or a k x 2 array of vertices, not {given}")
+    if not np.isfinite(ring).all():
+        raise InputError(f"{what} has a vertex that is not a finite number, row {np.argmin(np.isfinite(ring).all(1))}")
+    return [ring]
 
 
 def _closed(lines: list, source: str) -> Polygon | MultiPolygon:

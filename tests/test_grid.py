@@ -4,6 +4,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import rasterio.transform
@@ -11,6 +12,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import geospde as gs
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
 
@@ -179,8 +181,8 @@ def test_options_that_make_no_grid_are_refused(options, words):
     ("domain", "words"),
     [
         (shapely.Polygon(), "empty"),
-        (shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)]), "Self-intersection"),
-        ([(0, 0), (1, 1), (1, 0)], "not list"),
+        (shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)]), r"the region crosses itself near \(0.5, 0.5\)"),
+        ("Rongelap", "not str"),
         (shapely.Point(0, 0), "no area"),
     ],
 )
@@ -216,3 +218,14 @@ def test_a_missing_or_rotated_raster_is_refused(tmp_path):
         sink.write(np.ones((1, 2, 2), dtype="uint8"))
     with pytest.raises(InputError, match="rotated"):
         Grid.like(path)
+
+
+def test_a_grid_remembers_the_land_without_the_buffer(coastline, chapter):
+    assert chapter.domain.equals(coastline) and chapter.domain.area < chapter.n * chapter.dx * chapter.dy
+    assert Grid.around(shapely.Point(0, 0), buffer=5, cell=1).domain is None
+    assert Grid.from_bounds((0, 0, 10, 10), cell=1).domain is None
+
+
+def test_a_survey_without_a_coastline_stands_for_the_hull_of_its_sites():
+    survey = gs.read_survey(pd.DataFrame({"x": [0, 100, 0], "y": [0, 0, 100]}), crs="local:m")
+    assert Grid.around(survey, cell=10).domain.area == 5000

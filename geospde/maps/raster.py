@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from geospde.crs import is_local, parse_crs, unit_of
 from geospde.errors import InputError
-from geospde.prediction.cells import as_polygon
+from geospde.polygons import as_region
 from geospde.prediction.grid import Grid, Strip
 from geospde.words import counted
 
@@ -121,7 +121,7 @@ class RasterWriter:
             raise InputError("a raster needs at least one column besides x and y")
         crs = grid.crs if crs is None else crs
         self._crs = None if crs is None else parse_crs(crs)
-        self._crop = None if crop is None else as_polygon(crop)
+        self._crop = None if crop is None else as_region(crop, "the crop")
         self._tags = dict(tags or {})
         self._statistics = _Statistics(len(self.names))
         # Beside the target, so that the rename stays on one file system.

@@ -11,10 +11,11 @@ import shapely
 from geospde.crs import parse_crs
 from geospde.errors import GeospdeWarning, InputError
 from geospde.mesh.arrays import point_array
-from geospde.mesh.domain import as_polygon, common_crs, diameter, nonconvex_hull, simplified
+from geospde.mesh.domain import common_crs, diameter, nonconvex_hull, simplified
 from geospde.mesh.refine import Controls, expected_vertices, fill
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
+from geospde.polygons import as_region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +114,7 @@ def build_mesh(
     points = np.empty((0, 2)) if sites is None else point_array(sites)
     if domain is None and not len(points):
         raise InputError("there is nothing to mesh: give a domain, or sites")
-    area = as_polygon(domain if domain is not None else shapely.multipoints(points))
+    area = as_region(domain if domain is not None else shapely.multipoints(points), "the domain")
     _check(cutoff, min_angle, max_vertices)
     if cutoff and convex is not None and not any(_pair("convex", convex)[:1] + _pair("concave", concave)[:1]):
         inside = points[shapely.intersects_xy(area, points)]

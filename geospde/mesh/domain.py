@@ -1,4 +1,4 @@
-"""The domain of a field: polygons as users have them, and hulls around land or points."""
+"""The domain of a field: hulls around land or points, and their size and CRS."""
 
 from __future__ import annotations
 
@@ -6,61 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from shapely import GeometryType
 
 from geospde.crs import utm_of
 from geospde.errors import InputError
-from geospde.mesh.arrays import point_array
 from geospde.mesh.triangulation import Triangulation
-from geospde.polygons import as_land, polygon_from_rings
+from geospde.polygons import as_region
 
 if TYPE_CHECKING:
     from pyproj import CRS
-    from shapely import MultiPoint, MultiPolygon, Polygon
-
-_POINTS = {GeometryType.POINT, GeometryType.MULTIPOINT}
-
-
-def as_polygon(layer: Any) -> Polygon | MultiPolygon | MultiPoint:
-    """Read one valid area out of whatever describes it.
-
-    Orientation, closure and overlaps between polygons are put right silently.
-
-    Parameters
-    ----------
-    layer : polygon, ring, GeoDataFrame, GeoSeries, array or a sequence of geometries
-        Polygons; closed lines, or a k x 2 array of the vertices of one ring, which become polygons; or points
-        (a MultiPoint, or a layer of points), which stay points, for a hull around them.
-
-    Returns
-    -------
-    shapely.Polygon, shapely.MultiPolygon or shapely.MultiPoint
-
-    Raises
-    ------
-    InputError
-        If there is nothing in it, a ring crosses itself (the message says where), a line is not closed, or a
-        coordinate is not finite.
-
-    Examples
-    --------
-    >>> from geospde.mesh.domain import as_polygon
-    >>> as_polygon([[0, 0], [0, 1], [1, 1], [1, 0]]).area
-    1.0
-    """
-    if isinstance(layer, shapely.Geometry):
-        parts = [layer]
-    elif hasattr(layer, "geometry"):
-        parts = [part for part in layer.geometry if part is not None]
-    elif len(layer) and isinstance(layer[0], shapely.Geometry):
-        parts = list(layer)
-    else:
-        return polygon_from_rings([point_array(layer)] if len(layer) else [], source="the domain")
-    if {GeometryType(kind) for kind in shapely.get_type_id(parts)} <= _POINTS and len(parts):
-        points = shapely.get_coordinates(parts)
-        return shapely.multipoints(points[np.isfinite(points).all(axis=1)])
-    return as_land(shapely.GeometryCollection(parts), "the domain")
-
+    from shapely import MultiPolygon, Polygon
 
 def nonconvex_hull(
     geometry: Any, convex: float, concave: float | None = None, *, tolerance: float = 0.0
@@ -75,7 +29,7 @@ def nonconvex_hull(
     Parameters
     ----------
     geometry
-        What `as_polygon` takes.
+        What `geospde.polygons.as_region` takes.
     convex : float
         Reach beyond the geometry, in its units; negative: that fraction of its diameter.
     concave : float, optional
@@ -97,7 +51,7 @@ def nonconvex_hull(
     >>> round(nonconvex_hull(island, convex=1).area, 1)  # 4 * 2 + 12 * 1 + pi
     23.1
     """
-    area = as_polygon(geometry)
+    area = as_region(geometry, "the domain")
     span = diameter(area)
     convex = -convex * span if convex < 0 else convex
     concave = convex if concave is None else -concave * span if concave < 0 else concave

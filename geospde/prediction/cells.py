@@ -5,33 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
-
-
-def as_polygon(domain: Any) -> Any:
-    """Return the one shapely geometry of a geometry, a geopandas object, or an object with a `coastline`.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it is empty or crosses itself.
-    """
-    import shapely
-
-    geometry = getattr(domain, "coastline", domain)
-    if hasattr(geometry, "union_all"):  # GeoSeries and GeoDataFrame
-        geometry = geometry.union_all()
-    if not isinstance(geometry, shapely.Geometry):
-        raise InputError(f"a region must be polygons (shapely or geopandas), not {type(domain).__name__}")
-    if geometry.is_empty:
-        raise InputError("the region is empty")
-    if not geometry.is_valid:
-        raise InputError(
-            f"the region is not a valid polygon ({shapely.is_valid_reason(geometry)}): "
-            f"mend it with shapely.make_valid"
-        )
-    return geometry
-
 
 def cells_that_meet(region: Any, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Find the cells of a grid that meet a region, touching included (as ``sf::st_intersects``).

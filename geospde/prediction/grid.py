@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
-from geospde.prediction.cells import as_polygon, cells_that_meet
+from geospde.polygons import as_region
+from geospde.prediction.cells import cells_that_meet
 from geospde.words import length
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Grid:
         The cells to predict; row 0 is the southernmost.
     crs : optional
         Coordinate reference system, as the survey's.
+    domain : shapely.Polygon or shapely.MultiPolygon, optional
+        The region that the grid was laid around, without the buffer: what a map of it shows.
 
     Raises
     ------
@@ -78,6 +81,7 @@ class Grid:
     dy: float
     mask: NDArray[np.bool_]
     crs: Any = None
+    domain: Any = None
 
     def __post_init__(self) -> None:
         mask = np.array(self.mask, dtype=bool)
@@ -108,8 +112,8 @@ class Grid:
 
         Parameters
         ----------
-        domain : shapely geometry, GeoSeries, GeoDataFrame, or an object with a `coastline`
-            The region: one polygon or several, holes allowed.
+        domain : polygons, closed lines, GeoDataFrame, GeoSeries or Survey
+            The region, holes and several parts allowed; with a `buffer` also points and open lines.
         shape : (rows, cols), optional
             Divide the bounding box of the buffered region into so many cells.
         cell : float, optional
@@ -131,7 +135,7 @@ class Grid:
         InputError
             If the region is empty or crosses itself, or the grid would have no cell or more than `MAX_CELLS`.
         """
-        region = as_polygon(domain)
+        region = land = as_region(domain, corridors=True)
         if not math.isfinite(buffer):
             raise InputError(f"the grid's buffer must be a finite number, not {buffer}")
         if buffer:
@@ -144,7 +148,8 @@ class Grid:
         if shape is None and cell is None:
             west, south, east, north = region.bounds
             cell = max(east - west, north - south) / _CELLS_ALONG
-        return cls.from_bounds(region.bounds, shape=shape, cell=cell, within=region, crs=crs)
+        grid = cls.from_bounds(region.bounds, shape=shape, cell=cell, within=region, crs=crs)
+        return replace(grid, domain=land if "Polygon" in land.geom_type else None)
 
     @classmethod
     def from_bounds(
@@ -214,7 +219,7 @@ class Grid:
             mask = np.ones((rows, cols), dtype=bool)
         else:
             x, y = x0 + dx * np.arange(cols + 1), y0 + dy * np.arange(rows + 1)
-            mask = cells_that_meet(as_polygon(within), x, y)
+            mask = cells_that_meet(as_region(within), x, y)
             if not mask.any():
                 raise InputError(
                     f"no cell of the grid over {tuple(bounds)} meets the region: are both in one CRS?"
@@ -259,7 +264,7 @@ class Grid:
             rows, cols = mask.shape
             x = transform.c + transform.a * np.arange(cols + 1)
             y = transform.f + transform.e * np.arange(rows, -1, -1)
-            mask &= cells_that_meet(as_polygon(within), x, y)
+            mask &= cells_that_meet(as_region(within), x, y)
         if not mask.any():
             raise InputError(f"the raster {path} has no cell with data to predict at")
         y0 = transform.f + transform.e * mask.shape[0]
