@@ -47,13 +47,14 @@ def plot_mesh(
     >>> mesh.plot(sites=[[0.2, 0.2]]).get_title()
     '3 vertices, 1 triangles'
     """
-    from matplotlib import pyplot as plt
     from matplotlib.collections import LineCollection, PolyCollection
 
     from geospde.crs import unit_of
     from geospde.mesh.arrays import point_array
 
     if ax is None:
+        from matplotlib import pyplot as plt
+
         _, ax = plt.subplots(figsize=(8, 6), layout="constrained")
     thin = linewidth if linewidth is not None else float(np.clip(12 / np.sqrt(mesh.n_vertices), 0.1, 0.8))
     for zone, tint in [(~mesh.inner, _OUTER), (mesh.inner, _INNER)]:
