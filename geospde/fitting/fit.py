@@ -8,7 +8,7 @@ from geospde.errors import InputError
 from geospde.fitting.result import Fit
 
 METHODS = ("inla", "eb")
-INTEGRATIONS = ("auto", "grid", "eb")
+INTEGRATIONS = ("auto", "grid", "ccd", "eb")
 STRATEGIES = ("auto", "vb", "gaussian")
 
 
@@ -57,8 +57,9 @@ def fit(
         Multiply the log likelihood of each row.
     method : {"inla", "eb"}
         Integrate over the hyperparameters, or stay at their mode.
-    integration : {"auto", "grid", "eb"}
-        How: a reweighted Gauss-Hermite product rule (`auto`, `grid`), or the mode only.
+    integration : {"auto", "grid", "ccd", "eb"}
+        How: a reweighted Gauss-Hermite product rule that falls back on a grid, or a composite design beyond three
+        hyperparameters (`auto`); an even grid; a composite design; the mode only.
     strategy : {"auto", "vb", "gaussian"}
         Latent marginals: variationally corrected means (`auto`, `vb`), or Gaussians at the mode.
     quadrature : int
@@ -101,8 +102,9 @@ def fit(
             raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     if quadrature != 1:
         raise InputError("quadrature other than 1 (Laplace) is not available for method='inla' or 'eb'")
-    from geospde.inference.hyper import posterior, silent
+    from geospde.inference.integration import posterior
     from geospde.inference.laplace import Laplace
+    from geospde.inference.mode import silent
     from geospde.model.build import build_model
 
     began = perf_counter()
@@ -111,9 +113,9 @@ def fit(
         weights=weights, priors=priors,
     )  # fmt: skip
     laplace = Laplace(model)
-    how = "eb" if "eb" in (method, integration) else "inla"
+    rule = "eb" if method == "eb" else integration
     corrected = strategy != "gaussian"
-    found = posterior(laplace, model.start, how, corrected=corrected, progress=callback or silent)
+    found = posterior(laplace, model.start, rule, corrected=corrected, progress=callback or silent)
     settings = {
         "formula": formula, "family": family, "link": model.family.link.name, "method": method,
         "integration": integration, "strategy": strategy, "coords": coords,

@@ -49,8 +49,8 @@ def save_fit(fit: Fit, path: Any) -> None:
     if model.points is not None:
         arrays["points"] = model.points
     if posterior.hyper is not None:
-        for name in ("centre", "root", "nodes", "residual"):
-            arrays[f"hyper_{name}"] = getattr(posterior.hyper, name)
+        arrays["hyper_centre"], arrays["hyper_root"] = posterior.hyper.centre, posterior.hyper.root
+        arrays.update({f"residual_{k}": v for k, v in posterior.hyper.residual.arrays().items()})
     meshes: dict[str, list[str]] = {}
     for name, mesh in model.meshes.items():
         held = mesh.to_arrays()
@@ -120,6 +120,7 @@ def load_fit(path: Any) -> Fit:
     """
     from geospde.inference.hyper import HyperPosterior, Posterior
     from geospde.inference.laplace import Laplace
+    from geospde.inference.residual import residual_from
     from geospde.mesh.trimesh import Mesh
     from geospde.model.build import build_model
 
@@ -163,7 +164,8 @@ def load_fit(path: Any) -> Fit:
     ]
     hyper = None
     if "hyper_centre" in arrays:
-        hyper = HyperPosterior(*(arrays[f"hyper_{n}"] for n in ("centre", "root", "nodes", "residual")))
+        residual = {k.removeprefix("residual_"): v for k, v in arrays.items() if k.startswith("residual_")}
+        hyper = HyperPosterior(arrays["hyper_centre"], arrays["hyper_root"], residual_from(residual))
     mode = max(points, key=lambda p: p.log_posterior)
     laplace.evaluations, laplace.factorisations = words["evaluations"], words["factorisations"]
     posterior = Posterior(points, arrays["weights"], words["log_marginal_likelihood"], hyper, mode)

@@ -103,6 +103,10 @@ class LaplacePoint:
     factor: Factor | None = None  # dropped where many points are kept
     constraint_solve: tuple[Vector, Vector] | None = None  # V = H⁻¹ C and (C'V)⁻¹
 
+    def kept(self, mean: Vector) -> "LaplacePoint":
+        """The point with this mean and without its factor."""
+        return replace(self, mean=mean, factor=None, constraint_solve=None)
+
 
 class Laplace:
     """Laplace approximations of one model, with all patterns analysed once.

@@ -1,0 +1,127 @@
+"""Mode and curvature of log p(theta | y), by exact gradients."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.errors import NumericalError
+from geospde.inference.laplace import Laplace, LaplacePoint
+
+Vector = NDArray[np.float64]
+Progress = Callable[[int, int | None, str], None]
+
+
+def silent(done: int, total: int | None, message: str) -> None:
+    """Report nothing."""
+
+
+def find_mode(
+    laplace: Laplace, start: Vector, progress: Progress = silent, max_evaluations: int = 100
+) -> tuple[LaplacePoint, Vector]:
+    """Maximise log p(theta | y) in a trust region, with exact gradients and a symmetric rank-one curvature.
+
+    Every evaluation, accepted or not, tells its gradient to the curvature. Each starts Newton from the latent mode
+    extrapolated along dx*/dtheta.
+
+    Returns
+    -------
+    point : LaplacePoint
+        At the mode.
+    covariance : (d, d) array
+        Inverse of the curvature found: an estimate of the posterior covariance of theta.
+
+    Raises
+    ------
+    NumericalError
+        When it does not converge, with the last theta.
+
+    References
+    ----------
+    Nocedal & Wright (2006), Numerical Optimization, algorithm 6.2.
+    """
+    point = laplace.at(start)
+    curvature = np.eye(laplace.n_theta) * max(1.0, float(np.linalg.norm(point.gradient)))
+    radius = 1.0
+    for _ in range(max_evaluations):
+        values, vectors = np.linalg.eigh(curvature)
+        convex = values.min() > 1e-3
+        if convex and float(((vectors.T @ point.gradient) ** 2 / values).sum()) < 1e-6:
+            return point, (vectors / values) @ vectors.T
+        step = _step_within(values, vectors, point.gradient, radius)
+        expected = float(point.gradient @ step - 0.5 * step @ curvature @ step)
+        trial = attempt(laplace, point, step)
+        progress(laplace.evaluations, None, "mode of the hyperparameters")
+        length = float(np.linalg.norm(step))
+        if trial is None:
+            radius = 0.25 * length
+            continue
+        difference = point.gradient - trial.gradient
+        miss = difference - curvature @ step
+        if abs(step @ miss) > 1e-8 * length * float(np.linalg.norm(miss)):
+            curvature = curvature + np.outer(miss, miss) / float(step @ miss)
+        gain = trial.log_posterior - point.log_posterior
+        ratio = gain / expected
+        if ratio > 0.75 and length > 0.8 * radius:
+            radius *= 2.0
+        elif ratio < 0.25:
+            radius = 0.35 * length
+        if gain > 0:
+            point = trial
+        elif length < 1e-6:  # rounding, at the top
+            return point, np.asarray(np.linalg.inv(curvature if convex else np.eye(laplace.n_theta)))
+    raise NumericalError(
+        f"the search for the hyperparameters' mode did not converge in {max_evaluations} evaluations; "
+        f"it ended at {laplace.describe(point.theta)} with gradient {np.array2string(point.gradient, precision=3)}"
+    )
+
+
+def _step_within(values: Vector, vectors: Vector, gradient: Vector, radius: float) -> Vector:
+    """Maximiser of a quadratic with this curvature and gradient, no longer than the radius."""
+    along = vectors.T @ gradient
+    damping = 0.0
+    if values.min() > 0:
+        step = along / values
+        if np.linalg.norm(step) <= radius:
+            return vectors @ step
+    low, high = max(0.0, -float(values.min())), float(np.linalg.norm(gradient)) / radius + float(np.abs(values).max())
+    for _ in range(60):
+        damping = 0.5 * (low + high)
+        longer = np.linalg.norm(along / (values + damping)) > radius
+        low, high = (damping, high) if longer else (low, damping)
+    return vectors @ (along / (values + high))
+
+
+def attempt(laplace: Laplace, near: LaplacePoint, step: Vector) -> LaplacePoint | None:
+    """The Laplace point a step away, or None where there is none."""
+    try:
+        return laplace.at(near.theta + step, near.x + near.slope @ step)
+    except NumericalError:
+        return None
+
+
+def curvature_root(laplace: Laplace, mode: LaplacePoint, guess: Vector, progress: Progress = silent) -> Vector:
+    """Root R of the inverse negative Hessian at the mode: central differences of exact gradients.
+
+    The steps are half a standard deviation along the axes of the guess: long enough to average out what a
+    product rule over two or three standard deviations does not see, short enough to stay in the bulk.
+    """
+    eigenvalues, vectors = np.linalg.eigh(guess)
+    axes = vectors * np.sqrt(np.clip(eigenvalues, 1e-6, 4.0))
+    hessian = np.empty_like(axes)
+    for j in range(axes.shape[1]):
+        ends = [attempt(laplace, mode, s * axes[:, j]) for s in (-0.5, 0.5)]
+        progress(laplace.evaluations, None, "curvature of the hyperparameters")
+        differences = [
+            (end.gradient - mode.gradient) / s for end, s in zip(ends, (-0.5, 0.5)) if end is not None
+        ]
+        if not differences:
+            raise NumericalError(f"no curvature could be found around {laplace.describe(mode.theta)}")
+        hessian[:, j] = axes.T @ np.mean(differences, axis=0)
+    hessian = -0.5 * (hessian + hessian.T)
+    eigenvalues, vectors = np.linalg.eigh(hessian)
+    # a direction that the data leave flat keeps the scale of the guess
+    eigenvalues = np.where(eigenvalues > 1e-3, eigenvalues, 1.0)
+    root = axes @ (vectors / np.sqrt(eigenvalues))
+    # of all roots of this covariance the triangular one: its axes follow the parameters, and so does skewness
+    return np.asarray(np.linalg.cholesky(root @ root.T))

@@ -1,0 +1,153 @@
+"""What is left of log p(theta | y) beside a Gaussian, interpolated through the points of a rule."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+class Residual(Protocol):
+    """A function of standardised theta, up to a constant."""
+
+    def __call__(self, z: Vector) -> Vector:
+        """Values at z, (p, d) -> (p,)."""
+
+    def reach(self) -> float:
+        """How far from the centre the posterior may have mass, in standard deviations."""
+
+    def arrays(self) -> dict[str, Vector]:
+        """What a saved fit keeps of it."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No residual: the Gaussian itself."""
+
+    def __call__(self, z: Vector) -> Vector:
+        """Zeros."""
+        return np.zeros(z.shape[0])
+
+    def reach(self) -> float:
+        """Six standard deviations."""
+        return 6.0
+
+    def arrays(self) -> dict[str, Vector]:
+        """Nothing to keep."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ProductSpline:
+    """Cubic splines along each axis through values on a product of nodes, linear a little beyond the outer nodes.
+
+    Attributes
+    ----------
+    axes : tuple of arrays
+        Increasing nodes of each axis.
+    values : array
+        One axis a dimension.
+    """
+
+    axes: tuple[Vector, ...]
+    values: Vector
+
+    def __call__(self, z: Vector) -> Vector:
+        """Values at z, (p, d) -> (p,)."""
+        result = np.broadcast_to(self.values, (z.shape[0], *self.values.shape))
+        for k, nodes in enumerate(self.axes):
+            result = np.einsum("pk,pk...->p...", _weights(nodes, z[:, k]), result)
+        return result
+
+    def reach(self) -> float:
+        """A little beyond the outermost node."""
+        corner = float(np.sqrt(sum(np.abs(nodes).max() ** 2 for nodes in self.axes)))
+        return max(6.0, corner + 1.0)
+
+    def arrays(self) -> dict[str, Vector]:
+        """Nodes and values."""
+        return {"values": self.values, **{f"axis{k}": nodes for k, nodes in enumerate(self.axes)}}
+
+
+def _weights(nodes: Vector, z: Vector) -> Vector:
+    """Interpolation weights, (points, nodes): a cubic spline within the nodes, then a line, for one unit only.
+
+    A line that went on could outgrow the Gaussian where two axes leave their nodes together.
+    """
+    from scipy.interpolate import CubicSpline
+
+    spline = CubicSpline(nodes, np.eye(nodes.size))
+    clipped = np.clip(z, nodes[0], nodes[-1])
+    return spline(clipped) + spline(clipped, 1) * np.clip(z - clipped, -1.0, 1.0)[:, None]
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """A quartic along each axis and all products of two, fitted to values and gradients; constant beyond a ball.
+
+    For more dimensions than a product of nodes can serve.
+
+    Attributes
+    ----------
+    coefficients : array
+        Of the terms of `_terms`.
+    limit : (1,) array
+        Radius of the ball.
+    """
+
+    coefficients: Vector
+    limit: Vector
+
+    @classmethod
+    def through(cls, z: Vector, values: Vector, gradients: Vector, weights: Vector) -> "Polynomial":
+        """Weighted least squares through values, (p,), and gradients, (p, d)."""
+        rows, slopes = _terms(z), _term_gradients(z)
+        matrix = np.vstack([rows, *slopes.transpose(2, 0, 1)])
+        target = np.concatenate([values, gradients.T.ravel()])
+        scale = np.sqrt(np.tile(weights, 1 + z.shape[1]))
+        coefficients = np.linalg.lstsq(matrix * scale[:, None], target * scale, rcond=1e-10)[0]
+        return cls(coefficients, np.array([np.sqrt((z**2).sum(axis=1)).max()]))
+
+    def __call__(self, z: Vector) -> Vector:
+        """Values at z, (p, d) -> (p,)."""
+        radius = np.sqrt((z**2).sum(axis=1))
+        inside = z * np.minimum(1.0, self.limit[0] / np.maximum(radius, 1e-12))[:, None]
+        return _terms(inside) @ self.coefficients
+
+    def reach(self) -> float:
+        """Six standard deviations."""
+        return 6.0
+
+    def arrays(self) -> dict[str, Vector]:
+        """Coefficients and radius."""
+        return {"coefficients": self.coefficients, "limit": self.limit}
+
+
+def _terms(z: Vector) -> Vector:
+    pairs = [z[:, i] * z[:, j] for i in range(z.shape[1]) for j in range(i)]
+    return np.column_stack([np.ones(z.shape[0]), z, z**2, z**3, z**4, *pairs])
+
+
+def _term_gradients(z: Vector) -> Vector:
+    """Gradients of the terms, (p, terms, d)."""
+    p, d = z.shape
+    pairs = [(i, j) for i in range(d) for j in range(i)]
+    out = np.zeros((p, 1 + 4 * d + len(pairs), d))
+    for k in range(d):
+        for power in range(4):
+            out[:, 1 + power * d + k, k] = (power + 1) * z[:, k] ** power
+    for t, (i, j) in enumerate(pairs):
+        out[:, 1 + 4 * d + t, i] = z[:, j]
+        out[:, 1 + 4 * d + t, j] = z[:, i]
+    return out
+
+
+def residual_from(arrays: dict[str, Vector]) -> Residual:
+    """A residual from what `arrays` gave."""
+    if "coefficients" in arrays:
+        return Polynomial(arrays["coefficients"], arrays["limit"])
+    if "values" in arrays:
+        return ProductSpline(tuple(arrays[f"axis{k}"] for k in range(arrays["values"].ndim)), arrays["values"])
+    return Nothing()
