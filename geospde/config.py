@@ -135,9 +135,10 @@ class PredictionSection(_Section):
 
 
 class OutputSection(_Section):
-    """``[output]``: where the run's folder goes, from the folder that the command is run in."""
+    """``[output]``: the run's folder, from the folder that the command is run in, and words for what is mapped."""
 
     dir: Text | None = None
+    label: Text | None = None
 
 
 class Config(_Section):

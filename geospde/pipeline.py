@@ -120,7 +120,7 @@ def run(
             crop = survey.coastline if config.prediction.crop else None
             prediction.to_raster(folder / "prediction.tif", crop=crop)
         with log.step("figures") as told:
-            figures = draw(folder, survey, mesh, fit, prediction)
+            figures = draw(folder, config, survey, mesh, fit, prediction)
             told(counted(len(figures), "figure"))
         with log.step("report"):
             report(folder, config, survey, mesh, fit, prediction, figures, log)
@@ -250,11 +250,15 @@ def write_tables(folder: Path, mesh: Mesh, fit: Fit, prediction: Prediction) -> 
     fit.save(folder / "fit")
 
 
-def draw(folder: Path, survey: Survey, mesh: Mesh, fit: Fit, prediction: Prediction) -> list[Path]:
+def draw(
+    folder: Path, config: Config, survey: Survey, mesh: Mesh, fit: Fit, prediction: Prediction
+) -> list[Path]:
     """Draw the figures."""
     from geospde.maps.figures import save_figures
 
-    return save_figures(folder / "figures", survey=survey, mesh=mesh, fit=fit, prediction=prediction)
+    return save_figures(
+        folder / "figures", survey=survey, mesh=mesh, fit=fit, prediction=prediction, label=config.output.label
+    )
 
 
 def report(
@@ -281,6 +285,7 @@ def report(
         settings=config.settings(),
         seconds=log.seconds,
         notes=log.warnings,
+        label=config.output.label,
     )
 
 

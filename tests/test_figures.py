@@ -11,12 +11,14 @@ import shapely
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from PIL import Image
 
 from geospde.crs import parse_crs
 from geospde.errors import InputError
 from geospde.maps.canvas import SEA, Scale, View, sheet
 from geospde.maps.drawing import LAND, draw_cells, draw_land, draw_scale_bar
 from geospde.maps.figures import heading, layers_map, observed, plot_prediction, save_figures, scale_of
+from geospde.maps.findings import findings
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
 
@@ -192,7 +194,7 @@ def test_probabilities_run_from_zero_to_one(atoll):
     _, prediction = atoll
     figure = layers_map(prediction, ["exceed_8"], coastline=ATOLL)
     assert figure.axes[0].images[0].get_clim() == (0, 1)
-    assert figure.axes[0].get_title(loc="left") == "Probability that counts / time exceeds 8"
+    assert figure.axes[0].get_title(loc="left") == "Probability of counts / time above 8"
 
 
 def test_the_scale_bar_is_as_long_as_it_says_and_off_the_land():
@@ -280,7 +282,49 @@ def test_observed_rates(atoll):
 
 @pytest.mark.parametrize(
     ("column", "words"),
-    [("q0.05", "Lower limit (5% quantile)"), ("q0.5", "Median"), ("exceed_0.5", "Probability that y exceeds 0.5")],
+    [("q0.05", "Lower limit (5% quantile)"), ("q0.5", "Median"), ("exceed_0.5", "Probability of y above 0.5")],
 )
 def test_headings(column, words):
     assert heading(column, "y") == words
+
+
+def test_a_label_in_words_stands_on_title_and_colour_bar(atoll):
+    _, prediction = atoll
+    figure = layers_map(prediction, ["exceed_8"], label="counts per second")
+    assert figure.axes[0].get_title(loc="left") == "Probability of counts per second above 8"
+    ax = plot_prediction(prediction, label="counts per second", ax=Figure().subplots())
+    assert ax.child_axes[0].get_ylabel().startswith("counts per second")
+
+
+def test_plot_paints_the_grid_s_land_when_no_coastline_is_given(atoll):
+    _, prediction = atoll
+    rim = (478_000, 1_251_000 + 1500 + 60)  # a predicted cell in the sea
+    for crop, painted in [(True, False), (False, True)]:
+        figure = Figure(figsize=(6, 4))
+        ax = plot_prediction(prediction, crop=crop, ax=figure.subplots())
+        drawn(figure)
+        assert (np.abs(colour_at(figure, ax, *rim) - rgb(SEA)).max() > 20) == painted
+
+
+def test_files_are_of_the_size_and_resolution_asked_for(atoll, tmp_path):
+    survey, prediction = atoll
+    paths = save_figures(tmp_path, survey=survey, prediction=prediction, dpi=100)
+    with Image.open(paths[0]) as picture:
+        assert picture.mode == "RGB" and max(abs(d - 100) for d in picture.info["dpi"]) < 0.1
+        assert picture.width <= 180 / 25.4 * 100 + 1
+
+
+@pytest.mark.parametrize("response", [[3, 7], [0, 0], [5, 5]])
+def test_two_sites_and_constant_values_are_drawn(tmp_path, response):
+    land = shapely.box(0, 0, 100, 100)
+    sites = gpd.GeoDataFrame({"counts": response, "time": [1.0, 1.0]}, geometry=gpd.points_from_xy([10, 90], [50, 50]))
+    for coastline in (land, None):
+        survey = SimpleNamespace(points=sites, coastline=coastline, crs=parse_crs("local:m"), name="two")
+        grid = Grid.around(land, cell=10)
+        mean = np.full(grid.n, float(np.mean(response)))
+        frame = pd.DataFrame({"mean": mean, "sd": 0 * mean, "q0.025": mean, "q0.975": mean, "exceed_8": 0 * mean})
+        made = {"points": grid.centres, "grid": grid, "crs": None, "label": "counts / time"}
+        prediction = SimpleNamespace(**made, to_frame=frame.copy)
+        fit = SimpleNamespace(fitted=frame.iloc[:2])
+        paths = save_figures(tmp_path, survey=survey, fit=fit, prediction=prediction, dpi=50)
+        assert len(paths) == 8 and findings(prediction, survey=survey)

@@ -120,7 +120,7 @@ def test_numbers_of_the_fit_stand_in_the_tables(page):
 def test_the_sentences_are_true_of_the_land(page):
     for words in (
         "averages 6; nine tenths of the land lie between 4 and 8",
-        "on 25% of the land (0.500 km²), and of 0.05 or less on 50%; on the remaining 25% the data do not decide",
+        "on 25% of the land (0.500 km²), and 0.05 or less on 50%; on the remaining 25% the data do not decide",
         "25% of the mean at the median of the land",
         "when 250 m apart (95% limits 200 to 310 m)",
         "the 95% limits are 4 and 16",
@@ -155,3 +155,13 @@ def test_a_table_without_places_still_gets_its_sentence(tmp_path):
 def test_a_missing_figure_is_told(tmp_path):
     with pytest.raises(InputError, match="cannot write the report.*none.png"):
         write_report(tmp_path / "r.html", title="t", figures=[tmp_path / "none.png"])
+
+
+def test_a_joint_prior_is_said_once_and_the_label_in_words(tmp_path):
+    run = made()
+    told = {"priors": {"range(spde)": "the joint prior", "sigma(spde)": "the joint prior", "sd(g)": "another"}}
+    run["fit"].describe = lambda: told
+    page = Page(write_report(tmp_path / "r.html", title="t", label="counts per second", **run).read_text("utf-8"))
+    assert page.text.count("the joint prior") == 1 and "range(spde), sigma(spde): the joint prior" in page.text
+    assert "posterior mean of counts per second averages 6" in page.text and "counts / time" not in page.text
+    assert "1,200 to 2,400, in all 5,100" in page.text  # still found by the names of the columns

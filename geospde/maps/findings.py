@@ -14,7 +14,7 @@ SURE = 0.95
 """Probability from which a place is called above or below a threshold."""
 
 
-def findings(prediction: Any, *, survey: Any = None, fit: Any = None) -> list[str]:
+def findings(prediction: Any, *, survey: Any = None, fit: Any = None, label: str | None = None) -> list[str]:
     """Say what a prediction shows, for the head of a report.
 
     Parameters
@@ -25,6 +25,8 @@ def findings(prediction: Any, *, survey: Any = None, fit: Any = None) -> list[st
         Gives the land.
     fit : Fit, optional
         Gives the range of correlation.
+    label : str, optional
+        What is predicted, in words; by default the prediction's own label.
 
     Returns
     -------
@@ -35,11 +37,12 @@ def findings(prediction: Any, *, survey: Any = None, fit: Any = None) -> list[st
     land, place = _on_land(prediction, coastline)
     frame = prediction.to_frame()[land]
     unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
-    said = [*_level(frame, prediction.label, place), *_limits_at_the_top(frame, unit)]
+    label = label or prediction.label
+    said = [*_level(frame, label, place), *_limits_at_the_top(frame, unit)]
     whole = None
     if prediction.grid is not None and unit not in ("", "degree"):
         whole = coastline.area if coastline is not None else len(frame) * prediction.grid.dx * prediction.grid.dy
-    said += _exceedance(frame, prediction.label, place, whole, unit)
+    said += _exceedance(frame, label, place, whole, unit)
     said += _certainty(frame, place)
     if fit is not None:
         said += _ranges(fit.hyper, unit)
@@ -118,8 +121,8 @@ def _exceedance(frame: Any, label: str, place: str, whole: float | None, unit: s
             above, below = np.mean(probability >= SURE), np.mean(probability <= 1 - SURE)
             much = f" ({area(above * whole, unit)})" if whole is not None else ""
             yield (
-                f"{label[:1].upper()}{label[1:]} exceeds {threshold} with a probability of {SURE:g} or more "
-                f"on {_share(above)} of the {place}{much}, and of {1 - SURE:.2g} or less on {_share(below)}; "
+                f"The probability of {label} above {threshold} is {SURE:g} or more on {_share(above)} of the "
+                f"{place}{much}, and {1 - SURE:.2g} or less on {_share(below)}; "
                 f"on the remaining {_share(1 - above - below)} the data do not decide."
             )
 

@@ -74,6 +74,7 @@ def write_report(
     settings: Mapping[str, Any] | None = None,
     seconds: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
+    label: str | None = None,
 ) -> Path:
     """Write the report of a run: maps, what they say, tables, settings.
 
@@ -93,6 +94,8 @@ def write_report(
         How long each step took.
     notes : sequence of str
         Warnings of the run.
+    label : str, optional
+        What is predicted, in words; by default the prediction's own label.
 
     Returns
     -------
@@ -107,7 +110,8 @@ def write_report(
     import jinja2
 
     path = Path(path)
-    label = "" if prediction is None else prediction.label
+    columns = "" if prediction is None else prediction.label
+    label = label or columns
     try:
         pictures = _pictures(figures, label)
         page = jinja2.Environment(
@@ -116,17 +120,17 @@ def write_report(
         text = page.render(
             title=title,
             date=datetime.date.today().isoformat(),
-            summary=_summary(survey, mesh, prediction),
+            summary=_summary(survey, mesh, prediction, label),
             lead=[pictures[name] for name in ("maps", "mean") if name in pictures][:1],
-            findings=[] if prediction is None else findings(prediction, survey=survey, fit=fit),
+            findings=[] if prediction is None else findings(prediction, survey=survey, fit=fit, label=label),
             maps=[p for n, p in pictures.items() if n == "sd" or n.startswith("exceed_")],
             data=[pictures[n] for n in ("observed", "fitted") if n in pictures],
             mesh=[pictures[n] for n in ("mesh",) if n in pictures],
             notes=list(notes),
             estimates=_estimates(fit),
-            survey_table=_survey_table(survey, label),
+            survey_table=_survey_table(survey, columns),
             mesh_table=_mesh_table(mesh),
-            methods=_methods(mesh, fit, prediction),
+            methods=_methods(mesh, fit, prediction, label),
             settings=_settings(settings or {}),
             model=_describe(fit),
             seconds=_seconds(seconds or {}),
@@ -144,7 +148,7 @@ def _pictures(paths: Iterable[str | Path], label: str) -> dict[str, Picture]:
     for path in map(Path, paths):
         caption = _CAPTIONS.get(path.stem, path.stem)
         if path.stem.startswith("exceed_"):
-            caption = f"Probability that {{label}} exceeds {path.stem.removeprefix('exceed_')}."
+            caption = f"Probability of {{label}} above {path.stem.removeprefix('exceed_')}."
         png = path.read_bytes()
         width, height = struct.unpack(">II", png[16:24])  # in pixels; shown at half, sharp on fine screens
         uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
@@ -153,7 +157,7 @@ def _pictures(paths: Iterable[str | Path], label: str) -> dict[str, Picture]:
     return pictures
 
 
-def _summary(survey: Any, mesh: Any, prediction: Any) -> str:
+def _summary(survey: Any, mesh: Any, prediction: Any, label: str) -> str:
     """Return the line under the title."""
     parts = []
     if survey is not None:
@@ -162,11 +166,11 @@ def _summary(survey: Any, mesh: Any, prediction: Any) -> str:
         parts.append(f"mesh of {counted(len(mesh.vertices), 'vertex', 'vertices')}")
     if prediction is not None:
         what = "cell" if prediction.grid is not None else "place"
-        parts.append(f"{prediction.label} predicted at {counted(len(prediction.to_frame()), what)}")
+        parts.append(f"{label} predicted at {counted(len(prediction.to_frame()), what)}")
     return " · ".join(parts)
 
 
-def _methods(mesh: Any, fit: Any, prediction: Any) -> list[str]:
+def _methods(mesh: Any, fit: Any, prediction: Any, label: str) -> list[str]:
     """Return the methods paragraph, a sentence each, as a paper would say it."""
     said = []
     if fit is not None:
@@ -186,7 +190,7 @@ def _methods(mesh: Any, fit: Any, prediction: Any) -> list[str]:
         unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
         said.append(
             f"Predictions are for the centres of {counted(grid.n, 'cell')} of {length(grid.dx, '')} by "
-            f"{length(grid.dy, unit)}; limits are quantiles of the posterior of {prediction.label}."
+            f"{length(grid.dy, unit)}; limits are quantiles of the posterior of {label}."
         )
     return said
 
@@ -227,12 +231,12 @@ def _column(name: str) -> str:
     return f"{100 * float(name[1:]):.4g}%" if name.startswith("q") and name[1:2].isdigit() else name
 
 
-def _survey_table(survey: Any, label: str) -> Table | None:
+def _survey_table(survey: Any, columns: str) -> Table | None:
     """Return size, place and totals of a survey."""
     if survey is None:
         return None
     rows = [["name", survey.name], ["sites", f"{len(survey.points):,}"]]
-    for name in label.split(" / ") if label else []:
+    for name in columns.split(" / ") if columns else []:
         if name in survey.points.columns:
             column = survey.points[name]
             spread = f"{number(column.min())} to {number(column.max())}"
@@ -268,7 +272,24 @@ def _describe(fit: Any) -> Table | None:
     """Return what a fit says about how it was made."""
     if fit is None:
         return None
-    return Table("Model", [], [[str(key), _shown(value)] for key, value in fit.describe().items()])
+    told = dict(fit.describe())
+    if isinstance(told.get("priors"), Mapping):
+        told["priors"] = "; ".join(_once(told["priors"]))
+    return Table("Model", [], [[str(key), _shown(value)] for key, value in told.items()])
+
+
+def _once(priors: Mapping[str, str]) -> list[str]:
+    """Say each prior once, with all parameters that have it: a joint prior stands under every one of them.
+
+    Examples
+    --------
+    >>> _once({"range(spde)": "PC", "sigma(spde)": "PC", "size": "gamma"})
+    ['range(spde), sigma(spde): PC', 'size: gamma']
+    """
+    holders: dict[str, list[str]] = {}
+    for name, text in priors.items():
+        holders.setdefault(_shown(text), []).append(name)
+    return [f"{', '.join(names)}: {text}" for text, names in holders.items()]
 
 
 def _settings(settings: Mapping[str, Any]) -> list[Table]:
