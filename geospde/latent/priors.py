@@ -1,19 +1,21 @@
 """Priors of hyperparameters, as densities on the unbounded internal scale with their gradients.
 
-Internal scales: a range, standard deviation, kappa or tau enters as its logarithm, a precision as its log
-precision. Each density includes its normalising constant and the Jacobian of the change of scale, so that
-marginal likelihoods can be compared.
+Internal scales: a range, standard deviation, kappa or tau enters as its logarithm, as do a family's size, shape and
+precision; degrees of freedom as log(df - 2), a probability as its logit. Each density includes its normalising
+constant and the Jacobian of the change of scale, so that marginal likelihoods can be compared.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from math import log, pi, sqrt
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import betaln, expit, gammaln, log_expit
 
 from geospde.errors import InputError
+from geospde.latent.pc import PCDf, PCRange, PCSd, PCSize
 
 Vector = NDArray[np.float64]
 
@@ -24,71 +26,6 @@ class Prior(Protocol):
     def log_density(self, theta: Vector) -> float: ...  # noqa: D102
     def gradient(self, theta: Vector) -> Vector: ...  # noqa: D102
     def describe(self) -> str: ...  # noqa: D102
-
-
-def _check_probability(p: float, what: str) -> None:
-    if not 0 < p < 1:
-        raise InputError(f"the probability in {what} must lie between 0 and 1, not {p}")
-
-
-@dataclass(frozen=True)
-class PCRange:
-    """Penalised-complexity prior of a range in two dimensions: P(range < range0) = p.
-
-    Fuglstad, Simpson, Lindgren & Rue (2019), J. Am. Statist. Ass. 114, 445-452, theorem 2.6 with d = 2.
-    """
-
-    range0: float
-    p: float
-
-    def __post_init__(self) -> None:
-        _check_probability(self.p, "prior_range")
-        if not self.range0 > 0:
-            raise InputError(f"the range in prior_range must be positive, not {self.range0}")
-
-    def log_density(self, theta: Vector) -> float:
-        """Log density of log(range)."""
-        rate = -self.range0 * log(self.p)
-        return log(rate) - theta[0] - rate * np.exp(-theta[0])
-
-    def gradient(self, theta: Vector) -> Vector:
-        """Gradient of the log density."""
-        rate = -self.range0 * log(self.p)
-        return np.array([-1.0 + rate * np.exp(-theta[0])])
-
-    def describe(self) -> str:
-        """One line for the summary."""
-        return f"PC: P(range < {self.range0:.4g}) = {self.p:g}"
-
-
-@dataclass(frozen=True)
-class PCSd:
-    """Penalised-complexity prior of a standard deviation: P(sd > sd0) = p, an exponential density.
-
-    Simpson, Rue, Riebler, Martins & Sørbye (2017), Statist. Sci. 32, 1-28.
-    """
-
-    sd0: float
-    p: float
-
-    def __post_init__(self) -> None:
-        _check_probability(self.p, "prior_sigma")
-        if not self.sd0 > 0:
-            raise InputError(f"the standard deviation in prior_sigma must be positive, not {self.sd0}")
-
-    def log_density(self, theta: Vector) -> float:
-        """Log density of log(sd)."""
-        rate = -log(self.p) / self.sd0
-        return log(rate) + theta[0] - rate * np.exp(theta[0])
-
-    def gradient(self, theta: Vector) -> Vector:
-        """Gradient of the log density."""
-        rate = -log(self.p) / self.sd0
-        return np.array([1.0 - rate * np.exp(theta[0])])
-
-    def describe(self) -> str:
-        """One line for the summary."""
-        return f"PC: P(sd > {self.sd0:.4g}) = {self.p:g}"
 
 
 @dataclass(frozen=True)
@@ -123,11 +60,62 @@ class LogGamma:
 
 
 @dataclass(frozen=True)
+class GammaPositive:
+    """Gamma(shape, rate) prior of a positive parameter, seen on its logarithm: R-INLA's ``loggamma``."""
+
+    shape: float
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not (self.shape > 0 and self.rate > 0):
+            raise InputError(f"loggamma needs a positive shape and rate, not {self.shape} and {self.rate}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of the logarithm."""
+        constant = self.shape * log(self.rate) - float(gammaln(self.shape))
+        return constant + self.shape * theta[0] - self.rate * np.exp(theta[0])
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([self.shape - self.rate * np.exp(theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"loggamma: Gamma({self.shape:g}, rate {self.rate:g})"
+
+
+@dataclass(frozen=True)
+class LogitBeta:
+    """Beta(a, b) prior of a probability, seen on its logit."""
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        if not (self.a > 0 and self.b > 0):
+            raise InputError(f"a beta prior needs two positive numbers, not {self.a} and {self.b}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of the logit."""
+        tails = self.a * log_expit(theta[0]) + self.b * log_expit(-theta[0])
+        return float(tails - betaln(self.a, self.b))
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([self.a * expit(-theta[0]) - self.b * expit(theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"Beta({self.a:g}, {self.b:g})"
+
+
+@dataclass(frozen=True)
 class Gaussian:
     """Gaussian prior of one internal parameter, by mean and precision."""
 
     mean: float
     precision: float
+    scale: str = "log"
 
     def __post_init__(self) -> None:
         if not self.precision > 0:
@@ -143,7 +131,7 @@ class Gaussian:
 
     def describe(self) -> str:
         """One line for the summary."""
-        return f"Gaussian on the log scale: mean {self.mean:.4g}, sd {1 / sqrt(self.precision):.3g}"
+        return f"Gaussian on the {self.scale} scale: mean {self.mean:.4g}, sd {1 / sqrt(self.precision):.3g}"
 
 
 @dataclass(frozen=True)
@@ -213,11 +201,14 @@ class LinearGaussian:
         return f"Gaussian: {about}, sd {1 / sqrt(self.precision):.3g} each"
 
 
-_BY_NAME: dict[str, dict[str, Any]] = {
-    "pc": {"range": PCRange, "sd": PCSd},
-    "loggamma": {"sd": LogGamma},
-    "gaussian": {"range": Gaussian, "sd": Gaussian},
-    "flat": {"range": Flat, "sd": Flat},
+_POSITIVE = {"gaussian": Gaussian, "flat": Flat, "loggamma": GammaPositive}
+_BY_KIND: dict[str, dict[str, Any]] = {
+    "range": {"pc": PCRange, "gaussian": Gaussian, "flat": Flat},
+    "sd": {"pc": PCSd, "loggamma": LogGamma, "gaussian": Gaussian, "flat": Flat},
+    "size": {"pc": PCSize, **_POSITIVE},
+    "shape": _POSITIVE,
+    "df": {"pc": PCDf, "gaussian": Gaussian, "flat": Flat},
+    "probability": {"gaussian": partial(Gaussian, scale="logit"), "beta": LogitBeta, "flat": Flat},
 }
 
 
@@ -226,11 +217,11 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
 
     Parameters
     ----------
-    name : {"pc", "loggamma", "gaussian", "flat"}
+    name : {"pc", "loggamma", "gaussian", "beta", "flat"}
         Family of the prior.
     arguments : tuple of float
         Its parameters, in the order of the class.
-    kind : {"range", "sd"}
+    kind : {"range", "sd", "size", "shape", "df", "probability"}
         What the prior is of.
 
     Raises
@@ -238,10 +229,10 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
     InputError
         For an unknown name, one that does not fit the parameter, or wrong arguments.
     """
-    choices = [n for n, kinds in _BY_NAME.items() if kind in kinds]
+    choices = _BY_KIND[kind]
     if name not in choices:
         raise InputError(f"no prior {name!r} for a {kind}; choose from {', '.join(choices)}")
     try:
-        return _BY_NAME[name][kind](*(float(a) for a in arguments))
+        return choices[name](*(float(a) for a in arguments))
     except TypeError:
         raise InputError(f"prior {name!r} does not take the {len(arguments)} numbers {arguments}") from None

@@ -1,182 +1,74 @@
-"""Response families: log density of an observation given its linear predictor, with derivatives.
+"""The families of responses, by name.
 
-A family is bound to data (`bind`) and gives a `Likelihood`, all that inference sees of the response.
+=======================  ==================================  ========================  ============================
+name                     links                               hyperparameters           other names
+=======================  ==================================  ========================  ============================
+gaussian                 identity                            sigma                     normal
+t                        identity                            sigma, df                 student, studentt
+lognormal                identity, log                       sigma
+gamma                    log                                 shape
+poisson                  log
+nbinomial                log                                 size                      negbin, negativebinomial, nb
+zeroinflatedpoisson1     log                                 p0                        zip
+zeroinflatednbinomial1   log                                 size, p0                  zinb
+binomial                 logit, probit, cloglog, loglog,
+                         cauchit
+bernoulli                as binomial
+beta                     as binomial                         phi
+=======================  ==================================  ========================  ============================
+
+Names, parametrisations and default priors are those of R-INLA's documentation (inla.doc), Rue, Martino & Chopin
+(2009), J. R. Statist. Soc. B 71, 319-392, and https://www.r-inla.org. An exposure is of the families of counts alone,
+as there; weights multiply the log density of a row. Fitted values are the inverse link of eta, per unit exposure:
+means of the response, but for the lognormal (its classes say what) and the zero-inflated (means of the counts).
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import gammaln, pdtr
+from difflib import get_close_matches
 
 from geospde.errors import InputError
-from geospde.latent.priors import Independent, Prior
+from geospde.model.continuous import Gamma, Gaussian, LogNormal, StudentT
+from geospde.model.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial, ZeroInflatedPoisson
+from geospde.model.likelihood import Family, Likelihood, Observations, Parameter
+from geospde.model.links import LOG, Link
+from geospde.model.proportions import Bernoulli, Beta, Binomial
 
-Vector = NDArray[np.float64]
+__all__ = [
+    "ALIASES", "FAMILIES", "LOG", "Bernoulli", "Beta", "Binomial", "Family", "Gamma", "Gaussian", "Likelihood", "Link",
+    "LogNormal", "NegativeBinomial", "Observations", "Parameter", "Poisson", "StudentT",
+    "ZeroInflatedNegativeBinomial", "ZeroInflatedPoisson", "family_by_name",
+]  # fmt: skip
 
-
-class Likelihood(Protocol):
-    """Observations bound to a family: everything is per observation, as a function of eta."""
-
-    @property
-    def n(self) -> int:
-        """Number of observations."""
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Names of the family's hyperparameters on the user's scale."""
-
-    @property
-    def prior(self) -> Prior:
-        """Their prior density, on the internal scale."""
-
-    def user(self, theta: Vector) -> Vector:
-        """Hyperparameters on the user's scale."""
-
-    def at(self, theta: Vector) -> "Likelihood":
-        """The same observations with these hyperparameters."""
-
-    def log_density(self, eta: Vector) -> Vector:
-        """Log p(y | eta), all constants included; eta may have leading axes."""
-
-    def newton_weights(self, eta: Vector, second: Vector) -> Vector:
-        """Non-negative weights for Newton steps; `second` is the second derivative at eta."""
-
-    def theta_derivatives(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
-        """Derivatives in each theta, (k, m), of `log_density` and of its first two derivatives in eta."""
-
-    def derivatives(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
-        """First, second and third derivative of `log_density` in eta."""
-
-    def cdf(self, eta: Vector) -> Vector:
-        """P(Y <= y | eta)."""
-
-    def start(self) -> Vector:
-        """A rough eta to start from."""
+FAMILIES: dict[str, type[Family]] = {
+    family.name: family
+    for family in (
+        Gaussian, StudentT, LogNormal, Gamma, Poisson, NegativeBinomial, ZeroInflatedPoisson,
+        ZeroInflatedNegativeBinomial, Binomial, Bernoulli, Beta,
+    )
+}  # fmt: skip
+ALIASES = {
+    "normal": "gaussian",
+    "student": "t",
+    "studentt": "t",
+    "negbin": "nbinomial",
+    "nb": "nbinomial",
+    "negativebinomial": "nbinomial",
+    "zip": "zeroinflatedpoisson1",
+    "zinb": "zeroinflatednbinomial1",
+}
 
 
-@dataclass(frozen=True)
-class Link:
-    """A monotone map between the mean per unit exposure and the predictor."""
-
-    name: str
-
-    def inverse(self, eta: Vector) -> Vector:
-        """Mean per unit exposure at eta."""
-        return np.exp(eta)
-
-    def forward(self, mean: Vector) -> Vector:
-        """Predictor at a mean per unit exposure."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.log(mean)
-
-    def log_derivative(self, eta: Vector) -> Vector:
-        """Logarithm of the derivative of `inverse`."""
-        return eta
-
-
-LOG = Link("log")
-
-
-@dataclass(frozen=True)
-class PoissonLikelihood:
-    """Counts with mean ``exposure * exp(eta)``."""
-
-    y: Vector
-    exposure: Vector
-    weights: Vector
-
-    parameters: ClassVar[tuple[str, ...]] = ()
-    prior: ClassVar[Prior] = Independent(())
-
-    @property
-    def n(self) -> int:
-        """Number of observations."""
-        return self.y.size
-
-    def user(self, theta: Vector) -> Vector:
-        """Nothing: the family has no hyperparameters."""
-        return np.zeros(0)
-
-    def at(self, theta: Vector) -> "PoissonLikelihood":
-        """Itself: the family has no hyperparameters."""
-        return self
-
-    def newton_weights(self, eta: Vector, second: Vector) -> Vector:
-        """The observed information, never negative."""
-        return -second
-
-    def theta_derivatives(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
-        """Empty: the family has no hyperparameters."""
-        nothing = np.zeros((0, self.n))
-        return nothing, nothing, nothing
-
-    def log_density(self, eta: Vector) -> Vector:
-        """Log p(y | eta), all constants included; eta may have leading axes."""
-        constant = self.y * np.log(self.exposure) - gammaln(self.y + 1)
-        return self.weights * (self.y * eta - self._mean(eta) + constant)
-
-    def _mean(self, eta: Vector) -> Vector:
-        with np.errstate(over="ignore"):  # the line search steps back from an infinite mean
-            return self.exposure * np.exp(eta)
-
-    def derivatives(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
-        """First, second and third derivative of `log_density` in eta."""
-        mean = self.weights * self._mean(eta)
-        return self.weights * self.y - mean, -mean, -mean
-
-    def cdf(self, eta: Vector) -> Vector:
-        """P(Y <= y | eta)."""
-        return pdtr(self.y, self._mean(eta))
-
-    def start(self) -> Vector:
-        """A rough eta to start from."""
-        return np.log((self.y + 0.5) / self.exposure)
-
-
-class Poisson:
-    """Poisson counts, log link; `exposure` multiplies the mean.
+def family_by_name(name: str, link: str | None = None) -> Family:
+    """Family from its name or an alias, in any case; raises InputError for an unknown one.
 
     Examples
     --------
-    >>> counts = Poisson().bind([3, 0], exposure=[2.0, 1.0])
-    >>> counts.log_density(np.array([0.0, 0.0])).round(4)
-    array([-1.7123, -1.    ])
+    >>> family_by_name("negbin").name, family_by_name("binomial", "cloglog").link.name
+    ('nbinomial', 'cloglog')
     """
-
-    name: ClassVar[str] = "poisson"
-    links: ClassVar[tuple[str, ...]] = ("log",)
-
-    def __init__(self, link: str | None = None):
-        if link not in (None, *self.links):
-            raise InputError(f"family 'poisson' has the link 'log', not {link!r}")
-        self.link = LOG
-
-    def bind(
-        self, y: NDArray, exposure: NDArray | None = None, weights: NDArray | None = None
-    ) -> PoissonLikelihood:
-        """Check the response and bind it; raises InputError with the row and value that do not fit."""
-        y = np.asarray(y, dtype=float)
-        bad = np.flatnonzero(~((y >= 0) & (y == np.floor(y)) & np.isfinite(y)))
-        if bad.size:
-            raise InputError(
-                f"family 'poisson' needs counts 0, 1, 2, ...: row {bad[0]} holds {y[bad[0]]:g}"
-                + (f" ({bad.size} such rows)" if bad.size > 1 else "")
-            )
-        ones = np.ones(y.size)
-        return PoissonLikelihood(
-            y,
-            ones if exposure is None else np.asarray(exposure, dtype=float),
-            ones if weights is None else np.asarray(weights, dtype=float),
-        )
-
-
-FAMILIES = {"poisson": Poisson}
-
-
-def family_by_name(name: str, link: str | None = None) -> Poisson:
-    """Family from its name; raises InputError for an unknown one."""
-    if name not in FAMILIES:
-        raise InputError(f"unknown family {name!r}; geospde has {', '.join(map(repr, FAMILIES))}")
-    return FAMILIES[name](link)
+    plain = str(name).lower().replace("_", "").replace("-", "").replace(" ", "")
+    plain = ALIASES.get(plain, plain)
+    if plain not in FAMILIES:
+        near = get_close_matches(plain, [*FAMILIES, *ALIASES], 1)
+        hint = f"did you mean {near[0]!r}? geospde has" if near else "geospde has"
+        raise InputError(f"unknown family {name!r}; {hint} {', '.join(map(repr, FAMILIES))}")
+    return FAMILIES[plain](link)
