@@ -50,6 +50,10 @@ class Lines(Quiet):
         if self.verbose:
             self.say(f"  {done}{'' if total is None else f'/{total}'} {message}".rstrip())
 
+    def note(self, message: str) -> None:
+        """Print why a step takes its time."""
+        self.say(message)
+
     def finish(self, step: str, seconds: float, summary: str) -> None:
         """Print what a step took and made."""
         self.say(f"{step:<8} {seconds:6.2f} s  {summary}".rstrip())

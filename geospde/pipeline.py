@@ -16,7 +16,7 @@ import numpy as np
 from geospde.config import Config, read_config
 from geospde.errors import InputError, NumericalError
 from geospde.folders import whole_folder
-from geospde.progress import Progress, StepLog
+from geospde.progress import Progress, StepLog, compiling_told
 from geospde.provenance import machine, sha256, versions, write_json
 from geospde.survey import Survey, read_survey
 from geospde.words import bytes_of, counted, listed
@@ -101,7 +101,7 @@ def run(
     config = source if isinstance(source, Config) else read_config(source)
     target = Path(out) if out is not None else _target(config)
     log = StepLog(progress or Progress())
-    with whole_folder(target, overwrite=overwrite) as folder:
+    with whole_folder(target, overwrite=overwrite) as folder, compiling_told(log.progress):
         with log.step("survey") as told:
             survey = load_survey(config)
             told(repr(survey).strip("<>").removeprefix("Survey "))
@@ -154,7 +154,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     with log.step("mesh") as told:
         mesh = make_mesh(config, survey)
         told(repr(mesh))
-    with log.step("grid") as told:
+    with log.step("grid") as told, compiling_told(log.progress):
         grid = make_grid(config, survey, mesh)
         _refuse_too_large(config, grid, Path())
         told(repr(grid))

@@ -19,6 +19,9 @@ class Progress:
     def update(self, done: int, total: int | None, message: str) -> None:
         """Hear that the step has done so much of so much (None: nobody knows)."""
 
+    def note(self, message: str) -> None:
+        """Hear why a step takes its time."""
+
     def finish(self, step: str, seconds: float, summary: str) -> None:
         """Hear that the step is done, and what came out."""
 
@@ -57,3 +60,23 @@ class StepLog:
                 self.warnings.append(str(warning.message))
             # once more, now under the caller's own filters
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+@contextmanager
+def compiling_told(progress: Progress) -> Iterator[None]:
+    """Tell, once, when numba starts to compile: the first run on a machine waits for it, the next ones do not."""
+    from numba.core import event
+
+    class Once(event.Listener):
+        told = False
+
+        def on_start(self, _: event.Event) -> None:
+            if not self.told:
+                self.told = True
+                progress.note("compiling the inner loops, once on this machine: a few seconds")
+
+        def on_end(self, _: event.Event) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Once()):
+        yield

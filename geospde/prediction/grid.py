@@ -142,7 +142,8 @@ class Grid:
             region = region.buffer(buffer, quad_segs=quad_segs)
         if region.is_empty or region.area == 0:
             raise InputError(
-                f"the region has no area after a buffer of {buffer:g}: no cell of a grid can meet it"
+                f"the region has no area after a buffer of {buffer:g}: no cell of a grid can meet it, "
+                "give a wider buffer"
             )
         crs = getattr(domain, "crs", None) if crs is None else crs
         if shape is None and cell is None:
