@@ -16,6 +16,7 @@ import numpy as np
 from geospde.config import Config, read_config
 from geospde.errors import InputError, NumericalError
 from geospde.folders import whole_folder
+from geospde.model.families import family_by_name
 from geospde.progress import Progress, StepLog, compiling_told
 from geospde.provenance import machine, sha256, versions, write_json
 from geospde.survey import Survey, read_survey
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from geospde.mesh.trimesh import Mesh
     from geospde.prediction.grid import Grid
     from geospde.prediction.surface import Prediction
-
-
-COUNTS = {"poisson", "nbinomial", "binomial"}
-"""Families whose responses are counts."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +172,13 @@ def load_survey(config: Config) -> Survey:
     model = config.model
     named = [*_response(model.formula), model.exposure, model.offset, model.weights]
     survey = read_survey(**keys, numeric=tuple(dict.fromkeys(n for n in named if n)))
-    if model.family in COUNTS:
-        for column in _response(model.formula):
-            _refuse(survey, column, lambda v: (v < 0) | (v % 1 != 0), "a count is a whole number, 0 or more")
+    family = family_by_name(model.family, model.link)
+    response = _response(model.formula)
+    for column in response:
+        _refuse(survey, column, family.outside, f"family {family.name!r} needs {family.needs}")
+    if family.takes_trials and len(response) == 2:
+        trials = survey.points[response[1]].to_numpy(dtype=float)
+        _refuse(survey, response[0], lambda v: v > trials, "there cannot be more successes than trials")
     if model.exposure:
         _refuse(survey, model.exposure, lambda v: v <= 0, "an exposure must be above 0")
     return survey

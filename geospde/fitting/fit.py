@@ -16,7 +16,7 @@ def fit(
     formula: str,
     data: Any,
     *,
-    family: str = "poisson",
+    family: str = "gaussian",
     link: str | None = None,
     mesh: Any = None,
     coords: tuple[str, str] | None = None,
@@ -35,22 +35,27 @@ def fit(
     Parameters
     ----------
     formula : str
-        ``response ~ fixed effects + terms``. Terms: ``spde(mesh, alpha=2, constr=False, prior_range=(r0, p),
+        ``response ~ fixed effects + terms``; ``p(successes, trials)`` is the response of a binomial. Terms: ``spde(mesh, alpha=2, constr=False, prior_range=(r0, p),
         prior_sigma=(s0, q))``, a Matérn field with the PC prior P(range < r0) = p, P(sigma > s0) = q, or with
         ``prior="spde2"`` the Gaussian prior of `spde2.matern`; ``iid(g)`` or ``(1 | g)``, independent effects of
         the levels of g; ``offset(x)``.
     data : DataFrame or GeoDataFrame
         A row an observation. The geometry of a GeoDataFrame places them.
     family : str
-        ``"poisson"``.
+        ``"gaussian"`` (hyperparameter ``sigma``), ``"t"`` (``sigma``, ``df``), ``"lognormal"`` (``sigma``), ``"gamma"``
+        (``shape``), ``"poisson"``, ``"nbinomial"`` (``size``), ``"zeroinflatedpoisson1"`` (``p0``),
+        ``"zeroinflatednbinomial1"`` (``size``, ``p0``), ``"binomial"``, ``"bernoulli"`` or ``"beta"`` (``phi``), as
+        R-INLA names and parametrises them; also ``"negbin"``, ``"student"``, ``"zip"``, ``"zinb"``. See
+        `geospde.model.families`.
     link : str, optional
-        By default the family's own.
+        By default the family's own. Of probabilities: ``"logit"``, ``"probit"``, ``"cloglog"``, ``"loglog"`` or
+        ``"cauchit"``.
     mesh : Mesh or dict of str to Mesh
         What the formula calls ``mesh``, or several by name.
     coords : (str, str), optional
         Coordinate columns, where the data have no geometry.
     exposure : str or array, optional
-        Multiplies the mean (R-INLA's E): a column's name, or a value a row.
+        Multiplies the mean of counts (R-INLA's E): a column's name, or a value a row.
     offset : str or array, optional
         Adds to the predictor.
     weights : str or array, optional
@@ -117,7 +122,7 @@ def fit(
     corrected = strategy != "gaussian"
     found = posterior(laplace, model.start, rule, corrected=corrected, progress=callback or silent)
     settings = {
-        "formula": formula, "family": family, "link": model.family.link.name, "method": method,
+        "formula": formula, "family": model.family.name, "link": model.family.link.name, "method": method,
         "integration": integration, "strategy": strategy, "coords": coords,
         "exposure": exposure if isinstance(exposure, str) else None if exposure is None else "given a row",
         "offset": offset if isinstance(offset, str) else None if offset is None else "given a row",

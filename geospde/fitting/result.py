@@ -149,7 +149,7 @@ class Fit:
             if h.name == wanted:
                 assert self.posterior.hyper is not None
                 values, density = self.posterior.hyper.along(h.direction)
-                return Marginal(values + h.shift, density, None if logarithm else np.exp)
+                return Marginal(values + h.shift, density, h.inner_map(logarithm))
         if name in self.model.effects.names:
             at = self.laplace.n_random + self.model.effects.names.index(name)
         elif name in self.model.latent_names:

@@ -16,7 +16,8 @@ from geospde.latent.matern import MaternSpde
 from geospde.model.effects import FixedEffects
 from geospde.model.families import Likelihood, family_by_name
 from geospde.model.formula import Formula, Name, parse_formula
-from geospde.model.priors import fixed_priors, prior_table
+from geospde.model.priors import fixed_priors, prior_table, read_prior
+from geospde.model.response import read_response
 from geospde.model.table import coordinates, numeric, per_row
 from geospde.model.terms import Field, Group, Hyperparameter, make_field, make_group
 
@@ -104,7 +105,7 @@ def build_model(
     bound_family = family_by_name(family, link)
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords)
-    y = numeric(table, parsed.response, "response")
+    response = read_response(parsed.response, table)
     size = len(table)
     exposures = per_row(table, exposure, "exposure", size)
     if exposures is not None and not (exposures > 0).all():
@@ -116,16 +117,22 @@ def build_model(
     if weight is not None and not (weight >= 0).all():
         raise InputError("weights must not be negative")
     offset_columns = [offset] if isinstance(offset, str) else []
-    likelihood = bound_family.bind(y, exposure=exposures, weights=weight)
-
     overrides = prior_table(priors)
     priors_given = dict(overrides)
+    family_priors = {
+        h.name: read_prior(overrides.pop(h.name), h.name, h.kind)
+        for h in bound_family.observations.hyper
+        if h.name in overrides
+    }
+    likelihood = bound_family.bind(
+        response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors
+    )
     parts: list[Field | Group] = []
     for call in parsed.terms:
         if call.name == "spde":
             parts.append(make_field(call, mesh, parts, likelihood, overrides, crs))
         elif call.name == "iid":
-            parts.append(make_group(call, table, parts, overrides))
+            parts.append(make_group(call, table, parts, likelihood, overrides))
         else:  # offset(x)
             if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
                 raise InputError(f"offset takes the name of one column: {call.text!r}")
@@ -137,7 +144,7 @@ def build_model(
     blocks = [part.columns(table, points, False) for part in parts]
     design = sp.hstack([*blocks, effects.columns(table, False)], format="csr")
     mean, precision = fixed_priors(effects.names, overrides)
-    hyper, start = _hyperparameters(parts)
+    hyper, start = _hyperparameters(parts, likelihood)
     if overrides:
         known = [h.name for h in hyper] + effects.names
         name = next(iter(overrides))
@@ -146,7 +153,7 @@ def build_model(
             f"a prior is given for {name!r}, which the model does not have; it has {', '.join(known)}"
             + (f" (did you mean {near[0]!r}?)" if near else "")
         )
-    label = parsed.response + (f" / {exposure}" if isinstance(exposure, str) else "")
+    label = response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
     return Model(
         parsed, bound_family, tuple(parts), effects, sp.csr_matrix(design), total_offset,
         np.ones(size) if exposures is None else exposures, likelihood, mean, precision, hyper, start,
@@ -165,27 +172,35 @@ def _mesh_crs(parts: list[Field | Group]) -> Any:
     return next((p.mesh.crs for p in parts if isinstance(p, Field)), None)
 
 
-def _hyperparameters(parts: list[Field | Group]) -> tuple[tuple[Hyperparameter, ...], Vector]:
+def _hyperparameters(
+    parts: list[Field | Group], likelihood: Likelihood
+) -> tuple[tuple[Hyperparameter, ...], Vector]:
     """User names of all hyperparameters, and where the search for their mode starts."""
-    total = sum(len(part.term.parameters) for part in parts)
+    own = likelihood.first_theta()
+    total = sum(len(part.term.parameters) for part in parts) + own.size
+    unit = likelihood.unit or 1.0
     hyper: list[Hyperparameter] = []
     start = np.zeros(total)
     at = 0
     for part in parts:
         term = part.term
-        unit = np.eye(total)[at : at + len(term.parameters)]
+        axes = np.eye(total)[at : at + len(term.parameters)]
         if isinstance(part, Field):
             priors = getattr(term.prior, "parts", None)
             words = [p.describe() for p in priors] if priors else [term.prior.describe()] * 2
             for k, name in enumerate(("range", "sigma")):
-                hyper.append(Hyperparameter(f"{name}({term.label})", unit[k], 0.0, words[k]))
+                hyper.append(Hyperparameter(f"{name}({term.label})", axes[k], 0.0, words[k]))
             for k, name in ((1, "kappa"), (0, "tau")):
-                row, shift = part.term.to_tau_kappa[k] @ unit, float(part.term.tau_kappa_shift[k])
+                row, shift = part.term.to_tau_kappa[k] @ axes, float(part.term.tau_kappa_shift[k])
                 hyper.append(Hyperparameter(f"{name}({term.label})", row, shift))
             inner = part.mesh.areas[part.mesh.inner].sum()
-            start[at : at + 2] = np.log([0.2 * np.sqrt(inner), 1.0])
+            start[at : at + 2] = np.log([0.2 * np.sqrt(inner), unit])
         else:
-            hyper.append(Hyperparameter(f"sd({term.label})", unit[0], 0.0, term.prior.describe()))
-            start[at] = np.log(0.5)
+            hyper.append(Hyperparameter(f"sd({term.label})", axes[0], 0.0, term.prior.describe()))
+            start[at] = np.log(0.5 * unit)
         at += len(term.parameters)
+    start[at:] = own
+    for k, h in enumerate(likelihood.hyper):
+        prior = likelihood.prior.parts[k]  # type: ignore[attr-defined]
+        hyper.append(Hyperparameter(h.name, np.eye(total)[at + k], 0.0, prior.describe(), h.transform))
     return tuple(hyper), start

@@ -19,6 +19,11 @@ class GaussianObservations(Observations):
 
     hyper: ClassVar[tuple[Parameter, ...]] = (SIGMA,)
 
+    @property
+    def unit(self) -> float | None:
+        """Standard deviation of the response."""
+        return spread(self.y)
+
     @cached_property
     def _values(self) -> Vector:
         """What is Gaussian."""
@@ -55,6 +60,11 @@ class GaussianObservations(Observations):
 class LogNormalObservations(GaussianObservations):
     """Positive values whose logarithm has mean eta and standard deviation sigma; theta = log sigma."""
 
+    @property
+    def unit(self) -> float | None:
+        """None: eta is a logarithm."""
+        return None
+
     @cached_property
     def _values(self) -> Vector:
         return np.log(self.y)
@@ -73,6 +83,11 @@ class StudentObservations(Observations):
         SIGMA,
         Parameter("df", "df", PCDf(15.0, 0.5), float(np.log(8.0)), above_two),
     )
+
+    @property
+    def unit(self) -> float | None:
+        """Standard deviation of the response."""
+        return spread(self.y)
 
     @property
     def _df(self) -> float:

@@ -37,6 +37,14 @@ class Likelihood(Protocol):
     def prior(self) -> Prior:
         """Their prior density, on the internal scale."""
 
+    @property
+    def hyper(self) -> "tuple[Parameter, ...]":
+        """The same hyperparameters with their kinds, priors and transforms."""
+
+    @property
+    def unit(self) -> float | None:
+        """Standard deviation of the response where eta is in its unit."""
+
     def user(self, theta: Vector) -> Vector:
         """Hyperparameters on the user's scale."""
 
@@ -60,6 +68,9 @@ class Likelihood(Protocol):
 
     def start(self) -> Vector:
         """A rough eta to start from."""
+
+    def first_theta(self) -> Vector:
+        """Where the search for the hyperparameters' mode starts."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,11 @@ class Observations:
     def n(self) -> int:
         """Number of observations."""
         return self.y.size
+
+    @property
+    def unit(self) -> float | None:
+        """Standard deviation of the response where eta is in its unit."""
+        return None
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Latent terms of a formula: a field on its mesh, a group with its levels."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -14,7 +14,7 @@ from geospde.errors import InputError
 from geospde.latent.fem import fem_matrices
 from geospde.latent.iid import Iid
 from geospde.latent.matern import MaternSpde, pc_prior, spde2_prior
-from geospde.latent.priors import Independent
+from geospde.latent.priors import Independent, PCSd
 from geospde.model.families import Likelihood
 from geospde.model.formula import Name, TermCall
 from geospde.model.priors import read_prior
@@ -34,10 +34,17 @@ class Hyperparameter:
     direction: Vector
     shift: float
     prior: str = ""
+    transform: Callable[[Any], Any] = np.exp
 
     def value(self, theta: Vector) -> float:
         """On the user's scale."""
-        return float(np.exp(self.direction @ theta + self.shift))
+        return float(self.transform(self.direction @ theta + self.shift))
+
+    def inner_map(self, logarithm: bool) -> Callable[[Any], Any] | None:
+        """Map from the inner scale to the user's or to its logarithm; None for the identity."""
+        if not logarithm:
+            return self.transform
+        return None if self.transform is np.exp else lambda t: np.log(self.transform(t))
 
 
 class Field:
@@ -175,7 +182,7 @@ def _default_pc(mesh: Any, likelihood: Likelihood) -> tuple[tuple[float, float],
     corners = mesh.vertices[np.unique(mesh.triangles[mesh.inner])]
     extent = float(np.hypot(*(corners.max(axis=0) - corners.min(axis=0))))
     spread = float(np.std(likelihood.start()))
-    return (round_to(extent / 20, 2), 0.05), (round_to(max(3 * spread, 0.1), 2), 0.05)
+    return (round_to(extent / 20, 2), 0.05), (round_to(max(3 * spread, 0.1 * (likelihood.unit or 1.0)), 2), 0.05)
 
 
 def round_to(value: float, digits: int) -> float:
@@ -183,8 +190,14 @@ def round_to(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def make_group(call: TermCall, table: pd.DataFrame, parts: list, overrides: dict[str, Any]) -> Group:
-    """Read an ``iid(g)`` or ``(1 | g)`` call; takes its prior out of `overrides`."""
+def make_group(
+    call: TermCall, table: pd.DataFrame, parts: list, likelihood: Likelihood, overrides: dict[str, Any]
+) -> Group:
+    """Read an ``iid(g)`` or ``(1 | g)`` call; takes its prior out of `overrides`.
+
+    By default P(sd > 1) = 0.05, or P(sd > three standard deviations of the response) = 0.05 where the predictor is in
+    its unit.
+    """
     if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
         raise InputError(f"iid takes the name of one column: {call.text!r}")
     if call.options:
@@ -197,7 +210,8 @@ def make_group(call: TermCall, table: pd.DataFrame, parts: list, overrides: dict
     levels = list(pd.unique(values)) if values.dtype != "category" else list(values.cat.categories)
     if len(levels) < 2:
         raise InputError(f"the group {column!r} has one level only: a random effect needs two or more")
-    term = Iid(len(levels), label=f"Intercept | {column}")
+    prior = None if likelihood.unit is None else Independent((PCSd(round_to(3 * likelihood.unit, 2), 0.05),))
+    term = Iid(len(levels), prior, label=f"Intercept | {column}")
     name = f"sd({term.label})"
     if name in overrides:
         term.prior = Independent((read_prior(overrides.pop(name), name, "sd"),))
