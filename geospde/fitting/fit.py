@@ -35,10 +35,10 @@ def fit(
     Parameters
     ----------
     formula : str
-        ``response ~ fixed effects + terms``; ``p(successes, trials)`` is the response of a binomial. Terms: ``spde(mesh, alpha=2, constr=False, prior_range=(r0, p),
-        prior_sigma=(s0, q))``, a Matérn field with the PC prior P(range < r0) = p, P(sigma > s0) = q, or with
-        ``prior="spde2"`` the Gaussian prior of `spde2.matern`; ``iid(g)`` or ``(1 | g)``, independent effects of
-        the levels of g; ``offset(x)``.
+        ``response ~ fixed effects + terms``; ``p(successes, trials)`` is the response of a binomial. Terms:
+        ``spde(mesh, alpha=2, constr=False, prior_range=(r0, p), prior_sigma=(s0, q))``, a Matérn field with the PC
+        prior P(range < r0) = p, P(sigma > s0) = q, or with ``prior="spde2"`` the Gaussian prior of `spde2.matern`;
+        ``iid(g)`` or ``(1 | g)``, independent effects of the levels of g; ``offset(x)``.
     data : DataFrame or GeoDataFrame
         A row an observation. The geometry of a GeoDataFrame places them.
     family : str

@@ -51,6 +51,8 @@ def save_fit(fit: Fit, path: Any) -> None:
     if posterior.hyper is not None:
         arrays["hyper_centre"], arrays["hyper_root"] = posterior.hyper.centre, posterior.hyper.root
         arrays.update({f"residual_{k}": v for k, v in posterior.hyper.residual.arrays().items()})
+        if posterior.hyper.warp is not None:
+            arrays.update({f"warp_{k}": v for k, v in posterior.hyper.warp.arrays().items()})
     meshes: dict[str, list[str]] = {}
     for name, mesh in model.meshes.items():
         held = mesh.to_arrays()
@@ -121,6 +123,7 @@ def load_fit(path: Any) -> Fit:
     from geospde.inference.hyper import HyperPosterior, Posterior
     from geospde.inference.laplace import Laplace
     from geospde.inference.residual import residual_from
+    from geospde.inference.warp import Warp
     from geospde.mesh.trimesh import Mesh
     from geospde.model.build import build_model
 
@@ -165,7 +168,8 @@ def load_fit(path: Any) -> Fit:
     hyper = None
     if "hyper_centre" in arrays:
         residual = {k.removeprefix("residual_"): v for k, v in arrays.items() if k.startswith("residual_")}
-        hyper = HyperPosterior(arrays["hyper_centre"], arrays["hyper_root"], residual_from(residual))
+        warp = Warp(*(arrays[f"warp_{k}"] for k in ("u", "z", "log_slope"))) if "warp_u" in arrays else None
+        hyper = HyperPosterior(arrays["hyper_centre"], arrays["hyper_root"], residual_from(residual), warp)
     mode = max(points, key=lambda p: p.log_posterior)
     laplace.evaluations, laplace.factorisations = words["evaluations"], words["factorisations"]
     posterior = Posterior(points, arrays["weights"], words["log_marginal_likelihood"], hyper, mode)

@@ -44,7 +44,7 @@ class Criteria:
             "p_dic": float(self.p_dic.sum()),
             "waic": float(self.waic.sum()),
             "p_waic": float(self.p_waic.sum()),
-            "log_score": float(-np.log(self.cpo[good]).mean()),
+            "log_score": float(-np.log(self.cpo[good]).mean()) if good.any() else float("nan"),
             "cpo_failures": float((~good).sum()),
         }
 
@@ -69,6 +69,11 @@ def criteria(laplace: Laplace, posterior: Posterior, mixture: GaussianMixture) -
     likelihoods = [laplace.likelihood_at(p.theta) for p in posterior.points]
     mean_theta = posterior.weights @ np.array([p.theta for p in posterior.points])
     at_mean = laplace.likelihood_at(mean_theta).log_density(mixture.mean)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a count of 1e15, say: not a number rather than an error
+        return _criteria(posterior, mixture, likelihoods, at_mean)
+
+
+def _criteria(posterior: Posterior, mixture: GaussianMixture, likelihoods: list, at_mean: Vector) -> Criteria:
     mean_log = mixture.expectation_each([f.log_density for f in likelihoods])
     square = mixture.expectation_each([_then(f, lambda v: (v - mean_log) ** 2) for f in likelihoods])
     ratio = mixture.expectation_each([_then(f, lambda v: np.exp(v - at_mean)) for f in likelihoods])

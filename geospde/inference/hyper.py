@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.residual import Residual
+from geospde.inference.warp import Warp
 
 Vector = NDArray[np.float64]
 
@@ -21,14 +23,17 @@ class HyperPosterior:
     ----------
     centre : (d,) array
     root : (d, d) array
-        ``theta = centre + root @ z``.
+        ``theta = centre + root @ z``, with z = u, or z = warp(u).
     residual : Residual
-        ``log p + z'z/2``, up to a constant.
+        Log density of u plus u'u/2, up to a constant.
+    warp : Warp, optional
+        Bends the axes of a posterior that is skew or heavy-tailed.
     """
 
     centre: Vector
     root: Vector
     residual: Residual
+    warp: Warp | None = None
 
     @property
     def dimension(self) -> int:
@@ -41,9 +46,15 @@ class HyperPosterior:
         Returns
         -------
         values, density : (size,) arrays
-            Density on an even grid, normalised there.
+            Increasing values, and the normalised density there.
         """
         direction = np.asarray(direction, dtype=float)
+        if self.warp is None and self.dimension <= 2:
+            return self._straight(direction, size)
+        theta, weights = self._cloud
+        return _smoothed(theta @ direction, weights, size)
+
+    def _straight(self, direction: Vector, size: int) -> tuple[Vector, Vector]:
         projected = self.root.T @ direction
         scale = float(np.linalg.norm(projected))
         reach = self.residual.reach()
@@ -52,24 +63,65 @@ class HyperPosterior:
         axes = np.linalg.qr(np.column_stack([projected / scale, np.eye(self.dimension)]))[0]
         if axes[:, 0] @ projected < 0:
             axes[:, 0] *= -1
-        nodes, log_weights = self._other_axis(reach)
+        others = np.linspace(-reach, reach, 2 * int(np.ceil(reach / 0.2)) + 1) if self.dimension > 1 else np.zeros(1)
         log_density = np.full(size, -np.inf)
-        for others in product(range(nodes.size), repeat=self.dimension - 1):
-            s = nodes[list(others)]
-            z = np.column_stack([t, np.broadcast_to(s, (size, s.size))]) @ axes.T
-            log_density = np.logaddexp(log_density, self.residual(z) + float(log_weights[list(others)].sum()))
+        for s in others:
+            z = np.column_stack([t, np.full((size, self.dimension - 1), s)]) @ axes.T
+            log_density = np.logaddexp(log_density, self.residual(z) - 0.5 * s**2)
         log_density -= 0.5 * t**2
         density = np.exp(log_density - log_density.max())
         values = float(direction @ self.centre) + scale * t
         return values, density / np.trapezoid(density, values)
 
-    def _other_axis(self, reach: float) -> tuple[Vector, Vector]:
-        """Nodes and log weights, the Gaussian included, of an axis that is integrated out."""
-        if self.dimension > 3:
-            nodes, weights = np.polynomial.hermite_e.hermegauss(9)
-            return nodes, np.log(weights)
-        nodes = np.linspace(-reach, reach, 2 * int(np.ceil(reach / (0.2 if self.dimension == 2 else 0.4))) + 1)
-        return nodes, -0.5 * nodes**2
+    @cached_property
+    def _cloud(self) -> tuple[Vector, Vector]:
+        """Theta at many u, and the posterior weights there."""
+        d = self.dimension
+        if d <= 2:
+            nodes = np.linspace(-5.0, 5.0, {1: 4001, 2: 201}[d])
+            u = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
+            log_weights = self.residual(u) - 0.5 * (u**2).sum(axis=1)
+        else:
+            u = _quasi_gaussian(2**16, d)
+            log_weights = self.residual(u)
+        weights = np.exp(log_weights - log_weights.max())
+        heavy = weights > 1e-9
+        z = u[heavy] if self.warp is None else self.warp(u[heavy])[0]
+        return self.centre + z @ self.root.T, weights[heavy] / weights[heavy].sum()
+
+
+def _quasi_gaussian(size: int, d: int) -> Vector:
+    """Gaussian points of low discrepancy: the additive recurrence of the generalised golden ratio."""
+    ratio = 2.0
+    for _ in range(40):
+        ratio = (1.0 + ratio) ** (1.0 / (d + 1))
+    steps = ratio ** -np.arange(1.0, d + 1)
+    return ndtri((0.5 + np.arange(1, size + 1)[:, None] * steps) % 1.0)
+
+
+def _smoothed(values: Vector, weights: Vector, size: int) -> tuple[Vector, Vector]:
+    """Kernel density of many weighted values, narrow, with mean and variance kept."""
+    width = 0.1  # of the kernel, in standard deviations
+    mean = float(weights @ values)
+    sd = float(np.sqrt(weights @ (values - mean) ** 2))
+    z = np.sqrt(1 - width**2) * (values - mean) / sd
+    low, high = z.min() - 5 * width, z.max() + 5 * width
+    fine = 8 * size
+    spacing = (high - low) / fine
+    # linear binning, then a convolution
+    place = (z - low) / spacing
+    left = np.floor(place).astype(int)
+    share = place - left
+    binned = np.bincount(left, weights * (1 - share), fine + 2) + np.bincount(left + 1, weights * share, fine + 2)
+    reach = int(np.ceil(5 * width / spacing))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * spacing / width) ** 2)
+    density = np.convolve(binned, kernel, mode="same")[: fine + 1]
+    t = np.linspace(low, high, fine + 1)
+    bulk = density > 1e-9 * density.max()
+    grid = np.linspace(t[bulk][0], t[bulk][-1], size)
+    heights = np.interp(grid, t, density)
+    grid = mean + sd * grid
+    return grid, heights / np.trapezoid(heights, grid)
 
 
 @dataclass(frozen=True)

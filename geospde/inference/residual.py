@@ -85,7 +85,7 @@ def _weights(nodes: Vector, z: Vector) -> Vector:
 
 @dataclass(frozen=True)
 class Polynomial:
-    """A quartic along each axis and all products of two, fitted to values and gradients; constant beyond a ball.
+    """A quartic along each axis and all products of two, fitted to values and gradients; constant beyond a box.
 
     For more dimensions than a product of nodes can serve.
 
@@ -93,8 +93,8 @@ class Polynomial:
     ----------
     coefficients : array
         Of the terms of `_terms`.
-    limit : (1,) array
-        Radius of the ball.
+    limit : (d,) array
+        Half sides of the box.
     """
 
     coefficients: Vector
@@ -108,20 +108,18 @@ class Polynomial:
         target = np.concatenate([values, gradients.T.ravel()])
         scale = np.sqrt(np.tile(weights, 1 + z.shape[1]))
         coefficients = np.linalg.lstsq(matrix * scale[:, None], target * scale, rcond=1e-10)[0]
-        return cls(coefficients, np.array([np.sqrt((z**2).sum(axis=1)).max()]))
+        return cls(coefficients, np.abs(z).max(axis=0))
 
     def __call__(self, z: Vector) -> Vector:
         """Values at z, (p, d) -> (p,)."""
-        radius = np.sqrt((z**2).sum(axis=1))
-        inside = z * np.minimum(1.0, self.limit[0] / np.maximum(radius, 1e-12))[:, None]
-        return _terms(inside) @ self.coefficients
+        return _terms(np.clip(z, -self.limit, self.limit)) @ self.coefficients
 
     def reach(self) -> float:
         """Six standard deviations."""
         return 6.0
 
     def arrays(self) -> dict[str, Vector]:
-        """Coefficients and radius."""
+        """Coefficients and box."""
         return {"coefficients": self.coefficients, "limit": self.limit}
 
 
