@@ -16,7 +16,6 @@ import numpy as np
 from geospde.config import Config, read_config
 from geospde.errors import InputError, NumericalError
 from geospde.folders import whole_folder
-from geospde.model.families import family_by_name
 from geospde.progress import Progress, StepLog, compiling_told
 from geospde.provenance import machine, sha256, versions, write_json
 from geospde.survey import Survey, read_survey
@@ -165,6 +164,8 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
 
 def load_survey(config: Config) -> Survey:
     """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
+    from geospde.model.families import family_by_name
+
     keys = config.survey.given()
     for name in ("points", "coastline"):
         if name in keys:

@@ -95,8 +95,8 @@ MISTAKES = [
     ("survey.toml", "convex = [100, 200]", "convex = [200, 100]", "convex"),
     ("points.csv", "-6050,-3270,75", "-6050,-3270,many", "points.csv, line 2, column 'counts': 'many'"),
     ("points.csv", "-6050,-3270,75", "-6050,nan,75", "points.csv, line 2, column 'cY' is empty"),
-    ("points.csv", "-6050,-3270,75", "-6050,-3270,-75", "points.csv, line 2, column 'counts': a count is"),
-    ("points.csv", "-6050,-3270,75", "-6050,-3270,7.5", "points.csv, line 2, column 'counts': a count is"),
+    ("points.csv", "-6050,-3270,75", "-6050,-3270,-75", "line 2, column 'counts': family 'poisson' needs"),
+    ("points.csv", "-6050,-3270,75", "-6050,-3270,7.5", "line 2, column 'counts': family 'poisson' needs"),
     ("points.csv", "75,300", "75,0", "points.csv, line 2, column 'time': an exposure must be above 0, not 0"),
     ("coastline.csv", "-5544.820801,-3582.25", "9000,9000", "coastline.csv crosses itself near"),
 ]
