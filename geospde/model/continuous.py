@@ -120,7 +120,9 @@ class StudentObservations(Observations):
         density = 0.5 * n * u**2 * share - 0.5
         first = -n * unit * u * share**2
         second = n * unit**2 * (1 - 3 * u**2) * share**3
-        of_df = 0.5 * (digamma(0.5 * n) - digamma(0.5 * df)) - 0.5 * np.log1p(u**2)
+        # digamma((df + 1) / 2) - digamma(df / 2), which cancels for a large df
+        gap = digamma(0.5 * n) - digamma(0.5 * df) if df < 1e3 else 1 / df + 0.5 / df**2 - 0.25 / df**4
+        of_df = 0.5 * (gap - np.log1p(u**2))
         return (
             np.array([2 * density, density + w * of_df]),
             np.array([2 * first, first + w * unit * u * share]),

@@ -120,7 +120,7 @@ class BetaObservations(Observations):
 
 def _log_gamma_jet(t: Vector, log_y: Vector) -> Jet:
     """``log gamma(a) - a log(y)`` and its first three derivatives in ``t = log(a)``."""
-    near = np.maximum(t, -300.0)  # below it log gamma(a) is -t
+    near = np.maximum(t, -100.0)  # below it log gamma(a) is -t
     with np.errstate(over="ignore"):
         a = np.exp(near)
     pull = a * log_y
