@@ -72,12 +72,12 @@ def log_gamma(shapes, turn=None):
 def solve(known, rule="auto", monkeypatch=None):
     mode, guess = find_mode(known, np.zeros(known.n_theta))
     root = curvature_root(known, mode, guess)
-    return integrate(Explorer(known, mode, False, lambda *a: None), root, rule)
+    return integrate(Explorer(known, mode, "vb", lambda *a: None), root, rule)
 
 
 @pytest.fixture(autouse=True)
 def no_latent_field(monkeypatch):
-    monkeypatch.setattr(integration, "finished", lambda laplace, point, corrected: point)
+    monkeypatch.setattr(integration, "finished", lambda laplace, point, strategy: point)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6])
@@ -151,7 +151,7 @@ def test_points_that_fail_are_left_out(rule):
     edge = mean[0] + 2.2 * np.sqrt(covariance[0, 0])
     known.fails = lambda theta: theta[0] > edge
     mode, guess = find_mode(known, mean - 0.3)
-    explorer = Explorer(known, mode, False, lambda *a: None)
+    explorer = Explorer(known, mode, "vb", lambda *a: None)
     found = rule(explorer, mode.theta, curvature_root(known, mode, guess))
     assert all(p.theta[0] <= edge for p in found.points)
     assert found.weights.sum() == pytest.approx(1)

@@ -9,7 +9,7 @@ from geospde.fitting.result import Fit
 
 METHODS = ("inla", "eb")
 INTEGRATIONS = ("auto", "grid", "ccd", "eb")
-STRATEGIES = ("auto", "vb", "gaussian")
+STRATEGIES = ("auto", "gaussian", "vb", "simplified")
 
 
 def fit(
@@ -65,8 +65,9 @@ def fit(
     integration : {"auto", "grid", "ccd", "eb"}
         How: a reweighted Gauss-Hermite product rule that falls back on a grid, or a composite design beyond three
         hyperparameters (`auto`); an even grid; a composite design; the mode only.
-    strategy : {"auto", "vb", "gaussian"}
-        Latent marginals: variationally corrected means (`auto`, `vb`), or Gaussians at the mode.
+    strategy : {"auto", "gaussian", "vb", "simplified"}
+        Latent marginals: Gaussians at the mode; with variationally corrected means; with second-order variances and
+        skewness as well, and the evidence corrected. `auto` takes the last where it is noticeable.
     quadrature : int
         Points of adaptive Gauss-Hermite quadrature over random effects; 1 is Laplace.
     priors : "default" or dict
@@ -119,8 +120,7 @@ def fit(
     )  # fmt: skip
     laplace = Laplace(model)
     rule = "eb" if method == "eb" else integration
-    corrected = strategy != "gaussian"
-    found = posterior(laplace, model.start, rule, corrected=corrected, progress=callback or silent)
+    found = posterior(laplace, model.start, rule, strategy=strategy, progress=callback or silent)
     settings = {
         "formula": formula, "family": model.family.name, "link": model.family.link.name, "method": method,
         "integration": integration, "strategy": strategy, "coords": coords,

@@ -5,13 +5,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.criteria import Criteria, criteria
+from geospde.inference.higher_order import LARGEST, HigherOrder
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace
-from geospde.inference.marginals import GaussianMixture, Marginal, marginal_of_mixture, response_summary
+from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
+from geospde.inference.mixture import GaussianMixture, shape_of
+from geospde.inference.threads import one_blas_thread
 from geospde.model.build import Model
 
 Vector = NDArray[np.float64]
@@ -114,13 +118,34 @@ class Fit:
     @cached_property
     def _predictor(self) -> GaussianMixture:
         """Predictors at the observations."""
-        return self.laplace.mixture(self.posterior, self.model.design, self.model.offset)
+        return self.mixture(self.model.design, self.model.offset)
 
     def _latent(self, which: NDArray[np.intp]) -> GaussianMixture:
-        diagonal = self.laplace.pattern.indptr[which]
-        sds = np.array([np.sqrt(p.covariance[diagonal]) for p in self.posterior.points])
-        means = np.array([p.mean[which] for p in self.posterior.points])
-        return GaussianMixture(self.posterior.weights, means, sds)
+        unit = sp.csr_matrix((np.ones(which.size), (np.arange(which.size), which)), shape=(which.size, self.laplace.n))
+        return self.mixture(unit)
+
+    def mixture(self, rows: sp.csr_matrix, offset: Vector | float = 0.0) -> GaussianMixture:
+        """Posterior of linear combinations of the latent vector, ``rows @ x + offset``.
+
+        Parameters
+        ----------
+        rows : (m, n) csr_matrix
+        offset : (m,) array or float
+        """
+        gaussian = self.laplace.mixture(self.posterior, rows, offset)
+        if self._higher_order is None:
+            return gaussian
+        heaviest = int(np.argmax(self.posterior.weights))
+        ratio, skewness = self._higher_order.of(rows, gaussian.sds[heaviest] ** 2)
+        return GaussianMixture(gaussian.weights, gaussian.means, gaussian.sds * np.sqrt(ratio), shape_of(skewness))
+
+    @cached_property
+    def _higher_order(self) -> HigherOrder | None:
+        design = self.laplace.design
+        if self.posterior.strategy != "simplified" or design.shape[0] * design.shape[1] > LARGEST:
+            return None
+        with one_blas_thread():
+            return HigherOrder.at(self.laplace, self.posterior.heaviest)
 
     # -- one quantity ---------------------------------------------------------------------------------------
 

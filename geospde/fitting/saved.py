@@ -75,6 +75,7 @@ def save_fit(fit: Fit, path: Any) -> None:
         "priors": model.priors_given,
         "seconds": fit.seconds,
         "log_marginal_likelihood": posterior.log_marginal_likelihood,
+        "strategy": posterior.strategy,
         "evaluations": fit.laplace.evaluations,
         "factorisations": fit.laplace.factorisations,
         "columns": columns,
@@ -172,7 +173,9 @@ def load_fit(path: Any) -> Fit:
         hyper = HyperPosterior(arrays["hyper_centre"], arrays["hyper_root"], residual_from(residual), warp)
     mode = max(points, key=lambda p: p.log_posterior)
     laplace.evaluations, laplace.factorisations = words["evaluations"], words["factorisations"]
-    posterior = Posterior(points, arrays["weights"], words["log_marginal_likelihood"], hyper, mode)
+    posterior = Posterior(
+        points, arrays["weights"], words["log_marginal_likelihood"], hyper, mode, words["strategy"]
+    )
     return Fit(model, laplace, posterior, settings, seconds=words["seconds"])
 
 

@@ -138,6 +138,8 @@ class Posterior:
         None without hyperparameters.
     mode : LaplacePoint
         At the mode of theta.
+    strategy : {"gaussian", "vb", "simplified"}
+        What was made of the latent marginals.
     """
 
     points: Sequence[LaplacePoint]
@@ -145,6 +147,12 @@ class Posterior:
     log_marginal_likelihood: float
     hyper: HyperPosterior | None
     mode: LaplacePoint
+    strategy: str = "vb"
+
+    @property
+    def heaviest(self) -> LaplacePoint:
+        """The point with most weight."""
+        return self.points[int(np.argmax(self.weights))]
 
     @property
     def means(self) -> Vector:

@@ -7,7 +7,7 @@ Gaussian; where that is not enough either, an even grid goes out until the densi
 three hyperparameters the points are a central composite design.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.correction import variational_mean
+from geospde.inference.higher_order import evidence_correction, worth_correcting
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mode import Progress, attempt, curvature_root, find_mode, silent
@@ -34,10 +35,10 @@ ROUGH = 0.45  # up to which one node more on each bent axis does
 class Explorer:
     """Evaluates points of theta around a mode, side by side, and keeps them as a posterior does."""
 
-    def __init__(self, laplace: Laplace, mode: LaplacePoint, corrected: bool, progress: Progress):
+    def __init__(self, laplace: Laplace, mode: LaplacePoint, strategy: str, progress: Progress):
         self.laplace = laplace
         self.mode = mode
-        self.corrected = corrected
+        self.strategy = strategy
         self.progress = progress
 
     def at(self, thetas: list[Vector]) -> list[LaplacePoint | None]:
@@ -50,12 +51,14 @@ class Explorer:
 
     def _one(self, theta: Vector) -> LaplacePoint | None:
         point = attempt(self.laplace, self.mode, theta - self.mode.theta)
-        return None if point is None else finished(self.laplace, point, self.corrected)
+        return None if point is None else finished(self.laplace, point, self.strategy)
 
 
-def finished(laplace: Laplace, point: LaplacePoint, corrected: bool) -> LaplacePoint:
-    """The point as it is kept: its mean corrected while the factor is there, the factor dropped."""
-    mean = variational_mean(laplace, point) if corrected else point.x
+def finished(laplace: Laplace, point: LaplacePoint, strategy: str) -> LaplacePoint:
+    """The point as it is kept: corrected while the factor is there, the factor dropped."""
+    if strategy == "simplified":
+        point = replace(point, log_posterior=point.log_posterior + evidence_correction(laplace, point))
+    mean = point.x if strategy == "gaussian" else variational_mean(laplace, point)
     return point.kept(mean)
 
 
@@ -247,7 +250,7 @@ def posterior(
     start: Vector,
     rule: str = "auto",
     points: int | None = None,
-    corrected: bool = True,
+    strategy: str = "auto",
     progress: Progress = silent,
 ) -> Posterior:
     """Posterior of a latent Gaussian model.
@@ -261,21 +264,32 @@ def posterior(
         How to integrate over theta; `eb` stays at its mode (empirical Bayes).
     points : int, optional
         Gauss-Hermite nodes on each axis of theta.
-    corrected : bool
-        Whether the latent means are corrected variationally.
+    strategy : {"auto", "gaussian", "vb", "simplified"}
+        Latent Gaussians at the mode; with variational means; with second-order variances, skewness and evidence,
+        too. `auto` is `simplified` where the Laplace approximation errs noticeably by its own next term, else `vb`.
     progress : callable
         Told of every evaluation.
     """
     with one_blas_thread():
         if laplace.n_theta == 0:
-            only = finished(laplace, laplace.at(np.zeros(0)), corrected)
-            return Posterior([only], np.ones(1), only.log_posterior, None, only)
+            only = laplace.at(np.zeros(0))
+            strategy = _settled(strategy, laplace, only)
+            only = finished(laplace, only, strategy)
+            return Posterior([only], np.ones(1), only.log_posterior, None, only, strategy)
         mode, guess = find_mode(laplace, start, progress)
         root = curvature_root(laplace, mode, guess, progress)
+        strategy = _settled(strategy, laplace, mode)
         if rule == "eb":
+            mode = finished(laplace, mode, strategy)
             evidence = mode.log_posterior + 0.5 * mode.theta.size * np.log(2 * np.pi) + np.linalg.slogdet(root)[1]
-            mode = finished(laplace, mode, corrected)
             gaussian = HyperPosterior(mode.theta, root, Nothing())
-            return Posterior([mode], np.ones(1), float(evidence), gaussian, mode)
-        explorer = Explorer(laplace, mode.kept(mode.x), corrected, progress)
-        return integrate(explorer, root, rule, points)
+            return Posterior([mode], np.ones(1), float(evidence), gaussian, mode, strategy)
+        explorer = Explorer(laplace, mode.kept(mode.x), strategy, progress)
+        return replace(integrate(explorer, root, rule, points), strategy=strategy)
+
+
+def _settled(strategy: str, laplace: Laplace, mode: LaplacePoint) -> str:
+    """What `auto` stands for with this model."""
+    if strategy != "auto":
+        return strategy
+    return "simplified" if worth_correcting(laplace, mode) else "vb"

@@ -348,7 +348,7 @@ class Laplace:
         return point.mean[:, None] + draws
 
     def mixture(self, posterior: Any, rows: sp.csr_matrix, offset: Vector | float = 0.0) -> GaussianMixture:
-        """Posterior of ``rows @ x + offset`` as a mixture over the theta points.
+        """Posterior of ``rows @ x + offset`` as a mixture of Gaussians over the theta points.
 
         Variances come from the selected covariances; a row whose support leaves the pattern costs a solve a point.
         """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
-from geospde.inference.mixture import GaussianMixture, Transform
+from geospde.inference.mixture import GaussianMixture, Transform, bend
 
 Vector = NDArray[np.float64]
 
@@ -136,9 +136,12 @@ class Marginal:
 def marginal_of_mixture(mixture: GaussianMixture, transform: Transform | None = None) -> Marginal:
     """The one quantity of a mixture (m = 1) as a `Marginal`."""
     low, high = (mixture.means - 7 * mixture.sds).min(), (mixture.means + 7 * mixture.sds).max()
-    inner = np.linspace(low, high, 601)
-    z = (inner[:, None] - mixture.means[:, 0]) / mixture.sds[:, 0]
-    density = (np.exp(-0.5 * z**2) / (mixture.sds[:, 0] * np.sqrt(2 * np.pi))) @ mixture.weights
+    if mixture.shape is not None:
+        ends = bend(np.array([-7.0, 7.0]), mixture.shape)
+        low = (mixture.means + min(ends[0], -7.0) * mixture.sds).min()
+        high = (mixture.means + max(ends[1], 7.0) * mixture.sds).max()
+    inner = np.linspace(low, high, 801)
+    density = np.array([mixture.density(t)[0] for t in inner])
     return Marginal(inner, density, transform)
 
 

@@ -120,7 +120,7 @@ class _Rows:
             rows = self._model.rows(
                 self._table.iloc[part], None if self.points is None else self.points[part]
             )
-            yield fit.laplace.mixture(fit.posterior, rows, self._offset[part]), self._scale[part]
+            yield fit.mixture(rows, self._offset[part]), self._scale[part]
             if callback is not None:
                 callback(part.stop, self.size, "prediction")
 

@@ -1,0 +1,106 @@
+"""Second-order Laplace: what cubic and quartic terms of the log likelihood add to evidence, variances and skewness.
+
+Written in the predictors, with C their posterior covariance, h its diagonal and l3, l4 the third and fourth
+derivatives of the log density (Shun & McCullagh 1995, J. R. Statist. Soc. B 57, 749-760, equation (5); the terms are
+the one-loop corrections of Tierney & Kadane 1986 for a likelihood that is a product over observations):
+
+    log evidence    + sum l4 h² / 8 + (l3 h)' C (l3 h) / 8 + sum_ij l3_i C_ij³ l3_j / 12
+    cov of b'x      + c' M c,  c = cov(b'x, eta),  M = diag(l4 h / 2 + l3 (C l3 h) / 2) + (l3 l3') C² / 2
+    third cumulant  sum_i l3_i c_i³
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.inference.laplace import Laplace, LaplacePoint
+
+Vector = NDArray[np.float64]
+
+SAMPLE = 64  # observations whose column of C is taken for the double sum of cubes
+NOTICED = 0.01  # correction of the log evidence below which it is left alone
+LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are left to the Gaussian
+
+
+def derivatives_beyond(likelihood: Any, eta: Vector) -> tuple[Vector, Vector]:
+    """Third and fourth derivative of the log density; the fourth by central differences of the third."""
+    step = 1e-3
+    third = likelihood.derivatives(eta)[2]
+    fourth = (likelihood.derivatives(eta + step)[2] - likelihood.derivatives(eta - step)[2]) / (2 * step)
+    return third, fourth
+
+
+def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
+    """Second-order correction of the log evidence at a point.
+
+    The double sum of cubes is taken over all pairs of a sample of observations with all, evenly spread in their order
+    and the same for every theta, so that its error hardly changes the shape of p(theta | y).
+    """
+    third, fourth = derivatives_beyond(laplace.likelihood_at(point.theta), point.eta)
+    h, design = point.eta_variance, laplace.design
+    m = h.size
+    chain = design.T @ (third * h)
+    chosen = np.arange(m) if m <= 2 * SAMPLE else np.linspace(0, m - 1, SAMPLE).astype(int)
+    solved = laplace.solve(point, np.column_stack([chain, design[chosen].T.toarray()]))
+    columns = design @ solved[:, 1:]
+    cubes = third[chosen] * ((columns**3).T @ third)
+    # the diagonal is known for all; only what lies beside it is scaled up from the sample
+    diagonal = third**2 * h**3
+    beside = (cubes - diagonal[chosen]).sum() * (m / chosen.size)
+    return float(fourth @ h**2 / 8 + chain @ solved[:, 0] / 8 + (diagonal.sum() + beside) / 12)
+
+
+def worth_correcting(laplace: Laplace, point: LaplacePoint) -> bool:
+    """Whether the Laplace approximation errs noticeably at this point, by its own next term."""
+    return bool(abs(evidence_correction(laplace, point)) > NOTICED)
+
+
+@dataclass(frozen=True)
+class HigherOrder:
+    """Corrections of variance and skewness at one theta, for any linear combinations.
+
+    Attributes
+    ----------
+    loadings : (n, m) array
+        Covariance of the latent vector with the predictors.
+    third : (m,) array
+    inner : (m, m) array
+        M above.
+    """
+
+    loadings: Vector
+    third: Vector
+    inner: Vector
+
+    @classmethod
+    def at(cls, laplace: Laplace, point: LaplacePoint) -> "HigherOrder":
+        """At a point whose likelihood is not Gaussian."""
+        third, fourth = derivatives_beyond(laplace.likelihood_at(point.theta), point.eta)
+        loadings = laplace.solve(point, laplace.design.T.toarray())
+        covariance = laplace.design @ loadings
+        h = point.eta_variance
+        inner = 0.5 * np.outer(third, third) * covariance**2
+        inner[np.diag_indices_from(inner)] += 0.5 * (fourth * h + third * (covariance @ (third * h)))
+        return cls(loadings, third, inner)
+
+    def of(self, rows: sp.csr_matrix, variances: Vector) -> tuple[Vector, Vector]:
+        """Factor of the variance, and skewness, of each row's combination.
+
+        Parameters
+        ----------
+        rows : (k, n) csr_matrix
+        variances : (k,) array
+            At the same point, before correction.
+        """
+        ratio, skewness = np.ones(rows.shape[0]), np.zeros(rows.shape[0])
+        for a in range(0, rows.shape[0], 2048):
+            part = slice(a, a + 2048)
+            c = rows[part] @ self.loadings
+            safe = np.maximum(variances[part], 1e-300)
+            # the series is one of small terms: where they are not small, it is not to be trusted far
+            ratio[part] = 1.0 + np.clip(((c @ self.inner) * c).sum(axis=1) / safe, -0.2, 0.3)
+            skewness[part] = np.clip((c**3) @ self.third / safe**1.5, -1.5, 1.5)
+        return ratio, skewness

@@ -1,0 +1,139 @@
+"""Second-order Laplace against quadrature in one dimension and importance sampling in many."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from oracles import reference_fit, small_model
+
+from geospde.inference.correction import variational_mean
+from geospde.inference.higher_order import HigherOrder, evidence_correction, worth_correcting
+from geospde.inference.laplace import Laplace
+from geospde.inference.mixture import GaussianMixture, bend, shape_of
+from geospde.latent.iid import Iid
+from geospde.model.families import Poisson
+
+
+def one_count(y, exposure, sd):
+    model = SimpleNamespace(
+        terms=[Iid(1)],
+        design=sp.csr_matrix([[1.0]]),
+        offset=np.zeros(1),
+        likelihood=Poisson().bind([y], exposure=[exposure]),
+        fixed_mean=np.zeros(0),
+        fixed_precision=np.zeros(0),
+    )
+    laplace = Laplace(model)
+    point = laplace.at(np.log([sd]))
+    x = np.linspace(-9 * sd, 7 * sd, 40001)
+    log_density = -0.5 * (x / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi))
+    log_density = log_density + model.likelihood.log_density(x[:, None])[:, 0]
+    return laplace, point, x, log_density
+
+
+@pytest.mark.parametrize("y, exposure, sd", [(0.0, 1.0, 0.7), (1.0, 2.0, 0.5), (5.0, 4.0, 1.0), (30.0, 30.0, 1.0)])
+def test_one_count_by_quadrature(y, exposure, sd):
+    laplace, point, x, log_density = one_count(y, exposure, sd)
+    mass = np.trapezoid(np.exp(log_density), x)
+    density = np.exp(log_density) / mass
+    mean = np.trapezoid(x * density, x)
+    variance = np.trapezoid((x - mean) ** 2 * density, x)
+    skewness = np.trapezoid((x - mean) ** 3 * density, x) / variance**1.5
+    plain = point.log_posterior - laplace.log_prior(point.theta) - np.log(mass)
+    corrected = plain + evidence_correction(laplace, point)
+    # what is left is of the next order: the first term's square, roughly
+    assert abs(corrected) < 0.25 * abs(plain) + 2e-4
+    row = sp.csr_matrix([[1.0]])
+    ratio, skew = HigherOrder.at(laplace, point).of(row, point.eta_variance)
+    assert abs(ratio[0] * point.eta_variance[0] / variance - 1) < 0.35 * abs(point.eta_variance[0] / variance - 1) + 1e-3
+    assert skew[0] == pytest.approx(skewness, rel=0.3)
+    # and so the quantiles come nearer than the Gaussian's
+    centre = np.array([[variational_mean(laplace, point)[0]]])
+    sds = np.sqrt(np.array([[point.eta_variance[0]]]))
+    gaussian = GaussianMixture(np.ones(1), centre, sds)
+    skewed = GaussianMixture(np.ones(1), centre, sds * np.sqrt(ratio), shape_of(skew))
+    cdf = np.concatenate([[0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(x))])
+    for p in (0.025, 0.975):
+        truth = np.interp(p, cdf, x)
+        assert abs(skewed.quantile(p)[0] - truth) < 0.5 * abs(gaussian.quantile(p)[0] - truth) + 1e-3
+
+
+@pytest.mark.parametrize("constr", [False, True])
+def test_a_field_of_small_counts_by_importance_sampling(constr):
+    model = small_model(constr, 1.0, sites=40, mean=0.7)
+    theta = np.log([0.4, 1.0])
+    laplace = Laplace(model)
+    point = laplace.at(theta)
+    rng = np.random.default_rng(1)
+    noise = rng.standard_normal((laplace.n, 20_000))
+    x = laplace.draw(point, np.hstack([noise, -noise]))
+    term = model.terms[0]
+    q = sp.block_diag([term.precision(theta), sp.csc_matrix([[1.0]])]).tocsr()
+    centred = x.copy()
+    centred[-1] -= model.fixed_mean
+    eta = model.design @ x + model.offset[:, None]
+    target = model.likelihood.log_density(eta.T).sum(axis=1) - 0.5 * (centred * (q @ centred)).sum(axis=0)
+    h = q + model.design.T @ sp.diags_array(-point.derivatives[1]) @ model.design
+    away = x - point.x[:, None]
+    log_ratio = target + 0.5 * (away * (h @ away)).sum(axis=0)
+    start = point.x.copy()
+    start[-1] -= model.fixed_mean[0]
+    log_ratio -= model.likelihood.log_density(point.eta).sum() - 0.5 * start @ (q @ start)
+    ratio = np.exp(log_ratio)
+    truth = np.log(ratio.mean())
+    error = ratio.std() / np.sqrt(ratio.size) / ratio.mean()
+    assert abs(truth) > 10 * error  # there is something to correct, and it is known well enough
+    assert evidence_correction(laplace, point) == pytest.approx(truth, abs=0.15 * abs(truth) + 4 * error)
+    # variances and skewness of the predictors
+    w = ratio / ratio.sum()
+    mean = eta @ w
+    variance = ((eta - mean[:, None]) ** 2) @ w
+    skewness = ((eta - mean[:, None]) ** 3) @ w / variance**1.5
+    factor, skew = HigherOrder.at(laplace, point).of(model.design, point.eta_variance)
+    # Monte Carlo errors: 1 % in a variance, 0.03 in a skewness
+    assert np.median(np.abs(factor * point.eta_variance / variance - 1)) < 0.01
+    np.testing.assert_allclose(skew, skewness, atol=0.12)
+    assert np.median(np.abs(skew - skewness)) < 0.03
+
+
+def test_a_sample_of_observations_stands_for_all(monkeypatch):
+    from geospde.inference import higher_order
+
+    model = small_model(True, 1.0, sites=400, mean=0.7)
+    laplace = Laplace(model)
+    point = laplace.at(np.log([0.3, 1.0]))
+    sampled = evidence_correction(laplace, point)
+    monkeypatch.setattr(higher_order, "SAMPLE", 400)
+    # 64 columns of 400, of a quantity that is itself a small correction
+    assert sampled == pytest.approx(evidence_correction(laplace, point), rel=0.2)
+
+
+def test_auto_notices_small_counts_and_leaves_large_ones():
+    assert reference_fit(1.5).posterior.strategy == "vb"
+    laplace = Laplace(small_model(True, 1.0, sites=60, mean=0.5))
+    assert worth_correcting(laplace, laplace.at(np.log([0.4, 1.0])))
+    many = Laplace(small_model(True, 1.0, sites=60, mean=5000.0))
+    assert not worth_correcting(many, many.at(np.log([0.4, 1.0])))
+
+
+def test_the_skew_component_has_mean_nought_variance_one_and_its_skewness():
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    weights = weights / weights.sum()
+    for skewness in (-1.2, -0.3, -1e-5, 0.0, 0.05, 0.8):
+        values = bend(nodes, np.full(60, shape_of(np.array([skewness]))[0]))
+        moments = [weights @ values**k for k in (1, 2, 3)]
+        np.testing.assert_allclose(moments, [0, 1, skewness], atol=1e-4)
+
+
+def test_a_skew_mixture_is_consistent():
+    rng = np.random.default_rng(5)
+    shape = shape_of(np.linspace(-1, 1, 12))
+    mixture = GaussianMixture(np.array([0.3, 0.7]), rng.normal(0, 1, (2, 12)), rng.uniform(0.5, 1, (2, 12)), shape)
+    for p in (0.001, 0.3, 0.975):
+        np.testing.assert_allclose(mixture.cdf(mixture.quantile(p)), p, rtol=1e-8)
+    step = 1e-5
+    slope = (mixture.cdf(0.2 + step) - mixture.cdf(0.2 - step)) / (2 * step)
+    np.testing.assert_allclose(mixture.density(0.2), slope, rtol=1e-5)
+    np.testing.assert_allclose(mixture.expectation(lambda x: x), mixture.mean, atol=1e-9)
+    np.testing.assert_allclose(mixture.expectation(lambda x: (x - mixture.mean) ** 2), mixture.sd**2, rtol=1e-6)
