@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.config import Config, read_config
-from geospde.errors import InputError, NumericalError
+from geospde.crs import unit_of
+from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.folders import whole_folder
 from geospde.progress import Progress, StepLog, compiling_told
 from geospde.provenance import machine, sha256, versions, write_json
 from geospde.survey import Survey, read_survey
-from geospde.words import bytes_of, counted, listed
+from geospde.words import bytes_of, counted, length, listed
 
 if TYPE_CHECKING:
     from geospde.fitting.result import Fit
@@ -108,6 +110,7 @@ def run(
             told(f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {counted(grid.n, 'cell')} to predict")
         with log.step("fit") as told:
             fit = fit_model(config, survey, mesh, callback=log.progress.update)
+            warn_of_coarse(mesh, fit)
             told(f"log marginal likelihood {fit.log_marginal_likelihood:.2f}" if _bayesian(config) else "")
         with log.step("predict"):
             prediction = predict(config, fit, grid, callback=log.progress.update)
@@ -223,6 +226,23 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh) -> str:
     model = build_model(**_model_arguments(config, survey, mesh))
     names = ", ".join([*model.effects.names, *(h.name for h in model.hyperparameters)])
     return f"{counted(model.design.shape[1], 'latent variable')}; {names}"
+
+
+def warn_of_coarse(mesh: Mesh, fit: Fit) -> None:
+    """Warn where triangles are not small against the range: between their corners the field is a plane."""
+    longest = max(mesh.quality().inner_edges, default=0.0)
+    for name in fit.hyper.index:
+        if str(name).startswith("range("):
+            row = fit.hyper.loc[name]
+            reach = float(row["q0.5"] if "q0.5" in row else row.iloc[0])
+            if longest > reach / 2:
+                warnings.warn(
+                    f"the mesh has edges of up to {length(longest, unit_of(mesh.crs))} where {name} is "
+                    f"{length(reach, unit_of(mesh.crs))}: between sites the standard deviations come out too small; "
+                    "lower max_edge in [mesh], towards a fifth of the range, until the maps no longer change",
+                    GeospdeWarning,
+                    stacklevel=2,
+                )
 
 
 def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:

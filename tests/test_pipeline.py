@@ -1,5 +1,6 @@
 import json
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,7 @@ def test_run_json_says_what_was_run_on_what_with_what(rongelap):
     assert list(record["seconds"]) == ["survey", "mesh", "fit", "predict", "write", "figures", "report"]
     assert len(record["warnings"]) >= 1
     assert "2 of 157 sites" in record["warnings"][0]
+    assert any("edges of up to 278 m" in said and "lower max_edge" in said for said in record["warnings"])
 
 
 def test_the_grid_table_has_the_cells_and_columns_asked_for(rongelap):
@@ -146,6 +148,7 @@ def test_progress_hears_every_step(island):
     assert len(findings) == 1
 
 
+@pytest.mark.filterwarnings("ignore:the mesh has edges")
 def test_a_survey_without_a_coastline_is_mapped_within_its_hull(tmp_path):
     generator = np.random.default_rng(1)
     table = pd.DataFrame(generator.uniform(0, 1000, (40, 2)), columns=["x", "y"])
@@ -175,3 +178,14 @@ def test_a_prediction_that_is_not_finite_is_a_failure_that_names_the_columns(isl
 
     with pytest.raises(gs.NumericalError, match=r"not finite in 1 of 2 cells \('sd'\)"):
         pipeline.predict(read_config(island / "survey.toml"), Fit(), grid=None)
+
+
+@pytest.mark.parametrize(("reach", "warned"), [(100.0, True), (399.0, True), (401.0, False)])
+def test_a_mesh_that_is_coarse_against_the_range_is_told(reach, warned):
+    mesh = gs.Mesh([[0, 0], [200, 0], [0, 150]], [[0, 1, 2]], crs="local:m")  # edges of 150, 200 and 250 m
+    medians = pd.Series([1.25 * reach, 1.0], index=["range(spde)", "sigma(spde)"])
+    table = pd.DataFrame({"mean": medians, "q0.5": medians})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipeline.warn_of_coarse(mesh, SimpleNamespace(hyper=table))
+    assert [w.category for w in caught] == [gs.GeospdeWarning] * warned
