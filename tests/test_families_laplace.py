@@ -125,8 +125,8 @@ def test_gradient_is_that_of_central_differences(name, link):
         numeric = np.empty(theta.size)
         for j, axis in enumerate(np.eye(theta.size)):
 
-            def value(step, axis=axis):
-                return laplace.at(theta + step * axis, point.x).log_posterior
+            def value(step, theta=theta, axis=axis, near=point.x):
+                return laplace.at(theta + step * axis, near).log_posterior
 
             h = 2e-3  # fourth order: errs by h⁴ times a fifth derivative
             numeric[j] = (8 * (value(h) - value(-h)) - value(2 * h) + value(-2 * h)) / (12 * h)
@@ -152,7 +152,8 @@ def test_gaussian_responses_have_their_closed_form_marginal_likelihood():
         np.testing.assert_allclose(
             point.x, np.r_[np.zeros(42), model.fixed_mean] + gain @ (model.likelihood.y - mean), atol=1e-8
         )
-        np.testing.assert_allclose(point.eta_variance, np.diag(a @ (covariance - gain @ a @ covariance) @ a.T), atol=1e-9)
+        left = covariance - gain @ a @ covariance
+        np.testing.assert_allclose(point.eta_variance, np.diag(a @ left @ a.T), atol=1e-9)
         assert point.newton_steps <= 2
 
 

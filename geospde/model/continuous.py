@@ -195,7 +195,8 @@ class GammaObservations(Observations):
 class Gaussian(Family):
     """Gaussian values with residual standard deviation `sigma`, identity link.
 
-    The prior of the precision 1 / sigma² is Gamma(1, rate 5e-5), as R-INLA's ``loggamma(1, 5e-5)``.
+    The prior of the precision 1 / sigma² is Gamma(1, rate 5e-5), as R-INLA's ``loggamma(1, 5e-5)``. It knows the unit
+    of the response: a sigma below 0.01 is held up, so give a smaller unit or another prior there.
 
     Examples
     --------
