@@ -17,6 +17,7 @@ from geospde.inference import supernodal
 from geospde.inference.supernodal import Layout
 
 Vector = NDArray[np.float64]
+MANY = 4  # right-hand sides from which matrix products repay their call
 Analysis = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -87,14 +88,14 @@ class Factor:
         """Solve A x = b; b is (n,) or (n, k)."""
         where = self._layout
         x = self._columns(b)[where.permutation]
-        self._run(supernodal.forward, x)
-        self._run(supernodal.backward, x)
+        self._forward(x)
+        self._backward(x)
         return self._back(x, np.shape(b))
 
     def half_solve(self, b: Vector) -> Vector:
         """P' L'⁻¹ b: turns white noise into a draw of precision A."""
         x = self._columns(b).copy()
-        self._run(supernodal.backward, x)
+        self._backward(x)
         return self._back(x, np.shape(b))
 
     def selected_inverse(self) -> Vector:
@@ -106,9 +107,19 @@ class Factor:
     def _columns(self, b: Vector) -> Vector:
         return np.ascontiguousarray(b, dtype=float).reshape(self._layout.n, -1)
 
-    def _run(self, kernel: Callable[..., None], x: Vector) -> None:
+    def _forward(self, x: Vector) -> None:
         w = self._layout
-        kernel(self._panels, w.first, w.row_start, w.rows, w.start, x)
+        if x.shape[1] < MANY:
+            supernodal.forward(self._panels, w.first, w.row_start, w.rows, w.start, x)
+        else:
+            supernodal.forward_many(self._panels, w.first, w.row_start, w.rows, w.start, w.tallest, x)
+
+    def _backward(self, x: Vector) -> None:
+        w = self._layout
+        if x.shape[1] < MANY:
+            supernodal.backward(self._panels, w.first, w.row_start, w.rows, w.start, x)
+        else:
+            supernodal.backward_many(self._panels, w.first, w.row_start, w.rows, w.start, w.tallest, x)
 
     def _back(self, x: Vector, shape: tuple[int, ...]) -> Vector:
         out = np.empty_like(x)

@@ -272,6 +272,64 @@ def backward(panels, first, row_start, rows, start, x):
 
 
 @njit(cache=True, nogil=True)
+def forward_many(panels, first, row_start, rows, start, tallest, x):
+    """`forward` for many right-hand sides, by matrix products."""
+    k = x.shape[1]
+    work = np.empty(tallest * k)
+    for s in range(first.size - 1):
+        a, width = first[s], first[s + 1] - first[s]
+        r0 = row_start[s]
+        height = row_start[s + 1] - r0
+        panel = panels[start[s] : start[s + 1]].reshape(height, width)
+        for j in range(width):
+            for i in range(j):
+                weight = panel[j, i]
+                for c in range(k):
+                    x[a + j, c] -= weight * x[a + i, c]
+            weight = 1.0 / panel[j, j]
+            for c in range(k):
+                x[a + j, c] *= weight
+        if height > width:
+            update = work[: (height - width) * k].reshape(height - width, k)
+            np.dot(panel[width:], x[a : a + width], update)
+            for i in range(width, height):
+                row = rows[r0 + i]
+                for c in range(k):
+                    x[row, c] -= update[i - width, c]
+
+
+@njit(cache=True, nogil=True)
+def backward_many(panels, first, row_start, rows, start, tallest, x):
+    """`backward` for many right-hand sides, by matrix products."""
+    k = x.shape[1]
+    work, small = np.empty(tallest * k), np.empty(WIDEST * k)
+    for s in range(first.size - 2, -1, -1):
+        a, width = first[s], first[s + 1] - first[s]
+        r0 = row_start[s]
+        height = row_start[s + 1] - r0
+        panel = panels[start[s] : start[s + 1]].reshape(height, width)
+        if height > width:
+            below = work[: (height - width) * k].reshape(height - width, k)
+            for i in range(width, height):
+                row = rows[r0 + i]
+                for c in range(k):
+                    below[i - width, c] = x[row, c]
+            update = small[: width * k].reshape(width, k)
+            np.dot(panel[width:].T, below, update)
+            for i in range(width):
+                for c in range(k):
+                    x[a + i, c] -= update[i, c]
+        for j in range(width - 1, -1, -1):
+            weight = 1.0 / panel[j, j]
+            for c in range(k):
+                x[a + j, c] *= weight
+            for i in range(j):
+                weight = panel[j, i]
+                for c in range(k):
+                    x[a + i, c] -= weight * x[a + j, c]
+
+
+@njit(cache=True, nogil=True)
 def selected_inverse(panels, first, row_start, rows, start, owner, tallest):
     """Entries of (L L')⁻¹ at the places of the panels.
 
