@@ -37,7 +37,15 @@ _CRITERIA = {
 }
 
 
-_NAMES = {"poisson": "Poisson", "gaussian": "Gaussian"}
+_NAMES = {
+    "poisson": "Poisson",
+    "gaussian": "Gaussian",
+    "t": "Student t",
+    "bernoulli": "Bernoulli",
+    "nbinomial": "negative binomial",
+    "zeroinflatedpoisson1": "zero-inflated Poisson",
+    "zeroinflatednbinomial1": "zero-inflated negative binomial",
+}
 
 _METHODS = {
     "inla": "It was fitted by integrated nested Laplace approximation (Rue, Martino & Chopin 2009).",
