@@ -109,6 +109,7 @@ def run(
             _refuse_too_large(config, grid, folder)
             told(f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {counted(grid.n, 'cell')} to predict")
         with log.step("fit") as told:
+            compile_model(config, survey, mesh, grid)
             fit = fit_model(config, survey, mesh, callback=log.progress.update)
             warn_of_coarse(mesh, fit)
             told(f"log marginal likelihood {fit.log_marginal_likelihood:.2f}" if _bayesian(config) else "")
@@ -158,7 +159,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
         _refuse_too_large(config, grid, Path())
         told(repr(grid))
     with log.step("model") as told:
-        told(compile_model(config, survey, mesh))
+        told(compile_model(config, survey, mesh, grid))
     return tuple(log.warnings)
 
 
@@ -219,11 +220,23 @@ def fit_model(config: Config, survey: Survey, mesh: Mesh, *, callback: Any = Non
     return fit(**keys, callback=callback)
 
 
-def compile_model(config: Config, survey: Survey, mesh: Mesh) -> str:
-    """Check formula, family and priors against the data, and say what the model is."""
+def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str:
+    """Check formula, family and priors against the data, that a grid can be predicted, and say what the model is."""
+    import pandas as pd
+
     from geospde.model.build import build_model
 
     model = build_model(**_model_arguments(config, survey, mesh))
+    only = "the cells of a grid have coordinates only"
+    if model.has_offset:
+        raise InputError(f"the model has an offset, and {only}: use exposure, or geospde.fit and predict at a table")
+    try:
+        model.rows(pd.DataFrame(index=[0]), grid.centres[:1])
+    except InputError as error:
+        needs = str(error).partition(":")[0]
+        raise InputError(
+            f"{needs}, and {only}: leave it out of a run's formula, or use geospde.fit and predict at a table"
+        ) from None
     names = ", ".join([*model.effects.names, *(h.name for h in model.hyperparameters)])
     return f"{counted(model.design.shape[1], 'latent variable')}; {names}"
 
