@@ -94,7 +94,7 @@ MISTAKES = [
     ("survey.toml", "[300, 600]", "[0.05, 600]", "max_vertices"),
     ("survey.toml", "convex = [100, 200]", "convex = [200, 100]", "convex"),
     ("survey.toml", "counts ~ 1 + spde", "counts ~ time + spde", "needs the column 'time' of the model, and the cells"),
-    ("survey.toml", '"counts ~ 1 + spde', '"counts ~ 1 + offset(time) + spde', "the model has an offset, and the cells"),
+    ("survey.toml", '"counts ~ 1 + spde', '"counts ~ 1 + offset(time) + spde', "has an offset, and the cells"),
     ("points.csv", "-6050,-3270,75", "-6050,-3270,many", "points.csv, line 2, column 'counts': 'many'"),
     ("points.csv", "-6050,-3270,75", "-6050,nan,75", "points.csv, line 2, column 'cY' is empty"),
     ("points.csv", "-6050,-3270,75", "-6050,-3270,-75", "line 2, column 'counts': family 'poisson' needs"),
