@@ -100,28 +100,37 @@ def attempt(laplace: Laplace, near: LaplacePoint, step: Vector) -> LaplacePoint 
         return None
 
 
-def curvature_root(laplace: Laplace, mode: LaplacePoint, guess: Vector, progress: Progress = silent) -> Vector:
-    """Root R of the inverse negative Hessian at the mode: central differences of exact gradients.
+def curvature(
+    laplace: Laplace, mode: LaplacePoint, guess: Vector, progress: Progress = silent
+) -> tuple[Vector, Vector]:
+    """Root of the inverse negative Hessian at the mode, and third derivatives along its columns.
 
-    The steps are half a standard deviation along the axes of the guess: long enough to average out what a
-    product rule over two or three standard deviations does not see, short enough to stay in the bulk.
+    By differences of exact gradients, half a standard deviation to each side along the axes of the guess: long enough
+    to average out what a rule over two or three standard deviations does not see, short enough to stay in the bulk.
+
+    Returns
+    -------
+    root : (d, d) array
+        Lower triangular R: ``theta = mode + R z`` standardises the posterior. Of all roots of the covariance this one
+        keeps the axes nearest the parameters, and so their skewness on single axes.
+    third : (d,) array
+        Third derivative of the log density in each z.
     """
     eigenvalues, vectors = np.linalg.eigh(guess)
-    axes = vectors * np.sqrt(np.clip(eigenvalues, 1e-6, 4.0))
-    hessian = np.empty_like(axes)
-    for j in range(axes.shape[1]):
+    axes = np.linalg.cholesky((vectors * np.clip(eigenvalues, 1e-6, 4.0)) @ vectors.T)
+    d = axes.shape[0]
+    hessian, third = np.empty((d, d)), np.zeros(d)
+    for j in range(d):
         ends = [attempt(laplace, mode, s * axes[:, j]) for s in (-0.5, 0.5)]
         progress(laplace.evaluations, None, "curvature of the hyperparameters")
-        differences = [
-            (end.gradient - mode.gradient) / s for end, s in zip(ends, (-0.5, 0.5)) if end is not None
-        ]
-        if not differences:
+        slopes = [axes.T @ (end.gradient - mode.gradient) / s for end, s in zip(ends, (-0.5, 0.5)) if end is not None]
+        if not slopes:
             raise NumericalError(f"no curvature could be found around {laplace.describe(mode.theta)}")
-        hessian[:, j] = axes.T @ np.mean(differences, axis=0)
-    hessian = -0.5 * (hessian + hessian.T)
-    eigenvalues, vectors = np.linalg.eigh(hessian)
+        hessian[:, j] = np.mean(slopes, axis=0)
+        if len(slopes) == 2:
+            third[j] = slopes[1][j] - slopes[0][j]
+    values, vectors = np.linalg.eigh(-0.5 * (hessian + hessian.T))
     # a direction that the data leave flat keeps the scale of the guess
-    eigenvalues = np.where(eigenvalues > 1e-3, eigenvalues, 1.0)
-    root = axes @ (vectors / np.sqrt(eigenvalues))
-    # of all roots of this covariance the triangular one: its axes follow the parameters, and so does skewness
-    return np.asarray(np.linalg.cholesky(root @ root.T))
+    root = axes @ (vectors / np.sqrt(np.where(values > 1e-3, values, 1.0)))
+    root = np.asarray(np.linalg.cholesky(root @ root.T))
+    return root, third * (np.diag(root) / np.diag(axes)) ** 3

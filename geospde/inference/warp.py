@@ -24,6 +24,22 @@ class Warp:
     log_slope: Vector
 
     @classmethod
+    def of_third_derivatives(cls, third: Vector) -> "Warp":
+        """For axes along which the log density has these third derivatives at its top, and second derivative -1.
+
+        The shape is that of the logarithm of a gamma variable, as for a variance or a range: Gaussian on one side,
+        exponential on the other.
+        """
+        profiles = []
+        for c in np.clip(third, -2.0, 2.0):
+            slant = -c if abs(c) > 1e-3 else 1e-3
+            places = np.linspace(-9.0 - 30.0 * abs(slant), 9.0 + 30.0 * abs(slant), 1201)
+            w = slant * places
+            values = (w - np.expm1(np.minimum(w, 50.0))) / slant**2
+            profiles.append((places[values > -30.0], values[values > -30.0]))
+        return cls.of_profiles(profiles)
+
+    @classmethod
     def of_profiles(cls, profiles: list[tuple[Vector, Vector]], size: int = 401) -> "Warp":
         """From log densities along each axis, as (places, values), that fall away at both ends."""
         from scipy.interpolate import CubicSpline

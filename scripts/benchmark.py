@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Measure the inference engine: seconds a step, counts, memory, and the fit in factorisations of its own H.
+
+    python scripts/benchmark.py engine [--json FILE] [--only NAME ...]
+
+Cases: the Rongelap reference mesh (691 vertices) and simulated Poisson counts at 2,000 sites in the unit square
+(range 0.3, sigma 1) on meshes of about 10,000, 50,000 and 100,000 vertices. Each case runs in a process of its own,
+so that its peak memory is its own, and fits twice: the first fit of a process loads compiled code. Machines differ
+and are shared: compare ratios within one run, such as the last column, not seconds between runs.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REFERENCE = HERE.parent / "tests" / "reference" / "rongelap"
+CASES = {"rongelap": 0, "10k": 10_000, "50k": 50_000, "100k": 100_000}
+# R-INLA 26.06 on 2 cores of such a machine, whole inla() call, best of its thread settings, seconds
+R_INLA = {"rongelap": 0.97, "10k": 18.0, "50k": 168.0}
+
+
+def rongelap():
+    """The reference model."""
+    import pandas as pd
+
+    import geospde as gs
+
+    mesh = gs.Mesh(
+        pd.read_csv(REFERENCE / "mesh_vertices.csv").to_numpy(), pd.read_csv(REFERENCE / "mesh_triangles.csv").to_numpy()
+    )
+    points = pd.DataFrame(gs.load_dataset("rongelap").points.drop(columns="geometry"))
+    formula = "counts ~ 1 + spde(mesh, alpha=1.5, constr=True, prior='spde2')"
+    return formula, points, {"mesh": mesh, "coords": ("cX", "cY"), "family": "poisson", "exposure": "time"}
+
+
+def simulated(vertices):
+    """2,000 counts of mean one from a field of range 0.3 and sigma 1, PC priors (0.2, 0.5) and (1, 0.05)."""
+    import numpy as np
+    import pandas as pd
+    from shapely import box
+
+    import geospde as gs
+    from geospde.inference.cholesky import Cholesky
+    from geospde.latent.fem import fem_matrices
+    from geospde.latent.matern import MaternSpde
+
+    rng = np.random.default_rng(1)
+    # an extension of one range around the square; hexagons of side `edge` would take area / (0.866 edge²) vertices
+    domain = box(-0.3, -0.3, 1.3, 1.3)
+    mesh = gs.build_mesh(domain, max_edge=1.25 * (domain.area / (0.866 * vertices)) ** 0.5, convex=0)
+    sites = rng.uniform(0, 1, (2000, 2))
+    term = MaternSpde(*fem_matrices(mesh.vertices, mesh.triangles))
+    factor = Cholesky(term.pattern).factor(term.values(np.log([0.3, 1.0])))
+    field = mesh.basis(sites) @ factor.half_solve(rng.standard_normal(mesh.n_vertices))
+    table = pd.DataFrame({"x": sites[:, 0], "y": sites[:, 1], "count": rng.poisson(np.exp(field))})
+    formula = "count ~ 1 + spde(mesh, prior_range=(0.2, 0.5), prior_sigma=(1, 0.05))"
+    return formula, table, {"mesh": mesh, "coords": ("x", "y"), "family": "poisson"}
+
+
+def measure(name):
+    """One case, as a dict of figures."""
+    import geospde as gs
+    from geospde.inference import integration
+    from geospde.inference.threads import one_blas_thread
+
+    began = time.perf_counter()
+    formula, table, options = rongelap() if name == "rongelap" else simulated(CASES[name])
+    made = time.perf_counter()
+    first = gs.fit(formula, table, **options)
+    loaded = time.perf_counter()
+
+    spent = {"mode": 0.0, "curvature": 0.0, "integration": 0.0}
+
+    def timed(step, function):
+        def wrapped(*args, **kwargs):
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent[step] += time.perf_counter() - start
+
+        return wrapped
+
+    integration.find_mode = timed("mode", integration.find_mode)
+    integration.curvature = timed("curvature", integration.curvature)
+    integration.integrate = timed("integration", integration.integrate)
+    start = time.perf_counter()
+    fit = gs.fit(formula, table, **options)
+    whole = time.perf_counter() - start
+
+    # one factorisation of H at the heaviest point, and what reads it, on one core
+    laplace, point = fit.laplace, fit.posterior.heaviest
+    with one_blas_thread():
+        values = [t.values(point.theta[b]) for t, b in zip(laplace.terms, laplace.theta_blocks)]
+        entries = laplace._prior_values(values) + laplace._data_part(-point.derivatives[1])
+        seconds = {"factor": [], "selected": [], "solve": []}
+        for _ in range(5):
+            a = time.perf_counter()
+            factor = laplace._solver.factor(entries)
+            b = time.perf_counter()
+            factor.selected_inverse()
+            c = time.perf_counter()
+            factor.solve(point.x)
+            d = time.perf_counter()
+            for key, value in zip(seconds, (b - a, c - b, d - c)):
+                seconds[key].append(value)
+    one = {key: sorted(values)[2] for key, values in seconds.items()}
+    return {
+        "case": name,
+        "vertices": laplace.n - 1,
+        "prepare_s": made - began,
+        "first_fit_s": loaded - made,
+        "fit_s": whole,
+        **{f"{step}_s": value for step, value in spent.items()},
+        "other_s": whole - sum(spent.values()),
+        "evaluations": laplace.evaluations,
+        "factorisations": laplace.factorisations,
+        "theta_points": len(fit.posterior.points),
+        "strategy": fit.posterior.strategy,
+        "factor_s": one["factor"],
+        "selected_inverse_s": one["selected"],
+        "solve_s": one["solve"],
+        "selected_in_factorisations": one["selected"] / one["factor"],
+        "fit_in_factorisations": whole / one["factor"],
+        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "log_marginal_likelihood": first.log_marginal_likelihood,
+        "r_inla_s": R_INLA.get(name),
+    }
+
+
+def engine(arguments):
+    """Every case in a process of its own; prints a table and writes JSON."""
+    results = []
+    head = "case     vertices  fit s  mode  curv  integ  evals  factor.  one factor ms  selected/factor  fit/factor  GB    R-INLA/fit"
+    print(head)
+    for name in arguments.only or CASES:
+        run = subprocess.run([sys.executable, __file__, "case", name], capture_output=True, text=True, check=False)
+        if run.returncode:
+            print(f"{name}: failed\n{run.stderr}", file=sys.stderr)
+            return 1
+        r = json.loads(run.stdout.splitlines()[-1])
+        results.append(r)
+        ratio = "" if r["r_inla_s"] is None else f"{r['r_inla_s'] / r['fit_s']:.1f}"
+        print(
+            f"{r['case']:<8} {r['vertices']:>8}  {r['fit_s']:>5.2f}  {r['mode_s']:>4.2f}  {r['curvature_s']:>4.2f}  "
+            f"{r['integration_s']:>5.2f}  {r['evaluations']:>5}  {r['factorisations']:>7}  {1e3 * r['factor_s']:>13.2f}  "
+            f"{r['selected_in_factorisations']:>15.2f}  {r['fit_in_factorisations']:>10.0f}  "
+            f"{r['peak_memory_gb']:>4.2f}  {ratio:>6}",
+            flush=True,
+        )
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return 0
+
+
+def main():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    whole = commands.add_parser("engine", help="all cases")
+    whole.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    whole.add_argument("--only", nargs="+", choices=CASES, help="some cases")
+    one = commands.add_parser("case", help="one case, as a line of JSON")
+    one.add_argument("name", choices=CASES)
+    arguments = parser.parse_args()
+    if arguments.command == "case":
+        print(json.dumps(measure(arguments.name)))
+        return 0
+    return engine(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
