@@ -236,3 +236,19 @@ def test_the_summary_prints_tables_priors_and_criteria(capsys):
     text = capsys.readouterr().out
     for word in ("Intercept", "range(spde)", "log marginal likelihood -1327.5", "DIC 1834", "Priors"):
         assert word in text
+
+
+def test_loo_is_that_of_refits_and_flags_what_importance_sampling_cannot_do():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=60), "g": np.repeat(np.arange(12), 5)})
+    table["y"] = rng.poisson(np.exp(1 + 0.3 * table["x"]))
+    ours = gs.fit("y ~ x + (1 | g)", table, family="poisson")
+    # importance sampling and the Laplace approximation without the observation are two ways to one number
+    difference = ours.pointwise["loo"] - np.log(ours.pointwise["cpo"])
+    assert difference.abs().max() < 0.1 and abs(difference.mean()) < 0.01  # noise of 2,000 draws
+    assert ours.criteria["pareto_k_above_0.7"] == 0
+    assert ours.criteria["looic"] == pytest.approx(ours.criteria["waic"], abs=1.0)
+    # every Rongelap site has a vertex of its own: its count alone says what the field is there
+    survey = reference_fit(1.5)
+    assert survey.criteria["pareto_k_above_0.7"] > 100
+    assert survey.criteria["elpd_loo"] == pytest.approx(np.log(survey.pointwise["cpo"]).sum(), abs=5)

@@ -15,6 +15,7 @@ from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
 from geospde.inference.mixture import GaussianMixture, shape_of
+from geospde.inference.sampling import joint_draws, leave_one_out
 from geospde.inference.threads import one_blas_thread
 from geospde.model.build import Model
 
@@ -32,9 +33,11 @@ class Fit:
         Posterior mean, sd, quantiles and mode: of the fixed effects, of the hyperparameters on the user's scale, of
         every latent variable of the random terms, and of the mean per unit exposure at each observation.
     criteria : dict
-        ``dic``, ``p_dic``, ``waic``, ``p_waic``, ``log_score`` (mean of -log CPO), ``cpo_failures``.
+        ``dic``, ``p_dic``, ``waic``, ``p_waic``, ``log_score`` (mean of -log CPO), ``cpo_failures``; ``elpd_loo``,
+        ``p_loo``, ``looic`` by Pareto-smoothed importance sampling, with CPO where it fails, and how often that is,
+        ``pareto_k_above_0.7``.
     pointwise : DataFrame
-        A row an observation: ``cpo``, ``pit``, ``dic``, ``waic``, ``failure``.
+        A row an observation: ``cpo``, ``pit``, ``dic``, ``waic``, ``failure``, ``loo``, ``pareto_k``.
     log_marginal_likelihood : float
         All constants included; a flat-prior coefficient counts as density 1, as in R-INLA.
     formula, family, method : str
@@ -103,13 +106,33 @@ class Fit:
     @cached_property
     def criteria(self) -> dict[str, float]:
         """Totals of the information criteria."""
-        return self._criteria.totals()
+        elpd, k = self._loo
+        log_predictive = self._criteria.p_waic - 0.5 * self._criteria.waic
+        return {
+            **self._criteria.totals(),
+            "elpd_loo": float(elpd.sum()),
+            "p_loo": float((log_predictive - elpd).sum()),
+            "looic": float(-2.0 * elpd.sum()),
+            "pareto_k_above_0.7": float((k > 0.7).sum()),
+        }
 
     @cached_property
     def pointwise(self) -> pd.DataFrame:
         """Criteria an observation."""
         c = self._criteria
-        return pd.DataFrame({"cpo": c.cpo, "pit": c.pit, "dic": c.dic, "waic": c.waic, "failure": c.failure})
+        columns = {"cpo": c.cpo, "pit": c.pit, "dic": c.dic, "waic": c.waic, "failure": c.failure}
+        return pd.DataFrame({**columns, "loo": self._loo[0], "pareto_k": self._loo[1]})
+
+    @cached_property
+    def _loo(self) -> tuple[Vector, Vector]:
+        """Leave-one-out log densities, and the Pareto k of their importance sampling.
+
+        Where k is above 0.5 the variance of importance sampling is infinite, and the CPO stands in, as a refit without
+        the observation would.
+        """
+        elpd, k = leave_one_out(self.laplace, self.posterior)
+        refit = (k > 0.5) & (self._criteria.failure == 0)
+        return np.where(refit, np.log(np.maximum(self._criteria.cpo, 1e-300)), elpd), k
 
     @cached_property
     def _criteria(self) -> Criteria:
@@ -209,15 +232,12 @@ class Fit:
         """
         if n < 1:
             raise InputError(f"the number of draws must be positive, not {n}")
-        rng = np.random.default_rng(seed)
-        counts = rng.multinomial(n, self.posterior.weights)
         blocks, thetas = [], []
-        for point, count in zip(self.posterior.points, counts):
-            if count:
-                noise = rng.standard_normal((self.laplace.n, count))
-                blocks.append(self.laplace.draw(point, noise).T)
-                thetas.append(np.tile([h.value(point.theta) for h in self.model.hyperparameters], (count, 1)))
-        order = rng.permutation(n)
+        for point, x in joint_draws(self.laplace, self.posterior, n, seed):
+            blocks.append(x.T)
+            user = [h.value(point.theta) for h in self.model.hyperparameters]
+            thetas.append(np.tile(user, (x.shape[1], 1)))
+        order = np.random.default_rng(seed).permutation(n)
         latent, theta = np.vstack(blocks)[order], np.vstack(thetas)[order]
         split = self.laplace.n_random
         names = [h.name for h in self.model.hyperparameters] + self.model.effects.names + self.model.latent_names
@@ -275,6 +295,8 @@ class Fit:
             f"log marginal likelihood {self.log_marginal_likelihood:.2f}",
             f"DIC {c['dic']:.2f} (p {c['p_dic']:.2f})   WAIC {c['waic']:.2f} (p {c['p_waic']:.2f})   "
             f"log score {c['log_score']:.4f}",
+            f"elpd_loo {c['elpd_loo']:.2f} (p {c['p_loo']:.2f}); Pareto k is above 0.7 at "
+            f"{c['pareto_k_above_0.7']:.0f} of {self.model.likelihood.n} observations, where CPO stands in",
         ]
         return "\n".join(lines)
 

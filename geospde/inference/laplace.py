@@ -444,8 +444,7 @@ class Laplace:
             value, eta = objective(x)
         for step in range(1, self.max_steps + 1):
             derivatives = likelihood.derivatives(eta)
-            weights = likelihood.newton_weights(eta, derivatives[1])
-            factor = self._factor(theta, prior_values, weights)
+            factor = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
             centred = x.copy()
             centred[self.n_random :] -= model.fixed_mean
             gradient = self.design.T @ derivatives[0] - self._times(prior_values, centred)
@@ -471,6 +470,18 @@ class Laplace:
             f"the mode search of the latent field did not converge in {self.max_steps} Newton steps "
             f"at {self.describe(theta)}"
         )
+
+    def _newton_factor(
+        self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector
+    ) -> Factor:
+        """H with the curvature that is there, for quadratic convergence; with positive weights where it is indefinite."""
+        if (second > 0).any():
+            self.factorisations += 1
+            try:
+                return self._solver.factor(prior_values + self._data_part(-second))
+            except NotPositiveDefinite:
+                pass
+        return self._factor(theta, prior_values, likelihood.newton_weights(eta, second))
 
     def _factor(self, theta: Vector, prior_values: Vector, weights: Vector) -> Factor:
         """Factor of H = Q + A'WA."""
