@@ -474,7 +474,7 @@ class Laplace:
     def _newton_factor(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector
     ) -> Factor:
-        """H with the curvature that is there, for quadratic convergence; with positive weights where it is indefinite."""
+        """H with the curvature that is there, for quadratic convergence, or with positive weights where indefinite."""
         if (second > 0).any():
             self.factorisations += 1
             try:
