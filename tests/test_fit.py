@@ -252,3 +252,29 @@ def test_loo_is_that_of_refits_and_flags_what_importance_sampling_cannot_do():
     survey = reference_fit(1.5)
     assert survey.criteria["pareto_k_above_0.7"] > 100
     assert survey.criteria["elpd_loo"] == pytest.approx(np.log(survey.pointwise["cpo"]).sum(), abs=5)
+
+
+def test_marginals_of_predictors_and_linear_combinations():
+    ours = fit("count ~ depth + spde(mesh)", exposure="effort")
+    row = ours.fitted.iloc[7]
+    marginal = ours.marginal("fitted[7]")
+    assert marginal.mean == pytest.approx(row["mean"], rel=1e-4)
+    assert marginal.quantile(0.975) == pytest.approx(row["q0.975"], rel=1e-4)
+    assert ours.marginal("eta[7]").quantile(0.5) == pytest.approx(np.log(row["q0.5"]), abs=1e-4)
+    draws = ours.sample(4000, seed=1)
+    weights = {"Intercept": 1.0, "depth": -2.0, "spde[40]": 1.0}
+    combined = ours.marginal(weights)
+    simulated = sum(w * draws[name] for name, w in weights.items())
+    assert combined.mean == pytest.approx(simulated.mean(), abs=5 * combined.sd / np.sqrt(4000))
+    assert combined.sd == pytest.approx(simulated.std(), rel=0.06)
+    with pytest.raises(gs.InputError, match="did you mean 'depth'"):
+        ours.marginal({"dpeth": 1.0})
+    with pytest.raises(gs.InputError, match="nothing is called"):
+        ours.marginal("fitted[80]")
+
+
+def test_points_and_weights_of_the_integration_are_there():
+    points = reference_fit(1.5).theta_points
+    assert len(points) == 16 and points["weight"].sum() == pytest.approx(1)
+    mean = reference_fit(1.5).hyper.loc["range(spde)", "mean"]
+    assert points["weight"] @ points["range(spde)"] == pytest.approx(mean, rel=0.01)

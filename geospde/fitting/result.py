@@ -1,5 +1,7 @@
 """`Fit`: what a fitted model says, as tables, marginals, draws and predictions."""
 
+import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -172,14 +174,15 @@ class Fit:
 
     # -- one quantity ---------------------------------------------------------------------------------------
 
-    def marginal(self, name: str) -> Marginal:
+    def marginal(self, name: str | Mapping[str, float]) -> Marginal:
         """Posterior marginal of one quantity.
 
         Parameters
         ----------
-        name : str
-            A row of `fixed`, `hyper` or `random`, or ``"log "`` and a row of `hyper`, such as
-            ``"log tau(spde)"``.
+        name : str or dict
+            A row of `fixed`, `hyper` or `random`; ``"log "`` and a row of `hyper`, such as ``"log tau(spde)"``;
+            ``"eta[3]"`` or ``"fitted[3]"``, the predictor and the mean of an observation, counted from 0; or a dict
+            from names of fixed effects and latent variables to weights, for a linear combination.
 
         Returns
         -------
@@ -191,27 +194,43 @@ class Fit:
         InputError
             For an unknown name.
         """
-        logarithm = name.startswith("log ")
-        wanted = name.removeprefix("log ")
+        if isinstance(name, Mapping):
+            places = [self._place(part) for part in name]
+            weights = [float(weight) for weight in name.values()]
+            rows = sp.csr_matrix((weights, (np.zeros(len(places), int), places)), shape=(1, self.laplace.n))
+            return marginal_of_mixture(self.mixture(rows))
         for h in self.model.hyperparameters:
-            if h.name == wanted:
+            if h.name == name.removeprefix("log "):
                 assert self.posterior.hyper is not None
                 values, density = self.posterior.hyper.along(h.direction)
-                return Marginal(values + h.shift, density, h.inner_map(logarithm))
-        if name in self.model.effects.names:
-            at = self.laplace.n_random + self.model.effects.names.index(name)
-        elif name in self.model.latent_names:
-            at = self.model.latent_names.index(name)
-        else:
-            from difflib import get_close_matches
+                return Marginal(values + h.shift, density, h.inner_map(name.startswith("log ")))
+        observation = re.fullmatch(r"(eta|fitted)\[(\d+)\]", name)
+        if observation and int(observation[2]) < self.model.likelihood.n:
+            at = int(observation[2])
+            mixture = self.mixture(self.model.design[[at]], self.model.offset[[at]])
+            return marginal_of_mixture(mixture, None if observation[1] == "eta" else self.model.family.link.inverse)
+        return marginal_of_mixture(self._latent(np.array([self._place(name)])))
 
-            known = [h.name for h in self.model.hyperparameters] + self.model.effects.names
-            near = get_close_matches(name, known + self.model.latent_names, 1)
-            raise InputError(
-                f"nothing is called {name!r}; "
-                + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}")
-            )
-        return marginal_of_mixture(self._latent(np.array([at])))
+    def _place(self, name: str) -> int:
+        """Number of a fixed effect or latent variable in the latent vector."""
+        if name in self.model.effects.names:
+            return self.laplace.n_random + self.model.effects.names.index(name)
+        if name in self.model.latent_names:
+            return self.model.latent_names.index(name)
+        from difflib import get_close_matches
+
+        known = [h.name for h in self.model.hyperparameters] + self.model.effects.names
+        near = get_close_matches(name, known + self.model.latent_names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise InputError(f"nothing is called {name!r}; {hint}")
+
+    @cached_property
+    def theta_points(self) -> pd.DataFrame:
+        """Points of the integration over the hyperparameters (user's scale), log posterior and weight of each."""
+        points = self.posterior.points
+        columns = {h.name: [h.value(p.theta) for p in points] for h in self.model.hyperparameters}
+        log_posterior = [p.log_posterior for p in points]
+        return pd.DataFrame({**columns, "log_posterior": log_posterior, "weight": self.posterior.weights})
 
     def sample(self, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
         """Draws from the joint posterior of hyperparameters and latent variables.
