@@ -278,3 +278,27 @@ def test_points_and_weights_of_the_integration_are_there():
     assert len(points) == 16 and points["weight"].sum() == pytest.approx(1)
     mean = reference_fit(1.5).hyper.loc["range(spde)", "mean"]
     assert points["weight"] @ points["range(spde)"] == pytest.approx(mean, rel=0.01)
+
+
+def test_a_hyperparameter_can_be_held():
+    from oracles import dense_laplace
+
+    held = fit("count ~ 1 + spde(mesh)", exposure="effort", priors={"range(spde)": {"fixed": [0.3]}})
+    assert held.laplace.n_theta == 1
+    np.testing.assert_allclose(held.hyper.loc["range(spde)"].drop("sd"), 0.3)
+    assert held.hyper.loc["range(spde)", "sd"] == 0 and held.hyper.loc["sigma(spde)", "sd"] > 0
+    point = held.posterior.heaviest
+    dense = dense_laplace(held.model, held.laplace.whole(point.theta))[0]
+    assert held.laplace.at(point.theta).log_posterior == pytest.approx(dense, abs=1e-6)
+    # kappa follows range alone, so it is held as well; tau follows both
+    assert held.hyper.loc["kappa(spde)", "mean"] == pytest.approx(np.sqrt(8) / 0.3)
+    assert held.hyper.loc["tau(spde)", "sd"] > 0
+    both = {"range(spde)": {"fixed": [0.3]}, "sigma(spde)": {"fixed": [1.0]}}
+    none_left = fit("count ~ 1 + spde(mesh)", exposure="effort", priors=both)
+    assert len(none_left.posterior.points) == 1
+    draws = none_left.sample(10, seed=1)
+    np.testing.assert_allclose(draws["sigma(spde)"], 1.0)
+    with pytest.raises(gs.InputError, match="cannot be -1"):
+        fit("count ~ 1 + spde(mesh)", priors={"range(spde)": {"fixed": [-1]}})
+    with pytest.raises(gs.InputError, match="held at 0.3"):
+        held.marginal("range(spde)")

@@ -94,7 +94,13 @@ class Fit:
     @cached_property
     def hyper(self) -> pd.DataFrame:
         """Hyperparameters on the user's scale."""
-        rows = [_marginal_row(self.marginal(h.name)) for h in self.model.hyperparameters]
+        rows = []
+        for h in self.model.hyperparameters:
+            if h.direction.any():
+                rows.append(_marginal_row(self.marginal(h.name)))
+            else:  # held
+                value = h.value(self.posterior.mode.theta)
+                rows.append([value, 0.0, *[value] * (len(LEVELS) + 1)])
         return pd.DataFrame(
             rows, columns=COLUMNS, index=pd.Index([h.name for h in self.model.hyperparameters])
         )
@@ -201,7 +207,8 @@ class Fit:
             return marginal_of_mixture(self.mixture(rows))
         for h in self.model.hyperparameters:
             if h.name == name.removeprefix("log "):
-                assert self.posterior.hyper is not None
+                if self.posterior.hyper is None or not h.direction.any():
+                    raise InputError(f"{h.name} is held at {h.value(self.posterior.mode.theta):g}: it has no marginal")
                 values, density = self.posterior.hyper.along(h.direction)
                 return Marginal(values + h.shift, density, h.inner_map(name.startswith("log ")))
         observation = re.fullmatch(r"(eta|fitted)\[(\d+)\]", name)

@@ -122,4 +122,5 @@ def _leave_one_out(posterior: Posterior, likelihoods: list) -> tuple[Vector, Vec
     # harmonic over theta: the weights of theta without observation i go with w_k / p_k(y_i)
     log_ratio = np.log(posterior.weights)[:, None] - log_parts
     log_total = np.logaddexp.reduce(log_ratio, axis=0)
-    return np.exp(-log_total), (np.exp(log_ratio - log_total) * pit_parts).sum(axis=0), failure
+    pit = (np.exp(log_ratio - log_total) * pit_parts).sum(axis=0)
+    return np.exp(-log_total), np.clip(pit, 0.0, 1.0), failure

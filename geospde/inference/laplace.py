@@ -132,8 +132,11 @@ class Laplace:
         self.n_fixed = self.n - self.n_random
         counts = np.concatenate([[0], np.cumsum([len(t.parameters) for t in self.terms])]).astype(int)
         self.theta_blocks = [slice(a, b) for a, b in zip(counts[:-1], counts[1:])]
-        self.n_theta = int(counts[-1]) + len(model.likelihood.parameters)
-        self.family_block = slice(int(counts[-1]), self.n_theta)
+        total = int(counts[-1]) + len(model.likelihood.parameters)
+        self.family_block = slice(int(counts[-1]), total)
+        self.held = np.asarray(getattr(model, "held", np.full(total, np.nan)), dtype=float)
+        self.free = np.isnan(self.held)
+        self.n_theta = int(self.free.sum())
         self._analyse()
         self.constraints = self._constraints()
         self.evaluations = 0
@@ -231,7 +234,7 @@ class Laplace:
             With theta, where a precision is not positive definite or Newton does not converge.
         """
         self.evaluations += 1
-        theta = np.asarray(theta, dtype=float)
+        theta = self.whole(np.asarray(theta, dtype=float))
         try:
             with np.errstate(over="raise", invalid="raise", divide="raise"):
                 values = [t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
@@ -271,7 +274,7 @@ class Laplace:
 
         # gradient: explicit part of each theta, and the part through the mode by one solve for all of them
         gradient = prior_gradient + terms_gradient
-        slope = np.zeros((self.n, self.n_theta))
+        slope = np.zeros((self.n, theta.size))
         through = self._constrained_solve(factor, v, self.design.T @ (h * derivatives[2]))
         for term, block, places, where in zip(self.terms, self.blocks, self._term_places, self.theta_blocks):
             for j, q_j in enumerate(term.gradients(theta[where])):
@@ -286,20 +289,30 @@ class Laplace:
             right = self.design.T @ of_first.T
             gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h + 0.5 * through @ right
             slope[:, self.family_block] = right
-        slope = self._constrained_solve(factor, v, slope)
+        slope = self._constrained_solve(factor, v, slope[:, self.free])
+        theta, gradient = theta[self.free], gradient[self.free]
         return LaplacePoint(
             theta, log_posterior, gradient, x, selected, eta, h, derivatives, slope, x, steps, factor, v
         )
 
+    def whole(self, theta: Vector) -> Vector:
+        """Theta with the hyperparameters that are held put in; one that is whole stays as it is."""
+        if theta.size == self.free.size:
+            return theta
+        out = self.held.copy()
+        out[self.free] = theta
+        return out
+
     def likelihood_at(self, theta: Vector) -> Any:
         """The likelihood with its own hyperparameters taken from theta."""
-        return self.model.likelihood.at(theta[self.family_block])
+        return self.model.likelihood.at(self.whole(theta)[self.family_block])
 
     def factor_again(self, point: LaplacePoint) -> LaplacePoint:
         """The point with its factor, made anew where it was dropped."""
         if point.factor is not None:
             return point
-        values = [t.values(point.theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
+        theta = self.whole(point.theta)
+        values = [t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
         factor = self._solver.factor(
             self._prior_values(values) + self._data_part(-point.derivatives[1])
         )
@@ -372,7 +385,7 @@ class Laplace:
 
     def describe(self, theta: Vector) -> str:
         """Theta in the user's words, for messages."""
-        words = []
+        words, theta = [], self.whole(theta)
         for term, where in zip(self.terms, self.theta_blocks):
             for name, value in zip(term.parameters, np.exp(np.clip(theta[where], -700, 700))):
                 words.append(f"{name}({term.label}) = {value:.4g}")
@@ -383,13 +396,14 @@ class Laplace:
 
     def log_prior(self, theta: Vector) -> float:
         """Log density of the hyperparameters' prior."""
+        theta = self.whole(theta)
         of_terms = sum(t.prior.log_density(theta[b]) for t, b in zip(self.terms, self.theta_blocks))
         return float(of_terms + self.model.likelihood.prior.log_density(theta[self.family_block]))
 
     def _prior_part(self, theta: Vector, values: list[Vector]) -> tuple[float, Vector, Vector]:
         """Log normaliser of p(x | theta) plus log p(theta), and the gradients of both."""
         total = 0.0
-        of_prior, of_terms = np.zeros(self.n_theta), np.zeros(self.n_theta)
+        of_prior, of_terms = np.zeros(theta.size), np.zeros(theta.size)
         proper = self.model.fixed_precision[self.model.fixed_precision > 0]
         total += 0.5 * float(np.log(proper).sum()) - 0.5 * proper.size * LOG_2PI
         for k, (term, where) in enumerate(zip(self.terms, self.theta_blocks)):

@@ -152,6 +152,25 @@ class Flat:
 
 
 @dataclass(frozen=True)
+class Fixed:
+    """No prior: the parameter is held at a value of the user's scale."""
+
+    value: float
+
+    def log_density(self, theta: Vector) -> float:
+        """Zero."""
+        return 0.0
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Zero."""
+        return np.zeros(1)
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"fixed at {self.value:g}"
+
+
+@dataclass(frozen=True)
 class Independent:
     """Independent priors, one for each internal parameter."""
 
@@ -217,7 +236,7 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
 
     Parameters
     ----------
-    name : {"pc", "loggamma", "gaussian", "beta", "flat"}
+    name : {"pc", "loggamma", "gaussian", "beta", "flat", "fixed"}
         Family of the prior.
     arguments : tuple of float
         Its parameters, in the order of the class.
@@ -229,7 +248,7 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
     InputError
         For an unknown name, one that does not fit the parameter, or wrong arguments.
     """
-    choices = _BY_KIND[kind]
+    choices = {**_BY_KIND[kind], "fixed": Fixed}
     if name not in choices:
         raise InputError(f"no prior {name!r} for a {kind}; choose from {', '.join(choices)}")
     try:

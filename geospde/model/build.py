@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.latent.iid import Iid
 from geospde.latent.matern import MaternSpde
+from geospde.latent.priors import Fixed
 from geospde.model.effects import FixedEffects
 from geospde.model.families import Likelihood, family_by_name
 from geospde.model.formula import Formula, Name, parse_formula
@@ -50,6 +51,7 @@ class Model:
     weights: Vector
     priors_given: dict[str, Any]
     meshes: dict[str, Any]
+    held: Vector
 
     @property
     def terms(self) -> list[MaternSpde | Iid]:
@@ -144,7 +146,7 @@ def build_model(
     blocks = [part.columns(table, points, False) for part in parts]
     design = sp.hstack([*blocks, effects.columns(table, False)], format="csr")
     mean, precision = fixed_priors(effects.names, overrides)
-    hyper, start = _hyperparameters(parts, likelihood)
+    hyper, start, held = _hyperparameters(parts, likelihood)
     if overrides:
         known = [h.name for h in hyper] + effects.names
         name = next(iter(overrides))
@@ -159,7 +161,7 @@ def build_model(
         np.ones(size) if exposures is None else exposures, likelihood, mean, precision, hyper, start,
         coords, crs if crs is not None else _mesh_crs(parts), label, table, points,
         offsets is not None or bool(offset_columns), tuple(offset_columns),
-        np.ones(size) if weight is None else weight, priors_given, _meshes(parts),
+        np.ones(size) if weight is None else weight, priors_given, _meshes(parts), held,
     )  # fmt: skip
 
 
@@ -174,8 +176,8 @@ def _mesh_crs(parts: list[Field | Group]) -> Any:
 
 def _hyperparameters(
     parts: list[Field | Group], likelihood: Likelihood
-) -> tuple[tuple[Hyperparameter, ...], Vector]:
-    """User names of all hyperparameters, and where the search for their mode starts."""
+) -> tuple[tuple[Hyperparameter, ...], Vector, Vector]:
+    """User names of all hyperparameters, where the search for their mode starts, and which are held where."""
     own = likelihood.first_theta()
     total = sum(len(part.term.parameters) for part in parts) + own.size
     unit = likelihood.unit or 1.0
@@ -203,4 +205,19 @@ def _hyperparameters(
     for k, h in enumerate(likelihood.hyper):
         prior = likelihood.prior.parts[k]  # type: ignore[attr-defined]
         hyper.append(Hyperparameter(h.name, np.eye(total)[at + k], 0.0, prior.describe(), h.transform))
-    return tuple(hyper), start
+    held = _held(parts, likelihood, hyper)
+    return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
+
+
+def _held(parts: list[Field | Group], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
+    """Inner values of the hyperparameters that are fixed, NaN for the others."""
+    priors: list[Any] = []
+    for part in parts:
+        priors += getattr(part.term.prior, "parts", [None] * len(part.term.parameters))
+    priors += getattr(likelihood.prior, "parts", ())
+    held = np.full(len(priors), np.nan)
+    for k, prior in enumerate(priors):
+        if isinstance(prior, Fixed):
+            own = next(h for h in hyper if h.shift == 0.0 and np.array_equal(h.direction, np.eye(len(priors))[k]))
+            held[k] = own.inverse(prior.value)
+    return held

@@ -1,7 +1,7 @@
 """Latent terms of a formula: a field on its mesh, a group with its levels."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -35,6 +35,22 @@ class Hyperparameter:
     shift: float
     prior: str = ""
     transform: Callable[[Any], Any] = np.exp
+
+    def inverse(self, value: float) -> float:
+        """The inner value of one on the user's scale; raises InputError where there is none."""
+        low, high = -40.0, 40.0
+        if not self.transform(low) <= value <= self.transform(high):
+            raise InputError(f"{self.name} cannot be {value:g}")
+        for _ in range(100):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if self.transform(middle) < value else (low, middle)
+        return 0.5 * (low + high)
+
+    def holding(self, held: Vector) -> "Hyperparameter":
+        """The same as a function of the free parameters alone, the others held where `held` is a number."""
+        free = np.isnan(held)
+        shift = self.shift + float(self.direction[~free] @ held[~free])
+        return replace(self, direction=self.direction[free], shift=shift)
 
     def value(self, theta: Vector) -> float:
         """On the user's scale."""
