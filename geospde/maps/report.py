@@ -34,6 +34,7 @@ _CRITERIA = {
     "p_waic": "effective parameters (WAIC)",
     "log_score": "log score (mean of −log CPO)",
     "elpd_loo": "expected log density, leave-one-out",
+    "p_loo": "effective parameters (leave-one-out)",
 }
 
 
