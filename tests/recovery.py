@@ -1,5 +1,10 @@
 """Does a 90 % interval hold the truth in 90 % of simulated data sets? For every family.
 
+The truth is fixed where the data outweigh the default prior. The sd of the groups and Student's df are drawn from
+their default priors (penalised complexity): at a truth in the tail of such a prior not even an exact posterior covers
+as it says (of 60 data sets of zeros and ones with sd 0.7, quadrature's intervals missed 10, as ours did), and over
+draws from the prior it covers exactly.
+
 Run as a script (scripts/coverage) it writes tests/reference/coverage.csv.
 """
 
@@ -20,11 +25,12 @@ COEFFICIENTS = {"Intercept": 0.5, "x": 0.6}
 GROUP = "sd(Intercept | g)"
 FIELD = {"range(spde)": 0.5, "sigma(spde)": 0.8}
 GROUPS, EACH = 40, 8
+DRAWN = 0.0  # the truth comes from the prior
 
 # name of the case: family, term, true hyperparameters of the family
 STUDIES: dict[str, tuple[str, str, dict[str, float]]] = {
     "gaussian": ("gaussian", "iid", {"sigma": 0.7}),
-    "t": ("t", "iid", {"sigma": 0.8, "df": 5.0}),
+    "t": ("t", "iid", {"sigma": 0.8, "df": DRAWN}),
     "lognormal": ("lognormal", "iid", {"sigma": 0.7}),
     "gamma": ("gamma", "iid", {"shape": 2.5}),
     "poisson": ("poisson", "iid", {}),
@@ -73,14 +79,18 @@ def replicate(case: str, seed: int) -> dict[str, bool]:
 
     family, term, own = STUDIES[case]
     rng = np.random.default_rng([seed, *case.encode()])
+    if "df" in own:
+        own = {**own, "df": _prior_df(rng)}
     n = GROUPS * EACH
     table = pd.DataFrame({"x": rng.normal(size=n)})
     eta = COEFFICIENTS["Intercept"] + COEFFICIENTS["x"] * table["x"].to_numpy()
     options: dict = {}
     if term == "iid":
-        truth = {**COEFFICIENTS, GROUP: 0.7, **own}
+        # the prior of a response with a unit is P(sd > 3 of its standard deviations) = 0.05: flat against the data
+        sd = 0.7 if family in ("gaussian", "t") else rng.exponential(1 / -np.log(0.05))
+        truth = {**COEFFICIENTS, GROUP: sd, **own}
         table["g"] = np.repeat(np.arange(GROUPS), EACH)
-        eta = eta + 0.7 * rng.normal(size=GROUPS)[table["g"]]
+        eta = eta + sd * rng.normal(size=GROUPS)[table["g"]]
         right = "x + (1 | g)"
     else:
         truth = {**COEFFICIENTS, **FIELD, **own}
@@ -98,6 +108,17 @@ def replicate(case: str, seed: int) -> dict[str, bool]:
         low, high = fit.marginal(name).interval(LEVEL)
         held[name] = low < value < high
     return held
+
+
+def _prior_df(rng: np.random.Generator) -> float:
+    """A draw of the degrees of freedom from their default prior: the distance is exponential."""
+    from geospde.latent.pc import PCDf
+
+    prior = PCDf(15.0, 0.5)
+    theta = np.linspace(-8, 12, 4001)
+    density = np.exp([prior.log_density(np.array([t])) for t in theta])
+    total = np.cumsum(density)
+    return 2 + float(np.exp(np.interp(rng.uniform(), total / total[-1], theta)))
 
 
 _KEPT: list = []
