@@ -302,3 +302,13 @@ def test_a_hyperparameter_can_be_held():
         fit("count ~ 1 + spde(mesh)", priors={"range(spde)": {"fixed": [-1]}})
     with pytest.raises(gs.InputError, match="held at 0.3"):
         held.marginal("range(spde)")
+
+
+@pytest.mark.parametrize("family, value", [("poisson", 0), ("bernoulli", 0), ("bernoulli", 1)])
+def test_responses_all_at_one_end_need_a_prior_on_the_intercept(family, value):
+    table = SITES.assign(count=value)
+    with pytest.raises(gs.InputError, match="no finite estimate"):
+        fit("count ~ 1 + spde(mesh)", table, family=family)
+    held = fit("count ~ 1 + spde(mesh)", table, family=family, priors={"Intercept": {"gaussian": [0, 3]}})
+    assert np.isfinite(held.fixed).all(axis=None)
+    assert (held.fixed.loc["Intercept", "mean"] < 0) == (value == 0)

@@ -143,6 +143,8 @@ def profiles(explorer: Explorer, centre: Vector, root: Vector, step: float, drop
         return float(_log_values(explorer.at([centre + root @ z]))[0])
 
     middle, out = value(np.zeros(centre.size)), []
+    if not np.isfinite(middle):
+        raise NumericalError(f"the posterior could not be evaluated at {explorer.laplace.describe(centre)}")
     for unit in step * np.eye(centre.size):
         profile = {0: middle}
         for side in (-1, 1):

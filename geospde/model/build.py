@@ -146,6 +146,8 @@ def build_model(
     blocks = [part.columns(table, points, False) for part in parts]
     design = sp.hstack([*blocks, effects.columns(table, False)], format="csr")
     mean, precision = fixed_priors(effects.names, overrides)
+    if "Intercept" in effects.names and precision[effects.names.index("Intercept")] == 0:
+        _refuse_one_sided(likelihood, family)
     hyper, start, held = _hyperparameters(parts, likelihood)
     if overrides:
         known = [h.name for h in hyper] + effects.names
@@ -163,6 +165,19 @@ def build_model(
         offsets is not None or bool(offset_columns), tuple(offset_columns),
         np.ones(size) if weight is None else weight, priors_given, _meshes(parts), held,
     )  # fmt: skip
+
+
+def _refuse_one_sided(likelihood: Likelihood, family: str) -> None:
+    """Refuse responses that draw the intercept away without end: all zero, or all trials successes."""
+    at = likelihood.at(likelihood.first_theta())
+    far = np.full(at.n, 30.0)
+    for eta, end in ((-far, "lower"), (far, "upper")):
+        slope = at.derivatives(eta)[0]
+        if (slope <= 0).all() if end == "lower" else (slope >= 0).all():
+            raise InputError(
+                f"every response is at the {end} end of what family {family!r} allows, so that the intercept has no "
+                "finite estimate; give it a prior, as in priors={'Intercept': {'gaussian': [0, 5]}}"
+            )
 
 
 def _meshes(parts: list[Field | Group]) -> dict[str, Any]:
