@@ -22,6 +22,10 @@ class CountObservations(Observations):
         """A rough eta to start from."""
         return np.log((self.y + 0.5) / self.exposure)
 
+    def end(self) -> str | None:
+        """``"lower"`` where every count is zero."""
+        return None if self.y.any() else "lower"
+
 
 class PoissonObservations(CountObservations):
     """Counts with mean ``exposure * exp(eta)``."""

@@ -72,6 +72,9 @@ class Likelihood(Protocol):
     def first_theta(self) -> Vector:
         """Where the search for the hyperparameters' mode starts."""
 
+    def end(self) -> str | None:
+        """``"lower"`` or ``"upper"`` where every response lies at that end of what the family allows."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -211,6 +214,13 @@ class Observations:
     def first_theta(self) -> Vector:
         """Where the search for the hyperparameters' mode starts."""
         return np.array([h.start for h in self.hyper])
+
+    def end(self) -> str | None:
+        """``"lower"`` or ``"upper"`` where every response lies at that end of what the family allows.
+
+        The likelihood then draws an intercept away without end.
+        """
+        return None
 
 
 class Family:

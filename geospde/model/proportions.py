@@ -49,6 +49,10 @@ class BinomialObservations(Observations):
         """A rough eta to start from."""
         return self.link.forward((self.y + 0.5) / (self.trials + 1))
 
+    def end(self) -> str | None:
+        """``"lower"`` where there is no success, ``"upper"`` where there is no failure."""
+        return "lower" if not self.y.any() else "upper" if (self.y == self.trials).all() else None
+
 
 def _times(count: Vector, value: Vector) -> Vector:
     """The product, 0 where the count is 0 whatever the value."""
