@@ -1,71 +1,25 @@
 """The inner step: mode, curvature and Laplace approximation of the latent field at one theta, with the gradient.
 
-The model is given as sparse matrices, a likelihood and priors; see `LatentGaussianModel` for what is asked of it.
-Equations are numbered as in the design of Rue, Martino & Chopin (2009), J. R. Statist. Soc. B 71, 319-392: the
-Laplace approximation of p(theta | y) is their equation (3).
+The Laplace approximation of p(theta | y) is equation (3) of Rue, Martino & Chopin (2009), J. R. Statist. Soc. B 71,
+319-392. Its gradient is exact, by implicit differentiation of the mode; the traces in it come from selected inverses.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
-from geospde.inference.cholesky import Cholesky, Factor, NotPositiveDefinite
+from geospde.inference.cholesky import Factor, NotPositiveDefinite
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.supernodal import symmetric_times
+from geospde.inference.system import LatentGaussianModel, System
 from geospde.inference.threads import side_by_side
 
 Vector = NDArray[np.float64]
 LOG_2PI = float(np.log(2 * np.pi))
-
-
-class LatentTerm(Protocol):
-    """A block of the latent vector with a sparse precision."""
-
-    n: int
-    label: str
-    parameters: tuple[str, ...]
-    pattern: sp.csc_matrix
-    constraint: Vector | None
-    prior: Any
-
-    def values(self, theta: Vector) -> Vector:
-        """Lower-triangular entries of Q(theta) on the pattern."""
-
-    def gradients(self, theta: Vector) -> Vector:
-        """Derivative of `values` in each theta, a row each."""
-
-
-class LatentGaussianModel(Protocol):
-    """What inference needs: x = (terms in order, fixed effects), eta = design @ x + offset."""
-
-    @property
-    def terms(self) -> Sequence[Any]:
-        """Latent terms, see `LatentTerm`."""
-
-    @property
-    def design(self) -> Any:
-        """Sparse (m, n) matrix."""
-
-    @property
-    def offset(self) -> Vector:
-        """Added to the predictor, (m,)."""
-
-    @property
-    def likelihood(self) -> Any:
-        """Observations bound to a family."""
-
-    @property
-    def fixed_mean(self) -> Vector:
-        """Prior means of the fixed effects."""
-
-    @property
-    def fixed_precision(self) -> Vector:
-        """Their prior precisions, 0 for a flat prior."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +62,7 @@ class LaplacePoint:
         return replace(self, mean=mean, factor=None, constraint_solve=None)
 
 
-class Laplace:
+class Laplace(System):
     """Laplace approximations of one model, with all patterns analysed once.
 
     Parameters
@@ -119,102 +73,11 @@ class Laplace:
     """
 
     def __init__(self, model: LatentGaussianModel, tolerance: float = 1e-14, max_steps: int = 60):
-        self.model = model
+        super().__init__(model)
         self.tolerance = tolerance
         self.max_steps = max_steps
-        self.terms = list(model.terms)
-        self.design = sp.csr_matrix(model.design)
-        self.n = self.design.shape[1]
-        sizes = [term.n for term in self.terms]
-        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-        self.blocks = [slice(a, b) for a, b in zip(starts[:-1], starts[1:])]
-        self.n_random = int(starts[-1])
-        self.n_fixed = self.n - self.n_random
-        counts = np.concatenate([[0], np.cumsum([len(t.parameters) for t in self.terms])]).astype(int)
-        self.theta_blocks = [slice(a, b) for a, b in zip(counts[:-1], counts[1:])]
-        total = int(counts[-1]) + len(model.likelihood.parameters)
-        self.family_block = slice(int(counts[-1]), total)
-        self.held = np.asarray(getattr(model, "held", np.full(total, np.nan)), dtype=float)
-        self.free = np.isnan(self.held)
-        self.n_theta = int(self.free.sum())
-        self._analyse()
-        self.constraints = self._constraints()
         self.evaluations = 0
         self.factorisations = 0
-
-    # -- patterns -------------------------------------------------------------------------------------------
-
-    def _analyse(self) -> None:
-        """The pattern of H, and where each part's values go in it."""
-        n = self.n
-        blocks = [sp.csc_matrix(t.pattern) for t in self.terms]
-        prior = sp.block_diag([*blocks, sp.csc_matrix((self.n_fixed, self.n_fixed))], format="csc")
-        touched = abs(self.design)
-        # full rows for the fixed effects, so that their covariance with every latent variable is selected
-        rows = sp.csc_matrix((self.n_fixed, n))
-        if self.n_fixed:
-            rows = sp.csc_matrix(np.ones((self.n_fixed, n)))
-        border = sp.vstack([sp.csc_matrix((self.n_random, n)), rows], format="csc")
-        pattern = sp.tril(prior + touched.T @ touched + border + sp.identity(n), format="csc")
-        pattern.sort_indices()
-        self.pattern = sp.csc_matrix((np.ones(pattern.nnz), pattern.indices, pattern.indptr), shape=(n, n))
-        columns = np.repeat(np.arange(n, dtype=np.int64), np.diff(pattern.indptr))
-        self._entry_columns = columns
-        self._entry_rows = pattern.indices.astype(np.int64)
-        self._keys = columns * n + pattern.indices
-        self._double = np.where(pattern.indices == columns, 1.0, 2.0)
-        self._term_places = []
-        for term, block in zip(self.terms, self.blocks):
-            c = np.repeat(np.arange(term.n, dtype=np.int64), np.diff(term.pattern.indptr)) + block.start
-            self._term_places.append(np.searchsorted(self._keys, c * n + term.pattern.indices + block.start))
-        self._diagonal = pattern.indptr[:-1][self.n_random :]  # of the fixed effects
-        self._squares, inside = self.quadratic_map(self.design)
-        assert inside.all()
-        self._solver = Cholesky(self.pattern)
-        self._term_solvers = [Cholesky(t.pattern) for t in self.terms]
-        self._term_double = []
-        for t in self.terms:
-            c = np.repeat(np.arange(t.n), np.diff(t.pattern.indptr))
-            self._term_double.append(np.where(t.pattern.indices == c, 1.0, 2.0))
-
-    def quadratic_map(self, rows: sp.csr_matrix) -> tuple[sp.csr_matrix, NDArray[np.bool_]]:
-        """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.
-
-        Returns
-        -------
-        M : (k, nnz) csr_matrix
-        inside : (k,) array of bool
-            False where a row's support leaves the pattern, and M does not hold.
-        """
-        rows = sp.csr_matrix(rows)
-        k, counts = rows.shape[0], np.diff(rows.indptr).astype(np.int64)
-        # all pairs (a, b) of entries within a row
-        row_of = np.repeat(np.arange(k), counts)
-        repeats = counts[row_of]
-        a = np.repeat(np.arange(rows.nnz), repeats)
-        first_pair = np.concatenate([[0], np.cumsum(repeats)[:-1]]) if rows.nnz else np.zeros(0, int)
-        within = np.arange(a.size) - np.repeat(first_pair, repeats)
-        b = rows.indptr[row_of[a]] + within
-        i, j = rows.indices[a].astype(np.int64), rows.indices[b].astype(np.int64)
-        lower = i >= j
-        a, b, i, j = a[lower], b[lower], i[lower], j[lower]
-        keys = j * self.n + i
-        place = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
-        found = self._keys[place] == keys
-        inside = np.ones(k, bool)
-        inside[row_of[a[~found]]] = False
-        weight = rows.data[a] * rows.data[b] * np.where(i == j, 1.0, 2.0)
-        shape = (k, self._keys.size)
-        return sp.csr_matrix((weight[found], (row_of[a[found]], place[found])), shape=shape), inside
-
-    def _constraints(self) -> Vector | None:
-        columns = []
-        for term, block in zip(self.terms, self.blocks):
-            if term.constraint is not None:
-                column = np.zeros(self.n)
-                column[block] = term.constraint
-                columns.append(column)
-        return np.column_stack(columns) if columns else None
 
     # -- one theta ------------------------------------------------------------------------------------------
 
@@ -241,7 +104,7 @@ class Laplace:
                 likelihood = self.likelihood_at(theta)
         except FloatingPointError:
             raise NumericalError(f"a precision overflows at {self.describe(theta)}") from None
-        prior_values = self._prior_values(values)
+        prior_values = self.prior_values(values)
         # the prior's factor and inverse wait for nothing: they are found beside the mode
         of_prior, of_mode = side_by_side(
             lambda work: work(),
@@ -253,19 +116,19 @@ class Laplace:
         )
         log_prior, prior_gradient, terms_gradient = of_prior
         x, eta, derivatives, factor, steps, selected = of_mode
-        v = self._constraint_solve(factor)
+        v = self.constraint_solve(factor)
 
         log_constraint = 0.0
         if v is not None:
-            selected = selected - self._constraint_correction(v)
+            selected = selected - self.constraint_correction(v)
             log_constraint = 0.5 * np.linalg.slogdet(v[1])[1]  # of (C'H⁻¹C)⁻¹
-        h = self._variances(selected)
+        h = self.variances(selected)
 
         centred = x.copy()
         centred[self.n_random :] -= self.model.fixed_mean
         log_posterior = (
             float(likelihood.log_density(eta).sum())
-            - 0.5 * float(centred @ self._times(prior_values, centred))
+            - 0.5 * float(centred @ self.times(prior_values, centred))
             + log_prior
             - 0.5 * factor.log_determinant
             + 0.5 * self.n * LOG_2PI
@@ -275,13 +138,13 @@ class Laplace:
         # gradient: explicit part of each theta, and the part through the mode by one solve for all of them
         gradient = prior_gradient + terms_gradient
         slope = np.zeros((self.n, theta.size))
-        through = self._constrained_solve(factor, v, self.design.T @ (h * derivatives[2]))
-        for term, block, places, where in zip(self.terms, self.blocks, self._term_places, self.theta_blocks):
+        through = self.constrained_solve(factor, v, self.design.T @ (h * derivatives[2]))
+        for term, block, places, where in zip(self.terms, self.blocks, self.term_places, self.theta_blocks):
             for j, q_j in enumerate(term.gradients(theta[where])):
                 qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, x[block])
                 k = where.start + j
                 gradient[k] += -0.5 * float(x[block] @ qx)
-                gradient[k] -= 0.5 * float((selected * self._double)[places] @ q_j)
+                gradient[k] -= 0.5 * float((selected * self.double)[places] @ q_j)
                 gradient[k] -= 0.5 * float(through[block] @ qx)
                 slope[block, k] = -qx
         if likelihood.parameters:
@@ -289,7 +152,7 @@ class Laplace:
             right = self.design.T @ of_first.T
             gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h + 0.5 * through @ right
             slope[:, self.family_block] = right
-        slope = self._constrained_solve(factor, v, slope[:, self.free])
+        slope = self.constrained_solve(factor, v, slope[:, self.free])
         theta, gradient = theta[self.free], gradient[self.free]
         return LaplacePoint(
             theta, log_posterior, gradient, x, selected, eta, h, derivatives, slope, x, steps, factor, v
@@ -313,10 +176,10 @@ class Laplace:
             return point
         theta = self.whole(point.theta)
         values = [t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
-        factor = self._solver.factor(
-            self._prior_values(values) + self._data_part(-point.derivatives[1])
+        factor = self.solver.factor(
+            self.prior_values(values) + self.data_part(-point.derivatives[1])
         )
-        return replace(point, factor=factor, constraint_solve=self._constraint_solve(factor))
+        return replace(point, factor=factor, constraint_solve=self.constraint_solve(factor))
 
     def restored(
         self, theta: Vector, log_posterior: float, x: Vector, mean: Vector, covariance: Vector
@@ -325,24 +188,16 @@ class Laplace:
         eta = self.design @ x + self.model.offset
         derivatives = self.likelihood_at(theta).derivatives(eta)
         nothing = np.zeros(0)
-        variance = self._variances(covariance)
+        variance = self.variances(covariance)
         return LaplacePoint(
             theta, float(log_posterior), nothing, x, covariance, eta, variance, derivatives, nothing, mean
         )
-
-    def _prior_values(self, values: list[Vector]) -> Vector:
-        """Entries of the prior precision on the pattern of H."""
-        whole = np.zeros(self._keys.size)
-        for place, v in zip(self._term_places, values):
-            whole[place] += v
-        whole[self._diagonal] += self.model.fixed_precision
-        return whole
 
     def solve(self, point: LaplacePoint, b: Vector) -> Vector:
         """(Constrained) H⁻¹ b at a point, b (n,) or (n, k)."""
         point = self.factor_again(point)
         assert point.factor is not None
-        return self._constrained_solve(point.factor, point.constraint_solve, b)
+        return self.constrained_solve(point.factor, point.constraint_solve, b)
 
     def draw(self, point: LaplacePoint, noise: Vector) -> Vector:
         """Draws of the latent vector at a point: its mean plus noise of covariance H⁻¹, inside the constraints.
@@ -410,7 +265,7 @@ class Laplace:
             total += term.prior.log_density(theta[where])
             of_prior[where] = term.prior.gradient(theta[where])
             try:
-                factor = self._term_solvers[k].factor(values[k])
+                factor = self.term_solvers[k].factor(values[k])
             except NotPositiveDefinite as error:
                 raise NumericalError(f"{error}: term {term.label} at {self.describe(theta)}") from None
             self.factorisations += 1
@@ -422,7 +277,7 @@ class Laplace:
                 total += 0.5 * np.log(scale)
                 columns = np.repeat(np.arange(term.n), np.diff(term.pattern.indptr))
                 inverse = inverse - v[term.pattern.indices] * v[columns] / scale
-            of_terms[where] = 0.5 * (term.gradients(theta[where]) @ (inverse * self._term_double[k]))
+            of_terms[where] = 0.5 * (term.gradients(theta[where]) @ (inverse * self.term_double[k]))
         prior = self.model.likelihood.prior
         total += prior.log_density(theta[self.family_block])
         of_prior[self.family_block] = prior.gradient(theta[self.family_block])
@@ -443,14 +298,14 @@ class Laplace:
         """Newton with a backtracking line search, inside the constraints."""
         model = self.model
         x = self._start(theta, likelihood, prior_values) if start is None else start
-        x = self._project(x)
+        x = self.project(x)
 
         def objective(x: Vector) -> tuple[float, Vector]:
             eta = self.design @ x + model.offset
             centred = x.copy()
             centred[self.n_random :] -= model.fixed_mean
             density = float(likelihood.log_density(eta).sum())
-            return density - 0.5 * float(centred @ self._times(prior_values, centred)), eta
+            return density - 0.5 * float(centred @ self.times(prior_values, centred)), eta
 
         value, eta = objective(x)
         if not np.isfinite(value):
@@ -461,8 +316,8 @@ class Laplace:
             factor = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
             centred = x.copy()
             centred[self.n_random :] -= model.fixed_mean
-            gradient = self.design.T @ derivatives[0] - self._times(prior_values, centred)
-            direction = self._constrained_solve(factor, self._constraint_solve(factor), gradient)
+            gradient = self.design.T @ derivatives[0] - self.times(prior_values, centred)
+            direction = self.constrained_solve(factor, self.constraint_solve(factor), gradient)
             gain = float(gradient @ direction)
             if gain < self.tolerance * max(1.0, abs(value)):
                 return x, eta, derivatives, factor, step
@@ -492,7 +347,7 @@ class Laplace:
         if (second > 0).any():
             self.factorisations += 1
             try:
-                return self._solver.factor(prior_values + self._data_part(-second))
+                return self.solver.factor(prior_values + self.data_part(-second))
             except NotPositiveDefinite:
                 pass
         return self._factor(theta, prior_values, likelihood.newton_weights(eta, second))
@@ -501,7 +356,7 @@ class Laplace:
         """Factor of H = Q + A'WA."""
         self.factorisations += 1
         try:
-            return self._solver.factor(prior_values + self._data_part(weights))
+            return self.solver.factor(prior_values + self.data_part(weights))
         except NotPositiveDefinite as error:
             raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
 
@@ -514,39 +369,3 @@ class Laplace:
         right[self.n_random :] += self.model.fixed_precision * self.model.fixed_mean
         return self._factor(theta, prior_values, weights).solve(right)
 
-    def _data_part(self, weights: Vector) -> Vector:
-        """Entries of design' W design on the pattern."""
-        return (self._squares.T @ weights) / self._double  # the map holds off-diagonal pairs once, doubled
-
-    # -- small algebra --------------------------------------------------------------------------------------
-
-    def _times(self, lower: Vector, x: Vector) -> Vector:
-        """Symmetric matrix, given by its lower triangle on the pattern, times x."""
-        return symmetric_times(self.pattern.indptr, self.pattern.indices, lower, x)
-
-    def _project(self, x: Vector) -> Vector:
-        """Nearest x that meets the constraints."""
-        if self.constraints is None:
-            return x
-        c = self.constraints
-        return x - c @ np.linalg.solve(c.T @ c, c.T @ x)
-
-    def _constraint_solve(self, factor: Factor) -> tuple[Vector, Vector] | None:
-        if self.constraints is None:
-            return None
-        v = factor.solve(self.constraints)
-        return v, np.asarray(np.linalg.inv(self.constraints.T @ v), dtype=float)
-
-    def _constrained_solve(self, factor: Factor, v: tuple[Vector, Vector] | None, b: Vector) -> Vector:
-        """(H⁻¹ - V (C'V)⁻¹ V') b, written so that the answer meets the constraints exactly."""
-        x = factor.solve(b)
-        if v is None or self.constraints is None:
-            return x
-        return x - v[0] @ (v[1] @ (self.constraints.T @ x))
-
-    def _constraint_correction(self, v: tuple[Vector, Vector]) -> Vector:
-        left, right = v[0] @ v[1], v[0]
-        return np.einsum("ek,ek->e", left[self._entry_rows], right[self._entry_columns])
-
-    def _variances(self, selected: Vector) -> Vector:
-        return self._squares @ selected

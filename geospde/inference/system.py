@@ -1,0 +1,216 @@
+"""The linear system of a latent Gaussian model: pattern of H = Q + A'WA, where each part's values go, constraints."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.inference.cholesky import Cholesky, Factor
+from geospde.inference.supernodal import symmetric_times
+
+Vector = NDArray[np.float64]
+
+
+class LatentTerm(Protocol):
+    """A block of the latent vector with a sparse precision."""
+
+    n: int
+    label: str
+    parameters: tuple[str, ...]
+    pattern: sp.csc_matrix
+    constraint: Vector | None
+    prior: Any
+
+    def values(self, theta: Vector) -> Vector:
+        """Lower-triangular entries of Q(theta) on the pattern."""
+
+    def gradients(self, theta: Vector) -> Vector:
+        """Derivative of `values` in each theta, a row each."""
+
+
+class LatentGaussianModel(Protocol):
+    """What inference needs: x = (terms in order, fixed effects), eta = design @ x + offset."""
+
+    @property
+    def terms(self) -> Sequence[Any]:
+        """Latent terms, see `LatentTerm`."""
+
+    @property
+    def design(self) -> Any:
+        """Sparse (m, n) matrix."""
+
+    @property
+    def offset(self) -> Vector:
+        """Added to the predictor, (m,)."""
+
+    @property
+    def likelihood(self) -> Any:
+        """Observations bound to a family."""
+
+    @property
+    def fixed_mean(self) -> Vector:
+        """Prior means of the fixed effects."""
+
+    @property
+    def fixed_precision(self) -> Vector:
+        """Their prior precisions, 0 for a flat prior."""
+
+
+class System:
+    """Everything about a model's matrices that no theta changes, analysed once.
+
+    Attributes
+    ----------
+    n, n_random, n_fixed : int
+        Size of the latent vector, of its random terms, of its fixed effects (last).
+    n_theta : int
+        Number of free hyperparameters; `held` and `free` tell them from those that are held.
+    pattern : (n, n) csc_matrix
+        Lower triangle of H.
+    constraints : (n, k) array or None
+        C of the conditions C'x = 0.
+    """
+
+    def __init__(self, model: LatentGaussianModel):
+        self.model = model
+        self.terms = list(model.terms)
+        self.design = sp.csr_matrix(model.design)
+        self.n = self.design.shape[1]
+        sizes = [term.n for term in self.terms]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        self.blocks = [slice(a, b) for a, b in zip(starts[:-1], starts[1:])]
+        self.n_random = int(starts[-1])
+        self.n_fixed = self.n - self.n_random
+        counts = np.concatenate([[0], np.cumsum([len(t.parameters) for t in self.terms])]).astype(int)
+        self.theta_blocks = [slice(a, b) for a, b in zip(counts[:-1], counts[1:])]
+        total = int(counts[-1]) + len(model.likelihood.parameters)
+        self.family_block = slice(int(counts[-1]), total)
+        self.held = np.asarray(getattr(model, "held", np.full(total, np.nan)), dtype=float)
+        self.free = np.isnan(self.held)
+        self.n_theta = int(self.free.sum())
+        self._analyse()
+        self.constraints = self._constraints()
+
+    # -- patterns -------------------------------------------------------------------------------------------
+
+    def _analyse(self) -> None:
+        """The pattern of H, and where each part's values go in it."""
+        n = self.n
+        blocks = [sp.csc_matrix(t.pattern) for t in self.terms]
+        prior = sp.block_diag([*blocks, sp.csc_matrix((self.n_fixed, self.n_fixed))], format="csc")
+        touched = abs(self.design)
+        # full rows for the fixed effects, so that their covariance with every latent variable is selected
+        rows = sp.csc_matrix((self.n_fixed, n))
+        if self.n_fixed:
+            rows = sp.csc_matrix(np.ones((self.n_fixed, n)))
+        border = sp.vstack([sp.csc_matrix((self.n_random, n)), rows], format="csc")
+        pattern = sp.tril(prior + touched.T @ touched + border + sp.identity(n), format="csc")
+        pattern.sort_indices()
+        self.pattern = sp.csc_matrix((np.ones(pattern.nnz), pattern.indices, pattern.indptr), shape=(n, n))
+        columns = np.repeat(np.arange(n, dtype=np.int64), np.diff(pattern.indptr))
+        self._entry_columns = columns
+        self._entry_rows = pattern.indices.astype(np.int64)
+        self._keys = columns * n + pattern.indices
+        self.double = np.where(pattern.indices == columns, 1.0, 2.0)
+        self.term_places = []
+        for term, block in zip(self.terms, self.blocks):
+            c = np.repeat(np.arange(term.n, dtype=np.int64), np.diff(term.pattern.indptr)) + block.start
+            self.term_places.append(np.searchsorted(self._keys, c * n + term.pattern.indices + block.start))
+        self._diagonal = pattern.indptr[:-1][self.n_random :]  # of the fixed effects
+        self._squares, inside = self.quadratic_map(self.design)
+        assert inside.all()
+        self.solver = Cholesky(self.pattern)
+        self.term_solvers = [Cholesky(t.pattern) for t in self.terms]
+        self.term_double = []
+        for t in self.terms:
+            c = np.repeat(np.arange(t.n), np.diff(t.pattern.indptr))
+            self.term_double.append(np.where(t.pattern.indices == c, 1.0, 2.0))
+
+    def quadratic_map(self, rows: sp.csr_matrix) -> tuple[sp.csr_matrix, NDArray[np.bool_]]:
+        """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.
+
+        Returns
+        -------
+        M : (k, nnz) csr_matrix
+        inside : (k,) array of bool
+            False where a row's support leaves the pattern, and M does not hold.
+        """
+        rows = sp.csr_matrix(rows)
+        k, counts = rows.shape[0], np.diff(rows.indptr).astype(np.int64)
+        # all pairs (a, b) of entries within a row
+        row_of = np.repeat(np.arange(k), counts)
+        repeats = counts[row_of]
+        a = np.repeat(np.arange(rows.nnz), repeats)
+        first_pair = np.concatenate([[0], np.cumsum(repeats)[:-1]]) if rows.nnz else np.zeros(0, int)
+        within = np.arange(a.size) - np.repeat(first_pair, repeats)
+        b = rows.indptr[row_of[a]] + within
+        i, j = rows.indices[a].astype(np.int64), rows.indices[b].astype(np.int64)
+        lower = i >= j
+        a, b, i, j = a[lower], b[lower], i[lower], j[lower]
+        keys = j * self.n + i
+        place = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
+        found = self._keys[place] == keys
+        inside = np.ones(k, bool)
+        inside[row_of[a[~found]]] = False
+        weight = rows.data[a] * rows.data[b] * np.where(i == j, 1.0, 2.0)
+        shape = (k, self._keys.size)
+        return sp.csr_matrix((weight[found], (row_of[a[found]], place[found])), shape=shape), inside
+
+    def _constraints(self) -> Vector | None:
+        columns = []
+        for term, block in zip(self.terms, self.blocks):
+            if term.constraint is not None:
+                column = np.zeros(self.n)
+                column[block] = term.constraint
+                columns.append(column)
+        return np.column_stack(columns) if columns else None
+
+    def prior_values(self, values: list[Vector]) -> Vector:
+        """Entries of the prior precision on the pattern of H."""
+        whole = np.zeros(self._keys.size)
+        for place, v in zip(self.term_places, values):
+            whole[place] += v
+        whole[self._diagonal] += self.model.fixed_precision
+        return whole
+
+    def data_part(self, weights: Vector) -> Vector:
+        """Entries of design' W design on the pattern."""
+        return (self._squares.T @ weights) / self.double  # the map holds off-diagonal pairs once, doubled
+
+    # -- small algebra --------------------------------------------------------------------------------------
+
+    def times(self, lower: Vector, x: Vector) -> Vector:
+        """Symmetric matrix, given by its lower triangle on the pattern, times x."""
+        return symmetric_times(self.pattern.indptr, self.pattern.indices, lower, x)
+
+    def project(self, x: Vector) -> Vector:
+        """Nearest x that meets the constraints."""
+        if self.constraints is None:
+            return x
+        c = self.constraints
+        return x - c @ np.linalg.solve(c.T @ c, c.T @ x)
+
+    def constraint_solve(self, factor: Factor) -> tuple[Vector, Vector] | None:
+        """V = M⁻¹ C and (C'V)⁻¹ for a factor of M, or None without constraints."""
+        if self.constraints is None:
+            return None
+        v = factor.solve(self.constraints)
+        return v, np.asarray(np.linalg.inv(self.constraints.T @ v), dtype=float)
+
+    def constrained_solve(self, factor: Factor, v: tuple[Vector, Vector] | None, b: Vector) -> Vector:
+        """(H⁻¹ - V (C'V)⁻¹ V') b, written so that the answer meets the constraints exactly."""
+        x = factor.solve(b)
+        if v is None or self.constraints is None:
+            return x
+        return x - v[0] @ (v[1] @ (self.constraints.T @ x))
+
+    def constraint_correction(self, v: tuple[Vector, Vector]) -> Vector:
+        """What conditioning on the constraints takes off the inverse, on the pattern."""
+        left, right = v[0] @ v[1], v[0]
+        return np.einsum("ek,ek->e", left[self._entry_rows], right[self._entry_columns])
+
+    def variances(self, selected: Vector) -> Vector:
+        """Variances of the predictors from an inverse on the pattern."""
+        return self._squares @ selected
