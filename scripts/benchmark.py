@@ -148,7 +148,8 @@ def engine(arguments):
         ratio = "" if r["r_inla_s"] is None else f"{r['r_inla_s'] / r['fit_s']:.1f}"
         print(
             f"{r['case']:<8} {r['vertices']:>8}  {r['fit_s']:>5.2f}  {r['mode_s']:>5.2f}  {r['curvature_s']:>5.2f}  "
-            f"{r['integration_s']:>5.2f}  {r['evaluations']:>5}  {r['factorisations']:>7}  {1e3 * r['factor_s']:>9.2f}  "
+            f"{r['integration_s']:>5.2f}  {r['evaluations']:>5}  {r['factorisations']:>7}  "
+            f"{1e3 * r['factor_s']:>9.2f}  "
             f"{r['selected_in_factorisations']:>15.2f}  {r['fit_in_factorisations']:>10.0f}  "
             f"{r['peak_memory_gb']:>4.2f}  {ratio:>10}",
             flush=True,
