@@ -312,9 +312,12 @@ class Fit:
             *block("Fixed effects", self.fixed),
             *block("Hyperparameters", self.hyper),
         ]
-        priors = [(h.name, h.prior) for h in self.model.hyperparameters if h.prior]
-        if priors:
-            lines += ["", "Priors", *(f"  {name}: {text}" for name, text in priors)]
+        priors: dict[str, list[str]] = {}
+        for h in self.model.hyperparameters:
+            if h.prior:
+                priors.setdefault(h.prior, []).append(h.name)
+        if priors:  # a joint prior is told once
+            lines += ["", "Priors", *(f"  {', '.join(names)}: {text}" for text, names in priors.items())]
         c = self.criteria
         lines += [
             "",
