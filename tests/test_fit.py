@@ -312,3 +312,16 @@ def test_responses_all_at_one_end_need_a_prior_on_the_intercept(family, value):
     held = fit("count ~ 1 + spde(mesh)", table, family=family, priors={"Intercept": {"gaussian": [0, 3]}})
     assert np.isfinite(held.fixed).all(axis=None)
     assert (held.fixed.loc["Intercept", "mean"] < 0) == (value == 0)
+
+
+def test_strategies_agree_where_counts_are_large_and_refine_where_they_are_small():
+    few = SITES.assign(count=np.minimum(SITES["count"], 2))
+    fits = {s: fit("count ~ 1 + (1 | station)", few, strategy=s) for s in ("gaussian", "vb", "simplified", "laplace")}
+    assert fit("count ~ 1 + (1 | station)", few).posterior.strategy in ("vb", "simplified")
+    sd = fits["vb"].random["sd"]
+    for table in ("fixed", "random"):
+        best = getattr(fits["laplace"], table)
+        # two second-order approximations agree more closely than with the first-order one
+        near = ((getattr(fits["simplified"], table)["q0.025"] - best["q0.025"]).abs() / best["sd"]).max()
+        assert near < 0.03
+    assert ((fits["gaussian"].random["mean"] - fits["laplace"].random["mean"]).abs() < 0.3 * sd).all()

@@ -139,3 +139,35 @@ def test_a_skew_mixture_is_consistent():
     np.testing.assert_allclose(mixture.density(0.2), slope, rtol=1e-5)
     np.testing.assert_allclose(mixture.expectation(lambda x: x), mixture.mean, atol=1e-9)
     np.testing.assert_allclose(mixture.expectation(lambda x: (x - mixture.mean) ** 2), mixture.sd**2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("y, exposure, sd", [(0.0, 1.0, 0.7), (1.0, 2.0, 1.2), (5.0, 4.0, 1.0)])
+def test_the_full_laplace_marginal_of_one_count_is_exact(y, exposure, sd):
+    from geospde.inference.full_laplace import marginal_shape
+
+    laplace, point, x, log_density = one_count(y, exposure, sd)
+    density = np.exp(log_density - log_density.max())
+    density /= density.sum()
+    mean = density @ x
+    variance = density @ (x - mean) ** 2
+    shape = marginal_shape(laplace, point, sp.csr_matrix([[1.0]]))
+    # with one variable nothing is left to integrate out: what remains is interpolation between nine places
+    assert shape.mean == pytest.approx(mean, abs=2e-3 * sd)
+    assert shape.variance == pytest.approx(variance, rel=5e-3)
+    assert shape.skewness == pytest.approx(density @ (x - mean) ** 3 / variance**1.5, abs=0.02)
+
+
+def test_the_full_laplace_marginals_of_a_field_agree_with_the_second_order_ones():
+    from geospde.inference.full_laplace import marginal_shape
+
+    laplace = Laplace(small_model(True, 1.0, sites=40, mean=2.0))
+    point = laplace.at(np.log([0.4, 1.0]))
+    rows = laplace.design[:6]
+    ratio, skewness = HigherOrder.at(laplace, point).of(rows, point.eta_variance[:6])
+    for k, row in enumerate(rows):
+        shape = marginal_shape(laplace, point, row)
+        # two approximations whose next terms differ
+        assert shape.variance == pytest.approx(ratio[k] * point.eta_variance[k], rel=0.03)
+        assert shape.skewness == pytest.approx(skewness[k], abs=0.06)
+        corrected = (row @ variational_mean(laplace, point))[0]
+        assert shape.mean == pytest.approx(corrected, abs=0.03 * np.sqrt(shape.variance))

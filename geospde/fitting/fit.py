@@ -9,7 +9,7 @@ from geospde.fitting.result import Fit
 
 METHODS = ("inla", "eb")
 INTEGRATIONS = ("auto", "grid", "ccd", "eb")
-STRATEGIES = ("auto", "gaussian", "vb", "simplified")
+STRATEGIES = ("auto", "gaussian", "vb", "simplified", "laplace")
 
 
 def fit(
@@ -65,9 +65,10 @@ def fit(
     integration : {"auto", "grid", "ccd", "eb"}
         How: a reweighted Gauss-Hermite product rule that falls back on a grid, or a composite design beyond three
         hyperparameters (`auto`); an even grid; a composite design; the mode only.
-    strategy : {"auto", "gaussian", "vb", "simplified"}
+    strategy : {"auto", "gaussian", "vb", "simplified", "laplace"}
         Latent marginals: Gaussians at the mode; with variationally corrected means; with second-order variances and
-        skewness as well, and the evidence corrected. `auto` takes the last where it is noticeable.
+        skewness as well, and the evidence corrected; with a Laplace approximation of each marginal in its own right,
+        at some twenty factorisations each. `auto` is `vb`, or `simplified` where that makes a difference.
     quadrature : int
         Points of adaptive Gauss-Hermite quadrature over random effects; 1 is Laplace.
     priors : "default" or dict

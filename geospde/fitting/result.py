@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.criteria import Criteria, criteria
+from geospde.inference.full_laplace import marginal_shape
 from geospde.inference.higher_order import LARGEST, HigherOrder
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace
@@ -164,9 +165,18 @@ class Fit:
         offset : (m,) array or float
         """
         gaussian = self.laplace.mixture(self.posterior, rows, offset)
+        heaviest = int(np.argmax(self.posterior.weights))
+        if self.posterior.strategy == "laplace":
+            point = self.laplace.factor_again(self.posterior.heaviest)
+            with one_blas_thread():
+                shapes = [marginal_shape(self.laplace, point, row) for row in rows]
+            moments = np.array([(s.mean, s.variance, s.skewness) for s in shapes]).reshape(-1, 3)
+            shift = moments[:, 0] - rows @ point.mean
+            scale = np.sqrt(moments[:, 1] / gaussian.sds[heaviest] ** 2)
+            means, sds = gaussian.means + shift, gaussian.sds * scale
+            return GaussianMixture(gaussian.weights, means, sds, shape_of(moments[:, 2]))
         if self._higher_order is None:
             return gaussian
-        heaviest = int(np.argmax(self.posterior.weights))
         ratio, skewness = self._higher_order.of(rows, gaussian.sds[heaviest] ** 2)
         return GaussianMixture(gaussian.weights, gaussian.means, gaussian.sds * np.sqrt(ratio), shape_of(skewness))
 

@@ -138,7 +138,7 @@ class Posterior:
         None without hyperparameters.
     mode : LaplacePoint
         At the mode of theta.
-    strategy : {"gaussian", "vb", "simplified"}
+    strategy : {"gaussian", "vb", "simplified", "laplace"}
         What was made of the latent marginals.
     """
 

@@ -56,7 +56,7 @@ class Explorer:
 
 def finished(laplace: Laplace, point: LaplacePoint, strategy: str) -> LaplacePoint:
     """The point as it is kept: corrected while the factor is there, the factor dropped."""
-    if strategy == "simplified":
+    if strategy in ("simplified", "laplace"):
         point = replace(point, log_posterior=point.log_posterior + evidence_correction(laplace, point))
     mean = point.x if strategy == "gaussian" else variational_mean(laplace, point)
     return point.kept(mean)
@@ -268,9 +268,10 @@ def posterior(
         How to integrate over theta; `eb` stays at its mode (empirical Bayes).
     points : int, optional
         Gauss-Hermite nodes on each axis of theta.
-    strategy : {"auto", "gaussian", "vb", "simplified"}
+    strategy : {"auto", "gaussian", "vb", "simplified", "laplace"}
         Latent Gaussians at the mode; with variational means; with second-order variances, skewness and evidence,
-        too. `auto` is `simplified` where the Laplace approximation errs noticeably by its own next term, else `vb`.
+        too; with a full Laplace approximation of each marginal that is asked for. `auto` is `simplified` where the
+        Laplace approximation errs noticeably by its own next term, else `vb`.
     progress : callable
         Told of every evaluation.
     """

@@ -289,7 +289,7 @@ class Laplace(System):
         x, eta, derivatives, factor, steps = self._mode(theta, likelihood, prior_values, start)
         if (derivatives[1] > 0).any():
             # Newton went with positive weights; the Laplace approximation takes the curvature that is there
-            factor = self._factor(theta, prior_values, -derivatives[1])
+            factor = self.factor_of(theta, prior_values, -derivatives[1])
         return x, eta, derivatives, factor, steps, factor.selected_inverse()
 
     def _mode(
@@ -350,10 +350,10 @@ class Laplace(System):
                 return self.solver.factor(prior_values + self.data_part(-second))
             except NotPositiveDefinite:
                 pass
-        return self._factor(theta, prior_values, likelihood.newton_weights(eta, second))
+        return self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second))
 
-    def _factor(self, theta: Vector, prior_values: Vector, weights: Vector) -> Factor:
-        """Factor of H = Q + A'WA."""
+    def factor_of(self, theta: Vector, prior_values: Vector, weights: Vector) -> Factor:
+        """Factor of H = Q + A'WA; raises NumericalError that names theta."""
         self.factorisations += 1
         try:
             return self.solver.factor(prior_values + self.data_part(weights))
@@ -367,5 +367,5 @@ class Laplace(System):
         weights = np.maximum(likelihood.newton_weights(eta, derivatives[1]), 1e-8)
         right = self.design.T @ (derivatives[0] + weights * (eta - self.model.offset))
         right[self.n_random :] += self.model.fixed_precision * self.model.fixed_mean
-        return self._factor(theta, prior_values, weights).solve(right)
+        return self.factor_of(theta, prior_values, weights).solve(right)
 
