@@ -22,7 +22,7 @@ class Known:
     def __init__(self, log_density, gradient, d, fails=lambda theta: False):
         self.log_density, self.slope_of, self.n_theta, self.fails = log_density, gradient, d, fails
 
-    def at(self, theta, start=None):
+    def at(self, theta, start=None, gradient=True):
         self.evaluations += 1
         if self.fails(theta):
             raise NumericalError("no value here")

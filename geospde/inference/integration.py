@@ -8,6 +8,7 @@ hyperparameters the points are a central composite design.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, product
 
 import numpy as np
@@ -41,16 +42,16 @@ class Explorer:
         self.strategy = strategy
         self.progress = progress
 
-    def at(self, thetas: list[Vector]) -> list[LaplacePoint | None]:
+    def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
         """A finished point for each theta, None where there is none."""
         found: list[LaplacePoint | None] = []
-        for point in side_by_side(self._one, thetas, self.laplace.n):
+        for point in side_by_side(partial(self._one, gradient=gradient), thetas, self.laplace.n):
             found.append(point)
             self.progress(len(found), len(thetas), "integration over the hyperparameters")
         return found
 
-    def _one(self, theta: Vector) -> LaplacePoint | None:
-        point = attempt(self.laplace, self.mode, theta - self.mode.theta)
+    def _one(self, theta: Vector, gradient: bool) -> LaplacePoint | None:
+        point = attempt(self.laplace, self.mode, theta - self.mode.theta, gradient)
         return None if point is None else finished(self.laplace, point, self.strategy)
 
 
@@ -187,7 +188,7 @@ def composite_design(explorer: Explorer, centre: Vector, root: Vector) -> Poster
     outer = 1.0 / ((count - 1) * f**2)  # so that the sum of w z_k² is one: every outer point has |z|² = f² d
     weights = np.full(count, outer)
     weights[0] = 1.0 - (count - 1) * outer
-    found = explorer.at([centre + root @ zk for zk in z])
+    found = explorer.at([centre + root @ zk for zk in z], gradient=True)
     residual = _filled(_log_values(found) + 0.5 * (z**2).sum(axis=1))
     good = np.array([p is not None for p in found])
     gradients = np.array([p.gradient @ root for p in found if p is not None]) + z[good]

@@ -81,7 +81,7 @@ class Laplace(System):
 
     # -- one theta ------------------------------------------------------------------------------------------
 
-    def at(self, theta: Vector, start: Vector | None = None) -> LaplacePoint:
+    def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
         """Laplace approximation at theta.
 
         Parameters
@@ -90,6 +90,8 @@ class Laplace(System):
             Hyperparameters on their internal, unbounded scale.
         start : (n,) array, optional
             Where Newton starts; the nearer to the mode, the fewer factorisations.
+        gradient : bool
+            Whether the gradient and dx/dtheta are wanted; without them they are zero.
 
         Raises
         ------
@@ -109,12 +111,12 @@ class Laplace(System):
         of_prior, of_mode = side_by_side(
             lambda work: work(),
             (
-                lambda: self._prior_part(theta, values),
+                lambda: self._prior_part(theta, values, gradient),
                 lambda: self._mode_and_inverse(theta, likelihood, prior_values, start),
             ),
             self.n,
         )
-        log_prior, prior_gradient, terms_gradient = of_prior
+        log_prior, total_gradient = of_prior
         x, eta, derivatives, factor, steps, selected = of_mode
         v = self.constraint_solve(factor)
 
@@ -135,8 +137,34 @@ class Laplace(System):
             + log_constraint
         )
 
-        # gradient: explicit part of each theta, and the part through the mode by one solve for all of them
-        gradient = prior_gradient + terms_gradient
+        slope = np.zeros((self.n, self.n_theta))
+        if gradient:
+            total_gradient, slope = self._gradient(
+                theta, likelihood, total_gradient, x, eta, h, derivatives, factor, v, selected
+            )
+        return LaplacePoint(
+            theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h, derivatives, slope, x,
+            steps, factor, v,
+        )  # fmt: skip
+
+    def _gradient(
+        self,
+        theta: Vector,
+        likelihood: Any,
+        gradient: Vector,
+        x: Vector,
+        eta: Vector,
+        h: Vector,
+        derivatives: tuple[Vector, Vector, Vector],
+        factor: Factor,
+        v: tuple[Vector, Vector] | None,
+        selected: Vector,
+    ) -> tuple[Vector, Vector]:
+        """Gradient of the log posterior, begun with the prior's part, and dx/dtheta.
+
+        The explicit part of each theta, and the part through the mode by one solve for all of them.
+        """
+        gradient = gradient.copy()
         slope = np.zeros((self.n, theta.size))
         through = self.constrained_solve(factor, v, self.design.T @ (h * derivatives[2]))
         for term, block, places, where in zip(self.terms, self.blocks, self.term_places, self.theta_blocks):
@@ -153,10 +181,7 @@ class Laplace(System):
             gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h + 0.5 * through @ right
             slope[:, self.family_block] = right
         slope = self.constrained_solve(factor, v, slope[:, self.free])
-        theta, gradient = theta[self.free], gradient[self.free]
-        return LaplacePoint(
-            theta, log_posterior, gradient, x, selected, eta, h, derivatives, slope, x, steps, factor, v
-        )
+        return gradient, slope
 
     def whole(self, theta: Vector) -> Vector:
         """Theta with the hyperparameters that are held put in; one that is whole stays as it is."""
@@ -255,33 +280,23 @@ class Laplace(System):
         of_terms = sum(t.prior.log_density(theta[b]) for t, b in zip(self.terms, self.theta_blocks))
         return float(of_terms + self.model.likelihood.prior.log_density(theta[self.family_block]))
 
-    def _prior_part(self, theta: Vector, values: list[Vector]) -> tuple[float, Vector, Vector]:
-        """Log normaliser of p(x | theta) plus log p(theta), and the gradients of both."""
-        total = 0.0
-        of_prior, of_terms = np.zeros(theta.size), np.zeros(theta.size)
+    def _prior_part(self, theta: Vector, values: list[Vector], gradient: bool) -> tuple[float, Vector]:
+        """Log normaliser of p(x | theta) plus log p(theta), and its gradient."""
         proper = self.model.fixed_precision[self.model.fixed_precision > 0]
-        total += 0.5 * float(np.log(proper).sum()) - 0.5 * proper.size * LOG_2PI
-        for k, (term, where) in enumerate(zip(self.terms, self.theta_blocks)):
-            total += term.prior.log_density(theta[where])
-            of_prior[where] = term.prior.gradient(theta[where])
+        total = 0.5 * float(np.log(proper).sum()) - 0.5 * (proper.size + self.n_random) * LOG_2PI
+        slope = np.zeros(theta.size)
+        for term, where, normaliser, entries in zip(self.terms, self.theta_blocks, self.normalisers, values):
             try:
-                factor = self.term_solvers[k].factor(values[k])
+                value, of_term = normaliser.at(theta[where], entries, gradient)
             except NotPositiveDefinite as error:
                 raise NumericalError(f"{error}: term {term.label} at {self.describe(theta)}") from None
-            self.factorisations += 1
-            total += 0.5 * factor.log_determinant - 0.5 * term.n * LOG_2PI
-            inverse = factor.selected_inverse()
-            if term.constraint is not None:
-                v = factor.solve(term.constraint)
-                scale = float(term.constraint @ v)
-                total += 0.5 * np.log(scale)
-                columns = np.repeat(np.arange(term.n), np.diff(term.pattern.indptr))
-                inverse = inverse - v[term.pattern.indices] * v[columns] / scale
-            of_terms[where] = 0.5 * (term.gradients(theta[where]) @ (inverse * self.term_double[k]))
+            self.factorisations += normaliser.factorisations
+            total += value + term.prior.log_density(theta[where])
+            slope[where] = of_term + term.prior.gradient(theta[where])
         prior = self.model.likelihood.prior
         total += prior.log_density(theta[self.family_block])
-        of_prior[self.family_block] = prior.gradient(theta[self.family_block])
-        return total, of_prior, of_terms
+        slope[self.family_block] = prior.gradient(theta[self.family_block])
+        return total, slope
 
     def _mode_and_inverse(
         self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None

@@ -92,10 +92,12 @@ def _step_within(values: Vector, vectors: Vector, gradient: Vector, radius: floa
     return vectors @ (along / (values + high))
 
 
-def attempt(laplace: Laplace, near: LaplacePoint, step: Vector) -> LaplacePoint | None:
+def attempt(
+    laplace: Laplace, near: LaplacePoint, step: Vector, gradient: bool = True
+) -> LaplacePoint | None:
     """The Laplace point a step away, or None where there is none."""
     try:
-        return laplace.at(near.theta + step, near.x + near.slope @ step)
+        return laplace.at(near.theta + step, near.x + near.slope @ step, gradient)
     except NumericalError:
         return None
 

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.inference.cholesky import Cholesky, Factor
+from geospde.inference.normaliser import normaliser_of
 from geospde.inference.supernodal import symmetric_times
 
 Vector = NDArray[np.float64]
@@ -122,11 +123,7 @@ class System:
         self._squares, inside = self.quadratic_map(self.design)
         assert inside.all()
         self.solver = Cholesky(self.pattern)
-        self.term_solvers = [Cholesky(t.pattern) for t in self.terms]
-        self.term_double = []
-        for t in self.terms:
-            c = np.repeat(np.arange(t.n), np.diff(t.pattern.indptr))
-            self.term_double.append(np.where(t.pattern.indices == c, 1.0, 2.0))
+        self.normalisers = [normaliser_of(t) for t in self.terms]
 
     def quadratic_map(self, rows: sp.csr_matrix) -> tuple[sp.csr_matrix, NDArray[np.bool_]]:
         """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.

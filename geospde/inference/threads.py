@@ -4,11 +4,13 @@ BLAS keeps to one thread meanwhile: its products here are small, and its own thr
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+NAME = "geospde"  # of the threads
 LARGE = 4_000  # unknowns from which threads repay their cost
 
 
@@ -27,9 +29,9 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def side_by_side(work: Callable[..., Any], items: Iterable[Any], size: int) -> Iterator[Any]:
-    """Results of `work` in order, by threads where a problem of this size is worth it."""
-    if size < LARGE or cores() == 1:
+    """Results of `work` in order, by threads where a problem of this size is worth it and none run yet."""
+    if size < LARGE or cores() == 1 or threading.current_thread().name.startswith(NAME):
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(cores(), NAME) as pool:
         yield from pool.map(work, items)

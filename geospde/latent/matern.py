@@ -1,5 +1,6 @@
 """The Matérn field as a sparse precision: the SPDE (kappa² - Laplacian)^(alpha/2) (tau u) = white noise."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from math import gamma, log, pi
 from typing import Any
@@ -40,6 +41,30 @@ def operator_coefficients(alpha: float) -> Vector:
     r = 1.0 / (np.array([4.0, 3.0, 2.0]) + fraction - alpha)
     b = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 2.0], [0.0, 0.0, 1.0]])
     return b @ np.linalg.solve(h, r)
+
+
+@dataclass(frozen=True)
+class Factored:
+    """The precision as ``exp(log_scale) K_1 C⁻¹ K_2`` or ``exp(log_scale) K_1``, with K_r = G + r kappa² C.
+
+    Attributes
+    ----------
+    log_scale : float
+    log_scale_gradient : (2,) array
+        In theta.
+    matrices : list of arrays
+        Lower-triangular entries of each K_r.
+    slopes : list of (n,) arrays
+        Diagonal of dK_r / d log kappa.
+    log_kappa_gradient : (2,) array
+        In theta.
+    """
+
+    log_scale: float
+    log_scale_gradient: Vector
+    matrices: list[Vector]
+    slopes: list[Vector]
+    log_kappa_gradient: Vector
 
 
 class MaternSpde:
@@ -115,6 +140,13 @@ class MaternSpde:
             m.sort_indices()
             self._basis[np.searchsorted(keys, _keys(m)), k] = self.b[k] * m.data
         self.prior: Prior = prior or Independent((PCRange(1.0, 0.5), PCSd(1.0, 0.05)))
+        # Q is a product of matrices K_r = G + r kappa² C, whose pattern is that of the mesh's edges alone
+        self.shifts = (1.0,) if self.b[2] == 0.0 else tuple(-np.roots(self.b[::-1]).real)
+        edges = sp.csc_matrix(sp.tril(g + c))
+        edges.sort_indices()
+        self.edge_pattern = sp.csc_matrix((np.ones(edges.nnz), edges.indices, edges.indptr), shape=edges.shape)
+        self._edge_stiffness = np.zeros(edges.nnz)
+        self._edge_stiffness[np.searchsorted(_keys(self.edge_pattern), _keys(parts[1]))] = parts[1].data
 
     parameters = ("range", "sigma")  # user names of exp(theta)
 
@@ -142,6 +174,25 @@ class MaternSpde:
     def gradients(self, theta: Vector) -> Vector:
         """Derivatives of `values` in each theta, (2, nnz)."""
         return (self._basis @ self._coefficients(theta)[1]).T
+
+    def factored(self, theta: Vector) -> "Factored":
+        """Q(theta) as a product of sparser matrices, for its determinant."""
+        log_tau, log_kappa = self.tau_kappa(theta)
+        power = 0.0 if len(self.shifts) == 1 else 2 * self.alpha - 4.0
+        constant = 0.0 if len(self.shifts) == 1 else float(np.log(self.b[2]))
+        scale = np.array([2.0, power])
+        matrices = []
+        for shift in self.shifts:
+            values = self._edge_stiffness.copy()
+            values[self.edge_pattern.indptr[:-1]] += shift * np.exp(2 * log_kappa) * self.mass
+            matrices.append(values)
+        return Factored(
+            float(scale @ [log_tau, log_kappa]) + constant,
+            scale @ self.to_tau_kappa,
+            matrices,
+            [2.0 * shift * np.exp(2 * log_kappa) * self.mass for shift in self.shifts],
+            self.to_tau_kappa[1],
+        )
 
     def precision(self, theta: Vector) -> sp.csc_matrix:
         """Q(theta) as a whole symmetric matrix."""
