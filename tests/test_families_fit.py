@@ -181,5 +181,5 @@ def test_the_kept_study_covers_as_it_should():
 
     kept = pd.read_csv(TABLE)
     assert set(kept["case"]) == set(STUDIES)
-    assert (kept["replicates"] == 200).all() and (kept["failures"] == 0).all()
+    assert (kept["replicates"] >= 200).all() and (kept["failures"] == 0).all()
     assert kept["coverage"].between(LOW, HIGH).all()
