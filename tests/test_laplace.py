@@ -116,3 +116,17 @@ def test_variances_off_the_pattern_come_from_solves():
     assert not laplace.quadratic_map(rows)[1].any()
     covariance = dense_laplace(model, THETA)[2]
     assert laplace.row_variances(point, rows)[0] == pytest.approx(covariance.mean(), abs=1e-10)
+
+
+@pytest.mark.parametrize("constr", [False, True])
+def test_a_lagging_factor_costs_less_and_changes_next_to_nothing(constr):
+    model = small_model(constr, 4.0)
+    laplace = Laplace(model)
+    near = laplace.at(THETA + [0.1, -0.2])
+    whole = laplace.at(THETA, near.x)
+    lagging = laplace.at(THETA, near.x, gradient=False)
+    assert lagging.newton_steps < whole.newton_steps
+    # Newton's last gain is below 1e-4: what is left of it is of second order
+    assert lagging.log_posterior == pytest.approx(whole.log_posterior, abs=2e-5)
+    np.testing.assert_allclose(lagging.x, whole.x, atol=1e-4)
+    np.testing.assert_allclose(lagging.eta_variance, whole.eta_variance, rtol=5e-3)

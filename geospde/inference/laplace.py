@@ -19,6 +19,7 @@ from geospde.inference.system import LatentGaussianModel, System
 from geospde.inference.threads import side_by_side
 
 Vector = NDArray[np.float64]
+LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
 LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -112,12 +113,12 @@ class Laplace(System):
             lambda work: work(),
             (
                 lambda: self._prior_part(theta, values, gradient),
-                lambda: self._mode_and_inverse(theta, likelihood, prior_values, start),
+                lambda: self._mode_and_inverse(theta, likelihood, prior_values, start, not gradient),
             ),
             self.n,
         )
         log_prior, total_gradient = of_prior
-        x, eta, derivatives, factor, steps, selected = of_mode
+        x, eta, derivatives, factor, steps, moved, selected = of_mode
         v = self.constraint_solve(factor)
 
         log_constraint = 0.0
@@ -132,7 +133,7 @@ class Laplace(System):
             float(likelihood.log_density(eta).sum())
             - 0.5 * float(centred @ self.times(prior_values, centred))
             + log_prior
-            - 0.5 * factor.log_determinant
+            - 0.5 * (factor.log_determinant - float((h * derivatives[2]) @ moved))
             + 0.5 * self.n * LOG_2PI
             + log_constraint
         )
@@ -299,18 +300,22 @@ class Laplace(System):
         return total, slope
 
     def _mode_and_inverse(
-        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None
-    ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int, Vector]:
-        x, eta, derivatives, factor, steps = self._mode(theta, likelihood, prior_values, start)
+        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: bool
+    ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int, Vector, Vector]:
+        x, eta, derivatives, factor, steps, moved = self._mode(theta, likelihood, prior_values, start, lag)
         if (derivatives[1] > 0).any():
             # Newton went with positive weights; the Laplace approximation takes the curvature that is there
             factor = self.factor_of(theta, prior_values, -derivatives[1])
-        return x, eta, derivatives, factor, steps, factor.selected_inverse()
+        return x, eta, derivatives, factor, steps, moved, factor.selected_inverse()
 
     def _mode(
-        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None
-    ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int]:
-        """Newton with a backtracking line search, inside the constraints."""
+        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: bool
+    ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int, Vector]:
+        """Newton with a backtracking line search, inside the constraints.
+
+        With `lag` the factor may be that of the last step's start, where that step was small. The last array is how
+        far the predictors have moved since: the log determinant is then mended to first order by it.
+        """
         model = self.model
         x = self._start(theta, likelihood, prior_values) if start is None else start
         x = self.project(x)
@@ -335,7 +340,11 @@ class Laplace(System):
             direction = self.constrained_solve(factor, self.constraint_solve(factor), gradient)
             gain = float(gradient @ direction)
             if gain < self.tolerance * max(1.0, abs(value)):
-                return x, eta, derivatives, factor, step
+                return x, eta, derivatives, factor, step, np.zeros_like(eta)
+            if lag and gain < LAG and (derivatives[1] <= 0).all():
+                x = x + direction
+                last, eta = eta, self.design @ x + model.offset
+                return x, eta, likelihood.derivatives(eta), factor, step, eta - last
             length = 1.0
             while True:
                 trial = x + length * direction
