@@ -21,7 +21,7 @@ from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mode import Progress, attempt, curvature, find_mode, silent
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
-from geospde.inference.threads import one_blas_thread, side_by_side
+from geospde.inference.threads import LARGE, one_blas_thread, side_by_side
 from geospde.inference.warp import Warp
 
 Vector = NDArray[np.float64]
@@ -226,7 +226,8 @@ def integrate(
         `auto`: Gauss-Hermite up to three hyperparameters, moved or replaced by a grid where it does not fit, a
         composite design for more; `grid`: an even grid; `ccd`: a composite design.
     points : int, optional
-        Gauss-Hermite nodes on each axis; by default 5 on one axis, 4 on two, 3 on three.
+        Gauss-Hermite nodes on each axis; by default 5 on one axis, 4 on two, and on three 4 or, where a latent vector
+        is large, 3.
     """
     centre = explorer.mode.theta
     d = centre.size
@@ -234,7 +235,7 @@ def integrate(
         return composite_design(explorer, centre, root)
     if rule == "grid":
         return even_grid(explorer, centre, root)
-    points = points or {1: 5, 2: 4}.get(d, 3)
+    points = points or {1: 5, 2: 4}.get(d, 4 if explorer.laplace.n < LARGE else 3)
     posterior, fit = gauss_hermite(explorer, centre, root, points, Warp.of_third_derivatives(third))
     if fit.within(SMOOTH):
         return posterior

