@@ -1,12 +1,14 @@
 """Mode and curvature of log p(theta | y), by exact gradients."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.threads import side_by_side
 
 Vector = NDArray[np.float64]
 Progress = Callable[[int, int | None, str], None]
@@ -124,9 +126,11 @@ def curvature(
     axes = np.linalg.cholesky((vectors * np.clip(eigenvalues, 1e-6, 4.0)) @ vectors.T)
     d = axes.shape[0]
     hessian, third = np.empty((d, d)), np.zeros(d)
+    steps = [s * axes[:, j] for j in range(d) for s in (-0.5, 0.5)]
+    found = list(side_by_side(partial(attempt, laplace, mode), steps, laplace.n))
+    progress(laplace.evaluations, None, "curvature of the hyperparameters")
     for j in range(d):
-        ends = [attempt(laplace, mode, s * axes[:, j]) for s in (-0.5, 0.5)]
-        progress(laplace.evaluations, None, "curvature of the hyperparameters")
+        ends = found[2 * j : 2 * j + 2]
         slopes = [axes.T @ (end.gradient - mode.gradient) / s for end, s in zip(ends, (-0.5, 0.5)) if end is not None]
         if not slopes:
             raise NumericalError(f"no curvature could be found around {laplace.describe(mode.theta)}")
