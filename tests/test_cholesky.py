@@ -89,3 +89,16 @@ def test_what_has_no_factor_is_refused(analyse, values):
     pattern = lower_of(sp.csc_matrix(np.array([[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 2.0]])))
     with pytest.raises(NotPositiveDefinite):
         Cholesky(pattern, analyse).factor(np.array(values, dtype=float))
+
+
+def test_many_right_hand_sides_are_solved_as_one_is(monkeypatch):
+    from geospde.inference import cholesky
+
+    monkeypatch.setattr(cholesky, "SMALL", 0)
+    a = lower_of(random_spd(300, 0.02, 2, 4))
+    factor = Cholesky(a).factor(a.data)
+    right = np.random.default_rng(2).normal(size=(300, 7))
+    one_by_one = np.column_stack([factor.solve(column) for column in right.T])
+    np.testing.assert_allclose(factor.solve(right), one_by_one, rtol=1e-9, atol=1e-12)
+    halves = np.column_stack([factor.half_solve(column) for column in right.T])
+    np.testing.assert_allclose(factor.half_solve(right), halves, rtol=1e-9, atol=1e-12)

@@ -17,7 +17,8 @@ from geospde.inference import supernodal
 from geospde.inference.supernodal import Layout
 
 Vector = NDArray[np.float64]
-MANY = 4  # right-hand sides from which matrix products repay their call
+MANY = 4  # right-hand sides from which matrix products repay their call,
+SMALL = 2_000  # but not for so few unknowns: the loops that are compiled already do
 Analysis = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -109,14 +110,14 @@ class Factor:
 
     def _forward(self, x: Vector) -> None:
         w = self._layout
-        if x.shape[1] < MANY:
+        if x.shape[1] < MANY or w.n < SMALL:
             supernodal.forward(self._panels, w.first, w.row_start, w.rows, w.start, x)
         else:
             supernodal.forward_many(self._panels, w.first, w.row_start, w.rows, w.start, w.tallest, x)
 
     def _backward(self, x: Vector) -> None:
         w = self._layout
-        if x.shape[1] < MANY:
+        if x.shape[1] < MANY or w.n < SMALL:
             supernodal.backward(self._panels, w.first, w.row_start, w.rows, w.start, x)
         else:
             supernodal.backward_many(self._panels, w.first, w.row_start, w.rows, w.start, w.tallest, x)
