@@ -108,7 +108,7 @@ def test_pc_prior_is_a_density_with_the_stated_tails():
     below, above = log_range < np.log(1.5), log_sigma > np.log(0.7)
     assert np.trapezoid(of_range[below], log_range[below]) == pytest.approx(0.2, abs=2e-3)
     assert np.trapezoid(of_sigma[above], log_sigma[above]) == pytest.approx(0.1, abs=2e-3)
-    # joint density of DESIGN's source (Fuglstad et al. 2019, theorem 2.6), by hand
+    # the joint density of Fuglstad et al. (2019), theorem 2.6, by hand
     r, s, l1, l2 = 2.0, 0.5, -1.5 * np.log(0.2), -np.log(0.1) / 0.7
     byhand = np.log(l1 * l2) - 2 * np.log(r) - l1 / r - l2 * s + np.log(r) + np.log(s)
     assert prior.log_density(np.log([r, s])) == pytest.approx(byhand)
