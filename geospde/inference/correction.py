@@ -20,9 +20,10 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 20) -> 
     van Niekerk & Rue (2024), J. Mach. Learn. Res. 25 (62), 1-26. They correct a low-rank part; here all of it,
     at one solve a step with the factor that is there.
     """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(15)
-    weights = weights / weights.sum()
     sd = np.sqrt(np.maximum(point.eta_variance, 0.0))
+    # seven nodes integrate a count's exp(eta) to 1e-9 up to an sd of 0.5
+    nodes, weights = np.polynomial.hermite_e.hermegauss(7 if sd.max(initial=0.0) < 0.5 else 15)
+    weights = weights / weights.sum()
     likelihood = laplace.likelihood_at(point.theta)
     shift = np.zeros_like(point.x)
     modal = point.derivatives[0]
@@ -33,7 +34,7 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 20) -> 
             w * likelihood.derivatives(point.eta + moved + sd * z)[0] for z, w in zip(nodes, weights)
         )
         # A'(E d1 - d1) - Q shift = 0, with Q = H - A'WA
-        right = laplace.design.T @ (expected - modal + curvature * moved)
+        right = laplace.design_t @ (expected - modal + curvature * moved)
         new = laplace.solve(point, right)
         change = float(np.abs(laplace.design @ (new - shift) / np.maximum(sd, 1e-12)).max(initial=0.0))
         shift = new

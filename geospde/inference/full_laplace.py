@@ -66,7 +66,7 @@ def _log_density(laplace: Laplace, point: LaplacePoint, b: Vector, x: Vector) ->
         factor = laplace.factor_of(theta, prior, -second)
         v = factor.solve(held)
         inner = held.T @ v
-        gradient = laplace.design.T @ first - laplace.times(prior, x - mean)
+        gradient = laplace.design_t @ first - laplace.times(prior, x - mean)
         step = factor.solve(gradient)
         step -= v @ np.linalg.solve(inner, held.T @ step)
         if float(gradient @ step) < 1e-8:

@@ -42,7 +42,7 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     third, fourth = derivatives_beyond(laplace.likelihood_at(point.theta), point.eta)
     h, design = point.eta_variance, laplace.design
     m = h.size
-    chain = design.T @ (third * h)
+    chain = laplace.design_t @ (third * h)
     chosen = np.arange(m) if m <= 2 * SAMPLE else np.linspace(0, m - 1, SAMPLE).astype(int)
     solved = laplace.solve(point, np.column_stack([chain, design[chosen].T.toarray()]))
     columns = design @ solved[:, 1:]

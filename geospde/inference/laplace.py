@@ -167,7 +167,7 @@ class Laplace(System):
         """
         gradient = gradient.copy()
         slope = np.zeros((self.n, theta.size))
-        through = self.constrained_solve(factor, v, self.design.T @ (h * derivatives[2]))
+        through = self.constrained_solve(factor, v, self.design_t @ (h * derivatives[2]))
         for term, block, places, where in zip(self.terms, self.blocks, self.term_places, self.theta_blocks):
             for j, q_j in enumerate(term.gradients(theta[where])):
                 qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, x[block])
@@ -178,7 +178,7 @@ class Laplace(System):
                 slope[block, k] = -qx
         if likelihood.parameters:
             of_density, of_first, of_second = likelihood.theta_derivatives(eta)
-            right = self.design.T @ of_first.T
+            right = self.design_t @ of_first.T
             gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h + 0.5 * through @ right
             slope[:, self.family_block] = right
         slope = self.constrained_solve(factor, v, slope[:, self.free])
@@ -336,7 +336,7 @@ class Laplace(System):
             factor = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
             centred = x.copy()
             centred[self.n_random :] -= model.fixed_mean
-            gradient = self.design.T @ derivatives[0] - self.times(prior_values, centred)
+            gradient = self.design_t @ derivatives[0] - self.times(prior_values, centred)
             direction = self.constrained_solve(factor, self.constraint_solve(factor), gradient)
             gain = float(gradient @ direction)
             if gain < self.tolerance * max(1.0, abs(value)):
@@ -389,7 +389,7 @@ class Laplace(System):
         eta = likelihood.start()
         derivatives = likelihood.derivatives(eta)
         weights = np.maximum(likelihood.newton_weights(eta, derivatives[1]), 1e-8)
-        right = self.design.T @ (derivatives[0] + weights * (eta - self.model.offset))
+        right = self.design_t @ (derivatives[0] + weights * (eta - self.model.offset))
         right[self.n_random :] += self.model.fixed_precision * self.model.fixed_mean
         return self.factor_of(theta, prior_values, weights).solve(right)
 

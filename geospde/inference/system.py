@@ -78,6 +78,7 @@ class System:
         self.model = model
         self.terms = list(model.terms)
         self.design = sp.csr_matrix(model.design)
+        self.design_t = self.design.T.tocsr()
         self.n = self.design.shape[1]
         sizes = [term.n for term in self.terms]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
