@@ -99,3 +99,20 @@ def test_empirical_bayes_stays_near_and_never_wider():
     sd = full.hyper["sd"]
     assert ((plugin.hyper["mean"] - full.hyper["mean"]).abs() < 0.3 * sd).all()
     assert plugin.random["sd"].mean() < full.random["sd"].mean()
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+def test_the_mode_is_found_from_each_hyperparameter_three_off(signs):
+    from geospde.inference.laplace import Laplace
+    from geospde.inference.mode import find_mode
+
+    fitted = reference_fit(1.5)
+    mode = fitted.posterior.mode.theta
+    found = find_mode(Laplace(fitted.model), mode + 3.0 * np.array(signs))[0]
+    # the search stops at a gain of 1e-6: a thousandth of a posterior sd
+    np.testing.assert_allclose(found.theta, mode, atol=1e-3)
+
+
+def test_the_whole_fit_takes_at_most_forty_evaluations():
+    for alpha in (1.5, 2):
+        assert reference_fit(alpha).laplace.evaluations <= 40

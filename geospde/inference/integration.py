@@ -88,7 +88,7 @@ def _filled(residual: Vector) -> Vector:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Agreement:
     """How well the axes of a rule fit the posterior, as its points see it.
 
     Attributes
@@ -112,7 +112,7 @@ class Fit:
 
 def gauss_hermite(
     explorer: Explorer, centre: Vector, root: Vector, points: int, warp: Warp | None = None
-) -> tuple[Posterior, Fit]:
+) -> tuple[Posterior, Agreement]:
     """Product Gauss-Hermite rule, on bent axes if there is a warp, and how well it fits."""
     d = centre.size
     nodes, weights = np.polynomial.hermite_e.hermegauss(points)
@@ -134,7 +134,7 @@ def gauss_hermite(
         nominal = np.multiply.outer(nominal, weights / weights.sum())
     roughness = float(np.sqrt((nominal * (spline.values - (nominal * spline.values).sum()) ** 2).sum()))
     posterior = _mixture(found, log_mass, HyperPosterior(centre, root, spline, warp), explorer.mode)
-    return posterior, Fit(mean, covariance, roughness)
+    return posterior, Agreement(mean, covariance, roughness)
 
 
 def profiles(explorer: Explorer, centre: Vector, root: Vector, step: float, drop: float) -> list[tuple[Vector, Vector]]:
