@@ -38,7 +38,9 @@ def marginal_shape(laplace: Laplace, point: LaplacePoint, row: sp.csr_matrix) ->
     if not variance > 0:  # a combination that the constraints fix
         return Shape(float(b @ point.mean), 0.0, 0.0)
     sd, centre = np.sqrt(variance), float(b @ point.x)
-    values = np.array([_log_density(laplace, point, b, point.x + spread * (z * sd / variance)) for z in PLACES])
+    prior = laplace.prior_at(laplace.whole(point.theta))
+    starts = [point.x + spread * (z * sd / variance) for z in PLACES]
+    values = np.array([_log_density(laplace, point, prior, b, start) for start in starts])
     residual = CubicSpline(PLACES, values + 0.5 * PLACES**2)
     z = np.linspace(-6.0, 6.0, 601)
     inside = np.clip(z, PLACES[0], PLACES[-1])
@@ -51,27 +53,24 @@ def marginal_shape(laplace: Laplace, point: LaplacePoint, row: sp.csr_matrix) ->
     return Shape(centre + sd * mean, variance * second, third / second**1.5)
 
 
-def _log_density(laplace: Laplace, point: LaplacePoint, b: Vector, x: Vector) -> float:
+def _log_density(laplace: Laplace, point: LaplacePoint, prior: Vector, b: Vector, x: Vector) -> float:
     """Log p(b'x | theta, y), up to a constant, at the value of b'x that the start x has."""
     model = laplace.model
     theta = laplace.whole(point.theta)
     likelihood = laplace.likelihood_at(theta)
-    prior = laplace.prior_values([t.values(theta[k]) for t, k in zip(laplace.terms, laplace.theta_blocks)])
     held = b[:, None] if laplace.constraints is None else np.column_stack([laplace.constraints, b])
-    mean = np.zeros(laplace.n)
-    mean[laplace.n_random :] = model.fixed_mean
     for _ in range(30):
         eta = laplace.design @ x + model.offset
         first, second, _ = likelihood.derivatives(eta)
         factor = laplace.factor_of(theta, prior, -second)
         v = factor.solve(held)
         inner = held.T @ v
-        gradient = laplace.design_t @ first - laplace.times(prior, x - mean)
+        gradient = laplace.design_t @ first - laplace.times(prior, laplace.centred(x))
         step = factor.solve(gradient)
         step -= v @ np.linalg.solve(inner, held.T @ step)
         if float(gradient @ step) < 1e-8:
             density = float(likelihood.log_density(eta).sum())
-            density -= 0.5 * float((x - mean) @ laplace.times(prior, x - mean))
+            density -= 0.5 * float(laplace.centred(x) @ laplace.times(prior, laplace.centred(x)))
             return density - 0.5 * factor.log_determinant - 0.5 * float(np.linalg.slogdet(inner)[1])
         x = x + step * min(1.0, 3.0 / np.abs(laplace.design @ step).max())
     raise NumericalError(f"a marginal's mode search did not converge at {laplace.describe(theta)}")

@@ -127,8 +127,7 @@ class Laplace(System):
             log_constraint = 0.5 * np.linalg.slogdet(v[1])[1]  # of (C'H⁻¹C)⁻¹
         h = self.variances(selected)
 
-        centred = x.copy()
-        centred[self.n_random :] -= self.model.fixed_mean
+        centred = self.centred(x)
         log_posterior = (
             float(likelihood.log_density(eta).sum())
             - 0.5 * float(centred @ self.times(prior_values, centred))
@@ -200,11 +199,8 @@ class Laplace(System):
         """The point with its factor, made anew where it was dropped."""
         if point.factor is not None:
             return point
-        theta = self.whole(point.theta)
-        values = [t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
-        factor = self.solver.factor(
-            self.prior_values(values) + self.data_part(-point.derivatives[1])
-        )
+        prior_values = self.prior_at(self.whole(point.theta))
+        factor = self.solver.factor(prior_values + self.data_part(-point.derivatives[1]))
         return replace(point, factor=factor, constraint_solve=self.constraint_solve(factor))
 
     def restored(
@@ -235,11 +231,7 @@ class Laplace(System):
         """
         point = self.factor_again(point)
         assert point.factor is not None
-        draws = point.factor.half_solve(noise)
-        if point.constraint_solve is not None and self.constraints is not None:
-            v, inner = point.constraint_solve
-            draws = draws - v @ (inner @ (self.constraints.T @ draws))
-        return point.mean[:, None] + draws
+        return point.mean[:, None] + self.conditioned(point.factor.half_solve(noise), point.constraint_solve)
 
     def mixture(self, posterior: Any, rows: sp.csr_matrix, offset: Vector | float = 0.0) -> GaussianMixture:
         """Posterior of ``rows @ x + offset`` as a mixture of Gaussians over the theta points.
@@ -258,7 +250,7 @@ class Laplace(System):
 
     def row_variances(self, point: LaplacePoint, rows: sp.csr_matrix) -> Vector:
         """``diag(rows S rows')`` by a solve a row, for rows that the pattern does not cover."""
-        out = np.empty(rows.shape[0])
+        point, out = self.factor_again(point), np.empty(rows.shape[0])
         for a in range(0, rows.shape[0], 256):
             part = rows[a : a + 256].T.toarray()
             out[a : a + 256] = (part * self.solve(point, part)).sum(axis=0)
@@ -322,8 +314,7 @@ class Laplace(System):
 
         def objective(x: Vector) -> tuple[float, Vector]:
             eta = self.design @ x + model.offset
-            centred = x.copy()
-            centred[self.n_random :] -= model.fixed_mean
+            centred = self.centred(x)
             density = float(likelihood.log_density(eta).sum())
             return density - 0.5 * float(centred @ self.times(prior_values, centred)), eta
 
@@ -334,9 +325,7 @@ class Laplace(System):
         for step in range(1, self.max_steps + 1):
             derivatives = likelihood.derivatives(eta)
             factor = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
-            centred = x.copy()
-            centred[self.n_random :] -= model.fixed_mean
-            gradient = self.design_t @ derivatives[0] - self.times(prior_values, centred)
+            gradient = self.design_t @ derivatives[0] - self.times(prior_values, self.centred(x))
             direction = self.constrained_solve(factor, self.constraint_solve(factor), gradient)
             gain = float(gradient @ direction)
             if gain < self.tolerance * max(1.0, abs(value)):

@@ -183,6 +183,16 @@ class System:
         """Symmetric matrix, given by its lower triangle on the pattern, times x."""
         return symmetric_times(self.pattern.indptr, self.pattern.indices, lower, x)
 
+    def prior_at(self, theta: Vector) -> Vector:
+        """Entries of the prior precision on the pattern of H, at a whole theta."""
+        return self.prior_values([t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)])
+
+    def centred(self, x: Vector) -> Vector:
+        """The latent vector less its prior mean."""
+        out = x.copy()
+        out[self.n_random :] -= self.model.fixed_mean
+        return out
+
     def project(self, x: Vector) -> Vector:
         """Nearest x that meets the constraints."""
         if self.constraints is None:
@@ -199,7 +209,10 @@ class System:
 
     def constrained_solve(self, factor: Factor, v: tuple[Vector, Vector] | None, b: Vector) -> Vector:
         """(H⁻¹ - V (C'V)⁻¹ V') b, written so that the answer meets the constraints exactly."""
-        x = factor.solve(b)
+        return self.conditioned(factor.solve(b), v)
+
+    def conditioned(self, x: Vector, v: tuple[Vector, Vector] | None) -> Vector:
+        """Bring x to meet the constraints by kriging, with V and (C'V)⁻¹ of `constraint_solve`."""
         if v is None or self.constraints is None:
             return x
         return x - v[0] @ (v[1] @ (self.constraints.T @ x))

@@ -29,15 +29,17 @@ class Prior(Protocol):
 
 
 @dataclass(frozen=True)
-class LogGamma:
-    """Gamma(shape, rate) prior of the precision 1/sd², seen on log(sd)."""
-
+class _Gamma:
     shape: float
     rate: float
 
     def __post_init__(self) -> None:
         if not (self.shape > 0 and self.rate > 0):
             raise InputError(f"loggamma needs a positive shape and rate, not {self.shape} and {self.rate}")
+
+
+class LogGamma(_Gamma):
+    """Gamma(shape, rate) prior of the precision 1/sd², seen on log(sd)."""
 
     def log_density(self, theta: Vector) -> float:
         """Log density of log(sd)."""
@@ -59,16 +61,8 @@ class LogGamma:
         return f"loggamma: precision ~ Gamma({self.shape:g}, rate {self.rate:g})"
 
 
-@dataclass(frozen=True)
-class GammaPositive:
+class GammaPositive(_Gamma):
     """Gamma(shape, rate) prior of a positive parameter, seen on its logarithm: R-INLA's ``loggamma``."""
-
-    shape: float
-    rate: float
-
-    def __post_init__(self) -> None:
-        if not (self.shape > 0 and self.rate > 0):
-            raise InputError(f"loggamma needs a positive shape and rate, not {self.shape} and {self.rate}")
 
     def log_density(self, theta: Vector) -> float:
         """Log density of the logarithm."""

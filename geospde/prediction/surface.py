@@ -10,7 +10,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.inference.marginals import response_summary
-from geospde.model.build import coordinates, numeric
+from geospde.model.table import coordinates, numeric, per_row
 from geospde.prediction.grid import Grid
 
 if TYPE_CHECKING:
@@ -211,16 +211,7 @@ def _places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any
 
 
 def _vector(table: pd.DataFrame, value: Any, what: str, default: float) -> Any:
-    if value is None:
-        return np.full(len(table), default)
-    if isinstance(value, str):
-        return numeric(table, value, what)
-    values = np.asarray(value, dtype=float)
-    if values.ndim == 0:
-        values = np.full(len(table), float(values))
-    if values.shape != (len(table),) or not np.isfinite(values).all():
-        raise InputError(f"{what} must be a number or {len(table)} finite numbers")
-    return values
+    return per_row(table, default if value is None else value, what, len(table))
 
 
 def _offset(model: Any, table: pd.DataFrame, given: Any) -> Any:
