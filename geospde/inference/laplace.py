@@ -5,7 +5,7 @@ The Laplace approximation of p(theta | y) is equation (3) of Rue, Martino & Chop
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -63,6 +63,22 @@ class LaplacePoint:
         return replace(self, mean=mean, factor=None, constraint_solve=None)
 
 
+class _Mode(NamedTuple):
+    """Where Newton ended.
+
+    `moved` is how far the predictors have gone since the factor was made, `exact` whether the factor is of H with the
+    curvature that is there and not with positive stand-ins.
+    """
+
+    x: Vector
+    eta: Vector
+    derivatives: tuple[Vector, Vector, Vector]
+    factor: Factor
+    steps: int
+    moved: Vector
+    exact: bool
+
+
 class Laplace(System):
     """Laplace approximations of one model, with all patterns analysed once.
 
@@ -118,7 +134,7 @@ class Laplace(System):
             self.n,
         )
         log_prior, total_gradient = of_prior
-        x, eta, derivatives, factor, steps, moved, selected = of_mode
+        (x, eta, derivatives, factor, steps, moved, _), selected = of_mode
         v = self.constraint_solve(factor)
 
         log_constraint = 0.0
@@ -293,20 +309,20 @@ class Laplace(System):
 
     def _mode_and_inverse(
         self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: bool
-    ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int, Vector, Vector]:
-        x, eta, derivatives, factor, steps, moved = self._mode(theta, likelihood, prior_values, start, lag)
-        if (derivatives[1] > 0).any():
+    ) -> tuple[_Mode, Vector]:
+        mode = self._mode(theta, likelihood, prior_values, start, lag)
+        if not mode.exact:
             # Newton went with positive weights; the Laplace approximation takes the curvature that is there
-            factor = self.factor_of(theta, prior_values, -derivatives[1])
-        return x, eta, derivatives, factor, steps, moved, factor.selected_inverse()
+            mode = mode._replace(factor=self.factor_of(theta, prior_values, -mode.derivatives[1]), exact=True)
+        return mode, mode.factor.selected_inverse()
 
     def _mode(
         self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: bool
-    ) -> tuple[Vector, Vector, tuple[Vector, Vector, Vector], Factor, int, Vector]:
+    ) -> _Mode:
         """Newton with a backtracking line search, inside the constraints.
 
-        With `lag` the factor may be that of the last step's start, where that step was small. The last array is how
-        far the predictors have moved since: the log determinant is then mended to first order by it.
+        With `lag` the factor may be that of the last step's start, where that step was small: the log determinant is
+        then mended to first order by how far the predictors have moved since.
         """
         model = self.model
         x = self._start(theta, likelihood, prior_values) if start is None else start
@@ -324,16 +340,16 @@ class Laplace(System):
             value, eta = objective(x)
         for step in range(1, self.max_steps + 1):
             derivatives = likelihood.derivatives(eta)
-            factor = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
+            factor, exact = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
             gradient = self.design_t @ derivatives[0] - self.times(prior_values, self.centred(x))
             direction = self.constrained_solve(factor, self.constraint_solve(factor), gradient)
             gain = float(gradient @ direction)
             if gain < self.tolerance * max(1.0, abs(value)):
-                return x, eta, derivatives, factor, step, np.zeros_like(eta)
+                return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
             if lag and gain < LAG and (derivatives[1] <= 0).all():
                 x = x + direction
                 last, eta = eta, self.design @ x + model.offset
-                return x, eta, likelihood.derivatives(eta), factor, step, eta - last
+                return _Mode(x, eta, likelihood.derivatives(eta), factor, step, eta - last, exact)
             length = 1.0
             while True:
                 trial = x + length * direction
@@ -355,15 +371,15 @@ class Laplace(System):
 
     def _newton_factor(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector
-    ) -> Factor:
+    ) -> tuple[Factor, bool]:
         """H with the curvature that is there, for quadratic convergence, or with positive weights where indefinite."""
         if (second > 0).any():
             self.factorisations += 1
             try:
-                return self.solver.factor(prior_values + self.data_part(-second))
+                return self.solver.factor(prior_values + self.data_part(-second)), True
             except NotPositiveDefinite:
-                pass
-        return self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second))
+                return self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), False
+        return self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), True
 
     def factor_of(self, theta: Vector, prior_values: Vector, weights: Vector) -> Factor:
         """Factor of H = Q + A'WA; raises NumericalError that names theta."""
