@@ -97,7 +97,7 @@ class Fit:
         """Hyperparameters on the user's scale."""
         rows = []
         for h in self.model.hyperparameters:
-            if h.direction.any():
+            if not h.is_held:
                 rows.append(_marginal_row(self.marginal(h.name)))
             else:  # held
                 value = h.value(self.posterior.mode.theta)
@@ -156,16 +156,18 @@ class Fit:
         unit = sp.csr_matrix((np.ones(which.size), (np.arange(which.size), which)), shape=(which.size, self.laplace.n))
         return self.mixture(unit)
 
-    def mixture(self, rows: sp.csr_matrix, offset: Vector | float = 0.0) -> GaussianMixture:
+    def mixture(self, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
         """Posterior of linear combinations of the latent vector, ``rows @ x + offset``.
 
         Parameters
         ----------
-        rows : (m, n) csr_matrix
+        rows : (m, n) csr_matrix or MovingRows
         offset : (m,) array or float
         """
         gaussian = self.laplace.mixture(self.posterior, rows, offset)
         heaviest = int(np.argmax(self.posterior.weights))
+        if hasattr(rows, "at"):
+            rows = rows.at(self.posterior.heaviest.theta)[0]
         if self.posterior.strategy == "laplace":
             point = self.laplace.factor_again(self.posterior.heaviest)
             with one_blas_thread():
@@ -217,8 +219,11 @@ class Fit:
             return marginal_of_mixture(self.mixture(rows))
         for h in self.model.hyperparameters:
             if h.name == name.removeprefix("log "):
-                if self.posterior.hyper is None or not h.direction.any():
+                if self.posterior.hyper is None or h.is_held:
                     raise InputError(f"{h.name} is held at {h.value(self.posterior.mode.theta):g}: it has no marginal")
+                if h.function is not None:
+                    values, density = self.posterior.hyper.of(h.function)
+                    return Marginal(values, density, np.log if name.startswith("log ") else None)
                 values, density = self.posterior.hyper.along(h.direction)
                 return Marginal(values + h.shift, density, h.inner_map(name.startswith("log ")))
         observation = re.fullmatch(r"(eta|fitted)\[(\d+)\]", name)

@@ -1,6 +1,6 @@
 """The posterior of the hyperparameters, and the joint posterior as a mixture over points of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,6 +53,11 @@ class HyperPosterior:
             return self._straight(direction, size)
         theta, weights = self._cloud
         return _smoothed(theta @ direction, weights, size)
+
+    def of(self, function: Callable[[Vector], Vector], size: int = 241) -> tuple[Vector, Vector]:
+        """Density of any function of theta, which takes thetas as rows and gives a value each; as `along` gives it."""
+        theta, weights = self._cloud
+        return _smoothed(function(theta), weights, size)
 
     def _straight(self, direction: Vector, size: int) -> tuple[Vector, Vector]:
         projected = self.root.T @ direction

@@ -249,11 +249,17 @@ class Laplace(System):
         assert point.factor is not None
         return point.mean[:, None] + self.conditioned(point.factor.half_solve(noise), point.constraint_solve)
 
-    def mixture(self, posterior: Any, rows: sp.csr_matrix, offset: Vector | float = 0.0) -> GaussianMixture:
+    def mixture(self, posterior: Any, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
         """Posterior of ``rows @ x + offset`` as a mixture of Gaussians over the theta points.
 
-        Variances come from the selected covariances; a row whose support leaves the pattern costs a solve a point.
+        Variances come from the selected covariances; a row whose support leaves the pattern costs a solve a point, as
+        does one that depends on theta (`rows` then has ``at(theta)``, which gives rows and further variances).
         """
+        if hasattr(rows, "at"):
+            at = [rows.at(point.theta) for point in posterior.points]
+            means = np.array([own @ p.mean + offset for p, (own, _) in zip(posterior.points, at)])
+            variances = np.array([self.row_variances(p, own) + more for p, (own, more) in zip(posterior.points, at)])
+            return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
         quadratic, inside = self.quadratic_map(rows)
         means = np.array([rows @ p.mean + offset for p in posterior.points])
         variances = np.array([quadratic @ p.covariance for p in posterior.points])
@@ -291,8 +297,7 @@ class Laplace(System):
 
     def _prior_part(self, theta: Vector, values: list[Vector], gradient: bool) -> tuple[float, Vector]:
         """Log normaliser of p(x | theta) plus log p(theta), and its gradient."""
-        proper = self.model.fixed_precision[self.model.fixed_precision > 0]
-        total = 0.5 * float(np.log(proper).sum()) - 0.5 * (proper.size + self.n_random) * LOG_2PI
+        total = self.fixed_log_normaliser - 0.5 * self.proper_rank * LOG_2PI
         slope = np.zeros(theta.size)
         for term, where, normaliser, entries in zip(self.terms, self.theta_blocks, self.normalisers, values):
             try:
@@ -395,6 +400,6 @@ class Laplace(System):
         derivatives = likelihood.derivatives(eta)
         weights = np.maximum(likelihood.newton_weights(eta, derivatives[1]), 1e-8)
         right = self.design_t @ (derivatives[0] + weights * (eta - self.model.offset))
-        right[self.n_random :] += self.model.fixed_precision * self.model.fixed_mean
+        right[self.n_random :] += self.fixed_precision @ self.fixed_mean
         return self.factor_of(theta, prior_values, weights).solve(right)
 

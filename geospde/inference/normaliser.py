@@ -22,6 +22,8 @@ class Normaliser(Protocol):
 
 def normaliser_of(term: Any) -> Normaliser:
     """The cheapest way for a term."""
+    if hasattr(term, "log_normaliser"):
+        return OfFormula(term)
     return OfProduct(term) if hasattr(term, "factored") else OfPrecision(term)
 
 
@@ -33,6 +35,20 @@ def _constraint_part(term: Any, theta: Vector, v: Vector, gradient: bool) -> tup
         for j, q_j in enumerate(term.gradients(theta)):
             slope[j] = -0.5 * float(v @ symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, v)) / scale
     return 0.5 * float(np.log(scale)), slope
+
+
+class OfFormula:
+    """By the term's own formula; a term that is improper in some directions leaves them out."""
+
+    factorisations = 0
+
+    def __init__(self, term: Any):
+        self._term = term
+
+    def at(self, theta: Vector, values: Vector, gradient: bool) -> tuple[float, Vector]:
+        """Value and gradient at theta."""
+        value, slope = self._term.log_normaliser(theta)
+        return float(value), slope
 
 
 class OfPrecision:

@@ -24,6 +24,10 @@ class LatentTerm(Protocol):
     constraint: Vector | None
     prior: Any
 
+    # Optional, for terms that know better than a factorisation of Q, or whose Q is singular:
+    #   log_normaliser(theta) -> (½ log of Q's (generalised) determinant, its gradient), without powers of 2π
+    #   rank: int, of Q; n where it is not given
+
     def values(self, theta: Vector) -> Vector:
         """Lower-triangular entries of Q(theta) on the pattern."""
 
@@ -57,6 +61,10 @@ class LatentGaussianModel(Protocol):
     @property
     def fixed_precision(self) -> Vector:
         """Their prior precisions, 0 for a flat prior."""
+
+    # Optional: `fixed_transform`, a (k, k) matrix T of determinant 1 where means and precisions are those of T times
+    # the fixed effects (of an intercept at the covariates' means, say); and `held`, the values of the hyperparameters
+    # that are held, NaN for the others
 
 
 class System:
@@ -92,8 +100,21 @@ class System:
         self.held = np.asarray(getattr(model, "held", np.full(total, np.nan)), dtype=float)
         self.free = np.isnan(self.held)
         self.n_theta = int(self.free.sum())
+        self._fixed_prior()
         self._analyse()
         self.constraints = self._constraints()
+
+    def _fixed_prior(self) -> None:
+        """Mean and precision matrix of the fixed effects, and the rank of the prior."""
+        mean, precision = np.asarray(self.model.fixed_mean), np.asarray(self.model.fixed_precision)
+        transform = getattr(self.model, "fixed_transform", None)
+        if transform is None:
+            transform = np.eye(self.n_fixed)
+        self.fixed_mean = np.linalg.solve(transform, mean)
+        self.fixed_precision = transform.T @ (precision[:, None] * transform)
+        proper = precision[precision > 0]
+        self.proper_rank = proper.size + sum(getattr(t, "rank", t.n) for t in self.terms)
+        self.fixed_log_normaliser = 0.5 * float(np.log(proper).sum())
 
     # -- patterns -------------------------------------------------------------------------------------------
 
@@ -120,7 +141,9 @@ class System:
         for term, block in zip(self.terms, self.blocks):
             c = np.repeat(np.arange(term.n, dtype=np.int64), np.diff(term.pattern.indptr)) + block.start
             self.term_places.append(np.searchsorted(self._keys, c * n + term.pattern.indices + block.start))
-        self._diagonal = pattern.indptr[:-1][self.n_random :]  # of the fixed effects
+        a, b = np.tril_indices(self.n_fixed)
+        self._fixed_places = np.searchsorted(self._keys, (b + self.n_random) * n + a + self.n_random)
+        self._fixed_values = self.fixed_precision[a, b]
         self._squares, inside = self.quadratic_map(self.design)
         assert inside.all()
         self.solver = Cholesky(self.pattern)
@@ -170,7 +193,7 @@ class System:
         whole = np.zeros(self._keys.size)
         for place, v in zip(self.term_places, values):
             whole[place] += v
-        whole[self._diagonal] += self.model.fixed_precision
+        whole[self._fixed_places] += self._fixed_values
         return whole
 
     def data_part(self, weights: Vector) -> Vector:
@@ -190,7 +213,7 @@ class System:
     def centred(self, x: Vector) -> Vector:
         """The latent vector less its prior mean."""
         out = x.copy()
-        out[self.n_random :] -= self.model.fixed_mean
+        out[self.n_random :] -= self.fixed_mean
         return out
 
     def project(self, x: Vector) -> Vector:

@@ -38,3 +38,7 @@ class Iid:
     def gradients(self, theta: Vector) -> Vector:
         """Derivative of `values`, (1, n)."""
         return -2.0 * self.values(theta)[None, :]
+
+    def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
+        """½ log|Q| and its gradient."""
+        return -self.n * float(theta[0]), np.array([-float(self.n)])

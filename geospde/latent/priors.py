@@ -104,6 +104,41 @@ class LogitBeta:
 
 
 @dataclass(frozen=True)
+class LKJ:
+    """LKJ(eta) prior of a correlation matrix, seen on one canonical partial correlation's Fisher z.
+
+    Lewandowski, Kurowicka & Joe (2009), section 2.4: the partial correlations are independent, and (1 + rho) / 2 of one
+    given `position` other effects of q is Beta(a, a), a = eta + (q - 2 - position) / 2. With eta = 1 all correlation
+    matrices are equally likely.
+    """
+
+    eta: float
+    effects: int = 2
+    position: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.eta > 0:
+            raise InputError(f"lkj needs a positive number, not {self.eta}")
+
+    @property
+    def _a(self) -> float:
+        return self.eta + 0.5 * (self.effects - 2 - self.position)
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of z."""
+        constant = (2 * self._a - 1) * log(2.0) + float(betaln(self._a, self._a))
+        return -2.0 * self._a * float(np.logaddexp(theta[0], -theta[0]) - log(2.0)) - constant
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([-2.0 * self._a * np.tanh(theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"LKJ({self.eta:g})"
+
+
+@dataclass(frozen=True)
 class Gaussian:
     """Gaussian prior of one internal parameter, by mean and precision."""
 

@@ -1,6 +1,7 @@
 """From a formula, a table and a mesh to a latent Gaussian model."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -11,18 +12,22 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.latent.iid import Iid
-from geospde.latent.matern import MaternSpde
 from geospde.latent.priors import Fixed
+from geospde.model.context import Context
 from geospde.model.effects import FixedEffects
 from geospde.model.families import Likelihood, family_by_name
-from geospde.model.formula import Formula, Name, parse_formula
+from geospde.model.field import Field, make_field
+from geospde.model.formula import Formula, Name, TermCall, parse_formula
+from geospde.model.groups import make_group
+from geospde.model.hyperparameter import Hyperparameter
+from geospde.model.part import Part
 from geospde.model.priors import fixed_priors, prior_table, read_prior
 from geospde.model.response import read_response
+from geospde.model.rows import MovingRows
 from geospde.model.table import coordinates, numeric, per_row
-from geospde.model.terms import Field, Group, Hyperparameter, make_field, make_group
 
 Vector = NDArray[np.float64]
+READERS: dict[str, Callable[[TermCall, Context], Part]] = {"spde": make_field, "iid": make_group}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Model:
 
     formula: Formula
     family: Any
-    parts: tuple[Field | Group, ...]
+    parts: tuple[Part, ...]
     effects: FixedEffects
     design: sp.csr_matrix
     offset: Vector
@@ -54,7 +59,7 @@ class Model:
     held: Vector
 
     @property
-    def terms(self) -> list[MaternSpde | Iid]:
+    def terms(self) -> list[Any]:
         """Latent terms, as inference sees them."""
         return [part.term for part in self.parts]
 
@@ -73,10 +78,13 @@ class Model:
         """Names of the random part of x."""
         return [name for part in self.parts for name in part.names()]
 
-    def rows(self, table: pd.DataFrame, points: Vector | None) -> sp.csr_matrix:
+    def rows(self, table: pd.DataFrame, points: Vector | None) -> sp.csr_matrix | MovingRows:
         """Rows of the design for new places or levels, without offset."""
         blocks = [part.columns(table, points, True) for part in self.parts]
-        return sp.csr_matrix(sp.hstack([*blocks, self.effects.columns(table, True)], format="csr"))
+        blocks.append(self.effects.columns(table, True))
+        if all(sp.issparse(block) for block in blocks):
+            return sp.csr_matrix(sp.hstack(blocks, format="csr"))
+        return MovingRows(blocks, theta_slices(self.parts), self.held)
 
 
 def build_model(
@@ -129,12 +137,11 @@ def build_model(
     likelihood = bound_family.bind(
         response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors
     )
-    parts: list[Field | Group] = []
+    context = Context(table, points, mesh, crs, likelihood, overrides)
+    parts = context.parts
     for call in parsed.terms:
-        if call.name == "spde":
-            parts.append(make_field(call, mesh, parts, likelihood, overrides, crs))
-        elif call.name == "iid":
-            parts.append(make_group(call, table, parts, likelihood, overrides))
+        if call.name in READERS:
+            parts.append(READERS[call.name](call, context))
         else:  # offset(x)
             if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
                 raise InputError(f"offset takes the name of one column: {call.text!r}")
@@ -177,17 +184,17 @@ def _refuse_one_sided(likelihood: Likelihood, family: str) -> None:
         )
 
 
-def _meshes(parts: list[Field | Group]) -> dict[str, Any]:
+def _meshes(parts: list[Part]) -> dict[str, Any]:
     """Meshes by the names that the formula calls them."""
     return {p.mesh_name: p.mesh for p in parts if isinstance(p, Field)}
 
 
-def _mesh_crs(parts: list[Field | Group]) -> Any:
+def _mesh_crs(parts: list[Part]) -> Any:
     return next((p.mesh.crs for p in parts if isinstance(p, Field)), None)
 
 
 def _hyperparameters(
-    parts: list[Field | Group], likelihood: Likelihood
+    parts: list[Part], likelihood: Likelihood
 ) -> tuple[tuple[Hyperparameter, ...], Vector, Vector]:
     """User names of all hyperparameters, where the search for their mode starts, and which are held where."""
     own = likelihood.first_theta()
@@ -195,24 +202,10 @@ def _hyperparameters(
     unit = likelihood.unit or 1.0
     hyper: list[Hyperparameter] = []
     start = np.zeros(total)
-    at = 0
-    for part in parts:
-        term = part.term
-        axes = np.eye(total)[at : at + len(term.parameters)]
-        if isinstance(part, Field):
-            priors = getattr(term.prior, "parts", None)
-            words = [p.describe() for p in priors] if priors else [term.prior.describe()] * 2
-            for k, name in enumerate(("range", "sigma")):
-                hyper.append(Hyperparameter(f"{name}({term.label})", axes[k], 0.0, words[k]))
-            for k, name in ((1, "kappa"), (0, "tau")):
-                row, shift = part.term.to_tau_kappa[k] @ axes, float(part.term.tau_kappa_shift[k])
-                hyper.append(Hyperparameter(f"{name}({term.label})", row, shift))
-            inner = part.mesh.areas[part.mesh.inner].sum()
-            start[at : at + 2] = np.log([0.2 * np.sqrt(inner), unit])
-        else:
-            hyper.append(Hyperparameter(f"sd({term.label})", axes[0], 0.0, term.prior.describe()))
-            start[at] = np.log(0.5 * unit)
-        at += len(term.parameters)
+    for part, where in zip(parts, theta_slices(parts)):
+        hyper += [h.placed(where.start, total) for h in part.hyperparameters()]
+        start[where] = part.start(unit)
+    at = total - own.size
     start[at:] = own
     for k, h in enumerate(likelihood.hyper):
         prior = likelihood.prior.parts[k]  # type: ignore[attr-defined]
@@ -221,7 +214,13 @@ def _hyperparameters(
     return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
 
 
-def _held(parts: list[Field | Group], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
+def theta_slices(parts: Sequence[Part]) -> list[slice]:
+    """Each part's own hyperparameters among those of the model."""
+    ends = np.cumsum([0, *(len(part.term.parameters) for part in parts)])
+    return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:])]
+
+
+def _held(parts: list[Part], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
     """Inner values of the hyperparameters that are fixed, NaN for the others."""
     priors: list[Any] = []
     for part in parts:

@@ -1,0 +1,82 @@
+"""A hyperparameter in the user's words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """A hyperparameter in the user's words: ``transform(direction @ theta + shift)``.
+
+    One that is no function of a single direction, such as the third correlation of a group with three slopes, has
+    `function`, which takes thetas as the rows of a (k, d) array and gives (k,) values.
+    """
+
+    name: str
+    direction: Vector
+    shift: float = 0.0
+    prior: str = ""
+    transform: Callable[[Any], Any] = np.exp
+    function: Callable[[Vector], Vector] | None = None
+    is_held: bool = False
+
+    def inverse(self, value: float) -> float:
+        """The inner value of one on the user's scale; raises InputError where there is none."""
+        low, high = -40.0, 40.0
+        if not self.transform(low) <= value <= self.transform(high):
+            raise InputError(f"{self.name} cannot be {value:g}")
+        for _ in range(100):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if self.transform(middle) < value else (low, middle)
+        return 0.5 * (low + high)
+
+    def placed(self, at: int, total: int) -> "Hyperparameter":
+        """The same as a function of all hyperparameters of a model, its own beginning at `at`."""
+        own = slice(at, at + self.direction.size)
+        direction = np.zeros(total)
+        direction[own] = self.direction
+        inner = self.function
+        return replace(self, direction=direction, function=None if inner is None else lambda t: inner(t[:, own]))
+
+    def holding(self, held: Vector) -> "Hyperparameter":
+        """The same as a function of the free parameters alone, the others held where `held` is a number."""
+        free = np.isnan(held)
+        if free.all():
+            return self
+        touched = self.direction != 0
+        shift = self.shift + float(self.direction[~free] @ held[~free])
+        inner = self.function
+
+        def whole(thetas: Vector) -> Vector:
+            assert inner is not None
+            filled = np.tile(held, (len(thetas), 1))
+            filled[:, free] = thetas
+            return inner(filled)
+
+        return replace(
+            self,
+            direction=self.direction[free],
+            shift=shift,
+            function=None if inner is None else whole,
+            is_held=not free[touched].any(),
+        )
+
+    def value(self, theta: Vector) -> float:
+        """On the user's scale."""
+        if self.function is not None:
+            return float(self.function(np.asarray(theta, dtype=float)[None, :])[0])
+        return float(self.transform(self.direction @ theta + self.shift))
+
+    def inner_map(self, logarithm: bool) -> Callable[[Any], Any] | None:
+        """Map from the inner scale to the user's or to its logarithm; None for the identity."""
+        if not logarithm:
+            return self.transform
+        return None if self.transform is np.exp else lambda t: np.log(self.transform(t))
