@@ -69,6 +69,70 @@ def test_a_raster_of_many_tiles_is_written_whole(tmp_path):
         np.testing.assert_allclose(float(layer.tags(1)["STATISTICS_STDDEV"]), values.std(), rtol=1e-6)
 
 
+def test_a_cloud_optimised_raster_has_the_same_values_and_overviews_of_their_means(tmp_path):
+    grid = Grid.around(shapely.Point(0, 0).buffer(300), cell=0.8, crs="EPSG:32658")
+    values = {"mean": grid.centres @ [1.0, 1000.0], "sd": grid.centres[:, 0] ** 2}
+    for name in ("plain", "cog"):
+        write_raster(tmp_path / f"{name}.tif", grid, values, tags={"formula": "counts ~ 1"}, cog=name == "cog")
+    with rasterio.open(tmp_path / "plain.tif") as plain, rasterio.open(tmp_path / "cog.tif") as cog:
+        np.testing.assert_array_equal(cog.read(), plain.read())
+        assert cog.profile["tiled"] and cog.block_shapes == [(256, 256)] * 2 and cog.compression.name == "deflate"
+        assert cog.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        for what in ("descriptions", "transform", "crs", "dtypes", "shape"):
+            assert getattr(cog, what) == getattr(plain, what)
+        assert np.isnan(cog.nodata) and cog.tags() == plain.tags() and cog.tags(2) == plain.tags(2)
+        assert cog.overviews(1) == [2, 4]  # 750 cells: 375, 188, which is less than a tile
+        image = plain.read(1)
+    with rasterio.open(tmp_path / "cog.tif", overview_level=0) as half:
+        blocks = image.reshape(375, 2, 375, 2).swapaxes(1, 2).reshape(375, 375, 4)
+        whole = np.isfinite(blocks).all(axis=2)
+        # a float32 mean of four numbers below 4e5
+        np.testing.assert_allclose(half.read(1)[whole], blocks[whole].mean(axis=1), rtol=1e-6, atol=0.1)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["cog.tif", "plain.tif"]
+
+
+def test_a_cloud_optimised_raster_has_its_directories_and_overviews_before_the_values(tmp_path):
+    """Walk the file's own structure, as a reader over a network would."""
+    grid = Grid.from_bounds((0, 0, 600, 600), cell=1)
+    path = write_raster(tmp_path / "p.tif", grid, {"v": np.arange(grid.n)}, cog=True)
+    data = path.read_bytes()
+    assert data[:4] == b"II*\0" and b"LAYOUT=IFDS_BEFORE_DATA" in data[:300]
+    directories, tiles, at = [], [], int.from_bytes(data[4:8], "little")
+    while at:
+        directories.append(at)
+        entries = int.from_bytes(data[at : at + 2], "little")
+        for e in range(at + 2, at + 2 + 12 * entries, 12):
+            tag, kind, count = (int.from_bytes(data[e + a : e + b], "little") for a, b in ((0, 2), (2, 4), (4, 8)))
+            if tag == 324:  # TileOffsets
+                assert kind == 4
+                place = e + 8 if count == 1 else int.from_bytes(data[e + 8 : e + 12], "little")
+                tiles.append([int.from_bytes(data[place + 4 * i : place + 4 * i + 4], "little") for i in range(count)])
+        at = int.from_bytes(data[at + 2 + 12 * entries : at + 6 + 12 * entries], "little")
+    assert [len(t) for t in tiles] == [9, 4, 1]  # 600, 300 and 150 cells in tiles of 256
+    assert max(directories) < min(t for each in tiles for t in each)
+    assert min(tiles[0]) > max(tiles[1]) > max(tiles[2]), "the coarse comes first"
+
+
+def test_a_cloud_optimised_raster_keeps_the_unit_of_its_frame_or_is_refused(tmp_path, grid, frame):
+    for crs in ("local:km", "local:us-ft", "EPSG:4326"):
+        with rasterio.open(write_raster(tmp_path / "p.tif", grid, frame, crs=crs, cog=True)) as layer:
+            assert unit_of(pyproj.CRS.from_wkt(layer.crs.to_wkt())) == unit_of(parse_crs(crs))
+    with pytest.raises(InputError, match="no unit of length"):
+        write_raster(tmp_path / "q.tif", grid, frame, crs="local:unit", cog=True)
+    assert not (tmp_path / "q.tif").exists()
+
+
+def test_a_failure_while_the_order_is_made_leaves_nothing(tmp_path, grid, frame, monkeypatch):
+    def fail(source, target, **_):
+        target.with_name(f"{target.name}.ovr.tmp").write_text("half of it")
+        raise RuntimeError("TIFFAppendToStrip: no space left")
+
+    monkeypatch.setattr("rasterio.shutil.copy", fail)
+    with pytest.raises(InputError, match="cannot write the raster .* no space left"):
+        write_raster(tmp_path / "map [1].tif", grid, frame, cog=True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("crs", ["local:m", "local:km", "local:unit", "EPSG:32658", 4326, parse_crs("local:m")])
 def test_the_crs_comes_back(tmp_path, grid, frame, crs):
     with rasterio.open(write_raster(tmp_path / "p.tif", grid, frame, crs=crs)) as layer:

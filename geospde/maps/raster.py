@@ -3,12 +3,14 @@
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import rasterio
+import rasterio.shutil
 import shapely
 from numpy.typing import ArrayLike, NDArray
 from rasterio.windows import Window
@@ -31,6 +33,7 @@ def write_raster(
     crs: Any = None,
     crop: Any = None,
     tags: Mapping[str, Any] | None = None,
+    cog: bool = False,
 ) -> Path:
     """Write values on a grid as a GeoTIFF, one named float32 band for each column.
 
@@ -48,6 +51,9 @@ def write_raster(
         Polygons: cells whose centre lies outside become nodata, as a coastline crops the cells in the sea.
     tags : mapping, optional
         Metadata of the whole file, such as the model's formula.
+    cog : bool, default False
+        Write a cloud-optimised GeoTIFF: the same values, with overviews and in the order that lets a viewer read
+        what it shows and no more.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def write_raster(
             raise InputError(
                 f"column {name!r} has shape {values.shape}, but the grid has {counted(grid.n, 'predicted cell')}"
             )
-    with RasterWriter(path, grid, list(layers), crs=crs, crop=crop, tags=tags) as raster:
+    with RasterWriter(path, grid, list(layers), crs=crs, crop=crop, tags=tags, cog=cog) as raster:
         for strip in grid.strips(BLOCK):
             raster.write(strip, [values[strip.cells] for values in layers.values()])
     return raster.path
@@ -95,7 +101,7 @@ class RasterWriter:
 
     Parameters
     ----------
-    path, grid, crs, crop, tags
+    path, grid, crs, crop, tags, cog
         As in `write_raster`.
     names : sequence of str
         Names of the bands.
@@ -110,6 +116,7 @@ class RasterWriter:
         crs: Any = None,
         crop: Any = None,
         tags: Mapping[str, Any] | None = None,
+        cog: bool = False,
     ) -> None:
         self.path, self.grid, self.names = Path(path), grid, list(names)
         if self.path.suffix.lower() not in (".tif", ".tiff"):
@@ -121,6 +128,12 @@ class RasterWriter:
             raise InputError("a raster needs at least one column besides x and y")
         crs = grid.crs if crs is None else crs
         self._crs = None if crs is None else parse_crs(crs)
+        self._cog = cog
+        if cog and self._crs is not None and not unit_of(self._crs):  # it would come back in metres
+            raise InputError(
+                f"a cloud-optimised GeoTIFF cannot carry {self._crs.name}, which has no unit of length: "
+                "write it with cog=False"
+            )
         self._crop = None if crop is None else as_region(crop, "the crop")
         self._tags = dict(tags or {})
         self._statistics = _Statistics(len(self.names))
@@ -187,11 +200,14 @@ class RasterWriter:
             if error is None:
                 if self._crop is not None and not self._statistics.count.any():
                     raise InputError("the crop leaves no cell of the raster: are both in one CRS?")
+                if self._cog:
+                    self._optimise()
                 os.replace(self._partial, self.path)
         except OSError as failure:
             raise InputError(f"cannot write the raster {self.path}: {failure}") from failure
         finally:
-            self._partial.unlink(missing_ok=True)
+            for scrap in self.path.parent.glob(f"{escape(self._partial.name)}*"):
+                scrap.unlink()
         if isinstance(error, OSError):
             raise InputError(f"cannot write the raster {self.path}: {error}") from error
 
@@ -201,6 +217,24 @@ class RasterWriter:
         for band, name in enumerate(self.names):
             self._file.set_band_description(band + 1, name)
             self._file.update_tags(band + 1, **self._statistics.tags(band))
+
+    def _optimise(self) -> None:
+        """Rewrite the file in the cloud-optimised order, with overviews that average the cells."""
+        ordered = self._partial.with_name(f"{self._partial.name}.cog")
+        try:
+            rasterio.shutil.copy(
+                self._partial,
+                ordered,
+                driver="COG",
+                blocksize=BLOCK,
+                compress="deflate",
+                predictor="floating_point",
+                overview_resampling="average",
+                bigtiff="if_safer",
+            )
+        except Exception as error:  # GDAL's own, whose class is private to rasterio
+            raise OSError(str(error)) from error
+        os.replace(ordered, self._partial)
 
     def _inside(self, strip: Strip) -> NDArray[np.bool_]:
         """Tell which predicted cells of a strip have their centre in the crop."""
@@ -215,6 +249,8 @@ class RasterWriter:
     def _refuse_full_disk(self) -> None:
         """Raise before the work if the values would not fit on the disk uncompressed."""
         need = 4 * len(self.names) * self.grid.n
+        if self._cog:  # it stands beside the file it is made from, and overviews add a third
+            need = need * 7 // 3
         free = shutil.disk_usage(self.path.parent).free
         if need > free:
             raise InputError(

@@ -80,7 +80,7 @@ class Prediction:
         parts = [_exceed(m, self._fit, threshold, s) for m, s in self._rows.mixtures(self._fit)]
         return np.concatenate(parts)
 
-    def to_raster(self, path: str | Path, *, crop: Any = None) -> None:
+    def to_raster(self, path: str | Path, *, crop: Any = None, cog: bool = False) -> None:
         """Write a GeoTIFF, a named band a column; see `geospde.maps.raster.write_raster`.
 
         Parameters
@@ -88,12 +88,14 @@ class Prediction:
         path : str or Path
         crop : polygon, optional
             Cells whose centre lies outside it become nodata.
+        cog : bool, default False
+            Write a cloud-optimised GeoTIFF.
         """
         if self.grid is None:
             raise InputError("only a prediction on a Grid can be written as a raster: predict(gs.Grid.around(...))")
         from geospde.maps.raster import write_raster
 
-        write_raster(path, self.grid, self._frame.drop(columns=["x", "y"]), crs=self.crs, crop=crop)
+        write_raster(path, self.grid, self._frame.drop(columns=["x", "y"]), crs=self.crs, crop=crop, cog=cog)
 
     def plot(self, column: str = "mean", **options: Any) -> Any:
         """Draw one column as a map; see `geospde.maps.figures.plot_prediction`."""
