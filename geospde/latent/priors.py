@@ -104,6 +104,34 @@ class LogitBeta:
 
 
 @dataclass(frozen=True)
+class HalfStudentT:
+    """Student t about zero, of positive values only, prior of a standard deviation, seen on its logarithm."""
+
+    df: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (self.df > 0 and self.scale > 0):
+            raise InputError(f"student_t needs positive degrees of freedom and scale, not {self.df} and {self.scale}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(sd)."""
+        constant = float(gammaln(0.5 * (self.df + 1)) - gammaln(0.5 * self.df)) - 0.5 * log(self.df * pi)
+        log_z = theta[0] - log(self.scale)
+        tail = float(np.logaddexp(0.0, 2.0 * log_z - log(self.df)))
+        return log(2.0) + constant + log_z - 0.5 * (self.df + 1) * tail
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        share = expit(2.0 * (theta[0] - log(self.scale)) - log(self.df))
+        return np.array([1.0 - (self.df + 1) * share])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"half Student t, {self.df:g} degrees of freedom, scale {self.scale:g}"
+
+
+@dataclass(frozen=True)
 class LKJ:
     """LKJ(eta) prior of a correlation matrix, seen on one canonical partial correlation's Fisher z.
 
@@ -252,7 +280,7 @@ class LinearGaussian:
 _POSITIVE = {"gaussian": Gaussian, "flat": Flat, "loggamma": GammaPositive}
 _BY_KIND: dict[str, dict[str, Any]] = {
     "range": {"pc": PCRange, "gaussian": Gaussian, "flat": Flat},
-    "sd": {"pc": PCSd, "loggamma": LogGamma, "gaussian": Gaussian, "flat": Flat},
+    "sd": {"pc": PCSd, "student_t": HalfStudentT, "loggamma": LogGamma, "gaussian": Gaussian, "flat": Flat},
     "size": {"pc": PCSize, **_POSITIVE},
     "shape": _POSITIVE,
     "df": {"pc": PCDf, "gaussian": Gaussian, "flat": Flat},
