@@ -1,4 +1,4 @@
-"""Small pieces of the sentences that geospde says: nearest names, lists, plurals."""
+"""Small pieces of the sentences that geospde says: nearest names, lists, plurals, numbers."""
 
 import math
 from collections.abc import Iterable
@@ -93,3 +93,36 @@ def length(value: float, unit: str) -> str:
     if not -12 < digits < 9:
         return f"{value:.3g} {unit}".rstrip()
     return f"{round(value, digits):,.{max(digits, 0)}f} {unit}".rstrip()
+
+
+def area(value: float, unit: str) -> str:
+    """Return an area, in square kilometres where square metres would need thousands.
+
+    Examples
+    --------
+    >>> area(2120283.3, "m"), area(3.21, "km")
+    ('2.12 km²', '3.21 km²')
+    """
+    if unit == "m" and value >= 1e4:
+        value, unit = value / 1e6, "km"
+    return length(value, f"{unit}²")
+
+
+def number(value: float) -> str:
+    """Return a number as a reader expects it: four significant digits, no exponent where few zeros would do.
+
+    Examples
+    --------
+    >>> number(6.0438), number(-1328.0196), number(472801.0), number(1.2345e-7), number(float("nan"))
+    ('6.044', '−1,328.02', '472,801', '1.234e-07', '–')
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else str(value)
+    size = abs(value)
+    if value == round(value) and size < 1e9:
+        text = f"{value:,.0f}"
+    elif 1000 <= size < 1e9:
+        text = f"{value:,.2f}" if size < 1e5 else f"{value:,.0f}"
+    else:
+        text = f"{value:.4g}"
+    return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
