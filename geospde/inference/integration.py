@@ -4,7 +4,7 @@
 derivatives there (three points an axis leave errors of 3 % in posterior sds, four of 0.5 %). Where the points
 themselves say that this does not fit (few data, heavy tails), the axes are moved and bent by the density along each of
 them; where that is not enough either, an even grid goes out until the density has fallen away. With more than three
-hyperparameters the points are a central composite design.
+hyperparameters the points are those of central composite designs, and a polynomial through values and gradients.
 """
 
 from dataclasses import dataclass, replace
@@ -30,6 +30,7 @@ STEP = 1.0  # of the grid, in standard deviations: a sum over it integrates a Ga
 DROP = 7.0  # of the log density, where the grid ends
 FURTHEST = 12  # steps that the grid goes out at most
 SMOOTH = 0.3  # roughness up to which the first Gauss-Hermite rule errs by a per cent or less
+WIDE, NARROW = 1.3, 1.1  # radii of composite designs, in sqrt(d): to see the tails, to carry the bulk
 ROUGH = 0.45  # up to which one node more on each bent axis does
 
 
@@ -175,26 +176,48 @@ def even_grid(explorer: Explorer, centre: Vector, root: Vector) -> Posterior:
     return _mixture(found, log_values + d * np.log(step), hyper, explorer.mode)
 
 
-def composite_design(explorer: Explorer, centre: Vector, root: Vector) -> Posterior:
-    """Central composite design, for many hyperparameters: centre, axial and fractional factorial points.
+def composite_design(explorer: Explorer, centre: Vector, root: Vector, third: Vector | None = None) -> Posterior:
+    """Central composite designs, for many hyperparameters: a centre, axial and fractional factorial points.
 
-    Rue, Martino & Chopin (2009), section 6.5: with radius ``f sqrt(d)`` and f = 1.1, the weights make the rule
-    integrate constants and squares of a Gaussian exactly; they are then multiplied by the true density over it.
+    On axes bent by the density along each (or, with `third`, by the third derivatives), the log density and its exact
+    gradient at a first design give a polynomial, and that the evidence, the marginals of theta and its mean and
+    covariance. A second design, laid on these moments, carries the latent variables: its weights integrate constants
+    and squares exactly (Rue, Martino & Chopin 2009, section 6.5).
     """
-    d, f = centre.size, 1.1
+    if third is None:
+        warp = Warp.of_profiles(profiles(explorer, centre, root, STEP, DROP))
+    else:
+        warp = Warp.of_third_derivatives(third)
+    u = _design(centre.size, WIDE)[0]
+    z, log_slope = warp(u)
+    found = explorer.at([centre + root @ zk for zk in z], gradient=True)
+    good = np.array([p is not None for p in found])
+    log_values = _log_values(found) + log_slope + 0.5 * (u**2).sum(axis=1)
+    top = float(log_values.max())
+    log_slopes, bends = warp.slopes(u[good])
+    gradients = np.array([p.gradient @ root for p in found if p is not None]) * np.exp(log_slopes) + bends + u[good]
+    nearness = np.exp(-0.25 * (u[good] ** 2).sum(axis=1))
+    polynomial = Polynomial.through(u[good], log_values[good] - top, gradients, nearness)
+    hyper = HyperPosterior(centre, root, polynomial, warp)
+
+    mean, covariance = hyper.moments()
+    v, weights = _design(centre.size, NARROW)
+    carried = explorer.at([mean + step for step in v @ np.linalg.cholesky(covariance).T])
+    kept = [(p, w) for p, w in zip(carried, weights) if p is not None]
+    if not kept:
+        raise NumericalError(f"no point around {explorer.laplace.describe(mean)} could be evaluated")
+    chosen = np.array([w for _, w in kept])
+    return Posterior([p for p, _ in kept], chosen / chosen.sum(), top + hyper.log_integral(), hyper, explorer.mode)
+
+
+def _design(d: int, f: float) -> tuple[Vector, Vector]:
+    """Points of a central composite design, the outer ones at f sqrt(d), and their weights."""
     axial = np.vstack([np.eye(d), -np.eye(d)]) * f * np.sqrt(d)
     z = np.vstack([np.zeros((1, d)), axial, f * _factorial(d)])
-    count = z.shape[0]
-    outer = 1.0 / ((count - 1) * f**2)  # so that the sum of w z_k² is one: every outer point has |z|² = f² d
-    weights = np.full(count, outer)
-    weights[0] = 1.0 - (count - 1) * outer
-    found = explorer.at([centre + root @ zk for zk in z], gradient=True)
-    residual = _filled(_log_values(found) + 0.5 * (z**2).sum(axis=1))
-    good = np.array([p is not None for p in found])
-    gradients = np.array([p.gradient @ root for p in found if p is not None]) + z[good]
-    polynomial = Polynomial.through(z[good], residual[good], gradients, np.exp(-0.25 * (z[good] ** 2).sum(axis=1)))
-    log_mass = np.log(weights) + _log_values(found) + 0.5 * (z**2).sum(axis=1) + 0.5 * d * np.log(2 * np.pi)
-    return _mixture(found, log_mass, HyperPosterior(centre, root, polynomial), explorer.mode)
+    outer = 1.0 / ((len(z) - 1) * f**2)  # so that the sum of w z_k² is one: every outer point has |z|² = f² d
+    weights = np.full(len(z), outer)
+    weights[0] = 1.0 - (len(z) - 1) * outer
+    return z, weights
 
 
 def _factorial(d: int) -> Vector:
@@ -232,7 +255,8 @@ def integrate(
     centre = explorer.mode.theta
     d = centre.size
     if rule == "ccd" or (rule == "auto" and d > 3):
-        return composite_design(explorer, centre, root)
+        # the density along every axis costs some ten evaluations each
+        return composite_design(explorer, centre, root, None if explorer.laplace.n < LARGE else third)
     if rule == "grid":
         return even_grid(explorer, centre, root)
     points = points or {1: 5, 2: 4}.get(d, 4 if explorer.laplace.n < LARGE else 3)

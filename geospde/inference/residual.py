@@ -1,6 +1,7 @@
 """What is left of log p(theta | y) beside a Gaussian, interpolated through the points of a rule."""
 
 from dataclasses import dataclass
+from itertools import combinations, permutations
 from typing import Protocol
 
 import numpy as np
@@ -85,7 +86,9 @@ def _weights(nodes: Vector, z: Vector) -> Vector:
 
 @dataclass(frozen=True)
 class Polynomial:
-    """A quartic along each axis and all products of two, fitted to values and gradients; constant beyond a box.
+    """A quartic along each axis, products of two and of a square with another, through values and gradients.
+
+    Constant beyond a box.
 
     For more dimensions than a product of nodes can serve.
 
@@ -124,22 +127,29 @@ class Polynomial:
 
 
 def _terms(z: Vector) -> Vector:
-    pairs = [z[:, i] * z[:, j] for i in range(z.shape[1]) for j in range(i)]
-    return np.column_stack([np.ones(z.shape[0]), z, z**2, z**3, z**4, *pairs])
+    pairs, mixed = _products(z.shape[1])
+    products = [z[:, i] * z[:, j] for i, j in pairs] + [z[:, i] ** 2 * z[:, j] for i, j in mixed]
+    return np.column_stack([np.ones(z.shape[0]), z, z**2, z**3, z**4, *products])
 
 
 def _term_gradients(z: Vector) -> Vector:
     """Gradients of the terms, (p, terms, d)."""
     p, d = z.shape
-    pairs = [(i, j) for i in range(d) for j in range(i)]
-    out = np.zeros((p, 1 + 4 * d + len(pairs), d))
+    pairs, mixed = _products(d)
+    out = np.zeros((p, 1 + 4 * d + len(pairs) + len(mixed), d))
     for k in range(d):
         for power in range(4):
             out[:, 1 + power * d + k, k] = (power + 1) * z[:, k] ** power
-    for t, (i, j) in enumerate(pairs):
-        out[:, 1 + 4 * d + t, i] = z[:, j]
-        out[:, 1 + 4 * d + t, j] = z[:, i]
+    for t, (i, j) in enumerate(pairs, 1 + 4 * d):
+        out[:, t, i], out[:, t, j] = z[:, j], z[:, i]
+    for t, (i, j) in enumerate(mixed, 1 + 4 * d + len(pairs)):
+        out[:, t, i], out[:, t, j] = 2 * z[:, i] * z[:, j], z[:, i] ** 2
     return out
+
+
+def _products(d: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Axes (i, j) of the terms z_i z_j, and of the terms z_i² z_j."""
+    return list(combinations(range(d), 2)), list(permutations(range(d), 2))
 
 
 def residual_from(arrays: dict[str, Vector]) -> Residual:

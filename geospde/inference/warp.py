@@ -70,6 +70,16 @@ class Warp:
             total += log_slope
         return z, total
 
+    def slopes(self, u: Vector) -> tuple[Vector, Vector]:
+        """``log dz/du`` on each axis at u, (p, d), and its derivative in u; constant beyond the grids."""
+        value, change = np.empty_like(u), np.empty_like(u)
+        for k in range(u.shape[1]):
+            value[:, k] = np.interp(u[:, k], self.u[k], self.log_slope[k])
+            change[:, k] = np.interp(
+                u[:, k], self.u[k], np.gradient(self.log_slope[k], self.u[k]), left=0.0, right=0.0
+            )
+        return value, change
+
     def arrays(self) -> dict[str, Vector]:
         """What a saved fit keeps of it."""
         return {"u": self.u, "z": self.z, "log_slope": self.log_slope}
