@@ -16,6 +16,7 @@ from geospde.prediction.grid import Grid
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import xarray
     from numpy.typing import NDArray
 
     from geospde.fitting.result import Fit
@@ -72,6 +73,11 @@ class Prediction:
         """A row a place: ``x, y, mean, sd, q0.025, ..., exceed_8``."""
         return self._frame.copy()
 
+    @property
+    def model(self) -> str:
+        """The model behind it: formula, family and method."""
+        return f"{self._fit.formula}, {self._fit.family}, {self._fit.method}"
+
     def exceedance(self, threshold: float) -> NDArray[np.float64]:
         """P(mean per unit exposure > threshold) at each place, (m,)."""
         column = f"exceed_{threshold:g}"
@@ -96,6 +102,18 @@ class Prediction:
         from geospde.maps.raster import write_raster
 
         write_raster(path, self.grid, self._frame.drop(columns=["x", "y"]), crs=self.crs, crop=crop, cog=cog)
+
+    def to_xarray(self, *, units: str | None = None) -> xarray.Dataset:
+        """Return an xarray Dataset with CF attributes; see `geospde.prediction.dataset.to_dataset`."""
+        from geospde.prediction.dataset import to_dataset
+
+        return to_dataset(self, units=units)
+
+    def to_netcdf(self, path: str | Path, *, units: str | None = None) -> None:
+        """Write NetCDF with CF attributes; see `geospde.prediction.dataset.write_netcdf`."""
+        from geospde.prediction.dataset import write_netcdf
+
+        write_netcdf(self, path, units=units)
 
     def plot(self, column: str = "mean", **options: Any) -> Any:
         """Draw one column as a map; see `geospde.maps.figures.plot_prediction`."""
