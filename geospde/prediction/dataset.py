@@ -104,8 +104,8 @@ def write_netcdf(prediction: Prediction, path: str | Path, *, units: str | None 
     dataset = to_dataset(prediction, units=units)
     _require("h5netcdf")
     _require("h5py")
-    encoding: dict[str, dict[str, Any]] = {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars}
-    encoding |= {name: {"_FillValue": None} for name in dataset.coords}  # CF: coordinates have no gaps
+    encoding: dict[str, dict[str, Any]] = {str(name): {"zlib": True, "complevel": 4} for name in dataset.data_vars}
+    encoding |= {str(name): {"_FillValue": None} for name in dataset.coords}  # CF: coordinates have no gaps
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
