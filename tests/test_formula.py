@@ -7,9 +7,9 @@ from geospde.model.formula import Name, parse_formula
 def test_terms_are_split_outside_brackets_only():
     f = parse_formula("y ~ x + log(a + b) + spde(mesh, prior_range=(100, 0.5)) - 1 + offset(z) + (1 | g)")
     assert (f.response, f.intercept, f.fixed) == ("y", False, ("x", "log(a + b)"))
-    assert [t.name for t in f.terms] == ["spde", "offset", "iid"]
+    assert [t.name for t in f.terms] == ["spde", "offset", "group"]
     assert f.terms[0].arguments == (Name("mesh"),) and f.terms[0].options == {"prior_range": (100, 0.5)}
-    assert f.terms[2].arguments == (Name("g"),)
+    assert f.terms[2].arguments == ("1", (Name("g"),))
 
 
 @pytest.mark.parametrize("text, intercept", [("y ~ 1 + x", True), ("y ~ 0 + x", False), ("y ~ x", True)])
@@ -33,7 +33,6 @@ def test_the_intercept_is_in_unless_taken_out(text, intercept):
         ("y ~ spde(mesh, **x)", r"\*\*"),
         ("y ~ spde(mesh).x", "stand alone"),
         ("y ~ x - z", "intercept"),
-        ("y ~ (x | g)", "random intercept"),
         ("y ~ s(x)", "cannot be fitted yet"),
         (3, "is a string"),
     ],

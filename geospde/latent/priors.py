@@ -277,12 +277,17 @@ class LinearGaussian:
         return f"Gaussian: {about}, sd {1 / sqrt(self.precision):.3g} each"
 
 
+def _lkj(eta: float) -> LKJ:
+    return LKJ(eta)
+
+
 _POSITIVE = {"gaussian": Gaussian, "flat": Flat, "loggamma": GammaPositive}
 _BY_KIND: dict[str, dict[str, Any]] = {
     "range": {"pc": PCRange, "gaussian": Gaussian, "flat": Flat},
     "sd": {"pc": PCSd, "student_t": HalfStudentT, "loggamma": LogGamma, "gaussian": Gaussian, "flat": Flat},
     "size": {"pc": PCSize, **_POSITIVE},
     "shape": _POSITIVE,
+    "correlation": {"lkj": _lkj},
     "df": {"pc": PCDf, "gaussian": Gaussian, "flat": Flat},
     "probability": {"gaussian": partial(Gaussian, scale="logit"), "beta": LogitBeta, "flat": Flat},
 }
@@ -293,11 +298,11 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
 
     Parameters
     ----------
-    name : {"pc", "loggamma", "gaussian", "beta", "flat", "fixed"}
+    name : {"pc", "loggamma", "gaussian", "beta", "lkj", "flat", "fixed"}
         Family of the prior.
     arguments : tuple of float
         Its parameters, in the order of the class.
-    kind : {"range", "sd", "size", "shape", "df", "probability"}
+    kind : {"range", "sd", "size", "shape", "df", "probability", "correlation"}
         What the prior is of.
 
     Raises

@@ -27,7 +27,7 @@ from geospde.model.rows import MovingRows
 from geospde.model.table import coordinates, numeric, per_row
 
 Vector = NDArray[np.float64]
-READERS: dict[str, Callable[[TermCall, Context], Part]] = {"spde": make_field, "iid": make_group}
+READERS: dict[str, Callable[[TermCall, Context], Part]] = {"spde": make_field, "iid": make_group, "group": make_group}
 
 
 @dataclass(frozen=True)

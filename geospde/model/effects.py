@@ -1,4 +1,4 @@
-"""The fixed effects' columns of the design."""
+"""Columns of a design that a formula makes of a table: the fixed effects, and the left sides of groups."""
 
 from typing import Any
 
@@ -14,16 +14,24 @@ from geospde.model.table import unknown_column
 Vector = NDArray[np.float64]
 
 
-class FixedEffects:
-    """The fixed effects' columns, by formulae where they are more than an intercept."""
+class Columns:
+    """Columns that a sum of terms, such as ``1 + x + a:b``, makes of a table, by formulae.
 
-    def __init__(self, formula: Formula, table: pd.DataFrame):
-        self._intercept = formula.intercept
+    Attributes
+    ----------
+    text : str
+    names : list of str
+        Of the columns, as formulae writes them.
+    matrix : (m, k) array
+        For the table that the terms were read against.
+    """
+
+    def __init__(self, text: str, table: pd.DataFrame):
+        self.text = text
         self._design: Any = None
-        self.text = " + ".join(["1" if formula.intercept else "0", *formula.fixed])
-        self.needs = bool(formula.fixed)
-        if not self.needs:
-            self.names = ["Intercept"] if formula.intercept else []
+        if text in ("0", "1"):
+            self.names = ["Intercept"] * int(text)
+            self.matrix = np.ones((len(table), int(text)))
             return
         import formulae
 
@@ -36,12 +44,33 @@ class FixedEffects:
             if missing:
                 row = int(np.flatnonzero(table[missing[0]].isna())[0])
                 raise InputError(f"column {missing[0]!r} has no value in row {row}: drop or fill it") from None
-            raise InputError(f"cannot read the fixed effects {self.text!r}: {error}") from None
+            raise InputError(f"cannot read the terms {self.text!r}: {error}") from None
         except Exception as error:  # formulae's own parse errors have no common class
-            raise InputError(f"cannot read the fixed effects {self.text!r}: {error}") from None
+            raise InputError(f"cannot read the terms {self.text!r}: {error}") from None
         self.names = [str(c) for c in self._design.as_dataframe().columns]
-        matrix = np.asarray(self._design).astype(float)
-        rank = np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300))
+        self.matrix = np.asarray(self._design).astype(float)
+
+    def of(self, table: pd.DataFrame) -> Vector:
+        """The same columns for a new table, (m, k)."""
+        if self._design is None:
+            return np.ones((len(table), len(self.names)))
+        try:
+            matrix = self._design.evaluate_new_data(table)
+        except KeyError as error:
+            raise InputError(
+                f"prediction needs the column {error.args[0]!r} of the model: give predict a table that has it"
+            ) from None
+        return np.asarray(matrix).astype(float)
+
+
+class FixedEffects:
+    """The fixed effects' columns of the design."""
+
+    def __init__(self, formula: Formula, table: pd.DataFrame):
+        self._columns = Columns(" + ".join([str(int(formula.intercept)), *formula.fixed]), table)
+        self.names = self._columns.names
+        matrix = self._columns.matrix
+        rank = np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)) if self.names else 0
         if rank < len(self.names):
             raise InputError(
                 f"the fixed effects {', '.join(_collinear(matrix, self.names))} are collinear: drop one of them"
@@ -49,17 +78,7 @@ class FixedEffects:
 
     def columns(self, table: pd.DataFrame, new: bool) -> sp.csr_matrix:
         """Rows of the design."""
-        if not self.needs:
-            return sp.csr_matrix(np.ones((len(table), len(self.names))))
-        if not new:
-            return sp.csr_matrix(np.asarray(self._design).astype(float))
-        try:
-            matrix = self._design.evaluate_new_data(table)
-        except KeyError as error:
-            raise InputError(
-                f"prediction needs the column {error.args[0]!r} of the model: give predict a table that has it"
-            ) from None
-        return sp.csr_matrix(np.asarray(matrix).astype(float))
+        return sp.csr_matrix(self._columns.of(table) if new else self._columns.matrix)
 
 
 def _collinear(matrix: Vector, names: list[str]) -> list[str]:

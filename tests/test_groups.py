@@ -1,0 +1,180 @@
+"""Group terms: lme4's grammar, their columns against hand-built ones, their names and priors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import geospde as gs
+from geospde.errors import InputError
+from geospde.latent.priors import LKJ
+from geospde.model.build import build_model
+from geospde.model.formula import parse_formula
+
+
+def table(m=60):
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"y": rng.normal(size=m), "x": rng.normal(size=m), "z": rng.normal(2, 1, m)})
+    frame["fac"] = pd.Categorical(np.tile(["lo", "mid", "hi"], m // 3), categories=["lo", "mid", "hi"], ordered=True)
+    frame["g"] = rng.integers(8, 13, m)
+    frame["h"] = np.tile(["p", "q"], m // 2)
+    return frame
+
+
+def by_hand(labels, values):
+    """Z column by column: for each level in order, each effect's values where the level is."""
+    labels = np.asarray(labels)
+    return np.column_stack([np.where(labels == level, v, 0.0) for level in sorted(set(labels)) for v in values])
+
+
+def random_part(formula, data):
+    model = build_model(formula, data)
+    return model.design[:, : len(model.latent_names)].toarray(), model
+
+
+@pytest.mark.parametrize(
+    "term, effects",
+    [
+        ("(1 | g)", ["1"]),
+        ("iid(g)", ["1"]),
+        ("(x | g)", ["1", "x"]),
+        ("(1 + x | g)", ["1", "x"]),
+        ("(0 + x | g)", ["x"]),
+        ("(x - 1 | g)", ["x"]),
+        ("(x + z | g)", ["1", "x", "z"]),
+        ("(fac | g)", ["1", "mid", "hi"]),
+        ("(0 + fac | g)", ["lo", "mid", "hi"]),
+        ("(x:z | g)", ["1", "xz"]),
+        ("(x * z | g)", ["1", "x", "z", "xz"]),
+    ],
+)
+def test_columns_are_lme4s(term, effects):
+    data = table()
+    known = {"1": np.ones(60), "x": data.x, "z": data.z, "xz": data.x * data.z}
+    known |= {level: (data.fac == level).astype(float) for level in ("lo", "mid", "hi")}
+    z, model = random_part(f"y ~ {term}", data)
+    assert np.array_equal(z, by_hand(data.g, [known[e] for e in effects]))
+    q = len(effects)
+    assert len(model.parts[0].term.parameters) == q + q * (q - 1) // 2
+
+
+def test_nested_and_crossed_groups_have_a_level_each_that_occurs():
+    data = table().drop(index=[0, 1]).query("not (g == 9 and h == 'q')").reset_index(drop=True)
+    z, model = random_part("y ~ (1 | g/h)", data)
+    pairs = [f"{g:02d}:{h}" for g, h in zip(data.g, data.h)]
+    assert np.array_equal(z, np.hstack([by_hand(data.g, [1.0]), by_hand(pairs, [1.0])]))
+    assert model.latent_names[:2] == ["Intercept | g[8]", "Intercept | g[9]"]
+    assert "Intercept | g:h[9:p]" in model.latent_names and "Intercept | g:h[9:q]" not in model.latent_names
+    assert [h.name for h in model.hyperparameters] == ["sd(Intercept | g)", "sd(Intercept | g:h)", "sigma"]
+    alone, _ = random_part("y ~ (1 | g:h)", data)
+    assert np.array_equal(alone, by_hand(pairs, [1.0]))
+    crossed, _ = random_part("y ~ (1 | g) + (1 | h)", data)
+    assert np.array_equal(crossed, np.hstack([by_hand(data.g, [1.0]), by_hand(data.h, [1.0])]))
+
+
+@pytest.mark.parametrize(
+    "term, lefts",
+    [
+        ("(x || g)", ["1", "0 + x"]),
+        ("(0 + x || g)", ["0 + x"]),
+        ("(1 + x + z || g)", ["1", "0 + x", "0 + z"]),
+        ("(x * z || g)", ["1", "0 + x", "0 + z", "0 + x:z"]),
+        ("(poly(x, 2) || g)", ["1", "0 + poly(x, 2)"]),
+    ],
+)
+def test_two_bars_stand_for_terms_without_correlations(term, lefts):
+    assert [t.arguments for t in parse_formula(f"y ~ {term}").terms] == [(left, ("g",)) for left in lefts]
+
+
+def test_levels_follow_categories_numbers_or_the_alphabet():
+    data = table()
+    assert random_part("y ~ (1 | fac)", data)[1].parts[0].levels == [("lo",), ("mid",), ("hi",)]
+    assert random_part("y ~ (1 | g)", data)[1].parts[0].levels == [(8,), (9,), (10,), (11,), (12,)]
+    data["fac"] = data["fac"].cat.add_categories("never")
+    assert len(random_part("y ~ (1 | fac)", data)[1].latent_names) == 3
+
+
+def test_names_are_those_of_a_mixed_model():
+    _, model = random_part("Reaction ~ Days + (Days | Subject)", gs.load_dataset("sleepstudy"))
+    assert model.latent_names[:3] == ["Intercept | Subject[308]", "Days | Subject[308]", "Intercept | Subject[309]"]
+    names = ["sd(Intercept | Subject)", "sd(Days | Subject)", "cor(Intercept, Days | Subject)", "sigma"]
+    assert [h.name for h in model.hyperparameters] == names
+
+
+def test_every_correlation_is_that_of_the_covariance():
+    _, model = random_part("y ~ (x + z + fac | g)", table())
+    theta = np.random.default_rng(0).normal(0, 0.7, len(model.hyperparameters))
+    term = model.parts[0].term
+    correlations = term.correlations(theta[:-1])
+    for k, (j, i) in enumerate(term.pairs, start=5):
+        assert model.hyperparameters[k].value(theta) == pytest.approx(correlations[i, j], abs=1e-14)
+    assert model.hyperparameters[7].name == "cor(x, z | g)"
+
+
+def test_default_priors_follow_the_scale_of_a_column():
+    data = table()
+    data["y"] *= 10
+    data["far"] = 1000 * data.x
+    priors = [h.prior for h in random_part("y ~ (far | g)", data)[1].hyperparameters]
+    unit = 3 * data.y.std(ddof=0)
+    size = np.sqrt((data.far**2).mean())
+    assert priors[:2] == [f"PC: P(sd > {float(f'{s:.2g}'):g}) = 0.05" for s in (unit, unit / size)]
+    assert priors[2] == "LKJ(1)"
+
+
+def test_priors_are_given_by_name():
+    names = {"sd(x | g)": {"pc": [2, 0.1]}, "cor(x, z | g)": {"lkj": 2.5}}
+    model = build_model("y ~ (x + z | g)", table(), priors=names)
+    parts = model.parts[0].term.prior.parts
+    assert parts[1].describe() == "PC: P(sd > 2) = 0.1"
+    # one LKJ is of the whole matrix; its partial correlations differ in how many effects they are given
+    assert parts[3:] == (LKJ(2.5, 3, 0), LKJ(2.5, 3, 0), LKJ(2.5, 3, 1))
+    held = build_model("y ~ (x | g)", table(), priors={"cor(Intercept, x | g)": {"fixed": 0.5}})
+    assert np.tanh(held.held[2]) == pytest.approx(0.5, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "formula, priors, message",
+    [
+        ("y ~ (x | g)", {"cor(Intercept, x | g)": {"pc": [1, 0.1]}}, "no prior 'pc' for a correlation"),
+        ("y ~ (x | g)", {"cor(Intercept, x | g)": {"lkj": [1, 2]}}, "does not take the 2 numbers"),
+        ("y ~ (x | g)", {"cor(Intercept, x | g)": {"fixed": 2}}, "cannot be 2"),
+        ("y ~ (x + z | g)", {"cor(x, z | g)": {"fixed": 0}}, "cannot be held by itself"),
+        ("y ~ (x + z | g)", {"cor(x, z | g)": {"lkj": 1}, "cor(Intercept, x | g)": {"lkj": 2}}, "one LKJ"),
+        ("y ~ (x | g)", {"sd(z | g)": {"pc": [1, 0.1]}}, r"did you mean 'sd\(x \| g\)'"),
+        ("y ~ (1 | g) + (x | g)", {}, "in two terms"),
+        ("y ~ (0 | g)", {}, "no effect"),
+        ("y ~ (1 | gg)", {}, "did you mean 'g'"),
+        ("y ~ (xx | g)", {}, "did you mean 'x'"),
+    ],
+)
+def test_what_does_not_fit_is_told(formula, priors, message):
+    with pytest.raises(InputError, match=message):
+        build_model(formula, table(), priors=priors)
+
+
+@pytest.mark.parametrize(
+    "term, message",
+    [
+        ("x | g", "brackets of its own"),
+        ("(x | g):z", "brackets of its own"),
+        ("f(x | g)", "brackets of its own"),
+        ("((x | g))", "brackets of its own"),
+        ("(x | g | h)", "reads"),
+        ("(x ||| g)", "reads"),
+        ("(x |)", "reads"),
+        ("(| g)", "reads"),
+        ("(1 | g + h)", "is a column"),
+        ("(1 | g/)", "is a column"),
+        ("(1 | os.system('x'))", "is a column"),
+        ("(x/z || g)", "written out"),
+        ("- (x | g)", "intercept"),
+    ],
+)
+def test_a_group_term_that_cannot_be_read_is_told(term, message):
+    with pytest.raises(InputError, match=message):
+        parse_formula(f"y ~ z + {term}" if term[0] != "-" else f"y ~ z {term}")
+
+
+def test_a_group_has_two_levels_or_more():
+    with pytest.raises(InputError, match="'g' has one level only"):
+        build_model("y ~ (1 | g)", table().assign(g=3))
