@@ -159,7 +159,7 @@ BAD = [
     ("count ~ 1 + spde(mesh)", {"priors": {"range(sdpe)": {"pc": [1, 0.5]}}}, r"did you mean 'range\(spde\)'"),
     ("count ~ 1 + spde(mesh)", {"priors": {"range(spde)": {"beta": [1, 0.5]}}}, "choose from"),
     ("count ~ 1 + spde(mesh)", {"priors": {"range(spde)": {"pc": [1]}}}, "does not take"),
-    ("count ~ 1 + spde(mesh)", {"priors": "brms"}, "priors is"),
+    ("count ~ 1 + spde(mesh)", {"priors": "weak"}, "priors is"),
     ("count ~ 0", {}, "nothing to estimate"),
     ("count ~ depth + twice", {}, "depth, twice are collinear"),
     ("count ~ (1 | one)", {}, "one level"),

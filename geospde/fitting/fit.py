@@ -71,8 +71,10 @@ def fit(
         at some twenty factorisations each. `auto` is `vb`, or `simplified` where that makes a difference.
     quadrature : int
         Points of adaptive Gauss-Hermite quadrature over random effects; 1 is Laplace.
-    priors : "default" or dict
-        From a parameter's name, such as ``"range(spde)"``, to a prior, such as ``{"pc": [100, 0.05]}``.
+    priors : "default", "brms" or dict
+        From a parameter's name, such as ``"range(spde)"``, to a prior, such as ``{"pc": [100, 0.05]}``. ``"brms"``, or
+        the entry ``"defaults": "brms"`` of a dict, gives those that are not named brms's: Student t on the intercept
+        (at the covariates' means) and on standard deviations, LKJ(1) on correlations.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.
 
@@ -109,8 +111,8 @@ def fit(
             raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     if quadrature != 1:
         raise InputError("quadrature other than 1 (Laplace) is not available for method='inla' or 'eb'")
+    from geospde.fitting.heavy_tails import settled
     from geospde.inference.integration import posterior
-    from geospde.inference.laplace import Laplace
     from geospde.inference.mode import silent
     from geospde.model.build import build_model
 
@@ -119,7 +121,7 @@ def fit(
         formula, data, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
         weights=weights, priors=priors,
     )  # fmt: skip
-    laplace = Laplace(model)
+    model, laplace = settled(model)
     rule = "eb" if method == "eb" else integration
     found = posterior(laplace, model.start, rule, strategy=strategy, progress=callback or silent)
     settings = {

@@ -1,6 +1,7 @@
 """Fits on disk: ``<name>.npz`` for arrays, ``<name>.json`` for words; no pickles."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ def save_fit(fit: Fit, path: Any) -> None:
         "exposure": model.exposure,
         "observation_weights": model.weights,
     }
+    if model.fixed_priors.heavy_tailed:
+        arrays["fixed_precision"] = model.fixed_precision
     if model.points is not None:
         arrays["points"] = model.points
     if posterior.hyper is not None:
@@ -82,6 +85,7 @@ def save_fit(fit: Fit, path: Any) -> None:
         "meshes": meshes,
         "crs": None if model.crs is None else model.crs.to_wkt(),
         "label": model.response_label,
+        "fixed_log_shift": model.fixed_log_shift,
     }
     try:
         text = json.dumps(words, indent=1)
@@ -159,6 +163,11 @@ def load_fit(path: Any) -> Fit:
         priors=words["priors"] or "default",
     )  # fmt: skip
     model = model.labelled(words["label"])
+    if "fixed_precision" in arrays:
+        shift = words["fixed_log_shift"]
+        model = replace(
+            model, fixed_priors=replace(model.fixed_priors, precision=arrays["fixed_precision"], log_shift=shift)
+        )
     laplace = Laplace(model)
     points = [
         laplace.restored(theta, value, x, mean, covariance)

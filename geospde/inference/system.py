@@ -63,8 +63,8 @@ class LatentGaussianModel(Protocol):
         """Their prior precisions, 0 for a flat prior."""
 
     # Optional: `fixed_transform`, a (k, k) matrix T of determinant 1 where means and precisions are those of T times
-    # the fixed effects (of an intercept at the covariates' means, say); and `held`, the values of the hyperparameters
-    # that are held, NaN for the others
+    # the fixed effects (of an intercept at the covariates' means, say); `fixed_log_shift`, what their prior has over
+    # the Gaussian that stands for it; and `held`, the values of the hyperparameters that are held, NaN for the others
 
 
 class System:
@@ -114,7 +114,7 @@ class System:
         self.fixed_precision = transform.T @ (precision[:, None] * transform)
         proper = precision[precision > 0]
         self.proper_rank = proper.size + sum(getattr(t, "rank", t.n) for t in self.terms)
-        self.fixed_log_normaliser = 0.5 * float(np.log(proper).sum())
+        self.fixed_log_normaliser = 0.5 * float(np.log(proper).sum()) + getattr(self.model, "fixed_log_shift", 0.0)
 
     # -- patterns -------------------------------------------------------------------------------------------
 

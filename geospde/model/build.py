@@ -21,7 +21,7 @@ from geospde.model.formula import Formula, Name, TermCall, parse_formula
 from geospde.model.groups import make_group
 from geospde.model.hyperparameter import Hyperparameter
 from geospde.model.part import Part
-from geospde.model.priors import fixed_priors, prior_table, read_prior
+from geospde.model.priors import BrmsDefaults, FixedPriors, fixed_priors, prior_table, read_prior
 from geospde.model.response import read_response
 from geospde.model.rows import MovingRows
 from geospde.model.table import coordinates, numeric, per_row
@@ -42,8 +42,7 @@ class Model:
     offset: Vector
     exposure: Vector
     likelihood: Likelihood
-    fixed_mean: Vector
-    fixed_precision: Vector
+    fixed_priors: FixedPriors
     hyperparameters: tuple[Hyperparameter, ...]
     start: Vector
     coords: tuple[str, str] | None
@@ -57,6 +56,26 @@ class Model:
     priors_given: dict[str, Any]
     meshes: dict[str, Any]
     held: Vector
+
+    @property
+    def fixed_mean(self) -> Vector:
+        """Prior means of the fixed effects, after `fixed_transform`."""
+        return self.fixed_priors.mean
+
+    @property
+    def fixed_precision(self) -> Vector:
+        """Their prior precisions, 0 for a flat prior."""
+        return self.fixed_priors.precision
+
+    @property
+    def fixed_transform(self) -> Vector:
+        """What the priors are of: this matrix times the fixed effects."""
+        return self.fixed_priors.transform
+
+    @property
+    def fixed_log_shift(self) -> float:
+        """Log of what the priors have over the Gaussians that stand for them."""
+        return self.fixed_priors.log_shift
 
     @property
     def terms(self) -> list[Any]:
@@ -127,17 +146,22 @@ def build_model(
     if weight is not None and not (weight >= 0).all():
         raise InputError("weights must not be negative")
     offset_columns = [offset] if isinstance(offset, str) else []
-    overrides = prior_table(priors)
-    priors_given = dict(overrides)
-    family_priors = {
-        h.name: read_prior(overrides.pop(h.name), h.name, h.kind)
-        for h in bound_family.observations.hyper
-        if h.name in overrides
-    }
+    chosen, overrides = prior_table(priors)
+    priors_given = dict(overrides) if chosen == "default" else {"defaults": chosen, **overrides}
+    defaults = None
+    if chosen == "brms":
+        bounded = bound_family.takes_trials or bound_family.name == "beta"
+        defaults = BrmsDefaults.of_response(response.values, bound_family.link, bounded)
+    family_priors = {}
+    for h in bound_family.observations.hyper:
+        if h.name in overrides:
+            family_priors[h.name] = read_prior(overrides.pop(h.name), h.name, h.kind)
+        elif defaults is not None and (prior := defaults.of_family(h.kind)) is not None:
+            family_priors[h.name] = prior
     likelihood = bound_family.bind(
         response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors
     )
-    context = Context(table, points, mesh, crs, likelihood, overrides)
+    context = Context(table, points, mesh, crs, likelihood, overrides, defaults)
     parts = context.parts
     for call in parsed.terms:
         if call.name in READERS:
@@ -151,9 +175,10 @@ def build_model(
     if not parts and not effects.names:
         raise InputError(f"the formula {formula!r} has nothing to estimate")
     blocks = [part.columns(table, points, False) for part in parts]
-    design = sp.hstack([*blocks, effects.columns(table, False)], format="csr")
-    mean, precision = fixed_priors(effects.names, overrides)
-    if "Intercept" in effects.names and precision[effects.names.index("Intercept")] == 0:
+    of_fixed = effects.columns(table, False)
+    design = sp.hstack([*blocks, of_fixed], format="csr")
+    priors_of_fixed = fixed_priors(effects.names, overrides, np.asarray(of_fixed.mean(axis=0)).ravel(), defaults)
+    if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
         _refuse_one_sided(likelihood, family)
     hyper, start, held = _hyperparameters(parts, likelihood)
     if overrides:
@@ -167,7 +192,7 @@ def build_model(
     label = response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
     return Model(
         parsed, bound_family, tuple(parts), effects, sp.csr_matrix(design), total_offset,
-        np.ones(size) if exposures is None else exposures, likelihood, mean, precision, hyper, start,
+        np.ones(size) if exposures is None else exposures, likelihood, priors_of_fixed, hyper, start,
         coords, crs if crs is not None else _mesh_crs(parts), label, table, points,
         offsets is not None or bool(offset_columns), tuple(offset_columns),
         np.ones(size) if weight is None else weight, priors_given, _meshes(parts), held,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from geospde.model.families import Likelihood
 from geospde.model.part import Part
+from geospde.model.priors import BrmsDefaults
 
 Vector = NDArray[np.float64]
 
@@ -28,6 +29,8 @@ class Context:
     likelihood : Likelihood
     overrides : dict
         Priors by a parameter's name, as given; a reader takes out what it uses.
+    defaults : BrmsDefaults or None
+        Where priors that are not given come from, if not from us.
     parts : list of Part
         Those read so far.
     """
@@ -38,6 +41,7 @@ class Context:
     crs: Any
     likelihood: Likelihood
     overrides: dict[str, Any]
+    defaults: BrmsDefaults | None = None
     parts: list[Part] = field(default_factory=list)
 
     def label(self, base: str) -> str:

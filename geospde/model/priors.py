@@ -1,30 +1,46 @@
-"""Priors as users write them: in the formula's calls, or by a parameter's name."""
+"""Priors as users write them: in the formula's calls, by a parameter's name, or a whole set by its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from geospde.errors import InputError
-from geospde.latent.priors import prior_by_name
+from geospde.latent.priors import GammaPositive, HalfStudentT, LogitBeta, Prior, prior_by_name
 
 Vector = NDArray[np.float64]
+SETS = ("default", "brms")
 
 
-def prior_table(priors: Any) -> dict[str, Any]:
-    """The `priors` argument as a dict from names to priors as written."""
-    if priors is None or (isinstance(priors, str) and priors == "default"):
-        return {}
+def prior_table(priors: Any) -> tuple[str, dict[str, Any]]:
+    """The `priors` argument as the name of a set and a dict from names to priors as written."""
+    if priors is None:
+        return "default", {}
+    if isinstance(priors, str) and priors in SETS:
+        return priors, {}
     if isinstance(priors, Mapping):
-        return dict(priors)
-    raise InputError(f"priors is 'default' or a dict from a parameter's name to a prior, not {priors!r}")
+        table = dict(priors)
+        chosen = table.pop("defaults", "default")
+        if chosen not in SETS:
+            raise InputError(f"the defaults among priors are one of {', '.join(map(repr, SETS))}, not {chosen!r}")
+        return chosen, table
+    raise InputError(
+        f"priors is one of {', '.join(map(repr, SETS))} or a dict from a parameter's name to a prior, not {priors!r}"
+    )
 
 
 def read_prior(given: Any, name: str, kind: str) -> Any:
     """A prior from {"pc": [a, b]}, ("pc", a, b) or a prior object."""
     if hasattr(given, "log_density"):
         return given
+    return prior_by_name(*_taken_apart(given, name), kind)
+
+
+def _taken_apart(given: Any, name: str) -> tuple[str, tuple[Any, ...]]:
+    """Family and arguments of a prior as written."""
     if isinstance(given, Mapping) and len(given) == 1:
         ((family, arguments),) = given.items()
     elif isinstance(given, (tuple, list)) and given and isinstance(given[0], str):
@@ -33,23 +49,133 @@ def read_prior(given: Any, name: str, kind: str) -> Any:
         family, arguments = given, ()
     else:
         raise InputError(f"the prior of {name!r} reads like {{'pc': [1.0, 0.01]}}, not {given!r}")
-    if not isinstance(arguments, (list, tuple)):
-        arguments = (arguments,)
-    return prior_by_name(family, tuple(arguments), kind)
+    return family, tuple(arguments) if isinstance(arguments, (list, tuple)) else (arguments,)
 
 
-def fixed_priors(names: list[str], overrides: dict[str, Any]) -> tuple[Vector, Vector]:
-    """Means and precisions of the coefficients: flat unless a Gaussian is given as {"gaussian": [mean, sd]}."""
-    mean, precision = np.zeros(len(names)), np.zeros(len(names))
-    for k, name in enumerate(names):
+@dataclass(frozen=True)
+class BrmsDefaults:
+    """What brms gives parameters that no prior is given for (Bürkner 2017, J. Stat. Softw. 80(1), and its manual).
+
+    Attributes
+    ----------
+    location, scale : float
+        Of the Student t, with 3 degrees of freedom, of the intercept at the covariates' means; the scale is that of
+        every standard deviation's half Student t, too.
+    """
+
+    location: float
+    scale: float
+
+    @classmethod
+    def of_response(cls, values: Vector, link: Any, bounded: bool) -> "BrmsDefaults":
+        """Median and median absolute deviation (at least 2.5) of the response on the predictor's scale."""
+        if bounded:  # probabilities: the logit's own scale
+            return cls(0.0, 2.5)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            eta = np.asarray(link.forward(np.where(values == 0, 0.1, values)), dtype=float)
+        eta = eta[np.isfinite(eta)]
+        middle = float(np.median(eta))
+        return cls(round(middle, 1), max(2.5, round(1.4826 * float(np.median(np.abs(eta - middle))), 1)))
+
+    def sd(self) -> Prior:
+        """Of a standard deviation, of group effects, a Gaussian process or the residual."""
+        return HalfStudentT(3.0, self.scale)
+
+    def of_family(self, kind: str) -> Prior | None:
+        """Of a family's hyperparameter of this kind; None where brms has no such."""
+        if kind == "df":
+            return None
+        own: dict[str, Prior] = {
+            "sd": self.sd(), "shape": GammaPositive(0.01, 0.01), "size": GammaPositive(0.01, 0.01),
+            "probability": LogitBeta(1.0, 1.0),
+        }  # fmt: skip
+        return own.get(kind)
+
+
+@dataclass(frozen=True)
+class FixedPriors:
+    """Priors of fixed effects: Gaussian, flat, or Student t in the shape of a Gaussian.
+
+    Attributes
+    ----------
+    mean, precision : (k,) arrays
+        Of ``transform @ coefficients``; precision 0 is flat.
+    transform : (k, k) array
+        Of determinant 1: the identity, or with a first row that moves the intercept to the covariates' means.
+    df, scale : (k,) arrays
+        Of those that are Student t; infinity and anything where Gaussian.
+    log_shift : float
+        What the Student t densities have over the Gaussians that stand for them.
+    """
+
+    mean: Vector
+    precision: Vector
+    transform: Vector
+    df: Vector
+    scale: Vector
+    log_shift: float = 0.0
+
+    @property
+    def heavy_tailed(self) -> bool:
+        """Whether there is a Student t among them."""
+        return bool(np.isfinite(self.df).any())
+
+    def matched(self, coefficients: Vector) -> "FixedPriors":
+        """The same with each Student t as the Gaussian about its centre of the same slope and height at these values.
+
+        That is the Gaussian of its scale mixture, at the precision expected there; it is good as long as the data say
+        more than the prior.
+        """
+        t = np.isfinite(self.df)
+        df, scale = self.df[t], self.scale[t]
+        z = ((self.transform @ coefficients - self.mean)[t]) / scale
+        precision = self.precision.copy()
+        precision[t] = (df + 1) / (df + z**2) / scale**2
+        height = gammaln(0.5 * (df + 1)) - gammaln(0.5 * df) - 0.5 * np.log(df * np.pi) - np.log(scale)
+        height -= 0.5 * (df + 1) * np.log1p(z**2 / df)
+        gaussian = 0.5 * np.log(precision[t] / (2 * np.pi)) - 0.5 * precision[t] * (z * scale) ** 2
+        return replace(self, precision=precision, log_shift=float((height - gaussian).sum()))
+
+
+def fixed_priors(
+    names: Sequence[str], overrides: dict[str, Any], means: Vector, defaults: BrmsDefaults | None = None
+) -> FixedPriors:
+    """Priors of the coefficients: flat unless one is given, as {"gaussian": [mean, sd]} or {"student_t": [df, m, s]}.
+
+    Parameters
+    ----------
+    names : sequence of str
+    overrides : dict
+        What is used is taken out.
+    means : (k,) array
+        Of the columns of the design.
+    defaults : BrmsDefaults, optional
+        Gives the intercept a prior where none is given: of its value at the covariates' means.
+    """
+    k = len(names)
+    mean, precision, transform = np.zeros(k), np.zeros(k), np.eye(k)
+    df, scale = np.full(k, np.inf), np.ones(k)
+    for at, name in enumerate(names):
         if name not in overrides:
+            if name == "Intercept" and defaults is not None:
+                mean[at], df[at], scale[at] = defaults.location, 3.0, defaults.scale
+                transform[at] = means
+                transform[at, at] = 1.0
             continue
         given = overrides.pop(name)
-        if isinstance(given, Mapping) and list(given) == ["gaussian"]:
-            given = ("gaussian", *given["gaussian"])
-        if given == "flat" or given == ("flat",) or given == {"flat": []}:
+        family, arguments = _taken_apart(given, name)
+        good = all(isinstance(a, (int, float)) for a in arguments)
+        if family == "flat" and not arguments:
             continue
-        if not (isinstance(given, (tuple, list)) and len(given) == 3 and given[0] == "gaussian" and given[2] > 0):
-            raise InputError(f"the prior of {name!r} reads {{'gaussian': [mean, sd]}}, not {given!r}")
-        mean[k], precision[k] = float(given[1]), float(given[2]) ** -2
-    return mean, precision
+        if family == "gaussian" and len(arguments) == 2 and good and arguments[1] > 0:
+            mean[at], precision[at] = float(arguments[0]), float(arguments[1]) ** -2
+        elif family == "student_t" and len(arguments) == 3 and good and min(arguments[0], arguments[2]) > 0:
+            df[at], mean[at], scale[at] = (float(a) for a in arguments)
+        else:
+            raise InputError(
+                f"the prior of {name!r} reads {{'gaussian': [mean, sd]}} or {{'student_t': [df, location, scale]}}, "
+                f"not {given!r}"
+            )
+    t = np.isfinite(df)
+    precision[t] = scale[t] ** -2.0
+    return FixedPriors(mean, precision, transform, df, scale)
