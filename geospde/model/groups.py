@@ -118,7 +118,8 @@ def make_group(call: TermCall, context: Context) -> Group:
             raise InputError(f"the effect {shared.pop()!r} of group {group!r} is in two terms: {call.text!r} is one")
     unit = context.likelihood.unit
     sds = [round_to((1.0 if unit is None else 3 * unit) / size, 2) for size in _sizes(effects.matrix)]
-    priors: list[Prior] = [PCSd(sd, 0.05) for sd in sds]
+    brms = context.defaults
+    priors: list[Prior] = [PCSd(sd, 0.05) if brms is None else brms.sd() for sd in sds]
     for i, name in enumerate(names):
         sd = f"sd({name} | {group})"
         if sd in context.overrides:
