@@ -57,7 +57,8 @@ def to_dataset(prediction: Prediction, *, units: str | None = None) -> xarray.Da
     crs = None if prediction.crs is None else parse_crs(prediction.crs)
     coordinates: dict[str, Any] = {}
     if prediction.grid is not None:
-        grid, dims = prediction.grid, ("y", "x")
+        grid = prediction.grid
+        dims: tuple[str, ...] = ("y", "x")
         coordinates["x"] = "x", grid.x0 + grid.dx * (np.arange(grid.cols) + 0.5)
         coordinates["y"] = "y", grid.y0 + grid.dy * (np.arange(grid.rows) + 0.5)
         values = {name: grid.to_array(column)[::-1] for name, column in _columns(frame).items()}
