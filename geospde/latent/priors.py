@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, expit, gammaln, log_expit
+from scipy.special import betaln, expit, gammainccinv, gammaincinv, gammaln, log_expit
 
 from geospde.errors import InputError
 from geospde.latent.pc import PCDf, PCRange, PCSd, PCSize
@@ -76,6 +76,47 @@ class GammaPositive(_Gamma):
     def describe(self) -> str:
         """One line for the summary."""
         return f"loggamma: Gamma({self.shape:g}, rate {self.rate:g})"
+
+
+@dataclass(frozen=True)
+class InverseGamma:
+    """Inverse gamma prior of a length-scale, seen on its logarithm: its density vanishes fast towards zero."""
+
+    shape: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (self.shape > 0 and self.scale > 0):
+            raise InputError(f"inv_gamma needs a positive shape and scale, not {self.shape} and {self.scale}")
+
+    @classmethod
+    def between(cls, shortest: float, longest: float, tail: float = 0.01) -> "InverseGamma":
+        """The one with P(length < shortest) = P(length > longest) = tail, for a longest at least twice the shortest.
+
+        A length-scale below the smallest distance of the data, or above the largest, is one that they cannot tell
+        (Betancourt 2017, Robust Gaussian processes in Stan, part 3).
+        """
+        from scipy.optimize import brentq
+
+        def excess(log_shape: float) -> float:
+            a = np.exp(log_shape)
+            return float(np.log(gammainccinv(a, tail) / gammaincinv(a, tail))) - log(longest / shortest)
+
+        shape = float(np.exp(brentq(excess, log(0.05), log(100.0), xtol=1e-13)))
+        return cls(shape, shortest * float(gammainccinv(shape, tail)))
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(length)."""
+        constant = self.shape * log(self.scale) - float(gammaln(self.shape))
+        return constant - self.shape * theta[0] - self.scale * np.exp(-theta[0])
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([self.scale * np.exp(-theta[0]) - self.shape])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"inverse gamma({self.shape:.6g}, scale {self.scale:.6g})"
 
 
 @dataclass(frozen=True)
@@ -284,6 +325,7 @@ def _lkj(eta: float) -> LKJ:
 _POSITIVE = {"gaussian": Gaussian, "flat": Flat, "loggamma": GammaPositive}
 _BY_KIND: dict[str, dict[str, Any]] = {
     "range": {"pc": PCRange, "gaussian": Gaussian, "flat": Flat},
+    "lscale": {"inv_gamma": InverseGamma, **_POSITIVE},
     "sd": {"pc": PCSd, "student_t": HalfStudentT, "loggamma": LogGamma, "gaussian": Gaussian, "flat": Flat},
     "size": {"pc": PCSize, **_POSITIVE},
     "shape": _POSITIVE,
@@ -298,11 +340,11 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
 
     Parameters
     ----------
-    name : {"pc", "loggamma", "gaussian", "beta", "lkj", "flat", "fixed"}
+    name : {"pc", "student_t", "loggamma", "inv_gamma", "gaussian", "beta", "lkj", "flat", "fixed"}
         Family of the prior.
     arguments : tuple of float
         Its parameters, in the order of the class.
-    kind : {"range", "sd", "size", "shape", "df", "probability", "correlation"}
+    kind : {"range", "lscale", "sd", "size", "shape", "df", "probability", "correlation"}
         What the prior is of.
 
     Raises
