@@ -33,7 +33,7 @@ def test_the_intercept_is_in_unless_taken_out(text, intercept):
         ("y ~ spde(mesh, **x)", r"\*\*"),
         ("y ~ spde(mesh).x", "stand alone"),
         ("y ~ x - z", "intercept"),
-        ("y ~ s(x)", "cannot be fitted yet"),
+        ("y ~ te(x)", "cannot be fitted yet"),
         (3, "is a string"),
     ],
 )

@@ -24,10 +24,16 @@ from geospde.model.part import Part
 from geospde.model.priors import BrmsDefaults, FixedPriors, fixed_priors, prior_table, read_prior
 from geospde.model.response import read_response
 from geospde.model.rows import MovingRows
+from geospde.model.smooth import make_smooth, refuse_shared_trends
 from geospde.model.table import coordinates, numeric, per_row
 
 Vector = NDArray[np.float64]
-READERS: dict[str, Callable[[TermCall, Context], Part]] = {"spde": make_field, "iid": make_group, "group": make_group}
+READERS: dict[str, Callable[[TermCall, Context], Part]] = {
+    "spde": make_field,
+    "iid": make_group,
+    "group": make_group,
+    "s": make_smooth,
+}
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,7 @@ def build_model(
         raise InputError(f"the formula {formula!r} has nothing to estimate")
     blocks = [part.columns(table, points, False) for part in parts]
     of_fixed = effects.columns(table, False)
+    refuse_shared_trends(parts, [*blocks, of_fixed], effects.names)
     design = sp.hstack([*blocks, of_fixed], format="csr")
     priors_of_fixed = fixed_priors(effects.names, overrides, np.asarray(of_fixed.mean(axis=0)).ravel(), defaults)
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:

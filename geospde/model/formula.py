@@ -15,7 +15,7 @@ from typing import Any
 
 from geospde.errors import InputError
 
-SPECIAL = ("spde", "iid", "offset")
+SPECIAL = ("spde", "iid", "s", "offset")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _special(piece: str, text: str) -> list[TermCall] | None:
         near = get_close_matches(name, SPECIAL, 1, 0.7)
         if near:
             raise InputError(f"no term {name!r} in {text!r}; did you mean {near[0]!r}?")
-        if name in ("s", "gp", "te", "ti"):
+        if name in ("gp", "te", "ti"):
             raise InputError(f"the smooth term {name!r} cannot be fitted yet; spde(mesh) is a spatial smooth")
         return None
     try:
