@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.fitting.loo import Loo
 from geospde.inference.criteria import Criteria, criteria
 from geospde.inference.full_laplace import marginal_shape
 from geospde.inference.higher_order import LARGEST, HigherOrder
@@ -115,33 +116,29 @@ class Fit:
     @cached_property
     def criteria(self) -> dict[str, float]:
         """Totals of the information criteria."""
-        elpd, k = self._loo
-        log_predictive = self._criteria.p_waic - 0.5 * self._criteria.waic
-        return {
-            **self._criteria.totals(),
-            "elpd_loo": float(elpd.sum()),
-            "p_loo": float((log_predictive - elpd).sum()),
-            "looic": float(-2.0 * elpd.sum()),
-            "pareto_k_above_0.7": float((k > 0.7).sum()),
-        }
+        estimates = self.loo.table["estimate"].to_dict()
+        above = float((self.loo.pareto_k > 0.7).sum())
+        return {**self._criteria.totals(), **estimates, "pareto_k_above_0.7": above}
 
     @cached_property
     def pointwise(self) -> pd.DataFrame:
         """Criteria an observation."""
         c = self._criteria
         columns = {"cpo": c.cpo, "pit": c.pit, "dic": c.dic, "waic": c.waic, "failure": c.failure}
-        return pd.DataFrame({**columns, "loo": self._loo[0], "pareto_k": self._loo[1]})
+        return pd.DataFrame({**columns, "loo": self.loo.pointwise, "pareto_k": self.loo.pareto_k})
 
     @cached_property
-    def _loo(self) -> tuple[Vector, Vector]:
-        """Leave-one-out log densities, and the Pareto k of their importance sampling.
+    def loo(self) -> Loo:
+        """Leave-one-out log densities with standard errors, the Pareto k of their importance sampling, and a warning.
 
         Where k is above 0.5 the variance of importance sampling is infinite, and the CPO stands in, as a refit without
         the observation would.
         """
         elpd, k = leave_one_out(self.laplace, self.posterior)
         refit = (k > 0.5) & (self._criteria.failure == 0)
-        return np.where(refit, np.log(np.maximum(self._criteria.cpo, 1e-300)), elpd), k
+        pointwise = np.where(refit, np.log(np.maximum(self._criteria.cpo, 1e-300)), elpd)
+        log_predictive = self._criteria.p_waic - 0.5 * self._criteria.waic
+        return Loo(pointwise, k, refit, log_predictive)
 
     @cached_property
     def _criteria(self) -> Criteria:
@@ -291,6 +288,12 @@ class Fit:
         from geospde.prediction.surface import predict
 
         return predict(self, where, **options)
+
+    def hypothesis(self, text: str, level: float | None = None) -> Any:
+        """Weigh ``"Days > 10"`` and its like; see `geospde.fitting.hypothesis.hypothesis`."""
+        from geospde.fitting.hypothesis import hypothesis
+
+        return hypothesis(self, text, level)
 
     def save(self, path: Any) -> None:
         """Write ``path.npz`` and ``path.json``; `geospde.load_fit` reads them."""

@@ -84,6 +84,14 @@ class HyperPosterior:
         mean = weights @ theta
         return mean, (theta - mean).T @ (weights[:, None] * (theta - mean))
 
+    def sample(self, size: int) -> Vector:
+        """Thetas that stand for the posterior with even weights, (size, d): a systematic sample of many points."""
+        theta, weights = self._cloud
+        order = np.random.default_rng(0).permutation(len(weights))
+        ends = np.cumsum(weights[order])
+        chosen = np.searchsorted(ends, (np.arange(size) + 0.5) / size * ends[-1])
+        return theta[order[chosen]]
+
     def log_integral(self) -> float:
         """Log of the integral, over theta, of the Gaussian's kernel times the exponential of the residual."""
         u, log_gaussian = self._nodes()

@@ -39,7 +39,8 @@ class Marginal:
     inner_density: Vector
     transform: Transform | None = None
 
-    def _map(self, t: Vector) -> Vector:
+    def map(self, t: Vector) -> Vector:
+        """From the inner to the user's scale."""
         return t if self.transform is None else self.transform(t)
 
     def _average(self, values: Vector) -> float:
@@ -49,17 +50,17 @@ class Marginal:
     @cached_property
     def mean(self) -> float:
         """Posterior mean."""
-        return self._average(self._map(self.inner))
+        return self._average(self.map(self.inner))
 
     @cached_property
     def sd(self) -> float:
         """Posterior standard deviation."""
-        return self._average((self._map(self.inner) - self.mean) ** 2) ** 0.5
+        return self._average((self.map(self.inner) - self.mean) ** 2) ** 0.5
 
     @cached_property
     def x(self) -> Vector:
         """Grid on the user's scale, for plotting."""
-        return self._map(self.inner)
+        return self.map(self.inner)
 
     @cached_property
     def y(self) -> Vector:
@@ -91,9 +92,9 @@ class Marginal:
         from scipy.interpolate import PchipInterpolator
 
         scores, inner = self._probit
-        low, high = self._map(inner[[0, -1]])
+        low, high = self.map(inner[[0, -1]])
         x = np.clip(x, low, high)
-        return ndtr(PchipInterpolator(self._map(inner), scores)(x))
+        return ndtr(PchipInterpolator(self.map(inner), scores)(x))
 
     def quantile(self, p: Vector | float) -> Vector:
         """Quantiles on the user's scale."""
@@ -103,7 +104,7 @@ class Marginal:
         from scipy.interpolate import PchipInterpolator
 
         scores, inner = self._probit
-        return self._map(PchipInterpolator(scores, inner)(ndtri(p)))
+        return self.map(PchipInterpolator(scores, inner)(ndtri(p)))
 
     @cached_property
     def mode(self) -> float:

@@ -1,0 +1,99 @@
+"""Leave-one-out by Pareto-smoothed importance sampling: the figures, and how far they can be trusted."""
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+BANDS = (
+    (-inf, 0.5, "good"),
+    (0.5, 0.7, "ok"),
+    (0.7, 1.0, "bad"),
+    (1.0, inf, "very bad"),
+)
+
+
+@dataclass(frozen=True)
+class Loo:
+    """Expected log predictive density of each observation left out, Vehtari, Gelman & Gabry (2017).
+
+    Attributes
+    ----------
+    pointwise : (m,) array
+        Log predictive density of each observation without it; in nats.
+    pareto_k : (m,) array
+        Of its importance sampling.
+    replaced : (m,) array of bool
+        Where k is above 0.5 and the conditional predictive ordinate, which integrates without the observation, stands
+        in for the importance sampling.
+    log_predictive : (m,) array
+        Log predictive density of each observation where it is kept.
+
+    References
+    ----------
+    Vehtari, Gelman & Gabry (2017), Statist. Comput. 27, 1413-1432.
+    """
+
+    pointwise: Vector
+    pareto_k: Vector
+    replaced: NDArray[np.bool_]
+    log_predictive: Vector
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """``estimate`` and ``se`` of ``elpd_loo``, ``p_loo`` and ``looic``."""
+        columns = {
+            "elpd_loo": self.pointwise,
+            "p_loo": self.log_predictive - self.pointwise,
+            "looic": -2 * self.pointwise,
+        }
+        m = self.pointwise.size
+        rows = {n: (v.sum(), np.sqrt(m * v.var(ddof=1)) if m > 1 else np.nan) for n, v in columns.items()}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "se"])
+
+    @property
+    def pareto_table(self) -> pd.DataFrame:
+        """How many observations have a Pareto k in each band, and what it says."""
+        k = self.pareto_k
+        counts = [int(((k > low) & (k <= high)).sum()) for low, high, _ in BANDS]
+        index = [f"({low:g}, {high:g}]" for low, high, _ in BANDS]
+        table = {"verdict": [word for *_, word in BANDS], "count": counts, "share": np.array(counts) / k.size}
+        return pd.DataFrame(table, index=pd.Index(index, name="Pareto k"))
+
+    @property
+    def warning(self) -> str | None:
+        """What to look at, or None."""
+        high = np.flatnonzero(self.pareto_k > 0.7)
+        if high.size == 0:
+            return None
+        rows = ", ".join(map(str, high[:8])) + (f" and {high.size - 8} more" if high.size > 8 else "")
+        left = high[~self.replaced[high]]
+        now = (
+            "their conditional predictive ordinates, which leave the observation out of the integration, stand in"
+            if left.size == 0
+            else f"at {left.size} of them nothing better is at hand: refit without them to know"
+        )
+        return (
+            f"Pareto k is above 0.7 at {high.size} of {self.pareto_k.size} observations (rows {rows}):\n"
+            f"they shape their own prediction too much for importance sampling; {now}.\n"
+            "See whether they are outliers, or whether the model gives single observations too much freedom\n"
+            "(an effect for each, a range below their spacing)."
+        )
+
+    def __str__(self) -> str:
+        m = self.pointwise.size
+        parts = [f"PSIS-LOO of {m} observations", self.table.to_string(float_format=lambda v: f"{v:.1f}")]
+        if (self.pareto_k > 0.5).any():
+            shares = {"share": lambda v: f"{100 * v:.1f} %"}
+            parts.append(self.pareto_table.to_string(formatters=shares))  # type: ignore[arg-type]
+        else:
+            parts.append("All Pareto k are below 0.5: good")
+        if self.warning:
+            parts.append(self.warning)
+        return "\n\n".join(parts)
+
+    __repr__ = __str__
