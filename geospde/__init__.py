@@ -12,6 +12,11 @@ _HOME = {
     "Survey": "survey",
     "read_survey": "survey",
     "load_dataset": "datasets",
+    "explore": "exploration.explore",
+    "Exploration": "exploration.explore",
+    "Finding": "exploration.findings",
+    "variogram": "exploration.variogram",
+    "Variogram": "exploration.variogram",
     "Mesh": "mesh.trimesh",
     "build_mesh": "mesh.build",
     "fit": "fitting.fit",
@@ -27,8 +32,9 @@ _HOME = {
 }
 
 __all__ = [
-    "Fit", "GeospdeError", "GeospdeWarning", "Grid", "InputError", "Mesh", "NumericalError", "Prediction", "Survey",
-    "build_mesh", "fit", "load_dataset", "load_fit", "read_survey", "run",
+    "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid", "InputError", "Mesh", "NumericalError",
+    "Prediction", "Survey", "Variogram", "build_mesh", "explore", "fit", "load_dataset", "load_fit", "read_survey",
+    "run", "variogram",
 ]  # fmt: skip
 
 
@@ -47,6 +53,9 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from geospde.datasets import load_dataset
     from geospde.errors import GeospdeError, GeospdeWarning, InputError, NumericalError
+    from geospde.exploration.explore import Exploration, explore
+    from geospde.exploration.findings import Finding
+    from geospde.exploration.variogram import Variogram, variogram
     from geospde.fitting.fit import fit
     from geospde.fitting.result import Fit
     from geospde.fitting.saved import load_fit

@@ -1,0 +1,74 @@
+"""Findings: what a check came upon, how much it matters, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = ("ok", "note", "warning", "error")
+"""Rising: all is well; good to know; look at it before trusting a map; a map cannot be made or would be wrong."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check looked at.
+
+    Attributes
+    ----------
+    level : str
+        One of `LEVELS`.
+    subject : str
+        What was looked at: ``"sites at sea"``.
+    message : str
+        What was found, with numbers.
+    remedy : str
+        What to do about it; empty where nothing is to be done.
+    rows : tuple of int
+        The survey's rows that it is about, from 0, where it is about some.
+
+    Examples
+    --------
+    >>> print(Finding("warning", "exposure", "it runs from 1 to 4,000", "check its unit"))
+    warning: exposure: it runs from 1 to 4,000; check its unit
+    """
+
+    level: str
+    subject: str
+    message: str
+    remedy: str = ""
+    rows: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ValueError(f"a finding's level is one of {LEVELS}, not {self.level!r}")
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.subject}: {'; '.join(filter(None, [self.message, self.remedy]))}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON types."""
+        return asdict(self) | {"rows": list(self.rows)}
+
+
+def count_levels(findings: Iterable[Finding]) -> dict[str, int]:
+    """Return how many findings there are of each level.
+
+    Examples
+    --------
+    >>> count_levels([Finding("ok", "exposure", "even"), Finding("note", "response", "skewed")])
+    {'ok': 1, 'note': 1, 'warning': 0, 'error': 0}
+    """
+    levels = [finding.level for finding in findings]
+    return {level: levels.count(level) for level in LEVELS}
+
+
+def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
+    """Return findings as a table: ``level, subject, message, remedy``, a row each."""
+    import pandas as pd
+
+    columns = ["level", "subject", "message", "remedy"]
+    return pd.DataFrame([f.to_dict() for f in findings], columns=[*columns, "rows"])[columns]
