@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,52 @@ def silent(done: int, total: int | None, message: str) -> None:
     """Report nothing."""
 
 
+class Objective(Protocol):
+    """What is maximised: log p(theta | y) of a `Laplace`, or a likelihood."""
+
+    @property
+    def n_theta(self) -> int:
+        """Size of theta."""
+
+    @property
+    def evaluations(self) -> int:
+        """How often it was evaluated."""
+
+    def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
+        """Value, as `log_posterior`, with its gradient, the latent mode and the slope of that; or NumericalError."""
+
+    def describe(self, theta: Vector) -> str:
+        """Theta in the user's words."""
+
+
 def find_mode(
-    laplace: Laplace, start: Vector, progress: Progress = silent, max_evaluations: int = 100
+    laplace: Objective,
+    start: Vector,
+    progress: Progress = silent,
+    max_evaluations: int = 100,
+    *,
+    tolerance: float = 1e-6,
+    least: float = 1e-3,
+    curvature: Vector | None = None,
 ) -> tuple[LaplacePoint, Vector]:
     """Maximise log p(theta | y) in a trust region, with exact gradients and a symmetric rank-one curvature.
 
     Every evaluation, accepted or not, tells its gradient to the curvature. Each starts Newton from the latent mode
     extrapolated along dx*/dtheta.
+
+    Parameters
+    ----------
+    laplace : Laplace or Objective
+    start : (d,) array
+    progress : callable
+        Told of every evaluation.
+    max_evaluations : int
+    tolerance : float
+        The search ends where a Newton step promises a gain below half of it,
+    least : float
+        and where every direction curves by more than this: a negative one lets flat directions be.
+    curvature : (d, d) array, optional
+        A guess of the negative Hessian.
 
     Returns
     -------
@@ -43,13 +83,15 @@ def find_mode(
     Nocedal & Wright (2006), Numerical Optimization, algorithm 6.2.
     """
     point = laplace.at(start)
-    curvature = np.eye(laplace.n_theta) * max(1.0, float(np.linalg.norm(point.gradient)))
+    if curvature is None:
+        curvature = np.eye(laplace.n_theta) * max(1.0, float(np.linalg.norm(point.gradient)))
     radius = 1.0
     for _ in range(max_evaluations):
         values, vectors = np.linalg.eigh(curvature)
-        convex = values.min() > 1e-3
-        if convex and float(((vectors.T @ point.gradient) ** 2 / values).sum()) < 1e-6:
-            return point, (vectors / values) @ vectors.T
+        convex = values.min() > least
+        bounded = np.maximum(values, 1e-3)
+        if convex and float(((vectors.T @ point.gradient) ** 2 / bounded).sum()) < tolerance:
+            return point, (vectors / bounded) @ vectors.T
         step = _step_within(values, vectors, point.gradient, radius)
         expected = float(point.gradient @ step - 0.5 * step @ curvature @ step)
         trial = attempt(laplace, point, step)
@@ -71,7 +113,7 @@ def find_mode(
         if gain > 0:
             point = trial
         elif length < 1e-6:  # rounding, at the top
-            return point, np.asarray(np.linalg.inv(curvature if convex else np.eye(laplace.n_theta)))
+            return point, (vectors / bounded) @ vectors.T if convex else np.eye(laplace.n_theta)
     if float(np.linalg.norm(point.gradient)) < 0.1:  # a plateau: the rule over theta will see how far it goes
         return point, np.eye(laplace.n_theta)
     raise NumericalError(
@@ -97,7 +139,7 @@ def _step_within(values: Vector, vectors: Vector, gradient: Vector, radius: floa
 
 
 def attempt(
-    laplace: Laplace, near: LaplacePoint, step: Vector, gradient: bool = True
+    laplace: Objective, near: LaplacePoint, step: Vector, gradient: bool = True
 ) -> LaplacePoint | None:
     """The Laplace point a step away, or None where there is none."""
     try:
