@@ -1,7 +1,7 @@
 """`Fit`: what a fitted model says, as tables, marginals, draws and predictions."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -288,6 +288,12 @@ class Fit:
         from geospde.prediction.surface import predict
 
         return predict(self, where, **options)
+
+    def effects(self, name: str | Sequence[str], **options: Any) -> Any:
+        """Conditional effects of a covariate, such as ``"Days"`` or ``"x2:fac"``; see `geospde.fitting.effects`."""
+        from geospde.fitting.effects import effects
+
+        return effects(self, name, **options)
 
     def hypothesis(self, text: str, level: float | None = None) -> Any:
         """Weigh ``"Days > 10"`` and its like; see `geospde.fitting.hypothesis.hypothesis`."""

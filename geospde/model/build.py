@@ -1,7 +1,7 @@
 """From a formula, a table and a mesh to a latent Gaussian model."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -103,9 +103,14 @@ class Model:
         """Names of the random part of x."""
         return [name for part in self.parts for name in part.names()]
 
-    def rows(self, table: pd.DataFrame, points: Vector | None) -> sp.csr_matrix | MovingRows:
-        """Rows of the design for new places or levels, without offset."""
-        blocks = [part.columns(table, points, True) for part in self.parts]
+    def rows(
+        self, table: pd.DataFrame, points: Vector | None, leave_out: Collection[Part] = ()
+    ) -> sp.csr_matrix | MovingRows:
+        """Rows of the design for new places or levels, without offset; zero for the parts to leave out."""
+        blocks = [
+            sp.csr_matrix((len(table), part.term.n)) if part in leave_out else part.columns(table, points, True)
+            for part in self.parts
+        ]
         blocks.append(self.effects.columns(table, True))
         if all(sp.issparse(block) for block in blocks):
             return sp.csr_matrix(sp.hstack(blocks, format="csr"))
