@@ -32,6 +32,7 @@ app = typer.Typer(
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", show_default=False, help="The run file.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks.")]
 
 
@@ -58,16 +59,57 @@ def run(
 
 
 @app.command()
-def check(run_file: RunFile, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Read and check everything, fit nothing, write nothing."""
+def check(run_file: RunFile, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Read and check everything, fit nothing, write nothing: a table of findings, exit code 2 if one is an error."""
     from geospde import pipeline
-    from geospde.words import counted
+    from geospde.exploration.findings import count_levels
 
-    with _listening(quiet, verbose) as progress:
+    with _listening(quiet or as_json, verbose) as progress:
         findings = pipeline.check(run_file, progress=progress)
-    if not quiet:
-        found = f" ({counted(len(findings), 'warning')})" if findings else ""
-        print(f"{run_file} can be run{found}: geospde run {run_file}")
+    levels = count_levels(findings)
+    if as_json:
+        from geospde.provenance import json_text
+
+        told = [finding.to_dict() for finding in findings]
+        print(json_text({"run_file": str(run_file), "can_run": not levels["error"], **levels, "findings": told}))
+    elif not quiet:
+        from geospde.terminal import print_findings, verdict
+
+        print_findings(findings)
+        print(verdict(run_file, levels))
+    if levels["error"]:
+        raise typer.Exit(2)
+
+
+@app.command()
+def explore(
+    run_file: RunFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default=False, help="Folder to write; by default the run's with -explore."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier exploration's folder.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look at the survey before any model: table, findings, map, histogram, trends, variogram.
+
+    With --json nothing is written unless --out says where.
+    """
+    from geospde.checks import explore_run
+
+    with _listening(quiet or as_json, verbose) as progress:
+        write = out is not None or not as_json
+        explored = explore_run(run_file, out=out, write=write, overwrite=overwrite, progress=progress)
+    if as_json:
+        from geospde.provenance import json_text
+
+        print(json_text(explored.to_dict()))
+    elif not quiet:
+        from geospde.terminal import print_exploration
+
+        print_exploration(explored)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from geospde.survey import Survey, read_survey
 from geospde.words import bytes_of, counted, length, listed
 
 if TYPE_CHECKING:
+    from geospde.exploration.findings import Finding
     from geospde.fitting.result import Fit
     from geospde.mesh.trimesh import Mesh
     from geospde.prediction.grid import Grid
@@ -106,7 +107,7 @@ def run(
         with log.step("mesh") as told:
             mesh = make_mesh(config, survey)
             grid = make_grid(config, survey, mesh)
-            _refuse_too_large(config, grid, folder)
+            refuse_too_large(config, grid, folder)
             told(f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {counted(grid.n, 'cell')} to predict")
         with log.step("fit") as told:
             compile_model(config, survey, mesh, grid)
@@ -128,7 +129,7 @@ def run(
     return RunResult(target, survey, mesh, fit, prediction, log.seconds, tuple(log.warnings))
 
 
-def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress | None = None) -> tuple[str, ...]:
+def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress | None = None) -> tuple[Finding, ...]:
     """Read and check everything that `run` would, fit nothing and write nothing.
 
     Parameters
@@ -138,29 +139,18 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
 
     Returns
     -------
-    tuple of str
-        What a user should look at before running; empty if all is well.
+    tuple of Finding
+        On survey, mesh, prediction and model, those where all is well too.
 
     Raises
     ------
     InputError
         If `run` would.
     """
+    from geospde.checks import check_run
+
     config = source if isinstance(source, Config) else read_config(source)
-    log = StepLog(progress or Progress())
-    with log.step("survey") as told:
-        survey = load_survey(config)
-        told(repr(survey).strip("<>").removeprefix("Survey "))
-    with log.step("mesh") as told:
-        mesh = make_mesh(config, survey)
-        told(repr(mesh))
-    with log.step("grid") as told, compiling_told(log.progress):
-        grid = make_grid(config, survey, mesh)
-        _refuse_too_large(config, grid, Path())
-        told(repr(grid))
-    with log.step("model") as told:
-        told(compile_model(config, survey, mesh, grid))
-    return tuple(log.warnings)
+    return check_run(config, StepLog(progress or Progress()))
 
 
 # ---- the steps ----
@@ -175,10 +165,10 @@ def load_survey(config: Config) -> Survey:
         if name in keys:
             keys[name] = config.path(keys[name])
     model = config.model
-    named = [*_response(model.formula), model.exposure, model.offset, model.weights]
+    named = [*response_columns(model.formula), model.exposure, model.offset, model.weights]
     survey = read_survey(**keys, numeric=tuple(dict.fromkeys(n for n in named if n)))
     family = family_by_name(model.family, model.link)
-    response = _response(model.formula)
+    response = response_columns(model.formula)
     for column in response:
         _refuse(survey, column, family.outside, f"family {family.name!r} needs {family.needs}")
     if family.takes_trials and len(response) == 2:
@@ -352,13 +342,19 @@ def _refuse(survey: Survey, column: str, wrong: Callable[[np.ndarray], np.ndarra
         raise InputError(f"{survey.place(int(rows[0]), column)}: {rule}, not {values[rows[0]]:g}{more}")
 
 
-def _response(formula: str) -> list[str]:
-    """Return the columns on the left of a formula; names before a bracket are functions."""
+def response_columns(formula: str) -> list[str]:
+    """Return the columns on the left of a formula; names before a bracket are functions.
+
+    Examples
+    --------
+    >>> response_columns("p(cases, tested) ~ 1 + spde(mesh)")
+    ['cases', 'tested']
+    """
     left = formula.partition("~")[0] if "~" in formula else ""
     return re.findall(r"[^\W\d]\w*\b(?!\s*\()", left)
 
 
-def _refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
+def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
     """Raise an InputError if the prediction would not fit into memory or onto the disk."""
     wanted = config.prediction
     columns = 2 + len(wanted.quantiles) + len(wanted.exceed)

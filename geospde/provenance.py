@@ -71,8 +71,21 @@ def sha256(path: str | Path) -> str:
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write JSON that any reader takes: numpy's numbers as plain ones, those that are not finite as null."""
-    Path(path).write_text(json.dumps(_plain(content), indent=2) + "\n", encoding="utf-8")
+    """Write JSON that any reader takes, see `json_text`."""
+    Path(path).write_text(json_text(content) + "\n", encoding="utf-8")
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return JSON that any reader takes: numpy's numbers as plain ones, those that are not finite as null.
+
+    Examples
+    --------
+    >>> print(json_text({"p": float("nan")}))
+    {
+      "p": null
+    }
+    """
+    return json.dumps(_plain(content), indent=2)
 
 
 def _plain(value: Any) -> Any:

@@ -71,6 +71,19 @@ class Exploration:
         """Return the distributions of response, exposure, rate, spacing and numeric covariates, a row each."""
         return self.summary.quantiles(self.covariates)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but pictures as plain types, for JSON; what is not known is None or NaN."""
+        facts = self.table()
+        return {
+            "survey": self.survey.name,
+            "response": self.observed.label,
+            "scale": self.observed.scale,
+            "facts": facts.to_dict("index"),
+            "quantiles": self.quantiles().to_dict("index"),
+            "variogram": None if self.variogram is None else self.variogram.to_dict(),
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
     def plot(self, figure: Any = None) -> Any:
         """Draw all panels as one figure; see `geospde.maps.exploration.plot_exploration`."""
         from geospde.maps.exploration import plot_exploration

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +75,14 @@ class Variogram:
             f"<Variogram of {self.label}: {counted(len(self.table), 'bin')} up to {reach}, p = {self.p:.2g} "
             "without spatial structure>"
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain types, for JSON."""
+        fitted = None if self.structure is None else asdict(self.structure)
+        settings = {"level": self.level, "permutations": self.permutations, "seed": self.seed, "sites": self.sites}
+        bins = {"edges": self.edges.tolist(), "bins": self.table.to_dict("records")}
+        facts = {"label": self.label, "unit": self.unit, "variance": self.variance, "p": self.p, "matern": fitted}
+        return facts | settings | bins
 
     def plot(self, ax: Any = None) -> Any:
         """Draw it; see `geospde.maps.exploration.plot_variogram`."""

@@ -1,0 +1,84 @@
+"""Tables for a terminal: findings, and what a survey shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from geospde.words import counted, number
+
+if TYPE_CHECKING:
+    from geospde.checks import Explored
+    from geospde.exploration.findings import Finding
+
+_STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print findings, the gravest last, where the eye is."""
+    order = list(_STYLES)
+    table = Table("", "subject", "finding", box=SIMPLE_HEAD, pad_edge=False)
+    for finding in sorted(findings, key=lambda f: order.index(f.level)):
+        told = Text(finding.message)
+        if finding.remedy:
+            told.append(f"\n→ {finding.remedy}", style="italic")
+        table.add_row(Text(finding.level, style=_STYLES[finding.level]), Text(finding.subject), told)
+    _print(table)
+
+
+def print_exploration(explored: Explored) -> None:
+    """Print the facts of a survey, its distributions, its findings, and where the files are."""
+    from geospde.maps.exploration import fact_rows
+
+    exploration = explored.exploration
+    facts = _table("", exploration.survey.name)
+    for row in fact_rows(exploration):
+        facts.add_row(*map(Text, row))
+    quantiles = exploration.quantiles().drop(columns="n")
+    spread = _table("", *quantiles.columns)
+    for name, values in zip(quantiles.index, quantiles.to_numpy(dtype=float)):
+        spread.add_row(Text(str(name)), *(_short(value) for value in values))
+    _print(facts, spread)
+    print_findings(explored.findings)
+    if explored.folder is not None:
+        print(f"pictures and tables: {explored.folder}")
+
+
+def verdict(run_file: Any, levels: Mapping[str, int]) -> str:
+    """Return the line that says whether a run file can be run.
+
+    Examples
+    --------
+    >>> verdict("bay.toml", {"note": 1, "warning": 2, "error": 0})
+    'bay.toml can be run (2 warnings): geospde run bay.toml'
+    >>> verdict("bay.toml", {"note": 1, "warning": 0, "error": 1})
+    'bay.toml has 1 error to mend before a run'
+    """
+    if levels["error"]:
+        return f"{run_file} has {counted(levels['error'], 'error')} to mend before a run"
+    found = f" ({counted(levels['warning'], 'warning')})" if levels["warning"] else ""
+    return f"{run_file} can be run{found}: geospde run {run_file}"
+
+
+def _short(value: float) -> str:
+    """Return a number narrow enough for nine columns: to four digits, or whole where it is large."""
+    return number(float(f"{value:.4g}") if abs(value) < 1000 else float(f"{value:.0f}"))
+
+
+def _table(first: str, *others: str) -> Table:
+    """Return a table with words in the first column and numbers in the others."""
+    table = Table(first, box=SIMPLE_HEAD, pad_edge=False)
+    for name in others:
+        table.add_column(Text(name), justify="right")
+    return table
+
+
+def _print(*tables: Table) -> None:
+    console = Console(highlight=False)
+    for table in tables:
+        console.print(table)
