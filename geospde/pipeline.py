@@ -118,8 +118,7 @@ def run(
             prediction = predict(config, fit, grid, callback=log.progress.update)
         with log.step("write"):
             write_tables(folder, mesh, fit, prediction)
-            crop = survey.coastline if config.prediction.crop else None
-            prediction.to_raster(folder / "prediction.tif", crop=crop)
+            write_layers(folder, config, survey, fit, prediction)
         with log.step("figures") as told:
             figures = draw(folder, config, survey, mesh, fit, prediction)
             told(counted(len(figures), "figure"))
@@ -273,6 +272,16 @@ def write_tables(folder: Path, mesh: Mesh, fit: Fit, prediction: Prediction) -> 
     write_json(folder / "criteria.json", criteria)
     prediction.to_frame().to_csv(folder / "grid.csv", index=False)
     fit.save(folder / "fit")
+
+
+def write_layers(folder: Path, config: Config, survey: Survey, fit: Fit, prediction: Prediction) -> None:
+    """Write the raster, the vector layers and a QGIS project of them; the mesh's file is there already."""
+    from geospde.maps.qgis import write_project
+
+    crop = survey.coastline if config.prediction.crop else None
+    # a frame without a unit of length is more than the cloud-optimised kind can carry
+    prediction.to_raster(folder / "prediction.tif", crop=crop, cog=bool(survey.units))
+    write_project(folder, survey=survey, prediction=prediction, fit=fit, label=config.output.label, crop=crop)
 
 
 def draw(

@@ -2,6 +2,7 @@ import json
 import warnings
 from types import SimpleNamespace
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,6 +37,9 @@ def test_a_run_writes_the_whole_set_of_files_and_no_other(rongelap):
         "criteria.json",
         "grid.csv",
         "prediction.tif",
+        "prediction.qml",
+        "layers.gpkg",
+        "project.qgz",
         "fit.npz",
         "fit.json",
         "report.html",
@@ -79,6 +83,18 @@ def test_the_raster_is_the_grid_table(rongelap):
         assert (~values.mask[0]).sum() == len(grid)
         np.testing.assert_allclose(values[:, rows, cols].T, grid.iloc[:, 2:], rtol=1e-6)
         assert "local (m)" in layers.crs.to_wkt()
+        assert layers.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+
+
+def test_the_sites_layer_is_the_table_of_the_fitted(rongelap):
+    sites = gpd.read_file(rongelap.folder / "layers.gpkg", layer="sites")
+    fitted = pd.read_csv(rongelap.folder / "fitted.csv", index_col=0)
+    columns = ["mean", "sd", "q0.025", "q0.5", "q0.975"]
+    np.testing.assert_allclose(sites[columns], fitted[columns], rtol=1e-12)
+    np.testing.assert_allclose(sites["observed"], sites["counts"] / sites["time"])
+    np.testing.assert_array_equal(sites[["cpo", "pit"]], rongelap.fit.pointwise[["cpo", "pit"]])
+    coast = gpd.read_file(rongelap.folder / "layers.gpkg", layer="coastline")
+    assert coast.area.sum() == pytest.approx(2120283.32, abs=0.01)
 
 
 def test_the_tables_are_those_of_the_fit(rongelap):

@@ -102,7 +102,7 @@ def round_levels(values: ArrayLike) -> NDArray[np.float64]:
     if not finite.size or finite.min() == finite.max():
         return np.array([])
     low, high = float(finite.min()), Scale.over([finite]).high
-    ticks = MaxNLocator(_ABOUT, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    ticks = np.asarray(MaxNLocator(_ABOUT, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
     return ticks[(low < ticks) & (ticks < high)]
 
 
