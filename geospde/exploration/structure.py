@@ -56,30 +56,26 @@ def fitted_structure(
     """
     if len(distance) < 3:
         return None
-    found = []
-    for reached in np.geomspace(max(distance[0], 1e-3 * reach), reach, 100):
-        rise = 1 - matern_correlation(distance, reached)
-        gamma = np.full(len(distance), np.average(semivariance, weights=pairs))
-        for _ in range(5):
-            weight = pairs / gamma**2
-            nugget, sill = _two_positive(rise, semivariance, weight)
-            gamma = np.maximum(nugget + sill * rise, 1e-3 * gamma.max())
-        loss = float(np.sum(pairs * (semivariance / gamma - 1) ** 2))
-        found.append((loss, Structure(float(reached), nugget, sill)))
-    best = min(found, key=lambda f: f[0])[1]
-    return best if best.sill > 0 else None
+    ranges = np.geomspace(max(distance[0], 1e-3 * reach), reach, 100)
+    rise = 1 - matern_correlation(distance, ranges[:, None])
+    gamma = np.full(rise.shape, np.average(semivariance, weights=pairs))
+    for _ in range(5):  # the weights depend on the fit, and settle soon
+        nugget, sill = _two_positive(rise, semivariance, pairs / gamma**2)
+        gamma = nugget[:, None] + sill[:, None] * rise
+        gamma = np.maximum(gamma, 1e-3 * gamma.max(axis=1, keepdims=True))
+    best = int(np.argmin(np.sum(pairs * (semivariance / gamma - 1) ** 2, axis=1)))
+    return Structure(float(ranges[best]), float(nugget[best]), float(sill[best])) if sill[best] > 0 else None
 
 
 def _two_positive(
     rise: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Least squares for target = a + b rise with a, b >= 0."""
-    mean_rise, mean = np.average(rise, weights=weight), np.average(target, weights=weight)
-    spread = np.average((rise - mean_rise) ** 2, weights=weight)
-    slope = np.average((rise - mean_rise) * (target - mean), weights=weight) / spread if spread > 0 else 0.0
-    if slope <= 0:
-        return float(mean), 0.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least squares for target = a + b rise with a, b >= 0, a row of `rise` at a time."""
+    weight = weight / weight.sum(axis=1, keepdims=True)
+    mean_rise, mean = (weight * rise).sum(axis=1), weight @ target
+    off = rise - mean_rise[:, None]
+    slope = (weight * off * target).sum(axis=1) / np.maximum((weight * off**2).sum(axis=1), 1e-300)
     level = mean - slope * mean_rise
-    if level >= 0:
-        return float(level), float(slope)
-    return 0.0, float(np.average(rise * target, weights=weight) / np.average(rise**2, weights=weight))
+    through_zero = (weight * rise * target).sum(axis=1) / (weight * rise**2).sum(axis=1)
+    slope, level = np.where(level < 0, through_zero, slope), np.maximum(level, 0.0)
+    return np.where(slope > 0, level, mean), np.maximum(slope, 0.0)

@@ -144,7 +144,7 @@ def variogram(
     0.457 + 0.494 / pairs is doubled. `p` is of the studentised maximum, over the nearer half of the bins, of how
     far the variogram falls below the mean of all permutations: one test for all distances (Myllymäki et al. 2017,
     J. R. Statist. Soc. B 79, 381-404), exact where values are exchangeable. Values that stand out are pulled in for
-    it: two wild ones among 150 would hide a clear structure half of the time.
+    it: two wild ones among 150 would hide a clear structure two times in three.
 
     Examples
     --------
