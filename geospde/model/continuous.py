@@ -48,6 +48,10 @@ class GaussianObservations(Observations):
         """P(Y <= y | eta)."""
         return ndtr((self._values - eta) * np.exp(-self.theta[0]))
 
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        return rng.normal(eta, np.exp(self.theta[0]))
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return self._values
@@ -71,6 +75,10 @@ class LogNormalObservations(GaussianObservations):
 
     def _log_density(self, eta: Vector) -> Vector:
         return super()._log_density(eta) - self._values
+
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        return np.exp(super().draw(eta, rng))
 
 
 class StudentObservations(Observations):
@@ -139,6 +147,11 @@ class StudentObservations(Observations):
         u, _, _ = self._standard(eta)
         return stdtr(self._df, np.sqrt(self._df) * u)
 
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        scale = np.exp(self.theta[0]) * np.sqrt(1 - 2 / self._df)
+        return eta + scale * rng.standard_t(self._df, eta.shape)
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return self.y
@@ -182,6 +195,11 @@ class GammaObservations(Observations):
         """P(Y <= y | eta)."""
         shape = np.exp(self.theta[0])
         return gammainc(shape, shape * self._ratio(eta)[0])
+
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        shape = np.exp(self.theta[0])
+        return rng.gamma(shape, self.link.inverse(eta) / shape)
 
     def start(self) -> Vector:
         """A rough eta to start from."""

@@ -49,6 +49,10 @@ class PoissonObservations(CountObservations):
         """P(Y <= y | eta)."""
         return pdtr(self.y, self._mean(eta))
 
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        return rng.poisson(self._mean(eta)).astype(float)
+
 
 class NegativeBinomialObservations(CountObservations):
     """Counts with mean ``mu = exposure * exp(eta)`` and variance ``mu + mu² / size``; theta = log size.
@@ -92,6 +96,11 @@ class NegativeBinomialObservations(CountObservations):
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
         return betainc(np.exp(self.theta[0]), self.y + 1, expit(-eta - self._shift))
+
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        size = np.exp(self.theta[0])
+        return rng.poisson(rng.gamma(size, self.exposure * np.exp(eta) / size)).astype(float)
 
 
 def _log_rising(n: float, y: Vector) -> Vector:
@@ -177,6 +186,11 @@ class ZeroInflated(CountObservations):
         """P(Y <= y | eta)."""
         p0 = expit(self.theta[-1])
         return p0 + (1 - p0) * self._counts.cdf(eta)
+
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        there = rng.uniform(size=eta.shape) >= expit(self.theta[-1])
+        return np.where(there, self._counts.draw(eta, rng), 0.0)
 
     def first_theta(self) -> Vector:
         """Where the search starts: p0 from the zeros beyond those of a Poisson with the mean of the rest."""

@@ -66,6 +66,9 @@ class Likelihood(Protocol):
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
 
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta; eta may have leading axes."""
+
     def start(self) -> Vector:
         """A rough eta to start from."""
 
@@ -115,7 +118,7 @@ def probability(theta: Vector) -> Vector:
 class Observations:
     """Responses bound to a family: `Likelihood`, with the log density times the weights.
 
-    A family's own class gives `_log_density`, `_derivatives`, `cdf` and `start`; where it has hyperparameters,
+    A family's own class gives `_log_density`, `_derivatives`, `cdf`, `draw` and `start`; where it has hyperparameters,
     `_theta_derivatives`; where it is not log-concave, `_weights`.
 
     Attributes
@@ -205,6 +208,10 @@ class Observations:
 
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
+        raise NotImplementedError
+
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta; eta may have leading axes."""
         raise NotImplementedError
 
     def start(self) -> Vector:

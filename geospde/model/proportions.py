@@ -45,6 +45,10 @@ class BinomialObservations(Observations):
         below = betainc(np.maximum(failures, 0.5), self.y + 1, np.exp(self.link.log_complement(eta)[0]))
         return np.where(failures > 0, below, 1.0)
 
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        return rng.binomial(self.trials.astype(int), self.link.inverse(eta)).astype(float)
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return self.link.forward((self.y + 0.5) / (self.trials + 1))
@@ -116,6 +120,11 @@ class BetaObservations(Observations):
         phi = np.exp(self.theta[0])
         a, b = (phi * np.exp(jet(eta)[0]) for jet in (self.link.log_probability, self.link.log_complement))
         return betainc(np.maximum(a, 1e-300), np.maximum(b, 1e-300), self.y)
+
+    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
+        """New responses, one for each eta."""
+        phi, mean = np.exp(self.theta[0]), self.link.inverse(eta)
+        return rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
 
     def start(self) -> Vector:
         """A rough eta to start from."""
