@@ -148,7 +148,8 @@ def _variogram(survey: Survey, observed: Observed, permutations: int, seed: int)
     """Return the variogram of the rates, or None where there is nothing to compute one from."""
     known = observed.known
     places, values = survey.coordinates[known], observed.scaled[known]
-    if len(values) < 5 or len(np.unique(places, axis=0)) < 3 or np.ptp(values) == 0:
+    constant = not len(values) or np.ptp(values) == 0 or np.ptp(observed.rates[known]) == 0
+    if constant or len(values) < 5 or len(np.unique(places, axis=0)) < 3:
         return None
     return variogram(
         places, values, permutations=permutations, seed=seed, unit=survey.units, label=observed.scale_label
