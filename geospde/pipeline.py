@@ -305,9 +305,12 @@ def report(
     figures: list[Path],
     log: StepLog,
 ) -> Path:
-    """Write the report."""
+    """Write the report, the survey explored and survey and mesh checked in it."""
+    from geospde.checks import explore_survey
+    from geospde.exploration.mesh_checks import ExpectedRange, check_mesh
     from geospde.maps.report import write_report
 
+    exploration = explore_survey(config, survey)
     return write_report(
         folder / "report.html",
         title=survey.name,
@@ -320,6 +323,9 @@ def report(
         seconds=log.seconds,
         notes=log.warnings,
         label=config.output.label,
+        exploration=exploration,
+        checks=check_mesh(mesh, survey, ExpectedRange.of(survey, exploration.variogram)),
+        files=[*filter(Path.is_file, folder.rglob("*")), folder / "run.json"],
     )
 
 

@@ -116,7 +116,10 @@ def test_the_report_stands_alone(rongelap):
     page = (rongelap.folder / "report.html").read_text()
     assert "Rongelap" in page
     assert 'src="figures' not in page
-    assert "http" not in page.partition("<style")[0]
+    assert "://" not in page.partition("<style")[0]
+    assert (rongelap.folder / "report.html").stat().st_size < 5_000_000
+    for name in ("run.json", "prediction.tif", "figures/maps.png"):
+        assert f'href="{name}"' in page
 
 
 def test_the_saved_fit_is_the_fit(rongelap):

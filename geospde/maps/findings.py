@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geospde.crs import parse_crs, unit_of
-from geospde.words import length
+from geospde.words import area, length, number
 
 SURE = 0.95
 """Probability from which a place is called above or below a threshold."""
@@ -34,7 +34,7 @@ def findings(prediction: Any, *, survey: Any = None, fit: Any = None, label: str
         One sentence each.
     """
     coastline = getattr(survey, "coastline", None)
-    land, place = _on_land(prediction, coastline)
+    land, place = on_land(prediction, coastline)
     frame = prediction.to_frame()[land]
     unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
     label = label or prediction.label
@@ -49,41 +49,21 @@ def findings(prediction: Any, *, survey: Any = None, fit: Any = None, label: str
     return said
 
 
-def number(value: float) -> str:
-    """Return a number as a reader expects it: four significant digits, no exponent where few zeros would do.
+def on_land(prediction: Any, coastline: Any) -> tuple[NDArray[np.bool_], str]:
+    """Tell which rows of a prediction count, and how a sentence calls them together.
 
-    Examples
-    --------
-    >>> number(6.0438), number(-1328.0196), number(472801.0), number(1.2345e-7), number(float("nan"))
-    ('6.044', '−1,328.02', '472,801', '1.234e-07', '–')
+    Parameters
+    ----------
+    prediction : Prediction
+    coastline : polygons, optional
+
+    Returns
+    -------
+    (rows,) array of bool
+        Those on land; all without a coastline, or where none is.
+    str
+        ``"land"``, ``"grid"`` or ``"rows"``.
     """
-    if not np.isfinite(value):
-        return "–" if np.isnan(value) else str(value)
-    size = abs(value)
-    if value == round(value) and size < 1e9:
-        text = f"{value:,.0f}"
-    elif 1000 <= size < 1e9:
-        text = f"{value:,.2f}" if size < 1e5 else f"{value:,.0f}"
-    else:
-        text = f"{value:.4g}"
-    return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
-
-
-def area(value: float, unit: str) -> str:
-    """Return an area, in square kilometres where square metres would need thousands.
-
-    Examples
-    --------
-    >>> area(2120283.3, "m"), area(3.21, "km")
-    ('2.12 km²', '3.21 km²')
-    """
-    if unit == "m" and value >= 1e4:
-        value, unit = value / 1e6, "km"
-    return length(value, f"{unit}²")
-
-
-def _on_land(prediction: Any, coastline: Any) -> tuple[NDArray[np.bool_], str]:
-    """Tell which rows count, and how a sentence calls them together."""
     everywhere = np.ones(len(prediction.to_frame()), dtype=bool)
     if coastline is not None and prediction.points is not None:
         shapely.prepare(coastline)

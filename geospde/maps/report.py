@@ -1,18 +1,20 @@
-"""The report of a run: one HTML file that needs nothing beside it."""
+"""The report of a run: one interactive HTML file that needs nothing beside it."""
 
 import base64
 import datetime
-import struct
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
+from importlib.resources import files as resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from geospde.crs import parse_crs, unit_of
+from geospde import __version__
 from geospde.errors import InputError
-from geospde.maps.findings import area, findings, number
-from geospde.provenance import versions
-from geospde.words import counted, length
+from geospde.maps import summaries
+from geospde.maps.findings import findings
+from geospde.maps.methods import Methods
+from geospde.maps.page import LEVELS, Found, Picture, Section, found, picture, survey_section
+from geospde.maps.webmap import web_map
 
 _CAPTIONS = {
     "maps": "Posterior mean and limits of {label}, on one colour scale.",
@@ -25,50 +27,7 @@ _CAPTIONS = {
     "mesh": "The mesh that carries the field, with coast and sites.",
 }
 
-_CRITERIA = {
-    "aic": "AIC",
-    "bic": "BIC",
-    "dic": "DIC",
-    "p_dic": "effective parameters (DIC)",
-    "waic": "WAIC",
-    "p_waic": "effective parameters (WAIC)",
-    "log_score": "log score (mean of −log CPO)",
-    "elpd_loo": "expected log density, leave-one-out",
-    "p_loo": "effective parameters (leave-one-out)",
-}
-
-
-_NAMES = {
-    "poisson": "Poisson",
-    "gaussian": "Gaussian",
-    "t": "Student t",
-    "bernoulli": "Bernoulli",
-    "nbinomial": "negative binomial",
-    "zeroinflatedpoisson1": "zero-inflated Poisson",
-    "zeroinflatednbinomial1": "zero-inflated negative binomial",
-}
-
-_METHODS = {
-    "inla": "It was fitted by integrated nested Laplace approximation (Rue, Martino & Chopin 2009).",
-    "eb": "It was fitted by Laplace approximation with the hyperparameters at their posterior mode.",
-}
-
-
-class Picture(NamedTuple):
-    """A figure with what a reader needs to read it."""
-
-    uri: str
-    caption: str
-    width: int
-    height: int
-
-
-class Table(NamedTuple):
-    """A table as the page shows it: everything is text."""
-
-    caption: str
-    head: list[str]
-    rows: list[list[str]]
+_SCRIPTS = ("data.js", "view.js", "paint.js", "readout.js", "sites.js", "moves.js", "start.js")
 
 
 def write_report(
@@ -84,8 +43,12 @@ def write_report(
     seconds: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
     label: str | None = None,
+    exploration: Any = None,
+    checks: Sequence[Any] = (),
+    validation: Section | None = None,
+    files: Iterable[str | Path] = (),
 ) -> Path:
-    """Write the report of a run: maps, what they say, tables, settings.
+    """Write the report of a run: an interactive map, what it says, tables, methods, settings.
 
     Parameters
     ----------
@@ -105,6 +68,15 @@ def write_report(
         Warnings of the run.
     label : str, optional
         What is predicted, in words; by default the prediction's own label.
+    exploration : Exploration, optional
+        The survey before any model, in place of its short table; its findings join the checks.
+    checks : sequence of findings
+        Objects or mappings with ``level`` (``"ok"``, ``"note"``, ``"warning"`` or ``"error"``), ``subject``,
+        ``message`` and ``remedy``.
+    validation : geospde.maps.page.Section, optional
+        Scores of a cross-validation, and their picture.
+    files : iterable of paths
+        Files to link to; those beside or under the page's folder are, by relative links.
 
     Returns
     -------
@@ -115,221 +87,102 @@ def write_report(
     ------
     InputError
         If a figure cannot be read or the page cannot be written.
-    """
-    import jinja2
 
+    Notes
+    -----
+    Every text is escaped, and the page's own policy lets a browser run no script but its own, and load nothing.
+    """
     path = Path(path)
     columns = "" if prediction is None else prediction.label
     label = label or columns
+    explored = _explored(exploration)
+    methods = Methods(mesh, fit, prediction, label, settings or {})
     try:
         pictures = _pictures(figures, label)
-        page = jinja2.Environment(
-            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        ).from_string(files("geospde.maps").joinpath("templates/report.html").read_text(encoding="utf-8"))
-        text = page.render(
+        text = _render(
             title=title,
             date=datetime.date.today().isoformat(),
-            summary=_summary(survey, mesh, prediction, label),
-            lead=[pictures[name] for name in ("maps", "mean") if name in pictures][:1],
+            version=__version__,
+            summary=summaries.summary(survey, mesh, prediction, label),
             findings=[] if prediction is None else findings(prediction, survey=survey, fit=fit, label=label),
-            maps=[p for n, p in pictures.items() if n == "sd" or n.startswith("exceed_")],
-            data=[pictures[n] for n in ("observed", "fitted") if n in pictures],
-            mesh=[pictures[n] for n in ("mesh",) if n in pictures],
+            map=web_map(survey=survey, mesh=mesh, fit=fit, prediction=prediction, label=label),
+            still=[pictures.pop(name) for name in ("maps", "mean") if name in pictures][:1],
+            layers=None if prediction is None else summaries.layers_table(prediction, survey, label),
             notes=list(notes),
-            estimates=_estimates(fit),
-            survey_table=_survey_table(survey, columns),
-            mesh_table=_mesh_table(mesh),
-            methods=_methods(mesh, fit, prediction, label),
-            settings=_settings(settings or {}),
-            model=_describe(fit),
-            seconds=_seconds(seconds or {}),
-            versions=Table("Versions", [], [[name, value] for name, value in versions().items()]),
+            survey=_survey(survey, columns, _chosen(pictures, "observed"), explored),
+            estimates=[] if fit is None else summaries.estimates(fit),
+            criteria=None if fit is None else summaries.criteria_table(fit),
+            fitted=_chosen(pictures, "fitted"),
+            checks=sorted(map(found, [*(explored or {}).get("findings", ()), *checks]), key=_gravest_first),
+            levels=LEVELS,
+            validation=validation,
+            figures=[p for n, p in pictures.items() if n == "sd" or n.startswith("exceed_")],
+            mesh_table=None if mesh is None else summaries.mesh_table(mesh),
+            mesh=_chosen(pictures, "mesh"),
+            methods=methods,
+            links=summaries.links(files, path.parent),
+            settings=summaries.settings_tables(settings or {}),
+            model=None if fit is None else summaries.model_table(fit),
+            seconds=None if not seconds else summaries.seconds_table(seconds),
+            versions=summaries.versions_table(),
         )
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(f"cannot write the report {path}: {error}") from error
     return path
 
 
+def _explored(exploration: Any) -> dict[str, Any] | None:
+    if exploration is None:
+        return None
+    from geospde.maps.exploration import exploration_section
+
+    return exploration_section(exploration)
+
+
+def _survey(
+    survey: Any, columns: str, pictures: list[Picture], explored: Mapping[str, Any] | None
+) -> Section | None:
+    if explored is not None:
+        return survey_section(explored)
+    return None if survey is None else Section(tables=[summaries.survey_table(survey, columns)], pictures=pictures)
+
+
+def _gravest_first(finding: Found) -> int:
+    return -list(LEVELS).index(finding.level)
+
+
+def _render(**content: Any) -> str:
+    """Fill the page's template; style and script stand in it, and its policy names their hashes."""
+    import jinja2
+
+    style = _template("report.css")
+    script = "(() => {\n'use strict';\n" + "\n".join(map(_template, _SCRIPTS)) + "})();\n"
+    page = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(_template("report.html"))
+    return page.render(style=style, script=script, style_hash=_hash(style), script_hash=_hash(script), **content)
+
+
+def _template(name: str) -> str:
+    return resources("geospde.maps").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return a hash as a content security policy names it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
 def _pictures(paths: Iterable[str | Path], label: str) -> dict[str, Picture]:
-    """Take PNG files in as data URIs."""
+    """Take PNG files in, with their captions."""
     pictures = {}
     for path in map(Path, paths):
         caption = _CAPTIONS.get(path.stem, path.stem)
         if path.stem.startswith("exceed_"):
             caption = f"Probability of {{label}} above {path.stem.removeprefix('exceed_')}."
-        png = path.read_bytes()
-        width, height = struct.unpack(">II", png[16:24])  # in pixels; shown at half, sharp on fine screens
-        uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-        caption = caption.replace("{label}", label or "the response")
-        pictures[path.stem] = Picture(uri, caption, width // 2, height // 2)
+        pictures[path.stem] = picture(path, caption.replace("{label}", label or "the response"))
     return pictures
 
 
-def _summary(survey: Any, mesh: Any, prediction: Any, label: str) -> str:
-    """Return the line under the title."""
-    parts = []
-    if survey is not None:
-        parts.append(counted(len(survey.points), "site"))
-    if mesh is not None:
-        parts.append(f"mesh of {counted(len(mesh.vertices), 'vertex', 'vertices')}")
-    if prediction is not None:
-        what = "cell" if prediction.grid is not None else "place"
-        parts.append(f"{label} predicted at {counted(len(prediction.to_frame()), what)}")
-    return " · ".join(parts)
-
-
-def _methods(mesh: Any, fit: Any, prediction: Any, label: str) -> list[str]:
-    """Return the methods paragraph, a sentence each, as a paper would say it."""
-    said = []
-    if fit is not None:
-        told = fit.describe()
-        link = f" and a {told['link']} link" if told.get("link") else ""
-        said.append(f"The model is {fit.formula}, with a {_NAMES.get(fit.family, fit.family)} likelihood{link}.")
-        how = _METHODS.get(str(told.get("method")))
-        said += [how] if how else []
-        if mesh is not None and "spde(" in fit.formula:
-            said.append(
-                "The spatial field has a Matérn covariance and is carried by piecewise linear elements on a "
-                f"mesh of {counted(len(mesh.vertices), 'vertex', 'vertices')}, where its precision matrix is "
-                "sparse (Lindgren, Rue & Lindström 2011)."
-            )
-    if prediction is not None and prediction.grid is not None:
-        grid = prediction.grid
-        unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
-        said.append(
-            f"Predictions are for the centres of {counted(grid.n, 'cell')} of {length(grid.dx, '')} by "
-            f"{length(grid.dy, unit)}; limits are quantiles of the posterior of {label}."
-        )
-    return said
-
-
-def _estimates(fit: Any) -> list[Table]:
-    """Return the tables of a fit."""
-    if fit is None:
-        return []
-    tables = [
-        _frame_table("Fixed effects (scale of the linear predictor)", fit.fixed),
-        _frame_table("Hyperparameters", fit.hyper),
-    ]
-    values = {name: fit.criteria[name] for name in _CRITERIA if fit.criteria.get(name) is not None}
-    rows = [[_CRITERIA[name], number(float(value))] for name, value in values.items()]
-    evidence = getattr(fit, "log_marginal_likelihood", None)
-    if evidence is not None:
-        rows.insert(0, ["log marginal likelihood", number(float(evidence))])
-    return [*tables, Table("Criteria", [], rows)]
-
-
-def _frame_table(caption: str, frame: Any) -> Table:
-    """Return a DataFrame as text, its index first."""
-    head = ["", *(_column(str(name)) for name in frame.columns)]
-    rows = [[str(name), *map(number, row)] for name, row in zip(frame.index, frame.to_numpy(dtype=float))]
-    return Table(caption, head, rows)
-
-
-def _column(name: str) -> str:
-    """Return a column's heading.
-
-    Examples
-    --------
-    >>> _column("q0.025"), _column("q0.5"), _column("sd")
-    ('2.5%', 'median', 'sd')
-    """
-    if name == "q0.5":
-        return "median"
-    return f"{100 * float(name[1:]):.4g}%" if name.startswith("q") and name[1:2].isdigit() else name
-
-
-def _survey_table(survey: Any, columns: str) -> Table | None:
-    """Return size, place and totals of a survey."""
-    if survey is None:
-        return None
-    rows = [["name", survey.name], ["sites", f"{len(survey.points):,}"]]
-    for name in columns.split(" / ") if columns else []:
-        if name in survey.points.columns:
-            column = survey.points[name]
-            spread = f"{number(column.min())} to {number(column.max())}"
-            rows.append([name, f"{spread}, in all {number(column.sum())}"])
-    crs = None if survey.crs is None else parse_crs(survey.crs)
-    unit = unit_of(crs)
-    if survey.coastline is not None and unit not in ("", "degree"):
-        rows.append(["area within the coastline", area(survey.coastline.area, unit)])
-    rows.append(["coordinates", "no CRS" if crs is None else crs.name])
-    return Table("Survey", [], rows)
-
-
-def _mesh_table(mesh: Any) -> Table | None:
-    """Return the quality of a mesh."""
-    if mesh is None:
-        return None
-    quality = mesh.quality()
-    rows = [
-        ["vertices", f"{quality.n_vertices:,}"],
-        ["triangles", f"{quality.n_triangles:,}"],
-        ["angles, smallest to largest", f"{quality.min_angle:.1f}° to {quality.max_angle:.1f}°"],
-    ]
-    unit = unit_of(None if mesh.crs is None else parse_crs(mesh.crs))
-    for zone, edges in (("inner", quality.inner_edges), ("outer", quality.outer_edges)):
-        if edges:
-            low, middle, high = edges
-            spread = f"{length(low, '')} to {length(high, unit)}, median {length(middle, unit)}"
-            rows.append([f"edges of the {zone} zone", spread])
-    return Table("Mesh", [], rows)
-
-
-def _describe(fit: Any) -> Table | None:
-    """Return what a fit says about how it was made."""
-    if fit is None:
-        return None
-    told = dict(fit.describe())
-    if isinstance(told.get("priors"), Mapping):
-        told["priors"] = "; ".join(_once(told["priors"]))
-    return Table("Model", [], [[str(key), _shown(value)] for key, value in told.items()])
-
-
-def _once(priors: Mapping[str, str]) -> list[str]:
-    """Say each prior once, with all parameters that have it: a joint prior stands under every one of them.
-
-    Examples
-    --------
-    >>> _once({"range(spde)": "PC", "sigma(spde)": "PC", "size": "gamma"})
-    ['range(spde), sigma(spde): PC', 'size: gamma']
-    """
-    holders: dict[str, list[str]] = {}
-    for name, text in priors.items():
-        holders.setdefault(_shown(text), []).append(name)
-    return [f"{', '.join(names)}: {text}" for text, names in holders.items()]
-
-
-def _settings(settings: Mapping[str, Any]) -> list[Table]:
-    """Return a table for each section of the run file."""
-    tables, loose = [], []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            rows = [[str(key), _shown(item)] for key, item in value.items() if item is not None]
-            if rows:
-                tables.append(Table(f"[{name}]", [], rows))
-        elif value is not None:
-            loose.append([name, _shown(value)])
-    return ([Table("Run", [], loose)] if loose else []) + tables
-
-
-def _shown(value: Any) -> str:
-    """Return a setting as text."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value))
-    return str(value)
-
-
-def _seconds(seconds: Mapping[str, float]) -> Table | None:
-    """Return how long each step took, and all."""
-    if not seconds:
-        return None
-    rows = [[name, f"{value:.2f}"] for name, value in seconds.items()]
-    return Table("Seconds", [], [*rows, ["all", f"{sum(seconds.values()):.2f}"]])
+def _chosen(pictures: Mapping[str, Picture], name: str) -> list[Picture]:
+    return [pictures[name]] if name in pictures else []
