@@ -19,7 +19,7 @@ from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
 from geospde.inference.mixture import GaussianMixture, shape_of
-from geospde.inference.sampling import joint_draws, leave_one_out
+from geospde.inference.sampling import leave_one_out
 from geospde.inference.threads import one_blas_thread
 from geospde.model.build import Model
 
@@ -268,18 +268,17 @@ class Fit:
         DataFrame
             A row a draw; a column a hyperparameter (user's scale), fixed effect and latent variable.
         """
-        if n < 1:
-            raise InputError(f"the number of draws must be positive, not {n}")
-        blocks, thetas = [], []
-        for point, x in joint_draws(self.laplace, self.posterior, n, seed):
-            blocks.append(x.T)
-            user = [h.value(point.theta) for h in self.model.hyperparameters]
-            thetas.append(np.tile(user, (x.shape[1], 1)))
-        order = np.random.default_rng(seed).permutation(n)
-        latent, theta = np.vstack(blocks)[order], np.vstack(thetas)[order]
-        split = self.laplace.n_random
+        from geospde.fitting.draws import draw
+
+        draws, split = draw(self, n, seed), self.laplace.n_random
         names = [h.name for h in self.model.hyperparameters] + self.model.effects.names + self.model.latent_names
-        return pd.DataFrame(np.hstack([theta, latent[:, split:], latent[:, :split]]), columns=names)
+        return pd.DataFrame(np.hstack([draws.hyper, draws.latent[:, split:], draws.latent[:, :split]]), columns=names)
+
+    def to_arviz(self, n: int = 1000, seed: int | None = None) -> Any:
+        """Draws as a DataTree for ArviZ; see `geospde.fitting.draws.to_arviz`."""
+        from geospde.fitting.draws import to_arviz
+
+        return to_arviz(self, n, seed)
 
     # -- onwards --------------------------------------------------------------------------------------------
 
