@@ -112,7 +112,7 @@ def to_arviz(fit: Fit, n: int = 1000, seed: int | None = None) -> xarray.DataTre
             posterior[name], dims[name], coords[dim] = draws.latent[:, at + columns], [dim], labels
         at += part.term.n
     response = model.formula.response.strip()
-    seen = model.likelihood
+    seen: Any = model.likelihood
     constants = {name: np.asarray(getattr(seen, name)) for name in ("exposure", "trials", "weights")}
     constants["offset"] = model.offset
     dims |= {name: ["observation"] for name in (response, *constants)}
@@ -138,8 +138,8 @@ def _variables(part: Any) -> list[tuple[str, str, Any, NDArray[np.intp]]]:
     if isinstance(part, Group):
         effects, group = part.effects.names, part.group
         labels = [":".join(map(str, level)) for level in part.levels]
-        places = np.arange(len(names)).reshape(len(labels), len(effects))  # level by level
-        return [(f"{e} | {group}", f"{group}_level", labels, places[:, k]) for k, e in enumerate(effects)]
+        table = np.arange(len(names)).reshape(len(labels), len(effects))  # level by level
+        return [(f"{e} | {group}", f"{group}_level", labels, table[:, k]) for k, e in enumerate(effects)]
     label, places = part.term.label, np.arange(len(names))
     if isinstance(part, Field):
         return [(label, f"{label}_vertex", places, places)]
