@@ -32,8 +32,8 @@ def test_the_intercept_is_in_unless_taken_out(text, intercept):
         ("y ~ spde(mesh, alpha=__import__('os'))", "numbers, names, strings"),
         ("y ~ spde(mesh, **x)", r"\*\*"),
         ("y ~ spde(mesh).x", "stand alone"),
-        ("y ~ x - z", "intercept"),
-        ("y ~ te(x)", "cannot be fitted yet"),
+        ("y ~ x - offset(z)", "only fixed effects"),
+        ("y ~ te(x)", "cannot be fitted"),
         (3, "is a string"),
     ],
 )

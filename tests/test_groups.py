@@ -87,8 +87,9 @@ def test_two_bars_stand_for_terms_without_correlations(term, lefts):
 
 def test_levels_follow_categories_numbers_or_the_alphabet():
     data = table()
-    assert random_part("y ~ (1 | fac)", data)[1].parts[0].levels == [("lo",), ("mid",), ("hi",)]
-    assert random_part("y ~ (1 | g)", data)[1].parts[0].levels == [(8,), (9,), (10,), (11,), (12,)]
+    assert random_part("y ~ (1 | fac)", data)[1].parts[0].grouping.labels == ["lo", "mid", "hi"]
+    assert random_part("y ~ (1 | g)", data)[1].parts[0].grouping.labels == ["8", "9", "10", "11", "12"]
+    assert random_part("y ~ (1 | h)", data)[1].parts[0].grouping.labels == ["p", "q"]
     data["fac"] = data["fac"].cat.add_categories("never")
     assert len(random_part("y ~ (1 | fac)", data)[1].latent_names) == 3
 
@@ -167,7 +168,7 @@ def test_what_does_not_fit_is_told(formula, priors, message):
         ("(1 | g/)", "is a column"),
         ("(1 | os.system('x'))", "is a column"),
         ("(x/z || g)", "written out"),
-        ("- (x | g)", "intercept"),
+        ("- (x | g)", "only fixed effects"),
     ],
 )
 def test_a_group_term_that_cannot_be_read_is_told(term, message):
@@ -178,3 +179,95 @@ def test_a_group_term_that_cannot_be_read_is_told(term, message):
 def test_a_group_has_two_levels_or_more():
     with pytest.raises(InputError, match="'g' has one level only"):
         build_model("y ~ (1 | g)", table().assign(g=3))
+
+
+@pytest.fixture(scope="module")
+def sleep():
+    return gs.fit("Reaction ~ Days + (Days | Subject)", gs.load_dataset("sleepstudy"))
+
+
+NEW = pd.DataFrame({"Days": [0.0, 4.0, 9.0], "Subject": [308, 999, 999]})
+
+
+def test_levels_not_seen_are_refused_with_their_row(sleep):
+    both = "groups=False for the population, or allow_new_levels=True"
+    with pytest.raises(InputError, match=f"not seen the level '999' of group 'Subject', row 1: give predict {both}"):
+        sleep.predict(NEW)
+    with pytest.raises(InputError, match=f"'Subject' has no value in row 2: fill it, or give predict {both}"):
+        sleep.predict(NEW.assign(Subject=[308, 309, None]))
+    with pytest.raises(InputError, match=f"needs the group column 'Subject': give predict a table that has it, {both}"):
+        sleep.predict(NEW[["Days"]])
+    with pytest.raises(InputError, match="needs the column 'Days'"):
+        sleep.predict(NEW[["Subject"]], allow_new_levels=True)
+
+
+def test_the_population_leaves_groups_out(sleep):
+    population = sleep.predict(NEW[["Days"]], groups=False).to_frame()
+    for row, days in enumerate(NEW.Days):
+        line = sleep.marginal({"Intercept": 1, "Days": days})
+        # quantiles and moments of the same mixture, by interpolation there
+        assert population["mean"][row] == pytest.approx(line.mean, rel=1e-4)
+        assert population["sd"][row] == pytest.approx(line.sd, rel=1e-3)
+
+
+def test_known_levels_are_predicted_as_they_were_fitted(sleep):
+    data = gs.load_dataset("sleepstudy")
+    again = sleep.predict(data.iloc[[0, 33, 179]].astype({"Subject": "int64"})).to_frame()
+    assert np.allclose(again["mean"], sleep.fitted["mean"].iloc[[0, 33, 179]], rtol=1e-10)
+    beside_new = sleep.predict(NEW, allow_new_levels=True).to_frame()
+    alone = sleep.predict(NEW[:1]).to_frame()
+    assert np.allclose(beside_new.loc[0], alone.loc[0], rtol=1e-8)
+
+
+def test_a_new_level_adds_the_groups_variance(sleep):
+    drawn = sleep.predict(NEW, allow_new_levels=True).to_frame()
+    population = sleep.predict(NEW[["Days"]], groups=False).to_frame()
+    assert np.allclose(drawn["mean"][1:], population["mean"][1:], rtol=1e-9)
+    # x' Sigma x, its mean over the points of the integration
+    sds = sleep.theta_points
+    a, b = sds["sd(Intercept | Subject)"], sds["sd(Days | Subject)"]
+    ab = a * b * sds["cor(Intercept, Days | Subject)"]
+    for row in (1, 2):
+        days = NEW.Days[row]
+        added = (sds["weight"] * (a**2 + 2 * days * ab + days**2 * b**2)).sum()
+        assert drawn["sd"][row] ** 2 == pytest.approx(population["sd"][row] ** 2 + added, rel=1e-9)
+    # a row without a level, and a table without the column, are the same
+    for table in (NEW.assign(Subject=None), NEW[["Days"]]):
+        assert np.allclose(sleep.predict(table, allow_new_levels=True).to_frame()[1:], drawn[1:], rtol=1e-9)
+
+
+def test_rows_of_one_new_level_share_its_effects(sleep):
+    table = pd.DataFrame({"Days": [0.0, 4.0, 9.0, 2.0, 2.0], "Subject": [308, 999, 999, None, 5]})
+    rows = sleep.model.rows(table, None, allow_new_levels=True)
+    theta = sleep.posterior.mode.theta
+    sd0, sd1, correlation = (h.value(theta) for h in sleep.model.hyperparameters[:3])
+    sigma = np.array([[sd0**2, sd0 * sd1 * correlation], [sd0 * sd1 * correlation, sd1**2]])
+    x = np.column_stack([np.ones(5), table.Days])
+    same = np.array([[0, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]])
+    root = rows.root(theta)
+    assert np.allclose(root @ root.T, (x @ sigma @ x.T) * same, rtol=1e-10)
+    assert np.allclose(rows.at(theta)[1], np.diag(root @ root.T), rtol=1e-10)
+
+
+def test_new_combinations_of_known_levels_are_new_levels():
+    data = table().query("not (g == 9 and h == 'q')").reset_index(drop=True)
+    fit = gs.fit("y ~ (1 | g/h)", data, method="eb")
+    new = pd.DataFrame({"g": [9], "h": ["q"]})
+    with pytest.raises(InputError, match="not seen the level '9:q' of group 'g:h', row 0"):
+        fit.predict(new)
+    names = {"Intercept": 1, "Intercept | g[9]": 1}
+    drawn = fit.predict(new, allow_new_levels=True).to_frame()
+    assert drawn["mean"][0] == pytest.approx(fit.marginal(names).mean, rel=1e-4)
+    sd = fit.theta_points["sd(Intercept | g:h)"][0]
+    assert drawn["sd"][0] ** 2 == pytest.approx(fit.marginal(names).sd ** 2 + sd**2, rel=1e-3)
+
+
+def test_a_smooth_of_a_group_takes_new_levels_as_the_group_does():
+    data = table()
+    smooth, group = (gs.fit(f"y ~ {term}", data, method="eb") for term in ("s(h, bs='re')", "(1 | h)"))
+    new = pd.DataFrame({"h": ["p", "zz"]})
+    for options in ({"groups": False}, {"allow_new_levels": True}):
+        frames = [fit.predict(new, **options).to_frame() for fit in (smooth, group)]
+        assert np.allclose(frames[0], frames[1], rtol=1e-6)
+    with pytest.raises(InputError, match="not seen the level 'zz'"):
+        smooth.predict(new)

@@ -55,17 +55,17 @@ class Correlated:
         return root @ root.T
 
     def correlations(self, theta: Vector) -> Vector:
-        """Correlation matrix of a level's effects, (q, q)."""
+        """Correlation matrix of a level's effects, (..., q, q) for thetas along the last axis."""
         root = self._correlation_root(theta)
-        return root @ root.T
+        return root @ root.swapaxes(-1, -2)
 
     def _correlation_root(self, theta: Vector) -> Vector:
-        root = np.eye(self.effects)
-        left = np.ones(self.effects)  # what the effects before leave of each one's length
-        for (j, i), z in zip(self.pairs, theta[self.effects :]):
-            root[i, j] = np.tanh(z) * left[i]
-            left[i] /= np.cosh(z)
-            root[i, i] = left[i]
+        root = np.broadcast_to(np.eye(self.effects), (*theta.shape[:-1], self.effects, self.effects)).copy()
+        left = np.ones((*theta.shape[:-1], self.effects))  # what the effects before leave of each one's length
+        for k, (j, i) in enumerate(self.pairs, start=self.effects):
+            root[..., i, j] = np.tanh(theta[..., k]) * left[..., i]
+            left[..., i] /= np.cosh(theta[..., k])
+            root[..., i, i] = left[..., i]
         return root
 
     def values(self, theta: Vector) -> Vector:

@@ -31,6 +31,10 @@ class Iid:
         self.prior: Prior = prior or Independent((PCSd(1.0, 0.05),))
         self.pattern = sp.identity(n, format="csc")
 
+    def root(self, theta: Vector) -> Vector:
+        """Root of the covariance of a level's effects, as `Correlated` gives it, (1, 1)."""
+        return np.exp(theta[None, :1])
+
     def values(self, theta: Vector) -> Vector:
         """Diagonal of Q(theta)."""
         return np.full(self.n, np.exp(-2.0 * theta[0]))

@@ -18,7 +18,7 @@ from geospde.model.effects import FixedEffects
 from geospde.model.families import Likelihood, family_by_name
 from geospde.model.field import Field, make_field
 from geospde.model.formula import Formula, Name, TermCall, parse_formula
-from geospde.model.groups import make_group
+from geospde.model.groups import Group, make_group
 from geospde.model.hyperparameter import Hyperparameter
 from geospde.model.part import Part
 from geospde.model.priors import BrmsDefaults, FixedPriors, fixed_priors, prior_table, read_prior
@@ -99,18 +99,31 @@ class Model:
         return replace(self, response_label=label)
 
     @property
+    def groups(self) -> list[Part]:
+        """Effects of groups, among the random terms."""
+        return [part for part in self.parts if isinstance(part, Group)]
+
+    @property
     def latent_names(self) -> list[str]:
         """Names of the random part of x."""
         return [name for part in self.parts for name in part.names()]
 
     def rows(
-        self, table: pd.DataFrame, points: Vector | None, leave_out: Collection[Part] = ()
+        self,
+        table: pd.DataFrame,
+        points: Vector | None,
+        leave_out: Collection[Part] = (),
+        allow_new_levels: bool = False,
     ) -> sp.csr_matrix | MovingRows:
         """Rows of the design for new places or levels, without offset; zero for the parts to leave out."""
-        blocks = [
-            sp.csr_matrix((len(table), part.term.n)) if part in leave_out else part.columns(table, points, True)
-            for part in self.parts
-        ]
+        blocks = []
+        for part in self.parts:
+            if part in leave_out:
+                blocks.append(sp.csr_matrix((len(table), part.term.n)))
+                continue
+            if allow_new_levels and isinstance(part, Group):
+                part = part.taking_new_levels()
+            blocks.append(part.columns(table, points, True))
         blocks.append(self.effects.columns(table, True))
         if all(sp.issparse(block) for block in blocks):
             return sp.csr_matrix(sp.hstack(blocks, format="csr"))

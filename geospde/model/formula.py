@@ -9,13 +9,15 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
 from geospde.errors import InputError
+from geospde.model.expressions import FUNCTIONS, unknown_function
 
 SPECIAL = ("spde", "iid", "s", "offset")
+TENSORS = ("te", "ti", "t2")
+_QUOTED = r"`[^`]*`|'[^']*'|\"[^\"]*\""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ class Formula:
         Left side as written.
     intercept : bool
     fixed : tuple of str
-        Fixed-effect terms besides the intercept, as formulae reads them.
+        Fixed-effect terms besides the intercept.
     terms : tuple of TermCall
         Special terms.
+    removed : tuple of str
+        Terms taken out of the fixed effects again, as ``a:b`` of ``a * b - a:b``.
     """
 
     text: str
@@ -53,6 +57,12 @@ class Formula:
     intercept: bool
     fixed: tuple[str, ...]
     terms: tuple[TermCall, ...]
+    removed: tuple[str, ...] = ()
+
+    @property
+    def fixed_sum(self) -> str:
+        """The fixed effects as one sum."""
+        return " + ".join([str(int(self.intercept)), *self.fixed]) + "".join(f" - {term}" for term in self.removed)
 
 
 def parse_formula(text: str) -> Formula:
@@ -76,18 +86,21 @@ def parse_formula(text: str) -> Formula:
     sides = text.split("~")
     if len(sides) != 2 or not sides[0].strip() or not sides[1].strip():
         raise InputError(f"a formula reads 'response ~ terms', this one does not: {text!r}")
-    intercept, fixed, terms = True, [], []
-    for sign, piece in _split_sum(sides[1], text):
+    intercept = True
+    fixed: list[str] = []
+    removed: list[str] = []
+    terms: list[TermCall] = []
+    for sign, piece in split_sum(sides[1], text):
         calls = _special(piece, text)
         if piece in ("0", "1"):
             intercept = (piece == "1") == (sign == "+")
-        elif sign == "-":
-            raise InputError(f"only the intercept can be taken out of a formula (- 1), not {piece!r}: {text!r}")
-        elif calls is not None:
+        elif calls is None:
+            (fixed if sign == "+" else removed).append(piece)
+        elif sign == "+":
             terms += calls
         else:
-            fixed.append(piece)
-    return Formula(text, sides[0].strip(), intercept, tuple(fixed), tuple(terms))
+            raise InputError(f"only fixed effects can be taken out of a formula, not {piece!r}: {text!r}")
+    return Formula(text, sides[0].strip(), intercept, tuple(fixed), tuple(terms), tuple(removed))
 
 
 def _depths(text: str, formula: str) -> Iterator[tuple[int, str, int]]:
@@ -119,15 +132,27 @@ def _split(text: str, separators: str, formula: str) -> list[tuple[str, str]]:
     return pieces
 
 
-def _split_sum(side: str, formula: str) -> list[tuple[str, str]]:
-    """Split at + and - outside brackets and quotes: (sign, piece) pairs."""
+def bracket_end(text: str, start: int) -> int:
+    """The place after the bracket that closes the one at `start`."""
+    return next(start + i + 1 for i, c, depth in _depths(text[start:], text) if c in ")]}" and depth == 0)
+
+
+def split_sum(side: str, formula: str) -> list[tuple[str, str]]:
+    """Split at + and - outside brackets and quotes: (sign, piece) pairs; brackets around a mere sum are opened."""
     pieces = _split(side, "+-", formula)
     if len(pieces) > 1 and pieces[0][1] == "":  # a sign before the first term
         pieces = pieces[1:]
     for sign, piece in pieces:
         if not piece:
-            raise InputError(f"a term is missing beside {sign!r} in the formula {formula!r}")
-    return [(sign or "+", piece) for sign, piece in pieces]
+            where = f"beside {sign!r}" if sign else "between brackets"
+            raise InputError(f"a term is missing {where} in the formula {formula!r}")
+    out = []
+    for sign, piece in pieces:
+        if sign != "-" and piece[0] == "(" and bracket_end(piece, 0) == len(piece) and "|" not in piece:
+            out += split_sum(piece[1:-1], formula)
+        else:
+            out.append((sign or "+", piece))
+    return out
 
 
 def _special(piece: str, text: str) -> list[TermCall] | None:
@@ -135,16 +160,15 @@ def _special(piece: str, text: str) -> list[TermCall] | None:
     groups = _groups(piece, text)
     if groups is not None:
         return groups
-    call = re.match(r"([A-Za-z_]\w*)\s*\(", piece)
-    if not call:
-        return None
-    name = call[1]
-    if name not in SPECIAL:
-        near = get_close_matches(name, SPECIAL, 1, 0.7)
-        if near:
-            raise InputError(f"no term {name!r} in {text!r}; did you mean {near[0]!r}?")
-        if name in ("gp", "te", "ti"):
-            raise InputError(f"the smooth term {name!r} cannot be fitted yet; spde(mesh) is a spatial smooth")
+    called = re.findall(r"([^\W\d][\w.]*)\s*\(", re.sub(_QUOTED, "''", piece))
+    if not called or not re.match(rf"({'|'.join(SPECIAL)})\s*\(", piece):
+        for name in called:
+            if name in SPECIAL:
+                raise InputError(f"the term {name}(...) must stand alone, joined to others by +: {piece!r}")
+            if name in TENSORS:
+                raise InputError(f"{name}(...) cannot be fitted; s(x, y, bs='gp') and spde(mesh) are smooths: {text!r}")
+            if name not in FUNCTIONS:
+                raise InputError(unknown_function(name, text, SPECIAL))
         return None
     try:
         node = ast.parse(piece, mode="eval").body
@@ -158,7 +182,7 @@ def _special(piece: str, text: str) -> list[TermCall] | None:
         if keyword.arg is None:
             raise InputError(f"** is not allowed in the term {piece!r}")
         options[keyword.arg] = _literal(keyword.value, piece)
-    return [TermCall(name, arguments, options, piece)]
+    return [TermCall(called[0], arguments, options, piece)]
 
 
 def _literal(node: ast.expr, piece: str) -> Any:
@@ -207,7 +231,7 @@ def _nested(right: str, piece: str, text: str) -> list[tuple[Name, ...]]:
 def _independent(left: str, piece: str, text: str) -> list[str]:
     """The left sides that stand for effects without correlations: the intercept, and each term by itself."""
     lefts, intercept = [], True
-    for sign, term in _split_sum(left, text):
+    for sign, term in split_sum(left, text):
         if term in ("0", "1"):
             intercept = (term == "1") == (sign == "+")
             continue

@@ -1,6 +1,7 @@
 """Effects of a group's levels, ``(effects | group)``, as a part of a model."""
 
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,95 @@ from geospde.model.effects import Columns
 from geospde.model.formula import Name, TermCall
 from geospde.model.hyperparameter import Hyperparameter
 from geospde.model.priors import read_prior
-from geospde.model.table import column_of
+from geospde.model.table import Coding, column_of, label, refuse_missing
 
 Vector = NDArray[np.float64]
+ELSE = "groups=False for the population, or allow_new_levels=True for levels drawn from the group"
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The levels of a group, learnt from data: combinations of labels that occur.
+
+    Attributes
+    ----------
+    by : tuple of str
+        Columns whose values together are the level.
+    codings : tuple of Coding
+        Levels of each.
+    numbers : (n,) array
+        Of each combination that occurs, among all that are possible; increasing.
+    """
+
+    by: tuple[str, ...]
+    codings: tuple[Coding, ...]
+    numbers: NDArray[np.intp]
+
+    @classmethod
+    def learn(cls, table: pd.DataFrame, by: tuple[str, ...]) -> "Grouping":
+        """Levels that occur, in the order of the categories or of the sorted values."""
+        for name in by:
+            refuse_missing(column_of(table, name), name)
+        codings = tuple(Coding.learn(table[name]) for name in by)
+        numbers = np.ravel_multi_index(*cls._codes(table, by, codings))
+        return cls(by, codings, np.unique(numbers))
+
+    @property
+    def name(self) -> str:
+        """Of the group, such as ``a:b``."""
+        return ":".join(self.by)
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the levels, such as ``x:y``."""
+        of_each = np.unravel_index(self.numbers, [len(c.levels) for c in self.codings])
+        texts = [[coding.labels[k] for k in codes] for coding, codes in zip(self.codings, of_each)]
+        return [":".join(parts) for parts in zip(*texts)]
+
+    def codes(self, table: pd.DataFrame) -> NDArray[np.intp]:
+        """Number of each row's level, (m,); -1 for one that was not learnt or is missing."""
+        codes, sizes = self._codes(table, self.by, self.codings)
+        seen = np.all([c >= 0 for c in codes], axis=0)
+        numbers = np.ravel_multi_index(tuple(np.where(seen, c, 0) for c in codes), sizes)
+        places = np.minimum(np.searchsorted(self.numbers, numbers), len(self.numbers) - 1)
+        return np.where(seen & (self.numbers[places] == numbers), places, -1)
+
+    @staticmethod
+    def _codes(table: pd.DataFrame, by: tuple[str, ...], codings: tuple[Coding, ...]) -> tuple[Any, list[int]]:
+        codes = tuple(coding.codes(table[name]) for coding, name in zip(codings, by))
+        return codes, [len(coding.levels) for coding in codings]
+
+
+class NewLevels:
+    """Rows of a group where some levels were not learnt: their effects are draws from the group's distribution.
+
+    A `geospde.model.rows.MovingBlock`.
+
+    Parameters
+    ----------
+    rows : (m, n) csr_matrix
+        Zero where the level is new.
+    term : Iid or Correlated
+    values : (m, q) array
+        What the effects multiply; zero where the level is known.
+    levels : (m,) array
+        Number of the new level of each row; rows of one number share its effects.
+    """
+
+    def __init__(self, rows: sp.csr_matrix, term: Iid | Correlated, values: Vector, levels: NDArray[np.intp]):
+        self.rows, self.term, self.values, self.levels = rows, term, values, levels
+        self.shape = rows.shape
+
+    def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
+        """Rows, and the variance of the new levels' effects, (m,)."""
+        return self.rows, ((self.values @ self.term.root(theta)) ** 2).sum(axis=1)
+
+    def root(self, theta: Vector) -> Vector:
+        """R of the covariance R R' of the new levels' effects, (m, q times new levels)."""
+        (m, q), count = self.values.shape, int(self.levels.max(initial=-1)) + 1
+        out = np.zeros((m, count, q))
+        out[np.arange(m), self.levels] = self.values @ self.term.root(theta)
+        return out.reshape(m, count * q)
 
 
 class Group:
@@ -30,39 +117,76 @@ class Group:
     term : Iid or Correlated
     effects : Columns
         The left side: what each effect multiplies.
-    by : tuple of str
-        Columns whose values together are the level.
-    levels : list of tuple
-        A value for each of `by`.
+    grouping : Grouping
+        The right side.
+    takes_new : bool
+        Whether a prediction may have levels that were not learnt.
     """
 
-    def __init__(self, term: Iid | Correlated, effects: Columns, by: tuple[str, ...], levels: list[tuple[Any, ...]]):
+    def __init__(self, term: Iid | Correlated, effects: Columns, grouping: Grouping, takes_new: bool = False):
         self.term = term
         self.effects = effects
-        self.by = by
-        self.levels = levels
+        self.grouping = grouping
+        self.takes_new = takes_new
 
-    @property
-    def group(self) -> str:
-        """Name of the group, such as ``a:b``."""
-        return ":".join(self.by)
+    def taking_new_levels(self) -> "Group":
+        """The same, where a prediction may have levels that were not learnt."""
+        out = copy(self)
+        out.takes_new = True
+        return out
 
-    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:
-        """Rows of the design: the effects' columns where the level is; zeros for a level that was not seen."""
+    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix | NewLevels:
+        """Rows of the design: the effects' columns where the level is.
+
+        Raises
+        ------
+        InputError
+            For a level that was not learnt or is missing, unless the group takes new levels.
+        """
+        absent = [name for name in self.grouping.by if name not in table.columns]
+        if absent and not self.takes_new:
+            raise InputError(
+                f"prediction needs the group column {absent[0]!r}: give predict a table that has it, {ELSE}"
+            )
         values = self.effects.of(table) if new else self.effects.matrix
-        code = pd.MultiIndex.from_tuples(self.levels).get_indexer(_index(table, self.by))
+        code = np.full(len(table), -1) if absent else self.grouping.codes(table)
+        unknown = np.flatnonzero(code < 0)
+        if unknown.size and not self.takes_new:
+            raise InputError(self._unknown(table.iloc[unknown[0]], table.index[unknown[0]]))
         rows, (m, q) = np.flatnonzero(code >= 0), values.shape
         places = code[rows, None] * q + np.arange(q)
-        return sp.csr_matrix((values[rows].ravel(), (np.repeat(rows, q), places.ravel())), shape=(m, self.term.n))
+        known = sp.csr_matrix((values[rows].ravel(), (np.repeat(rows, q), places.ravel())), shape=(m, self.term.n))
+        if not unknown.size:
+            return known
+        return NewLevels(known, self.term, np.where(code[:, None] < 0, values, 0.0), self._numbered(table, unknown))
+
+    def _unknown(self, row: pd.Series, at: Any) -> str:
+        """What to say of a row whose level was not learnt."""
+        by = self.grouping.by
+        for name in by:
+            if pd.isna(row[name]):
+                return f"the group column {name!r} has no value in row {at}: fill it, or give predict {ELSE}"
+        held = ":".join(label(row[name]) for name in by)
+        return f"the fit has not seen the level {held!r} of group {self.grouping.name!r}, row {at}: give predict {ELSE}"
+
+    def _numbered(self, table: pd.DataFrame, unknown: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Numbers of the new levels, a number a row without a label; 0 elsewhere, where the values are zero."""
+        numbers = np.zeros(len(table), dtype=np.intp)
+        known: dict[Any, int] = {}
+        for row in unknown:
+            held = tuple(table[name].iloc[row] if name in table.columns else None for name in self.grouping.by)
+            key = row if any(pd.isna(v) for v in held) else tuple(map(label, held))
+            numbers[row] = known.setdefault(key, len(known))
+        return numbers
 
     def names(self) -> list[str]:
         """Names of the latent variables: level by level."""
-        labels = [":".join(map(str, level)) for level in self.levels]
-        return [f"{effect} | {self.group}[{label}]" for label in labels for effect in self.effects.names]
+        group = self.grouping
+        return [f"{effect} | {group.name}[{level}]" for level in group.labels for effect in self.effects.names]
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """The standard deviations, then the correlations."""
-        names, group = self.effects.names, self.group
+        names, group = self.effects.names, self.grouping.name
         words = [p.describe() for p in self.term.prior.parts]  # type: ignore[attr-defined]
         unit = np.eye(len(words))
         own = [Hyperparameter(f"sd({n} | {group})", unit[i], 0.0, words[i]) for i, n in enumerate(names)]
@@ -80,7 +204,7 @@ class Group:
     def _correlation_of(self, j: int, i: int) -> Any:
         term = self.term
         assert isinstance(term, Correlated)
-        return lambda thetas: np.array([term.correlations(theta)[i, j] for theta in thetas])
+        return lambda thetas: term.correlations(thetas)[:, i, j]
 
     def start(self, unit: float) -> Vector:
         """Half the predictor's scale for each effect, and no correlation."""
@@ -104,16 +228,16 @@ def make_group(call: TermCall, context: Context) -> Group:
         left, by = "1", (str(call.arguments[0]),)
     else:
         left, by = call.arguments
-    group = ":".join(by)
-    levels = _levels(table, by)
-    if len(levels) < 2:
+    grouping = Grouping.learn(table, tuple(by))
+    group, levels = grouping.name, len(grouping.numbers)
+    if levels < 2:
         raise InputError(f"the group {group!r} has one level only: a random effect needs two or more")
     effects = Columns(left if left in ("0", "1") else f"1 + {left}", table)
     names = effects.names
     if not names:
         raise InputError(f"the group term {call.text!r} has no effect on its left side")
     for part in context.parts:
-        shared = set(names) & set(part.effects.names) if isinstance(part, Group) and part.group == group else ()
+        shared = set(names) & set(part.effects.names) if isinstance(part, Group) and part.grouping.name == group else ()
         if shared:
             raise InputError(f"the effect {shared.pop()!r} of group {group!r} is in two terms: {call.text!r} is one")
     unit = context.likelihood.unit
@@ -126,11 +250,11 @@ def make_group(call: TermCall, context: Context) -> Group:
             priors[i] = read_prior(context.overrides.pop(sd), sd, "sd")
     label = f"{' + '.join(names)} | {group}"
     if len(names) == 1:
-        return Group(Iid(len(levels), Independent(tuple(priors)), label=label), effects, by, levels)
-    term = Correlated(len(levels), len(names), label=label)
+        return Group(Iid(levels, Independent(tuple(priors)), label=label), effects, grouping)
+    term = Correlated(levels, len(names), label=label)
     priors += _correlation_priors(term, names, group, context.overrides)
     term.prior = Independent(tuple(priors))
-    return Group(term, effects, by, levels)
+    return Group(term, effects, grouping)
 
 
 def _correlation_priors(term: Correlated, names: list[str], group: str, overrides: dict[str, Any]) -> list[Prior]:
@@ -158,23 +282,3 @@ def _sizes(matrix: Vector) -> Vector:
     """Root mean square of each column, 1 for a column of zeros."""
     sizes = np.sqrt((matrix**2).mean(axis=0))
     return np.where(sizes > 0, sizes, 1.0)
-
-
-def _index(table: pd.DataFrame, by: tuple[str, ...]) -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([np.asarray(column_of(table, name)) for name in by])
-
-
-def _levels(table: pd.DataFrame, by: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    """Levels that occur, in the order of the categories or of the sorted values."""
-    orders = []
-    for name in by:
-        values = pd.Series(column_of(table, name))
-        if values.isna().any():
-            row = int(np.flatnonzero(values.isna())[0])
-            raise InputError(f"column {name!r} has no value in row {row}: drop or fill it")
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            orders.append(list(values.cat.categories))
-        else:
-            orders.append(sorted(pd.unique(values), key=lambda v: (str(type(v)), v)))
-    codes = np.column_stack([pd.Index(o).get_indexer(np.asarray(table[name])) for o, name in zip(orders, by)])
-    return [tuple(order[c] for order, c in zip(orders, row)) for row in np.unique(codes, axis=0)]

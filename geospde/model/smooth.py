@@ -71,30 +71,19 @@ class KernelSmooth:
         return self.basis.penalty_scale * self.basis.scale**2
 
 
-class GroupSmooth:
+class GroupSmooth(Group):
     """Independent effects of a group's levels as a smooth: ``mgcv``'s ``bs="re"``, the same as ``(1 | g)``."""
 
+    term: Iid
     penalty_scale = 1.0
-
-    def __init__(self, term: Iid, group: Group):
-        self.term = term
-        self._group = group
-
-    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:
-        """Rows of the design: the level's indicator; a row of zeros for a level that was not seen."""
-        return self._group.columns(table, points, new)
 
     def names(self) -> list[str]:
         """Names of the levels' effects."""
-        return [f"{self.term.label}[{':'.join(map(str, level))}]" for level in self._group.levels]
+        return [f"{self.term.label}[{level}]" for level in self.grouping.labels]
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """The standard deviation of the effects."""
         return [_sd(self.term)]
-
-    def start(self, unit: float) -> Vector:
-        """That of a group."""
-        return self._group.start(unit)
 
 
 def make_smooth(call: TermCall, context: Context) -> Part:
@@ -203,7 +192,7 @@ def _group_smooth(call: TermCall, columns: tuple[str, ...], label: str, context:
     name = f"sd({label})"
     if name in context.overrides:
         prior = Independent((read_prior(context.overrides.pop(name), name, "sd"),))
-    return GroupSmooth(Iid(group.term.n, prior, label), group)
+    return GroupSmooth(Iid(group.term.n, prior, label), group.effects, group.grouping)
 
 
 def refuse_shared_trends(parts: Sequence[Part], blocks: Sequence[Any], fixed: Sequence[str]) -> None:

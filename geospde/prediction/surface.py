@@ -125,9 +125,10 @@ class Prediction:
 class _Rows:
     """Places to predict at, handed out as chunks of design rows."""
 
-    def __init__(self, model: Any, table: pd.DataFrame, points: Any, offset: Any, scale: Any):
+    def __init__(self, model: Any, table: pd.DataFrame, points: Any, offset: Any, scale: Any, options: dict[str, Any]):
         self._model = model
         self._table = table
+        self._options = options
         self.points = points
         self._offset = offset
         self._scale = scale
@@ -138,7 +139,7 @@ class _Rows:
         for a in range(0, self.size, CHUNK):
             part = slice(a, min(a + CHUNK, self.size))
             rows = self._model.rows(
-                self._table.iloc[part], None if self.points is None else self.points[part]
+                self._table.iloc[part], None if self.points is None else self.points[part], **self._options
             )
             yield fit.mixture(rows, self._offset[part]), self._scale[part]
             if callback is not None:
@@ -153,6 +154,8 @@ def predict(
     exceed: Sequence[float] = (),
     exposure: Any = None,
     offset: Any = None,
+    groups: bool = True,
+    allow_new_levels: bool = False,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Prediction:
     """Posterior of the mean per unit exposure at new places.
@@ -161,8 +164,7 @@ def predict(
     ----------
     fit : Fit
     where : Grid, DataFrame, GeoDataFrame or (m, 2) array
-        Where. Covariates of the model must be columns of a table. A group's level that the fit has not seen adds
-        nothing (population level), nor does a group that `where` does not name.
+        Where. Covariates and groups of the model must be columns of a table.
     quantiles : sequence of float
         Levels of the quantile columns.
     exceed : sequence of float
@@ -171,6 +173,13 @@ def predict(
         Multiplies the mean; by default the prediction is per unit exposure.
     offset : float, array or str, optional
         Adds to the predictor; asked for where the model was fitted with one.
+    groups : bool
+        False leaves the effects of groups, ``(x | g)``, out: the population, as lme4's ``re.form = NA``. Then `where`
+        need not name them.
+    allow_new_levels : bool
+        Let a group's level be one that the fit has not seen, missing, or not be named at all: its effects are then a
+        draw from the group, of mean zero, and their variance is part of the uncertainty. Rows of one new level share
+        its effects; each row without a level has its own.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each chunk.
 
@@ -181,7 +190,8 @@ def predict(
     Raises
     ------
     InputError
-        For places outside the mesh, missing columns, or a CRS that differs from the data's.
+        For places outside the mesh, missing columns or values, levels that the fit has not seen, or a CRS that differs
+        from the data's.
     """
     model = fit.model
     for p in quantiles:
@@ -196,7 +206,9 @@ def predict(
             f"the model is in {model.crs.name!r} but the prediction is asked for in {crs.name!r}: "
             "bring them to one CRS with to_crs"
         )
-    rows = _Rows(model, table, points, _offset(model, table, offset), _vector(table, exposure, "exposure", 1.0))
+    options = {"leave_out": () if groups else model.groups, "allow_new_levels": allow_new_levels}
+    multiplier = _vector(table, exposure, "exposure", 1.0)
+    rows = _Rows(model, table, points, _offset(model, table, offset), multiplier, options)
     parts: list[pd.DataFrame] = []
     for mixture, scale in rows.mixtures(fit, callback):
         columns = response_summary(mixture, model.family.link, quantiles)
