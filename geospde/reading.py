@@ -37,7 +37,7 @@ def read_points(
     """Return the table of a survey's points, and the points themselves in the survey's CRS."""
     import geopandas as gpd
 
-    table = _table(points, layer, want={"Point"}, what="points")
+    table = _table(points, layer, want=[{"Point"}], what="points")
     if not len(table.frame):
         raise InputError(f"{table.source} has no rows: a survey needs sites")
     for column in numeric:
@@ -48,7 +48,7 @@ def read_points(
     if isinstance(frame, gpd.GeoDataFrame):
         if x is not None or y is not None:
             raise InputError(f"{table.source} has a geometry of its own: leave out x and y")
-        _refuse_other_than_points(table)
+        frame = frame.set_geometry(_single_points(table), crs=frame.crs)
     else:
         x, y = _coordinate_columns(table, x, y)
         if "geometry" in frame.columns:
@@ -71,15 +71,17 @@ def read_coastline(
         return as_land(coastline), "the coastline"
     if isinstance(coastline, gpd.GeoSeries):
         coastline = coastline.to_frame("geometry").set_geometry("geometry")
-    table = _table(coastline, layer, want={"Polygon", "LineString", "LinearRing"}, what="coastline")
+    table = _table(coastline, layer, want=[{"Polygon"}, {"LineString"}], what="coastline")
     if not len(table.frame):
         raise InputError(f"{table.source} has no rows: a coastline needs three vertices or a polygon")
     frame = table.frame
     if not isinstance(frame, gpd.GeoDataFrame):
         frame = gpd.GeoDataFrame(geometry=[_rings(table, ring)])
-    shapes = _into_crs(frame, crs, source_crs, table.source).geometry.dropna()
-    # each feature is checked before the union, which would heal or hide a crossing
-    land = [as_land(shape, table.source) for shape in shapes if not shape.is_empty]
+    geometry = _into_crs(frame, crs, source_crs, table.source).geometry.dropna()
+    land = [shape for shape in geometry if not shape.is_empty]
+    if not all(shape.geom_type.endswith("LineString") for shape in land):  # lines bound the land together
+        # each feature is checked before the union, which would heal or hide a crossing
+        land = [as_land(shape, table.source) for shape in land]
     return as_land(shapely.GeometryCollection(land), table.source), table.source
 
 
@@ -114,18 +116,26 @@ def _coordinate_columns(table: Table, x: str | None, y: str | None) -> tuple[str
     raise InputError(f"{table.source}: say which columns hold the coordinates (x and y); it has {listed(columns)}")
 
 
-def _refuse_other_than_points(table: Table) -> None:
+def _single_points(table: Table) -> Any:
+    """Return the places of a layer's rows as plane points; a MultiPoint of one point is that point."""
+    import shapely
+
     geometry = table.frame.geometry
     empty = (geometry.isna() | geometry.is_empty).to_numpy()
     if empty.any():
         raise InputError(f"{table.at(int(np.argmax(empty)))} has no place: give it one or leave it out")
-    other = (geometry.geom_type != "Point").to_numpy()
-    if other.any():
-        i = int(np.argmax(other))
-        raise InputError(f"{table.at(i)} is a {geometry.iloc[i].geom_type}: a survey's points must be points")
-    finite = np.isfinite(geometry.x) & np.isfinite(geometry.y)
+    counts = shapely.get_num_geometries(geometry)
+    single = geometry.geom_type.isin(["Point", "MultiPoint"]).to_numpy() & (counts == 1)
+    if not single.all():
+        i = int(np.argmin(single))
+        kind = geometry.iloc[i].geom_type
+        kind += f" of {counts[i]} points" if kind == "MultiPoint" else ""
+        raise InputError(f"{table.at(i)} is a {kind}: a survey's points must be points")
+    places = shapely.get_coordinates(geometry)
+    finite = np.isfinite(places).all(axis=1)
     if not finite.all():
         raise InputError(f"{table.at(int(np.argmin(finite)))} has a coordinate that is not finite")
+    return shapely.points(places)
 
 
 def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source: str) -> gpd.GeoDataFrame:
@@ -160,7 +170,8 @@ def _unstated(frame: gpd.GeoDataFrame) -> bool:
     return bool(frame.crs.is_geographic and (west < -180 or east > 180 or south < -90 or north > 90))
 
 
-def _table(source: Any, layer: str | None, *, want: set[str], what: str) -> Table:
+def _table(source: Any, layer: str | None, *, want: list[set[str]], what: str) -> Table:
+    """Read a table; `want` are the kinds of geometry to take of several layers, those preferred first."""
     import geopandas as gpd
     import pandas as pd
 
@@ -204,22 +215,23 @@ def _read_parquet(path: Path) -> Any:
         except ValueError:  # no geometry in it: a plain table
             return pd.read_parquet(path)
     except ImportError:
-        raise InputError(f"reading {path.name} needs pyarrow: pip install pyarrow") from None
+        raise InputError(f"reading {path.name} needs pyarrow: pip install 'geospde[io]'") from None
     except Exception as error:
         raise InputError(f"{path.name} is not a readable Parquet file: {_first_line(error)}") from None
 
 
-def _read_layer(path: Path, layer: str | None, want: set[str], what: str) -> Any:
+def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) -> Any:
     import geopandas as gpd
     import pyogrio
 
     try:
-        layers = {str(n): str(kind) for n, kind in pyogrio.list_layers(path)}
+        layers = {str(n): str(kind) for n, kind in pyogrio.list_layers(path) if n != "layer_styles"}  # QGIS's own
         if layer is None and len(layers) > 1:
-            fitting = [n for n, kind in layers.items() if kind.split(" ")[0].removeprefix("Multi") in want]
+            kinds = {n: kind.split(" ")[0].removeprefix("Multi") for n, kind in layers.items()}
+            fitting = next(filter(None, ([n for n in layers if kinds[n] in wanted] for wanted in want)), [])
             if len(fitting) != 1:
                 key = "layer" if what == "points" else "coastline_layer"
-                raise InputError(f"{path.name} has the layers {listed(layers)}: name one of them with {key}")
+                raise InputError(f"{path.name} has the layers {listed(fitting or layers)}: name one of them with {key}")
             layer = fitting[0]
         if layer is not None and layer not in layers:
             raise InputError(f"{path.name} has no layer {layer!r}: {did_you_mean(layer, layers, 'layers')}")
