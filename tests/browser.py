@@ -117,15 +117,23 @@ class Browser:
 
     def settle(self):
         """Wait until what was asked for has been painted."""
-        painted = "requestAnimationFrame(() => requestAnimationFrame(done))"
-        self.run(f"new Promise((done) => setTimeout(() => {painted}, 350))")  # beyond what glides or is said late
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def rest(self):
+        """Wait until what glides has arrived and what is said late has been said."""
+        self.run("new Promise((done) => setTimeout(done, 350))")
+        self.settle()
 
     def place(self, selector: str) -> tuple[float, float, float, float]:
         """Bring an element into view and return its left, top, width and height."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.run(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        box = f"(({{x, y, width, height}}) => [x, y, width, height])({found}.getBoundingClientRect())"
-        return tuple(self.run(box))
+        return self.box(selector)
+
+    def box(self, selector: str) -> tuple[float, float, float, float]:
+        """Left, top, width and height of an element on the screen."""
+        found = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        return tuple(self.run(f"(({{x, y, width, height}}) => [x, y, width, height])({found})"))
 
     def move(self, x: float, y: float, **more):
         """Move the mouse."""
