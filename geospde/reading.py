@@ -226,7 +226,9 @@ def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) 
 
     try:
         layers = {str(n): str(kind) for n, kind in pyogrio.list_layers(path) if n != "layer_styles"}  # QGIS's own
-        if layer is None and len(layers) > 1:
+        if layer is None and len(layers) == 1:
+            layer = next(iter(layers))
+        elif layer is None and layers:
             kinds = {n: kind.split(" ")[0].removeprefix("Multi") for n, kind in layers.items()}
             fitting = next(filter(None, ([n for n in layers if kinds[n] in wanted] for wanted in want)), [])
             if len(fitting) != 1:

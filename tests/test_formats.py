@@ -1,6 +1,7 @@
 """One survey in every format that is read: the same sites, columns, coast and CRS."""
 
 import sys
+import warnings
 import zipfile
 
 import geopandas as gpd
@@ -11,6 +12,7 @@ import shapely
 
 import geospde as gs
 from geospde.crs import parse_crs
+from geospde.maps.styles import Symbols, marker, store_styles
 
 LAND = shapely.MultiPolygon(
     [shapely.Point(480_000, 1_250_000).buffer(900) - shapely.Point(480_200, 1_250_000).buffer(150)]
@@ -105,6 +107,11 @@ def test_of_several_layers_the_one_that_can_be_meant_is_read(tmp_path):
     gpd.GeoDataFrame(geometry=[shapely.LineString([(0, 0), (1, 1)])], crs=32658).to_file(path, layer="roads")
     survey = gs.read_survey(path, coastline=path)
     assert len(survey.points) == 40 and survey.coastline.area == pytest.approx(LAND.area)
+    frame.to_file(tmp_path / "styled.gpkg", layer="sites")
+    store_styles(tmp_path / "styled.gpkg", {"sites": Symbols(marker("#ffffff", 1))})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a table of styles is no layer that could be meant
+        assert len(gs.read_survey(tmp_path / "styled.gpkg").points) == 40
     frame.to_file(path, layer="sites 2024")
     with pytest.raises(gs.InputError, match="has the layers 'sites' and 'sites 2024': name one of them with layer"):
         gs.read_survey(path)

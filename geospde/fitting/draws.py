@@ -136,10 +136,10 @@ def _variables(part: Any) -> list[tuple[str, str, Any, NDArray[np.intp]]]:
     """Name, dimension, labels along it and places in the latent vector of each variable of a random term."""
     names = part.names()
     if isinstance(part, Group):
-        effects, group = part.effects.names, part.group
-        labels = [":".join(map(str, level)) for level in part.levels]
-        table = np.arange(len(names)).reshape(len(labels), len(effects))  # level by level
-        return [(f"{e} | {group}", f"{group}_level", labels, table[:, k]) for k, e in enumerate(effects)]
+        labels = part.grouping.labels
+        table = np.arange(len(names)).reshape(len(labels), -1)  # level by level
+        words = [name.removesuffix(f"[{labels[0]}]") for name in names[: table.shape[1]]]
+        return [(name, f"{part.grouping.name}_level", labels, table[:, k]) for k, name in enumerate(words)]
     label, places = part.term.label, np.arange(len(names))
     if isinstance(part, Field):
         return [(label, f"{label}_vertex", places, places)]

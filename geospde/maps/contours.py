@@ -58,7 +58,7 @@ def contour_lines(
     >>> survey = gs.load_dataset("rongelap")
     >>> mesh = gs.build_mesh(survey.coastline, max_edge=(300, 600), offset=600)
     >>> fit = gs.fit("counts ~ 1 + spde(mesh)", survey.points, mesh=mesh, family="poisson", exposure="time")
-    >>> lines = contour_lines(fit.predict(gs.Grid.around(survey.coastline, cell=100)), levels=[5, 10])
+    >>> lines = fit.predict(gs.Grid.around(survey.coastline, cell=100)).contours(levels=[5, 10])
     >>> sorted(set(lines["level"]))
     [5.0, 10.0]
     """

@@ -19,6 +19,7 @@ from geospde.crs import is_local, parse_crs, unit_of
 from geospde.errors import InputError
 from geospde.polygons import as_region
 from geospde.prediction.grid import Grid, Strip
+from geospde.provenance import processors
 from geospde.words import counted
 
 BLOCK = 256
@@ -161,11 +162,10 @@ class RasterWriter:
                 tiled=True,
                 blockxsize=BLOCK,
                 blockysize=BLOCK,
-                compress="deflate",
-                predictor=3,
                 bigtiff="if_safer",
                 interleave="band",
                 geotiff_keys_flavor="ESRI_PE" if unnamed else "STANDARD",
+                **({} if self._cog else {"compress": "deflate", "predictor": 3}),  # once is enough
             )
         except OSError as error:
             raise InputError(f"cannot write the raster {self.path}: {error}") from error
@@ -231,6 +231,7 @@ class RasterWriter:
                 predictor="floating_point",
                 overview_resampling="average",
                 bigtiff="if_safer",
+                num_threads=processors(),
             )
         except Exception as error:  # GDAL's own, whose class is private to rasterio
             raise OSError(str(error)) from error

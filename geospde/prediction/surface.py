@@ -115,6 +115,12 @@ class Prediction:
 
         write_netcdf(self, path, units=units)
 
+    def contours(self, column: str = "mean", **options: Any) -> Any:
+        """Trace contour lines of one column; see `geospde.maps.contours.contour_lines`."""
+        from geospde.maps.contours import contour_lines
+
+        return contour_lines(self, column, **options)
+
     def plot(self, column: str = "mean", **options: Any) -> Any:
         """Draw one column as a map; see `geospde.maps.figures.plot_prediction`."""
         from geospde.maps.figures import plot_prediction
