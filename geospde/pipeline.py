@@ -381,9 +381,9 @@ def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
             f"{size} needs about {bytes_of(need)} of memory and the machine has {bytes_of(memory)}: "
             "take a larger cell (or a smaller shape) in [prediction]"
         )
-    # some 20 bytes a number in grid.csv, 4 in the GeoTIFF, and 5 MB for figures, report and fit
+    # some 20 bytes a number in grid.csv, 10 while the GeoTIFF is put in order, and 5 MB for figures, report and fit
     free = shutil.disk_usage(folder).free
-    need = 20 * (columns + 2) * grid.n + 4 * columns * rows * cols + 5_000_000
+    need = 20 * (columns + 2) * grid.n + 10 * columns * rows * cols + 5_000_000
     if need > free:
         raise InputError(
             f"the run with {size} needs about {bytes_of(need)} on the disk and {bytes_of(free)} are free: "
