@@ -300,6 +300,12 @@ class Fit:
 
         return hypothesis(self, text, level)
 
+    def validate(self, folds: str = "blocks", **options: Any) -> Any:
+        """Cross-validate, by spatial blocks or otherwise; see `geospde.prediction.validation.validate`."""
+        from geospde.prediction.validation import validate
+
+        return validate(self, folds, **options)
+
     def save(self, path: Any) -> None:
         """Write ``path.npz`` and ``path.json``; `geospde.load_fit` reads them."""
         from geospde.fitting.saved import save_fit

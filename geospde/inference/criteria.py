@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.inference.hyper import Posterior
-from geospde.inference.laplace import Laplace
+from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture
 
 Vector = NDArray[np.float64]
@@ -87,6 +87,15 @@ def _then(likelihood: Any, g: Callable[[Vector], Vector]) -> Callable[[Vector], 
     return lambda eta: g(likelihood.log_density(eta))
 
 
+def cavity(point: LaplacePoint) -> tuple[Vector, Vector, NDArray[np.bool_]]:
+    """Mean and sd of each observation's predictor without it, at a theta, and where there is no such Gaussian."""
+    slope, curvature = point.derivatives[0], -point.derivatives[1]
+    rest = 1.0 / point.eta_variance - curvature  # precision of eta_i without observation i
+    least = 1e-8 * np.maximum(np.abs(curvature), 1e-300)
+    precision = np.maximum(rest, least)
+    return point.eta - slope / precision, 1.0 / np.sqrt(precision), rest <= least
+
+
 def _leave_one_out(posterior: Posterior, likelihoods: list) -> tuple[Vector, Vector, Vector]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(25)
     log_weights = np.log(weights)
@@ -95,12 +104,8 @@ def _leave_one_out(posterior: Posterior, likelihoods: list) -> tuple[Vector, Vec
     log_cpo, pits, failure = [], [], np.zeros(near.size)
     for point, likelihood in zip(posterior.points, likelihoods):
         width = 4.0 / np.sqrt(np.maximum(-likelihood.derivatives(near)[1], 1e-6))
-        slope, curvature = point.derivatives[0], -point.derivatives[1]
-        rest = 1.0 / point.eta_variance - curvature  # precision of eta_i without observation i
-        least = 1e-8 * np.maximum(np.abs(curvature), 1e-300)
-        failure = np.maximum(failure, rest <= least)
-        rest = np.maximum(rest, least)
-        centre, sd = point.eta - slope / rest, 1.0 / np.sqrt(rest)
+        centre, sd, failed = cavity(point)
+        failure = np.maximum(failure, failed)
         # int N(eta; centre, sd²) p(y | eta): Gauss-Hermite about the full posterior, where the integrand is
         scale = np.sqrt(point.eta_variance)
         log_terms = []

@@ -170,6 +170,17 @@ class Observations:
             raise FloatingPointError(f"hyperparameters overflow: {theta}")
         return replace(self, theta=theta)
 
+    def of_rows(self, index: NDArray[np.intp]) -> "Observations":
+        """Some of the observations."""
+        own = {name: getattr(self, name)[index] for name in ("y", "exposure", "trials", "weights")}
+        return replace(self, **own)
+
+    def without(self, index: NDArray[np.intp]) -> "Observations":
+        """The same observations, some of which count for nothing."""
+        weights = self.weights.copy()
+        weights[index] = 0.0
+        return replace(self, weights=weights)
+
     def log_density(self, eta: Vector) -> Vector:
         """Log p(y | eta), all constants included; eta may have leading axes."""
         return self.weights * self._log_density(eta)

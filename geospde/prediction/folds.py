@@ -1,0 +1,96 @@
+"""Which observations are left out together in a cross-validation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+
+Vector = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Observations that are predicted, and those that are left out of the fit: these, and a buffer around them."""
+
+    predicted: Index
+    left_out: Index
+
+
+def random_folds(size: int, k: int, seed: int = 0) -> list[Fold]:
+    """K folds of nearly even size, at random."""
+    _refuse_few(size, k)
+    order = np.random.default_rng(seed).permutation(size)
+    return [_plain(part) for part in np.array_split(order, k)]
+
+
+def block_folds(points: Vector, k: int, block: float, seed: int = 0) -> list[Fold]:
+    """K folds of square blocks (Roberts et al. 2017, Ecography 40, 913-929).
+
+    Blocks lie on a grid of a random origin and are dealt out, the fullest first, each to the fold that has fewest
+    observations so far.
+
+    Parameters
+    ----------
+    points : (m, 2) array
+    k : int
+    block : float
+        Side of a block, in the unit of the points.
+    seed : int
+    """
+    _refuse_few(len(points), k)
+    if not (np.isfinite(block) and block > 0):
+        raise InputError(f"the block size must be a positive length, not {block}")
+    rng = np.random.default_rng(seed)
+    cell = np.floor((points - points.min(axis=0)) / block + rng.uniform(size=2)).astype(np.int64)
+    _, of_block, counts = np.unique(cell, axis=0, return_inverse=True, return_counts=True)
+    of_block = of_block.ravel()
+    if counts.size < k:
+        raise InputError(
+            f"the observations lie in {counts.size} blocks of side {block:.4g}, too few for {k} folds: take smaller "
+            "blocks or fewer folds"
+        )
+    load = np.zeros(k)
+    fold_of_block = np.empty(counts.size, dtype=int)
+    for b in np.lexsort((rng.uniform(size=counts.size), -counts)):
+        fold_of_block[b] = int(np.argmin(load))
+        load[fold_of_block[b]] += counts[b]
+    return [_plain(np.flatnonzero(fold_of_block[of_block] == f)) for f in range(k)]
+
+
+def buffered_folds(points: Vector, k: int | None, buffer: float, seed: int = 0) -> list[Fold]:
+    """One observation a fold, left out with all within a buffer (Le Rest et al. 2014, Glob. Ecol. Biogeogr. 23, 811).
+
+    Parameters
+    ----------
+    points : (m, 2) array
+    k : int or None
+        How many observations to predict, drawn at random; None for all.
+    buffer : float
+        Radius, in the unit of the points.
+    seed : int
+    """
+    if not (np.isfinite(buffer) and buffer > 0):
+        raise InputError(f"the buffer must be a positive length, not {buffer}")
+    size = len(points)
+    chosen = np.arange(size)
+    if k is not None and k < size:
+        chosen = np.sort(np.random.default_rng(seed).choice(size, k, replace=False))
+    folds = []
+    for i in chosen:
+        near = np.flatnonzero(((points - points[i]) ** 2).sum(axis=1) <= buffer**2)
+        if near.size == size:
+            raise InputError(f"a buffer of {buffer:.4g} around row {i} leaves nothing to fit: take a smaller one")
+        folds.append(Fold(np.array([i]), near))
+    return folds
+
+
+def _plain(index: Index) -> Fold:
+    return Fold(np.sort(index), np.sort(index))
+
+
+def _refuse_few(size: int, k: int) -> None:
+    if not 2 <= k <= size:
+        raise InputError(f"the number of folds lies between 2 and the {size} observations, not at {k}")

@@ -1,0 +1,340 @@
+"""Cross-validation: folds that are left out, predicted by refits, and scored against simpler models."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geospde.errors import InputError, NumericalError
+from geospde.inference.criteria import cavity
+from geospde.inference.integration import posterior
+from geospde.inference.laplace import Laplace
+from geospde.model.build import build_model
+from geospde.prediction.folds import Fold, block_folds, buffered_folds, random_folds
+from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from geospde.fitting.result import Fit
+
+Vector = NDArray[np.float64]
+Callback = Callable[[int, int | None, str], None]
+KINDS = ("blocks", "random", "loo", "buffered")
+LEVELS = (0.5, 0.8, 0.95)
+FEW = 40  # observations that a buffered validation predicts, each by a refit, where k is not given
+ROW = "geospde_row"
+PLAIN = ("poisson", "binomial", "bernoulli", "zeroinflatedpoisson1")
+NODES = 41
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How well a model predicts what it has not seen.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        A row a model: ``log_score`` (mean of -log predictive density), ``crps``, ``dss`` (Dawid-Sebastiani), ``rmse``,
+        ``mae`` (of the predictive median), ``bias`` (mean of predicted less observed), ``cover_50``, ``cover_80`` and
+        ``cover_95`` (shares of observations within central intervals). Per unit exposure (or trial) but the log score;
+        the smaller the better but for coverage.
+    pointwise : DataFrame
+        A row an observation that was predicted: ``row``, ``fold``, ``observed``, ``mean``, ``sd``, ``q0.025``,
+        ``q0.5``, ``q0.975``, ``log_density``, ``crps``, ``pit``, by the model itself.
+    differences : DataFrame
+        Mean difference of each simpler model's log score and CRPS from the model's own, with standard errors: positive
+        where the model predicts better.
+    kind : str
+        ``"blocks"``, ``"random"``, ``"loo"`` or ``"buffered"``.
+    folds : int
+    distance : float or None
+        Side of the blocks or radius of the buffer.
+    """
+
+    scores: pd.DataFrame
+    pointwise: pd.DataFrame
+    differences: pd.DataFrame
+    kind: str
+    folds: int
+    distance: float | None
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.describe()}\n\n{self.scores.to_string(float_format=lambda v: f'{v:.4g}')}"
+
+    __repr__ = __str__
+
+    def describe(self) -> str:
+        """One sentence on what was left out."""
+        how = {
+            "blocks": f"{self.folds} folds of square blocks, {self.distance:.4g} a side" if self.distance else "",
+            "random": f"{self.folds} random folds",
+            "loo": "leave-one-out, from the fit itself",
+            "buffered": f"single observations, left out with all within {self.distance:.4g}" if self.distance else "",
+        }[self.kind]
+        return f"{len(self.pointwise)} observations of {self.label} predicted from the rest: {how}"
+
+    def plot(self, figure: Figure | None = None) -> Figure:
+        """Draw calibration: predicted against observed, PIT histogram, coverage; see `geospde.maps.validation`."""
+        from geospde.maps.validation import plot_validation
+
+        return plot_validation(self, figure)
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """Predictive distributions of some observations."""
+
+    rows: NDArray[np.intp]
+    log_density: Vector
+    draws: Vector
+
+
+def validate(
+    fit: Fit,
+    folds: str = "blocks",
+    *,
+    k: int | None = None,
+    distance: float | None = None,
+    baselines: bool = True,
+    draws: int = 2000,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> Validation:
+    """Cross-validate a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        By method ``"inla"`` or ``"eb"``; it is refitted without each fold, hyperparameters included.
+    folds : {"blocks", "random", "loo", "buffered"}
+        Square blocks, which tell how the model predicts between surveyed places; random folds, which tell how it
+        predicts beside them; leave-one-out from the fit itself (each observation's Gaussian site divided out); single
+        observations left out with all within a distance.
+    k : int, optional
+        Number of folds, 10 by default; of ``"buffered"`` the number of observations, at most 40 by default.
+    distance : float, optional
+        Side of the blocks or radius of the buffer; by default the posterior median of the first field's range.
+    baselines : bool
+        Score a model of an intercept alone, too, and for counts and successes one with an effect for each observation.
+    draws : int
+        From each predictive distribution: CRPS and coverage come from them.
+    seed : int
+    callback : callable, optional
+        Called as ``callback(done, total, message)`` after each fold.
+
+    Returns
+    -------
+    Validation
+
+    Raises
+    ------
+    InputError
+        For a choice that does not fit; without coordinates only ``"random"`` and ``"loo"`` do.
+    """
+    if fit.method not in ("inla", "eb"):
+        raise InputError(f"a validation needs a fit by method 'inla' or 'eb', not {fit.method!r}")
+    if folds not in KINDS:
+        raise InputError(f"folds are one of {', '.join(map(repr, KINDS))}, not {folds!r}")
+    if draws < 100:
+        raise InputError(f"a validation needs 100 draws or more, not {draws}")
+    model, size = fit.model, fit.model.likelihood.n
+    if folds in ("blocks", "buffered"):
+        if model.points is None:
+            raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
+        distance = _range(fit) if distance is None else float(distance)
+    else:
+        distance = None
+    if folds == "loo":
+        made: list[Fold] = []
+    elif folds == "random":
+        made = random_folds(size, 10 if k is None else k, seed)
+    elif folds == "blocks":
+        assert model.points is not None and distance is not None
+        made = block_folds(model.points, 10 if k is None else k, distance, seed)
+    else:
+        assert model.points is not None and distance is not None
+        made = buffered_folds(model.points, min(FEW, size) if k is None else k, distance, seed)
+
+    contenders = {"model": (fit.laplace, fit.posterior.mode.theta)}
+    if baselines:
+        contenders |= {name: (Laplace(simple), simple.start) for name, simple in _simpler(fit).items()}
+    rows = {}
+    for at, (name, (laplace, start)) in enumerate(contenders.items()):
+        rng = np.random.default_rng([seed, at])
+        if folds == "loo":
+            parts = [_leave_one_out(laplace, fit, start if name != "model" else None, draws, rng)]
+        else:
+            total = len(contenders) * len(made)
+            parts = []
+            for done, fold in enumerate(made, 1):
+                parts.append(_refitted(laplace, fit, start, fold, draws, rng))
+                if callback is not None:
+                    callback(at * len(made) + done, total, "validation")
+        rows[name] = _scored(model.likelihood, parts, rng)
+    table = pd.DataFrame({name: frame.attrs["scores"] for name, frame in rows.items()}).T
+    return Validation(
+        table, rows["model"], _differences(rows), folds, len(made) or size, distance, model.response_label
+    )
+
+
+def _range(fit: Fit) -> float:
+    """Posterior median of the first field's range; a tenth of the extent without a field."""
+    for name in fit.hyper.index:
+        if str(name).startswith("range("):
+            return float(fit.hyper.loc[name, "q0.5"])
+    points = fit.model.points
+    assert points is not None
+    return float(np.hypot(*np.ptp(points, axis=0))) / 10
+
+
+def _simpler(fit: Fit) -> dict[str, Any]:
+    """Models of an intercept alone, and of that with an effect for each observation."""
+    model = fit.model
+    table = model.table.assign(**{ROW: np.arange(len(model.table)).astype(str)})
+    formulas = {"intercept only": f"{model.formula.response} ~ 1"}
+    if model.family.name in PLAIN:
+        formulas["iid"] = f"{model.formula.response} ~ 1 + (1 | {ROW})"
+    return {
+        name: build_model(
+            formula, table, family=model.family.name, link=model.family.link.name,
+            exposure=model.exposure if model.family.has_exposure else None, offset=model.offset, weights=model.weights,
+        )
+        for name, formula in formulas.items()
+    }  # fmt: skip
+
+
+def _refitted(
+    laplace: Laplace, fit: Fit, start: Vector, fold: Fold, draws: int, rng: np.random.Generator
+) -> _Predicted:
+    """Predictive distributions of a fold from a fit without it: the same matrices, with likelihoods of no weight."""
+    whole = laplace.model.likelihood
+    without = copy.copy(laplace)
+    without.model = replace(laplace.model, likelihood=whole.without(fold.left_out))  # type: ignore[type-var]
+    rule = "eb" if fit.method == "eb" else str(fit.settings["integration"])
+    found = posterior(without, start, rule, strategy=fit.posterior.strategy)
+    mixture = without.mixture(found, laplace.design[fold.predicted], laplace.model.offset[fold.predicted])
+    kept = whole.of_rows(fold.predicted)
+    likelihoods = [kept.at(without.whole(p.theta)[without.family_block]) for p in found.points]
+    weights = np.repeat(found.weights[:, None], fold.predicted.size, axis=1)
+    return _predicted(fold.predicted, likelihoods, weights, mixture.means, mixture.sds, draws, rng)
+
+
+def _leave_one_out(
+    laplace: Laplace, fit: Fit, start: Vector | None, draws: int, rng: np.random.Generator
+) -> _Predicted:
+    """Predictive distributions of all observations, each without itself, from one fit."""
+    found = fit.posterior if start is None else posterior(laplace, start, strategy=fit.posterior.strategy)
+    likelihoods = [laplace.likelihood_at(p.theta) for p in found.points]
+    cavities = [cavity(p) for p in found.points]
+    if any(failed.any() for *_, failed in cavities):
+        row = int(np.flatnonzero(np.any([failed for *_, failed in cavities], axis=0))[0])
+        raise NumericalError(f"observation {row} cannot be divided out of the fit: take random folds")
+    means, sds = (np.array([c[j] for c in cavities]) for j in (0, 1))
+    # the weights of theta without observation i go with w / p(y_i | theta, the others)
+    log_each = np.array([_log_density(f, m[None], s[None])[0] for f, m, s in zip(likelihoods, means, sds)])
+    log_weights = np.log(found.weights)[:, None] - log_each
+    weights = np.exp(log_weights - np.logaddexp.reduce(log_weights, axis=0))
+    everything = np.arange(laplace.design.shape[0])
+    return _predicted(everything, likelihoods, weights, means, sds, draws, rng)
+
+
+def _log_density(likelihood: Any, means: Vector, sds: Vector) -> Vector:
+    """Log of the integral of p(y | eta) over Gaussians of eta, (1, m) each: by quadrature around where it peaks."""
+    # Newton to the mode of p(y | eta) N(eta), whose curvature sets the nodes
+    mean, precision = means[0], sds[0] ** -2.0
+    eta = mean.copy()
+    for _ in range(50):
+        first, second, _ = likelihood.derivatives(eta)
+        step = (first - precision * (eta - mean)) / (precision + likelihood.newton_weights(eta, second))
+        eta = eta + np.clip(step, -2.0, 2.0)
+        if np.abs(step).max() < 1e-8:
+            break
+    width = 1 / np.sqrt(precision + likelihood.newton_weights(eta, likelihood.derivatives(eta)[1]))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    at = eta + width * nodes[:, None]
+    terms = likelihood.log_density(at) - 0.5 * precision * (at - mean) ** 2 + 0.5 * nodes[:, None] ** 2
+    total = np.logaddexp.reduce(terms + np.log(weights)[:, None], axis=0)
+    return (total + np.log(width) + 0.5 * np.log(precision / (2 * np.pi)))[None]
+
+
+def _predicted(
+    rows: NDArray[np.intp],
+    likelihoods: Sequence[Any],
+    weights: Vector,
+    means: Vector,
+    sds: Vector,
+    draws: int,
+    rng: np.random.Generator,
+) -> _Predicted:
+    """Predictive distributions that are mixtures over theta points, with weights of each observation's own, (k, m)."""
+    each = [_log_density(f, m[None], s[None])[0] for f, m, s in zip(likelihoods, means, sds)]
+    with np.errstate(divide="ignore"):
+        log_density = np.logaddexp.reduce(np.log(weights) + np.array(each), axis=0)
+    # a stratified uniform chooses the component of each draw
+    strata = rng.permuted(np.tile(np.arange(draws)[:, None], rows.size), axis=0)
+    u = (strata + rng.uniform(size=strata.shape)) / draws
+    ends = np.cumsum(weights, axis=0) / weights.sum(axis=0)
+    chosen = np.minimum((u[None] > ends[:, None, :]).sum(axis=0), len(likelihoods) - 1)
+    new = np.empty((draws, rows.size))
+    for c, likelihood in enumerate(likelihoods):
+        mine = chosen == c
+        if mine.any():
+            eta = means[c] + sds[c] * rng.standard_normal((draws, rows.size))
+            new[mine] = likelihood.draw(eta, rng)[mine]
+    return _Predicted(rows, log_density, new)
+
+
+def _scored(likelihood: Any, parts: Sequence[_Predicted], rng: np.random.Generator) -> pd.DataFrame:
+    """A row an observation, and the totals as ``attrs["scores"]``."""
+    frames, inside = [], []
+    for fold, part in enumerate(parts):
+        scale = (likelihood.exposure * likelihood.trials)[part.rows]
+        y, draws = likelihood.y[part.rows] / scale, part.draws / scale
+        low, median, high = np.quantile(draws, [0.025, 0.5, 0.975], axis=0)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "row": part.rows, "fold": fold, "observed": y, "mean": draws.mean(axis=0),
+                    "sd": draws.std(axis=0, ddof=1), "q0.025": low, "q0.5": median, "q0.975": high,
+                    "log_density": part.log_density, "crps": crps(draws, y), "dss": dawid_sebastiani(draws, y),
+                    "pit": randomised_pit(draws, y, rng),
+                }
+            )
+        )  # fmt: skip
+        inside.append(np.array([covered(draws, y, level) for level in LEVELS]))
+    frame = pd.concat(frames, ignore_index=True)
+    error = frame["mean"] - frame["observed"]
+    coverage = np.concatenate(inside, axis=1).mean(axis=1)
+    order = frame.sort_values("row", ignore_index=True)
+    order.attrs["scores"] = {
+        "log_score": -frame["log_density"].mean(), "crps": frame["crps"].mean(), "dss": frame["dss"].mean(),
+        "rmse": float(np.sqrt((error**2).mean())), "mae": (frame["q0.5"] - frame["observed"]).abs().mean(),
+        "bias": error.mean(), **{f"cover_{100 * v:.0f}": c for v, c in zip(LEVELS, coverage)},
+    }  # fmt: skip
+    return order
+
+
+def _differences(rows: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """What simpler models lose against the model, with standard errors."""
+
+    def each() -> Iterator[tuple[str, dict[str, float]]]:
+        own = rows["model"]
+        for name, frame in rows.items():
+            if name == "model":
+                continue
+            found = {}
+            for column, sign, title in (("log_density", -1.0, "log_score"), ("crps", 1.0, "crps")):
+                gap = sign * (frame[column] - own[column])
+                found[title] = float(gap.mean())
+                found[f"{title}_se"] = float(gap.std(ddof=1) / np.sqrt(len(gap)))
+            yield name, found
+
+    return pd.DataFrame.from_dict(dict(each()), orient="index")
