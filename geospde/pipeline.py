@@ -220,12 +220,19 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str
     if model.has_offset:
         raise InputError(f"the model has an offset, and {only}: use exposure, or geospde.fit and predict at a table")
     try:
-        model.rows(pd.DataFrame(index=[0]), grid.centres[:1])
+        model.rows(pd.DataFrame(index=[0]), grid.centres[:1], leave_out=model.groups)
     except InputError as error:
         needs = str(error).partition(":")[0]
         raise InputError(
             f"{needs}, and {only}: leave it out of a run's formula, or use geospde.fit and predict at a table"
         ) from None
+    if model.groups:
+        left_out = listed(dict.fromkeys(part.grouping.name for part in model.groups))
+        warnings.warn(
+            f"the maps show the population, without the effects of {left_out}: the cells of a grid belong to no group",
+            GeospdeWarning,
+            stacklevel=2,
+        )
     names = ", ".join([*model.effects.names, *(h.name for h in model.hyperparameters)])
     return f"{counted(model.design.shape[1], 'latent variable')}; {names}"
 
@@ -250,7 +257,7 @@ def warn_of_coarse(mesh: Mesh, fit: Fit) -> None:
 def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:
     """Predict the intensity in every cell, with the quantiles and exceedances of ``[prediction]``."""
     wanted = config.prediction
-    prediction = fit.predict(grid, quantiles=wanted.quantiles, exceed=wanted.exceed, callback=callback)
+    prediction = fit.predict(grid, quantiles=wanted.quantiles, exceed=wanted.exceed, groups=False, callback=callback)
     frame = prediction.to_frame()
     finite = np.isfinite(frame.to_numpy(dtype=float))
     if not finite.all():

@@ -23,6 +23,16 @@ def test_tables_have_their_rows_and_their_labels_are_categories(name, rows, labe
     assert categories == labels
 
 
+def test_levels_are_in_the_order_of_their_numbers():
+    cbpp, sleep = gs.load_dataset("cbpp"), gs.load_dataset("sleepstudy")
+    assert cbpp["period"].cat.categories.tolist() == [1, 2, 3, 4]
+    assert cbpp["herd"].cat.categories.tolist() == list(range(1, 16))
+    assert sleep["Subject"].cat.categories.tolist()[::17] == [308, 372]
+    fit = gs.fit("p(incidence, size) ~ period + (1 | herd)", cbpp, family="binomial", method="eb")
+    assert fit.fixed.index.tolist() == ["Intercept", "period[2]", "period[3]", "period[4]"]
+    assert fit.random.index.tolist()[::14] == ["Intercept | herd[1]", "Intercept | herd[15]"]
+
+
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(gs.InputError, match="did you mean 'sleepstudy'"):
         gs.load_dataset("sleep_study")

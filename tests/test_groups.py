@@ -1,10 +1,13 @@
 """Group terms: lme4's grammar, their columns against hand-built ones, their names and priors."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import geospde as gs
+from geospde import pipeline
 from geospde.errors import InputError
 from geospde.latent.priors import LKJ
 from geospde.model.build import build_model
@@ -271,3 +274,23 @@ def test_a_smooth_of_a_group_takes_new_levels_as_the_group_does():
         assert np.allclose(frames[0], frames[1], rtol=1e-6)
     with pytest.raises(InputError, match="not seen the level 'zz'"):
         smooth.predict(new)
+
+
+def test_the_maps_of_a_run_are_of_the_population():
+    from shapely.geometry import box
+
+    fit = gs.fit("y ~ (1 | g) + (1 | h)", table(), method="eb")
+    grid = gs.Grid.around(box(0, 0, 2, 1), shape=(1, 2))
+    with pytest.raises(InputError, match="needs the group column 'g'"):
+        fit.predict(grid)
+    config = SimpleNamespace(prediction=SimpleNamespace(quantiles=(0.5,), exceed=()))
+    cells = pipeline.predict(config, fit, grid).to_frame()
+    assert np.allclose(cells["mean"], fit.fixed.loc["Intercept", "mean"], rtol=1e-6)
+
+
+def test_a_run_with_groups_says_that_it_maps_the_population(island, edit):
+    points = pd.read_csv(island / "points.csv")
+    points.assign(team=np.arange(len(points)) % 3).to_csv(island / "points.csv", index=False)
+    file = edit(island / "survey.toml", "counts ~ 1 +", "counts ~ 1 + (1 | team) +")
+    messages = [finding.message for finding in pipeline.check(file) if finding.level == "warning"]
+    assert any("the population, without the effects of 'team'" in message for message in messages)

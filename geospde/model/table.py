@@ -115,12 +115,11 @@ class Coding:
         InputError
             Where `levels` or `reference` do not fit the values.
         """
-        series = pd.Series(values)
-        if isinstance(series.dtype, pd.CategoricalDtype):
-            held = set(series.cat.codes)
-            own = [level for code, level in enumerate(series.cat.categories) if code in held]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            held = set(values.cat.codes)
+            own = [level for code, level in enumerate(values.cat.categories) if code in held]
         else:
-            own = list(pd.unique(series.dropna()))
+            own = list(pd.factorize(values)[1])
             try:
                 own.sort()
             except TypeError:
@@ -148,13 +147,14 @@ class Coding:
 
     def codes(self, values: Any) -> NDArray[np.intp]:
         """Number of each value's level, by value or else by its text; -1 for one that was not learnt, or missing."""
-        plain = np.asarray(values, dtype=object)
-        codes = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(plain, dtype=object))
-        unknown = np.flatnonzero((codes < 0) & ~pd.isna(plain))
-        if unknown.size:
-            number = {text: k for k, text in enumerate(self.labels)}
-            codes[unknown] = [number.get(label(value), -1) for value in plain[unknown]]
-        return codes
+        if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+            places, held = values.cat.codes.to_numpy(), list(values.cat.categories)
+        else:
+            places, held = pd.factorize(values)
+        by_value = {level: k for k, level in enumerate(self.levels)}
+        by_text = {text: k for k, text in enumerate(self.labels)}
+        numbers = [by_value.get(value, by_text.get(label(value), -1)) for value in held]
+        return np.array([*numbers, -1], dtype=np.intp)[places]
 
     def __call__(self, values: Any) -> pd.Categorical:
         """The values as an ordered factor of labels."""
