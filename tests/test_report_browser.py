@@ -325,6 +325,13 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_fingers_move_the_map(br
     browser.open(run["page"], 360, 740, touch=True, prefers_reduced_motion="reduce")
     assert browser.run("document.documentElement.scrollWidth") <= 360
     x, y = at(browser, 0.3, 0.42)
+    before = browser.run("scrollY")
+    for kind, up in [("Start", 0), *(("Move", 20 * k) for k in range(1, 8))]:
+        browser.touch(kind, (x, y - up))
+    browser.touch("End")
+    browser.settle()
+    assert browser.run("scrollY") > before + 50  # the whole map lets a finger scroll past it
+    x, y = at(browser, 0.3, 0.42)
     browser.touch("Start", (x, y))
     browser.touch("End")
     seen = read(browser)

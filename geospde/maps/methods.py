@@ -1,5 +1,6 @@
 """The methods paragraph of a report: what was done, written from the fit's own settings, with what to cite."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -179,6 +180,7 @@ class Methods:
             if "PC" in said:
                 works = [self._cite("pc")]
                 works += [self._cite("pcfield")] if "P(range" in said else []
+            said = re.sub(r"(?<=[\s(])-(?=\d)", "\N{MINUS SIGN}", said)
             self._say(f"Priors of hyperparameters: {said}" + (f" ({'; '.join(works)})." if works else "."))
         model = getattr(fit, "model", None)
         precision = getattr(model, "fixed_precision", ())

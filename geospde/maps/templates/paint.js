@@ -92,7 +92,8 @@ function drawCells() {
 
 function siteRadius() {
   const zoom = view.scale / view.whole.scale;
-  return Math.min((view.width < 500 ? 2.2 : 3.4) * Math.max(zoom, 0.5) ** 0.4, 9);
+  const room = 0.22 * Math.sqrt((view.width * view.height) / (sites?.rows.length || 1)); // of many, each is smaller
+  return Math.min(Math.max(Math.min(view.width < 500 ? 2.2 : 3.4, room), 1.2) * Math.max(zoom, 0.5) ** 0.4, 9);
 }
 
 function drawSites(colour) {
