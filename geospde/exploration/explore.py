@@ -172,14 +172,23 @@ def _covariates(survey: Survey, observed: Observed, wanted: Sequence[str] | None
                 raise InputError(
                     f"the survey has no column {name!r}: {did_you_mean(str(name), map(str, table.columns), 'columns')}"
                 )
-    return table[names].replace([np.inf, -np.inf], np.nan)
+    return pd.DataFrame({name: _as_covariate(table[name]) for name in names}, index=table.index)
+
+
+def _as_covariate(column: pd.Series) -> pd.Series:
+    """Return a column as numbers without infinities, or as words."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        return column.replace([np.inf, -np.inf], np.nan)
+    return column.astype(str).where(column.notna(), None)
 
 
 def _may_explain(column: pd.Series, places: NDArray[np.float64]) -> bool:
     """Tell a covariate from a coordinate, a number or a name of rows, and an empty column."""
-    from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+    from pandas.api.types import is_bool_dtype, is_complex_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
-    if column.isna().all() or is_datetime64_any_dtype(column):
+    if column.isna().all() or is_datetime64_any_dtype(column) or is_complex_dtype(column):
         return False
     if not is_numeric_dtype(column) or is_bool_dtype(column):
         return column.astype(str).nunique() <= min(MOST_LEVELS, max(len(column) // 2, 1))

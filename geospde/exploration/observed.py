@@ -104,6 +104,8 @@ def observe(survey: Survey, response: str, exposure: str | float | None = None, 
     usable = exposures > 0
     rates = np.divide(values, exposures, out=np.full_like(values, np.nan), where=usable)
     scale = _scale(values, named, family)
+    if scale == "logit":
+        _refuse_beyond(survey, response, values, exposures)
     scaled = rates.copy()
     if scale != "value":
         half = 0.5 if _whole(values) else 0.0
@@ -138,6 +140,14 @@ def _refuse_outside(survey: Survey, response: str, values: NDArray[np.float64], 
     if len(outside):
         place = survey.place(int(outside[0]), response)
         raise InputError(f"{place}: family {family.name!r} needs {family.needs}, not {values[outside[0]]:g}")
+
+
+def _refuse_beyond(survey: Survey, response: str, successes: NDArray[np.float64], trials: NDArray[np.float64]) -> None:
+    beyond = np.flatnonzero(successes > trials)
+    if len(beyond):
+        i = int(beyond[0])
+        place = survey.place(i, response)
+        raise InputError(f"{place}: there cannot be more successes than trials, not {successes[i]:g} of {trials[i]:g}")
 
 
 def _scale(values: NDArray[np.float64], exposure: str | None, family: str | None) -> Scale:

@@ -33,7 +33,7 @@ class Structure:
         return self.nugget + self.sill * (1 - matern_correlation(distance, self.range))
 
 
-def matern_correlation(distance: ArrayLike, reach: float) -> NDArray[np.float64]:
+def matern_correlation(distance: ArrayLike, reach: ArrayLike) -> NDArray[np.float64]:
     """Return the Matérn correlation of smoothness 1 at distances, ``kappa h K1(kappa h)`` with kappa = sqrt(8) / range.
 
     Examples
@@ -41,7 +41,7 @@ def matern_correlation(distance: ArrayLike, reach: float) -> NDArray[np.float64]
     >>> matern_correlation([0.0, 1.0, 2.0], 1.0).round(3)
     array([1.   , 0.14 , 0.011])
     """
-    scaled = np.sqrt(8.0) * np.asarray(distance, dtype=float) / reach
+    scaled = np.sqrt(8.0) * np.asarray(distance, dtype=float) / np.asarray(reach, dtype=float)
     at = np.where(scaled > 0, scaled, 1.0)
     return np.where(scaled > 0, at * k1(at), 1.0)
 

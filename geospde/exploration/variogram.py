@@ -20,8 +20,8 @@ from geospde.words import counted, length
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-MOST_SITES = 3000
-"""Beyond so many sites a random part stands for all: 4.5 million pairs."""
+MOST_SITES = 2000
+"""Beyond so many sites a random part stands for all: two million pairs."""
 
 FEWEST_PAIRS = 30
 """A mean of fewer squared differences says nothing (Journel & Huijbregts 1978, section III.B)."""

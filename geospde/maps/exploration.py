@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from geospde.exploration.findings import findings_frame
 from geospde.maps.canvas import FRAME, INK, PAGE, SMALL, Scale, View, colour_bar, dress, sheet, title
 from geospde.maps.drawing import draw_coast, draw_land, draw_scale_bar
-from geospde.maps.panels import ALARM, MARK, plot_histogram, plot_trend, plot_variogram, trend_names
+from geospde.maps.panels import ALARM, MARK, plain, plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
 from geospde.words import area, counted, length, number
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ MOST_TRENDS = 12
 # Millimetres of a row of panels with their labels, and of what surrounds the axes of each.
 _ROW = 48.0
 _PAD_LEFT, _PAD_RIGHT, _PAD_BOTTOM, _PAD_TOP = 13.0, 3.0, 10.0, 6.0
+_BESIDE = 110 / 25.4  # inches that title and legend of sizes take side by side
 _MAP_LEFT, _MAP_RIGHT, _MAP_BOTTOM, _MAP_TOP = 14.0, 24.0, 11.0, 7.0
 
 
@@ -233,43 +235,65 @@ def _draw_rates(exploration: Exploration, ax: Axes, place: Axes, room: float) ->
         draw_land(ax, survey.coastline)
         draw_coast(ax, survey.coastline)
     known = observed.known
-    scale = Scale.over([observed.rates[known]])
+    shown, scale, logarithmic = _colours(observed)
     order = np.flatnonzero(known)[np.argsort(-observed.exposures[known], kind="stable")]  # the smallest on top
     x, y = survey.coordinates.T
     sizes = _sizes(observed, observed.exposures)
     edge: dict[str, Any] = {"edgecolors": INK, "linewidths": 0.25}
-    ax.scatter(x[order], y[order], s=sizes[order], c=observed.rates[order], zorder=4, **edge, **scale.style)
+    ax.scatter(x[order], y[order], s=sizes[order], c=shown[order], zorder=4, **edge, **scale.style)
     rows = sorted({row for finding in exploration.findings if finding.level != "ok" for row in finding.rows})
     if 0 < len(rows) <= len(x) / 2:
         ring = 3 * np.sqrt(sizes[rows])
         ax.scatter(x[rows], y[rows], s=20 + ring**2 / 4, facecolors="none", edgecolors=ALARM, linewidths=0.8, zorder=5)
     draw_scale_bar(ax, view, survey.coastline)
-    title(ax, f"Observed {observed.label} at {counted(int(known.sum()), 'site')}", room)
-    colour_bar(place, scale, observed.label)
     if _varies(observed):
-        for e in _round_exposures(observed):
-            size = float(_sizes(observed, np.array([e]))[0])
-            ax.scatter([], [], s=size, color=MARK, label=number(e), **edge)
-        legend = ax.legend(title=observed.exposure, fontsize=SMALL, title_fontsize=SMALL, loc="best", framealpha=0.8)
-        legend.set_zorder(6)
+        room -= _draw_size_legend(ax, observed, room, edge)
+    title(ax, f"Observed {plain(observed.label)} at {counted(int(known.sum()), 'site')}", room)
+    colour_bar(place, scale, plain(observed.label))
+    if logarithmic:
+        rate_ticks(place.yaxis, observed)
+
+
+def _draw_size_legend(ax: Axes, observed: Observed, room: float, edge: dict[str, Any]) -> float:
+    """Draw a legend of exposures beside the title or, where that is narrow, in the map; return the inches it took."""
+    cuts = np.quantile(observed.exposures[observed.known], [0.0, 0.5, 1.0])
+    exposures = np.unique([float(f"{cut:.2g}") for cut in cuts])
+    for exposure, size in zip(exposures, _sizes(observed, exposures)):
+        ax.scatter([], [], s=float(size), color=MARK, label=number(exposure), **edge)
+    words: dict[str, Any] = {"fontsize": SMALL, "title_fontsize": SMALL}
+    if room < _BESIDE:
+        legend = ax.legend(loc="best", title=plain(str(observed.exposure)), framealpha=0.8, **words)
         legend.get_frame().set(linewidth=0.5, edgecolor=FRAME)
+        legend.set_zorder(6)
+        return 0.0
+    handles, labels = ax.get_legend_handles_labels()
+    handles, labels = [Line2D([], [], ls=""), *handles], [plain(str(observed.exposure)), *labels]
+    words |= {"ncols": 4, "borderpad": 0.2, "borderaxespad": 0.0, "handletextpad": 0.1, "columnspacing": 1.0}
+    ax.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, **words)
+    return _BESIDE / 2
+
+
+def _colours(observed: Observed) -> tuple[NDArray[np.float64], Scale, bool]:
+    """Return what colours show, their scale, and whether it is of logarithms: where rates span more than a decade."""
+    rates, scaled = observed.rates[observed.known], observed.scaled[observed.known]
+    if observed.scale != "log" or not len(scaled) or np.ptp(np.quantile(scaled, [0.05, 0.95])) < np.log(10):
+        return observed.rates, Scale.over([rates]), False
+    return observed.scaled, Scale(float(scaled.min()), float(scaled.max()), float(scaled.max())), True
 
 
 def _sizes(observed: Observed, exposures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return areas of symbols, in square points, in proportion to exposures within a factor of five of the median."""
+    """Return areas of symbols, in square points, in proportion to exposures within a factor of five of the median.
+
+    Of many sites each is smaller, so that they do not cover one another.
+    """
+    usual = 14.0 * min(1.0, (300 / max(len(observed.values), 1)) ** 0.7)
     if not _varies(observed):
-        return np.full(len(exposures), 12.0)
-    return 14.0 * np.clip(exposures / np.median(observed.exposures[observed.known]), 0.2, 5.0)
+        return np.full(len(exposures), usual)
+    return usual * np.clip(exposures / np.median(observed.exposures[observed.known]), 0.2, 5.0)
 
 
 def _varies(observed: Observed) -> bool:
-    return observed.exposure is not None and bool(np.ptp(observed.exposures[observed.known], axis=0) > 0)
-
-
-def _round_exposures(observed: Observed) -> list[float]:
-    """Return up to three round exposures across their range, for a legend."""
-    cuts = np.quantile(observed.exposures[observed.known], [0.0, 0.5, 1.0])
-    return sorted({float(f"{cut:.2g}") for cut in cuts})
+    return observed.exposure is not None and len(np.unique(observed.exposures[observed.known])) > 1
 
 
 def _view(exploration: Exploration) -> View:

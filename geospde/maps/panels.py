@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator
 
 from geospde.errors import InputError
 from geospde.maps.canvas import FRAME, SMALL, View, title
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MARK, LINE, BAND, ALARM = "#5b7a95", "#1f3a52", "#d6e6f2", "#c8452c"
 _STEPS = [1, 2, 5, 10]
+
+MOST_TICKS = 500
+"""Sites of which each has a tick under the histogram; more would be a bar."""
 
 FEW_LEVELS = 5
 """A number that takes no more values (a year, a grade) is drawn as levels, a box each."""
@@ -43,9 +46,11 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     ax.hist(values, bins=count, color=BAND, edgecolor=MARK, linewidth=0.5)
     if len(values):
         ax.axvline(float(np.median(values)), color=LINE, lw=0.8)
+    if len(values) <= MOST_TICKS:
         ax.plot(values, np.zeros(len(values)), "|", color=LINE, ms=5, mew=0.4, alpha=0.6, clip_on=False)
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS, integer=True))
     _finish(ax, f"{observed.label}, median {number(_median(observed))}", observed.label, "sites")
-    _rate_ticks(ax.xaxis, observed)
+    rate_ticks(ax.xaxis, observed)
     return ax
 
 
@@ -70,16 +75,17 @@ def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> A
         raise InputError(f"there is no covariate {name!r}: {did_you_mean(str(name), known, 'covariates')}")
     ax, observed = _axes(ax), exploration.observed
     along, unit = _along(exploration, name)
+    shown = _short(name, 24)
     if along.dtype.kind == "f":
         known_too = observed.known & np.isfinite(along)
         rank = _draw_course(ax, along[known_too], observed.scaled[known_too])
-        words = f"{name}, ρ = {number(round(rank, 2))}" if np.isfinite(rank) else name
-        _finish(ax, words, f"{name} ({unit})" if unit else name, observed.label)
-        _rate_ticks(ax.yaxis, observed)
+        words = f"{shown}, ρ = {number(round(rank, 2))}" if np.isfinite(rank) else shown
+        _finish(ax, words, f"{shown} ({unit})" if unit else shown, observed.label)
+        rate_ticks(ax.yaxis, observed)
     else:
         _draw_levels(ax, along[observed.known], observed.scaled[observed.known])
-        _finish(ax, name, observed.label, "")
-        _rate_ticks(ax.xaxis, observed)
+        _finish(ax, shown, observed.label, "")
+        rate_ticks(ax.xaxis, observed)
     return ax
 
 
@@ -112,9 +118,10 @@ def plot_variogram(variogram: Variogram, ax: Axes | None = None) -> Axes:
     # the band may rise far above what was observed: it is cut rather than the points pressed flat under the legend
     seen = float(max(table["semivariance"].max(), table["robust"].max(), variogram.variance))
     ax.set(xlim=(0, float(variogram.edges[-1])), ylim=(0, 1.45 * seen))
+    size, unit = View(0.0, 0.0, float(variogram.edges[-1]), 0.0, variogram.unit).tick_unit
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
-    unit = f" ({variogram.unit})" if variogram.unit else ""
-    _finish(ax, f"Variogram of {variogram.label}", f"distance{unit}", "semivariance")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / size:.10g}"))
+    _finish(ax, f"Variogram of {variogram.label}", f"distance ({unit})" if unit else "distance", "semivariance")
     ax.legend(fontsize=SMALL - 1, frameon=False, ncols=3, loc="upper left", borderaxespad=0.2, handlelength=1.6)
     return ax
 
@@ -124,6 +131,11 @@ def trend_names(exploration: Exploration) -> list[str]:
     unit = exploration.survey.units
     axes = ("longitude", "latitude") if unit == "degree" else ("easting", "northing") if unit else ("x", "y")
     return [*axes, *map(str, exploration.covariates)]
+
+
+def plain(words: str) -> str:
+    """Return words as matplotlib shows them as they are: a column's name is no formula."""
+    return words.replace("$", r"\$")
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -139,13 +151,13 @@ def _finish(ax: Axes, words: str, x_label: str, y_label: str) -> None:
     ax.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
     for spine in ax.spines.values():
         spine.set(linewidth=0.5, edgecolor=FRAME)
-    ax.set_xlabel(x_label, fontsize=SMALL, labelpad=2)
-    ax.set_ylabel(y_label, fontsize=SMALL, labelpad=2)
+    ax.set_xlabel(plain(x_label), fontsize=SMALL, labelpad=2)
+    ax.set_ylabel(plain(y_label), fontsize=SMALL, labelpad=2)
     figure = ax.get_figure()
-    title(ax, words, ax.get_position().width * figure.get_figwidth() if isinstance(figure, Figure) else np.inf)
+    title(ax, plain(words), ax.get_position().width * figure.get_figwidth() if isinstance(figure, Figure) else np.inf)
 
 
-def _rate_ticks(axis: Any, observed: Observed) -> None:
+def rate_ticks(axis: Any, observed: Observed) -> None:
     """Label an axis of scaled rates with rates."""
     if observed.scale == "value":
         axis.set_major_locator(MaxNLocator(5, steps=_STEPS))
@@ -230,27 +242,18 @@ def _rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 
 
 def _draw_levels(ax: Axes, along: NDArray[Any], scaled: NDArray[np.float64]) -> None:
-    """Draw a box for each level of a covariate, lying, so that their names can be read."""
+    """Draw quartiles and sites of each level of a covariate, lying, so that the levels' names can be read."""
     levels = sorted(set(along), reverse=True)
-    groups = [scaled[along == level] for level in levels]
-    style = {"color": LINE, "linewidth": 0.8}
-    ax.boxplot(
-        groups,
-        vert=False,
-        widths=0.6,
-        showfliers=False,
-        patch_artist=True,
-        medianprops=style,
-        whiskerprops=style,
-        capprops=style,
-        boxprops={"facecolor": BAND, "edgecolor": LINE, "linewidth": 0.8},
-    )
-    for k, group in enumerate(groups, start=1):
+    for k, level in enumerate(levels, start=1):
+        group = scaled[along == level]
+        low, median, high = np.quantile(group, [0.25, 0.5, 0.75])
+        ax.barh(k, high - low, left=low, height=0.6, color=BAND, edgecolor=MARK, linewidth=0.5, zorder=1)
+        ax.vlines(median, k - 0.3, k + 0.3, color=LINE, lw=1.2, zorder=3)
         spread = np.linspace(-0.2, 0.2, len(group)) if len(group) > 1 else np.zeros(1)
-        ax.scatter(group, k + spread, s=4, color=MARK, linewidths=0, alpha=0.6, zorder=3)
-    ax.set_yticks(range(1, len(levels) + 1), [_short(level) for level in levels])
+        ax.scatter(group, k + spread, s=5, color=MARK, linewidths=0, alpha=0.6, zorder=2)
+    ax.set_yticks(range(1, len(levels) + 1), [plain(_short(level)) for level in levels])
 
 
 def _short(word: str, most: int = 7) -> str:
     """Return a word, cut where it would not fit beside a panel."""
-    return word if len(word) <= most else f"{word[: most - 1]}…"
+    return word if len(word) <= most else f"{word[: most - 1].rstrip()}…"
