@@ -18,6 +18,7 @@ from geospde.model.effects import FixedEffects
 from geospde.model.families import Likelihood, family_by_name
 from geospde.model.field import Field, make_field
 from geospde.model.formula import Formula, Name, TermCall, parse_formula
+from geospde.model.gaussian_process import make_gp
 from geospde.model.groups import Group, make_group
 from geospde.model.hyperparameter import Hyperparameter
 from geospde.model.part import Part
@@ -33,6 +34,7 @@ READERS: dict[str, Callable[[TermCall, Context], Part]] = {
     "iid": make_group,
     "group": make_group,
     "s": make_smooth,
+    "gp": make_gp,
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from geospde.errors import InputError
 from geospde.model.expressions import FUNCTIONS, unknown_function
 
-SPECIAL = ("spde", "iid", "s", "offset")
+SPECIAL = ("spde", "iid", "s", "gp", "offset")
 TENSORS = ("te", "ti", "t2")
 _QUOTED = r"`[^`]*`|'[^']*'|\"[^\"]*\""
 
@@ -189,8 +189,10 @@ def _literal(node: ast.expr, piece: str) -> Any:
     if isinstance(node, ast.Name):
         return Name(node.id)
     try:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):  # a fraction, such as 5/4
+            return ast.literal_eval(node.left) / ast.literal_eval(node.right)
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, ZeroDivisionError):
         raise InputError(f"arguments of a term are numbers, names, strings and tuples: {piece!r}") from None
 
 
