@@ -9,6 +9,7 @@ import numpy as np
 
 from geospde.exploration.findings import Finding
 from geospde.exploration.robust import OUTLYING, robust_z
+from geospde.survey import TINY
 from geospde.words import counted, length, number
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ MANY = 0.1
 """Share of outliers from which they are the distribution's shape."""
 
 _NO_COLUMN = ", column ''"
-
-SMALL = 20.0
-"""A local frame in metres that is no wider may well be in degrees."""
 
 
 def check_survey(
@@ -91,7 +89,7 @@ def _coordinates(survey: Survey) -> Finding:
             "set crs in [survey] to a projected one, such as the UTM zone of the place",
         )
     like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
-    if like_degrees and survey.units == "m" and span < SMALL:
+    if like_degrees and survey.units == "m" and span < TINY:
         return Finding(
             "warning",
             "coordinates",
@@ -102,9 +100,7 @@ def _coordinates(survey: Survey) -> Finding:
 
 
 def _duplicates(survey: Survey, observed: Observed | None) -> Finding:
-    _, first, again, counts = np.unique(
-        survey.coordinates, axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
+    _, again, counts = np.unique(survey.coordinates, axis=0, return_inverse=True, return_counts=True)
     rows = np.flatnonzero(counts[again.ravel()] > 1)
     if not len(rows):
         return Finding("ok", "duplicated sites", "no place was measured twice")
