@@ -94,6 +94,7 @@ def test_hyperparameters_of_the_family_come_with_their_draws():
     np.testing.assert_array_equal(tree["constant_data"]["weights"], data["w"])
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # arviz's convergence measure of one chain
 def test_summary_of_arviz_agrees_with_the_tables(growth):
     _, fit = growth
     n = 4000
@@ -107,6 +108,7 @@ def test_summary_of_arviz_agrees_with_the_tables(growth):
         assert found["ess_bulk"] > 0.8 * n
 
 
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")  # of observations that are left out below
 def test_loo_of_arviz_is_the_exact_one_of_a_gaussian_model(growth):
     data, fit = growth
     hyper = fit.hyper["mean"]
