@@ -17,9 +17,9 @@ KINDS = ("spherical", "power exponential", "Matérn 3/2", "Matérn 5/2", "Matér
 MOST_KNOTS = 2_000
 SEED = 1  # of the knots taken where there are more places
 ALONE = 0.01  # correlation of the nearest two places below which the kernel joins nothing
-LEAST = 1e-13  # an eigenvalue this much smaller than the largest is rounding
+LEAST = 1e-13  # of an eigenvalue to the largest: rounding is 2e-16 of that, and below it spoils the functions
 EQUAL = 1e-10  # as are differences of eigenvalues
-CHUNK = 4_000  # places at a time
+CHUNK = 256  # places at a time: what they need stays in the cache
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class Eigenbasis:
         The distinct places, less the mean of the data; a fixed random choice where there are more than 2,000.
     eigenvalues : (q,) array
         The largest of the knots' correlation matrix, decreasing.
+    columns : (m, n) array
+        At the data.
     n, n_trend : int
         Columns, and those of them that are the trend, last: covariates about their means, in units of their standard
         deviations, `units`.
@@ -151,22 +153,22 @@ class Eigenbasis:
         squares = (left**2).mean(axis=0)
         self.scale = float(np.sqrt(squares.sum()))
         self.typical = float(np.exp(0.5 * np.log(squares).mean()) * np.sqrt(squares.size) / self.scale)
+        self.columns = np.hstack([left / self.scale, trend[:, 1:]])
         own = np.abs(columns * np.sqrt(self.eigenvalues)).sum(axis=1) + 1.0
         own += np.abs(places - self.centre)[:, : self.n_trend].sum(axis=1)
         self.penalty_scale = float(self.eigenvalues[0] / own.max() ** 2)
 
     def at(self, places: Vector) -> Vector:
         """The columns at these places, (m, n)."""
-        parts = []
-        for a in range(0, max(len(places), 1), CHUNK):
-            part = places[a : a + CHUNK]
-            trend = self._trend(part)
-            smooth = (self._kernel_columns(part) - trend @ self._in_trend) / self.scale
-            parts.append(np.hstack([smooth, trend[:, 1:]]))
-        return np.vstack(parts)
+        trend = self._trend(places)
+        return np.hstack([(self._kernel_columns(places) - trend @ self._in_trend) / self.scale, trend[:, 1:]])
 
     def _kernel_columns(self, places: Vector) -> Vector:
-        return np.asarray(self.correlation(cdist(places - self.centre, self.knots)) @ self._map)
+        out = np.empty((len(places), self._map.shape[1]))
+        for a in range(0, len(places), CHUNK):
+            part = slice(a, a + CHUNK)
+            out[part] = self.correlation(cdist(places[part] - self.centre, self.knots)) @ self._map
+        return out
 
     def _trend(self, places: Vector) -> Vector:
         """The constant and the trend's columns."""

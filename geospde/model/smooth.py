@@ -14,12 +14,12 @@ from geospde.latent.iid import Iid
 from geospde.latent.priors import Independent, PCSd, Prior
 from geospde.latent.smooth import Smooth
 from geospde.model.context import Context, round_to
-from geospde.model.formula import Name, TermCall
+from geospde.model.covariates import Covariates, checked_names
+from geospde.model.formula import TermCall
 from geospde.model.groups import Group, make_group
 from geospde.model.hyperparameter import Hyperparameter
 from geospde.model.part import Part
 from geospde.model.priors import read_prior
-from geospde.model.table import numeric
 from geospde.words import did_you_mean
 
 Vector = NDArray[np.float64]
@@ -35,23 +35,18 @@ class KernelSmooth:
     ----------
     term : Smooth
     basis : Eigenbasis
-    covariates : tuple of str
+    covariates : Covariates
     """
 
-    def __init__(self, term: Smooth, basis: Eigenbasis, covariates: tuple[str, ...]):
+    def __init__(self, term: Smooth, basis: Eigenbasis, covariates: Covariates):
         self.term = term
         self.basis = basis
         self.covariates = covariates
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:
         """Rows of the design: the basis at the covariates."""
-        if new:
-            missing = [c for c in self.covariates if not _is_there(c, table, points)]
-            if missing:
-                raise InputError(
-                    f"prediction needs the column {missing[0]!r} of the model: give predict a table that has it"
-                )
-        return sp.csr_matrix(self.basis.at(_places(self.covariates, table, points)))
+        values = self.basis.at(self.covariates.values(table, points)) if new else self.basis.columns
+        return sp.csr_matrix(values)
 
     def names(self) -> list[str]:
         """Names of the coefficients: the penalised ones, then the trend's, one a covariate."""
@@ -67,7 +62,7 @@ class KernelSmooth:
 
     @property
     def penalty_scale(self) -> float:
-        """``mgcv``'s smoothing parameter times the variance, over the residual variance."""
+        """`mgcv`'s smoothing parameter for a standard deviation of 1 and a dispersion of 1."""
         return self.basis.penalty_scale * self.basis.scale**2
 
 
@@ -99,11 +94,7 @@ def make_smooth(call: TermCall, context: Context) -> Part:
     if unknown:
         hint = did_you_mean(unknown[0], OPTIONS, "options")
         raise InputError(f"s has no option {unknown[0]!r}; {hint}: {call.text!r}")
-    if not call.arguments or not all(isinstance(a, Name) for a in call.arguments):
-        raise InputError(f"s takes names of columns, as in s(x, y, bs='gp'): {call.text!r}")
-    columns = tuple(str(a) for a in call.arguments)
-    if len(set(columns)) < len(columns):
-        raise InputError(f"a column stands twice in {call.text!r}")
+    columns = checked_names(call.arguments, call.text, "s(x, y, bs='gp')")
     label = context.label(f"s({','.join(columns)})")
     kind = call.options.get("bs")
     if kind == "gp":
@@ -121,7 +112,8 @@ def _kernel_smooth(call: TermCall, columns: tuple[str, ...], label: str, context
     than its own variation. s is therefore three standard deviations of the rough predictor over the share of it that a
     typical function of the basis has.
     """
-    places = _places(columns, context.table, context.points)
+    covariates = Covariates.of_table(columns, context.table, context.points)
+    places = covariates.values(context.table, context.points)
     _refuse_degenerate(columns, places, call.text)
     kind, reach, power, trend = _kernel(call.options.get("m"), call.text)
     basis = _basis(call, places, kind, reach, power, trend)
@@ -135,7 +127,7 @@ def _kernel_smooth(call: TermCall, columns: tuple[str, ...], label: str, context
         spread = max(float(np.std(likelihood.start())), 0.03 * (likelihood.unit or 1.0))
         prior = PCSd(round_to(3 * spread / basis.typical, 2), 0.05)
     units = 1.0 / float(np.prod(basis.units[: basis.n_trend]))  # flat in the trend's slopes a unit of the covariates
-    return KernelSmooth(Smooth(basis.n, basis.n_trend, units, Independent((prior,)), label), basis, columns)
+    return KernelSmooth(Smooth(basis.n, basis.n_trend, units, Independent((prior,)), label), basis, covariates)
 
 
 def _basis(
@@ -221,22 +213,6 @@ def refuse_shared_trends(parts: Sequence[Part], blocks: Sequence[Any], fixed: Se
 
 def _sd(term: Any) -> Hyperparameter:
     return Hyperparameter(f"sd({term.label})", np.ones(1), 0.0, term.prior.describe())
-
-
-def _is_there(column: str, table: pd.DataFrame, points: Vector | None) -> bool:
-    return column in table.columns or (points is not None and column in ("x", "y"))
-
-
-def _places(columns: tuple[str, ...], table: pd.DataFrame, points: Vector | None) -> Vector:
-    """Covariates, (m, d); x and y are the points' coordinates where the table has no such columns."""
-    out = []
-    for column in columns:
-        if column not in table.columns and _is_there(column, table, points):
-            assert points is not None
-            out.append(points[:, "xy".index(column)])
-        else:
-            out.append(numeric(table, column, "covariate"))
-    return np.column_stack(out)
 
 
 def _refuse_degenerate(columns: tuple[str, ...], places: Vector, text: str) -> None:
