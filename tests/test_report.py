@@ -240,6 +240,23 @@ def test_a_validation_is_shown_with_its_table_and_picture(tmp_path):
     assert [attrs["alt"] for attrs in page.all("img")] == ["Calibration of blocks"]
 
 
+def test_a_cross_validation_is_told_by_its_scores_and_drawn(tmp_path):
+    from matplotlib.figure import Figure
+
+    validation = SimpleNamespace(
+        describe=lambda: "157 observations predicted from the rest",
+        scores=pd.DataFrame({"crps": [1.25, 2.5], "cover_95": [0.94, 0.8]}, index=["model", "intercept only"]),
+        differences=pd.DataFrame({"crps": [0.75], "crps_se": [0.1]}, index=["intercept only"]),
+        plot=lambda: Figure(figsize=(6, 2)),
+    )
+    page = written(tmp_path, validation=validation)
+    assert "157 observations predicted from the rest." in page.text
+    words = page.text.split()
+    at = words.index("CRPS")
+    assert words[at : at + 10] == "CRPS in 95% model 1.25 0.94 intercept only 2.5 0.8".split()[:10]
+    assert page.all("img")[0]["alt"].startswith("Calibration") and page.all("img")[0]["width"] == "600"
+
+
 def test_an_exploration_takes_the_place_of_the_short_table(tmp_path):
     survey = gs.load_dataset("rongelap")
     explored = gs.explore(survey, response="counts", exposure="time", family="poisson")

@@ -1,6 +1,7 @@
 """What a report's page is made of: tables, pictures, findings, links, and sections of them; everything is text."""
 
 import base64
+import io
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,21 @@ from geospde.words import number
 
 LEVELS = {"ok": "Passed", "note": "Note", "warning": "Warning", "error": "Error"}
 """Levels of a finding, and what the page calls them."""
+
+
+_HEADINGS = {
+    "q0.5": "median",
+    "log_score": "log score",
+    "crps": "CRPS",
+    "log_score_se": "its se",
+    "crps_se": "its se",
+    "dss": "Dawid–Sebastiani",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "cover_50": "in 50%",
+    "cover_80": "in 80%",
+    "cover_95": "in 95%",
+}
 
 
 class Picture(NamedTuple):
@@ -102,6 +118,23 @@ def survey_section(told: Mapping[str, Any]) -> Section:
     return Section(tables=[Table("The survey", [], told["facts"]), distributions], pictures=pictures)
 
 
+def validation_section(validation: Any) -> Section:
+    """Take in a cross-validation: its scores, how much better than simpler models it is, and its picture."""
+    if isinstance(validation, Section):
+        return validation
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure, drawn = validation.plot(), io.BytesIO()
+    figure.set_dpi(200)
+    FigureCanvasAgg(figure).print_png(drawn)
+    scores = "Scores: smaller is better, but for the shares of observations in intervals"
+    losses = "Loss of simpler models against this one: positive where it predicts better"
+    tables = [frame_table(scores, validation.scores), frame_table(losses, validation.differences)]
+    caption = "Calibration: observed against predicted, probability integral transforms, and coverage of intervals."
+    pictures = [picture(drawn.getvalue(), caption)]
+    return Section([f"{validation.describe()}."], [table for table in tables if table.rows], pictures)
+
+
 def frame_table(caption: str, frame: Any) -> Table:
     """Return a DataFrame of numbers as text, its index first."""
     head = ["", *(column_heading(str(name)) for name in frame.columns)]
@@ -114,11 +147,11 @@ def column_heading(name: str) -> str:
 
     Examples
     --------
-    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("sd")
-    ('2.5%', 'median', 'sd')
+    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("sd"), column_heading("crps")
+    ('2.5%', 'median', 'sd', 'CRPS')
     """
-    if name == "q0.5":
-        return "median"
+    if name in _HEADINGS:
+        return _HEADINGS[name]
     return f"{100 * float(name[1:]):.4g}%" if name.startswith("q") and name[1:2].isdigit() else name
 
 

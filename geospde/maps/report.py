@@ -13,7 +13,7 @@ from geospde.errors import InputError
 from geospde.maps import summaries
 from geospde.maps.findings import findings
 from geospde.maps.methods import Methods
-from geospde.maps.page import LEVELS, Found, Picture, Section, found, picture, survey_section
+from geospde.maps.page import LEVELS, Found, Picture, Section, found, picture, survey_section, validation_section
 from geospde.maps.webmap import web_map
 
 _CAPTIONS = {
@@ -45,7 +45,7 @@ def write_report(
     label: str | None = None,
     exploration: Any = None,
     checks: Sequence[Any] = (),
-    validation: Section | None = None,
+    validation: Any = None,
     files: Iterable[str | Path] = (),
 ) -> Path:
     """Write the report of a run: an interactive map, what it says, tables, methods, settings.
@@ -73,7 +73,7 @@ def write_report(
     checks : sequence of findings
         Objects or mappings with ``level`` (``"ok"``, ``"note"``, ``"warning"`` or ``"error"``), ``subject``,
         ``message`` and ``remedy``.
-    validation : geospde.maps.page.Section, optional
+    validation : Validation or geospde.maps.page.Section, optional
         Scores of a cross-validation, and their picture.
     files : iterable of paths
         Files to link to; those beside or under the page's folder are, by relative links.
@@ -115,7 +115,7 @@ def write_report(
             fitted=_chosen(pictures, "fitted"),
             checks=sorted(map(found, [*(explored or {}).get("findings", ()), *checks]), key=_gravest_first),
             levels=LEVELS,
-            validation=validation,
+            validation=None if validation is None else validation_section(validation),
             figures=[p for n, p in pictures.items() if n == "sd" or n.startswith("exceed_")],
             mesh_table=None if mesh is None else summaries.mesh_table(mesh),
             mesh=_chosen(pictures, "mesh"),
