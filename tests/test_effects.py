@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 from scipy.interpolate import CubicSpline
 
+import geospde as gs
 from geospde.errors import InputError
-from geospde.model.effects import Columns
+from geospde.model.build import build_model
+from geospde.model.effects import Columns, FixedEffects
 from geospde.model.expressions import learn
+from geospde.model.formula import parse_formula
 
 
 def table(m=36):
@@ -312,3 +315,67 @@ def test_a_variable_is_learnt_once():
     variable = learn(" scale( x )", DATA)
     assert (variable.text, variable.columns) == ("scale(x)", ("x",))
     assert Columns("1 + scale(x) + scale( x )*flag", DATA).names == ["Intercept", "scale(x)", "flag", "scale(x):flag"]
+
+
+def fixed(formula, data):
+    return FixedEffects(parse_formula(f"y ~ {formula}"), data).names
+
+
+@pytest.mark.parametrize(
+    "formula, message",
+    [
+        ("x + twice", "x, twice are collinear, twice is a combination of the other: drop"),
+        ("x + z + mix", "Intercept, x, z, mix are collinear, mix is a combination of the others"),
+        ("x + z + mix + _u + flag", "Intercept, x, z, mix are collinear"),
+        ("one + x", "Intercept, one are collinear"),
+        ("text + copy", r"text\[b\], copy\[B\] are collinear"),
+        ("text*size", r"the fixed effect 'text\[b\]:size\[hi\]' cannot be estimated: no row is in this cell"),
+        ("I(0 * x)", r"'I\(0 \* x\)' cannot be estimated: it is 0 in every row"),
+        ("C(row)", "36 observations cannot tell 37 fixed effects: take fewer terms, or make a factor of many"),
+    ],
+)
+def test_columns_that_cannot_be_told_apart_are_named(formula, message):
+    data = DATA.assign(twice=2 * X, mix=3 * X - Z + 2, one=1, copy=DATA["text"].str.upper(), row=np.arange(36))
+    data.loc[(data["text"] == "b") & (data["size"] == "hi"), "size"] = "lo"
+    with pytest.raises(InputError, match=message):
+        fixed(formula + (" + x" if "row" in formula else ""), data)
+
+
+def test_columns_far_from_zero_are_no_combinations():
+    data = pd.DataFrame({"year": 2000.0 + np.arange(20), "north": 6.5e6 + np.random.default_rng(1).uniform(0, 50, 20)})
+    assert fixed("year + north", data) == ["Intercept", "year", "north"]
+    assert fixed("year*north", data)[-1] == "year:north"
+
+
+def test_many_rows_are_checked_in_little_memory():
+    # the left singular vectors of so many rows would take 80 GB
+    data = pd.DataFrame({"x": np.random.default_rng(1).normal(size=100_000)}).assign(z=lambda d: 2 * d.x)
+    with pytest.raises(InputError, match="x, z are collinear"):
+        fixed("x + z", data)
+
+
+def test_an_offset_is_any_number_of_the_columns_and_is_asked_for_again():
+    data = pd.DataFrame({"y": [3, 5, 9, 2], "time": [1.0, 2.0, 4.0, 1.0], "text": list("abab")})
+    model = build_model("y ~ 1 + offset(log(time)) + offset(time)", data, family="poisson", offset="time")
+    assert np.allclose(model.offset, np.log(data.time) + 2 * data.time, rtol=1e-15)
+    assert np.allclose(model.offsets.of(pd.DataFrame({"time": [3.0]})), np.log(3) + 6, rtol=1e-15)
+    with pytest.raises(InputError, match="the model has an offset: give predict the column 'time', or offset=0"):
+        model.offsets.of(pd.DataFrame({"x": [3.0]}))
+    by_row = build_model("y ~ 1 + offset(time)", data, family="poisson", offset=np.ones(4))
+    assert np.array_equal(by_row.offset, data.time + 1)
+    with pytest.raises(InputError, match="give predict offset="):
+        by_row.offsets.of(data)
+    wrong = [("tme", "did you mean 'time'"), ("text", "one number a row"), ("", "cannot read"), ("1", "no column")]
+    for text, message in wrong:
+        with pytest.raises(InputError, match=message):
+            build_model(f"y ~ 1 + offset({text})", data, family="poisson")
+
+
+def test_a_column_with_dots_or_spaces_is_saved_with_the_fit(tmp_path):
+    data = DATA.assign(y=X + np.random.default_rng(5).normal(size=36))
+    fit = gs.fit("y ~ x.y + `my col` + poly(z, 2) + offset(_u)", data, method="eb")
+    fit.save(tmp_path / "mine")
+    again = gs.load_fit(tmp_path / "mine")
+    assert again.fixed.index.tolist() == ["Intercept", "x.y", "my col", "poly(z, 2)[0]", "poly(z, 2)[1]"]
+    new = pd.DataFrame({"x.y": [0.1], "my col": [1.0], "z": [1.4], "_u": [2]})
+    assert np.array_equal(fit.predict(new).to_frame(), again.predict(new).to_frame())

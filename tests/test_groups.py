@@ -12,6 +12,7 @@ from geospde.errors import InputError
 from geospde.latent.priors import LKJ
 from geospde.model.build import build_model
 from geospde.model.formula import parse_formula
+from geospde.model.groups import refuse_saturated
 
 
 def table(m=60):
@@ -179,6 +180,17 @@ def test_a_group_term_that_cannot_be_read_is_told(term, message):
         parse_formula(f"y ~ z + {term}" if term[0] != "-" else f"y ~ z {term}")
 
 
+@pytest.mark.parametrize("term, refused", [("(1 | g)", False), ("(x | g)", True), ("(1 | row)", True)])
+def test_effects_that_leave_nothing_to_the_residuals_are_refused(term, refused):
+    # lme4 asks for fewer effects in a term than there are rows
+    groups = build_model(f"y ~ {term}", table(12).assign(g=np.arange(12) // 2, row=np.arange(12))).groups
+    if refused:
+        with pytest.raises(InputError, match="too many for 12 observations"):
+            refuse_saturated(groups, 12)
+    else:
+        refuse_saturated(groups, 12)
+
+
 def test_a_group_has_two_levels_or_more():
     with pytest.raises(InputError, match="'g' has one level only"):
         build_model("y ~ (1 | g)", table().assign(g=3))
@@ -288,6 +300,7 @@ def test_the_maps_of_a_run_are_of_the_population():
     assert np.allclose(cells["mean"], fit.fixed.loc["Intercept", "mean"], rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::geospde.errors.GeospdeWarning")
 def test_a_run_with_groups_says_that_it_maps_the_population(island, edit):
     points = pd.read_csv(island / "points.csv")
     points.assign(team=np.arange(len(points)) % 3).to_csv(island / "points.csv", index=False)

@@ -17,16 +17,17 @@ from geospde.model.context import Context
 from geospde.model.effects import FixedEffects
 from geospde.model.families import Likelihood, family_by_name
 from geospde.model.field import Field, make_field
-from geospde.model.formula import Formula, Name, TermCall, parse_formula
+from geospde.model.formula import Formula, TermCall, parse_formula
 from geospde.model.gaussian_process import make_gp
 from geospde.model.groups import Group, make_group
 from geospde.model.hyperparameter import Hyperparameter
+from geospde.model.offsets import Offset, read_offset
 from geospde.model.part import Part
 from geospde.model.priors import BrmsDefaults, FixedPriors, fixed_priors, prior_table, read_prior
 from geospde.model.response import read_response
 from geospde.model.rows import MovingRows
 from geospde.model.smooth import make_smooth, refuse_shared_trends
-from geospde.model.table import coordinates, numeric, per_row
+from geospde.model.table import coordinates, per_row
 
 Vector = NDArray[np.float64]
 READERS: dict[str, Callable[[TermCall, Context], Part]] = {
@@ -58,8 +59,7 @@ class Model:
     response_label: str
     table: pd.DataFrame
     points: Vector | None
-    has_offset: bool
-    offset_columns: tuple[str, ...]
+    offsets: Offset
     weights: Vector
     priors_given: dict[str, Any]
     meshes: dict[str, Any]
@@ -93,12 +93,18 @@ class Model:
     @property
     def used_columns(self) -> list[str]:
         """Columns of the table that the formula or an argument names."""
-        words = set(re.findall(r"\w+", self.formula.text)) | set(self.offset_columns) | set(self.coords or ())
+        words = {w for pattern in (r"\w+", r"[\w.]+") for w in re.findall(pattern, self.formula.text)}
+        words |= {*self.offsets.columns, *(self.coords or ())}
         return [c for c in self.table.columns if c in words or f"`{c}`" in self.formula.text]
 
     def labelled(self, label: str) -> "Model":
         """The same model under another label of its response."""
         return replace(self, response_label=label)
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether something adds to the predictor."""
+        return bool(self.offsets)
 
     @property
     def groups(self) -> list[Group]:
@@ -166,12 +172,10 @@ def build_model(
     if exposures is not None and not (exposures > 0).all():
         row = int(np.flatnonzero(~(exposures > 0))[0])
         raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
-    offsets = per_row(table, offset, "offset", size)
-    total_offset = np.zeros(size) if offsets is None else offsets
+    offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], offset, table)
     weight = per_row(table, weights, "weights", size)
     if weight is not None and not (weight >= 0).all():
         raise InputError("weights must not be negative")
-    offset_columns = [offset] if isinstance(offset, str) else []
     chosen, overrides = prior_table(priors)
     priors_given = dict(overrides) if chosen == "default" else {"defaults": chosen, **overrides}
     defaults = None
@@ -190,13 +194,8 @@ def build_model(
     context = Context(table, points, mesh, crs, likelihood, overrides, defaults)
     parts = context.parts
     for call in parsed.terms:
-        if call.name in READERS:
+        if call.name != "offset":
             parts.append(READERS[call.name](call, context))
-        else:  # offset(x)
-            if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
-                raise InputError(f"offset takes the name of one column: {call.text!r}")
-            total_offset = total_offset + numeric(table, call.arguments[0], "offset")
-            offset_columns.append(str(call.arguments[0]))
     effects = FixedEffects(parsed, table)
     if not parts and not effects.names:
         raise InputError(f"the formula {formula!r} has nothing to estimate")
@@ -218,10 +217,9 @@ def build_model(
         )
     label = response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
     return Model(
-        parsed, bound_family, tuple(parts), effects, sp.csr_matrix(design), total_offset,
+        parsed, bound_family, tuple(parts), effects, sp.csr_matrix(design), offsets.values,
         np.ones(size) if exposures is None else exposures, likelihood, priors_of_fixed, hyper, start,
-        coords, crs if crs is not None else _mesh_crs(parts), label, table, points,
-        offsets is not None or bool(offset_columns), tuple(offset_columns),
+        coords, crs if crs is not None else _mesh_crs(parts), label, table, points, offsets,
         np.ones(size) if weight is None else weight, priors_given, _meshes(parts), held,
     )  # fmt: skip
 

@@ -170,6 +170,8 @@ def _special(piece: str, text: str) -> list[TermCall] | None:
             if name not in FUNCTIONS:
                 raise InputError(unknown_function(name, text, SPECIAL))
         return None
+    if called[0] == "offset" and bracket_end(piece, piece.index("(")) == len(piece):
+        return [TermCall("offset", (piece[piece.index("(") + 1 : -1].strip(),), {}, piece)]
     try:
         node = ast.parse(piece, mode="eval").body
     except SyntaxError as error:

@@ -1,5 +1,6 @@
 """Effects of a group's levels, ``(effects | group)``, as a part of a model."""
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from geospde.model.formula import Name, TermCall
 from geospde.model.hyperparameter import Hyperparameter
 from geospde.model.priors import read_prior
 from geospde.model.table import Coding, column_of, label, refuse_missing
+from geospde.words import counted
 
 Vector = NDArray[np.float64]
 ELSE = "groups=False for the population, or allow_new_levels=True for levels drawn from the group"
@@ -255,6 +257,25 @@ def make_group(call: TermCall, context: Context) -> Group:
     priors += _correlation_priors(term, names, group, context.overrides)
     term.prior = Independent(tuple(priors))
     return Group(term, effects, grouping)
+
+
+def refuse_saturated(groups: Sequence[Group], observations: int) -> None:
+    """Raise InputError where the effects of a group leave nothing to the residuals, as lme4 does.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+    observations : int
+        Rows of the data.
+    """
+    for group in groups:
+        levels, effects = len(group.grouping.numbers), len(group.effects.names)
+        if levels * effects >= observations:
+            many = counted(levels, "level") + (f" with {effects} effects each" if effects > 1 else "")
+            raise InputError(
+                f"the group {group.grouping.name!r} has {many}, too many for {counted(observations, 'observation')}: "
+                "their variance and that of the residuals cannot be told apart"
+            )
 
 
 def _correlation_priors(term: Correlated, names: list[str], group: str, overrides: dict[str, Any]) -> list[Prior]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.inference.marginals import response_summary
-from geospde.model.table import coordinates, numeric, per_row
+from geospde.model.table import coordinates, per_row
 from geospde.prediction.grid import Grid
 
 if TYPE_CHECKING:
@@ -256,11 +256,7 @@ def _offset(model: Any, table: pd.DataFrame, given: Any) -> Any:
     """The offset at the new places: given here, or the columns that the model was fitted with."""
     if given is not None or not model.has_offset:
         return _vector(table, given, "offset", 0.0)
-    missing = [c for c in model.offset_columns if c not in table.columns]
-    if missing or not model.offset_columns:
-        name = f"the column {missing[0]!r}" if missing else "offset="
-        raise InputError(f"the model has an offset: give predict {name}, or offset=0 for none")
-    return sum(numeric(table, c, "offset") for c in model.offset_columns)
+    return model.offsets.of(table)
 
 
 def _exceed(mixture: Any, fit: Fit, threshold: float, scale: Any) -> NDArray[np.float64]:
