@@ -300,6 +300,12 @@ class Fit:
 
         return hypothesis(self, text, level)
 
+    def check(self) -> Any:
+        """Look for what makes the figures doubtful, with remedies; see `geospde.fitting.checks.check`."""
+        from geospde.fitting.checks import check
+
+        return check(self)
+
     def validate(self, folds: str = "blocks", **options: Any) -> Any:
         """Cross-validate, by spatial blocks or otherwise; see `geospde.prediction.validation.validate`."""
         from geospde.prediction.validation import validate

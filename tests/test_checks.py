@@ -1,0 +1,162 @@
+"""Each finding about a fit, provoked by data made for it, and absent where all is well."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+import geospde as gs
+
+BOX = shapely.box(0, 0, 10, 10)
+
+
+@cache
+def mesh(edge, offset=3.0):
+    return gs.build_mesh(BOX, max_edge=(edge, 2.0), offset=offset)
+
+
+def matern(sites, reach, rng):
+    from scipy.special import kv
+
+    scaled = np.sqrt(8) * np.linalg.norm(sites[:, None] - sites[None], axis=2) / reach
+    covariance = np.where(scaled > 0, scaled * kv(1, np.maximum(scaled, 1e-9)), 1.0)
+    return np.linalg.cholesky(covariance + 1e-8 * np.eye(len(sites))) @ rng.standard_normal(len(sites))
+
+
+@cache
+def counts(reach=3.0, size=150, level=2.0, seed=0):
+    rng = np.random.default_rng(seed)
+    sites = rng.uniform(0.2, 9.8, (size, 2))
+    data = pd.DataFrame({"x": sites[:, 0], "y": sites[:, 1]})
+    data["count"] = rng.poisson(np.exp(level + 0.7 * matern(sites, reach, rng)))
+    return data
+
+
+@cache
+def good():
+    return fit(counts(), mesh(0.5))
+
+
+def fit(data, on, formula="count ~ 1 + spde(mesh)", **options):
+    options = {"family": "poisson", **options}
+    return gs.fit(formula, data, mesh=on, coords=("x", "y"), **options)
+
+
+def found(checks, subject, level=None):
+    return [f for f in checks if f.subject == subject and (level is None or f.level == level)]
+
+
+def test_a_good_fit_passes():
+    checks = good().check()
+    assert checks.passed, checks
+    assert found(checks, "mesh", "ok") and found(checks, "extension", "ok")
+    assert found(checks, "prior", "ok") and found(checks, "calibration", "ok")
+    assert not found(checks, "range")
+    assert list(checks.to_frame().columns) == ["level", "subject", "message", "remedy"]
+
+
+def test_edges_longer_than_half_the_range():
+    checks = fit(counts(), mesh(2.0)).check()
+    (finding,) = found(checks, "mesh", "warning")
+    assert "max_edge" in finding.remedy and not checks.passed
+
+
+def test_edges_of_a_third_of_the_range_are_a_note():
+    assert found(fit(counts(), mesh(1.0)).check(), "mesh", "note")
+
+
+def test_a_range_longer_than_the_study_area():
+    data = counts(reach=60.0)
+    data = data.assign(count=np.random.default_rng(1).poisson(np.exp(1 + 0.25 * data["x"])))
+    checks = fit(data, mesh(0.9), priors={"range(spde)": {"pc": [5, 0.01]}}).check()
+    (finding,) = found(checks, "range", "warning")
+    assert "covariates" in finding.remedy
+
+
+def test_a_mesh_that_ends_at_the_study_area():
+    tight = gs.build_mesh(BOX, max_edge=(0.5, 0.6), offset=0.3)
+    (finding,) = found(fit(counts(), tight).check(), "extension")
+    assert finding.level == "note" and "offset" in finding.remedy
+
+
+def test_a_prior_that_holds_a_parameter():
+    # the range is about 3: a prior that gives 1 in 100 to ranges below 60
+    checks = fit(counts(), mesh(0.5), priors={"range(spde)": {"pc": [60, 0.01]}}).check()
+    messages = [f.message for f in found(checks, "prior", "warning")]
+    assert any("range(spde)" in m and "up" in m for m in messages)
+
+
+def test_a_parameter_of_which_the_data_say_nothing():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"y": rng.normal(0, 1, 60), "g": np.repeat(["a", "b"], 30)})
+    data["y"] += (data["g"] == "b") * 0.5
+    checks = gs.fit("y ~ 1 + (1 | g)", data, priors={"sd(Intercept | g)": {"gaussian": [0.0, 400.0]}}).check()
+    (finding,) = found(checks, "prior", "note")
+    assert "sd(Intercept | g)" in finding.message
+
+
+def test_a_variance_that_may_be_zero():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"y": rng.normal(0, 1, 200), "g": np.tile(np.arange(20), 10)})
+    (finding,) = found(gs.fit("y ~ 1 + (1 | g)", data).check(), "variance")
+    assert "sd(Intercept | g)" in finding.message
+    data["y"] += rng.normal(0, 1, 20)[data["g"]]
+    assert not found(gs.fit("y ~ 1 + (1 | g)", data).check(), "variance")
+
+
+@pytest.mark.parametrize("family, message", [("poisson", "too sure"), ("nbinomial", None)])
+def test_counts_with_more_spread_than_their_family(family, message):
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"count": rng.negative_binomial(1.0, 1 / 6, 300)})
+    checks = gs.fit("count ~ 1", data, family=family).check()
+    warnings = found(checks, "calibration", "warning")
+    assert [message in w.message for w in warnings] == ([True] if message else [])
+
+
+def test_predictions_that_are_too_unsure():
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.normal(0, 0.3, 200)})
+    checks = gs.fit("y ~ 1", data, priors={"sigma": {"fixed": 1.0}}).check()
+    (warning,) = found(checks, "calibration", "warning")
+    assert "too unsure" in warning.message
+
+
+def test_an_observation_that_sets_its_own_prediction():
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"x": np.r_[rng.normal(0, 1, 40), 30.0]})
+    data["y"] = 0.5 * data["x"] + rng.normal(0, 1, 41)
+    data.loc[40, "y"] = -40.0
+    (finding,) = found(gs.fit("y ~ x", data).check(), "influence")
+    assert finding.rows == (40,) and "40" in finding.remedy
+    rongelap_like = fit(counts(level=6.0), mesh(0.5)).check()
+    (many,) = found(rongelap_like, "influence")
+    assert "blocks" in many.remedy and len(many.rows) > 30
+
+
+def test_where_the_laplace_approximation_errs():
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"g": np.arange(160) // 2})
+    data["y"] = rng.integers(0, 2, 80)[data["g"]]  # both of a pair alike: the sd is large
+    plain = gs.fit("y ~ 1 + (1 | g)", data, family="bernoulli", strategy="gaussian").check()
+    (warning,) = found(plain, "Laplace", "warning")
+    assert "strategy='auto'" in warning.remedy
+    (hard,) = found(gs.fit("y ~ 1 + (1 | g)", data, family="bernoulli").check(), "Laplace", "warning")
+    assert "strategy='laplace'" in hard.remedy
+    data["y"] = rng.binomial(1, 1 / (1 + np.exp(-rng.normal(0, 1.2, 40)[data["g"] // 2])))
+    milder = gs.fit("y ~ 1 + (1 | h)", data.assign(h=data["g"] // 2), family="bernoulli").check()
+    assert found(milder, "Laplace", "note")
+    assert found(good().check(), "Laplace", "ok")
+
+
+def test_a_singular_fit_by_likelihood():
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({"y": rng.normal(0, 1, 60), "g": np.tile(np.arange(6), 10)})
+    data["y"] -= data.groupby("g")["y"].transform("mean")  # no variance between groups at all
+    with pytest.warns(gs.GeospdeWarning, match="singular"):
+        flat = gs.fit("y ~ 1 + (1 | g)", data, method="reml")
+    (finding,) = found(flat.check(), "singular fit", "warning")
+    assert "leave out" in finding.remedy
+    sleep = gs.fit("Reaction ~ Days + (Days | Subject)", gs.load_dataset("sleepstudy"), method="reml")
+    assert found(sleep.check(), "singular fit", "ok")
