@@ -5,7 +5,6 @@ written to 4 (https://chromedevtools.github.io/devtools-protocol).
 """
 
 import base64
-import fcntl
 import json
 import os
 import select
@@ -21,14 +20,16 @@ LAUNCH = "import os, sys; a, b, *c = sys.argv[1:]; os.dup2(int(a), 3); os.dup2(i
 
 
 def chromium() -> str | None:
-    """Return the browser's binary, None where there is none on the path."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
+    """Return the browser's binary, None where there is none on the path (or no pipe that it could inherit)."""
+    return None if os.name == "nt" else next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Browser:
     """A browser with one page in it; a context manager."""
 
     def __init__(self, folder: Path):
+        import fcntl
+
         self.errors: list[str] = []
         self._buffer, self._count, self._session, self._events = b"", 0, None, []
         (theirs, self._to), (self._from, answer) = os.pipe(), os.pipe()
