@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotri
 
 from geospde.errors import NumericalError
 from geospde.latent.covariance import BasisCovariance, KernelCovariance
@@ -28,7 +29,7 @@ class _Inverse(NamedTuple):
     """Of the covariance of the sites."""
 
     root: Vector  # lower Cholesky factor
-    precision: Vector
+    precision: Vector  # on the pattern
     log_determinant: float
 
 
@@ -67,7 +68,7 @@ class GaussianProcess:
 
     def values(self, theta: Vector) -> Vector:
         """Lower-triangular entries of Q(theta) on the pattern."""
-        return np.exp(-2.0 * theta[0]) * self._inverse(tuple(theta[1:])).precision[self._upper]
+        return np.exp(-2.0 * theta[0]) * self._inverse(tuple(theta[1:])).precision
 
     def gradients(self, theta: Vector) -> Vector:
         """Derivative of `values` in each theta, a row each."""
@@ -104,8 +105,8 @@ class GaussianProcess:
             raise NumericalError(
                 f"the covariance of {self.label} is not positive definite at a length-scale of {lengths}"
             ) from None
-        precision = cho_solve((root, True), np.eye(self.n))
-        return _Inverse(root, 0.5 * (precision + precision.T), 2.0 * float(np.log(np.diag(root)).sum()))
+        lower = dpotri(root, lower=1)[0]
+        return _Inverse(root, lower.T[self._upper], 2.0 * float(np.log(np.diag(root)).sum()))
 
     def _sloped(self, log_lengths: tuple[float, ...]) -> tuple[Vector, Vector]:
         """Derivatives of the precision, on the pattern, and of the log determinant of its inverse.
