@@ -164,7 +164,9 @@ def _expanded(pieces: list[str], text: str) -> tuple[bool, list[list[str]]]:
             f"cannot read {text!r}: signs stand between terms, and the power of a sum in brackets is a number"
         ) from None
     names = [str(term.name) for term in terms]
-    return "Intercept" in names, [name.split(":") for name in names if not name.endswith("Intercept")]
+    crossed = [name.split(":") for name in names if not name.endswith("Intercept")]
+    # x:z and z:x are one term
+    return "Intercept" in names, list({frozenset(words): words for words in reversed(crossed)}.values())[::-1]
 
 
 class FixedEffects:
@@ -174,6 +176,11 @@ class FixedEffects:
         self._columns = Columns(formula.fixed_sum, table)
         self.names = self._columns.names
         refuse_collinear(self._columns.matrix, self.names)
+
+    @property
+    def needs(self) -> list[str]:
+        """Columns of a table that are read."""
+        return self._columns.needs
 
     def columns(self, table: pd.DataFrame, new: bool) -> sp.csr_matrix:
         """Rows of the design."""

@@ -63,6 +63,8 @@ def read_response(text: str, table: pd.DataFrame) -> Response:
             of = numeric(table, trials, "number of trials")
         return Response(values, of, f"{successes} / {trials}")
     call = _CALL.match(text)
+    if call and call[1] == "cbind":
+        raise InputError(f"successes and trials, not failures, make a response: p(successes, trials), not {text!r}")
     if call:
         raise InputError(
             f"the left side of a formula is a column or p(successes, trials), not {text!r}: "
