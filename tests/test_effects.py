@@ -74,7 +74,7 @@ SUMS = {
     "1 + (x + z + flag)**2 - z:x": {
         "Intercept": ONE, "x": X, "z": Z, "flag": DATA["flag"], "x:flag": X * DATA["flag"], "z:flag": Z * DATA["flag"],
     },
-    "1 + x*z + z:x + x": {"Intercept": ONE, "x": X, "z": Z, "x:z": X * Z},
+    "1 + x*z + flag + z:x": {"Intercept": ONE, "x": X, "z": Z, "x:z": X * Z, "flag": DATA["flag"]},
     # factors of shared sums keep their own coding, with and without the intercept
     "0 + (text + size)*flag": {
         "text[a]": A, "text[b]": B, "text[c]": C, "size[mid]": MID, "size[hi]": HI, "flag": DATA["flag"],

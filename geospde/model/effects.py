@@ -164,9 +164,11 @@ def _expanded(pieces: list[str], text: str) -> tuple[bool, list[list[str]]]:
             f"cannot read {text!r}: signs stand between terms, and the power of a sum in brackets is a number"
         ) from None
     names = [str(term.name) for term in terms]
-    crossed = [name.split(":") for name in names if not name.endswith("Intercept")]
-    # x:z and z:x are one term
-    return "Intercept" in names, list({frozenset(words): words for words in reversed(crossed)}.values())[::-1]
+    crossed: dict[frozenset[str], list[str]] = {}  # x:z and z:x are one term
+    for name in names:
+        if not name.endswith("Intercept"):
+            crossed.setdefault(frozenset(name.split(":")), name.split(":"))
+    return "Intercept" in names, list(crossed.values())
 
 
 class FixedEffects:

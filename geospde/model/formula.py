@@ -1,8 +1,8 @@
 """Formulas: ``response ~ fixed effects + special terms``.
 
-The text is split here: fixed effects and left sides of groups go on to `geospde.model.effects`, special terms
-(``spde(...)``, ``iid(g)``) are read with `ast`, without evaluating anything. The grammar of groups, ``(x | g)``, is that
-of lme4 (Bates, Maechler, Bolker & Walker 2015, J. Stat. Soft. 67(1), section 2.2).
+The text is split here: fixed effects and left sides of groups go on to `geospde.model.effects`; special terms, such as
+``spde(mesh)``, are read with `ast`, without evaluating anything. The grammar of groups, ``(x | g)``, is that of lme4
+(Bates, Maechler, Bolker & Walker 2015, J. Stat. Soft. 67(1), section 2.2).
 """
 
 import ast
