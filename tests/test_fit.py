@@ -325,3 +325,10 @@ def test_strategies_agree_where_counts_are_large_and_refine_where_they_are_small
         near = ((getattr(fits["simplified"], table)["q0.025"] - best["q0.025"]).abs() / best["sd"]).max()
         assert near < 0.03
     assert ((fits["gaussian"].random["mean"] - fits["laplace"].random["mean"]).abs() < 0.3 * sd).all()
+
+
+def test_an_observation_beyond_all_prediction_has_a_finite_log_score():
+    data = pd.DataFrame({"count": np.r_[np.full(20, 3), 4000]})  # its CPO is below the smallest number
+    found = gs.fit("count ~ 1", data, family="poisson")
+    assert np.isfinite(found.criteria["log_score"]) and found.criteria["log_score"] > 100
+    assert np.isfinite(found.pointwise["loo"]).all()

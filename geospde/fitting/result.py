@@ -136,7 +136,7 @@ class Fit:
         """
         elpd, k = leave_one_out(self.laplace, self.posterior)
         refit = (k > 0.5) & (self._criteria.failure == 0)
-        pointwise = np.where(refit, np.log(np.maximum(self._criteria.cpo, 1e-300)), elpd)
+        pointwise = np.where(refit, self._criteria.log_cpo, elpd)
         log_predictive = self._criteria.p_waic - 0.5 * self._criteria.waic
         return Loo(pointwise, k, refit, log_predictive)
 

@@ -22,8 +22,8 @@ class Criteria:
     ----------
     dic, p_dic, waic, p_waic : (m,) arrays
         On the deviance scale; their sums are the totals.
-    cpo, pit : (m,) arrays
-        p(y_i | y_-i) and P(Y_i <= y_i | y_-i).
+    log_cpo, pit : (m,) arrays
+        Log of p(y_i | y_-i), and P(Y_i <= y_i | y_-i).
     failure : (m,) array
         0 where the leave-one-out quantities hold, 1 where the Gaussian of the rest has no positive variance.
     """
@@ -32,9 +32,14 @@ class Criteria:
     p_dic: Vector
     waic: Vector
     p_waic: Vector
-    cpo: Vector
+    log_cpo: Vector
     pit: Vector
     failure: Vector
+
+    @property
+    def cpo(self) -> Vector:
+        """Conditional predictive ordinates; 0 where they underflow."""
+        return np.exp(self.log_cpo)
 
     def totals(self) -> dict[str, float]:
         """Totals; `log_score` is the mean of -log CPO."""
@@ -44,7 +49,7 @@ class Criteria:
             "p_dic": float(self.p_dic.sum()),
             "waic": float(self.waic.sum()),
             "p_waic": float(self.p_waic.sum()),
-            "log_score": float(-np.log(self.cpo[good]).mean()) if good.any() else float("nan"),
+            "log_score": float(-self.log_cpo[good].mean()) if good.any() else float("nan"),
             "cpo_failures": float((~good).sum()),
         }
 
@@ -79,8 +84,8 @@ def _criteria(posterior: Posterior, mixture: GaussianMixture, likelihoods: list,
     ratio = mixture.expectation_each([_then(f, lambda v: np.exp(v - at_mean)) for f in likelihoods])
     p_dic = 2.0 * (at_mean - mean_log)
     waic = -2.0 * (np.log(ratio) + at_mean - square)
-    cpo, pit, failure = _leave_one_out(posterior, likelihoods)
-    return Criteria(p_dic - 2.0 * mean_log, p_dic, waic, square, cpo, pit, failure)
+    log_cpo, pit, failure = _leave_one_out(posterior, likelihoods)
+    return Criteria(p_dic - 2.0 * mean_log, p_dic, waic, square, log_cpo, pit, failure)
 
 
 def _then(likelihood: Any, g: Callable[[Vector], Vector]) -> Callable[[Vector], Vector]:
@@ -128,4 +133,4 @@ def _leave_one_out(posterior: Posterior, likelihoods: list) -> tuple[Vector, Vec
     log_ratio = np.log(posterior.weights)[:, None] - log_parts
     log_total = np.logaddexp.reduce(log_ratio, axis=0)
     pit = (np.exp(log_ratio - log_total) * pit_parts).sum(axis=0)
-    return np.exp(-log_total), np.clip(pit, 0.0, 1.0), failure
+    return -log_total, np.clip(pit, 0.0, 1.0), failure
