@@ -22,6 +22,8 @@ TEXT = {".csv", ".tsv", ".txt"}
 PARQUET = {".parquet", ".geoparquet", ".pq"}
 COORDINATES = ["x y", "lon lat", "long lat", "longitude latitude", "easting northing", "cx cy"]
 RINGS = {"ring", "island"}
+SITES = [{"Point"}]
+LAND = [{"Polygon"}, {"LineString"}]
 
 
 def read_points(
@@ -37,7 +39,7 @@ def read_points(
     """Return the table of a survey's points, and the points themselves in the survey's CRS."""
     import geopandas as gpd
 
-    table = _table(points, layer, want=[{"Point"}], what="points")
+    table = read_table(points, layer, want=SITES, what="points")
     if not len(table.frame):
         raise InputError(f"{table.source} has no rows: a survey needs sites")
     for column in numeric:
@@ -71,7 +73,7 @@ def read_coastline(
         return as_land(coastline), "the coastline"
     if isinstance(coastline, gpd.GeoSeries):
         coastline = coastline.to_frame("geometry").set_geometry("geometry")
-    table = _table(coastline, layer, want=[{"Polygon"}, {"LineString"}], what="coastline")
+    table = read_table(coastline, layer, want=LAND, what="coastline")
     if not len(table.frame):
         raise InputError(f"{table.source} has no rows: a coastline needs three vertices or a polygon")
     frame = table.frame
@@ -170,8 +172,28 @@ def _unstated(frame: gpd.GeoDataFrame) -> bool:
     return bool(frame.crs.is_geographic and (west < -180 or east > 180 or south < -90 or north > 90))
 
 
-def _table(source: Any, layer: str | None, *, want: list[set[str]], what: str) -> Table:
-    """Read a table; `want` are the kinds of geometry to take of several layers, those preferred first."""
+def read_table(source: Any, layer: str | None, *, want: list[set[str]], what: str) -> Table:
+    """Return the rows of a file or a frame as they are, with where they came from.
+
+    Parameters
+    ----------
+    source : path, DataFrame or GeoDataFrame
+    layer : str, optional
+        Which layer of a file that has several.
+    want : list of set of str
+        The kinds of geometry to take of several layers, those preferred first: `SITES` or `LAND`.
+    what : str
+        What errors call it: ``points`` or ``coastline``.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    InputError
+        If there is no such file or layer, or it cannot be read.
+    """
     import geopandas as gpd
     import pandas as pd
 
