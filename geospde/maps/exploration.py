@@ -18,7 +18,8 @@ from matplotlib.lines import Line2D
 from geospde.exploration.findings import findings_frame
 from geospde.maps.canvas import FRAME, INK, PAGE, SMALL, Scale, View, colour_bar, dress, sheet, title
 from geospde.maps.drawing import draw_coast, draw_land, draw_scale_bar
-from geospde.maps.panels import ALARM, MARK, plain, plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
+from geospde.maps.frame import ALARM, MARK, plain
+from geospde.maps.panels import plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
 from geospde.words import area, counted, length, number
 
 if TYPE_CHECKING:

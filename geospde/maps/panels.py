@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator
 
 from geospde.errors import InputError
-from geospde.maps.canvas import FRAME, SMALL, View, title
+from geospde.maps.canvas import FRAME, SMALL, View
+from geospde.maps.frame import ALARM, BAND, LINE, MARK, finish, new_axes, plain
 from geospde.words import did_you_mean, number
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from geospde.exploration.observed import Observed
     from geospde.exploration.variogram import Variogram
 
-MARK, LINE, BAND, ALARM = "#5b7a95", "#1f3a52", "#d6e6f2", "#c8452c"
 _STEPS = [1, 2, 5, 10]
 
 MOST_TICKS = 500
@@ -39,7 +38,7 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         A new pyplot figure by default.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     observed = exploration.observed
     values = observed.scaled[observed.known]
     count = int(np.clip(len(np.histogram_bin_edges(values, "auto")) - 1, 5, 40)) if len(values) else 5
@@ -49,7 +48,7 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     if len(values) <= MOST_TICKS:
         ax.plot(values, np.zeros(len(values)), "|", color=LINE, ms=5, mew=0.4, alpha=0.6, clip_on=False)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS, integer=True))
-    _finish(ax, f"{observed.label}, median {number(_median(observed))}", observed.label, "sites")
+    finish(ax, f"{observed.label}, median {number(_median(observed))}", observed.label, "sites")
     rate_ticks(ax.xaxis, observed)
     return ax
 
@@ -73,18 +72,18 @@ def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> A
     known = trend_names(exploration)
     if name not in known:
         raise InputError(f"there is no covariate {name!r}: {did_you_mean(str(name), known, 'covariates')}")
-    ax, observed = _axes(ax), exploration.observed
+    ax, observed = new_axes(ax), exploration.observed
     along, unit = _along(exploration, name)
     shown = _short(name, 24)
     if along.dtype.kind == "f":
         known_too = observed.known & np.isfinite(along)
         rank = _draw_course(ax, along[known_too], observed.scaled[known_too])
         words = f"{shown}, ρ = {number(round(rank, 2))}" if np.isfinite(rank) else shown
-        _finish(ax, words, f"{shown} ({unit})" if unit else shown, observed.label)
+        finish(ax, words, f"{shown} ({unit})" if unit else shown, observed.label)
         rate_ticks(ax.yaxis, observed)
     else:
         _draw_levels(ax, along[observed.known], observed.scaled[observed.known])
-        _finish(ax, shown, observed.label, "")
+        finish(ax, shown, observed.label, "")
         rate_ticks(ax.xaxis, observed)
     return ax
 
@@ -103,7 +102,7 @@ def plot_variogram(variogram: Variogram, ax: Axes | None = None) -> Axes:
     Axes
         Bins below the band are more alike than values thrown at random among the sites would be.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     table, structure = variogram.table, variogram.structure
     h = table["distance"]
     band = f"{100 * variogram.level:g}% of {variogram.permutations} permutations"
@@ -121,7 +120,7 @@ def plot_variogram(variogram: Variogram, ax: Axes | None = None) -> Axes:
     size, unit = View(0.0, 0.0, float(variogram.edges[-1]), 0.0, variogram.unit).tick_unit
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / size:.10g}"))
-    _finish(ax, f"Variogram of {variogram.label}", f"distance ({unit})" if unit else "distance", "semivariance")
+    finish(ax, f"Variogram of {variogram.label}", f"distance ({unit})" if unit else "distance", "semivariance")
     ax.legend(fontsize=SMALL - 1, frameon=False, ncols=3, loc="upper left", borderaxespad=0.2, handlelength=1.6)
     return ax
 
@@ -131,30 +130,6 @@ def trend_names(exploration: Exploration) -> list[str]:
     unit = exploration.survey.units
     axes = ("longitude", "latitude") if unit == "degree" else ("easting", "northing") if unit else ("x", "y")
     return [*axes, *map(str, exploration.covariates)]
-
-
-def plain(words: str) -> str:
-    """Return words as matplotlib shows them as they are: a column's name is no formula."""
-    return words.replace("$", r"\$")
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    from matplotlib import pyplot as plt
-
-    return plt.subplots(figsize=(120 / 25.4, 80 / 25.4), layout="constrained")[1]
-
-
-def _finish(ax: Axes, words: str, x_label: str, y_label: str) -> None:
-    """Give title, labels and the strokes that all panels share."""
-    ax.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
-    for spine in ax.spines.values():
-        spine.set(linewidth=0.5, edgecolor=FRAME)
-    ax.set_xlabel(plain(x_label), fontsize=SMALL, labelpad=2)
-    ax.set_ylabel(plain(y_label), fontsize=SMALL, labelpad=2)
-    figure = ax.get_figure()
-    title(ax, plain(words), ax.get_position().width * figure.get_figwidth() if isinstance(figure, Figure) else np.inf)
 
 
 def rate_ticks(axis: Any, observed: Observed) -> None:
