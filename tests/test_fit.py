@@ -332,3 +332,15 @@ def test_an_observation_beyond_all_prediction_has_a_finite_log_score():
     found = gs.fit("count ~ 1", data, family="poisson")
     assert np.isfinite(found.criteria["log_score"]) and found.criteria["log_score"] > 100
     assert np.isfinite(found.pointwise["loo"]).all()
+
+
+def test_draws_of_hyperparameters_follow_their_marginals():
+    data = gs.load_dataset("sleepstudy")
+    found = gs.fit("Reaction ~ Days + (Days | Subject)", data, priors="brms")
+    draws = found.sample(8000, seed=3)
+    for name, row in found.hyper.iterrows():
+        assert draws[name].nunique() > 2000  # and not one value an integration point
+        # four standard errors of 8,000 draws are 0.045 sd; cells around points shift some more
+        assert draws[name].mean() == pytest.approx(row["mean"], abs=0.07 * row["sd"])
+        assert draws[name].std() == pytest.approx(row["sd"], rel=0.06)
+        assert draws[name].quantile(0.975) == pytest.approx(row["q0.975"], abs=0.15 * row["sd"])

@@ -31,18 +31,21 @@ class Draws:
     ----------
     latent : (n, n_latent) array
     point : (n,) array of int
-        Which of the integration points the hyperparameters of a draw are.
+        The integration point whose Gaussian the latent vector comes from.
+    theta : (n, d) array
+        Free hyperparameters on their internal scale.
     hyper : (n, k) array
         Hyperparameters on the user's scale.
     """
 
     latent: Vector
     point: NDArray[np.intp]
+    theta: Vector
     hyper: Vector
 
 
 def draw(fit: Fit, n: int, seed: int | None = None) -> Draws:
-    """Draw theta among the integration points, with their weights, and the latent vector from its Gaussian there.
+    """Draw the latent vector from its Gaussians at the integration points, with their weights, and theta around them.
 
     Raises
     ------
@@ -58,18 +61,19 @@ def draw(fit: Fit, n: int, seed: int | None = None) -> Draws:
         points += [number[id(point)]] * x.shape[1]
     order = np.random.default_rng(seed).permutation(n)
     which = np.array(points)[order]
-    hyper = np.array([[h.value(p.theta) for h in fit.model.hyperparameters] for p in fit.posterior.points])
-    return Draws(np.vstack(blocks)[order], which, hyper.reshape(len(fit.posterior.points), -1)[which])
+    thetas = np.array([p.theta for p in fit.posterior.points])[which]
+    if fit.posterior.hyper is not None and len(fit.posterior.points) > 1:
+        thetas = fit.posterior.hyper.around(np.array([p.theta for p in fit.posterior.points]), which, seed)
+    hyper = np.array([[h.value(theta) for h in fit.model.hyperparameters] for theta in thetas]).reshape(n, -1)
+    return Draws(np.vstack(blocks)[order], which, thetas, hyper)
 
 
 def log_densities(fit: Fit, draws: Draws) -> Vector:
     """Log density of each observation at each draw, all constants and weights included: (n, m)."""
     eta = (fit.laplace.design @ draws.latent.T).T + fit.model.offset
-    found = np.empty_like(eta)
-    for k in np.unique(draws.point):
-        rows = draws.point == k
-        found[rows] = fit.laplace.likelihood_at(fit.posterior.points[k].theta).log_density(eta[rows])
-    return found
+    if not fit.laplace.model.likelihood.parameters:
+        return fit.laplace.likelihood_at(draws.theta[0]).log_density(eta)
+    return np.array([fit.laplace.likelihood_at(theta).log_density(e) for theta, e in zip(draws.theta, eta)])
 
 
 def to_arviz(fit: Fit, n: int = 1000, seed: int | None = None) -> xarray.DataTree:

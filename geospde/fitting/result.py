@@ -254,8 +254,8 @@ class Fit:
     def sample(self, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
         """Draws from the joint posterior of hyperparameters and latent variables.
 
-        Theta is drawn among the integration points, with their weights; the latent vector from its Gaussian
-        there.
+
+
 
         Parameters
         ----------

@@ -92,6 +92,22 @@ class HyperPosterior:
         chosen = np.searchsorted(ends, (np.arange(size) + 0.5) / size * ends[-1])
         return theta[order[chosen]]
 
+    def around(self, points: Vector, chosen: NDArray[np.intp], seed: int | None = None) -> Vector:
+        """A theta near each chosen point, (n, d), of those to which no other point is nearer, by their density.
+
+        So that draws among a few points, (k, d), become draws of a density.
+        """
+        theta, weights = self._cloud
+        inverse = np.linalg.inv(self.root)
+        places, centres = (theta - self.centre) @ inverse.T, (points - self.centre) @ inverse.T
+        nearest = ((places[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+        rng, found = np.random.default_rng(seed), points[chosen].copy()
+        for k in np.unique(chosen):
+            cell, mine = np.flatnonzero(nearest == k), np.flatnonzero(chosen == k)
+            if cell.size:
+                found[mine] = theta[rng.choice(cell, mine.size, p=weights[cell] / weights[cell].sum())]
+        return found
+
     def log_integral(self) -> float:
         """Log of the integral, over theta, of the Gaussian's kernel times the exponential of the residual."""
         u, log_gaussian = self._nodes()
