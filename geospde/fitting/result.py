@@ -254,8 +254,8 @@ class Fit:
     def sample(self, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
         """Draws from the joint posterior of hyperparameters and latent variables.
 
-
-
+        The latent vector comes from its Gaussians at the integration points, with their weights; theta from its own
+        density near that point.
 
         Parameters
         ----------
