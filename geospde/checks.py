@@ -92,7 +92,7 @@ def explore_run(
     if not write:
         exploration = _explored(config, log)
         return Explored(exploration, None, (*exploration.findings, *_remaining(log)))
-    target = Path(out) if out is not None else default_folder(config)
+    target = Path(out) if out is not None else config.folder("explore")
     with whole_folder(target, overwrite=overwrite, mark=MARK) as folder:
         exploration = _explored(config, log)
         explored = Explored(exploration, target, (*exploration.findings, *_remaining(log)))
@@ -164,14 +164,6 @@ def write_exploration(folder: Path, explored: Explored) -> None:
     if exploration.variogram is not None:
         exploration.variogram.table.to_csv(folder / "variogram.csv")
     write_json(folder / MARK, explored.to_dict())
-
-
-def default_folder(config: Config) -> Path:
-    """Return where an exploration goes: beside the run's folder, or named after the run file."""
-    if config.output.dir is not None:
-        run = Path(config.output.dir)
-        return run.with_name(f"{run.name}-explore")
-    return Path(f"{config.file.stem if config.file else 'survey'}-explore")
 
 
 def _explored(config: Config, log: StepLog) -> Exploration:

@@ -141,12 +141,21 @@ class OutputSection(_Section):
     label: Text | None = None
 
 
+class ValidationSection(_Section):
+    """``[validation]``: how a run is cross-validated, as in `Fit.validate`; without the section it is not."""
+
+    folds: Literal["blocks", "random", "loo", "buffered"] = "blocks"
+    k: Count | None = None
+    distance: Annotated[Number, Field(gt=0)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+
+
 class Config(_Section):
     """A run file.
 
     Attributes
     ----------
-    survey, mesh, model, inference, prediction, output
+    survey, mesh, model, inference, prediction, validation, output
         Its sections.
     priors : dict
         A prior for each named parameter, as in `geospde.fit`; or the name of a set of priors.
@@ -158,6 +167,7 @@ class Config(_Section):
     priors: dict[str, Any] | str = Field(default_factory=dict)
     inference: InferenceSection = InferenceSection()
     prediction: PredictionSection = PredictionSection()
+    validation: ValidationSection = ValidationSection()
     output: OutputSection = OutputSection()
 
     _file: Path | None = PrivateAttr(default=None)
@@ -168,13 +178,38 @@ class Config(_Section):
         """The run file, if it was read from one."""
         return self._file
 
+    @property
+    def validates(self) -> bool:
+        """Whether a run is to be cross-validated."""
+        return "validation" in self.model_fields_set
+
     def path(self, name: str) -> Path:
         """Return an input's path: relative ones start at the run file."""
         return self._folder / Path(name).expanduser()
 
+    def folder(self, beside: str = "") -> Path:
+        """Return the run's folder, or one beside it: ``outputs/bay``, ``outputs/bay-explore``.
+
+        Raises
+        ------
+        InputError
+            If the run file does not say where the run's folder is; those beside it are then named after the file.
+        """
+        if self.output.dir is None and not beside:
+            raise InputError("the run file does not say where the output goes: set dir in [output], or --out")
+        run = Path(self.output.dir or (self.file.stem if self.file else "survey"))
+        run = run if run.name else run.absolute()  # "." has a name only in its parent
+        return run.with_name(f"{run.name}-{beside}") if beside else run
+
+    def replacing(self, section: str, keys: Mapping[str, Any]) -> Config:
+        """Return the configuration with other keys in one section; raises InputError as `read_config` does."""
+        config = _validated({**self.settings(), section: keys}, "options", "")
+        config._file, config._folder = self._file, self._folder
+        return config
+
     def settings(self) -> dict[str, Any]:
         """Return all keys with their values, those left out at their defaults, as plain JSON types."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", exclude_none=True, exclude=set() if self.validates else {"validation"})
 
 
 def read_config(source: str | Path | Mapping[str, Any]) -> Config:

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,6 +86,55 @@ def whole_folder(target: str | Path, *, overwrite: bool = False, mark: str = "ru
         if isinstance(error, OSError) and error.errno in _MENDABLE:
             raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
         raise
+
+
+@contextmanager
+def amended_folder(target: str | Path, replaced: Sequence[str], *, mark: str = "run.json") -> Iterator[Path]:
+    """Give a copy of a folder without some of its files; it takes the folder's place once those are written anew.
+
+    Parameters
+    ----------
+    target : path
+        The folder; one that is not there yet is begun.
+    replaced : sequence of str
+        Patterns of the files to leave out, such as ``"figures/*.png"``. Every other file of the copy is the same file
+        under a second name where the disk allows it: replace it, never write into it.
+    mark : str
+        As of `whole_folder`.
+
+    Yields
+    ------
+    pathlib.Path
+        The copy.
+
+    Raises
+    ------
+    InputError
+        As of `whole_folder`.
+    """
+    with whole_folder(target, overwrite=True, mark=mark) as folder:
+        old = Path(target).expanduser()
+        if old.is_dir():
+            shutil.copytree(old, folder, symlinks=True, copy_function=_linked, dirs_exist_ok=True)
+        for pattern in replaced:
+            for path in folder.glob(pattern):
+                path.unlink()
+        yield folder
+
+
+def unlink_from_original(path: Path) -> None:
+    """Make a file of an `amended_folder` one of its own, to be written into."""
+    own = path.with_name(f".{path.name}.own")
+    shutil.copy2(path, own)
+    own.replace(path)
+
+
+def _linked(source: str, destination: str) -> None:
+    """Give a file a second name, or copy it where the disk has no such links."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copy2(source, destination)
 
 
 def _is_full(folder: Path, error: BaseException) -> bool:

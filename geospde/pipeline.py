@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geospde.config import Config, read_config
-from geospde.crs import unit_of
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.folders import whole_folder
+from geospde.logs import kept_if_failed
 from geospde.progress import Progress, StepLog, compiling_told
-from geospde.provenance import machine, sha256, versions, write_json
+from geospde.provenance import write_json
+from geospde.room import refuse_too_large as refuse_too_large
 from geospde.survey import Survey, read_survey
-from geospde.words import bytes_of, counted, length, listed
+from geospde.words import counted, listed
 
 if TYPE_CHECKING:
+    from geospde.exploration.explore import Exploration
     from geospde.exploration.findings import Finding
     from geospde.fitting.result import Fit
     from geospde.mesh.trimesh import Mesh
     from geospde.prediction.grid import Grid
     from geospde.prediction.surface import Prediction
+    from geospde.prediction.validation import Validation
+
+BAYESIAN = ("inla", "eb")
+"""Methods of `geospde.fit` that give a posterior."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class RunResult:
         Where its files are.
     survey, mesh, fit, prediction
         The objects behind them.
+    checks : tuple of Finding
+        What was looked at in survey, mesh and fit, what is well too.
+    validation : Validation or None
+        If the run file asks for one.
     seconds : dict of str to float
         Wall time of each step.
     warnings : tuple of str
@@ -52,6 +59,8 @@ class RunResult:
     mesh: Mesh
     fit: Fit
     prediction: Prediction
+    checks: tuple[Finding, ...]
+    validation: Validation | None
     seconds: dict[str, float]
     warnings: tuple[str, ...]
 
@@ -63,7 +72,7 @@ class RunResult:
     @property
     def figures(self) -> list[Path]:
         """The maps as pictures."""
-        return sorted((self.folder / "figures").glob("*.png"))
+        return figures_in(self.folder)
 
 
 def run(
@@ -97,35 +106,25 @@ def run(
     NumericalError
         If the model cannot be fitted.
     """
+    from geospde.steps import EVERY, Work
+
     config = source if isinstance(source, Config) else read_config(source)
-    target = Path(out) if out is not None else _target(config)
+    target = Path(out) if out is not None else config.folder()
     log = StepLog(progress or Progress())
-    with whole_folder(target, overwrite=overwrite) as folder, compiling_told(log.progress):
-        with log.step("survey") as told:
-            survey = load_survey(config)
-            told(repr(survey).strip("<>").removeprefix("Survey "))
-        with log.step("mesh") as told:
-            mesh = make_mesh(config, survey)
-            grid = make_grid(config, survey, mesh)
-            refuse_too_large(config, grid, folder)
-            told(f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {counted(grid.n, 'cell')} to predict")
-        with log.step("fit") as told:
-            compile_model(config, survey, mesh, grid)
-            fit = fit_model(config, survey, mesh, callback=log.progress.update)
-            warn_of_coarse(mesh, fit)
-            told(f"log marginal likelihood {fit.log_marginal_likelihood:.2f}" if _bayesian(config) else "")
-        with log.step("predict"):
-            prediction = predict(config, fit, grid, callback=log.progress.update)
-        with log.step("write"):
-            write_tables(folder, mesh, fit, prediction)
-            write_layers(folder, config, survey, fit, prediction)
-        with log.step("figures") as told:
-            figures = draw(folder, config, survey, mesh, fit, prediction)
-            told(counted(len(figures), "figure"))
-        with log.step("report"):
-            report(folder, config, survey, mesh, fit, prediction, figures, log)
-        write_json(folder / "run.json", _record(config, survey, log))
-    return RunResult(target, survey, mesh, fit, prediction, log.seconds, tuple(log.warnings))
+    with (
+        kept_if_failed(log, target),
+        whole_folder(target, overwrite=overwrite) as folder,
+        compiling_told(log),
+    ):
+        work = Work.begun("run", config, folder, log)
+        for step in EVERY.values():
+            step(work)
+        work.finish()
+    log.tell()
+    return RunResult(
+        target, work.survey, work.mesh, work.fit, work.prediction, work.findings, work.validation,
+        log.seconds, tuple(log.warnings),
+    )  # fmt: skip
 
 
 def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress | None = None) -> tuple[Finding, ...]:
@@ -216,6 +215,8 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str
     from geospde.model.build import build_model
 
     model = build_model(**_model_arguments(config, survey, mesh))
+    if config.validates and config.inference.method not in BAYESIAN:
+        raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {config.inference.method!r}")
     only = "the cells of a grid have coordinates only"
     if model.has_offset:
         raise InputError(f"the model has an offset, and {only}: use exposure, or geospde.fit and predict at a table")
@@ -237,21 +238,13 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str
     return f"{counted(model.design.shape[1], 'latent variable')}; {names}"
 
 
-def warn_of_coarse(mesh: Mesh, fit: Fit) -> None:
-    """Warn where triangles are not small against the range: between their corners the field is a plane."""
-    longest = max(mesh.quality().inner_edges, default=0.0)
-    for name in fit.hyper.index:
-        if str(name).startswith("range("):
-            row = fit.hyper.loc[name]
-            reach = float(row["q0.5"] if "q0.5" in row else row.iloc[0])
-            if longest > reach / 2:
-                warnings.warn(
-                    f"the mesh has edges of up to {length(longest, unit_of(mesh.crs))} where {name} is "
-                    f"{length(reach, unit_of(mesh.crs))}: between sites the standard deviations come out too small; "
-                    "lower max_edge in [mesh], towards a fifth of the range, until the maps no longer change",
-                    GeospdeWarning,
-                    stacklevel=2,
-                )
+def check_fit(survey: Survey, mesh: Mesh, fit: Fit) -> tuple[Finding, ...]:
+    """Look at a fit, and at what of its mesh the fit's own check does not: that knows the range, a guess no more."""
+    from geospde.exploration.mesh_checks import check_mesh
+
+    found = fit.check()
+    judged = ("mesh edges", "mesh extension") if any(finding.subject == "mesh" for finding in found) else ()
+    return (*found, *(finding for finding in check_mesh(mesh, survey) if finding.subject not in judged))
 
 
 def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:
@@ -270,36 +263,34 @@ def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Pr
     return prediction
 
 
-def write_tables(folder: Path, mesh: Mesh, fit: Fit, prediction: Prediction) -> None:
-    """Write the mesh, the tables of the fit and of the prediction, and the fit itself."""
-    mesh.to_gpkg(folder / "mesh.gpkg")
+def write_fit(folder: Path, fit: Fit) -> None:
+    """Write the tables of the fit, and the fit itself."""
     for name in ("fixed", "hyper", "fitted"):
         getattr(fit, name).to_csv(folder / f"{name}.csv")
-    criteria = {"log_marginal_likelihood": fit.log_marginal_likelihood, **fit.criteria}
-    write_json(folder / "criteria.json", criteria)
-    prediction.to_frame().to_csv(folder / "grid.csv", index=False)
+    criteria = {"log_marginal_likelihood": fit.log_marginal_likelihood} if is_bayesian(fit) else {}
+    write_json(folder / "criteria.json", {**criteria, **fit.criteria})
     fit.save(folder / "fit")
 
 
-def write_layers(folder: Path, config: Config, survey: Survey, fit: Fit, prediction: Prediction) -> None:
-    """Write the raster, the vector layers and a QGIS project of them; the mesh's file is there already."""
-    from geospde.maps.qgis import write_project
+def write_checks(folder: Path, findings: Iterable[Finding]) -> None:
+    """Write what was looked at as a table."""
+    from geospde.exploration.findings import findings_frame
 
-    crop = survey.coastline if config.prediction.crop else None
+    findings_frame(findings).to_csv(folder / "checks.csv", index=False)
+
+
+def write_prediction(folder: Path, config: Config, survey: Survey, prediction: Prediction) -> None:
+    """Write the prediction as a table and as a raster."""
+    prediction.to_frame().to_csv(folder / "grid.csv", index=False)
     # a frame without a unit of length is more than the cloud-optimised kind can carry
-    prediction.to_raster(folder / "prediction.tif", crop=crop, cog=bool(survey.units))
-    write_project(folder, survey=survey, prediction=prediction, fit=fit, label=config.output.label, crop=crop)
+    prediction.to_raster(folder / "prediction.tif", crop=crop_of(config, survey), cog=bool(survey.units))
 
 
-def draw(
-    folder: Path, config: Config, survey: Survey, mesh: Mesh, fit: Fit, prediction: Prediction
-) -> list[Path]:
-    """Draw the figures."""
+def draw(folder: Path, config: Config, **objects: Any) -> list[Path]:
+    """Draw the figures of survey, mesh, fit and prediction, those that are given."""
     from geospde.maps.figures import save_figures
 
-    return save_figures(
-        folder / "figures", survey=survey, mesh=mesh, fit=fit, prediction=prediction, label=config.output.label
-    )
+    return save_figures(folder / "figures", label=config.output.label, **objects)
 
 
 def report(
@@ -308,16 +299,18 @@ def report(
     survey: Survey,
     mesh: Mesh,
     fit: Fit,
-    prediction: Prediction,
-    figures: list[Path],
-    log: StepLog,
+    prediction: Any,
+    *,
+    exploration: Exploration,
+    checks: Sequence[Finding],
+    validation: Validation | None,
+    seconds: Mapping[str, float],
+    notes: Sequence[str],
 ) -> Path:
-    """Write the report, the survey explored and survey and mesh checked in it."""
-    from geospde.checks import explore_survey
-    from geospde.exploration.mesh_checks import ExpectedRange, check_mesh
+    """Write the report."""
     from geospde.maps.report import write_report
 
-    exploration = explore_survey(config, survey)
+    later = (folder / "run.json", folder / "run.log")
     return write_report(
         folder / "report.html",
         title=survey.name,
@@ -325,28 +318,39 @@ def report(
         mesh=mesh,
         fit=fit,
         prediction=prediction,
-        figures=figures,
+        figures=figures_in(folder),
         settings=config.settings(),
-        seconds=log.seconds,
-        notes=log.warnings,
+        seconds=seconds,
+        notes=notes,
         label=config.output.label,
         exploration=exploration,
-        checks=check_mesh(mesh, survey, ExpectedRange.of(survey, exploration.variogram)),
-        files=[*filter(Path.is_file, folder.rglob("*")), folder / "run.json"],
+        checks=checks,
+        validation=validation,
+        files=[*filter(Path.is_file, folder.rglob("*")), *later],
     )
 
 
 # ---- what the steps share ----
 
 
-def _target(config: Config) -> Path:
-    if config.output.dir is None:
-        raise InputError("the run file does not say where the output goes: set dir in [output], or --out")
-    return Path(config.output.dir)
+def is_bayesian(fit: Fit) -> bool:
+    """Tell whether a fit has a posterior, and with it evidence and criteria an observation."""
+    return fit.method in BAYESIAN
 
 
-def _bayesian(config: Config) -> bool:
-    return config.inference.method in ("inla", "eb")
+def crop_of(config: Config, survey: Survey) -> Any:
+    """Return what the rasters are cropped to, if the run file asks for it."""
+    return survey.coastline if config.prediction.crop else None
+
+
+def figures_in(folder: Path) -> list[Path]:
+    """Return the figures of a run's folder, exceedances last and by their thresholds."""
+
+    def place(path: Path) -> tuple[float, str]:
+        threshold = path.stem.removeprefix("exceed_")
+        return (float(threshold) if threshold != path.stem else -np.inf, path.stem)
+
+    return sorted((folder / "figures").glob("*.png"), key=place)
 
 
 def _model_arguments(config: Config, survey: Survey, mesh: Mesh) -> dict[str, Any]:
@@ -374,49 +378,3 @@ def response_columns(formula: str) -> list[str]:
     """
     left = formula.partition("~")[0] if "~" in formula else ""
     return re.findall(r"[^\W\d]\w*\b(?!\s*\()", left)
-
-
-def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
-    """Raise an InputError if the prediction would not fit into memory or onto the disk."""
-    wanted = config.prediction
-    columns = 2 + len(wanted.quantiles) + len(wanted.exceed)
-    rows, cols = grid.shape
-    size = f"a raster of {rows:,} x {cols:,} cells with {counted(columns, 'band')}"
-    memory, need = _memory(), 8 * 8 * (columns + 2) * grid.n  # measured: 417 bytes a cell with 5 bands
-    if memory is not None and need > memory:
-        raise InputError(
-            f"{size} needs about {bytes_of(need)} of memory and the machine has {bytes_of(memory)}: "
-            "take a larger cell (or a smaller shape) in [prediction]"
-        )
-    # some 20 bytes a number in grid.csv, 10 while the GeoTIFF is put in order, and 5 MB for figures, report and fit
-    free = shutil.disk_usage(folder).free
-    need = 20 * (columns + 2) * grid.n + 10 * columns * rows * cols + 5_000_000
-    if need > free:
-        raise InputError(
-            f"the run with {size} needs about {bytes_of(need)} on the disk and {bytes_of(free)} are free: "
-            "take a larger cell (or a smaller shape) in [prediction], or another disk with --out"
-        )
-
-
-def _memory() -> int | None:
-    """Return the machine's memory in bytes, where the system says."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _record(config: Config, survey: Survey, log: StepLog) -> dict[str, Any]:
-    """Return what ``run.json`` says of a run."""
-    files = [*filter(None, [config.file]), *survey.sources]
-    return {
-        "run_file": str(config.file) if config.file else None,
-        "started": log.started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": log.seconds,
-        "configuration": config.settings(),
-        "inputs": [{"path": str(p), "bytes": p.stat().st_size, "sha256": sha256(p)} for p in files],
-        "warnings": log.warnings,
-        "versions": versions(),
-        "machine": machine(),
-    }

@@ -1,4 +1,4 @@
-"""What is told while a run goes, and what is kept of it: seconds and warnings of each step."""
+"""What is told while a run goes, and what is kept of it: its log, and seconds and warnings of each step."""
 
 import time
 import warnings
@@ -28,7 +28,7 @@ class Progress:
 
 @dataclass
 class StepLog:
-    """Seconds and warnings of a run's steps.
+    """The log of a run: its steps with their seconds, and its warnings, each line with the time.
 
     Examples
     --------
@@ -43,6 +43,8 @@ class StepLog:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    _untold: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -50,20 +52,56 @@ class StepLog:
         summary: list[str] = []
         self.progress.start(name)
         start = time.perf_counter()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", GeospdeWarning)
-            yield summary.append
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-        self.progress.finish(name, self.seconds[name], "".join(summary))
-        for warning in caught:
-            if issubclass(warning.category, GeospdeWarning):
-                self.warnings.append(str(warning.message))
-            # once more, now under the caller's own filters
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        caught: list[warnings.WarningMessage] = []
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", GeospdeWarning)
+                yield summary.append
+            self.seconds[name] = round(time.perf_counter() - start, 3)
+            self.say(f"{name}: {self.seconds[name]:.2f} s  {''.join(summary)}")
+            self.progress.finish(name, self.seconds[name], "".join(summary))
+        except BaseException:
+            self.say(f"{name}: stopped after {time.perf_counter() - start:.2f} s")
+            raise
+        finally:
+            for warning in caught:
+                if issubclass(warning.category, GeospdeWarning):
+                    self._keep(str(warning.message))
+                # once more, now under the caller's own filters
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+    def say(self, text: str) -> None:
+        """Write a line into the log; one of several lines is indented from its second."""
+        first, *rest = text.rstrip().splitlines() or [""]
+        self.lines += [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ} {first}", *(f"    {line}" for line in rest)]
+
+    def note(self, message: str) -> None:
+        """Write a line, and tell whoever listens."""
+        self.say(message)
+        self.progress.note(message)
+
+    def warn_at_the_end(self, message: str) -> None:
+        """Keep a warning that is to be told once the run is done, where the eye is."""
+        self._keep(message)
+        self._untold.append(message)
+
+    def tell(self) -> None:
+        """Tell the warnings that were kept for the end."""
+        for message in self._untold:
+            warnings.warn(message, GeospdeWarning, stacklevel=2)
+        self._untold.clear()
+
+    def text(self) -> str:
+        """Return the whole log."""
+        return "\n".join(self.lines) + "\n"
+
+    def _keep(self, message: str) -> None:
+        self.warnings.append(message)
+        self.say(f"warning: {' '.join(message.split())}")
 
 
 @contextmanager
-def compiling_told(progress: Progress) -> Iterator[None]:
+def compiling_told(listener: Progress | StepLog) -> Iterator[None]:
     """Tell, once, when numba starts to compile: the first run on a machine waits for it, the next ones do not."""
     from numba.core import event
 
@@ -73,7 +111,7 @@ def compiling_told(progress: Progress) -> Iterator[None]:
         def on_start(self, _: event.Event) -> None:
             if not self.told:
                 self.told = True
-                progress.note("compiling the inner loops, once on this machine: a few seconds")
+                listener.note("compiling the inner loops, once on this machine: a few seconds")
 
         def on_end(self, _: event.Event) -> None:
             pass

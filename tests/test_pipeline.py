@@ -1,6 +1,6 @@
 import json
+import re
 import warnings
-from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 import geospde as gs
-from geospde import pipeline
+from geospde import pipeline, room
 from geospde.config import read_config
 from geospde.datasets import data_folder
 from geospde.provenance import sha256
@@ -30,11 +30,13 @@ def test_a_run_writes_the_whole_set_of_files_and_no_other(rongelap):
     figures = {n for n in names if n.startswith("figures/")}
     assert names - figures == {
         "run.json",
+        "run.log",
         "mesh.gpkg",
         "fixed.csv",
         "hyper.csv",
         "fitted.csv",
         "criteria.json",
+        "checks.csv",
         "grid.csv",
         "prediction.tif",
         "prediction.qml",
@@ -57,10 +59,11 @@ def test_run_json_says_what_was_run_on_what_with_what(rongelap):
         name: sha256(RUN_FILE.parent / name) for name in ("survey.toml", "points.csv", "coastline.csv")
     }
     assert record["versions"]["geospde"] == gs.__version__
-    assert list(record["seconds"]) == ["survey", "mesh", "fit", "predict", "write", "figures", "report"]
+    assert list(record["seconds"]) == ["survey", "mesh", "fit", "check", "predict", "write", "figures", "report"]
+    assert list(record["steps"]) == ["mesh", "fit", "predict", "map", "report"]
     assert len(record["warnings"]) >= 1
     assert "2 of 157 sites" in record["warnings"][0]
-    assert any("edges of up to 278 m" in said and "lower max_edge" in said for said in record["warnings"])
+    assert any("longest inner edge 278 m" in said and "lower max_edge" in said for said in record["warnings"])
 
 
 def test_the_grid_table_has_the_cells_and_columns_asked_for(rongelap):
@@ -137,13 +140,13 @@ def test_a_failure_late_in_a_run_leaves_nothing(island, monkeypatch):
     assert sorted(p.name for p in island.iterdir()) == ["coastline.csv", "points.csv", "survey.toml"]
 
 
-@pytest.mark.parametrize(("resource", "what"), [("disk_usage", "on the disk"), ("_memory", "of memory")])
+@pytest.mark.parametrize(("resource", "what"), [("disk_usage", "on the disk"), ("memory_of_machine", "of memory")])
 def test_a_raster_too_large_is_refused_before_the_fit(island, monkeypatch, resource, what):
-    if resource == "_memory":
-        monkeypatch.setattr(pipeline, "_memory", lambda: 100_000)
+    if resource == "memory_of_machine":
+        monkeypatch.setattr(room, "memory_of_machine", lambda: 100_000)
     else:
         small = type("usage", (), {"free": 100_000})
-        monkeypatch.setattr(pipeline.shutil, "disk_usage", lambda _: small)
+        monkeypatch.setattr(room.shutil, "disk_usage", lambda _: small)
     config = read_config(island / "survey.toml")
     with pytest.raises(gs.InputError, match=rf"75 x 150 cells with 6 bands .* {what}"):
         with pytest.warns(gs.GeospdeWarning):
@@ -167,7 +170,7 @@ def test_progress_hears_every_step(island):
     assert [f.subject for f in findings if f.level in ("warning", "error")] == ["sites at sea"]
 
 
-@pytest.mark.filterwarnings("ignore:the mesh has edges")
+@pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def test_a_survey_without_a_coastline_is_mapped_within_its_hull(tmp_path):
     generator = np.random.default_rng(1)
     table = pd.DataFrame(generator.uniform(0, 1000, (40, 2)), columns=["x", "y"])
@@ -199,12 +202,46 @@ def test_a_prediction_that_is_not_finite_is_a_failure_that_names_the_columns(isl
         pipeline.predict(read_config(island / "survey.toml"), Fit(), grid=None)
 
 
-@pytest.mark.parametrize(("reach", "warned"), [(100.0, True), (399.0, True), (401.0, False)])
-def test_a_mesh_that_is_coarse_against_the_range_is_told(reach, warned):
-    mesh = gs.Mesh([[0, 0], [200, 0], [0, 150]], [[0, 1, 2]], crs="local:m")  # edges of 150, 200 and 250 m
-    medians = pd.Series([1.25 * reach, 1.0], index=["range(spde)", "sigma(spde)"])
-    table = pd.DataFrame({"mean": medians, "q0.5": medians})
+def test_what_the_fit_is_warned_of_is_told_once_at_the_end_and_kept(island):
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        pipeline.warn_of_coarse(mesh, SimpleNamespace(hyper=table))
-    assert [w.category for w in caught] == [gs.GeospdeWarning] * warned
+        warnings.simplefilter("always", gs.GeospdeWarning)
+        made = gs.run(island / "survey.toml", out=island / "out")
+    told = [str(w.message) for w in caught if w.category is gs.GeospdeWarning]
+    assert told == list(made.warnings)
+    assert "2 of 157 sites" in told[0] and told[-1].startswith("mesh: range(spde) is 23")
+    table = pd.read_csv(made.folder / "checks.csv")
+    assert [f.message for f in made.checks] == table["message"].tolist()
+    graver = table[table["level"] == "warning"]
+    assert graver["subject"].tolist() == ["sites at sea", "mesh"]
+    assert table["subject"].is_unique  # what the fit's own check looked at is not looked at again
+    page = (made.folder / "report.html").read_text()
+    assert page.count("the mesh&#39;s longest inner edge") == 1
+
+
+def test_the_log_has_each_step_with_its_time_and_each_warning(rongelap):
+    lines = (rongelap.folder / "run.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ ", line) for line in lines)
+    said = [line.partition("Z ")[2] for line in lines]
+    assert said[0] == f"geospde {gs.__version__}: run {RUN_FILE}" and "numpy" in said[1]
+    assert [w for w in said if w.startswith("warning: ")] == [f"warning: {w}" for w in rongelap.warnings]
+    steps = [line.partition(":")[0] for line in said[3:] if re.match(r"\w+: \d+\.\d\d s", line)]
+    assert steps == list(rongelap.seconds)
+
+
+def test_the_log_of_a_fault_is_kept_beside_and_the_error_says_where(island, monkeypatch):
+    def fail(*_, **__):
+        raise gs.NumericalError("no mode at range 3")
+
+    monkeypatch.setattr(pipeline, "fit_model", fail)
+    with pytest.raises(gs.NumericalError) as caught, pytest.warns(gs.GeospdeWarning):
+        gs.run(island / "survey.toml", out=island / "new" / "out")
+    log = island / "new" / "out-failed.log"
+    assert caught.value.__notes__ == [f"the log is {log}"]
+    assert [p.name for p in log.parent.iterdir()] == [log.name]
+    text = log.read_text()
+    assert "fit: stopped after" in text and "failed: NumericalError: no mode at range 3" in text
+    assert "warning: 2 of 157 sites" in text and "Traceback" not in text
+    monkeypatch.setattr(pipeline, "fit_model", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError), pytest.warns(gs.GeospdeWarning):
+        gs.run(island / "survey.toml", out=island / "new" / "out")
+    assert "Traceback" in log.read_text()

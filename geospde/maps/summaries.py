@@ -29,6 +29,12 @@ _CRITERIA = {
 
 _FILES = {
     "run.json": "what was run: settings, versions, hashes of the inputs, seconds",
+    "run.log": "each step with its time, and the warnings",
+    "checks.csv": "what was looked at in survey, mesh and fit",
+    "validation.csv": "scores of the cross-validation",
+    "validation-pointwise.csv": "each observation predicted from the others",
+    "validation.png": "calibration of those predictions",
+    "validation.json": "what the cross-validation is of and says",
     "prediction.tif": "the layers of the map, for a GIS",
     "grid.csv": "the layers of the map, a row a cell",
     "layers.gpkg": "coastline, sites and contours, for a GIS",

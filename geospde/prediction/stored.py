@@ -1,0 +1,105 @@
+"""A prediction as it stands in a run's folder: read again, without the fit behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from geospde.errors import InputError
+from geospde.prediction.grid import Grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TABLE, RASTER = "grid.csv", "prediction.tif"
+
+
+@dataclass(frozen=True)
+class StoredPrediction:
+    """Posterior of the mean per unit exposure in the cells of a grid, as `Prediction`, to be drawn and written.
+
+    Attributes
+    ----------
+    grid : Grid
+    label : str
+        What is predicted, such as ``"counts / time"``.
+    frame : DataFrame
+        A row a cell.
+    """
+
+    grid: Grid
+    label: str
+    frame: pd.DataFrame
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a cell: ``x, y, mean, sd, q0.025, ..., exceed_8``."""
+        return self.frame.copy()
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """Centres of the cells, (m, 2)."""
+        return self.grid.centres
+
+    @property
+    def crs(self) -> Any:
+        """Coordinate reference system of the grid."""
+        return self.grid.crs
+
+
+def read_prediction(folder: Path, label: str, grid: Grid | None = None, crs: Any = None) -> StoredPrediction:
+    """Read the prediction in a run's folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        With ``grid.csv`` and, unless the grid is given, ``prediction.tif``.
+    label : str
+        What is predicted.
+    grid : Grid, optional
+        By default that of the raster.
+    crs : optional
+        Of that grid.
+
+    Raises
+    ------
+    InputError
+        If a file is not there, cannot be read, or does not hold the grid's cells.
+    """
+    path = folder / TABLE
+    try:
+        frame = pd.read_csv(path, float_precision="round_trip")
+        places = frame[["x", "y"]].to_numpy(dtype=float)
+        if not np.isfinite(places).all():
+            raise ValueError("a cell has no place")
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no {TABLE}: the prediction is missing") from None
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is no table of predicted cells: {error}") from None
+    if grid is None:
+        grid = _grid_of(folder / RASTER, places, crs)
+    centres = grid.centres
+    # a raster keeps its corner in the north, and half a cell tells any two cells apart
+    if centres.shape != places.shape or (np.abs(centres - places) > 1e-3 * np.array([grid.dx, grid.dy])).any():
+        raise InputError(f"{path} does not hold the cells of the grid: predict again")
+    return StoredPrediction(grid, label, frame)
+
+
+def _grid_of(path: Path, places: NDArray[np.float64], crs: Any) -> Grid:
+    """Return the grid of a raster's cells, those predicted that have their centre among `places`."""
+    import rasterio
+
+    try:
+        with rasterio.open(path) as raster:
+            shape, place = raster.shape, raster.transform
+    except rasterio.errors.RasterioIOError as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    x0, y0, dx, dy = place.c, place.f + shape[0] * place.e, place.a, -place.e
+    mask = np.zeros(shape, dtype=bool)
+    cols, rows = np.floor((places - [x0, y0]) / [dx, dy]).astype(int).T
+    within = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
+    mask[rows[within], cols[within]] = True
+    return Grid(x0, y0, dx, dy, mask, crs)
