@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.fitting.loo import Loo
+from geospde.fitting.pictures import Pictures
 from geospde.inference.criteria import Criteria, criteria
 from geospde.inference.full_laplace import marginal_shape
 from geospde.inference.higher_order import LARGEST, HigherOrder
@@ -28,7 +29,7 @@ LEVELS = (0.025, 0.5, 0.975)
 COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mode"]
 
 
-class Fit:
+class Fit(Pictures):
     """A fitted latent Gaussian model; made by `geospde.fit`.
 
     Attributes
@@ -47,6 +48,25 @@ class Fit:
     formula, family, method : str
     seconds : float
         Wall time of the fit.
+
+    Notes
+    -----
+    Pictures are methods ``plot_*``. Each takes `ax`, the matplotlib axes to draw into (a new pyplot figure by default),
+    and returns it; `plot_hyper` and `Prediction.plot_panels` take and return an array of axes, one a panel.
+
+    =========================  =============================================================================
+    `plot_hyper`               marginals of the hyperparameters, each with its prior
+    `plot_marginal`            marginal of one quantity, with its prior
+    `plot_prior_posterior`     prior and posterior over all that both reach: what the data have told
+    `plot_random`              effects of a group's levels, sorted, with intervals
+    `plot_fitted`              fitted means against what was observed
+    `plot_residual_variogram`  spatial structure that is left in the residuals, in a permutation envelope
+    `plot_pit`                 leave-one-out PIT histogram
+    =========================  =============================================================================
+
+    Conditional effects are drawn by ``effects(...).plot()``, maps by ``predict(...).plot()``, a cross-validation by
+    ``validate(...).plot()``. After ML and REML the marginals are normal distributions by the standard errors, without
+    priors, and there is no `plot_prior_posterior` and no `plot_pit`.
 
     Examples
     --------
@@ -229,6 +249,12 @@ class Fit:
             mixture = self.mixture(self.model.design[[at]], self.model.offset[[at]])
             return marginal_of_mixture(mixture, None if observation[1] == "eta" else self.model.family.link.inverse)
         return marginal_of_mixture(self._latent(np.array([self._place(name)])))
+
+    def prior(self, name: str) -> Marginal:
+        """Prior of a row of `hyper` or `fixed`, the counterpart of `marginal`; see `geospde.fitting.prior`."""
+        from geospde.fitting.prior import prior_marginal
+
+        return prior_marginal(self, name)
 
     def _place(self, name: str) -> int:
         """Number of a fixed effect or latent variable in the latent vector."""

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from geospde.errors import InputError
 from geospde.maps.canvas import FRAME, INK, SMALL, Scale, View, colour_bar, dress, sheet, title
 from geospde.maps.drawing import draw_cells, draw_coast, draw_land, draw_scale_bar
+from geospde.maps.fitted import draw_fitted
 from geospde.prediction.cells import cells_that_meet
 from geospde.words import counted, did_you_mean
 
@@ -90,7 +91,7 @@ def _figures(
     coastline = getattr(survey, "coastline", None)
     if prediction is not None and prediction.points is not None:
         frame, words = prediction.to_frame(), label or prediction.label
-        limits = _limits(frame)
+        limits = limit_columns(frame)
         trio = ["mean", *limits]
         shared = scale_of(prediction, trio, coastline=coastline, crop=crop)
         options: dict[str, Any] = {"coastline": coastline, "label": words, "crop": crop}
@@ -290,16 +291,9 @@ def fitted_plot(fitted: Any, rates: ArrayLike, label: str, *, limits: Sequence[s
     limits : pair of str
         Names of the lower and the upper column.
     """
-    rates = np.asarray(rates, dtype=float)
-    lower, upper = (fitted[column].to_numpy() for column in limits)
     figure = Figure(figsize=(90 / 25.4, 90 / 25.4), facecolor="white")
     ax = figure.add_axes((0.16, 0.13, 0.81, 0.80))
-    ends = np.array([min(rates.min(), lower.min()), max(rates.max(), upper.max())])
-    ends += np.array([-0.03, 0.03]) * (np.ptp(ends) or 1.0)
-    ax.set(xlim=ends, ylim=ends)
-    ax.plot(ends, ends, color=FRAME, lw=0.5, ls=(0, (4, 3)), zorder=1)
-    ax.vlines(rates, lower, upper, color="#5b7a95", lw=0.5, zorder=2)
-    ax.scatter(rates, fitted["mean"], s=6, color="#1f3a52", linewidths=0, zorder=3)
+    draw_fitted(ax, rates, fitted["mean"], *(fitted[column] for column in limits))
     ax.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
     for spine in ax.spines.values():
         spine.set(linewidth=0.5, edgecolor=FRAME)
@@ -366,9 +360,11 @@ def _level(column: str) -> float:
     return float(column[1:])
 
 
-def _limits(frame: Any) -> list[str]:
-    """Return the outermost pair of quantile columns, or nothing."""
+def limit_columns(frame: Any, *, every: bool = False) -> list[str]:
+    """Return the outermost pair of quantile columns, or nothing; or every quantile column."""
     levels = sorted(filter(_is_quantile, frame.columns), key=_level)
+    if every:
+        return levels
     pair = [c for c in levels if _level(c) < 0.5][:1] + [c for c in levels if _level(c) > 0.5][-1:]
     return pair if len(pair) == 2 else []
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 # told apart by lightness too, so by colour-blind readers and in print
 MARK, LINE, BAND, ALARM = "#5b7a95", "#1f3a52", "#d6e6f2", "#c8452c"
 
-_ROW = 52.0  # millimetres of a row of panels
-
 
 def new_axes(ax: Axes | None, wide: float = 120.0, tall: float = 80.0) -> Axes:
     """Return the axes given, or those of a new pyplot figure of this size in millimetres."""
@@ -30,8 +28,20 @@ def new_axes(ax: Axes | None, wide: float = 120.0, tall: float = 80.0) -> Axes:
     return plt.subplots(figsize=(wide / 25.4, tall / 25.4), layout="constrained")[1]
 
 
-def new_panels(ax: Any, count: int, what: str) -> NDArray[Any]:
+def new_panels(ax: Any, count: int, what: str, cols: int = 0, row: float = 52.0, wide: float = 0.0) -> NDArray[Any]:
     """Return the axes given, as an array, or those of a new pyplot figure with a panel each.
+
+    Parameters
+    ----------
+    ax : Axes or array of Axes, optional
+    count : int
+        How many panels there are.
+    what : str
+        What they are of, for the message.
+    cols : int
+        How many stand side by side; 0 for what suits their number.
+    row, wide : float
+        Height of a row and width of the figure, in millimetres; 0 for what suits the number.
 
     Raises
     ------
@@ -45,10 +55,10 @@ def new_panels(ax: Any, count: int, what: str) -> NDArray[Any]:
         return axes
     from matplotlib import pyplot as plt
 
-    cols = count if count < 4 else 2 if count == 4 else 3
+    cols = cols or (count if count < 4 else 2 if count == 4 else 3)
     rows = -(-count // cols)
-    wide = min(PAGE[0], cols * 90.0)
-    figure = plt.figure(figsize=(wide / 25.4, rows * _ROW / 25.4), layout="constrained", facecolor="white")
+    wide = wide or min(PAGE[0], cols * 90.0)
+    figure = plt.figure(figsize=(wide / 25.4, rows * row / 25.4), layout="constrained", facecolor="white")
     axes = np.empty(count, dtype=object)
     for k in range(count):
         axes[k] = figure.add_subplot(rows, cols, k + 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from geospde.maps.canvas import FRAME, INK, SMALL, TEXT
+from geospde.maps.pit import draw_pit, pit_heights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from geospde.prediction.validation import Validation
 
 MODEL, OTHER, ALARM = "#1f3a52", "#9db4c8", "#c8452c"
-BINS = 10
 
 
 def plot_validation(validation: Validation, figure: Figure | None = None) -> Figure:
@@ -50,11 +49,7 @@ def plot_predicted(validation: Validation, ax: Axes) -> Axes:
 def plot_pit(validation: Validation, ax: Axes) -> Axes:
     """Histogram of the probability integral transform: flat where the predictions are calibrated."""
     pit = validation.pointwise["pit"].to_numpy()
-    ax.hist(pit, bins=np.linspace(0, 1, BINS + 1).tolist(), density=True, color="#d6e6f2", edgecolor=MODEL, lw=0.5)
-    noise = 1.96 * np.sqrt((BINS - 1) / max(pit.size, 1))  # of a bin's height, were it calibrated
-    ax.axhspan(max(0.0, 1 - noise), 1 + noise, color=FRAME, alpha=0.12, lw=0)
-    ax.axhline(1.0, color=FRAME, lw=0.7, ls="--")
-    ax.set_xlim(0, 1)
+    draw_pit(ax, pit_heights(pit, pit), pit.size)
     return _finish(ax, "PIT: flat if calibrated", "probability integral transform", "density")
 
 

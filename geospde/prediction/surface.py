@@ -127,6 +127,12 @@ class Prediction:
 
         return plot_prediction(self, column, **options)
 
+    def plot_panels(self, columns: Sequence[str] | None = None, ax: Any = None, **options: Any) -> Any:
+        """Draw several columns as maps, a panel each; see `geospde.maps.overview.plot_panels`."""
+        from geospde.maps.overview import plot_panels
+
+        return plot_panels(self, columns, ax, **options)
+
 
 class _Rows:
     """Places to predict at, handed out as chunks of design rows."""
