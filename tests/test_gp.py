@@ -252,13 +252,13 @@ def test_the_two_forms_of_the_basis_are_one_model():
     assert np.allclose(covariance, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("terms", ["gp(x)", "gp(x, k=12)", "gp(x, k=60)"])
+@pytest.mark.parametrize("terms", ["gp(x)", "gp(x, k=12)", "gp(x, k=60)", "gp(x, by=z)"])
 def test_prediction_is_kriging(terms):
     table = wave()
     model = build_model(f"y ~ {terms}", table)
     laplace = Laplace(model)
     theta = np.log([1.1, 0.3, 0.35])
-    new = pd.DataFrame({"x": np.linspace(1.8, 7.2, 15)})
+    new = pd.DataFrame({"x": np.linspace(1.8, 7.2, 15), "z": np.linspace(-2, 2, 15)})
     rows, extra = model.rows(new, None).at(theta)
     root = model.rows(new, None).root(theta)
     point = laplace.at(theta)
@@ -270,11 +270,13 @@ def test_prediction_is_kriging(terms):
     else:
         spectrum = Spectrum(process.basis, KERNELS["exp_quad"])
         covariance = BasisCovariance(process.basis.functions(x), spectrum)
-    length = theta[1:2]
+    length, (a, b) = theta[1:2], ((t.z if "by" in terms else 0 * t.z + 1).to_numpy() for t in (table, new))
     mean, joint = kriging(
-        1.21 * covariance.among(length) + 0.35**2 * np.eye(len(x)),
-        1.21 * covariance.towards(there, length)[0], 1.21 * covariance.between(there, length), table.y.to_numpy(),
-    )  # fmt: skip
+        1.21 * np.outer(a, a) * covariance.among(length) + 0.35**2 * np.eye(len(x)),
+        1.21 * np.outer(b, a) * covariance.towards(there, length)[0],
+        1.21 * np.outer(b, b) * covariance.between(there, length),
+        table.y.to_numpy(),
+    )
     # rounding, of a kernel's matrix with a condition number of 1e9
     assert np.allclose(rows @ point.mean, mean, atol=1e-5)
     assert np.allclose(laplace.row_variances(point, rows) + extra, np.diag(joint), atol=1e-5)
@@ -418,7 +420,7 @@ def test_few_places_have_a_prior_too():
         ("gp(x, one)", "the covariate 'one'"),
         ("gp(x, by=h)", "no column 'h'"),
         ("gp(x, by='g')", "by takes the name of a column"),
-        ("gp(x, by=alone)", "is constant where"),
+        ("gp(x, by=alone)", "is constant among the rows of level 'd'"),
         ("gp(x, by=nothing)", "is zero in every row"),
         ("gp(x, by=gap)", "has no value in row 2"),
         ("gp(x, k=0)", "k of gp"),

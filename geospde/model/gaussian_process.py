@@ -23,8 +23,10 @@ from geospde.words import did_you_mean
 Vector = NDArray[np.float64]
 OPTIONS = ("by", "k", "c", "cov", "iso", "scale")
 MOST_SITES = 2_000  # beyond which a dense covariance takes minutes
-MOST_FUNCTIONS = 1_000  # of a basis whose coefficients are latent variables
-MOST_PAIRS = 20_000_000  # of functions over all rows, that the design of a basis may hold
+MOST_FUNCTIONS = 20_000  # of a basis, at so many sites
+MOST_PAIRS = 30_000_000  # of functions, over all rows: what H takes of a basis whose coefficients are latent variables
+FEW_PAIRS = 1_000_000  # that always pass
+DENSE = 20  # multiplications of a dense covariance in the time that one pair takes
 LEAST = 0.01  # share of the largest distance that the smallest counts for at least
 
 
@@ -137,7 +139,7 @@ def _curve(values: Vector, level: str | None, label: str, options: Options, cont
     """One process of these rows of covariates."""
     constant = np.flatnonzero(np.ptp(values, axis=0) == 0)
     if constant.size:
-        where = "" if level is None else f" where {options.text!r} has the level {level!r}"
+        where = "" if level is None else f" among the rows of level {level!r}"
         raise InputError(f"the covariate {options.names[constant[0]]!r} of {options.text!r} is constant{where}")
     places, sites = np.unique(values, axis=0, return_inverse=True)
     extent = _distances(places)[1]
@@ -204,10 +206,10 @@ def _process(
     reach = float(np.max(places - centre) - np.min(places - centre))
     basis = Basis(centre, options.boundary * max(extent, reach), options.each)
     spectrum = Spectrum(basis, options.kernel, options.iso)
-    fits = basis.size <= MOST_FUNCTIONS and rows * basis.size**2 <= MOST_PAIRS
-    if fits and basis.size < len(places):
+    n, pairs = len(places), rows * basis.size**2
+    if basis.size < n and pairs <= min(MOST_PAIRS, max(FEW_PAIRS, n**3 // DENSE)):
         return BasisProcess(spectrum, prior, label)
-    if len(places) <= MOST_SITES and basis.size <= MOST_SITES * 10:
+    if n <= MOST_SITES and basis.size <= MOST_FUNCTIONS:
         return GaussianProcess(BasisCovariance(basis.functions(places), spectrum), prior, label)
     raise InputError(
         f"k={options.each} makes {basis.size} basis functions of {label}, too many for its {rows} rows: "
