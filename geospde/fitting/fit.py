@@ -7,7 +7,7 @@ from typing import Any
 from geospde.errors import InputError
 from geospde.fitting.result import Fit
 
-METHODS = ("inla", "eb")
+METHODS = ("inla", "eb", "ml", "reml")
 INTEGRATIONS = ("auto", "grid", "ccd", "eb")
 STRATEGIES = ("auto", "gaussian", "vb", "simplified", "laplace")
 
@@ -60,8 +60,9 @@ def fit(
         Adds to the predictor.
     weights : str or array, optional
         Multiply the log likelihood of each row.
-    method : {"inla", "eb"}
-        Integrate over the hyperparameters, or stay at their mode.
+    method : {"inla", "eb", "ml", "reml"}
+        Integrate over the hyperparameters, or stay at their mode; or maximise the likelihood, or the restricted
+        likelihood, which both know no priors: see `geospde.fitting.likelihood.LikelihoodFit`.
     integration : {"auto", "grid", "ccd", "eb"}
         How: a reweighted Gauss-Hermite product rule that falls back on a grid, or a composite design beyond three
         hyperparameters (`auto`); an even grid; a composite design; the mode only.
@@ -70,7 +71,8 @@ def fit(
         skewness as well, and the evidence corrected; with a Laplace approximation of each marginal in its own right,
         at some twenty factorisations each. `auto` is `vb`, or `simplified` where that makes a difference.
     quadrature : int
-        Points of adaptive Gauss-Hermite quadrature over random effects; 1 is Laplace.
+        Points of adaptive Gauss-Hermite quadrature over the random effects of one group, for ``method="ml"``; 1 is
+        Laplace. For Gaussian responses Laplace is exact and is what is taken.
     priors : "default", "brms" or dict
         From a parameter's name, such as ``"range(spde)"``, to a prior, such as ``{"pc": [100, 0.05]}``. ``"brms"``, or
         the entry ``"defaults": "brms"`` of a dict, gives those that are not named brms's: Student t on the intercept
@@ -81,6 +83,7 @@ def fit(
     Returns
     -------
     Fit
+        Of ``"ml"`` and ``"reml"`` a `LikelihoodFit`.
 
     Raises
     ------
@@ -109,25 +112,31 @@ def fit(
     ):
         if value not in choices:
             raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-    if quadrature != 1:
-        raise InputError("quadrature other than 1 (Laplace) is not available for method='inla' or 'eb'")
     from geospde.fitting.heavy_tails import settled
+    from geospde.fitting.maximum import LIKELIHOODS, fit_likelihood, refuse_options
     from geospde.inference.integration import posterior
     from geospde.inference.mode import silent
     from geospde.model.build import build_model
 
+    if method in LIKELIHOODS:
+        refuse_options(method, integration, strategy, quadrature, priors)
+    elif quadrature != 1:
+        raise InputError(f"quadrature other than 1 (Laplace) is of method 'ml', not {method!r}")
     began = perf_counter()
     model = build_model(
         formula, data, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
         weights=weights, priors=priors,
     )  # fmt: skip
-    model, laplace = settled(model)
-    rule = "eb" if method == "eb" else integration
-    found = posterior(laplace, model.start, rule, strategy=strategy, progress=callback or silent)
     settings = {
         "formula": formula, "family": model.family.name, "link": model.family.link.name, "method": method,
-        "integration": integration, "strategy": strategy, "coords": coords,
+        "integration": integration, "strategy": strategy, "quadrature": int(quadrature), "coords": coords,
         "exposure": exposure if isinstance(exposure, str) else None if exposure is None else "given a row",
         "offset": offset if isinstance(offset, str) else None if offset is None else "given a row",
     }  # fmt: skip
+    progress = callback or silent
+    if method in LIKELIHOODS:
+        return fit_likelihood(model, settings, began, progress)
+    model, laplace = settled(model)
+    rule = "eb" if method == "eb" else integration
+    found = posterior(laplace, model.start, rule, strategy=strategy, progress=progress)
     return Fit(model, laplace, found, settings, seconds=perf_counter() - began)

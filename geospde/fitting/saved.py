@@ -1,7 +1,7 @@
 """Fits on disk: ``<name>.npz`` for arrays, ``<name>.json`` for words; no pickles."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
+from geospde.fitting.likelihood import LikelihoodFit
 from geospde.fitting.result import Fit
+from geospde.inference.maximum import Maximum
 
 FORMAT = 1
 
@@ -49,6 +51,8 @@ def save_fit(fit: Fit, path: Any) -> None:
     }
     if model.fixed_priors.heavy_tailed:
         arrays["fixed_precision"] = model.fixed_precision
+    if isinstance(fit, LikelihoodFit):
+        arrays.update({f"maximum_{k}": v for k, v in asdict(fit.maximum).items()})
     if model.points is not None:
         arrays["points"] = model.points
     if posterior.hyper is not None:
@@ -85,6 +89,7 @@ def save_fit(fit: Fit, path: Any) -> None:
         "meshes": meshes,
         "crs": None if model.crs is None else model.crs.to_wkt(),
         "label": model.response_label,
+        "notes": list(getattr(fit, "notes", ())),
         "fixed_log_shift": model.fixed_log_shift,
     }
     try:
@@ -168,6 +173,10 @@ def load_fit(path: Any) -> Fit:
         model = replace(
             model, fixed_priors=replace(model.fixed_priors, precision=arrays["fixed_precision"], log_shift=shift)
         )
+    if "maximum_theta" in arrays:
+        found = {k.removeprefix("maximum_"): v for k, v in arrays.items() if k.startswith("maximum_")}
+        maximum = Maximum(**{k: v if v.ndim else v.item() for k, v in found.items()})
+        return LikelihoodFit(model, maximum, settings, tuple(words["notes"]), words["seconds"])
     laplace = Laplace(model)
     points = [
         laplace.restored(theta, value, x, mean, covariance)

@@ -16,10 +16,12 @@ from geospde.inference.cholesky import Factor, NotPositiveDefinite
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.supernodal import symmetric_times
 from geospde.inference.system import LatentGaussianModel, System
-from geospde.inference.threads import side_by_side
+from geospde.inference.threads import one_blas_thread, side_by_side
 
 Vector = NDArray[np.float64]
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
+ROUNDING = 1e-10  # expected gain that may be rounding, where steps no longer make it smaller
+SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -256,9 +258,12 @@ class Laplace(System):
         does one that depends on theta (`rows` then has ``at(theta)``, which gives rows and further variances).
         """
         if hasattr(rows, "at"):
-            at = [rows.at(point.theta) for point in posterior.points]
-            means = np.array([own @ p.mean + offset for p, (own, _) in zip(posterior.points, at)])
-            variances = np.array([self.row_variances(p, own) + more for p, (own, more) in zip(posterior.points, at)])
+            means, variances = np.empty((2, len(posterior.points), rows.shape[0]))
+            with one_blas_thread():  # one point's rows at a time: they may be dense
+                for k, point in enumerate(posterior.points):
+                    own, more = rows.at(point.theta)
+                    means[k] = own @ point.mean + offset
+                    variances[k] = self.row_variances(point, own) + more
             return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
         quadratic, inside = self.quadratic_map(rows)
         means = np.array([rows @ p.mean + offset for p in posterior.points])
@@ -271,12 +276,35 @@ class Laplace(System):
         return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
 
     def row_variances(self, point: LaplacePoint, rows: sp.csr_matrix) -> Vector:
-        """``diag(rows S rows')`` by a solve a row, for rows that the pattern does not cover."""
-        point, out = self.factor_again(point), np.empty(rows.shape[0])
+        """``diag(rows S rows')``, by a dense S where it is small and the pattern covers the rows, else by solves."""
+        out = np.empty(rows.shape[0])
+        if self.n <= SMALL and self._covers(rows):
+            covariance = self.dense(point.covariance)
+            for a in range(0, rows.shape[0], 256):
+                part = rows[a : a + 256].toarray()
+                out[a : a + 256] = np.einsum("ij,ij->i", part @ covariance, part)
+            return out
+        point = self.factor_again(point)
         for a in range(0, rows.shape[0], 256):
             part = rows[a : a + 256].T.toarray()
             out[a : a + 256] = (part * self.solve(point, part)).sum(axis=0)
         return out
+
+    def dense(self, entries: Vector) -> Vector:
+        """A symmetric matrix from its lower triangle on the pattern, zero elsewhere."""
+        out = np.zeros((self.n, self.n))
+        out[self._entry_rows, self._entry_columns] = entries
+        out[self._entry_columns, self._entry_rows] = entries
+        return out
+
+    def _covers(self, rows: sp.csr_matrix) -> bool:
+        """Whether all pairs of entries within each row lie on the pattern."""
+        there, pattern = abs(rows).sign(), self.dense(np.ones(self._entry_rows.size))
+        for a in range(0, rows.shape[0], 256):
+            part = there[a : a + 256].toarray()
+            if (np.einsum("ij,ij->i", part @ pattern, part) < part.sum(axis=1) ** 2).any():
+                return False
+        return True
 
     def describe(self, theta: Vector) -> str:
         """Theta in the user's words, for messages."""
@@ -343,14 +371,17 @@ class Laplace(System):
         if not np.isfinite(value):
             x = np.zeros(self.n)
             value, eta = objective(x)
+        last_gain = np.inf
         for step in range(1, self.max_steps + 1):
             derivatives = likelihood.derivatives(eta)
             factor, exact = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
             gradient = self.design_t @ derivatives[0] - self.times(prior_values, self.centred(x))
             direction = self.constrained_solve(factor, self.constraint_solve(factor), gradient)
             gain = float(gradient @ direction)
-            if gain < self.tolerance * max(1.0, abs(value)):
+            small = ROUNDING * max(1.0, abs(value)) > gain > 0.1 * last_gain  # rounding is all that is left
+            if small or gain < self.tolerance * max(1.0, abs(value)):
                 return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
+            last_gain = gain
             if lag and gain < LAG and (derivatives[1] <= 0).all():
                 x = x + direction
                 last, eta = eta, self.design @ x + model.offset

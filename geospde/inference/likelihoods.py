@@ -1,13 +1,14 @@
 """Likelihoods of the hyperparameters, with exact gradients: what REML and ML maximise.
 
-All of them are Laplace approximations without the priors of the hyperparameters. REML has the fixed effects in the
+All of them are Laplace approximations without the priors of the hyperparameters, as functions of psi: theta, with
+Cholesky factors in the place of the hyperparameters of correlated effects. REML has the fixed effects in the
 latent vector with a flat prior (Harville 1974, Biometrika 61, 383-385). ML has them outside: of a Gaussian response
 their best value is the joint mode at each theta, of others they are maximised over together with theta.
 """
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,38 +17,34 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.laplace import LOG_2PI, Laplace, LaplacePoint
+from geospde.inference.standardised import Effects, NoPrior, Standardised
 from geospde.inference.supernodal import symmetric_times
 from geospde.inference.system import LatentGaussianModel
 
 Vector = NDArray[np.float64]
-TIGHT = 1e-20  # Newton's expected gain: differences of gradients need the latent mode to full precision
-
-
-class NoPrior:
-    """Density 1 of hyperparameters of any number."""
-
-    def log_density(self, theta: Vector) -> float:
-        """Zero."""
-        return 0.0
-
-    def gradient(self, theta: Vector) -> Vector:
-        """Zeros."""
-        return np.zeros(np.size(theta))
-
-    def describe(self) -> str:
-        """One line for the summary."""
-        return "none"
+LARGEST_Z = 5.3  # Fisher's z of a correlation in a precision that keeps its digits: 1 - tanh(5.3)² is 1e-4
 
 
 @dataclass(frozen=True)
 class Unpriored:
-    """A latent Gaussian model without priors: of its hyperparameters, and of its fixed effects."""
+    """A latent Gaussian model without priors: of its hyperparameters, and of its fixed effects.
+
+    Attributes
+    ----------
+    terms, design, offset, likelihood
+        As of a `LatentGaussianModel`.
+    held : (d,) array
+        Values of the hyperparameters that are held, NaN for the free ones.
+    start : (k,) array
+        The free hyperparameters to start from, whose standard deviations serve as units.
+    """
 
     terms: Sequence[Any]
     design: sp.csr_matrix
     offset: Vector
     likelihood: Any
     held: Vector
+    start: Vector = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of(cls, model: LatentGaussianModel) -> "Unpriored":
@@ -58,7 +55,8 @@ class Unpriored:
         likelihood = replace(model.likelihood, prior=NoPrior())
         count = sum(len(term.parameters) for term in terms) + len(likelihood.parameters)
         held = np.asarray(getattr(model, "held", np.full(count, np.nan)), dtype=float)
-        return cls(terms, sp.csr_matrix(model.design), np.asarray(model.offset, dtype=float), likelihood, held)
+        offset, start = np.asarray(model.offset, dtype=float), np.asarray(getattr(model, "start", np.zeros(0)))
+        return cls(terms, sp.csr_matrix(model.design), offset, likelihood, held, start)
 
     @property
     def n_random(self) -> int:
@@ -96,6 +94,18 @@ class Unpriored:
         """The same model with this added to its predictor."""
         return replace(self, offset=self.offset + offset)
 
+    def reordered(self, term: int, order: Sequence[int]) -> "Unpriored":
+        """The model with the effects of one `Correlated` term in another order, to start from no correlation."""
+        own = self.terms[term]
+        first = sum(t.n for t in self.terms[:term])
+        at = sum(len(t.parameters) for t in self.terms[:term])
+        columns = np.arange(self.design.shape[1])
+        columns[first : first + own.n] = first + np.arange(own.n).reshape(-1, own.effects)[:, list(order)].ravel()
+        where = int(np.isnan(self.held[:at]).sum()) + np.arange(own.effects)
+        start = self.start.copy()
+        start[where] = start[where][list(order)]
+        return replace(self, design=sp.csr_matrix(self.design[:, columns]), start=start)
+
     def holding(self, column: int) -> tuple["Unpriored", Vector]:
         """The model without one fixed effect, and the column of that."""
         kept = np.delete(np.arange(self.design.shape[1]), self.n_random + column)
@@ -103,11 +113,8 @@ class Unpriored:
         return replace(self, design=sp.csr_matrix(self.design[:, kept])), own
 
 
-class Restricted(Laplace):
-    """The restricted likelihood of theta: fixed effects integrated out with a flat prior."""
-
-    def __init__(self, model: Unpriored):
-        super().__init__(model, TIGHT)
+class Restricted(Standardised):
+    """The restricted likelihood of psi: fixed effects integrated out with a flat prior."""
 
     @property
     def n_outer(self) -> int:
@@ -119,17 +126,17 @@ class Restricted(Laplace):
         return point.x[self.n_random :]
 
     def fixed_covariance(self, point: LaplacePoint) -> Vector:
-        """Their covariance given theta, (p, p)."""
+        """Their covariance given psi, (p, p)."""
         if self.n_fixed == 0:
             return np.zeros((0, 0))
         return self.solve(point, _fixed_units(self))[self.n_random :]
 
 
 class Profiled(Restricted):
-    """The likelihood of theta for a Gaussian response, with the fixed effects at their best for each theta.
+    """The likelihood of psi for a Gaussian response, with the fixed effects at their best for each psi.
 
     It is the restricted likelihood times ``(2 pi)^(-p/2) |C|^(-1/2)``, C the covariance of the fixed effects given
-    theta: what integrating them out had multiplied by.
+    psi: what integrating them out had multiplied by.
     """
 
     def shifted(self, offset: Vector) -> "Profiled":
@@ -138,31 +145,43 @@ class Profiled(Restricted):
         other.model = self.model.shifted(offset)  # type: ignore[attr-defined]
         return other
 
-    def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
-        """Log likelihood at theta; see `Laplace.at`."""
-        point = super().at(theta, start, gradient)
+    def here(self, psi: Vector, start: Vector | None, gradient: bool) -> LaplacePoint:
+        """Log likelihood of a view at psi, by its design."""
+        point = super().here(psi, start, gradient)
         if self.n_fixed == 0:
             return point
         solved = self.solve(point, _fixed_units(self))
         covariance = solved[self.n_random :]
         value = point.log_posterior - 0.5 * np.linalg.slogdet(covariance)[1] - 0.5 * self.n_fixed * LOG_2PI
-        slope = np.zeros(self.held.size)
+        total = point.gradient
         if gradient:
-            whole = self.whole(point.theta)
             weighted = solved @ np.linalg.inv(covariance)  # d½log|C| = -½ tr(C⁻¹ Z' dH Z), Z = H⁻¹ of the unit vectors
-            for term, block, where in zip(self.terms, self.blocks, self.theta_blocks):
-                indptr, indices = term.pattern.indptr, term.pattern.indices
-                for j, of_h in enumerate(term.gradients(whole[where])):
-                    slope[where.start + j] = 0.5 * sum(
-                        float(w @ symmetric_times(indptr, indices, of_h, z))
-                        for z, w in zip(solved[block].T.copy(), weighted[block].T)
-                    )
-            likelihood = self.likelihood_at(whole)
-            if likelihood.parameters:
-                of_weights = -likelihood.theta_derivatives(point.eta)[2]
-                both = ((self.design @ solved) * (self.design @ weighted)).sum(axis=1)
-                slope[self.family_block] = 0.5 * of_weights @ both
-        return replace(point, log_posterior=value, gradient=point.gradient + slope[self.free])
+            total = total + self._slopes(point, psi, solved, weighted)
+        return replace(point, log_posterior=value, gradient=total)
+
+    def _slopes(self, point: LaplacePoint, psi: Vector, solved: Vector, weighted: Vector) -> Vector:
+        """``½ tr(C⁻¹ Z' dH Z)`` in each psi."""
+        whole = self.whole(psi[self.rest])
+        slope = np.zeros(self.held.size)
+        for term, block, where in zip(self.terms, self.blocks, self.theta_blocks):
+            indptr, indices = term.pattern.indptr, term.pattern.indices
+            for j, of_h in enumerate(term.gradients(whole[where])):
+                slope[where.start + j] = 0.5 * sum(
+                    float(w @ symmetric_times(indptr, indices, of_h, z))
+                    for z, w in zip(solved[block].T.copy(), weighted[block].T)
+                )
+        eta_weighted = self.design @ weighted
+        likelihood = self.likelihood_at(whole)
+        if likelihood.parameters:
+            of_weights = -likelihood.theta_derivatives(point.eta)[2]
+            slope[self.family_block] = 0.5 * of_weights @ ((self.design @ solved) * eta_weighted).sum(axis=1)
+        total = np.zeros(psi.size)
+        total[self.rest] = slope[self.free]
+        for e in self.effects:
+            by_row = e.by_row(solved)
+            for k, column, value in e.slopes():
+                total[k] = -(point.derivatives[1] * value) @ (by_row[:, column] * eta_weighted).sum(axis=1)
+        return total
 
 
 class Joint:
@@ -170,20 +189,22 @@ class Joint:
 
     Attributes
     ----------
-    random : Laplace or None
+    original : Unpriored
+        The model that was given.
+    random : Standardised or None
         Of the model without its fixed effects; None where there are no random terms.
     n_theta, n_outer : int
         Size of psi, and how many of it are fixed effects.
     """
 
     def __init__(self, model: Unpriored):
-        self.model = model
+        self.original = model
         self.fixed = model.fixed_columns
         self.n_outer = model.n_fixed
         self.evaluations = 0
         self.factorisations = 0
         without = replace(model, design=sp.csr_matrix(model.design[:, : model.n_random]))
-        self.random = Laplace(without, TIGHT) if model.n_random else None
+        self.random = Standardised(without) if model.n_random else None
         self._free = np.isnan(model.held)
         self.n_theta = int(self._free.sum()) + self.n_outer
 
@@ -200,16 +221,35 @@ class Joint:
         """Psi in the user's words, for messages."""
         theta, beta = self.split(psi)
         fixed = f"fixed effects {np.array2string(beta, precision=4)}"
-        if self.random is None or not self.model.held.size:
+        if self.random is None or not self.original.held.size:
             return fixed
         return f"{self.random.describe(theta)}, {fixed}"
 
-    def random_at(self, beta: Vector) -> Laplace:
-        """The random terms' Laplace approximations with the fixed effects as an offset."""
+    def random_at(self, psi: Vector) -> Standardised:
+        """The random terms' Laplace approximations with the fixed effects as an offset, viewed at psi."""
         assert self.random is not None
-        shifted = copy(self.random)
+        theta, beta = self.split(psi)
+        shifted = copy(self.random.viewed(theta))
         shifted.model = self.random.model.shifted(self.fixed @ beta)  # type: ignore[attr-defined]
         return shifted
+
+    def latent(self, psi: Vector, x: Vector) -> Vector:
+        """The random effects in their own units, from the standardised ones."""
+        return x if self.random is None else self.random.latent(self.split(psi)[0], x)
+
+    def theta_of(self, psi: Vector) -> Vector:
+        """The free theta of the model that was given; see `Standardised.theta_of`."""
+        theta = self.split(psi)[0]
+        return theta if self.random is None else self.random.theta_of(theta)
+
+    def psi_of(self, theta: Vector) -> Vector:
+        """Psi without fixed effects, at a free theta of the model that was given."""
+        return theta if self.random is None else self.random.psi_of(theta)
+
+    @property
+    def effects(self) -> list[Effects]:
+        """Effects that are standardised."""
+        return [] if self.random is None else self.random.effects
 
     def at(self, psi: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
         """Log likelihood at psi, its gradient, and the mode of the random effects with its slope.
@@ -217,12 +257,13 @@ class Joint:
         The gradient in the fixed effects has the same two parts as in theta: explicit, and through the mode.
         """
         self.evaluations += 1
-        theta, beta = self.split(np.asarray(psi, dtype=float))
+        psi = np.asarray(psi, dtype=float)
+        theta, beta = self.split(psi)
         if self.random is None:
             return self._regression(psi, theta, beta)
-        laplace = self.random_at(beta)
+        laplace = self.random_at(psi)
         before = laplace.factorisations
-        point = laplace.at(theta, start, gradient)
+        point = laplace.here(theta, start, gradient)
         self.factorisations += laplace.factorisations - before
         if not gradient:
             return replace(point, theta=psi, gradient=np.zeros(psi.size), slope=np.zeros((laplace.n, psi.size)))
@@ -239,12 +280,12 @@ class Joint:
 
     def _regression(self, psi: Vector, theta: Vector, beta: Vector) -> LaplacePoint:
         """The likelihood of a model without random terms."""
-        whole = self.model.held.copy()
+        whole = self.original.held.copy()
         whole[self._free] = theta
-        eta = self.fixed @ beta + self.model.offset
+        eta = self.fixed @ beta + self.original.offset
         try:
             with np.errstate(over="raise", invalid="raise"):
-                likelihood = self.model.likelihood.at(whole)
+                likelihood = self.original.likelihood.at(whole)
                 value = float(likelihood.log_density(eta).sum())
                 derivatives = likelihood.derivatives(eta)
                 of_theta = likelihood.theta_derivatives(eta)[0].sum(axis=1)
@@ -277,6 +318,7 @@ class Estimated(Laplace):
     def __init__(self, model: Unpriored, theta: Vector, x: Vector, fixed_covariance: Vector | None = None):
         super().__init__(model)
         self._theta, self._x = theta, x
+        self._inside = _inside(model, theta)
         if fixed_covariance is not None and self.n_fixed:
             given = self.solve(self.point(0.0), _fixed_units(self))[self.n_random :]
             correction = np.linalg.inv(fixed_covariance) - np.linalg.inv(given)
@@ -284,7 +326,7 @@ class Estimated(Laplace):
 
     def point(self, log_likelihood: float) -> LaplacePoint:
         """The estimate as a point."""
-        whole = self.whole(self._theta)
+        whole = self.whole(self._inside)
         eta = self.design @ self._x + self.model.offset
         derivatives = self.likelihood_at(whole).derivatives(eta)
         factor = self.factor_of(whole, self.prior_at(whole), -derivatives[1])
@@ -293,9 +335,22 @@ class Estimated(Laplace):
             selected = selected - self.constraint_correction(v)
         nothing = np.zeros(0)
         return LaplacePoint(
-            self._theta, log_likelihood, nothing, self._x, selected, eta, self.variances(selected), derivatives,
+            self._inside, log_likelihood, nothing, self._x, selected, eta, self.variances(selected), derivatives,
             nothing, self._x, 0, factor, v,
         )  # fmt: skip
+
+
+def _inside(model: Unpriored, theta: Vector) -> Vector:
+    """Theta with correlations a little away from one."""
+    out, at = theta.copy(), 0
+    for term in model.terms:
+        names = np.array(term.parameters)[np.isnan(model.held[at : at + len(term.parameters)])]
+        begin = int(np.isnan(model.held[:at]).sum())
+        for k, name in enumerate(names, start=begin):
+            if name.startswith("z"):
+                out[k] = np.clip(out[k], -LARGEST_Z, LARGEST_Z)
+        at += len(term.parameters)
+    return out
 
 
 def _fixed_units(laplace: Laplace) -> Vector:

@@ -16,8 +16,13 @@ from geospde.inference.mode import Progress, attempt, find_mode, silent
 Vector = NDArray[np.float64]
 Likelihood = Restricted | Joint
 
-NO_WORSE = 1e-8  # log likelihood that an edge may cost: what rounding leaves of a difference of zero
-FLAT = 1e-6  # curvature in a logarithm or Fisher z below which the data say nothing
+NO_WORSE = 1e-9  # log likelihood, over its size, that an edge may cost: what rounding leaves of a difference of zero
+FLAT = 1e-6  # curvature in a logarithm or Fisher's z below which the data say nothing
+LEAST_CURVATURE = 1e-3  # in coordinates, below which a direction counts as level
+OFF_EDGE = 1e-2  # how far from an edge to look whether the likelihood rises from it
+MOST_SADDLES = 4  # searches that may end where it does
+MOST_EVALUATIONS = 500
+LITTLE = 1e-4  # log likelihood that may be left to gain
 STEP = 1e-3  # of the differences of gradients, in logarithms or in standard errors: they err by its square
 
 
@@ -66,7 +71,7 @@ class InCoordinates:
     def __init__(self, likelihood: Any, coordinates: Coordinates):
         self._likelihood = likelihood
         self._coordinates = coordinates
-        self.n_theta = coordinates.start().size
+        self.n_theta = coordinates.first.size + coordinates.fixed.size
 
     @property
     def evaluations(self) -> int:
@@ -101,7 +106,7 @@ def maximum_likelihood(
     restricted : bool
         Whether to maximise the restricted likelihood (REML).
     make : callable
-        Makes the likelihood of theta and the fixed effects of a response that is not Gaussian: `Joint` by Laplace, or
+        Makes the likelihood of psi and the fixed effects of a response that is not Gaussian: `Joint` by Laplace, or
         by quadrature.
     progress : callable
         Told of every evaluation.
@@ -113,22 +118,25 @@ def maximum_likelihood(
     """
     if restricted or model.is_gaussian:
         inside = Restricted(model) if restricted else Profiled(model)
-        return climb(inside, Coordinates(model.terms, model.held, start), progress=progress)
+        return climb(inside, Coordinates.of(model.terms, model.held, inside.psi_of(start)), progress=progress)
     # the restricted likelihood leads near, at the cost of a search in theta alone
     near = Restricted(model)
-    coordinates = Coordinates(model.terms, model.held, start)
-    phi, guess = coordinates.start(), np.zeros((0, 0))
-    point = near.at(start)
+    coordinates = Coordinates.of(model.terms, model.held, near.psi_of(start))
+    phi, guess = coordinates.phi(coordinates.first), np.zeros((0, 0))
+    point = near.at(coordinates.first)
     if start.size:
         found, guess = find_mode(InCoordinates(near, coordinates), phi, progress, tolerance=1e-4, least=-1e-3)
         phi, point = found.theta, replace(found, theta=coordinates.psi(found.theta))
-    fixed, spread = near.fixed_at(point), near.fixed_covariance(point)
-    coordinates = Coordinates(model.terms, model.held, start, fixed, spread)
+    fixed = near.fixed_at(point)
     curvature = np.eye(phi.size + fixed.size)
     curvature[: phi.size, : phi.size] = np.linalg.inv(guess)
-    likelihood = make(model)
-    begin = np.concatenate([phi, np.zeros(fixed.size)])
-    best = climb(likelihood, coordinates, begin, curvature, progress)
+    best = climb(
+        make(model),
+        coordinates.with_fixed(fixed, near.fixed_covariance(point)),
+        np.concatenate([phi, np.zeros(fixed.size)]),
+        curvature,
+        progress,
+    )
     return replace(
         best,
         evaluations=best.evaluations + near.evaluations,
@@ -144,90 +152,193 @@ def climb(
     progress: Progress = silent,
 ) -> Maximum:
     """Maximise a likelihood from these coordinates."""
-    phi = coordinates.start() if begin is None else begin
+    phi = coordinates.phi(coordinates.first) if begin is None else begin
     in_phi = InCoordinates(likelihood, coordinates)
-    at = in_phi.at(phi)
-    d = coordinates.n_theta
-    edges = np.zeros(d, dtype=int)
-    if phi.size:
-        at, _ = find_mode(in_phi, phi, progress, tolerance=1e-8, least=-1e-3, curvature=curvature)
-        for edge in coordinates.edges(at.theta):
-            step = np.zeros(phi.size)
-            step[list(edge.coordinates)] = -at.theta[list(edge.coordinates)]
-            there = attempt(in_phi, at, step)
-            if there is not None and there.log_posterior > at.log_posterior - NO_WORSE:
-                at, edges[edge.theta] = there, edge.sign
-    psi = coordinates.psi(at.theta)
-    point = likelihood.at(psi, at.x)
-    steps = np.full(psi.size, STEP)
-    if likelihood.n_outer:
-        steps[d:] *= np.sqrt(np.diag(coordinates.jacobian(at.theta)[d:, d:] @ coordinates.jacobian(at.theta)[d:, d:].T))
-    point, covariance, flat = _polished(likelihood, point, edges, steps, progress)
-    return _maximum(likelihood, point, covariance, edges, flat[:d])
+    at = _off_saddles(likelihood, coordinates, in_phi, _searched(in_phi, phi, progress, curvature), progress)
+    if any(e.factor.ends(at.theta[e.where])[2].any() for e in likelihood.effects):
+        # singular covariances have maxima beside each other: look from uncorrelated effects, too
+        again = at.theta.copy()
+        for e in likelihood.effects:
+            again[e.where] = e.factor.uncorrelated(again[e.where])
+        other = _off_saddles(likelihood, coordinates, in_phi, _searched(in_phi, again, progress), progress)
+        at = max(at, other, key=lambda point: point.log_posterior)
+    edges, idle, moving = _ends(likelihood, coordinates, at.theta)
+    for _ in range(MOST_SADDLES):
+        scale = _scale(likelihood, coordinates, at.theta)
+        hessian = _hessian(in_phi, at, moving, STEP * scale, progress)
+        values, vectors = np.linalg.eigh(scale[:, None] * hessian * scale)
+        if not phi.size or values[0] > -LEAST_CURVATURE:
+            break
+        step = 0.1 * scale * vectors[:, 0]
+        step = step if step @ at.gradient >= 0 else -step
+        at = _off_saddles(likelihood, coordinates, in_phi, _searched(in_phi, at.theta + step, progress), progress)
+        edges, idle, moving = _ends(likelihood, coordinates, at.theta)
+    at, covariance, curved = _polished(in_phi, at, hessian, moving, scale)
+    return _maximum(likelihood, coordinates, at, covariance, (edges, idle, moving & ~curved))
+
+
+def _scale(likelihood: Likelihood, coordinates: Coordinates, phi: Vector) -> Vector:
+    """What a coordinate moves where its parameter moves by one, in logarithms, Fisher's z or standard errors."""
+    scale = np.ones(phi.size)
+    d = coordinates.first.size
+    scale[:d] = np.where(coordinates.scales, np.maximum(np.abs(phi[:d]), STEP), 1.0)
+    for e in likelihood.effects:
+        lengths = np.linalg.norm(e.factor.matrix(phi[e.where]), axis=1)
+        scale[e.where] = np.maximum(lengths, STEP)[e.factor.places[0]]
+    return scale
+
+
+def _searched(
+    in_phi: InCoordinates, phi: Vector, progress: Progress, curvature: Vector | None = None
+) -> LaplacePoint:
+    """Where a search from these coordinates ends."""
+    if phi.size == 0:
+        return in_phi.at(phi)
+    return find_mode(
+        in_phi, phi, progress, MOST_EVALUATIONS, tolerance=1e-8, least=-LEAST_CURVATURE, curvature=curvature
+    )[0]
+
+
+def _off_saddles(
+    likelihood: Likelihood, coordinates: Coordinates, in_phi: InCoordinates, at: LaplacePoint, progress: Progress
+) -> LaplacePoint:
+    """The point at the edges it is near to, and away from those that the likelihood rises from."""
+    for _ in range(MOST_SADDLES):
+        at = _to_edges(likelihood, coordinates, in_phi, at)
+        upwards = _ascent(in_phi, at, ~_ends(likelihood, coordinates, at.theta)[2])
+        if upwards is None:
+            return at
+        at = _searched(in_phi, at.theta + upwards, progress)
+    return _to_edges(likelihood, coordinates, in_phi, at)
+
+
+def _ascent(in_phi: InCoordinates, at: LaplacePoint, fixed: NDArray[np.bool_]) -> Vector | None:
+    """A step up from coordinates that are zero, in which the likelihood is even; None where it falls off them all."""
+    places = np.flatnonzero(fixed)
+    if not places.size:
+        return None
+    hessian = np.zeros((places.size, places.size))
+    for k, j in enumerate(places):
+        there = attempt(in_phi, at, OFF_EDGE * (np.arange(at.theta.size) == j))
+        if there is not None:
+            hessian[k] = there.gradient[places] / OFF_EDGE
+    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    if values[-1] < LEAST_CURVATURE:
+        return None
+    step = np.zeros(at.theta.size)
+    step[places] = 0.1 * vectors[:, -1]
+    return step
+
+
+def _to_edges(
+    likelihood: Likelihood, coordinates: Coordinates, in_phi: InCoordinates, at: LaplacePoint
+) -> LaplacePoint:
+    """The point, with what nearly vanishes put to zero where that costs nothing."""
+
+    def better(moved: Vector) -> LaplacePoint:
+        there = attempt(in_phi, at, moved - at.theta)
+        enough = at.log_posterior - NO_WORSE * max(1.0, abs(at.log_posterior))
+        return at if there is None or there.log_posterior < enough else there
+
+    for k in coordinates.small(at.theta):
+        at = better(np.where(np.arange(at.theta.size) == k, 0.0, at.theta))
+    for e in likelihood.effects:
+        for pivot in e.factor.small_pivots(at.theta[e.where]):
+            moved = at.theta.copy()
+            moved[e.where] = e.factor.without(at.theta[e.where], pivot)
+            at = better(moved)
+    return at
+
+
+def _ends(
+    likelihood: Likelihood, coordinates: Coordinates, phi: Vector
+) -> tuple[NDArray[np.int_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Edges that theta is at, thetas that mean nothing there, and which psi still move."""
+    d = coordinates.first.size
+    edges = np.where(coordinates.scales & (phi[:d] == 0.0), -1, 0)
+    idle, moving = np.zeros(d, dtype=bool), np.ones(phi.size, dtype=bool)
+    moving[:d] = edges == 0
+    for e in likelihood.effects:
+        edges[e.where], idle[e.where], fixed = e.factor.ends(phi[e.where])
+        moving[e.where] = ~fixed
+    return edges, idle, moving
+
+
+def _hessian(
+    in_phi: InCoordinates, at: LaplacePoint, moving: NDArray[np.bool_], steps: Vector, progress: Progress
+) -> Vector:
+    """Negative second derivatives in the coordinates that move, by differences of gradients; zero in the others."""
+    out = np.zeros((steps.size, steps.size))
+    for j in np.flatnonzero(moving):
+        move = steps * (np.arange(steps.size) == j)
+        above, below = attempt(in_phi, at, move), attempt(in_phi, at, -move)
+        if above is None or below is None:
+            raise NumericalError(f"no curvature could be found around {in_phi.describe(at.theta)}")
+        out[:, j] = (below.gradient - above.gradient) / (2.0 * steps[j])
+        progress(in_phi.evaluations, None, "curvature of the likelihood")
+    out[~moving] = 0.0
+    return 0.5 * (out + out.T)
 
 
 def _polished(
-    likelihood: Likelihood, point: LaplacePoint, edges: NDArray[np.int_], steps: Vector, progress: Progress
+    in_phi: InCoordinates, at: LaplacePoint, hessian: Vector, moving: NDArray[np.bool_], scale: Vector
 ) -> tuple[LaplacePoint, Vector, NDArray[np.bool_]]:
-    """The maximum to full precision by Newton steps, the covariance by the curvature there, and what is flat."""
-    size = point.theta.size
-    moving = np.ones(size, dtype=bool)
-    moving[: edges.size] = edges == 0
-    covariance = np.full((size, size), np.nan)
-    flat = np.zeros(size, dtype=bool)
-    if not moving.any():
-        return point, covariance, flat
-    hessian = np.zeros((size, size))
-    for j in np.flatnonzero(moving).tolist():
-        hessian[:, j] = -_derivative_of_gradient(likelihood, point, j, steps[j])
-        progress(likelihood.evaluations, None, "curvature of the likelihood")
-    hessian = 0.5 * (hessian + hessian.T)
-    scaled = np.diag(hessian) * (steps / STEP) ** 2
-    flat = moving & (np.abs(scaled) < FLAT)
-    moving &= ~flat
+    """The maximum to full precision by Newton steps, the inverse of its curvature, and which coordinates have one."""
+    covariance = np.full_like(hessian, np.nan)
+    moving = moving & (np.diag(hessian) * scale**2 > FLAT)
     kept = np.ix_(moving, moving)
     try:
         root = np.linalg.cholesky(hessian[kept])
     except np.linalg.LinAlgError:
-        return point, covariance, flat
+        return at, covariance, moving
     inverse = np.linalg.inv(root)
     covariance[kept] = inverse.T @ inverse
     for _ in range(5):
-        step = np.zeros(size)
-        step[moving] = covariance[kept] @ point.gradient[moving]
-        gain = float(step @ point.gradient)
-        if gain < 1e-14 * max(1.0, abs(point.log_posterior)):
+        step = np.zeros(scale.size)
+        step[moving] = covariance[kept] @ at.gradient[moving]
+        gain, rounding = float(step @ at.gradient), max(1.0, abs(at.log_posterior))
+        if gain < 1e-14 * rounding:
             break
-        trial = attempt(likelihood, point, step)
-        if trial is None or trial.log_posterior < point.log_posterior - 1e-9 * max(1.0, abs(point.log_posterior)):
+        trial = attempt(in_phi, at, step)
+        if trial is None or trial.log_posterior < at.log_posterior - NO_WORSE * rounding:
+            if gain < LITTLE:
+                break  # a ridge so level and bent that a Newton step leaves it
             raise NumericalError(
                 f"the search for the maximum of the likelihood did not converge: it ended at "
-                f"{likelihood.describe(point.theta)} with {gain:.2g} to gain"
+                f"{in_phi.describe(at.theta)} with {gain:.2g} to gain"
             )
-        point = trial
-    return point, covariance, flat
-
-
-def _derivative_of_gradient(likelihood: Likelihood, point: LaplacePoint, j: int, step: float) -> Vector:
-    """Derivative of the gradient in one parameter, by a central difference."""
-    move = np.zeros(point.theta.size)
-    move[j] = step
-    above, below = attempt(likelihood, point, move), attempt(likelihood, point, -move)
-    if above is None or below is None:
-        raise NumericalError(f"no curvature could be found around {likelihood.describe(point.theta)}")
-    return (above.gradient - below.gradient) / (2.0 * step)
+        at = trial
+    return at, covariance, moving
 
 
 def _maximum(
-    likelihood: Likelihood, point: LaplacePoint, covariance: Vector, edges: NDArray[np.int_], flat: NDArray[np.bool_]
+    likelihood: Likelihood,
+    coordinates: Coordinates,
+    at: LaplacePoint,
+    covariance: Vector,
+    ends: tuple[NDArray[np.int_], NDArray[np.bool_], NDArray[np.bool_]],
 ) -> Maximum:
-    d = edges.size
-    fixed = likelihood.fixed_at(point)
+    """The maximum in the terms of the model that was given; `ends` are edges, idle thetas, and flat coordinates."""
+    edges, idle, flat = ends
+    d, psi = edges.size, coordinates.psi(at.theta)
+    point = likelihood.at(psi, at.x, False)
+    fixed, x = likelihood.fixed_at(point), likelihood.latent(psi, point.x)
+    slope = coordinates.jacobian(at.theta)  # of psi, and below of theta, in phi
     if isinstance(likelihood, Joint):
-        of_fixed, x = covariance[d:, d:], np.concatenate([point.x, fixed])
+        of_fixed = slope[d:, d:] @ covariance[d:, d:] @ slope[d:, d:].T
+        x = np.concatenate([x, fixed])
     else:
-        of_fixed, x = likelihood.fixed_covariance(point), point.x
+        of_fixed = likelihood.fixed_covariance(point)
+    for e in likelihood.effects:
+        slope[e.where, e.where] = e.factor.jacobian(psi[e.where])
+    unknown = idle | (np.abs(slope[:d]) @ flat > 0)
+    of_theta = np.full((d, d), np.nan)
+    known = np.flatnonzero(~np.isnan(np.diag(covariance)))
+    if known.size:
+        told = np.flatnonzero((edges == 0) & ~unknown)
+        own = slope[np.ix_(told, known)]
+        of_theta[np.ix_(told, told)] = own @ covariance[np.ix_(known, known)] @ own.T
     return Maximum(
-        point.theta[:d], fixed, point.log_posterior, covariance[:d, :d], of_fixed, edges, flat, x,
+        likelihood.theta_of(psi), fixed, at.log_posterior, of_theta, of_fixed, edges, unknown, x,
         isinstance(likelihood, Joint), likelihood.evaluations, likelihood.factorisations,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """The linear system of a latent Gaussian model: pattern of H = Q + A'WA, where each part's values go, constraints."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -65,6 +65,32 @@ class LatentGaussianModel(Protocol):
     # Optional: `fixed_transform`, a (k, k) matrix T of determinant 1 where means and precisions are those of T times
     # the fixed effects (of an intercept at the covariates' means, say); `fixed_log_shift`, what their prior has over
     # the Gaussian that stands for it; and `held`, the values of the hyperparameters that are held, NaN for the others
+
+
+class RowPairs(NamedTuple):
+    """Pairs of entries within the rows of a matrix, each pair of places once.
+
+    `a` and `b` count entries, the one further right first; `times` is 2 for two entries, 1 for one with itself.
+    """
+
+    row: NDArray[np.intp]
+    a: NDArray[np.intp]
+    b: NDArray[np.intp]
+    times: Vector
+
+
+def row_pairs(rows: sp.csr_matrix) -> RowPairs:
+    """All pairs of entries within a row."""
+    counts = np.diff(rows.indptr).astype(np.int64)
+    row_of = np.repeat(np.arange(rows.shape[0]), counts)
+    repeats = counts[row_of]
+    a = np.repeat(np.arange(rows.nnz), repeats)
+    first_pair = np.concatenate([[0], np.cumsum(repeats)[:-1]]) if rows.nnz else np.zeros(0, int)
+    within = np.arange(a.size) - np.repeat(first_pair, repeats)
+    b = rows.indptr[row_of[a]] + within
+    lower = rows.indices[a] >= rows.indices[b]
+    a, b = a[lower], b[lower]
+    return RowPairs(row_of[a], a, b, np.where(rows.indices[a] == rows.indices[b], 1.0, 2.0))
 
 
 class System:
@@ -159,25 +185,20 @@ class System:
             False where a row's support leaves the pattern, and M does not hold.
         """
         rows = sp.csr_matrix(rows)
-        k, counts = rows.shape[0], np.diff(rows.indptr).astype(np.int64)
-        # all pairs (a, b) of entries within a row
-        row_of = np.repeat(np.arange(k), counts)
-        repeats = counts[row_of]
-        a = np.repeat(np.arange(rows.nnz), repeats)
-        first_pair = np.concatenate([[0], np.cumsum(repeats)[:-1]]) if rows.nnz else np.zeros(0, int)
-        within = np.arange(a.size) - np.repeat(first_pair, repeats)
-        b = rows.indptr[row_of[a]] + within
-        i, j = rows.indices[a].astype(np.int64), rows.indices[b].astype(np.int64)
-        lower = i >= j
-        a, b, i, j = a[lower], b[lower], i[lower], j[lower]
-        keys = j * self.n + i
+        pair = row_pairs(rows)
+        i, j = rows.indices[pair.a].astype(np.int64), rows.indices[pair.b].astype(np.int64)
+        place, found = self.places(i, j)
+        inside = np.ones(rows.shape[0], bool)
+        inside[pair.row[~found]] = False
+        weight = rows.data[pair.a] * rows.data[pair.b] * pair.times
+        shape = (rows.shape[0], self._keys.size)
+        return sp.csr_matrix((weight[found], (pair.row[found], place[found])), shape=shape), inside
+
+    def places(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Places of entries (i, j) on the pattern of H, and whether they are there."""
+        keys = np.minimum(i, j) * self.n + np.maximum(i, j)
         place = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
-        found = self._keys[place] == keys
-        inside = np.ones(k, bool)
-        inside[row_of[a[~found]]] = False
-        weight = rows.data[a] * rows.data[b] * np.where(i == j, 1.0, 2.0)
-        shape = (k, self._keys.size)
-        return sp.csr_matrix((weight[found], (row_of[a[found]], place[found])), shape=shape), inside
+        return place, self._keys[place] == keys
 
     def _constraints(self) -> Vector | None:
         columns = []
