@@ -3,13 +3,16 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import digamma, gammaln, polygamma
 
+import geospde as gs
 from geospde.errors import NumericalError
 from geospde.inference import integration
 from geospde.inference.hyper import HyperPosterior
 from geospde.inference.integration import Explorer, composite_design, even_grid, integrate
+from geospde.inference.marginals import Marginal
 from geospde.inference.mode import curvature, find_mode
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
 
@@ -188,3 +191,23 @@ def test_a_gaussian_alone_has_gaussian_marginals():
     values, density = hyper.along(np.array([0.0, 1.0]))
     assert np.trapezoid(values * density, values) == pytest.approx(2.0)
     assert np.sqrt(np.trapezoid((values - 2) ** 2 * density, values)) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_a_posterior_of_which_the_data_say_little_stays_within_its_priors():
+    """Two processes of one covariate cannot be told apart: a polynomial between few points must not run off."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.uniform(0, 1, 60)})
+    data["y"] = np.sin(6 * data["x"]) + rng.normal(0, 0.3, 60)
+    fit = gs.fit("y ~ gp(x) + gp(x, k=5)", data)
+    assert np.isfinite(fit.hyper.to_numpy()).all()
+    # the response has an sd of 0.7: half Student t of scale 2.5 leaves 1 in 50 above 10
+    assert (fit.hyper["q0.975"] < 20).all()
+    assert fit.hyper.loc["sigma", "mean"] == pytest.approx(0.3, abs=0.1)
+
+
+def test_a_distribution_function_that_rounding_lets_fall_has_quantiles():
+    inner = np.linspace(-30, 30, 241)
+    density = np.exp(-0.5 * inner**2) * (1 + 0.5 * np.cos(40 * inner))
+    marginal = Marginal(inner, density)
+    levels = np.array([0.001, 0.025, 0.5, 0.975, 0.999])
+    assert (np.diff(marginal.quantile(levels)) > 0).all()

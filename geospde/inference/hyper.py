@@ -92,6 +92,12 @@ class HyperPosterior:
         chosen = np.searchsorted(ends, (np.arange(size) + 0.5) / size * ends[-1])
         return theta[order[chosen]]
 
+    @property
+    def agreement(self) -> float:
+        """Share of points of the Gaussian that count after weighting by the posterior: 1 where it is that Gaussian."""
+        weights = self._cloud[1]
+        return float(1.0 / (weights @ weights) / len(self._nodes()[0]))
+
     def around(self, points: Vector, chosen: NDArray[np.intp], seed: int | None = None) -> Vector:
         """A theta near each chosen point, (n, d), of those to which no other point is nearer, by their density.
 

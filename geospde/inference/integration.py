@@ -31,6 +31,7 @@ DROP = 7.0  # of the log density, where the grid ends
 FURTHEST = 12  # steps that the grid goes out at most
 SMOOTH = 0.3  # roughness up to which the first Gauss-Hermite rule errs by a per cent or less
 WIDE, NARROW = 1.3, 1.1  # radii of composite designs, in sqrt(d): to see the tails, to carry the bulk
+POOR = 0.3  # agreement below which a polynomial is fitted anew about the moments of the first
 ROUGH = 0.45  # up to which one node more on each bent axis does
 
 
@@ -181,9 +182,29 @@ def composite_design(explorer: Explorer, centre: Vector, root: Vector, third: Ve
 
     On axes bent by the density along each (or, with `third`, by the third derivatives), the log density and its exact
     gradient at a first design give a polynomial, and that the evidence, the marginals of theta and its mean and
-    covariance. A second design, laid on these moments, carries the latent variables: its weights integrate constants
-    and squares exactly (Rue, Martino & Chopin 2009, section 6.5).
+    covariance. Where that is far from the Gaussian of the axes, they are laid anew on its moments. A last design, on
+    the moments, carries the latent variables: its weights integrate constants and squares exactly (Rue, Martino &
+    Chopin 2009, section 6.5).
     """
+    hyper, log_top = _fitted(explorer, centre, root, third)
+    if third is None and hyper.agreement < POOR:
+        moved, scaled = _tamed(hyper)
+        again, again_top = _fitted(explorer, moved, scaled, None)
+        if again.agreement > hyper.agreement:
+            hyper, log_top = again, again_top
+    mean, covariance = hyper.moments()
+    v, weights = _design(centre.size, NARROW)
+    carried = explorer.at([mean + step for step in v @ np.linalg.cholesky(covariance).T])
+    kept = [(p, w) for p, w in zip(carried, weights) if p is not None]
+    if not kept:
+        raise NumericalError(f"no point around {explorer.laplace.describe(mean)} could be evaluated")
+    chosen = np.array([w for _, w in kept])
+    evidence = log_top + hyper.log_integral()
+    return Posterior([p for p, _ in kept], chosen / chosen.sum(), evidence, hyper, explorer.mode)
+
+
+def _fitted(explorer: Explorer, centre: Vector, root: Vector, third: Vector | None) -> tuple[HyperPosterior, float]:
+    """A polynomial through values and gradients at a design on bent axes, and the log density it is relative to."""
     if third is None:
         warp = Warp.of_profiles(profiles(explorer, centre, root, STEP, DROP))
     else:
@@ -192,22 +213,24 @@ def composite_design(explorer: Explorer, centre: Vector, root: Vector, third: Ve
     z, log_slope = warp(u)
     found = explorer.at([centre + root @ zk for zk in z], gradient=True)
     good = np.array([p is not None for p in found])
+    if not good.any():
+        raise NumericalError(f"no point around {explorer.laplace.describe(centre)} could be evaluated")
     log_values = _log_values(found) + log_slope + 0.5 * (u**2).sum(axis=1)
     top = float(log_values.max())
     log_slopes, bends = warp.slopes(u[good])
     gradients = np.array([p.gradient @ root for p in found if p is not None]) * np.exp(log_slopes) + bends + u[good]
     nearness = np.exp(-0.25 * (u[good] ** 2).sum(axis=1))
     polynomial = Polynomial.through(u[good], log_values[good] - top, gradients, nearness)
-    hyper = HyperPosterior(centre, root, polynomial, warp)
+    return HyperPosterior(centre, root, polynomial, warp), top
 
+
+def _tamed(hyper: HyperPosterior) -> tuple[Vector, Vector]:
+    """Centre and root of axes on the moments, no further off than a poor polynomial can be trusted."""
     mean, covariance = hyper.moments()
-    v, weights = _design(centre.size, NARROW)
-    carried = explorer.at([mean + step for step in v @ np.linalg.cholesky(covariance).T])
-    kept = [(p, w) for p, w in zip(carried, weights) if p is not None]
-    if not kept:
-        raise NumericalError(f"no point around {explorer.laplace.describe(mean)} could be evaluated")
-    chosen = np.array([w for _, w in kept])
-    return Posterior([p for p, _ in kept], chosen / chosen.sum(), top + hyper.log_integral(), hyper, explorer.mode)
+    inverse = np.linalg.inv(hyper.root)
+    scales, turn = np.linalg.eigh(inverse @ covariance @ inverse.T)
+    root = np.linalg.cholesky(hyper.root @ (turn * np.clip(scales, 0.25, 4.0)) @ turn.T @ hyper.root.T)
+    return hyper.centre + hyper.root @ np.clip(inverse @ (mean - hyper.centre), -1.0, 1.0), np.asarray(root)
 
 
 def _design(d: int, f: float) -> tuple[Vector, Vector]:

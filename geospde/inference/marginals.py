@@ -80,7 +80,8 @@ class Marginal:
         scores = ndtri(self._cumulative)
         inside = np.abs(scores) < 8.0
         scores, inner = scores[inside], self.inner[inside]
-        rising = np.concatenate([[True], np.diff(scores) > 1e-9])
+        highest = np.maximum.accumulate(scores)  # rounding in the tails may let the distribution function fall
+        rising = np.concatenate([[True], scores[1:] > highest[:-1] + 1e-9])
         return scores[rising], inner[rising]
 
     def density(self, x: Vector | float) -> Vector:

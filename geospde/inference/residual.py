@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
+HIGHEST = 2.0  # of a polynomial above the points it goes through: the tails of variances are heavier than Gaussian
 
 
 class Residual(Protocol):
@@ -88,7 +89,7 @@ def _weights(nodes: Vector, z: Vector) -> Vector:
 class Polynomial:
     """A quartic along each axis, products of two and of a square with another, through values and gradients.
 
-    Constant beyond a box.
+    Constant beyond a box, and at a ceiling: between the points and beyond them it may rise without reason.
 
     For more dimensions than a product of nodes can serve.
 
@@ -98,10 +99,12 @@ class Polynomial:
         Of the terms of `_terms`.
     limit : (d,) array
         Half sides of the box.
+    ceiling : float
     """
 
     coefficients: Vector
     limit: Vector
+    ceiling: float = np.inf
 
     @classmethod
     def through(cls, z: Vector, values: Vector, gradients: Vector, weights: Vector) -> "Polynomial":
@@ -111,11 +114,11 @@ class Polynomial:
         target = np.concatenate([values, gradients.T.ravel()])
         scale = np.sqrt(np.tile(weights, 1 + z.shape[1]))
         coefficients = np.linalg.lstsq(matrix * scale[:, None], target * scale, rcond=1e-10)[0]
-        return cls(coefficients, np.abs(z).max(axis=0))
+        return cls(coefficients, np.abs(z).max(axis=0), float(values.max()) + HIGHEST)
 
     def __call__(self, z: Vector) -> Vector:
         """Values at z, (p, d) -> (p,)."""
-        return _terms(np.clip(z, -self.limit, self.limit)) @ self.coefficients
+        return np.minimum(_terms(np.clip(z, -self.limit, self.limit)) @ self.coefficients, self.ceiling)
 
     def reach(self) -> float:
         """Six standard deviations."""
@@ -123,7 +126,7 @@ class Polynomial:
 
     def arrays(self) -> dict[str, Vector]:
         """Coefficients and box."""
-        return {"coefficients": self.coefficients, "limit": self.limit}
+        return {"coefficients": self.coefficients, "limit": self.limit, "ceiling": np.array(self.ceiling)}
 
 
 def _terms(z: Vector) -> Vector:
@@ -155,7 +158,7 @@ def _products(d: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
 def residual_from(arrays: dict[str, Vector]) -> Residual:
     """A residual from what `arrays` gave."""
     if "coefficients" in arrays:
-        return Polynomial(arrays["coefficients"], arrays["limit"])
+        return Polynomial(arrays["coefficients"], arrays["limit"], float(arrays.get("ceiling", np.inf)))
     if "values" in arrays:
         return ProductSpline(tuple(arrays[f"axis{k}"] for k in range(arrays["values"].ndim)), arrays["values"])
     return Nothing()
