@@ -7,7 +7,7 @@ from typing import Any
 from geospde.errors import InputError
 from geospde.fitting.result import Fit
 
-METHODS = ("inla", "eb", "ml", "reml")
+METHODS = ("inla", "eb", "ml", "reml", "ubre")
 INTEGRATIONS = ("auto", "grid", "ccd", "eb")
 STRATEGIES = ("auto", "gaussian", "vb", "simplified", "laplace")
 
@@ -60,9 +60,10 @@ def fit(
         Adds to the predictor.
     weights : str or array, optional
         Multiply the log likelihood of each row.
-    method : {"inla", "eb", "ml", "reml"}
-        Integrate over the hyperparameters, or stay at their mode; or maximise the likelihood, or the restricted
-        likelihood, which both know no priors: see `geospde.fitting.likelihood.LikelihoodFit`.
+    method : {"inla", "eb", "ml", "reml", "ubre"}
+        Integrate over the hyperparameters, or stay at their mode; or, without priors, maximise the likelihood, or the
+        restricted likelihood (see `geospde.fitting.likelihood.LikelihoodFit`), or choose how smooth smooths are by the
+        error of prediction: UBRE, or GCV where the dispersion is free (see `geospde.fitting.smooth_fit.SmoothFit`).
     integration : {"auto", "grid", "ccd", "eb"}
         How: a reweighted Gauss-Hermite product rule that falls back on a grid, or a composite design beyond three
         hyperparameters (`auto`); an even grid; a composite design; the mode only.
@@ -114,11 +115,12 @@ def fit(
             raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     from geospde.fitting.heavy_tails import settled
     from geospde.fitting.maximum import LIKELIHOODS, fit_likelihood, refuse_options
+    from geospde.fitting.smoothing import fit_smooths
     from geospde.inference.integration import posterior
     from geospde.inference.mode import silent
     from geospde.model.build import build_model
 
-    if method in LIKELIHOODS:
+    if method in (*LIKELIHOODS, "ubre"):
         refuse_options(method, integration, strategy, quadrature, priors)
     elif quadrature != 1:
         raise InputError(f"quadrature other than 1 (Laplace) is of method 'ml', not {method!r}")
@@ -136,6 +138,8 @@ def fit(
     progress = callback or silent
     if method in LIKELIHOODS:
         return fit_likelihood(model, settings, began, progress)
+    if method == "ubre":
+        return fit_smooths(model, settings, began, progress)
     model, laplace = settled(model)
     rule = "eb" if method == "eb" else integration
     found = posterior(laplace, model.start, rule, strategy=strategy, progress=progress)

@@ -11,11 +11,13 @@ from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.fitting.intervals import likelihood_of
 from geospde.fitting.likelihood import LikelihoodFit
 from geospde.fitting.separation import separated, suspicious
+from geospde.fitting.smooth_fit import likelihood_fit
 from geospde.inference.likelihoods import Unpriored
 from geospde.inference.maximum import Maximum, maximum_likelihood
 from geospde.inference.mode import Progress
 from geospde.inference.threads import LARGE, one_blas_thread
 from geospde.model.groups import Group
+from geospde.model.smooth import KernelSmooth
 from geospde.words import listed
 
 LIKELIHOODS = ("ml", "reml")
@@ -58,6 +60,7 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
     """
     method, points = settings["method"], int(settings["quadrature"])
     refuse_priors(model, method)
+    _refuse_trends(model, method)
     unpriored = Unpriored.of(model)
     _refuse_saturated(model, unpriored)
     if points > 1:
@@ -78,7 +81,7 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
         _refuse_separated(names, x, model)
     if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and found.theta[-1] < model.start[-1] + np.log(PERFECT):
         _refuse_perfect(model, unpriored)
-    fit = LikelihoodFit(model, found, settings, _notes(model, found), perf_counter() - began)
+    fit = likelihood_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
     for note in fit.notes:
         warnings.warn(note, GeospdeWarning, stacklevel=4)
     return fit
@@ -105,6 +108,16 @@ def refuse_priors(model: Any, method: str) -> None:
                 raise InputError(
                     f"method {method!r} knows no priors: leave {option} out of {call.text!r}, or fit with method='inla'"
                 )
+
+
+def _refuse_trends(model: Any, method: str) -> None:
+    """The flat linear trend of a smooth is among its coefficients, which ML would integrate over, as REML does."""
+    for part in model.parts:
+        if method == "ml" and isinstance(part, KernelSmooth) and part.basis.n_trend:
+            raise InputError(
+                f"method 'ml' is not for {part.term.label}, whose linear trend is flat: fit with method='reml' or "
+                "'ubre', or give the smooth a negative m, such as m=-3, and the formula a trend"
+            )
 
 
 def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
@@ -167,21 +180,25 @@ def _refuse_perfect(model: Any, unpriored: Unpriored) -> None:
         )
 
 
-def _notes(model: Any, found: Maximum) -> tuple[str, ...]:
-    """What a user should look at."""
+def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
+    """What a user should look at; that a smooth is its linear trend is no fault."""
     out = []
     zero: list[str] = []
     one: list[str] = []
+    edges = found.edges.copy()
+    straight = {f"sd({part.term.label})" for part in model.parts if isinstance(part, KernelSmooth)}
     for h in model.hyperparameters:
         touched = h.direction != 0
-        if h.is_held or touched.sum() != 1 or not found.edges[touched][0]:
+        if h.name in straight and not h.is_held:
+            edges[touched] = 0
+        if h.is_held or touched.sum() != 1 or not edges[touched][0]:
             continue
         (zero if h.transform is np.exp else one).append(h.name)
     if zero:
         out.append(f"{listed(zero)} {'is' if len(zero) == 1 else 'are'} estimated as 0")
     if one:
         out.append(f"{listed(one)} {'is' if len(one) == 1 else 'are'} estimated as 1 or -1")
-    if found.edges.any() and not out:
+    if edges.any() and not out:
         out.append("the effects of a group have a singular covariance")
     if out:
         said = " and ".join(out)

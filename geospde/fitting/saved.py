@@ -11,6 +11,7 @@ import pandas as pd
 from geospde.errors import InputError
 from geospde.fitting.likelihood import LikelihoodFit
 from geospde.fitting.result import Fit
+from geospde.fitting.smooth_fit import likelihood_fit
 from geospde.inference.maximum import Maximum
 
 FORMAT = 1
@@ -176,7 +177,7 @@ def load_fit(path: Any) -> Fit:
     if "maximum_theta" in arrays:
         found = {k.removeprefix("maximum_"): v for k, v in arrays.items() if k.startswith("maximum_")}
         maximum = Maximum(**{k: v if v.ndim else v.item() for k, v in found.items()})
-        return LikelihoodFit(model, maximum, settings, tuple(words["notes"]), words["seconds"])
+        return likelihood_fit(model, maximum, settings, tuple(words["notes"]), words["seconds"])
     laplace = Laplace(model)
     points = [
         laplace.restored(theta, value, x, mean, covariance)
