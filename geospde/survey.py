@@ -12,7 +12,7 @@ import numpy as np
 
 from geospde.crs import is_local, unit_of, utm_of
 from geospde.errors import GeospdeWarning, InputError
-from geospde.words import counted, length, listed
+from geospde.words import counted, length, listed, number
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -103,12 +103,37 @@ class Survey:
         coast = "no coastline" if self.coastline is None else f"coastline {self._area()}"
         return f"<Survey {self.name!r}: {counted(len(self.points), 'site')}, {coast}, {self.crs.name}>"
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: where the sites are, and what each column holds."""
+        from geospde.maps.thumbnails import survey_png
+        from geospde.notebook import card, facts, picture
+
+        table = self.points.drop(columns=self.points.geometry.name)
+        told = repr(self).strip("<>").partition(": ")[2]
+        columns = facts({str(name): _content(table.iloc[:, k]) for k, name in enumerate(table)}, "columns")
+        return card(f"Survey {self.name}", told, columns, picture(survey_png(self), "Map of the sites"))
+
     def _area(self) -> str:
         assert self.coastline is not None
         area, unit = self.coastline.area, self.units
         if unit == "m" and area >= 1e5:
             area, unit = area / 1e6, "km"
         return length(area, f"{unit}²" if unit else "")
+
+
+def _content(column: Any) -> str:
+    """Return what a column holds, in a few words."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    known = column.dropna()
+    if not len(known):
+        return "no values"
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        told = f"{number(float(known.min()))} to {number(float(known.max()))}"
+    else:
+        told = counted(known.astype(str).nunique(), "different value")
+    missing = len(column) - len(known)
+    return f"{told}, {missing:,} missing" if missing else told
 
 
 def read_survey(

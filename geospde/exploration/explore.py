@@ -90,6 +90,16 @@ class Exploration:
 
         return plot_exploration(self, figure)
 
+    def _repr_html_(self) -> str:
+        """Show facts and findings in a notebook."""
+        from geospde.maps.exploration import fact_rows
+        from geospde.notebook import card, facts
+
+        found = {f"{f.level}: {f.subject}": "; ".join(filter(None, [f.message, f.remedy])) for f in self.findings}
+        told = repr(self).strip("<>").partition(": ")[2]
+        parts = facts(dict(fact_rows(self)), "the survey"), facts(found, "findings")
+        return card(f"Exploration of {self.observed.label}", told, *parts)
+
     def __repr__(self) -> str:
         levels = count_levels(self.findings)
         told = [counted(levels[level], level) for level in ("error", "warning", "note") if levels[level]]

@@ -53,6 +53,14 @@ class Effects:
         held = ", ".join(f"{k} = {v:.4g}" if isinstance(v, float) else f"{k} = {v}" for k, v in self.at.items())
         return f"<Effects of {', '.join(self.names)} on {self.response}{' at ' + held if held else ''}>"
 
+    def _repr_html_(self) -> str:
+        """Show the picture in a notebook."""
+        from geospde.maps.thumbnails import axes_png
+        from geospde.notebook import card, picture
+
+        title, _, held = repr(self).strip("<>").partition(" at ")
+        return card(title, f"at {held}" if held else "", picture(axes_png(self.plot), title))
+
     def draws(self, n: int = 100, seed: int | None = None) -> Vector:
         """Whole curves from the joint posterior, (n, points of `frame`): what a spaghetti plot shows."""
         if n < 1:

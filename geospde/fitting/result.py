@@ -99,6 +99,12 @@ class Fit(Pictures):
             f"log marginal likelihood {self.log_marginal_likelihood:.2f}>"
         )
 
+    def _repr_html_(self) -> str:
+        """Show its tables in a notebook; see `geospde.fitting.card`."""
+        from geospde.fitting.card import fit_card
+
+        return fit_card(self)
+
     # -- tables ---------------------------------------------------------------------------------------------
 
     @cached_property

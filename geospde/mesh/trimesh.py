@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from geospde.crs import parse_crs
+from geospde.crs import parse_crs, unit_of
 from geospde.errors import InputError
 from geospde.mesh.arrays import checked_triangulation, frozen, point_array, signed_areas
 
@@ -87,6 +87,23 @@ class Mesh:
         crs = "no CRS" if self.crs is None else self.crs.name
         size = f"{self.n_vertices} vertices, {self.n_triangles} triangles"
         return f"Mesh({size}, edges {short:.3g} to {long:.3g}, {crs})"
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: its size, its edges and angles, and a picture."""
+        from geospde.maps.thumbnails import mesh_png
+        from geospde.notebook import card, facts, picture
+        from geospde.words import length, number
+
+        quality = self.quality()
+        rows = {"angles": f"{quality.min_angle:.1f}° to {quality.max_angle:.1f}°"}
+        for zone, edges in (("inner", quality.inner_edges), ("outer", quality.outer_edges)):
+            if edges:
+                low, middle, high = edges
+                unit = unit_of(self.crs)
+                rows[f"{zone} edges"] = f"{length(low, '')} to {length(high, unit)}, median {length(middle, unit)}"
+        rows["coordinates"] = "no CRS" if self.crs is None else self.crs.name
+        size = f"{number(self.n_vertices)} vertices, {number(self.n_triangles)} triangles"
+        return card("Mesh", size, facts(rows), picture(mesh_png(self), "The triangles of the mesh"))
 
     # -- what it is made of ---------------------------------------------------------------------------------
 

@@ -69,6 +69,20 @@ class Prediction:
         where = f"on {self.grid!r}" if self.grid is not None else f"at {len(self._frame)} places"
         return f"<Prediction of {self.label} {where}>"
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: what was predicted where, its columns in numbers, and a map of the mean."""
+        from geospde.notebook import card, frame_table, picture
+
+        columns = self._frame.drop(columns=["x", "y"], errors="ignore")
+        spread = pd.DataFrame({"least": columns.min(), "average": columns.mean(), "greatest": columns.max()})
+        parts = [frame_table(spread)]
+        if self.points is not None:
+            from geospde.maps.thumbnails import prediction_png
+
+            parts.append(picture(prediction_png(self, self._frame["mean"].to_numpy(), self.label), "Map of the mean"))
+        where = repr(self).removeprefix(f"<Prediction of {self.label} ").removesuffix(">")
+        return card(f"Prediction of {self.label}", f"{where}; {self.model}", *parts)
+
     def to_frame(self) -> pd.DataFrame:
         """A row a place: ``x, y, mean, sd, q0.025, ..., exceed_8``."""
         return self._frame.copy()

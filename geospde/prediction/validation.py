@@ -71,6 +71,13 @@ class Validation:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        """Show the scores in a notebook."""
+        from geospde.notebook import card, frame_table
+
+        parts = frame_table(self.scores, "scores"), frame_table(self.differences, "loss of simpler models")
+        return card(f"Validation of {self.label}", self.describe(), *parts)
+
     def describe(self) -> str:
         """One sentence on what was left out."""
         how = {
