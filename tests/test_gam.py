@@ -75,7 +75,7 @@ def test_at_its_smoothing_parameter_the_fit_is_that_of_mgcv(where_mgcv_stopped, 
 
 def test_its_map_is_that_of_mgcv(where_mgcv_stopped, survey):
     cells = pd.read_csv(REFERENCE / "gam_grid.csv")
-    rates = where_mgcv_stopped.predict(cells[["cX", "cY"]]).to_frame()["q0.5"]
+    rates = where_mgcv_stopped.predict(cells[["cX", "cY"]]).to_frame()["mean"]
     # between the sites the fit extrapolates up to 13 in the logarithm: coefficients that differ by 1e-7 tell there
     assert rates.to_numpy() == pytest.approx(cells["default_eig_UBRE"].to_numpy(), rel=1e-4)
 
@@ -109,7 +109,7 @@ def test_reml_is_that_of_mgcv(reml, mgcv):
 
 def test_reml_map_is_that_of_mgcv(reml):
     cells = pd.read_csv(REFERENCE / "gam_grid.csv")
-    rates = reml.predict(cells[["cX", "cY"]]).to_frame()["q0.5"]
+    rates = reml.predict(cells[["cX", "cY"]]).to_frame()["mean"]
     # three digits, and one more than that where mgcv's search stops
     assert rates.to_numpy() == pytest.approx(cells["default_eig_REML"].to_numpy(), rel=1e-4)
 
@@ -359,6 +359,12 @@ def test_predicts_on_a_grid_where_covariates_are_coordinates(survey, reml):
     table = pd.DataFrame(grid.centres, columns=["cX", "cY"])
     assert on_grid.to_frame()["mean"].to_numpy() == pytest.approx(reml.predict(table).to_frame()["mean"].to_numpy())
     assert on_grid.grid is grid
+
+
+def test_predictions_at_the_sites_are_the_fitted_rates(reml, survey):
+    found = reml.predict(survey.points).to_frame()
+    for theirs, ours in (("estimate", "mean"), ("se", "sd"), ("lower", "q0.025"), ("upper", "q0.975")):
+        assert found[ours].to_numpy() == pytest.approx(reml.fitted[theirs].to_numpy(), rel=1e-6)
 
 
 def test_predicts_by_the_names_of_coords(survey):

@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.inference.marginals import response_summary
 from geospde.inference.sampling import joint_draws
 from geospde.model.formula import Name
 
@@ -144,7 +143,7 @@ def effects(
             frame[column] = pd.Categorical(frame[column], dtype=table[column].dtype)
     left_out = [part for part, smooth in zip(model.parts, _smooths(model)) if not smooth]
     rows = model.rows(frame, None, leave_out=left_out)
-    table_of = response_summary(fit.mixture(rows, offset), model.family.link, quantiles)
+    table_of = fit.response(fit.mixture(rows, offset), quantiles)
     return Effects(
         frame[list(names)].assign(**table_of), names, held, model.response_label, surface, fit, rows, offset
     )

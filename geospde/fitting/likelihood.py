@@ -1,6 +1,7 @@
 """`LikelihoodFit`: what a model fitted by maximum likelihood says."""
 
 import warnings
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,7 @@ from geospde.fitting.result import Fit
 from geospde.inference.hyper import Posterior
 from geospde.inference.likelihoods import Estimated, Unpriored
 from geospde.inference.maximum import Maximum
+from geospde.inference.mixture import GaussianMixture
 from geospde.model.build import Model
 
 Vector = NDArray[np.float64]
@@ -200,6 +202,12 @@ class LikelihoodFit(Fit):
         table = wald(point.eta, se)
         columns = {name: link.inverse(table[name].to_numpy()) for name in ("estimate", "lower", "upper")}
         return pd.DataFrame({**columns, "se": np.exp(link.log_derivative(point.eta)) * se})[COLUMNS]
+
+    def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = (0.025, 0.5, 0.975)) -> dict[str, Vector]:
+        """The mean per unit exposure at the estimated predictor, its standard error (as `sd`), and normal limits."""
+        link, eta = self.model.family.link, mixture.mean
+        limits = {f"q{p:g}": link.inverse(mixture.quantile(p)) for p in quantiles}
+        return {"mean": link.inverse(eta), "sd": np.exp(link.log_derivative(eta)) * mixture.sd, **limits}
 
     @property
     def vcov(self) -> pd.DataFrame:

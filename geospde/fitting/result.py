@@ -139,6 +139,10 @@ class Fit(Pictures):
         table = response_summary(self._predictor, self.model.family.link, LEVELS, mode=True)
         return pd.DataFrame(table)[COLUMNS]
 
+    def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = LEVELS) -> dict[str, Vector]:
+        """Mean, sd and quantiles of the mean per unit exposure whose predictor has this posterior."""
+        return response_summary(mixture, self.model.family.link, quantiles)
+
     @cached_property
     def criteria(self) -> dict[str, float]:
         """Totals of the information criteria."""

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
-from geospde.inference.marginals import response_summary
 from geospde.model.table import coordinates, per_row
 from geospde.prediction.grid import Grid
 
@@ -184,7 +183,7 @@ def predict(
     allow_new_levels: bool = False,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Prediction:
-    """Posterior of the mean per unit exposure at new places.
+    """Posterior of the mean per unit exposure at new places; after ML, REML or UBRE its estimate and standard error.
 
     Parameters
     ----------
@@ -237,7 +236,7 @@ def predict(
     rows = _Rows(model, table, points, _offset(model, table, offset), multiplier, options)
     parts: list[pd.DataFrame] = []
     for mixture, scale in rows.mixtures(fit, callback):
-        columns = response_summary(mixture, model.family.link, quantiles)
+        columns = fit.response(mixture, quantiles)
         columns = {name: scale * values for name, values in columns.items()}
         for threshold in exceed:
             columns[f"exceed_{threshold:g}"] = _exceed(mixture, fit, threshold, scale)
