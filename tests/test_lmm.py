@@ -322,6 +322,38 @@ def test_theta_and_factor_go_into_each_other():
 
 # -- singular fits ------------------------------------------------------------------------------------------
 
+BATCHES = pd.DataFrame(
+    {
+        "batch": np.repeat(list("ABCDEF"), 5),
+        "yield": [1545, 1440, 1440, 1520, 1580, 1540, 1555, 1490, 1560, 1495, 1595, 1550, 1605, 1510, 1560,
+                  1445, 1440, 1595, 1465, 1545, 1595, 1630, 1515, 1635, 1625, 1520, 1455, 1450, 1480, 1445],
+        "simulated": [7.298, 3.846, 2.434, 9.566, 7.99, 5.22, 6.556, 0.608, 11.788, -0.892, 0.11, 10.386, 13.434, 5.51,
+                      8.166, 2.212, 4.852, 7.092, 9.288, 4.98, 0.282, 9.014, 4.458, 9.446, 7.198, 1.722, 4.782, 8.106,
+                      0.758, 3.758],
+    }
+)  # fmt: skip
+
+
+def test_the_dyestuff_has_its_published_numbers():
+    """Box & Tiao (1973), 5.1.2, as fitted by lme4 in Bates (2010), lme4: Mixed-effects modeling with R, 1.3."""
+    fit = gs.fit("`yield` ~ 1 + (1 | batch)", BATCHES, method="reml")
+    assert fit.reml_criterion == pytest.approx(319.6543, abs=5e-5)
+    np.testing.assert_allclose(fit.hyper["estimate"], [42.00, 49.51], atol=5e-3)
+    np.testing.assert_allclose(fit.fixed.loc["Intercept", ["estimate", "se"]].astype(float), [1527.5, 19.38], atol=5e-3)
+    ml = gs.fit("`yield` ~ 1 + (1 | batch)", BATCHES, method="ml")
+    assert ml.deviance == pytest.approx(327.3271, abs=5e-5)
+    published = [[12.1985, 84.0632], [38.2300, 67.6577], [1486.4515, 1568.5485]]
+    np.testing.assert_allclose(ml.confint(), published, rtol=3e-4)  # interpolated there
+
+
+def test_the_simulated_dyestuff_is_singular():
+    """Box & Tiao (1973), table 5.1.4; lme4: REML criterion 161.8283, residual sd 3.716, intercept 5.6656 (0.6784)."""
+    with pytest.warns(GeospdeWarning, match="singular fit"):
+        fit = gs.fit("simulated ~ 1 + (1 | batch)", BATCHES, method="reml")
+    assert fit.deviance == pytest.approx(161.8283, abs=5e-5)
+    assert fit.hyper["estimate"].to_dict() == {"sd(Intercept | batch)": 0.0, "sigma": pytest.approx(3.716, abs=5e-4)}
+    np.testing.assert_allclose(fit.fixed.iloc[0, :2], [5.6656, 0.6784], atol=5e-5)
+
 
 def without_groups(seed=5):
     """A response whose groups have exactly the same mean, so that no variance is between them."""
@@ -414,11 +446,17 @@ def test_a_hyperparameter_can_be_held():
         fit.confint("sd(Intercept | a)")
 
 
+def test_observations_have_their_log_density_and_residual(reml):
+    own = reml.pointwise
+    sigma = reml.hyper.loc["sigma", "estimate"]
+    left = (SLEEP["Reaction"].to_numpy() - reml.fitted["estimate"]) / sigma
+    np.testing.assert_allclose(own["residual"], left, rtol=1e-8)
+    np.testing.assert_allclose(own["log_likelihood"], -0.5 * (np.log(2 * np.pi * sigma**2) + left**2), rtol=1e-8)
+
+
 def test_what_a_likelihood_has_not_is_told(reml):
     with pytest.raises(gs.InputError, match="confint"):
         reml.marginal("sigma")
-    with pytest.raises(gs.InputError, match="inla"):
-        reml.pointwise  # noqa: B018
     with pytest.raises(gs.InputError, match="did you mean 'Days'"):
         reml.confint("Dayz")
     with pytest.raises(gs.InputError, match="between 0 and 1"):
@@ -427,3 +465,28 @@ def test_what_a_likelihood_has_not_is_told(reml):
         reml.confint(method="boot")
     with pytest.raises(gs.InputError, match="kind"):
         reml.residuals("deviance")
+
+
+# -- degrees of freedom -------------------------------------------------------------------------------------
+
+
+def test_a_covariate_between_groups_is_judged_against_them():
+    """Orthodont: nlme gives age and age:Sex 79 degrees, Sex 25, the intercept 79 (27 subjects of 4 visits)."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"age": np.tile([8.0, 10, 12, 14], 27), "s": np.repeat([f"s{k}" for k in range(27)], 4)})
+    data["sex"] = np.where(np.arange(108) < 64, "m", "f")
+    data["y"] = 20 + rng.normal(size=27)[np.arange(108) // 4] * 2 + 0.6 * data["age"] + rng.normal(size=108)
+    fit = gs.fit("y ~ age * sex + (1 | s)", data, method="reml")
+    assert fit.fixed["df"].to_dict() == {"Intercept": 79, "age": 79, "sex[m]": 25, "age:sex[m]": 79}
+
+
+def test_two_levels_of_groups_have_their_own_degrees():
+    """Oats: nlme gives nitro and its interactions 45 degrees, Variety 10 (6 blocks of 3 plots of 4 subplots)."""
+    rng = np.random.default_rng(2)
+    block, plot, nitro = (v.ravel() for v in np.indices((6, 3, 4)))
+    data = pd.DataFrame({"block": block, "variety": np.array(["a", "b", "c"])[plot], "nitro": nitro.astype(str)})
+    data["y"] = 100 + 5 * rng.normal(size=6)[block] + 4 * rng.normal(size=(6, 3))[block, plot] + rng.normal(size=72)
+    fit = gs.fit("y ~ nitro * variety + (1 | block / variety)", data, method="reml")
+    df = fit.fixed["df"]
+    assert (df[["variety[b]", "variety[c]"]] == 10).all()
+    assert (df.drop(["variety[b]", "variety[c]"]) == 45).all()

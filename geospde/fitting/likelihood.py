@@ -317,7 +317,7 @@ class LikelihoodFit(Fit):
         columns = {"value": [back(v) for v in values], "zeta": zeta, "log_likelihood": profile.largest - 0.5 * zeta**2}
         return pd.DataFrame(columns)
 
-    # -- what a likelihood has not ----------------------------------------------------------------------------
+    # -- onwards --------------------------------------------------------------------------------------------
 
     def marginal(self, name: Any) -> Any:
         """Normal distribution of a fixed effect, latent variable or linear combination; see `Fit.marginal`."""
@@ -325,10 +325,12 @@ class LikelihoodFit(Fit):
             raise InputError(f"method {self.method!r} gives no posterior of {name!r}: see hyper, confint and profile")
         return super().marginal(name)
 
-    @property
-    def pointwise(self) -> pd.DataFrame:  # type: ignore[override]
-        """Raises InputError: these criteria are of a posterior."""
-        raise InputError(f"method {self.method!r} has no criteria an observation: fit with method='inla'")
+    @cached_property
+    def pointwise(self) -> pd.DataFrame:
+        """A row an observation: ``log_likelihood`` at the modes of the latent variables, and Pearson ``residual``."""
+        point = self.posterior.mode
+        density = self.laplace.likelihood_at(point.theta).log_density(point.eta)
+        return pd.DataFrame({"log_likelihood": density, "residual": self.residuals("pearson")})
 
     def describe(self) -> dict[str, Any]:
         """Settings and sizes, for reports."""

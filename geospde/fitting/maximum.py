@@ -83,7 +83,7 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
         _refuse_perfect(model, unpriored)
     fit = likelihood_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
     for note in fit.notes:
-        warnings.warn(note, GeospdeWarning, stacklevel=4)
+        warnings.warn(note, GeospdeWarning, stacklevel=3)
     return fit
 
 

@@ -62,5 +62,5 @@ def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Pr
     notes = notes_on(model, found)
     fit = SmoothFit(model, found, settings, notes, perf_counter() - began)
     for note in notes:
-        warnings.warn(note, GeospdeWarning, stacklevel=4)
+        warnings.warn(note, GeospdeWarning, stacklevel=3)
     return fit

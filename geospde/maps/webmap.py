@@ -333,7 +333,7 @@ def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str) -> dict[s
     fitted, alone = getattr(fit, "fitted", None), None
     if fitted is not None and len(fitted) == len(points):
         alone = getattr(fit, "pointwise", None)
-        facts["fitted mean"] = fitted["mean"]
+        facts["fitted mean"] = fitted.iloc[:, 0]  # mean, or the estimate of a likelihood
         if {"q0.025", "q0.975"} <= set(fitted.columns):
             limits = zip(fitted["q0.025"], fitted["q0.975"])
             facts["95% interval"] = [f"{number(low)} to {number(high)}" for low, high in limits]
