@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,19 +18,32 @@ from geospde.errors import GeospdeError
 if TYPE_CHECKING:
     from geospde.pipeline import RunResult
     from geospde.progress import Progress
+    from geospde.steps import Work
+
+EXIT_CODES = """\b
+Exit codes:
+  0    well
+  1    a fault in geospde
+  2    a mistake in the input or in the call
+  3    a computation that failed
+  130  interrupted
+"""
 
 # plain help: the markup mode doubles the time that help takes
 app = typer.Typer(
     name="geospde",
     help="Model-based geostatistics with maps at the end.",
-    epilog="Start with: geospde init POINTS\n\nExit codes: 0 well; 1 a fault in geospde; 2 a mistake in the input; "
-    "3 a computation failed; 130 interrupted.",
+    epilog=f"Start with: geospde init POINTS\n\n{EXIT_CODES}",
     rich_markup_mode=None,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", show_default=False, help="The run file.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", show_default=False, help="Folder of the run, in place of the run file's."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks.")]
@@ -39,19 +52,20 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and sh
 @app.command()
 def run(
     run_file: RunFile,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Folder to write, in place of the run file's."),
-    ] = None,
+    out: Out = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run's folder.")] = False,
+    as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Run the whole pipeline: survey, mesh, fit, prediction, maps, report."""
     from geospde import pipeline
 
-    with _listening(quiet, verbose) as progress:
+    with _listening(quiet or as_json, verbose) as progress:
         result = pipeline.run(run_file, out=out, overwrite=overwrite, progress=progress)
+    if as_json:
+        _print_json(result.to_dict())
+        return
     if verbose:
         result.fit.summary()
     if not quiet:
@@ -68,10 +82,8 @@ def check(run_file: RunFile, as_json: Json = False, quiet: Quiet = False, verbos
         findings = pipeline.check(run_file, progress=progress)
     levels = count_levels(findings)
     if as_json:
-        from geospde.provenance import json_text
-
         told = [finding.to_dict() for finding in findings]
-        print(json_text({"run_file": str(run_file), "can_run": not levels["error"], **levels, "findings": told}))
+        _print_json({"run_file": str(run_file), "can_run": not levels["error"], **levels, "findings": told})
     elif not quiet:
         from geospde.terminal import print_findings, verdict
 
@@ -103,9 +115,7 @@ def explore(
         write = out is not None or not as_json
         explored = explore_run(run_file, out=out, write=write, overwrite=overwrite, progress=progress)
     if as_json:
-        from geospde.provenance import json_text
-
-        print(json_text(explored.to_dict()))
+        _print_json(explored.to_dict())
     elif not quiet:
         from geospde.terminal import print_exploration
 
@@ -168,13 +178,84 @@ def init(
         print(f"{out} is written\n{proposal.summary()}\nNext: geospde check {named}, then geospde run {named}")
 
 
+def _add_step(name: str, what: str) -> None:
+    """Add the command for one step of a run."""
+
+    def command(run_file: RunFile, out: Out = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
+        from geospde.steps import run_step
+
+        with _listening(quiet, verbose) as progress:
+            work = run_step(name, run_file, out=out, progress=progress)
+        if not quiet:
+            print(_what_next(name, work, run_file, out))
+
+    command.__doc__ = what
+    app.command(name)(command)
+
+
+_add_step("mesh", "One step: build the mesh and draw it, in the run's folder.")
+_add_step("fit", "One step: fit the model on the mesh in the run's folder, and check the fit.")
+_add_step("predict", "One step: predict from the fit in the run's folder.")
+_add_step("map", "One step: draw the maps of the prediction in the run's folder, and layers for QGIS.")
+_add_step("report", "One step: write the report of what is in the run's folder.")
+
+
 @app.command()
-def info() -> None:
+def validate(
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN.toml|FOLDER", show_default=False, help="The run file, or the folder of a run."),
+    ],
+    folds: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", show_default=False, help="blocks (the default), random, loo or buffered."),
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", show_default=False, help="How many folds; 10 by default.")] = None,
+    distance: Annotated[
+        float | None,
+        typer.Option(show_default=False, help="Side of the blocks, radius of the buffer; by default the fitted range."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(show_default=False, help="Of folds and draws; 0 by default.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default=False, help="Folder to write; by default the run's with -validation."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier validation's folder.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Cross-validate the model: its scores beside those of simpler models.
+
+    The fit in the run's folder is taken if inputs and settings are still the same. With --json nothing is written
+    unless --out says where.
+    """
+    from geospde.validating import validate_run
+
+    with _listening(quiet or as_json, verbose) as progress:
+        write = out is not None or not as_json
+        result = validate_run(
+            run, folds=folds, k=k, distance=distance, seed=seed, out=out, write=write, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
+    if as_json:
+        _print_json(result.to_dict())
+    elif not quiet:
+        from geospde.terminal import print_validation
+
+        print_validation(result)
+
+
+@app.command()
+def info(as_json: Json = False) -> None:
     """Print versions, solver and threads."""
     from geospde.datasets import data_folder
     from geospde.provenance import machine, versions
 
-    facts: dict[str, Any] = {**versions(), "solver": _solver(), **machine(), "data": data_folder()}
+    facts: dict[str, Any] = {**versions(), "solver": _solver(), **machine(), "data": str(data_folder())}
+    if as_json:
+        _print_json(facts)
+        return
     width = max(map(len, facts))
     for name, fact in facts.items():
         print(f"{name:{width}}  {fact if fact is not None else '-'}")
@@ -199,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     0 well; 1 a fault in geospde; 2 a mistake in the input; 3 a computation that failed; 130 interrupted.
-    Errors are one sentence on stderr; ``--verbose`` adds the traceback.
+    Errors are one sentence on stderr, with ``--json``, too; ``--verbose`` adds the traceback.
 
     Examples
     --------
@@ -219,14 +300,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say("interrupted; nothing was written", 130)
     except GeospdeError as error:
         _trace(arguments)
-        return _say(str(error), error.exit_code)
-    except MemoryError:
+        return _say(str(error), error.exit_code, error)
+    except MemoryError as error:
         _trace(arguments)
-        return _say("out of memory: take a coarser mesh or larger cells", 3)
+        return _say("out of memory: take a coarser mesh or larger cells", 3, error)
     except Exception as error:
         _trace(arguments)
         kind = type(error).__name__
-        return _say(f"a fault in geospde, please report it: {kind}: {error} (--verbose shows where)", 1)
+        return _say(f"a fault in geospde, please report it: {kind}: {error} (--verbose shows where)", 1, error)
 
 
 def _as_program() -> int:
@@ -238,9 +319,17 @@ def _as_program() -> int:
         gc.freeze()
 
 
-def _say(sentence: str, code: int) -> int:
-    print(f"geospde: {' '.join(sentence.split())}", file=sys.stderr)
+def _say(sentence: str, code: int, error: BaseException | None = None) -> int:
+    """Print a sentence, with what was noted on the error on its way, and return the exit code."""
+    words = "; ".join([sentence, *getattr(error, "__notes__", ())])
+    print(f"geospde: {' '.join(words.split())}", file=sys.stderr)
     return code
+
+
+def _print_json(content: Mapping[str, Any]) -> None:
+    from geospde.provenance import json_text
+
+    print(json_text(content))
 
 
 def _trace(arguments: Sequence[str]) -> None:
@@ -290,6 +379,19 @@ def _where(result: RunResult) -> str:
     seconds = sum(result.seconds.values())
     lines = [f"{result.survey.name} is mapped, in {seconds:.1f} s: {folder}"]
     return "\n".join([*lines, *(f"  {name:{width}}  {what}" for name, what in rows)])
+
+
+def _what_next(name: str, work: Work, run_file: Path, out: Path | None) -> str:
+    """Return the line that tells what a step has made, and which step comes next."""
+    from geospde.record import MAKES
+    from geospde.steps import EVERY
+
+    folder = out or work.config.folder()
+    told = f"{MAKES[name]} made in {folder}"
+    following = [step for step in EVERY if not work.record.is_current(step)]
+    if not following:
+        return told
+    return f"{told}; next: geospde {following[0]} {run_file}" + ("" if out is None else f" --out {out}")
 
 
 def _solver() -> str:

@@ -27,7 +27,9 @@ _SCRAPS = 1_000_000  # bytes: what SQLite may give back of a full disk when it r
 
 
 @contextmanager
-def whole_folder(target: str | Path, *, overwrite: bool = False, mark: str = "run.json") -> Iterator[Path]:
+def whole_folder(
+    target: str | Path, *, overwrite: bool = False, mark: str = "run.json", what: str = "run"
+) -> Iterator[Path]:
     """Give a folder to fill that becomes `target` once all is written; on any failure nothing is left of it.
 
     Parameters
@@ -38,6 +40,8 @@ def whole_folder(target: str | Path, *, overwrite: bool = False, mark: str = "ru
         Replace a folder that is there already. The old one stays until the new one is whole.
     mark : str
         Only a folder that holds a file of this name is replaced: others hold somebody's other work.
+    what : str
+        What the folder is of, for messages.
 
     Yields
     ------
@@ -63,12 +67,12 @@ def whole_folder(target: str | Path, *, overwrite: bool = False, mark: str = "ru
     made: list[Path] = []
     partial: Path | None = None
     try:
-        _refuse(target, shown, overwrite, mark)
+        _refuse(target, shown, overwrite, mark, what)
         made = _make_parents(target.parent)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
         partial.chmod(0o777 & ~_umask())
         yield partial
-        _refuse(target, shown, overwrite, mark)  # it may have come into being meanwhile
+        _refuse(target, shown, overwrite, mark, what)  # it may have come into being meanwhile
         _swap(partial, target)
     except BaseException as error:
         full = partial is not None and _is_full(partial, error)
@@ -146,7 +150,7 @@ def _is_full(folder: Path, error: BaseException) -> bool:
     return foreign and shutil.disk_usage(folder).free < _SCRAPS
 
 
-def _refuse(target: Path, shown: str, overwrite: bool, mark: str) -> None:
+def _refuse(target: Path, shown: str, overwrite: bool, mark: str, what: str) -> None:
     """Raise an InputError if `target` must not be replaced."""
     if target.exists() and not target.is_dir():
         raise InputError(f"{shown} is a file: choose another folder for the output")
@@ -154,11 +158,11 @@ def _refuse(target: Path, shown: str, overwrite: bool, mark: str) -> None:
         return
     if not (target / mark).is_file():
         raise InputError(
-            f"{shown} is not empty and holds no {mark}, so it is no run's folder and stays as it is: "
+            f"{shown} is not empty and holds no {mark}, so it is no {what}'s folder and stays as it is: "
             "choose another folder"
         )
     if not overwrite:
-        raise InputError(f"{shown} holds an earlier run: choose another folder (--out) or replace it (--overwrite)")
+        raise InputError(f"{shown} holds an earlier {what}: choose another folder (--out) or replace it (--overwrite)")
 
 
 def _make_parents(folder: Path) -> list[Path]:

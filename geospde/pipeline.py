@@ -69,6 +69,23 @@ class RunResult:
         """Every file of the run."""
         return sorted(p for p in self.folder.rglob("*") if p.is_file())
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return estimates, criteria, checks and where the files are as plain types, for JSON."""
+        from geospde.validating import described
+
+        return {
+            "folder": str(self.folder),
+            "name": self.survey.name,
+            "files": [path.relative_to(self.folder).as_posix() for path in self.files],
+            "fixed": self.fit.fixed.to_dict(orient="index"),
+            "hyper": self.fit.hyper.to_dict(orient="index"),
+            "criteria": criteria_of(self.fit),
+            "checks": [finding.to_dict() for finding in self.checks],
+            "validation": None if self.validation is None else described(self.validation),
+            "warnings": list(self.warnings),
+            "seconds": self.seconds,
+        }
+
     @property
     def figures(self) -> list[Path]:
         """The maps as pictures."""
@@ -267,8 +284,7 @@ def write_fit(folder: Path, fit: Fit) -> None:
     """Write the tables of the fit, and the fit itself."""
     for name in ("fixed", "hyper", "fitted"):
         getattr(fit, name).to_csv(folder / f"{name}.csv")
-    criteria = {"log_marginal_likelihood": fit.log_marginal_likelihood} if is_bayesian(fit) else {}
-    write_json(folder / "criteria.json", {**criteria, **fit.criteria})
+    write_json(folder / "criteria.json", criteria_of(fit))
     fit.save(folder / "fit")
 
 
@@ -336,6 +352,12 @@ def report(
 def is_bayesian(fit: Fit) -> bool:
     """Tell whether a fit has a posterior, and with it evidence and criteria an observation."""
     return fit.method in BAYESIAN
+
+
+def criteria_of(fit: Fit) -> dict[str, float]:
+    """Return the criteria of a fit, its evidence first where it has priors."""
+    evidence = {"log_marginal_likelihood": fit.log_marginal_likelihood} if is_bayesian(fit) else {}
+    return {**evidence, **fit.criteria}
 
 
 def crop_of(config: Config, survey: Survey) -> Any:

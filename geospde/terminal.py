@@ -15,7 +15,11 @@ from geospde.words import counted, number
 if TYPE_CHECKING:
     from geospde.checks import Explored
     from geospde.exploration.findings import Finding
+    from geospde.validating import Validated
 
+_SCORES = {
+    "log_score": "log score", "crps": "CRPS", "dss": "D-S", "rmse": "RMSE", "mae": "MAE", "bias": "bias",
+}  # fmt: skip
 _STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
 
 
@@ -49,6 +53,25 @@ def print_exploration(explored: Explored) -> None:
         print(f"pictures and tables: {explored.folder}")
 
 
+def print_validation(validated: Validated) -> None:
+    """Print scores beside those of simpler models, what they say in words, and where the files are."""
+    from geospde.validating import in_words
+
+    validation = validated.validation
+    print(f"{validation.describe()}.")
+    headings = (_SCORES.get(name, f"{name.removeprefix('cover_')}%") for name in validation.scores)
+    table = _table("", *headings, dense=True)
+    for model, row in validation.scores.iterrows():
+        shown = (f"{100 * v:.0f}%" if str(c).startswith("cover_") else _short(v, 3) for c, v in row.items())
+        table.add_row(Text(str(model), no_wrap=True), *shown)
+    _print(table)
+    print("Smaller is better, but for the shares of observations in their 50, 80 and 95% intervals.")
+    for sentence in in_words(validation):
+        print(sentence)
+    if validated.folder is not None:
+        print(f"scores, single observations and calibration: {validated.folder}")
+
+
 def verdict(run_file: Any, levels: Mapping[str, int]) -> str:
     """Return the line that says whether a run file can be run.
 
@@ -65,14 +88,14 @@ def verdict(run_file: Any, levels: Mapping[str, int]) -> str:
     return f"{run_file} can be run{found}: geospde run {run_file}"
 
 
-def _short(value: float) -> str:
+def _short(value: float, digits: int = 4) -> str:
     """Return a number narrow enough for nine columns: to four digits, or whole where it is large."""
-    return number(float(f"{value:.4g}") if abs(value) < 1000 else float(f"{value:.0f}"))
+    return number(float(f"{value:.{digits}g}") if abs(value) < 1000 else float(f"{value:.0f}"))
 
 
-def _table(first: str, *others: str) -> Table:
+def _table(first: str, *others: str, dense: bool = False) -> Table:
     """Return a table with words in the first column and numbers in the others."""
-    table = Table(first, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(first, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0) if dense else (0, 1))
     for name in others:
         table.add_column(Text(name), justify="right")
     return table

@@ -24,9 +24,6 @@ from geospde.words import counted, number
 if TYPE_CHECKING:
     from geospde.fitting.result import Fit
 
-MARK = "validation.json"
-"""What a validation is of and says; tells its folder from somebody's other work."""
-
 _LOSS = "_difference"  # ends the columns of a simpler model's loss, in the table of scores
 
 
@@ -36,10 +33,14 @@ class Names(NamedTuple):
     scores: str
     pointwise: str
     picture: str
+    told: str
+    """What it is of and says, as JSON."""
 
 
-ALONE = Names("scores.csv", "pointwise.csv", "calibration.png")
-IN_RUN = Names("validation.csv", "validation-pointwise.csv", "validation.png")
+ALONE = Names("scores.csv", "pointwise.csv", "calibration.png", "validation.json")
+IN_RUN = Names("validation.csv", "validation-pointwise.csv", "validation.png", "validation-summary.json")
+MARK = ALONE.told
+"""Tells a validation's folder, which may be replaced, from somebody's other work, and from a run's."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def validate_run(
     if not write:
         return validated(None)
     target = Path(out) if out is not None else run.beside("validation")
-    with kept_if_failed(log, target), whole_folder(target, overwrite=overwrite, mark=MARK) as folder:
+    with kept_if_failed(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="validation") as folder:
         result = validated(target)
         with log.step("write"):
             write_validation(folder, result.validation, ALONE, result.to_dict())
@@ -146,7 +147,7 @@ def write_validation(folder: Path, validation: Validation, names: Names, told: M
     validation.scores.join(losses).rename_axis("model").to_csv(folder / names.scores)
     validation.pointwise.to_csv(folder / names.pointwise, index=False)
     validation.plot().savefig(folder / names.picture, dpi=200)
-    write_json(folder / MARK, told or described(validation))
+    write_json(folder / names.told, told or described(validation))
 
 
 def read_validation(folder: Path, names: Names) -> Validation:
@@ -158,9 +159,9 @@ def read_validation(folder: Path, names: Names) -> Validation:
         If a file is missing or cannot be read.
     """
     try:
-        told = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        table = pd.read_csv(folder / names.scores, index_col="model", float_precision="round_trip")
-        pointwise = pd.read_csv(folder / names.pointwise, float_precision="round_trip")
+        told = json.loads((folder / names.told).read_text(encoding="utf-8"))
+        table = pd.read_csv(folder / names.scores, index_col="model")
+        pointwise = pd.read_csv(folder / names.pointwise)
         losses = table[[c for c in table if _LOSS in c]].drop(index="model", errors="ignore")
         return Validation(
             table[[c for c in table if _LOSS not in c]].rename_axis(None),
@@ -196,28 +197,36 @@ def in_words(validation: Validation) -> list[str]:
     """
     sentences = []
     for name, row in validation.differences.iterrows():
+        log_score, crps = (_difference(row, column) for column in ("log_score", "crps"))
         loss, se = float(row["log_score"]), float(row["log_score_se"])
-        gap, error = number(_short(abs(loss))), number(_short(se))
-        told = f"log scores differ by {gap} an observation, with a standard error of {error}"
-        if not np.isfinite(loss) or not np.isfinite(se):
-            sentences.append(f"The model and {name} cannot be told apart: a log score is not finite.")
-        elif abs(loss) <= 2 * se:
-            sentences.append(f"The model and {name} predict about alike: {told}; less than two of them decide nothing.")
+        verdict = "predicts better than" if loss > 2 * se else "predicts worse than" if loss < -2 * se else None
+        told = f"the model's log score is {log_score} an observation, its CRPS {crps}."
+        if verdict is None:
+            sentences.append(f"The model and {name} cannot be told apart: {told} Under two standard errors say little.")
         else:
-            side = "better" if loss > 0 else "worse"
-            sentences.append(f"The model predicts {side} than {name}: {told}.")
+            sentences.append(f"The model {verdict} {name}: {told}")
     held = float(validation.scores.loc["model", "cover_95"])
     of = counted(len(validation.pointwise), "observation")
-    return [*sentences, f"95% intervals hold {100 * held:.3g}% of {of}."]
+    return [*sentences, f"Its 95% intervals hold {100 * held:.3g}% of {of}."]
+
+
+def _difference(row: Any, column: str) -> str:
+    """Return by how much the model's score is lower than a simpler model's.
+
+    Examples
+    --------
+    >>> _difference({"crps": 0.5123, "crps_se": 0.1}, "crps")
+    '0.512 lower (5.1 standard errors)'
+    """
+    loss, se = float(row[column]), float(row[f"{column}_se"])
+    side = "lower" if loss >= 0 else "higher"
+    errors = f" ({abs(loss) / se:.1f} standard errors)" if se > 0 and np.isfinite(loss) else ""
+    return f"{number(float(f'{abs(loss):.3g}'))} {side}{errors}"
 
 
 def _as_loss(column: str) -> str:
     """Return what the table of scores calls a column of differences: ``crps_difference_se`` for ``crps_se``."""
     return f"{column.removesuffix('_se')}{_LOSS}{'_se' if column.endswith('_se') else ''}"
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.3g}")
 
 
 def _chosen(config: Config, given: Mapping[str, Any]) -> ValidationSection:

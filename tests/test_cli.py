@@ -1,11 +1,14 @@
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
+from small_run import write_survey
 
 import geospde as gs
 from geospde import pipeline
@@ -33,8 +36,10 @@ def test_help_answers_in_half_a_second_and_names_the_commands():
         done = subprocess.run([sys.executable, "-m", "geospde", "--help"], capture_output=True, text=True, check=True)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.5
-    for command in ("run", "check", "info"):
+    for command in "init run check explore mesh fit predict map report validate info".split():
         assert f"\n  {command} " in done.stdout
+    for code in (0, 1, 2, 3, 130):
+        assert f"\n    {code} " in done.stdout
 
 
 def test_import_is_light():
@@ -51,6 +56,8 @@ def test_version_and_info(capsys):
     facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert facts["geospde"] == gs.__version__
     assert {"numpy", "solver", "processors", "data"} <= set(facts)
+    assert main(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["processors"] == int(facts["processors"])
 
 
 def test_usage_errors_exit_with_2(capsys):
@@ -135,6 +142,27 @@ def test_each_kind_of_failure_has_its_exit_code(run_file, monkeypatch, capsys, e
     assert sentence in shown
     assert "Traceback" not in shown
     assert not (run_file.parent / "out").exists()
+    log = run_file.parent / "out-failed.log"
+    assert log.exists() == (code in (1, 3)) == (f"; the log is {log}" in shown)
+
+
+def test_json_of_a_run_is_all_that_stdout_holds(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_survey(tmp_path)
+    assert main(["run", "bay.toml", "--json"]) == 0
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)
+    assert all(line.startswith("warning: ") for line in shown.err.splitlines())
+    assert (told["folder"], told["name"]) == ("out", tmp_path.name)
+    assert sorted(told["files"]) == sorted(p.relative_to("out").as_posix() for p in Path("out").rglob("*.*"))
+    fit = gs.load_fit("out")
+    assert told["fixed"]["Intercept"]["mean"] == fit.fixed.loc["Intercept", "mean"]
+    assert set(told["hyper"]) == set(fit.hyper.index) and told["criteria"]["waic"] == fit.criteria["waic"]
+    assert list(told["validation"]["scores"]) == ["model", "intercept only", "iid"]
+    assert {"level", "subject", "message", "remedy"} <= set(told["checks"][0])
+    assert main(["run", "bay.toml", "--json"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and "--overwrite" in shown.err
 
 
 def test_verbose_shows_the_traceback(run_file, monkeypatch, capsys):

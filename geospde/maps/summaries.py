@@ -34,7 +34,7 @@ _FILES = {
     "validation.csv": "scores of the cross-validation",
     "validation-pointwise.csv": "each observation predicted from the others",
     "validation.png": "calibration of those predictions",
-    "validation.json": "what the cross-validation is of and says",
+    "validation-summary.json": "what the cross-validation is of and says",
     "prediction.tif": "the layers of the map, for a GIS",
     "grid.csv": "the layers of the map, a row a cell",
     "layers.gpkg": "coastline, sites and contours, for a GIS",

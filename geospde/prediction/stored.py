@@ -71,7 +71,7 @@ def read_prediction(folder: Path, label: str, grid: Grid | None = None, crs: Any
     """
     path = folder / TABLE
     try:
-        frame = pd.read_csv(path, float_precision="round_trip")
+        frame = pd.read_csv(path)
         places = frame[["x", "y"]].to_numpy(dtype=float)
         if not np.isfinite(places).all():
             raise ValueError("a cell has no place")

@@ -1,0 +1,35 @@
+"""A survey of 40 hauls that a run maps in a second."""
+
+import numpy as np
+import pandas as pd
+
+RUN_FILE = """
+[survey]
+points = "sites.csv"
+crs = "local:m"
+[mesh]
+max_edge = [150, 300]
+[model]
+formula = "caught ~ 1 + spde(mesh)"
+family = "poisson"
+[inference]
+method = "eb"
+[prediction]
+cell = 100
+[validation]
+folds = "random"
+k = 3
+[output]
+dir = "out"
+"""
+
+
+def write_survey(folder):
+    """Write ``sites.csv`` and ``bay.toml``; return the run file."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(rng.uniform(0, 1000, (40, 2)), columns=["x", "y"])
+    table["caught"] = rng.poisson(np.exp(1 + np.sin(table["x"] / 200)))
+    table.to_csv(folder / "sites.csv", index=False)
+    path = folder / "bay.toml"
+    path.write_text(RUN_FILE)
+    return path
