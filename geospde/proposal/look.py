@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.exploration.structure import matern_correlation
+from geospde.inference.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from geospde.model.likelihood import Likelihood
@@ -84,17 +85,18 @@ class FirstLook:
         ranges = np.geomspace(min(1.5 * spacing, extent / 4), extent / 2, _RANGES)
         held = -0.5 * np.log(5 * ranges / extent) ** 2
         free, bound = np.empty((2, _RANGES))
-        for i, reach in enumerate(ranges):
-            correlation = matern_correlation(apart, reach)
-            free[i] = max(profile_likelihood(mixed(1 - n, correlation, n), values) for n in _NUGGETS)
-            if noise is not None:
-                sills = np.array(_SILLS) * values.var()
-                bound[i] = max(restricted_likelihood(mixed(sill, correlation, noise), values) for sill in sills)
+        with one_blas_thread():
+            for i, reach in enumerate(ranges):
+                correlation = matern_correlation(apart, reach)
+                free[i] = max(profile_likelihood(mixed(1 - n, correlation, n), values) for n in _NUGGETS)
+                if noise is not None:
+                    sills = np.array(_SILLS) * values.var()
+                    bound[i] = max(restricted_likelihood(mixed(sill, correlation, noise), values) for sill in sills)
         free += held
         bound = bound + held if noise is not None else free
         nothing = profile_likelihood(np.eye(len(values)), values)
         seen = bool(free.max() > nothing + BELIEVED)
-        scatter = max(free.max(), nothing) - bound.max()
+        scatter = max(free.max(), nothing) - bound.max() if noise is not None else 0.0
         near = float(ranges[np.argmax(bound)]) if seen else extent / 5
         far = max(near, float(ranges[np.argmax(free)])) if seen else near
         return cls(extent, spacing, closest, near, far, seen, float(scatter))
