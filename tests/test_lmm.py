@@ -320,6 +320,25 @@ def test_theta_and_factor_go_into_each_other():
     np.testing.assert_allclose(factor.jacobian(entries), np.transpose(numeric), rtol=1e-6, atol=1e-9)
 
 
+def test_a_factor_of_any_signs_is_of_the_same_covariance():
+    factor = Factor(np.array([2.0, 0.5, 1.0]))
+    entries = np.array([1.0, 0.3, 0.8, -0.2, 0.4, 0.6])
+    root = factor.root(entries) @ np.diag([-1.0, 1.0, -1.0])
+    turned = (root / factor.units[:, None])[np.tril_indices(3)]
+    np.testing.assert_allclose(factor.theta(turned), factor.theta(entries), atol=1e-12)
+    np.testing.assert_array_equal(factor.upright(turned), entries)
+
+
+@pytest.mark.parametrize("change", [{"by": 1e7}, {"by": -3e3}, {"times": 1e-8}, {"times": 1e6}])
+def test_the_unit_and_origin_of_the_response_do_not_matter(change, reml):
+    times, by = change.get("times", 1.0), change.get("by", 0.0)
+    fit = gs.fit(FORMULA, SLEEP.assign(Reaction=times * SLEEP["Reaction"] + by), method="reml")
+    # a response of 1e7 with a residual of 25 has lost seven digits
+    scale = np.array([times, times, 1.0, times])
+    np.testing.assert_allclose(fit.hyper["estimate"], reml.hyper["estimate"] * scale, rtol=1e-5)
+    assert fit.log_likelihood == pytest.approx(reml.log_likelihood - 178 * np.log(times), abs=1e-5)
+
+
 # -- singular fits ------------------------------------------------------------------------------------------
 
 BATCHES = pd.DataFrame(

@@ -74,9 +74,14 @@ class Factor:
                 root[i:, i] = rest / np.sqrt(rest[0])
         return root[self.places]
 
+    def upright(self, entries: Vector) -> Vector:
+        """Entries of the same covariance with pivots that are not negative."""
+        signs = np.where(np.diag(self.matrix(entries)) < 0, -1.0, 1.0)
+        return entries * signs[self.places[1]]
+
     def theta(self, entries: Vector) -> Vector:
         """Logarithms of the standard deviations, and Fisher's z of the canonical partial correlations."""
-        root = self.matrix(entries)
+        root = self.matrix(self.upright(entries))
         out = [np.log(self.units * np.maximum(np.linalg.norm(root, axis=1), LEAST))]
         for i, j in self.pairs:
             rest = float(np.linalg.norm(root[i, j + 1 : i + 1]))
@@ -86,7 +91,7 @@ class Factor:
         return np.concatenate(out)
 
     def jacobian(self, entries: Vector) -> Vector:
-        """Derivatives of theta in the entries; zero where theta stands for an infinity."""
+        """Derivatives of theta in upright entries; zero where theta stands for an infinity."""
         q, root = self.q, self.matrix(entries)
         out = np.zeros((entries.size, q, q))
         for i in range(q):

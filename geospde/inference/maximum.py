@@ -162,6 +162,7 @@ def climb(
             again[e.where] = e.factor.uncorrelated(again[e.where])
         other = _off_saddles(likelihood, coordinates, in_phi, _searched(in_phi, again, progress), progress)
         at = max(at, other, key=lambda point: point.log_posterior)
+    at = _upright(likelihood, in_phi, at)
     edges, idle, moving = _ends(likelihood, coordinates, at.theta)
     for _ in range(MOST_SADDLES):
         scale = _scale(likelihood, coordinates, at.theta)
@@ -172,6 +173,7 @@ def climb(
         step = 0.1 * scale * vectors[:, 0]
         step = step if step @ at.gradient >= 0 else -step
         at = _off_saddles(likelihood, coordinates, in_phi, _searched(in_phi, at.theta + step, progress), progress)
+        at = _upright(likelihood, in_phi, at)
         edges, idle, moving = _ends(likelihood, coordinates, at.theta)
     at, covariance, curved = _polished(in_phi, at, hessian, moving, scale)
     return _maximum(likelihood, coordinates, at, covariance, (edges, idle, moving & ~curved))
@@ -210,6 +212,14 @@ def _off_saddles(
             return at
         at = _searched(in_phi, at.theta + upwards, progress)
     return _to_edges(likelihood, coordinates, in_phi, at)
+
+
+def _upright(likelihood: Likelihood, in_phi: InCoordinates, at: LaplacePoint) -> LaplacePoint:
+    """The same point with the pivots of all factors positive."""
+    phi = at.theta.copy()
+    for e in likelihood.effects:
+        phi[e.where] = e.factor.upright(phi[e.where])
+    return at if (phi == at.theta).all() else in_phi.at(phi)
 
 
 def _ascent(in_phi: InCoordinates, at: LaplacePoint, fixed: NDArray[np.bool_]) -> Vector | None:

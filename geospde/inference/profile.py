@@ -72,9 +72,10 @@ class Linear:
 
 
 class Correlation:
-    """Where the first two effects of a factor have one correlation, psi[place - 1] over the length of its row.
+    """Where the first two effects of a factor have one correlation: psi[place - 1] over the length of its row.
 
-    The other of the two entries is left out; psi[place - 1] then stands for that length.
+    The last entry of the row, psi[place], is left out, and psi[place - 1] then stands for that length. The correlation
+    is to the first effect as it stands, whatever the sign of its own entry, psi[place - 2].
     """
 
     def __init__(self, place: int):
@@ -83,13 +84,14 @@ class Correlation:
     def whole(self, rest: Vector, value: float) -> Vector:
         """Psi with these others, where the function has this value."""
         psi = np.insert(rest, self.place, rest[self.place - 1] * np.sqrt(max(1.0 - value**2, 0.0)))
-        psi[self.place - 1] *= value
+        psi[self.place - 1] *= np.copysign(value, value * psi[self.place - 2])
         return psi
 
     def jacobian(self, rest: Vector, value: float) -> Vector:
         """Its derivatives in the others, (d, d - 1)."""
         out = np.insert(np.eye(rest.size), self.place, 0.0, axis=0)
-        out[self.place - 1 : self.place + 1, self.place - 1] = value, np.sqrt(max(1.0 - value**2, 0.0))
+        own = np.copysign(value, value * rest[self.place - 2])
+        out[self.place - 1 : self.place + 1, self.place - 1] = own, np.sqrt(max(1.0 - value**2, 0.0))
         return out
 
 
