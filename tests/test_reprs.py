@@ -14,8 +14,10 @@ import pytest
 import shapely
 from oracles import square_mesh
 from PIL import Image
+from rich.console import Console
 
 import geospde as gs
+from geospde.fitting.summary import show
 from geospde.maps.thumbnails import _thinned, mesh_png
 from geospde.notebook import MOST_ROWS, card, facts, frame_table
 from geospde.words import number
@@ -207,3 +209,44 @@ def test_validations_effects_and_explorations():
     exploration = gs.explore(rongelap(), "counts", "time", family="poisson")
     page = shown(exploration)
     assert cells(page, "sites") and all(f"{f.level}: {f.subject}" in page.text for f in exploration.findings)
+
+
+# -- in a terminal --------------------------------------------------------------------------------------------
+
+
+def printed(width, thing):
+    out = io.StringIO()
+    show(thing, Console(file=out, width=width, force_terminal=True, color_system=None, highlight=False))
+    return out.getvalue()
+
+
+def words_of(text):
+    return re.sub(r"[\s─]+", " ", text).split()
+
+
+def test_a_terminal_shows_the_words_of_the_plain_summary_in_ruled_tables(capsys):
+    fit().summary()
+    plain = capsys.readouterr().out
+    ruled = printed(100, fit())
+    assert "───" in ruled and "───" not in plain
+    assert words_of(ruled) == words_of(plain)
+    assert max(map(len, ruled.splitlines())) <= 100
+
+
+def test_a_narrow_terminal_keeps_every_number():
+    narrow = printed(30, fit())
+    assert "───" not in narrow
+    for value in fit().hyper.to_numpy().ravel():
+        assert f"{value:.4g}" in narrow
+
+
+def test_names_are_no_markup_in_a_terminal():
+    table = pd.DataFrame({"[red]x[/red]": np.arange(30.0), "y": np.random.default_rng(0).normal(size=30)})
+    ours = gs.fit("y ~ `[red]x[/red]`", table, method="eb")
+    assert "[red]x[/red]" in printed(120, ours).partition("Fixed effects")[2]
+
+
+def test_what_is_no_terminal_gets_plain_text(capsys):
+    fit().summary()
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and fit().hyper.to_string(float_format=lambda v: f"{v:.4g}") in out

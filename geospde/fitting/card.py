@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from geospde.fitting.summary import priors_of
 from geospde.notebook import card, facts, frame_table
 from geospde.words import counted
 
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
 def fit_card(fit: Fit) -> str:
     """Return formula, tables and priors as HTML; what takes time to compute, such as criteria, is left out."""
     model = fit.model
-    told: dict[str, list[str]] = {}
-    for h in model.hyperparameters:
-        if h.prior and fit.method in ("inla", "eb"):
-            told.setdefault(h.prior, []).append(h.name)
+    priors = priors_of(fit) if fit.method in ("inla", "eb") else {}
     subtitle = (
         f"{fit.family} ({model.family.link.name} link), {counted(model.likelihood.n, 'observation')}, "
         f"method {fit.method}, {_evidence(fit)}"
@@ -27,7 +25,7 @@ def fit_card(fit: Fit) -> str:
         frame_table(fit.fixed, "fixed effects"),
         frame_table(smooths, "smooths") if len(smooths) else "",
         frame_table(fit.hyper, "hyperparameters"),
-        facts({", ".join(names): words for words, names in told.items()}, "priors"),
+        facts({", ".join(names): words for words, names in priors.items()}, "priors"),
         facts({str(k): note for k, note in enumerate(getattr(fit, "notes", ()), 1)}, "notes"),
     ]
     return card(fit.formula, subtitle, *tables)

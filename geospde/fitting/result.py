@@ -369,36 +369,15 @@ class Fit(Pictures):
         }
 
     def summary(self) -> None:
-        """Print the fit."""
-        print(self._text())
+        """Print the fit: in a terminal with ruled tables, elsewhere as plain text."""
+        from geospde.fitting.summary import show
+
+        show(self)
 
     def _text(self) -> str:
-        def block(title: str, frame: pd.DataFrame) -> list[str]:
-            return ["", title, frame.to_string(float_format=lambda v: f"{v:.4g}")] if len(frame) else []
+        from geospde.fitting.summary import text
 
-        lines = [
-            f"{self.formula}",
-            f"{self.family} ({self.model.family.link.name} link), {self.model.likelihood.n} observations, "
-            f"{self.laplace.n} latent variables, method {self.method}, {self.seconds:.2f} s",
-            *block("Fixed effects", self.fixed),
-            *block("Hyperparameters", self.hyper),
-        ]
-        priors: dict[str, list[str]] = {}
-        for h in self.model.hyperparameters:
-            if h.prior:
-                priors.setdefault(h.prior, []).append(h.name)
-        if priors:  # a joint prior is told once
-            lines += ["", "Priors", *(f"  {', '.join(names)}: {text}" for text, names in priors.items())]
-        c = self.criteria
-        lines += [
-            "",
-            f"log marginal likelihood {self.log_marginal_likelihood:.2f}",
-            f"DIC {c['dic']:.2f} (p {c['p_dic']:.2f})   WAIC {c['waic']:.2f} (p {c['p_waic']:.2f})   "
-            f"log score {c['log_score']:.4f}",
-            f"elpd_loo {c['elpd_loo']:.2f} (p {c['p_loo']:.2f}); Pareto k is above 0.7 at "
-            f"{c['pareto_k_above_0.7']:.0f} of {self.model.likelihood.n} observations, where CPO stands in",
-        ]
-        return "\n".join(lines)
+        return text(self)
 
 
 def _table(mixture: GaussianMixture, names: list[str]) -> pd.DataFrame:
