@@ -437,3 +437,80 @@ def test_panels_of_a_real_prediction():
     nowhere = sleep().predict(gs.load_dataset("sleepstudy").head())
     with pytest.raises(gs.InputError, match="no places to draw"):
         nowhere.plot_panels()
+
+
+# -- likelihood fits ------------------------------------------------------------------------------------------
+
+
+@cache
+def restricted():
+    return gs.fit("Reaction ~ Days + (Days | Subject)", gs.load_dataset("sleepstudy"), method="reml")
+
+
+def test_marginals_of_a_likelihood_fit_are_normal_by_their_standard_errors():
+    fit = restricted()
+    x, y = fit.plot_marginal("Days").lines[0].get_data()
+    estimate, se = fit.fixed.loc["Days", ["estimate", "se"]]
+    np.testing.assert_allclose(y, stats.norm(estimate, se).pdf(x), rtol=1e-6, atol=1e-9)
+    for ax, (name, row) in zip(fit.plot_hyper(), fit.hyper.iterrows(), strict=True):
+        assert ax.get_xlabel() == name and texts(ax)[0] == "normal, by its standard error"
+        band = ax.collections[0].get_paths()[0].vertices[:, 0]
+        np.testing.assert_allclose([band.min(), band.max()], row[["lower", "upper"]].to_list(), rtol=1e-9)
+    x, y = fit.plot_marginal("sigma").lines[0].get_data()
+    row = fit.hyper.loc["sigma"]
+    spread = np.log(row["upper"] / row["lower"]) / 2 / stats.norm.ppf(0.975)
+    inside = slice(1, -1)  # at its ends the slope of the transform is one-sided
+    np.testing.assert_allclose(y[inside], stats.lognorm(spread, scale=row["estimate"]).pdf(x)[inside], rtol=1e-4)
+
+
+def test_effects_and_fitted_means_of_a_likelihood_fit():
+    fit = restricted()
+    ax = fit.plot_random("Days | Subject")
+    table = fit.random[fit.random.index.str.startswith("Days")].sort_values("estimate")
+    np.testing.assert_array_equal(ax.collections[-1].get_offsets()[:, 0], table["estimate"])
+    ends = {row[0, 1]: row[:, 0] for row in segments(ax)}
+    np.testing.assert_array_equal([ends[k] for k in range(18)], table[["lower", "upper"]])
+    points = fit.plot_fitted().collections[-1].get_offsets()
+    np.testing.assert_allclose(points[:, 1], fit.fitted["estimate"])
+
+
+def test_what_a_likelihood_fit_cannot_draw_it_says_in_a_sentence():
+    with pytest.raises(gs.InputError, match="leave-one-out predictions, which method 'reml' does not make"):
+        restricted().plot_pit()
+    with pytest.raises(gs.InputError, match="method 'reml' knows no priors"):
+        restricted().plot_prior_posterior("sigma")
+
+
+@pytest.mark.filterwarnings("ignore:singular fit")
+def test_an_estimate_at_its_end_is_drawn_as_a_line():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=60), "g": np.repeat(np.arange(12), 5)})
+    table["y"] = table["x"] + rng.normal(size=60)
+    fit = gs.fit("y ~ x + (x | g)", table, method="reml")
+    lost = fit.hyper.index[fit.hyper["se"].isna()]
+    assert len(lost)  # the seed makes a correlation of one
+    for ax in fit.plot_hyper(list(lost)):
+        np.testing.assert_array_equal(ax.lines[0].get_xdata(), 2 * [fit.hyper.loc[ax.get_xlabel(), "estimate"]])
+        assert texts(ax)[0].endswith("no standard error")
+
+
+def test_pearson_residuals_are_differences_in_standard_deviations():
+    fit = gs.fit(
+        "count ~ x + (1 | station)", sites(), coords=("x", "y"), family="poisson", exposure="effort", method="ml"
+    )
+    mean = fit.fitted["estimate"].to_numpy() * sites()["effort"]
+    expected = variogram(sites()[["x", "y"]].to_numpy(), (sites()["count"] - mean) / np.sqrt(mean), seed=1)
+    ax = fit.plot_residual_variogram(kind="pearson")
+    lines = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_allclose(lines["classical"].get_ydata(), expected.table["semivariance"])
+    assert ax.get_title(loc="left") == "Variogram of Pearson residuals"
+
+
+def test_a_fit_that_was_saved_draws_the_same(tmp_path):
+    field().save(tmp_path / "fit")
+    again = gs.load_fit(tmp_path / "fit")
+    for name, arguments in CALLS.items():
+        here, there = (getattr(fit, name)(*arguments) for fit in (field(), again))
+        assert here.get_title(loc="left") == there.get_title(loc="left")
+        for one, other in zip(here.lines, there.lines, strict=True):
+            np.testing.assert_allclose(one.get_xydata(), other.get_xydata(), rtol=1e-9, atol=1e-12)
