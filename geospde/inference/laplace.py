@@ -310,7 +310,8 @@ class Laplace(System):
         """Theta in the user's words, for messages."""
         words, theta = [], self.whole(theta)
         for term, where in zip(self.terms, self.theta_blocks):
-            for name, value in zip(term.parameters, np.exp(np.clip(theta[where], -700, 700))):
+            user = getattr(term, "user", np.exp)
+            for name, value in zip(term.parameters, user(np.clip(theta[where], -700, 700))):
                 words.append(f"{name}({term.label}) = {value:.4g}")
         likelihood = self.model.likelihood
         for name, value in zip(likelihood.parameters, likelihood.user(theta[self.family_block])):

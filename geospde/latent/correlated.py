@@ -36,7 +36,7 @@ class Correlated:
         self.label = label
         # later rows after earlier ones: (0, 1), (0, 2), (1, 2), (0, 3), ...
         self.pairs = [(j, i) for i in range(effects) for j in range(i)]
-        self.parameters = tuple(f"sd{i + 1}" for i in range(effects)) + tuple(f"z{j + 1}{i + 1}" for j, i in self.pairs)
+        self.parameters = tuple(f"sd{i + 1}" for i in range(effects)) + tuple(f"r{j + 1}{i + 1}" for j, i in self.pairs)
         own = [PCSd(1.0, 0.05)] * effects + [LKJ(1.0, effects, j) for j, _ in self.pairs]
         self.prior: Prior = prior or Independent(tuple(own))
         block = np.tril(np.ones((effects, effects)))
@@ -44,6 +44,10 @@ class Correlated:
         self.pattern.sort_indices()
         # entries of a block in the order of the pattern: by columns
         self._rows, self._columns = np.nonzero(block.T)[::-1]
+
+    def user(self, theta: Vector) -> Vector:
+        """Standard deviations and partial correlations."""
+        return np.concatenate([np.exp(theta[: self.effects]), np.tanh(theta[self.effects :])])
 
     def root(self, theta: Vector) -> Vector:
         """Lower Cholesky factor of the covariance of a level's effects, (q, q)."""
