@@ -450,3 +450,29 @@ def test_effects_are_curves_of_the_smooth(table):
     frame = gs.fit("y ~ s(x, bs='gp', k=8)", table, method="reml").effects("x").frame
     # the truth is a sine of amplitude 1; the curve's turning point is its first quarter, pi/12
     assert frame.loc[frame["mean"].idxmax(), "x"] == pytest.approx(np.pi / 12, abs=0.1)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+@pytest.mark.parametrize("method", ["ubre", "reml"])
+def test_units_do_not_matter(table, unit, method):
+    plain = gs.fit("y ~ s(x, bs='gp', k=8)", table, method=method)
+    other = gs.fit("y ~ s(x, bs='gp', k=8)", table.assign(y=unit * table.y, x=table.x / unit), method=method)
+    # the search ends where a step promises less than 1e-14 of the criterion
+    assert other.edf == pytest.approx(plain.edf, rel=1e-5)
+    assert other.dispersion == pytest.approx(unit**2 * plain.dispersion, rel=1e-5)
+    assert other.deviance_explained == pytest.approx(plain.deviance_explained, rel=1e-6)
+    assert other.fixed["estimate"].iloc[0] == pytest.approx(unit * plain.fixed["estimate"].iloc[0], rel=1e-9)
+
+
+def test_a_perfect_fit_is_told(table):
+    with pytest.raises(gs.InputError, match="fits the response perfectly"):
+        gs.fit("y ~ s(x, bs='gp', k=8)", table.assign(y=3 * table.x), method="ubre")
+
+
+@pytest.mark.parametrize("method", ["ubre", "reml"])
+def test_a_trend_that_separates_is_told(table, method):
+    separated = table.assign(y=(table.x > 0.5).astype(int))
+    with pytest.raises(gs.InputError, match=r"s\(x\), linear in x.*no finite estimate"):
+        gs.fit("y ~ s(x, bs='gp', k=8)", separated, family="bernoulli", method=method)
+    fit = gs.fit("y ~ s(x, bs='gp', k=8)", table.assign(y=(table.y > 2).astype(int)), family="bernoulli", method=method)
+    assert 1 < fit.edf < 8

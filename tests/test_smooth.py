@@ -122,6 +122,7 @@ def table():
     rng = np.random.default_rng(3)
     frame = pd.DataFrame({"x": rng.uniform(size=40), "z": rng.uniform(size=40), "one": 1.0, "text": ["a", "b"] * 20})
     frame["double"] = 2 * frame.x + 1
+    frame["far"] = 1e160 * frame.x
     frame["g"] = np.repeat(np.arange(8), 5)
     return frame.assign(y=rng.normal(size=40))
 
@@ -166,6 +167,7 @@ def test_names_are_of_the_term_and_its_coefficients(table):
         ("y ~ s(x, bs='gp', k=39, m=5)", "functions apart"),
         ("y ~ x + s(x, z, bs='gp', k=6)", r"trend of s\(x,z\) is already in x.*m=-3"),
         ("y ~ s(x, bs='gp', k=6) + s(x, z, bs='gp', k=6)", r"already in s\(x\)"),
+        ("y ~ s(far, bs='gp')", "too far apart"),
         ("y ~ s(x, bs='re')", r"'x' is a number.*\(0 \+ x \| group\)"),
         ("y ~ s(one, bs='re')", "'one' is a number"),
         ("y ~ s(g, bs='re', k=4)", "no k"),

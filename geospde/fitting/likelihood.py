@@ -206,8 +206,9 @@ class LikelihoodFit(Fit):
     def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = (0.025, 0.5, 0.975)) -> dict[str, Vector]:
         """The mean per unit exposure at the estimated predictor, its standard error (as `sd`), and normal limits."""
         link, eta = self.model.family.link, mixture.mean
-        limits = {f"q{p:g}": link.inverse(mixture.quantile(p)) for p in quantiles}
-        return {"mean": link.inverse(eta), "sd": np.exp(link.log_derivative(eta)) * mixture.sd, **limits}
+        with np.errstate(over="ignore"):  # far outside the data a rate may be infinite
+            limits = {f"q{p:g}": link.inverse(mixture.quantile(p)) for p in quantiles}
+            return {"mean": link.inverse(eta), "sd": np.exp(link.log_derivative(eta)) * mixture.sd, **limits}
 
     @property
     def vcov(self) -> pd.DataFrame:

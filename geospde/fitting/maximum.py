@@ -65,8 +65,6 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
     _refuse_saturated(model, unpriored)
     if points > 1:
         _refuse_quadrature(model)
-    x = unpriored.fixed_columns.toarray()
-    names = model.effects.names
     try:
         if model.design.shape[1] < LARGE:
             found = _maximum(unpriored, model.start, method, points, progress)
@@ -74,13 +72,12 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
             with one_blas_thread():
                 found = _maximum(unpriored, model.start, method, points, progress)
     except NumericalError:
-        _refuse_perfect(model, unpriored)
-        _refuse_separated(names, x, model)
+        refuse_perfect(model, unpriored)
+        refuse_separated(model)
         raise
-    if not unpriored.is_gaussian and suspicious(x, found.fixed, np.sqrt(np.diag(found.fixed_covariance))):
-        _refuse_separated(names, x, model)
+    refuse_separated(model, found)
     if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and found.theta[-1] < model.start[-1] + np.log(PERFECT):
-        _refuse_perfect(model, unpriored)
+        refuse_perfect(model, unpriored)
     fit = likelihood_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
     for note in fit.notes:
         warnings.warn(note, GeospdeWarning, stacklevel=3)
@@ -154,19 +151,43 @@ def _refuse_quadrature(model: Any) -> None:
         )
 
 
-def _refuse_separated(names: list[str], x: Any, model: Any) -> None:
-    drawn = separated(names, x, model.likelihood, model.family.name)
-    if drawn:
-        one = len(drawn) == 1
-        raise InputError(
-            f"the fixed effect{'' if one else 's'} {listed(drawn)} {'has' if one else 'have'} no finite estimate: "
-            f"{'it separates' if one else 'together they separate'} responses at an end of their range from the "
-            "others; leave terms out, join levels, or fit with method='inla' and priors such as "
-            f"{{{drawn[0]!r}: {{'gaussian': [0, 2.5]}}}}"
-        )
+def refuse_separated(model: Any, found: Maximum | None = None) -> None:
+    """Effects without a prior, trends of smooths among them, that separation draws to infinity.
+
+    Parameters
+    ----------
+    model : Model
+    found : Maximum, optional
+        Where the search ended; without it they are looked into whether or not they seem to run off.
+    """
+    fixed, first = model.effects.names, model.design.shape[1] - len(model.effects.names)
+    flat = {first + k: name for k, name in enumerate(fixed)}
+    at = 0
+    for part in model.parts:
+        if isinstance(part, KernelSmooth) and part.basis.n_trend:
+            names = part.covariates.names
+            flat |= {at + part.term.rank + k: f"{part.term.label}, linear in {c}" for k, c in enumerate(names)}
+        at += part.term.n
+    x = model.design[:, list(flat)].toarray()
+    if found is not None:
+        se = np.zeros(len(flat))
+        se[: len(fixed)] = np.sqrt(np.diag(found.fixed_covariance))
+        if not suspicious(x, found.x[list(flat)], se):
+            return
+    drawn = separated(list(flat.values()), x, model.likelihood, model.family.name)
+    if not drawn:
+        return
+    one = len(drawn) == 1
+    own = [name for name in drawn if name in fixed]
+    mend = f"priors such as {{{own[0]!r}: {{'gaussian': [0, 2.5]}}}}" if own else "a negative m, such as m=-3"
+    raise InputError(
+        f"the fixed effect{'' if one else 's'} {listed(drawn)} {'has' if one else 'have'} no finite estimate: "
+        f"{'it separates' if one else 'together they separate'} responses at an end of their range from the "
+        f"others; leave terms out, join levels, or fit with method='inla' and {mend}"
+    )
 
 
-def _refuse_perfect(model: Any, unpriored: Unpriored) -> None:
+def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
     """A residual of zero makes the likelihood infinite."""
     size = model.design.shape[0] * model.design.shape[1]
     if not unpriored.is_gaussian or size > LARGEST_DENSE:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from geospde.errors import GeospdeWarning, InputError
-from geospde.fitting.maximum import notes_on, refuse_priors
+from geospde.errors import GeospdeWarning, InputError, NumericalError
+from geospde.fitting.maximum import notes_on, refuse_perfect, refuse_priors, refuse_separated
 from geospde.fitting.smooth_fit import SmoothFit
 from geospde.inference.likelihoods import Unpriored
 from geospde.inference.mode import Progress
@@ -58,7 +58,13 @@ def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Pr
     if np.isnan(of_family).any() and not np.isnan(of_terms).all():
         raise InputError("with a free dispersion, method 'ubre' cannot hold the sd of a smooth: fit with method='reml'")
     bound = Exponential(family.name, model.likelihood, family.link)
-    found = least_prediction_error(unpriored, model.start, bound, progress)
+    try:
+        found = least_prediction_error(unpriored, model.start, bound, progress)
+    except NumericalError:
+        refuse_perfect(model, unpriored)
+        refuse_separated(model)
+        raise
+    refuse_separated(model, found)
     notes = notes_on(model, found)
     fit = SmoothFit(model, found, settings, notes, perf_counter() - began)
     for note in notes:

@@ -79,12 +79,12 @@ class Smooths:
     @cached_property
     def deviance(self) -> float:
         """Of the fit, in units of the dispersion."""
-        return self.family.deviance(self.point.eta)
+        return self.family.deviance(self.point.eta, self.dispersion)
 
     @cached_property
     def null_deviance(self) -> float:
         """Of the model with an intercept and the offset alone."""
-        return self.family.null_deviance(self.model.offset, self.model.formula.intercept)
+        return self.family.null_deviance(self.model.offset, self.model.formula.intercept, self.dispersion)
 
     @cached_property
     def r_squared(self) -> float:

@@ -19,6 +19,8 @@ from geospde.inference.mode import Progress, silent
 
 Vector = NDArray[np.float64]
 LARGEST = 5_000  # latent variables beyond which the dense inverse is too large
+TIE = 1e-6  # share of n/2 that a criterion must gain for an e-fold of a standard deviation: else the smoother fit wins
+PERFECT = 1e-9  # deviance an observation, over the responses' own dispersion, that is as good as none
 
 
 class PredictionError(Restricted):
@@ -50,8 +52,8 @@ class PredictionError(Restricted):
         point = super().at(theta, start, gradient)
         deviance, edf = self.deviance(point), self.edf(point)
         m = point.eta.size
-        if not self.known_scale and edf >= m:
-            raise NumericalError(f"no degrees of freedom are left at {self.describe(theta)}")
+        if not self.known_scale and (edf >= m or deviance < PERFECT * m):
+            raise NumericalError(f"the fit is perfect at {self.describe(theta)}")
         slope = np.zeros(self.n_theta)
         if gradient:
             of_deviance = -2.0 * point.derivatives[0] @ (self.design @ point.slope)
@@ -60,11 +62,12 @@ class PredictionError(Restricted):
                 slope = -0.5 * of_deviance - of_edf
             else:
                 slope = -0.5 * m * of_deviance / deviance - m * of_edf / (m - edf)
-        return replace(point, log_posterior=-0.5 * m * self._criterion(deviance, edf, m), gradient=slope)
+        value = -0.5 * m * (self._criterion(deviance, edf, m) + TIE * float(point.theta.sum()))
+        return replace(point, log_posterior=value, gradient=slope - 0.5 * m * TIE)
 
     def score(self, point: LaplacePoint) -> float:
-        """UBRE, over a known dispersion, or GCV."""
-        value = -2.0 * point.log_posterior / point.eta.size
+        """UBRE or GCV, over the dispersion that is held."""
+        value = self._criterion(self.deviance(point), self.edf(point), point.eta.size)
         return value if self.known_scale else float(np.exp(value))
 
     def deviance(self, point: LaplacePoint) -> float:
@@ -110,8 +113,8 @@ def least_prediction_error(
 ) -> Maximum:
     """Minimise UBRE, or GCV for a family with a free dispersion.
 
-    With a dispersion the penalised fit at dispersion 1 is the one at any other with the standard deviations in
-    proportion, so that the search is at 1 and its result scaled.
+    With a free dispersion the penalised fit at one is that at any other with the standard deviations in proportion, so
+    that the search is where the dispersion starts, and its result scaled.
 
     Parameters
     ----------
@@ -134,25 +137,22 @@ def least_prediction_error(
     count = model.held.size - own
     free = bool(np.isnan(model.held[count:]).any())
     held = model.held.copy()
-    dispersion = 1.0 if free else family.dispersion(held[count:])
+    dispersion = family.dispersion(start[-own:] if free else held[count:])
     held[count:] = family.theta(dispersion)
-    unit = replace(model, held=held)
-    criterion = PredictionError(unit, family.saturated(dispersion), not free)
-    begin = start
-    if free:  # standard deviations over that of the residual
-        begin = start[:-own] - 0.5 * np.log(family.dispersion(start[-own:]))
-    best = climb(criterion, Coordinates.of(unit.terms, held, begin), progress=progress)
+    criterion = PredictionError(replace(model, held=held), family.saturated(dispersion), not free)
+    coordinates = Coordinates.of(model.terms, held, start[:-own] if free else start)
+    best = climb(criterion, coordinates, progress=progress)
     point = criterion.at(best.theta, best.x, gradient=False)
-    theta, edges, flat = best.theta, best.edges, best.flat
+    theta, edges, flat, ratio = best.theta, best.edges, best.flat, 1.0
     if free:
-        dispersion = family.pearson(point.eta) / (point.eta.size - criterion.edf(point))
-        theta = np.append(theta + 0.5 * np.log(dispersion), family.theta(dispersion))
+        ratio = family.pearson(point.eta) / (point.eta.size - criterion.edf(point)) / dispersion
+        theta = np.append(theta + 0.5 * np.log(ratio), family.theta(ratio * dispersion))
         edges, flat = np.append(edges, 0), np.append(flat, False)
     return replace(
         best,
         theta=theta,
         covariance=np.full((theta.size, theta.size), np.nan),
-        fixed_covariance=best.fixed_covariance * (dispersion if free else 1.0),
+        fixed_covariance=best.fixed_covariance * ratio,
         edges=edges,
         flat=flat,
     )

@@ -86,21 +86,24 @@ class Exponential:
             mean = np.minimum(mean, self.link.high - NEAREST)
         return self.log_likelihood(self.link.forward(mean), dispersion)
 
-    def deviance(self, eta: Vector) -> float:
-        """Twice what the log likelihood falls short of the saturated one, at dispersion 1."""
-        return 2.0 * (self.saturated(1.0) - self.log_likelihood(eta, 1.0))
+    def deviance(self, eta: Vector, dispersion: float) -> float:
+        """Twice what the log likelihood falls short of the saturated one, times the dispersion.
+
+        The same at all dispersions, but for rounding: it is least where the dispersion is near the responses' own.
+        """
+        return 2.0 * dispersion * (self.saturated(dispersion) - self.log_likelihood(eta, dispersion))
 
     def pearson(self, eta: Vector) -> float:
         """Sum of squared residuals over their variances at dispersion 1."""
         mean = self.mean(eta)
         return float((self.weights * (self.response - mean) ** 2 / self.variance(mean)).sum())
 
-    def null_deviance(self, offset: Vector, intercept: bool) -> float:
-        """Deviance of the model with an intercept, if there is one, and the offset alone."""
+    def null_deviance(self, offset: Vector, intercept: bool, dispersion: float) -> float:
+        """Deviance of the model with an intercept, if there is one, and the offset alone; see `deviance`."""
         eta = offset.astype(float)
         if not intercept:
-            return self.deviance(eta)
-        likelihood = self.likelihood.at(self.theta(1.0))
+            return self.deviance(eta, dispersion)
+        likelihood = self.likelihood.at(self.theta(dispersion))
         shift = float(np.average(likelihood.start() - offset, weights=self.weights))
         for _ in range(100):
             first, second, _ = likelihood.derivatives(offset + shift)
@@ -109,4 +112,4 @@ class Exponential:
             shift += step
             if abs(step) < 1e-12 * max(1.0, abs(shift)):
                 break
-        return self.deviance(offset + shift)
+        return self.deviance(offset + shift, dispersion)

@@ -25,6 +25,7 @@ from geospde.words import did_you_mean
 Vector = NDArray[np.float64]
 OPTIONS = ("bs", "k", "m")
 FUNCTIONS = (10, 30, 100)  # in one, two and more dimensions, beside the trend, where k is not given
+FURTHEST = 1e150  # whose square is still a number
 LARGEST = 1_000  # k beyond which a dense basis is no longer the way
 
 
@@ -218,6 +219,8 @@ def _sd(term: Any) -> Hyperparameter:
 def _refuse_degenerate(columns: tuple[str, ...], places: Vector, text: str) -> None:
     centred = places - places.mean(axis=0)
     sizes = np.abs(centred).max(axis=0)
+    if not sizes.max() < FURTHEST:
+        raise InputError(f"the covariates of {text!r} are too far apart for distances: scale them")
     constant = np.flatnonzero(sizes <= 1e-12 * np.abs(places).max(axis=0))
     if constant.size:
         raise InputError(f"the covariate {columns[constant[0]]!r} of {text!r} is constant")
