@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from oracles import square_mesh
 from scipy import stats
+from scipy.special import gamma
 from test_figures import DOMAINS, prediction_on
 
 import geospde as gs
@@ -164,15 +165,22 @@ def test_priors_integrate_to_one_on_the_users_scale_and_say_what_was_asked():
     assert 1 - field().prior("sigma(spde)").cdf(2.0) == pytest.approx(0.1, abs=1e-4)
 
 
-def test_the_prior_of_a_function_of_two_hyperparameters():
-    rng, p = np.random.default_rng(1), np.array([0.1, 0.5, 0.9])
+@pytest.mark.parametrize("alpha", [2, 1.5])
+def test_the_prior_of_a_function_of_two_hyperparameters(alpha):
+    fit = gs.fit(
+        f"count ~ spde(mesh, alpha={alpha}, prior_range=(0.1, 0.05), prior_sigma=(2, 0.1))", sites(), mesh=MESH,
+        coords=("x", "y"), family="poisson", exposure="effort", method="eb",
+    )  # fmt: skip
+    rng, p, nu = np.random.default_rng(1), np.array([0.1, 0.5, 0.9]), alpha - 1
     reach = -0.1 * np.log(0.05) / rng.exponential(size=200_000)
     sigma = rng.exponential(size=200_000) * 2 / -np.log(0.1)
-    kappa = np.sqrt(8.0) / reach  # Lindgren, Rue & Lindström (2011), smoothness 1
-    tau = 1 / (np.sqrt(4 * np.pi) * kappa * sigma)
+    kappa = np.sqrt(8 * nu) / reach  # Lindgren, Rue & Lindström (2011), equations 2 to 4
+    tau = np.sqrt(gamma(nu) / (gamma(alpha) * 4 * np.pi)) / (kappa**nu * sigma)
     # quantiles of 200,000 draws vary by about 1 %
-    np.testing.assert_allclose(field().prior("kappa(spde)").quantile(p), np.quantile(kappa, p), rtol=0.03)
-    np.testing.assert_allclose(field().prior("tau(spde)").quantile(p), np.quantile(tau, p), rtol=0.03)
+    np.testing.assert_allclose(fit.prior("kappa(spde)").quantile(p), np.quantile(kappa, p), rtol=0.03)
+    np.testing.assert_allclose(fit.prior("tau(spde)").quantile(p), np.quantile(tau, p), rtol=0.03)
+    density = fit.prior("tau(spde)")
+    assert np.trapezoid(density.inner_density, density.inner) == pytest.approx(1, abs=1e-3)  # by trapezoids
 
 
 def test_the_joint_gaussian_prior_has_gaussian_marginals():

@@ -233,11 +233,11 @@ def test_a_terminal_shows_the_words_of_the_plain_summary_in_ruled_tables(capsys)
     assert max(map(len, ruled.splitlines())) <= 100
 
 
-def test_a_narrow_terminal_keeps_every_number():
+def test_a_narrow_terminal_gets_whole_lines():
     narrow = printed(30, fit())
     assert "───" not in narrow
-    for value in fit().hyper.to_numpy().ravel():
-        assert f"{value:.4g}" in narrow
+    table = fit().hyper.to_string(float_format=lambda v: f"{v:.4g}")
+    assert table in narrow  # lines are left to the terminal to break
 
 
 def test_names_are_no_markup_in_a_terminal():
