@@ -22,6 +22,8 @@ _HOME = {
     "fit": "fitting.fit",
     "Fit": "fitting.result",
     "load_fit": "fitting.saved",
+    "compare": "fitting.compare",
+    "Comparison": "fitting.compare",
     "Grid": "prediction.grid",
     "Prediction": "prediction.surface",
     "run": "pipeline",
@@ -32,9 +34,9 @@ _HOME = {
 }
 
 __all__ = [
-    "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid", "InputError", "Mesh", "NumericalError",
-    "Prediction", "Survey", "Variogram", "build_mesh", "explore", "fit", "load_dataset", "load_fit", "read_survey",
-    "run", "variogram",
+    "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid", "InputError", "Mesh",
+    "NumericalError", "Prediction", "Survey", "Variogram", "build_mesh", "compare", "explore", "fit", "load_dataset",
+    "load_fit", "read_survey", "run", "variogram",
 ]  # fmt: skip
 
 
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from geospde.exploration.explore import Exploration, explore
     from geospde.exploration.findings import Finding
     from geospde.exploration.variogram import Variogram, variogram
+    from geospde.fitting.compare import Comparison, compare
     from geospde.fitting.fit import fit
     from geospde.fitting.result import Fit
     from geospde.fitting.saved import load_fit

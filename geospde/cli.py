@@ -247,6 +247,37 @@ def validate(
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="A B", show_default=False, help="Run files and folders of runs, of the same data."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default=False, help="Folder to write: tables, pictures, difference maps."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier comparison's folder.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Put models or runs side by side: criteria, differences with standard errors, parameters, difference maps.
+
+    Fits and predictions in the runs' folders are taken if inputs and settings are still the same.
+    """
+    from geospde.comparing import compare_runs
+
+    with _listening(quiet or as_json, verbose) as progress:
+        compared = compare_runs(runs, out=out, overwrite=overwrite, progress=progress)
+    if as_json:
+        _print_json(compared.to_dict())
+    elif not quiet:
+        from geospde.terminal import print_comparison
+
+        print_comparison(compared)
+
+
+@app.command()
 def info(as_json: Json = False) -> None:
     """Print versions, solver and threads."""
     from geospde.datasets import data_folder

@@ -11,11 +11,13 @@ from geospde import pipeline
 from geospde.config import Config, read_config
 from geospde.errors import InputError
 from geospde.fitting.saved import load_fit
+from geospde.prediction.stored import read_prediction
 from geospde.record import MARK, Record, read_record
 
 if TYPE_CHECKING:
     from geospde.fitting.result import Fit
     from geospde.progress import StepLog
+    from geospde.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,56 @@ def find_run(source: str | Path | Mapping[str, Any] | Config) -> Run:
     return Run(name, config, Path(output) if output else None, False)
 
 
-def fit_of(run: Run, log: StepLog) -> tuple[Fit, Path | None]:
-    """Take the fit that a run left, or fit.
+@dataclass(frozen=True)
+class Fitted:
+    """A run's fit, and what it was made from.
 
-    Returns
-    -------
+    Attributes
+    ----------
+    run : Run
     fit : Fit
-    folder : pathlib.Path or None
-        Where it was read from.
+    saved : pathlib.Path or None
+        The folder that the fit was read from.
+    survey : Survey or None
+        If it was read: of a run file, not of a folder.
+    """
+
+    run: Run
+    fit: Fit
+    saved: Path | None = None
+    survey: Survey | None = None
+
+    def prediction(self, log: StepLog) -> Any:
+        """Return the prediction that the run left, if it is of this fit, or make it.
+
+        Raises
+        ------
+        InputError
+            If the folder that was named holds none, or the grid of the run file needs mending.
+        """
+        config, label = self.run.config, self.fit.model.response_label
+        if self.survey is None:
+            assert self.saved is not None
+            return read_prediction(self.saved, label, crs=self.fit.model.crs)
+        mesh = next(iter(self.fit.model.meshes.values()), None) or pipeline.make_mesh(config, self.survey)
+        grid = pipeline.make_grid(config, self.survey, mesh)
+        if self.saved is not None:
+            record = Record(config, self.survey, log, read_record(self.saved))
+            if record.is_current("predict") and (self.saved / "grid.csv").exists():
+                return read_prediction(self.saved, label, grid)
+        with log.step("predict"):
+            return pipeline.predict(config, self.fit, grid, callback=log.progress.update)
+
+    def coastline(self) -> Any:
+        """Return the coastline, if the survey has one, or its run's folder still does."""
+        if self.survey is not None:
+            return self.survey.coastline
+        assert self.saved is not None
+        return _coastline_in(self.saved / "layers.gpkg")
+
+
+def fitted(run: Run, log: StepLog) -> Fitted:
+    """Take the fit that a run left, if it is of the same inputs and settings, or fit.
 
     Raises
     ------
@@ -89,7 +133,7 @@ def fit_of(run: Run, log: StepLog) -> tuple[Fit, Path | None]:
         with log.step("fit") as told:
             fit = load_fit(run.folder)
             told(f"the one in {run.folder}")
-        return fit, run.folder
+        return Fitted(run, fit, run.folder)
     with log.step("survey") as told:
         survey = pipeline.load_survey(run.config)
         told(repr(survey).strip("<>").removeprefix("Survey "))
@@ -103,11 +147,20 @@ def fit_of(run: Run, log: StepLog) -> tuple[Fit, Path | None]:
         if kept is not None:
             with log.step("fit") as told:
                 told(f"the one in {run.folder}, of the same inputs and settings")
-            return kept, run.folder
+            return Fitted(run, kept, run.folder, survey)
     with log.step("mesh") as told:
         mesh = pipeline.make_mesh(run.config, survey)
         told(repr(mesh))
     with log.step("fit") as told:
         fit = pipeline.fit_model(run.config, survey, mesh, callback=log.progress.update)
         told(repr(fit).strip("<>"))
-    return fit, None
+    return Fitted(run, fit, None, survey)
+
+
+def _coastline_in(path: Path) -> Any:
+    """Return the land of a run's layers, or None."""
+    import pyogrio
+
+    if not path.exists() or "coastline" not in pyogrio.list_layers(path)[:, 0]:
+        return None
+    return pyogrio.read_dataframe(path, layer="coastline").union_all()

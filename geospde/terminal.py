@@ -14,12 +14,20 @@ from geospde.words import counted, number
 
 if TYPE_CHECKING:
     from geospde.checks import Explored
+    from geospde.comparing import Compared
     from geospde.exploration.findings import Finding
     from geospde.validating import Validated
 
 _SCORES = {
     "log_score": "log score", "crps": "CRPS", "dss": "D-S", "rmse": "RMSE", "mae": "MAE", "bias": "bias",
 }  # fmt: skip
+_CRITERIA = {
+    "elpd_loo": "elpd_loo", "se": "se", "elpd_difference": "less best", "difference_se": "se",
+    "log_marginal_likelihood": "log evidence", "dic": "DIC", "waic": "WAIC", "pareto_k_above_0.7": "k > 0.7",
+    "aic": "AIC", "aic_difference": "above best", "bic": "BIC", "log_likelihood": "log likelihood",
+    "parameters": "parameters",
+}  # fmt: skip
+_WHOLE = ("pareto_k_above_0.7", "parameters")
 _STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
 
 
@@ -70,6 +78,45 @@ def print_validation(validated: Validated) -> None:
         print(sentence)
     if validated.folder is not None:
         print(f"scores, single observations and calibration: {validated.folder}")
+
+
+def print_comparison(compared: Compared) -> None:
+    """Print the models, their criteria and hyperparameters side by side, and what these say in words."""
+    comparison = compared.comparison
+    for name, model in comparison.models.iterrows():
+        print(f"{name}: {model['formula']}, {model['family']}, {model['method']}")
+    shown = comparison.table.drop(columns="p_loo", errors="ignore")
+    criteria = _table("", *(_CRITERIA[name] for name in shown), dense=True)
+    for name, row in shown.iterrows():
+        cells = (f"{v:,.0f}" if c in _WHOLE else f"{v:,.1f}".replace("-", "\N{MINUS SIGN}") for c, v in row.items())
+        criteria.add_row(Text(str(name)), *cells)
+    tables = [criteria]
+    for title, frame in (("hyperparameters", comparison.hyper), ("fixed effects", comparison.fixed)):
+        if len(frame):
+            tables.append(_side_by_side(title, frame))
+    _print(*tables)
+    for model, test in comparison.tests.iterrows():
+        print(
+            f"{model} against {test['smaller']}: chi-squared {_short(test['chi_squared'])} on "
+            f"{counted(int(test['df']), 'degree')} of freedom, p = {test['p']:.2g}"
+        )
+    for sentence in (*comparison.in_words(), *compared.notes):
+        print(sentence)
+    if compared.folder is not None:
+        print(f"tables, pictures and difference maps: {compared.folder}")
+
+
+def _side_by_side(title: str, frame: Any) -> Table:
+    """Return estimates with their limits, a column a fit."""
+    fits = list(dict.fromkeys(frame.columns.get_level_values(0)))
+    table = _table(title, *map(str, fits), dense=True)
+    for name, row in frame.iterrows():
+        cells = []
+        for fit in fits:
+            value, low, high = (float(v) for v in row[fit])
+            cells.append(f"{_short(value, 3)} ({_short(low, 3)}, {_short(high, 3)})" if value == value else "–")
+        table.add_row(Text(str(name)), *cells)
+    return table
 
 
 def verdict(run_file: Any, levels: Mapping[str, int]) -> str:

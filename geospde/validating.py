@@ -13,7 +13,7 @@ import pandas as pd
 
 from geospde.config import Config, ValidationSection
 from geospde.errors import InputError
-from geospde.fitted import find_run, fit_of
+from geospde.fitted import find_run, fitted
 from geospde.folders import whole_folder
 from geospde.logs import LOG, begin, kept_if_failed
 from geospde.prediction.validation import Validation
@@ -119,11 +119,11 @@ def validate_run(
 
     def validated(target: Path | None) -> Validated:
         with compiling_told(log):
-            fit, saved = fit_of(run, log)
+            made = fitted(run, log)
             with log.step("validate") as told:
-                validation = validate(fit, wanted, callback=log.progress.update)
+                validation = validate(made.fit, wanted, callback=log.progress.update)
                 told(validation.describe())
-        return Validated(validation, run.name, saved, target)
+        return Validated(validation, run.name, made.saved, target)
 
     if not write:
         return validated(None)

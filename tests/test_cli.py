@@ -36,7 +36,7 @@ def test_help_answers_in_half_a_second_and_names_the_commands():
         done = subprocess.run([sys.executable, "-m", "geospde", "--help"], capture_output=True, text=True, check=True)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.5
-    for command in "init run check explore mesh fit predict map report validate info".split():
+    for command in "init run check explore mesh fit predict map report validate compare info".split():
         assert f"\n  {command} " in done.stdout
     for code in (0, 1, 2, 3, 130):
         assert f"\n    {code} " in done.stdout
