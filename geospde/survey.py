@@ -109,7 +109,7 @@ class Survey:
         from geospde.notebook import card, facts, picture
 
         table = self.points.drop(columns=self.points.geometry.name)
-        told = repr(self).strip("<>").partition(": ")[2]
+        told = repr(self).removeprefix(f"<Survey {self.name!r}: ").removesuffix(">")
         columns = facts({str(name): _content(table.iloc[:, k]) for k, name in enumerate(table)}, "columns")
         return card(f"Survey {self.name}", told, columns, picture(survey_png(self), "Map of the sites"))
 

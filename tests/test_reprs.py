@@ -100,6 +100,8 @@ def test_a_survey_shows_its_columns_and_where_its_sites_are():
 
 
 def test_a_survey_of_hostile_names_and_odd_columns():
+    bay = shown(gs.Survey(rongelap().points, None, rongelap().crs, "bay: east>"))
+    assert bay.text.startswith("Survey bay: east>157 sites, no coastline, ")
     points = gpd.GeoDataFrame(
         {
             EVIL: [EVIL, "b", None],

@@ -96,7 +96,7 @@ class Exploration:
         from geospde.notebook import card, facts
 
         found = {f"{f.level}: {f.subject}": "; ".join(filter(None, [f.message, f.remedy])) for f in self.findings}
-        told = repr(self).strip("<>").partition(": ")[2]
+        told = repr(self).removeprefix(f"<Exploration of {self.observed.label}: ").removesuffix(">")
         parts = facts(dict(fact_rows(self)), "the survey"), facts(found, "findings")
         return card(f"Exploration of {self.observed.label}", told, *parts)
 

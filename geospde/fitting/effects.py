@@ -57,8 +57,9 @@ class Effects:
         from geospde.maps.thumbnails import axes_png
         from geospde.notebook import card, picture
 
-        title, _, held = repr(self).strip("<>").partition(" at ")
-        return card(title, f"at {held}" if held else "", picture(axes_png(self.plot), title))
+        title = f"Effects of {', '.join(self.names)} on {self.response}"
+        held = repr(self).removeprefix(f"<{title}").removesuffix(">").strip()
+        return card(title, held, picture(axes_png(self.plot), title))
 
     def draws(self, n: int = 100, seed: int | None = None) -> Vector:
         """Whole curves from the joint posterior, (n, points of `frame`): what a spaghetti plot shows."""
