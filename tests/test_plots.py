@@ -144,6 +144,9 @@ def test_the_line_of_a_marginal_is_its_density(name):
 def test_a_linear_combination_is_named_by_its_parts():
     ax = sleep().plot_marginal({"Intercept": 1, "Days": -2.5})
     assert ax.get_xlabel() == "1 Intercept \N{MINUS SIGN} 2.5 Days"
+    for nothing in ({}, {"Days": 0.0}):
+        with pytest.raises(gs.InputError, match="weight is not zero"):
+            sleep().plot_marginal(nothing)
 
 
 def test_the_prior_beside_a_marginal_is_the_pc_prior():
@@ -153,7 +156,7 @@ def test_the_prior_beside_a_marginal_is_the_pc_prior():
     # slopes between the scales are by differences of an uneven grid
     np.testing.assert_allclose(y, rate * x**-2.0 * np.exp(-rate / x), rtol=2e-3)
     assert len(x) > 50 and x[0] == ax.get_xlim()[0] and x[-1] == ax.get_xlim()[1]
-    assert "prior, PC: P(range < 0.1) = 0.05" in texts(ax)
+    assert "prior, PC: P(range < 0.1) = 0.05" in [text.replace("\n", " ") for text in texts(ax)]
     assert len(field().plot_marginal("range(spde)", prior=False).lines) == 1
 
 
@@ -498,7 +501,7 @@ def test_an_estimate_at_its_end_is_drawn_as_a_line():
     lost = fit.hyper.index[fit.hyper["se"].isna()]
     assert len(lost)  # the seed makes a correlation of one
     for ax in fit.plot_hyper(list(lost)):
-        np.testing.assert_array_equal(ax.lines[0].get_xdata(), 2 * [fit.hyper.loc[ax.get_xlabel(), "estimate"]])
+        np.testing.assert_array_equal(segments(ax)[0, :, 0], 2 * [fit.hyper.loc[ax.get_xlabel(), "estimate"]])
         assert texts(ax)[0].endswith("no standard error")
 
 

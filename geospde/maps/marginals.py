@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 NORMAL = "normal, by its standard error"
-_WIDEST = 44  # letters of a line in a legend
+_WIDEST = 32  # letters of a line in a legend: three panels share a page
 _Z = 1.959963984540054  # normal quantile of 0.975
 
 
@@ -124,6 +124,8 @@ def plot_hyper(fit: Fit, names: Sequence[str] | None = None, ax: Any = None, *, 
 
 def density_curve(fit: Fit, name: str | Mapping[str, float]) -> Curve | None:
     """Density of one quantity: the posterior's, or after ML and REML that of the estimate; None without its error."""
+    if isinstance(name, Mapping) and not any(name.values()):
+        raise InputError("a linear combination has a part at least whose weight is not zero")
     if fit.method not in ("inla", "eb"):
         if isinstance(name, str) and name in fit.hyper.index:
             return _of_estimate(fit, name)
@@ -173,7 +175,7 @@ def _draw_estimate(ax: Axes, fit: Fit, name: str) -> Axes:
     words = "held" if fit.hyper.loc[name, "se"] == 0 else "no standard error"
     if np.isfinite(estimate):
         ax.set_xlim(estimate - 0.5 * max(abs(estimate), 0.1), estimate + 0.5 * max(abs(estimate), 0.1))
-        ax.axvline(estimate, color=LINE, lw=1.2, label=f"estimate {number(estimate)}, {words}")
+        ax.vlines(estimate, 0, 0.75, color=LINE, lw=1.2, label=f"estimate {number(estimate)}, {words}")
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     else:
         ax.add_line(Line2D([], [], ls="", label="the data say nothing of it"))
