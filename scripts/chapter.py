@@ -443,7 +443,7 @@ def pictures(folder: Path) -> None:
     save(figure, "ginla")
     grid = gs.Grid.around(survey.coastline, shape=(75, 150), buffer=50, crs=survey.crs)
     for fit, name in ((smooth("ubre"), "rongelap_smooth"), (field(1.5), "rongelap_spde")):
-        save(fit.predict(grid).plot(coastline=survey.coastline), name)
+        save(fit.predict(grid).plot(coastline=survey.coastline).figure, name)
 
 
 # ---- the table ----
