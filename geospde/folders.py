@@ -87,7 +87,8 @@ def whole_folder(
             raise InputError(
                 f"the disk of {shown} is full, and nothing was written: free some or choose another folder"
             ) from error
-        if isinstance(error, OSError) and error.errno in _MENDABLE:
+        mendable = _MENDABLE if partial is not None else {*_MENDABLE, errno.ENOENT}  # as of folders in /proc
+        if isinstance(error, OSError) and error.errno in mendable:
             raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
         raise
 

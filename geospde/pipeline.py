@@ -369,8 +369,10 @@ def figures_in(folder: Path) -> list[Path]:
     """Return the figures of a run's folder, exceedances last and by their thresholds."""
 
     def place(path: Path) -> tuple[float, str]:
-        threshold = path.stem.removeprefix("exceed_")
-        return (float(threshold) if threshold != path.stem else -np.inf, path.stem)
+        try:
+            return float(path.stem.removeprefix("exceed_")), path.stem
+        except ValueError:  # another figure
+            return -np.inf, path.stem
 
     return sorted((folder / "figures").glob("*.png"), key=place)
 

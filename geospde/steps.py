@@ -18,6 +18,7 @@ from geospde.folders import amended_folder, unlink_from_original
 from geospde.logs import LOG, begin, kept_if_failed
 from geospde.progress import Progress, StepLog, compiling_told
 from geospde.record import MARK, STANDS_ON, Record, read_record
+from geospde.validating import IN_RUN, read_validation, validate, write_validation
 from geospde.words import counted
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from geospde.prediction.validation import Validation
     from geospde.survey import Survey
 
+_MAPS = ("maps", "mean", "lower", "upper", "sd", "exceed_*", "observed", "fitted")
+
 FILES = {
     "mesh": ("mesh.gpkg", "figures/mesh.png"),
-    "fit": ("fit.*", "fixed.csv", "hyper.csv", "fitted.csv", "criteria.json", "checks.csv", "validation*"),
+    "fit": ("fixed.csv", "hyper.csv", "fitted.csv", "criteria.json", "fit.npz", "fit.json", "checks.csv", *IN_RUN),
     "predict": ("grid.csv", "prediction.tif"),
-    "map": ("prediction.qml", "layers.gpkg", "project.qgz", "figures/*.png"),
+    "map": ("prediction.qml", "layers.gpkg", "project.qgz", *(f"figures/{name}.png" for name in _MAPS)),
     "report": ("report.html",),
 }
 """What each step writes, and writes anew."""
@@ -165,8 +168,8 @@ def _fit(work: Work) -> None:
         pipeline.compile_model(work.config, work.survey, work.mesh, work.grid)
         work.fit = pipeline.fit_model(work.config, work.survey, work.mesh, callback=work.log.progress.update)
         pipeline.write_fit(work.folder, work.fit)
-        if pipeline.is_bayesian(work.fit):
-            told(f"log marginal likelihood {work.fit.log_marginal_likelihood:.2f}")
+        (what, value), *_ = pipeline.criteria_of(work.fit).items()
+        told(f"{what.replace('_', ' ')} {value:.2f}")
     with work.log.step("check") as told:
         pipeline.write_checks(work.folder, work.findings)
         levels = count_levels(work.findings)
@@ -181,8 +184,6 @@ def _fit(work: Work) -> None:
 
 def _validate(work: Work) -> None:
     """Cross-validate; the fit has taken its time and is kept even where that fails."""
-    from geospde.validating import IN_RUN, validate, write_validation
-
     with work.log.step("validate") as told:
         try:
             work.validation = validate(work.fit, work.config.validation, callback=work.log.progress.update)
@@ -210,8 +211,7 @@ def _map(work: Work) -> None:
         unlink_from_original(work.folder / "mesh.gpkg")  # it takes in styles
         crop, label = pipeline.crop_of(work.config, work.survey), work.config.output.label
         write_project(work.folder, **objects, label=label, crop=crop)
-        drawn = (work.folder / "figures" / "mesh.png").exists()
-        pipeline.draw(work.folder, work.config, mesh=None if drawn else work.mesh, **objects)
+        pipeline.draw(work.folder, work.config, **objects)
         told(counted(len(pipeline.figures_in(work.folder)), "figure"))
     work.record.done("map")
 
@@ -267,8 +267,6 @@ def _recall_prediction(work: Work) -> None:
 
 
 def _recall_validation(work: Work) -> None:
-    from geospde.validating import IN_RUN, read_validation
-
     if (work.folder / IN_RUN.scores).exists():  # it may have failed
         work.validation = read_validation(work.folder, IN_RUN)
 

@@ -245,3 +245,11 @@ def test_the_log_of_a_fault_is_kept_beside_and_the_error_says_where(island, monk
     with pytest.raises(ZeroDivisionError), pytest.warns(gs.GeospdeWarning):
         gs.run(island / "survey.toml", out=island / "new" / "out")
     assert "Traceback" in log.read_text()
+
+
+def test_figures_stand_in_the_order_of_their_thresholds(tmp_path):
+    (tmp_path / "figures").mkdir()
+    for name in ("exceed_10", "exceed_8", "exceed_all", "exceed_-2", "sd", "mean"):
+        (tmp_path / "figures" / f"{name}.png").touch()
+    names = [path.stem for path in pipeline.figures_in(tmp_path)]
+    assert names == ["exceed_all", "mean", "sd", "exceed_-2", "exceed_8", "exceed_10"]

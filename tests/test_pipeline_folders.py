@@ -80,6 +80,9 @@ def test_a_name_that_cannot_be_written_is_a_sentence(tmp_path):
         with pytest.raises(gs.InputError, match="cannot write"), whole_folder(target):
             raise AssertionError
     assert names(tmp_path) == ["file"]
+    if os.path.isdir("/proc/self"):
+        with pytest.raises(gs.InputError, match="cannot write /proc/run"), whole_folder("/proc/run"):
+            raise AssertionError
 
 
 def test_faults_other_than_the_disks_stay_what_they_are(tmp_path):

@@ -136,6 +136,7 @@ def test_maps_are_redrawn_from_the_fit_that_is_there(bay, edit, monkeypatch, cap
     monkeypatch.setattr(pipeline, "predict", None)
     (bay / "out" / "figures" / "exceed_9.png").write_bytes(b"of an earlier threshold")
     (bay / "out" / "notes.txt").write_text("mine")
+    shutil.copy("out/figures/mean.png", "out/figures/poster.png")
     edit(bay / "bay.toml", 'dir = "out"', 'dir = "out"\nlabel = "fish a haul"')
     mean = (bay / "out" / "figures" / "mean.png").read_bytes()
     assert main(["map", "bay.toml"]) == 0
@@ -144,7 +145,7 @@ def test_maps_are_redrawn_from_the_fit_that_is_there(bay, edit, monkeypatch, cap
     assert capsys.readouterr().out == "report made in out\n"
     assert (bay / "out" / "figures" / "mean.png").read_bytes() != mean
     assert not (bay / "out" / "figures" / "exceed_9.png").exists()
-    assert (bay / "out" / "notes.txt").read_text() == "mine"
+    assert (bay / "out" / "notes.txt").read_text() == "mine" and (bay / "out" / "figures" / "poster.png").exists()
     assert "fish a haul" in (bay / "out" / "report.html").read_text()
 
 

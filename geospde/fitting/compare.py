@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SMALL = 4.0
 """Difference of elpd in nats below which models predict alike, whatever its standard error says."""
 
+POSTERIOR = "inla or eb"
+"""What messages call the kind of fits that are posteriors."""
+
 FEW = 100
 """Observations below which the standard error of a difference comes out too small."""
 
@@ -167,7 +170,7 @@ def compare(*fits: Fit | Mapping[str, Fit]) -> Comparison:
     (kind,) = kinds
     if kind == "reml":
         _refuse_other_effects(named)
-    posterior = kind == "posterior"
+    posterior = kind == POSTERIOR
     table = _of_posteriors(named) if posterior else _of_likelihoods(named)
     order = list(table.index)
     columns = ["mean", "q0.025", "q0.975"] if posterior else ["estimate", "lower", "upper"]
@@ -205,7 +208,7 @@ def _named(fits: tuple[Any, ...]) -> dict[str, Fit]:
 def _kind(fit: Fit) -> str:
     if isinstance(fit, SmoothFit):
         return "penalised likelihood"
-    return fit.method if isinstance(fit, LikelihoodFit) else "posterior"
+    return fit.method if isinstance(fit, LikelihoodFit) else POSTERIOR
 
 
 def _refuse_other_data(named: Mapping[str, Fit]) -> None:
