@@ -104,7 +104,7 @@ def data(name: str) -> Any:
 
 
 @cache
-def sleep(method: str, **_: Any) -> Any:
+def sleep(method: str) -> Any:
     priors = {"priors": "brms"} if method == "inla" else {}
     return gs.fit(SLEEP, data("sleepstudy"), method=method, **priors)
 
@@ -147,7 +147,6 @@ def field(alpha: float) -> Any:
 @system("LMM, REML (nlme, lme4)", f'gs.fit("{SLEEP}", sleepstudy, method="reml")')
 def lmm_reml() -> Iterator[Row]:
     fit, target = sleep("reml"), read("exact_optima.json")["sleep_REML"]
-    tools = read("lmm.json")["lme_REML"]
     yield from _lmm(fit, target)
     yield agree("df", fit.fixed.loc["Days", "df"], 161, 6, "nlme")
     yield agree("t (Intercept)", fit.fixed.loc["Intercept", "t"], 36.838, 5, "nlme")
@@ -158,7 +157,9 @@ def lmm_reml() -> Iterator[Row]:
     yield agree("correlation of fixed effects", fit.correlation.iloc[0, 1], target["cor_beta"], 4, "optimum")
     quantiles = np.quantile(fit.residuals("standardized"), [0, 0.25, 0.5, 0.75, 1])
     printed = [-3.9536, -0.4634, 0.0231, 0.4634, 5.1793]
-    for word, ours, theirs in zip(("minimum", "lower quartile", "median", "upper quartile", "maximum"), quantiles, printed):
+    for word, ours, theirs in zip(
+        ("minimum", "lower quartile", "median", "upper quartile", "maximum"), quantiles, printed
+    ):
         yield Row(f"standardised residuals, {word}", float(ours), theirs, 1e-4, "nlme")
     modes = pd.read_csv(REFERENCE / "lmm_ranef.csv")
     modes["row"] = modes["term"].str.strip("()") + " | Subject[" + modes["grp"].astype(str) + "]"
@@ -167,7 +168,6 @@ def lmm_reml() -> Iterator[Row]:
     yield Row("conditional modes, largest difference", float(gap), 0.0, 1e-3, "lme4")
     gap = np.abs(fit.random["se"] / modes["condsd"] - 1).max()
     yield Row("their sds, largest relative difference", float(gap), 0.0, 1e-3, "lme4")
-    assert tools
 
 
 @system("LMM, ML (nlme, lme4)", f'gs.fit("{SLEEP}", sleepstudy, method="ml")')
@@ -278,7 +278,9 @@ def glmm_bayes() -> Iterator[Row]:
 def _gam(fit: Any, target: dict[str, Any], name: str) -> Iterator[Row]:
     table = target["p.table"][0]
     yield agree("Intercept", fit.fixed.loc["Intercept", "estimate"], table["Estimate"], 5, "mgcv, exact basis")
-    yield agree("Intercept, standard error", fit.fixed.loc["Intercept", "se"], table["Std. Error"], 4, "mgcv, exact basis")
+    yield agree(
+        "Intercept, standard error", fit.fixed.loc["Intercept", "se"], table["Std. Error"], 4, "mgcv, exact basis"
+    )
     yield agree("edf", fit.smooths["edf"].iloc[0], target["s.table"][0]["edf"], 5, "mgcv, exact basis")
     yield agree("deviance explained", fit.deviance_explained, target["dev_expl"], 5, "mgcv, exact basis")
     yield agree("adjusted R²", fit.r_squared, target["r.sq"], 4, "mgcv, exact basis")
@@ -378,10 +380,12 @@ def gp_hilbert() -> Iterator[Row]:
 # ---- SPDE ----
 
 
-@system("SPDE model of Rongelap (R-INLA)", f'gs.fit("{FIELD.format(1.5)}", rongelap, family="poisson", exposure="time")')
+@system(
+    "SPDE model of Rongelap (R-INLA)", f'gs.fit("{FIELD.format(1.5)}", rongelap, family="poisson", exposure="time")'
+)
 def spde() -> Iterator[Row]:
-    for alpha, name in ((1.5, "alpha15"), (2.0, "alpha2")):
-        fit, exact = field(alpha), json.loads((SPDE / f"{name}_exact.json").read_text())
+    for alpha in (1.5, 2.0):
+        fit = field(alpha)
         label = {1.5: "alpha 3/2", 2.0: "alpha 2"}[alpha]
         targets = {
             1.5: {"range(spde)": (259.17, 34.43), "sigma(spde)": (0.61767, 0.04447), "Intercept": (1.82801, 0.06166)},
@@ -390,12 +394,15 @@ def spde() -> Iterator[Row]:
         ours = pd.concat([fit.hyper, fit.fixed])
         for parameter, (mean, sd) in targets.items():
             yield near(f"{label}, {parameter}", ours.loc[parameter, "mean"], mean, sd, 0.02, "importance sampling")
-            yield Row(f"{label}, {parameter}, sd", float(ours.loc[parameter, "sd"]), sd, 0.02 * sd, "importance sampling")
+            yield Row(
+                f"{label}, {parameter}, sd", float(ours.loc[parameter, "sd"]), sd, 0.02 * sd, "importance sampling"
+            )
         evidence = {1.5: -1327.568, 2.0: -1329.183}[alpha]
-        yield Row(f"{label}, log marginal likelihood", fit.log_marginal_likelihood, evidence, 0.02, "importance sampling")
+        yield Row(
+            f"{label}, log marginal likelihood", fit.log_marginal_likelihood, evidence, 0.02, "importance sampling"
+        )
         dic = {1.5: 1834.42, 2.0: 1834.26}[alpha]
         yield Row(f"{label}, DIC", fit.criteria["dic"], dic, 0.2, "importance sampling")
-        assert exact
 
 
 # ---- pictures ----
@@ -475,19 +482,42 @@ def table(chosen: list[System]) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(rows), pd.DataFrame(totals)
 
 
+NOTES = {
+    "GP smooth, UBRE (mgcv)": (
+        "mgcv's search stops where UBRE is 150.74616; its minimum, which we take, is 150.74606, a hair less smooth. At "
+        "mgcv's own smoothing parameter every figure agrees to five digits. The maps differ by 0.04 % in the median, "
+        "and by 4 % in a cell where both extrapolate wildly."
+    ),
+    "GP regression of heights, Hilbert space (brms)": (
+        "NUTS had 117 and 93 effective draws of these two. In brms's box the approximation is the exact process to "
+        "three digits, so both posteriors are the same; quadrature over the hyperparameters gives 0.162 and 12.36, and "
+        "brms's own exact fit 0.165 and 12.56."
+    ),
+    "GP smooth, simplified INLA (mgcv's ginla)": (
+        "The shift of 0.001 is that of mgcv's basis, which misses part of the eigenspace."
+    ),
+}
+
+
 def markdown(rows: pd.DataFrame, totals: pd.DataFrame) -> str:
     """Both tables as text for the documentation."""
-    lines = ["| system | call | figures that agree | misses |", "|---|---|---|---|"]
-    for t in totals.itertuples():
-        lines.append(f"| {t.system} | `{t.call}` | {t._4} of {t.figures} | {t.misses or '-'} |".replace(" | Subject", " \\| Subject").replace(" | herd", " \\| herd"))
+    lines = ["| system | figures | agree | misses |", "|---|---|---|---|"]
+    for entry in totals.to_dict("records"):
+        misses = entry["misses"].replace("|", "\\|") or "none"
+        lines.append(f"| {entry['system']} | {entry['figures']} | {entry['pass']} | {misses} |")
+    calls = dict(zip(totals["system"], totals["call"]))
     for name, part in rows.groupby("system", sort=False):
-        lines += ["", f"## {name}", "", "| | geospde | reference | difference | allowed | source | |", "|---|---|---|---|---|---|---|"]
-        for r in part.itertuples():
-            quantity = r.quantity.replace("|", "\\|")
-            lines.append(
-                f"| {quantity} | {r.ours:.7g} | {r.reference:.7g} | {r.difference:.2g} | {r.allowed:.2g} | {r.source} | "
-                f"{r.verdict} |"
-            )
+        lines += ["", f"### {name}", "", "```text", calls[name], "```", ""]
+        lines += ["| figure | geospde | reference | difference | allowed | source | |", "|---|---|---|---|---|---|---|"]
+        for row in part.to_dict("records"):
+            cells = [
+                row["quantity"].replace("|", "\\|"), f"{row['ours']:.7g}", f"{row['reference']:.7g}",
+                f"{row['difference']:.2g}", f"{row['allowed']:.2g}", row["source"],
+                "" if row["verdict"] == "pass" else "**miss**",
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+        if name in NOTES:
+            lines += ["", NOTES[name]]
     return "\n".join(lines) + "\n"
 
 
@@ -496,13 +526,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "chapter", metavar="DIR")
     parser.add_argument("--only", metavar="WORD", help="systems whose name holds this word")
     parser.add_argument("--no-pictures", action="store_true")
+    parser.add_argument("--docs", action="store_true", help="write the table into the documentation, too")
     arguments = parser.parse_args()
     began = perf_counter()
     chosen = [s for s in SYSTEMS if not arguments.only or arguments.only.lower() in s.name.lower()]
     rows, totals = table(chosen)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows.to_csv(arguments.out / "table.csv", index=False)
-    (arguments.out / "table.md").write_text(markdown(rows, totals), encoding="utf-8")
+    text = markdown(rows, totals)
+    (arguments.out / "table.md").write_text(text, encoding="utf-8")
+    if arguments.docs and not arguments.only:
+        (ROOT / "docs" / "chapter_table.md").write_text(text, encoding="utf-8")
     if not arguments.no_pictures and not arguments.only:
         pictures(arguments.out)
     passed = int((rows["verdict"] == "pass").sum())

@@ -15,7 +15,7 @@ spec.loader.exec_module(chapter)
 
 MISSES = {
     # NUTS had some 100 effective draws of these two: their means carry an error of 0.1 sd and more. Ours agree with
-    # quadrature over the hyperparameters (test_gp_reference.py), as do those of the exact process, the same to 3 digits.
+    # quadrature over the hyperparameters (test_gp_reference.py); those of the exact process are the same to 3 digits.
     "GP regression of heights, Hilbert space (brms)": {"lscale(gp(x, y))", "sigma"},
     # mgcv stops where UBRE is 150.74616; its minimum is 150.74606. At mgcv's own smoothing parameter all figures agree
     # (test_gam.py); the map differs most where it extrapolates (median difference 0.04 %).

@@ -344,3 +344,12 @@ def test_draws_of_hyperparameters_follow_their_marginals():
         assert draws[name].mean() == pytest.approx(row["mean"], abs=0.07 * row["sd"])
         assert draws[name].std() == pytest.approx(row["sd"], rel=0.06)
         assert draws[name].quantile(0.975) == pytest.approx(row["q0.975"], abs=0.15 * row["sd"])
+
+
+def test_a_saved_fit_counts_each_offset_once(tmp_path):
+    data = pd.DataFrame({"y": [3, 5, 2, 8, 4, 6], "t": [1.0, 2.0, 1.0, 3.0, 2.0, 2.0]})
+    found = gs.fit("y ~ 1 + offset(log(t))", data, family="poisson", offset=np.linspace(0, 1, 6))
+    found.save(tmp_path / "twice")
+    again = gs.load_fit(tmp_path / "twice")
+    np.testing.assert_allclose(again.model.offset, found.model.offset)
+    pd.testing.assert_frame_equal(again.fitted, found.fitted)

@@ -35,10 +35,25 @@ def fit(
     Parameters
     ----------
     formula : str
-        ``response ~ fixed effects + terms``; ``p(successes, trials)`` is the response of a binomial. Terms:
-        ``spde(mesh, alpha=2, constr=False, prior_range=(r0, p), prior_sigma=(s0, q))``, a Matérn field with the PC
-        prior P(range < r0) = p, P(sigma > s0) = q, or with ``prior="spde2"`` the Gaussian prior of `spde2.matern`;
-        ``iid(g)`` or ``(1 | g)``, independent effects of the levels of g; ``offset(x)``.
+        ``response ~ fixed effects + terms``; ``p(successes, trials)`` is the response of a binomial.
+
+        Fixed effects: columns (backquoted where their names are no words), crossed ``a:b``, ``a*b``, ``(a + b)**2``,
+        nested ``a/b``, taken out again ``- a:b``, ``- 1``; ``log``, ``exp``, ``sqrt``, ``abs``, ``I(x**2)``,
+        ``scale``, ``center``, ``poly(x, 2)``, ``bs(x, df=5)``, ``ns(x, df=3)``, ``C(x, reference="b")``, with R's
+        values, which remember the data of the fit; factors are coded against their first level.
+
+        Groups, as in lme4: ``(1 | g)``, ``(x | g)`` with correlated, ``(x || g)`` with independent effects,
+        ``(0 + x | g)``, ``(1 | a/b)`` for a and a:b, ``(1 | a:b)``; ``iid(g)`` is ``(1 | g)``.
+
+        Fields: ``spde(mesh, alpha=2, constr=False, prior_range=(r0, p), prior_sigma=(s0, q))``, a Matérn field with
+        the PC prior P(range < r0) = p, P(sigma > s0) = q, or with ``prior="spde2"`` the Gaussian prior of
+        `spde2.matern`.
+
+        Smooths: ``s(x, y, bs="gp", k=, m=(kernel, range, power))`` in the eigenbasis of a covariance, and
+        ``s(g, bs="re")``, as mgcv has them; ``gp(x, y, by=, k=, c=, cov=, iso=, scale=)``, a Gaussian process, exact
+        or with k basis functions a covariate, as brms has it.
+
+        ``offset(log(x))`` adds to the predictor.
     data : DataFrame or GeoDataFrame
         A row an observation. The geometry of a GeoDataFrame places them.
     family : str
@@ -84,7 +99,7 @@ def fit(
     Returns
     -------
     Fit
-        Of ``"ml"`` and ``"reml"`` a `LikelihoodFit`.
+        Of ``"ml"`` and ``"reml"`` a `LikelihoodFit`, of ``"ubre"`` a `SmoothFit`.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def save_fit(fit: Fit, path: Any) -> None:
         "modes": np.array([p.x for p in posterior.points]),
         "means": posterior.means,
         "covariances": posterior.covariances,
-        "offset": model.offset,
+        "offset": model.offsets.beside_terms(model.table),
         "exposure": model.exposure,
         "observation_weights": model.weights,
     }

@@ -41,6 +41,10 @@ class Offset:
         """Columns of a table that are read."""
         return [column for term in self.terms for column in term.columns]
 
+    def beside_terms(self, table: pd.DataFrame) -> Vector:
+        """What was given a row, beside the terms, (m,)."""
+        return self.values - sum((term(table) for term in self.terms), np.zeros(len(table)))
+
     def of(self, table: pd.DataFrame) -> Vector:
         """The offset of new data, (m,); raises InputError where they do not tell it."""
         missing = [column for column in self.columns if column not in table.columns]
