@@ -87,9 +87,9 @@ def texts(ax):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_picture_is_drawn_into_the_axes_given(name):
-    ax = Figure().subplots()
+    ax, open_before = Figure().subplots(), plt.get_fignums()
     assert getattr(field(), name)(*CALLS[name], ax=ax) is ax
-    assert ax.has_data() and ax.get_xlabel() and not plt.get_fignums()
+    assert ax.has_data() and ax.get_xlabel() and plt.get_fignums() == open_before
     drawn(ax.figure)
 
 
