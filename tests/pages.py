@@ -207,7 +207,6 @@ def _unit(number: str) -> float:
 def draw_pictures(wanted: list[str]) -> None:
     """Draw the pictures of the pages whose path has one of these words in it, or of all."""
     import matplotlib.pyplot as plt
-    from PIL import Image
 
     plt.switch_backend("agg")
     (DOCS / "pictures").mkdir(exist_ok=True)
@@ -221,10 +220,7 @@ def draw_pictures(wanted: list[str]) -> None:
                     print(f"{page.relative_to(DOCS)}, line {block.line}: {difference}", file=sys.stderr)
                 if block.picture is not None:
                     figure = run.value if hasattr(run.value, "savefig") else getattr(run.value, "figure", None)
-                    with io.BytesIO() as drawn:
-                        (figure or plt.gcf()).savefig(drawn, dpi=DPI, bbox_inches="tight")
-                        # 128 colours are enough for maps, at a third of the bytes
-                        Image.open(drawn).convert("RGB").quantize(128).save(DOCS / block.picture, optimize=True)
+                    (figure or plt.gcf()).savefig(DOCS / block.picture, dpi=DPI, bbox_inches="tight")
                     print(f"docs/{block.picture}")
                 plt.close("all")
 
