@@ -142,9 +142,9 @@ def _mesh(name: str, meshes: Any) -> Any:
 def _default_pc(mesh: Any, likelihood: Likelihood) -> tuple[tuple[float, float], tuple[float, float]]:
     """Weakly informative: the range is seldom below a twentieth of the extent, sigma seldom above the spread.
 
-    The extent is that of the inner zone; the spread three standard deviations of the rough predictor.
+    The extent is the diagonal of a square as large as the inner zone: of an island that is long and thin, its length
+    says less of the distances between sites. The spread is three standard deviations of the rough predictor.
     """
-    corners = mesh.vertices[np.unique(mesh.triangles[mesh.inner])]
-    extent = float(np.hypot(*(corners.max(axis=0) - corners.min(axis=0))))
+    extent = float(np.sqrt(2 * mesh.areas[mesh.inner].sum()))
     spread = float(np.std(likelihood.start()))
     return (round_to(extent / 20, 2), 0.05), (round_to(max(3 * spread, 0.1 * (likelihood.unit or 1.0)), 2), 0.05)
