@@ -38,6 +38,7 @@ def test_days_against_brms():
     theirs = pd.read_csv(REFERENCE / "brms_sleep_ce_Days.csv")
     ours = sleepstudy().effects("Days", size=100).frame
     np.testing.assert_allclose(ours["Days"], theirs["Days"], atol=1e-10)
+    pd.testing.assert_frame_equal(sleepstudy().effects("Days", size=100).to_frame(), ours)
     # of 4,000 draws, 1,450 effective: 0.03 sd of noise in a mean, 0.06 in a quantile
     sd = ours["sd"]
     assert (np.abs(ours["q0.5"] - theirs["estimate__"]) / sd).max() < 0.1

@@ -61,6 +61,10 @@ class Effects:
         held = repr(self).removeprefix(f"<{title}").removesuffix(">").strip()
         return card(title, held, picture(axes_png(self.plot), title))
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row a point, as `frame`."""
+        return self.frame.copy()
+
     def draws(self, n: int = 100, seed: int | None = None) -> Vector:
         """Whole curves from the joint posterior, (n, points of `frame`): what a spaghetti plot shows."""
         if n < 1:
