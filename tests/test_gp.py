@@ -361,6 +361,15 @@ def test_saved_fit_predicts_alike(tmp_path):
     assert np.allclose(again.predict(new).to_frame(), fit.predict(new).to_frame(), rtol=1e-10)
 
 
+@pytest.mark.parametrize("term", ["gp(x, by=g, k=6)", "gp(x, w, by=g, k=4)", "gp(x, by=g)"])
+def test_rows_of_one_level_are_predicted_as_among_all(term):
+    table = wave(24)
+    fit = gs.fit(f"y ~ {term}", table, integration="eb")
+    one = table["g"] == "a"
+    alone, among = fit.predict(table[one]).to_frame(), fit.predict(table).to_frame()[one.to_numpy()]
+    assert np.allclose(alone, among, rtol=1e-10)  # the same sums
+
+
 def test_covariates_that_are_coordinates_come_from_the_points():
     table = wave()
     fit = gs.fit("y ~ gp(x, w)", table, coords=("x", "w"), integration="eb")

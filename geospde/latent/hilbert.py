@@ -48,7 +48,7 @@ class Basis:
         out = np.ones((len(points), 1))
         for coordinate in (points - self.centre + self.half_width).T:
             own = np.sin(np.multiply.outer(coordinate, frequencies)) / np.sqrt(self.half_width)
-            out = (out[:, :, None] * own[:, None, :]).reshape(len(points), -1)
+            out = (out[:, :, None] * own[:, None, :]).reshape(len(points), out.shape[1] * self.each)
         return out
 
     def holds(self, points: Vector) -> NDArray[np.bool_]:
