@@ -294,3 +294,12 @@ def test_gamsim_hyperparameters():
             assert abs(np.log(table.loc[name, "sd"] / sd)) < 0.25, name
     reference = brms("gamsim")
     assert abs(table.loc["sigma", "mean"] - reference["sigma"][0]) < 0.15 * reference["sigma"][1]
+
+
+def test_the_default_priors_agree_with_those_of_brms_about_topo():
+    """Ours are in the response's unit, too: R-INLA's prior of the residual would hold sigma down at 9.5."""
+    ours, theirs = gs.fit("z ~ gp(x, y)", gs.load_dataset("topo")), fitted("z ~ gp(x, y)", "topo")
+    table, other = (pd.concat([fit.hyper, fit.fixed]) for fit in (ours, theirs))
+    # weak priors of other shapes: a tenth of a posterior sd
+    np.testing.assert_allclose((table["mean"] - other["mean"]) / other["sd"], 0, atol=0.12)
+    assert "P(sd > 180) = 0.05" in ours.describe()["priors"]["sigma"]

@@ -12,8 +12,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.latent.priors import Fixed
-from geospde.model.context import Context
+from geospde.latent.priors import Fixed, PCSd
+from geospde.model.context import Context, round_to
 from geospde.model.effects import FixedEffects
 from geospde.model.families import Likelihood, family_by_name
 from geospde.model.field import Field, make_field
@@ -191,6 +191,12 @@ def build_model(
     likelihood = bound_family.bind(
         response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors
     )
+    if any(call.name == "gp" for call in parsed.terms) and defaults is None and likelihood.unit is not None:
+        # beside a process whose prior is in the response's unit the residual's is, too: R-INLA's holds it down
+        own = {"sigma": PCSd(round_to(3 * likelihood.unit, 2), 0.05), **family_priors}
+        likelihood = bound_family.bind(
+            response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own
+        )
     context = Context(table, points, mesh, crs, likelihood, overrides, defaults)
     parts = context.parts
     for call in parsed.terms:
