@@ -412,6 +412,20 @@ def test_a_correlation_of_one_is_a_singular_fit():
     assert np.isfinite(fit.hyper["se"].iloc[:2]).all()
 
 
+def test_a_correlation_of_one_beside_a_slope_near_zero_is_a_singular_fit():
+    rng = np.random.default_rng(4)
+    data = without_groups()
+    data["y"] = 1 + rng.normal(size=10)[data["g"]] * (1 + 0.03 * data["x"]) + 0.8 * rng.normal(size=60)
+    with pytest.warns(GeospdeWarning, match=r"'cor\(Intercept, x \| g\)' is estimated as 1 or -1"):
+        fit = gs.fit("y ~ x + (x | g)", data, method="reml")
+    estimate = fit.hyper["estimate"].to_numpy()
+    assert 0 < estimate[1] < 0.1 and abs(estimate[2]) == 1.0
+    # of rank one, the effects of a level are one effect of one combined column
+    data["both"] = 1 + estimate[2] * estimate[1] / estimate[0] * data["x"]
+    combined = gs.fit("y ~ x + (0 + both | g)", data, method="reml")
+    assert fit.log_likelihood == pytest.approx(combined.log_likelihood, abs=1e-7)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_covariances_of_low_rank_reach_the_dense_maximum(seed):
     rng = np.random.default_rng(seed)

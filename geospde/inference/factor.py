@@ -118,13 +118,16 @@ class Factor:
         pivots = np.abs(np.diag(root))
         return [i for i in range(self.q) if lengths[i] < SMALL or (i and pivots[i] < SMALL * lengths[i])]
 
-    def without(self, entries: Vector, pivot: int) -> Vector:
-        """Entries with this pivot zero: the effect with it where it is small, else what is its own."""
-        root = self.matrix(entries)
-        if np.linalg.norm(root[pivot]) < SMALL:
-            root[pivot] = 0.0
-        root[pivot, pivot] = 0.0
-        return self.entries_of_covariance(np.outer(self.units, self.units) * (root @ root.T))
+    def without(self, entries: Vector, pivot: int) -> list[Vector]:
+        """Entries with this pivot zero: with the whole effect, where that is small, and with what is its own."""
+        out, root = [], self.matrix(entries)
+        small = bool(np.linalg.norm(root[pivot]) < SMALL)
+        for kept in (slice(0), slice(pivot)) if small and root[pivot, :pivot].any() else (slice(pivot),):
+            left = root.copy()
+            left[pivot] = 0.0
+            left[pivot, kept] = root[pivot, kept]
+            out.append(self.entries_of_covariance(np.outer(self.units, self.units) * (left @ left.T)))
+        return out
 
     def ends(self, entries: Vector) -> tuple[NDArray[np.int_], NDArray[np.bool_], NDArray[np.bool_]]:
         """What is at an end where pivots are zero, of entries as `without` gives them.

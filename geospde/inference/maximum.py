@@ -254,9 +254,13 @@ def _to_edges(
         at = better(np.where(np.arange(at.theta.size) == k, 0.0, at.theta))
     for e in likelihood.effects:
         for pivot in e.factor.small_pivots(at.theta[e.where]):
-            moved = at.theta.copy()
-            moved[e.where] = e.factor.without(at.theta[e.where], pivot)
-            at = better(moved)
+            for entries in e.factor.without(at.theta[e.where], pivot):
+                moved = at.theta.copy()
+                moved[e.where] = entries
+                there = better(moved)
+                if there is not at:
+                    at = there
+                    break
     return at
 
 
