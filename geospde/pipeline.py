@@ -229,9 +229,13 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str
     """Check formula, family and priors against the data, that a grid can be predicted, and say what the model is."""
     import pandas as pd
 
+    from geospde.fitting.fit import check_model, check_options
     from geospde.model.build import build_model
 
-    model = build_model(**_model_arguments(config, survey, mesh))
+    keys = _model_arguments(config, survey, mesh)
+    check_options(**config.inference.given(), priors=keys.get("priors", "default"))
+    model = build_model(**keys)
+    check_model(model, config.inference.method, config.inference.quadrature)
     if config.validates and config.inference.method not in BAYESIAN:
         raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {config.inference.method!r}")
     only = "the cells of a grid have coordinates only"

@@ -121,24 +121,14 @@ def fit(
     >>> list(fit.hyper.index)
     ['range(spde)', 'sigma(spde)', 'kappa(spde)', 'tau(spde)']
     """
-    for value, choices, what in (
-        (method, METHODS, "method"),
-        (integration, INTEGRATIONS, "integration"),
-        (strategy, STRATEGIES, "strategy"),
-    ):
-        if value not in choices:
-            raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     from geospde.fitting.heavy_tails import settled
-    from geospde.fitting.maximum import LIKELIHOODS, fit_likelihood, refuse_options
+    from geospde.fitting.maximum import LIKELIHOODS, fit_likelihood
     from geospde.fitting.smoothing import fit_smooths
     from geospde.inference.integration import posterior
     from geospde.inference.mode import silent
     from geospde.model.build import build_model
 
-    if method in (*LIKELIHOODS, "ubre"):
-        refuse_options(method, integration, strategy, quadrature, priors)
-    elif quadrature != 1:
-        raise InputError(f"quadrature other than 1 (Laplace) is of method 'ml', not {method!r}")
+    check_options(method, integration, strategy, quadrature, priors)
     began = perf_counter()
     model = build_model(
         formula, data, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
@@ -159,3 +149,37 @@ def fit(
     rule = "eb" if method == "eb" else integration
     found = posterior(laplace, model.start, rule, strategy=strategy, progress=progress)
     return Fit(model, laplace, found, settings, seconds=perf_counter() - began)
+
+
+def check_options(
+    method: str = "inla",
+    integration: str = "auto",
+    strategy: str = "auto",
+    quadrature: Any = 1,
+    priors: Any = "default",
+) -> None:
+    """Raise InputError for options that there are not, or that do not go together."""
+    for value, choices, what in (
+        (method, METHODS, "method"),
+        (integration, INTEGRATIONS, "integration"),
+        (strategy, STRATEGIES, "strategy"),
+    ):
+        if value not in choices:
+            raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    from geospde.fitting.maximum import LIKELIHOODS, refuse_options
+
+    if method in (*LIKELIHOODS, "ubre"):
+        refuse_options(method, integration, strategy, quadrature, priors)
+    elif quadrature != 1:
+        raise InputError(f"quadrature other than 1 (Laplace) is of method 'ml', not {method!r}")
+
+
+def check_model(model: Any, method: str = "inla", quadrature: int = 1) -> None:
+    """Raise InputError for a model that is not for this method."""
+    from geospde.fitting.maximum import LIKELIHOODS, without_priors
+    from geospde.fitting.smoothing import only_smooths
+
+    if method in LIKELIHOODS:
+        without_priors(model, method, quadrature)
+    elif method == "ubre":
+        only_smooths(model)

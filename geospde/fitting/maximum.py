@@ -59,12 +59,7 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
         Where no maximum is found.
     """
     method, points = settings["method"], int(settings["quadrature"])
-    refuse_priors(model, method)
-    _refuse_trends(model, method)
-    unpriored = Unpriored.of(model)
-    _refuse_saturated(model, unpriored)
-    if points > 1:
-        _refuse_quadrature(model)
+    unpriored = without_priors(model, method, points)
     try:
         if model.design.shape[1] < LARGE:
             found = _maximum(unpriored, model.start, method, points, progress)
@@ -82,6 +77,17 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
     for note in fit.notes:
         warnings.warn(note, GeospdeWarning, stacklevel=3)
     return fit
+
+
+def without_priors(model: Any, method: str, points: int) -> Unpriored:
+    """The model as ML or REML sees it; raises InputError for one that they are not for."""
+    refuse_priors(model, method)
+    _refuse_trends(model, method)
+    unpriored = Unpriored.of(model)
+    _refuse_saturated(model, unpriored)
+    if points > 1:
+        _refuse_quadrature(model)
+    return unpriored
 
 
 def _maximum(unpriored: Unpriored, start: Any, method: str, points: int, progress: Progress) -> Maximum:

@@ -36,6 +36,24 @@ def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Pr
     NumericalError
         Where the search does not converge.
     """
+    unpriored = only_smooths(model)
+    bound = Exponential(model.family.name, model.likelihood, model.family.link)
+    try:
+        found = least_prediction_error(unpriored, model.start, bound, progress)
+    except NumericalError:
+        refuse_perfect(model, unpriored)
+        refuse_separated(model)
+        raise
+    refuse_separated(model, found)
+    notes = notes_on(model, found)
+    fit = SmoothFit(model, found, settings, notes, perf_counter() - began)
+    for note in notes:
+        warnings.warn(note, GeospdeWarning, stacklevel=3)
+    return fit
+
+
+def only_smooths(model: Any) -> Unpriored:
+    """The model as UBRE sees it; raises InputError for one that it is not for."""
     family = model.family
     if family.name not in EXPONENTIAL:
         raise InputError(
@@ -57,16 +75,4 @@ def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Pr
     of_terms, of_family = np.split(unpriored.held, [unpriored.held.size - own])
     if np.isnan(of_family).any() and not np.isnan(of_terms).all():
         raise InputError("with a free dispersion, method 'ubre' cannot hold the sd of a smooth: fit with method='reml'")
-    bound = Exponential(family.name, model.likelihood, family.link)
-    try:
-        found = least_prediction_error(unpriored, model.start, bound, progress)
-    except NumericalError:
-        refuse_perfect(model, unpriored)
-        refuse_separated(model)
-        raise
-    refuse_separated(model, found)
-    notes = notes_on(model, found)
-    fit = SmoothFit(model, found, settings, notes, perf_counter() - began)
-    for note in notes:
-        warnings.warn(note, GeospdeWarning, stacklevel=3)
-    return fit
+    return unpriored
