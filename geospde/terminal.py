@@ -52,7 +52,7 @@ def print_exploration(explored: Explored) -> None:
     for row in fact_rows(exploration):
         facts.add_row(*map(Text, row))
     quantiles = exploration.quantiles().drop(columns="n")
-    spread = _table("", *quantiles.columns)
+    spread = _table("", *quantiles.columns, dense=True)
     for name, values in zip(quantiles.index, quantiles.to_numpy(dtype=float)):
         spread.add_row(Text(str(name)), *(_short(value) for value in values))
     _print(facts, spread)
@@ -71,7 +71,7 @@ def print_validation(validated: Validated) -> None:
     table = _table("", *headings, dense=True)
     for model, row in validation.scores.iterrows():
         shown = (f"{100 * v:.0f}%" if str(c).startswith("cover_") else _short(v, 3) for c, v in row.items())
-        table.add_row(Text(str(model), no_wrap=True), *shown)
+        table.add_row(Text(str(model)), *shown)
     _print(table)
     print("Smaller is better, but for the shares of observations in their 50, 80 and 95% intervals.")
     for sentence in in_words(validation):
@@ -141,10 +141,11 @@ def _short(value: float, digits: int = 4) -> str:
 
 
 def _table(first: str, *others: str, dense: bool = False) -> Table:
-    """Return a table with words in the first column and numbers in the others."""
-    table = Table(first, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0) if dense else (0, 1))
+    """Return a table with words in the first column, which give way, and numbers in the others, which stay whole."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0) if dense else (0, 1))
+    table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(name), justify="right", no_wrap=True)
     return table
 
 

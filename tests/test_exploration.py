@@ -341,6 +341,18 @@ def test_explore_prints_tables_and_writes_a_folder(run_file, capsys):
     assert json.loads((folder / "explore.json").read_text())["folder"] == "outputs/rongelap-explore"
 
 
+def test_tables_on_80_columns_hold_every_number_whole(run_file, edit, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    edit(run_file.parent / "points.csv", "cX,cY,counts,time", "cX,cY,counts,minutes_of_counting")
+    edit(run_file, 'exposure = "time"', 'exposure = "minutes_of_counting"')
+    assert main(["explore", str(run_file), "--out", "seen"]) == 0
+    shown = capsys.readouterr().out
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    ratios = pd.read_csv(run_file.parent / "seen" / "quantiles.csv").iloc[2]
+    assert f"{ratios['25%']:.4g}" in shown and f"{ratios['75%']:.4g}" in shown
+
+
 def test_explore_replaces_only_what_it_made_and_only_if_told_to(run_file, capsys):
     out = run_file.parent / "seen"
     assert main(["explore", str(run_file), "--out", str(out), "--quiet"]) == 0
