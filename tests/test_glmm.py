@@ -218,6 +218,25 @@ def test_a_factor_without_any_counts_is_separation():
         gs.fit("y ~ k + (1 | g)", data, family="poisson", method="ml")
 
 
+@pytest.mark.parametrize("method", ["inla", "eb"])
+@pytest.mark.parametrize("priors", ["default", "brms"])
+def test_separation_under_a_flat_prior_has_no_posterior(method, priors):
+    x = np.linspace(-1, 1, 40)
+    data = pd.DataFrame({"x": x, "y": (x > 0).astype(int), "g": np.resize(np.arange(4), 40)})
+    options = {"family": "bernoulli", "method": method}
+    with pytest.raises(gs.InputError, match=r"'x' (has|have) a flat prior and no finite posterior.*prior, such as"):
+        gs.fit("y ~ x + (1 | g)", data, priors=priors, **options)
+    held = gs.fit("y ~ x", data, priors={"x": {"gaussian": [0, 2.5]}}, **options)
+    # the posterior by quadrature over x and the flat intercept
+    a, b = np.meshgrid(np.linspace(-8, 8, 801), np.linspace(-5, 20, 801), indexing="ij")
+    log = -0.5 * (b / 2.5) ** 2
+    for one in data.itertuples():
+        log -= np.logaddexp(0, (1 - 2 * one.y) * (a + b * one.x))
+    weights = np.exp(log - log.max())
+    # corrections of second order leave a twentieth of a posterior sd where ones and zeros are apart
+    assert held.fixed.loc["x", "mean"] == pytest.approx(float((weights * b).sum() / weights.sum()), abs=0.1)
+
+
 # -- a field, as sdmTMB fits one ----------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from geospde.errors import InputError
+from geospde.errors import InputError, NumericalError
 from geospde.fitting.result import Fit
 
 METHODS = ("inla", "eb", "ml", "reml", "ubre")
@@ -122,7 +122,7 @@ def fit(
     ['range(spde)', 'sigma(spde)', 'kappa(spde)', 'tau(spde)']
     """
     from geospde.fitting.heavy_tails import settled
-    from geospde.fitting.maximum import LIKELIHOODS, fit_likelihood
+    from geospde.fitting.maximum import LIKELIHOODS, fit_likelihood, refuse_improper
     from geospde.fitting.smoothing import fit_smooths
     from geospde.inference.integration import posterior
     from geospde.inference.mode import silent
@@ -147,7 +147,12 @@ def fit(
         return fit_smooths(model, settings, began, progress)
     model, laplace = settled(model)
     rule = "eb" if method == "eb" else integration
-    found = posterior(laplace, model.start, rule, strategy=strategy, progress=progress)
+    try:
+        found = posterior(laplace, model.start, rule, strategy=strategy, progress=progress)
+    except NumericalError:
+        refuse_improper(model)
+        raise
+    refuse_improper(model, found.mode.x)
     return Fit(model, laplace, found, settings, seconds=perf_counter() - began)
 
 

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.fitting.intervals import likelihood_of
@@ -20,6 +21,7 @@ from geospde.model.groups import Group
 from geospde.model.smooth import KernelSmooth
 from geospde.words import listed
 
+Vector = NDArray[np.float64]
 LIKELIHOODS = ("ml", "reml")
 PERFECT = 1e-6  # residual over the response
 LARGEST_DENSE = 20_000_000  # entries of a design that may be taken as a whole
@@ -167,13 +169,7 @@ def refuse_separated(model: Any, found: Maximum | None = None) -> None:
         Where the search ended; without it they are looked into whether or not they seem to run off.
     """
     fixed, first = model.effects.names, model.design.shape[1] - len(model.effects.names)
-    flat = {first + k: name for k, name in enumerate(fixed)}
-    at = 0
-    for part in model.parts:
-        if isinstance(part, KernelSmooth) and part.basis.n_trend:
-            names = part.covariates.names
-            flat |= {at + part.term.rank + k: f"{part.term.label}, linear in {c}" for k, c in enumerate(names)}
-        at += part.term.n
+    flat = {first + k: name for k, name in enumerate(fixed)} | _trends(model)
     x = model.design[:, list(flat)].toarray()
     if found is not None:
         se = np.zeros(len(flat))
@@ -191,6 +187,50 @@ def refuse_separated(model: Any, found: Maximum | None = None) -> None:
         f"{'it separates' if one else 'together they separate'} responses at an end of their range from the "
         f"others; leave terms out, join levels, or fit with method='inla' and {mend}"
     )
+
+
+def _trends(model: Any) -> dict[int, str]:
+    """Latent variables that are the flat linear trends of smooths, and what to call them."""
+    out: dict[int, str] = {}
+    at = 0
+    for part in model.parts:
+        if isinstance(part, KernelSmooth) and part.basis.n_trend:
+            names = part.covariates.names
+            out |= {at + part.term.rank + k: f"{part.term.label}, linear in {c}" for k, c in enumerate(names)}
+        at += part.term.n
+    return out
+
+
+def refuse_improper(model: Any, mode: Vector | None = None) -> None:
+    """Effects with a flat prior that separation draws to infinity: their posterior has no integral.
+
+    Parameters
+    ----------
+    model : Model
+    mode : array, optional
+        Of the latent variables; without it they are looked into whether or not they seem to run off.
+    """
+    fixed, first = model.effects.names, model.design.shape[1] - len(model.effects.names)
+    own = {first + k: name for k, name in enumerate(fixed) if model.fixed_priors.precision[k] == 0}
+    flat = own | _trends(model)
+    if not flat:
+        return
+    # coefficients that have a prior stay; where that is on an intercept at the covariates' means, columns are centred
+    x = model.design[:, list(flat)].toarray()
+    centred = model.design[:, first:].toarray() @ np.linalg.inv(model.fixed_transform)
+    x[:, : len(own)] = centred[:, [k - first for k in own]]
+    if mode is not None and not suspicious(x, mode[list(flat)], np.zeros(len(flat))):
+        return
+    drawn = separated(list(flat.values()), x, model.likelihood, model.family.name)
+    if drawn:
+        one = len(drawn) == 1
+        named = [name for name in drawn if name in fixed]
+        mend = f", such as priors={{{named[-1]!r}: {{'gaussian': [0, 2.5]}}}}" if named else ""
+        raise InputError(
+            f"the fixed effect{'' if one else 's'} {listed(drawn)} {'has' if one else 'have'} a flat prior and no "
+            f"finite posterior: {'it separates' if one else 'together they separate'} responses at an end of their "
+            f"range from the others; give {'it' if one else 'them'} a prior{mend}, leave terms out, or join levels"
+        )
 
 
 def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
