@@ -1,5 +1,7 @@
 """Generalised linear mixed models by Laplace: lme4's, glmmTMB's and mgcv's numbers, and dense Laplace."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 import geospde as gs
+from geospde.errors import GeospdeWarning
 from geospde.inference.likelihoods import Joint, Unpriored
 from geospde.inference.threads import one_blas_thread
 from geospde.model.build import build_model
@@ -191,6 +194,38 @@ def test_far_covariates_are_no_harder(counts):
     assert far.log_likelihood == pytest.approx(near.log_likelihood, abs=1e-7)
     assert far.fixed.loc["x", "estimate"] == pytest.approx(1e-4 * near.fixed.loc["x", "estimate"], rel=1e-4)
     assert far.fixed.loc["x", "se"] == pytest.approx(1e-4 * near.fixed.loc["x", "se"], rel=1e-4)
+
+
+# -- what the data say nothing of ---------------------------------------------------------------------------
+
+
+def test_a_likelihood_flat_in_a_parameter_of_the_family_is_told():
+    data = pd.DataFrame({"y": 1 + np.random.default_rng(1).poisson(3, 80)})  # no zero at all
+    with pytest.warns(GeospdeWarning, match="the likelihood is flat in 'p0'"):
+        fit = gs.fit("y ~ 1", data, family="zeroinflatedpoisson1", method="ml")
+    plain = gs.fit("y ~ 1", data, family="poisson", method="ml")
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
+    assert not plain.notes
+
+
+def test_limits_that_run_off_are_infinite_without_a_warning():
+    data = pd.DataFrame({"y": np.random.default_rng(0).normal(size=60)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.warns(GeospdeWarning, match="the likelihood is flat in 'df'"):
+            fit = gs.fit("y ~ 1", data, family="t", method="ml")
+    assert not fit.hyper.loc["df", "upper"] < 1e6
+
+
+def test_all_intervals_leave_out_what_has_no_profile():
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"g": np.tile(np.arange(6), 5), "y": rng.normal(size=30)})
+    fit = gs.fit("y ~ 1 + (1 | g)", data, method="ml", priors={"sd(Intercept | g)": {"fixed": [0.5]}})
+    table = fit.confint()
+    assert list(table.index) == ["sd(Intercept | g)", "sigma", "Intercept"]
+    assert table.loc["sd(Intercept | g)"].isna().all() and table.drop("sd(Intercept | g)").notna().all(axis=None)
+    with pytest.raises(gs.InputError, match="is held at 0.5: it has no profile"):
+        fit.confint("sd(Intercept | g)")
 
 
 # -- separation ---------------------------------------------------------------------------------------------

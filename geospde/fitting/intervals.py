@@ -66,7 +66,8 @@ def _estimate(h: Hyperparameter, m: Maximum, quantile: float) -> list[float]:
     se = float(np.sqrt(slope[touched] @ m.covariance[np.ix_(touched, touched)] @ slope[touched]))
     rate = float(h.transform(inner + 1e-4) - h.transform(inner - 1e-4)) / 2e-4
     low, high = inner - quantile * se, inner + quantile * se
-    return [value, rate * se, float(h.transform(low)), float(h.transform(high))]
+    with np.errstate(over="ignore"):  # the limits of a parameter that the data say little of may be 0 and infinity
+        return [value, rate * se, float(h.transform(low)), float(h.transform(high))]
 
 
 def _idle(model: Any, maximum: Maximum) -> set[str]:

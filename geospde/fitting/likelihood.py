@@ -258,12 +258,12 @@ class LikelihoodFit(Fit):
         DataFrame
             ``lower``, ``upper``, a row a name.
 
-            NaN, with a warning, where the profile could not be followed.
+            NaN, with a warning, where the profile could not be followed; NaN in the table of all for what has none.
 
         Raises
         ------
         InputError
-            For names, methods and levels that there are not.
+            For names, methods and levels that there are not, and for a name without a profile.
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval lies between 0 and 1, not {level}")
@@ -283,7 +283,13 @@ class LikelihoodFit(Fit):
             return pd.concat(tables)[["lower", "upper"]].loc[chosen]
         rows = []
         for name in chosen:
-            profile, back = profile_of(self, name)
+            try:
+                profile, back = profile_of(self, name)
+            except InputError:
+                if names is not None:
+                    raise
+                rows.append([np.nan, np.nan])
+                continue
             row = []
             for wanted in (-reach, reach):
                 try:

@@ -24,6 +24,7 @@ from geospde.words import listed
 Vector = NDArray[np.float64]
 LIKELIHOODS = ("ml", "reml")
 PERFECT = 1e-6  # residual over the response
+LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing
 LARGEST_DENSE = 20_000_000  # entries of a design that may be taken as a whole
 
 
@@ -270,6 +271,14 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
     if out:
         said = " and ".join(out)
         out = [f"singular fit: {said}; the data do not tell these random effects apart, a simpler model may do"]
+    at = found.flat.size - len(model.likelihood.hyper)
+    level = (found.flat | (np.diag(found.covariance) > LEVEL**2))[at:]
+    unknown = [h.name for h in model.hyperparameters if not h.is_held and level[h.direction[at:] != 0].any()]
+    if unknown:
+        out.append(
+            f"the likelihood is flat in {listed(unknown)}, which {'has' if len(unknown) == 1 else 'have'} no finite "
+            "estimate within its range; a simpler family may do"
+        )
     if found.whole_curvature and not np.isfinite(found.fixed_covariance).all():
         out.append("no standard errors: the likelihood does not curve downwards in every direction at its maximum")
     return tuple(out)
