@@ -242,7 +242,9 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
         return _validated(source, "run", "")
     path = Path(source)
     if path.is_dir():
-        raise InputError(f"{str(source)!r} is a folder: name the run file in it")
+        made = (path / "run.json").exists()
+        told = "the folder of a run: name the run file that made it" if made else "a folder: name the run file in it"
+        raise InputError(f"{str(source)!r} is {told}")
     try:
         text = path.read_text(encoding="utf-8-sig")
         config = _validated(tomllib.loads(text), path.name, text)

@@ -223,3 +223,10 @@ def test_a_validation_of_a_likelihood_is_refused_before_the_fit(bay, edit, capsy
     edit(bay / "bay.toml", '"eb"', '"ml"')
     assert main(["check", "bay.toml"]) == 2
     assert "[validation] needs method 'inla' or 'eb' in [inference], not 'ml'" in said(capsys)
+
+
+def test_a_step_of_a_run_s_folder_asks_for_the_run_file(bay, capsys):
+    assert main(["report", "out"]) == 2
+    assert said(capsys) == "geospde: 'out' is the folder of a run: name the run file that made it"
+    assert main(["report", "."]) == 2
+    assert said(capsys) == "geospde: '.' is a folder: name the run file in it"
