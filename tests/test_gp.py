@@ -379,6 +379,14 @@ def test_covariates_that_are_coordinates_come_from_the_points():
     assert np.allclose(by_points["mean"], by_table["mean"], rtol=1e-12)
 
 
+def test_a_prediction_without_the_covariate_says_how_to_give_it():
+    fit = gs.fit("y ~ gp(x, w, k=4)", wave(), integration="eb")
+    with pytest.raises(gs.InputError, match=r"needs the column 'x' of the model: .* coords=\(x, y\)"):
+        fit.predict(np.ones((2, 2)))
+    with pytest.raises(gs.InputError, match="a table or a Grid, not str"):
+        fit.predict("x")
+
+
 def test_draws_of_a_whole_curve_have_the_curve_s_correlation():
     """Draws at two places next to each other are nearly the same, at two far ones not."""
     fit = gs.fit("y ~ gp(x)", wave(), integration="eb")

@@ -44,6 +44,11 @@ class Covariates:
             if name not in table.columns and coordinate is not None and points is not None:
                 columns.append(points[:, coordinate])
             else:
+                if points is not None and not len(table.columns):
+                    raise InputError(
+                        f"prediction needs the column {name!r} of the model: give predict a table that has it, or, if "
+                        "it is a coordinate, say so to geospde.fit with coords=(x, y)"
+                    )
                 column_of(table, name)
                 columns.append(numeric(table, name, "covariate"))
         return np.column_stack(columns)

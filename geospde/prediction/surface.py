@@ -258,9 +258,13 @@ def _places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any
         points, crs = coordinates(where, coords)
         table = pd.DataFrame(where.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     else:
-        points, crs = np.asarray(where, dtype=float), None
+        wanted = "points to predict at are an (m, 2) array of finite coordinates, a table or a Grid"
+        try:
+            points, crs = np.asarray(where, dtype=float), None
+        except (TypeError, ValueError):
+            raise InputError(f"{wanted}, not {type(where).__name__}") from None
         if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-            raise InputError("points to predict at are an (m, 2) array of finite coordinates, a table or a Grid")
+            raise InputError(wanted)
         table = pd.DataFrame(index=range(len(points)))
     if len(table) == 0:
         raise InputError("there is nowhere to predict: the table is empty")
