@@ -353,3 +353,24 @@ def test_a_saved_fit_counts_each_offset_once(tmp_path):
     again = gs.load_fit(tmp_path / "twice")
     np.testing.assert_allclose(again.model.offset, found.model.offset)
     pd.testing.assert_frame_equal(again.fitted, found.fitted)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda f: f.sample(2.5), "whole number, not 2.5"),
+        (lambda f: f.sample(0), "positive"),
+        (lambda f: f.effects(3), "by name, not of 3"),
+        (lambda f: f.predict(pd.DataFrame({"x": [1.0]}), exceed=["a"]), "finite number, not 'a'"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_gets_one_sentence(call, message):
+    data = pd.DataFrame({"y": [1.0, 2.0, 2.5, 4.0, 5.5], "x": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    with pytest.raises(gs.InputError, match=message):
+        call(gs.fit("y ~ x", data))
+
+
+def test_a_negative_weight_is_told_with_its_row():
+    data = pd.DataFrame({"y": [1.0, 2.0, 3.0], "w": [1.0, -2.0, 1.0]})
+    with pytest.raises(gs.InputError, match="row 1 holds -2"):
+        gs.fit("y ~ 1", data, weights="w")

@@ -127,6 +127,8 @@ def effects(
     """
     model = fit.model
     table = model.table[_covariates(model)]
+    if not isinstance(name, (str, list, tuple)):
+        raise InputError(f"effects are of one covariate or two, by name, not of {name!r}")
     names = tuple(part.strip() for part in name.split(":")) if isinstance(name, str) else tuple(name)
     for wanted in (*names, *(at or {})):
         if wanted not in table:

@@ -175,7 +175,8 @@ def build_model(
     offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], offset, table)
     weight = per_row(table, weights, "weights", size)
     if weight is not None and not (weight >= 0).all():
-        raise InputError("weights must not be negative")
+        row = int(np.flatnonzero(~(weight >= 0))[0])
+        raise InputError(f"weights must not be negative: row {row} holds {weight[row]:g}")
     chosen, overrides = prior_table(priors)
     priors_given = dict(overrides) if chosen == "default" else {"defaults": chosen, **overrides}
     defaults = None

@@ -223,8 +223,8 @@ def predict(
         if not 0 < p < 1:
             raise InputError(f"a quantile level lies between 0 and 1, not {p}")
     for t in exceed:
-        if not np.isfinite(t):
-            raise InputError(f"a threshold must be a finite number, not {t}")
+        if not isinstance(t, (int, float, np.number)) or not np.isfinite(t):
+            raise InputError(f"a threshold must be a finite number, not {t!r}")
     grid, table, points, crs = _places(model, where)
     if crs is not None and model.crs is not None and crs != model.crs:
         raise InputError(
