@@ -52,8 +52,10 @@ def draw(fit: Fit, n: int, seed: int | None = None) -> Draws:
     InputError
         Unless `n` is positive.
     """
-    if not isinstance(n, (int, np.integer)) or n < 1:
-        raise InputError(f"the number of draws must be a positive whole number, not {n!r}")
+    if not isinstance(n, (int, np.integer)):
+        raise InputError(f"the number of draws must be a whole number, not {n!r}")
+    if n < 1:
+        raise InputError(f"the number of draws must be positive, not {n}")
     number = {id(point): k for k, point in enumerate(fit.posterior.points)}
     blocks, points = [], []
     for point, x in joint_draws(fit.laplace, fit.posterior, n, seed):
