@@ -25,3 +25,11 @@ def edit():
         return path
 
     return replace
+
+
+@pytest.fixture
+def bay(done, tmp_path, monkeypatch):
+    """Go to a copy of the folder that the tests' own `done` made, to be spoilt."""
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,7 +1,13 @@
 """A survey of 40 hauls that a run maps in a second."""
 
+import os
+import warnings
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
+
+import geospde as gs
 
 RUN_FILE = """
 [survey]
@@ -33,3 +39,16 @@ def write_survey(folder):
     path = folder / "bay.toml"
     path.write_text(RUN_FILE)
     return path
+
+
+@contextmanager
+def quietly_in(folder):
+    """Work in a folder, without the warnings that so small a survey draws."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", gs.GeospdeWarning)
+            yield
+    finally:
+        os.chdir(before)

@@ -3,13 +3,12 @@
 import json
 import os
 import shutil
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from small_run import write_survey
+from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde import pipeline
@@ -28,24 +27,10 @@ def done(tmp_path_factory):
     (folder / "bay.toml").write_text(f'{text}[output]\ndir = "out"\nlabel = "fish"\n')
     wider = text.replace("[150, 300]", "[250, 400]").replace('"poisson"', '"nbinomial"')
     (folder / "wide.toml").write_text(f'{wider}[output]\ndir = "wide"\n')
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", gs.GeospdeWarning)
-            gs.run("bay.toml")
-            gs.run("wide.toml")
-    finally:
-        os.chdir(before)
+    with quietly_in(folder):
+        gs.run("bay.toml")
+        gs.run("wide.toml")
     return folder
-
-
-@pytest.fixture
-def bay(done, tmp_path, monkeypatch):
-    """Go to a copy of that folder, to be spoilt."""
-    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def said(capsys):

@@ -1,13 +1,11 @@
 """Single steps of a run: together they make what a run makes, and each refuses what is out of date."""
 
 import json
-import os
 import shutil
-import warnings
 
 import pandas as pd
 import pytest
-from small_run import write_survey
+from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde import pipeline
@@ -23,25 +21,11 @@ def done(tmp_path_factory):
     """Return a folder with a survey, its run in ``whole``, and the same by steps in ``out``."""
     folder = tmp_path_factory.mktemp("bay")
     write_survey(folder)
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", gs.GeospdeWarning)
-            gs.run("bay.toml", out="whole")
-            for name in EVERY:
-                run_step(name, "bay.toml")
-    finally:
-        os.chdir(before)
+    with quietly_in(folder):
+        gs.run("bay.toml", out="whole")
+        for name in EVERY:
+            run_step(name, "bay.toml")
     return folder
-
-
-@pytest.fixture
-def bay(done, tmp_path, monkeypatch):
-    """Go to a copy of that folder, to be spoilt."""
-    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def said(capsys):

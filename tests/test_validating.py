@@ -1,14 +1,11 @@
 """`geospde validate`: whose fit it takes, what it writes, what it says in words."""
 
 import json
-import os
-import shutil
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from small_run import write_survey
+from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde import pipeline
@@ -24,23 +21,9 @@ def done(tmp_path_factory):
     """Return a folder with a survey and its run."""
     folder = tmp_path_factory.mktemp("bay")
     write_survey(folder)
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", gs.GeospdeWarning)
-            gs.run("bay.toml")
-    finally:
-        os.chdir(before)
+    with quietly_in(folder):
+        gs.run("bay.toml")
     return folder
-
-
-@pytest.fixture
-def bay(done, tmp_path, monkeypatch):
-    """Go to a copy of that folder, to be spoilt."""
-    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture
