@@ -30,8 +30,6 @@ class Draws:
     Attributes
     ----------
     latent : (n, n_latent) array
-    point : (n,) array of int
-        The integration point whose Gaussian the latent vector comes from.
     theta : (n, d) array
         Free hyperparameters on their internal scale.
     hyper : (n, k) array
@@ -39,7 +37,6 @@ class Draws:
     """
 
     latent: Vector
-    point: NDArray[np.intp]
     theta: Vector
     hyper: Vector
 
@@ -57,17 +54,17 @@ def draw(fit: Fit, n: int, seed: int | None = None) -> Draws:
     if n < 1:
         raise InputError(f"the number of draws must be positive, not {n}")
     number = {id(point): k for k, point in enumerate(fit.posterior.points)}
-    blocks, points = [], []
+    blocks, chosen = [], []
     for point, x in joint_draws(fit.laplace, fit.posterior, n, seed):
         blocks.append(x.T)
-        points += [number[id(point)]] * x.shape[1]
+        chosen += [number[id(point)]] * x.shape[1]
     order = np.random.default_rng(seed).permutation(n)
-    which = np.array(points)[order]
-    thetas = np.array([p.theta for p in fit.posterior.points])[which]
-    if fit.posterior.hyper is not None and len(fit.posterior.points) > 1:
-        thetas = fit.posterior.hyper.around(np.array([p.theta for p in fit.posterior.points]), which, seed)
+    which = np.array(chosen)[order]
+    points = np.array([p.theta for p in fit.posterior.points])
+    hyper_posterior = fit.posterior.hyper if len(points) > 1 else None
+    thetas = points[which] if hyper_posterior is None else hyper_posterior.around(points, which, seed)
     hyper = np.array([[h.value(theta) for h in fit.model.hyperparameters] for theta in thetas]).reshape(n, -1)
-    return Draws(np.vstack(blocks)[order], which, thetas, hyper)
+    return Draws(np.vstack(blocks)[order], thetas, hyper)
 
 
 def log_densities(fit: Fit, draws: Draws) -> Vector:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
-from geospde.model.formula import Name
+from geospde.model.process import Process
+from geospde.model.smooth import KernelSmooth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geospde.fitting.result import Fit
 
 Vector = NDArray[np.float64]
+SMOOTHS = (KernelSmooth, Process)  # parts that are functions of covariates, and no group's effects or field
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def effects(
         if isinstance(table[column].dtype, pd.CategoricalDtype):
             _refuse_unknown_levels(frame[column], table[column])
             frame[column] = pd.Categorical(frame[column], dtype=table[column].dtype)
-    left_out = [part for part, smooth in zip(model.parts, _smooths(model)) if not smooth]
+    left_out = [part for part in model.parts if not isinstance(part, SMOOTHS)]
     rows = model.rows(frame, None, leave_out=left_out)
     table_of = fit.response(fit.mixture(rows, offset), quantiles)
     return Effects(
@@ -156,19 +157,13 @@ def effects(
     )
 
 
-def _smooths(model: Any) -> list[bool]:
-    """Whether each random part is a function of covariates, and not a group's effects or a field."""
-    calls = [call for call in model.formula.terms if call.name != "offset"]
-    return [c.name == "gp" or (c.name == "s" and c.options.get("bs") != "re") for c in calls]
-
-
 def _covariates(model: Any) -> list[str]:
     """Columns that fixed effects and smooths are functions of."""
-    words = set(re.findall(r"`[^`]+`|\w+", " ".join(model.formula.fixed)))
-    for call, smooth in zip((c for c in model.formula.terms if c.name != "offset"), _smooths(model)):
-        if smooth:
-            words |= {str(a) for a in (*call.arguments, call.options.get("by")) if isinstance(a, Name)}
-    return [c for c in model.table.columns if {str(c), f"`{c}`"} & words]
+    read = set(model.effects.needs)
+    for part in model.parts:
+        if isinstance(part, SMOOTHS):
+            read |= {*part.covariates.names, getattr(part, "by", None)}
+    return [c for c in model.table.columns if c in read]
 
 
 def _axis(values: pd.Series, size: int, whole: bool) -> Any:

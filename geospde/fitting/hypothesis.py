@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 
 Vector = NDArray[np.float64]
+Linear = tuple[dict[str, float], float]  # weights by name, and a constant
 
 DRAWS = 20_000  # for what has no marginal of its own: a probability's error is at most 0.004
 OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
@@ -98,11 +99,12 @@ def hypothesis(fit: Any, text: str, level: float | None = None) -> Hypothesis:
     if not 0 < level < 1:
         raise InputError(f"the level of an interval lies between 0 and 1, not {level}")
     _refuse_unknown(tree, used, names, text)
-    marginal = _marginal(fit, tree, used, text)
+    linear = _linear(tree, used, text)
+    marginal = _marginal(fit, tree, linear, used, text)
     tails = np.array([0.5 * (1 - level), 0.5 * (1 + level)])
     lower, upper = (float(q) for q in np.atleast_1d(marginal.quantile(tails)))
     if sign == "=":
-        before = _prior_density(fit, tree, used, text)
+        before = _prior_density(fit, linear)
         ratio = float(np.ravel(marginal.density(np.array([0.0])))[0]) / before if before else float("nan")
         probability = ratio / (1 + ratio)
     else:
@@ -165,7 +167,7 @@ def _value(node: ast.AST, values: dict[str, Any], text: str) -> Any:
     raise InputError(f"a hypothesis is made of numbers, names, + - * / ** and exp, log, sqrt, abs: {text!r}")
 
 
-def _linear(tree: ast.AST, used: dict[str, str], text: str) -> tuple[dict[str, float], float] | None:
+def _linear(tree: ast.AST, used: dict[str, str], text: str) -> Linear | None:
     """Weights of the names and the constant where the expression is linear in them, else None."""
     words = list(used)
     rng = np.random.default_rng(0)
@@ -198,12 +200,11 @@ class _Draws:
         return gaussian_kde(self._values)(x)
 
 
-def _marginal(fit: Any, tree: ast.AST, used: dict[str, str], text: str) -> Any:
+def _marginal(fit: Any, tree: ast.AST, linear: Linear | None, used: dict[str, str], text: str) -> Any:
     """Posterior of left minus right."""
     from geospde.inference.marginals import Marginal
 
     of_latent = {*fit.model.effects.names, *fit.model.latent_names}
-    linear = _linear(tree, used, text)
     if linear is not None and set(linear[0]) <= of_latent:
         weights, constant = linear
         own = fit.marginal(weights)
@@ -228,9 +229,8 @@ def _marginal(fit: Any, tree: ast.AST, used: dict[str, str], text: str) -> Any:
     return _Draws(values)
 
 
-def _prior_density(fit: Any, tree: ast.AST, used: dict[str, str], text: str) -> float | None:
+def _prior_density(fit: Any, linear: Linear | None) -> float | None:
     """Prior density of left minus right at zero; None where it is flat or has no simple form."""
-    linear = _linear(tree, used, text)
     effects, priors = fit.model.effects.names, fit.model.fixed_priors
     plain = np.array_equal(priors.transform, np.eye(len(effects)))
     if linear is None or not set(linear[0]) <= set(effects) or not plain:

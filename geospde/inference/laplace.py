@@ -263,7 +263,7 @@ class Laplace(System):
                 for k, point in enumerate(posterior.points):
                     own, more = rows.at(point.theta)
                     means[k] = own @ point.mean + offset
-                    variances[k] = self.row_variances(point, own) + more
+                    variances[k] = self._covered_variances(point, own) + more
             return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
         quadratic, inside = self.quadratic_map(rows)
         means = np.array([rows @ p.mean + offset for p in posterior.points])
@@ -276,18 +276,21 @@ class Laplace(System):
         return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
 
     def row_variances(self, point: LaplacePoint, rows: sp.csr_matrix) -> Vector:
-        """``diag(rows S rows')``, by a dense S where it is small and the pattern covers the rows, else by solves."""
-        out = np.empty(rows.shape[0])
-        if self.n <= SMALL and self._covers(rows):
-            covariance = self.dense(point.covariance)
-            for a in range(0, rows.shape[0], 256):
-                part = rows[a : a + 256].toarray()
-                out[a : a + 256] = np.einsum("ij,ij->i", part @ covariance, part)
-            return out
-        point = self.factor_again(point)
+        """``diag(rows S rows')`` by a solve a row, for rows that the pattern does not cover."""
+        point, out = self.factor_again(point), np.empty(rows.shape[0])
         for a in range(0, rows.shape[0], 256):
             part = rows[a : a + 256].T.toarray()
             out[a : a + 256] = (part * self.solve(point, part)).sum(axis=0)
+        return out
+
+    def _covered_variances(self, point: LaplacePoint, rows: sp.csr_matrix) -> Vector:
+        """The same by a dense S, where that is small and the pattern covers the rows."""
+        if self.n > SMALL or not self._covers(rows):
+            return self.row_variances(point, rows)
+        covariance, out = self.dense(point.covariance), np.empty(rows.shape[0])
+        for a in range(0, rows.shape[0], 256):
+            part = rows[a : a + 256].toarray()
+            out[a : a + 256] = np.einsum("ij,ij->i", part @ covariance, part)
         return out
 
     def dense(self, entries: Vector) -> Vector:

@@ -231,7 +231,8 @@ def _refitted(
     kept = whole.of_rows(fold.predicted)
     likelihoods = [kept.at(without.whole(p.theta)[without.family_block]) for p in found.points]
     weights = np.repeat(found.weights[:, None], fold.predicted.size, axis=1)
-    return _predicted(fold.predicted, likelihoods, weights, mixture.means, mixture.sds, draws, rng)
+    log_each = _log_densities(likelihoods, mixture.means, mixture.sds)
+    return _predicted(fold.predicted, likelihoods, weights, mixture.means, mixture.sds, log_each, draws, rng)
 
 
 def _leave_one_out(
@@ -246,17 +247,22 @@ def _leave_one_out(
         raise NumericalError(f"observation {row} cannot be divided out of the fit: take random folds")
     means, sds = (np.array([c[j] for c in cavities]) for j in (0, 1))
     # the weights of theta without observation i go with w / p(y_i | theta, the others)
-    log_each = np.array([_log_density(f, m[None], s[None])[0] for f, m, s in zip(likelihoods, means, sds)])
+    log_each = _log_densities(likelihoods, means, sds)
     log_weights = np.log(found.weights)[:, None] - log_each
     weights = np.exp(log_weights - np.logaddexp.reduce(log_weights, axis=0))
     everything = np.arange(laplace.design.shape[0])
-    return _predicted(everything, likelihoods, weights, means, sds, draws, rng)
+    return _predicted(everything, likelihoods, weights, means, sds, log_each, draws, rng)
 
 
-def _log_density(likelihood: Any, means: Vector, sds: Vector) -> Vector:
-    """Log of the integral of p(y | eta) over Gaussians of eta, (1, m) each: by quadrature around where it peaks."""
+def _log_densities(likelihoods: Sequence[Any], means: Vector, sds: Vector) -> Vector:
+    """`_log_density` at each theta point, (k, m)."""
+    return np.array([_log_density(*each) for each in zip(likelihoods, means, sds)])
+
+
+def _log_density(likelihood: Any, mean: Vector, sd: Vector) -> Vector:
+    """Log of the integral of p(y | eta) over Gaussians of eta, (m,): by quadrature around where it peaks."""
     # Newton to the mode of p(y | eta) N(eta), whose curvature sets the nodes
-    mean, precision = means[0], sds[0] ** -2.0
+    precision = sd**-2.0
     eta = mean.copy()
     for _ in range(50):
         first, second, _ = likelihood.derivatives(eta)
@@ -269,7 +275,7 @@ def _log_density(likelihood: Any, means: Vector, sds: Vector) -> Vector:
     at = eta + width * nodes[:, None]
     terms = likelihood.log_density(at) - 0.5 * precision * (at - mean) ** 2 + 0.5 * nodes[:, None] ** 2
     total = np.logaddexp.reduce(terms + np.log(weights)[:, None], axis=0)
-    return (total + np.log(width) + 0.5 * np.log(precision / (2 * np.pi)))[None]
+    return total + np.log(width) + 0.5 * np.log(precision / (2 * np.pi))
 
 
 def _predicted(
@@ -278,13 +284,13 @@ def _predicted(
     weights: Vector,
     means: Vector,
     sds: Vector,
+    log_each: Vector,
     draws: int,
     rng: np.random.Generator,
 ) -> _Predicted:
     """Predictive distributions that are mixtures over theta points, with weights of each observation's own, (k, m)."""
-    each = [_log_density(f, m[None], s[None])[0] for f, m, s in zip(likelihoods, means, sds)]
     with np.errstate(divide="ignore"):
-        log_density = np.logaddexp.reduce(np.log(weights) + np.array(each), axis=0)
+        log_density = np.logaddexp.reduce(np.log(weights) + log_each, axis=0)
     # a stratified uniform chooses the component of each draw
     strata = rng.permuted(np.tile(np.arange(draws)[:, None], rows.size), axis=0)
     u = (strata + rng.uniform(size=strata.shape)) / draws
