@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,45 +9,16 @@ import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
+from geospde.prediction.layers import Layers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from geospde.prediction.grid import Grid
 
 COLUMNS = ("mean", "sd")
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A prediction less another on the same grid; made by `difference`.
-
-    Attributes
-    ----------
-    grid : Grid
-    label : str
-        What is predicted.
-    frame : DataFrame
-        A row a cell: ``x``, ``y``, the differences ``mean`` and ``sd``.
-    """
-
-    grid: Grid
-    label: str
-    frame: pd.DataFrame
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row a cell: ``x``, ``y``, ``mean``, ``sd``."""
-        return self.frame.copy()
-
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """Centres of the cells, (m, 2)."""
-        return self.grid.centres
-
-    @property
-    def crs(self) -> Any:
-        """Coordinate reference system of the grid."""
-        return self.grid.crs
+class Difference(Layers):
+    """A prediction less another on the same grid: ``x``, ``y``, ``mean``, ``sd``; made by `difference`."""
 
     def to_raster(self, path: str | Path, *, crop: Any = None) -> None:
         """Write a GeoTIFF with bands ``mean_difference`` and ``sd_difference``."""

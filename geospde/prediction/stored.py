@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
+from geospde.prediction.layers import Layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,36 +18,8 @@ if TYPE_CHECKING:
 TABLE, RASTER = "grid.csv", "prediction.tif"
 
 
-@dataclass(frozen=True)
-class StoredPrediction:
-    """Posterior of the mean per unit exposure in the cells of a grid, as `Prediction`, to be drawn and written.
-
-    Attributes
-    ----------
-    grid : Grid
-    label : str
-        What is predicted, such as ``"counts / time"``.
-    frame : DataFrame
-        A row a cell.
-    """
-
-    grid: Grid
-    label: str
-    frame: pd.DataFrame
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row a cell: ``x, y, mean, sd, q0.025, ..., exceed_8``."""
-        return self.frame.copy()
-
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """Centres of the cells, (m, 2)."""
-        return self.grid.centres
-
-    @property
-    def crs(self) -> Any:
-        """Coordinate reference system of the grid."""
-        return self.grid.crs
+class StoredPrediction(Layers):
+    """Posterior of the mean per unit exposure in the cells of a grid, as `Prediction`, to be drawn and written."""
 
 
 def read_prediction(folder: Path, label: str, grid: Grid | None = None, crs: Any = None) -> StoredPrediction:
