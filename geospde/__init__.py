@@ -3,30 +3,32 @@
 The public names are imported when they are first used, so that ``import geospde`` stays light.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Survey": "survey",
-    "read_survey": "survey",
-    "load_dataset": "datasets",
-    "explore": "exploration.explore",
-    "Exploration": "exploration.explore",
-    "Finding": "exploration.findings",
-    "variogram": "exploration.variogram",
-    "Variogram": "exploration.variogram",
+    "Survey": "survey.survey",
+    "read_survey": "survey.survey",
+    "load_dataset": "survey.datasets",
+    "explore": "explore.explore",
+    "Exploration": "explore.explore",
+    "Finding": "text.findings",
+    "variogram": "explore.variogram",
+    "Variogram": "explore.variogram",
     "Mesh": "mesh.trimesh",
     "build_mesh": "mesh.build",
-    "fit": "fitting.fit",
-    "Fit": "fitting.result",
-    "load_fit": "fitting.saved",
-    "compare": "fitting.compare",
-    "Comparison": "fitting.compare",
+    "fit": "results.fit",
+    "Fit": "results.result",
+    "load_fit": "results.saved",
+    "compare": "results.compare",
+    "Comparison": "results.compare",
     "Grid": "prediction.grid",
     "Prediction": "prediction.surface",
-    "run": "pipeline",
+    "run": "run.pipeline",
     "GeospdeError": "errors",
     "InputError": "errors",
     "NumericalError": "errors",
@@ -52,19 +54,30 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME])
 
 
+class _Package(ModuleType):
+    """Keeps a public function, such as `run`, where a folder of the same name is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
 if TYPE_CHECKING:
-    from geospde.datasets import load_dataset
     from geospde.errors import GeospdeError, GeospdeWarning, InputError, NumericalError
-    from geospde.exploration.explore import Exploration, explore
-    from geospde.exploration.findings import Finding
-    from geospde.exploration.variogram import Variogram, variogram
-    from geospde.fitting.compare import Comparison, compare
-    from geospde.fitting.fit import fit
-    from geospde.fitting.result import Fit
-    from geospde.fitting.saved import load_fit
+    from geospde.explore.explore import Exploration, explore
+    from geospde.explore.variogram import Variogram, variogram
     from geospde.mesh.build import build_mesh
     from geospde.mesh.trimesh import Mesh
-    from geospde.pipeline import run
     from geospde.prediction.grid import Grid
     from geospde.prediction.surface import Prediction
-    from geospde.survey import Survey, read_survey
+    from geospde.results.compare import Comparison, compare
+    from geospde.results.fit import fit
+    from geospde.results.result import Fit
+    from geospde.results.saved import load_fit
+    from geospde.run.pipeline import run
+    from geospde.survey.datasets import load_dataset
+    from geospde.survey.survey import Survey, read_survey
+    from geospde.text.findings import Finding

@@ -2,7 +2,7 @@
 
 import sys
 
-from geospde.cli import main
+from geospde.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -47,9 +47,9 @@ def simulated(vertices):
     from shapely import box
 
     import geospde as gs
-    from geospde.inference.cholesky import Cholesky
-    from geospde.latent.fem import fem_matrices
-    from geospde.latent.matern import MaternSpde
+    from geospde.linalg.cholesky import Cholesky
+    from geospde.terms.precisions.fem import fem_matrices
+    from geospde.terms.precisions.matern import MaternSpde
 
     rng = np.random.default_rng(1)
     # an extension of one range around the square; hexagons of side `edge` would take area / (0.866 edge²) vertices
@@ -68,7 +68,7 @@ def measure(name):
     """One case, as a dict of figures."""
     import geospde as gs
     from geospde.inference import integration
-    from geospde.inference.threads import one_blas_thread
+    from geospde.linalg.threads import one_blas_thread
 
     began = time.perf_counter()
     formula, table, options = rongelap() if name == "rongelap" else simulated(CASES[name])

@@ -1,8 +1,8 @@
 """The chapter's systems through geospde: our figures beside those of the tools the chapter uses.
 
-Run by scripts/chapter. Each system is a function that fits and gives rows; tests/test_chapter.py holds every row.
-Reference figures are in tests/reference; where a tool's own figure carries its optimiser's or sampler's error, the
-target is a high-precision optimum or an exact posterior, and the row says so.
+Run by scripts/chapter. Each system is a function that fits and gives rows; tests/scripts/test_chapter.py holds every
+row. Reference figures are in tests/reference; where a tool's own figure carries its optimiser's or sampler's error,
+the target is a high-precision optimum or an exact posterior, and the row says so.
 """
 
 import argparse

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from geospde.datasets import data_folder
+from geospde.survey.datasets import data_folder
 
 
 @pytest.fixture

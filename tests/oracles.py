@@ -10,9 +10,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 import geospde as gs
-from geospde.latent.fem import fem_matrices
-from geospde.latent.matern import MaternSpde
-from geospde.model.families import Poisson
+from geospde.families.families import Poisson
+from geospde.terms.precisions.fem import fem_matrices
+from geospde.terms.precisions.matern import MaternSpde
 
 REFERENCE = Path(__file__).parent / "reference" / "rongelap"
 

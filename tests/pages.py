@@ -24,9 +24,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from geospde.cli import main
-from geospde.datasets import data_folder
+from geospde.cli.commands import main
 from geospde.errors import GeospdeWarning
+from geospde.survey.datasets import data_folder
 
 DOCS = Path(__file__).parents[1] / "docs"
 DPI = 110

@@ -112,7 +112,7 @@ def replicate(case: str, seed: int) -> dict[str, bool]:
 
 def _prior_df(rng: np.random.Generator) -> float:
     """A draw of the degrees of freedom from their default prior: the distance is exponential."""
-    from geospde.latent.pc import PCDf
+    from geospde.families.pc import PCDf
 
     prior = PCDf(15.0, 0.5)
     theta = np.linspace(-8, 12, 4001)
@@ -128,8 +128,8 @@ def _field() -> tuple:
     """A mesh of a square with a margin, and a root of the true field's covariance."""
     if not _KEPT:
         import geospde as gs
-        from geospde.latent.fem import fem_matrices
-        from geospde.latent.matern import MaternSpde
+        from geospde.terms.precisions.fem import fem_matrices
+        from geospde.terms.precisions.matern import MaternSpde
 
         side = np.linspace(-0.6, 3.6, 29)
         x, y = np.meshgrid(side, side)

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geospde.crs import parse_crs
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
+from geospde.survey.crs import parse_crs
 
 ISLAND = shapely.box(0, 0, 2000, 1000)
 

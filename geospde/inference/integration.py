@@ -21,8 +21,8 @@ from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mode import Progress, attempt, curvature, find_mode, silent
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
-from geospde.inference.threads import LARGE, one_blas_thread, side_by_side
 from geospde.inference.warp import Warp
+from geospde.linalg.threads import LARGE, one_blas_thread, side_by_side
 
 Vector = NDArray[np.float64]
 

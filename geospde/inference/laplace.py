@@ -12,11 +12,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
-from geospde.inference.cholesky import Factor, NotPositiveDefinite
 from geospde.inference.mixture import GaussianMixture
-from geospde.inference.supernodal import symmetric_times
 from geospde.inference.system import LatentGaussianModel, System
-from geospde.inference.threads import one_blas_thread, side_by_side
+from geospde.linalg.cholesky import Factor, NotPositiveDefinite
+from geospde.linalg.supernodal import symmetric_times
+from geospde.linalg.threads import one_blas_thread, side_by_side
 
 Vector = NDArray[np.float64]
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so

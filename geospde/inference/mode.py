@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.threads import side_by_side
+from geospde.linalg.threads import side_by_side
 
 Vector = NDArray[np.float64]
 Progress = Callable[[int, int | None, str], None]

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.inference.cholesky import Cholesky
-from geospde.inference.supernodal import symmetric_times
+from geospde.linalg.cholesky import Cholesky
+from geospde.linalg.supernodal import symmetric_times
 
 Vector = NDArray[np.float64]
 

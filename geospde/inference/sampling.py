@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.threads import one_blas_thread
+from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.inference.cholesky import Cholesky, Factor
 from geospde.inference.normaliser import normaliser_of
-from geospde.inference.supernodal import symmetric_times
+from geospde.linalg.cholesky import Cholesky, Factor
+from geospde.linalg.supernodal import symmetric_times
 
 Vector = NDArray[np.float64]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from geospde.crs import parse_crs
 from geospde.errors import GeospdeWarning, InputError
 from geospde.mesh.arrays import point_array
 from geospde.mesh.domain import common_crs, diameter, nonconvex_hull, simplified
 from geospde.mesh.refine import Controls, expected_vertices, fill
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
-from geospde.polygons import as_region
+from geospde.survey.crs import parse_crs
+from geospde.survey.polygons import as_region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from geospde.crs import utm_of
 from geospde.errors import InputError
 from geospde.mesh.triangulation import Triangulation
-from geospde.polygons import as_region
+from geospde.survey.crs import utm_of
+from geospde.survey.polygons import as_region
 
 if TYPE_CHECKING:
     from pyproj import CRS
@@ -29,7 +29,7 @@ def nonconvex_hull(
     Parameters
     ----------
     geometry
-        What `geospde.polygons.as_region` takes.
+        What `geospde.survey.polygons.as_region` takes.
     convex : float
         Reach beyond the geometry, in its units; negative: that fraction of its diameter.
     concave : float, optional

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from geospde.crs import parse_crs, unit_of
 from geospde.errors import InputError
 from geospde.mesh.arrays import checked_triangulation, frozen, point_array, signed_areas
+from geospde.survey.crs import parse_crs, unit_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -35,7 +35,7 @@ class Mesh:
     triangles : array_like of int, shape (t, 3)
         Vertex numbers from 0. Clockwise triangles are turned silently.
     crs : optional
-        Anything that `geospde.crs.parse_crs` takes: ``"EPSG:32632"``, WKT, ``"local:m"``, a `pyproj.CRS`.
+        Anything that `geospde.survey.crs.parse_crs` takes: ``"EPSG:32632"``, WKT, ``"local:m"``, a `pyproj.CRS`.
     inner : array_like of bool, shape (t,), optional
         Which triangles lie in the inner zone; by default all do.
 
@@ -90,9 +90,9 @@ class Mesh:
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: its size, its edges and angles, and a picture."""
-        from geospde.maps.thumbnails import mesh_png
-        from geospde.notebook import card, facts, picture
-        from geospde.words import length, number
+        from geospde.plots.thumbnails import mesh_png
+        from geospde.text.notebook import card, facts, picture
+        from geospde.text.words import length, number
 
         quality = self.quality()
         rows = {"angles": f"{quality.min_angle:.1f}° to {quality.max_angle:.1f}°"}
@@ -332,8 +332,8 @@ class Mesh:
         return Mesh(np.vstack([self.vertices, middles]), triangles, self.crs, np.repeat(self.inner, 4))
 
     def plot(self, ax: Axes | None = None, *, sites: Any = None, **kwargs: Any) -> Axes:
-        """Draw the triangles, the two zones apart, and the sites if given; see `geospde.mesh.plot`."""
-        from geospde.mesh.plot import plot_mesh
+        """Draw the triangles, the two zones apart, and the sites if given; see `geospde.plots.mesh`."""
+        from geospde.plots.mesh import plot_mesh
 
         return plot_mesh(self, ax, sites=sites, **kwargs)
 

@@ -12,22 +12,22 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.latent.priors import Fixed, PCSd
-from geospde.model.context import Context, round_to
-from geospde.model.effects import FixedEffects
-from geospde.model.families import Likelihood, family_by_name
-from geospde.model.field import Field, make_field
-from geospde.model.formula import Formula, TermCall, parse_formula
-from geospde.model.gaussian_process import make_gp
-from geospde.model.groups import Group, make_group
-from geospde.model.hyperparameter import Hyperparameter
-from geospde.model.offsets import Offset, read_offset
-from geospde.model.part import Part
+from geospde.families.families import Likelihood, family_by_name
+from geospde.families.priors import Fixed, PCSd
+from geospde.formula.columns import FixedEffects
+from geospde.formula.formula import Formula, TermCall, parse_formula
+from geospde.formula.offsets import Offset, read_offset
+from geospde.formula.response import read_response
+from geospde.formula.table import coordinates, per_row
 from geospde.model.priors import BrmsDefaults, FixedPriors, fixed_priors, prior_table, read_prior
-from geospde.model.response import read_response
-from geospde.model.rows import MovingRows
-from geospde.model.smooth import make_smooth, refuse_shared_trends
-from geospde.model.table import coordinates, per_row
+from geospde.terms.context import Context, round_to
+from geospde.terms.field import Field, make_field
+from geospde.terms.gaussian_process import make_gp
+from geospde.terms.groups import Group, make_group
+from geospde.terms.hyperparameter import Hyperparameter
+from geospde.terms.part import Part
+from geospde.terms.rows import MovingRows
+from geospde.terms.smooth import make_smooth, refuse_shared_trends
 
 Vector = NDArray[np.float64]
 READERS: dict[str, Callable[[TermCall, Context], Part]] = {

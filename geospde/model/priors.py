@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from geospde.errors import InputError
-from geospde.latent.priors import GammaPositive, HalfStudentT, LogitBeta, Prior, prior_by_name
+from geospde.families.priors import GammaPositive, HalfStudentT, LogitBeta, Prior, prior_by_name
 
 Vector = NDArray[np.float64]
 SETS = ("default", "brms")

@@ -22,7 +22,7 @@ class Difference(Layers):
 
     def to_raster(self, path: str | Path, *, crop: Any = None) -> None:
         """Write a GeoTIFF with bands ``mean_difference`` and ``sd_difference``."""
-        from geospde.maps.raster import write_raster
+        from geospde.export.raster import write_raster
 
         columns = self.frame.drop(columns=["x", "y"]).add_suffix("_difference")
         write_raster(path, self.grid, columns, crs=self.crs, crop=crop)

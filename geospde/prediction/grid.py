@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
-from geospde.polygons import as_region
 from geospde.prediction.cells import cells_that_meet
-from geospde.words import length
+from geospde.survey.polygons import as_region
+from geospde.text.words import length
 
 if TYPE_CHECKING:
     from pathlib import Path

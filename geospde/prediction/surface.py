@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
-from geospde.model.table import coordinates, per_row
+from geospde.formula.table import coordinates, per_row
 from geospde.prediction.grid import Grid
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray
     from numpy.typing import NDArray
 
-    from geospde.fitting.result import Fit
+    from geospde.results.result import Fit
 
 CHUNK = 20_000  # points at a time: a few hundred bytes each for every theta point
 
@@ -70,13 +70,13 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: what was predicted where, its columns in numbers, and a map of the mean."""
-        from geospde.notebook import card, frame_table, picture
+        from geospde.text.notebook import card, frame_table, picture
 
         columns = self._frame.drop(columns=["x", "y"], errors="ignore")
         spread = pd.DataFrame({"least": columns.min(), "average": columns.mean(), "greatest": columns.max()})
         parts = [frame_table(spread)]
         if self.points is not None:
-            from geospde.maps.thumbnails import prediction_png
+            from geospde.plots.thumbnails import prediction_png
 
             parts.append(picture(prediction_png(self, self._frame["mean"].to_numpy(), self.label), "Map of the mean"))
         where = repr(self).removeprefix(f"<Prediction of {self.label} ").removesuffix(">")
@@ -100,7 +100,7 @@ class Prediction:
         return np.concatenate(parts)
 
     def to_raster(self, path: str | Path, *, crop: Any = None, cog: bool = False) -> None:
-        """Write a GeoTIFF, a named band a column; see `geospde.maps.raster.write_raster`.
+        """Write a GeoTIFF, a named band a column; see `geospde.export.raster.write_raster`.
 
         Parameters
         ----------
@@ -112,37 +112,37 @@ class Prediction:
         """
         if self.grid is None:
             raise InputError("only a prediction on a Grid can be written as a raster: predict(gs.Grid.around(...))")
-        from geospde.maps.raster import write_raster
+        from geospde.export.raster import write_raster
 
         write_raster(path, self.grid, self._frame.drop(columns=["x", "y"]), crs=self.crs, crop=crop, cog=cog)
 
     def to_xarray(self, *, units: str | None = None) -> xarray.Dataset:
-        """Return an xarray Dataset with CF attributes; see `geospde.prediction.dataset.to_dataset`."""
-        from geospde.prediction.dataset import to_dataset
+        """Return an xarray Dataset with CF attributes; see `geospde.export.dataset.to_dataset`."""
+        from geospde.export.dataset import to_dataset
 
         return to_dataset(self, units=units)
 
     def to_netcdf(self, path: str | Path, *, units: str | None = None) -> None:
-        """Write NetCDF with CF attributes; see `geospde.prediction.dataset.write_netcdf`."""
-        from geospde.prediction.dataset import write_netcdf
+        """Write NetCDF with CF attributes; see `geospde.export.dataset.write_netcdf`."""
+        from geospde.export.dataset import write_netcdf
 
         write_netcdf(self, path, units=units)
 
     def contours(self, column: str = "mean", **options: Any) -> Any:
-        """Trace contour lines of one column; see `geospde.maps.contours.contour_lines`."""
-        from geospde.maps.contours import contour_lines
+        """Trace contour lines of one column; see `geospde.export.contours.contour_lines`."""
+        from geospde.export.contours import contour_lines
 
         return contour_lines(self, column, **options)
 
     def plot(self, column: str = "mean", **options: Any) -> Any:
-        """Draw one column as a map; see `geospde.maps.figures.plot_prediction`."""
-        from geospde.maps.figures import plot_prediction
+        """Draw one column as a map; see `geospde.plots.figures.plot_prediction`."""
+        from geospde.plots.figures import plot_prediction
 
         return plot_prediction(self, column, **options)
 
     def plot_panels(self, columns: Sequence[str] | None = None, ax: Any = None, **options: Any) -> Any:
-        """Draw several columns as maps, a panel each; see `geospde.maps.overview.plot_panels`."""
-        from geospde.maps.overview import plot_panels
+        """Draw several columns as maps, a panel each; see `geospde.plots.overview.plot_panels`."""
+        from geospde.plots.overview import plot_panels
 
         return plot_panels(self, columns, ax, **options)
 

@@ -22,7 +22,7 @@ from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomise
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from geospde.fitting.result import Fit
+    from geospde.results.result import Fit
 
 Vector = NDArray[np.float64]
 Callback = Callable[[int, int | None, str], None]
@@ -73,7 +73,7 @@ class Validation:
 
     def _repr_html_(self) -> str:
         """Show the scores in a notebook."""
-        from geospde.notebook import card, frame_table
+        from geospde.text.notebook import card, frame_table
 
         parts = frame_table(self.scores, "scores"), frame_table(self.differences, "loss of simpler models")
         return card(f"Validation of {self.label}", self.describe(), *parts)
@@ -89,8 +89,8 @@ class Validation:
         return f"{len(self.pointwise)} observations of {self.label} predicted from the rest: {how}"
 
     def plot(self, figure: Figure | None = None) -> Figure:
-        """Draw calibration: predicted against observed, PIT histogram, coverage; see `geospde.maps.validation`."""
-        from geospde.maps.validation import plot_validation
+        """Draw calibration: predicted against observed, PIT histogram, coverage; see `geospde.plots.validation`."""
+        from geospde.plots.validation import plot_validation
 
         return plot_validation(self, figure)
 

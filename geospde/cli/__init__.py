@@ -1,0 +1,1 @@
+"""The command line: commands, progress bars and tables in a terminal."""

@@ -1,0 +1,166 @@
+"""What was observed: a response, its exposure, their rate, and the scale on which rates are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from geospde.errors import InputError
+from geospde.text.words import counted, did_you_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from geospde.survey.survey import Survey
+
+Scale = Literal["value", "log", "logit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """The response of a survey, a number a row.
+
+    Attributes
+    ----------
+    response : str
+        Its column.
+    exposure : str or None
+        The column that it is counted over (a time, an area, trials).
+    values, exposures : (n,) arrays
+        As measured; exposures are 1 where there are none.
+    rates : (n,) array
+        ``values / exposures``; NaN where the exposure is not above 0.
+    scale : {"value", "log", "logit"}
+        How rates are compared.
+    scaled : (n,) array
+        The rates on that scale. Counts are raised by a half before the logarithm, and so are successes and failures
+        before the logit, which takes most of the bias away and keeps zeros finite (Haldane 1956, Annals of Human
+        Genetics 20, 309-311; Cox & Snell 1989, Analysis of Binary Data, section 2.1).
+    """
+
+    response: str
+    exposure: str | None
+    values: NDArray[np.float64]
+    exposures: NDArray[np.float64]
+    rates: NDArray[np.float64]
+    scale: Scale
+    scaled: NDArray[np.float64]
+
+    @property
+    def label(self) -> str:
+        """What the rates are: ``"counts / time"``."""
+        return self.response if self.exposure is None else f"{self.response} / {self.exposure}"
+
+    @property
+    def scale_label(self) -> str:
+        """What the scaled rates are: ``"log(counts / time)"``."""
+        return self.label if self.scale == "value" else f"{self.scale}({self.label})"
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which rows have a rate."""
+        return np.isfinite(self.scaled)
+
+
+def observe(survey: Survey, response: str, exposure: str | float | None = None, family: str | None = None) -> Observed:
+    """Take a response and its exposure out of a survey.
+
+    Parameters
+    ----------
+    survey : Survey
+    response : str
+        A column.
+    exposure : str or float, optional
+        The column of times, areas or trials that the response is counted over, or one number for all rows.
+    family : str, optional
+        As `geospde.fit` takes it: decides the scale. Without one, rates of counts and of positive numbers over an
+        exposure are compared as logarithms, everything else as it is.
+
+    Returns
+    -------
+    Observed
+
+    Raises
+    ------
+    InputError
+        For a column that is missing or does not hold numbers, or values that the family does not allow.
+
+    Examples
+    --------
+    >>> import geospde as gs
+    >>> observe(gs.load_dataset("rongelap"), "counts", "time").scale_label
+    'log(counts / time)'
+    """
+    values = numbers(survey, response)
+    if family is not None:
+        _refuse_outside(survey, response, values, family)
+    named = exposure if isinstance(exposure, str) else None if exposure is None else f"{exposure:g}"
+    if exposure is None:
+        exposures = np.ones_like(values)
+    else:
+        exposures = numbers(survey, exposure) if isinstance(exposure, str) else np.full_like(values, exposure)
+    usable = exposures > 0
+    rates = np.divide(values, exposures, out=np.full_like(values, np.nan), where=usable)
+    scale = _scale(values, named, family)
+    if scale == "logit":
+        _refuse_beyond(survey, response, values, exposures)
+    scaled = rates.copy()
+    if scale != "value":
+        half = 0.5 if _whole(values) else 0.0
+        over = exposures if scale == "log" else exposures - values + half
+        scaled[usable] = np.log((values[usable] + half) / over[usable])
+    return Observed(response, named, values, exposures, rates, scale, scaled)
+
+
+def numbers(survey: Survey, column: str) -> NDArray[np.float64]:
+    """Return a column of the points as finite floats, (n,); an InputError names the row that is none."""
+    import pandas as pd
+
+    table = survey.points
+    if column not in table.columns or column == table.geometry.name:
+        known = [str(c) for c in table.columns if c != table.geometry.name]
+        raise InputError(f"the survey has no column {column!r}: {did_you_mean(str(column), known, 'columns')}")
+    values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raw = table[column].iloc[bad[0]]
+        more = f"; {counted(len(bad) - 1, 'further row')} like it" if len(bad) > 1 else ""
+        shown = "empty" if pd.isna(raw) else f"{str(raw)!r}, which is no finite number"
+        raise InputError(f"{survey.place(int(bad[0]), column)} is {shown}{more}")
+    return values
+
+
+def _refuse_outside(survey: Survey, response: str, values: NDArray[np.float64], name: str) -> None:
+    from geospde.families.families import family_by_name
+
+    family = family_by_name(name)
+    outside = np.flatnonzero(family.outside(values))
+    if len(outside):
+        place = survey.place(int(outside[0]), response)
+        raise InputError(f"{place}: family {family.name!r} needs {family.needs}, not {values[outside[0]]:g}")
+
+
+def _refuse_beyond(survey: Survey, response: str, successes: NDArray[np.float64], trials: NDArray[np.float64]) -> None:
+    beyond = np.flatnonzero(successes > trials)
+    if len(beyond):
+        i = int(beyond[0])
+        place = survey.place(i, response)
+        raise InputError(f"{place}: there cannot be more successes than trials, not {successes[i]:g} of {trials[i]:g}")
+
+
+def _scale(values: NDArray[np.float64], exposure: str | None, family: str | None) -> Scale:
+    positive = bool((values > 0).all() or (_whole(values) and (values >= 0).all()))
+    if family is None:
+        return "log" if exposure is not None and positive else "value"
+    from geospde.families.families import family_by_name
+
+    known = family_by_name(family)
+    if known.takes_trials:
+        return "value" if exposure is None else "logit"
+    return "log" if positive and (known.link.name == "log" or known.name == "lognormal") else "value"
+
+
+def _whole(values: NDArray[Any]) -> bool:
+    return bool((values == np.round(values)).all())

@@ -1,0 +1,1 @@
+"""What leaves as a file: rasters, NetCDF, GeoPackages, QGIS projects, contours."""

@@ -1,0 +1,180 @@
+"""A prediction as a labelled xarray Dataset, with the attributes of the CF conventions, and as NetCDF."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geospde import __version__
+from geospde.errors import InputError
+from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.words import bytes_of
+
+if TYPE_CHECKING:
+    import xarray
+    from pyproj import CRS
+
+    from geospde.prediction.surface import Prediction
+
+CONVENTIONS = "CF-1.11"
+
+# what UDUNITS, whose names CF takes, calls the units of `geospde.survey.crs.unit_of`
+_UDUNITS = {"ft": "foot", "us-ft": "US_survey_foot", "yd": "yard", "mi": "mile", "nmi": "nautical_mile"}
+
+
+def to_dataset(prediction: Prediction, *, units: str | None = None) -> xarray.Dataset:
+    """Return a prediction as an xarray Dataset.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    units : str, optional
+        Unit of what is predicted, as UDUNITS writes it (``"s-1"``); CF asks for it and geospde cannot know it.
+
+    Returns
+    -------
+    xarray.Dataset
+        A variable for each column of ``prediction.to_frame()``, by its name. On a grid, its dimensions are ``y`` and
+        ``x``, both ascending, and cells that were not predicted are NaN; elsewhere there is one, ``place``. The CRS is
+        the coordinate ``crs``, a grid mapping with its WKT.
+
+    Raises
+    ------
+    InputError
+        Without xarray.
+
+    References
+    ----------
+    Eaton et al., NetCDF Climate and Forecast (CF) Metadata Conventions, version 1.11.
+    """
+    xr = _require("xarray")
+    frame = prediction.to_frame()
+    crs = None if prediction.crs is None else parse_crs(prediction.crs)
+    coordinates: dict[str, Any] = {}
+    if prediction.grid is not None:
+        grid = prediction.grid
+        dims: tuple[str, ...] = ("y", "x")
+        coordinates["x"] = "x", grid.x0 + grid.dx * (np.arange(grid.cols) + 0.5)
+        coordinates["y"] = "y", grid.y0 + grid.dy * (np.arange(grid.rows) + 0.5)
+        values = {name: grid.to_array(column)[::-1] for name, column in _columns(frame).items()}
+    else:
+        dims, values = ("place",), _columns(frame)
+        if prediction.points is not None:
+            coordinates = {name: ("place", prediction.points[:, k]) for k, name in enumerate("xy")}
+    coordinates = {name: (*pair, _axis(name, crs)) for name, pair in coordinates.items()}
+    shared = {"cell_methods": "x: y: point"} if prediction.grid is not None else {}  # at the centres of cells
+    if crs is not None and coordinates:
+        coordinates["crs"] = (), np.int32(0), {"long_name": crs.name} | crs.to_cf()
+        shared["grid_mapping"] = "crs"
+    variables = {
+        name: (dims, array, _describe(name, prediction.label, units) | shared) for name, array in values.items()
+    }
+    if "sd" in variables and "mean" in variables:
+        variables["mean"][2]["ancillary_variables"] = "sd"
+    return xr.Dataset(variables, coordinates, _history(prediction))
+
+
+def write_netcdf(prediction: Prediction, path: str | Path, *, units: str | None = None) -> Path:
+    """Write the Dataset of a prediction as NetCDF-4, compressed; ``xarray.open_dataset`` gives it back.
+
+    Parameters
+    ----------
+    prediction, units
+        As in `to_dataset`.
+    path : str or Path
+        A name that ends in ``.nc``; folders are made. The file appears whole or not at all.
+
+    Returns
+    -------
+    Path
+        Where the file is.
+
+    Raises
+    ------
+    InputError
+        Without xarray and h5netcdf, for another ending, or if the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".nc":
+        raise InputError(f"NetCDF is written to a file whose name ends in .nc, not to {path.name}")
+    dataset = to_dataset(prediction, units=units)
+    _require("h5netcdf")
+    _require("h5py")
+    encoding: dict[str, dict[str, Any]] = {str(name): {"zlib": True, "complevel": 4} for name in dataset.data_vars}
+    encoding |= {str(name): {"_FillValue": None} for name in dataset.coords}  # CF: coordinates have no gaps
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if dataset.nbytes > free:  # HDF5 does not survive a disk that fills up
+            raise InputError(
+                f"{path.name} needs up to {bytes_of(dataset.nbytes)} and the disk has {bytes_of(free)} free: "
+                "choose another disk, larger cells or fewer columns"
+            )
+        dataset.to_netcdf(partial, engine="h5netcdf", format="NETCDF4", encoding=encoding)
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
+    finally:
+        if path.parent.is_dir():
+            partial.unlink(missing_ok=True)
+    return path
+
+
+def _columns(frame: Any) -> dict[str, Any]:
+    """Return the predicted columns of a frame, without the places."""
+    return {name: frame[name].to_numpy(dtype=float) for name in frame.columns if name not in ("x", "y")}
+
+
+def _axis(name: str, crs: CRS | None) -> dict[str, str]:
+    """Return the attributes of a coordinate; x is east, y is north."""
+    east = name == "x"
+    attributes = {"axis": name.upper()}
+    if crs is not None and crs.is_geographic:
+        names = ("longitude", "degrees_east") if east else ("latitude", "degrees_north")
+        return attributes | {"standard_name": names[0], "long_name": names[0], "units": names[1]}
+    attributes |= {
+        "standard_name": f"projection_{name}_coordinate",
+        "long_name": ("easting" if east else "northing") + ("" if crs is None else f", {crs.name}"),
+    }
+    unit = unit_of(crs)
+    return attributes | ({"units": _UDUNITS.get(unit, unit)} if unit else {})
+
+
+def _describe(column: str, label: str, units: str | None) -> dict[str, Any]:
+    """Return what a column is, and its unit."""
+    known = {} if units is None else {"units": units}
+    if column.startswith("exceed_"):
+        threshold = column.removeprefix("exceed_")
+        return {"long_name": f"posterior probability that {label} is above {threshold}", "units": "1"}
+    if column.startswith("q") and column[1:2].isdigit():
+        level = f"{100 * float(column[1:]):.4g} %"
+        return {"long_name": f"{level} quantile of the posterior of {label}"} | known
+    words = {"mean": "posterior mean", "sd": "posterior standard deviation"}
+    return {"long_name": f"{words.get(column, column)} of {label}"} | known
+
+
+def _history(prediction: Prediction) -> dict[str, str]:
+    """Return the attributes of the whole."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {
+        "Conventions": CONVENTIONS,
+        "title": f"Posterior of {prediction.label}",
+        "source": f"geospde {__version__}, {prediction.model}",
+        "history": f"{now} predicted by geospde {__version__}",
+    }
+
+
+def _require(module: str) -> Any:
+    """Import a module of the extra ``io``; its absence is an InputError that says what to install."""
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError:
+        raise InputError(f"labelled arrays and NetCDF need {module}: pip install 'geospde[io]'") from None

@@ -1,0 +1,231 @@
+"""A QGIS project of a run: its raster, its vector layers and its mesh, styled, by paths relative to the folder."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from geospde.errors import InputError
+from geospde.export.contours import contour_lines
+from geospde.export.layers import coastline_layer, sites_layer, write_layers
+from geospde.export.styles import (
+    QGIS,
+    Ramp,
+    Symbols,
+    coloured,
+    line,
+    marker,
+    outline,
+    store_styles,
+    templates,
+    write_qml,
+)
+from geospde.plots.figures import heading, observed
+from geospde.survey.crs import parse_crs
+from geospde.text.words import counted
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+
+    from geospde.prediction.surface import Prediction
+    from geospde.results.result import Fit
+    from geospde.survey.survey import Survey
+
+RASTER, LAYERS, MESH = "prediction.tif", "layers.gpkg", "mesh.gpkg"
+"""Names that a run's folder has for them."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a project.
+
+    Attributes
+    ----------
+    id : str
+        Unique in the project, of letters, digits and underscores: more than ten, or QGIS takes another.
+    name : str
+        Shown in the legend.
+    source : str
+        From the project's folder, such as ``"layers.gpkg|layername=sites"``.
+    style : Ramp or Symbols
+        A `Ramp` for a raster's band.
+    bounds : (xmin, ymin, xmax, ymax)
+    shape : str
+        ``"Point"``, ``"Line"`` or ``"Polygon"``; empty for a raster.
+    on : bool
+        Whether it is shown at first.
+    """
+
+    id: str
+    name: str
+    source: str
+    style: Ramp | Symbols
+    bounds: tuple[float, float, float, float]
+    shape: str = ""
+    on: bool = False
+
+
+def write_project(
+    folder: str | Path, *, survey: Survey, prediction: Prediction, fit: Fit | None = None, label: str | None = None,
+    crop: Any = None,
+) -> Path:  # fmt: skip
+    """Write what QGIS opens: ``project.qgz``, ``layers.gpkg`` and ``prediction.qml``, and styles into ``mesh.gpkg``.
+
+    The project shows the sites, the coastline and the posterior mean; standard deviation, limits, exceedance
+    probabilities, contours and mesh are there to be switched on. A layer opened by itself has its style, too.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds ``prediction.tif``, as `Prediction.to_raster` writes it, and perhaps ``mesh.gpkg``.
+    survey : Survey
+        Gives sites, coastline, CRS and title.
+    prediction : Prediction
+        On a Grid; the raster's.
+    fit : Fit, optional
+        Gives the sites their fitted values.
+    label : str, optional
+        What is predicted, in words; by default the prediction's own label.
+    crop : polygons, optional
+        What the raster was cropped to.
+
+    Returns
+    -------
+    Path
+        The project.
+
+    Raises
+    ------
+    InputError
+        If the prediction is not on a grid, or a file cannot be written.
+    """
+    folder, words = Path(folder), label or prediction.label
+    if prediction.grid is None:
+        raise InputError("a project needs a prediction on a Grid: predict(gs.Grid.around(...))")
+    crs = parse_crs(survey.crs)
+    rasters = _rasters(prediction, words, crop)
+    write_qml(folder / "prediction.qml", rasters[0].style)
+    vectors = _vectors(folder, survey, prediction, fit, words, rasters[0].style, crop)
+    meshes = _mesh(folder, prediction)
+    groups = [("Survey", vectors, True), ("Mesh", meshes, False), ("Prediction", rasters, True)]
+    text = templates().get_template("project.qgs").render(
+        version=QGIS,
+        title=f"{survey.name}: {words}",
+        groups=[group for group in groups if group[1]],
+        layers=[layer for _, members, _ in groups for layer in members],
+        crs=_system(crs),
+        view=_view(survey, prediction),
+        unit="degrees" if crs.is_geographic else "meters",
+    )
+    path = folder / "project.qgz"
+    try:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("project.qgs", text)
+    except OSError as error:
+        raise InputError(f"cannot write the project {path}: {error}") from error
+    return path
+
+
+def _rasters(prediction: Prediction, label: str, crop: Any) -> list[Layer]:
+    """Return a layer for each band of the raster, the mean first and shown."""
+    grid, frame = prediction.grid, prediction.to_frame()
+    assert grid is not None
+    columns = [str(c) for c in frame.columns if c not in ("x", "y")]
+    shown = np.ones(len(frame), dtype=bool)
+    if crop is not None:
+        shown = shapely.intersects_xy(crop, frame["x"].to_numpy(), frame["y"].to_numpy())
+    values = {name: frame[name].to_numpy(dtype=float)[shown] for name in columns}
+    limits = [name for name in columns if name.startswith("q")]
+    layers = []
+    for band, name in enumerate(columns, 1):
+        if name.startswith("exceed_"):
+            ramp = Ramp.of_probabilities(band)
+        elif name in limits:  # one scale for all, so that they can be compared
+            ramp = Ramp.of(band, np.concatenate([values[limit] for limit in limits]))
+        else:
+            ramp = Ramp.of(band, values[name], "plasma" if name == "sd" else "viridis")
+        layers.append(Layer(_id("prediction", name), heading(name, label), RASTER, ramp, grid.bounds, on=band == 1))
+    return layers
+
+
+def _vectors(
+    folder: Path, survey: Survey, prediction: Prediction, fit: Fit | None, label: str, mean: Any, crop: Any
+) -> list[Layer]:
+    """Write ``layers.gpkg``; return its layers, topmost first."""
+    rates = observed(survey, prediction.label)
+    column = str(prediction.to_frame().columns[2])
+    frames: dict[str, Any] = {"sites": sites_layer(survey, fit, observed=rates)}
+    sites = Symbols(marker("#ffffff", 1.8)) if rates is None else coloured("observed", rates, mean.stops, 1.8)
+    words = counted(len(survey.points), "site") + ("" if rates is None else f", observed {label}")
+    said: dict[str, tuple[str, str, Symbols]] = {"sites": (words, "Point", sites)}
+    contours = contour_lines(prediction, column, within=crop)
+    if len(contours):
+        frames["contours"] = contours
+        words = heading(column, label)
+        said["contours"] = f"Contours of the {words[0].lower()}{words[1:]}", "Line", _CONTOURS
+    if survey.coastline is not None:
+        frames["coastline"] = coastline_layer(survey)
+        said["coastline"] = "Coastline", "Polygon", Symbols(outline("#1a1a1a", 0.3))
+    write_layers(folder / LAYERS, frames)
+    store_styles(folder / LAYERS, {name: style for name, (_, _, style) in said.items()})
+    layers = []
+    for name, (words, shape, style) in said.items():
+        west, south, east, north = map(float, frames[name].total_bounds)
+        source, bounds = f"{LAYERS}|layername={name}", (west, south, east, north)
+        layers.append(Layer(_id("survey", name), words, source, style, bounds, shape, on=name != "contours"))
+    return layers
+
+
+def _mesh(folder: Path, prediction: Prediction) -> list[Layer]:
+    """Return the layers of the mesh, if the folder has it, and put their styles into its file."""
+    import pyogrio
+
+    path = folder / MESH
+    if not path.exists():
+        return []
+    store_styles(path, _MESH)
+    layers = []
+    for name, shape in (("vertices", "Point"), ("triangles", "Polygon")):
+        west, south, east, north = map(float, pyogrio.read_info(path, layer=name)["total_bounds"])
+        source, bounds = f"{MESH}|layername={name}", (west, south, east, north)
+        layers.append(Layer(_id("mesh", name), name.capitalize(), source, _MESH[name], bounds, shape))
+    return layers
+
+
+_CONTOURS = Symbols(line("#1a1a1a", 0.2), label="level")
+_MESH: Mapping[str, Symbols] = {
+    "vertices": Symbols(marker("#f1f5f8", 0.9, outline="#4a5a68", width=0.1)),
+    "triangles": Symbols(outline("#8a9aa8", 0.15)),
+}
+
+
+def _id(group: str, name: str) -> str:
+    """Return a layer's id."""
+    return re.sub(r"\W", "_", f"{group}_{name}", flags=re.ASCII)
+
+
+def _system(crs: CRS) -> dict[str, Any]:
+    """Return what a project says of its CRS: by its authority's code where it has one, else by WKT."""
+    authority = crs.to_authority(min_confidence=100)
+    return {
+        "wkt": crs.to_wkt(),
+        "authid": ":".join(authority) if authority else "",
+        "srid": authority[1] if authority and authority[1].isdigit() else "0",
+        "description": crs.name,
+        "geographic": "true" if crs.is_geographic else "false",
+    }
+
+
+def _view(survey: Survey, prediction: Prediction) -> tuple[float, float, float, float]:
+    """Return the window of the map: the prediction with a margin, wherever the mesh ends."""
+    assert prediction.grid is not None
+    west, south, east, north = prediction.grid.bounds
+    margin = 0.05 * max(east - west, north - south)
+    return west - margin, south - margin, east + margin, north + margin

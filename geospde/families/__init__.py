@@ -1,0 +1,1 @@
+"""Families of responses, their links, and the priors of their hyperparameters."""

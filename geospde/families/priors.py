@@ -1,0 +1,361 @@
+"""Priors of hyperparameters, as densities on the unbounded internal scale with their gradients.
+
+Internal scales: a range, standard deviation, kappa or tau enters as its logarithm, as do a family's size, shape and
+precision; degrees of freedom as log(df - 2), a probability as its logit. Each density includes its normalising
+constant and the Jacobian of the change of scale, so that marginal likelihoods can be compared.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from math import log, pi, sqrt
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln, expit, gammainccinv, gammaincinv, gammaln, log_expit
+
+from geospde.errors import InputError
+from geospde.families.pc import PCDf, PCRange, PCSd, PCSize
+
+Vector = NDArray[np.float64]
+
+
+class Prior(Protocol):
+    """A density on theta: its logarithm, the gradient of that, and words for the summary."""
+
+    def log_density(self, theta: Vector) -> float: ...  # noqa: D102
+    def gradient(self, theta: Vector) -> Vector: ...  # noqa: D102
+    def describe(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class _Gamma:
+    shape: float
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not (self.shape > 0 and self.rate > 0):
+            raise InputError(f"loggamma needs a positive shape and rate, not {self.shape} and {self.rate}")
+
+
+class LogGamma(_Gamma):
+    """Gamma(shape, rate) prior of the precision 1/sd², seen on log(sd)."""
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(sd)."""
+        log_precision = -2.0 * theta[0]
+        return (
+            self.shape * log(self.rate)
+            - float(gammaln(self.shape))
+            + self.shape * log_precision
+            - self.rate * np.exp(log_precision)
+            + log(2.0)
+        )
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([-2.0 * self.shape + 2.0 * self.rate * np.exp(-2.0 * theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"loggamma: precision ~ Gamma({self.shape:g}, rate {self.rate:g})"
+
+
+class GammaPositive(_Gamma):
+    """Gamma(shape, rate) prior of a positive parameter, seen on its logarithm: R-INLA's ``loggamma``."""
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of the logarithm."""
+        constant = self.shape * log(self.rate) - float(gammaln(self.shape))
+        return constant + self.shape * theta[0] - self.rate * np.exp(theta[0])
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([self.shape - self.rate * np.exp(theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"loggamma: Gamma({self.shape:g}, rate {self.rate:g})"
+
+
+@dataclass(frozen=True)
+class InverseGamma:
+    """Inverse gamma prior of a length-scale, seen on its logarithm: its density vanishes fast towards zero."""
+
+    shape: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (self.shape > 0 and self.scale > 0):
+            raise InputError(f"inv_gamma needs a positive shape and scale, not {self.shape} and {self.scale}")
+
+    @classmethod
+    def between(cls, shortest: float, longest: float, tail: float = 0.01) -> "InverseGamma":
+        """The one with P(length < shortest) = P(length > longest) = tail, for a longest at least twice the shortest.
+
+        A length-scale below the smallest distance of the data, or above the largest, is one that they cannot tell
+        (Betancourt 2017, Robust Gaussian processes in Stan, part 3).
+        """
+        from scipy.optimize import brentq
+
+        def excess(log_shape: float) -> float:
+            a = np.exp(log_shape)
+            return float(np.log(gammainccinv(a, tail) / gammaincinv(a, tail))) - log(longest / shortest)
+
+        shape = float(np.exp(brentq(excess, log(0.05), log(100.0), xtol=1e-13)))
+        return cls(shape, shortest * float(gammainccinv(shape, tail)))
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(length)."""
+        constant = self.shape * log(self.scale) - float(gammaln(self.shape))
+        return constant - self.shape * theta[0] - self.scale * np.exp(-theta[0])
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([self.scale * np.exp(-theta[0]) - self.shape])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"inverse gamma({self.shape:.6g}, scale {self.scale:.6g})"
+
+
+@dataclass(frozen=True)
+class LogitBeta:
+    """Beta(a, b) prior of a probability, seen on its logit."""
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        if not (self.a > 0 and self.b > 0):
+            raise InputError(f"a beta prior needs two positive numbers, not {self.a} and {self.b}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of the logit."""
+        tails = self.a * log_expit(theta[0]) + self.b * log_expit(-theta[0])
+        return float(tails - betaln(self.a, self.b))
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([self.a * expit(-theta[0]) - self.b * expit(theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"Beta({self.a:g}, {self.b:g})"
+
+
+@dataclass(frozen=True)
+class HalfStudentT:
+    """Student t about zero, of positive values only, prior of a standard deviation, seen on its logarithm."""
+
+    df: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (self.df > 0 and self.scale > 0):
+            raise InputError(f"student_t needs positive degrees of freedom and scale, not {self.df} and {self.scale}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(sd)."""
+        constant = float(gammaln(0.5 * (self.df + 1)) - gammaln(0.5 * self.df)) - 0.5 * log(self.df * pi)
+        log_z = theta[0] - log(self.scale)
+        tail = float(np.logaddexp(0.0, 2.0 * log_z - log(self.df)))
+        return log(2.0) + constant + log_z - 0.5 * (self.df + 1) * tail
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        share = expit(2.0 * (theta[0] - log(self.scale)) - log(self.df))
+        return np.array([1.0 - (self.df + 1) * share])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"half Student t, {self.df:g} degrees of freedom, scale {self.scale:g}"
+
+
+@dataclass(frozen=True)
+class LKJ:
+    """LKJ(eta) prior of a correlation matrix, seen on one canonical partial correlation's Fisher z.
+
+    Lewandowski, Kurowicka & Joe (2009), section 2.4: the partial correlations are independent, and (1 + rho) / 2 of one
+    given `position` other effects of q is Beta(a, a), a = eta + (q - 2 - position) / 2. With eta = 1 all correlation
+    matrices are equally likely.
+    """
+
+    eta: float
+    effects: int = 2
+    position: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.eta > 0:
+            raise InputError(f"lkj needs a positive number, not {self.eta}")
+
+    @property
+    def _a(self) -> float:
+        return self.eta + 0.5 * (self.effects - 2 - self.position)
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of z."""
+        constant = (2 * self._a - 1) * log(2.0) + float(betaln(self._a, self._a))
+        return -2.0 * self._a * float(np.logaddexp(theta[0], -theta[0]) - log(2.0)) - constant
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([-2.0 * self._a * np.tanh(theta[0])])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"LKJ({self.eta:g})"
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Gaussian prior of one internal parameter, by mean and precision."""
+
+    mean: float
+    precision: float
+    scale: str = "log"
+
+    def __post_init__(self) -> None:
+        if not self.precision > 0:
+            raise InputError(f"a Gaussian prior needs a positive precision, not {self.precision}")
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density."""
+        return 0.5 * log(self.precision / (2 * pi)) - 0.5 * self.precision * (theta[0] - self.mean) ** 2
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return np.array([-self.precision * (theta[0] - self.mean)])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"Gaussian on the {self.scale} scale: mean {self.mean:.4g}, sd {1 / sqrt(self.precision):.3g}"
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Density 1 on the internal scale (improper)."""
+
+    def log_density(self, theta: Vector) -> float:
+        """Zero."""
+        return 0.0
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Zero."""
+        return np.zeros(1)
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return "flat on the log scale"
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """No prior: the parameter is held at a value of the user's scale."""
+
+    value: float
+
+    def log_density(self, theta: Vector) -> float:
+        """Zero."""
+        return 0.0
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Zero."""
+        return np.zeros(1)
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"fixed at {self.value:g}"
+
+
+@dataclass(frozen=True)
+class Independent:
+    """Independent priors, one for each internal parameter."""
+
+    parts: tuple[Prior, ...]
+
+    def log_density(self, theta: Vector) -> float:
+        """Sum of the parts' log densities."""
+        return sum(p.log_density(theta[i : i + 1]) for i, p in enumerate(self.parts))
+
+    def gradient(self, theta: Vector) -> Vector:
+        """The parts' gradients, one after the other."""
+        if not self.parts:
+            return np.zeros(0)
+        return np.concatenate([p.gradient(theta[i : i + 1]) for i, p in enumerate(self.parts)])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return "; ".join(p.describe() for p in self.parts)
+
+
+@dataclass(frozen=True)
+class LinearGaussian:
+    """Independent Gaussians on ``transform @ theta + shift``, where ``|det transform| = 1``.
+
+    The prior of `spde2.matern` is Gaussian on (log tau, log kappa), a linear function of (log range, log sigma).
+    """
+
+    transform: Vector
+    shift: Vector
+    mean: Vector
+    precision: float
+    names: tuple[str, ...]
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density."""
+        z = self.transform @ theta + self.shift - self.mean
+        return 0.5 * z.size * log(self.precision / (2 * pi)) - 0.5 * self.precision * float(z @ z)
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        z = self.transform @ theta + self.shift - self.mean
+        return -self.precision * (self.transform.T @ z)
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        about = ", ".join(f"{name} about {m:.3f}" for name, m in zip(self.names, self.mean))
+        return f"Gaussian: {about}, sd {1 / sqrt(self.precision):.3g} each"
+
+
+def _lkj(eta: float) -> LKJ:
+    return LKJ(eta)
+
+
+_POSITIVE = {"gaussian": Gaussian, "flat": Flat, "loggamma": GammaPositive}
+_BY_KIND: dict[str, dict[str, Any]] = {
+    "range": {"pc": PCRange, "gaussian": Gaussian, "flat": Flat},
+    "lscale": {"inv_gamma": InverseGamma, **_POSITIVE},
+    "sd": {"pc": PCSd, "student_t": HalfStudentT, "loggamma": LogGamma, "gaussian": Gaussian, "flat": Flat},
+    "size": {"pc": PCSize, **_POSITIVE},
+    "shape": _POSITIVE,
+    "correlation": {"lkj": _lkj},
+    "df": {"pc": PCDf, "gaussian": Gaussian, "flat": Flat},
+    "probability": {"gaussian": partial(Gaussian, scale="logit"), "beta": LogitBeta, "flat": Flat},
+}
+
+
+def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
+    """Make a prior from its name, as formulas and run files give it.
+
+    Parameters
+    ----------
+    name : {"pc", "student_t", "loggamma", "inv_gamma", "gaussian", "beta", "lkj", "flat", "fixed"}
+        Family of the prior.
+    arguments : tuple of float
+        Its parameters, in the order of the class.
+    kind : {"range", "lscale", "sd", "size", "shape", "df", "probability", "correlation"}
+        What the prior is of.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, one that does not fit the parameter, or wrong arguments.
+    """
+    choices = {**_BY_KIND[kind], "fixed": Fixed}
+    if name not in choices:
+        raise InputError(f"no prior {name!r} for a {kind}; choose from {', '.join(choices)}")
+    try:
+        return choices[name](*(float(a) for a in arguments))
+    except TypeError:
+        raise InputError(f"prior {name!r} does not take the {len(arguments)} numbers {arguments}") from None

@@ -1,1 +1,0 @@
-"""From a formula and data to a fit a person reads, checks and saves."""

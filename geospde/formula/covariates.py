@@ -1,0 +1,75 @@
+"""Numeric columns that a term is a function of; those that are coordinates may come from the points instead."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.formula.table import column_of, numeric
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Columns by name, and which coordinate each one is, if any.
+
+    Attributes
+    ----------
+    names : tuple of str
+    coordinates : tuple of (int or None)
+        0 or 1 for a column that is the points' first or second coordinate.
+    """
+
+    names: tuple[str, ...]
+    coordinates: tuple[int | None, ...]
+
+    @classmethod
+    def of_table(cls, names: tuple[str, ...], table: pd.DataFrame, points: Vector | None) -> "Covariates":
+        """Find out which columns hold the points' coordinates; x and y are they where no such column is."""
+        return cls(names, tuple(_coordinate(name, table, points) for name in names))
+
+    def values(self, table: pd.DataFrame, points: Vector | None) -> Vector:
+        """Values, (m, d): from the table, or for coordinates that it does not hold from the points.
+
+        Raises
+        ------
+        InputError
+            For a missing column, and a value that is no finite number.
+        """
+        columns = []
+        for name, coordinate in zip(self.names, self.coordinates):
+            if name not in table.columns and coordinate is not None and points is not None:
+                columns.append(points[:, coordinate])
+            else:
+                if points is not None and not len(table.columns):
+                    raise InputError(
+                        f"prediction needs the column {name!r} of the model: give predict a table that has it, or, if "
+                        "it is a coordinate, say so to geospde.fit with coords=(x, y)"
+                    )
+                column_of(table, name)
+                columns.append(numeric(table, name, "covariate"))
+        return np.column_stack(columns)
+
+
+def _coordinate(name: str, table: pd.DataFrame, points: Vector | None) -> int | None:
+    if points is None:
+        return None
+    if name not in table.columns:
+        return {"x": 0, "y": 1}.get(name)
+    values = pd.to_numeric(pd.Series(table[name]), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return next((j for j in (0, 1) if np.array_equal(values, points[:, j])), None)
+
+
+def checked_names(arguments: tuple[object, ...], text: str, example: str) -> tuple[str, ...]:
+    """Arguments of a term as names of columns; raises InputError where they are not, or where one stands twice."""
+    from geospde.formula.formula import Name
+
+    if not arguments or not all(isinstance(a, Name) for a in arguments):
+        raise InputError(f"{example.partition('(')[0]} takes names of columns, as in {example}: {text!r}")
+    names = tuple(str(a) for a in arguments)
+    if len(set(names)) < len(names):
+        raise InputError(f"a column stands twice in {text!r}")
+    return names

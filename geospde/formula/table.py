@@ -1,0 +1,175 @@
+"""Columns, coordinates, labels and per-row values out of a table, checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.text.words import did_you_mean
+
+Vector = NDArray[np.float64]
+
+
+def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | None, Any]:
+    """Points of a table, (m, 2), and their CRS: from named columns, or the geometry of a GeoDataFrame."""
+    if coords is not None:
+        if isinstance(coords, str) or len(coords) != 2:
+            raise InputError(f"coords names two columns, such as ('x', 'y'), not {coords!r}")
+        points = np.column_stack([numeric(data, c, "coordinate") for c in coords])
+        return points, getattr(data, "crs", None)
+    geometry = getattr(data, "geometry", None)
+    if geometry is None or not hasattr(geometry, "geom_type"):
+        return None, None
+    bad = np.flatnonzero((geometry.geom_type != "Point") | geometry.is_empty)
+    if bad.size:
+        raise InputError(f"the geometry must be points: row {bad[0]} is {geometry.iloc[bad[0]].geom_type}")
+    return np.column_stack([geometry.x, geometry.y]), data.crs
+
+
+def numeric(table: pd.DataFrame, column: str, what: str) -> Vector:
+    """A column as finite floats; raises InputError with the row and value that are not."""
+    values = pd.to_numeric(pd.Series(column_of(table, column)), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raw = table[column].iloc[bad[0]]
+        raw = raw.item() if isinstance(raw, np.generic) else raw
+        raise InputError(
+            f"the {what} {column!r} must be a finite number: row {table.index[bad[0]]} holds {raw!r}"
+            + (f" ({bad.size} such rows)" if bad.size > 1 else "")
+            + "; drop or mend it"
+        )
+    return values
+
+
+def column_of(table: pd.DataFrame, column: str) -> Any:
+    """A column; raises InputError that names the nearest one."""
+    if column not in table.columns:
+        raise InputError(unknown_column(column, table))
+    values = table[column]
+    if isinstance(values, pd.DataFrame):
+        raise InputError(f"{values.shape[1]} columns of the data are called {column!r}")
+    return values
+
+
+def unknown_column(column: str, table: pd.DataFrame) -> str:
+    """What to say of a column that is not there."""
+    columns = [str(c) for c in table.columns if c != "geometry"]
+    return f"no column {column!r} in the data; {did_you_mean(column, columns, 'columns')}"
+
+
+def values_of(table: pd.DataFrame, column: str) -> Any:
+    """A column of a formula: an array of floats, or a Series of labels.
+
+    Truth values are 0 and 1. Raises InputError for a missing value, with its row, and for dates.
+    """
+    values = column_of(table, column)
+    refuse_missing(values, column)
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        kind = pd.api.types.infer_dtype(values)
+        if kind in NUMBERS:
+            return values.to_numpy(dtype=float)
+        if kind.startswith(("date", "time", "period", "complex")):
+            raise InputError(f"column {column!r} holds {kind} values: make a number of it, such as days since a date")
+    return values
+
+
+NUMBERS = ("boolean", "integer", "floating", "mixed-integer-float", "decimal")
+
+
+def refuse_missing(values: pd.Series, column: str) -> None:
+    """Raise InputError with the first row that holds no value."""
+    rows = np.flatnonzero(values.isna())
+    if rows.size:
+        raise InputError(f"column {column!r} has no value in row {values.index[rows[0]]}: drop or fill it")
+
+
+def label(value: Any) -> str:
+    """A level as text: ``2`` for 2.0, too."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The levels of a factor, learnt from data.
+
+    Attributes
+    ----------
+    levels : tuple
+        As they were in the data.
+    """
+
+    levels: tuple[Any, ...]
+
+    @classmethod
+    def learn(cls, values: Any, levels: Sequence[Any] | None = None, reference: Any = None) -> "Coding":
+        """Levels that occur, in the order of the categories or else sorted; `reference` comes first.
+
+        Raises
+        ------
+        InputError
+            Where `levels` or `reference` do not fit the values.
+        """
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            held = set(values.cat.codes)
+            own = [level for code, level in enumerate(values.cat.categories) if code in held]
+        else:
+            own = list(pd.factorize(values)[1])
+            try:
+                own.sort()
+            except TypeError:
+                own.sort(key=str)
+        if levels is not None:
+            given = [label(level) for level in levels]
+            missing = [label(level) for level in own if label(level) not in given]
+            extra = [level for level in given if level not in map(label, own)]
+            if missing or extra or len(set(given)) < len(given):
+                wrong = f"has no {extra[0]!r}" if extra else f"has {missing[0]!r}, too" if missing else "has each once"
+                raise InputError(f"levels={list(levels)} do not fit the column, which {wrong}")
+            own.sort(key=lambda level: given.index(label(level)))
+        if reference is not None:
+            first = [level for level in own if label(level) == label(reference)]
+            if not first:
+                hint = did_you_mean(label(reference), map(label, own), "levels")
+                raise InputError(f"there is no level {reference!r}; {hint}")
+            own = first + [level for level in own if label(level) != label(reference)]
+        return cls(tuple(own))
+
+    @property
+    def labels(self) -> list[str]:
+        """Levels as text."""
+        return [label(level) for level in self.levels]
+
+    def codes(self, values: Any) -> NDArray[np.intp]:
+        """Number of each value's level, by value or else by its text; -1 for one that was not learnt, or missing."""
+        if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+            places, held = values.cat.codes.to_numpy(), list(values.cat.categories)
+        else:
+            places, held = pd.factorize(values)
+        by_value = {level: k for k, level in enumerate(self.levels)}
+        by_text = {text: k for k, text in enumerate(self.labels)}
+        numbers = [by_value.get(value, by_text.get(label(value), -1)) for value in held]
+        return np.array([*numbers, -1], dtype=np.intp)[places]
+
+    def __call__(self, values: Any) -> pd.Categorical:
+        """The values as an ordered factor of labels."""
+        return pd.Categorical.from_codes(self.codes(values), categories=self.labels, ordered=True)
+
+
+def per_row(table: pd.DataFrame, value: Any, what: str, size: int) -> Vector | None:
+    """A value a row, from a column's name, an array or one number; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return numeric(table, value, what)
+    values = np.asarray(value, dtype=float)
+    if values.ndim == 0:
+        values = np.full(size, float(values))
+    if values.shape != (size,) or not np.isfinite(values).all():
+        raise InputError(f"{what} must be a column's name or {size} finite numbers, one a row")
+    return values

@@ -1,1 +1,0 @@
-"""Latent terms: sparse precisions, their derivatives and priors."""

@@ -1,0 +1,1 @@
+"""Maximum likelihood: ML, REML, adaptive quadrature and UBRE, with intervals by profiles."""

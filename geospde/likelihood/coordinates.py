@@ -1,0 +1,103 @@
+"""Coordinates of hyperparameters in which a standard deviation of zero is a place like any other.
+
+A likelihood is an even, smooth function of a standard deviation, down to zero. A search in it finds one that vanishes
+as an inner maximum, where in its logarithm it would run off without end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.terms.precisions.correlated import Correlated
+
+Vector = NDArray[np.float64]
+LEAST = 1e-6  # a standard deviation, over where it starts, that is as good as zero
+SMALL = 0.05  # one from which to try whether zero is as good
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Coordinates phi of psi: free hyperparameters, and fixed effects after them.
+
+    Attributes
+    ----------
+    first : (d,) array
+        Hyperparameters to start from.
+    scales : (d,) array of bool
+        Which are logarithms of standard deviations; their coordinate is the ratio to the start, of either sign.
+    fixed : (p,) array
+        Fixed effects to start from.
+    root : (p, p) array
+        Lower triangular: ``fixed + root @ phi`` standardises them.
+    """
+
+    first: Vector
+    scales: NDArray[np.bool_]
+    fixed: Vector = field(default_factory=lambda: np.zeros(0))
+    root: Vector = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @classmethod
+    def of(cls, terms: Sequence[Any], held: Vector, psi: Vector) -> "Coordinates":
+        """Those of a model's free hyperparameters.
+
+        Parameters
+        ----------
+        terms : sequence of LatentTerm
+        held : (d,) array
+            Values of the hyperparameters that are held, NaN for the free ones.
+        psi : array
+            The free ones to start from, with factors' entries in the place of correlated effects'.
+        """
+        scales, at = np.zeros(held.size, dtype=bool), 0
+        for term in terms:
+            where = slice(at, at + len(term.parameters))
+            at = where.stop
+            standardised = isinstance(term, Correlated) and np.isnan(held[where]).all()
+            scales[where] = [n.startswith(("sd", "sigma")) and not standardised for n in term.parameters]
+        return cls(psi, scales[np.isnan(held)])
+
+    def with_fixed(self, fixed: Vector, spread: Vector) -> "Coordinates":
+        """The same with fixed effects after them, standardised by a guess of their covariance."""
+        return replace(self, fixed=fixed, root=np.asarray(np.linalg.cholesky(spread), dtype=float))
+
+    def without(self, place: int) -> "Coordinates":
+        """The same of all psi but one."""
+        d = self.first.size
+        if place < d:
+            return replace(self, first=np.delete(self.first, place), scales=np.delete(self.scales, place))
+        spread = self.root @ self.root.T
+        for axis in (0, 1):
+            spread = np.delete(spread, place - d, axis)
+        return self.with_fixed(np.delete(self.fixed, place - d), spread)
+
+    @property
+    def fixed_scale(self) -> Vector:
+        """Standard deviations by which the fixed effects are standardised, (p,)."""
+        return np.linalg.norm(self.root, axis=1)
+
+    def phi(self, psi: Vector) -> Vector:
+        """Coordinates of hyperparameters, and zeros, of the fixed effects to start from."""
+        own = np.where(self.scales, np.exp(np.where(self.scales, psi - self.first, 0.0)), psi)
+        return np.concatenate([own, np.zeros(self.fixed.size)])
+
+    def psi(self, phi: Vector) -> Vector:
+        """Free hyperparameters and fixed effects."""
+        d = self.first.size
+        logarithms = self.first + np.log(np.maximum(np.abs(phi[:d]), LEAST))
+        return np.concatenate([np.where(self.scales, logarithms, phi[:d]), self.fixed + self.root @ phi[d:]])
+
+    def jacobian(self, phi: Vector) -> Vector:
+        """Derivatives of psi in phi."""
+        d = self.first.size
+        away = np.copysign(np.maximum(np.abs(phi[:d]), LEAST), phi[:d])
+        out = np.zeros((phi.size, phi.size))
+        out[range(d), range(d)] = np.where(self.scales, 1.0 / away, 1.0)
+        out[d:, d:] = self.root
+        return out
+
+    def small(self, phi: Vector) -> list[int]:
+        """Standard deviations that are nearly zero."""
+        return np.flatnonzero(self.scales & (np.abs(phi[: self.first.size]) < SMALL)).tolist()

@@ -1,0 +1,202 @@
+"""Intervals of the parameters of a likelihood fit: by standard errors, and by the profile of the likelihood."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from geospde.errors import InputError
+from geospde.likelihood.coordinates import LEAST, Coordinates
+from geospde.likelihood.likelihoods import Joint, Profiled, Unpriored
+from geospde.likelihood.profile import Correlation, CurveOfFixed, CurveOnLevels, Linear, Profile
+from geospde.likelihood.quadrature import Quadrature
+from geospde.likelihood.search import Maximum, maximum_likelihood
+from geospde.terms.hyperparameter import Hyperparameter
+
+if TYPE_CHECKING:
+    from geospde.results.maximum_likelihood import LikelihoodFit
+
+Vector = NDArray[np.float64]
+COLUMNS = ["estimate", "se", "lower", "upper"]
+AS_GOOD_AS_ONE = 1e-6  # what a singular covariance may leave of a correlation of one
+
+
+# -- by standard errors -------------------------------------------------------------------------------------
+
+
+def wald(estimate: Vector, se: Vector, names: Any = None, level: float = 0.95) -> pd.DataFrame:
+    """Estimates, standard errors and normal limits."""
+    reach = float(ndtri(0.5 + 0.5 * level)) * se
+    columns = np.column_stack([estimate, se, estimate - reach, estimate + reach])
+    return pd.DataFrame(columns, columns=COLUMNS, index=None if names is None else pd.Index(names))
+
+
+def hyper_table(model: Any, maximum: Maximum, level: float = 0.95) -> pd.DataFrame:
+    """The same of hyperparameters: normal on the inner scale, mapped to the user's."""
+    idle = _idle(model, maximum)
+    rows = [
+        [np.nan] * 4 if h.name in idle else _estimate(h, maximum, float(ndtri(0.5 + 0.5 * level)))
+        for h in model.hyperparameters
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS, index=pd.Index([h.name for h in model.hyperparameters]))
+
+
+def _estimate(h: Hyperparameter, m: Maximum, quantile: float) -> list[float]:
+    """Estimate, standard error and limits of one hyperparameter; NaN where the data say nothing."""
+    touched = h.direction != 0
+    value = h.value(m.theta)
+    if h.is_held:
+        return [value, 0.0, value, value]
+    if m.edges[touched].any() or m.flat[touched].any():
+        if h.function is not None:  # a correlation
+            value = float(np.sign(value)) if abs(value) > 1 - AS_GOOD_AS_ONE else value
+        elif touched.sum() == 1 and m.edges[touched][0]:
+            value = float(h.transform(h.direction[touched][0] * m.edges[touched][0] * np.inf))
+        elif m.flat[touched].any():
+            value = np.nan
+        return [value, np.nan, np.nan, np.nan]
+    inner, slope = h.inverse(value), h.direction
+    if h.function is not None:
+        slope, steps = np.zeros(m.theta.size), 1e-4 * np.eye(m.theta.size)
+        for k in np.flatnonzero(touched):
+            slope[k] = (h.inverse(h.value(m.theta + steps[k])) - h.inverse(h.value(m.theta - steps[k]))) / 2e-4
+    se = float(np.sqrt(slope[touched] @ m.covariance[np.ix_(touched, touched)] @ slope[touched]))
+    rate = float(h.transform(inner + 1e-4) - h.transform(inner - 1e-4)) / 2e-4
+    low, high = inner - quantile * se, inner + quantile * se
+    with np.errstate(over="ignore"):  # the limits of a parameter that the data say little of may be 0 and infinity
+        return [value, rate * se, float(h.transform(low)), float(h.transform(high))]
+
+
+def _idle(model: Any, maximum: Maximum) -> set[str]:
+    """Correlations of effects of which one has a standard deviation of zero."""
+    out: set[str] = set()
+    for _, part, own in _parts(model):
+        pairs = getattr(part.term, "pairs", ())
+        zero = [not h.is_held and maximum.edges[h.direction != 0].any() for h in own]
+        out |= {h.name for h, (j, i) in zip(own[part.term.effects :] if pairs else (), pairs) if zero[j] or zero[i]}
+    return out
+
+
+def vanished(model: Any, maximum: Maximum) -> NDArray[np.bool_]:
+    """Which latent variables are zero because their standard deviation is estimated as zero."""
+    masks = [np.zeros(0, dtype=bool)]
+    for _, part, own in _parts(model):
+        q = getattr(part.term, "effects", 1)
+        zero = [not h.is_held and bool((maximum.edges[h.direction != 0] < 0).any()) for h in own[:q]]
+        of_level = zero if part.term.parameters[0].startswith("sd") else [False] * q
+        masks.append(np.tile(of_level, part.term.n // q))
+    return np.concatenate(masks)
+
+
+def _parts(model: Any) -> list[tuple[int, Any, tuple[Hyperparameter, ...]]]:
+    """Each random term with its first hyperparameter's place in the whole theta, and its own hyperparameters."""
+    out, at, place = [], 0, 0
+    for part in model.parts:
+        count = len(part.hyperparameters())
+        out.append((place, part, model.hyperparameters[at : at + count]))
+        at, place = at + count, place + len(part.term.parameters)
+    return out
+
+
+# -- by the profile -----------------------------------------------------------------------------------------
+
+
+def likelihood_of(model: Unpriored, points: int) -> Profiled | Joint:
+    """The likelihood that ML maximises."""
+    if model.is_gaussian:
+        return Profiled(model)
+    return Joint(model) if points == 1 else Quadrature(model, points)
+
+
+def ml_maximum(fit: "LikelihoodFit") -> Maximum:
+    """Where the likelihood, not the restricted one, is largest."""
+    if fit.method != "reml":
+        return fit.maximum
+    return maximum_likelihood(fit.unpriored, fit.model.start)
+
+
+def profile_of(fit: "LikelihoodFit", name: str) -> tuple[Profile, Callable[[float], float]]:
+    """The profile of one parameter, and the map from what it runs over to the user's scale."""
+    maximum = fit.ml_maximum
+    if name in fit.model.effects.names:
+        return _of_fixed(fit, maximum, fit.model.effects.names.index(name)), float
+    h = next(h for h in fit.model.hyperparameters if h.name == name)
+    if h.is_held:
+        raise InputError(f"{name} is held at {h.value(maximum.theta):g}: it has no profile")
+    row = hyper_table(fit.model, maximum).loc[name]
+    effects = _of_group(fit, h)
+    if effects is not None:
+        return _of_effects(fit, maximum, row, *effects), float
+    likelihood = likelihood_of(fit.unpriored, fit.quadrature)
+    psi = likelihood.psi_of(maximum.theta)
+    own = np.flatnonzero(h.direction)
+    curve = CurveOnLevels(likelihood, maximum, psi, Linear(_outer(h.direction, likelihood)))
+    start = fit.model.start
+    if own.size == 1 and Coordinates.of(fit.unpriored.terms, fit.unpriored.held, psi).scales[own[0]]:
+        unit = float(np.exp(start[own[0]]))
+        step = row["se"] if np.isfinite(row["se"]) else 0.5 * unit
+
+        def logarithm(value: float) -> float:
+            return float(np.log(max(value, LEAST * unit)))
+
+        return Profile(curve, row["estimate"], maximum.log_likelihood, step, logarithm, 0.0), float
+    step = float(np.sqrt(h.direction[own] @ maximum.covariance[np.ix_(own, own)] @ h.direction[own]))
+    if h.function is not None or not np.isfinite(step):
+        raise InputError(f"{name} has no profile: the likelihood says nothing of it, or it is no single parameter")
+    at = float(h.direction @ maximum.theta)
+    return Profile(curve, at, maximum.log_likelihood, step, float), lambda t: float(h.transform(t + h.shift))
+
+
+def _outer(direction: Vector, likelihood: Profiled | Joint) -> Vector:
+    return np.concatenate([direction, np.zeros(likelihood.n_outer)])
+
+
+def _of_fixed(fit: "LikelihoodFit", maximum: Maximum, column: int) -> Profile:
+    model = fit.unpriored
+    estimate, se = maximum.fixed[column], float(np.sqrt(maximum.fixed_covariance[column, column]))
+    curve: CurveOfFixed | CurveOnLevels
+    if model.is_gaussian:
+        curve = CurveOfFixed(model, maximum, column)
+    else:
+        likelihood = likelihood_of(model, fit.quadrature)
+        direction = np.eye(likelihood.n_theta)[maximum.theta.size + column]
+        curve = CurveOnLevels(likelihood, maximum, likelihood.psi_of(maximum.theta), Linear(direction))
+    return Profile(curve, estimate, maximum.log_likelihood, se, float)
+
+
+def _of_group(fit: "LikelihoodFit", h: Hyperparameter) -> tuple[int, int, tuple[int, ...]] | None:
+    """Of correlated effects: the term, where its hyperparameters begin, and the effect or the two that `h` is of."""
+    for term, (place, part, own) in enumerate(_parts(fit.model)):
+        pairs = getattr(part.term, "pairs", None)
+        where = slice(place, place + len(part.term.parameters))
+        if pairs is not None and h in own and np.isnan(fit.unpriored.held[where]).all():
+            k, q = own.index(h), part.term.effects
+            return term, int(np.isnan(fit.unpriored.held[:place]).sum()), (k,) if k < q else tuple(pairs[k - q])
+    return None
+
+
+def _of_effects(
+    fit: "LikelihoodFit", maximum: Maximum, row: Any, term: int, place: int, chosen: tuple[int, ...]
+) -> Profile:
+    """The profile of a standard deviation or correlation of a group's effects, which are brought first."""
+    own = fit.unpriored.terms[term]
+    order = [*chosen, *(k for k in range(own.effects) if k not in chosen)]
+    model = fit.unpriored.reordered(term, order)
+    likelihood = likelihood_of(model, fit.quadrature)
+    where = slice(place, place + len(own.parameters))
+    covariance = own.covariance(maximum.theta[where])[np.ix_(order, order)]
+    factor = next(e.factor for e in likelihood.effects if e.where == where)
+    psi = likelihood.psi_of(maximum.theta)
+    psi[where] = factor.entries_of_covariance(covariance)
+    largest = maximum.log_likelihood
+    if len(chosen) == 1:
+        unit = float(factor.units[0])
+        curve = CurveOnLevels(likelihood, maximum, psi, Linear(_outer(np.eye(psi.size)[place], likelihood)))
+        step = row["se"] if np.isfinite(row["se"]) else 0.5 * unit
+        return Profile(curve, row["estimate"], largest, step, lambda sd: sd / unit, 0.0)
+    curve = CurveOnLevels(likelihood, maximum, psi, Correlation(place + 2))
+    estimate = 0.0 if np.isnan(row["estimate"]) else row["estimate"]
+    return Profile(curve, estimate, largest, row["se"] if np.isfinite(row["se"]) else 0.5, float, -1.0, 1.0)

@@ -1,0 +1,205 @@
+"""What a penalised fit says of its smooths: effective degrees of freedom, tests, deviance explained, AIC.
+
+Wood (2017), Generalized Additive Models, 2nd ed., chapter 6; the definitions are those of the R package mgcv.
+"""
+
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.linalg import cholesky
+
+from geospde.errors import InputError
+from geospde.families.dispersion import EXPONENTIAL, Exponential
+from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.likelihood.chi_squares import tail
+from geospde.likelihood.likelihoods import Restricted, Unpriored
+from geospde.likelihood.search import Maximum
+from geospde.model.build import Model
+from geospde.terms.smooth import GroupSmooth, KernelSmooth
+
+Vector = NDArray[np.float64]
+STEP = 1e-4  # of theta in differences of Cholesky factors: they err by 1e-8
+
+
+class Smooths:
+    """Tables and figures of the smooths of a fit.
+
+    Parameters
+    ----------
+    model : Model
+    laplace : Laplace
+        Its Laplace approximations, with flat fixed effects in the latent vector.
+    point : LaplacePoint
+        The penalised fit, at the smoothing parameters and dispersion found.
+    """
+
+    def __init__(self, model: Model, laplace: Laplace, point: LaplacePoint):
+        self.model = model
+        self.laplace = laplace
+        self.point = laplace.factor_again(point)
+        self.theta = laplace.whole(point.theta)
+        self.is_exponential = model.family.name in EXPONENTIAL
+
+    @cached_property
+    def family(self) -> Exponential:
+        """The exponential family of the responses; raises InputError where they have another."""
+        own = self.model.family
+        if not self.is_exponential:
+            raise InputError(f"family {own.name!r} has no deviance: its families are {', '.join(EXPONENTIAL)}")
+        return Exponential(own.name, self.model.likelihood, own.link)
+
+    @property
+    def has_dispersion(self) -> bool:
+        """Whether a dispersion was estimated."""
+        own = self.laplace.family_block
+        return self.is_exponential and bool(self.laplace.free[own].any())
+
+    @property
+    def dispersion(self) -> float:
+        """Of the family, 1 where it has none."""
+        return self.family.dispersion(self.theta[self.laplace.family_block]) if self.is_exponential else 1.0
+
+    @cached_property
+    def coefficient_edf(self) -> Vector:
+        """Effective degrees of freedom of each coefficient, diagonal of H⁻¹ A'WA: smooths, then fixed effects."""
+        out = np.ones(self.laplace.n)
+        for k, block in enumerate(self.laplace.blocks):
+            own = self._covariance(k)
+            out[block] -= np.asarray(self._prior[:, block].multiply(own).sum(axis=0)).ravel()
+        return out
+
+    @property
+    def edf(self) -> float:
+        """Effective degrees of freedom, fixed effects included."""
+        return float(self.coefficient_edf.sum())
+
+    @cached_property
+    def deviance(self) -> float:
+        """Of the fit, in units of the dispersion."""
+        return self.family.deviance(self.point.eta, self.dispersion)
+
+    @cached_property
+    def null_deviance(self) -> float:
+        """Of the model with an intercept and the offset alone."""
+        return self.family.null_deviance(self.model.offset, self.model.formula.intercept, self.dispersion)
+
+    @cached_property
+    def r_squared(self) -> float:
+        """One less the residual variance over that of the responses, adjusted for the degrees of freedom.
+
+        Residuals are of the mean, weighted by the responses' weights.
+        """
+        y, root = self.family.response, np.sqrt(self.family.weights)
+        residual = root * (y - self.family.mean(self.point.eta))
+        total = root * (y - np.average(y, weights=self.family.weights))
+        return 1.0 - float(np.var(residual) / np.var(total)) * (y.size - 1) / (y.size - self.edf)
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """Of the penalised fit, with a dispersion at its best for the means."""
+        eta = self.point.eta
+        if self.has_dispersion:
+            return self.family.log_likelihood(eta, self.deviance / eta.size)
+        return float(self.laplace.likelihood_at(self.theta).log_density(eta).sum())
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row a smooth: ``edf``, ``ref_df``, ``chi_sq`` (``F`` where the dispersion is estimated), ``p`` and ``sp``.
+
+        ``ref_df`` is that of the test's null distribution; ``sp`` the smoothing parameter on mgcv's scale. A smooth of
+        covariates has the test of Wood (2013a), without the term whose sign is that of an eigenvector; independent
+        effects the Wald statistic and, as its p, that of the test of Wood (2013b), under which they are all zero.
+
+        References
+        ----------
+        Wood (2013a), Biometrika 100, 221-228; (2013b), Biometrika 100, 1005-1010.
+        """
+        estimated = self.has_dispersion
+        rows = {}
+        for k, part in enumerate(self.model.parts):
+            if not isinstance(part, (KernelSmooth, GroupSmooth)):
+                continue
+            edf = float(self.coefficient_edf[self.laplace.blocks[k]].sum())
+            ref, statistic, p = self._test(k)
+            sd = float(np.exp(self.theta[self.laplace.theta_blocks[k]][0]))
+            sp_ = part.penalty_scale * self.dispersion / sd**2 if sd > 0 else np.inf
+            rows[part.term.label] = (edf, ref, statistic / max(ref, 1e-8) if estimated else statistic, p, sp_)
+        columns = ["edf", "ref_df", "F" if estimated else "chi_sq", "p", "sp"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+    def _test(self, k: int) -> tuple[float, float, float]:
+        """Reference degrees of freedom, statistic and p-value of a smooth being zero."""
+        block = self.laplace.blocks[k]
+        covariance, b = self._covariance(k)[block], self.point.x[block]
+        if isinstance(self.model.parts[k], GroupSmooth):
+            penalty = self._prior[block, block].toarray()
+            wald = float(b @ np.linalg.solve(covariance, b))
+            root = np.sqrt(np.diag(penalty))
+            shares = np.linalg.eigvalsh(np.eye(b.size) - root[:, None] * covariance * root).astype(float)
+            shares = shares[shares > 1e-8]
+            return float(shares.size), wald, self._p(wald - float(b @ penalty @ b), shares**2)
+        weighted = np.sqrt(-self.point.derivatives[1])[:, None] * self.laplace.design[:, block].toarray()
+        r: Vector = np.asarray(np.linalg.qr(weighted, mode="r"))
+        values, vectors = np.linalg.eigh(r @ covariance @ r.T)
+        ref = min(self._second_edf(k), float(b.size))
+        squares = ((vectors.T @ (r @ b)) ** 2 / np.maximum(values, 1e-300))[::-1]
+        weights = np.clip(ref - np.arange(b.size), 0.0, 1.0)
+        return ref, float(weights @ squares), self._p(float(weights @ squares), weights[weights > 0])
+
+    def _p(self, statistic: float, weights: Vector) -> float:
+        """P(sum of weighted chi-squares exceeds the statistic), over an estimated dispersion where it is."""
+        if not weights.size:
+            return 1.0
+        if not self.has_dispersion:
+            return tail(statistic, weights, np.ones(weights.size))
+        left = self.point.eta.size - self.edf
+        both = np.append(weights, -statistic / left)
+        return tail(0.0, both, np.append(np.ones(weights.size), left))
+
+    def _second_edf(self, k: int) -> float:
+        """``tr(2F - FF)`` over a smooth, F = H⁻¹ A'WA."""
+        block, own = self.laplace.blocks[k], self._covariance(k)
+        unit = np.zeros_like(own)
+        unit[block] = np.eye(own.shape[1])
+        rows, columns = unit - self._prior @ own, unit - own @ self._prior[block, block].toarray()
+        return float((2 * self.coefficient_edf[block] - (rows * columns).sum(axis=0)).sum())
+
+    @cached_property
+    def _prior(self) -> sp.csr_matrix:
+        """Q at the estimate."""
+        laplace = self.laplace
+        pattern = laplace.pattern
+        shape = (laplace.n, laplace.n)
+        lower = sp.csc_matrix((laplace.prior_at(self.theta), pattern.indices, pattern.indptr), shape=shape)
+        return sp.csr_matrix(lower + sp.tril(lower, -1).T)
+
+    def _covariance(self, k: int) -> Vector:
+        """Columns of H⁻¹ that belong to a term, (n, term.n)."""
+        block = self.laplace.blocks[k]
+        unit = np.zeros((self.laplace.n, block.stop - block.start))
+        unit[block] = np.eye(unit.shape[1])
+        return self.laplace.solve(self.point, unit)
+
+
+def corrected_edf(model: Unpriored, maximum: Maximum) -> float:
+    """Effective degrees of freedom that count the uncertainty of the hyperparameters in.
+
+    ``tr(V A'WA)`` with ``V = H⁻¹ + J V_theta J' + sum_jk V_theta,jk R_j' R_k``: J is how the mode moves with theta, R_j
+    how the upper Cholesky factor of H⁻¹ does (Wood, Pya & Säfken 2016, J. Am. Statist. Ass. 111, 1548-1563, section 4).
+    """
+    restricted = Restricted(model)
+    unit = np.eye(restricted.n)
+    point = restricted.at(maximum.theta, maximum.x)
+
+    def factor(theta: Vector) -> Vector:
+        return np.asarray(cholesky(restricted.solve(restricted.at(theta, point.x, gradient=False), unit)))
+
+    steps = STEP * np.eye(maximum.theta.size)
+    slopes = np.array([(factor(maximum.theta + s) - factor(maximum.theta - s)) / (2 * STEP) for s in steps])
+    covariance = restricted.solve(point, unit) + point.slope @ maximum.covariance @ point.slope.T
+    covariance += np.einsum("jk,jab,kac->bc", maximum.covariance, slopes, slopes, optimize=True)
+    root = np.sqrt(-point.derivatives[1])[:, None] * model.design.toarray()
+    return float(((root @ covariance) * root).sum())

@@ -1,0 +1,1 @@
+"""Sparse Cholesky factors, selected inverses and threads."""

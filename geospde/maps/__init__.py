@@ -1,1 +1,0 @@
-"""Rasters, figures and the report."""

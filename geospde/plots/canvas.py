@@ -1,0 +1,287 @@
+"""The sheet a map is drawn on: window, axes laid out in millimetres, tick labels, colours, colour bar."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike
+
+from geospde.survey.crs import parse_crs, unit_of
+
+PAGE = (180.0, 230.0)
+"""Width (two columns) and height (without a caption) of a journal's page, mm."""
+
+TEXT, SMALL = 8.0, 7.0  # points, as printed
+SEA, INK, FRAME = "#f1f5f8", "#1a1a1a", "#666666"
+
+# Millimetres around the maps, and between them.
+_LEFT, _RIGHT, _BOTTOM, _TOP, _GAP = 14.0, 3.0, 11.0, 7.0, 5.0
+_BAR, _BAR_GAP, _BAR_TEXT = 3.5, 3.0, 15.0
+_NARROWEST, _LONGEST_BAR = 90.0, 120.0
+
+_SET_WIDTH = 0.58
+"""Width of a letter over its size, on average and with a little to spare."""
+
+_RIBBON = 3.5
+"""Most that one side of a window may exceed the other."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The window of a map.
+
+    Parameters
+    ----------
+    west, south, east, north : float
+        Edges, in the units of the CRS.
+    unit : str
+        Unit of the CRS's axes (``"m"``, ``"km"``, ``"degree"``), empty if it has none.
+
+    Examples
+    --------
+    >>> view = View.of([(0, 0, 6000, 4000)], "local:m")
+    >>> view.tick_unit, view.scale_bar()
+    ((1000.0, 'km'), (1000.0, '1 km'))
+    """
+
+    west: float
+    south: float
+    east: float
+    north: float
+    unit: str = ""
+
+    @classmethod
+    def of(cls, bounds: Iterable[Sequence[float]], crs: Any = None, *, margin: float = 0.03) -> "View":
+        """Make the window that holds several (xmin, ymin, xmax, ymax), and a margin of its longer side.
+
+        A region much longer than wide gets more of its surroundings: no map is a ribbon.
+        """
+        each = np.array(list(bounds), dtype=float)
+        low, high = each[:, :2].min(axis=0), each[:, 2:].max(axis=0)
+        unit = unit_of(None if crs is None else parse_crs(crs))
+        to_ground = np.array([1.0, cls(low[0], low[1], high[0], high[1], unit).stretch])
+        half = (high - low) / 2 * to_ground
+        longer = half.max() or 1.0
+        half = (np.maximum(half, longer / _RIBBON) + 2 * margin * longer) / to_ground
+        west, south, east, north = map(float, [*((low + high) / 2 - half), *((low + high) / 2 + half)])
+        return cls(west, south, east, north, unit)
+
+    @property
+    def stretch(self) -> float:
+        """Ground length of a unit of y over that of a unit of x: 1 unless they are degrees."""
+        if self.unit != "degree":
+            return 1.0
+        return 1.0 / max(math.cos(math.radians((self.south + self.north) / 2)), 0.01)
+
+    @property
+    def tallness(self) -> float:
+        """Height over width, on the ground and on paper."""
+        return self.stretch * (self.north - self.south) / (self.east - self.west)
+
+    @property
+    def tick_unit(self) -> tuple[float, str]:
+        """Unit of the tick labels and its name: kilometres where metres would need thousands."""
+        if self.unit == "m" and max(self.east - self.west, self.north - self.south) >= 3000:
+            return 1000.0, "km"
+        return 1.0, self.unit
+
+    def scale_bar(self) -> tuple[float, str] | None:
+        """Length of a round scale bar in units of x, and its label; None where there is no unit of length."""
+        if not self.unit:
+            return None
+        unit, size = self.unit, 1.0
+        if unit == "degree":
+            unit, size = "km", self.stretch / 111.32
+        rough = (self.east - self.west) / size / 5
+        power = 10.0 ** math.floor(math.log10(rough))
+        length = power * max(step for step in (1, 2, 5) if step * power <= rough * (1 + 1e-9))
+        shown = length
+        if unit == "m" and length >= 1000:
+            shown, unit = length / 1000, "km"
+        elif unit == "km" and length < 1:
+            shown, unit = length * 1000, "m"
+        return length * size, f"{shown:.10g} {unit}"
+
+
+class Sheet(NamedTuple):
+    """A figure with its parts in place."""
+
+    figure: Figure
+    axes: list[Axes]
+    """One for each map."""
+    bar: Axes
+    """The place of the colour bar."""
+    room: float
+    """Inches that a map's title may take."""
+
+
+def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None = None) -> Sheet:
+    """Lay out equal maps, as large as a page lets them be, and the place of one colour bar for all.
+
+    Millimetres rather than a layout engine, so that every figure of one coast has the same frame.
+
+    Parameters
+    ----------
+    view : View
+        The window of every map.
+    count : int
+        How many maps, side by side or stacked, whichever leaves them larger.
+    bar : bool
+        Whether to leave room for a colour bar on the right; without, its axes are hidden.
+    figure : Figure, optional
+        Take this one and give it its size; a new one by default.
+
+    Returns
+    -------
+    Sheet
+    """
+    right = _RIGHT + (_BAR_GAP + _BAR + _BAR_TEXT if bar else 0.0)
+
+    def map_width(rows: int, cols: int) -> float:
+        across = (PAGE[0] - _LEFT - right - (cols - 1) * _GAP) / cols
+        down = (PAGE[1] - _BOTTOM - rows * _TOP) / rows
+        return min(across, down / view.tallness)
+
+    rows, cols = max([(1, count), (count, 1)], key=lambda way: map_width(*way))
+    wide = map_width(rows, cols)
+    tall = wide * view.tallness
+    body = rows * (tall + _TOP) - _TOP
+    width = max(_LEFT + cols * (wide + _GAP) - _GAP + right, _NARROWEST)
+    height = _BOTTOM + body + _TOP
+    figure = Figure() if figure is None else figure
+    figure.set_size_inches(width / 25.4, height / 25.4)
+    figure.set_facecolor("white")
+
+    def place(x: float, y: float, w: float, h: float) -> Axes:
+        return figure.add_axes((x / width, y / height, w / width, h / height))
+
+    axes = []
+    for number in range(count):
+        row, col = divmod(number, cols)
+        ax = place(_LEFT + col * (wide + _GAP), _BOTTOM + (rows - 1 - row) * (tall + _TOP), wide, tall)
+        dress(ax, view, x_labels=row == rows - 1, y_labels=col == 0, ticks=6 if wide > 90 else 4)
+        axes.append(ax)
+    long = min(body, _LONGEST_BAR)
+    left = _LEFT + cols * (wide + _GAP) - _GAP + _BAR_GAP
+    room = (wide if cols > 1 else width - _LEFT - _RIGHT) / 25.4
+    colours = place(left, _BOTTOM + (body - long) / 2, _BAR, long)
+    colours.set_visible(bar)
+    return Sheet(figure, axes, colours, room)
+
+
+def dress(ax: Axes, view: View, *, x_labels: bool = True, y_labels: bool = True, ticks: int = 6) -> None:
+    """Set window, aspect, ticks and their labels."""
+    ax.set(xlim=(view.west, view.east), ylim=(view.south, view.north), facecolor=SEA)
+    ax.set_aspect(view.stretch)
+    size, unit = view.tick_unit
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(partial(_tick, size=size)))
+    ax.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME, labelbottom=x_labels, labelleft=y_labels)
+    for spine in ax.spines.values():
+        spine.set(linewidth=0.5, edgecolor=FRAME)
+    names = ("Longitude", "Latitude") if unit == "degree" else ("Easting", "Northing") if unit else ("x", "y")
+    of = f" ({'°' if unit == 'degree' else unit})" if unit else ""
+    ax.set_xlabel(names[0] + of if x_labels else "", fontsize=SMALL, labelpad=2)
+    ax.set_ylabel(names[1] + of if y_labels else "", fontsize=SMALL, labelpad=2)
+
+
+def _tick(value: float, _: int, *, size: float) -> str:
+    """Return a tick's label in the unit of the labels, with a true minus sign."""
+    return f"{value / size:.10g}".replace("-", "\N{MINUS SIGN}")
+
+
+def title(ax: Axes, text: str, room: float = math.inf) -> None:
+    """Write a map's title above its left edge, at most `room` inches wide."""
+    ax.set_title(text, loc="left", pad=3, color=INK, fontsize=_fitting(text, TEXT, room))
+
+
+def _fitting(text: str, size: float, room: float) -> float:
+    """Return the size of type in points, `size` or less, at which a line fits into `room` inches."""
+    return min(size, 72 * room / (_SET_WIDTH * max(len(text), 1)))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A colour scale.
+
+    Parameters
+    ----------
+    low, high : float
+        Values at its ends.
+    largest : float
+        Largest value shown; the colour bar ends in an arrow if that is beyond `high`.
+    ramp : str
+        Name of a matplotlib colour map.
+    """
+
+    low: float
+    high: float
+    largest: float
+    ramp: str = "viridis"
+
+    @classmethod
+    def over(cls, values: Iterable[ArrayLike], ramp: str = "viridis") -> "Scale":
+        """Make the scale of several layers: from zero where that costs little, to a robust upper end.
+
+        A few cells far above the rest (a skewed upper limit away from the sites) would leave the others one
+        colour; then the scale ends at the 99 % quantile of all, and the colour bar says how far values go.
+        """
+        pooled = np.concatenate([np.ravel(np.asarray(v, dtype=float)) for v in values])
+        pooled = pooled[np.isfinite(pooled)]
+        if not pooled.size:
+            return cls(0.0, 1.0, 1.0, ramp)
+        low, high, largest = (float(q) for q in np.quantile(pooled, [0, 0.99, 1]))
+        if largest <= low + 1.25 * (high - low):
+            high = largest
+        if 0 <= low <= 0.25 * high:
+            low = 0.0
+        if high <= low:
+            low, high = low - 0.5 * (abs(low) or 1.0), low + 0.5 * (abs(low) or 1.0)
+        return cls(low, high, largest, ramp)
+
+    def showing(self, *values: ArrayLike) -> "Scale":
+        """Return the same colours for these values."""
+        return replace(self, largest=max(float(np.nanmax(v)) for v in values))
+
+    @property
+    def mappable(self) -> ScalarMappable:
+        """What turns values into colours."""
+        return ScalarMappable(**self.style)
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """Keywords of `imshow` and `scatter`."""
+        return {"norm": Normalize(self.low, self.high), "cmap": self.ramp}
+
+
+def colour_bar(place: Axes, scale: Scale, label: str) -> None:
+    """Draw a colour bar into its axes; an arrow and a second line tell of values beyond its end.
+
+    Very large or small numbers are written as multiples of a power of ten, which the label names.
+    """
+    figure = place.get_figure()
+    assert isinstance(figure, Figure)
+    beyond = scale.largest > scale.high + 1e-9 * abs(scale.high)
+    bar = figure.colorbar(scale.mappable, cax=place, extend="max" if beyond else "neither", extendfrac=0.03)
+    exponent = math.floor(math.log10(max(abs(scale.low), abs(scale.high))))
+    exponent = 0 if -3 <= exponent < 5 else exponent
+    size = 10.0**exponent
+    bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
+    bar.formatter = FuncFormatter(partial(_tick, size=size))
+    bar.update_ticks()
+    bar.outline.set(linewidth=0.5, edgecolor=FRAME)  # type: ignore[operator]
+    place.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
+    power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    label = f"{label} (× 10{power})" if exponent else label
+    room = place.get_position().height * figure.get_figheight()
+    note = f"\n(arrow: up to {scale.largest / size:.3g})" if beyond else ""
+    place.set_ylabel(label + note, fontsize=_fitting(label, SMALL, room), labelpad=3)

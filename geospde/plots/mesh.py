@@ -1,0 +1,76 @@
+"""A picture of a mesh."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from geospde.mesh.trimesh import Mesh
+
+_INNER, _OUTER = "#d6e6f2", "#f1f3f5"
+
+
+def plot_mesh(
+    mesh: Mesh,
+    ax: Axes | None = None,
+    *,
+    sites: Any = None,
+    edge_color: str = "#5b7a95",
+    linewidth: float | None = None,
+) -> Axes:
+    """Draw a mesh: the inner zone and its extension in two tints, the boundary, and the sites.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The mesh.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    sites : optional
+        Points to mark, as `Mesh.locate` takes them.
+    edge_color, linewidth
+        Of the triangles' edges; by default thinner for larger meshes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> import geospde as gs
+    >>> mesh = gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]])
+    >>> mesh.plot(sites=[[0.2, 0.2]]).get_title()
+    '3 vertices, 1 triangles'
+    """
+    from matplotlib.collections import LineCollection, PolyCollection
+
+    from geospde.mesh.arrays import point_array
+    from geospde.survey.crs import unit_of
+
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        _, ax = plt.subplots(figsize=(8, 6), layout="constrained")
+    thin = linewidth if linewidth is not None else float(np.clip(12 / np.sqrt(mesh.n_vertices), 0.1, 0.8))
+    for zone, tint in [(~mesh.inner, _OUTER), (mesh.inner, _INNER)]:
+        faces = PolyCollection(list(mesh.vertices[mesh.triangles[zone]]), facecolor=tint, edgecolor=edge_color)
+        faces.set(linewidth=thin, rasterized=mesh.n_triangles > 50_000)
+        ax.add_collection(faces)
+    between = (mesh.neighbours >= 0) & (mesh.inner[mesh.neighbours] != mesh.inner[:, None])
+    zone_edges = mesh.edges[np.unique(mesh.triangle_edges[between])]
+    for edges, width in [(zone_edges, 1.0), (mesh.boundary_edges, 1.4)]:
+        ax.add_collection(
+            LineCollection(list(mesh.vertices[edges]), colors="#1f3a52", linewidths=width, capstyle="round")
+        )
+    if sites is not None:
+        ax.plot(*point_array(sites, mesh.crs).T, "o", ms=2.6, mfc="#c8452c", mec="white", mew=0.3)
+    ax.set(aspect="equal", title=f"{mesh.n_vertices:,} vertices, {mesh.n_triangles:,} triangles")
+    unit = unit_of(mesh.crs)
+    ax.set(xlabel=f"x ({unit})" if unit else "x", ylabel=f"y ({unit})" if unit else "y")
+    ax.margins(0.02)
+    return ax

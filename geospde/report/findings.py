@@ -1,0 +1,148 @@
+"""What a map says, in sentences with numbers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.words import area, length, number
+
+SURE = 0.95
+"""Probability from which a place is called above or below a threshold."""
+
+
+def findings(prediction: Any, *, survey: Any = None, fit: Any = None, label: str | None = None) -> list[str]:
+    """Say what a prediction shows, for the head of a report.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Its columns are summarised over the cells whose centre is on land, or over all without a coastline.
+    survey : Survey, optional
+        Gives the land.
+    fit : Fit, optional
+        Gives the range of correlation.
+    label : str, optional
+        What is predicted, in words; by default the prediction's own label.
+
+    Returns
+    -------
+    list of str
+        One sentence each.
+    """
+    coastline = getattr(survey, "coastline", None)
+    land, place = on_land(prediction, coastline)
+    frame = prediction.to_frame()[land]
+    unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
+    label = label or prediction.label
+    said = [*_level(frame, label, place), *_limits_at_the_top(frame, unit)]
+    whole = None
+    if prediction.grid is not None and unit not in ("", "degree"):
+        whole = coastline.area if coastline is not None else len(frame) * prediction.grid.dx * prediction.grid.dy
+    said += _exceedance(frame, label, place, whole, unit)
+    said += _certainty(frame, place)
+    if fit is not None:
+        said += _ranges(fit.hyper, unit)
+    return said
+
+
+def on_land(prediction: Any, coastline: Any) -> tuple[NDArray[np.bool_], str]:
+    """Tell which rows of a prediction count, and how a sentence calls them together.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    coastline : polygons, optional
+
+    Returns
+    -------
+    (rows,) array of bool
+        Those on land; all without a coastline, or where none is.
+    str
+        ``"land"``, ``"grid"`` or ``"rows"``.
+    """
+    everywhere = np.ones(len(prediction.to_frame()), dtype=bool)
+    if coastline is not None and prediction.points is not None:
+        shapely.prepare(coastline)
+        land = shapely.intersects_xy(coastline, prediction.points)
+        if land.any():
+            return land, "land"
+    return everywhere, "grid" if prediction.grid is not None else "rows"
+
+
+def _level(frame: Any, label: str, place: str) -> Iterator[str]:
+    low, high = np.quantile(frame["mean"], [0.05, 0.95])
+    yield (
+        f"Over the {place}, the posterior mean of {label} averages {number(_round(frame['mean'].mean()))}; "
+        f"nine tenths of the {place} lie between {number(_round(low))} and {number(_round(high))}, "
+        f"the extremes are {number(_round(frame['mean'].min()))} and {number(_round(frame['mean'].max()))}."
+    )
+
+
+def _limits_at_the_top(frame: Any, unit: str) -> Iterator[str]:
+    if not {"x", "y", "q0.025", "q0.975"} <= set(frame.columns):
+        return
+    top = frame.loc[frame["mean"].idxmax()]
+    digits = 4 if unit == "degree" else 0 if abs(top["x"]) > 10 else 3
+    where = f"({top['x']:.{digits}f}, {top['y']:.{digits}f})".replace("-", "\N{MINUS SIGN}")
+    yield (
+        f"It is highest near {where}, where the 95% limits are "
+        f"{number(_round(top['q0.025']))} and {number(_round(top['q0.975']))}."
+    )
+
+
+def _exceedance(frame: Any, label: str, place: str, whole: float | None, unit: str) -> Iterator[str]:
+    for column in frame.columns:
+        if column.startswith("exceed_"):
+            threshold, probability = column.removeprefix("exceed_"), frame[column].to_numpy()
+            above, below = np.mean(probability >= SURE), np.mean(probability <= 1 - SURE)
+            much = f" ({area(above * whole, unit)})" if whole is not None else ""
+            yield (
+                f"The probability of {label} above {threshold} is {SURE:g} or more on {_share(above)} of the "
+                f"{place}{much}, and {1 - SURE:.2g} or less on {_share(below)}; "
+                f"on the remaining {_share(1 - above - below)} the data do not decide."
+            )
+
+
+def _certainty(frame: Any, place: str) -> Iterator[str]:
+    if "sd" not in frame.columns or not (frame["mean"] > 0).all():
+        return
+    low, middle, high = np.quantile(frame["sd"] / frame["mean"], [0.05, 0.5, 0.95])
+    yield (
+        f"The posterior standard deviation is {_share(middle)} of the mean at the median of the {place}: at most "
+        f"{_share(low)} on its surest twentieth, at least {_share(high)} on its least sure."
+    )
+
+
+def _ranges(hyper: Any, unit: str) -> Iterator[str]:
+    for name in hyper.index:
+        if str(name).startswith("range("):
+            row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
+            mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
+            limits = f" (95% limits {length(row['q0.025'], '')} to {length(row['q0.975'], unit)})" if known else ""
+            yield (
+                f"Two places are hardly correlated (about 0.1) when {length(mean, unit)} apart{limits}: "
+                f"further than that from any site, the map falls back on the overall level."
+            )
+
+
+def _round(value: float) -> float:
+    """Three significant digits, for sentences."""
+    return float(f"{value:.3g}")
+
+
+def _share(value: float) -> str:
+    """Return a share in percent.
+
+    Examples
+    --------
+    >>> _share(0.1234), _share(0.004), _share(0.0), _share(1e-5)
+    ('12%', '0.4%', '0%', 'less than 0.1%')
+    """
+    percent = 100 * value
+    if 0 < percent < 0.1:
+        return "less than 0.1%"
+    return f"{percent:.1f}%" if 0 < percent < 1 else f"{percent:.0f}%"

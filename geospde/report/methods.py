@@ -1,0 +1,242 @@
+"""The methods paragraph of a report: what was done, written from the fit's own settings, with what to cite."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from geospde import __version__
+from geospde.report.page import shown
+from geospde.report.summaries import priors_once
+from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.words import counted, length
+
+_FAMILIES = {
+    "gaussian": "a Gaussian",
+    "t": "a Student t",
+    "lognormal": "a lognormal",
+    "gamma": "a gamma",
+    "poisson": "a Poisson",
+    "nbinomial": "a negative binomial",
+    "zeroinflatedpoisson1": "a zero-inflated Poisson",
+    "zeroinflatednbinomial1": "a zero-inflated negative binomial",
+    "binomial": "a binomial",
+    "bernoulli": "a Bernoulli",
+    "beta": "a beta",
+}
+
+_RULES = {
+    "auto": "a reweighted Gauss-Hermite rule, or a grid or a composite design where that does not fit",
+    "grid": "an even grid",
+    "ccd": "a central composite design",
+}
+
+
+class Reference(NamedTuple):
+    """What a sentence cites."""
+
+    short: str
+    full: str
+    doi: str = ""
+
+
+_WORKS = {
+    "inla": Reference(
+        "Rue, Martino & Chopin 2009",
+        "Rue H, Martino S, Chopin N (2009). Approximate Bayesian inference for latent Gaussian models by using "
+        "integrated nested Laplace approximations. Journal of the Royal Statistical Society B 71, 319–392.",
+        "10.1111/j.1467-9868.2008.00700.x",
+    ),
+    "spde": Reference(
+        "Lindgren, Rue & Lindström 2011",
+        "Lindgren F, Rue H, Lindström J (2011). An explicit link between Gaussian fields and Gaussian Markov random "
+        "fields: the stochastic partial differential equation approach. Journal of the Royal Statistical Society B "
+        "73, 423–498.",
+        "10.1111/j.1467-9868.2011.00777.x",
+    ),
+    "pc": Reference(
+        "Simpson et al. 2017",
+        "Simpson D, Rue H, Riebler A, Martins TG, Sørbye SH (2017). Penalising model component complexity: a "
+        "principled, practical approach to constructing priors. Statistical Science 32, 1–28.",
+        "10.1214/16-STS576",
+    ),
+    "pcfield": Reference(
+        "Fuglstad et al. 2019",
+        "Fuglstad GA, Simpson D, Lindgren F, Rue H (2019). Constructing priors that penalize the complexity of "
+        "Gaussian random fields. Journal of the American Statistical Association 114, 445–452.",
+        "10.1080/01621459.2017.1415907",
+    ),
+    "vb": Reference(
+        "van Niekerk & Rue 2024",
+        "van Niekerk J, Rue H (2024). Low-rank variational Bayes correction to the Laplace method. Journal of Machine "
+        "Learning Research 25 (62).",
+    ),
+    "order2": Reference(
+        "Shun & McCullagh 1995",
+        "Shun Z, McCullagh P (1995). Laplace approximation of high dimensional integrals. Journal of the Royal "
+        "Statistical Society B 57, 749–760.",
+    ),
+    "dic": Reference(
+        "Spiegelhalter et al. 2002",
+        "Spiegelhalter DJ, Best NG, Carlin BP, van der Linde A (2002). Bayesian measures of model complexity and fit. "
+        "Journal of the Royal Statistical Society B 64, 583–639.",
+        "10.1111/1467-9868.00353",
+    ),
+    "waic": Reference(
+        "Watanabe 2010",
+        "Watanabe S (2010). Asymptotic equivalence of Bayes cross validation and widely applicable information "
+        "criterion in singular learning theory. Journal of Machine Learning Research 11, 3571–3594.",
+    ),
+    "loo": Reference(
+        "Vehtari, Gelman & Gabry 2017",
+        "Vehtari A, Gelman A, Gabry J (2017). Practical Bayesian model evaluation using leave-one-out "
+        "cross-validation and WAIC. Statistics and Computing 27, 1413–1432.",
+        "10.1007/s11222-016-9696-4",
+    ),
+}
+
+
+class Methods:
+    """A paragraph with its references, sentence by sentence.
+
+    Parameters
+    ----------
+    mesh, fit, prediction : optional
+        What there is to tell of.
+    label : str
+        What is predicted, in words.
+    settings : mapping
+        The run file, by section: the mesh's settings are taken from it.
+    """
+
+    def __init__(self, mesh: Any, fit: Any, prediction: Any, label: str, settings: Mapping[str, Any]):
+        self.sentences: list[str] = []
+        self.cited: dict[str, Reference] = {}
+        if fit is not None:
+            told = fit.describe()
+            self._model(fit, told)
+            terms = getattr(getattr(fit, "model", None), "terms", ())
+            for term in terms:
+                if hasattr(term, "alpha") and hasattr(term, "nu"):
+                    self._field(term, len(terms) > 1)
+            if mesh is not None and "spde(" in fit.formula:
+                self._mesh(mesh, settings.get("mesh") or {})
+            self._priors(fit, told)
+            self._inference(fit, told)
+            self._criteria(fit)
+        if prediction is not None and prediction.grid is not None:
+            self._prediction(prediction, label, getattr(fit, "family", ""), fit)
+        if self.sentences:
+            self.sentences.append(f"All was computed with geospde {__version__}.")
+
+    @property
+    def references(self) -> list[Reference]:
+        """What was cited, by author."""
+        return sorted(self.cited.values(), key=lambda work: work.full.casefold())
+
+    def _say(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+    def _cite(self, work: str) -> str:
+        self.cited[work] = _WORKS[work]
+        return _WORKS[work].short
+
+    def _model(self, fit: Any, told: Mapping[str, Any]) -> None:
+        likelihood = _FAMILIES.get(fit.family, f"a {fit.family}")
+        link = f" and {_a(told['link'])} {told['link']} link" if told.get("link") else ""
+        rows = told.get("observations")
+        of = f" of {counted(int(rows), 'observation')}" if rows else ""
+        exposure = told.get("exposure")
+        times = "" if not exposure else f", the mean multiplied by the exposure ({exposure})"
+        self._say(f"The model{of} is {fit.formula}, with {likelihood} likelihood{link}{times}.")
+
+    def _field(self, term: Any, several: bool) -> None:
+        name = f"The spatial field {term.label}" if several else "The spatial field"
+        nominal = term.alpha < 1.5
+        matern = "" if nominal else f", a Matérn covariance of smoothness {term.nu:g},"
+        self._say(
+            f"{name} solves the stochastic partial differential equation (κ² − Δ)^(α/2) (τu) = W with "
+            f"α = {term.alpha:g}{matern} and is carried by piecewise linear elements, whose precision matrix is "
+            f"sparse ({self._cite('spde')})."
+        )
+        if 1 < term.alpha < 2:
+            self._say("For this α it is the parsimonious approximation of the authors' reply to the discussion there.")
+        how = "nominal, as of smoothness 0.5" if nominal else "where correlation has fallen to about 0.1"
+        self._say(f"Its range is √(8ν)/κ, {how}.")
+        if getattr(term, "constr", False):
+            self._say("The field is conditioned on integrating to zero.")
+
+    def _mesh(self, mesh: Any, settings: Mapping[str, Any]) -> None:
+        size = f"{counted(len(mesh.vertices), 'vertex', 'vertices')} and {counted(len(mesh.triangles), 'triangle')}"
+        keys = "; ".join(f"{key} {shown(value)}" for key, value in settings.items() if value is not None)
+        unit = unit_of(None if mesh.crs is None else parse_crs(mesh.crs))
+        lengths = f", lengths in {unit}" if unit else ""
+        self._say(f"The mesh has {size}" + (f" (settings: {keys}{lengths})." if keys else "."))
+
+    def _priors(self, fit: Any, told: Mapping[str, Any]) -> None:
+        priors = told.get("priors")
+        if isinstance(priors, Mapping) and priors:
+            said = "; ".join(f"{_and(names)}, {text}" for names, text in priors_once(priors))
+            works = []
+            if "PC" in said:
+                works = [self._cite("pc")]
+                works += [self._cite("pcfield")] if "P(range" in said else []
+            said = re.sub(r"(?<=[\s(])-(?=\d)", "\N{MINUS SIGN}", said)
+            self._say(f"Priors of hyperparameters: {said}" + (f" ({'; '.join(works)})." if works else "."))
+        model = getattr(fit, "model", None)
+        precision = getattr(model, "fixed_precision", ())
+        flat = [name for name, p in zip(getattr(getattr(model, "effects", None), "names", ()), precision) if p == 0]
+        if flat:
+            self._say("Fixed effects have flat priors." if len(flat) == len(precision) else f"{_and(flat)}: flat.")
+
+    def _inference(self, fit: Any, told: Mapping[str, Any]) -> None:
+        method = told.get("method")
+        if method not in ("inla", "eb"):
+            named = {"ml": "maximum likelihood", "reml": "restricted maximum likelihood"}.get(str(method))
+            if named:
+                self._say(f"It was fitted by {named}.")
+            return
+        self._say(f"It was fitted by integrated nested Laplace approximation ({self._cite('inla')}).")
+        if len(fit.hyper):
+            points, rule = told.get("theta points"), told.get("integration")
+            if method == "eb" or rule == "eb":
+                self._say("The hyperparameters are at their posterior mode.")
+            elif points:
+                how = f": {_RULES[rule]}" if rule in _RULES else ""
+                self._say(f"The hyperparameters were integrated over {counted(int(points), 'point')}{how}.")
+        strategy = getattr(getattr(fit, "posterior", None), "strategy", told.get("strategy"))
+        if strategy == "gaussian":
+            self._say("Latent marginals are Gaussian about the modes.")
+        elif strategy == "vb":
+            self._say(f"Latent marginals are Gaussian, with variationally corrected means ({self._cite('vb')}).")
+        elif strategy == "simplified":
+            works = f"{self._cite('vb')}; {self._cite('order2')}"
+            self._say(f"Latent marginals and the evidence are corrected to the second order ({works}).")
+        elif strategy == "laplace":
+            self._say(f"Each latent marginal has a Laplace approximation of its own ({self._cite('inla')}).")
+
+    def _criteria(self, fit: Any) -> None:
+        named = [("dic", "DIC", "dic"), ("waic", "WAIC", "waic"), ("elpd_loo", "leave-one-out densities", "loo")]
+        said = [f"{words} ({self._cite(work)})" for key, words, work in named if fit.criteria.get(key) is not None]
+        if said:
+            self._say(f"Models can be compared by {_and(said)}.")
+
+    def _prediction(self, prediction: Any, label: str, family: str, fit: Any) -> None:
+        grid = prediction.grid
+        unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
+        self._say(
+            f"Predictions are for the centres of {counted(grid.n, 'cell')} of {length(grid.dx, '')} by "
+            f"{length(grid.dy, unit)}; limits are pointwise quantiles of the posterior of {label}."
+        )
+        if family == "lognormal":
+            of = "median" if fit.describe().get("link") == "log" else "mean logarithm"
+            self._say(f"They are of the response's {of}.")
+        elif family.startswith("zeroinflated"):
+            self._say("They are of the mean of the counts, before the zeros that are added to them.")
+
+
+def _a(word: str) -> str:
+    return "an" if word[:1] in "aeiou" else "a"
+
+
+def _and(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)

@@ -1,0 +1,174 @@
+"""What a report's page is made of: tables, pictures, findings, links, and sections of them; everything is text."""
+
+import base64
+import io
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from geospde.text.words import number
+
+LEVELS = {"ok": "Passed", "note": "Note", "warning": "Warning", "error": "Error"}
+"""Levels of a finding, and what the page calls them."""
+
+
+_HEADINGS = {
+    "q0.5": "median",
+    "log_score": "log score",
+    "crps": "CRPS",
+    "log_score_se": "its se",
+    "crps_se": "its se",
+    "dss": "Dawid–Sebastiani",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "cover_50": "in 50%",
+    "cover_80": "in 80%",
+    "cover_95": "in 95%",
+}
+
+
+class Picture(NamedTuple):
+    """A figure with what a reader needs to read it."""
+
+    uri: str
+    caption: str
+    width: int
+    height: int
+
+
+class Table(NamedTuple):
+    """A table; the first cell of a row names it. Without a head the rest of each row is words, not numbers."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Section(NamedTuple):
+    """What another part of geospde adds to the page, shown in this order."""
+
+    paragraphs: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+
+
+class Found(NamedTuple):
+    """What a check found."""
+
+    level: str
+    """One of `LEVELS`."""
+    subject: str
+    message: str
+    remedy: str
+
+
+class Link(NamedTuple):
+    """A file beside the page."""
+
+    href: str
+    name: str
+    what: str
+    size: str
+
+    @property
+    def folder(self) -> str:
+        """Folder that it lies in, ``"figures/"``; empty for one beside the page."""
+        return self.name[: self.name.rfind("/") + 1]
+
+
+def picture(source: str | Path | bytes, caption: str) -> Picture:
+    """Take a PNG into the page.
+
+    Parameters
+    ----------
+    source : path or bytes
+        The file, or what is in one. Shown at half its pixels, sharp on fine screens.
+    caption : str
+        Stands under it, and for it where it cannot be seen.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    """
+    png = source if isinstance(source, bytes) else Path(source).read_bytes()
+    width, height = struct.unpack(">II", png[16:24])
+    uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return Picture(uri, caption, width // 2, height // 2)
+
+
+def found(finding: Any) -> Found:
+    """Take in a finding: an object or a mapping with ``level``, ``subject``, ``message`` and ``remedy``.
+
+    Examples
+    --------
+    >>> found({"level": "note", "message": "2 sites lie at sea"})
+    Found(level='note', subject='', message='2 sites lie at sea', remedy='')
+    """
+    get = finding.get if isinstance(finding, Mapping) else lambda name: getattr(finding, name, None)
+    level, *words = (str(get(key) or "") for key in ("level", "subject", "message", "remedy"))
+    return Found(level if level in LEVELS else "note", *words)
+
+
+def survey_section(told: Mapping[str, Any]) -> Section:
+    """Take in what `geospde.plots.exploration.exploration_section` tells of a survey, but for its findings."""
+    distributions = Table("Distributions", told["quantiles"]["head"], told["quantiles"]["rows"])
+    pictures = [Picture(one["uri"], one["caption"], one["width"], one["height"]) for one in told["pictures"]]
+    return Section(tables=[Table("The survey", [], told["facts"]), distributions], pictures=pictures)
+
+
+def validation_section(validation: Any) -> Section:
+    """Take in a cross-validation: its scores, how much better than simpler models it is, and its picture."""
+    if isinstance(validation, Section):
+        return validation
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure, drawn = validation.plot(), io.BytesIO()
+    figure.set_dpi(200)
+    FigureCanvasAgg(figure).print_png(drawn)
+    scores = "Scores: smaller is better, but for the shares of observations in intervals"
+    losses = "Loss of simpler models against this one: positive where it predicts better"
+    tables = [frame_table(scores, validation.scores), frame_table(losses, validation.differences)]
+    caption = "Calibration: observed against predicted, probability integral transforms, and coverage of intervals."
+    pictures = [picture(drawn.getvalue(), caption)]
+    return Section([f"{validation.describe()}."], [table for table in tables if table.rows], pictures)
+
+
+def frame_table(caption: str, frame: Any) -> Table:
+    """Return a DataFrame of numbers as text, its index first."""
+    head = ["", *(column_heading(str(name)) for name in frame.columns)]
+    rows = [[str(name), *map(number, row)] for name, row in zip(frame.index, frame.to_numpy(dtype=float))]
+    return Table(caption, head, rows)
+
+
+def column_heading(name: str) -> str:
+    """Return a column's heading.
+
+    Examples
+    --------
+    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("sd"), column_heading("crps")
+    ('2.5%', 'median', 'sd', 'CRPS')
+    """
+    if name in _HEADINGS:
+        return _HEADINGS[name]
+    return f"{100 * float(name[1:]):.4g}%" if name.startswith("q") and name[1:2].isdigit() else name
+
+
+def shown(value: Any) -> str:
+    """Return a setting as text.
+
+    Examples
+    --------
+    >>> shown((300.0, 600.0)), shown(True), shown({"pc": [1, 0.01]})
+    ('300, 600', 'yes', 'pc: 1, 0.01')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {shown(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value))
+    return str(value)

@@ -1,0 +1,188 @@
+"""The report of a run: one interactive HTML file that needs nothing beside it."""
+
+import base64
+import datetime
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+from geospde import __version__
+from geospde.errors import InputError
+from geospde.report import summaries
+from geospde.report.findings import findings
+from geospde.report.methods import Methods
+from geospde.report.page import LEVELS, Found, Picture, Section, found, picture, survey_section, validation_section
+from geospde.report.webmap import web_map
+
+_CAPTIONS = {
+    "maps": "Posterior mean and limits of {label}, on one colour scale.",
+    "mean": "Posterior mean of {label}.",
+    "lower": "Lower limit of {label}.",
+    "upper": "Upper limit of {label}.",
+    "sd": "Posterior standard deviation of {label}: how uncertain the mean is.",
+    "observed": "What was observed: {label} at each site, on the colours of the posterior mean.",
+    "fitted": "Fitted means with their limits against what was observed, a point a site.",
+    "mesh": "The mesh that carries the field, with coast and sites.",
+}
+
+_SCRIPTS = ("data.js", "view.js", "paint.js", "readout.js", "sites.js", "moves.js", "start.js")
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    survey: Any = None,
+    mesh: Any = None,
+    fit: Any = None,
+    prediction: Any = None,
+    figures: Sequence[str | Path] = (),
+    settings: Mapping[str, Any] | None = None,
+    seconds: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
+    label: str | None = None,
+    exploration: Any = None,
+    checks: Sequence[Any] = (),
+    validation: Any = None,
+    files: Iterable[str | Path] = (),
+) -> Path:
+    """Write the report of a run: an interactive map, what it says, tables, methods, settings.
+
+    Parameters
+    ----------
+    path : str or Path
+        The HTML file.
+    title : str
+        Of the page.
+    survey, mesh, fit, prediction : optional
+        What the run made; a part that is not given is left out.
+    figures : sequence of paths
+        PNG files, as `geospde.plots.figures.save_figures` returns them; they are taken into the page.
+    settings : mapping, optional
+        The run file, by section.
+    seconds : mapping of str to float, optional
+        How long each step took.
+    notes : sequence of str
+        Warnings of the run.
+    label : str, optional
+        What is predicted, in words; by default the prediction's own label.
+    exploration : Exploration, optional
+        The survey before any model, in place of its short table; its findings join the checks.
+    checks : sequence of findings
+        Objects or mappings with ``level`` (``"ok"``, ``"note"``, ``"warning"`` or ``"error"``), ``subject``,
+        ``message`` and ``remedy``.
+    validation : Validation or geospde.report.page.Section, optional
+        Scores of a cross-validation, and their picture.
+    files : iterable of paths
+        Files to link to; those beside or under the page's folder are, by relative links.
+
+    Returns
+    -------
+    Path
+        Where the file is.
+
+    Raises
+    ------
+    InputError
+        If a figure cannot be read or the page cannot be written.
+
+    Notes
+    -----
+    Every text is escaped, and the page's own policy lets a browser run no script but its own, and load nothing.
+    """
+    path = Path(path)
+    columns = "" if prediction is None else prediction.label
+    label = label or columns
+    explored = _explored(exploration)
+    methods = Methods(mesh, fit, prediction, label, settings or {})
+    try:
+        pictures = _pictures(figures, label)
+        text = _render(
+            title=title,
+            date=datetime.date.today().isoformat(),
+            version=__version__,
+            summary=summaries.summary(survey, mesh, prediction, label),
+            findings=[] if prediction is None else findings(prediction, survey=survey, fit=fit, label=label),
+            map=web_map(survey=survey, mesh=mesh, fit=fit, prediction=prediction, label=label),
+            still=[pictures.pop(name) for name in ("maps", "mean") if name in pictures][:1],
+            layers=None if prediction is None else summaries.layers_table(prediction, survey, label),
+            notes=list(notes),
+            survey=_survey(survey, columns, _chosen(pictures, "observed"), explored),
+            estimates=[] if fit is None else summaries.estimates(fit),
+            criteria=None if fit is None else summaries.criteria_table(fit),
+            fitted=_chosen(pictures, "fitted"),
+            checks=sorted(map(found, [*(explored or {}).get("findings", ()), *checks]), key=_gravest_first),
+            levels=LEVELS,
+            validation=None if validation is None else validation_section(validation),
+            figures=[p for n, p in pictures.items() if n == "sd" or n.startswith("exceed_")],
+            mesh_table=None if mesh is None else summaries.mesh_table(mesh),
+            mesh=_chosen(pictures, "mesh"),
+            methods=methods,
+            links=summaries.links(files, path.parent),
+            settings=summaries.settings_tables(settings or {}),
+            model=None if fit is None else summaries.model_table(fit),
+            seconds=None if not seconds else summaries.seconds_table(seconds),
+            versions=summaries.versions_table(),
+        )
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(f"cannot write the report {path}: {error}") from error
+    return path
+
+
+def _explored(exploration: Any) -> dict[str, Any] | None:
+    if exploration is None:
+        return None
+    from geospde.plots.exploration import exploration_section
+
+    return exploration_section(exploration)
+
+
+def _survey(
+    survey: Any, columns: str, pictures: list[Picture], explored: Mapping[str, Any] | None
+) -> Section | None:
+    if explored is not None:
+        return survey_section(explored)
+    return None if survey is None else Section(tables=[summaries.survey_table(survey, columns)], pictures=pictures)
+
+
+def _gravest_first(finding: Found) -> int:
+    return -list(LEVELS).index(finding.level)
+
+
+def _render(**content: Any) -> str:
+    """Fill the page's template; style and script stand in it, and its policy names their hashes."""
+    import jinja2
+
+    style = _template("report.css")
+    script = "(() => {\n'use strict';\n" + "\n".join(map(_template, _SCRIPTS)) + "})();\n"
+    page = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(_template("report.html"))
+    return page.render(style=style, script=script, style_hash=_hash(style), script_hash=_hash(script), **content)
+
+
+def _template(name: str) -> str:
+    return resources("geospde.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return a hash as a content security policy names it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def _pictures(paths: Iterable[str | Path], label: str) -> dict[str, Picture]:
+    """Take PNG files in, with their captions."""
+    pictures = {}
+    for path in map(Path, paths):
+        caption = _CAPTIONS.get(path.stem, path.stem)
+        if path.stem.startswith("exceed_"):
+            caption = f"Probability of {{label}} above {path.stem.removeprefix('exceed_')}."
+        pictures[path.stem] = picture(path, caption.replace("{label}", label or "the response"))
+    return pictures
+
+
+def _chosen(pictures: Mapping[str, Picture], name: str) -> list[Picture]:
+    return [pictures[name]] if name in pictures else []

@@ -1,0 +1,193 @@
+"""Tables of a report: what a survey, a mesh, a fit, a prediction and a run are in numbers."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from geospde.export.provenance import versions
+from geospde.plots.figures import heading
+from geospde.report.findings import on_land
+from geospde.report.page import Link, Table, frame_table, shown
+from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.words import area, bytes_of, counted, length, number
+
+_CRITERIA = {
+    "dic": "DIC",
+    "p_dic": "effective parameters (DIC)",
+    "waic": "WAIC",
+    "p_waic": "effective parameters (WAIC)",
+    "elpd_loo": "expected log density, leave-one-out",
+    "p_loo": "effective parameters (leave-one-out)",
+    "looic": "LOOIC, −2 × expected log density",
+    "pareto_k_above_0.7": "observations with Pareto k above 0.7",
+    "log_score": "log score (mean of −log CPO)",
+    "cpo_failures": "observations without a CPO",
+    "aic": "AIC",
+    "bic": "BIC",
+}
+
+_FILES = {
+    "run.json": "what was run: settings, versions, hashes of the inputs, seconds",
+    "run.log": "each step with its time, and the warnings",
+    "checks.csv": "what was looked at in survey, mesh and fit",
+    "validation.csv": "scores of the cross-validation",
+    "validation-pointwise.csv": "each observation predicted from the others",
+    "validation.png": "calibration of those predictions",
+    "validation-summary.json": "what the cross-validation is of and says",
+    "prediction.tif": "the layers of the map, for a GIS",
+    "grid.csv": "the layers of the map, a row a cell",
+    "layers.gpkg": "coastline, sites and contours, for a GIS",
+    "project.qgz": "QGIS project of all layers, styled: a double click opens it",
+    "prediction.qml": "colours of prediction.tif in QGIS",
+    "mesh.gpkg": "the mesh, for a GIS",
+    "fixed.csv": "fixed effects",
+    "hyper.csv": "hyperparameters",
+    "fitted.csv": "fitted means at the sites",
+    "criteria.json": "information criteria",
+    "fit.json": "the fit, for geospde.load_fit (settings)",
+    "fit.npz": "the fit, for geospde.load_fit (numbers)",
+    "report.html": "this page",
+}
+
+
+def estimates(fit: Any) -> list[Table]:
+    """Return fixed effects and hyperparameters."""
+    tables = [("Fixed effects (scale of the linear predictor)", fit.fixed), ("Hyperparameters", fit.hyper)]
+    return [frame_table(caption, frame) for caption, frame in tables if len(frame)]
+
+
+def criteria_table(fit: Any) -> Table:
+    """Return information criteria, and the marginal likelihood first."""
+    known = {name: fit.criteria[name] for name in _CRITERIA if fit.criteria.get(name) is not None}
+    rows = [[_CRITERIA[name], number(float(value))] for name, value in known.items()]
+    evidence = getattr(fit, "log_marginal_likelihood", None)
+    if evidence is not None:
+        rows.insert(0, ["log marginal likelihood", number(float(evidence))])
+    return Table("Criteria", ["", "value"], rows)
+
+
+def layers_table(prediction: Any, survey: Any, label: str) -> Table:
+    """Return the spread of every layer over the land: what the map's colours say, in numbers."""
+    land, place = on_land(prediction, getattr(survey, "coastline", None))
+    frame = prediction.to_frame()[land].drop(columns=["x", "y"], errors="ignore")
+    spread = frame.quantile([0.0, 0.05, 0.5, 0.95, 1.0]).T
+    rows = [[heading(str(name), label), *map(number, row)] for name, row in zip(spread.index, spread.to_numpy())]
+    of = counted(len(frame), "cell" if prediction.grid is not None else "row")
+    return Table(f"Layers over the {place} ({of})", ["", "least", "5%", "median", "95%", "greatest"], rows)
+
+
+def survey_table(survey: Any, columns: str) -> Table:
+    """Return size, place and totals of a survey.
+
+    Parameters
+    ----------
+    survey : Survey
+    columns : str
+        Names of the columns to sum up, ``"counts / time"``; those that the survey lacks are left out.
+    """
+    rows = [["name", survey.name], ["sites", f"{len(survey.points):,}"]]
+    for name in columns.split(" / ") if columns else []:
+        if name in survey.points.columns:
+            column = survey.points[name]
+            spread = f"{number(column.min())} to {number(column.max())}"
+            rows.append([name, f"{spread}, in all {number(column.sum())}"])
+    crs = None if survey.crs is None else parse_crs(survey.crs)
+    unit = unit_of(crs)
+    if survey.coastline is not None and unit not in ("", "degree"):
+        rows.append(["area within the coastline", area(survey.coastline.area, unit)])
+    rows.append(["coordinates", "no CRS" if crs is None else crs.name])
+    return Table("The survey", [], rows)
+
+
+def mesh_table(mesh: Any) -> Table:
+    """Return the quality of a mesh."""
+    quality = mesh.quality()
+    rows = [
+        ["vertices", f"{quality.n_vertices:,}"],
+        ["triangles", f"{quality.n_triangles:,}"],
+        ["angles, smallest to largest", f"{quality.min_angle:.1f}° to {quality.max_angle:.1f}°"],
+    ]
+    unit = unit_of(None if mesh.crs is None else parse_crs(mesh.crs))
+    for zone, edges in (("inner", quality.inner_edges), ("outer", quality.outer_edges)):
+        if edges:
+            low, middle, high = edges
+            spread = f"{length(low, '')} to {length(high, unit)}, median {length(middle, unit)}"
+            rows.append([f"edges of the {zone} zone", spread])
+    return Table("The mesh", [], rows)
+
+
+def model_table(fit: Any) -> Table:
+    """Return what a fit says about how it was made."""
+    told = dict(fit.describe())
+    if isinstance(told.get("priors"), Mapping):
+        told["priors"] = "; ".join(f"{', '.join(names)}: {text}" for names, text in priors_once(told["priors"]))
+    return Table("Model", [], [[str(key), shown(value)] for key, value in told.items() if value not in (None, "")])
+
+
+def priors_once(priors: Mapping[str, Any]) -> list[tuple[list[str], str]]:
+    """Say each prior once, with all parameters that have it: a joint prior stands under every one of them.
+
+    Examples
+    --------
+    >>> priors_once({"range(spde)": "PC", "sigma(spde)": "PC", "size": "gamma"})
+    [(['range(spde)', 'sigma(spde)'], 'PC'), (['size'], 'gamma')]
+    """
+    holders: dict[str, list[str]] = {}
+    for name, text in priors.items():
+        holders.setdefault(shown(text), []).append(name)
+    return [(names, text) for text, names in holders.items()]
+
+
+def settings_tables(settings: Mapping[str, Any]) -> list[Table]:
+    """Return a table for each section of the run file."""
+    tables, loose = [], []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            rows = [[str(key), shown(item)] for key, item in value.items() if item is not None]
+            if rows:
+                tables.append(Table(f"[{name}]", [], rows))
+        elif value is not None:
+            loose.append([name, shown(value)])
+    return ([Table("Run", [], loose)] if loose else []) + tables
+
+
+def seconds_table(seconds: Mapping[str, float]) -> Table:
+    """Return how long each step took, and all."""
+    rows = [[name, f"{value:.2f}"] for name, value in seconds.items()]
+    return Table("Seconds", [], [*rows, ["all", f"{sum(seconds.values()):.2f}"]])
+
+
+def versions_table() -> Table:
+    """Return the versions of geospde and what it stands on."""
+    return Table("Versions", [], [[name, value] for name, value in versions().items()])
+
+
+def links(files: Iterable[str | Path], folder: Path) -> list[Link]:
+    """Return links to files at or under a folder, by paths from it; what lies elsewhere is left out.
+
+    Examples
+    --------
+    >>> links(["run/my map.tif", "elsewhere.csv"], Path("run"))
+    [Link(href='my%20map.tif', name='my map.tif', what='', size='')]
+    """
+    found = []
+    for path in sorted(set(map(Path, files))):
+        if path.is_relative_to(folder):
+            name = path.relative_to(folder).as_posix()
+            size = bytes_of(max(path.stat().st_size, 1000)) if path.is_file() else ""
+            found.append(Link(quote(name), name, _FILES.get(name, ""), size))
+    return found
+
+
+def summary(survey: Any, mesh: Any, prediction: Any, label: str) -> str:
+    """Return the line under the title."""
+    parts = []
+    if survey is not None:
+        parts.append(counted(len(survey.points), "site"))
+    if mesh is not None:
+        parts.append(f"mesh of {counted(len(mesh.vertices), 'vertex', 'vertices')}")
+    if prediction is not None:
+        what = "cell" if prediction.grid is not None else "place"
+        parts.append(f"{label} predicted at {counted(len(prediction.to_frame()), what)}")
+    return " · ".join(parts)

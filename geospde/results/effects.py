@@ -1,0 +1,191 @@
+"""Conditional effects: what the mean is as one covariate, or two, vary and the others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.inference.sampling import joint_draws
+from geospde.terms.process import Process
+from geospde.terms.smooth import KernelSmooth
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from geospde.results.result import Fit
+
+Vector = NDArray[np.float64]
+SMOOTHS = (KernelSmooth, Process)  # parts that are functions of covariates, and no group's effects or field
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The mean per unit exposure over a grid of one covariate or two.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        A row a point: the covariates that vary, then ``mean``, ``sd`` and quantiles of the mean per unit exposure.
+    names : tuple of str
+        The covariates that vary; the first runs along the x axis.
+    at : dict
+        Values of the others.
+    response : str
+    """
+
+    frame: pd.DataFrame
+    names: tuple[str, ...]
+    at: dict[str, Any]
+    response: str
+    surface: bool
+    _fit: Fit
+    _rows: Any
+    _offset: float
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{k} = {v:.4g}" if isinstance(v, float) else f"{k} = {v}" for k, v in self.at.items())
+        return f"<Effects of {', '.join(self.names)} on {self.response}{' at ' + held if held else ''}>"
+
+    def _repr_html_(self) -> str:
+        """Show the picture in a notebook."""
+        from geospde.plots.thumbnails import axes_png
+        from geospde.text.notebook import card, picture
+
+        title = f"Effects of {', '.join(self.names)} on {self.response}"
+        held = repr(self).removeprefix(f"<{title}").removesuffix(">").strip()
+        return card(title, held, picture(axes_png(self.plot), title))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a point, as `frame`."""
+        return self.frame.copy()
+
+    def draws(self, n: int = 100, seed: int | None = None) -> Vector:
+        """Whole curves from the joint posterior, (n, points of `frame`): what a spaghetti plot shows."""
+        if n < 1:
+            raise InputError(f"the number of draws must be positive, not {n}")
+        rng, parts = np.random.default_rng(seed), []
+        for point, x in joint_draws(self._fit.laplace, self._fit.posterior, n, seed):
+            if hasattr(self._rows, "at"):
+                eta = self._rows.at(point.theta)[0] @ x
+                root = self._rows.root(point.theta)
+                eta = eta + root @ rng.standard_normal((root.shape[1], x.shape[1]))
+            else:
+                eta = self._rows @ x
+            parts.append(eta.T)
+        return np.asarray(self._fit.model.family.link.inverse(rng.permutation(np.vstack(parts)) + self._offset))
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the curve with its band; see `geospde.plots.effects.plot_effects`."""
+        from geospde.plots.effects import plot_effects
+
+        return plot_effects(self, ax, **options)
+
+
+def effects(
+    fit: Fit,
+    name: str | Sequence[str],
+    *,
+    at: Mapping[str, Any] | None = None,
+    size: int = 100,
+    surface: bool = False,
+    quantiles: Sequence[float] = (0.025, 0.5, 0.975),
+    offset: float = 0.0,
+) -> Effects:
+    """Conditional effects of one covariate or two.
+
+    Parameters
+    ----------
+    fit : Fit
+    name : str or sequence of str
+        A covariate, such as ``"Days"``, or two as ``"x2:fac"``. A number runs over its range; the second of two takes
+        its mean and one standard deviation to each side, a factor all its levels.
+    at : dict, optional
+        Values of other covariates; by default numbers are at their mean and factors at their first level.
+    size : int
+        Points along a number.
+    surface : bool
+        Let both of two numbers run over their ranges.
+    quantiles : sequence of float
+    offset : float
+        Adds to the predictor.
+
+    Returns
+    -------
+    Effects
+        At population level: group effects and spatial fields are zero.
+
+    Raises
+    ------
+    InputError
+        For a covariate that the model does not have.
+    """
+    model = fit.model
+    table = model.table[_covariates(model)]
+    if not isinstance(name, (str, list, tuple)):
+        raise InputError(f"effects are of one covariate or two, by name, not of {name!r}")
+    names = tuple(part.strip() for part in name.split(":")) if isinstance(name, str) else tuple(name)
+    for wanted in (*names, *(at or {})):
+        if wanted not in table:
+            near = get_close_matches(wanted, list(table), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(table) or 'none'}"
+            raise InputError(f"the model has no covariate {wanted!r}; {hint}")
+    if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
+        raise InputError(f"effects are of one covariate or two, not of {name!r}")
+    if size < 2:
+        raise InputError(f"size must be at least 2, not {size}")
+    axes = [_axis(table[names[0]], size, True)]
+    axes += [_axis(table[n], size, surface) for n in names[1:]]
+    grid = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
+    held = {c: (at or {}).get(c, _typical(table[c])) for c in table if c not in names}
+    frame = grid.assign(**held)
+    for column in table:
+        if isinstance(table[column].dtype, pd.CategoricalDtype):
+            _refuse_unknown_levels(frame[column], table[column])
+            frame[column] = pd.Categorical(frame[column], dtype=table[column].dtype)
+    left_out = [part for part in model.parts if not isinstance(part, SMOOTHS)]
+    rows = model.rows(frame, None, leave_out=left_out)
+    table_of = fit.response(fit.mixture(rows, offset), quantiles)
+    return Effects(
+        frame[list(names)].assign(**table_of), names, held, model.response_label, surface, fit, rows, offset
+    )
+
+
+def _covariates(model: Any) -> list[str]:
+    """Columns that fixed effects and smooths are functions of."""
+    read = set(model.effects.needs)
+    for part in model.parts:
+        if isinstance(part, SMOOTHS):
+            read |= {*part.covariates.names, getattr(part, "by", None)}
+    return [c for c in model.table.columns if c in read]
+
+
+def _axis(values: pd.Series, size: int, whole: bool) -> Any:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return list(values.cat.categories)
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return sorted(values.unique())
+    if whole:
+        return np.linspace(values.min(), values.max(), size)
+    return float(values.mean()) + float(values.std()) * np.array([-1.0, 0.0, 1.0])
+
+
+def _typical(values: pd.Series) -> Any:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.cat.categories[0]
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return sorted(values.unique())[0]
+    return float(values.mean())
+
+
+def _refuse_unknown_levels(values: pd.Series, known: pd.Series) -> None:
+    for value in values.unique():
+        if value not in known.cat.categories:
+            levels = ", ".join(map(str, known.cat.categories))
+            raise InputError(f"{value!r} is no level of {known.name!r}; there are {levels}")

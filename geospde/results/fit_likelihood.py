@@ -1,0 +1,284 @@
+"""Fits by maximum likelihood: what is refused, the search, and what a user should look at."""
+
+import warnings
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.errors import GeospdeWarning, InputError, NumericalError
+from geospde.inference.mode import Progress
+from geospde.likelihood.intervals import likelihood_of
+from geospde.likelihood.likelihoods import Unpriored
+from geospde.likelihood.search import Maximum, maximum_likelihood
+from geospde.likelihood.separation import separated, suspicious
+from geospde.linalg.threads import LARGE, one_blas_thread
+from geospde.results.maximum_likelihood import LikelihoodFit
+from geospde.results.penalised import likelihood_fit
+from geospde.terms.groups import Group
+from geospde.terms.smooth import KernelSmooth
+from geospde.text.words import listed
+
+Vector = NDArray[np.float64]
+LIKELIHOODS = ("ml", "reml")
+PERFECT = 1e-6  # residual over the response
+LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing
+LARGEST_DENSE = 20_000_000  # entries of a design that may be taken as a whole
+
+
+def refuse_options(method: str, integration: str, strategy: str, quadrature: Any, priors: Any) -> None:
+    """Raise InputError for options that do not go with ML or REML."""
+    for value, what in ((integration, "integration"), (strategy, "strategy")):
+        if value != "auto":
+            raise InputError(f"{what}={value!r} is of method 'inla': method {method!r} integrates over nothing")
+    if isinstance(quadrature, bool) or not isinstance(quadrature, (int, np.integer)) or quadrature < 1:
+        raise InputError(f"quadrature is a number of points, 1 (Laplace) or more, not {quadrature!r}")
+    if quadrature > 1 and method != "ml":
+        raise InputError(f"quadrature={quadrature} is of method 'ml', not {method!r}")
+    if priors is not None and not isinstance(priors, Mapping) and priors != "default":
+        raise InputError(f"method {method!r} knows no priors: leave priors={priors!r} out, or fit with method='inla'")
+
+
+def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> LikelihoodFit:
+    """Fit a model by ML or REML.
+
+    Parameters
+    ----------
+    model : Model
+    settings : dict
+        Of the fit: `method` and `quadrature` tell what to maximise.
+    began : float
+        Clock when the fit began.
+    progress : callable
+        Told of every evaluation.
+
+    Raises
+    ------
+    InputError
+        Where the data cannot tell the parameters: as many effects as observations, separation, a perfect fit.
+    NumericalError
+        Where no maximum is found.
+    """
+    method, points = settings["method"], int(settings["quadrature"])
+    unpriored = without_priors(model, method, points)
+    try:
+        if model.design.shape[1] < LARGE:
+            found = _maximum(unpriored, model.start, method, points, progress)
+        else:
+            with one_blas_thread():
+                found = _maximum(unpriored, model.start, method, points, progress)
+    except NumericalError:
+        refuse_perfect(model, unpriored)
+        refuse_separated(model)
+        raise
+    refuse_separated(model, found)
+    if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and found.theta[-1] < model.start[-1] + np.log(PERFECT):
+        refuse_perfect(model, unpriored)
+    fit = likelihood_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
+    for note in fit.notes:
+        warnings.warn(note, GeospdeWarning, stacklevel=3)
+    return fit
+
+
+def without_priors(model: Any, method: str, points: int) -> Unpriored:
+    """The model as ML or REML sees it; raises InputError for one that they are not for."""
+    refuse_priors(model, method)
+    _refuse_trends(model, method)
+    unpriored = Unpriored.of(model)
+    _refuse_saturated(model, unpriored)
+    if points > 1:
+        _refuse_quadrature(model)
+    return unpriored
+
+
+def _maximum(unpriored: Unpriored, start: Any, method: str, points: int, progress: Progress) -> Maximum:
+    return maximum_likelihood(
+        unpriored, start, method == "reml", lambda m: likelihood_of(m, points), progress  # type: ignore[arg-type, return-value]
+    )
+
+
+def refuse_priors(model: Any, method: str) -> None:
+    """A likelihood has no priors; a value that is held is none."""
+    held = {h.name for h in model.hyperparameters if h.is_held}
+    for name in model.priors_given:
+        if name not in held:
+            raise InputError(
+                f"method {method!r} knows no priors, but one is given for {name!r}: leave it out, hold it at a value "
+                f"with {{'fixed': value}}, or fit with method='inla'"
+            )
+    for call in model.formula.terms:
+        for option in call.options:
+            if option.startswith("prior"):
+                raise InputError(
+                    f"method {method!r} knows no priors: leave {option} out of {call.text!r}, or fit with method='inla'"
+                )
+
+
+def _refuse_trends(model: Any, method: str) -> None:
+    """The flat linear trend of a smooth is among its coefficients, which ML would integrate over, as REML does."""
+    for part in model.parts:
+        if method == "ml" and isinstance(part, KernelSmooth) and part.basis.n_trend:
+            raise InputError(
+                f"method 'ml' is not for {part.term.label}, whose linear trend is flat: fit with method='reml' or "
+                "'ubre', or give the smooth a negative m, such as m=-3, and the formula a trend"
+            )
+
+
+def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
+    """More parameters or random effects than data can tell apart."""
+    rows, p = unpriored.design.shape[0], unpriored.n_fixed
+    if p > rows or (unpriored.is_gaussian and p == rows):
+        raise InputError(f"{p} fixed effects cannot be told from {rows} observations: leave terms out")
+    if not unpriored.is_gaussian:
+        return
+    for part in model.parts:
+        if isinstance(part, Group) and part.term.n >= rows and np.isnan(unpriored.held[-1]):
+            effects = len(part.effects.names)
+            raise InputError(
+                f"the term {part.term.label!r} has {part.term.n} random effects ({len(part.grouping.labels)} levels"
+                + (f" of {effects} effects" if effects > 1 else "")
+                + f") for {rows} observations: they cannot be told from the residual; leave effects out, or fit with "
+                "method='inla'"
+            )
+
+
+def _refuse_quadrature(model: Any) -> None:
+    """Adaptive quadrature is over the levels of one group."""
+    groups = {part.grouping.name for part in model.parts if isinstance(part, Group)}
+    others = [part.term.label for part in model.parts if not isinstance(part, Group)]
+    if others:
+        raise InputError(
+            f"quadrature is over the random effects of one group, and {listed(others)} is none: take quadrature=1 "
+            "(Laplace)"
+        )
+    if len(groups) > 1:
+        raise InputError(
+            f"quadrature is over the random effects of one group, not of {listed(sorted(groups))}: take quadrature=1 "
+            "(Laplace)"
+        )
+
+
+def refuse_separated(model: Any, found: Maximum | None = None) -> None:
+    """Effects without a prior, trends of smooths among them, that separation draws to infinity.
+
+    Parameters
+    ----------
+    model : Model
+    found : Maximum, optional
+        Where the search ended; without it they are looked into whether or not they seem to run off.
+    """
+    fixed, first = model.effects.names, model.design.shape[1] - len(model.effects.names)
+    flat = {first + k: name for k, name in enumerate(fixed)} | _trends(model)
+    x = model.design[:, list(flat)].toarray()
+    if found is not None:
+        se = np.zeros(len(flat))
+        se[: len(fixed)] = np.sqrt(np.diag(found.fixed_covariance))
+        if not suspicious(x, found.x[list(flat)], se):
+            return
+    drawn = separated(list(flat.values()), x, model.likelihood, model.family.name)
+    if not drawn:
+        return
+    one = len(drawn) == 1
+    own = [name for name in drawn if name in fixed]
+    mend = f"priors such as {{{own[0]!r}: {{'gaussian': [0, 2.5]}}}}" if own else "a negative m, such as m=-3"
+    raise InputError(
+        f"the fixed effect{'' if one else 's'} {listed(drawn)} {'has' if one else 'have'} no finite estimate: "
+        f"{'it separates' if one else 'together they separate'} responses at an end of their range from the "
+        f"others; leave terms out, join levels, or fit with method='inla' and {mend}"
+    )
+
+
+def _trends(model: Any) -> dict[int, str]:
+    """Latent variables that are the flat linear trends of smooths, and what to call them."""
+    out: dict[int, str] = {}
+    at = 0
+    for part in model.parts:
+        if isinstance(part, KernelSmooth) and part.basis.n_trend:
+            names = part.covariates.names
+            out |= {at + part.term.rank + k: f"{part.term.label}, linear in {c}" for k, c in enumerate(names)}
+        at += part.term.n
+    return out
+
+
+def refuse_improper(model: Any, mode: Vector | None = None) -> None:
+    """Effects with a flat prior that separation draws to infinity: their posterior has no integral.
+
+    Parameters
+    ----------
+    model : Model
+    mode : array, optional
+        Of the latent variables; without it they are looked into whether or not they seem to run off.
+    """
+    fixed, first = model.effects.names, model.design.shape[1] - len(model.effects.names)
+    own = {first + k: name for k, name in enumerate(fixed) if model.fixed_priors.precision[k] == 0}
+    flat = own | _trends(model)
+    if not flat:
+        return
+    # coefficients that have a prior stay; where that is on an intercept at the covariates' means, columns are centred
+    x = model.design[:, list(flat)].toarray()
+    centred = model.design[:, first:].toarray() @ np.linalg.inv(model.fixed_transform)
+    x[:, : len(own)] = centred[:, [k - first for k in own]]
+    if mode is not None and not suspicious(x, mode[list(flat)], np.zeros(len(flat))):
+        return
+    drawn = separated(list(flat.values()), x, model.likelihood, model.family.name)
+    if drawn:
+        one = len(drawn) == 1
+        named = [name for name in drawn if name in fixed]
+        mend = f", such as priors={{{named[-1]!r}: {{'gaussian': [0, 2.5]}}}}" if named else ""
+        raise InputError(
+            f"the fixed effect{'' if one else 's'} {listed(drawn)} {'has' if one else 'have'} a flat prior and no "
+            f"finite posterior: {'it separates' if one else 'together they separate'} responses at an end of their "
+            f"range from the others; give {'it' if one else 'them'} a prior{mend}, leave terms out, or join levels"
+        )
+
+
+def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
+    """A residual of zero makes the likelihood infinite."""
+    size = model.design.shape[0] * model.design.shape[1]
+    if not unpriored.is_gaussian or size > LARGEST_DENSE:
+        return
+    y = unpriored.likelihood.start() - unpriored.offset
+    left = y - model.design @ np.linalg.lstsq(model.design.toarray(), y, rcond=None)[0]
+    if np.linalg.norm(left) < PERFECT * max(float(np.linalg.norm(y)), 1e-300):
+        raise InputError(
+            "the model fits the response perfectly, so that the residual standard deviation is zero and the likelihood "
+            "has no maximum: leave terms out, or look whether the response is constant"
+        )
+
+
+def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
+    """What a user should look at; that a smooth is its linear trend is no fault."""
+    out = []
+    zero: list[str] = []
+    one: list[str] = []
+    edges = found.edges.copy()
+    straight = {f"sd({part.term.label})" for part in model.parts if isinstance(part, KernelSmooth)}
+    for h in model.hyperparameters:
+        touched = h.direction != 0
+        if h.name in straight and not h.is_held:
+            edges[touched] = 0
+        if h.is_held or touched.sum() != 1 or not edges[touched][0]:
+            continue
+        (zero if h.transform is np.exp else one).append(h.name)
+    if zero:
+        out.append(f"{listed(zero)} {'is' if len(zero) == 1 else 'are'} estimated as 0")
+    if one:
+        out.append(f"{listed(one)} {'is' if len(one) == 1 else 'are'} estimated as 1 or -1")
+    if edges.any() and not out:
+        out.append("the effects of a group have a singular covariance")
+    if out:
+        said = " and ".join(out)
+        out = [f"singular fit: {said}; the data do not tell these random effects apart, a simpler model may do"]
+    at = found.flat.size - len(model.likelihood.hyper)
+    level = (found.flat | (np.diag(found.covariance) > LEVEL**2))[at:]
+    unknown = [h.name for h in model.hyperparameters if not h.is_held and level[h.direction[at:] != 0].any()]
+    if unknown:
+        out.append(
+            f"the likelihood is flat in {listed(unknown)}, which {'has' if len(unknown) == 1 else 'have'} no finite "
+            "estimate within its range; a simpler family may do"
+        )
+    if found.whole_curvature and not np.isfinite(found.fixed_covariance).all():
+        out.append("no standard errors: the likelihood does not curve downwards in every direction at its maximum")
+    return tuple(out)

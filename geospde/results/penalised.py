@@ -1,0 +1,237 @@
+"""`SmoothFit`: a model with smooths, fitted by UBRE, GCV or REML, as a user of additive models reads one."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from geospde.errors import InputError
+from geospde.likelihood.intervals import hyper_table, wald
+from geospde.likelihood.search import Maximum
+from geospde.likelihood.smooths import Smooths, corrected_edf
+from geospde.model.build import Model
+from geospde.results.maximum_likelihood import LikelihoodFit
+from geospde.terms.smooth import GroupSmooth, KernelSmooth
+
+
+class SmoothFit(LikelihoodFit):
+    """A model with smooths, as `mgcv` reports one; made by `geospde.fit`.
+
+    Standard errors, of the coefficients of smooths, too, are Bayesian: from (X'WX + S)⁻¹ at the smoothing parameters
+    found (Wood 2006, Aust. N. Z. J. Statist. 48, 445-464).
+
+    Attributes
+    ----------
+    smooths : DataFrame
+        A row a smooth: ``edf``, ``ref_df``, ``chi_sq`` (or ``F``), ``p``, ``sp``; see
+        `geospde.likelihood.smooths.Smooths.table`.
+    edf : float
+        Effective degrees of freedom of the whole model.
+    deviance, null_deviance, deviance_explained, r_squared : float
+        R² is adjusted for the degrees of freedom.
+    dispersion : float
+        Estimated, or 1.
+    score : float
+        What was minimised: `score_name` is ``"UBRE"``, ``"GCV"`` or ``"-REML"``.
+    log_likelihood, aic, bic : float
+        Of the penalised fit, with `edf` parameters; the AIC after REML counts that the smoothing parameters are
+        estimated.
+
+    Examples
+    --------
+    >>> import geospde as gs
+    >>> fit = gs.fit("y ~ s(x2, bs='gp')", gs.load_dataset("gamsim4"), method="reml")
+    >>> fit.smooths.columns.tolist()
+    ['edf', 'ref_df', 'F', 'p', 'sp']
+    >>> fit.score_name
+    '-REML'
+    """
+
+    @cached_property
+    def _of(self) -> Smooths:
+        return Smooths(self.model, self.laplace, self.posterior.mode)
+
+    def __repr__(self) -> str:
+        return (
+            f"<SmoothFit {self.formula!r}, {self.family}, {self.method}: {self.model.likelihood.n} observations, "
+            f"edf {self.edf:.2f}, {self.score_name} {self.score:.4f}>"
+        )
+
+    # -- figures --------------------------------------------------------------------------------------------
+
+    @property
+    def smooths(self) -> pd.DataFrame:
+        """A row a smooth."""
+        return self._of.table
+
+    @property
+    def score_name(self) -> str:
+        """What was minimised."""
+        if self.method == "ubre":
+            return "GCV" if self._of.has_dispersion else "UBRE"
+        return f"-{self.method.upper()}"
+
+    @property
+    def score(self) -> float:
+        """Its value: minus the log likelihood, or the error of prediction."""
+        if self.method != "ubre":
+            return -self.maximum.log_likelihood
+        n, scale = self.model.likelihood.n, self.dispersion
+        if self._of.has_dispersion:
+            return n * self.deviance / (n - self.edf) ** 2
+        return self.deviance / n + 2.0 * scale * self.edf / n - scale
+
+    @property
+    def edf(self) -> float:
+        """Effective degrees of freedom, fixed effects included."""
+        return self._of.edf
+
+    @property
+    def n_parameters(self) -> float:  # type: ignore[override]
+        """Effective degrees of freedom, a dispersion counting as one more."""
+        return self.edf + self._of.has_dispersion
+
+    @property
+    def deviance(self) -> float:
+        """Of the fit, in units of the dispersion."""
+        return self._of.deviance
+
+    @property
+    def null_deviance(self) -> float:
+        """Of the intercept and the offset alone."""
+        return self._of.null_deviance
+
+    @property
+    def deviance_explained(self) -> float:
+        """Share of the null deviance."""
+        return 1.0 - self.deviance / self.null_deviance
+
+    @property
+    def r_squared(self) -> float:
+        """Adjusted share of the variance of the responses."""
+        return self._of.r_squared
+
+    @property
+    def dispersion(self) -> float:
+        """Variance of a response over its variance function."""
+        return self._of.dispersion
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of the penalised fit, with a dispersion at its best for the means."""
+        return self._of.log_likelihood
+
+    @property
+    def reml_criterion(self) -> float:
+        """Minus twice the restricted log likelihood; raises InputError for other methods."""
+        if self.method != "reml":
+            raise InputError(f"method {self.method!r} has no REML criterion: fit with method='reml'")
+        return 2.0 * self.score
+
+    @cached_property
+    def aic(self) -> float:  # type: ignore[override]
+        """Conditional, with effective degrees of freedom; after REML with those of Wood, Pya & Säfken (2016)."""
+        edf = self.edf
+        if self.method == "reml" and np.isfinite(self.maximum.covariance).all():
+            edf = corrected_edf(self.unpriored, self.maximum)
+        return -2.0 * self.log_likelihood + 2.0 * (edf + self._of.has_dispersion)
+
+    @cached_property
+    def criteria(self) -> dict[str, float]:
+        """Score, log likelihood, AIC, BIC and effective degrees of freedom."""
+        return {
+            self.score_name: self.score,
+            "log_likelihood": self.log_likelihood,
+            "aic": self.aic,
+            "bic": -2.0 * self.log_likelihood + self.n_parameters * float(np.log(self.model.likelihood.n)),
+            "edf": self.edf,
+        }
+
+    # -- tables ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fixed(self) -> pd.DataFrame:
+        """Fixed effects: with z, or with t and the residual degrees of freedom where the dispersion is estimated."""
+        estimate, se = self.maximum.fixed, np.sqrt(np.diag(self.maximum.fixed_covariance))
+        table = pd.DataFrame({"estimate": estimate, "se": se}, index=pd.Index(self.model.effects.names))
+        ratio = estimate / se
+        if self._of.has_dispersion:
+            df = self.model.likelihood.n - self.edf
+            table["df"], table["t"], table["p"] = df, ratio, 2.0 * stdtr(df, -np.abs(ratio))
+            reach = stdtrit(df, 0.975)
+        else:
+            table["z"], table["p"], reach = ratio, 2.0 * ndtr(-np.abs(ratio)), ndtri(0.975)
+        table["lower"], table["upper"] = estimate - reach * se, estimate + reach * se
+        return table
+
+    @cached_property
+    def random(self) -> pd.DataFrame:
+        """Coefficients of the smooths and other random terms."""
+        first, pattern = self.laplace.n_random, self.laplace.pattern
+        variance = self.posterior.mode.covariance[pattern.indptr[:first]]
+        return wald(self.posterior.mode.x[:first], np.sqrt(variance), self.model.latent_names)
+
+    def variance_components(self, level: float = 0.95) -> pd.DataFrame:
+        """Standard deviations of the smooths and of the residual, as `mgcv`'s ``gam.vcomp`` has them.
+
+        That of a ``bs="gp"`` smooth is of its departure from the linear trend over the data, a priori; `mgcv` scales
+        its kernel's coefficients otherwise, by a constant. Intervals are Wald's on the logarithm, after REML alone.
+
+        Returns
+        -------
+        DataFrame
+            ``sd``, ``lower``, ``upper``.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"the level of an interval lies between 0 and 1, not {level}")
+        table = hyper_table(self.model, self.maximum, level)[["estimate", "lower", "upper"]]
+        own = [name for name in table.index if name.startswith("sd(") or name == "sigma"]
+        return table.loc[own].rename(columns={"estimate": "sd"})
+
+    def confint(self, names: Any = None, *, method: str = "wald", level: float = 0.95) -> pd.DataFrame:
+        """Confidence intervals by standard errors; see `LikelihoodFit.confint`."""
+        if method == "profile":
+            raise InputError("a fit with smooths has intervals by standard errors alone: method='wald'")
+        return super().confint(names, method=method, level=level)
+
+    def profile(self, name: str, *, size: int = 21, reach: float = 3.0) -> pd.DataFrame:
+        """Raises InputError: the likelihood of a smooth is penalised."""
+        raise InputError("a fit with smooths has no profile of its likelihood: see confint")
+
+    def describe(self) -> dict[str, Any]:
+        """Settings and sizes, for reports."""
+        return {**super().describe(), "parameters": round(self.n_parameters, 3), self.score_name: self.score}
+
+    def _text(self) -> str:
+        def block(title: str, frame: pd.DataFrame) -> list[str]:
+            return ["", title, frame.to_string(float_format=lambda v: f"{v:.5g}")] if len(frame) else []
+
+        by = self.score_name.removeprefix("-")
+        ends = f"{self.score_name} {self.score:.4f}   AIC {self.aic:.2f}   dispersion {self.dispersion:.4g}"
+        if self._of.is_exponential:
+            ends = (
+                f"R² (adjusted) {self.r_squared:.4f}   deviance explained {100 * self.deviance_explained:.2f} %\n{ends}"
+            )
+        lines = [
+            f"Additive model by {by}",
+            self.formula,
+            f"{self.family} ({self.model.family.link.name} link), {self.model.likelihood.n} observations, "
+            f"{self.edf:.2f} effective degrees of freedom",
+            *block("Fixed effects", self.fixed),
+            *block("Smooths", self.smooths),
+            *block("Standard deviations", self.variance_components()),
+            "",
+            ends,
+            *self.notes,
+        ]
+        return "\n".join(lines)
+
+
+def likelihood_fit(
+    model: Model, maximum: Maximum, settings: dict[str, Any], notes: tuple[str, ...] = (), seconds: float = 0.0
+) -> LikelihoodFit:
+    """A `SmoothFit` of a model with smooths, else a `LikelihoodFit`."""
+    smooth = any(isinstance(part, (KernelSmooth, GroupSmooth)) for part in model.parts) or settings["method"] == "ubre"
+    return (SmoothFit if smooth else LikelihoodFit)(model, maximum, settings, notes, seconds)

@@ -1,0 +1,108 @@
+"""The summary of a fit: as plain text, or with ruled tables in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from geospde.results.result import Fit
+
+
+class Block(NamedTuple):
+    """A table under its title."""
+
+    title: str
+    frame: pd.DataFrame
+
+
+def blocks(fit: Fit) -> list[str | Block]:
+    """What a summary says, from top to bottom."""
+    tables = [Block("Fixed effects", fit.fixed), Block("Hyperparameters", fit.hyper)]
+    size = fit.model.likelihood.n
+    head = (
+        f"{fit.formula}\n{fit.family} ({fit.model.family.link.name} link), {size} observations, "
+        f"{fit.laplace.n} latent variables, method {fit.method}, {fit.seconds:.2f} s"
+    )
+    priors = [f"  {', '.join(names)}: {words}" for words, names in priors_of(fit).items()]
+    c = fit.criteria
+    criteria = (
+        f"log marginal likelihood {fit.log_marginal_likelihood:.2f}\n"
+        f"DIC {c['dic']:.2f} (p {c['p_dic']:.2f})   WAIC {c['waic']:.2f} (p {c['p_waic']:.2f})   "
+        f"log score {c['log_score']:.4f}\n"
+        f"elpd_loo {c['elpd_loo']:.2f} (p {c['p_loo']:.2f}); Pareto k is above 0.7 at "
+        f"{c['pareto_k_above_0.7']:.0f} of {size} observations, where CPO stands in"
+    )
+    told = ["\n".join(["Priors", *priors])] if priors else []
+    return [head, *(table for table in tables if len(table.frame)), *told, criteria]
+
+
+def priors_of(fit: Fit) -> dict[str, list[str]]:
+    """Each prior in words, with the hyperparameters that it is of: a joint one is told once."""
+    told: dict[str, list[str]] = {}
+    for h in fit.model.hyperparameters:
+        if h.prior:
+            told.setdefault(h.prior, []).append(h.name)
+    return told
+
+
+def text(fit: Fit) -> str:
+    """Return the summary as plain text."""
+    return "\n\n".join(block if isinstance(block, str) else _plain(block) for block in blocks(fit))
+
+
+def show(fit: Fit, console: Console | None = None) -> None:
+    """Print the summary: with ruled tables where stdout is a terminal, else as plain text.
+
+    Parameters
+    ----------
+    fit : Fit
+        A likelihood fit has a text of its own, as users of mixed models know it, wherever it is printed.
+    console : rich.console.Console, optional
+        Print there, with ruled tables.
+    """
+    if console is None:
+        if fit.method not in ("inla", "eb") or not sys.stdout.isatty():
+            print(fit._text())
+            return
+        from rich.console import Console
+
+        console = Console(highlight=False)
+    for k, block in enumerate(blocks(fit)):
+        if k:
+            console.print()
+        if isinstance(block, str):
+            first, _, rest = block.partition("\n")
+            console.print(first, style="bold" if k == 0 or first == "Priors" else None, markup=False)
+            console.print(rest, markup=False)
+            continue
+        plain = _plain(block)
+        if max(map(len, plain.splitlines())) + 2 > console.width:  # broken lines read better than folded words
+            console.print(plain, markup=False, soft_wrap=True)
+        else:
+            console.print(_ruled(block))
+
+
+def _plain(block: Block) -> str:
+    return f"{block.title}\n{block.frame.to_string(float_format=_number)}"
+
+
+def _ruled(block: Block) -> Any:
+    """A table for a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", title=Text(block.title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=0)
+    for name in block.frame.columns:
+        table.add_column(Text(name), justify="right")
+    for name, row in zip(block.frame.index, block.frame.to_numpy(dtype=float)):
+        table.add_row(Text(str(name)), *map(_number, row))
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

@@ -1,0 +1,155 @@
+"""A first look at a response in space: how far correlation reaches, and whether sites scatter by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.explore.structure import matern_correlation
+from geospde.linalg.threads import one_blas_thread
+
+if TYPE_CHECKING:
+    from geospde.families.base import Likelihood
+
+Vector = NDArray[np.float64]
+
+MOST = 400
+"""Sites that are looked at; of more, a random choice."""
+BELIEVED = 2.0
+"""Units of log likelihood that structure must gain to be believed."""
+SCATTERED = (3.0, 12.0)
+"""Units that scatter of single sites must gain to be believed: without structure, and with some."""
+_NUGGETS = (0.02, 0.1, 0.3, 0.6, 0.85)
+_SILLS = (0.15, 0.3, 0.6, 1.0, 2.0, 5.0)  # in variances of the values
+_RANGES = 16
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What a Gaussian field with Matérn correlation of smoothness 1 and a nugget says of a response.
+
+    Attributes
+    ----------
+    extent : float
+        Diagonal of the sites' bounding box.
+    spacing, closest : float
+        Distance of a site to its nearest neighbour elsewhere: median and smallest.
+    range : float
+        Where correlation has fallen to 0.14; a fifth of the extent if the values show no structure.
+    reach : float
+        The same if sites were free to scatter by themselves, but no less: rough values may still be alike far apart.
+    seen : bool
+        Whether they show any.
+    scatter : float
+        Units of log likelihood by which it is likelier that sites scatter by themselves, beyond the family's own
+        noise; 0 where the family has a parameter for that.
+    """
+
+    extent: float
+    spacing: float
+    closest: float
+    range: float
+    reach: float
+    seen: bool
+    scatter: float
+
+    @property
+    def overdispersed(self) -> bool:
+        """Whether the scatter asks for a family with a parameter of its own: nearly all there is, or beyond doubt."""
+        return self.scatter > (SCATTERED[1] if self.seen else SCATTERED[0])
+
+    @classmethod
+    def at(cls, places: Vector, likelihood: Likelihood) -> FirstLook:
+        """Look at a response.
+
+        The restricted likelihood of the rough predictor is maximised on a grid of ranges, from one and a half
+        spacings to half of the extent, and of nuggets, with a lognormal prior that holds the range within a factor of
+        e of a fifth of the extent.
+
+        Parameters
+        ----------
+        places : (n, 2) array
+        likelihood : Likelihood
+            A family bound to the response.
+        """
+        extent = float(np.hypot(*np.ptp(places, axis=0)))
+        distances = nearest_distances(places)
+        spacing, closest = float(np.median(distances)), float(distances.min())
+        values, noise = likelihood.start(), own_noise(likelihood)
+        chosen = np.random.default_rng(0).permutation(len(places))[:MOST]
+        places, values = places[chosen], values[chosen]
+        apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
+        ranges = np.geomspace(min(1.5 * spacing, extent / 4), extent / 2, _RANGES)
+        held = -0.5 * np.log(5 * ranges / extent) ** 2
+        free, bound = np.empty((2, _RANGES))
+        with one_blas_thread():
+            for i, reach in enumerate(ranges):
+                correlation = matern_correlation(apart, reach)
+                free[i] = max(profile_likelihood(mixed(1 - n, correlation, n), values) for n in _NUGGETS)
+                if noise is not None:
+                    sills = np.array(_SILLS) * values.var()
+                    bound[i] = max(restricted_likelihood(mixed(sill, correlation, noise), values) for sill in sills)
+        free += held
+        bound = bound + held if noise is not None else free
+        nothing = profile_likelihood(np.eye(len(values)), values)
+        seen = bool(free.max() > nothing + BELIEVED)
+        scatter = max(free.max(), nothing) - bound.max() if noise is not None else 0.0
+        near = float(ranges[np.argmax(bound)]) if seen else extent / 5
+        far = max(near, float(ranges[np.argmax(free)])) if seen else near
+        return cls(extent, spacing, closest, near, far, seen, float(scatter))
+
+
+def nearest_distances(places: Vector) -> Vector:
+    """Return the distance of each place to the nearest other one; places taken twice count once."""
+    from scipy.spatial import cKDTree
+
+    places = np.unique(places, axis=0)
+    return cKDTree(places).query(places, k=2)[0][:, 1]
+
+
+def own_noise(likelihood: Likelihood) -> float | None:
+    """Return the variance of the rough predictor that is the family's own noise.
+
+    None where a parameter of the family says that, or where it is so large, as of zeros and ones, that the rough
+    predictor is no more than a label.
+    """
+    rough = likelihood.start()
+    noise = None if likelihood.hyper else float(np.mean(-1 / likelihood.derivatives(rough)[1]))
+    return noise if noise is not None and noise < 0.9 * rough.var() else None
+
+
+def mixed(sill: float, correlation: Vector, nugget: float) -> Vector:
+    """Return the covariance of a field with a nugget."""
+    covariance = sill * correlation
+    covariance[np.diag_indices_from(covariance)] += nugget
+    return covariance
+
+
+def restricted_likelihood(covariance: Vector, values: Vector) -> float:
+    """Return the restricted log likelihood of Gaussian values with a constant mean."""
+    half_determinants, square = _factored(covariance, values)
+    return -half_determinants - 0.5 * square
+
+
+def profile_likelihood(correlation: Vector, values: Vector) -> float:
+    """Return the restricted log likelihood at the best multiple of a covariance."""
+    half_determinants, square = _factored(correlation, values)
+    free = len(values) - 1
+    return -half_determinants - 0.5 * free * (1 + float(np.log(square / free))) if square > 0 else -np.inf
+
+
+def _factored(covariance: Vector, values: Vector) -> tuple[float, float]:
+    """Return half of the log determinants of a restricted likelihood, and its quadratic form."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    try:
+        factor = cho_factor(covariance, lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return np.inf, 0.0
+    weight = cho_solve(factor, np.ones(len(values)))
+    residual = values - (weight @ values) / weight.sum()
+    halves = float(np.log(np.diag(factor[0])).sum()) + 0.5 * float(np.log(weight.sum()))
+    return halves, float(residual @ cho_solve(factor, residual))

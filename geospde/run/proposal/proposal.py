@@ -1,0 +1,181 @@
+"""`propose`: from the files of a survey to a run file with a reason for every key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geospde.errors import InputError
+from geospde.run.config import read_config
+from geospde.run.pipeline import compile_model, make_grid, make_mesh
+from geospde.run.proposal.asking import Guesser
+from geospde.run.proposal.columns import read_columns
+from geospde.run.proposal.frame import coastline_layer, find_frame, points_layer
+from geospde.run.proposal.response import Response, find_response
+from geospde.run.proposal.roles import Options, find_coordinates, find_roles
+from geospde.run.proposal.sections import lower, sections
+from geospde.run.proposal.sizes import Sizes
+from geospde.run.proposal.writing import Entry, nested
+from geospde.survey.crs import is_local, unit_of
+from geospde.survey.reading import SITES, read_points, read_table
+from geospde.survey.survey import Survey, read_survey
+from geospde.text.words import counted, length
+
+if TYPE_CHECKING:
+    from geospde.mesh.trimesh import Mesh
+    from geospde.prediction.grid import Grid
+    from geospde.survey.tables import Table
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A run file for a survey, not yet written.
+
+    Attributes
+    ----------
+    entries : tuple of Entry
+        Its keys in order, paths as they were given.
+    survey : Survey
+    response : Response
+    mesh : Mesh
+    grid : Grid
+    doubts : tuple of str
+        What was guessed without being sure, and what looks odd.
+    """
+
+    entries: tuple[Entry, ...]
+    survey: Survey
+    response: Response
+    mesh: Mesh
+    grid: Grid
+    doubts: tuple[str, ...]
+
+    def heading(self, target: Path) -> str:
+        """Return the comment at the head of the file."""
+        files = " and ".join(path.name for path in self.survey.sources)
+        label, unit = self.response.label, unit_of(self.survey.crs)
+        crs = self.survey.crs
+        frame = "the local frame" if is_local(crs) else crs.name if crs.name != "unknown" else "the projection"
+        return (
+            f"{label[:1].upper()}{label[1:]}: maps from {counted(len(self.survey.points), 'site')}.\n"
+            f"Proposed by geospde init from {files}: look at every line, and change what you know better.\n\n"
+            f"    geospde check {target.name}     reads and checks everything, fits nothing\n"
+            f"    geospde run {target.name}       fits the model and draws the maps\n\n"
+            f"Paths start at this file, lengths are in {unit or 'the unit'} of {frame}."
+        )
+
+    def summary(self) -> str:
+        """Return what was found, a line a topic, then what to look at."""
+        keys, unit = nested(self.entries), unit_of(self.survey.crs)
+        inner, outer = (length(edge, unit) for edge in keys["mesh"]["max_edge"])
+        over = f" / {self.response.exposure.name}" if self.response.exposure is not None else ""
+        rows = [
+            ("survey", repr(self.survey).strip("<>").removeprefix("Survey ")),
+            ("response", f"{self.response.formula}{over}: {lower(self.response.reason)}"),
+            ("family", self.response.family.name),
+            ("crs", keys["survey"].get("crs") or self.survey.crs.name),
+            ("mesh", f"{counted(self.mesh.n_vertices, 'vertex', 'vertices')}, edges of {inner} and, outside, {outer}"),
+            ("map", f"{counted(self.grid.n, 'cell')} of {length(self.grid.dx, unit)}"),
+            *(("look at", doubt) for doubt in self.doubts),
+        ]
+        return "\n".join(f"  {topic:<9} {text}" for topic, text in rows)
+
+
+def propose(
+    points: str | Path,
+    coastline: str | Path | None = None,
+    *,
+    options: Options | None = None,
+    guesser: Guesser | None = None,
+) -> Proposal:
+    """Propose a run file.
+
+    Parameters
+    ----------
+    points, coastline : path
+        The survey's files, as `geospde.read_survey` reads them.
+    options : Options, optional
+        What the user says about them.
+    guesser : Guesser, optional
+        Decides what the files leave open; by default the likeliest is taken.
+
+    Returns
+    -------
+    Proposal
+        One that can be run as it is: its mesh, grid and model were made.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or does not tell what is needed; the message names the option that would.
+    """
+    import geopandas as gpd
+
+    options, guesser = options or Options(), guesser or Guesser()
+    table = read_table(points, options.layer, want=SITES, what="points")
+    if not len(table.frame):
+        raise InputError(f"{table.source} has no rows: a survey needs sites")
+    columns = read_columns(table)
+    if isinstance(table.frame, gpd.GeoDataFrame):
+        _refuse_geometry(points, table, options)
+        x = y = None
+    else:
+        x, y = find_coordinates(table, columns, options, guesser)
+    coast = coastline_layer(coastline, options.coastline_layer) if coastline is not None else None
+    frame = find_frame(points_layer(table, x, y), coast, options.crs, guesser)
+    roles = find_roles(table, columns, {name for name in (x, y) if name is not None}, options, guesser)
+    files: dict[str, Any] = {
+        "points": points, "layer": options.layer, "x": x, "y": y,
+        "coastline": coastline, "coastline_layer": options.coastline_layer,
+    }  # fmt: skip
+    said = {key: str(value) for key, value in files.items() if value is not None}
+    others: dict[str, Any] = {key: value for key, value in said.items() if key != "points"}
+    survey = read_survey(points, **others, crs=frame.crs, source_crs=frame.source_crs)
+    if coast is not None:
+        _refuse_elsewhere(survey, table.source, coast.source)
+    response, look = find_response(table, roles, survey.coordinates, options.family)
+    sizes = Sizes.of(survey, look)
+    entries = tuple(sections(said, frame, survey, response, roles.others, look, sizes))
+    config = read_config(nested(entries))
+    mesh = make_mesh(config, survey)
+    grid = make_grid(config, survey, mesh)
+    compile_model(config, survey, mesh, grid)
+    return Proposal(entries, survey, response, mesh, grid, (*guesser.doubts, *_cautions(survey)))
+
+
+def _refuse_geometry(points: str | Path, table: Table, options: Options) -> None:
+    """Raise an InputError for a layer that holds other than points, or comes with columns of coordinates."""
+    if options.x is not None or options.y is not None:
+        raise InputError(f"{table.source} has a geometry of its own: leave out --x and --y")
+    if not (table.frame.geom_type == "Point").all() or not np.isfinite(table.frame.total_bounds).all():
+        crs = "local:unit" if table.frame.crs is None else None
+        read_points(points, x=None, y=None, crs=crs, source_crs=None, layer=options.layer, numeric=())  # says which row
+
+
+def _refuse_elsewhere(survey: Survey, source: str, coast: str) -> None:
+    """Raise an InputError if no site lies in the area that would be mapped, or near it."""
+    west, south, east, north = survey.coastline.bounds  # type: ignore[union-attr]
+    off = survey.offshore()
+    if off.min() > 0.02 * max(east - west, north - south):
+        raise InputError(
+            f"none of the {len(off):,} sites of {source} lies in {coast}, the nearest is "
+            f"{length(off.min(), survey.units)} off: are they in another system (--crs), are x and y swapped, or is it "
+            "a survey at sea? What --coastline bounds is mapped: leave it out to map the sites' hull"
+        )
+
+
+def _cautions(survey: Survey) -> Iterator[str]:
+    """Yield what a user should know about the area that would be mapped."""
+    if survey.coastline is None:
+        return
+    west, south, east, north = survey.coastline.bounds
+    wider = float(np.hypot(east - west, north - south) / np.hypot(*np.ptp(survey.coordinates, axis=0)))
+    if wider > 4:
+        yield f"the coastline is {wider:.0f} times as wide as the survey, and all of it is mapped: cut it to the survey"
+    off = (survey.offshore() > 0).mean()
+    if off > 0.25:
+        yield f"{off:.0%} of the sites lie off the coastline, which bounds the map: leave it out for a survey at sea"

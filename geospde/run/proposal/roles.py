@@ -1,0 +1,310 @@
+"""Which columns hold coordinates, response, exposure and trials.
+
+Names decide first, then values: a table says more about itself in its header than in its numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geospde.errors import InputError
+from geospde.families.families import family_by_name
+from geospde.run.proposal.columns import Column, numbers, words_of
+from geospde.run.proposal.response import find_family
+from geospde.text.words import did_you_mean, listed
+
+if TYPE_CHECKING:
+    from geospde.run.proposal.asking import Guesser
+    from geospde.survey.tables import Table
+
+# words for the first and the second coordinate: degrees first, since they say where on Earth the survey is
+DEGREES = (("longitude", "latitude"), ("lon", "lat"), ("long", "lat"), ("lng", "lat"))
+LENGTHS = (
+    ("easting", "northing"), ("east", "north"), ("rechtswert", "hochwert"), ("cx", "cy"), ("utmx", "utmy"),
+    ("utme", "utmn"), ("xcoord", "ycoord"), ("coordx", "coordy"), ("x", "y"), ("x1", "x2"), ("e", "n"),
+)  # fmt: skip
+
+# words in the singular; tables call the same things by many names
+RESPONSES = set(
+    "abundance biomass case catch conc concentration count cpue death density detected detection dose fraction "
+    "incidence individual infected level measured measurement number obs observation observed occ occurrence pa "
+    "positive presab presence present prevalence prop proportion rate response resp richness seen value y yield z"
+    .split()
+)
+EXPOSURES = set("area atrisk duration effort expected exposure pop population swept time".split())
+TRIALS = set("denom denominator examined n ntested sampled screened size tested trial".split())
+COVARIATES = set(
+    "alt altitude aspect cov covariate date day depth dist distance elev elevation humidity latitude lat lon long "
+    "longitude month ndvi ph precip precipitation rain rainfall salinity slope soil sst temp temperature year".split()
+)
+LABELS = set("code fid gid id index key label name no objectid plot quadrat row site station transect zone".split())
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user says, where the files would leave it to a guess.
+
+    Attributes
+    ----------
+    response : str, optional
+        A column, or ``p(successes, trials)``.
+    exposure : str, optional
+        A column, or ``none``.
+    x, y : str, optional
+        The columns of the coordinates.
+    crs : str, optional
+        The CRS that the points' coordinates are in, or a projected one to work in.
+    family : str, optional
+    layer, coastline_layer : str, optional
+        Which layer of a file that has several.
+    """
+
+    response: str | None = None
+    exposure: str | None = None
+    x: str | None = None
+    y: str | None = None
+    crs: str | None = None
+    family: str | None = None
+    layer: str | None = None
+    coastline_layer: str | None = None
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of response, trials and exposure, and those that are left."""
+
+    response: Column
+    trials: Column | None
+    exposure: Column | None
+    others: tuple[Column, ...]
+
+
+def find_roles(
+    table: Table, columns: dict[str, Column], places: set[str], options: Options, guesser: Guesser
+) -> Roles:
+    """Return which columns a model uses, all of them numbers without a gap.
+
+    Parameters
+    ----------
+    table : Table
+    columns : dict
+        Its columns by name.
+    places : set of str
+        Those that hold the coordinates.
+    options : Options
+    guesser : Guesser
+
+    Raises
+    ------
+    InputError
+        If an option names a column that is not there or cannot be what it is said to be, or if nothing looks like a
+        response.
+    """
+    response, trials = _said(options.response)
+    for name in filter(None, (response, trials)):
+        _require(table, columns, name, "--response")
+    response = response or guess_response(columns, places, table.source, guesser)
+    table.numbers(response)
+    column = columns[response]
+    taken = places | {response}
+    family = family_by_name(options.family) if options.family is not None else None
+    if trials is None and options.exposure is None and (family is None or family.takes_trials):
+        trials = find_trials(columns, column, taken)
+    elif trials is not None:
+        table.numbers(trials)
+    of = columns[trials] if trials is not None else None
+    for name in filter(None, (response, trials)):
+        _refuse_unspeakable(name, table.source)
+    exposure = None
+    if of is None and options.exposure != "none":
+        counts = (family or find_family(column, None)[0]).has_exposure
+        if options.exposure is not None:
+            exposure = _said_exposure(table, columns, options.exposure, counts)
+        elif counts:
+            exposure = find_exposure(columns, taken, guesser)
+    used = taken | {trials, exposure}
+    others = tuple(c for name, c in columns.items() if name not in used and not (c.words & LABELS or c.numbers_rows))
+    return Roles(column, of, columns[exposure] if exposure is not None else None, others)
+
+
+def _said(response: str | None) -> tuple[str | None, str | None]:
+    """Return response and trials of --response."""
+    pair = re.fullmatch(r"\s*p\s*\(\s*([^,]+?)\s*,\s*([^,]+?)\s*\)\s*", response or "")
+    return (pair[1], pair[2]) if pair else (response, None)
+
+
+def _said_exposure(table: Table, columns: dict[str, Column], name: str, counts: bool) -> str:
+    """Return the exposure that the user names, if it can be one."""
+    _require(table, columns, name, "--exposure")
+    if not counts:
+        raise InputError("an exposure goes with counts (poisson, nbinomial): leave out --exposure, or give --family")
+    wrong = table.numbers(name) <= 0
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(f"{table.at(row, name)}: an exposure must be above 0, not {table.numbers(name)[row]:g}")
+    return name
+
+
+def _require(table: Table, columns: dict[str, Column], name: str, option: str) -> None:
+    """Raise an InputError that names the nearest column, unless the one of an option is there."""
+    if name not in columns:
+        raise InputError(f"{table.source} has no column {name!r} ({option}): {did_you_mean(name, columns, 'columns')}")
+
+
+def _refuse_unspeakable(name: str, source: str) -> None:
+    """Raise an InputError for a column that a run file's formula cannot name."""
+    if not re.fullmatch(r"[^\W\d]\w*", name):
+        plain = re.sub(r"\W+", "_", name).strip("_")
+        plain = plain if plain[:1].isalpha() else f"n_{plain}"
+        raise InputError(f"{source}: a formula cannot name the column {name!r}: rename it, say to {plain!r}")
+
+
+def find_coordinates(
+    table: Table, columns: dict[str, Column], options: Options, guesser: Guesser
+) -> tuple[str, str]:
+    """Return the columns that hold the coordinates: as the user says, or by their names.
+
+    Raises
+    ------
+    InputError
+        If no two columns are named like coordinates.
+    """
+    if options.x is not None and options.y is not None:
+        for name, option in ((options.x, "--x"), (options.y, "--y")):
+            _require(table, columns, name, option)
+        return options.x, options.y
+    if options.x is not None or options.y is not None:
+        raise InputError("give both --x and --y, or neither")
+    pairs = coordinate_pairs(columns)
+    if not pairs:
+        raise InputError(
+            f"{table.source}: say which columns hold the coordinates, with --x and --y; it has {listed(columns)}"
+        )
+    if len(pairs) == 1:
+        return pairs[0]
+    choices = {f"{x}, {y}": f"{columns[x].describe()}; {columns[y].describe()}" for x, y in pairs}
+    chosen = guesser.choose("the pair of coordinates", choices, next(iter(choices)), "--x and --y")
+    return pairs[list(choices).index(chosen)]
+
+
+def coordinate_pairs(columns: dict[str, Column]) -> list[tuple[str, str]]:
+    """Return the pairs of columns whose names differ in the axis alone, the likeliest first.
+
+    Examples
+    --------
+    >>> coordinate_pairs({n: Column(n, None) for n in ("site", "y", "utm_x", "utm_y", "Lat", "Lon")})
+    [('Lon', 'Lat'), ('utm_x', 'utm_y')]
+    """
+    spelt = {tuple(words_of(name)): name for name in reversed(columns)}
+    pairs = []
+    for first, second in (*DEGREES, *LENGTHS):
+        for words, name in reversed(spelt.items()):
+            other = spelt.get(tuple(second if w == first else w for w in words))
+            if first in words and other is not None and other != name:
+                pairs.append((name, other))
+    return list(dict.fromkeys(pairs))
+
+
+def named_degrees(name: str) -> bool:
+    """Tell whether a column is called longitude or latitude."""
+    return bool(set(words_of(name)) & {word for pair in DEGREES for word in pair})
+
+
+def guess_response(columns: dict[str, Column], taken: set[str], source: str, guesser: Guesser) -> str:
+    """Return the column that is likeliest to hold the response.
+
+    Parameters
+    ----------
+    columns : dict
+        All columns of the table.
+    taken : set of str
+        Columns that hold the coordinates.
+    source : str
+        What errors call the table.
+    guesser : Guesser
+        Decides where two columns are as likely.
+
+    Raises
+    ------
+    InputError
+        If no column could be it.
+    """
+    twins = {name for pair in coordinate_pairs(columns) for name in pair}
+    score = {
+        name: _likeness(column) - 2 * (name in twins)
+        for name, column in columns.items()
+        if name not in taken and column.values is not None
+    }
+    rest = {name: s for name, s in score.items() if s > -4}
+    if not rest:
+        others = [f"{n!r} ({_why_not(columns[n])})" for n in columns if n not in taken]
+        have = f"beside the coordinates it has {', '.join(others)}" if others else "it has coordinates only"
+        raise InputError(f"{source} has no column that looks like a response: {have}; name one with --response")
+    best = max(rest, key=lambda name: rest[name])
+    rivals = [name for name in rest if rest[name] > max(rest[best] - 2, -3)]
+    if rest[best] < 0 and len(rest) > 1:
+        rivals = list(rest)
+    if len(rivals) > 1:
+        choices = {name: columns[name].describe() for name in rivals}
+        return guesser.choose("the response", choices, best, "--response")
+    return best
+
+
+def _likeness(column: Column) -> int:
+    """Return how much a column looks like a response; -4 and less: it cannot be one."""
+    words = column.words
+    named = bool(words & RESPONSES)
+    if words & LABELS or (column.numbers_rows and not named):
+        return -4
+    if column.constant:
+        return -3 if named else -4
+    other = not named and bool(words & (COVARIATES | EXPOSURES | TRIALS))
+    return 3 * named - 3 * other + (column.whole and bool((numbers(column) >= 0).all()))
+
+
+def _why_not(column: Column) -> str:
+    if column.values is None:
+        return "text"
+    if column.constant:
+        return "the same in every row"
+    return "numbers the rows" if column.numbers_rows else "a label, by its name"
+
+
+def find_trials(columns: dict[str, Column], response: Column, taken: set[str]) -> str | None:
+    """Return the column of trials to a column of successes, by its name and because it is never the smaller."""
+    if not response.whole or (numbers(response) < 0).any():
+        return None
+    for name, column in columns.items():
+        if name in taken or not column.whole or not column.words & TRIALS or column.numbers_rows:
+            continue
+        of = numbers(column)
+        if (of >= np.maximum(numbers(response), 1)).all() and (of > 1).any():
+            return name
+    return None
+
+
+def find_exposure(columns: dict[str, Column], taken: set[str], guesser: Guesser) -> str | None:
+    """Return the column that says how long, how large or how many a count is of, by its name; None without one."""
+    named = [
+        column
+        for name, column in columns.items()
+        if name not in taken and column.words & EXPOSURES and not column.words & LABELS and column.values is not None
+        and not _years(column)
+    ]  # fmt: skip
+    likely = {c.name: c.describe() for c in named if c.complete and (numbers(c) > 0).all()}
+    for column in named:
+        if column.name not in likely:
+            guesser.note(f"{column.name!r} is not taken for the exposure: it is not above 0 in every row")
+    if len(likely) > 1 or any(columns[name].words & EXPOSURES == {"area"} for name in likely):  # or a code of areas
+        best = next(iter(likely))
+        chosen = guesser.choose("the exposure", {**likely, "none": "counts as they are"}, best, "--exposure")
+        return None if chosen == "none" else chosen
+    return next(iter(likely), None)
+
+
+def _years(column: Column) -> bool:
+    return column.whole and bool(((numbers(column) >= 1900) & (numbers(column) <= 2100)).all())

@@ -1,0 +1,182 @@
+"""The sections of a proposed run file: every key with the reason for its value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geospde.run.proposal.columns import Column
+from geospde.run.proposal.response import Response, short
+from geospde.run.proposal.writing import Entry
+from geospde.text.words import counted, length, listed
+
+if TYPE_CHECKING:
+    from geospde.run.proposal.frame import Frame
+    from geospde.run.proposal.look import FirstLook
+    from geospde.run.proposal.sizes import Sizes
+    from geospde.survey.survey import Survey
+
+
+def sections(
+    files: Mapping[str, str],
+    frame: Frame,
+    survey: Survey,
+    response: Response,
+    others: tuple[Column, ...],
+    look: FirstLook,
+    sizes: Sizes,
+) -> Iterator[Entry]:
+    """Yield the keys of a run file in order.
+
+    Parameters
+    ----------
+    files : mapping
+        The keys of ``[survey]`` that say where the data are.
+    frame : Frame
+        Their coordinate system.
+    survey : Survey
+        The data.
+    response : Response
+    others : tuple of Column
+        Columns that the model does not use.
+    look : FirstLook
+    sizes : Sizes
+    """
+    yield from _survey(files, frame, survey)
+    yield from _mesh(look, sizes, survey)
+    yield from _model(response, others)
+    yield from _priors(response, look, survey)
+    yield from _prediction(response, sizes, survey)
+    yield from _output(response, survey)
+
+
+def lower(sentence: str) -> str:
+    """Return a sentence to stand after a colon."""
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _survey(files: Mapping[str, str], frame: Frame, survey: Survey) -> Iterator[Entry]:
+    columns = ", ".join(str(c) for c in survey.points.columns if c != "geometry")
+    comments = {
+        "points": f"{counted(len(survey.points), 'row')}: {columns}.",
+        "coastline": "What it bounds is mapped: land, or the area of the study.",
+        "x": "The coordinates.",
+    }
+    for key in ("points", "layer", "x", "y", "coastline", "coastline_layer"):
+        if key in files:
+            yield Entry("survey", key, files[key], comments.get(key, ""))
+    if frame.source_crs is not None:
+        yield Entry("survey", "source_crs", frame.source_crs, frame.reason)
+    elif frame.crs is None:
+        yield Entry("survey", "", None, frame.reason)
+    if frame.crs is not None:
+        yield Entry("survey", "crs", frame.crs, "" if frame.source_crs is not None else frame.reason)
+    yield Entry("survey", "name", survey.name, "The title of maps and report.")
+
+
+def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
+    def of(value: float) -> str:
+        return length(value, survey.units)
+
+    reach = of(short(look.range))
+    seen = (
+        f"a first look at the data puts the range, where correlation is nearly gone, near {reach}"
+        if look.seen
+        else f"the data show no clear structure, so the range is taken for a fifth of the extent, {reach}"
+    )
+    edges = {
+        "": "a fifth of the range",
+        "fewest": "shorter than a fifth of the range, since vertices cost little here",
+        "most": "longer than a fifth of the range, which would make a large mesh; shorten them for the last run, and "
+        "see whether the standard deviations between sites still grow",
+    }[sizes.bound]
+    yield Entry(
+        "mesh", "max_edge", list(sizes.max_edge),
+        f"Sites are {of(look.spacing)} apart (median; closest {of(look.closest)}) and spread over {of(look.extent)}; "
+        f"{seen}. Inner edges: {edges}; outer ones: twice that. After a run look at range(spde): inner edges should be "
+        "a fifth to a third of it.",
+    )  # fmt: skip
+    yield Entry(
+        "mesh", "cutoff", sizes.cutoff,
+        "Sites nearer to each other share a vertex, not their values: a fifth of the edges.",
+    )  # fmt: skip
+    yield Entry(
+        "mesh", "offset", sizes.offset,
+        "The mesh goes on so far, a range or more: its boundary raises standard deviations nearby.",
+    )  # fmt: skip
+    hull = (
+        "The inner zone is the coast widened by an edge, its bays filled where they are narrower than about four."
+        if survey.coastline is not None
+        else "The inner zone is the hull of the sites, widened; concave is so large that the hull has no bays."
+    )
+    yield Entry("mesh", "convex", sizes.convex, hull)
+    yield Entry("mesh", "concave", sizes.concave)
+
+
+def _model(response: Response, others: tuple[Column, ...]) -> Iterator[Entry]:
+    first = f"{response.formula}: {lower(response.reason)}"
+    free = [c.name for c in others]
+    more = (
+        f" Not used: {listed(free, most=8)}; as covariates they serve geospde.fit in Python, since cells of a map have "
+        "coordinates only."
+        if free
+        else ""
+    )
+    yield Entry("model", "formula", f"{response.formula} ~ 1 + spde(mesh)", f"An intercept and a field.{more}")
+    yield Entry("model", "family", response.family.name, first)
+    if response.family.link.name != type(response.family)().link.name:
+        yield Entry("model", "link", response.family.link.name, "log maps medians, identity means of logs.")
+    if response.exposure is not None:
+        yield Entry(
+            "model", "exposure", response.exposure.name,
+            f"What each count is of, {response.exposure.describe()}: rates per unit of it are mapped. Leave it out if "
+            "counts are to be mapped as they are.",
+        )  # fmt: skip
+
+
+def _priors(response: Response, look: FirstLook, survey: Survey) -> Iterator[Entry]:
+    low, of_extent = short(look.range / 3), short(look.extent / 20)
+    origin = "a third of the range that the mesh is made for" if low < of_extent else "a twentieth of the sites' extent"
+    low = min(low, of_extent)
+    yield Entry(
+        "priors", "range(spde)", {"pc": [low, 0.05]},
+        f"The range is below {length(low, survey.units)}, {origin}, with probability 0.05. Raise it if the map is a "
+        "rash of spots.",
+    )  # fmt: skip
+    unit, spread = response.likelihood.unit, float(np.std(response.likelihood.start()))
+    if unit is not None:
+        high, origin = short(max(3 * spread, 0.1 * unit)), "three standard deviations of the response"
+    else:
+        link = "log" if response.family.name == "lognormal" else response.family.link.name
+        high, origin = short(max(3 * spread, 1.0)), f"three standard deviations of the {link} of the data, 1 at least"
+    yield Entry(
+        "priors", "sigma(spde)", {"pc": [high, 0.05]},
+        f"The field's standard deviation is above {high:g} with probability 0.05: {origin}. Lower it if the map "
+        "overshoots the data.",
+    )  # fmt: skip
+    if unit is not None:
+        yield Entry("priors", "sigma", {"pc": [short(3 * unit), 0.05]}, "The same for what single values scatter by.")
+
+
+def _prediction(response: Response, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
+    yield Entry(
+        "prediction", "cell", sizes.cell,
+        "About 100 cells across the shorter side, or 10,000 in all where it is narrow. Smaller ones draw finer maps, "
+        "but nothing is finer than the mesh.",
+    )  # fmt: skip
+    area = "the coastline" if survey.coastline is not None else "the hull of the sites"
+    yield Entry("prediction", "buffer", sizes.buffer, f"Map so far beyond {area}.")
+    value, what = response.threshold()
+    yield Entry(
+        "prediction", "exceed", [value],
+        f"The probability of more than this is mapped: {what}. Put the limit that matters to you.",
+    )  # fmt: skip
+
+
+def _output(response: Response, survey: Survey) -> Iterator[Entry]:
+    slug = re.sub(r"[^\w.-]+", "-", survey.name).strip("-.") or "survey"
+    yield Entry("output", "dir", f"outputs/{slug}", "From the folder that the command is run in.")
+    yield Entry("output", "label", response.label, "What maps and report call the value: put its unit.")

@@ -1,0 +1,198 @@
+"""``run.json``: what a run's folder was made from, step by step, and whether that still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geospde.errors import InputError
+from geospde.export.provenance import machine, sha256, versions, write_json
+from geospde.run.config import Config
+from geospde.run.progress import StepLog
+
+if TYPE_CHECKING:
+    from geospde.survey.survey import Survey
+
+MARK = "run.json"
+
+READS: dict[str, tuple[str, ...]] = {
+    "mesh": ("survey", "mesh"),
+    "fit": ("model", "priors", "inference"),
+    "validate": ("validation",),
+    "predict": ("prediction",),
+    "map": ("output",),
+    "report": (),
+}
+"""Sections of the run file that each step reads, besides those of the steps that it stands on."""
+
+STANDS_ON: dict[str, tuple[str, ...]] = {
+    "mesh": (),
+    "fit": ("mesh",),
+    "validate": ("mesh", "fit"),
+    "predict": ("mesh", "fit"),
+    "map": ("mesh", "fit", "predict"),
+    "report": ("mesh", "fit", "predict", "map"),
+}
+
+MAKES = {
+    "mesh": "mesh",
+    "fit": "fit",
+    "validate": "validation",
+    "predict": "prediction",
+    "map": "maps",
+    "report": "report",
+}
+"""What sentences call that which a step makes."""
+
+COMMANDS = {"validate": "fit"}
+"""Commands that are not called as the step is."""
+
+
+class Record:
+    """What is known of a run's folder, and added to it by each step.
+
+    Parameters
+    ----------
+    config : Config
+    survey : Survey
+    log : StepLog
+        Gives seconds and warnings.
+    before : mapping, optional
+        What ``run.json`` said before, see `read_record`.
+    """
+
+    def __init__(self, config: Config, survey: Survey, log: StepLog, before: Mapping[str, Any] | None = None) -> None:
+        self._file, self._now, self._log = config.file, config.settings(), log
+        self._before = before or {}
+        self._inputs = [_input(path) for path in survey.sources]
+        self._steps = dict(self._before.get("steps", {}))
+        self._settings = dict(self._before.get("configuration", {}))
+        self._told = 0
+
+    def done(self, step: str) -> None:
+        """Note that a step is done, from the configuration and the inputs as they are."""
+        for section in READS[step]:
+            self._settings.pop(section, None)
+            if section in self._now:
+                self._settings[section] = self._now[section]
+        self._steps[step] = {
+            "finished": _clock(),
+            "made_from": self._fingerprint(step),
+            "warnings": self._log.warnings[self._told :],
+        }
+        self._told = len(self._log.warnings)
+
+    def is_current(self, step: str) -> bool:
+        """Tell whether a step was done with the inputs, and the settings up to it, that the run file has now."""
+        return self._steps.get(step, {}).get("made_from") == self._fingerprint(step)
+
+    def require(self, step: str, folder: Path) -> None:
+        """Raise an InputError, which says what to do, unless `is_current`."""
+        if self.is_current(step):
+            return
+        made, command = MAKES[step], f"geospde {COMMANDS.get(step, step)} {self._file or 'RUN.toml'}"
+        if step not in self._steps:
+            raise InputError(f"{folder} holds no {made} yet: {command} comes first")
+        was = "were" if made.endswith("s") else "was"
+        known = {entry["sha256"] for entry in self._before.get("inputs", ())}
+        changed = [f"[{s}]" for s in _sections(step) if _shared(self._now, s) != _shared(self._settings, s)]
+        changed += [Path(entry["path"]).name for entry in self._inputs if entry["sha256"] not in known]
+        if changed:
+            words = " and ".join(changed)
+            raise InputError(f"{words} changed since the {made} in {folder} {was} made: {command} makes it again")
+        earlier = " or ".join(MAKES[other] for other in STANDS_ON[step])
+        raise InputError(f"the {made} in {folder} {was} made from an earlier {earlier}: {command} makes it again")
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of each step, the latest."""
+        return {**self._before.get("seconds", {}), **self._log.seconds}
+
+    @property
+    def warnings(self) -> list[str]:
+        """Those of every step, the latest, each once."""
+        of_steps = (warning for step in self._steps.values() for warning in step["warnings"])
+        return list(dict.fromkeys([*of_steps, *self._log.warnings[self._told :]]))
+
+    def write(self, folder: Path) -> None:
+        """Write ``run.json``."""
+        inputs = [*([_input(self._file)] if self._file else []), *self._inputs]
+        write_json(
+            folder / MARK,
+            {
+                "run_file": str(self._file) if self._file else None,
+                "started": self._before.get("started") or self._log.started.isoformat(timespec="seconds"),
+                "finished": _clock(),
+                "seconds": self.seconds,
+                "configuration": {s: self._settings[s] for s in Config.model_fields if s in self._settings},
+                "inputs": inputs,
+                "warnings": self.warnings,
+                "steps": self._steps,
+                "versions": versions(),
+                "machine": machine(),
+            },
+        )
+
+    def _fingerprint(self, step: str) -> str:
+        """Return a hash of all that a step's result depends on."""
+        settings = [_shared(self._now, section) for section in _sections(step)]
+        inputs = [entry["sha256"] for entry in self._inputs]
+        return hashlib.sha256(json.dumps([settings, inputs], sort_keys=True).encode()).hexdigest()
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` says.
+
+    Raises
+    ------
+    InputError
+        If the folder is not there, or is no run's.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {str(folder)!r}")
+    try:
+        content = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder} is no run's folder: it holds no {MARK}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / MARK} cannot be read: {error}") from None
+    if not _is_record(content):
+        raise InputError(f"{folder / MARK} is not what a run writes: run again with --overwrite")
+    return content
+
+
+def _is_record(content: Any) -> bool:
+    """Tell whether content has the shape that `Record` relies on."""
+    if not isinstance(content, dict) or not isinstance(content.get("configuration"), dict):
+        return False
+    steps, inputs = content.get("steps", {}), content.get("inputs", [])
+    return (
+        isinstance(content.get("seconds", {}), dict)
+        and isinstance(steps, dict)
+        and all(isinstance(step, dict) and isinstance(step.get("warnings"), list) for step in steps.values())
+        and isinstance(inputs, list)
+        and all(isinstance(entry, dict) and "sha256" in entry for entry in inputs)
+    )
+
+
+def _sections(step: str) -> list[str]:
+    """Return the sections that a step's result depends on."""
+    return [section for name in (*STANDS_ON[step], step) for section in READS[name]]
+
+
+def _shared(settings: Mapping[str, Any], section: str) -> Any:
+    """Return a section without what changes no result: where the folder is."""
+    keys = settings.get(section)
+    return {k: v for k, v in keys.items() if k != "dir"} if section == "output" and keys else keys
+
+
+def _input(path: Path) -> dict[str, Any]:
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def _clock() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,45 @@
+"""Whether a run has room: in memory and on the disk, before anything is computed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geospde.errors import InputError
+from geospde.text.words import bytes_of, counted
+
+if TYPE_CHECKING:
+    from geospde.prediction.grid import Grid
+    from geospde.run.config import Config
+
+
+def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
+    """Raise an InputError if the prediction would not fit into memory or onto the disk."""
+    wanted = config.prediction
+    columns = 2 + len(wanted.quantiles) + len(wanted.exceed)
+    rows, cols = grid.shape
+    size = f"a raster of {rows:,} x {cols:,} cells with {counted(columns, 'band')}"
+    memory, need = memory_of_machine(), 8 * 8 * (columns + 2) * grid.n  # measured: 417 bytes a cell with 5 bands
+    if memory is not None and need > memory:
+        raise InputError(
+            f"{size} needs about {bytes_of(need)} of memory and the machine has {bytes_of(memory)}: "
+            "take a larger cell (or a smaller shape) in [prediction]"
+        )
+    # some 20 bytes a number in grid.csv, 10 while the GeoTIFF is put in order, and 5 MB for figures, report and fit
+    free = shutil.disk_usage(folder).free
+    need = 20 * (columns + 2) * grid.n + 10 * columns * rows * cols + 5_000_000
+    if need > free:
+        raise InputError(
+            f"the run with {size} needs about {bytes_of(need)} on the disk and {bytes_of(free)} are free: "
+            "take a larger cell (or a smaller shape) in [prediction], or another disk with --out"
+        )
+
+
+def memory_of_machine() -> int | None:
+    """Return the machine's memory in bytes, where the system says."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None

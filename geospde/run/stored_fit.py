@@ -1,0 +1,166 @@
+"""The fit of a run: the one that its folder holds, if that is still of the same inputs and settings, or a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geospde.errors import InputError
+from geospde.prediction.stored import read_prediction
+from geospde.results.saved import load_fit
+from geospde.run import pipeline
+from geospde.run.config import Config, read_config
+from geospde.run.record import MARK, Record, read_record
+
+if TYPE_CHECKING:
+    from geospde.results.result import Fit
+    from geospde.run.progress import StepLog
+    from geospde.survey.survey import Survey
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run file, or the folder of a run.
+
+    Attributes
+    ----------
+    name : str
+        Of the file or the folder.
+    config : Config
+        What the file says, or what the folder was made from.
+    folder : pathlib.Path or None
+        Where its files are, or would be; None where the run file does not say.
+    is_folder : bool
+        Whether the folder was named: then its fit is the one that is meant.
+    """
+
+    name: str
+    config: Config
+    folder: Path | None
+    is_folder: bool
+
+    @property
+    def source(self) -> Path | str:
+        """The file or folder that was named."""
+        return (self.folder if self.is_folder else self.config.file) or ""
+
+    def beside(self, word: str) -> Path:
+        """Return a folder beside the run's, with a word after its name."""
+        if self.folder is not None and self.is_folder:
+            return self.folder.with_name(f"{self.name}-{word}")
+        return self.config.folder(word)
+
+
+def find_run(source: str | Path | Mapping[str, Any] | Config) -> Run:
+    """Read a run file, or what a run's folder was made from.
+
+    Raises
+    ------
+    InputError
+        If there is neither, or what is there cannot be read.
+    """
+    if isinstance(source, str | Path) and Path(source).expanduser().is_dir():
+        folder = Path(source).expanduser()
+        config = read_config(read_record(folder)["configuration"])
+        return Run(folder.resolve().name, config, folder, True)
+    config = source if isinstance(source, Config) else read_config(source)
+    name, output = config.file.stem if config.file else "run", config.output.dir
+    return Run(name, config, Path(output) if output else None, False)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A run's fit, and what it was made from.
+
+    Attributes
+    ----------
+    run : Run
+    fit : Fit
+    saved : pathlib.Path or None
+        The folder that the fit was read from.
+    survey : Survey or None
+        If it was read: of a run file, not of a folder.
+    """
+
+    run: Run
+    fit: Fit
+    saved: Path | None = None
+    survey: Survey | None = None
+
+    def prediction(self, log: StepLog) -> Any:
+        """Return the prediction that the run left, if it is of this fit, or make it.
+
+        Raises
+        ------
+        InputError
+            If the folder that was named holds none, or the grid of the run file needs mending.
+        """
+        config, label = self.run.config, self.fit.model.response_label
+        if self.survey is None:
+            assert self.saved is not None
+            return read_prediction(self.saved, label, crs=self.fit.model.crs)
+        mesh = next(iter(self.fit.model.meshes.values()), None) or pipeline.make_mesh(config, self.survey)
+        grid = pipeline.make_grid(config, self.survey, mesh)
+        if self.saved is not None:
+            record = Record(config, self.survey, log, read_record(self.saved))
+            if record.is_current("predict") and (self.saved / "grid.csv").exists():
+                return read_prediction(self.saved, label, grid)
+        with log.step("predict"):
+            return pipeline.predict(config, self.fit, grid, callback=log.progress.update)
+
+    def coastline(self) -> Any:
+        """Return the coastline, if the survey has one, or its run's folder still does."""
+        if self.survey is not None:
+            return self.survey.coastline
+        assert self.saved is not None
+        return _coastline_in(self.saved / "layers.gpkg")
+
+
+def fitted(run: Run, log: StepLog) -> Fitted:
+    """Take the fit that a run left, if it is of the same inputs and settings, or fit.
+
+    Raises
+    ------
+    InputError
+        If the folder that was named holds no fit, or the run file or the data need mending.
+    NumericalError
+        If the model cannot be fitted.
+    """
+    if run.is_folder:
+        assert run.folder is not None
+        with log.step("fit") as told:
+            fit = load_fit(run.folder)
+            told(f"the one in {run.folder}")
+        return Fitted(run, fit, run.folder)
+    with log.step("survey") as told:
+        survey = pipeline.load_survey(run.config)
+        told(repr(survey).strip("<>").removeprefix("Survey "))
+    if run.folder is not None and (run.folder / MARK).is_file():
+        try:
+            record = Record(run.config, survey, log, read_record(run.folder))
+            kept = load_fit(run.folder) if record.is_current("fit") else None
+        except InputError as error:
+            log.note(f"fitting anew: {error}")
+            kept = None
+        if kept is not None:
+            with log.step("fit") as told:
+                told(f"the one in {run.folder}, of the same inputs and settings")
+            return Fitted(run, kept, run.folder, survey)
+    with log.step("mesh") as told:
+        mesh = pipeline.make_mesh(run.config, survey)
+        told(repr(mesh))
+    with log.step("fit") as told:
+        fit = pipeline.fit_model(run.config, survey, mesh, callback=log.progress.update)
+        told(repr(fit).strip("<>"))
+    return Fitted(run, fit, None, survey)
+
+
+def _coastline_in(path: Path) -> Any:
+    """Return the land of a run's layers, or None."""
+    import pyogrio
+
+    if not path.exists() or "coastline" not in pyogrio.list_layers(path)[:, 0]:
+        return None
+    return pyogrio.read_dataframe(path, layer="coastline").union_all()

@@ -1,0 +1,1 @@
+"""Surveys: points, coastlines, coordinate systems, and the files they come from."""

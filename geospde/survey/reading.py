@@ -1,0 +1,279 @@
+"""Read a survey's points and coastline, from files and tables, into geometry in a known CRS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geospde.errors import InputError
+from geospde.survey.crs import is_local, parse_crs
+from geospde.survey.polygons import as_land, polygon_from_rings
+from geospde.survey.tables import Table, read_csv
+from geospde.text.words import did_you_mean, listed, nearest
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from pyproj import CRS
+    from shapely import MultiPolygon, Polygon
+
+TEXT = {".csv", ".tsv", ".txt"}
+PARQUET = {".parquet", ".geoparquet", ".pq"}
+COORDINATES = ["x y", "lon lat", "long lat", "longitude latitude", "easting northing", "cx cy"]
+RINGS = {"ring", "island"}
+SITES = [{"Point"}]
+LAND = [{"Polygon"}, {"LineString"}]
+
+
+def read_points(
+    points: Any,
+    *,
+    x: str | None,
+    y: str | None,
+    crs: Any,
+    source_crs: Any,
+    layer: str | None,
+    numeric: tuple[str, ...],
+) -> tuple[Table, gpd.GeoDataFrame]:
+    """Return the table of a survey's points, and the points themselves in the survey's CRS."""
+    import geopandas as gpd
+
+    table = read_table(points, layer, want=SITES, what="points")
+    if not len(table.frame):
+        raise InputError(f"{table.source} has no rows: a survey needs sites")
+    for column in numeric:
+        table.numbers(column)
+    table.warn_of_stray_text()
+
+    frame = table.frame
+    if isinstance(frame, gpd.GeoDataFrame):
+        if x is not None or y is not None:
+            raise InputError(f"{table.source} has a geometry of its own: leave out x and y")
+        frame = frame.set_geometry(_single_points(table), crs=frame.crs)
+    else:
+        x, y = _coordinate_columns(table, x, y)
+        if "geometry" in frame.columns:
+            raise InputError(f"{table.source} has a column 'geometry', a name geospde needs: rename it")
+        places = gpd.points_from_xy(table.numbers(x), table.numbers(y))
+        frame = gpd.GeoDataFrame(frame, geometry=places)
+    held = parse_crs(crs) if crs is not None else None
+    return table, _into_crs(frame, held, source_crs, table.source)
+
+
+def read_coastline(
+    coastline: Any, *, crs: CRS, source_crs: Any, layer: str | None, ring: str | None
+) -> tuple[Polygon | MultiPolygon, str]:
+    """Return a coastline as one valid polygon in `crs`, and the name it goes by."""
+    import geopandas as gpd
+    import shapely
+    from shapely.geometry.base import BaseGeometry
+
+    if isinstance(coastline, BaseGeometry):
+        return as_land(coastline), "the coastline"
+    if isinstance(coastline, gpd.GeoSeries):
+        coastline = coastline.to_frame("geometry").set_geometry("geometry")
+    table = read_table(coastline, layer, want=LAND, what="coastline")
+    if not len(table.frame):
+        raise InputError(f"{table.source} has no rows: a coastline needs three vertices or a polygon")
+    frame = table.frame
+    if not isinstance(frame, gpd.GeoDataFrame):
+        frame = gpd.GeoDataFrame(geometry=[_rings(table, ring)])
+    geometry = _into_crs(frame, crs, source_crs, table.source).geometry.dropna()
+    land = [shape for shape in geometry if not shape.is_empty]
+    if not all(shape.geom_type.endswith("LineString") for shape in land):  # lines bound the land together
+        # each feature is checked before the union, which would heal or hide a crossing
+        land = [as_land(shape, table.source) for shape in land]
+    return as_land(shapely.GeometryCollection(land), table.source), table.source
+
+
+def _rings(table: Table, ring: str | None) -> Polygon | MultiPolygon:
+    x, y = _coordinate_columns(table, None, None)
+    vertices = np.column_stack([table.numbers(x), table.numbers(y)])
+    if ring is None:
+        ring = next((str(c) for c in table.frame.columns if str(c).casefold() in RINGS), None)
+    if ring is None:
+        return polygon_from_rings([vertices], source=table.source)
+    table.require(ring)
+    labels = table.frame[ring].astype(str).to_numpy()
+    names = list(dict.fromkeys(labels))
+    return polygon_from_rings(
+        [vertices[labels == n] for n in names], names=[f"{ring} {n}" for n in names], source=table.source
+    )
+
+
+def _coordinate_columns(table: Table, x: str | None, y: str | None) -> tuple[str, str]:
+    columns = [str(c) for c in table.frame.columns]
+    if x is not None and y is not None:
+        table.require(x, y)
+        return x, y
+    if x is not None or y is not None:
+        missing = "y" if y is None else "x"
+        raise InputError(f"{table.source}: give both x and y, or neither; {missing} is missing")
+    folded = {c.casefold(): c for c in columns}
+    for pair in COORDINATES:
+        east, north = pair.split()
+        if east in folded and north in folded:
+            return folded[east], folded[north]
+    raise InputError(f"{table.source}: say which columns hold the coordinates (x and y); it has {listed(columns)}")
+
+
+def _single_points(table: Table) -> Any:
+    """Return the places of a layer's rows as plane points; a MultiPoint of one point is that point."""
+    import shapely
+
+    geometry = table.frame.geometry
+    empty = (geometry.isna() | geometry.is_empty).to_numpy()
+    if empty.any():
+        raise InputError(f"{table.at(int(np.argmax(empty)))} has no place: give it one or leave it out")
+    counts = shapely.get_num_geometries(geometry)
+    single = geometry.geom_type.isin(["Point", "MultiPoint"]).to_numpy() & (counts == 1)
+    if not single.all():
+        i = int(np.argmin(single))
+        kind = geometry.iloc[i].geom_type
+        kind += f" of {counts[i]} points" if kind == "MultiPoint" else ""
+        raise InputError(f"{table.at(i)} is a {kind}: a survey's points must be points")
+    places = shapely.get_coordinates(geometry)
+    finite = np.isfinite(places).all(axis=1)
+    if not finite.all():
+        raise InputError(f"{table.at(int(np.argmin(finite)))} has a coordinate that is not finite")
+    return shapely.points(places)
+
+
+def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source: str) -> gpd.GeoDataFrame:
+    """Return `frame` in `crs`, from the CRS its file states, else `source_crs`, else taken to be in `crs`."""
+    stated = frame.crs
+    if stated is not None and crs is not None and is_local(crs) and _unstated(frame):
+        stated = None
+    if source_crs is not None and stated is None:
+        stated = parse_crs(source_crs)
+        frame = frame.set_crs(stated, allow_override=True)
+    if stated is None and crs is None:
+        raise InputError(
+            f"{source} does not state its coordinate reference system: set crs to an EPSG code "
+            "('EPSG:32633'), WKT, or 'local:m' for a local frame in metres"
+        )
+    if stated is None or crs is None or stated == crs:
+        return frame.set_crs(crs if crs is not None else stated, allow_override=True)
+    if is_local(stated) or is_local(crs):
+        raise InputError(
+            f"{source} is in {stated.name} and the survey in {crs.name}: nothing leads from a local frame "
+            "to another; give both in one"
+        )
+    moved = frame.to_crs(crs)
+    if not np.isfinite(moved.total_bounds).all():
+        raise InputError(f"{source} cannot be brought from {stated.name} to {crs.name}: is that CRS right?")
+    return moved
+
+
+def _unstated(frame: gpd.GeoDataFrame) -> bool:
+    """Tell whether GeoJSON's default, longitude and latitude, stands over coordinates that are no degrees."""
+    west, south, east, north = frame.total_bounds
+    return bool(frame.crs.is_geographic and (west < -180 or east > 180 or south < -90 or north > 90))
+
+
+def read_table(source: Any, layer: str | None, *, want: list[set[str]], what: str) -> Table:
+    """Return the rows of a file or a frame as they are, with where they came from.
+
+    Parameters
+    ----------
+    source : path, DataFrame or GeoDataFrame
+    layer : str, optional
+        Which layer of a file that has several.
+    want : list of set of str
+        The kinds of geometry to take of several layers, those preferred first: `SITES` or `LAND`.
+    what : str
+        What errors call it: ``points`` or ``coastline``.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    InputError
+        If there is no such file or layer, or it cannot be read.
+    """
+    import geopandas as gpd
+    import pandas as pd
+
+    if isinstance(source, pd.DataFrame):
+        frame = source.reset_index(drop=True)
+        if isinstance(frame, gpd.GeoDataFrame):
+            frame = pd.DataFrame(frame) if frame.active_geometry_name is None else _plain(frame)
+        return Table(frame, f"the {what}", np.arange(1, len(frame) + 1))
+    if not isinstance(source, str | Path):
+        raise InputError(f"{what}: {type(source).__name__} is neither a file's path nor a table")
+    path = Path(source)
+    if path.is_dir() and path.suffix.casefold() != ".gdb":
+        raise InputError(f"{what}: {str(source)!r} is a folder: name the file in it")
+    if not path.exists():
+        raise InputError(f"{what}: there is no file {str(source)!r}{_near(path)}")
+    ending = path.suffix.casefold()
+    try:
+        if ending in TEXT:
+            return read_csv(path)
+        frame = _read_parquet(path) if ending in PARQUET else _read_layer(path, layer, want, what)
+    except PermissionError:
+        raise InputError(f"{what}: no permission to read {str(source)!r}") from None
+    return Table(frame, path.name, np.arange(1, len(frame) + 1))
+
+
+def _near(path: Path) -> str:
+    """Return a hint at a file of nearly this name."""
+    if not path.parent.is_dir():
+        return f" (nor a folder {str(path.parent)!r})"
+    stem = nearest(path.stem, sorted(p.stem for p in path.parent.glob(f"*{path.suffix}")))
+    return f": did you mean {stem + path.suffix!r}?" if stem is not None else ""
+
+
+def _read_parquet(path: Path) -> Any:
+    import geopandas as gpd
+    import pandas as pd
+
+    try:
+        try:
+            return _plain(gpd.read_parquet(path))
+        except ValueError:  # no geometry in it: a plain table
+            return pd.read_parquet(path)
+    except ImportError:
+        raise InputError(f"reading {path.name} needs pyarrow: pip install 'geospde[io]'") from None
+    except Exception as error:
+        raise InputError(f"{path.name} is not a readable Parquet file: {_first_line(error)}") from None
+
+
+def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) -> Any:
+    import geopandas as gpd
+    import pyogrio
+
+    try:
+        layers = {str(n): str(kind) for n, kind in pyogrio.list_layers(path) if n != "layer_styles"}  # QGIS's own
+        if layer is None and len(layers) == 1:
+            layer = next(iter(layers))
+        elif layer is None and layers:
+            kinds = {n: kind.split(" ")[0].removeprefix("Multi") for n, kind in layers.items()}
+            fitting = next(filter(None, ([n for n in layers if kinds[n] in wanted] for wanted in want)), [])
+            if len(fitting) != 1:
+                key = "layer" if what == "points" else "coastline_layer"
+                raise InputError(f"{path.name} has the layers {listed(fitting or layers)}: name one of them with {key}")
+            layer = fitting[0]
+        if layer is not None and layer not in layers:
+            raise InputError(f"{path.name} has no layer {layer!r}: {did_you_mean(layer, layers, 'layers')}")
+        frame = gpd.read_file(path, layer=layer)
+    except pyogrio.errors.DataSourceError as error:
+        raise InputError(
+            f"{path.name} is not a file that geospde reads (csv, GeoPackage, GeoJSON, Shapefile, Parquet): "
+            f"{_first_line(error)}"
+        ) from None
+    except pyogrio.errors.DataLayerError as error:
+        raise InputError(f"{path.name} cannot be read: {_first_line(error)}") from None
+    return _plain(frame) if isinstance(frame, gpd.GeoDataFrame) else frame
+
+
+def _plain(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    return frame if frame.geometry.name == "geometry" else frame.rename_geometry("geometry")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].partition(".;")[0].rstrip(".") if lines else type(error).__name__

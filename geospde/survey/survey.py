@@ -1,0 +1,302 @@
+"""Points and a coastline: held together in one coordinate reference system, and checked."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geospde.errors import GeospdeWarning, InputError
+from geospde.survey.crs import is_local, unit_of, utm_of
+from geospde.text.words import counted, length, listed, number
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from pyproj import CRS
+    from shapely import MultiPolygon, Polygon
+
+
+BEYOND = 1e12
+"""Coordinates larger than this are mistakes in any unit."""
+
+TINY = 20.0
+"""A survey in local metres no wider than this may well be in degrees."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A survey: what was measured where, and the coast around it.
+
+    Attributes
+    ----------
+    points : geopandas.GeoDataFrame
+        One row a measurement, with every column of the source and its place as ``geometry``.
+    coastline : shapely.Polygon or shapely.MultiPolygon or None
+        The land (or whatever area the survey is about), in the points' coordinates.
+    crs : pyproj.CRS
+        Of both; lengths in its unit.
+    name : str
+        What titles and reports call it.
+    sources : tuple of pathlib.Path
+        The files it was read from.
+    place : callable
+        ``place(i, column)`` is where row `i` (from 0) and a column stand in their file, for messages.
+
+    Examples
+    --------
+    >>> import geospde as gs
+    >>> survey = gs.load_dataset("rongelap")
+    >>> survey
+    <Survey 'rongelap': 157 sites, coastline 2.12 km², local (m)>
+    >>> int(survey.points["counts"].sum())
+    472801
+    >>> round(survey.coastline.area, 2)
+    2120283.32
+    """
+
+    points: gpd.GeoDataFrame
+    coastline: Polygon | MultiPolygon | None
+    crs: CRS
+    name: str = "survey"
+    sources: tuple[Path, ...] = ()
+    place: Callable[[int, str], str] = field(default="row {} of the points, column {!r}".format, repr=False)
+
+    @property
+    def units(self) -> str:
+        """The unit of lengths: ``"m"``, ``"km"``, ... (empty for a frame without one)."""
+        return unit_of(self.crs)
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        """Where the sites are: an array of shape (n, 2)."""
+        geometry = self.points.geometry
+        return np.column_stack([geometry.x, geometry.y])
+
+    @property
+    def domain(self) -> Polygon | MultiPolygon:
+        """The area the survey is about: the coastline or, without one, the convex hull of the sites."""
+        return self.coastline if self.coastline is not None else self.points.union_all().convex_hull
+
+    def offshore(self) -> np.ndarray:
+        """Return each site's distance off the coastline, 0 on land: an array of shape (n,).
+
+        Examples
+        --------
+        >>> import geospde as gs
+        >>> off = gs.load_dataset("rongelap").offshore()
+        >>> off[off > 0].round(1)
+        array([...])
+        """
+        if self.coastline is None:
+            return np.zeros(len(self.points))
+        return self.points.distance(self.coastline).to_numpy()
+
+    def rename(self, name: str) -> Survey:
+        """Return the same survey under another name."""
+        return replace(self, name=name)
+
+    def __repr__(self) -> str:
+        coast = "no coastline" if self.coastline is None else f"coastline {self._area()}"
+        return f"<Survey {self.name!r}: {counted(len(self.points), 'site')}, {coast}, {self.crs.name}>"
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: where the sites are, and what each column holds."""
+        from geospde.plots.thumbnails import survey_png
+        from geospde.text.notebook import card, facts, picture
+
+        table = self.points.drop(columns=self.points.geometry.name)
+        told = repr(self).removeprefix(f"<Survey {self.name!r}: ").removesuffix(">")
+        columns = facts({str(name): _content(table.iloc[:, k]) for k, name in enumerate(table)}, "columns")
+        return card(f"Survey {self.name}", told, columns, picture(survey_png(self), "Map of the sites"))
+
+    def _area(self) -> str:
+        assert self.coastline is not None
+        area, unit = self.coastline.area, self.units
+        if unit == "m" and area >= 1e5:
+            area, unit = area / 1e6, "km"
+        return length(area, f"{unit}²" if unit else "")
+
+
+def _content(column: Any) -> str:
+    """Return what a column holds, in a few words."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    known = column.dropna()
+    if not len(known):
+        return "no values"
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        told = f"{number(float(known.min()))} to {number(float(known.max()))}"
+    else:
+        told = counted(known.astype(str).nunique(), "different value")
+    missing = len(column) - len(known)
+    return f"{told}, {missing:,} missing" if missing else told
+
+
+def read_survey(
+    points: Any,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    coastline: Any = None,
+    crs: Any = None,
+    source_crs: Any = None,
+    layer: str | None = None,
+    coastline_layer: str | None = None,
+    ring: str | None = None,
+    numeric: tuple[str, ...] | list[str] = (),
+    name: str | None = None,
+) -> Survey:
+    """Read points and a coastline, bring them into one coordinate reference system, and check them.
+
+    Parameters
+    ----------
+    points : path, DataFrame or GeoDataFrame
+        The measurements: a csv file (UTF-8, with a header line) or any vector layer that geopandas reads
+        (GeoPackage, GeoJSON, Shapefile, Parquet, ...), or a table in memory. Every column is kept.
+    x, y : str, optional
+        Columns that hold the coordinates, where the points have no geometry. Common pairs (``x, y``;
+        ``lon, lat``; ``easting, northing``) are found without.
+    coastline : path, shapely geometry, GeoDataFrame or GeoSeries, optional
+        Polygons or closed lines; a csv file gives rings of vertices in order. A ring inside another is a hole
+        in it.
+    crs : str, int or pyproj.CRS, optional
+        The CRS to hold the survey in: an EPSG code, WKT, or ``"local:m"`` (any unit of
+        `geospde.survey.crs.LOCAL_UNITS`) for a local frame. May be left out if the points' file states a projected
+        one. What is in another CRS is transformed to it.
+    source_crs : str, int or pyproj.CRS, optional
+        The CRS that the numbers are in, where a file does not say and it is not `crs`: ``"EPSG:4326"`` for
+        longitude and latitude.
+    layer, coastline_layer : str, optional
+        Which layer of a file that has several.
+    ring : str, optional
+        The column of a coastline csv that tells its rings apart; a column called ``ring`` or ``island`` is
+        taken without.
+    numeric : sequence of str
+        Further columns that must hold a finite number in every row.
+    name : str, optional
+        What titles and reports call the survey; by default the points' file or folder name.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    InputError
+        If anything is missing or does not fit; the message names file, row and column.
+
+    Warns
+    -----
+    GeospdeWarning
+        Of repeated sites, of sites off the coastline, and of local metres that look like degrees.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import geospde as gs
+    >>> table = pd.DataFrame({"x": [0.0, 30.0, 10.0], "y": [0.0, 5.0, 240.0], "catch": [3, 0, 7]})
+    >>> gs.read_survey(table, crs="local:m", name="bay")
+    <Survey 'bay': 3 sites, no coastline, local (m)>
+    """
+    from geospde.survey.reading import read_coastline, read_points
+
+    table, frame = read_points(points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric))
+    held = frame.crs
+    _refuse_degrees(frame, held, table.source)
+    land, coast_name = None, "the coastline"
+    if coastline is not None:
+        land, coast_name = read_coastline(coastline, crs=held, source_crs=source_crs, layer=coastline_layer, ring=ring)
+    files = [Path(f) for f in (points, coastline) if isinstance(f, str | Path)]
+    name = name or (_name(files[0]) if files else "survey")
+    survey = Survey(frame, land, held, name, tuple(files), table.at)
+    _check(survey, table, coast_name)
+    return survey
+
+
+def _name(path: Path) -> str:
+    """Return a file's name without its ending, or its folder's where the file's says nothing."""
+    stem = path.stem
+    return path.resolve().parent.name if stem in {"points", "sites", "survey", "data"} else stem
+
+
+def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str) -> None:
+    """Raise an InputError for degrees, stated or hidden, since meshes and ranges need lengths."""
+    west, south, east, north = frame.total_bounds
+    like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
+    if crs.is_geographic and not like_degrees:
+        raise InputError(f"{source} is no longitude and latitude, but {crs.name} is: set crs to what it is in")
+    if not like_degrees:
+        return
+    utm, zone = utm_of((west + east) / 2, (south + north) / 2)
+    advice = f"set source_crs = 'EPSG:4326' and crs = {utm!r} ({zone})"
+    if crs.is_geographic:
+        raise InputError(
+            f"{source} is in degrees ({crs.name}), and meshes and ranges need lengths: {advice} "
+            "or another projected CRS"
+        )
+    if not is_local(crs):
+        raise InputError(
+            f"{source} looks like longitude and latitude (x from {west:g} to {east:g}, y from {south:g} to "
+            f"{north:g}), not like {crs.name}: {advice}"
+        )
+    named = [c for c in frame.columns if str(c).casefold() in {"lon", "long", "lat", "longitude", "latitude"}]
+    if not named and unit_of(crs) == "m" and max(east - west, north - south) < TINY:
+        warnings.warn(
+            f"{source} is {length(max(east - west, north - south), 'm')} across: if these are longitude and "
+            f"latitude and no metres, {advice}",
+            GeospdeWarning,
+            stacklevel=3,
+        )
+    if named:
+        raise InputError(f"{source} has {listed(named)}, degrees that {crs.name} takes for lengths: {advice}")
+
+
+def _check(survey: Survey, table: Any, coast_name: str) -> None:
+    from geospde.survey.tables import rows_like
+
+    places = survey.coordinates
+    beyond = (np.abs(places) > BEYOND).any(axis=1)
+    if beyond.any():
+        i = int(np.argmax(beyond))
+        raise InputError(f"{table.at(i)} lies at ({places[i, 0]:g}, {places[i, 1]:g}), beyond any survey")
+    unique, first, counts = np.unique(places, axis=0, return_index=True, return_counts=True)
+    if len(places) == 1:
+        raise InputError(f"{table.source} has one site: a map between sites needs more than that")
+    if len(unique) == 1:
+        raise InputError(f"{table.source} has its {len(places)} rows at one place: are x and y right?")
+    if len(unique) < len(places):
+        again = np.flatnonzero(~np.isin(np.arange(len(places)), first))
+        repeats = f"{counted(int((counts > 1).sum()), 'site')} measured more than once"
+        where = f"{table.word}{'s' if len(again) > 1 else ''} {rows_like(table.rows[again])}"
+        warnings.warn(
+            f"{table.source}: {repeats} (again: {where}); each row counts as a measurement of its own",
+            GeospdeWarning,
+            stacklevel=3,
+        )
+    if survey.coastline is not None:
+        _check_offshore(survey, table.source, coast_name)
+
+
+def _check_offshore(survey: Survey, source: str, coast_name: str) -> None:
+    off = survey.offshore()
+    n = int((off > 0).sum())
+    if n == 0:
+        return
+    west, south, east, north = survey.coastline.bounds  # type: ignore[union-attr]
+    span = max(east - west, north - south)
+    if n == len(off) and off.min() > span:
+        raise InputError(
+            f"{source} and {coast_name} do not meet: the nearest site is {length(off.min(), survey.units)} "
+            f"off a coast {length(span, survey.units)} across; are x and y swapped, or the units?"
+        )
+    some = f"{n} of {counted(len(off), 'site')}" if n < len(off) else f"all {counted(n, 'site')}"
+    warnings.warn(
+        f"{some} of {source} lie off the coastline, by up to {length(float(off.max()), survey.units)}; "
+        "they are used where they are",
+        GeospdeWarning,
+        stacklevel=4,
+    )

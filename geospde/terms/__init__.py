@@ -1,0 +1,1 @@
+"""Latent terms of a formula: fields, groups, smooths and Gaussian processes."""

@@ -1,0 +1,1 @@
+"""Precision matrices of latent terms."""

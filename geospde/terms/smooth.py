@@ -1,0 +1,228 @@
+"""Smooth terms, ``s(x, y, bs="gp")`` and ``s(g, bs="re")``, as parts of a model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.families.priors import Independent, PCSd, Prior
+from geospde.formula.covariates import Covariates, checked_names
+from geospde.formula.formula import TermCall
+from geospde.model.priors import read_prior
+from geospde.terms.context import Context, round_to
+from geospde.terms.groups import Group, make_group
+from geospde.terms.hyperparameter import Hyperparameter
+from geospde.terms.part import Part
+from geospde.terms.precisions.eigenbasis import KINDS, Eigenbasis
+from geospde.terms.precisions.iid import Iid
+from geospde.terms.precisions.smooth import Smooth
+from geospde.text.words import did_you_mean
+
+Vector = NDArray[np.float64]
+OPTIONS = ("bs", "k", "m")
+FUNCTIONS = (10, 30, 100)  # in one, two and more dimensions, beside the trend, where k is not given
+FURTHEST = 1e150  # whose square is still a number
+LARGEST = 1_000  # k beyond which a dense basis is no longer the way
+
+
+class KernelSmooth:
+    """A smooth function of covariates in a Gaussian process's eigenbasis: ``mgcv``'s ``bs="gp"``.
+
+    Attributes
+    ----------
+    term : Smooth
+    basis : Eigenbasis
+    covariates : Covariates
+    """
+
+    def __init__(self, term: Smooth, basis: Eigenbasis, covariates: Covariates):
+        self.term = term
+        self.basis = basis
+        self.covariates = covariates
+
+    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:
+        """Rows of the design: the basis at the covariates."""
+        values = self.basis.at(self.covariates.values(table, points)) if new else self.basis.columns
+        return sp.csr_matrix(values)
+
+    def names(self) -> list[str]:
+        """Names of the coefficients: the penalised ones, then the trend's, one a covariate."""
+        return [f"{self.term.label}[{i + 1}]" for i in range(self.term.n)]
+
+    def hyperparameters(self) -> list[Hyperparameter]:
+        """The standard deviation about the trend."""
+        return [_sd(self.term)]
+
+    def start(self, unit: float) -> Vector:
+        """Where functions of all sizes have something to say: the predictor's scale, over the typical share."""
+        return np.log([unit / self.basis.typical])
+
+    @property
+    def penalty_scale(self) -> float:
+        """`mgcv`'s smoothing parameter for a standard deviation of 1 and a dispersion of 1."""
+        return self.basis.penalty_scale * self.basis.scale**2
+
+
+class GroupSmooth(Group):
+    """Independent effects of a group's levels as a smooth: ``mgcv``'s ``bs="re"``, the same as ``(1 | g)``."""
+
+    term: Iid
+    penalty_scale = 1.0
+
+    def names(self) -> list[str]:
+        """Names of the levels' effects."""
+        return [f"{self.term.label}[{level}]" for level in self.grouping.labels]
+
+    def hyperparameters(self) -> list[Hyperparameter]:
+        """The standard deviation of the effects."""
+        return [_sd(self.term)]
+
+
+def make_smooth(call: TermCall, context: Context) -> Part:
+    """Read an ``s(...)`` call; takes its prior out of the overrides.
+
+    Raises
+    ------
+    InputError
+        For another kind of smooth than ``"gp"`` or ``"re"``, covariates that are no numbers, constant, or on a line,
+        and a k, kernel or range that the data do not bear.
+    """
+    unknown = [o for o in call.options if o not in OPTIONS]
+    if unknown:
+        hint = did_you_mean(unknown[0], OPTIONS, "options")
+        raise InputError(f"s has no option {unknown[0]!r}; {hint}: {call.text!r}")
+    columns = checked_names(call.arguments, call.text, "s(x, y, bs='gp')")
+    label = context.label(f"s({','.join(columns)})")
+    kind = call.options.get("bs")
+    if kind == "gp":
+        return _kernel_smooth(call, columns, label, context)
+    if kind == "re":
+        return _group_smooth(call, columns, label, context)
+    asked = "a smooth without bs is a thin-plate spline in mgcv" if kind is None else f"no smooth bs={kind!r}"
+    raise InputError(f"{asked}; geospde has bs='gp' (Gaussian process) and bs='re' (random effect): {call.text!r}")
+
+
+def _kernel_smooth(call: TermCall, columns: tuple[str, ...], label: str, context: Context) -> KernelSmooth:
+    """A smooth with the prior P(sd > s) = 0.05 by default.
+
+    As the kernel's range is by default as long as the data are wide, a surface that bends often needs an sd much larger
+    than its own variation. s is therefore three standard deviations of the rough predictor over the share of it that a
+    typical function of the basis has.
+    """
+    covariates = Covariates.of_table(columns, context.table, context.points)
+    places = covariates.values(context.table, context.points)
+    _refuse_degenerate(columns, places, call.text)
+    kind, reach, power, trend = _kernel(call.options.get("m"), call.text)
+    basis = _basis(call, places, kind, reach, power, trend)
+    name = f"sd({label})"
+    if name in context.overrides:
+        prior = read_prior(context.overrides.pop(name), name, "sd")
+    elif context.defaults is not None:
+        prior = context.defaults.sd()
+    else:
+        likelihood = context.likelihood
+        spread = max(float(np.std(likelihood.start())), 0.03 * (likelihood.unit or 1.0))
+        prior = PCSd(round_to(3 * spread / basis.typical, 2), 0.05)
+    units = 1.0 / float(np.prod(basis.units[: basis.n_trend]))  # flat in the trend's slopes a unit of the covariates
+    return KernelSmooth(Smooth(basis.n, basis.n_trend, units, Independent((prior,)), label), basis, covariates)
+
+
+def _basis(
+    call: TermCall, places: Vector, kind: int, reach: float | None, power: float, trend: bool
+) -> Eigenbasis:
+    """The basis of the size asked for, or ``mgcv``'s default."""
+    free = 1 + (places.shape[1] if trend else 0)
+    size = call.options.get("k", free + FUNCTIONS[min(places.shape[1], 3) - 1])
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise InputError(f"k is a whole number, not {size!r}: {call.text!r}")
+    if size <= free:
+        raise InputError(f"k={size} leaves no function beside the {free} unpenalised ones; give k={free + 1} or more")
+    if size > LARGEST:
+        raise InputError(f"k={size} is more than a dense basis bears ({LARGEST}): {call.text!r}")
+    try:
+        return Eigenbasis(places, size, kind, reach, power, trend)
+    except InputError as error:
+        raise InputError(f"{call.text}: {error}") from None
+
+
+def _kernel(m: Any, text: str) -> tuple[int, float | None, float, bool]:
+    """Kind, range (None for the default), power and whether there is a trend, of ``m = kind, range, power``."""
+    given = list(m) if isinstance(m, (tuple, list)) else [] if m is None else [m]
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) and np.isfinite(v) for v in given)
+    if not numbers or len(given) > 3:
+        raise InputError(f"m is a kernel's number, or (kernel, range, power): {text!r}")
+    kind = given[0] if given else 3
+    if kind not in (*range(1, 6), *range(-5, 0)):
+        kinds = ", ".join(f"{i + 1} {name}" for i, name in enumerate(KINDS))
+        raise InputError(f"m begins with a kernel's number ({kinds}; negative for no linear trend): {text!r}")
+    reach = given[1] if len(given) > 1 else None
+    if reach is not None and not reach > 0:
+        raise InputError(f"the range, second in m, is a positive distance: {text!r}")
+    power = given[2] if len(given) > 2 else 1.0
+    if not 0 < power <= 2:
+        raise InputError(f"the power, third in m, lies between 0 and 2: {text!r}")
+    if power != 1.0 and abs(kind) != 2:
+        raise InputError(f"only kernel 2, the power exponential, has a power: {text!r}")
+    return abs(int(kind)), reach, float(power), kind > 0
+
+
+def _group_smooth(call: TermCall, columns: tuple[str, ...], label: str, context: Context) -> GroupSmooth:
+    """The effects of a group, or of groups crossed, with a group's default prior."""
+    for option in ("k", "m"):
+        if option in call.options:
+            raise InputError(f"a smooth bs='re' has no {option}: {call.text!r}")
+    for column in columns:
+        if column in context.table and pd.api.types.is_float_dtype(context.table[column]):
+            raise InputError(
+                f"a smooth bs='re' takes groups and {column!r} is a number; a random slope is (0 + {column} | group)"
+            )
+    group = make_group(TermCall("group", ("1", columns), {}, call.text), context)
+    prior: Prior = group.term.prior
+    name = f"sd({label})"
+    if name in context.overrides:
+        prior = Independent((read_prior(context.overrides.pop(name), name, "sd"),))
+    return GroupSmooth(Iid(group.term.n, prior, label), group.effects, group.grouping)
+
+
+def refuse_shared_trends(parts: Sequence[Part], blocks: Sequence[Any], fixed: Sequence[str]) -> None:
+    """Refuse a linear trend of a smooth that is also a fixed effect or the trend of another smooth.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+    blocks : sequence of csr_matrix
+        Columns of each part, then of the fixed effects.
+    fixed : sequence of str
+        Names of the fixed effects.
+    """
+    matrix, others = blocks[-1].toarray(), [name for name in fixed if name != "Intercept"]
+    for part, block in zip(parts, blocks):
+        if not isinstance(part, KernelSmooth) or not part.basis.n_trend:
+            continue
+        matrix = np.hstack([matrix, block[:, part.term.rank :].toarray()])
+        if np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)) < matrix.shape[1]:
+            raise InputError(
+                f"the linear trend of {part.term.label} is already in {', '.join(others)}: drop that, or give the "
+                "smooth a negative m, such as m=-3, for no trend of its own"
+            )
+        others.append(part.term.label)
+
+
+def _sd(term: Any) -> Hyperparameter:
+    return Hyperparameter(f"sd({term.label})", np.ones(1), 0.0, term.prior.describe())
+
+
+def _refuse_degenerate(columns: tuple[str, ...], places: Vector, text: str) -> None:
+    centred = places - places.mean(axis=0)
+    sizes = np.abs(centred).max(axis=0)
+    if not sizes.max() < FURTHEST:
+        raise InputError(f"the covariates of {text!r} are too far apart for distances: scale them")
+    constant = np.flatnonzero(sizes <= 1e-12 * np.abs(places).max(axis=0))
+    if constant.size:
+        raise InputError(f"the covariate {columns[constant[0]]!r} of {text!r} is constant")
+    if np.linalg.matrix_rank(centred / sizes) < len(columns):
+        raise InputError(f"the covariates {', '.join(columns)} of {text!r} lie on a line: drop one of them")

@@ -1,0 +1,1 @@
+"""Wording, findings and notebook cards."""

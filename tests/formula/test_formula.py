@@ -1,0 +1,85 @@
+import pandas as pd
+import pytest
+
+from geospde.errors import InputError
+from geospde.formula.formula import SPECIAL, Name, parse_formula
+from geospde.formula.response import read_response
+from geospde.model.build import READERS, build_model
+
+
+def test_terms_are_split_outside_brackets_only():
+    f = parse_formula("y ~ x + log(a + b) + spde(mesh, prior_range=(100, 0.5)) - 1 + offset(z) + (1 | g)")
+    assert (f.response, f.intercept, f.fixed) == ("y", False, ("x", "log(a + b)"))
+    assert [t.name for t in f.terms] == ["spde", "offset", "group"]
+    assert f.terms[0].arguments == (Name("mesh"),) and f.terms[0].options == {"prior_range": (100, 0.5)}
+    assert f.terms[2].arguments == ("1", (Name("g"),))
+
+
+@pytest.mark.parametrize("text, intercept", [("y ~ 1 + x", True), ("y ~ 0 + x", False), ("y ~ x", True)])
+def test_the_intercept_is_in_unless_taken_out(text, intercept):
+    assert parse_formula(text).intercept is intercept
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("counts", "response ~ terms"),
+        ("~ x", "response ~ terms"),
+        ("y ~ ", "response ~ terms"),
+        ("y ~ a ~ b", "response ~ terms"),
+        ("y ~ spde(mesh", "not closed"),
+        ("y ~ x)", "closes"),
+        ("y ~ x + + z", "missing"),
+        ("y ~ x +", "missing"),
+        ("y ~ sdpe(mesh)", "did you mean 'spde'"),
+        ("y ~ spde(mesh, alpha=__import__('os'))", "numbers, names, strings"),
+        ("y ~ spde(mesh, **x)", r"\*\*"),
+        ("y ~ spde(mesh).x", "stand alone"),
+        ("y ~ x - offset(z)", "only fixed effects"),
+        ("y ~ te(x)", "cannot be fitted"),
+        (3, "is a string"),
+    ],
+)
+def test_what_cannot_be_read_is_told(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_formula(text)
+
+
+@pytest.mark.parametrize(
+    "left, message",
+    [
+        ("cbind(sick, well)", "successes and trials, not failures"),
+        ("log(sick)", r"make a column of log\(...\) first"),
+        ("p(sick, sizes)", "did you mean 'size'"),
+        ("sik", "did you mean 'sick'"),
+        ("well", "row 1 holds nan"),
+        ("__import__('os')", "make a column"),
+    ],
+)
+def test_a_left_side_that_cannot_be_read_is_told(left, message):
+    with pytest.raises(InputError, match=message):
+        read_response(left, pd.DataFrame({"sick": [1, 2], "size": [3, 4], "well": [2.0, None]}))
+
+
+@pytest.mark.parametrize(
+    "family, values, message",
+    [
+        ("poisson", [3, -1, 2], "row 1 holds -1"),
+        ("poisson", [3, 1, 2.5], "row 2 holds 2.5"),
+        ("binomial", [0, 1, 2], "row 2 holds 2 of 1"),
+        ("bernoulli", [0, 1, 0.5], "row 2 holds 0.5"),
+        ("gamma", [3, 0, 2], "row 1 holds 0"),
+        ("beta", [0.3, 1, 0.2], "row 1 holds 1"),
+        ("lognormal", [3, 2, -2], "row 2 holds -2"),
+    ],
+)
+def test_a_response_outside_the_support_is_told_with_row_and_value(family, values, message):
+    with pytest.raises(InputError, match=message):
+        build_model("y ~ 1", pd.DataFrame({"y": values}), family=family)
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECIAL) - {"offset"}))
+def test_every_special_term_has_a_reader_and_stands_alone(name):
+    assert name in READERS
+    with pytest.raises(InputError, match=rf"{name}\(...\) must stand alone"):
+        parse_formula(f"y ~ x:{name}(z)")

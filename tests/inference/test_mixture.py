@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from geospde.errors import InputError
+from geospde.families.families import LOG
+from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
+from geospde.inference.mixture import GaussianMixture
+
+RNG = np.random.default_rng(2)
+MIXTURE = GaussianMixture(np.array([0.2, 0.5, 0.3]), RNG.normal(0, 1, (3, 40)), RNG.uniform(0.1, 2, (3, 40)))
+
+
+def by_simulation(size=400_000):
+    which = RNG.choice(3, size, p=MIXTURE.weights)
+    return MIXTURE.means[which] + MIXTURE.sds[which] * RNG.standard_normal((size, 40))
+
+
+def test_quantiles_invert_the_distribution_function():
+    for p in (1e-4, 0.025, 0.5, 0.975, 0.9999):
+        np.testing.assert_allclose(MIXTURE.cdf(MIXTURE.quantile(p)), p, rtol=1e-8)
+
+
+def test_moments_and_quantiles_are_those_of_a_simulation():
+    draws = by_simulation()
+    np.testing.assert_allclose(MIXTURE.mean, draws.mean(axis=0), atol=0.02)  # four standard errors
+    np.testing.assert_allclose(MIXTURE.sd, draws.std(axis=0), rtol=0.01)
+    np.testing.assert_allclose(MIXTURE.quantile(0.9), np.quantile(draws, 0.9, axis=0), atol=0.03)
+
+
+def test_response_summary_is_of_the_transformed_law():
+    table = response_summary(MIXTURE, LOG, (0.025, 0.975), mode=True)
+    # moments of a mixture of log-normals in closed form
+    v = MIXTURE.sds**2
+    mean = MIXTURE.weights @ np.exp(MIXTURE.means + v / 2)
+    square = MIXTURE.weights @ np.exp(2 * MIXTURE.means + 2 * v)
+    np.testing.assert_allclose(table["mean"], mean, rtol=1e-9)
+    np.testing.assert_allclose(table["sd"], np.sqrt(square - mean**2), rtol=1e-3)  # 21 nodes, sds up to 2
+    np.testing.assert_allclose(table["q0.975"], np.exp(MIXTURE.quantile(0.975)), rtol=1e-12)
+
+
+def test_mode_of_one_log_normal_is_analytic():
+    one = GaussianMixture(np.ones(1), np.array([[0.3, 1.0]]), np.array([[0.2, 0.5]]))
+    mode = response_summary(one, LOG, (), mode=True)["mode"]
+    np.testing.assert_allclose(mode, np.exp(one.means[0] - one.sds[0] ** 2), rtol=1e-4)  # grid and parabola
+
+
+def test_gridded_marginal_agrees_with_the_mixture():
+    part = GaussianMixture(MIXTURE.weights, MIXTURE.means[:, :1], MIXTURE.sds[:, :1])
+    marginal = marginal_of_mixture(part)
+    assert marginal.mean == pytest.approx(part.mean[0], abs=1e-4)
+    assert marginal.sd == pytest.approx(part.sd[0], rel=1e-4)
+    for p in (0.025, 0.5, 0.975):
+        assert marginal.quantile(p) == pytest.approx(part.quantile(p)[0], abs=1e-3)
+        assert marginal.cdf(marginal.quantile(p)) == pytest.approx(p, abs=1e-5)
+
+
+def test_marginal_of_a_log_normal_on_the_users_scale():
+    t = np.linspace(-6, 6, 241) * 0.4 + 1.0
+    marginal = Marginal(t, norm.pdf(t, 1.0, 0.4), np.exp)
+    assert marginal.mean == pytest.approx(np.exp(1 + 0.08), rel=1e-5)
+    assert marginal.sd == pytest.approx(np.exp(1.08) * np.sqrt(np.expm1(0.16)), rel=1e-4)
+    assert marginal.mode == pytest.approx(np.exp(1 - 0.16), rel=1e-3)
+    assert marginal.quantile(0.975) == pytest.approx(np.exp(1 + 0.4 * norm.ppf(0.975)), rel=1e-4)
+    assert np.trapezoid(marginal.y, marginal.x) == pytest.approx(1, abs=1e-3)
+    low, high = marginal.interval(0.9)
+    assert marginal.cdf(high) - marginal.cdf(low) == pytest.approx(0.9, abs=1e-5)
+    shortest = marginal.interval(0.9, kind="highest-density")
+    assert shortest[1] - shortest[0] < high - low
+    assert marginal.density(shortest[0]) == pytest.approx(marginal.density(shortest[1]), rel=0.02)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0, -1.0, 2.0])
+def test_levels_outside_nought_to_one_are_refused(p):
+    with pytest.raises(InputError, match="between 0 and 1"):
+        MIXTURE.quantile(p)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite, by_cholmod, by_superlu
+
+BOTH = pytest.mark.parametrize("analyse", [by_cholmod, by_superlu])
+
+
+def lower_of(matrix):
+    lower = sp.tril(matrix).tocsc()
+    lower.sort_indices()
+    return lower
+
+
+def random_spd(n, density, decades, seed):
+    """A sparse positive definite matrix, randomly permuted, its scales spread over some decades."""
+    rng = np.random.default_rng(seed)
+    root = sp.random(n, n, density, random_state=rng, format="csc")
+    scale = sp.diags_array(10 ** rng.uniform(-decades / 2, decades / 2, n))
+    a = scale @ (root @ root.T + sp.diags_array(rng.uniform(0.1, 2, n))) @ scale
+    order = rng.permutation(n)
+    return a.tocsc()[order][:, order].tocsc()
+
+
+matrices = st.builds(random_spd, st.integers(1, 200), st.floats(0.0, 0.1), st.floats(0, 6), st.integers(0, 2**31))
+
+
+@BOTH
+@settings(max_examples=50, deadline=None)
+@given(a=matrices)
+def test_everything_agrees_with_dense_algebra(analyse, a):
+    n, dense, pattern = a.shape[0], a.toarray(), lower_of(a)
+    scale = np.sqrt(np.diag(dense))
+    unit = dense / np.outer(scale, scale)  # the oracle itself needs a well-scaled matrix
+    # rounding grows with the condition of the scaled matrix, entry by entry in its scale
+    tolerance = 1e-13 * n * np.linalg.cond(unit) / np.outer(scale, scale)
+    columns = np.repeat(np.arange(n), np.diff(pattern.indptr))
+    solver = Cholesky(pattern, analyse)
+    for times in (1.0, 2.5):  # values are refilled on the same pattern
+        factor = solver.factor(times * pattern.data)
+        inverse = np.linalg.inv(unit) / np.outer(scale, scale) / times
+        expected = 2 * np.log(scale).sum() + np.linalg.slogdet(unit)[1] + n * np.log(times)
+        assert factor.log_determinant == pytest.approx(expected, rel=1e-10, abs=1e-9)
+        assert (np.abs(factor.solve(np.eye(n)) - inverse) <= tolerance).all()
+        np.testing.assert_array_equal(factor.solve(np.ones(n)), factor.solve(np.ones((n, 1)))[:, 0])
+        half = factor.half_solve(np.eye(n))
+        assert (np.abs(half @ half.T - inverse) <= tolerance).all()
+        selected = factor.selected_inverse()
+        assert (np.abs(selected - inverse[pattern.indices, columns]) <= tolerance[pattern.indices, columns]).all()
+
+
+@BOTH
+def test_a_mesh_precision_with_wide_supernodes(analyse):
+    from oracles import square_mesh
+
+    from geospde.terms.precisions.fem import fem_matrices
+    from geospde.terms.precisions.matern import MaternSpde
+
+    mesh = square_mesh(40)  # separators wider than the panels, so that they are split
+    term = MaternSpde(*fem_matrices(mesh.vertices, mesh.triangles))
+    theta = np.log([0.3, 1.0])
+    factor = Cholesky(term.pattern, analyse).factor(term.values(theta))
+    dense = term.precision(theta).toarray()
+    inverse = np.linalg.inv(dense)
+    columns = np.repeat(np.arange(term.n), np.diff(term.pattern.indptr))
+    np.testing.assert_allclose(factor.selected_inverse(), inverse[term.pattern.indices, columns], rtol=1e-7)
+    assert factor.log_determinant == pytest.approx(np.linalg.slogdet(dense)[1], rel=1e-11)
+
+
+def test_arguments_are_left_as_they_were():
+    a = lower_of(random_spd(40, 0.1, 0, 1))
+    values, right = a.data.copy(), np.ones((40, 2))
+    factor = Cholesky(a).factor(values)
+    before = factor.solve(right)
+    factor.selected_inverse(), factor.half_solve(right)
+    np.testing.assert_array_equal(values, a.data)
+    np.testing.assert_array_equal(right, 1.0)
+    np.testing.assert_array_equal(factor.solve(right), before)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "values", [(-1, 1, 2, 1, 2), (2, np.nan, 2, 1, 2), (2, 1, np.inf, 1, 2), (0,) * 5, (1, 2, 1, 0, 1)]
+)
+def test_what_has_no_factor_is_refused(analyse, values):
+    pattern = lower_of(sp.csc_matrix(np.array([[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 2.0]])))
+    with pytest.raises(NotPositiveDefinite):
+        Cholesky(pattern, analyse).factor(np.array(values, dtype=float))
+
+
+def test_many_right_hand_sides_are_solved_as_one_is(monkeypatch):
+    from geospde.linalg import cholesky
+
+    monkeypatch.setattr(cholesky, "SMALL", 0)
+    a = lower_of(random_spd(300, 0.02, 2, 4))
+    factor = Cholesky(a).factor(a.data)
+    right = np.random.default_rng(2).normal(size=(300, 7))
+    one_by_one = np.column_stack([factor.solve(column) for column in right.T])
+    np.testing.assert_allclose(factor.solve(right), one_by_one, rtol=1e-9, atol=1e-12)
+    halves = np.column_stack([factor.half_solve(column) for column in right.T])
+    np.testing.assert_allclose(factor.half_solve(right), halves, rtol=1e-9, atol=1e-12)

@@ -1,0 +1,106 @@
+import errno
+import os
+
+import pytest
+
+import geospde as gs
+from geospde.run.folders import whole_folder
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def fill(folder, content="new"):
+    (folder / "run.json").write_text(content)
+
+
+def test_a_folder_appears_with_its_parents_and_the_users_rights(tmp_path):
+    old = os.umask(0o027)
+    try:
+        with whole_folder(tmp_path / "a" / "b" / "run") as folder:
+            fill(folder)
+            assert names(tmp_path / "a" / "b") == [folder.name]  # not there under its own name yet
+    finally:
+        os.umask(old)
+    assert names(tmp_path / "a" / "b") == ["run"]
+    assert (tmp_path / "a" / "b" / "run").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, gs.NumericalError, RuntimeError])
+def test_a_failure_leaves_nothing_not_even_the_parents(tmp_path, error):
+    with pytest.raises(error), whole_folder(tmp_path / "a" / "run") as folder:
+        fill(folder)
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_an_earlier_run_is_kept_unless_asked_and_until_the_new_one_is_whole(tmp_path):
+    target = tmp_path / "run"
+    target.mkdir()
+    fill(target, "old")
+    with pytest.raises(gs.InputError, match="--overwrite"), whole_folder(target):
+        raise AssertionError
+    with pytest.raises(RuntimeError), whole_folder(target, overwrite=True) as folder:
+        fill(folder)
+        assert (target / "run.json").read_text() == "old"
+        raise RuntimeError
+    assert (target / "run.json").read_text() == "old"
+    with whole_folder(target, overwrite=True) as folder:
+        fill(folder)
+    assert (target / "run.json").read_text() == "new"
+    assert names(tmp_path) == ["run"]
+
+
+def test_a_folder_of_other_work_is_never_replaced(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(gs.InputError, match="no run's folder"), whole_folder(tmp_path, overwrite=True):
+        raise AssertionError
+    assert names(tmp_path) == ["thesis.txt"]
+    with pytest.raises(gs.InputError, match="is a file"), whole_folder(tmp_path / "thesis.txt"):
+        raise AssertionError
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "run").mkdir()
+    with whole_folder(tmp_path / "run") as folder:
+        fill(folder)
+    assert names(tmp_path / "run") == ["run.json"]
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path):
+    with pytest.raises(gs.InputError, match="the disk of .* is full"), whole_folder(tmp_path / "run"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert names(tmp_path) == []
+
+
+def test_a_name_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path / "file" / "run", tmp_path / ("x" * 300)):
+        with pytest.raises(gs.InputError, match="cannot write"), whole_folder(target):
+            raise AssertionError
+    assert names(tmp_path) == ["file"]
+    if os.path.isdir("/proc/self"):
+        with pytest.raises(gs.InputError, match="cannot write /proc/run"), whole_folder("/proc/run"):
+            raise AssertionError
+
+
+def test_faults_other_than_the_disks_stay_what_they_are(tmp_path):
+    with pytest.raises(ConnectionError), whole_folder(tmp_path / "run"):
+        raise ConnectionError
+
+
+def test_a_full_disk_is_recognised_behind_the_sentence_of_the_step_that_met_it(tmp_path):
+    with pytest.raises(gs.InputError, match="the disk of .* is full"), whole_folder(tmp_path / "run"):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise gs.InputError("cannot write the figures") from error
+
+
+def test_a_full_disk_is_recognised_behind_a_librarys_own_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("usage", (), {"free": 4096}))
+    with pytest.raises(gs.InputError, match="the disk of .* is full"), whole_folder(tmp_path / "run"):
+        raise RuntimeError("sqlite3_exec failed")
+    with pytest.raises(gs.NumericalError), whole_folder(tmp_path / "run"):
+        raise gs.NumericalError("not positive definite")
