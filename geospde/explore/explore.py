@@ -13,14 +13,15 @@ from geospde.explore.observed import Observed, observe
 from geospde.explore.summary import Summary
 from geospde.explore.survey_checks import check_survey
 from geospde.explore.variogram import Variogram, variogram
+from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, count_levels
+from geospde.text.notebook import card, facts
 from geospde.text.words import counted, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from geospde.survey.survey import Survey
 
 MOST_LEVELS = 12
 """A text column with more different words is a label of rows, not a covariate."""
@@ -93,8 +94,6 @@ class Exploration:
     def _repr_html_(self) -> str:
         """Show facts and findings in a notebook."""
         from geospde.plots.exploration import fact_rows
-        from geospde.text.notebook import card, facts
-
         found = {f"{f.level}: {f.subject}": "; ".join(filter(None, [f.message, f.remedy])) for f in self.findings}
         told = repr(self).removeprefix(f"<Exploration of {self.observed.label}: ").removesuffix(">")
         parts = facts(dict(fact_rows(self)), "the survey"), facts(found, "findings")

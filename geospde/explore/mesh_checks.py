@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
 
 from geospde.explore.structure import matern_correlation
+from geospde.explore.variogram import Variogram
+from geospde.mesh.trimesh import Mesh
+from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
 from geospde.text.words import counted, length, number
-
-if TYPE_CHECKING:
-    from geospde.explore.variogram import Variogram
-    from geospde.mesh.trimesh import Mesh
-    from geospde.survey.survey import Survey
 
 FINE, COARSE = 1 / 5, 1.0
 """Longest inner edge over the range: up to FINE nothing is lost; the range being a guess, only COARSE is sure harm."""

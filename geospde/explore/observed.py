@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.families.families import family_by_name
+from geospde.survey.survey import Survey
 from geospde.text.words import counted, did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from geospde.survey.survey import Survey
 
 Scale = Literal["value", "log", "logit"]
 
@@ -133,8 +134,6 @@ def numbers(survey: Survey, column: str) -> NDArray[np.float64]:
 
 
 def _refuse_outside(survey: Survey, response: str, values: NDArray[np.float64], name: str) -> None:
-    from geospde.families.families import family_by_name
-
     family = family_by_name(name)
     outside = np.flatnonzero(family.outside(values))
     if len(outside):
@@ -154,8 +153,6 @@ def _scale(values: NDArray[np.float64], exposure: str | None, family: str | None
     positive = bool((values > 0).all() or (_whole(values) and (values >= 0).all()))
     if family is None:
         return "log" if exposure is not None and positive else "value"
-    from geospde.families.families import family_by_name
-
     known = family_by_name(family)
     if known.takes_trials:
         return "value" if exposure is None else "logit"

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geospde.explore.observed import Observed
 from geospde.explore.robust import OUTLYING, robust_z
-from geospde.survey.survey import TINY
+from geospde.explore.variogram import Variogram
+from geospde.survey.survey import TINY, Survey
 from geospde.text.findings import Finding
 from geospde.text.words import counted, length, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from geospde.explore.observed import Observed
-    from geospde.explore.variogram import Variogram
-    from geospde.survey.survey import Survey
 
 FEW, VERY_FEW = 30, 10
 """Sites below which a range of correlation is told by its prior (note), and by nothing else (warning)."""

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from geospde.errors import InputError
 from geospde.plots.canvas import Scale
+from geospde.prediction.surface import Prediction
 from geospde.survey.polygons import as_region
 from geospde.text.words import did_you_mean
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import geopandas as gpd
     from numpy.typing import ArrayLike, NDArray
 
-    from geospde.prediction.surface import Prediction
 
 _ABOUT = 10
 """Most levels where the user names none."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from geospde import __version__
 from geospde.errors import InputError
+from geospde.prediction.surface import Prediction
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.words import bytes_of
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import xarray
     from pyproj import CRS
 
-    from geospde.prediction.surface import Prediction
 
 CONVENTIONS = "CF-1.11"
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.results.result import Fit
+from geospde.survey.survey import Survey
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-    from geospde.results.result import Fit
-    from geospde.survey.survey import Survey
 
 _RESERVED = ("fid", "geom", "geometry")
 """Columns that a GeoPackage has of its own."""

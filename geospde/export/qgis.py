@@ -28,15 +28,15 @@ from geospde.export.styles import (
     write_qml,
 )
 from geospde.plots.figures import heading, observed
+from geospde.prediction.surface import Prediction
+from geospde.results.result import Fit
 from geospde.survey.crs import parse_crs
+from geospde.survey.survey import Survey
 from geospde.text.words import counted
 
 if TYPE_CHECKING:
     from pyproj import CRS
 
-    from geospde.prediction.surface import Prediction
-    from geospde.results.result import Fit
-    from geospde.survey.survey import Survey
 
 RASTER, LAYERS, MESH = "prediction.tif", "layers.gpkg", "mesh.gpkg"
 """Names that a run's folder has for them."""

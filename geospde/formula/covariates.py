@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.formula.formula import Name
 from geospde.formula.table import column_of, numeric
 
 Vector = NDArray[np.float64]
@@ -65,8 +66,6 @@ def _coordinate(name: str, table: pd.DataFrame, points: Vector | None) -> int | 
 
 def checked_names(arguments: tuple[object, ...], text: str, example: str) -> tuple[str, ...]:
     """Arguments of a term as names of columns; raises InputError where they are not, or where one stands twice."""
-    from geospde.formula.formula import Name
-
     if not arguments or not all(isinstance(a, Name) for a in arguments):
         raise InputError(f"{example.partition('(')[0]} takes names of columns, as in {example}: {text!r}")
     names = tuple(str(a) for a in arguments)

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from geospde.plots.canvas import FRAME, SMALL, Scale
 from geospde.plots.figures import layers_map
 from geospde.plots.frame import LINE, MARK, finish, new_axes, plain
+from geospde.prediction.difference import Difference
+from geospde.results.compare import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from geospde.prediction.difference import Difference
-    from geospde.results.compare import Comparison
 
 ROW = 9.0  # millimetres a fit
 RAMP = "RdBu_r"

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from geospde.plots.canvas import INK, SMALL
+from geospde.results.effects import Effects
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from geospde.results.effects import Effects
 
 # Okabe & Ito's colours, told apart by colour-blind readers too
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -15,6 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from geospde.explore.explore import Exploration
+from geospde.explore.observed import Observed
 from geospde.plots.canvas import FRAME, INK, PAGE, SMALL, Scale, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
 from geospde.plots.frame import ALARM, MARK, plain
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from geospde.explore.explore import Exploration
-    from geospde.explore.observed import Observed
 
 __all__ = [
     "exploration_section", "fact_rows", "plot_exploration", "plot_histogram", "plot_rates", "plot_trend",

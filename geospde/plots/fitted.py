@@ -9,12 +9,12 @@ import numpy as np
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import LINE, MARK, finish, new_axes
 from geospde.plots.random_effects import centre_and_limits
+from geospde.results.result import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from geospde.results.result import Fit
 
 
 def plot_fitted(fit: Fit, ax: Axes | None = None) -> Axes:

@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from geospde.errors import InputError
 from geospde.plots.canvas import SMALL
 from geospde.plots.frame import ALARM, BAND, LINE, finish, new_axes, new_panels, plain
+from geospde.results.prior import prior_marginal
+from geospde.results.result import Fit
 from geospde.survey.crs import unit_of
 from geospde.text.words import number
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from geospde.results.result import Fit
 
 LEVEL = 0.95
 NORMAL = "normal, by its standard error"
@@ -186,8 +187,6 @@ def _draw_estimate(ax: Axes, fit: Fit, name: str) -> Axes:
 
 def _draw_prior(ax: Axes, fit: Fit, name: str, shown: NDArray[np.float64]) -> None:
     """Draw the prior density within the window, or say in the legend why there is none."""
-    from geospde.results.prior import prior_marginal
-
     known = [h.name for h in fit.model.hyperparameters] + fit.model.effects.names
     if name.removeprefix("log ") not in known:
         return

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geospde.mesh.arrays import point_array
+from geospde.mesh.trimesh import Mesh
+from geospde.survey.crs import unit_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from geospde.mesh.trimesh import Mesh
 
 _INNER, _OUTER = "#d6e6f2", "#f1f3f5"
 
@@ -48,9 +51,6 @@ def plot_mesh(
     '3 vertices, 1 triangles'
     """
     from matplotlib.collections import LineCollection, PolyCollection
-
-    from geospde.mesh.arrays import point_array
-    from geospde.survey.crs import unit_of
 
     if ax is None:
         from matplotlib import pyplot as plt

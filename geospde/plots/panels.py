@@ -8,6 +8,9 @@ import numpy as np
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator
 
 from geospde.errors import InputError
+from geospde.explore.explore import Exploration
+from geospde.explore.observed import Observed
+from geospde.explore.variogram import Variogram
 from geospde.plots.canvas import FRAME, SMALL, View
 from geospde.plots.frame import ALARM, BAND, LINE, MARK, finish, new_axes, plain
 from geospde.text.words import did_you_mean, number
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from geospde.explore.explore import Exploration
-    from geospde.explore.observed import Observed
-    from geospde.explore.variogram import Variogram
 
 _STEPS = [1, 2, 5, 10]
 

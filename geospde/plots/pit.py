@@ -9,12 +9,13 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import BAND, LINE, finish, new_axes
+from geospde.results.checks import COUNTS
+from geospde.results.result import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from geospde.results.result import Fit
 
 BINS = 10
 
@@ -53,8 +54,6 @@ def plot_pit(fit: Fit, ax: Axes | None = None, *, bins: int = BINS) -> Axes:
         )
     if not isinstance(bins, int | np.integer) or bins < 2:
         raise InputError(f"a histogram has two bins or more, not {bins!r}")
-    from geospde.results.checks import COUNTS
-
     table = fit.pointwise[fit.pointwise["failure"] == 0]
     if not len(table):
         raise InputError("no leave-one-out prediction holds: there is no PIT to draw")

@@ -10,13 +10,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from geospde.plots.canvas import SMALL
 from geospde.plots.frame import ALARM, BAND, LINE, finish, new_axes
 from geospde.plots.marginals import prior_words, quantity_label
+from geospde.results.prior import prior_marginal
+from geospde.results.result import Fit
 from geospde.text.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from geospde.results.result import Fit
 
 DECADE = 10.0
 """A positive quantity that reaches further has a logarithmic axis, and densities whose areas are right on it."""
@@ -44,8 +45,6 @@ def plot_prior_posterior(fit: Fit, name: str, ax: Axes | None = None) -> Axes:
     InputError
         Where the prior is improper, or the method knows none.
     """
-    from geospde.results.prior import prior_marginal
-
     prior, posterior = prior_marginal(fit, name), fit.marginal(name)
     ax = new_axes(ax)
     intervals = [marginal.interval(0.95) for marginal in (prior, posterior)]

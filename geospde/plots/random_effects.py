@@ -9,6 +9,7 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import LINE, MARK, finish, new_axes, plain
+from geospde.results.result import Fit
 from geospde.terms.groups import Group
 from geospde.text.words import counted, did_you_mean
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from geospde.results.result import Fit
 
 MOST_NAMES = 60
 """Levels of which each has its name beside it."""

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from geospde.errors import InputError
 from geospde.explore.variogram import Variogram, variogram
+from geospde.families.moments import residuals
 from geospde.plots.panels import plot_variogram
+from geospde.results.quantile_residuals import quantile_residuals
+from geospde.results.result import Fit
 from geospde.survey.crs import unit_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from geospde.results.result import Fit
 
 KINDS = ("quantile", "pearson")
 
@@ -71,12 +73,8 @@ def residual_variogram(fit: Fit, *, kind: str = "quantile", permutations: int = 
             "coords=('x', 'y')"
         )
     if kind == "quantile":
-        from geospde.results.quantile_residuals import quantile_residuals
-
         values = quantile_residuals(fit, seed)
     else:
-        from geospde.families.moments import residuals
-
         point = fit.posterior.heaviest
         theta = fit.laplace.whole(point.theta)[fit.laplace.family_block]
         data = fit.model.likelihood

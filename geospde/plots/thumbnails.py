@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from geospde.mesh.trimesh import Mesh
 from geospde.plots.canvas import FRAME, INK, SEA, SMALL, Scale, View
 from geospde.plots.drawing import draw_cells, draw_coast, draw_land
 from geospde.plots.frame import LINE, plain
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from geospde.mesh.trimesh import Mesh
 
 _LONG, _DPI = 3.0, 200  # inches of the longer side; dots, of which a notebook shows two as one
 _FINEST = 400  # cells and steps of a coast along a side

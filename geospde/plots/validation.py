@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 
 from geospde.plots.canvas import FRAME, INK, SMALL, TEXT
 from geospde.plots.pit import draw_pit, pit_heights
+from geospde.prediction.validation import Validation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from geospde.prediction.validation import Validation
 
 MODEL, OTHER, ALARM = "#1f3a52", "#9db4c8", "#c8452c"
 

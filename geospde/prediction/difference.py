@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
+from geospde.prediction.grid import Grid
 from geospde.prediction.layers import Layers
-
-if TYPE_CHECKING:
-    from geospde.prediction.grid import Grid
 
 COLUMNS = ("mean", "sd")
 

@@ -11,6 +11,8 @@ import pandas as pd
 from geospde.errors import InputError
 from geospde.formula.table import coordinates, per_row
 from geospde.prediction.grid import Grid
+from geospde.results.result import Fit
+from geospde.text.notebook import card, frame_table, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     import xarray
     from numpy.typing import NDArray
 
-    from geospde.results.result import Fit
 
 CHUNK = 20_000  # points at a time: a few hundred bytes each for every theta point
 
@@ -70,8 +71,6 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: what was predicted where, its columns in numbers, and a map of the mean."""
-        from geospde.text.notebook import card, frame_table, picture
-
         columns = self._frame.drop(columns=["x", "y"], errors="ignore")
         spread = pd.DataFrame({"least": columns.min(), "average": columns.mean(), "greatest": columns.max()})
         parts = [frame_table(spread)]

@@ -18,11 +18,12 @@ from geospde.inference.laplace import Laplace
 from geospde.model.build import build_model
 from geospde.prediction.folds import Fold, block_folds, buffered_folds, random_folds
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
+from geospde.results.result import Fit
+from geospde.text.notebook import card, frame_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from geospde.results.result import Fit
 
 Vector = NDArray[np.float64]
 Callback = Callable[[int, int | None, str], None]
@@ -73,8 +74,6 @@ class Validation:
 
     def _repr_html_(self) -> str:
         """Show the scores in a notebook."""
-        from geospde.text.notebook import card, frame_table
-
         parts = frame_table(self.scores, "scores"), frame_table(self.differences, "loss of simpler models")
         return card(f"Validation of {self.label}", self.describe(), *parts)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from geospde import __version__
 from geospde.errors import InputError
+from geospde.plots.exploration import exploration_section
 from geospde.report import summaries
 from geospde.report.findings import findings
 from geospde.report.methods import Methods
@@ -135,8 +136,6 @@ def write_report(
 def _explored(exploration: Any) -> dict[str, Any] | None:
     if exploration is None:
         return None
-    from geospde.plots.exploration import exploration_section
-
     return exploration_section(exploration)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from geospde.results.result import Fit
 from geospde.results.summary import priors_of
 from geospde.text.notebook import card, facts, frame_table
 from geospde.text.words import counted
-
-if TYPE_CHECKING:
-    from geospde.results.result import Fit
 
 
 def fit_card(fit: Fit) -> str:

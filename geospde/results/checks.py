@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.inference.higher_order import evidence_correction
+from geospde.results.result import Fit
 from geospde.survey.crs import unit_of
 from geospde.terms.field import Field
 from geospde.text.findings import Finding, count_levels, findings_frame
 from geospde.text.words import counted, length, listed, number
-
-if TYPE_CHECKING:
-    from geospde.results.result import Fit
 
 Vector = NDArray[np.float64]
 

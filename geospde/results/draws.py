@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from geospde import __version__
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
+from geospde.results.result import Fit
 from geospde.terms.field import Field
 from geospde.terms.groups import Group
 
 if TYPE_CHECKING:
     import xarray
 
-    from geospde.results.result import Fit
 
 Vector = NDArray[np.float64]
 

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
+from geospde.results.result import Fit
 from geospde.terms.process import Process
 from geospde.terms.smooth import KernelSmooth
+from geospde.text.notebook import card, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from geospde.results.result import Fit
 
 Vector = NDArray[np.float64]
 SMOOTHS = (KernelSmooth, Process)  # parts that are functions of covariates, and no group's effects or field
@@ -56,8 +57,6 @@ class Effects:
     def _repr_html_(self) -> str:
         """Show the picture in a notebook."""
         from geospde.plots.thumbnails import axes_png
-        from geospde.text.notebook import card, picture
-
         title = f"Effects of {', '.join(self.names)} on {self.response}"
         held = repr(self).removeprefix(f"<{title}").removesuffix(">").strip()
         return card(title, held, picture(axes_png(self.plot), title))

@@ -5,6 +5,12 @@ from time import perf_counter
 from typing import Any
 
 from geospde.errors import InputError, NumericalError
+from geospde.inference.integration import posterior
+from geospde.inference.mode import silent
+from geospde.model.build import build_model
+from geospde.results.fit_likelihood import LIKELIHOODS, fit_likelihood, refuse_improper, refuse_options, without_priors
+from geospde.results.fit_smooths import fit_smooths, only_smooths
+from geospde.results.heavy_tails import settled
 from geospde.results.result import Fit
 
 METHODS = ("inla", "eb", "ml", "reml", "ubre")
@@ -122,13 +128,6 @@ def fit(
     >>> list(fit.hyper.index)
     ['range(spde)', 'sigma(spde)', 'kappa(spde)', 'tau(spde)']
     """
-    from geospde.inference.integration import posterior
-    from geospde.inference.mode import silent
-    from geospde.model.build import build_model
-    from geospde.results.fit_likelihood import LIKELIHOODS, fit_likelihood, refuse_improper
-    from geospde.results.fit_smooths import fit_smooths
-    from geospde.results.heavy_tails import settled
-
     check_options(method, integration, strategy, quadrature, priors)
     began = perf_counter()
     model = build_model(
@@ -172,8 +171,6 @@ def check_options(
     ):
         if value not in choices:
             raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-    from geospde.results.fit_likelihood import LIKELIHOODS, refuse_options
-
     if method in (*LIKELIHOODS, "ubre"):
         refuse_options(method, integration, strategy, quadrature, priors)
     elif quadrature != 1:
@@ -182,9 +179,6 @@ def check_options(
 
 def check_model(model: Any, method: str = "inla", quadrature: int = 1) -> None:
     """Raise InputError for a model that is not for this method."""
-    from geospde.results.fit_likelihood import LIKELIHOODS, without_priors
-    from geospde.results.fit_smooths import only_smooths
-
     if method in LIKELIHOODS:
         without_priors(model, method, quadrature)
     elif method == "ubre":

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.inference.marginals import Marginal
 
 Vector = NDArray[np.float64]
 Linear = tuple[dict[str, float], float]  # weights by name, and a constant
@@ -202,8 +203,6 @@ class _Draws:
 
 def _marginal(fit: Any, tree: ast.AST, linear: Linear | None, used: dict[str, str], text: str) -> Any:
     """Posterior of left minus right."""
-    from geospde.inference.marginals import Marginal
-
     of_latent = {*fit.model.effects.names, *fit.model.latent_names}
     if linear is not None and set(linear[0]) <= of_latent:
         weights, constant = linear

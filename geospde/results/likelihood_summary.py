@@ -1,14 +1,11 @@
 """The summary of a likelihood fit, as a user of mixed models reads one."""
 
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from geospde.results.maximum_likelihood import LikelihoodFit
 from geospde.terms.groups import Group
-
-if TYPE_CHECKING:
-    from geospde.results.maximum_likelihood import LikelihoodFit
 
 
 def text(fit: "LikelihoodFit") -> str:

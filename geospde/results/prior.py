@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,10 @@ from scipy.special import gammaln
 from geospde.errors import InputError
 from geospde.families.priors import LKJ, Flat, LinearGaussian
 from geospde.inference.marginals import Marginal
-from geospde.model.build import theta_slices
-
-if TYPE_CHECKING:
-    from geospde.model.build import Model
-    from geospde.model.priors import FixedPriors
-    from geospde.results.result import Fit
-    from geospde.terms.hyperparameter import Hyperparameter
+from geospde.model.build import Model, theta_slices
+from geospde.model.priors import FixedPriors
+from geospde.results.result import Fit
+from geospde.terms.hyperparameter import Hyperparameter
 
 Vector = NDArray[np.float64]
 Density = tuple[Vector, Vector]  # rising values, and the density there

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from geospde.results.checks import COUNTS
-
-if TYPE_CHECKING:
-    from geospde.results.result import Fit
+from geospde.results.result import Fit
 
 Vector = NDArray[np.float64]
 LEAST = 1e-12  # probability beyond which a score is cut off, at seven standard deviations

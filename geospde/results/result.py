@@ -21,8 +21,10 @@ from geospde.inference.mixture import GaussianMixture, shape_of
 from geospde.inference.sampling import leave_one_out
 from geospde.linalg.threads import one_blas_thread
 from geospde.model.build import Model
+from geospde.results.hypothesis import hypothesis
 from geospde.results.loo import Loo
 from geospde.results.pictures import Pictures
+from geospde.results.summary import show, text
 
 Vector = NDArray[np.float64]
 LEVELS = (0.025, 0.5, 0.975)
@@ -332,8 +334,6 @@ class Fit(Pictures):
 
     def hypothesis(self, text: str, level: float | None = None) -> Any:
         """Weigh ``"Days > 10"`` and its like; see `geospde.results.hypothesis.hypothesis`."""
-        from geospde.results.hypothesis import hypothesis
-
         return hypothesis(self, text, level)
 
     def check(self) -> Any:
@@ -370,13 +370,9 @@ class Fit(Pictures):
 
     def summary(self) -> None:
         """Print the fit: in a terminal with ruled tables, elsewhere as plain text."""
-        from geospde.results.summary import show
-
         show(self)
 
     def _text(self) -> str:
-        from geospde.results.summary import text
-
         return text(self)
 
 

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
+from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.laplace import Laplace
+from geospde.inference.residual import residual_from
+from geospde.inference.warp import Warp
 from geospde.likelihood.search import Maximum
+from geospde.mesh.trimesh import Mesh
+from geospde.model.build import build_model
 from geospde.results.maximum_likelihood import LikelihoodFit
 from geospde.results.penalised import likelihood_fit
 from geospde.results.result import Fit
@@ -131,13 +137,6 @@ def load_fit(path: Any) -> Fit:
     >>> bool((again.fixed == fit.fixed).all(axis=None))
     True
     """
-    from geospde.inference.hyper import HyperPosterior, Posterior
-    from geospde.inference.laplace import Laplace
-    from geospde.inference.residual import residual_from
-    from geospde.inference.warp import Warp
-    from geospde.mesh.trimesh import Mesh
-    from geospde.model.build import build_model
-
     arrays_file, words_file = _files(path)
     for file in (arrays_file, words_file):
         if not file.is_file():

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geospde.explore.explore import Exploration, explore
 from geospde.explore.mesh_checks import ExpectedRange, check_mesh
 from geospde.export.provenance import write_json
+from geospde.formula.formula import parse_formula
+from geospde.formula.response import read_response
+from geospde.plots.exploration import save_exploration
 from geospde.run import pipeline
 from geospde.run.config import Config, read_config
 from geospde.run.folders import whole_folder
 from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, findings_frame
-
-if TYPE_CHECKING:
-    from geospde.survey.survey import Survey
 
 MARK = "explore.json"
 """The file that tells an exploration's folder, which may be replaced, from somebody's other work."""
@@ -140,9 +141,6 @@ def check_run(config: Config, log: StepLog) -> tuple[Finding, ...]:
 
 def explore_survey(config: Config, survey: Survey) -> Exploration:
     """Explore a survey that was read for a run: the response as the formula has it, on the family's scale."""
-    from geospde.formula.formula import parse_formula
-    from geospde.formula.response import read_response
-
     model = config.model
     response = read_response(parse_formula(model.formula).response, survey.points)
     column, *trials = pipeline.response_columns(model.formula)
@@ -154,8 +152,6 @@ def explore_survey(config: Config, survey: Survey) -> Exploration:
 
 def write_exploration(folder: Path, explored: Explored) -> None:
     """Write pictures, tables and JSON of an exploration."""
-    from geospde.plots.exploration import save_exploration
-
     exploration = explored.exploration
     save_exploration(folder, exploration)
     exploration.table().to_csv(folder / "facts.csv")

@@ -11,6 +11,7 @@ from typing import Any
 
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
+from geospde.plots.comparison import difference_map, plot_comparison
 from geospde.prediction.difference import COLUMNS, Difference, difference
 from geospde.results.compare import Comparison, compare
 from geospde.run.folders import whole_folder
@@ -120,8 +121,6 @@ def compare_runs(
 def write_comparison(folder: Path, compared: Compared) -> None:
     """Write tables, the picture of the criteria, and the differences as maps and rasters."""
     from matplotlib.figure import Figure
-
-    from geospde.plots.comparison import difference_map, plot_comparison
 
     comparison = compared.comparison
     comparison.table.rename_axis("model").to_csv(folder / "criteria.csv")

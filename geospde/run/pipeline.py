@@ -7,28 +7,33 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
+from geospde.explore.explore import Exploration
+from geospde.explore.mesh_checks import check_mesh
 from geospde.export.provenance import write_json
+from geospde.families.families import family_by_name
+from geospde.mesh.build import build_mesh
+from geospde.mesh.trimesh import Mesh
+from geospde.model.build import build_model
+from geospde.plots.figures import save_figures
+from geospde.prediction.grid import Grid
+from geospde.prediction.surface import Prediction
+from geospde.prediction.validation import Validation
+from geospde.report.report import write_report
+from geospde.results.fit import check_model, check_options, fit
+from geospde.results.result import Fit
 from geospde.run.config import Config, read_config
 from geospde.run.folders import whole_folder
 from geospde.run.logs import kept_if_failed
 from geospde.run.progress import Progress, StepLog, compiling_told
 from geospde.run.room import refuse_too_large as refuse_too_large
 from geospde.survey.survey import Survey, read_survey
+from geospde.text.findings import Finding, findings_frame
 from geospde.text.words import counted, listed
-
-if TYPE_CHECKING:
-    from geospde.explore.explore import Exploration
-    from geospde.mesh.trimesh import Mesh
-    from geospde.prediction.grid import Grid
-    from geospde.prediction.surface import Prediction
-    from geospde.prediction.validation import Validation
-    from geospde.results.result import Fit
-    from geospde.text.findings import Finding
 
 BAYESIAN = ("inla", "eb")
 """Methods of `geospde.fit` that give a posterior."""
@@ -173,8 +178,6 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
 
 def load_survey(config: Config) -> Survey:
     """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
-    from geospde.families.families import family_by_name
-
     keys = config.survey.given()
     for name in ("points", "coastline"):
         if name in keys:
@@ -196,16 +199,12 @@ def load_survey(config: Config) -> Survey:
 
 def make_mesh(config: Config, survey: Survey) -> Mesh:
     """Build ``[mesh]`` around the coastline or, without one, around the sites."""
-    from geospde.mesh.build import build_mesh
-
     domain = survey.coastline if survey.coastline is not None else survey.points
     return build_mesh(domain, sites=survey.points, crs=survey.crs, **config.mesh.given())
 
 
 def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
     """Lay the cells of ``[prediction]``; all their centres must lie in the mesh."""
-    from geospde.prediction.grid import Grid
-
     keys = config.prediction.given("shape", "cell", "buffer")
     grid = Grid.around(survey.domain, crs=survey.crs, **keys)
     outside = int((mesh.locate(grid.centres) < 0).sum())
@@ -219,8 +218,6 @@ def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
 
 def fit_model(config: Config, survey: Survey, mesh: Mesh, *, callback: Any = None) -> Fit:
     """Fit ``[model]`` under ``[priors]`` as ``[inference]`` says."""
-    from geospde.results.fit import fit
-
     keys = _model_arguments(config, survey, mesh) | config.inference.given()
     return fit(**keys, callback=callback)
 
@@ -228,9 +225,6 @@ def fit_model(config: Config, survey: Survey, mesh: Mesh, *, callback: Any = Non
 def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str:
     """Check formula, family and priors against the data, that a grid can be predicted, and say what the model is."""
     import pandas as pd
-
-    from geospde.model.build import build_model
-    from geospde.results.fit import check_model, check_options
 
     keys = _model_arguments(config, survey, mesh)
     check_options(**config.inference.given(), priors=keys.get("priors", "default"))
@@ -261,8 +255,6 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str
 
 def check_fit(survey: Survey, mesh: Mesh, fit: Fit) -> tuple[Finding, ...]:
     """Look at a fit, and at what of its mesh the fit's own check does not: that knows the range, a guess no more."""
-    from geospde.explore.mesh_checks import check_mesh
-
     found = fit.check()
     judged = ("mesh edges", "mesh extension") if any(finding.subject == "mesh" for finding in found) else ()
     return (*found, *(finding for finding in check_mesh(mesh, survey) if finding.subject not in judged))
@@ -294,8 +286,6 @@ def write_fit(folder: Path, fit: Fit) -> None:
 
 def write_checks(folder: Path, findings: Iterable[Finding]) -> None:
     """Write what was looked at as a table."""
-    from geospde.text.findings import findings_frame
-
     findings_frame(findings).to_csv(folder / "checks.csv", index=False)
 
 
@@ -308,8 +298,6 @@ def write_prediction(folder: Path, config: Config, survey: Survey, prediction: P
 
 def draw(folder: Path, config: Config, **objects: Any) -> list[Path]:
     """Draw the figures of survey, mesh, fit and prediction, those that are given."""
-    from geospde.plots.figures import save_figures
-
     return save_figures(folder / "figures", label=config.output.label, **objects)
 
 
@@ -328,8 +316,6 @@ def report(
     notes: Sequence[str],
 ) -> Path:
     """Write the report."""
-    from geospde.report.report import write_report
-
     later = (folder / "run.json", folder / "run.log")
     return write_report(
         folder / "report.html",

@@ -7,15 +7,13 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geospde.errors import InputError
 from geospde.export.provenance import machine, sha256, versions, write_json
 from geospde.run.config import Config
 from geospde.run.progress import StepLog
-
-if TYPE_CHECKING:
-    from geospde.survey.survey import Survey
+from geospde.survey.survey import Survey
 
 MARK = "run.json"
 

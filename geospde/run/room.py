@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from geospde.errors import InputError
+from geospde.prediction.grid import Grid
+from geospde.run.config import Config
 from geospde.text.words import bytes_of, counted
-
-if TYPE_CHECKING:
-    from geospde.prediction.grid import Grid
-    from geospde.run.config import Config
 
 
 def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:

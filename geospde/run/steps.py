@@ -7,9 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geospde.errors import GeospdeError, GeospdeWarning
+from geospde.explore.explore import Exploration
+from geospde.export.qgis import write_project
+from geospde.mesh.trimesh import Mesh
+from geospde.prediction.stored import read_prediction
+from geospde.prediction.validation import Validation
+from geospde.results.saved import load_fit
 from geospde.run import pipeline
 from geospde.run.check import explore_survey
 from geospde.run.config import Config, read_config
@@ -18,14 +24,9 @@ from geospde.run.logs import LOG, begin, kept_if_failed
 from geospde.run.progress import Progress, StepLog, compiling_told
 from geospde.run.record import MARK, STANDS_ON, Record, read_record
 from geospde.run.validate import IN_RUN, read_validation, validate, write_validation
-from geospde.text.findings import count_levels
+from geospde.survey.survey import Survey
+from geospde.text.findings import Finding, count_levels
 from geospde.text.words import counted
-
-if TYPE_CHECKING:
-    from geospde.explore.explore import Exploration
-    from geospde.prediction.validation import Validation
-    from geospde.survey.survey import Survey
-    from geospde.text.findings import Finding
 
 _MAPS = ("maps", "mean", "lower", "upper", "sd", "exceed_*", "observed", "fitted")
 
@@ -204,8 +205,6 @@ def _predict(work: Work) -> None:
 
 
 def _map(work: Work) -> None:
-    from geospde.export.qgis import write_project
-
     objects = {"survey": work.survey, "fit": work.fit, "prediction": work.prediction}
     with work.log.step("figures") as told:
         unlink_from_original(work.folder / "mesh.gpkg")  # it takes in styles
@@ -248,21 +247,15 @@ EVERY: dict[str, Callable[[Work], None]] = {
 
 
 def _recall_mesh(work: Work) -> None:
-    from geospde.mesh.trimesh import Mesh
-
     work.mesh = Mesh.from_gpkg(work.folder / "mesh.gpkg")
     work.grid = pipeline.make_grid(work.config, work.survey, work.mesh)
 
 
 def _recall_fit(work: Work) -> None:
-    from geospde.results.saved import load_fit
-
     work.fit = load_fit(work.folder)
 
 
 def _recall_prediction(work: Work) -> None:
-    from geospde.prediction.stored import read_prediction
-
     work.prediction = read_prediction(work.folder, work.fit.model.response_label, work.grid)
 
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geospde.errors import InputError
 from geospde.prediction.stored import read_prediction
+from geospde.results.result import Fit
 from geospde.results.saved import load_fit
 from geospde.run import pipeline
 from geospde.run.config import Config, read_config
+from geospde.run.progress import StepLog
 from geospde.run.record import MARK, Record, read_record
-
-if TYPE_CHECKING:
-    from geospde.results.result import Fit
-    from geospde.run.progress import StepLog
-    from geospde.survey.survey import Survey
+from geospde.survey.survey import Survey
 
 
 @dataclass(frozen=True)

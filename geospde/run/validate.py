@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,13 @@ import pandas as pd
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
 from geospde.prediction.validation import Validation
+from geospde.results.result import Fit
 from geospde.run.config import Config, ValidationSection
 from geospde.run.folders import whole_folder
 from geospde.run.logs import LOG, begin, kept_if_failed
 from geospde.run.progress import Progress, StepLog, compiling_told
 from geospde.run.stored_fit import find_run, fitted
 from geospde.text.words import counted, number
-
-if TYPE_CHECKING:
-    from geospde.results.result import Fit
 
 _LOSS = "_difference"  # ends the columns of a simpler model's loss, in the table of scores
 

@@ -12,6 +12,9 @@ import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError
 from geospde.survey.crs import is_local, unit_of, utm_of
+from geospde.survey.reading import read_coastline, read_points
+from geospde.survey.tables import rows_like
+from geospde.text.notebook import card, facts, picture
 from geospde.text.words import counted, length, listed, number
 
 if TYPE_CHECKING:
@@ -106,8 +109,6 @@ class Survey:
     def _repr_html_(self) -> str:
         """Show it in a notebook: where the sites are, and what each column holds."""
         from geospde.plots.thumbnails import survey_png
-        from geospde.text.notebook import card, facts, picture
-
         table = self.points.drop(columns=self.points.geometry.name)
         told = repr(self).removeprefix(f"<Survey {self.name!r}: ").removesuffix(">")
         columns = facts({str(name): _content(table.iloc[:, k]) for k, name in enumerate(table)}, "columns")
@@ -202,8 +203,6 @@ def read_survey(
     >>> gs.read_survey(table, crs="local:m", name="bay")
     <Survey 'bay': 3 sites, no coastline, local (m)>
     """
-    from geospde.survey.reading import read_coastline, read_points
-
     table, frame = read_points(points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric))
     held = frame.crs
     _refuse_degrees(frame, held, table.source)
@@ -256,8 +255,6 @@ def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str) -> None:
 
 
 def _check(survey: Survey, table: Any, coast_name: str) -> None:
-    from geospde.survey.tables import rows_like
-
     places = survey.coordinates
     beyond = (np.abs(places) > BEYOND).any(axis=1)
     if beyond.any():

@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-
-if TYPE_CHECKING:
-    from geospde.survey.tables import Table
+from geospde.survey.tables import Table
 
 
 @dataclass(frozen=True)

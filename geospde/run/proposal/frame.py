@@ -11,18 +11,18 @@ import shapely
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import words_of
 from geospde.run.proposal.roles import named_degrees
 from geospde.survey.crs import is_local, parse_crs, utm_of
 from geospde.survey.reading import LAND, read_coastline, read_table
 from geospde.survey.survey import TINY
+from geospde.survey.tables import Table
 from geospde.text.words import listed
 
 if TYPE_CHECKING:
     from pyproj import CRS
 
-    from geospde.run.proposal.asking import Guesser
-    from geospde.survey.tables import Table
 
 DEGREES = "EPSG:4326"
 WIDEST = 12.0

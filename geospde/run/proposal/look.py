@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.explore.structure import matern_correlation
+from geospde.families.base import Likelihood
 from geospde.linalg.threads import one_blas_thread
-
-if TYPE_CHECKING:
-    from geospde.families.base import Likelihood
 
 Vector = NDArray[np.float64]
 

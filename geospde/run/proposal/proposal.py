@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.mesh.trimesh import Mesh
+from geospde.prediction.grid import Grid
 from geospde.run.config import read_config
 from geospde.run.pipeline import compile_model, make_grid, make_mesh
 from geospde.run.proposal.asking import Guesser
@@ -23,12 +25,8 @@ from geospde.run.proposal.writing import Entry, nested
 from geospde.survey.crs import is_local, unit_of
 from geospde.survey.reading import SITES, read_points, read_table
 from geospde.survey.survey import Survey, read_survey
+from geospde.survey.tables import Table
 from geospde.text.words import counted, length
-
-if TYPE_CHECKING:
-    from geospde.mesh.trimesh import Mesh
-    from geospde.prediction.grid import Grid
-    from geospde.survey.tables import Table
 
 
 @dataclass(frozen=True)

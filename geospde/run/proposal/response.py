@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.base import Family, Likelihood
 from geospde.families.families import family_by_name
 from geospde.run.proposal.columns import Column, numbers
 from geospde.run.proposal.look import BELIEVED, FirstLook
+from geospde.survey.tables import Table
 from geospde.text.words import counted
 
 if TYPE_CHECKING:
-    from geospde.families.base import Family, Likelihood
     from geospde.run.proposal.roles import Roles
-    from geospde.survey.tables import Table
 
 Vector = NDArray[np.float64]
 

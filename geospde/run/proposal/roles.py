@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geospde.errors import InputError
 from geospde.families.families import family_by_name
+from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, words_of
 from geospde.run.proposal.response import find_family
+from geospde.survey.tables import Table
 from geospde.text.words import did_you_mean, listed
-
-if TYPE_CHECKING:
-    from geospde.run.proposal.asking import Guesser
-    from geospde.survey.tables import Table
 
 # words for the first and the second coordinate: degrees first, since they say where on Earth the survey is
 DEGREES = (("longitude", "latitude"), ("lon", "lat"), ("long", "lat"), ("lng", "lat"))

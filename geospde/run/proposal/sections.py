@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geospde.run.proposal.columns import Column
+from geospde.run.proposal.frame import Frame
+from geospde.run.proposal.look import FirstLook
 from geospde.run.proposal.response import Response, short
+from geospde.run.proposal.sizes import Sizes
 from geospde.run.proposal.writing import Entry
+from geospde.survey.survey import Survey
 from geospde.text.words import counted, length, listed
-
-if TYPE_CHECKING:
-    from geospde.run.proposal.frame import Frame
-    from geospde.run.proposal.look import FirstLook
-    from geospde.run.proposal.sizes import Sizes
-    from geospde.survey.survey import Survey
 
 
 def sections(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import shapely
 
 from geospde.mesh.domain import diameter
 from geospde.mesh.refine import expected_vertices
+from geospde.run.proposal.look import FirstLook
 from geospde.run.proposal.response import short
-
-if TYPE_CHECKING:
-    from geospde.run.proposal.look import FirstLook
-    from geospde.survey.survey import Survey
+from geospde.survey.survey import Survey
 
 VERTICES = (2500, 8000)
 """Fewest and most vertices of a proposed mesh, but for those that sites add: a fit takes seconds."""
