@@ -5,6 +5,7 @@ precision; degrees of freedom as log(df - 2), a probability as its logit. Each d
 constant and the Jacobian of the change of scale, so that marginal likelihoods can be compared.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import log, pi, sqrt
@@ -359,3 +360,23 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
         return choices[name](*(float(a) for a in arguments))
     except TypeError:
         raise InputError(f"prior {name!r} does not take the {len(arguments)} numbers {arguments}") from None
+
+
+def read_prior(given: Any, name: str, kind: str) -> Any:
+    """A prior from {"pc": [a, b]}, ("pc", a, b) or a prior object."""
+    if hasattr(given, "log_density"):
+        return given
+    return prior_by_name(*name_and_arguments(given, name), kind)
+
+
+def name_and_arguments(given: Any, name: str) -> tuple[str, tuple[Any, ...]]:
+    """Family and arguments of a prior as written."""
+    if isinstance(given, Mapping) and len(given) == 1:
+        ((family, arguments),) = given.items()
+    elif isinstance(given, (tuple, list)) and given and isinstance(given[0], str):
+        family, arguments = given[0], given[1:]
+    elif isinstance(given, str):
+        family, arguments = given, ()
+    else:
+        raise InputError(f"the prior of {name!r} reads like {{'pc': [1.0, 0.01]}}, not {given!r}")
+    return family, tuple(arguments) if isinstance(arguments, (list, tuple)) else (arguments,)

@@ -11,11 +11,10 @@ import shapely
 from geospde.errors import GeospdeWarning, InputError
 from geospde.mesh.arrays import point_array
 from geospde.mesh.domain import common_crs, diameter, nonconvex_hull, simplified
+from geospde.mesh.inputs import read_crs, read_region
 from geospde.mesh.refine import Controls, expected_vertices, fill
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
-from geospde.survey.crs import parse_crs
-from geospde.survey.polygons import as_region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,13 +107,13 @@ def build_mesh(
            [1500.,  500.]])
     """
     found = common_crs(domain, sites, lines)
-    if crs is not None and found is not None and parse_crs(crs) != found:
+    if crs is not None and found is not None and read_crs(crs) != found:
         raise InputError(f"crs={crs} contradicts the inputs, which are in {found.name}; leave crs out")
     crs = found if found is not None else crs
     points = np.empty((0, 2)) if sites is None else point_array(sites)
     if domain is None and not len(points):
         raise InputError("there is nothing to mesh: give a domain, or sites")
-    area = as_region(domain if domain is not None else shapely.multipoints(points), "the domain")
+    area = read_region(domain if domain is not None else shapely.multipoints(points), "the domain")
     _check(cutoff, min_angle, max_vertices)
     if cutoff and convex is not None and not any(_pair("convex", convex)[:1] + _pair("concave", concave)[:1]):
         inside = points[shapely.intersects_xy(area, points)]

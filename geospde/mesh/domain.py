@@ -8,9 +8,8 @@ import numpy as np
 import shapely
 
 from geospde.errors import InputError
+from geospde.mesh.inputs import read_region, utm_of
 from geospde.mesh.triangulation import Triangulation
-from geospde.survey.crs import utm_of
-from geospde.survey.polygons import as_region
 
 if TYPE_CHECKING:
     from pyproj import CRS
@@ -51,7 +50,7 @@ def nonconvex_hull(
     >>> round(nonconvex_hull(island, convex=1).area, 1)  # 4 * 2 + 12 * 1 + pi
     23.1
     """
-    area = as_region(geometry, "the domain")
+    area = read_region(geometry, "the domain")
     span = diameter(area)
     convex = -convex * span if convex < 0 else convex
     concave = convex if concave is None else -concave * span if concave < 0 else concave

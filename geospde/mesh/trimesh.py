@@ -11,7 +11,7 @@ from scipy import sparse
 
 from geospde.errors import InputError
 from geospde.mesh.arrays import checked_triangulation, frozen, point_array, signed_areas
-from geospde.survey.crs import parse_crs, unit_of
+from geospde.mesh.inputs import read_crs, unit_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -78,7 +78,7 @@ class Mesh:
             raise InputError(
                 f"inner must have one value for each of {len(triangles)} triangles, not shape {inner.shape}"
             )
-        crs = None if self.crs is None else parse_crs(self.crs)
+        crs = None if self.crs is None else read_crs(self.crs)
         for name, value in [("vertices", vertices), ("triangles", triangles), ("crs", crs), ("inner", inner)]:
             object.__setattr__(self, name, frozen(value) if isinstance(value, np.ndarray) else value)
 

@@ -12,14 +12,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.default_priors import BrmsDefaults
 from geospde.families.families import Likelihood, family_by_name
-from geospde.families.priors import Fixed, PCSd
+from geospde.families.priors import Fixed, PCSd, read_prior
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, TermCall, parse_formula
 from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import read_response
 from geospde.formula.table import coordinates, per_row
-from geospde.model.priors import BrmsDefaults, FixedPriors, fixed_priors, prior_table, read_prior
+from geospde.model.priors import FixedPriors, fixed_priors, prior_table
 from geospde.terms.context import Context, round_to
 from geospde.terms.field import Field, make_field
 from geospde.terms.gaussian_process import make_gp

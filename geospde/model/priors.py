@@ -1,4 +1,4 @@
-"""Priors as users write them: in the formula's calls, by a parameter's name, or a whole set by its own."""
+"""The `priors` argument of a fit, and the priors of fixed effects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from geospde.errors import InputError
-from geospde.families.priors import GammaPositive, HalfStudentT, LogitBeta, Prior, prior_by_name
+from geospde.families.default_priors import BrmsDefaults
+from geospde.families.priors import name_and_arguments
 
 Vector = NDArray[np.float64]
 SETS = ("default", "brms")
@@ -30,66 +31,6 @@ def prior_table(priors: Any) -> tuple[str, dict[str, Any]]:
     raise InputError(
         f"priors is one of {', '.join(map(repr, SETS))} or a dict from a parameter's name to a prior, not {priors!r}"
     )
-
-
-def read_prior(given: Any, name: str, kind: str) -> Any:
-    """A prior from {"pc": [a, b]}, ("pc", a, b) or a prior object."""
-    if hasattr(given, "log_density"):
-        return given
-    return prior_by_name(*_taken_apart(given, name), kind)
-
-
-def _taken_apart(given: Any, name: str) -> tuple[str, tuple[Any, ...]]:
-    """Family and arguments of a prior as written."""
-    if isinstance(given, Mapping) and len(given) == 1:
-        ((family, arguments),) = given.items()
-    elif isinstance(given, (tuple, list)) and given and isinstance(given[0], str):
-        family, arguments = given[0], given[1:]
-    elif isinstance(given, str):
-        family, arguments = given, ()
-    else:
-        raise InputError(f"the prior of {name!r} reads like {{'pc': [1.0, 0.01]}}, not {given!r}")
-    return family, tuple(arguments) if isinstance(arguments, (list, tuple)) else (arguments,)
-
-
-@dataclass(frozen=True)
-class BrmsDefaults:
-    """What brms gives parameters that no prior is given for (Bürkner 2017, J. Stat. Softw. 80(1), and its manual).
-
-    Attributes
-    ----------
-    location, scale : float
-        Of the Student t, with 3 degrees of freedom, of the intercept at the covariates' means; the scale is that of
-        every standard deviation's half Student t, too.
-    """
-
-    location: float
-    scale: float
-
-    @classmethod
-    def of_response(cls, values: Vector, link: Any, bounded: bool) -> "BrmsDefaults":
-        """Median and median absolute deviation (at least 2.5) of the response on the predictor's scale."""
-        if bounded:  # probabilities: the logit's own scale
-            return cls(0.0, 2.5)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            eta = np.asarray(link.forward(np.where(values == 0, 0.1, values)), dtype=float)
-        eta = eta[np.isfinite(eta)]
-        middle = float(np.median(eta))
-        return cls(round(middle, 1), max(2.5, round(1.4826 * float(np.median(np.abs(eta - middle))), 1)))
-
-    def sd(self) -> Prior:
-        """Of a standard deviation, of group effects, a Gaussian process or the residual."""
-        return HalfStudentT(3.0, self.scale)
-
-    def of_family(self, kind: str) -> Prior | None:
-        """Of a family's hyperparameter of this kind; None where brms has no such."""
-        if kind == "df":
-            return None
-        own: dict[str, Prior] = {
-            "sd": self.sd(), "shape": GammaPositive(0.01, 0.01), "size": GammaPositive(0.01, 0.01),
-            "probability": LogitBeta(1.0, 1.0),
-        }  # fmt: skip
-        return own.get(kind)
 
 
 @dataclass(frozen=True)
@@ -163,7 +104,7 @@ def fixed_priors(
                 transform[at, at] = 1.0
             continue
         given = overrides.pop(name)
-        family, arguments = _taken_apart(given, name)
+        family, arguments = name_and_arguments(given, name)
         good = all(isinstance(a, (int, float)) for a in arguments)
         if family == "flat" and not arguments:
             continue

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from geospde.families.default_priors import BrmsDefaults
 from geospde.families.families import Likelihood
-from geospde.model.priors import BrmsDefaults
 from geospde.terms.part import Part
 
 Vector = NDArray[np.float64]

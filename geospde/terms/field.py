@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.families import Likelihood
-from geospde.families.priors import Independent
+from geospde.families.priors import Independent, read_prior
 from geospde.formula.formula import Name, TermCall
-from geospde.model.priors import read_prior
 from geospde.terms.context import Context, round_to
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.fem import fem_matrices

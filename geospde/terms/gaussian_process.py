@@ -7,11 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.priors import Independent, InverseGamma, PCSd, Prior
+from geospde.families.priors import Independent, InverseGamma, PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
 from geospde.formula.table import Coding, column_of, refuse_missing
-from geospde.model.priors import read_prior
 from geospde.terms.context import Context, round_to
 from geospde.terms.precisions.covariance import BasisCovariance, KernelCovariance
 from geospde.terms.precisions.gaussian_process import BasisProcess, GaussianProcess

@@ -11,12 +11,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.priors import LKJ, Fixed, Independent, PCSd, Prior
+from geospde.families.priors import LKJ, Fixed, Independent, PCSd, Prior, read_prior
 from geospde.formula.columns import Columns
 from geospde.formula.formula import Name, TermCall
 from geospde.formula.grouping import Grouping
 from geospde.formula.table import label
-from geospde.model.priors import read_prior
 from geospde.terms.context import Context, round_to
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.correlated import Correlated

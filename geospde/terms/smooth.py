@@ -9,10 +9,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.priors import Independent, PCSd, Prior
+from geospde.families.priors import Independent, PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import TermCall
-from geospde.model.priors import read_prior
 from geospde.terms.context import Context, round_to
 from geospde.terms.groups import Group, make_group
 from geospde.terms.hyperparameter import Hyperparameter

@@ -1,0 +1,41 @@
+"""What a user hands a mesh (polygons, coordinate systems), read as a survey's are.
+
+The only file here that knows the survey's readers, and it imports them when they are called: a mesh of plain arrays
+needs neither shapely nor pyproj.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+    from shapely import MultiPolygon, Polygon
+
+
+def read_crs(crs: Any) -> CRS:
+    """Read a CRS; see `geospde.survey.crs.parse_crs`."""
+    from geospde.survey.crs import parse_crs
+
+    return parse_crs(crs)
+
+
+def read_region(domain: Any, what: str) -> Polygon | MultiPolygon:
+    """Read an area or points; see `geospde.survey.polygons.as_region`."""
+    from geospde.survey.polygons import as_region
+
+    return as_region(domain, what)
+
+
+def unit_of(crs: CRS | None) -> str:
+    """Name the unit of lengths; see `geospde.survey.crs.unit_of`."""
+    from geospde.survey import crs as systems
+
+    return systems.unit_of(crs)
+
+
+def utm_of(longitude: float, latitude: float) -> tuple[str, str]:
+    """Code and name of the UTM zone of a place; see `geospde.survey.crs.utm_of`."""
+    from geospde.survey import crs as systems
+
+    return systems.utm_of(longitude, latitude)
