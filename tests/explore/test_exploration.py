@@ -458,7 +458,7 @@ def test_an_error_among_the_findings_is_exit_2(run_file, monkeypatch, capsys):
     def beside(domain=None, *, sites=None, **options):
         return build_mesh(sites.union_all().envelope.buffer(200).difference(shapely.box(-3000, -5000, 900, 900)))
 
-    monkeypatch.setattr("geospde.mesh.build.build_mesh", beside)
+    monkeypatch.setattr(pipeline, "build_mesh", beside)
     monkeypatch.setattr(
         pipeline, "make_grid", lambda *_: gs.Grid.around(shapely.box(-6000, -3200, -5000, -3000), cell=50)
     )

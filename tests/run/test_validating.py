@@ -11,6 +11,7 @@ import geospde as gs
 from geospde.cli.commands import main
 from geospde.prediction.validation import Validation
 from geospde.run import pipeline
+from geospde.run.config import read_config
 from geospde.run.validate import ALONE, in_words, read_validation, validate_run, write_validation
 
 pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
@@ -48,7 +49,7 @@ def said(capsys):
 def test_the_saved_fit_is_taken_and_scores_as_a_new_one_does(bay, fits, source):
     validated = validate_run(source, write=False)
     assert fits == [] and validated.saved_fit is not None and validated.folder is None
-    config = gs.config.read_config("bay.toml")
+    config = read_config("bay.toml")
     survey = pipeline.load_survey(config)
     fit = pipeline.fit_model(config, survey, pipeline.make_mesh(config, survey))
     # refits of folds start at the saved mode: equal but for the search's last steps
