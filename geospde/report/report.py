@@ -3,7 +3,7 @@
 import base64
 import datetime
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from geospde.report import summaries
 from geospde.report.findings import findings
 from geospde.report.methods import Methods
 from geospde.report.page import LEVELS, Found, Picture, Section, found, picture, survey_section, validation_section
+from geospde.report.parts import RunParts
 from geospde.report.webmap import web_map
 
 _CAPTIONS = {
@@ -31,53 +32,15 @@ _CAPTIONS = {
 _SCRIPTS = ("data.js", "view.js", "paint.js", "readout.js", "sites.js", "moves.js", "start.js")
 
 
-def write_report(
-    path: str | Path,
-    *,
-    title: str,
-    survey: Any = None,
-    mesh: Any = None,
-    fit: Any = None,
-    prediction: Any = None,
-    figures: Sequence[str | Path] = (),
-    settings: Mapping[str, Any] | None = None,
-    seconds: Mapping[str, float] | None = None,
-    notes: Sequence[str] = (),
-    label: str | None = None,
-    exploration: Any = None,
-    checks: Sequence[Any] = (),
-    validation: Any = None,
-    files: Iterable[str | Path] = (),
-) -> Path:
+def write_report(path: str | Path, run: RunParts) -> Path:
     """Write the report of a run: an interactive map, what it says, tables, methods, settings.
 
     Parameters
     ----------
     path : str or Path
         The HTML file.
-    title : str
-        Of the page.
-    survey, mesh, fit, prediction : optional
-        What the run made; a part that is not given is left out.
-    figures : sequence of paths
-        PNG files, as `geospde.plots.figures.save_figures` returns them; they are taken into the page.
-    settings : mapping, optional
-        The run file, by section.
-    seconds : mapping of str to float, optional
-        How long each step took.
-    notes : sequence of str
-        Warnings of the run.
-    label : str, optional
-        What is predicted, in words; by default the prediction's own label.
-    exploration : Exploration, optional
-        The survey before any model, in place of its short table; its findings join the checks.
-    checks : sequence of findings
-        Objects or mappings with ``level`` (``"ok"``, ``"note"``, ``"warning"`` or ``"error"``), ``subject``,
-        ``message`` and ``remedy``.
-    validation : Validation or geospde.report.page.Section, optional
-        Scores of a cross-validation, and their picture.
-    files : iterable of paths
-        Files to link to; those beside or under the page's folder are, by relative links.
+    run : RunParts
+        What the run made; a part that it has not made is left out.
 
     Returns
     -------
@@ -94,49 +57,47 @@ def write_report(
     Every text is escaped, and the page's own policy lets a browser run no script but its own, and load nothing.
     """
     path = Path(path)
-    columns = "" if prediction is None else prediction.label
-    label = label or columns
-    explored = _explored(exploration)
-    methods = Methods(mesh, fit, prediction, label, settings or {})
     try:
-        pictures = _pictures(figures, label)
-        text = _render(
-            title=title,
-            date=datetime.date.today().isoformat(),
-            version=__version__,
-            summary=summaries.summary(survey, mesh, prediction, label),
-            findings=[] if prediction is None else findings(prediction, survey=survey, fit=fit, label=label),
-            map=web_map(survey=survey, mesh=mesh, fit=fit, prediction=prediction, label=label),
-            still=[pictures.pop(name) for name in ("maps", "mean") if name in pictures][:1],
-            layers=None if prediction is None else summaries.layers_table(prediction, survey, label),
-            notes=list(notes),
-            survey=_survey(survey, columns, _chosen(pictures, "observed"), explored),
-            estimates=[] if fit is None else summaries.estimates(fit),
-            criteria=None if fit is None else summaries.criteria_table(fit),
-            fitted=_chosen(pictures, "fitted"),
-            checks=sorted(map(found, [*(explored or {}).get("findings", ()), *checks]), key=_gravest_first),
-            levels=LEVELS,
-            validation=None if validation is None else validation_section(validation),
-            figures=[p for n, p in pictures.items() if n == "sd" or n.startswith("exceed_")],
-            mesh_table=None if mesh is None else summaries.mesh_table(mesh),
-            mesh=_chosen(pictures, "mesh"),
-            methods=methods,
-            links=summaries.links(files, path.parent),
-            settings=summaries.settings_tables(settings or {}),
-            model=None if fit is None else summaries.model_table(fit),
-            seconds=None if not seconds else summaries.seconds_table(seconds),
-            versions=summaries.versions_table(),
-        )
-        path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_text(_render(**_content(run, path.parent)), encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(f"cannot write the report {path}: {error}") from error
     return path
 
 
-def _explored(exploration: Any) -> dict[str, Any] | None:
-    if exploration is None:
-        return None
-    return exploration_section(exploration)
+def _content(run: RunParts, folder: Path) -> dict[str, Any]:
+    """Return what the template shows, by the names that it has for it."""
+    survey, mesh, fit, prediction = run.survey, run.mesh, run.fit, run.prediction
+    columns = "" if prediction is None else prediction.label
+    label = run.label or columns
+    explored = None if run.exploration is None else exploration_section(run.exploration)
+    pictures = _pictures(run.figures, label)
+    return {
+        "title": run.title,
+        "date": datetime.date.today().isoformat(),
+        "version": __version__,
+        "summary": summaries.summary(survey, mesh, prediction, label),
+        "findings": [] if prediction is None else findings(prediction, survey=survey, fit=fit, label=label),
+        "map": web_map(survey=survey, mesh=mesh, fit=fit, prediction=prediction, label=label),
+        "still": [pictures.pop(name) for name in ("maps", "mean") if name in pictures][:1],
+        "layers": None if prediction is None else summaries.layers_table(prediction, survey, label),
+        "notes": list(run.notes),
+        "survey": _survey(survey, columns, _chosen(pictures, "observed"), explored),
+        "estimates": [] if fit is None else summaries.estimates(fit),
+        "criteria": None if fit is None else summaries.criteria_table(fit),
+        "fitted": _chosen(pictures, "fitted"),
+        "checks": sorted(map(found, [*(explored or {}).get("findings", ()), *run.checks]), key=_gravest_first),
+        "levels": LEVELS,
+        "validation": None if run.validation is None else validation_section(run.validation),
+        "figures": [p for n, p in pictures.items() if n == "sd" or n.startswith("exceed_")],
+        "mesh_table": None if mesh is None else summaries.mesh_table(mesh),
+        "mesh": _chosen(pictures, "mesh"),
+        "methods": Methods(mesh, fit, prediction, label, run.settings),
+        "links": summaries.links(run.files, folder),
+        "settings": summaries.settings_tables(run.settings),
+        "model": None if fit is None else summaries.model_table(fit),
+        "seconds": summaries.seconds_table(run.seconds) if run.seconds else None,
+        "versions": summaries.versions_table(),
+    }
 
 
 def _survey(

@@ -23,6 +23,7 @@ from geospde.plots.figures import save_figures
 from geospde.prediction.grid import Grid
 from geospde.prediction.surface import Prediction
 from geospde.prediction.validation import Validation
+from geospde.report.parts import RunParts
 from geospde.report.report import write_report
 from geospde.results.fit import check_model, check_options, fit
 from geospde.results.result import Fit
@@ -317,8 +318,7 @@ def report(
 ) -> Path:
     """Write the report."""
     later = (folder / "run.json", folder / "run.log")
-    return write_report(
-        folder / "report.html",
+    run = RunParts(
         title=survey.name,
         survey=survey,
         mesh=mesh,
@@ -334,6 +334,7 @@ def report(
         validation=validation,
         files=[*filter(Path.is_file, folder.rglob("*")), *later],
     )
+    return write_report(folder / "report.html", run)
 
 
 # ---- what the steps share ----

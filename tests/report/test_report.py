@@ -17,6 +17,7 @@ from geospde.errors import InputError
 from geospde.plots.figures import save_figures
 from geospde.report.findings import findings
 from geospde.report.page import Section, Table, picture
+from geospde.report.parts import RunParts
 from geospde.report.report import write_report
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "path"}
@@ -70,7 +71,7 @@ class Page(HTMLParser):
 
 
 def written(folder, **more):
-    return Page.of(write_report(folder / "report.html", **{"title": "t", **made(), **more}))
+    return Page.of(write_report(folder / "report.html", RunParts(**{"title": "t", **made(), **more})))
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,14 @@ def page(tmp_path_factory):
     folder, run = tmp_path_factory.mktemp("run"), made()
     path = write_report(
         folder / "report.html",
-        title="Long Island",
-        figures=save_figures(folder / "figures", **run, dpi=60),
-        settings={"mesh": {"max_edge": (300, 600), "seed": None}, "prediction": {"crop": False}},
-        seconds={"mesh": 0.5, "fit": 1.25},
-        notes=["1 site lies off the coastline"],
-        **run,
+        RunParts(
+            title="Long Island",
+            figures=save_figures(folder / "figures", **run, dpi=60),
+            settings={"mesh": {"max_edge": (300, 600), "seed": None}, "prediction": {"crop": False}},
+            seconds={"mesh": 0.5, "fit": 1.25},
+            notes=["1 site lies off the coastline"],
+            **run,
+        ),
     )
     return Page.of(path)
 
@@ -166,14 +169,16 @@ def test_text_from_the_users_files_is_escaped_everywhere(tmp_path):
     (tmp_path / "a<b>.txt").touch()
     path = write_report(
         tmp_path / "r.html",
-        title=HOSTILE,
-        notes=[HOSTILE],
-        settings={HOSTILE: {HOSTILE: HOSTILE}},
-        seconds={HOSTILE: 1.0},
-        checks=[{"level": HOSTILE, "subject": HOSTILE, "message": HOSTILE, "remedy": HOSTILE}],
-        validation=Section([HOSTILE], [hostile]),
-        files=[tmp_path / "a<b>.txt"],
-        **run,
+        RunParts(
+            title=HOSTILE,
+            notes=[HOSTILE],
+            settings={HOSTILE: {HOSTILE: HOSTILE}},
+            seconds={HOSTILE: 1.0},
+            checks=[{"level": HOSTILE, "subject": HOSTILE, "message": HOSTILE, "remedy": HOSTILE}],
+            validation=Section([HOSTILE], [hostile]),
+            files=[tmp_path / "a<b>.txt"],
+            **run,
+        ),
     )
     page = Page.of(path)
     assert len(page.all("script")) == 2 and not page.all("b")
@@ -184,11 +189,11 @@ def test_text_from_the_users_files_is_escaped_everywhere(tmp_path):
 
 
 def test_parts_that_are_not_there_are_left_out(tmp_path):
-    page = Page.of(write_report(tmp_path / "r.html", title="Nothing yet"))
+    page = Page.of(write_report(tmp_path / "r.html", RunParts(title="Nothing yet")))
     assert "Nothing yet" in page.text and "Estimates" not in page.text
     assert not page.all("img") and not page.all("canvas") and not page.all("script")
     only = made()["prediction"]
-    assert "Over the grid" in Page.of(write_report(tmp_path / "p.html", title="p", prediction=only)).text
+    assert "Over the grid" in Page.of(write_report(tmp_path / "p.html", RunParts(title="p", prediction=only))).text
 
 
 def test_a_table_without_places_still_gets_its_sentence(tmp_path):
@@ -196,13 +201,13 @@ def test_a_table_without_places_still_gets_its_sentence(tmp_path):
     prediction = SimpleNamespace(points=None, grid=None, crs=None, label="y", to_frame=lambda: frame)
     assert findings(prediction)[0].startswith("Over the rows, the posterior mean of y averages 1.5")
     assert save_figures(tmp_path, prediction=prediction) == []
-    page = Page.of(write_report(tmp_path / "r.html", title="t", prediction=prediction))
+    page = Page.of(write_report(tmp_path / "r.html", RunParts(title="t", prediction=prediction)))
     assert not page.all("canvas") and "averages 1.5" in page.text
 
 
 def test_a_missing_figure_is_told(tmp_path):
     with pytest.raises(InputError, match="cannot write the report.*none.png"):
-        write_report(tmp_path / "r.html", title="t", figures=[tmp_path / "none.png"])
+        write_report(tmp_path / "r.html", RunParts(title="t", figures=[tmp_path / "none.png"]))
     assert not (tmp_path / "r.html").exists()
 
 
@@ -210,7 +215,7 @@ def test_a_joint_prior_is_said_once_and_the_label_in_words(tmp_path):
     run = made()
     told = {"priors": {"range(spde)": "the joint prior", "sigma(spde)": "the joint prior", "sd(g)": "another"}}
     run["fit"].describe = lambda: told
-    page = Page.of(write_report(tmp_path / "r.html", title="t", label="counts per second", **run))
+    page = Page.of(write_report(tmp_path / "r.html", RunParts(title="t", label="counts per second", **run)))
     assert "range(spde), sigma(spde): the joint prior; sd(g): another" in page.text  # among the settings
     assert "range(spde) and sigma(spde), the joint prior; sd(g), another." in page.text  # in the methods
     assert page.text.count("the joint prior") == 2
@@ -260,7 +265,7 @@ def test_a_cross_validation_is_told_by_its_scores_and_drawn(tmp_path):
 def test_an_exploration_takes_the_place_of_the_short_table(tmp_path):
     survey = gs.load_dataset("rongelap")
     explored = gs.explore(survey, response="counts", exposure="time", family="poisson")
-    page = Page.of(write_report(tmp_path / "r.html", title="t", survey=survey, exploration=explored))
+    page = Page.of(write_report(tmp_path / "r.html", RunParts(title="t", survey=survey, exploration=explored)))
     assert "mean nearest neighbour" in page.text and "472,801" in page.text
     assert any("variogram" in attrs["alt"] for attrs in page.all("img"))
     assert "Warning: sites at sea." in page.text
@@ -285,5 +290,5 @@ def test_the_report_of_rongelap_is_small(tmp_path):
     mean = np.exp(2 + 0.2 * np.sin(x / 300) * np.cos(y / 200))
     frame = pd.DataFrame({"x": x, "y": y, "mean": mean, "sd": 0.1 * mean, "q0.025": 0.8 * mean, "q0.975": 1.2 * mean})
     run = {"survey": survey, "mesh": mesh, "prediction": predicted(grid, frame)}
-    path = write_report(tmp_path / "r.html", title="t", figures=save_figures(tmp_path, **run), **run)
+    path = write_report(tmp_path / "r.html", RunParts(title="t", figures=save_figures(tmp_path, **run), **run))
     assert 500_000 < path.stat().st_size < 5_000_000

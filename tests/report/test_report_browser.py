@@ -18,6 +18,7 @@ from geospde.export.raster import write_raster
 from geospde.mesh.trimesh import Mesh
 from geospde.plots.figures import scale_of
 from geospde.prediction.grid import Grid
+from geospde.report.parts import RunParts
 from geospde.report.report import write_report
 from geospde.report.webmap import PROBABILITY_RAMP
 
@@ -49,7 +50,7 @@ def run(tmp_path_factory):
     run["survey"].points = points.iloc[[0, 1, 2, 2]].reset_index(drop=True)  # the last place measured twice
     run["fit"].fitted, run["fit"].pointwise = (run["fit"].fitted.iloc[[0, 1, 2, 2]], None)
     write_raster(folder / "prediction.tif", grid, run["prediction"].to_frame())
-    run["page"] = write_report(folder / "report.html", title="Long Island", label="counts per second", **run)
+    run["page"] = write_report(folder / "report.html", RunParts(title="Long Island", label="counts per second", **run))
     run["raster"] = folder / "prediction.tif"
     return run
 
@@ -370,7 +371,7 @@ def test_a_thinned_map_reads_out_its_cells_own_values(browser, tmp_path, monkeyp
     monkeypatch.setattr(webmap, "MOST_NUMBERS", 6 * 400)
     grid = Grid.around(ISLAND, cell=20, crs="local:m")
     frame = scattered(grid)
-    path = write_report(tmp_path / "r.html", title="t", prediction=predicted(grid, frame))
+    path = write_report(tmp_path / "r.html", RunParts(title="t", prediction=predicted(grid, frame)))
     browser.open(path)
     assert "one of every 4 × 4" in browser.run("document.querySelector('#map').innerText")
     browser.move(*at(browser, 0.4, 0.6))
@@ -382,11 +383,11 @@ def test_a_thinned_map_reads_out_its_cells_own_values(browser, tmp_path, monkeyp
 
 def test_a_map_without_layers_or_without_units_is_drawn_too(browser, tmp_path):
     mesh = Mesh([[0, 0], [4, 0], [4, 3], [0, 3]], [[0, 1, 2], [0, 2, 3]])
-    browser.open(write_report(tmp_path / "r.html", title="t", mesh=mesh))
+    browser.open(write_report(tmp_path / "r.html", RunParts(title="t", mesh=mesh)))
     blank = browser.run("document.querySelector('#map-scale').hidden")
     assert blank and len(json.dumps(picture(browser))) > 3000 and browser.errors == []
     grid = Grid.from_bounds((166.5, 11.0, 166.9, 11.2), cell=0.01, crs="EPSG:4326")
-    browser.open(write_report(tmp_path / "d.html", title="t", prediction=predicted(grid, scattered(grid))))
+    browser.open(write_report(tmp_path / "d.html", RunParts(title="t", prediction=predicted(grid, scattered(grid)))))
     x, y = at(browser, 0.5, 0.5)
     places = []
     for dx, dy in ((0, 0), (100, 0), (0, 100)):

@@ -1,0 +1,55 @@
+"""What a run has made, part by part: all that its report is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunParts:
+    """What a run has made so far.
+
+    Attributes
+    ----------
+    title : str
+        Of the report.
+    label : str, optional
+        What is predicted, in words; by default the prediction's own label.
+    survey, mesh, fit, prediction : optional
+        Parts of the run that are made.
+    exploration : Exploration, optional
+        The survey before any model; its findings join the checks.
+    checks : sequence of findings
+        Objects or mappings with ``level`` (``"ok"``, ``"note"``, ``"warning"`` or ``"error"``), ``subject``,
+        ``message`` and ``remedy``.
+    validation : Validation or geospde.report.page.Section, optional
+        Scores of a cross-validation, and their picture.
+    figures : sequence of paths
+        PNG files, as `geospde.plots.figures.save_figures` returns them; the report holds them in itself.
+    files : iterable of paths
+        Files to link to; those beside or under the report's folder are, by relative links.
+    settings : mapping
+        The run file, by section.
+    seconds : mapping of str to float
+        How long each step took.
+    notes : sequence of str
+        Warnings of the run.
+    """
+
+    title: str
+    label: str | None = None
+    survey: Any = None
+    mesh: Any = None
+    fit: Any = None
+    prediction: Any = None
+    exploration: Any = None
+    checks: Sequence[Any] = ()
+    validation: Any = None
+    figures: Sequence[str | Path] = ()
+    files: Iterable[str | Path] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
