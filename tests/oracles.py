@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 import geospde as gs
-from geospde.families.families import Poisson
+from geospde.families.registry import Poisson
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.matern import MaternSpde
 

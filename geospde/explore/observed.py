@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from geospde.errors import InputError
-from geospde.families.families import family_by_name
+from geospde.families.registry import family_by_name
 from geospde.survey.survey import Survey
 from geospde.text.words import counted, did_you_mean
 

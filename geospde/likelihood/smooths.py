@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky
 
 from geospde.errors import InputError
-from geospde.families.dispersion import EXPONENTIAL, Exponential
+from geospde.families.exponential import EXPONENTIAL, Exponential
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.likelihood.chi_squares import tail
 from geospde.likelihood.likelihoods import Restricted, Unpriored

@@ -12,9 +12,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.base import Likelihood
 from geospde.families.default_priors import BrmsDefaults
-from geospde.families.families import Likelihood, family_by_name
 from geospde.families.priors import Fixed, PCSd, read_prior
+from geospde.families.registry import family_by_name
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, TermCall, parse_formula
 from geospde.formula.offsets import Offset, read_offset

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from geospde.errors import InputError
 from geospde.explore.variogram import Variogram, variogram
-from geospde.families.moments import residuals
+from geospde.families.residuals import residuals
 from geospde.plots.panels import plot_variogram
 from geospde.results.quantile_residuals import quantile_residuals
 from geospde.results.result import Fit

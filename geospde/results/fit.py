@@ -67,7 +67,7 @@ def fit(
         (``shape``), ``"poisson"``, ``"nbinomial"`` (``size``), ``"zeroinflatedpoisson1"`` (``p0``),
         ``"zeroinflatednbinomial1"`` (``size``, ``p0``), ``"binomial"``, ``"bernoulli"`` or ``"beta"`` (``phi``), as
         R-INLA names and parametrises them; also ``"negbin"``, ``"student"``, ``"zip"``, ``"zinb"``. See
-        `geospde.families.families`.
+        `geospde.families.registry`.
     link : str, optional
         By default the family's own. Of probabilities: ``"logit"``, ``"probit"``, ``"cloglog"``, ``"loglog"`` or
         ``"cauchit"``.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
-from geospde.families.dispersion import EXPONENTIAL, Exponential
+from geospde.families.exponential import EXPONENTIAL, Exponential
 from geospde.inference.mode import Progress
 from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.ubre import LARGEST, least_prediction_error

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
-from geospde.families.moments import residuals
+from geospde.families.residuals import residuals
 from geospde.inference.hyper import Posterior
 from geospde.inference.mixture import GaussianMixture
 from geospde.likelihood.degrees import groups_of, inner_outer

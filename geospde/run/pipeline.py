@@ -15,7 +15,7 @@ from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.explore.explore import Exploration
 from geospde.explore.mesh_checks import check_mesh
 from geospde.export.provenance import write_json
-from geospde.families.families import family_by_name
+from geospde.families.registry import family_by_name
 from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import build_model

@@ -13,7 +13,7 @@ from scipy.special import expit, kv
 
 import geospde as gs
 from geospde.cli.commands import main
-from geospde.families.families import family_by_name
+from geospde.families.registry import family_by_name
 from geospde.run import pipeline, proposal
 from geospde.run.config import read_config
 from geospde.run.proposal import Guesser, Options, Terminal, propose, write_run_file

@@ -9,10 +9,10 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 from geospde.errors import InputError
-from geospde.families.families import ALIASES, FAMILIES, family_by_name
 from geospde.families.links import LINKS, PROBABILITY_LINKS
 from geospde.families.pc import PCDf, PCSize
 from geospde.families.priors import GammaPositive, Gaussian, LogGamma, LogitBeta, prior_by_name
+from geospde.families.registry import ALIASES, FAMILIES, family_by_name
 
 CASES = [(name, link.name) for name, family in FAMILIES.items() for link in family.links]
 EXTRA = {"exposure": {"poisson", "nbinomial", "zeroinflatedpoisson1", "zeroinflatednbinomial1"}}

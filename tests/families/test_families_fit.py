@@ -7,7 +7,7 @@ from oracles import square_mesh
 from recovery import COEFFICIENTS, LEVEL, STUDIES, draw, study, tabulated
 
 import geospde as gs
-from geospde.families.families import FAMILIES
+from geospde.families.registry import FAMILIES
 
 RNG = np.random.default_rng(3)
 N = 120

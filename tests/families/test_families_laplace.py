@@ -10,7 +10,7 @@ from oracles import square_mesh
 from scipy.stats import multivariate_normal
 
 import geospde as gs
-from geospde.families.families import FAMILIES, family_by_name
+from geospde.families.registry import FAMILIES, family_by_name
 from geospde.inference.laplace import Laplace
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.iid import Iid

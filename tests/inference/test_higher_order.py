@@ -11,7 +11,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 import geospde as gs
-from geospde.families.families import Poisson, family_by_name
+from geospde.families.registry import Poisson, family_by_name
 from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import HigherOrder, evidence_correction, worth_correcting
 from geospde.inference.laplace import Laplace

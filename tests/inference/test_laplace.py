@@ -70,7 +70,7 @@ def test_variational_mean_of_one_count_is_nearer_the_exact_mean_than_the_mode_is
 
     import scipy.sparse as sp
 
-    from geospde.families.families import Poisson
+    from geospde.families.registry import Poisson
     from geospde.terms.precisions.iid import Iid
 
     model = SimpleNamespace(

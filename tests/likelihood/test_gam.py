@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import chi2, f
 
 import geospde as gs
-from geospde.families.dispersion import Exponential
+from geospde.families.exponential import Exponential
 from geospde.likelihood.chi_squares import tail
 from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.ubre import PredictionError

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.base import Family, Likelihood
-from geospde.families.families import family_by_name
+from geospde.families.registry import family_by_name
 from geospde.run.proposal.columns import Column, numbers
 from geospde.run.proposal.look import BELIEVED, FirstLook
 from geospde.survey.tables import Table

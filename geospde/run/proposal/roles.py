@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geospde.errors import InputError
-from geospde.families.families import family_by_name
+from geospde.families.registry import family_by_name
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, words_of
 from geospde.run.proposal.response import find_family

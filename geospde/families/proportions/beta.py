@@ -1,66 +1,15 @@
-"""Families of proportions: binomial and Bernoulli, beta."""
+"""Proportions between 0 and 1."""
 
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaln, digamma, gammaln, polygamma
+from scipy.special import betainc, digamma, gammaln, polygamma
 
-from geospde.errors import InputError
-from geospde.families.base import Derivatives, Family, Observations, Parameter, Vector, not_counts, refuse
+from geospde.families.base import Derivatives, Family, Observations, Parameter, Vector
 from geospde.families.links import PROBABILITY_LINKS, Jet, Link
 from geospde.families.priors import GammaPositive
-
-
-class BinomialObservations(Observations):
-    """Successes among trials, of probability ``inverse link(eta)``."""
-
-    @cached_property
-    def _constant(self) -> Vector:
-        return -np.log1p(self.trials) - betaln(self.y + 1, self.trials - self.y + 1)
-
-    def _jets(self, eta: Vector) -> tuple[Jet, Jet]:
-        return self.link.log_probability(eta), self.link.log_complement(eta)
-
-    def _log_density(self, eta: Vector) -> Vector:
-        p, q = self._jets(eta)
-        return self._constant + _times(self.y, p[0]) + _times(self.trials - self.y, q[0])
-
-    def _derivatives(self, eta: Vector) -> Derivatives:
-        p, q = self._jets(eta)
-        first, second, third = (
-            _times(self.y, a) + _times(self.trials - self.y, b) for a, b in zip(p[1:], q[1:])
-        )
-        return first, second, third
-
-    def _weights(self, eta: Vector) -> Vector:
-        """Expected information: trials p'² / (p (1 - p)) = -trials (log p)' (log (1 - p))'."""
-        p, q = self._jets(eta)
-        return -self.trials * p[1] * q[1]
-
-    def cdf(self, eta: Vector) -> Vector:
-        """P(Y <= y | eta)."""
-        failures = self.trials - self.y
-        below = betainc(np.maximum(failures, 0.5), self.y + 1, np.exp(self.link.log_complement(eta)[0]))
-        return np.where(failures > 0, below, 1.0)
-
-    def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
-        """New responses, one for each eta."""
-        return rng.binomial(self.trials.astype(int), self.link.inverse(eta)).astype(float)
-
-    def start(self) -> Vector:
-        """A rough eta to start from."""
-        return self.link.forward((self.y + 0.5) / (self.trials + 1))
-
-    def end(self) -> str | None:
-        """``"lower"`` where there is no success, ``"upper"`` where there is no failure."""
-        return "lower" if not self.y.any() else "upper" if (self.y == self.trials).all() else None
-
-
-def _times(count: Vector, value: Vector) -> Vector:
-    """The product, 0 where the count is 0 whatever the value."""
-    return np.where(count > 0, count * np.where(count > 0, value, 0.0), 0.0)
 
 
 class BetaObservations(Observations):
@@ -145,61 +94,6 @@ def _log_gamma_jet(t: Vector, log_y: Vector) -> Jet:
         first + second - pull,
         first + 3 * second + third - pull,
     )
-
-
-class Binomial(Family):
-    """Successes among trials: ``p(successes, trials)`` on the left of a formula, or 0 and 1 alone.
-
-    Links: logit, probit, cloglog, loglog, cauchit. Fitted values are probabilities.
-
-    Examples
-    --------
-    >>> herds = Binomial().bind([3, 0], trials=[10, 1])
-    >>> herds.log_density(np.array([0.0, 0.0])).round(4)
-    array([-2.144 , -0.6931])
-    """
-
-    name = "binomial"
-    links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
-    observations = BinomialObservations
-    needs = "successes 0, 1, 2, ..."
-    takes_trials = True
-    without_exposure = "give the number of trials as p(successes, trials) on the left of the formula"
-
-    def outside(self, y: Vector) -> NDArray[np.bool_]:
-        """Which responses are no counts."""
-        return not_counts(y)
-
-    def _check(self, bound: Observations) -> None:
-        refuse(self.name, "trials 1, 2, ...", bound.trials, not_counts(bound.trials) | (bound.trials < 1))
-        rows = np.flatnonzero(bound.y > bound.trials)
-        if rows.size:
-            row = rows[0]
-            hint = "; is it p(successes, trials)?" if (bound.trials == 1).all() else ""
-            raise InputError(
-                f"family {self.name!r} needs at most as many successes as trials: row {row} holds "
-                f"{bound.y[row]:g} of {bound.trials[row]:g}{hint}"
-            )
-
-
-class Bernoulli(Family):
-    """Zeros and ones, with the links of the binomial. Fitted values are probabilities.
-
-    Examples
-    --------
-    >>> Bernoulli("probit").bind([1, 0]).log_density(np.array([0.0, 3.0])).round(4)
-    array([-0.6931, -6.6077])
-    """
-
-    name = "bernoulli"
-    links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
-    observations = BinomialObservations
-    needs = "zeros and ones"
-    without_exposure = "counts of successes are of family 'binomial', p(successes, trials)"
-
-    def outside(self, y: Vector) -> NDArray[np.bool_]:
-        """Which responses are neither 0 nor 1."""
-        return ~((y == 0) | (y == 1))
 
 
 class Beta(Family):

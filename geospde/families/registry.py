@@ -27,10 +27,18 @@ from difflib import get_close_matches
 
 from geospde.errors import InputError
 from geospde.families.base import Family, Likelihood, Observations, Parameter
-from geospde.families.continuous import Gamma, Gaussian, LogNormal, StudentT
-from geospde.families.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial, ZeroInflatedPoisson
+from geospde.families.continuous.gamma import Gamma
+from geospde.families.continuous.gaussian import Gaussian
+from geospde.families.continuous.lognormal import LogNormal
+from geospde.families.continuous.student_t import StudentT
+from geospde.families.counts.negative_binomial import NegativeBinomial
+from geospde.families.counts.poisson import Poisson
+from geospde.families.counts.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
+from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
 from geospde.families.links import LOG, Link
-from geospde.families.proportions import Bernoulli, Beta, Binomial
+from geospde.families.proportions.bernoulli import Bernoulli
+from geospde.families.proportions.beta import Beta
+from geospde.families.proportions.binomial import Binomial
 
 __all__ = [
     "ALIASES", "FAMILIES", "LOG", "Bernoulli", "Beta", "Binomial", "Family", "Gamma", "Gaussian", "Likelihood", "Link",

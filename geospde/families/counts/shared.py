@@ -1,0 +1,33 @@
+"""What the families of counts share."""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.families.base import Family, Observations, Vector, not_counts
+from geospde.families.links import LOG, Link
+
+
+class CountObservations(Observations):
+    """Counts with a mean of ``exposure * exp(eta)``, or a mixture with such a part."""
+
+    def start(self) -> Vector:
+        """A rough eta to start from."""
+        return np.log((self.y + 0.5) / self.exposure)
+
+    def end(self) -> str | None:
+        """``"lower"`` where every count is zero."""
+        return None if self.y.any() else "lower"
+
+
+class Counts(Family):
+    """What the families of counts share."""
+
+    links: ClassVar[tuple[Link, ...]] = (LOG,)
+    needs = "counts 0, 1, 2, ..."
+    has_exposure = True
+
+    def outside(self, y: Vector) -> NDArray[np.bool_]:
+        """Which responses are no counts."""
+        return not_counts(y)

@@ -1,0 +1,23 @@
+"""Negative binomial counts with more zeros."""
+
+from geospde.families.counts.negative_binomial import SIZE, NegativeBinomialObservations
+from geospde.families.counts.shared import Counts
+from geospde.families.counts.zero_inflated import ZERO, ZeroInflated
+
+
+class ZeroInflatedNegativeBinomialObservations(ZeroInflated):
+    """Zero with probability p0, else negative binomial; theta = (log size, logit p0)."""
+
+    counts = NegativeBinomialObservations
+    hyper = (SIZE, ZERO)
+
+
+class ZeroInflatedNegativeBinomial(Counts):
+    """Zero with probability `p0`, else negative binomial of mean exposure × exp(eta) and `size`, log link.
+
+    R-INLA's type 1, with its priors: ``pc.mgamma`` of rate 7 on the size, logit(p0) Gaussian with mean -1 and
+    precision 0.2. Fitted values are means of the negative binomial part.
+    """
+
+    name = "zeroinflatednbinomial1"
+    observations = ZeroInflatedNegativeBinomialObservations

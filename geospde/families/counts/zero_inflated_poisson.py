@@ -1,0 +1,29 @@
+"""Poisson counts with more zeros."""
+
+from geospde.families.counts.poisson import PoissonObservations
+from geospde.families.counts.shared import Counts
+from geospde.families.counts.zero_inflated import ZERO, ZeroInflated
+
+
+class ZeroInflatedPoissonObservations(ZeroInflated):
+    """Zero with probability p0, else Poisson; theta = logit p0."""
+
+    counts = PoissonObservations
+    hyper = (ZERO,)
+
+
+class ZeroInflatedPoisson(Counts):
+    """Zero with probability `p0`, else Poisson of mean exposure × exp(eta), log link (R-INLA's type 1).
+
+    The prior of logit(p0) is Gaussian with mean -1 and precision 0.2. Fitted values are means of the Poisson part;
+    times 1 - p0 they are means of the response.
+
+    Examples
+    --------
+    >>> counts = ZeroInflatedPoisson().bind([3, 0]).at(np.array([-1.0]))
+    >>> counts.log_density(np.array([0.0, 0.0])).round(4)
+    array([-3.105 , -0.6201])
+    """
+
+    name = "zeroinflatedpoisson1"
+    observations = ZeroInflatedPoissonObservations

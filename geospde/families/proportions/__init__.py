@@ -1,0 +1,1 @@
+"""Families of proportions and of successes among trials."""
