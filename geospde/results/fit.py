@@ -7,12 +7,12 @@ from typing import Any
 from geospde.errors import InputError, NumericalError
 from geospde.inference.integration import posterior
 from geospde.inference.mode import silent
+from geospde.likelihood.refusals import only_smooths, refuse_improper, refuse_options, without_priors
 from geospde.model.build import build_model
-from geospde.results.fit_likelihood import LIKELIHOODS, fit_likelihood, refuse_improper, refuse_options, without_priors
-from geospde.results.fit_smooths import fit_smooths, only_smooths
-from geospde.results.heavy_tails import settled
+from geospde.results.methods import fit_likelihood, fit_smooths, settled
 from geospde.results.result import Fit
 
+LIKELIHOODS = ("ml", "reml")
 METHODS = ("inla", "eb", "ml", "reml", "ubre")
 INTEGRATIONS = ("auto", "grid", "ccd", "eb")
 STRATEGIES = ("auto", "gaussian", "vb", "simplified", "laplace")

@@ -1,30 +1,23 @@
-"""Fits by maximum likelihood: what is refused, the search, and what a user should look at."""
+"""What the methods of likelihood are not for, in sentences: priors, saturated models, separation, perfect fits."""
 
-import warnings
 from collections.abc import Mapping
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError, NumericalError
-from geospde.inference.mode import Progress
-from geospde.likelihood.intervals import likelihood_of
+from geospde.errors import InputError
+from geospde.families.exponential import EXPONENTIAL
 from geospde.likelihood.likelihoods import Unpriored
-from geospde.likelihood.search import Maximum, maximum_likelihood
+from geospde.likelihood.search import Maximum
 from geospde.likelihood.separation import separated, suspicious
-from geospde.linalg.threads import LARGE, one_blas_thread
-from geospde.results.maximum_likelihood import LikelihoodFit
-from geospde.results.penalised import likelihood_fit
+from geospde.likelihood.ubre import LARGEST
 from geospde.terms.groups import Group
 from geospde.terms.smooth import KernelSmooth
 from geospde.text.words import listed
 
 Vector = NDArray[np.float64]
-LIKELIHOODS = ("ml", "reml")
 PERFECT = 1e-6  # residual over the response
-LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing
 LARGEST_DENSE = 20_000_000  # entries of a design that may be taken as a whole
 
 
@@ -41,47 +34,6 @@ def refuse_options(method: str, integration: str, strategy: str, quadrature: Any
         raise InputError(f"method {method!r} knows no priors: leave priors={priors!r} out, or fit with method='inla'")
 
 
-def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> LikelihoodFit:
-    """Fit a model by ML or REML.
-
-    Parameters
-    ----------
-    model : Model
-    settings : dict
-        Of the fit: `method` and `quadrature` tell what to maximise.
-    began : float
-        Clock when the fit began.
-    progress : callable
-        Told of every evaluation.
-
-    Raises
-    ------
-    InputError
-        Where the data cannot tell the parameters: as many effects as observations, separation, a perfect fit.
-    NumericalError
-        Where no maximum is found.
-    """
-    method, points = settings["method"], int(settings["quadrature"])
-    unpriored = without_priors(model, method, points)
-    try:
-        if model.design.shape[1] < LARGE:
-            found = _maximum(unpriored, model.start, method, points, progress)
-        else:
-            with one_blas_thread():
-                found = _maximum(unpriored, model.start, method, points, progress)
-    except NumericalError:
-        refuse_perfect(model, unpriored)
-        refuse_separated(model)
-        raise
-    refuse_separated(model, found)
-    if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and found.theta[-1] < model.start[-1] + np.log(PERFECT):
-        refuse_perfect(model, unpriored)
-    fit = likelihood_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
-    for note in fit.notes:
-        warnings.warn(note, GeospdeWarning, stacklevel=3)
-    return fit
-
-
 def without_priors(model: Any, method: str, points: int) -> Unpriored:
     """The model as ML or REML sees it; raises InputError for one that they are not for."""
     refuse_priors(model, method)
@@ -93,10 +45,30 @@ def without_priors(model: Any, method: str, points: int) -> Unpriored:
     return unpriored
 
 
-def _maximum(unpriored: Unpriored, start: Any, method: str, points: int, progress: Progress) -> Maximum:
-    return maximum_likelihood(
-        unpriored, start, method == "reml", lambda m: likelihood_of(m, points), progress  # type: ignore[arg-type, return-value]
-    )
+def only_smooths(model: Any) -> Unpriored:
+    """The model as UBRE sees it; raises InputError for one that it is not for."""
+    family = model.family
+    if family.name not in EXPONENTIAL:
+        raise InputError(
+            f"method 'ubre' is for the families {', '.join(EXPONENTIAL)}, not {family.name!r}: fit with method='reml'"
+        )
+    refuse_priors(model, "ubre")
+    if not model.parts:
+        raise InputError("method 'ubre' chooses how smooth a smooth is, and the formula has none: fit with method='ml'")
+    others = [part.term.label for part in model.parts if part.term.parameters != ("sd",)]
+    if others:
+        raise InputError(
+            f"method 'ubre' is for smooths and random intercepts, not for {listed(others)}: fit with method='reml'"
+        )
+    size = model.design.shape[1]
+    if size > LARGEST:
+        raise InputError(f"method 'ubre' is for at most {LARGEST:,} coefficients, not {size:,}: fit with method='reml'")
+    unpriored = Unpriored.of(model)
+    own = len(model.likelihood.parameters)
+    of_terms, of_family = np.split(unpriored.held, [unpriored.held.size - own])
+    if np.isnan(of_family).any() and not np.isnan(of_terms).all():
+        raise InputError("with a free dispersion, method 'ubre' cannot hold the sd of a smooth: fit with method='reml'")
+    return unpriored
 
 
 def refuse_priors(model: Any, method: str) -> None:
@@ -246,39 +218,3 @@ def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
             "the model fits the response perfectly, so that the residual standard deviation is zero and the likelihood "
             "has no maximum: leave terms out, or look whether the response is constant"
         )
-
-
-def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
-    """What a user should look at; that a smooth is its linear trend is no fault."""
-    out = []
-    zero: list[str] = []
-    one: list[str] = []
-    edges = found.edges.copy()
-    straight = {f"sd({part.term.label})" for part in model.parts if isinstance(part, KernelSmooth)}
-    for h in model.hyperparameters:
-        touched = h.direction != 0
-        if h.name in straight and not h.is_held:
-            edges[touched] = 0
-        if h.is_held or touched.sum() != 1 or not edges[touched][0]:
-            continue
-        (zero if h.transform is np.exp else one).append(h.name)
-    if zero:
-        out.append(f"{listed(zero)} {'is' if len(zero) == 1 else 'are'} estimated as 0")
-    if one:
-        out.append(f"{listed(one)} {'is' if len(one) == 1 else 'are'} estimated as 1 or -1")
-    if edges.any() and not out:
-        out.append("the effects of a group have a singular covariance")
-    if out:
-        said = " and ".join(out)
-        out = [f"singular fit: {said}; the data do not tell these random effects apart, a simpler model may do"]
-    at = found.flat.size - len(model.likelihood.hyper)
-    level = (found.flat | (np.diag(found.covariance) > LEVEL**2))[at:]
-    unknown = [h.name for h in model.hyperparameters if not h.is_held and level[h.direction[at:] != 0].any()]
-    if unknown:
-        out.append(
-            f"the likelihood is flat in {listed(unknown)}, which {'has' if len(unknown) == 1 else 'have'} no finite "
-            "estimate within its range; a simpler family may do"
-        )
-    if found.whole_curvature and not np.isfinite(found.fixed_covariance).all():
-        out.append("no standard errors: the likelihood does not curve downwards in every direction at its maximum")
-    return tuple(out)
