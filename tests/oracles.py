@@ -66,7 +66,7 @@ def small_model(constr, intercept_precision, alpha=2.0, seed=3, sites=25, mean=4
     y = rng.poisson(exposure * mean * np.exp(np.sin(6 * points[:, 0])))
     design = sp.hstack([mesh.basis(points), np.ones((sites, 1))]).tocsr()
     return SimpleNamespace(
-        terms=[term],
+        precisions=[term],
         design=design,
         offset=0.1 * rng.standard_normal(sites),
         likelihood=Poisson().bind(y, exposure=exposure),
@@ -82,7 +82,7 @@ def dense_laplace(model, theta):
     -------
     log_posterior, x, covariance
     """
-    term = model.terms[0]
+    term = model.precisions[0]
     n, n_fixed = term.n, model.fixed_mean.size
     a = model.design.toarray()
     q = np.zeros((n + n_fixed, n + n_fixed))

@@ -121,7 +121,7 @@ class Laplace(System):
         theta = self.whole(np.asarray(theta, dtype=float))
         try:
             with np.errstate(over="raise", invalid="raise", divide="raise"):
-                values = [t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)]
+                values = [t.values(theta[b]) for t, b in zip(self.precisions, self.theta_blocks)]
                 likelihood = self.likelihood_at(theta)
         except FloatingPointError:
             raise NumericalError(f"a precision overflows at {self.describe(theta)}") from None
@@ -185,7 +185,7 @@ class Laplace(System):
         gradient = gradient.copy()
         slope = np.zeros((self.n, theta.size))
         through = self.constrained_solve(factor, v, self.design_t @ (h * derivatives[2]))
-        for term, block, places, where in zip(self.terms, self.blocks, self.term_places, self.theta_blocks):
+        for term, block, places, where in zip(self.precisions, self.blocks, self.term_places, self.theta_blocks):
             for j, q_j in enumerate(term.gradients(theta[where])):
                 qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, x[block])
                 k = where.start + j
@@ -312,7 +312,7 @@ class Laplace(System):
     def describe(self, theta: Vector) -> str:
         """Theta in the user's words, for messages."""
         words, theta = [], self.whole(theta)
-        for term, where in zip(self.terms, self.theta_blocks):
+        for term, where in zip(self.precisions, self.theta_blocks):
             user = getattr(term, "user", np.exp)
             for name, value in zip(term.parameters, user(np.clip(theta[where], -700, 700))):
                 words.append(f"{name}({term.label}) = {value:.4g}")
@@ -324,14 +324,14 @@ class Laplace(System):
     def log_prior(self, theta: Vector) -> float:
         """Log density of the hyperparameters' prior."""
         theta = self.whole(theta)
-        of_terms = sum(t.prior.log_density(theta[b]) for t, b in zip(self.terms, self.theta_blocks))
+        of_terms = sum(t.prior.log_density(theta[b]) for t, b in zip(self.precisions, self.theta_blocks))
         return float(of_terms + self.model.likelihood.prior.log_density(theta[self.family_block]))
 
     def _prior_part(self, theta: Vector, values: list[Vector], gradient: bool) -> tuple[float, Vector]:
         """Log normaliser of p(x | theta) plus log p(theta), and its gradient."""
         total = self.fixed_log_normaliser - 0.5 * self.proper_rank * LOG_2PI
         slope = np.zeros(theta.size)
-        for term, where, normaliser, entries in zip(self.terms, self.theta_blocks, self.normalisers, values):
+        for term, where, normaliser, entries in zip(self.precisions, self.theta_blocks, self.normalisers, values):
             try:
                 value, of_term = normaliser.at(theta[where], entries, gradient)
             except NotPositiveDefinite as error:

@@ -14,7 +14,7 @@ from geospde.linalg.supernodal import symmetric_times
 Vector = NDArray[np.float64]
 
 
-class LatentTerm(Protocol):
+class Precision(Protocol):
     """A block of the latent vector with a sparse precision."""
 
     n: int
@@ -39,8 +39,8 @@ class LatentGaussianModel(Protocol):
     """What inference needs: x = (terms in order, fixed effects), eta = design @ x + offset."""
 
     @property
-    def terms(self) -> Sequence[Any]:
-        """Latent terms, see `LatentTerm`."""
+    def precisions(self) -> Sequence[Any]:
+        """Precisions of the random terms, see `Precision`."""
 
     @property
     def design(self) -> Any:
@@ -110,16 +110,16 @@ class System:
 
     def __init__(self, model: LatentGaussianModel):
         self.model = model
-        self.terms = list(model.terms)
+        self.precisions = list(model.precisions)
         self.design = sp.csr_matrix(model.design)
         self.design_t = self.design.T.tocsr()
         self.n = self.design.shape[1]
-        sizes = [term.n for term in self.terms]
+        sizes = [term.n for term in self.precisions]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         self.blocks = [slice(a, b) for a, b in zip(starts[:-1], starts[1:])]
         self.n_random = int(starts[-1])
         self.n_fixed = self.n - self.n_random
-        counts = np.concatenate([[0], np.cumsum([len(t.parameters) for t in self.terms])]).astype(int)
+        counts = np.concatenate([[0], np.cumsum([len(t.parameters) for t in self.precisions])]).astype(int)
         self.theta_blocks = [slice(a, b) for a, b in zip(counts[:-1], counts[1:])]
         total = int(counts[-1]) + len(model.likelihood.parameters)
         self.family_block = slice(int(counts[-1]), total)
@@ -139,7 +139,7 @@ class System:
         self.fixed_mean = np.linalg.solve(transform, mean)
         self.fixed_precision = transform.T @ (precision[:, None] * transform)
         proper = precision[precision > 0]
-        self.proper_rank = proper.size + sum(getattr(t, "rank", t.n) for t in self.terms)
+        self.proper_rank = proper.size + sum(getattr(t, "rank", t.n) for t in self.precisions)
         self.fixed_log_normaliser = 0.5 * float(np.log(proper).sum()) + getattr(self.model, "fixed_log_shift", 0.0)
 
     # -- patterns -------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class System:
     def _analyse(self) -> None:
         """The pattern of H, and where each part's values go in it."""
         n = self.n
-        blocks = [sp.csc_matrix(t.pattern) for t in self.terms]
+        blocks = [sp.csc_matrix(t.pattern) for t in self.precisions]
         prior = sp.block_diag([*blocks, sp.csc_matrix((self.n_fixed, self.n_fixed))], format="csc")
         touched = abs(self.design)
         # full rows for the fixed effects, so that their covariance with every latent variable is selected
@@ -164,7 +164,7 @@ class System:
         self._keys = columns * n + pattern.indices
         self.double = np.where(pattern.indices == columns, 1.0, 2.0)
         self.term_places = []
-        for term, block in zip(self.terms, self.blocks):
+        for term, block in zip(self.precisions, self.blocks):
             c = np.repeat(np.arange(term.n, dtype=np.int64), np.diff(term.pattern.indptr)) + block.start
             self.term_places.append(np.searchsorted(self._keys, c * n + term.pattern.indices + block.start))
         a, b = np.tril_indices(self.n_fixed)
@@ -173,7 +173,7 @@ class System:
         self._squares, inside = self.quadratic_map(self.design)
         assert inside.all()
         self.solver = Cholesky(self.pattern)
-        self.normalisers = [normaliser_of(t) for t in self.terms]
+        self.normalisers = [normaliser_of(t) for t in self.precisions]
 
     def quadratic_map(self, rows: sp.csr_matrix) -> tuple[sp.csr_matrix, NDArray[np.bool_]]:
         """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.
@@ -202,7 +202,7 @@ class System:
 
     def _constraints(self) -> Vector | None:
         columns = []
-        for term, block in zip(self.terms, self.blocks):
+        for term, block in zip(self.precisions, self.blocks):
             if term.constraint is not None:
                 column = np.zeros(self.n)
                 column[block] = term.constraint
@@ -229,7 +229,7 @@ class System:
 
     def prior_at(self, theta: Vector) -> Vector:
         """Entries of the prior precision on the pattern of H, at a whole theta."""
-        return self.prior_values([t.values(theta[b]) for t, b in zip(self.terms, self.theta_blocks)])
+        return self.prior_values([t.values(theta[b]) for t, b in zip(self.precisions, self.theta_blocks)])
 
     def centred(self, x: Vector) -> Vector:
         """The latent vector less its prior mean."""

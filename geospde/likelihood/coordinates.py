@@ -40,19 +40,19 @@ class Coordinates:
     root: Vector = field(default_factory=lambda: np.zeros((0, 0)))
 
     @classmethod
-    def of(cls, terms: Sequence[Any], held: Vector, psi: Vector) -> "Coordinates":
+    def of(cls, precisions: Sequence[Any], held: Vector, psi: Vector) -> "Coordinates":
         """Those of a model's free hyperparameters.
 
         Parameters
         ----------
-        terms : sequence of LatentTerm
+        precisions : sequence of Precision
         held : (d,) array
             Values of the hyperparameters that are held, NaN for the free ones.
         psi : array
             The free ones to start from, with factors' entries in the place of correlated effects'.
         """
         scales, at = np.zeros(held.size, dtype=bool), 0
-        for term in terms:
+        for term in precisions:
             where = slice(at, at + len(term.parameters))
             at = where.stop
             standardised = isinstance(term, Correlated) and np.isnan(held[where]).all()

@@ -30,9 +30,9 @@ def inner_outer(model: Any) -> Vector:
     ----------
     Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 2.4.2.
     """
-    x = model.design[:, sum(part.term.n for part in model.parts) :].toarray()
+    x = model.design[:, sum(part.precision.n for part in model.terms) :].toarray()
     rows, p = x.shape
-    if not all(isinstance(part, Group) for part in model.parts):
+    if not all(isinstance(part, Group) for part in model.terms):
         return np.full(p, np.inf)
     levels = nested(list(groups_of(model).values()))
     if levels is None:
@@ -57,7 +57,7 @@ def inner_outer(model: Any) -> Vector:
 def groups_of(model: Any) -> dict[str, NDArray[np.intp]]:
     """Each group's name and the number of the level of every row."""
     found: dict[str, NDArray[np.intp]] = {}
-    for part in model.parts:
+    for part in model.terms:
         if isinstance(part, Group) and part.grouping.name not in found:
             found[part.grouping.name] = part.grouping.codes(model.table)
     return found

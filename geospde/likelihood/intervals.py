@@ -74,9 +74,10 @@ def _idle(model: Any, maximum: Maximum) -> set[str]:
     """Correlations of effects of which one has a standard deviation of zero."""
     out: set[str] = set()
     for _, part, own in _parts(model):
-        pairs = getattr(part.term, "pairs", ())
+        pairs = getattr(part.precision, "pairs", ())
         zero = [not h.is_held and maximum.edges[h.direction != 0].any() for h in own]
-        out |= {h.name for h, (j, i) in zip(own[part.term.effects :] if pairs else (), pairs) if zero[j] or zero[i]}
+        correlations = own[part.precision.effects :] if pairs else ()
+        out |= {h.name for h, (j, i) in zip(correlations, pairs) if zero[j] or zero[i]}
     return out
 
 
@@ -84,20 +85,20 @@ def vanished(model: Any, maximum: Maximum) -> NDArray[np.bool_]:
     """Which latent variables are zero because their standard deviation is estimated as zero."""
     masks = [np.zeros(0, dtype=bool)]
     for _, part, own in _parts(model):
-        q = getattr(part.term, "effects", 1)
+        q = getattr(part.precision, "effects", 1)
         zero = [not h.is_held and bool((maximum.edges[h.direction != 0] < 0).any()) for h in own[:q]]
-        of_level = zero if part.term.parameters[0].startswith("sd") else [False] * q
-        masks.append(np.tile(of_level, part.term.n // q))
+        of_level = zero if part.precision.parameters[0].startswith("sd") else [False] * q
+        masks.append(np.tile(of_level, part.precision.n // q))
     return np.concatenate(masks)
 
 
 def _parts(model: Any) -> list[tuple[int, Any, tuple[Hyperparameter, ...]]]:
     """Each random term with its first hyperparameter's place in the whole theta, and its own hyperparameters."""
     out, at, place = [], 0, 0
-    for part in model.parts:
+    for part in model.terms:
         count = len(part.hyperparameters())
         out.append((place, part, model.hyperparameters[at : at + count]))
-        at, place = at + count, place + len(part.term.parameters)
+        at, place = at + count, place + len(part.precision.parameters)
     return out
 
 
@@ -135,7 +136,7 @@ def profile_of(fit: "LikelihoodFit", name: str) -> tuple[Profile, Callable[[floa
     own = np.flatnonzero(h.direction)
     curve = CurveOnLevels(likelihood, maximum, psi, Linear(_outer(h.direction, likelihood)))
     start = fit.model.start
-    if own.size == 1 and Coordinates.of(fit.unpriored.terms, fit.unpriored.held, psi).scales[own[0]]:
+    if own.size == 1 and Coordinates.of(fit.unpriored.precisions, fit.unpriored.held, psi).scales[own[0]]:
         unit = float(np.exp(start[own[0]]))
         step = row["se"] if np.isfinite(row["se"]) else 0.5 * unit
 
@@ -170,10 +171,10 @@ def _of_fixed(fit: "LikelihoodFit", maximum: Maximum, column: int) -> Profile:
 def _of_group(fit: "LikelihoodFit", h: Hyperparameter) -> tuple[int, int, tuple[int, ...]] | None:
     """Of correlated effects: the term, where its hyperparameters begin, and the effect or the two that `h` is of."""
     for term, (place, part, own) in enumerate(_parts(fit.model)):
-        pairs = getattr(part.term, "pairs", None)
-        where = slice(place, place + len(part.term.parameters))
+        pairs = getattr(part.precision, "pairs", None)
+        where = slice(place, place + len(part.precision.parameters))
         if pairs is not None and h in own and np.isnan(fit.unpriored.held[where]).all():
-            k, q = own.index(h), part.term.effects
+            k, q = own.index(h), part.precision.effects
             return term, int(np.isnan(fit.unpriored.held[:place]).sum()), (k,) if k < q else tuple(pairs[k - q])
     return None
 
@@ -182,7 +183,7 @@ def _of_effects(
     fit: "LikelihoodFit", maximum: Maximum, row: Any, term: int, place: int, chosen: tuple[int, ...]
 ) -> Profile:
     """The profile of a standard deviation or correlation of a group's effects, which are brought first."""
-    own = fit.unpriored.terms[term]
+    own = fit.unpriored.precisions[term]
     order = [*chosen, *(k for k in range(own.effects) if k not in chosen)]
     model = fit.unpriored.reordered(term, order)
     likelihood = likelihood_of(model, fit.quadrature)

@@ -31,7 +31,7 @@ class Unpriored:
 
     Attributes
     ----------
-    terms, design, offset, likelihood
+    precisions, design, offset, likelihood
         As of a `LatentGaussianModel`.
     held : (d,) array
         Values of the hyperparameters that are held, NaN for the free ones.
@@ -39,7 +39,7 @@ class Unpriored:
         The free hyperparameters to start from, whose standard deviations serve as units.
     """
 
-    terms: Sequence[Any]
+    precisions: Sequence[Any]
     design: sp.csr_matrix
     offset: Vector
     likelihood: Any
@@ -49,7 +49,7 @@ class Unpriored:
     @classmethod
     def of(cls, model: LatentGaussianModel) -> "Unpriored":
         """The same model without its priors."""
-        terms = [copy(term) for term in model.terms]
+        terms = [copy(term) for term in model.precisions]
         for term in terms:
             term.prior = NoPrior()
         likelihood = replace(model.likelihood, prior=NoPrior())
@@ -61,7 +61,7 @@ class Unpriored:
     @property
     def n_random(self) -> int:
         """Number of latent variables of the random terms."""
-        return sum(term.n for term in self.terms)
+        return sum(term.n for term in self.precisions)
 
     @property
     def n_fixed(self) -> int:
@@ -96,9 +96,9 @@ class Unpriored:
 
     def reordered(self, term: int, order: Sequence[int]) -> "Unpriored":
         """The model with the effects of one `Correlated` term in another order, to start from no correlation."""
-        own = self.terms[term]
-        first = sum(t.n for t in self.terms[:term])
-        at = sum(len(t.parameters) for t in self.terms[:term])
+        own = self.precisions[term]
+        first = sum(t.n for t in self.precisions[:term])
+        at = sum(len(t.parameters) for t in self.precisions[:term])
         columns = np.arange(self.design.shape[1])
         columns[first : first + own.n] = first + np.arange(own.n).reshape(-1, own.effects)[:, list(order)].ravel()
         where = int(np.isnan(self.held[:at]).sum()) + np.arange(own.effects)
@@ -163,7 +163,7 @@ class Profiled(Restricted):
         """``½ tr(C⁻¹ Z' dH Z)`` in each psi."""
         whole = self.whole(psi[self.rest])
         slope = np.zeros(self.held.size)
-        for term, block, where in zip(self.terms, self.blocks, self.theta_blocks):
+        for term, block, where in zip(self.precisions, self.blocks, self.theta_blocks):
             indptr, indices = term.pattern.indptr, term.pattern.indices
             for j, of_h in enumerate(term.gradients(whole[where])):
                 slope[where.start + j] = 0.5 * sum(
@@ -343,7 +343,7 @@ class Estimated(Laplace):
 def _inside(model: Unpriored, theta: Vector) -> Vector:
     """Theta with correlations a little away from one."""
     out, at = theta.copy(), 0
-    for term in model.terms:
+    for term in model.precisions:
         names = np.array(term.parameters)[np.isnan(model.held[at : at + len(term.parameters)])]
         begin = int(np.isnan(model.held[:at]).sum())
         for k, name in enumerate(names, start=begin):

@@ -17,7 +17,7 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
     zero: list[str] = []
     one: list[str] = []
     edges = found.edges.copy()
-    straight = {f"sd({part.term.label})" for part in model.parts if isinstance(part, KernelSmooth)}
+    straight = {f"sd({part.precision.label})" for part in model.terms if isinstance(part, KernelSmooth)}
     for h in model.hyperparameters:
         touched = h.direction != 0
         if h.name in straight and not h.is_held:

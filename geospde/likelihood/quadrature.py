@@ -205,7 +205,7 @@ class Quadrature(Joint):
     def _of_precision(self, laplace: Standardised, whole: Vector) -> dict[int, Vector]:
         """Derivative of each group's precision in the free hyperparameters of the terms."""
         number, out = np.cumsum(laplace.free) - 1, {}
-        for term, places, where in zip(laplace.terms, laplace.term_places, laplace.theta_blocks):
+        for term, places, where in zip(laplace.precisions, laplace.term_places, laplace.theta_blocks):
             for j, entries in enumerate(term.gradients(whole[where]), start=where.start):
                 if laplace.free[j]:
                     on_pattern = np.zeros(laplace.pattern.nnz)

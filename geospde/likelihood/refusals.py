@@ -53,9 +53,9 @@ def only_smooths(model: Any) -> Unpriored:
             f"method 'ubre' is for the families {', '.join(EXPONENTIAL)}, not {family.name!r}: fit with method='reml'"
         )
     refuse_priors(model, "ubre")
-    if not model.parts:
+    if not model.terms:
         raise InputError("method 'ubre' chooses how smooth a smooth is, and the formula has none: fit with method='ml'")
-    others = [part.term.label for part in model.parts if part.term.parameters != ("sd",)]
+    others = [part.precision.label for part in model.terms if part.precision.parameters != ("sd",)]
     if others:
         raise InputError(
             f"method 'ubre' is for smooths and random intercepts, not for {listed(others)}: fit with method='reml'"
@@ -90,10 +90,10 @@ def refuse_priors(model: Any, method: str) -> None:
 
 def _refuse_trends(model: Any, method: str) -> None:
     """The flat linear trend of a smooth is among its coefficients, which ML would integrate over, as REML does."""
-    for part in model.parts:
+    for part in model.terms:
         if method == "ml" and isinstance(part, KernelSmooth) and part.basis.n_trend:
             raise InputError(
-                f"method 'ml' is not for {part.term.label}, whose linear trend is flat: fit with method='reml' or "
+                f"method 'ml' is not for {part.precision.label}, whose linear trend is flat: fit with method='reml' or "
                 "'ubre', or give the smooth a negative m, such as m=-3, and the formula a trend"
             )
 
@@ -105,11 +105,12 @@ def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
         raise InputError(f"{p} fixed effects cannot be told from {rows} observations: leave terms out")
     if not unpriored.is_gaussian:
         return
-    for part in model.parts:
-        if isinstance(part, Group) and part.term.n >= rows and np.isnan(unpriored.held[-1]):
+    for part in model.terms:
+        if isinstance(part, Group) and part.precision.n >= rows and np.isnan(unpriored.held[-1]):
             effects = len(part.effects.names)
             raise InputError(
-                f"the term {part.term.label!r} has {part.term.n} random effects ({len(part.grouping.labels)} levels"
+                f"the term {part.precision.label!r} has {part.precision.n} random effects "
+                f"({len(part.grouping.labels)} levels"
                 + (f" of {effects} effects" if effects > 1 else "")
                 + f") for {rows} observations: they cannot be told from the residual; leave effects out, or fit with "
                 "method='inla'"
@@ -118,8 +119,8 @@ def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
 
 def _refuse_quadrature(model: Any) -> None:
     """Adaptive quadrature is over the levels of one group."""
-    groups = {part.grouping.name for part in model.parts if isinstance(part, Group)}
-    others = [part.term.label for part in model.parts if not isinstance(part, Group)]
+    groups = {part.grouping.name for part in model.terms if isinstance(part, Group)}
+    others = [part.precision.label for part in model.terms if not isinstance(part, Group)]
     if others:
         raise InputError(
             f"quadrature is over the random effects of one group, and {listed(others)} is none: take quadrature=1 "
@@ -166,11 +167,11 @@ def _trends(model: Any) -> dict[int, str]:
     """Latent variables that are the flat linear trends of smooths, and what to call them."""
     out: dict[int, str] = {}
     at = 0
-    for part in model.parts:
+    for part in model.terms:
         if isinstance(part, KernelSmooth) and part.basis.n_trend:
             names = part.covariates.names
-            out |= {at + part.term.rank + k: f"{part.term.label}, linear in {c}" for k, c in enumerate(names)}
-        at += part.term.n
+            out |= {at + part.precision.rank + k: f"{part.precision.label}, linear in {c}" for k, c in enumerate(names)}
+        at += part.precision.n
     return out
 
 

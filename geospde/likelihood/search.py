@@ -118,10 +118,10 @@ def maximum_likelihood(
     """
     if restricted or model.is_gaussian:
         inside = Restricted(model) if restricted else Profiled(model)
-        return climb(inside, Coordinates.of(model.terms, model.held, inside.psi_of(start)), progress=progress)
+        return climb(inside, Coordinates.of(model.precisions, model.held, inside.psi_of(start)), progress=progress)
     # the restricted likelihood leads near, at the cost of a search in theta alone
     near = Restricted(model)
-    coordinates = Coordinates.of(model.terms, model.held, near.psi_of(start))
+    coordinates = Coordinates.of(model.precisions, model.held, near.psi_of(start))
     phi, guess = coordinates.phi(coordinates.first), np.zeros((0, 0))
     point = near.at(coordinates.first)
     if start.size:

@@ -119,14 +119,14 @@ class Smooths:
         """
         estimated = self.has_dispersion
         rows = {}
-        for k, part in enumerate(self.model.parts):
+        for k, part in enumerate(self.model.terms):
             if not isinstance(part, (KernelSmooth, GroupSmooth)):
                 continue
             edf = float(self.coefficient_edf[self.laplace.blocks[k]].sum())
             ref, statistic, p = self._test(k)
             sd = float(np.exp(self.theta[self.laplace.theta_blocks[k]][0]))
             sp_ = part.penalty_scale * self.dispersion / sd**2 if sd > 0 else np.inf
-            rows[part.term.label] = (edf, ref, statistic / max(ref, 1e-8) if estimated else statistic, p, sp_)
+            rows[part.precision.label] = (edf, ref, statistic / max(ref, 1e-8) if estimated else statistic, p, sp_)
         columns = ["edf", "ref_df", "F" if estimated else "chi_sq", "p", "sp"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
@@ -134,7 +134,7 @@ class Smooths:
         """Reference degrees of freedom, statistic and p-value of a smooth being zero."""
         block = self.laplace.blocks[k]
         covariance, b = self._covariance(k)[block], self.point.x[block]
-        if isinstance(self.model.parts[k], GroupSmooth):
+        if isinstance(self.model.terms[k], GroupSmooth):
             penalty = self._prior[block, block].toarray()
             wald = float(b @ np.linalg.solve(covariance, b))
             root = np.sqrt(np.diag(penalty))

@@ -171,7 +171,7 @@ class Standardised(Laplace):
         blocks: list[sp.csr_matrix] = []
         found: list[tuple[int, slice, slice, Factor, Vector, NDArray[np.intp]]] = []
         first = at = 0
-        for term in model.terms:
+        for term in model.precisions:
             whole, columns = slice(at, at + len(term.parameters)), slice(first, first + term.n)
             at, first = whole.stop, columns.stop
             block = sp.csr_matrix(model.design[:, columns])
@@ -188,7 +188,7 @@ class Standardised(Laplace):
         blocks.append(sp.csr_matrix(model.design[:, first:]))
         self._assembly = Assembly(blocks)
         self._entries = np.concatenate([block.data for block in blocks])
-        super().__init__(replace(model, terms=terms, design=self._assembly.pattern, held=model.held[kept]), TIGHT)
+        super().__init__(replace(model, precisions=terms, design=self._assembly.pattern, held=model.held[kept]), TIGHT)
         self._pairs = row_pairs(self.design)
         i, j = (self.design.indices[k].astype(np.int64) for k in (self._pairs.a, self._pairs.b))
         self._pair_places = self.places(i, j)[0]
@@ -301,7 +301,7 @@ class Standardised(Laplace):
             return super().describe(theta)
         sds = []
         for e in self.effects:
-            label = self.terms[[b.start for b in self.blocks].index(e.block.start)].label
+            label = self.precisions[[b.start for b in self.blocks].index(e.block.start)].label
             lengths = np.linalg.norm(e.factor.root(theta[e.where]), axis=1)
             sds.append(f"sds({label}) = {', '.join(f'{sd:.4g}' for sd in lengths)}")
         return ", ".join([*sds, super().describe(theta[self.rest])])

@@ -96,7 +96,7 @@ class PredictionError(Restricted):
         of_weights = (np.asarray(spread @ q) * spread).sum(axis=1)  # a_i' V Q V a_i
         out = -(of_weights * point.derivatives[2]) @ (self.design @ point.slope)
         at = 0
-        for term, block, where in zip(self.terms, self.blocks, self.theta_blocks):
+        for term, block, where in zip(self.precisions, self.blocks, self.theta_blocks):
             own = (both - v)[block, block]
             rows = term.pattern.indices
             columns = np.repeat(np.arange(term.n), np.diff(term.pattern.indptr))
@@ -140,7 +140,7 @@ def least_prediction_error(
     dispersion = family.dispersion(start[-own:] if free else held[count:])
     held[count:] = family.theta(dispersion)
     criterion = PredictionError(replace(model, held=held), family.saturated(dispersion), not free)
-    coordinates = Coordinates.of(model.terms, held, start[:-own] if free else start)
+    coordinates = Coordinates.of(model.precisions, held, start[:-own] if free else start)
     best = climb(criterion, coordinates, progress=progress)
     point = criterion.at(best.theta, best.x, gradient=False)
     theta, edges, flat, ratio = best.theta, best.edges, best.flat, 1.0

@@ -47,7 +47,7 @@ class Model:
 
     formula: Formula
     family: Any
-    parts: tuple[Part, ...]
+    terms: tuple[Part, ...]
     effects: FixedEffects
     design: sp.csr_matrix
     offset: Vector
@@ -88,9 +88,9 @@ class Model:
         return self.fixed_priors.log_shift
 
     @property
-    def terms(self) -> list[Any]:
-        """Latent terms, as inference sees them."""
-        return [part.term for part in self.parts]
+    def precisions(self) -> list[Any]:
+        """Precisions of the random terms, as inference sees them."""
+        return [term.precision for term in self.terms]
 
     @property
     def used_columns(self) -> list[str]:
@@ -111,12 +111,12 @@ class Model:
     @property
     def groups(self) -> list[Group]:
         """Effects of groups, among the random terms."""
-        return [part for part in self.parts if isinstance(part, Group)]
+        return [term for term in self.terms if isinstance(term, Group)]
 
     @property
     def latent_names(self) -> list[str]:
         """Names of the random part of x."""
-        return [name for part in self.parts for name in part.names()]
+        return [name for term in self.terms for name in term.names()]
 
     def rows(
         self,
@@ -125,19 +125,19 @@ class Model:
         leave_out: Collection[Part] = (),
         allow_new_levels: bool = False,
     ) -> sp.csr_matrix | MovingRows:
-        """Rows of the design for new places or levels, without offset; zero for the parts to leave out."""
+        """Rows of the design for new places or levels, without offset; zero for the terms to leave out."""
         blocks = []
-        for part in self.parts:
-            if part in leave_out:
-                blocks.append(sp.csr_matrix((len(table), part.term.n)))
+        for term in self.terms:
+            if term in leave_out:
+                blocks.append(sp.csr_matrix((len(table), term.precision.n)))
                 continue
-            if allow_new_levels and isinstance(part, Group):
-                part = part.taking_new_levels()
-            blocks.append(part.columns(table, points, True))
+            if allow_new_levels and isinstance(term, Group):
+                term = term.taking_new_levels()
+            blocks.append(term.columns(table, points, True))
         blocks.append(self.effects.columns(table, True))
         if all(sp.issparse(block) for block in blocks):
             return sp.csr_matrix(sp.hstack(blocks, format="csr"))
-        return MovingRows(blocks, theta_slices(self.parts), self.held)
+        return MovingRows(blocks, theta_slices(self.terms), self.held)
 
 
 def build_model(
@@ -201,21 +201,21 @@ def build_model(
             response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own
         )
     context = Context(table, points, mesh, crs, likelihood, overrides, defaults)
-    parts = context.parts
+    terms = context.terms
     for call in parsed.terms:
         if call.name != "offset":
-            parts.append(READERS[call.name](call, context))
+            terms.append(READERS[call.name](call, context))
     effects = FixedEffects(parsed, table)
-    if not parts and not effects.names:
+    if not terms and not effects.names:
         raise InputError(f"the formula {formula!r} has nothing to estimate")
-    blocks = [part.columns(table, points, False) for part in parts]
+    blocks = [term.columns(table, points, False) for term in terms]
     of_fixed = effects.columns(table, False)
-    refuse_shared_trends(parts, [*blocks, of_fixed], effects.names)
+    refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
     design = sp.hstack([*blocks, of_fixed], format="csr")
     priors_of_fixed = fixed_priors(effects.names, overrides, np.asarray(of_fixed.mean(axis=0)).ravel(), defaults)
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
         _refuse_one_sided(likelihood, family)
-    hyper, start, held = _hyperparameters(parts, likelihood)
+    hyper, start, held = _hyperparameters(terms, likelihood)
     if overrides:
         known = [h.name for h in hyper] + effects.names
         name = next(iter(overrides))
@@ -226,10 +226,10 @@ def build_model(
         )
     label = response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
     return Model(
-        parsed, bound_family, tuple(parts), effects, sp.csr_matrix(design), offsets.values,
+        parsed, bound_family, tuple(terms), effects, sp.csr_matrix(design), offsets.values,
         np.ones(size) if exposures is None else exposures, likelihood, priors_of_fixed, hyper, start,
-        coords, crs if crs is not None else _mesh_crs(parts), label, table, points, offsets,
-        np.ones(size) if weight is None else weight, priors_given, _meshes(parts), held,
+        coords, crs if crs is not None else _mesh_crs(terms), label, table, points, offsets,
+        np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held,
     )  # fmt: skip
 
 
@@ -243,47 +243,47 @@ def _refuse_one_sided(likelihood: Likelihood, family: str) -> None:
         )
 
 
-def _meshes(parts: list[Part]) -> dict[str, Any]:
+def _meshes(terms: list[Part]) -> dict[str, Any]:
     """Meshes by the names that the formula calls them."""
-    return {p.mesh_name: p.mesh for p in parts if isinstance(p, Field)}
+    return {p.mesh_name: p.mesh for p in terms if isinstance(p, Field)}
 
 
-def _mesh_crs(parts: list[Part]) -> Any:
-    return next((p.mesh.crs for p in parts if isinstance(p, Field)), None)
+def _mesh_crs(terms: list[Part]) -> Any:
+    return next((p.mesh.crs for p in terms if isinstance(p, Field)), None)
 
 
 def _hyperparameters(
-    parts: list[Part], likelihood: Likelihood
+    terms: list[Part], likelihood: Likelihood
 ) -> tuple[tuple[Hyperparameter, ...], Vector, Vector]:
     """User names of all hyperparameters, where the search for their mode starts, and which are held where."""
     own = likelihood.first_theta()
-    total = sum(len(part.term.parameters) for part in parts) + own.size
+    total = sum(len(term.precision.parameters) for term in terms) + own.size
     unit = likelihood.unit or 1.0
     hyper: list[Hyperparameter] = []
     start = np.zeros(total)
-    for part, where in zip(parts, theta_slices(parts)):
-        hyper += [h.placed(where.start, total) for h in part.hyperparameters()]
-        start[where] = part.start(unit)
+    for term, where in zip(terms, theta_slices(terms)):
+        hyper += [h.placed(where.start, total) for h in term.hyperparameters()]
+        start[where] = term.start(unit)
     at = total - own.size
     start[at:] = own
     for k, h in enumerate(likelihood.hyper):
         prior = likelihood.prior.parts[k]  # type: ignore[attr-defined]
         hyper.append(Hyperparameter(h.name, np.eye(total)[at + k], 0.0, prior.describe(), h.transform))
-    held = _held(parts, likelihood, hyper)
+    held = _held(terms, likelihood, hyper)
     return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
 
 
-def theta_slices(parts: Sequence[Part]) -> list[slice]:
-    """Each part's own hyperparameters among those of the model."""
-    ends = np.cumsum([0, *(len(part.term.parameters) for part in parts)])
+def theta_slices(terms: Sequence[Part]) -> list[slice]:
+    """Each term's own hyperparameters among those of the model."""
+    ends = np.cumsum([0, *(len(term.precision.parameters) for term in terms)])
     return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:])]
 
 
-def _held(parts: list[Part], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
+def _held(terms: list[Part], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
     """Inner values of the hyperparameters that are fixed, NaN for the others."""
     priors: list[Any] = []
-    for part in parts:
-        priors += getattr(part.term.prior, "parts", [None] * len(part.term.parameters))
+    for term in terms:
+        priors += getattr(term.precision.prior, "parts", [None] * len(term.precision.parameters))
     priors += getattr(likelihood.prior, "parts", ())
     held = np.full(len(priors), np.nan)
     for k, prior in enumerate(priors):

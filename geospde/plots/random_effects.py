@@ -74,24 +74,24 @@ def _effects(fit: Fit, term: str | None) -> tuple[str, list[str], pd.DataFrame]:
     known: dict[str, tuple[Group, int, int]] = {}
     by_group: dict[str, str] = {}
     first = 0
-    for part in fit.model.parts:
+    for part in fit.model.terms:
         if isinstance(part, Group):
             for k, effect in enumerate(part.effects.names):
                 name = f"{effect} | {part.grouping.name}"
                 known[name] = (part, first, k)
                 by_group.setdefault(part.grouping.name, name)
-        first += part.term.n
+        first += part.precision.n
     if not known:
         raise InputError(f"the model has no group effects, (1 | group), to draw{_instead(fit)}")
     name = next(iter(known)) if term is None else by_group.get(term, term)
     if name not in known:
         raise InputError(f"no group effect is called {term!r}: {did_you_mean(name, [*by_group, *known], 'effects')}")
     part, first, k = known[name]
-    rows = slice(first + k, first + part.term.n, len(part.effects.names))
+    rows = slice(first + k, first + part.precision.n, len(part.effects.names))
     return name, [str(label) for label in part.grouping.labels], fit.random.iloc[rows]
 
 
 def _instead(fit: Fit) -> str:
     """Say how other random terms are seen."""
-    labels: list[Any] = [part.term.label for part in fit.model.parts]
+    labels: list[Any] = [part.precision.label for part in fit.model.terms]
     return f"; {labels[0]} is seen in predict(...).plot() or effects(...).plot()" if labels else ""

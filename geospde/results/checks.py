@@ -70,7 +70,7 @@ def check(fit: Fit) -> Checks:
         A finding for each thing that was looked at, with a remedy where one is needed.
     """
     looked: list[Finding] = []
-    for part in fit.model.parts:
+    for part in fit.model.terms:
         if isinstance(part, Field):
             looked += _range_and_mesh(fit, part)
     if fit.method in ("inla", "eb"):
@@ -82,7 +82,7 @@ def check(fit: Fit) -> Checks:
 
 def _range_and_mesh(fit: Fit, part: Field) -> Iterator[Finding]:
     """The fitted range between the mesh's edges and the extent of the inner zone."""
-    name, mesh = f"range({part.term.label})", part.mesh
+    name, mesh = f"range({part.precision.label})", part.mesh
     row = fit.hyper.loc[name]
     reach = float(row["q0.5"] if "q0.5" in row else row["estimate"])
     unit = unit_of(mesh.crs)

@@ -110,10 +110,10 @@ def to_arviz(fit: Fit, n: int = 1000, seed: int | None = None) -> xarray.DataTre
     dims: dict[str, list[str]] = {}
     coords: dict[str, Any] = {"observation": np.arange(model.likelihood.n)}
     at = 0
-    for part in model.parts:
+    for part in model.terms:
         for name, dim, labels, columns in _variables(part):
             posterior[name], dims[name], coords[dim] = draws.latent[:, at + columns], [dim], labels
-        at += part.term.n
+        at += part.precision.n
     response = model.formula.response.strip()
     seen: Any = model.likelihood
     constants = {name: np.asarray(getattr(seen, name)) for name in ("exposure", "trials", "weights")}
@@ -143,7 +143,7 @@ def _variables(part: Any) -> list[tuple[str, str, Any, NDArray[np.intp]]]:
         table = np.arange(len(names)).reshape(len(labels), -1)  # level by level
         words = [name.removesuffix(f"[{labels[0]}]") for name in names[: table.shape[1]]]
         return [(name, f"{part.grouping.name}_level", labels, table[:, k]) for k, name in enumerate(words)]
-    label, places = part.term.label, np.arange(len(names))
+    label, places = part.precision.label, np.arange(len(names))
     if isinstance(part, Field):
         return [(label, f"{label}_vertex", places, places)]
     return [(label, f"{label}_coefficient", [name[len(label) + 1 : -1] for name in names], places)]

@@ -148,7 +148,7 @@ def effects(
         if isinstance(table[column].dtype, pd.CategoricalDtype):
             _refuse_unknown_levels(frame[column], table[column])
             frame[column] = pd.Categorical(frame[column], dtype=table[column].dtype)
-    left_out = [part for part in model.parts if not isinstance(part, SMOOTHS)]
+    left_out = [part for part in model.terms if not isinstance(part, SMOOTHS)]
     rows = model.rows(frame, None, leave_out=left_out)
     table_of = fit.response(fit.mixture(rows, offset), quantiles)
     return Effects(
@@ -159,7 +159,7 @@ def effects(
 def _covariates(model: Any) -> list[str]:
     """Columns that fixed effects and smooths are functions of."""
     read = set(model.effects.needs)
-    for part in model.parts:
+    for part in model.terms:
         if isinstance(part, SMOOTHS):
             read |= {*part.covariates.names, getattr(part, "by", None)}
     return [c for c in model.table.columns if c in read]

@@ -16,11 +16,11 @@ def text(fit: "LikelihoodFit") -> str:
 
 
 def _heading(fit: "LikelihoodFit") -> str:
-    linear, grouped = fit.unpriored.is_gaussian, any(isinstance(p, Group) for p in fit.model.parts)
+    linear, grouped = fit.unpriored.is_gaussian, any(isinstance(p, Group) for p in fit.model.terms)
     kind = ("Linear" if linear else "Generalised linear") + (" mixed" if grouped else "") + " model"
     points = fit.quadrature
     by = {"ml": "maximum likelihood", "reml": "REML"}.get(fit.method, fit.method)
-    if not linear and fit.model.parts:
+    if not linear and fit.model.terms:
         by += " (Laplace)" if points == 1 else f" (adaptive Gauss-Hermite quadrature, {points} points)"
     groups = "".join(f"; {name}: {count} levels" for name, count in fit.groups.items())
     return (
@@ -43,10 +43,10 @@ def _residuals(fit: "LikelihoodFit") -> str:
 def _random(fit: "LikelihoodFit") -> str:
     """Variances, standard deviations and correlations of groups, as lme4 lays them out."""
     estimate, rows = fit.hyper["estimate"], []
-    for part in fit.model.parts:
+    for part in fit.model.terms:
         if not isinstance(part, Group):
             continue
-        names, place = part.effects.names, {pair: k for k, pair in enumerate(getattr(part.term, "pairs", ()))}
+        names, place = part.effects.names, {pair: k for k, pair in enumerate(getattr(part.precision, "pairs", ()))}
         own = [h.name for h in part.hyperparameters()]
         for i, name in enumerate(names):
             sd = estimate[own[i]]
@@ -67,7 +67,7 @@ def _random(fit: "LikelihoodFit") -> str:
 
 def _others(fit: "LikelihoodFit") -> str:
     """Hyperparameters that are not of groups."""
-    own = {h.name for part in fit.model.parts if isinstance(part, Group) for h in part.hyperparameters()}
+    own = {h.name for part in fit.model.terms if isinstance(part, Group) for h in part.hyperparameters()}
     own |= {"sigma"} if own else set()
     table = fit.hyper.loc[[name for name in fit.hyper.index if name not in own]]
     if not len(table):

@@ -233,5 +233,5 @@ def likelihood_fit(
     model: Model, maximum: Maximum, settings: dict[str, Any], notes: tuple[str, ...] = (), seconds: float = 0.0
 ) -> LikelihoodFit:
     """A `SmoothFit` of a model with smooths, else a `LikelihoodFit`."""
-    smooth = any(isinstance(part, (KernelSmooth, GroupSmooth)) for part in model.parts) or settings["method"] == "ubre"
+    smooth = any(isinstance(part, (KernelSmooth, GroupSmooth)) for part in model.terms) or settings["method"] == "ubre"
     return (SmoothFit if smooth else LikelihoodFit)(model, maximum, settings, notes, seconds)

@@ -92,7 +92,7 @@ def _of_hyperparameter(model: Model, h: Hyperparameter) -> Density:
 def _independent(model: Model) -> Iterator[tuple[Any, slice]]:
     """Priors that are independent of one another, with their places in the whole theta."""
     family = slice(model.held.size - len(model.likelihood.hyper), model.held.size)
-    owners = [(part.term.prior, where) for part, where in zip(model.parts, theta_slices(model.parts))]
+    owners = [(part.precision.prior, where) for part, where in zip(model.terms, theta_slices(model.terms))]
     for prior, where in [*owners, (model.likelihood.prior, family)]:
         parts = getattr(prior, "parts", None)
         if parts is None:
@@ -168,7 +168,7 @@ def _of_correlation(model: Model, h: Hyperparameter, touched: list[tuple[Any, sl
     Under LKJ all correlations of a matrix have one distribution (Lewandowski, Kurowicka & Joe 2009, theorem 1).
     """
     first = touched[0][0]
-    own = next(where for where in theta_slices(model.parts) if where.start <= touched[0][1].start < where.stop)
+    own = next(where for where in theta_slices(model.terms) if where.start <= touched[0][1].start < where.stop)
     alike = all(isinstance(prior, LKJ) and prior.eta == first.eta for prior, _ in touched)
     if not alike or not np.isnan(model.held[own]).all():
         raise InputError(f"the prior of {h.name} is joint with others: its own density is not known")

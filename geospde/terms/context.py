@@ -1,4 +1,4 @@
-"""What the reader of a term sees besides its call: the data, the priors, and the parts read before it."""
+"""What the reader of a term sees besides its call: the data, the priors, and the terms read before it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,7 @@ class Context:
         Priors by a parameter's name, as given; a reader takes out what it uses.
     defaults : BrmsDefaults or None
         Where priors that are not given come from, if not from us.
-    parts : list of Part
+    terms : list of Part
         Those read so far.
     """
 
@@ -42,11 +42,11 @@ class Context:
     likelihood: Likelihood
     overrides: dict[str, Any]
     defaults: BrmsDefaults | None = None
-    parts: list[Part] = field(default_factory=list)
+    terms: list[Part] = field(default_factory=list)
 
     def label(self, base: str) -> str:
-        """A label that no part has yet: the base, or the base with a number."""
-        taken = {part.term.label for part in self.parts}
+        """A label that no term has yet: the base, or the base with a number."""
+        taken = {term.precision.label for term in self.terms}
         label, k = base, 2
         while label in taken:
             label, k = f"{base}{k}", k + 1

@@ -28,7 +28,7 @@ class Field:
     """An SPDE term with the mesh it lives on."""
 
     def __init__(self, term: MaternSpde, mesh: Any, mesh_name: str):
-        self.term = term
+        self.precision = term
         self.mesh = mesh
         self.mesh_name = mesh_name
 
@@ -36,22 +36,23 @@ class Field:
         """Rows of the design: basis functions at the points."""
         if points is None:
             raise InputError(
-                f"the term {self.term.label!r} needs coordinates: give a GeoDataFrame of points or coords=('x', 'y')"
+                f"the term {self.precision.label!r} needs coordinates: give a GeoDataFrame of points or "
+                "coords=('x', 'y')"
             )
         return sp.csr_matrix(self.mesh.basis(points))
 
     def names(self) -> list[str]:
         """Names of the latent variables."""
-        return [f"{self.term.label}[{i}]" for i in range(self.term.n)]
+        return [f"{self.precision.label}[{i}]" for i in range(self.precision.n)]
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """Range and sigma, then kappa and tau."""
-        priors = getattr(self.term.prior, "parts", None)
-        words = [p.describe() for p in priors] if priors else [self.term.prior.describe()] * 2
-        label = self.term.label
+        priors = getattr(self.precision.prior, "parts", None)
+        words = [p.describe() for p in priors] if priors else [self.precision.prior.describe()] * 2
+        label = self.precision.label
         own = [Hyperparameter(f"{n}({label})", np.eye(2)[k], 0.0, words[k]) for k, n in enumerate(("range", "sigma"))]
         for k, name in ((1, "kappa"), (0, "tau")):
-            row, shift = self.term.to_tau_kappa[k], float(self.term.tau_kappa_shift[k])
+            row, shift = self.precision.to_tau_kappa[k], float(self.precision.tau_kappa_shift[k])
             own.append(Hyperparameter(f"{name}({label})", row, shift))
         return own
 

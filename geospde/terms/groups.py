@@ -35,7 +35,7 @@ class NewLevels:
     ----------
     rows : (m, n) csr_matrix
         Zero where the level is new.
-    term : Iid or Correlated
+    precision : Iid or Correlated
     values : (m, q) array
         What the effects multiply; zero where the level is known.
     levels : (m,) array
@@ -43,18 +43,18 @@ class NewLevels:
     """
 
     def __init__(self, rows: sp.csr_matrix, term: Iid | Correlated, values: Vector, levels: NDArray[np.intp]):
-        self.rows, self.term, self.values, self.levels = rows, term, values, levels
+        self.rows, self.precision, self.values, self.levels = rows, term, values, levels
         self.shape = rows.shape
 
     def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
         """Rows, and the variance of the new levels' effects, (m,)."""
-        return self.rows, ((self.values @ self.term.root(theta)) ** 2).sum(axis=1)
+        return self.rows, ((self.values @ self.precision.root(theta)) ** 2).sum(axis=1)
 
     def root(self, theta: Vector) -> Vector:
         """R of the covariance R R' of the new levels' effects, (m, q times new levels)."""
         (m, q), count = self.values.shape, int(self.levels.max(initial=-1)) + 1
         out = np.zeros((m, count, q))
-        out[np.arange(m), self.levels] = self.values @ self.term.root(theta)
+        out[np.arange(m), self.levels] = self.values @ self.precision.root(theta)
         return out.reshape(m, count * q)
 
 
@@ -63,7 +63,7 @@ class Group:
 
     Attributes
     ----------
-    term : Iid or Correlated
+    precision : Iid or Correlated
     effects : Columns
         The left side: what each effect multiplies.
     grouping : Grouping
@@ -73,7 +73,7 @@ class Group:
     """
 
     def __init__(self, term: Iid | Correlated, effects: Columns, grouping: Grouping, takes_new: bool = False):
-        self.term = term
+        self.precision = term
         self.effects = effects
         self.grouping = grouping
         self.takes_new = takes_new
@@ -104,10 +104,11 @@ class Group:
             raise InputError(self._unknown(table.iloc[unknown[0]], table.index[unknown[0]]))
         rows, (m, q) = np.flatnonzero(code >= 0), values.shape
         places = code[rows, None] * q + np.arange(q)
-        known = sp.csr_matrix((values[rows].ravel(), (np.repeat(rows, q), places.ravel())), shape=(m, self.term.n))
+        known = sp.csr_matrix((values[rows].ravel(), (np.repeat(rows, q), places.ravel())), shape=(m, self.precision.n))
         if not unknown.size:
             return known
-        return NewLevels(known, self.term, np.where(code[:, None] < 0, values, 0.0), self._numbered(table, unknown))
+        of_new = np.where(code[:, None] < 0, values, 0.0)
+        return NewLevels(known, self.precision, of_new, self._numbered(table, unknown))
 
     def _unknown(self, row: pd.Series, at: Any) -> str:
         """What to say of a row whose level was not learnt."""
@@ -136,29 +137,29 @@ class Group:
     def hyperparameters(self) -> list[Hyperparameter]:
         """The standard deviations, then the correlations."""
         names, group = self.effects.names, self.grouping.name
-        words = [p.describe() for p in self.term.prior.parts]  # type: ignore[attr-defined]
+        words = [p.describe() for p in self.precision.prior.parts]  # type: ignore[attr-defined]
         unit = np.eye(len(words))
         own = [Hyperparameter(f"sd({n} | {group})", unit[i], 0.0, words[i]) for i, n in enumerate(names)]
-        for k, (j, i) in enumerate(getattr(self.term, "pairs", ()), start=len(names)):
+        for k, (j, i) in enumerate(getattr(self.precision, "pairs", ()), start=len(names)):
             name = _correlation(names[j], names[i], group)
             if j == 0:
                 own.append(Hyperparameter(name, unit[k], 0.0, words[k], np.tanh))
                 continue
             # those of later effects follow from all partial correlations of both with the effects before
-            touched = [float(b in (i, j) and a <= j) for a, b in self.term.pairs]  # type: ignore[union-attr]
+            touched = [float(b in (i, j) and a <= j) for a, b in self.precision.pairs]  # type: ignore[union-attr]
             direction = np.concatenate([np.zeros(len(names)), touched])
             own.append(Hyperparameter(name, direction, 0.0, words[k], np.tanh, self._correlation_of(j, i)))
         return own
 
     def _correlation_of(self, j: int, i: int) -> Any:
-        term = self.term
+        term = self.precision
         assert isinstance(term, Correlated)
         return lambda thetas: term.correlations(thetas)[:, i, j]
 
     def start(self, unit: float) -> Vector:
         """Half the predictor's scale for each effect, and no correlation."""
         sds = 0.5 * unit / _sizes(self.effects.matrix)
-        return np.concatenate([np.log(sds), np.zeros(len(self.term.parameters) - sds.size)])
+        return np.concatenate([np.log(sds), np.zeros(len(self.precision.parameters) - sds.size)])
 
 
 def make_group(call: TermCall, context: Context) -> Group:
@@ -185,7 +186,7 @@ def make_group(call: TermCall, context: Context) -> Group:
     names = effects.names
     if not names:
         raise InputError(f"the group term {call.text!r} has no effect on its left side")
-    for part in context.parts:
+    for part in context.terms:
         shared = set(names) & set(part.effects.names) if isinstance(part, Group) and part.grouping.name == group else ()
         if shared:
             raise InputError(f"the effect {shared.pop()!r} of group {group!r} is in two terms: {call.text!r} is one")

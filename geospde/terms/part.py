@@ -16,14 +16,14 @@ class Part(Protocol):
 
     Attributes
     ----------
-    term : LatentTerm
+    precision : Precision
         Its precision, as inference sees it.
     """
 
-    term: Any
+    precision: Any
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
-        """Rows of the design: an (m, term.n) csr_matrix.
+        """Rows of the design: an (m, precision.n) csr_matrix.
 
         Where `new`, the rows of a prediction, they may depend on theta: then an object as
         `geospde.terms.rows.MovingRows` describes.
@@ -35,7 +35,7 @@ class Part(Protocol):
     def hyperparameters(self) -> list[Hyperparameter]:
         """The term's hyperparameters in the user's words, on directions of the term's own theta.
 
-        The first ``len(term.parameters)`` are one a theta, in order, where they are functions of that theta alone.
+        The first ``len(precision.parameters)`` are one a theta, in order, where they are functions of that theta alone.
         """
 
     def start(self, unit: float) -> Vector:

@@ -54,7 +54,7 @@ class Process:
 
     Attributes
     ----------
-    term : GaussianProcess, BasisProcess or SideBySide
+    precision : GaussianProcess, BasisProcess or SideBySide
     covariates : Covariates
     by : str or None
         Column of the factor, or of what the one process is multiplied by.
@@ -70,9 +70,9 @@ class Process:
         self.by = by
         self.coding = coding
         self.curves = tuple(curves)
-        self.term: Any = curves[0].process
+        self.precision: Any = curves[0].process
         if len(curves) > 1:
-            self.term = SideBySide([c.process for c in curves], [str(c.level) for c in curves], label)
+            self.precision = SideBySide([c.process for c in curves], [str(c.level) for c in curves], label)
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
         """Rows of the design: of the data the sites or the basis, of a prediction those of `ProcessRows`."""
@@ -102,8 +102,8 @@ class Process:
         if (codes < 0).any():
             row = int(np.flatnonzero(codes < 0)[0])
             raise InputError(
-                f"the term {self.term.label!r} has no curve for the level {label(values.iloc[row])!r} of {self.by!r} "
-                f"(row {row}); it has {listed(self.coding.labels)}"
+                f"the term {self.precision.label!r} has no curve for the level {label(values.iloc[row])!r} of "
+                f"{self.by!r} (row {row}); it has {listed(self.coding.labels)}"
             )
         return [(rows, np.ones(rows.size)) for rows in (np.flatnonzero(codes == k) for k in range(len(self.curves)))]
 
@@ -115,8 +115,8 @@ class Process:
             outside = int((~basis.holds(values[rows] / curve.unit)).sum())
             if outside:
                 warnings.warn(
-                    f"{outside} of {len(values)} predictions lie outside the box of the basis of {self.term.label}, "
-                    "where they mean nothing: give gp a larger c",
+                    f"{outside} of {len(values)} predictions lie outside the box of the basis of "
+                    f"{self.precision.label}, where they mean nothing: give gp a larger c",
                     GeospdeWarning,
                     stacklevel=2,
                 )
@@ -125,12 +125,12 @@ class Process:
         """Names of the latent variables: values at the sites, or coefficients of the basis, curve by curve."""
         levels = ["" if curve.level is None else f"{curve.level}, " for curve in self.curves]
         sizes = [curve.process.n for curve in self.curves]
-        return [f"{self.term.label}[{own}{i + 1}]" for own, n in zip(levels, sizes) for i in range(n)]
+        return [f"{self.precision.label}[{own}{i + 1}]" for own, n in zip(levels, sizes) for i in range(n)]
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """Standard deviation and length-scales of each curve."""
         out: list[Hyperparameter] = []
-        unit = np.eye(len(self.term.parameters))
+        unit = np.eye(len(self.precision.parameters))
         for curve in self.curves:
             for k, (name, prior) in enumerate(zip(curve.names, curve.process.prior.parts)):
                 share = f", as a share of the largest distance, {curve.unit:.4g}" if k and curve.unit != 1 else ""
@@ -143,7 +143,7 @@ class Process:
 
     def own(self, theta: Vector) -> list[Vector]:
         """Each curve's part of theta."""
-        return self.term.own(theta) if len(self.curves) > 1 else [theta]
+        return self.precision.own(theta) if len(self.curves) > 1 else [theta]
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class ProcessRows:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and latent variables."""
-        return len(self.values), self.part.term.n
+        return len(self.values), self.part.precision.n
 
     def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
         """Rows, and the variance that the values at the sites leave."""

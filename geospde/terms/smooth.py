@@ -33,13 +33,13 @@ class KernelSmooth:
 
     Attributes
     ----------
-    term : Smooth
+    precision : Smooth
     basis : Eigenbasis
     covariates : Covariates
     """
 
     def __init__(self, term: Smooth, basis: Eigenbasis, covariates: Covariates):
-        self.term = term
+        self.precision = term
         self.basis = basis
         self.covariates = covariates
 
@@ -50,11 +50,11 @@ class KernelSmooth:
 
     def names(self) -> list[str]:
         """Names of the coefficients: the penalised ones, then the trend's, one a covariate."""
-        return [f"{self.term.label}[{i + 1}]" for i in range(self.term.n)]
+        return [f"{self.precision.label}[{i + 1}]" for i in range(self.precision.n)]
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """The standard deviation about the trend."""
-        return [_sd(self.term)]
+        return [_sd(self.precision)]
 
     def start(self, unit: float) -> Vector:
         """Where functions of all sizes have something to say: the predictor's scale, over the typical share."""
@@ -74,11 +74,11 @@ class GroupSmooth(Group):
 
     def names(self) -> list[str]:
         """Names of the levels' effects."""
-        return [f"{self.term.label}[{level}]" for level in self.grouping.labels]
+        return [f"{self.precision.label}[{level}]" for level in self.grouping.labels]
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """The standard deviation of the effects."""
-        return [_sd(self.term)]
+        return [_sd(self.precision)]
 
 
 def make_smooth(call: TermCall, context: Context) -> Part:
@@ -180,11 +180,11 @@ def _group_smooth(call: TermCall, columns: tuple[str, ...], label: str, context:
                 f"a smooth bs='re' takes groups and {column!r} is a number; a random slope is (0 + {column} | group)"
             )
     group = make_group(TermCall("group", ("1", columns), {}, call.text), context)
-    prior: Prior = group.term.prior
+    prior: Prior = group.precision.prior
     name = f"sd({label})"
     if name in context.overrides:
         prior = Independent((read_prior(context.overrides.pop(name), name, "sd"),))
-    return GroupSmooth(Iid(group.term.n, prior, label), group.effects, group.grouping)
+    return GroupSmooth(Iid(group.precision.n, prior, label), group.effects, group.grouping)
 
 
 def refuse_shared_trends(parts: Sequence[Part], blocks: Sequence[Any], fixed: Sequence[str]) -> None:
@@ -202,13 +202,13 @@ def refuse_shared_trends(parts: Sequence[Part], blocks: Sequence[Any], fixed: Se
     for part, block in zip(parts, blocks):
         if not isinstance(part, KernelSmooth) or not part.basis.n_trend:
             continue
-        matrix = np.hstack([matrix, block[:, part.term.rank :].toarray()])
+        matrix = np.hstack([matrix, block[:, part.precision.rank :].toarray()])
         if np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)) < matrix.shape[1]:
             raise InputError(
-                f"the linear trend of {part.term.label} is already in {', '.join(others)}: drop that, or give the "
+                f"the linear trend of {part.precision.label} is already in {', '.join(others)}: drop that, or give the "
                 "smooth a negative m, such as m=-3, for no trend of its own"
             )
-        others.append(part.term.label)
+        others.append(part.precision.label)
 
 
 def _sd(term: Any) -> Hyperparameter:

@@ -35,7 +35,7 @@ def simulated(name, link, seed=2, sites=40):
     weights = rng.uniform(0.5, 1.5, sites)
     likelihood = family_by_name(name, link).bind(y, exposure=exposure, trials=trials, weights=weights)
     return SimpleNamespace(
-        terms=[field, group],
+        precisions=[field, group],
         design=design,
         offset=0.1 * rng.standard_normal(sites),
         likelihood=likelihood,
@@ -70,11 +70,11 @@ def drawn(rng, name, link, eta):
 
 def dense_value(model, theta, x):
     """Log p(y, theta) by Laplace about x, by dense algebra; and the gradient in x of the joint density."""
-    sizes = [t.n for t in model.terms]
-    k = [len(t.parameters) for t in model.terms]
+    sizes = [t.n for t in model.precisions]
+    k = [len(t.parameters) for t in model.precisions]
     thetas = np.split(theta, np.cumsum(k))
     blocks = []
-    for term, part in zip(model.terms, thetas):
+    for term, part in zip(model.precisions, thetas):
         lower = sp.csc_matrix((term.values(part), term.pattern.indices, term.pattern.indptr), shape=(term.n, term.n))
         dense = lower.toarray()
         blocks.append(dense + np.tril(dense, -1).T)
@@ -92,7 +92,7 @@ def dense_value(model, theta, x):
     h = q - a.T @ (second[:, None] * a)
     value = likelihood.log_density(eta).sum() - 0.5 * (x - mu) @ q @ (x - mu)
     value += 0.5 * np.linalg.slogdet(q)[1] - 0.5 * np.linalg.slogdet(h)[1]
-    value += sum(t.prior.log_density(part) for t, part in zip(model.terms, thetas))
+    value += sum(t.prior.log_density(part) for t, part in zip(model.precisions, thetas))
     value += model.likelihood.prior.log_density(thetas[-1])
     return value, a.T @ first - q @ (x - mu)
 
@@ -141,7 +141,7 @@ def test_gaussian_responses_have_their_closed_form_marginal_likelihood():
     for theta in thetas(model):
         point = laplace.at(theta)
         covariance = np.diag(np.r_[np.zeros(36), np.full(6, np.exp(2 * theta[2])), 1 / model.fixed_precision])
-        covariance[:36, :36] = np.linalg.inv(model.terms[0].precision(theta[:2]).toarray())
+        covariance[:36, :36] = np.linalg.inv(model.precisions[0].precision(theta[:2]).toarray())
         total = a @ covariance @ a.T + np.exp(2 * theta[3]) * np.eye(len(a))
         mean = model.offset + a[:, -1] * model.fixed_mean
         exact = multivariate_normal(mean, total).logpdf(model.likelihood.y)

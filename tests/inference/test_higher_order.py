@@ -21,7 +21,7 @@ from geospde.terms.precisions.iid import Iid
 
 def one_count(y, exposure, sd):
     model = SimpleNamespace(
-        terms=[Iid(1)],
+        precisions=[Iid(1)],
         design=sp.csr_matrix([[1.0]]),
         offset=np.zeros(1),
         likelihood=Poisson().bind([y], exposure=[exposure]),
@@ -73,7 +73,7 @@ def test_a_field_of_small_counts_by_importance_sampling(constr):
     rng = np.random.default_rng(1)
     noise = rng.standard_normal((laplace.n, 20_000))
     x = laplace.draw(point, np.hstack([noise, -noise]))
-    term = model.terms[0]
+    term = model.precisions[0]
     q = sp.block_diag([term.precision(theta), sp.csc_matrix([[1.0]])]).tocsr()
     centred = x.copy()
     centred[-1] -= model.fixed_mean
@@ -187,7 +187,7 @@ def test_zeros_and_ones_with_an_effect_each_do_not_run_off():
     intercepts, log_sds = np.linspace(-6, 6, 401), np.linspace(-8, 3, 400)
     chance = expit(intercepts[:, None, None] + np.exp(log_sds)[:, None] * nodes) @ (weights / weights.sum())
     log_joint = y.sum() * np.log(chance) + (80 - y.sum()) * np.log1p(-chance)
-    prior = np.array([fit.model.terms[0].prior.log_density(np.array([t])) for t in log_sds])
+    prior = np.array([fit.model.precisions[0].prior.log_density(np.array([t])) for t in log_sds])
     joint = np.exp(log_joint + prior)
     steps = (intercepts[1] - intercepts[0]) * (log_sds[1] - log_sds[0])
     # the terms that are left out and the integration over a flat sd; uncorrected it is 0.05 off, unbent by millions
@@ -201,7 +201,7 @@ def test_zeros_and_ones_with_an_effect_each_do_not_run_off():
 def test_a_single_observations_share_of_the_correction_is_right_for_wide_priors(family, y, sd):
     likelihood = family_by_name(family).bind(np.array([y]))
     model = SimpleNamespace(
-        terms=[Iid(1)], design=sp.csr_matrix([[1.0]]), offset=np.zeros(1), likelihood=likelihood,
+        precisions=[Iid(1)], design=sp.csr_matrix([[1.0]]), offset=np.zeros(1), likelihood=likelihood,
         fixed_mean=np.zeros(0), fixed_precision=np.zeros(0),
     )  # fmt: skip
     laplace = Laplace(model)

@@ -85,7 +85,7 @@ def test_sampled_draws_have_the_tables_moments_and_are_reproducible():
     standard_error = tables["sd"] / np.sqrt(4000)
     assert ((draws[names].mean() - tables["mean"]).abs() < 5 * standard_error).all()
     np.testing.assert_allclose(draws[names].std(), tables["sd"], rtol=0.06)  # five standard errors
-    assert np.abs(draws.filter(like="spde[").to_numpy() @ ours.model.terms[0].mass).max() < 1e-5
+    assert np.abs(draws.filter(like="spde[").to_numpy() @ ours.model.precisions[0].mass).max() < 1e-5
 
 
 def test_a_saved_fit_predicts_as_before(tmp_path):

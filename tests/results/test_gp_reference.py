@@ -55,7 +55,7 @@ def test_default_priors_are_those_of_brms(data, formula, model):
     expected = [[float(v) for v in re.findall(r"[\d.]+", text)] for text in lengths]
     sds = re.findall(r"[\d.]+", table.loc[table["class"].eq("sdgp"), "prior"].iloc[0])
     for priors in ("default", "brms"):
-        found = build_model(formula, gs.load_dataset(data), priors=priors).terms[0].prior.parts
+        found = build_model(formula, gs.load_dataset(data), priors=priors).precisions[0].prior.parts
         # brms rounds to six decimals
         assert np.allclose([[p.shape, p.scale] for p in found[1::2]], expected, atol=1e-6)
     assert [found[0].df, found[0].scale] == [float(sds[0]), float(sds[2])]

@@ -50,7 +50,7 @@ def free_of_prior(laplace, theta):
     point = laplace.at(theta)
     model = laplace.model
     slope = np.concatenate([
-        *(t.prior.gradient(theta[b]) for t, b in zip(laplace.terms, laplace.theta_blocks)),
+        *(t.prior.gradient(theta[b]) for t, b in zip(laplace.precisions, laplace.theta_blocks)),
         model.likelihood.prior.gradient(theta[laplace.family_block]),
     ])
     return point.log_posterior - laplace.log_prior(theta), point.gradient - slope
@@ -193,7 +193,7 @@ def test_marginal_likelihood_and_gradient_of_an_exact_process(log_theta):
 
     value, gradient = free_of_prior(laplace, theta)
     slope = [(dense(theta + s) - dense(theta - s)) / 2e-4 for s in 1e-4 * np.eye(3)]
-    assert value == pytest.approx(dense(theta, JITTER * laplace.terms[0].n), abs=2e-6)
+    assert value == pytest.approx(dense(theta, JITTER * laplace.precisions[0].n), abs=2e-6)
     # what the jitter adds is a thousandth of sigma at most
     assert value == pytest.approx(dense(theta), abs=2e-4)
     assert np.allclose(gradient, slope, atol=5e-4)
@@ -230,7 +230,7 @@ def test_the_two_forms_of_the_basis_are_one_model():
     table["u"], table["v"] = places.T
     prior = Independent((PCSd(1.0, 0.05), InverseGamma(2.0, 0.2)))
     model = build_model("y ~ gp(u, v, k=5)", table)
-    process = model.parts[0].curves[0].process
+    process = model.terms[0].curves[0].process
     assert isinstance(process, BasisProcess)
     sites = np.unique(places, axis=0)
     unit = cdist(sites, sites).max()
@@ -243,7 +243,7 @@ def test_the_two_forms_of_the_basis_are_one_model():
 
     # 8 x 8 functions for 59 sites: by their covariance
     many = build_model("y ~ gp(u, v, k=8)", table)
-    other = many.parts[0].curves[0].process
+    other = many.terms[0].curves[0].process
     assert isinstance(other, GaussianProcess)
     coefficients = BasisProcess(other.covariance.spectrum, prior)
     covariance = other.covariance.among(theta[1:2])
@@ -262,7 +262,7 @@ def test_prediction_is_kriging(terms):
     rows, extra = model.rows(new, None).at(theta)
     root = model.rows(new, None).root(theta)
     point = laplace.at(theta)
-    process = model.parts[0].curves[0].process
+    process = model.terms[0].curves[0].process
     unit = np.ptp(table.x)
     x, there = table.x.to_numpy()[:, None] / unit, new.x.to_numpy()[:, None] / unit
     if process.basis is None:
@@ -308,7 +308,7 @@ def test_counts_against_importance_sampling():
     y = rng.poisson(np.exp(0.5 + 1.2 * np.sin(7 * x)))
     fit = gs.fit("y ~ gp(x)", pd.DataFrame({"x": x, "y": y}), family="poisson")
 
-    squares, prior = np.subtract.outer(x, x) ** 2 / np.ptp(x) ** 2, fit.model.terms[0].prior
+    squares, prior = np.subtract.outer(x, x) ** 2 / np.ptp(x) ** 2, fit.model.precisions[0].prior
     n, draws, log_weights, predictors = x.size, 300, [], []
     weight = np.r_[np.ones(n), 1e-2]  # prior precisions of white noise, and of an intercept that is as good as flat
     for theta in product(np.linspace(-4.0, 2.5, 18), np.linspace(-4.7, 2.5, 18)):
@@ -421,7 +421,7 @@ def test_priors_are_given_by_name():
 
 def test_few_places_have_a_prior_too():
     table = pd.DataFrame({"x": [1.0, 1.0, 3.0, 3.0], "y": [1.0, 1.2, 4.0, 3.8]})
-    prior = build_model("y ~ gp(x)", table).terms[0].prior.parts[1]
+    prior = build_model("y ~ gp(x)", table).precisions[0].prior.parts[1]
     assert invgamma(prior.shape, scale=prior.scale).sf(1.0) == pytest.approx(0.01, abs=1e-6)
 
 

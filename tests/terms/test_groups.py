@@ -58,7 +58,7 @@ def test_columns_are_lme4s(term, effects):
     z, model = random_part(f"y ~ {term}", data)
     assert np.array_equal(z, by_hand(data.g, [known[e] for e in effects]))
     q = len(effects)
-    assert len(model.parts[0].term.parameters) == q + q * (q - 1) // 2
+    assert len(model.terms[0].precision.parameters) == q + q * (q - 1) // 2
 
 
 def test_nested_and_crossed_groups_have_a_level_each_that_occurs():
@@ -91,9 +91,9 @@ def test_two_bars_stand_for_terms_without_correlations(term, lefts):
 
 def test_levels_follow_categories_numbers_or_the_alphabet():
     data = table()
-    assert random_part("y ~ (1 | fac)", data)[1].parts[0].grouping.labels == ["lo", "mid", "hi"]
-    assert random_part("y ~ (1 | g)", data)[1].parts[0].grouping.labels == ["8", "9", "10", "11", "12"]
-    assert random_part("y ~ (1 | h)", data)[1].parts[0].grouping.labels == ["p", "q"]
+    assert random_part("y ~ (1 | fac)", data)[1].terms[0].grouping.labels == ["lo", "mid", "hi"]
+    assert random_part("y ~ (1 | g)", data)[1].terms[0].grouping.labels == ["8", "9", "10", "11", "12"]
+    assert random_part("y ~ (1 | h)", data)[1].terms[0].grouping.labels == ["p", "q"]
     data["fac"] = data["fac"].cat.add_categories("never")
     assert len(random_part("y ~ (1 | fac)", data)[1].latent_names) == 3
 
@@ -108,7 +108,7 @@ def test_names_are_those_of_a_mixed_model():
 def test_every_correlation_is_that_of_the_covariance():
     _, model = random_part("y ~ (x + z + fac | g)", table())
     theta = np.random.default_rng(0).normal(0, 0.7, len(model.hyperparameters))
-    term = model.parts[0].term
+    term = model.terms[0].precision
     correlations = term.correlations(theta[:-1])
     for k, (j, i) in enumerate(term.pairs, start=5):
         assert model.hyperparameters[k].value(theta) == pytest.approx(correlations[i, j], abs=1e-14)
@@ -129,7 +129,7 @@ def test_default_priors_follow_the_scale_of_a_column():
 def test_priors_are_given_by_name():
     names = {"sd(x | g)": {"pc": [2, 0.1]}, "cor(x, z | g)": {"lkj": 2.5}}
     model = build_model("y ~ (x + z | g)", table(), priors=names)
-    parts = model.parts[0].term.prior.parts
+    parts = model.terms[0].precision.prior.parts
     assert parts[1].describe() == "PC: P(sd > 2) = 0.1"
     # one LKJ is of the whole matrix; its partial correlations differ in how many effects they are given
     assert parts[3:] == (LKJ(2.5, 3, 0), LKJ(2.5, 3, 0), LKJ(2.5, 3, 1))

@@ -128,9 +128,9 @@ def table():
 
 
 def test_default_dimension_is_that_of_mgcv(table):
-    assert build_model("y ~ s(x, bs='gp')", table).parts[0].term.n == 2 + 10 - 1
-    assert build_model("y ~ s(x, z, bs='gp')", table).parts[0].term.n == 3 + 30 - 1
-    assert build_model("y ~ s(x, bs='gp', m=-3)", table).parts[0].term.n == 1 + 10 - 1
+    assert build_model("y ~ s(x, bs='gp')", table).terms[0].precision.n == 2 + 10 - 1
+    assert build_model("y ~ s(x, z, bs='gp')", table).terms[0].precision.n == 3 + 30 - 1
+    assert build_model("y ~ s(x, bs='gp', m=-3)", table).terms[0].precision.n == 1 + 10 - 1
 
 
 def test_names_are_of_the_term_and_its_coefficients(table):

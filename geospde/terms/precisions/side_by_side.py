@@ -1,4 +1,4 @@
-"""Independent terms as one."""
+"""Independent precisions as one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,39 +13,39 @@ Vector = NDArray[np.float64]
 
 
 class SideBySide:
-    """Independent terms as one, each with hyperparameters of its own.
+    """Independent precisions as one, each with hyperparameters of its own.
 
     Parameters
     ----------
-    terms : sequence of LatentTerm
+    precisions : sequence of Precision
     names : sequence of str
-        One a term, for its parameters.
+        One a precision, for its parameters.
     label : str
         Name in tables.
     """
 
     constraint = None
 
-    def __init__(self, terms: Sequence[Any], names: Sequence[str], label: str):
-        self.terms = tuple(terms)
+    def __init__(self, precisions: Sequence[Any], names: Sequence[str], label: str):
+        self.precisions = tuple(precisions)
         self.label = label
-        self.n = sum(term.n for term in terms)
-        self.parameters = tuple(f"{p}[{name}]" for term, name in zip(terms, names) for p in term.parameters)
-        self.prior = Independent(tuple(part for term in terms for part in term.prior.parts))
-        self.pattern = sp.block_diag([term.pattern for term in terms], format="csc")
+        self.n = sum(term.n for term in precisions)
+        self.parameters = tuple(f"{p}[{name}]" for term, name in zip(precisions, names) for p in term.parameters)
+        self.prior = Independent(tuple(part for term in precisions for part in term.prior.parts))
+        self.pattern = sp.block_diag([term.pattern for term in precisions], format="csc")
         self.pattern.sort_indices()
 
     def own(self, theta: Vector) -> list[Vector]:
         """Each term's part of theta."""
-        return np.split(theta, np.cumsum([len(term.parameters) for term in self.terms])[:-1])
+        return np.split(theta, np.cumsum([len(term.parameters) for term in self.precisions])[:-1])
 
     def values(self, theta: Vector) -> Vector:
         """Lower-triangular entries of Q(theta) on the pattern."""
-        return np.concatenate([term.values(t) for term, t in zip(self.terms, self.own(theta))])
+        return np.concatenate([term.values(t) for term, t in zip(self.precisions, self.own(theta))])
 
     def gradients(self, theta: Vector) -> Vector:
         """Derivative of `values` in each theta, a row each."""
-        blocks = [term.gradients(t) for term, t in zip(self.terms, self.own(theta))]
+        blocks = [term.gradients(t) for term, t in zip(self.precisions, self.own(theta))]
         out = np.zeros((theta.size, self.pattern.nnz))
         row = column = 0
         for block in blocks:
@@ -55,5 +55,5 @@ class SideBySide:
 
     def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
         """½ log|Q| and its gradient."""
-        found = [term.log_normaliser(t) for term, t in zip(self.terms, self.own(theta))]
+        found = [term.log_normaliser(t) for term, t in zip(self.precisions, self.own(theta))]
         return sum(value for value, _ in found), np.concatenate([slope for _, slope in found])
