@@ -1,8 +1,91 @@
 """What can go wrong, in two kinds: the user can mend an `InputError`; a `NumericalError` names where it happened."""
 
+from __future__ import annotations
 
-class GeospdeError(Exception):
-    """Base of every error that geospde raises on purpose."""
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the input something stands.
+
+    Attributes
+    ----------
+    file : str
+        The file's name, or what a sentence calls a table in memory.
+    row : int, optional
+        As the user counts: the line of a text file, the row of a table.
+    column : str, optional
+        The column, or the key of a run file.
+    word : str
+        What to call the row: ``"row"`` or ``"line"``.
+
+    Examples
+    --------
+    >>> print(Place("sites.csv", 12, "depth", "line"))
+    sites.csv, line 12, column 'depth'
+    """
+
+    file: str
+    row: int | None = None
+    column: str | None = None
+    word: str = "row"
+
+    def __str__(self) -> str:
+        row = "" if self.row is None else f", {self.word} {self.row}"
+        return f"{self.file}{row}" + ("" if self.column is None else f", column {self.column!r}")
+
+
+class _Said(Exception):
+    """Something said to the user, in fields; `str` puts them into one sentence.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong.
+    where : Place, optional
+        Where it stands in the input. The sentence begins with it and a colon.
+    of : Place, optional
+        The same where the place is the subject of the sentence, and `what` begins with its verb.
+    remedy : str
+        What to do about it. The sentence ends with it.
+    """
+
+    def __init__(self, what: str, *, where: Place | None = None, of: Place | None = None, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what, self.where, self.remedy = what, where or of, remedy
+        self._joint = " " if where is None else ": "
+
+    def __str__(self) -> str:
+        fault = self.what if self.where is None else f"{self.where}{self._joint}{self.what}"
+        # a sentence has one colon
+        return f"{fault}{'; ' if ': ' in fault else ': '}{self.remedy}" if self.remedy else fault
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return kind, fields and the whole sentence as plain JSON types."""
+        where = None if self.where is None else asdict(self.where)
+        kind = type(self).__name__
+        return {"kind": kind, "what": self.what, "where": where, "remedy": self.remedy, "message": str(self)}
+
+
+class GeospdeError(_Said):
+    """Base of every error that geospde raises on purpose: what is wrong, where, and what to do.
+
+    Attributes
+    ----------
+    what : str
+        What is wrong.
+    where : Place or None
+        The file, row and column that it is about, where it is about some.
+    remedy : str
+        What to do about it; empty where `what` says it all.
+
+    Examples
+    --------
+    >>> print(GeospdeError("'many' is no number", where=Place("sites.csv", 2, "caught"), remedy="mend the cell"))
+    sites.csv, row 2, column 'caught': 'many' is no number; mend the cell
+    """
 
     exit_code = 1
 
@@ -19,5 +102,19 @@ class NumericalError(GeospdeError, ArithmeticError):
     exit_code = 3
 
 
-class GeospdeWarning(UserWarning):
-    """Something the user should look at, though the run goes on."""
+class GeospdeWarning(_Said, UserWarning):
+    """Something the user should look at, though the run goes on.
+
+    Attributes
+    ----------
+    what, where, remedy
+        As of `GeospdeError`.
+    subject : str
+        The subject of the finding that says the same at more length, where a check has one.
+    """
+
+    def __init__(
+        self, what: str, *, where: Place | None = None, of: Place | None = None, remedy: str = "", subject: str = ""
+    ) -> None:
+        super().__init__(what, where=where, of=of, remedy=remedy)
+        self.subject = subject

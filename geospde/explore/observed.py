@@ -9,6 +9,7 @@ import numpy as np
 
 from geospde.errors import InputError
 from geospde.families.registry import family_by_name
+from geospde.survey.numbers import as_numbers
 from geospde.survey.survey import Survey
 from geospde.text.words import counted, did_you_mean
 
@@ -123,13 +124,13 @@ def numbers(survey: Survey, column: str) -> NDArray[np.float64]:
     if column not in table.columns or column == table.geometry.name:
         known = [str(c) for c in table.columns if c != table.geometry.name]
         raise InputError(f"the survey has no column {column!r}: {did_you_mean(str(column), known, 'columns')}")
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    values = as_numbers(table[column])
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raw = table[column].iloc[bad[0]]
         more = f"; {counted(len(bad) - 1, 'further row')} like it" if len(bad) > 1 else ""
         shown = "empty" if pd.isna(raw) else f"{str(raw)!r}, which is no finite number"
-        raise InputError(f"{survey.place(int(bad[0]), column)} is {shown}{more}")
+        raise InputError(f"is {shown}{more}", of=survey.place(int(bad[0]), column))
     return values
 
 
@@ -137,16 +138,16 @@ def _refuse_outside(survey: Survey, response: str, values: NDArray[np.float64], 
     family = family_by_name(name)
     outside = np.flatnonzero(family.outside(values))
     if len(outside):
-        place = survey.place(int(outside[0]), response)
-        raise InputError(f"{place}: family {family.name!r} needs {family.needs}, not {values[outside[0]]:g}")
+        what = f"family {family.name!r} needs {family.needs}, not {values[outside[0]]:g}"
+        raise InputError(what, where=survey.place(int(outside[0]), response))
 
 
 def _refuse_beyond(survey: Survey, response: str, successes: NDArray[np.float64], trials: NDArray[np.float64]) -> None:
     beyond = np.flatnonzero(successes > trials)
     if len(beyond):
         i = int(beyond[0])
-        place = survey.place(i, response)
-        raise InputError(f"{place}: there cannot be more successes than trials, not {successes[i]:g} of {trials[i]:g}")
+        what = f"there cannot be more successes than trials, not {successes[i]:g} of {trials[i]:g}"
+        raise InputError(what, where=survey.place(i, response))
 
 
 def _scale(values: NDArray[np.float64], exposure: str | None, family: str | None) -> Scale:

@@ -30,8 +30,6 @@ WILD = 10.0
 MANY = 0.1
 """Share of outliers from which they are the distribution's shape."""
 
-_NO_COLUMN = ", column ''"
-
 
 def check_survey(
     survey: Survey,
@@ -267,7 +265,7 @@ def _structure(variogram: Variogram) -> Finding:
 def _where(survey: Survey, row: int) -> str:
     """Return a row's place in its file and on the ground."""
     x, y = survey.coordinates[row]
-    return f"{survey.place(int(row), '').removesuffix(_NO_COLUMN)} ({number(x)}, {number(y)})"
+    return f"{survey.place(int(row), None)} ({number(x)}, {number(y)})"
 
 
 def _rough(value: float, digits: int = 2) -> float:

@@ -85,7 +85,7 @@ class Columns:
         for column in self.needs:
             if column not in table.columns:
                 raise InputError(
-                    f"prediction needs the column {column!r} of the model: give predict a table that has it"
+                    f"prediction needs the column {column!r} of the model", remedy="give predict a table that has it"
                 )
         if self._design is None:
             return np.ones((len(table), len(self.names)))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.formula.formula import Name
 from geospde.formula.table import column_of, numeric
+from geospde.survey.numbers import as_numbers
 
 Vector = NDArray[np.float64]
 
@@ -47,8 +48,9 @@ class Covariates:
             else:
                 if points is not None and not len(table.columns):
                     raise InputError(
-                        f"prediction needs the column {name!r} of the model: give predict a table that has it, or, if "
-                        "it is a coordinate, say so to geospde.fit with coords=(x, y)"
+                        f"prediction needs the column {name!r} of the model",
+                        remedy="give predict a table that has it, or, if it is a coordinate, say so to geospde.fit "
+                        "with coords=(x, y)",
                     )
                 column_of(table, name)
                 columns.append(numeric(table, name, "covariate"))
@@ -60,7 +62,7 @@ def _coordinate(name: str, table: pd.DataFrame, points: Vector | None) -> int | 
         return None
     if name not in table.columns:
         return {"x": 0, "y": 1}.get(name)
-    values = pd.to_numeric(pd.Series(table[name]), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    values = as_numbers(table[name])
     return next((j for j in (0, 1) if np.array_equal(values, points[:, j])), None)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.survey.numbers import as_numbers
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
@@ -32,15 +33,15 @@ def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | Non
 
 def numeric(table: pd.DataFrame, column: str, what: str) -> Vector:
     """A column as finite floats; raises InputError with the row and value that are not."""
-    values = pd.to_numeric(pd.Series(column_of(table, column)), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    values = as_numbers(column_of(table, column))
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raw = table[column].iloc[bad[0]]
         raw = raw.item() if isinstance(raw, np.generic) else raw
         raise InputError(
             f"the {what} {column!r} must be a finite number: row {table.index[bad[0]]} holds {raw!r}"
-            + (f" ({bad.size} such rows)" if bad.size > 1 else "")
-            + "; drop or mend it"
+            + (f" ({bad.size} such rows)" if bad.size > 1 else ""),
+            remedy="drop or mend it",
         )
     return values
 

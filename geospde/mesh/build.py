@@ -241,9 +241,9 @@ def _warn_of_thin(mesh: Mesh, min_angle: float) -> None:
     if least < min_angle - 1e-6:
         triangle, corner = np.unravel_index(np.argmin(mesh.angles), mesh.angles.shape)
         x, y = mesh.vertices[mesh.triangles[triangle, corner]]
-        warnings.warn(
+        warning = GeospdeWarning(
             f"the smallest angle of the mesh is {least:.1f} degrees, at ({x:.6g}, {y:.6g}); a sharp corner "
             "of the domain or of lines forces it (convex and concave round corners off)",
-            GeospdeWarning,
-            stacklevel=3,
+            subject="mesh angles",
         )
+        warnings.warn(warning, stacklevel=3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,6 @@ from geospde.text.findings import Finding, findings_frame
 
 MARK = "explore.json"
 """The file that tells an exploration's folder, which may be replaced, from somebody's other work."""
-
-# what the readers and the mesh warn of, and the findings tell in full
-_TOLD = (
-    "measured more than once",
-    "off the coastline, by up to",
-    "if these are longitude and latitude",
-    "the smallest angle of the mesh is",
-)
 
 
 @dataclass(frozen=True)
@@ -92,11 +84,11 @@ def explore_run(
     log = StepLog(progress or Progress())
     if not write:
         exploration = _explored(config, log)
-        return Explored(exploration, None, (*exploration.findings, *_remaining(log)))
+        return Explored(exploration, None, (*exploration.findings, *_remaining(log, exploration.findings)))
     target = Path(out) if out is not None else config.folder("explore")
     with whole_folder(target, overwrite=overwrite, mark=MARK) as folder:
         exploration = _explored(config, log)
-        explored = Explored(exploration, target, (*exploration.findings, *_remaining(log)))
+        explored = Explored(exploration, target, (*exploration.findings, *_remaining(log, exploration.findings)))
         with log.step("write"):
             write_exploration(folder, explored)
     return explored
@@ -136,7 +128,7 @@ def check_run(config: Config, log: StepLog) -> tuple[Finding, ...]:
         model = pipeline.compile_model(config, survey, mesh, grid)
         told(model)
     findings.append(Finding("ok", "model", model))
-    return (*findings, *_remaining(log))
+    return (*findings, *_remaining(log, findings))
 
 
 def explore_survey(config: Config, survey: Survey) -> Exploration:
@@ -170,8 +162,9 @@ def _explored(config: Config, log: StepLog) -> Exploration:
     return exploration
 
 
-def _remaining(log: StepLog) -> Iterator[Finding]:
-    """Yield the warnings of the steps that no finding tells already."""
-    for message in log.warnings:
-        if not any(words in message for words in _TOLD):
-            yield Finding("warning", "input", message)
+def _remaining(log: StepLog, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the warnings of the steps that no finding tells in full."""
+    subjects = {finding.subject for finding in findings}
+    for warning in log.caught:
+        if warning.subject not in subjects:
+            yield Finding("warning", "input", str(warning))

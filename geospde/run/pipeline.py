@@ -239,10 +239,8 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str
     try:
         model.rows(pd.DataFrame(index=[0]), grid.centres[:1], leave_out=model.groups)
     except InputError as error:
-        needs = str(error).partition(":")[0]
-        raise InputError(
-            f"{needs}, and {only}: leave it out of a run's formula, or use geospde.fit and predict at a table"
-        ) from None
+        remedy = "leave it out of a run's formula, or use geospde.fit and predict at a table"
+        raise InputError(f"{error.what}, and {only}", remedy=remedy) from None
     if model.groups:
         left_out = listed(dict.fromkeys(part.grouping.name for part in model.groups))
         warnings.warn(
@@ -380,7 +378,7 @@ def _refuse(survey: Survey, column: str, wrong: Callable[[np.ndarray], np.ndarra
     rows = np.flatnonzero(wrong(values))
     if len(rows):
         more = f"; {counted(len(rows) - 1, 'further row')} like it" if len(rows) > 1 else ""
-        raise InputError(f"{survey.place(int(rows[0]), column)}: {rule}, not {values[rows[0]]:g}{more}")
+        raise InputError(f"{rule}, not {values[rows[0]]:g}{more}", where=survey.place(int(rows[0]), column))
 
 
 def response_columns(formula: str) -> list[str]:

@@ -42,9 +42,9 @@ class StepLog:
     progress: Progress = field(default_factory=Progress)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     seconds: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    caught: list[GeospdeWarning] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    _untold: list[str] = field(default_factory=list)
+    _untold: list[GeospdeWarning] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -65,8 +65,8 @@ class StepLog:
             raise
         finally:
             for warning in caught:
-                if issubclass(warning.category, GeospdeWarning):
-                    self._keep(str(warning.message))
+                if isinstance(warning.message, GeospdeWarning):
+                    self._keep(warning.message)
                 # once more, now under the caller's own filters
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
@@ -80,24 +80,29 @@ class StepLog:
         self.say(message)
         self.progress.note(message)
 
-    def warn_at_the_end(self, message: str) -> None:
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings, each a sentence."""
+        return [str(warning) for warning in self.caught]
+
+    def warn_at_the_end(self, warning: GeospdeWarning) -> None:
         """Keep a warning that is to be told once the run is done, where the eye is."""
-        self._keep(message)
-        self._untold.append(message)
+        self._keep(warning)
+        self._untold.append(warning)
 
     def tell(self) -> None:
         """Tell the warnings that were kept for the end."""
-        for message in self._untold:
-            warnings.warn(message, GeospdeWarning, stacklevel=2)
+        for warning in self._untold:
+            warnings.warn(warning, stacklevel=2)
         self._untold.clear()
 
     def text(self) -> str:
         """Return the whole log."""
         return "\n".join(self.lines) + "\n"
 
-    def _keep(self, message: str) -> None:
-        self.warnings.append(message)
-        self.say(f"warning: {' '.join(message.split())}")
+    def _keep(self, warning: GeospdeWarning) -> None:
+        self.caught.append(warning)
+        self.say(f"warning: {' '.join(str(warning).split())}")
 
 
 @contextmanager

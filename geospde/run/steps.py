@@ -177,7 +177,7 @@ def _fit(work: Work) -> None:
         told(f"{counted(levels['warning'], 'warning')}, {counted(levels['note'], 'note')}")
     for finding in work.checks:
         if finding.level in ("warning", "error"):
-            work.log.warn_at_the_end(_line(finding))
+            work.log.warn_at_the_end(finding.as_warning())
     work.record.done("fit")
     if work.config.validates:
         _validate(work)
@@ -216,7 +216,7 @@ def _map(work: Work) -> None:
 
 
 def _report(work: Work) -> None:
-    told = set(map(_line, work.checks))
+    told = {str(finding.as_warning()) for finding in work.checks}
     with work.log.step("report"):
         pipeline.report(
             work.folder,
@@ -270,8 +270,3 @@ RECALL: dict[str, Callable[[Work], None]] = {
     "predict": _recall_prediction,
     "validate": _recall_validation,
 }
-
-
-def _line(finding: Finding) -> str:
-    """Return a finding as a line of warning."""
-    return str(finding).removeprefix(f"{finding.level}: ")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geospde.errors import InputError
+from geospde.errors import InputError, Place
 from geospde.survey.crs import is_local, parse_crs
 from geospde.survey.polygons import as_land, polygon_from_rings
 from geospde.survey.tables import Table, read_csv
@@ -41,7 +41,7 @@ def read_points(
 
     table = read_table(points, layer, want=SITES, what="points")
     if not len(table.frame):
-        raise InputError(f"{table.source} has no rows: a survey needs sites")
+        raise InputError("has no rows", of=Place(table.source), remedy="a survey needs sites")
     for column in numeric:
         table.numbers(column)
     table.warn_of_stray_text()
@@ -49,12 +49,13 @@ def read_points(
     frame = table.frame
     if isinstance(frame, gpd.GeoDataFrame):
         if x is not None or y is not None:
-            raise InputError(f"{table.source} has a geometry of its own: leave out x and y")
+            raise InputError("has a geometry of its own", of=Place(table.source), remedy="leave out x and y")
         frame = frame.set_geometry(_single_points(table), crs=frame.crs)
     else:
         x, y = _coordinate_columns(table, x, y)
         if "geometry" in frame.columns:
-            raise InputError(f"{table.source} has a column 'geometry', a name geospde needs: rename it")
+            what = "has a column 'geometry', a name geospde needs"
+            raise InputError(what, of=Place(table.source), remedy="rename it")
         places = gpd.points_from_xy(table.numbers(x), table.numbers(y))
         frame = gpd.GeoDataFrame(frame, geometry=places)
     held = parse_crs(crs) if crs is not None else None
@@ -75,7 +76,7 @@ def read_coastline(
         coastline = coastline.to_frame("geometry").set_geometry("geometry")
     table = read_table(coastline, layer, want=LAND, what="coastline")
     if not len(table.frame):
-        raise InputError(f"{table.source} has no rows: a coastline needs three vertices or a polygon")
+        raise InputError("has no rows", of=Place(table.source), remedy="a coastline needs three vertices or a polygon")
     frame = table.frame
     if not isinstance(frame, gpd.GeoDataFrame):
         frame = gpd.GeoDataFrame(geometry=[_rings(table, ring)])
@@ -109,13 +110,14 @@ def _coordinate_columns(table: Table, x: str | None, y: str | None) -> tuple[str
         return x, y
     if x is not None or y is not None:
         missing = "y" if y is None else "x"
-        raise InputError(f"{table.source}: give both x and y, or neither; {missing} is missing")
+        raise InputError(f"give both x and y, or neither; {missing} is missing", where=Place(table.source))
     folded = {c.casefold(): c for c in columns}
     for pair in COORDINATES:
         east, north = pair.split()
         if east in folded and north in folded:
             return folded[east], folded[north]
-    raise InputError(f"{table.source}: say which columns hold the coordinates (x and y); it has {listed(columns)}")
+    what = f"say which columns hold the coordinates (x and y); it has {listed(columns)}"
+    raise InputError(what, where=Place(table.source))
 
 
 def _single_points(table: Table) -> Any:
@@ -125,18 +127,18 @@ def _single_points(table: Table) -> Any:
     geometry = table.frame.geometry
     empty = (geometry.isna() | geometry.is_empty).to_numpy()
     if empty.any():
-        raise InputError(f"{table.at(int(np.argmax(empty)))} has no place: give it one or leave it out")
+        raise InputError("has no place", of=table.at(int(np.argmax(empty))), remedy="give it one or leave it out")
     counts = shapely.get_num_geometries(geometry)
     single = geometry.geom_type.isin(["Point", "MultiPoint"]).to_numpy() & (counts == 1)
     if not single.all():
         i = int(np.argmin(single))
         kind = geometry.iloc[i].geom_type
         kind += f" of {counts[i]} points" if kind == "MultiPoint" else ""
-        raise InputError(f"{table.at(i)} is a {kind}: a survey's points must be points")
+        raise InputError(f"is a {kind}", of=table.at(i), remedy="a survey's points must be points")
     places = shapely.get_coordinates(geometry)
     finite = np.isfinite(places).all(axis=1)
     if not finite.all():
-        raise InputError(f"{table.at(int(np.argmin(finite)))} has a coordinate that is not finite")
+        raise InputError("has a coordinate that is not finite", of=table.at(int(np.argmin(finite))))
     return shapely.points(places)
 
 
@@ -150,19 +152,22 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source:
         frame = frame.set_crs(stated, allow_override=True)
     if stated is None and crs is None:
         raise InputError(
-            f"{source} does not state its coordinate reference system: set crs to an EPSG code "
-            "('EPSG:32633'), WKT, or 'local:m' for a local frame in metres"
+            "does not state its coordinate reference system",
+            of=Place(source),
+            remedy="set crs to an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres",
         )
     if stated is None or crs is None or stated == crs:
         return frame.set_crs(crs if crs is not None else stated, allow_override=True)
     if is_local(stated) or is_local(crs):
         raise InputError(
-            f"{source} is in {stated.name} and the survey in {crs.name}: nothing leads from a local frame "
-            "to another; give both in one"
+            f"is in {stated.name} and the survey in {crs.name}",
+            of=Place(source),
+            remedy="nothing leads from a local frame to another; give both in one",
         )
     moved = frame.to_crs(crs)
     if not np.isfinite(moved.total_bounds).all():
-        raise InputError(f"{source} cannot be brought from {stated.name} to {crs.name}: is that CRS right?")
+        what = f"cannot be brought from {stated.name} to {crs.name}"
+        raise InputError(what, of=Place(source), remedy="is that CRS right?")
     return moved
 
 
@@ -203,19 +208,19 @@ def read_table(source: Any, layer: str | None, *, want: list[set[str]], what: st
             frame = pd.DataFrame(frame) if frame.active_geometry_name is None else _plain(frame)
         return Table(frame, f"the {what}", np.arange(1, len(frame) + 1))
     if not isinstance(source, str | Path):
-        raise InputError(f"{what}: {type(source).__name__} is neither a file's path nor a table")
+        raise InputError(f"{type(source).__name__} is neither a file's path nor a table", where=Place(what))
     path = Path(source)
     if path.is_dir() and path.suffix.casefold() != ".gdb":
-        raise InputError(f"{what}: {str(source)!r} is a folder: name the file in it")
+        raise InputError(f"{str(source)!r} is a folder: name the file in it", where=Place(what))
     if not path.exists():
-        raise InputError(f"{what}: there is no file {str(source)!r}{_near(path)}")
+        raise InputError(f"there is no file {str(source)!r}{_near(path)}", where=Place(what))
     ending = path.suffix.casefold()
     try:
         if ending in TEXT:
             return read_csv(path)
         frame = _read_parquet(path) if ending in PARQUET else _read_layer(path, layer, want, what)
     except PermissionError:
-        raise InputError(f"{what}: no permission to read {str(source)!r}") from None
+        raise InputError(f"no permission to read {str(source)!r}", where=Place(what)) from None
     return Table(frame, path.name, np.arange(1, len(frame) + 1))
 
 
@@ -237,9 +242,9 @@ def _read_parquet(path: Path) -> Any:
         except ValueError:  # no geometry in it: a plain table
             return pd.read_parquet(path)
     except ImportError:
-        raise InputError(f"reading {path.name} needs pyarrow: pip install 'geospde[io]'") from None
+        raise InputError(f"reading {path.name} needs pyarrow", remedy="pip install 'geospde[io]'") from None
     except Exception as error:
-        raise InputError(f"{path.name} is not a readable Parquet file: {_first_line(error)}") from None
+        raise InputError(f"is not a readable Parquet file: {_first_line(error)}", of=Place(path.name)) from None
 
 
 def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) -> Any:
@@ -255,18 +260,20 @@ def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) 
             fitting = next(filter(None, ([n for n in layers if kinds[n] in wanted] for wanted in want)), [])
             if len(fitting) != 1:
                 key = "layer" if what == "points" else "coastline_layer"
-                raise InputError(f"{path.name} has the layers {listed(fitting or layers)}: name one of them with {key}")
+                what = f"has the layers {listed(fitting or layers)}"
+                raise InputError(what, of=Place(path.name), remedy=f"name one of them with {key}")
             layer = fitting[0]
         if layer is not None and layer not in layers:
-            raise InputError(f"{path.name} has no layer {layer!r}: {did_you_mean(layer, layers, 'layers')}")
+            hint = did_you_mean(layer, layers, "layers")
+            raise InputError(f"has no layer {layer!r}", of=Place(path.name), remedy=hint)
         frame = gpd.read_file(path, layer=layer)
     except pyogrio.errors.DataSourceError as error:
         raise InputError(
-            f"{path.name} is not a file that geospde reads (csv, GeoPackage, GeoJSON, Shapefile, Parquet): "
-            f"{_first_line(error)}"
+            "is not a file that geospde reads (csv, GeoPackage, GeoJSON, Shapefile, Parquet): " + _first_line(error),
+            of=Place(path.name),
         ) from None
     except pyogrio.errors.DataLayerError as error:
-        raise InputError(f"{path.name} cannot be read: {_first_line(error)}") from None
+        raise InputError(f"cannot be read: {_first_line(error)}", of=Place(path.name)) from None
     return _plain(frame) if isinstance(frame, gpd.GeoDataFrame) else frame
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.crs import is_local, unit_of, utm_of
 from geospde.survey.reading import read_coastline, read_points
 from geospde.survey.tables import rows_like
@@ -30,6 +30,11 @@ TINY = 20.0
 """A survey in local metres no wider than this may well be in degrees."""
 
 
+def _place_in_memory(row: int, column: str | None = None) -> Place:
+    """Return the place of a row, from 0, in points that come from no file."""
+    return Place("the points", row, column)
+
+
 @dataclass(frozen=True, eq=False)
 class Survey:
     """A survey: what was measured where, and the coast around it.
@@ -47,7 +52,7 @@ class Survey:
     sources : tuple of pathlib.Path
         The files it was read from.
     place : callable
-        ``place(i, column)`` is where row `i` (from 0) and a column stand in their file, for messages.
+        ``place(i, column)`` is where row `i` (from 0) and a column, if any, stand in their file, for messages.
 
     Examples
     --------
@@ -66,7 +71,7 @@ class Survey:
     crs: CRS
     name: str = "survey"
     sources: tuple[Path, ...] = ()
-    place: Callable[[int, str], str] = field(default="row {} of the points, column {!r}".format, repr=False)
+    place: Callable[[int, str | None], Place] = field(default=_place_in_memory, repr=False)
 
     @property
     def units(self) -> str:
@@ -227,31 +232,37 @@ def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str) -> None:
     west, south, east, north = frame.total_bounds
     like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
     if crs.is_geographic and not like_degrees:
-        raise InputError(f"{source} is no longitude and latitude, but {crs.name} is: set crs to what it is in")
+        what = f"is no longitude and latitude, but {crs.name} is"
+        raise InputError(what, of=Place(source), remedy="set crs to what it is in")
     if not like_degrees:
         return
     utm, zone = utm_of((west + east) / 2, (south + north) / 2)
     advice = f"set source_crs = 'EPSG:4326' and crs = {utm!r} ({zone})"
     if crs.is_geographic:
         raise InputError(
-            f"{source} is in degrees ({crs.name}), and meshes and ranges need lengths: {advice} "
-            "or another projected CRS"
+            f"is in degrees ({crs.name}), and meshes and ranges need lengths",
+            of=Place(source),
+            remedy=f"{advice} or another projected CRS",
         )
     if not is_local(crs):
         raise InputError(
-            f"{source} looks like longitude and latitude (x from {west:g} to {east:g}, y from {south:g} to "
-            f"{north:g}), not like {crs.name}: {advice}"
+            f"looks like longitude and latitude (x from {west:g} to {east:g}, y from {south:g} to {north:g}), "
+            f"not like {crs.name}",
+            of=Place(source),
+            remedy=advice,
         )
     named = [c for c in frame.columns if str(c).casefold() in {"lon", "long", "lat", "longitude", "latitude"}]
     if not named and unit_of(crs) == "m" and max(east - west, north - south) < TINY:
-        warnings.warn(
-            f"{source} is {length(max(east - west, north - south), 'm')} across: if these are longitude and "
-            f"latitude and no metres, {advice}",
-            GeospdeWarning,
-            stacklevel=3,
+        warning = GeospdeWarning(
+            f"is {length(max(east - west, north - south), 'm')} across",
+            of=Place(source),
+            remedy=f"if these are longitude and latitude and no metres, {advice}",
+            subject="coordinates",
         )
+        warnings.warn(warning, stacklevel=3)
     if named:
-        raise InputError(f"{source} has {listed(named)}, degrees that {crs.name} takes for lengths: {advice}")
+        what = f"has {listed(named)}, degrees that {crs.name} takes for lengths"
+        raise InputError(what, of=Place(source), remedy=advice)
 
 
 def _check(survey: Survey, table: Any, coast_name: str) -> None:
@@ -259,21 +270,23 @@ def _check(survey: Survey, table: Any, coast_name: str) -> None:
     beyond = (np.abs(places) > BEYOND).any(axis=1)
     if beyond.any():
         i = int(np.argmax(beyond))
-        raise InputError(f"{table.at(i)} lies at ({places[i, 0]:g}, {places[i, 1]:g}), beyond any survey")
+        raise InputError(f"lies at ({places[i, 0]:g}, {places[i, 1]:g}), beyond any survey", of=table.at(i))
     unique, first, counts = np.unique(places, axis=0, return_index=True, return_counts=True)
     if len(places) == 1:
-        raise InputError(f"{table.source} has one site: a map between sites needs more than that")
+        raise InputError("has one site", of=Place(table.source), remedy="a map between sites needs more than that")
     if len(unique) == 1:
-        raise InputError(f"{table.source} has its {len(places)} rows at one place: are x and y right?")
+        what = f"has its {len(places)} rows at one place"
+        raise InputError(what, of=Place(table.source), remedy="are x and y right?")
     if len(unique) < len(places):
         again = np.flatnonzero(~np.isin(np.arange(len(places)), first))
         repeats = f"{counted(int((counts > 1).sum()), 'site')} measured more than once"
         where = f"{table.word}{'s' if len(again) > 1 else ''} {rows_like(table.rows[again])}"
-        warnings.warn(
-            f"{table.source}: {repeats} (again: {where}); each row counts as a measurement of its own",
-            GeospdeWarning,
-            stacklevel=3,
+        warning = GeospdeWarning(
+            f"{repeats} (again: {where}); each row counts as a measurement of its own",
+            where=Place(table.source),
+            subject="duplicated sites",
         )
+        warnings.warn(warning, stacklevel=3)
     if survey.coastline is not None:
         _check_offshore(survey, table.source, coast_name)
 
@@ -288,12 +301,13 @@ def _check_offshore(survey: Survey, source: str, coast_name: str) -> None:
     if n == len(off) and off.min() > span:
         raise InputError(
             f"{source} and {coast_name} do not meet: the nearest site is {length(off.min(), survey.units)} "
-            f"off a coast {length(span, survey.units)} across; are x and y swapped, or the units?"
+            f"off a coast {length(span, survey.units)} across",
+            remedy="are x and y swapped, or the units?",
         )
     some = f"{n} of {counted(len(off), 'site')}" if n < len(off) else f"all {counted(n, 'site')}"
-    warnings.warn(
+    warning = GeospdeWarning(
         f"{some} of {source} lie off the coastline, by up to {length(float(off.max()), survey.units)}; "
         "they are used where they are",
-        GeospdeWarning,
-        stacklevel=4,
+        subject="sites at sea",
     )
+    warnings.warn(warning, stacklevel=4)

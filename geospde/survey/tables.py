@@ -6,15 +6,15 @@ import csv
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import is_string_dtype
 
-from geospde.errors import GeospdeWarning, InputError
-from geospde.text.words import counted, did_you_mean, listed
-
-if TYPE_CHECKING:
-    import pandas as pd
+from geospde.errors import GeospdeWarning, InputError, Place
+from geospde.survey.numbers import Vector, finite_numbers, is_text
+from geospde.text.words import did_you_mean, listed
 
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", "-nan", "-NaN"]
 
@@ -37,72 +37,46 @@ class Table:
 
     frame: pd.DataFrame
     source: str
-    rows: np.ndarray
+    rows: NDArray[np.int64]
     word: str = "row"
 
-    def at(self, i: int, column: str | None = None) -> str:
-        """Return the place of row `i` as a sentence names it."""
-        place = f"{self.source}, {self.word} {self.rows[i]}"
-        return place if column is None else f"{place}, column {column!r}"
+    def at(self, i: int, column: str | None = None) -> Place:
+        """Return where row `i`, from 0, stands."""
+        return Place(self.source, int(self.rows[i]), column, self.word)
 
     def require(self, *columns: str) -> None:
         """Raise an InputError that names the nearest column, unless all are there."""
         known = [str(c) for c in self.frame.columns if c != "geometry"]
         for column in columns:
             if column not in self.frame.columns:
-                hint = did_you_mean(column, known, "columns")
-                raise InputError(f"{self.source} has no column {column!r}: {hint}")
+                hint, where = did_you_mean(column, known, "columns"), Place(self.source)
+                raise InputError(f"has no column {column!r}", of=where, remedy=hint)
 
-    def numbers(self, column: str) -> np.ndarray:
+    def numbers(self, column: str) -> Vector:
         """Return a column as finite floats; text, gaps and infinities are InputErrors that say where.
 
         Returns
         -------
         numpy.ndarray of float, shape (n,)
         """
-        import pandas as pd
-
         self.require(column)
-        values = self.frame[column]
-        parsed = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        missing = values.isna().to_numpy()
-        text = np.isnan(parsed) & ~missing
-        if text.any():
-            i = int(np.argmax(text))
-            hint = " (write decimals with a point)" if "," in str(values.iloc[i]) else ""
-            more = self._more(text)
-            raise InputError(f"{self.at(i, column)}: {values.iloc[i]!r} is not a number{hint}{more}")
-        if missing.any():
-            place, more = self.at(int(np.argmax(missing)), column), self._more(missing)
-            raise InputError(f"{place} is empty (or NaN): give a number or leave the row out{more}")
-        infinite = np.isinf(parsed)
-        if infinite.any():
-            place, more = self.at(int(np.argmax(infinite)), column), self._more(infinite)
-            raise InputError(f"{place} is infinite: give a finite number{more}")
-        return parsed
-
-    def _more(self, bad: np.ndarray) -> str:
-        others = int(bad.sum()) - 1
-        return f"; {counted(others, 'further row')} like it" if others else ""
+        return finite_numbers(self.frame[column], lambda i: self.at(i, column))
 
     def warn_of_stray_text(self) -> None:
         """Warn of columns that are numbers but for a few cells: they would be read as categories."""
-        import pandas as pd
-        from pandas.api.types import is_string_dtype
-
         for column in self.frame.columns:
             values = self.frame[column]
             if column == "geometry" or not (is_string_dtype(values.dtype) or values.dtype == object):
                 continue
-            text = (pd.to_numeric(values, errors="coerce").isna() & values.notna()).to_numpy()
+            text = is_text(values)
             if 0 < text.sum() <= 0.1 * len(values):
                 i = int(np.argmax(text))
-                warnings.warn(
-                    f"{self.at(i, str(column))}: {values.iloc[i]!r} among numbers makes the column text; "
-                    f"mend it if a model is to use {column!r} as a number",
-                    GeospdeWarning,
-                    stacklevel=4,
+                warning = GeospdeWarning(
+                    f"{values.iloc[i]!r} among numbers makes the column text",
+                    where=self.at(i, str(column)),
+                    remedy=f"mend it if a model is to use {column!r} as a number",
                 )
+                warnings.warn(warning, stacklevel=4)
 
 
 def read_csv(path: Path) -> Table:
@@ -123,18 +97,17 @@ def read_csv(path: Path) -> Table:
     InputError
         If the file is not such a table: no header, two columns of one name, a row longer than the header.
     """
-    import pandas as pd
-
+    file_place = Place(path.name)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
             separator = max(",;\t", key=first.count)
             header = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
             if not any(header):
-                raise InputError(f"{path.name} is empty: it needs a line of column names, then a line a row")
+                raise InputError("is empty", of=file_place, remedy="it needs a line of column names, then a line a row")
             twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
             if twice:
-                raise InputError(f"{path.name} has two columns called {twice[0]!r}: rename one")
+                raise InputError(f"has two columns called {twice[0]!r}", of=file_place, remedy="rename one")
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)  # fields beyond the header would be lost
                 frame = pd.read_csv(
@@ -150,12 +123,12 @@ def read_csv(path: Path) -> Table:
                     low_memory=False,
                 )
     except UnicodeDecodeError:
-        raise InputError(f"{path.name} is not UTF-8 text: save it as csv in UTF-8") from None
+        raise InputError("is not UTF-8 text", of=file_place, remedy="save it as csv in UTF-8") from None
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame(columns=header)
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
-        fault = _ragged(path, separator, len(header)) or f"{path.name} is not a table: {error}"
-        raise InputError(fault) from None
+        _refuse_ragged(path, separator, len(header))
+        raise InputError(f"is not a table: {error}", of=file_place) from None
     blank = frame.isna().all(axis=1).to_numpy()
     rows = (_lines(path, separator) if _has_line_breaks(frame) else np.arange(2, len(frame) + 2))[~blank]
     return Table(frame.loc[~blank].reset_index(drop=True), path.name, rows, "line")
@@ -167,7 +140,7 @@ def _has_line_breaks(frame: pd.DataFrame) -> bool:
     return any(text[c].astype(str).str.contains("\n").any() for c in text.columns)
 
 
-def _lines(path: Path, separator: str) -> np.ndarray:
+def _lines(path: Path, separator: str) -> NDArray[np.int64]:
     """Return the line that each row of a text table begins on."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, delimiter=separator)
@@ -175,20 +148,20 @@ def _lines(path: Path, separator: str) -> np.ndarray:
     return np.array(ends[:-1]) + 1
 
 
-def _ragged(path: Path, separator: str, width: int) -> str | None:
-    """Return the sentence about the first row that is longer than the header."""
+def _refuse_ragged(path: Path, separator: str, width: int) -> None:
+    """Raise an InputError at the first row that is longer than the header."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, delimiter=separator)
         for row in reader:
             if len(row) > width:
-                return (
-                    f"{path.name}, line {reader.line_num} has {len(row)} fields, the header has {width}: "
-                    "quote text that holds the separator, or mend the row"
+                raise InputError(
+                    f"has {len(row)} fields, the header has {width}",
+                    of=Place(path.name, reader.line_num, word="line"),
+                    remedy="quote text that holds the separator, or mend the row",
                 )
-    return None
 
 
-def rows_like(places: np.ndarray, most: int = 5) -> str:
+def rows_like(places: NDArray[np.int64], most: int = 5) -> str:
     """Return row numbers for a sentence.
 
     Examples

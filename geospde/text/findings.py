@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from geospde.errors import GeospdeWarning
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -48,6 +50,10 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.level}: {self.subject}: {'; '.join(filter(None, [self.message, self.remedy]))}"
+
+    def as_warning(self) -> GeospdeWarning:
+        """Return it as a warning."""
+        return GeospdeWarning(f"{self.subject}: {self.message}", remedy=self.remedy, subject=self.subject)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON types."""

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -29,24 +28,21 @@ def said(capsys):
     return lines[0]
 
 
-def test_help_answers_in_half_a_second_and_names_the_commands():
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "geospde", "--help"], capture_output=True, text=True, check=True)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.5
+def test_help_names_the_commands():
+    done = subprocess.run([sys.executable, "-m", "geospde", "--help"], capture_output=True, text=True, check=True)
     for command in "init run check explore mesh fit predict map report validate compare info".split():
         assert f"\n  {command} " in done.stdout
     for code in (0, 1, 2, 3, 130):
         assert f"\n    {code} " in done.stdout
 
 
-def test_import_is_light():
-    heavy = "numpy scipy pandas geopandas matplotlib numba rasterio formulae pydantic".split()
-    code = f"import sys, geospde, geospde.cli.commands; print([m for m in {heavy} if m in sys.modules])"
+def test_help_imports_nothing_heavy():
+    # what it imports, not how long it takes: a clock tells how busy the machine is
+    heavy = "numpy scipy pandas geopandas matplotlib numba rasterio formulae pydantic rich".split()
+    code = "import sys; from geospde.cli.commands import main; main(['--help']); "
+    code += f"print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_version_and_info(capsys):

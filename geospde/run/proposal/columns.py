@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.survey.numbers import as_numbers, is_text
 from geospde.survey.tables import Table
 
 
@@ -84,7 +85,6 @@ def read_columns(table: Table) -> dict[str, Column]:
     InputError
         If the header is a row of numbers, there is one column only, or decimals are written with commas.
     """
-    import pandas as pd
     from pandas.api.types import is_datetime64_any_dtype
 
     columns = {}
@@ -92,9 +92,8 @@ def read_columns(table: Table) -> dict[str, Column]:
         if name == "geometry":
             continue
         cells = table.frame[name]
-        parsed = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        text = bool((np.isnan(parsed) & cells.notna().to_numpy()).any())
-        columns[name] = Column(name, None if text or is_datetime64_any_dtype(cells) else parsed)
+        text = bool(is_text(cells).any())
+        columns[name] = Column(name, None if text or is_datetime64_any_dtype(cells) else as_numbers(cells))
         if text and cells.astype(str).str.fullmatch(r"\s*[-+]?\d+,\d+\s*").mean() > 0.5:
             table.numbers(name)  # its sentence says what to do about the comma
     plain = [name for name in table.frame.columns if name != "geometry"]

@@ -144,7 +144,8 @@ def _refuse_outside(table: Table, column: Column, family: Family) -> None:
     if wrong.any():
         row = int(np.argmax(wrong))
         value = numbers(column)[row]
-        raise InputError(f"{table.at(row, column.name)}: family {family.name!r} needs {family.needs}, not {value:g}")
+        what = f"family {family.name!r} needs {family.needs}, not {value:g}"
+        raise InputError(what, where=table.at(row, column.name))
 
 
 def find_family(column: Column, trials: Column | None) -> tuple[Family, str]:

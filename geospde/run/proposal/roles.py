@@ -142,7 +142,8 @@ def _said_exposure(table: Table, columns: dict[str, Column], name: str, counts: 
     wrong = table.numbers(name) <= 0
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise InputError(f"{table.at(row, name)}: an exposure must be above 0, not {table.numbers(name)[row]:g}")
+        what = f"an exposure must be above 0, not {table.numbers(name)[row]:g}"
+        raise InputError(what, where=table.at(row, name))
     return name
 
 
