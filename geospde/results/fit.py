@@ -1,6 +1,6 @@
 """`geospde.fit`: a formula and data to a `Fit`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -8,7 +8,7 @@ from geospde.errors import InputError, NumericalError
 from geospde.inference.integration import posterior
 from geospde.inference.mode import silent
 from geospde.likelihood.refusals import only_smooths, refuse_improper, refuse_options, without_priors
-from geospde.model.build import build_model
+from geospde.model.build import Model, build_model
 from geospde.results.methods import fit_likelihood, fit_smooths, settled
 from geospde.results.result import Fit
 
@@ -134,11 +134,46 @@ def fit(
         formula, data, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
         weights=weights, priors=priors,
     )  # fmt: skip
-    settings = {
-        "formula": formula, "family": model.family.name, "link": model.family.link.name, "method": method,
-        "integration": integration, "strategy": strategy, "quadrature": int(quadrature), "coords": coords,
+    arguments = {
+        "formula": formula, "coords": coords,
         "exposure": exposure if isinstance(exposure, str) else None if exposure is None else "given a row",
         "offset": offset if isinstance(offset, str) else None if offset is None else "given a row",
+    }  # fmt: skip
+    return fit_model(
+        model, arguments, method=method, integration=integration, strategy=strategy, quadrature=quadrature,
+        callback=callback, began=began,
+    )  # fmt: skip
+
+
+def fit_model(
+    model: Model,
+    arguments: Mapping[str, Any],
+    *,
+    method: str = "inla",
+    integration: str = "auto",
+    strategy: str = "auto",
+    quadrature: int = 1,
+    callback: Callable[[int, int | None, str], None] | None = None,
+    began: float | None = None,
+) -> Fit:
+    """Fit a model that is built; see `fit` for the options.
+
+    Parameters
+    ----------
+    model : Model
+    arguments : mapping
+        What it was built from, for the fit's own record: ``formula``, and ``coords``, ``exposure`` and ``offset`` where
+        they were given.
+    method, integration, strategy, quadrature, callback
+        As of `fit`, and as `check_options` and `check_model` let through.
+    began : float, optional
+        Clock when the fit began; by default now.
+    """
+    began = perf_counter() if began is None else began
+    settings = {
+        "formula": arguments["formula"], "family": model.family.name, "link": model.family.link.name, "method": method,
+        "integration": integration, "strategy": strategy, "quadrature": int(quadrature),
+        **{name: arguments.get(name) for name in ("coords", "exposure", "offset")},
     }  # fmt: skip
     progress = callback or silent
     if method in LIKELIHOODS:
