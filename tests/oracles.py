@@ -86,12 +86,12 @@ def dense_laplace(model, theta):
     n, n_fixed = term.n, model.fixed_mean.size
     a = model.design.toarray()
     q = np.zeros((n + n_fixed, n + n_fixed))
-    q[:n, :n] = term.precision(theta).toarray()
+    q[:n, :n] = term.matrix(theta).toarray()
     q[n:, n:] = np.diag(model.fixed_precision)
     mu = np.r_[np.zeros(n), model.fixed_mean]
     basis = np.eye(n + n_fixed)
-    if term.constraint is not None:
-        u = np.r_[term.constraint, np.zeros(n_fixed)]
+    if term.constraints is not None:
+        u = np.r_[term.constraints[:, 0], np.zeros(n_fixed)]
         basis = np.linalg.svd(u[None, :])[2][1:].T  # orthonormal, u'basis = 0
     x = np.zeros(n + n_fixed)
     for _ in range(200):
@@ -101,9 +101,7 @@ def dense_laplace(model, theta):
         x = x + step * min(1.0, 1.0 / np.abs(step).max())
     d2 = model.likelihood.derivatives(a @ x + model.offset)[1]
     inner = basis.T @ (q + a.T @ (-d2[:, None] * a)) @ basis
-    field = basis[:n] if term.constraint is None else np.linalg.svd(term.constraint[None, :])[2][1:].T
-    if term.constraint is None:
-        field = np.eye(n)
+    field = np.eye(n) if term.constraints is None else np.linalg.svd(term.constraints.T)[2][1:].T
     proper = model.fixed_precision[model.fixed_precision > 0]
     prior = 0.5 * np.linalg.slogdet(field.T @ q[:n, :n] @ field)[1] - 0.5 * field.shape[1] * np.log(2 * np.pi)
     prior += 0.5 * np.log(proper / (2 * np.pi)).sum() - 0.5 * (x - mu) @ q @ (x - mu)

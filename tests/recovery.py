@@ -137,7 +137,7 @@ def _field() -> tuple:
         a, b, c, d = (v.ravel() for v in (number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]))
         mesh = gs.Mesh(np.column_stack([x.ravel(), y.ravel()]), np.vstack([np.c_[a, b, c], np.c_[a, c, d]]))
         term = MaternSpde(*fem_matrices(mesh.vertices, mesh.triangles), alpha=2.0)
-        precision = term.precision(np.log(list(FIELD.values()))).toarray()
+        precision = term.matrix(np.log(list(FIELD.values()))).toarray()
         _KEPT.extend([mesh, np.linalg.cholesky(np.linalg.inv(precision))])
     return tuple(_KEPT)
 

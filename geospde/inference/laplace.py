@@ -12,9 +12,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
+from geospde.inference.constrained import ConstrainedFactor
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.system import LatentGaussianModel, System
-from geospde.linalg.cholesky import Factor, NotPositiveDefinite
+from geospde.linalg.cholesky import NotPositiveDefinite
 from geospde.linalg.supernodal import symmetric_times
 from geospde.linalg.threads import one_blas_thread, side_by_side
 
@@ -57,12 +58,11 @@ class LaplacePoint:
     slope: Vector  # dx/dtheta, (n, d)
     mean: Vector  # of the Gaussian taken for p(x | theta, y): the mode, or corrected
     newton_steps: int = 0
-    factor: Factor | None = None  # dropped where many points are kept
-    constraint_solve: tuple[Vector, Vector] | None = None  # V = H⁻¹ C and (C'V)⁻¹
+    factor: ConstrainedFactor | None = None  # dropped where many points are kept
 
     def kept(self, mean: Vector) -> "LaplacePoint":
         """The point with this mean and without its factor."""
-        return replace(self, mean=mean, factor=None, constraint_solve=None)
+        return replace(self, mean=mean, factor=None)
 
 
 class _Mode(NamedTuple):
@@ -75,7 +75,7 @@ class _Mode(NamedTuple):
     x: Vector
     eta: Vector
     derivatives: tuple[Vector, Vector, Vector]
-    factor: Factor
+    factor: ConstrainedFactor
     steps: int
     moved: Vector
     exact: bool
@@ -130,19 +130,13 @@ class Laplace(System):
         of_prior, of_mode = side_by_side(
             lambda work: work(),
             (
-                lambda: self._prior_part(theta, values, gradient),
+                lambda: self._prior_part(theta, gradient),
                 lambda: self._mode_and_inverse(theta, likelihood, prior_values, start, not gradient),
             ),
             self.n,
         )
         log_prior, total_gradient = of_prior
         (x, eta, derivatives, factor, steps, moved, _), selected = of_mode
-        v = self.constraint_solve(factor)
-
-        log_constraint = 0.0
-        if v is not None:
-            selected = selected - self.constraint_correction(v)
-            log_constraint = 0.5 * np.linalg.slogdet(v[1])[1]  # of (C'H⁻¹C)⁻¹
         h = self.variances(selected)
 
         centred = self.centred(x)
@@ -151,18 +145,17 @@ class Laplace(System):
             - 0.5 * float(centred @ self.times(prior_values, centred))
             + log_prior
             - 0.5 * (factor.log_determinant - float((h * derivatives[2]) @ moved))
-            + 0.5 * self.n * LOG_2PI
-            + log_constraint
+            + 0.5 * (self.n - self.n_constraints) * LOG_2PI
         )
 
         slope = np.zeros((self.n, self.n_theta))
         if gradient:
             total_gradient, slope = self._gradient(
-                theta, likelihood, total_gradient, x, eta, h, derivatives, factor, v, selected
+                theta, likelihood, total_gradient, x, eta, h, derivatives, factor, selected
             )
         return LaplacePoint(
             theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h, derivatives, slope, x,
-            steps, factor, v,
+            steps, factor,
         )  # fmt: skip
 
     def _gradient(
@@ -174,8 +167,7 @@ class Laplace(System):
         eta: Vector,
         h: Vector,
         derivatives: tuple[Vector, Vector, Vector],
-        factor: Factor,
-        v: tuple[Vector, Vector] | None,
+        factor: ConstrainedFactor,
         selected: Vector,
     ) -> tuple[Vector, Vector]:
         """Gradient of the log posterior, begun with the prior's part, and dx/dtheta.
@@ -184,7 +176,7 @@ class Laplace(System):
         """
         gradient = gradient.copy()
         slope = np.zeros((self.n, theta.size))
-        through = self.constrained_solve(factor, v, self.design_t @ (h * derivatives[2]))
+        through = factor.solve(self.design_t @ (h * derivatives[2]))
         for term, block, places, where in zip(self.precisions, self.blocks, self.term_places, self.theta_blocks):
             for j, q_j in enumerate(term.gradients(theta[where])):
                 qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, x[block])
@@ -198,8 +190,7 @@ class Laplace(System):
             right = self.design_t @ of_first.T
             gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h + 0.5 * through @ right
             slope[:, self.family_block] = right
-        slope = self.constrained_solve(factor, v, slope[:, self.free])
-        return gradient, slope
+        return gradient, factor.solve(slope[:, self.free])
 
     def whole(self, theta: Vector) -> Vector:
         """Theta with the hyperparameters that are held put in; one that is whole stays as it is."""
@@ -218,8 +209,7 @@ class Laplace(System):
         if point.factor is not None:
             return point
         prior_values = self.prior_at(self.whole(point.theta))
-        factor = self.solver.factor(prior_values + self.data_part(-point.derivatives[1]))
-        return replace(point, factor=factor, constraint_solve=self.constraint_solve(factor))
+        return replace(point, factor=self.factorise(prior_values + self.data_part(-point.derivatives[1])))
 
     def restored(
         self, theta: Vector, log_posterior: float, x: Vector, mean: Vector, covariance: Vector
@@ -237,7 +227,7 @@ class Laplace(System):
         """(Constrained) H⁻¹ b at a point, b (n,) or (n, k)."""
         point = self.factor_again(point)
         assert point.factor is not None
-        return self.constrained_solve(point.factor, point.constraint_solve, b)
+        return point.factor.solve(b)
 
     def draw(self, point: LaplacePoint, noise: Vector) -> Vector:
         """Draws of the latent vector at a point: its mean plus noise of covariance H⁻¹, inside the constraints.
@@ -249,7 +239,7 @@ class Laplace(System):
         """
         point = self.factor_again(point)
         assert point.factor is not None
-        return point.mean[:, None] + self.conditioned(point.factor.half_solve(noise), point.constraint_solve)
+        return point.mean[:, None] + point.factor.draw(noise)
 
     def mixture(self, posterior: Any, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
         """Posterior of ``rows @ x + offset`` as a mixture of Gaussians over the theta points.
@@ -313,8 +303,7 @@ class Laplace(System):
         """Theta in the user's words, for messages."""
         words, theta = [], self.whole(theta)
         for term, where in zip(self.precisions, self.theta_blocks):
-            user = getattr(term, "user", np.exp)
-            for name, value in zip(term.parameters, user(np.clip(theta[where], -700, 700))):
+            for name, value in zip(term.parameters, term.user(np.clip(theta[where], -700, 700))):
                 words.append(f"{name}({term.label}) = {value:.4g}")
         likelihood = self.model.likelihood
         for name, value in zip(likelihood.parameters, likelihood.user(theta[self.family_block])):
@@ -327,16 +316,16 @@ class Laplace(System):
         of_terms = sum(t.prior.log_density(theta[b]) for t, b in zip(self.precisions, self.theta_blocks))
         return float(of_terms + self.model.likelihood.prior.log_density(theta[self.family_block]))
 
-    def _prior_part(self, theta: Vector, values: list[Vector], gradient: bool) -> tuple[float, Vector]:
+    def _prior_part(self, theta: Vector, gradient: bool) -> tuple[float, Vector]:
         """Log normaliser of p(x | theta) plus log p(theta), and its gradient."""
         total = self.fixed_log_normaliser - 0.5 * self.proper_rank * LOG_2PI
         slope = np.zeros(theta.size)
-        for term, where, normaliser, entries in zip(self.precisions, self.theta_blocks, self.normalisers, values):
+        for term, where in zip(self.precisions, self.theta_blocks):
             try:
-                value, of_term = normaliser.at(theta[where], entries, gradient)
+                value, of_term = term.log_normaliser(theta[where], gradient)
             except NotPositiveDefinite as error:
                 raise NumericalError(f"{error}: term {term.label} at {self.describe(theta)}") from None
-            self.factorisations += normaliser.factorisations
+            self.factorisations += term.factorisations
             total += value + term.prior.log_density(theta[where])
             slope[where] = of_term + term.prior.gradient(theta[where])
         prior = self.model.likelihood.prior
@@ -351,7 +340,7 @@ class Laplace(System):
         if not mode.exact:
             # Newton went with positive weights; the Laplace approximation takes the curvature that is there
             mode = mode._replace(factor=self.factor_of(theta, prior_values, -mode.derivatives[1]), exact=True)
-        return mode, mode.factor.selected_inverse()
+        return mode, self.selected_inverse(mode.factor)
 
     def _mode(
         self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: bool
@@ -380,7 +369,7 @@ class Laplace(System):
             derivatives = likelihood.derivatives(eta)
             factor, exact = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
             gradient = self.design_t @ derivatives[0] - self.times(prior_values, self.centred(x))
-            direction = self.constrained_solve(factor, self.constraint_solve(factor), gradient)
+            direction = factor.solve(gradient)
             gain = float(gradient @ direction)
             small = ROUNDING * max(1.0, abs(value)) > gain > 0.1 * last_gain  # rounding is all that is left
             if small or gain < self.tolerance * max(1.0, abs(value)):
@@ -411,21 +400,21 @@ class Laplace(System):
 
     def _newton_factor(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector
-    ) -> tuple[Factor, bool]:
+    ) -> tuple[ConstrainedFactor, bool]:
         """H with the curvature that is there, for quadratic convergence, or with positive weights where indefinite."""
         if (second > 0).any():
             self.factorisations += 1
             try:
-                return self.solver.factor(prior_values + self.data_part(-second)), True
+                return self.factorise(prior_values + self.data_part(-second)), True
             except NotPositiveDefinite:
                 return self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), False
         return self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), True
 
-    def factor_of(self, theta: Vector, prior_values: Vector, weights: Vector) -> Factor:
+    def factor_of(self, theta: Vector, prior_values: Vector, weights: Vector) -> ConstrainedFactor:
         """Factor of H = Q + A'WA; raises NumericalError that names theta."""
         self.factorisations += 1
         try:
-            return self.solver.factor(prior_values + self.data_part(weights))
+            return self.factorise(prior_values + self.data_part(weights))
         except NotPositiveDefinite as error:
             raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
 

@@ -7,40 +7,20 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.inference.normaliser import normaliser_of
-from geospde.linalg.cholesky import Cholesky, Factor
+from geospde.inference.constrained import ConstrainedFactor, anchors_of
+from geospde.linalg.cholesky import Cholesky
 from geospde.linalg.supernodal import symmetric_times
+from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
-
-
-class Precision(Protocol):
-    """A block of the latent vector with a sparse precision."""
-
-    n: int
-    label: str
-    parameters: tuple[str, ...]
-    pattern: sp.csc_matrix
-    constraint: Vector | None
-    prior: Any
-
-    # Optional, for terms that know better than a factorisation of Q, or whose Q is singular:
-    #   log_normaliser(theta) -> (½ log of Q's (generalised) determinant, its gradient), without powers of 2π
-    #   rank: int, of Q; n where it is not given
-
-    def values(self, theta: Vector) -> Vector:
-        """Lower-triangular entries of Q(theta) on the pattern."""
-
-    def gradients(self, theta: Vector) -> Vector:
-        """Derivative of `values` in each theta, a row each."""
 
 
 class LatentGaussianModel(Protocol):
     """What inference needs: x = (terms in order, fixed effects), eta = design @ x + offset."""
 
     @property
-    def precisions(self) -> Sequence[Any]:
-        """Precisions of the random terms, see `Precision`."""
+    def precisions(self) -> Sequence[Precision]:
+        """Of the random terms, in order."""
 
     @property
     def design(self) -> Any:
@@ -106,6 +86,8 @@ class System:
         Lower triangle of H.
     constraints : (n, k) array or None
         C of the conditions C'x = 0.
+    n_constraints : int
+        k.
     """
 
     def __init__(self, model: LatentGaussianModel):
@@ -129,6 +111,8 @@ class System:
         self._fixed_prior()
         self._analyse()
         self.constraints = self._constraints()
+        self.n_constraints = 0 if self.constraints is None else self.constraints.shape[1]
+        self._anchors = self._find_anchors()
 
     def _fixed_prior(self) -> None:
         """Mean and precision matrix of the fixed effects, and the rank of the prior."""
@@ -139,7 +123,7 @@ class System:
         self.fixed_mean = np.linalg.solve(transform, mean)
         self.fixed_precision = transform.T @ (precision[:, None] * transform)
         proper = precision[precision > 0]
-        self.proper_rank = proper.size + sum(getattr(t, "rank", t.n) for t in self.precisions)
+        self.proper_rank = proper.size + sum(t.rank for t in self.precisions)
         self.fixed_log_normaliser = 0.5 * float(np.log(proper).sum()) + getattr(self.model, "fixed_log_shift", 0.0)
 
     # -- patterns -------------------------------------------------------------------------------------------
@@ -173,7 +157,6 @@ class System:
         self._squares, inside = self.quadratic_map(self.design)
         assert inside.all()
         self.solver = Cholesky(self.pattern)
-        self.normalisers = [normaliser_of(t) for t in self.precisions]
 
     def quadratic_map(self, rows: sp.csr_matrix) -> tuple[sp.csr_matrix, NDArray[np.bool_]]:
         """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.
@@ -201,13 +184,21 @@ class System:
         return place, self._keys[place] == keys
 
     def _constraints(self) -> Vector | None:
-        columns = []
-        for term, block in zip(self.precisions, self.blocks):
-            if term.constraint is not None:
-                column = np.zeros(self.n)
-                column[block] = term.constraint
-                columns.append(column)
-        return np.column_stack(columns) if columns else None
+        blocks = []
+        for precision, block in zip(self.precisions, self.blocks):
+            if precision.constraints is not None:
+                columns = np.zeros((self.n, precision.constraints.shape[1]))
+                columns[block] = precision.constraints
+                blocks.append(columns)
+        return np.hstack(blocks) if blocks else None
+
+    def _find_anchors(self) -> NDArray[np.intp]:
+        """Latent variables that hold the intrinsic blocks while H is factorised; see `ConstrainedFactor`."""
+        found = [np.zeros(0, dtype=np.intp)]
+        for precision, block in zip(self.precisions, self.blocks):
+            if precision.constraints is not None and precision.rank_deficiency:
+                found.append(block.start + anchors_of(precision.constraints, precision.rank_deficiency))
+        return np.concatenate(found)
 
     def prior_values(self, values: list[Vector]) -> Vector:
         """Entries of the prior precision on the pattern of H."""
@@ -244,27 +235,25 @@ class System:
         c = self.constraints
         return x - c @ np.linalg.solve(c.T @ c, c.T @ x)
 
-    def constraint_solve(self, factor: Factor) -> tuple[Vector, Vector] | None:
-        """V = M⁻¹ C and (C'V)⁻¹ for a factor of M, or None without constraints."""
-        if self.constraints is None:
-            return None
-        v = factor.solve(self.constraints)
-        return v, np.asarray(np.linalg.inv(self.constraints.T @ v), dtype=float)
+    def factorise(self, values: Vector) -> ConstrainedFactor:
+        """Factor, within the constraints, of the matrix with these values on the pattern of H.
 
-    def constrained_solve(self, factor: Factor, v: tuple[Vector, Vector] | None, b: Vector) -> Vector:
-        """(H⁻¹ - V (C'V)⁻¹ V') b, written so that the answer meets the constraints exactly."""
-        return self.conditioned(factor.solve(b), v)
+        Raises
+        ------
+        NotPositiveDefinite
+            Where it is not, within the constraints.
+        """
+        strengths = np.zeros(0)
+        if self._anchors.size:
+            diagonal = self.pattern.indptr[self._anchors]
+            strengths = np.abs(values[diagonal])  # any would do: this is neither lost beside the others nor drowns them
+            values = values.copy()
+            values[diagonal] += strengths
+        return ConstrainedFactor(self.solver.factor(values), self.constraints, self._anchors, strengths)
 
-    def conditioned(self, x: Vector, v: tuple[Vector, Vector] | None) -> Vector:
-        """Bring x to meet the constraints by kriging, with V and (C'V)⁻¹ of `constraint_solve`."""
-        if v is None or self.constraints is None:
-            return x
-        return x - v[0] @ (v[1] @ (self.constraints.T @ x))
-
-    def constraint_correction(self, v: tuple[Vector, Vector]) -> Vector:
-        """What conditioning on the constraints takes off the inverse, on the pattern."""
-        left, right = v[0] @ v[1], v[0]
-        return np.einsum("ek,ek->e", left[self._entry_rows], right[self._entry_columns])
+    def selected_inverse(self, factor: ConstrainedFactor) -> Vector:
+        """Entries of the inverse within the constraints, on the pattern of H."""
+        return factor.selected_inverse(self._entry_rows, self._entry_columns)
 
     def variances(self, selected: Vector) -> Vector:
         """Variances of the predictors from an inverse on the pattern."""

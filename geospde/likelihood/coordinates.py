@@ -6,12 +6,11 @@ as an inner maximum, where in its logarithm it would run off without end.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.terms.precisions.correlated import Correlated
+from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
 LEAST = 1e-6  # a standard deviation, over where it starts, that is as good as zero
@@ -40,7 +39,7 @@ class Coordinates:
     root: Vector = field(default_factory=lambda: np.zeros((0, 0)))
 
     @classmethod
-    def of(cls, precisions: Sequence[Any], held: Vector, psi: Vector) -> "Coordinates":
+    def of(cls, precisions: Sequence[Precision], held: Vector, psi: Vector) -> "Coordinates":
         """Those of a model's free hyperparameters.
 
         Parameters
@@ -55,7 +54,7 @@ class Coordinates:
         for term in precisions:
             where = slice(at, at + len(term.parameters))
             at = where.stop
-            standardised = isinstance(term, Correlated) and np.isnan(held[where]).all()
+            standardised = bool(term.pairs) and np.isnan(held[where]).all()
             scales[where] = [n.startswith(("sd", "sigma")) and not standardised for n in term.parameters]
         return cls(psi, scales[np.isnan(held)])
 

@@ -74,7 +74,7 @@ def _idle(model: Any, maximum: Maximum) -> set[str]:
     """Correlations of effects of which one has a standard deviation of zero."""
     out: set[str] = set()
     for _, part, own in _parts(model):
-        pairs = getattr(part.precision, "pairs", ())
+        pairs = part.precision.pairs
         zero = [not h.is_held and maximum.edges[h.direction != 0].any() for h in own]
         correlations = own[part.precision.effects :] if pairs else ()
         out |= {h.name for h, (j, i) in zip(correlations, pairs) if zero[j] or zero[i]}
@@ -85,7 +85,7 @@ def vanished(model: Any, maximum: Maximum) -> NDArray[np.bool_]:
     """Which latent variables are zero because their standard deviation is estimated as zero."""
     masks = [np.zeros(0, dtype=bool)]
     for _, part, own in _parts(model):
-        q = getattr(part.precision, "effects", 1)
+        q = part.precision.effects
         zero = [not h.is_held and bool((maximum.edges[h.direction != 0] < 0).any()) for h in own[:q]]
         of_level = zero if part.precision.parameters[0].startswith("sd") else [False] * q
         masks.append(np.tile(of_level, part.precision.n // q))
@@ -171,9 +171,9 @@ def _of_fixed(fit: "LikelihoodFit", maximum: Maximum, column: int) -> Profile:
 def _of_group(fit: "LikelihoodFit", h: Hyperparameter) -> tuple[int, int, tuple[int, ...]] | None:
     """Of correlated effects: the term, where its hyperparameters begin, and the effect or the two that `h` is of."""
     for term, (place, part, own) in enumerate(_parts(fit.model)):
-        pairs = getattr(part.precision, "pairs", None)
+        pairs = part.precision.pairs
         where = slice(place, place + len(part.precision.parameters))
-        if pairs is not None and h in own and np.isnan(fit.unpriored.held[where]).all():
+        if pairs and h in own and np.isnan(fit.unpriored.held[where]).all():
             k, q = own.index(h), part.precision.effects
             return term, int(np.isnan(fit.unpriored.held[:place]).sum()), (k,) if k < q else tuple(pairs[k - q])
     return None

@@ -330,13 +330,11 @@ class Estimated(Laplace):
         eta = self.design @ self._x + self.model.offset
         derivatives = self.likelihood_at(whole).derivatives(eta)
         factor = self.factor_of(whole, self.prior_at(whole), -derivatives[1])
-        selected, v = factor.selected_inverse(), self.constraint_solve(factor)
-        if v is not None:
-            selected = selected - self.constraint_correction(v)
+        selected = self.selected_inverse(factor)
         nothing = np.zeros(0)
         return LaplacePoint(
             self._inside, log_likelihood, nothing, self._x, selected, eta, self.variances(selected), derivatives,
-            nothing, self._x, 0, factor, v,
+            nothing, self._x, 0, factor,
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.system import row_pairs
 from geospde.likelihood.factor import Factor
-from geospde.terms.precisions.correlated import Correlated
+from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
 TIGHT = 1e-20  # Newton's expected gain: differences of gradients need the latent mode to full precision
@@ -38,11 +38,10 @@ class NoPrior:
         return "none"
 
 
-class Standard:
+class Standard(Precision):
     """Independent latent variables of unit variance."""
 
     parameters = ()
-    constraint = None
 
     def __init__(self, n: int, label: str):
         self.n = n
@@ -58,7 +57,7 @@ class Standard:
         """None."""
         return np.zeros((0, self.n))
 
-    def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
+    def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """Zero."""
         return 0.0, np.zeros(0)
 
@@ -175,7 +174,7 @@ class Standardised(Laplace):
             whole, columns = slice(at, at + len(term.parameters)), slice(first, first + term.n)
             at, first = whole.stop, columns.stop
             block = sp.csr_matrix(model.design[:, columns])
-            if isinstance(term, Correlated) and free[whole].all():
+            if term.pairs and free[whole].all():
                 where = slice(int(number[whole.start]), int(number[whole.start]) + len(term.parameters))
                 values, level = _by_level(block, term.effects)
                 factor = Factor(np.exp(start[where][: term.effects]))
@@ -316,7 +315,7 @@ def _by_level(block: sp.csr_matrix, effects: int) -> tuple[Vector, NDArray[np.in
     return values, level
 
 
-def _indicator(level: NDArray[np.intp], term: Correlated) -> sp.csr_matrix:
+def _indicator(level: NDArray[np.intp], term: Precision) -> sp.csr_matrix:
     """Ones at all effects of each row's level."""
     q, m = term.effects, level.size
     columns = (q * level[:, None] + np.arange(q)).ravel()

@@ -77,7 +77,8 @@ class PredictionError(Restricted):
 
     def edf(self, point: LaplacePoint) -> float:
         """Effective degrees of freedom, the fixed effects among them."""
-        return self.n - float((point.covariance * self.double) @ self.prior_at(self.whole(point.theta)))
+        of_prior = (point.covariance * self.double) @ self.prior_at(self.whole(point.theta))
+        return self.n - self.n_constraints - float(of_prior)
 
     def _criterion(self, deviance: float, edf: float, m: int) -> float:
         """UBRE or log GCV."""

@@ -46,7 +46,7 @@ def _random(fit: "LikelihoodFit") -> str:
     for part in fit.model.terms:
         if not isinstance(part, Group):
             continue
-        names, place = part.effects.names, {pair: k for k, pair in enumerate(getattr(part.precision, "pairs", ()))}
+        names, place = part.effects.names, {pair: k for k, pair in enumerate(part.precision.pairs)}
         own = [h.name for h in part.hyperparameters()]
         for i, name in enumerate(names):
             sd = estimate[own[i]]

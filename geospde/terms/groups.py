@@ -140,7 +140,7 @@ class Group:
         words = [p.describe() for p in self.precision.prior.parts]  # type: ignore[attr-defined]
         unit = np.eye(len(words))
         own = [Hyperparameter(f"sd({n} | {group})", unit[i], 0.0, words[i]) for i, n in enumerate(names)]
-        for k, (j, i) in enumerate(getattr(self.precision, "pairs", ()), start=len(names)):
+        for k, (j, i) in enumerate(self.precision.pairs, start=len(names)):
             name = _correlation(names[j], names[i], group)
             if j == 0:
                 own.append(Hyperparameter(name, unit[k], 0.0, words[k], np.tanh))

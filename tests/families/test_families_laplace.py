@@ -141,7 +141,7 @@ def test_gaussian_responses_have_their_closed_form_marginal_likelihood():
     for theta in thetas(model):
         point = laplace.at(theta)
         covariance = np.diag(np.r_[np.zeros(36), np.full(6, np.exp(2 * theta[2])), 1 / model.fixed_precision])
-        covariance[:36, :36] = np.linalg.inv(model.precisions[0].precision(theta[:2]).toarray())
+        covariance[:36, :36] = np.linalg.inv(model.precisions[0].matrix(theta[:2]).toarray())
         total = a @ covariance @ a.T + np.exp(2 * theta[3]) * np.eye(len(a))
         mean = model.offset + a[:, -1] * model.fixed_mean
         exact = multivariate_normal(mean, total).logpdf(model.likelihood.y)

@@ -74,7 +74,7 @@ def test_a_field_of_small_counts_by_importance_sampling(constr):
     noise = rng.standard_normal((laplace.n, 20_000))
     x = laplace.draw(point, np.hstack([noise, -noise]))
     term = model.precisions[0]
-    q = sp.block_diag([term.precision(theta), sp.csc_matrix([[1.0]])]).tocsr()
+    q = sp.block_diag([term.matrix(theta), sp.csc_matrix([[1.0]])]).tocsr()
     centred = x.copy()
     centred[-1] -= model.fixed_mean
     eta = model.design @ x + model.offset[:, None]

@@ -63,7 +63,7 @@ def test_a_mesh_precision_with_wide_supernodes(analyse):
     term = MaternSpde(*fem_matrices(mesh.vertices, mesh.triangles))
     theta = np.log([0.3, 1.0])
     factor = Cholesky(term.pattern, analyse).factor(term.values(theta))
-    dense = term.precision(theta).toarray()
+    dense = term.matrix(theta).toarray()
     inverse = np.linalg.inv(dense)
     columns = np.repeat(np.arange(term.n), np.diff(term.pattern.indptr))
     np.testing.assert_allclose(factor.selected_inverse(), inverse[term.pattern.indices, columns], rtol=1e-7)

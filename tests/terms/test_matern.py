@@ -30,7 +30,7 @@ def covariance_from_the_middle(alpha, cells):
     middle = np.flatnonzero(np.all(np.abs(mesh.vertices) < 1e-9, axis=1))[0]
     unit = np.zeros(mesh.n_vertices)
     unit[middle] = 1.0
-    column = spsolve(term.precision(np.log([RANGE, SIGMA])), unit)
+    column = spsolve(term.matrix(np.log([RANGE, SIGMA])), unit)
     wanted = np.array([0.125, 0.25, 0.375, 0.5])
     at = [np.argmin(np.hypot(mesh.vertices[:, 0] - d, mesh.vertices[:, 1])) for d in wanted]
     return wanted, column[at], column[middle]

@@ -5,11 +5,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.families.priors import LKJ, Independent, PCSd, Prior
+from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
 
 
-class Correlated:
+class Correlated(Precision):
     """Independent levels, each with q Gaussian effects of one unstructured covariance.
 
     Theta is ``(log sd_1, ..., log sd_q, z_12, z_13, z_23, ...)``, where tanh(z) are canonical partial correlations, of
@@ -28,8 +29,6 @@ class Correlated:
         Name in tables.
     """
 
-    constraint = None
-
     def __init__(self, levels: int, effects: int, prior: Prior | None = None, label: str = "group"):
         self.levels, self.effects = levels, effects
         self.n = levels * effects
@@ -38,7 +37,7 @@ class Correlated:
         self.pairs = [(j, i) for i in range(effects) for j in range(i)]
         self.parameters = tuple(f"sd{i + 1}" for i in range(effects)) + tuple(f"r{j + 1}{i + 1}" for j, i in self.pairs)
         own = [PCSd(1.0, 0.05)] * effects + [LKJ(1.0, effects, j) for j, _ in self.pairs]
-        self.prior: Prior = prior or Independent(tuple(own))
+        self.prior = prior or Independent(tuple(own))
         block = np.tril(np.ones((effects, effects)))
         self.pattern = sp.kron(sp.identity(levels), block, format="csc")
         self.pattern.sort_indices()
@@ -103,7 +102,7 @@ class Correlated:
             out[k] = np.tile(of_precision[self._rows, self._columns], self.levels)
         return out
 
-    def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
+    def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log|Q| and its gradient."""
         slope = np.concatenate([-np.ones(self.effects), np.tanh(theta[self.effects :])])
         log_determinant = -theta[: self.effects].sum() + np.log(np.cosh(theta[self.effects :])).sum()

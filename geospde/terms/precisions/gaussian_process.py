@@ -16,6 +16,7 @@ from scipy.linalg.lapack import dpotri
 
 from geospde.errors import NumericalError
 from geospde.families.priors import Independent
+from geospde.terms.precisions.base import Precision
 from geospde.terms.precisions.covariance import BasisCovariance, KernelCovariance
 from geospde.terms.precisions.hilbert import Basis, Spectrum
 
@@ -33,7 +34,7 @@ class _Inverse(NamedTuple):
     log_determinant: float
 
 
-class GaussianProcess:
+class GaussianProcess(Precision):
     """A process at its sites; theta = (log sd, log length-scales).
 
     Parameters
@@ -44,8 +45,6 @@ class GaussianProcess:
     label : str
         Name in tables.
     """
-
-    constraint = None
 
     def __init__(self, covariance: KernelCovariance | BasisCovariance, prior: Independent, label: str = "gp"):
         self.covariance = covariance
@@ -75,7 +74,7 @@ class GaussianProcess:
         of_lengths = np.exp(-2.0 * theta[0]) * self._slope(tuple(theta[1:]))[0]
         return np.vstack([-2.0 * self.values(theta), of_lengths])
 
-    def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
+    def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log|Q| and its gradient."""
         lengths = tuple(theta[1:])
         value = -self.n * float(theta[0]) - 0.5 * self._inverse(lengths).log_determinant
@@ -130,7 +129,7 @@ def _from_both_sides(root: Vector, matrix: Vector, side: str) -> Vector:
     return 0.5 * (whole + whole.T)
 
 
-class BasisProcess:
+class BasisProcess(Precision):
     """The coefficients of a process in its basis; theta = (log sd, log length-scales).
 
     Parameters
@@ -141,8 +140,6 @@ class BasisProcess:
     label : str
         Name in tables.
     """
-
-    constraint = None
 
     def __init__(self, spectrum: Spectrum, prior: Independent, label: str = "gp"):
         self.spectrum = spectrum
@@ -165,7 +162,7 @@ class BasisProcess:
         """Derivative of `values` in each theta, a row each."""
         return -self._slopes(theta) * self.values(theta)
 
-    def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
+    def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log|Q| and its gradient."""
         value = -self.n * float(theta[0]) - 0.5 * float(self.spectrum.logarithm(theta[1:])[0].sum())
         return value, -0.5 * self._slopes(theta).sum(axis=1)

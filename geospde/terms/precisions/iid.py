@@ -5,11 +5,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.families.priors import Independent, PCSd, Prior
+from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
 
 
-class Iid:
+class Iid(Precision):
     """Independent Gaussian effects with one standard deviation; theta = log sd.
 
     Parameters
@@ -22,13 +23,11 @@ class Iid:
         Name in tables.
     """
 
-    constraint = None
-
     def __init__(self, n: int, prior: Prior | None = None, label: str = "iid", parameter: str = "sd"):
         self.n = n
         self.label = label
         self.parameters = (parameter,)
-        self.prior: Prior = prior or Independent((PCSd(1.0, 0.05),))
+        self.prior = prior or Independent((PCSd(1.0, 0.05),))
         self.pattern = sp.identity(n, format="csc")
 
     def root(self, theta: Vector) -> Vector:
@@ -43,6 +42,6 @@ class Iid:
         """Derivative of `values`, (1, n)."""
         return -2.0 * self.values(theta)[None, :]
 
-    def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
+    def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log|Q| and its gradient."""
         return -self.n * float(theta[0]), np.array([-float(self.n)])

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.priors import Independent, LinearGaussian, PCRange, PCSd, Prior
+from geospde.linalg.cholesky import Cholesky
+from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
 
@@ -67,7 +69,7 @@ class Factored:
     log_kappa_gradient: Vector
 
 
-class MaternSpde:
+class MaternSpde(Precision):
     """A Matérn field on a mesh, as a latent term with theta = (log range, log sigma).
 
     ``range = sqrt(8 nu) / kappa`` and ``sigma² = Gamma(nu) / (Gamma(alpha) 4 pi kappa^(2 nu) tau²)`` with
@@ -98,7 +100,7 @@ class MaternSpde:
     >>> from geospde.terms.precisions.fem import fem_matrices
     >>> mesh = gs.Mesh([[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2], [0, 2, 3]])
     >>> field = MaternSpde(*fem_matrices(mesh.vertices, mesh.triangles), alpha=2)
-    >>> field.precision([0.0, 0.0]).shape  # range 1, sigma 1
+    >>> field.matrix([0.0, 0.0]).shape  # range 1, sigma 1
     (4, 4)
     """
 
@@ -116,7 +118,7 @@ class MaternSpde:
         self.mass = np.asarray(mass, dtype=float)
         self.n = self.mass.size
         self.label = label
-        self.constr = bool(constr)
+        self.constraints = self.mass[:, None] if constr else None
         self.nu = max(0.5, self.alpha - 1.0)  # nominal below alpha = 1.5, as R-INLA reports it
         # log tau = intercept - nu log kappa - log sigma; log kappa = log(8 nu)/2 - log range
         order = max(self.nu + 1.0, self.alpha)
@@ -139,7 +141,7 @@ class MaternSpde:
         for k, m in enumerate(parts):
             m.sort_indices()
             self._basis[np.searchsorted(keys, _keys(m)), k] = self.b[k] * m.data
-        self.prior: Prior = prior or Independent((PCRange(1.0, 0.5), PCSd(1.0, 0.05)))
+        self.prior = prior or Independent((PCRange(1.0, 0.5), PCSd(1.0, 0.05)))
         # Q is a product of matrices K_r = G + r kappa² C, whose pattern is that of the mesh's edges alone
         self.shifts = (1.0,) if self.b[2] == 0.0 else tuple(-np.roots(self.b[::-1]).real)
         edges = sp.csc_matrix(sp.tril(g + c))
@@ -149,11 +151,6 @@ class MaternSpde:
         self._edge_stiffness[np.searchsorted(_keys(self.edge_pattern), _keys(parts[1]))] = parts[1].data
 
     parameters = ("range", "sigma")  # user names of exp(theta)
-
-    @cached_property
-    def constraint(self) -> Vector | None:
-        """Vector a of the condition a'u = 0, or None."""
-        return self.mass.copy() if self.constr else None
 
     def tau_kappa(self, theta: Vector) -> Vector:
         """(log tau, log kappa) at theta = (log range, log sigma)."""
@@ -194,10 +191,39 @@ class MaternSpde:
             self.to_tau_kappa[1],
         )
 
-    def precision(self, theta: Vector) -> sp.csc_matrix:
-        """Q(theta) as a whole symmetric matrix."""
-        lower = sp.csc_matrix((self.values(theta), self.pattern.indices, self.pattern.indptr), shape=(self.n, self.n))
-        return (lower + sp.tril(lower, -1).T).tocsc()
+    def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
+        """By factors of the sparser matrices that Q is a product of; a factor that stands twice is found once."""
+        form = self.factored(theta)
+        twice = len(form.matrices) == 2 and self.factorisations == 1
+        factors = [self._edge_solver.factor(matrix) for matrix in form.matrices[: self.factorisations]]
+        weight = 1.0 if twice else 0.5
+        value = 0.5 * self.n * form.log_scale - 0.5 * (len(form.matrices) - 1) * self._log_mass
+        slope = 0.5 * self.n * form.log_scale_gradient
+        diagonal = self.edge_pattern.indptr[:-1]
+        for factor, own in zip(factors, form.slopes):
+            value += weight * factor.log_determinant
+            if gradient:
+                slope = slope + weight * float(own @ factor.selected_inverse()[diagonal]) * form.log_kappa_gradient
+        if self.constraints is not None:
+            solved = factors[0].solve(self.constraints)
+            if len(form.matrices) == 2:
+                solved = factors[-1].solve(self.mass[:, None] * solved)
+            more, of_constraints = self.constraint_part(theta, np.exp(-form.log_scale) * solved, gradient)
+            value, slope = value + more, slope + of_constraints
+        return value, slope
+
+    @property
+    def factorisations(self) -> int:  # type: ignore[override]
+        """Different matrices among those that Q is a product of."""
+        return len(set(np.round(self.shifts, 6)))
+
+    @cached_property
+    def _edge_solver(self) -> Cholesky:
+        return Cholesky(self.edge_pattern)
+
+    @cached_property
+    def _log_mass(self) -> float:
+        return float(np.log(self.mass).sum())
 
 
 def _keys(m: sp.csc_matrix) -> NDArray[np.int64]:

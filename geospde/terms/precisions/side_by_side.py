@@ -1,18 +1,18 @@
 """Independent precisions as one."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.families.priors import Independent
+from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
 
 
-class SideBySide:
+class SideBySide(Precision):
     """Independent precisions as one, each with hyperparameters of its own.
 
     Parameters
@@ -24,14 +24,12 @@ class SideBySide:
         Name in tables.
     """
 
-    constraint = None
-
-    def __init__(self, precisions: Sequence[Any], names: Sequence[str], label: str):
+    def __init__(self, precisions: Sequence[Precision], names: Sequence[str], label: str):
         self.precisions = tuple(precisions)
         self.label = label
         self.n = sum(term.n for term in precisions)
         self.parameters = tuple(f"{p}[{name}]" for term, name in zip(precisions, names) for p in term.parameters)
-        self.prior = Independent(tuple(part for term in precisions for part in term.prior.parts))
+        self.prior = Independent(tuple(part for term in precisions for part in term.prior.parts))  # type: ignore[attr-defined]
         self.pattern = sp.block_diag([term.pattern for term in precisions], format="csc")
         self.pattern.sort_indices()
 
@@ -53,7 +51,7 @@ class SideBySide:
             row, column = row + block.shape[0], column + block.shape[1]
         return out
 
-    def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
+    def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log|Q| and its gradient."""
-        found = [term.log_normaliser(t) for term, t in zip(self.precisions, self.own(theta))]
+        found = [term.log_normaliser(t, gradient) for term, t in zip(self.precisions, self.own(theta))]
         return sum(value for value, _ in found), np.concatenate([slope for _, slope in found])

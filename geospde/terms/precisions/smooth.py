@@ -5,11 +5,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.families.priors import Independent, PCSd, Prior
+from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
 
 
-class Smooth:
+class Smooth(Precision):
     """Coefficients of a smooth; theta = log sd.
 
     Those of the null space, last, have precision 0: a flat density, improper. The normaliser is that of the others, so
@@ -30,16 +31,15 @@ class Smooth:
         Name in tables.
     """
 
-    constraint = None
     parameters = ("sd",)
 
     def __init__(
         self, n: int, n_null: int = 0, null_units: float = 1.0, prior: Prior | None = None, label: str = "s"
     ):
         self.n = n
-        self.rank = n - n_null
+        self.rank_deficiency = n_null
         self.label = label
-        self.prior: Prior = prior or Independent((PCSd(1.0, 0.05),))
+        self.prior = prior or Independent((PCSd(1.0, 0.05),))
         self.pattern = sp.identity(n, format="csc")
         self._log_units = float(np.log(null_units))
 
@@ -53,6 +53,6 @@ class Smooth:
         """Derivative of `values`, (1, n)."""
         return -2.0 * self.values(theta)[None, :]
 
-    def log_normaliser(self, theta: Vector) -> tuple[float, Vector]:
+    def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log of Q's determinant without the null space, and its gradient."""
         return self._log_units - self.rank * float(theta[0]), np.array([-float(self.rank)])
