@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.families.base import Likelihood
+from geospde.families.likelihood import Likelihood
 
 Vector = NDArray[np.float64]
 EXPONENTIAL = ("gaussian", "gamma", "poisson", "binomial", "bernoulli")

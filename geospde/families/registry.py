@@ -26,7 +26,7 @@ means of the response, but for the lognormal (its classes say what) and the zero
 from difflib import get_close_matches
 
 from geospde.errors import InputError
-from geospde.families.base import Family, Likelihood, Observations, Parameter
+from geospde.families.base import Family
 from geospde.families.continuous.gamma import Gamma
 from geospde.families.continuous.gaussian import Gaussian
 from geospde.families.continuous.lognormal import LogNormal
@@ -35,6 +35,7 @@ from geospde.families.counts.negative_binomial import NegativeBinomial
 from geospde.families.counts.poisson import Poisson
 from geospde.families.counts.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
+from geospde.families.likelihood import Likelihood, Parameter
 from geospde.families.links import LOG, Link
 from geospde.families.proportions.bernoulli import Bernoulli
 from geospde.families.proportions.beta import Beta
@@ -42,7 +43,7 @@ from geospde.families.proportions.binomial import Binomial
 
 __all__ = [
     "ALIASES", "FAMILIES", "LOG", "Bernoulli", "Beta", "Binomial", "Family", "Gamma", "Gaussian", "Likelihood", "Link",
-    "LogNormal", "NegativeBinomial", "Observations", "Parameter", "Poisson", "StudentT",
+    "LogNormal", "NegativeBinomial", "Parameter", "Poisson", "StudentT",
     "ZeroInflatedNegativeBinomial", "ZeroInflatedPoisson", "family_by_name",
 ]  # fmt: skip
 

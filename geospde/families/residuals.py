@@ -70,7 +70,7 @@ def residuals(family: Any, data: Any, eta: Vector, theta: Vector, kind: str) -> 
     Parameters
     ----------
     family : Family
-    data : Observations
+    data : Likelihood
     eta : (m,) array
     theta : (k,) array
         The family's hyperparameters on the user's scale.

@@ -12,8 +12,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.base import Likelihood
 from geospde.families.default_priors import BrmsDefaults
+from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Fixed, PCSd, read_prior
 from geospde.families.registry import family_by_name
 from geospde.formula.columns import FixedEffects
@@ -186,7 +186,7 @@ def build_model(
         bounded = bound_family.takes_trials or bound_family.name == "beta"
         defaults = BrmsDefaults.of_response(response.values, bound_family.link, bounded)
     family_priors = {}
-    for h in bound_family.observations.hyper:
+    for h in bound_family.likelihood.hyper:
         if h.name in overrides:
             family_priors[h.name] = read_prior(overrides.pop(h.name), h.name, h.kind)
         elif defaults is not None and (prior := defaults.of_family(h.kind)) is not None:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geospde.families.base import Likelihood
 from geospde.families.default_priors import BrmsDefaults
+from geospde.families.likelihood import Likelihood
 from geospde.terms.part import Part
 
 Vector = NDArray[np.float64]

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.base import Likelihood
+from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Independent, read_prior
 from geospde.formula.formula import Name, TermCall
 from geospde.terms.context import Context, round_to

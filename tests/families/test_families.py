@@ -101,7 +101,7 @@ def test_draws_follow_the_distribution_function(name, link):
 @pytest.mark.parametrize(("name", "link"), CASES)
 def test_densities_sum_to_one(name, link):
     family = family_by_name(name, link)
-    k = len(family.observations.hyper)
+    k = len(family.likelihood.hyper)
     for seed in range(3):
         rng = np.random.default_rng(seed)
         theta, eta = rng.normal(0, 0.7, k), float(rng.normal(0, 0.7))

@@ -33,7 +33,7 @@ def fitted(family, **options):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_fits_saves_and_predicts(family, tmp_path):
     fit = fitted(family)
-    own = [h.name for h in FAMILIES[family].observations.hyper]
+    own = [h.name for h in FAMILIES[family].likelihood.hyper]
     assert list(fit.hyper.index) == ["sd(Intercept | g)", *own]
     assert np.isfinite(fit.fixed.to_numpy()).all() and np.isfinite(fit.hyper.to_numpy()).all()
     assert (fit.hyper["q0.025"] < fit.hyper["q0.5"]).all() and (fit.hyper["q0.5"] < fit.hyper["q0.975"]).all()

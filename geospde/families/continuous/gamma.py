@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammainc, gammaln
 
-from geospde.families.base import Derivatives, Family, Observations, Parameter, Vector, spread
+from geospde.families.base import Family
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
 from geospde.families.links import LOG, Link
 from geospde.families.priors import GammaPositive
 
 
-class GammaObservations(Observations):
+class GammaLikelihood(Likelihood):
     """Positive values of mean mu = exp(eta) and variance mu² / shape; theta = log shape."""
 
     hyper: ClassVar[tuple[Parameter, ...]] = (Parameter("shape", "shape", GammaPositive(1.0, 0.01), 0.0),)
@@ -75,7 +76,7 @@ class Gamma(Family):
 
     name = "gamma"
     links: ClassVar[tuple[Link, ...]] = (LOG,)
-    observations = GammaObservations
+    likelihood = GammaLikelihood
     needs = "numbers above 0"
     without_exposure = "divide the response by it, or add its logarithm as an offset"
 

@@ -6,14 +6,15 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import ndtr
 
-from geospde.families.base import Derivatives, Family, Observations, Parameter, Vector, spread
+from geospde.families.base import Family
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
 from geospde.families.links import HALF_LOG_2PI, IDENTITY, Link
 from geospde.families.priors import LogGamma
 
 SIGMA = Parameter("sigma", "sd", LogGamma(1.0, 5e-5), 0.0)
 
 
-class GaussianObservations(Observations):
+class GaussianLikelihood(Likelihood):
     """Values of mean eta and standard deviation sigma; theta = log sigma."""
 
     hyper: ClassVar[tuple[Parameter, ...]] = (SIGMA,)
@@ -75,6 +76,6 @@ class Gaussian(Family):
 
     name = "gaussian"
     links: ClassVar[tuple[Link, ...]] = (IDENTITY,)
-    observations = GaussianObservations
+    likelihood = GaussianLikelihood
     needs = "finite numbers"
     without_exposure = "divide the response by it, or add an offset"

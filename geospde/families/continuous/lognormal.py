@@ -6,12 +6,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.families.base import Family, Vector
-from geospde.families.continuous.gaussian import GaussianObservations
+from geospde.families.base import Family
+from geospde.families.continuous.gaussian import GaussianLikelihood
+from geospde.families.likelihood import Vector
 from geospde.families.links import IDENTITY, LOG, Link
 
 
-class LogNormalObservations(GaussianObservations):
+class LogNormalLikelihood(GaussianLikelihood):
     """Positive values whose logarithm has mean eta and standard deviation sigma; theta = log sigma."""
 
     @property
@@ -47,7 +48,7 @@ class LogNormal(Family):
 
     name = "lognormal"
     links: ClassVar[tuple[Link, ...]] = (IDENTITY, LOG)
-    observations = LogNormalObservations
+    likelihood = LogNormalLikelihood
     needs = "numbers above 0"
     without_exposure = "divide the response by it"
 

@@ -5,13 +5,14 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betaln, digamma, stdtr
 
-from geospde.families.base import Derivatives, Family, Observations, Parameter, Vector, above_two, spread
+from geospde.families.base import Family
 from geospde.families.continuous.gaussian import SIGMA
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, above_two, spread
 from geospde.families.links import IDENTITY, Link
 from geospde.families.priors import PCDf
 
 
-class StudentObservations(Observations):
+class StudentLikelihood(Likelihood):
     """Values of mean eta and standard deviation sigma, in a t of df > 2; theta = (log sigma, log(df - 2)).
 
     With ``c = sigma² (df - 2)`` the density is that of ``(1 + (y - eta)² / c) ** (-(df + 1) / 2)``.
@@ -107,6 +108,6 @@ class StudentT(Family):
 
     name = "t"
     links: ClassVar[tuple[Link, ...]] = (IDENTITY,)
-    observations = StudentObservations
+    likelihood = StudentLikelihood
     needs = "finite numbers"
     without_exposure = "divide the response by it, or add an offset"

@@ -6,14 +6,14 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betainc, betaln, digamma, expit, gammaln, log_expit
 
-from geospde.families.base import Derivatives, Parameter, Vector
-from geospde.families.counts.shared import CountObservations, Counts
+from geospde.families.counts.shared import CountLikelihood, Counts
+from geospde.families.likelihood import Derivatives, Parameter, Vector
 from geospde.families.priors import PCSize
 
 SIZE = Parameter("size", "size", PCSize(7.0), float(np.log(10.0)))
 
 
-class NegativeBinomialObservations(CountObservations):
+class NegativeBinomialLikelihood(CountLikelihood):
     """Counts with mean ``mu = exposure * exp(eta)`` and variance ``mu + mu² / size``; theta = log size.
 
     Written in ``z = log(mu / size)``: with p = expit(z), the log density is that of y failures of probability p.
@@ -89,4 +89,4 @@ class NegativeBinomial(Counts):
     """
 
     name = "nbinomial"
-    observations = NegativeBinomialObservations
+    likelihood = NegativeBinomialLikelihood

@@ -5,11 +5,11 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln, pdtr
 
-from geospde.families.base import Derivatives, Vector
-from geospde.families.counts.shared import CountObservations, Counts
+from geospde.families.counts.shared import CountLikelihood, Counts
+from geospde.families.likelihood import Derivatives, Vector
 
 
-class PoissonObservations(CountObservations):
+class PoissonLikelihood(CountLikelihood):
     """Counts with mean ``exposure * exp(eta)``."""
 
     @cached_property
@@ -47,4 +47,4 @@ class Poisson(Counts):
     """
 
     name = "poisson"
-    observations = PoissonObservations
+    likelihood = PoissonLikelihood

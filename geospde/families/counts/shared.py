@@ -5,11 +5,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.families.base import Family, Observations, Vector, not_counts
+from geospde.families.base import Family, not_counts
+from geospde.families.likelihood import Likelihood, Vector
 from geospde.families.links import LOG, Link
 
 
-class CountObservations(Observations):
+class CountLikelihood(Likelihood):
     """Counts with a mean of ``exposure * exp(eta)``, or a mixture with such a part."""
 
     def start(self) -> Vector:

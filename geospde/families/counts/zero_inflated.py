@@ -7,24 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from geospde.families.base import Derivatives, Observations, Parameter, Vector, probability
-from geospde.families.counts.shared import CountObservations
+from geospde.families.counts.shared import CountLikelihood
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, probability
 from geospde.families.priors import Gaussian
 
 ZERO = Parameter("p0", "probability", Gaussian(-1.0, 0.2, "logit"), -1.0, probability)
 
 
-class ZeroInflated(CountObservations):
+class ZeroInflated(CountLikelihood):
     """Zero with probability p0, else a count of `_counts`; the last theta is logit p0.
 
     With f the log density of a count of zero and q its share in an observed zero, ``log(p0 + (1 - p0) exp(f))`` has
     the derivatives of a mixture: q f', q f'' + q (1 - q) f'², ...
     """
 
-    counts: ClassVar[type[Observations]]
+    counts: ClassVar[type[Likelihood]]
 
     @cached_property
-    def _counts(self) -> Observations:
+    def _counts(self) -> Likelihood:
         return self.counts(
             self.y, self.exposure, self.trials, np.ones(self.n), self.link, self.prior, self.theta[:-1]
         )

@@ -1,14 +1,14 @@
 """Negative binomial counts with more zeros."""
 
-from geospde.families.counts.negative_binomial import SIZE, NegativeBinomialObservations
+from geospde.families.counts.negative_binomial import SIZE, NegativeBinomialLikelihood
 from geospde.families.counts.shared import Counts
 from geospde.families.counts.zero_inflated import ZERO, ZeroInflated
 
 
-class ZeroInflatedNegativeBinomialObservations(ZeroInflated):
+class ZeroInflatedNegativeBinomialLikelihood(ZeroInflated):
     """Zero with probability p0, else negative binomial; theta = (log size, logit p0)."""
 
-    counts = NegativeBinomialObservations
+    counts = NegativeBinomialLikelihood
     hyper = (SIZE, ZERO)
 
 
@@ -20,4 +20,4 @@ class ZeroInflatedNegativeBinomial(Counts):
     """
 
     name = "zeroinflatednbinomial1"
-    observations = ZeroInflatedNegativeBinomialObservations
+    likelihood = ZeroInflatedNegativeBinomialLikelihood

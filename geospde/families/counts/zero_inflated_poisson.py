@@ -1,14 +1,14 @@
 """Poisson counts with more zeros."""
 
-from geospde.families.counts.poisson import PoissonObservations
+from geospde.families.counts.poisson import PoissonLikelihood
 from geospde.families.counts.shared import Counts
 from geospde.families.counts.zero_inflated import ZERO, ZeroInflated
 
 
-class ZeroInflatedPoissonObservations(ZeroInflated):
+class ZeroInflatedPoissonLikelihood(ZeroInflated):
     """Zero with probability p0, else Poisson; theta = logit p0."""
 
-    counts = PoissonObservations
+    counts = PoissonLikelihood
     hyper = (ZERO,)
 
 
@@ -26,4 +26,4 @@ class ZeroInflatedPoisson(Counts):
     """
 
     name = "zeroinflatedpoisson1"
-    observations = ZeroInflatedPoissonObservations
+    likelihood = ZeroInflatedPoissonLikelihood

@@ -5,9 +5,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.families.base import Family, Vector
+from geospde.families.base import Family
+from geospde.families.likelihood import Vector
 from geospde.families.links import PROBABILITY_LINKS, Link
-from geospde.families.proportions.binomial import BinomialObservations
+from geospde.families.proportions.binomial import BinomialLikelihood
 
 
 class Bernoulli(Family):
@@ -21,7 +22,7 @@ class Bernoulli(Family):
 
     name = "bernoulli"
     links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
-    observations = BinomialObservations
+    likelihood = BinomialLikelihood
     needs = "zeros and ones"
     without_exposure = "counts of successes are of family 'binomial', p(successes, trials)"
 

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, digamma, gammaln, polygamma
 
-from geospde.families.base import Derivatives, Family, Observations, Parameter, Vector
+from geospde.families.base import Family
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector
 from geospde.families.links import PROBABILITY_LINKS, Jet, Link
 from geospde.families.priors import GammaPositive
 
 
-class BetaObservations(Observations):
+class BetaLikelihood(Likelihood):
     """Proportions of mean mu = inverse link(eta) and variance mu (1 - mu) / (1 + phi); theta = log phi.
 
     The two parameters a = mu phi and b = (1 - mu) phi enter through their logarithms, of which both link and
@@ -110,7 +111,7 @@ class Beta(Family):
 
     name = "beta"
     links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
-    observations = BetaObservations
+    likelihood = BetaLikelihood
     needs = "values above 0 and below 1"
     without_exposure = "a proportion has none"
 

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaln
 
 from geospde.errors import InputError
-from geospde.families.base import Derivatives, Family, Observations, Vector, not_counts, refuse
+from geospde.families.base import Family, not_counts, refuse
+from geospde.families.likelihood import Derivatives, Likelihood, Vector
 from geospde.families.links import PROBABILITY_LINKS, Jet, Link
 
 
-class BinomialObservations(Observations):
+class BinomialLikelihood(Likelihood):
     """Successes among trials, of probability ``inverse link(eta)``."""
 
     @cached_property
@@ -76,7 +77,7 @@ class Binomial(Family):
 
     name = "binomial"
     links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
-    observations = BinomialObservations
+    likelihood = BinomialLikelihood
     needs = "successes 0, 1, 2, ..."
     takes_trials = True
     without_exposure = "give the number of trials as p(successes, trials) on the left of the formula"
@@ -85,7 +86,7 @@ class Binomial(Family):
         """Which responses are no counts."""
         return not_counts(y)
 
-    def _check(self, bound: Observations) -> None:
+    def _check(self, bound: Likelihood) -> None:
         refuse(self.name, "trials 1, 2, ...", bound.trials, not_counts(bound.trials) | (bound.trials < 1))
         rows = np.flatnonzero(bound.y > bound.trials)
         if rows.size:

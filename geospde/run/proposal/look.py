@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.explore.structure import matern_correlation
-from geospde.families.base import Likelihood
+from geospde.families.likelihood import Likelihood
 from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]

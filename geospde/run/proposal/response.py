@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.base import Family, Likelihood
+from geospde.families.base import Family
+from geospde.families.likelihood import Likelihood
 from geospde.families.registry import family_by_name
 from geospde.run.proposal.columns import Column, numbers
 from geospde.run.proposal.look import BELIEVED, FirstLook
