@@ -157,7 +157,7 @@ def _scale(values: NDArray[np.float64], exposure: str | None, family: str | None
     known = family_by_name(family)
     if known.takes_trials:
         return "value" if exposure is None else "logit"
-    return "log" if positive and (known.link.name == "log" or known.name == "lognormal") else "value"
+    return "log" if positive and (known.predictor_scale == "log") else "value"
 
 
 def _whole(values: NDArray[Any]) -> bool:

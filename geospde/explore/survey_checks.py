@@ -10,6 +10,7 @@ import numpy as np
 from geospde.explore.observed import Observed
 from geospde.explore.robust import OUTLYING, robust_z
 from geospde.explore.variogram import Variogram
+from geospde.families.registry import names
 from geospde.survey.survey import TINY, Survey
 from geospde.text.findings import Finding
 from geospde.text.words import counted, length, number
@@ -188,7 +189,7 @@ def _response(observed: Observed) -> Finding:
             "note",
             "response",
             f"{spread}, and {100 * zeros:.0f}% of it is zero",
-            'if a field does not explain the zeros, compare family = "zeroinflatedpoisson1" or "nbinomial"',
+            f"if a field does not explain the zeros, compare family = {_choices('zeros')}",
         )
     return Finding("ok", "response", spread)
 
@@ -209,7 +210,7 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
             "note",
             "outliers",
             f"{stand}, none of its logarithm: the distribution is skewed",
-            'take family = "lognormal" or "gamma"',
+            f"take family = {_choices('skewness')}",
             tuple(map(int, rows)),
         )
     elif share > MANY:
@@ -217,7 +218,7 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
             "note",
             "outliers",
             f"{stand}, {100 * share:.0f}% of all: that is its shape, not a mistake in some",
-            "take a family with heavier tails (t, nbinomial, zeroinflatedpoisson1), or covariates that explain it",
+            f"take a family with heavier tails, {_choices('outliers')}, or covariates that explain it",
             tuple(map(int, rows)),
         )
     else:
@@ -230,6 +231,11 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
             "check these rows at the source; if they are right, keep them, and see if a family with heavier tails fits",
             tuple(map(int, rows)),
         )
+
+
+def _choices(shown: str) -> str:
+    """The families to try first where a survey shows this."""
+    return " or ".join(f'"{name}"' for name in names(lambda family: shown in family.first_choice_for))
 
 
 def _covariates(survey: Survey, covariates: pd.DataFrame) -> Iterator[Finding]:

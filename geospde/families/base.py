@@ -1,7 +1,9 @@
 """What families of responses have in common."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,32 +12,127 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.families.likelihood import Likelihood, Vector
 from geospde.families.links import Link
-from geospde.families.priors import Independent, Prior
+from geospde.families.priors import Independent, Prior, read_prior
+
+REQUIRED = {
+    "name": "what users call it, a word",
+    "links": "a tuple of links, such as (geospde.links.LOG,), the default first",
+    "likelihood": "a class derived from geospde.families.Likelihood",
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Values of a response whose family is not known yet.
+
+    Attributes
+    ----------
+    values : (m,) array
+        Finite.
+    described : str
+        What they are like, to begin a sentence with: ``"12 whole numbers from 0 to 9"``.
+    named_counts, named_proportions : bool
+        Whether the column's name says that they are such.
+    trials : str or None
+        The column of trials that they are successes of.
+    """
+
+    values: Vector
+    described: str
+    named_counts: bool = False
+    named_proportions: bool = False
+    trials: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all are whole numbers."""
+        return bool((self.values == np.round(self.values)).all())
+
+    @property
+    def if_counts(self) -> str:
+        """What to add to the reason where positive whole numbers are taken for measurements."""
+        return "; none is small, so taken for measurements, poisson if they are counts" if self.whole else ""
 
 
 class Family:
-    """A family of responses: a name, its links, and how data are bound to it.
+    """A family of responses: all that is to be known of it, and how data are bound to it.
+
+    A class derived from it is a family, and may stand wherever a name may: ``gs.fit(..., family=Gumbel())``. It must
+    have a `name`, `links` and a `likelihood`; the other attributes say what else is different from the defaults.
 
     Parameters
     ----------
     link : str, optional
         By default the first of `links`.
+    priors : dict, optional
+        Priors of its hyperparameters, from name to prior, as `geospde.fit` takes them.
+
+    Attributes
+    ----------
+    name : str
+    aliases : tuple of str
+        Other names, in small letters, without spaces or dashes.
+    words : str
+        The name in a sentence, with its article: ``"a negative binomial"``.
+    links : tuple of Link
+        The default first.
+    likelihood : type
+        Class of the responses bound to it, a `Likelihood`, with the hyperparameters.
+    needs : str
+        What a response must be, to end "family 'x' needs ...": see `outside`.
+    is_discrete : bool
+        Whether a response has a probability rather than a density.
+    is_binary : bool
+        Whether it is 0 or 1.
+    takes_trials, has_exposure : bool
+        Whether responses are successes of trials; whether an exposure multiplies the mean.
+    without_exposure : str
+        What to do instead of giving an exposure.
+    fixed_scatter : bool
+        Whether the mean alone says how far responses scatter about it: then an effect of each observation may be added.
+    first_choice_for : tuple of str
+        What a survey may show that this family is worth trying for: ``"zeros"``, ``"skewness"``, ``"outliers"``.
+    dispersion_power : float or None
+        Of an exponential family (see `variance_function`): the dispersion is the exponential of this times theta;
+        None where it is 1.
     """
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[str] = ""
     links: ClassVar[tuple[Link, ...]]
     likelihood: ClassVar[type[Likelihood]]
-    needs: ClassVar[str]
+    needs: ClassVar[str] = "finite numbers"
+    is_discrete: ClassVar[bool] = False
+    is_binary: ClassVar[bool] = False
     takes_trials: ClassVar[bool] = False
     has_exposure: ClassVar[bool] = False
     without_exposure: ClassVar[str] = "leave it out"
+    fixed_scatter: ClassVar[bool] = False
+    first_choice_for: ClassVar[tuple[str, ...]] = ()
+    dispersion_power: ClassVar[float | None] = None
 
-    def __init__(self, link: str | None = None):
+    def __init__(self, link: str | None = None, priors: Mapping[str, Any] | None = None):
+        for attribute, what in REQUIRED.items():
+            if not hasattr(self, attribute):
+                raise InputError(f"the family {type(self).__name__} has no {attribute}: give its class one, {what}")
         by_name = {each.name: each for each in self.links}
         if link is not None and link not in by_name:
             choices = ", ".join(map(repr, by_name))
             raise InputError(f"family {self.name!r} has the link {choices}, not {link!r}")
         self.link = self.links[0] if link is None else by_name[link]
+        self.priors = dict(priors or {})
+        kinds = {h.name: h.kind for h in self.likelihood.hyper}
+        for name, prior in self.priors.items():
+            if name not in kinds:
+                has = f"it has {', '.join(kinds)}" if kinds else "it has none"
+                raise InputError(f"family {self.name!r} has no hyperparameter {name!r}: {has}")
+            read_prior(prior, name, kinds[name])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.link.name!r})"
+
+    # -- the response ---------------------------------------------------------------------------------------
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses lie outside the family's support."""
@@ -70,20 +167,22 @@ class Family:
         """
         y = np.asarray(y, dtype=float)
         ones = np.ones(y.size)
-        if trials is not None and not self.takes_trials:
-            raise InputError(f"p(successes, trials) is a response of family 'binomial', not of {self.name!r}")
+        if trials is not None:
+            self.refuse_trials()
         refuse(self.name, self.needs, y, self.outside(y))
         exposure = ones if exposure is None else np.asarray(exposure, dtype=float)
         if not self.has_exposure and (exposure != 1).any():
             raise InputError(f"family {self.name!r} has no exposure: {self.without_exposure}")
         kind = self.likelihood
+        own = {h.name: read_prior(self.priors[h.name], h.name, h.kind) for h in kind.hyper if h.name in self.priors}
+        own.update(priors or {})
         bound = kind(
             y,
             exposure,
             ones if trials is None else np.asarray(trials, dtype=float),
             ones if weights is None else np.asarray(weights, dtype=float),
             self.link,
-            Independent(tuple((priors or {}).get(h.name, h.prior) for h in kind.hyper)),
+            Independent(tuple(own.get(h.name, h.prior) for h in kind.hyper)),
             np.zeros(len(kind.hyper)),
         )
         self._check(bound)
@@ -91,6 +190,68 @@ class Family:
 
     def _check(self, bound: Likelihood) -> None:
         """Refuse what only shows with everything bound."""
+
+    def refuse_trials(self) -> None:
+        """Raise InputError where responses of this family are not successes of trials."""
+        if not self.takes_trials:
+            raise InputError(f"p(successes, trials) is a response of family 'binomial', not of {self.name!r}")
+
+    # -- words ----------------------------------------------------------------------------------------------
+
+    @property
+    def fitted_is(self) -> str:
+        """What fitted values and predictions are of, where they are no means of the response; else empty."""
+        return ""
+
+    @property
+    def predictor_scale(self) -> str:
+        """What the predictor is the location of: the response by this link."""
+        return self.link.name
+
+    def fitted_label(self, response: str) -> str:
+        """What figures call fitted values, with the response's label."""
+        return response
+
+    def quantity(self, response: str, exposure: str | None = None) -> str:
+        """What a map of the predictions shows: ``"expected lead"``."""
+        return f"expected {response}" if exposure is None else f"{response} per {exposure}"
+
+    # -- what values suggest it -----------------------------------------------------------------------------
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """The family with its link, and a sentence that says why, where values suggest it; else None.
+
+        Families are asked in the order of `geospde.families.registry.SUGGESTED`.
+        """
+        return None
+
+    def given_scatter(self, described: str, beyond: bool, doubtful: bool) -> tuple[Family, str] | None:
+        """The family to take, and why, once it is known how far sites scatter by themselves; None to ask no further.
+
+        Parameters
+        ----------
+        described : str
+            The values, to begin a sentence with.
+        beyond, doubtful : bool
+            Whether they scatter more than this family says they do; whether that may be so.
+        """
+        return None
+
+    # -- exponential families -------------------------------------------------------------------------------
+
+    def variance_function(self, mean: Vector) -> Vector:
+        """Variance of a response of weight and dispersion 1, for an exponential family.
+
+        One of density ``exp(w (y t - b(t)) / dispersion + c)``: McCullagh & Nelder (1989), Generalized Linear Models,
+        section 2.2.
+        """
+        raise InputError(f"family {self.name!r} has no variance function: it is no exponential family")
+
+    @property
+    def is_exponential(self) -> bool:
+        """Whether it has a variance function, and with it a deviance."""
+        return type(self).variance_function is not Family.variance_function
 
 
 def refuse(family: str, needs: str, y: Vector, bad: NDArray[np.bool_]) -> None:
@@ -104,3 +265,9 @@ def refuse(family: str, needs: str, y: Vector, bad: NDArray[np.bool_]) -> None:
 def not_counts(y: Vector) -> NDArray[np.bool_]:
     """Which values are not 0, 1, 2, ..."""
     return ~((y >= 0) & (y == np.floor(y)) & np.isfinite(y))
+
+
+def skewness(values: Vector) -> float:
+    """Third standardised moment."""
+    scale = values.std()
+    return float(((values - values.mean()) ** 3).mean() / scale**3) if scale > 0 else 0.0

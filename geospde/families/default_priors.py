@@ -1,11 +1,11 @@
 """Sets of default priors that go by a name of their own."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geospde.families.links import Link
 from geospde.families.priors import GammaPositive, HalfStudentT, LogitBeta, Prior
 
 Vector = NDArray[np.float64]
@@ -26,9 +26,12 @@ class BrmsDefaults:
     scale: float
 
     @classmethod
-    def of_response(cls, values: Vector, link: Any, bounded: bool) -> "BrmsDefaults":
-        """Median and median absolute deviation (at least 2.5) of the response on the predictor's scale."""
-        if bounded:  # probabilities: the logit's own scale
+    def of_response(cls, values: Vector, link: Link) -> "BrmsDefaults":
+        """Median and median absolute deviation (at least 2.5) of the response on the predictor's scale.
+
+        Probabilities have the scale of their links: 0 and 2.5.
+        """
+        if np.isfinite(link.high):
             return cls(0.0, 2.5)
         with np.errstate(divide="ignore", invalid="ignore"):
             eta = np.asarray(link.forward(np.where(values == 0, 0.1, values)), dtype=float)

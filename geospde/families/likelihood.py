@@ -1,4 +1,4 @@
-"""What a family of responses and its likelihood have in common.
+"""Responses bound to a family: log densities, moments, distribution functions and draws.
 
 A family is bound to data (`Family.bind`) and gives a `Likelihood`, all that inference sees of the response: log
 densities as functions of the linear predictor eta and of the family's hyperparameters theta, on their unbounded
@@ -7,17 +7,21 @@ internal scale, with derivatives.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from geospde.errors import InputError
+from geospde.families.links import Link
 from geospde.families.priors import Prior
 
 Vector = NDArray[np.float64]
 Derivatives = tuple[Vector, Vector, Vector]
 FURTHEST = 100.0  # a theta beyond it counts as an overflow
+RESIDUALS = ("response", "pearson", "standardized")
+STEP = 1e-3  # of differences in theta: of the fourth order, they err by 1e-12 times a fifth derivative
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,11 @@ def probability(theta: Vector) -> Vector:
 class Likelihood:
     """Responses bound to a family: everything is per observation, as a function of eta, times the weights.
 
-    A family's own class gives `_log_density`, `_derivatives`, `cdf`, `draw` and `start`; where it has hyperparameters,
-    `_theta_derivatives`; where it is not log-concave, `_weights`.
+    A family's own class must write ``_log_density`` and ``_derivatives``. It should write ``cdf`` (PIT values, quantile
+    residuals), ``draw`` (cross-validation, simulation) and ``moments`` (residuals): without them what needs them says
+    which method to write. It may write ``_theta_derivatives``, which are differences otherwise; ``sf``, where small
+    probabilities matter; ``_weights``, where it is not log-concave; ``start``, ``first_theta`` and `unit`, where the
+    general ones are poor; ``ends``, where responses can draw an estimate away without end.
 
     Attributes
     ----------
@@ -70,13 +77,15 @@ class Likelihood:
         Of the hyperparameters, on their internal scale.
     theta : (k,) array
         Hyperparameters, on their internal scale.
+    hyper : tuple of Parameter
+        What they are, of the class.
     """
 
     y: Vector
     exposure: Vector
     trials: Vector
     weights: Vector
-    link: Any
+    link: Link
     prior: Prior
     theta: Vector
 
@@ -89,7 +98,7 @@ class Likelihood:
 
     @property
     def unit(self) -> float | None:
-        """Standard deviation of the response where eta is in its unit."""
+        """Standard deviation of the response where eta, and hyperparameters of kind ``"sd"``, are in its unit."""
         return None
 
     @property
@@ -102,7 +111,7 @@ class Likelihood:
         near = np.clip(np.asarray(theta, dtype=float), -700.0, 700.0)
         return np.array([h.transform(t) for h, t in zip(self.hyper, near)])
 
-    def at(self, theta: Vector) -> "Likelihood":
+    def at(self, theta: Vector) -> Self:
         """The same observations with these hyperparameters; raises FloatingPointError where they overflow."""
         if not self.hyper:
             return self
@@ -111,16 +120,22 @@ class Likelihood:
             raise FloatingPointError(f"hyperparameters overflow: {theta}")
         return replace(self, theta=theta)
 
-    def of_rows(self, index: NDArray[np.intp]) -> "Likelihood":
+    def of_rows(self, index: NDArray[np.intp]) -> Self:
         """Some of the observations."""
         own = {name: getattr(self, name)[index] for name in ("y", "exposure", "trials", "weights")}
         return replace(self, **own)
 
-    def without(self, index: NDArray[np.intp]) -> "Likelihood":
+    def without(self, index: NDArray[np.intp]) -> Self:
         """The same observations, some of which count for nothing."""
         weights = self.weights.copy()
         weights[index] = 0.0
         return replace(self, weights=weights)
+
+    def unweighted(self) -> Self:
+        """The same observations, each counting once."""
+        return replace(self, weights=np.ones(self.n))
+
+    # -- the density ----------------------------------------------------------------------------------------
 
     def log_density(self, eta: Vector) -> Vector:
         """Log p(y | eta), all constants included; eta may have leading axes."""
@@ -132,7 +147,10 @@ class Likelihood:
         return self.weights * first, self.weights * second, self.weights * third
 
     def newton_weights(self, eta: Vector, second: Vector) -> Vector:
-        """The observed information where it is positive, a positive stand-in elsewhere."""
+        """Non-negative weights for Newton steps; `second` is the second derivative at eta.
+
+        The observed information where it is positive, a positive stand-in elsewhere.
+        """
         if (second <= 0).all():
             return -second
         return np.where(second <= 0, -second, self.weights * self._weights(eta))
@@ -146,40 +164,112 @@ class Likelihood:
         return self.weights * density, self.weights * first, self.weights * second
 
     def _log_density(self, eta: Vector) -> Vector:
-        raise NotImplementedError
+        """Log density of a response of weight 1."""
+        self._refuse("_log_density(eta)", "the log density of each response, constants included")
 
     def _derivatives(self, eta: Vector) -> Derivatives:
-        raise NotImplementedError
+        """Its first, second and third derivative in eta."""
+        self._refuse("_derivatives(eta)", "the first three derivatives of the log density in eta")
 
     def _theta_derivatives(self, eta: Vector) -> Derivatives:
-        raise NotImplementedError
+        """Derivatives in each theta, (k, m), of the log density and of its first two derivatives; by differences."""
+        found = []
+        for axis in np.eye(self.theta.size):
+            near, far = (
+                [self._theta_moved(eta, sign * size * axis) for sign in (1.0, -1.0)] for size in (STEP, 2 * STEP)
+            )
+            found.append((8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * STEP))
+        density, first, second = np.moveaxis(np.array(found), 1, 0)
+        return density, first, second
+
+    def _theta_moved(self, eta: Vector, step: Vector) -> Vector:
+        """Log density and its first two derivatives, (3, m), a step away in theta."""
+        moved = self.at(self.theta + step)
+        first, second, _ = moved._derivatives(eta)
+        return np.array([moved._log_density(eta), first, second])
 
     def _weights(self, eta: Vector) -> Vector:
         """Stand-in for the information, positive; log-concave families differ from it by rounding alone."""
         return np.zeros_like(eta)
 
+    # -- the response ---------------------------------------------------------------------------------------
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each response."""
+        self._refuse("moments(eta)", "the mean and the variance of each response: residuals are made of them")
+
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
-        raise NotImplementedError
+        self._refuse("cdf(eta)", "P(Y <= y | eta) of each response: PIT values and quantile residuals are made of it")
+
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta); a class that has it as a tail of its own keeps its digits where it is small."""
+        return 1.0 - self.cdf(eta)
 
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta; eta may have leading axes."""
-        raise NotImplementedError
+        self._refuse("draw(eta, rng)", "a new response for each eta: cross-validation and simulation draw them")
+
+    @property
+    def has_cdf(self) -> bool:
+        """Whether the class writes its distribution function."""
+        return type(self).cdf is not Likelihood.cdf
+
+    def _refuse(self, method: str, gives: str) -> NoReturn:
+        name = type(self).__name__
+        raise InputError(f"{name} has no method {method}: write it on the class, to return {gives}")
+
+    def residuals(self, eta: Vector, kind: str = "response") -> Vector:
+        """What is left of the responses, (m,).
+
+        Parameters
+        ----------
+        eta : (m,) array
+        kind : {"response", "pearson", "standardized"}
+            Response less its mean; that over its standard deviation, which the last two both are.
+
+        Raises
+        ------
+        InputError
+            For another kind, or where the class has no `moments`.
+        """
+        if kind not in RESIDUALS:
+            raise InputError(f"residuals are of kind {', '.join(map(repr, RESIDUALS))}, not {kind!r}")
+        value, mean, variance = self._compared(eta)
+        left = value - mean
+        return left if kind == "response" else left / np.sqrt(variance)
+
+    def _compared(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
+        """Responses, their means and variances, on the scale on which residuals are taken."""
+        return self.y, *self.moments(eta)
+
+    def observed(self) -> Vector:
+        """What was observed of the inverse link of eta, to be set beside fitted values."""
+        return self.y / (self.exposure * self.trials)
+
+    # -- where a search starts, and where it would not end --------------------------------------------------
 
     def start(self) -> Vector:
-        """A rough eta to start from."""
-        raise NotImplementedError
+        """A rough eta to start from: the link of the response, drawn in where that is infinite."""
+        eta = self.link.forward(self.observed())
+        finite = eta[np.isfinite(eta)]
+        return np.clip(eta, finite.min(), finite.max()) if finite.size else np.zeros_like(eta)
 
     def first_theta(self) -> Vector:
         """Where the search for the hyperparameters' mode starts."""
         return np.array([h.start for h in self.hyper])
+
+    def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which responses lie where the density grows all the way as eta goes down, and which as it goes up."""
+        return np.zeros(self.n, bool), np.zeros(self.n, bool)
 
     def end(self) -> str | None:
         """``"lower"`` or ``"upper"`` where every response lies at that end of what the family allows.
 
         The likelihood then draws an intercept away without end.
         """
-        return None
+        lower, upper = self.ends()
+        return "lower" if lower.all() else "upper" if upper.all() else None
 
 
 def spread(values: Vector) -> float:

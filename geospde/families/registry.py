@@ -23,10 +23,13 @@ as there; weights multiply the log density of a row. Fitted values are the inver
 means of the response, but for the lognormal (its classes say what) and the zero-inflated (means of the counts).
 """
 
+from collections.abc import Callable
 from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
 from geospde.errors import InputError
-from geospde.families.base import Family
+from geospde.families.base import Candidate, Family
 from geospde.families.continuous.gamma import Gamma
 from geospde.families.continuous.gaussian import Gaussian
 from geospde.families.continuous.lognormal import LogNormal
@@ -35,49 +38,126 @@ from geospde.families.counts.negative_binomial import NegativeBinomial
 from geospde.families.counts.poisson import Poisson
 from geospde.families.counts.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
-from geospde.families.likelihood import Likelihood, Parameter
-from geospde.families.links import LOG, Link
 from geospde.families.proportions.bernoulli import Bernoulli
 from geospde.families.proportions.beta import Beta
 from geospde.families.proportions.binomial import Binomial
 
-__all__ = [
-    "ALIASES", "FAMILIES", "LOG", "Bernoulli", "Beta", "Binomial", "Family", "Gamma", "Gaussian", "Likelihood", "Link",
-    "LogNormal", "NegativeBinomial", "Parameter", "Poisson", "StudentT",
-    "ZeroInflatedNegativeBinomial", "ZeroInflatedPoisson", "family_by_name",
-]  # fmt: skip
-
-FAMILIES: dict[str, type[Family]] = {
-    family.name: family
-    for family in (
-        Gaussian, StudentT, LogNormal, Gamma, Poisson, NegativeBinomial, ZeroInflatedPoisson,
-        ZeroInflatedNegativeBinomial, Binomial, Bernoulli, Beta,
-    )
-}  # fmt: skip
-ALIASES = {
-    "normal": "gaussian",
-    "student": "t",
-    "studentt": "t",
-    "negbin": "nbinomial",
-    "nb": "nbinomial",
-    "negativebinomial": "nbinomial",
-    "zip": "zeroinflatedpoisson1",
-    "zinb": "zeroinflatednbinomial1",
-}
+REGISTERED: tuple[type[Family], ...] = (
+    Gaussian,
+    StudentT,
+    LogNormal,
+    Gamma,
+    Poisson,
+    NegativeBinomial,
+    ZeroInflatedPoisson,
+    ZeroInflatedNegativeBinomial,
+    Binomial,
+    Bernoulli,
+    Beta,
+)
+FAMILIES = {family.name: family for family in REGISTERED}
+ALIASES = {alias: family.name for family in REGISTERED for alias in family.aliases}
+DEFAULT = Gaussian.name
+SUGGESTED = (Binomial, Bernoulli, Poisson, Beta, LogNormal, Gamma, Gaussian)  # the narrower support first
 
 
 def family_by_name(name: str, link: str | None = None) -> Family:
     """Family from its name or an alias, in any case; raises InputError for an unknown one.
+
+    Parameters
+    ----------
+    name : str
+        Or where a class of one's own is to be imported from: ``"module:Class"``.
+    link : str, optional
 
     Examples
     --------
     >>> family_by_name("negbin").name, family_by_name("binomial", "cloglog").link.name
     ('nbinomial', 'cloglog')
     """
-    plain = str(name).lower().replace("_", "").replace("-", "").replace(" ", "")
+    if ":" in name:
+        return imported(name)(link)
+    plain = name.lower().replace("_", "").replace("-", "").replace(" ", "")
     plain = ALIASES.get(plain, plain)
     if plain not in FAMILIES:
         near = get_close_matches(plain, [*FAMILIES, *ALIASES], 1)
         hint = f"did you mean {near[0]!r}? geospde has" if near else "geospde has"
         raise InputError(f"unknown family {name!r}; {hint} {', '.join(map(repr, FAMILIES))}")
     return FAMILIES[plain](link)
+
+
+def read_family(given: Any, link: str | None = None) -> Family:
+    """Family as users give it: a name, an object, or a class.
+
+    Raises
+    ------
+    InputError
+        For anything else, or a link beside an object that has another.
+    """
+    if isinstance(given, Family):
+        if link not in (None, given.link.name):
+            raise InputError(
+                f"the link of a family that is given as an object stands on it, as {type(given).__name__}({link!r})"
+            )
+        return given
+    if isinstance(given, type) and issubclass(given, Family):
+        return given(link)
+    if isinstance(given, str):
+        return family_by_name(given, link)
+    raise InputError(f"a family is a name, such as {DEFAULT!r}, or a geospde.families.Family, not {given!r}")
+
+
+def path_of(family: Family) -> str:
+    """What `family_by_name` makes a family of this class from: its name, or ``"module:Class"`` of one's own.
+
+    Raises
+    ------
+    InputError
+        For a class that stands in no module under its own name.
+    """
+    kind = type(family)
+    if FAMILIES.get(family.name) is kind:
+        return family.name
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    try:
+        found = imported(path)
+    except InputError:
+        found = None
+    if found is not kind:
+        raise InputError(
+            f"the family {kind.__name__} cannot be found again as {path!r}: define its class at the top of a module"
+        )
+    return path
+
+
+def imported(path: str) -> type[Family]:
+    """Class of a family from ``"module:Class"``; raises InputError where there is none."""
+    module, _, name = path.partition(":")
+    wanted = f"the family {path!r} cannot be imported"
+    try:
+        found: Any = import_module(module)
+    except (ImportError, ValueError) as error:
+        raise InputError(f"{wanted}: {error}; its module must be where Python looks for modules") from None
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not (isinstance(found, type) and issubclass(found, Family)):
+        where = "the script that runs now" if module == "__main__" else f"module {module!r}"
+        raise InputError(f"{wanted}: {where} has no class {name!r} of a geospde.families.Family")
+    return found
+
+
+def suggest(candidate: Candidate) -> tuple[Family, str]:
+    """The family that values of a response suggest, with the reason."""
+    found = (family.suggested_by(candidate) for family in SUGGESTED)
+    return next(each for each in found if each is not None)
+
+
+def names(which: Callable[[type[Family]], Any]) -> list[str]:
+    """Names of the registered families of which something is true.
+
+    Examples
+    --------
+    >>> names(lambda family: "skewness" in family.first_choice_for)
+    ['lognormal', 'gamma']
+    """
+    return [family.name for family in REGISTERED if which(family)]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.exponential import EXPONENTIAL
+from geospde.likelihood.exponential import exponential_names
 from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.separation import separated, suspicious
@@ -48,9 +48,9 @@ def without_priors(model: Any, method: str, points: int) -> Unpriored:
 def only_smooths(model: Any) -> Unpriored:
     """The model as UBRE sees it; raises InputError for one that it is not for."""
     family = model.family
-    if family.name not in EXPONENTIAL:
+    if not family.is_exponential:
         raise InputError(
-            f"method 'ubre' is for the families {', '.join(EXPONENTIAL)}, not {family.name!r}: fit with method='reml'"
+            f"method 'ubre' is for the families {exponential_names()}, not {family.name!r}: fit with method='reml'"
         )
     refuse_priors(model, "ubre")
     if not model.terms:
@@ -150,7 +150,7 @@ def refuse_separated(model: Any, found: Maximum | None = None) -> None:
         se[: len(fixed)] = np.sqrt(np.diag(found.fixed_covariance))
         if not suspicious(x, found.x[list(flat)], se):
             return
-    drawn = separated(list(flat.values()), x, model.likelihood, model.family.name)
+    drawn = separated(list(flat.values()), x, model.likelihood)
     if not drawn:
         return
     one = len(drawn) == 1
@@ -195,7 +195,7 @@ def refuse_improper(model: Any, mode: Vector | None = None) -> None:
     x[:, : len(own)] = centred[:, [k - first for k in own]]
     if mode is not None and not suspicious(x, mode[list(flat)], np.zeros(len(flat))):
         return
-    drawn = separated(list(flat.values()), x, model.likelihood, model.family.name)
+    drawn = separated(list(flat.values()), x, model.likelihood)
     if drawn:
         one = len(drawn) == 1
         named = [name for name in drawn if name in fixed]

@@ -1,9 +1,9 @@
 """Separation: fixed effects that the likelihood draws away without end."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from geospde.families.likelihood import Likelihood
 
 Vector = NDArray[np.float64]
 FAR = 8.0  # a coefficient times its column's size: on a logit or log scale, a chance or a rate of 3 in 10,000
@@ -15,7 +15,7 @@ def suspicious(x: Vector, estimate: Vector, se: Vector) -> bool:
     return not np.isfinite(se).all() or bool((np.abs(estimate) * size > FAR).any() or (se * size > FAR).any())
 
 
-def separated(names: list[str], x: Vector, data: Any, family: str) -> list[str]:
+def separated(names: list[str], x: Vector, data: Likelihood) -> list[str]:
     """Names of the fixed effects that separation leaves without a finite estimate.
 
     There is a direction in which no observation becomes less likely and one becomes more so: one that moves predictors
@@ -25,16 +25,14 @@ def separated(names: list[str], x: Vector, data: Any, family: str) -> list[str]:
     ----------
     names : list of str
     x : (m, p) array
-    data : Observations
-    family : str
+    data : Likelihood
 
     References
     ----------
     Albert & Anderson (1984), Biometrika 71, 1-10; Konis (2007), Linear programming algorithms for detecting separated
     data in binary logistic regression models, thesis, Oxford.
     """
-    lower = (data.y == 0) & np.isin(family, ("binomial", "bernoulli", "poisson", "nbinomial"))
-    upper = (data.y == data.trials) & np.isin(family, ("binomial", "bernoulli"))
+    lower, upper = data.ends()
     if not (lower | upper).any() or not names:
         return []
     from scipy.optimize import linprog

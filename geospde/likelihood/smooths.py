@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky
 
 from geospde.errors import InputError
-from geospde.families.exponential import EXPONENTIAL, Exponential
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.likelihood.chi_squares import tail
+from geospde.likelihood.exponential import Exponential, exponential_names
 from geospde.likelihood.likelihoods import Restricted, Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.model.build import Model
@@ -41,15 +41,15 @@ class Smooths:
         self.laplace = laplace
         self.point = laplace.factor_again(point)
         self.theta = laplace.whole(point.theta)
-        self.is_exponential = model.family.name in EXPONENTIAL
+        self.is_exponential = model.family.is_exponential
 
     @cached_property
     def family(self) -> Exponential:
         """The exponential family of the responses; raises InputError where they have another."""
         own = self.model.family
         if not self.is_exponential:
-            raise InputError(f"family {own.name!r} has no deviance: its families are {', '.join(EXPONENTIAL)}")
-        return Exponential(own.name, self.model.likelihood, own.link)
+            raise InputError(f"family {own.name!r} has no deviance: its families are {exponential_names()}")
+        return Exponential(own, self.model.likelihood)
 
     @property
     def has_dispersion(self) -> bool:

@@ -12,10 +12,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.base import Family
 from geospde.families.default_priors import BrmsDefaults
 from geospde.families.likelihood import Likelihood
+from geospde.families.links import LINKS
 from geospde.families.priors import Fixed, PCSd, read_prior
-from geospde.families.registry import family_by_name
+from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, TermCall, parse_formula
 from geospde.formula.offsets import Offset, read_offset
@@ -46,7 +48,7 @@ class Model:
     """A latent Gaussian model: x = (terms in order, fixed effects), eta = design @ x + offset."""
 
     formula: Formula
-    family: Any
+    family: Family
     terms: tuple[Part, ...]
     effects: FixedEffects
     design: sp.csr_matrix
@@ -144,7 +146,7 @@ def build_model(
     formula: str,
     data: Any,
     *,
-    family: str = "gaussian",
+    family: str | Family | type[Family] = DEFAULT,
     link: str | None = None,
     mesh: Any = None,
     coords: tuple[str, str] | None = None,
@@ -165,7 +167,7 @@ def build_model(
         raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
     if len(data) == 0:
         raise InputError("the table of observations is empty")
-    bound_family = family_by_name(family, link)
+    bound_family = read_family(family, link)
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords)
     response = read_response(parsed.response, table)
@@ -180,11 +182,11 @@ def build_model(
         row = int(np.flatnonzero(~(weight >= 0))[0])
         raise InputError(f"weights must not be negative: row {row} holds {weight[row]:g}")
     chosen, overrides = prior_table(priors)
+    overrides = {**bound_family.priors, **overrides}
     priors_given = dict(overrides) if chosen == "default" else {"defaults": chosen, **overrides}
     defaults = None
     if chosen == "brms":
-        bounded = bound_family.takes_trials or bound_family.name == "beta"
-        defaults = BrmsDefaults.of_response(response.values, bound_family.link, bounded)
+        defaults = BrmsDefaults.of_response(response.values, LINKS.get(bound_family.predictor_scale, bound_family.link))
     family_priors = {}
     for h in bound_family.likelihood.hyper:
         if h.name in overrides:
@@ -196,7 +198,8 @@ def build_model(
     )
     if any(call.name == "gp" for call in parsed.terms) and defaults is None and likelihood.unit is not None:
         # beside a process whose prior is in the response's unit the residual's is, too: R-INLA's holds it down
-        own = {"sigma": PCSd(round_to(3 * likelihood.unit, 2), 0.05), **family_priors}
+        beside = PCSd(round_to(3 * likelihood.unit, 2), 0.05)
+        own = {**{h.name: beside for h in likelihood.hyper if h.kind == "sd"}, **family_priors}
         likelihood = bound_family.bind(
             response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own
         )
@@ -214,7 +217,7 @@ def build_model(
     design = sp.hstack([*blocks, of_fixed], format="csr")
     priors_of_fixed = fixed_priors(effects.names, overrides, np.asarray(of_fixed.mean(axis=0)).ravel(), defaults)
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
-        _refuse_one_sided(likelihood, family)
+        _refuse_one_sided(likelihood, bound_family.name)
     hyper, start, held = _hyperparameters(terms, likelihood)
     if overrides:
         known = [h.name for h in hyper] + effects.names

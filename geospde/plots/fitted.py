@@ -35,15 +35,13 @@ def plot_fitted(fit: Fit, ax: Axes | None = None) -> Axes:
     table = fit.fitted
     middle, low, high = (table[column] for column in centre_and_limits(table))
     draw_fitted(ax, observed_means(fit), middle, low, high)
-    label = _label(fit)
+    label = fit.model.family.fitted_label(fit.model.response_label)
     return finish(ax, "Fitted against observed, with 95% limits", f"observed {label}", f"fitted {label}")
 
 
 def observed_means(fit: Fit) -> NDArray[np.float64]:
     """Responses on the scale of `Fit.fitted`: over exposure and trials, logarithms of a lognormal with its own link."""
-    data = fit.model.likelihood
-    values = data.y / (data.exposure * data.trials)  # type: ignore[attr-defined]
-    return np.log(values) if _is_logarithm(fit) else values
+    return fit.model.likelihood.observed()
 
 
 def draw_fitted(ax: Axes, observed: ArrayLike, middle: ArrayLike, low: ArrayLike, high: ArrayLike) -> None:
@@ -55,11 +53,3 @@ def draw_fitted(ax: Axes, observed: ArrayLike, middle: ArrayLike, low: ArrayLike
     ax.plot(ends, ends, color=FRAME, lw=0.5, ls=(0, (4, 3)), zorder=1)
     ax.vlines(x, low, high, color=MARK, lw=0.5, zorder=2)
     ax.scatter(x, y, s=6, color=LINE, linewidths=0, zorder=3)
-
-
-def _is_logarithm(fit: Fit) -> bool:
-    return fit.model.family.name == "lognormal" and fit.model.family.link.name == "identity"
-
-
-def _label(fit: Fit) -> str:
-    return f"log({fit.model.response_label})" if _is_logarithm(fit) else fit.model.response_label

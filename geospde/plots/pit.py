@@ -9,7 +9,6 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import BAND, LINE, finish, new_axes
-from geospde.results.checks import COUNTS
 from geospde.results.result import Fit
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def plot_pit(fit: Fit, ax: Axes | None = None, *, bins: int = BINS) -> Axes:
     if not len(table):
         raise InputError("no leave-one-out prediction holds: there is no PIT to draw")
     upper = table["pit"].to_numpy()
-    lower = upper - table["cpo"].to_numpy() if fit.model.family.name in COUNTS else upper
+    lower = upper - table["cpo"].to_numpy() if fit.model.family.is_discrete else upper
     ax = new_axes(ax)
     draw_pit(ax, pit_heights(lower, upper, bins), len(table))
     return finish(ax, "Leave-one-out PIT: flat if calibrated", "probability integral transform", "density")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from geospde.errors import InputError
 from geospde.explore.variogram import Variogram, variogram
-from geospde.families.residuals import residuals
 from geospde.plots.panels import plot_variogram
 from geospde.results.quantile_residuals import quantile_residuals
 from geospde.results.result import Fit
@@ -76,9 +75,7 @@ def residual_variogram(fit: Fit, *, kind: str = "quantile", permutations: int = 
         values = quantile_residuals(fit, seed)
     else:
         point = fit.posterior.heaviest
-        theta = fit.laplace.whole(point.theta)[fit.laplace.family_block]
-        data = fit.model.likelihood
-        values = residuals(fit.model.family, data, point.eta, data.user(theta), "pearson")
+        values = fit.laplace.likelihood_at(point.theta).residuals(point.eta, "pearson")
     words = {"quantile": "quantile residuals", "pearson": "Pearson residuals"}[kind]
     return variogram(
         points, values, permutations=permutations, seed=seed, unit=unit_of(fit.model.crs), label=words

@@ -31,7 +31,6 @@ KINDS = ("blocks", "random", "loo", "buffered")
 LEVELS = (0.5, 0.8, 0.95)
 FEW = 40  # observations that a buffered validation predicts, each by a refit, where k is not given
 ROW = "geospde_row"
-PLAIN = ("poisson", "binomial", "bernoulli", "zeroinflatedpoisson1")
 NODES = 41
 
 
@@ -206,11 +205,11 @@ def _simpler(fit: Fit) -> dict[str, Any]:
     model = fit.model
     table = model.table.assign(**{ROW: np.arange(len(model.table)).astype(str)})
     formulas = {"intercept only": f"{model.formula.response} ~ 1"}
-    if model.family.name in PLAIN:
+    if model.family.fixed_scatter:
         formulas["iid"] = f"{model.formula.response} ~ 1 + (1 | {ROW})"
     return {
         name: build_model(
-            formula, table, family=model.family.name, link=model.family.link.name,
+            formula, table, family=model.family,
             exposure=model.exposure if model.family.has_exposure else None, offset=model.offset, weights=model.weights,
         )
         for name, formula in formulas.items()

@@ -10,20 +10,6 @@ from geospde.report.summaries import priors_once
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.words import counted, length
 
-_FAMILIES = {
-    "gaussian": "a Gaussian",
-    "t": "a Student t",
-    "lognormal": "a lognormal",
-    "gamma": "a gamma",
-    "poisson": "a Poisson",
-    "nbinomial": "a negative binomial",
-    "zeroinflatedpoisson1": "a zero-inflated Poisson",
-    "zeroinflatednbinomial1": "a zero-inflated negative binomial",
-    "binomial": "a binomial",
-    "bernoulli": "a Bernoulli",
-    "beta": "a beta",
-}
-
 _RULES = {
     "auto": "a reweighted Gauss-Hermite rule, or a grid or a composite design where that does not fit",
     "grid": "an even grid",
@@ -124,7 +110,7 @@ class Methods:
             self._inference(fit, told)
             self._criteria(fit)
         if prediction is not None and prediction.grid is not None:
-            self._prediction(prediction, label, getattr(fit, "family", ""), fit)
+            self._prediction(prediction, label, fit)
         if self.sentences:
             self.sentences.append(f"All was computed with geospde {__version__}.")
 
@@ -141,7 +127,7 @@ class Methods:
         return _WORKS[work].short
 
     def _model(self, fit: Any, told: Mapping[str, Any]) -> None:
-        likelihood = _FAMILIES.get(fit.family, f"a {fit.family}")
+        likelihood = fit.model.family.words or f"{_a(fit.family)} {fit.family}"
         link = f" and {_a(told['link'])} {told['link']} link" if told.get("link") else ""
         rows = told.get("observations")
         of = f" of {counted(int(rows), 'observation')}" if rows else ""
@@ -220,18 +206,15 @@ class Methods:
         if said:
             self._say(f"Models can be compared by {_and(said)}.")
 
-    def _prediction(self, prediction: Any, label: str, family: str, fit: Any) -> None:
+    def _prediction(self, prediction: Any, label: str, fit: Any) -> None:
         grid = prediction.grid
         unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
         self._say(
             f"Predictions are for the centres of {counted(grid.n, 'cell')} of {length(grid.dx, '')} by "
             f"{length(grid.dy, unit)}; limits are pointwise quantiles of the posterior of {label}."
         )
-        if family == "lognormal":
-            of = "median" if fit.describe().get("link") == "log" else "mean logarithm"
-            self._say(f"They are of the response's {of}.")
-        elif family.startswith("zeroinflated"):
-            self._say("They are of the mean of the counts, before the zeros that are added to them.")
+        if fit is not None and fit.model.family.fitted_is:
+            self._say(f"They are of {fit.model.family.fitted_is}.")
 
 
 def _a(word: str) -> str:

@@ -25,7 +25,6 @@ LONG = 1.0  # range over the extent
 NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
 SMALL = 0.01  # of a chi-square test
 MOVED = 0.3  # posterior sds between a mode and its corrected mean
-COUNTS = ("poisson", "nbinomial", "zeroinflatedpoisson1", "zeroinflatednbinomial1", "binomial", "bernoulli")
 EVIDENCE = 0.1  # next term of the Laplace expansion, in nats
 
 
@@ -208,7 +207,7 @@ def _calibration(fit: Fit) -> Iterator[Finding]:
     if good.sum() < 30:
         return
     pit = point["pit"].to_numpy()[good]
-    if _counts(fit):  # P(Y <= y) less a random part of P(Y = y)
+    if fit.model.family.is_discrete:  # P(Y <= y) less a random part of P(Y = y)
         pit = pit - np.random.default_rng(0).uniform(size=pit.size) * point["cpo"].to_numpy()[good]
     bins = int(np.clip(good.sum() // 15, 5, 10))
     seen = np.histogram(np.clip(pit, 0, 1), bins, (0, 1))[0]
@@ -231,10 +230,6 @@ def _calibration(fit: Fit) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", "calibration", f"the PIT histogram is flat (chi-square p = {p:.2g})")
-
-
-def _counts(fit: Fit) -> bool:
-    return fit.model.family.name in COUNTS
 
 
 def _influence(fit: Fit) -> Iterator[Finding]:

@@ -306,7 +306,7 @@ def _parts(fit: Fit) -> tuple[set[str], set[str]]:
 
 def _notes(named: Mapping[str, Fit], posterior: bool) -> Iterator[str]:
     """Say what limits a comparison."""
-    discrete = {fit.model.family.has_exposure or fit.model.family.takes_trials for fit in named.values()}
+    discrete = {fit.model.family.is_discrete for fit in named.values()}
     if len(discrete) > 1:
         yield "Some families give probabilities of counts and some densities: these compare roughly at best."
     if not posterior:

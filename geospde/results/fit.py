@@ -5,6 +5,8 @@ from time import perf_counter
 from typing import Any
 
 from geospde.errors import InputError, NumericalError
+from geospde.families.base import Family
+from geospde.families.registry import DEFAULT
 from geospde.inference.integration import posterior
 from geospde.inference.mode import silent
 from geospde.likelihood.refusals import only_smooths, refuse_improper, refuse_options, without_priors
@@ -22,7 +24,7 @@ def fit(
     formula: str,
     data: Any,
     *,
-    family: str = "gaussian",
+    family: str | Family | type[Family] = DEFAULT,
     link: str | None = None,
     mesh: Any = None,
     coords: tuple[str, str] | None = None,
@@ -62,12 +64,12 @@ def fit(
         ``offset(log(x))`` adds to the predictor.
     data : DataFrame or GeoDataFrame
         A row an observation. The geometry of a GeoDataFrame places them.
-    family : str
+    family : str or Family
         ``"gaussian"`` (hyperparameter ``sigma``), ``"t"`` (``sigma``, ``df``), ``"lognormal"`` (``sigma``), ``"gamma"``
         (``shape``), ``"poisson"``, ``"nbinomial"`` (``size``), ``"zeroinflatedpoisson1"`` (``p0``),
         ``"zeroinflatednbinomial1"`` (``size``, ``p0``), ``"binomial"``, ``"bernoulli"`` or ``"beta"`` (``phi``), as
-        R-INLA names and parametrises them; also ``"negbin"``, ``"student"``, ``"zip"``, ``"zinb"``. See
-        `geospde.families.registry`.
+        R-INLA names and parametrises them; also ``"negbin"``, ``"student"``, ``"zip"``, ``"zinb"``. Or an object, such
+        as ``gs.families.Binomial("probit")``; or a class of one's own, or ``"module:Class"``, where to import it from.
     link : str, optional
         By default the family's own. Of probabilities: ``"logit"``, ``"probit"``, ``"cloglog"``, ``"loglog"`` or
         ``"cauchit"``.

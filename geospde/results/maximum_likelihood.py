@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
-from geospde.families.residuals import residuals
 from geospde.inference.hyper import Posterior
 from geospde.inference.mixture import GaussianMixture
 from geospde.likelihood.degrees import groups_of, inner_outer
@@ -235,9 +234,8 @@ class LikelihoodFit(Fit):
         -------
         (m,) array
         """
-        theta = self.laplace.whole(self.maximum.theta)[self.laplace.family_block]
-        data = self.model.likelihood
-        return residuals(self.model.family, data, self.posterior.mode.eta, data.user(theta), kind)
+        data = self.laplace.likelihood_at(self.maximum.theta)
+        return data.residuals(self.posterior.mode.eta, kind)
 
     # -- intervals ------------------------------------------------------------------------------------------
 

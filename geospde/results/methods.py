@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from geospde.errors import GeospdeWarning, NumericalError
-from geospde.families.exponential import Exponential
 from geospde.inference.laplace import Laplace
 from geospde.inference.mode import Progress
+from geospde.likelihood.exponential import Exponential
 from geospde.likelihood.intervals import likelihood_of
 from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.notes import notes_on
@@ -93,7 +93,7 @@ def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Pr
         Where the search does not converge.
     """
     unpriored = only_smooths(model)
-    bound = Exponential(model.family.name, model.likelihood, model.family.link)
+    bound = Exponential(model.family, model.likelihood)
     try:
         found = least_prediction_error(unpriored, model.start, bound, progress)
     except NumericalError:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from geospde.results.checks import COUNTS
 from geospde.results.result import Fit
 
 Vector = NDArray[np.float64]
-LEAST = 1e-12  # probability beyond which a score is cut off, at seven standard deviations
+LEAST = 1e-300  # probability at which a score is cut off, at 37 standard deviations
 
 
 def quantile_residuals(fit: Fit, seed: int = 0) -> Vector:
@@ -36,9 +33,11 @@ def quantile_residuals(fit: Fit, seed: int = 0) -> Vector:
     """
     point = fit.posterior.heaviest
     data = fit.laplace.likelihood_at(point.theta)
-    upper = data.cdf(point.eta)
-    if fit.model.family.name in COUNTS:
-        once = replace(data, weights=np.ones(data.n))  # type: ignore[type-var]
-        step = np.minimum(np.exp(once.log_density(point.eta)), upper)
-        upper = upper - step * np.random.default_rng(seed).uniform(size=upper.size)
-    return ndtri(np.clip(upper, LEAST, 1 - LEAST))
+    lower, upper = data.cdf(point.eta), data.sf(point.eta)
+    if fit.model.family.is_discrete:
+        step = np.minimum(np.exp(data.unweighted().log_density(point.eta)), lower)
+        part = step * np.random.default_rng(seed).uniform(size=step.size)
+        lower, upper = lower - part, upper + part
+    # of the smaller tail, which has its digits
+    score = ndtri(np.clip(np.minimum(lower, upper), LEAST, 0.5))
+    return np.where(lower < upper, score, -score)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
+from geospde.families.base import Family
+from geospde.families.registry import family_by_name, path_of
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.residual import residual_from
@@ -86,6 +88,7 @@ def save_fit(fit: Fit, path: Any) -> None:
     words = {
         "format": FORMAT,
         "settings": fit.settings,
+        "family": path_of(model.family),
         "priors": model.priors_given,
         "seconds": fit.seconds,
         "log_marginal_likelihood": posterior.log_marginal_likelihood,
@@ -107,13 +110,16 @@ def save_fit(fit: Fit, path: Any) -> None:
     words_file.write_text(text, encoding="utf-8")
 
 
-def load_fit(path: Any) -> Fit:
+def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     """Read a fit that `Fit.save` or a run wrote.
 
     Parameters
     ----------
     path : str or Path
         Name given to `save`, one of its two files, or a run's folder.
+    family : Family, optional
+        The class of the fit's family, where it is one's own and not to be imported from where it was: that of a script
+        is in no module.
 
     Returns
     -------
@@ -123,7 +129,7 @@ def load_fit(path: Any) -> Fit:
     Raises
     ------
     InputError
-        Where there is no such fit, or it cannot be read.
+        Where there is no such fit, or it cannot be read, or its family's class cannot be imported.
 
     Examples
     --------
@@ -157,7 +163,7 @@ def load_fit(path: Any) -> Fit:
     model = build_model(
         settings["formula"],
         _table(words, arrays),
-        family=settings["family"],
+        family=_family(words) if family is None else family,
         link=settings["link"],
         mesh=meshes,
         coords=None if settings["coords"] is None else tuple(settings["coords"]),
@@ -195,6 +201,15 @@ def load_fit(path: Any) -> Fit:
         points, arrays["weights"], words["log_marginal_likelihood"], hyper, mode, words["strategy"]
     )
     return Fit(model, laplace, posterior, settings, seconds=words["seconds"])
+
+
+def _family(words: dict[str, Any]) -> Family:
+    """The family that a saved fit names."""
+    path, link = words.get("family", words["settings"]["family"]), words["settings"]["link"]
+    try:
+        return family_by_name(path, link)
+    except InputError as error:
+        raise InputError(f"{error}; give load_fit the class itself, as family=") from None
 
 
 def _table(words: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import chi2, f
 
 import geospde as gs
-from geospde.families.exponential import Exponential
 from geospde.likelihood.chi_squares import tail
+from geospde.likelihood.exponential import Exponential
 from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.ubre import PredictionError
 from geospde.model.build import build_model
@@ -188,7 +188,7 @@ def test_a_smooth_of_a_group_is_the_group(herds):
 def criterion_of(formula, table, family, **options):
     model = build_model(formula, table, family=family, **options)
     unpriored = Unpriored.of(model)
-    bound = Exponential(model.family.name, model.likelihood, model.family.link)
+    bound = Exponential(model.family, model.likelihood)
     if bound.has_dispersion:
         unpriored.held[-1] = bound.theta(1.0)[0]
     return PredictionError(unpriored, bound.saturated(1.0), not bound.has_dispersion)

@@ -127,7 +127,7 @@ def test_default_priors_are_those_brms_prints():
     assert fit.model.fixed_priors.mean[0] == 288.7
     assert fit.model.fixed_priors.scale[0] == 59.3
     assert fit.describe()["priors"]["sigma"] == "half Student t, 3 degrees of freedom, scale 59.3"
-    assert BrmsDefaults.of_response(data["Reaction"].to_numpy(), fit.model.family.link, False).scale == 59.3
+    assert BrmsDefaults.of_response(data["Reaction"].to_numpy(), fit.model.family.link).scale == 59.3
     assert cbpp().model.fixed_priors.scale[0] == 2.5
 
 

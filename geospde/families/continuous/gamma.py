@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, gammainc, gammaln
+from scipy.special import digamma, gammainc, gammaincc, gammaln
 
-from geospde.families.base import Family
+from geospde.families.base import Candidate, Family
+from geospde.families.continuous.gaussian import symmetric
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
 from geospde.families.links import LOG, Link
 from geospde.families.priors import GammaPositive
@@ -48,6 +49,16 @@ class GammaLikelihood(Likelihood):
         shape = np.exp(self.theta[0])
         return gammainc(shape, shape * self._ratio(eta)[0])
 
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta)."""
+        shape = np.exp(self.theta[0])
+        return gammaincc(shape, shape * self._ratio(eta)[0])
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each response."""
+        mean = self.link.inverse(eta)
+        return mean, mean**2 / np.exp(self.theta[0])
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         shape = np.exp(self.theta[0])
@@ -75,11 +86,26 @@ class Gamma(Family):
     """
 
     name = "gamma"
+    words = "a gamma"
     links: ClassVar[tuple[Link, ...]] = (LOG,)
     likelihood = GammaLikelihood
     needs = "numbers above 0"
     without_exposure = "divide the response by it, or add its logarithm as an offset"
+    first_choice_for = ("skewness",)
+    dispersion_power = -1.0
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are not positive."""
         return ~((y > 0) & np.isfinite(y))
+
+    def variance_function(self, mean: Vector) -> Vector:
+        """Variance of a response of weight and dispersion 1."""
+        return mean**2
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """Positive values that are skewed."""
+        if candidate.values.min() <= 0 or symmetric(candidate.values):
+            return None
+        why = "positive and skewed; lognormal if the tail is longer"
+        return cls(), f"{candidate.described}, {why}{candidate.if_counts}."

@@ -6,10 +6,11 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import ndtr
 
-from geospde.families.base import Family
+from geospde.families.base import Candidate, Family, skewness
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
 from geospde.families.links import HALF_LOG_2PI, IDENTITY, Link
 from geospde.families.priors import LogGamma
+from geospde.text.words import counted
 
 SIGMA = Parameter("sigma", "sd", LogGamma(1.0, 5e-5), 0.0)
 
@@ -48,6 +49,14 @@ class GaussianLikelihood(Likelihood):
         """P(Y <= y | eta)."""
         return ndtr((self._values - eta) * np.exp(-self.theta[0]))
 
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta)."""
+        return ndtr((eta - self._values) * np.exp(-self.theta[0]))
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each response."""
+        return eta, np.full_like(eta, np.exp(self.theta[0]) ** 2)
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         return rng.normal(eta, np.exp(self.theta[0]))
@@ -75,7 +84,33 @@ class Gaussian(Family):
     """
 
     name = "gaussian"
+    aliases = ("normal",)
+    words = "a Gaussian"
     links: ClassVar[tuple[Link, ...]] = (IDENTITY,)
     likelihood = GaussianLikelihood
-    needs = "finite numbers"
+    dispersion_power = 2.0
     without_exposure = "divide the response by it, or add an offset"
+
+    def variance_function(self, mean: Vector) -> Vector:
+        """Variance of a response of weight and dispersion 1."""
+        return np.ones_like(mean)
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """Any numbers, but the skewed ones that other families have been asked for."""
+        y = candidate.values
+        if symmetric(y):
+            why = "positive and nearly symmetric; gamma if they scatter more where they are large"
+            return cls(), f"{candidate.described}, {why}{candidate.if_counts}."
+        if y.min() == 0:
+            zeros = counted(int((y == 0).sum()), "zero")
+            return cls(), (
+                f"{candidate.described} with {zeros}, which gamma and lognormal cannot take; if these are many, map "
+                "presence (zero or not) and the positive values apart."
+            )
+        return cls(), f"{candidate.described}; t if a few of them lie far out."
+
+
+def symmetric(y: Vector) -> bool:
+    """Whether values are positive and nearly symmetric."""
+    return bool(y.min() > 0 and skewness(y) < 1 and y.mean() > 2 * y.std())

@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.families.base import Family
-from geospde.families.continuous.gaussian import GaussianLikelihood
+from geospde.families.base import Candidate, Family, skewness
+from geospde.families.continuous.gaussian import GaussianLikelihood, symmetric
 from geospde.families.likelihood import Vector
 from geospde.families.links import IDENTITY, LOG, Link
 
@@ -31,6 +31,24 @@ class LogNormalLikelihood(GaussianLikelihood):
         """New responses, one for each eta."""
         return np.exp(super().draw(eta, rng))
 
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each response, not of its logarithm."""
+        variance = np.exp(self.theta[0]) ** 2
+        mean = np.exp(eta + 0.5 * variance)
+        return mean, mean**2 * np.expm1(variance)
+
+    def _compared(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
+        """Logarithms of the responses, their means and variances."""
+        return self._values, *super().moments(eta)
+
+    def observed(self) -> Vector:
+        """Responses, or their logarithms where fitted values are means of those."""
+        return self.y if self.link.name == "log" else self._values
+
+    def start(self) -> Vector:
+        """A rough eta to start from."""
+        return self._values
+
 
 class LogNormal(Family):
     """Positive values whose logarithm is Gaussian with mean eta and standard deviation `sigma`.
@@ -47,11 +65,40 @@ class LogNormal(Family):
     """
 
     name = "lognormal"
+    words = "a lognormal"
     links: ClassVar[tuple[Link, ...]] = (IDENTITY, LOG)
     likelihood = LogNormalLikelihood
     needs = "numbers above 0"
     without_exposure = "divide the response by it"
+    first_choice_for = ("skewness",)
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are not positive."""
         return ~((y > 0) & np.isfinite(y))
+
+    @property
+    def fitted_is(self) -> str:
+        """What fitted values and predictions are of."""
+        return "the response's median" if self.link.name == "log" else "the response's mean logarithm"
+
+    @property
+    def predictor_scale(self) -> str:
+        """The logarithm, whatever the link."""
+        return "log"
+
+    def fitted_label(self, response: str) -> str:
+        """What figures call fitted values."""
+        return response if self.link.name == "log" else f"log({response})"
+
+    def quantity(self, response: str, exposure: str | None = None) -> str:
+        """What a map of the predictions shows."""
+        return f"median {response}" if self.link.name == "log" else f"mean log {response}"
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """Positive values that are skewed even as logarithms."""
+        y = candidate.values
+        if y.min() <= 0 or symmetric(y) or skewness(np.log(y)) <= 0.5:
+            return None
+        why = "positive and skewed even as logs: medians are mapped; gamma maps means"
+        return cls("log"), f"{candidate.described}, {why}{candidate.if_counts}."

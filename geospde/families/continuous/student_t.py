@@ -78,6 +78,15 @@ class StudentLikelihood(Likelihood):
         u, _, _ = self._standard(eta)
         return stdtr(self._df, np.sqrt(self._df) * u)
 
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta)."""
+        u, _, _ = self._standard(eta)
+        return stdtr(self._df, -np.sqrt(self._df) * u)
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each response."""
+        return eta, np.full_like(eta, np.exp(self.theta[0]) ** 2)
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         scale = np.exp(self.theta[0]) * np.sqrt(1 - 2 / self._df)
@@ -107,7 +116,9 @@ class StudentT(Family):
     """
 
     name = "t"
+    aliases = ("student", "studentt")
+    words = "a Student t"
     links: ClassVar[tuple[Link, ...]] = (IDENTITY,)
     likelihood = StudentLikelihood
-    needs = "finite numbers"
+    first_choice_for = ("outliers",)
     without_exposure = "divide the response by it, or add an offset"

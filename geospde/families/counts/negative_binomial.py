@@ -56,6 +56,15 @@ class NegativeBinomialLikelihood(CountLikelihood):
         """P(Y <= y | eta)."""
         return betainc(np.exp(self.theta[0]), self.y + 1, expit(-eta - self._shift))
 
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta)."""
+        return betainc(self.y + 1, np.exp(self.theta[0]), expit(eta + self._shift))
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each count."""
+        mean = self.exposure * self.link.inverse(eta)
+        return mean, mean + mean**2 / np.exp(self.theta[0])
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         size = np.exp(self.theta[0])
@@ -89,4 +98,7 @@ class NegativeBinomial(Counts):
     """
 
     name = "nbinomial"
+    aliases = ("negbin", "negativebinomial", "nb")
+    words = "a negative binomial"
+    first_choice_for = ("zeros", "outliers")
     likelihood = NegativeBinomialLikelihood

@@ -3,10 +3,14 @@
 from functools import cached_property
 
 import numpy as np
-from scipy.special import gammaln, pdtr
+from scipy.special import gammaln, pdtr, pdtrc
 
+from geospde.families.base import Candidate, Family
+from geospde.families.counts.negative_binomial import NegativeBinomial
 from geospde.families.counts.shared import CountLikelihood, Counts
 from geospde.families.likelihood import Derivatives, Vector
+
+SMALL = 5  # the least of values that are taken for counts whatever they are called
 
 
 class PoissonLikelihood(CountLikelihood):
@@ -31,6 +35,15 @@ class PoissonLikelihood(CountLikelihood):
         """P(Y <= y | eta)."""
         return pdtr(self.y, self._mean(eta))
 
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta)."""
+        return pdtrc(self.y, self._mean(eta))
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each count."""
+        mean = self._mean(eta)
+        return mean, mean
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         return rng.poisson(self._mean(eta)).astype(float)
@@ -47,4 +60,33 @@ class Poisson(Counts):
     """
 
     name = "poisson"
+    words = "a Poisson"
     likelihood = PoissonLikelihood
+    fixed_scatter = True
+
+    def variance_function(self, mean: Vector) -> Vector:
+        """Variance of a count of weight 1."""
+        return mean
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """Whole numbers, one of which is small, or that are called counts: else they may be rounded measurements."""
+        least = candidate.values.min()
+        if candidate.whole and least >= 0 and (least <= SMALL or candidate.named_counts):
+            return cls(), f"{candidate.described}, so counts"
+        return None
+
+    def given_scatter(self, described: str, beyond: bool, doubtful: bool) -> tuple[Family, str] | None:
+        """Negative binomial where sites scatter by themselves, more than counts around a field do."""
+        if beyond:
+            return NegativeBinomial(), (
+                f"{described}, so counts, and sites scatter by themselves, more than Poisson counts around a "
+                "smooth field do. poisson puts that scatter into the field, which is then rough."
+            )
+        hint = "nbinomial if sites scatter by themselves, more than Poisson counts around a field do"
+        if doubtful:
+            hint = (
+                "neighbours differ by more than Poisson noise, which makes the field rough; nbinomial lets each site "
+                "scatter by itself and draws a smoother map"
+            )
+        return self, f"{described}, so counts; {hint}."

@@ -17,9 +17,9 @@ class CountLikelihood(Likelihood):
         """A rough eta to start from."""
         return np.log((self.y + 0.5) / self.exposure)
 
-    def end(self) -> str | None:
-        """``"lower"`` where every count is zero."""
-        return None if self.y.any() else "lower"
+    def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Zeros lie at the lower end; there is no upper one."""
+        return self.y == 0, np.zeros(self.n, bool)
 
 
 class Counts(Family):
@@ -27,6 +27,7 @@ class Counts(Family):
 
     links: ClassVar[tuple[Link, ...]] = (LOG,)
     needs = "counts 0, 1, 2, ..."
+    is_discrete = True
     has_exposure = True
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:

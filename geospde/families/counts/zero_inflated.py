@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from geospde.families.counts.shared import CountLikelihood
+from geospde.families.counts.shared import CountLikelihood, Counts
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, probability
 from geospde.families.priors import Gaussian
 
@@ -84,6 +84,25 @@ class ZeroInflated(CountLikelihood):
         p0 = expit(self.theta[-1])
         return p0 + (1 - p0) * self._counts.cdf(eta)
 
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta)."""
+        return expit(-self.theta[-1]) * self._counts.sf(eta)
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each response, its zeros included."""
+        p0, q0 = expit(self.theta[-1]), expit(-self.theta[-1])
+        mean, variance = self._counts.moments(eta)
+        return q0 * mean, q0 * (variance + p0 * mean**2)
+
+    def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """A zero may be no count, so that none draws a coefficient away by itself."""
+        nothing = np.zeros(self.n, bool)
+        return nothing, nothing
+
+    def end(self) -> str | None:
+        """``"lower"`` where there is no count above zero."""
+        return None if self.y.any() else "lower"
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         there = rng.uniform(size=eta.shape) >= expit(self.theta[-1])
@@ -97,3 +116,12 @@ class ZeroInflated(CountLikelihood):
         excess = (zeros - np.exp(-rest)) / (1 - np.exp(-rest))
         theta[-1] = np.log(np.clip(excess, 0.05, 0.95) / (1 - np.clip(excess, 0.05, 0.95)))
         return theta
+
+
+class ZeroInflatedCounts(Counts):
+    """A family of counts with zeros beside its own."""
+
+    @property
+    def fitted_is(self) -> str:
+        """What fitted values and predictions are of."""
+        return "the mean of the counts, before the zeros that are added to them"

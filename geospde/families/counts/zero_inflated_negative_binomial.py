@@ -1,8 +1,7 @@
 """Negative binomial counts with more zeros."""
 
 from geospde.families.counts.negative_binomial import SIZE, NegativeBinomialLikelihood
-from geospde.families.counts.shared import Counts
-from geospde.families.counts.zero_inflated import ZERO, ZeroInflated
+from geospde.families.counts.zero_inflated import ZERO, ZeroInflated, ZeroInflatedCounts
 
 
 class ZeroInflatedNegativeBinomialLikelihood(ZeroInflated):
@@ -12,7 +11,7 @@ class ZeroInflatedNegativeBinomialLikelihood(ZeroInflated):
     hyper = (SIZE, ZERO)
 
 
-class ZeroInflatedNegativeBinomial(Counts):
+class ZeroInflatedNegativeBinomial(ZeroInflatedCounts):
     """Zero with probability `p0`, else negative binomial of mean exposure × exp(eta) and `size`, log link.
 
     R-INLA's type 1, with its priors: ``pc.mgamma`` of rate 7 on the size, logit(p0) Gaussian with mean -1 and
@@ -20,4 +19,6 @@ class ZeroInflatedNegativeBinomial(Counts):
     """
 
     name = "zeroinflatednbinomial1"
+    aliases = ("zinb",)
+    words = "a zero-inflated negative binomial"
     likelihood = ZeroInflatedNegativeBinomialLikelihood

@@ -1,8 +1,7 @@
 """Poisson counts with more zeros."""
 
 from geospde.families.counts.poisson import PoissonLikelihood
-from geospde.families.counts.shared import Counts
-from geospde.families.counts.zero_inflated import ZERO, ZeroInflated
+from geospde.families.counts.zero_inflated import ZERO, ZeroInflated, ZeroInflatedCounts
 
 
 class ZeroInflatedPoissonLikelihood(ZeroInflated):
@@ -12,7 +11,7 @@ class ZeroInflatedPoissonLikelihood(ZeroInflated):
     hyper = (ZERO,)
 
 
-class ZeroInflatedPoisson(Counts):
+class ZeroInflatedPoisson(ZeroInflatedCounts):
     """Zero with probability `p0`, else Poisson of mean exposure × exp(eta), log link (R-INLA's type 1).
 
     The prior of logit(p0) is Gaussian with mean -1 and precision 0.2. Fitted values are means of the Poisson part;
@@ -26,4 +25,8 @@ class ZeroInflatedPoisson(Counts):
     """
 
     name = "zeroinflatedpoisson1"
+    aliases = ("zip",)
+    words = "a zero-inflated Poisson"
+    first_choice_for = ("zeros", "outliers")
+    fixed_scatter = True
     likelihood = ZeroInflatedPoissonLikelihood

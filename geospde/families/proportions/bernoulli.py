@@ -1,17 +1,14 @@
 """Zeros and ones."""
 
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.families.base import Family
+from geospde.families.base import Candidate, Family
 from geospde.families.likelihood import Vector
-from geospde.families.links import PROBABILITY_LINKS, Link
-from geospde.families.proportions.binomial import BinomialLikelihood
+from geospde.families.proportions.binomial import Successes
 
 
-class Bernoulli(Family):
+class Bernoulli(Successes):
     """Zeros and ones, with the links of the binomial. Fitted values are probabilities.
 
     Examples
@@ -21,11 +18,19 @@ class Bernoulli(Family):
     """
 
     name = "bernoulli"
-    links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
-    likelihood = BinomialLikelihood
+    words = "a Bernoulli"
+    is_binary = True
     needs = "zeros and ones"
     without_exposure = "counts of successes are of family 'binomial', p(successes, trials)"
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are neither 0 nor 1."""
         return ~((y == 0) | (y == 1))
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """Zeros and ones."""
+        y = candidate.values
+        if not ((y == 0) | (y == 1)).all():
+            return None
+        return cls(), f"Zeros and ones ({y.mean():.0%}): the probability of a one is mapped."

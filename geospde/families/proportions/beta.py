@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, digamma, gammaln, polygamma
+from scipy.special import betainc, betaincc, digamma, gammaln, polygamma
 
-from geospde.families.base import Family
+from geospde.families.base import Candidate, Family
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector
-from geospde.families.links import PROBABILITY_LINKS, Jet, Link
+from geospde.families.links import PROBABILITY_LINKS, Jet, Link, ProbabilityLink
 from geospde.families.priors import GammaPositive
 
 
@@ -19,6 +19,8 @@ class BetaLikelihood(Likelihood):
     The two parameters a = mu phi and b = (1 - mu) phi enter through their logarithms, of which both link and
     gamma function keep their derivatives however small a and b are.
     """
+
+    link: ProbabilityLink
 
     hyper: ClassVar[tuple[Parameter, ...]] = (
         Parameter("phi", "shape", GammaPositive(1.0, 0.1), float(np.log(10.0))),
@@ -71,6 +73,17 @@ class BetaLikelihood(Likelihood):
         a, b = (phi * np.exp(jet(eta)[0]) for jet in (self.link.log_probability, self.link.log_complement))
         return betainc(np.maximum(a, 1e-300), np.maximum(b, 1e-300), self.y)
 
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta)."""
+        phi = np.exp(self.theta[0])
+        a, b = (phi * np.exp(jet(eta)[0]) for jet in (self.link.log_probability, self.link.log_complement))
+        return betaincc(np.maximum(a, 1e-300), np.maximum(b, 1e-300), self.y)
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each response."""
+        p, q = (np.exp(jet(eta)[0]) for jet in (self.link.log_probability, self.link.log_complement))
+        return p, p * q / (1 + np.exp(self.theta[0]))
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         phi, mean = np.exp(self.theta[0]), self.link.inverse(eta)
@@ -110,6 +123,7 @@ class Beta(Family):
     """
 
     name = "beta"
+    words = "a beta"
     links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
     likelihood = BetaLikelihood
     needs = "values above 0 and below 1"
@@ -118,3 +132,11 @@ class Beta(Family):
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are not strictly between 0 and 1."""
         return ~((y > 0) & (y < 1))
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """Values between 0 and 1, not all of them small unless they are called proportions."""
+        y = candidate.values
+        if 0 < y.min() and y.max() < 1 and (y.max() > 0.1 or candidate.named_proportions):
+            return cls(), f"{candidate.described}, all between 0 and 1: proportions."
+        return None

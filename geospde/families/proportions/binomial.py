@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaln
 
 from geospde.errors import InputError
-from geospde.families.base import Family, not_counts, refuse
+from geospde.families.base import Candidate, Family, not_counts, refuse
 from geospde.families.likelihood import Derivatives, Likelihood, Vector
-from geospde.families.links import PROBABILITY_LINKS, Jet, Link
+from geospde.families.links import PROBABILITY_LINKS, Jet, Link, ProbabilityLink
 
 
 class BinomialLikelihood(Likelihood):
     """Successes among trials, of probability ``inverse link(eta)``."""
+
+    link: ProbabilityLink
 
     @cached_property
     def _constant(self) -> Vector:
@@ -45,6 +47,17 @@ class BinomialLikelihood(Likelihood):
         below = betainc(np.maximum(failures, 0.5), self.y + 1, np.exp(self.link.log_complement(eta)[0]))
         return np.where(failures > 0, below, 1.0)
 
+    def sf(self, eta: Vector) -> Vector:
+        """P(Y > y | eta)."""
+        failures = self.trials - self.y
+        above = betainc(self.y + 1, np.maximum(failures, 0.5), np.exp(self.link.log_probability(eta)[0]))
+        return np.where(failures > 0, above, 0.0)
+
+    def moments(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Mean and variance of each number of successes."""
+        p, q = (np.exp(jet[0]) for jet in self._jets(eta))
+        return self.trials * p, self.trials * p * q
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         return rng.binomial(self.trials.astype(int), self.link.inverse(eta)).astype(float)
@@ -53,9 +66,9 @@ class BinomialLikelihood(Likelihood):
         """A rough eta to start from."""
         return self.link.forward((self.y + 0.5) / (self.trials + 1))
 
-    def end(self) -> str | None:
-        """``"lower"`` where there is no success, ``"upper"`` where there is no failure."""
-        return "lower" if not self.y.any() else "upper" if (self.y == self.trials).all() else None
+    def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """No success lies at the lower end, no failure at the upper one."""
+        return self.y == 0, self.y == self.trials
 
 
 def _times(count: Vector, value: Vector) -> Vector:
@@ -63,7 +76,24 @@ def _times(count: Vector, value: Vector) -> Vector:
     return np.where(count > 0, count * np.where(count > 0, value, 0.0), 0.0)
 
 
-class Binomial(Family):
+class Successes(Family):
+    """What families of successes share."""
+
+    links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
+    likelihood = BinomialLikelihood
+    is_discrete = True
+    fixed_scatter = True
+
+    def quantity(self, response: str, exposure: str | None = None) -> str:
+        """What a map of the predictions shows."""
+        return f"probability of {response}"
+
+    def variance_function(self, mean: Vector) -> Vector:
+        """Variance of a share of successes of weight 1."""
+        return mean * (1 - mean)
+
+
+class Binomial(Successes):
     """Successes among trials: ``p(successes, trials)`` on the left of a formula, or 0 and 1 alone.
 
     Links: logit, probit, cloglog, loglog, cauchit. Fitted values are probabilities.
@@ -76,8 +106,7 @@ class Binomial(Family):
     """
 
     name = "binomial"
-    links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
-    likelihood = BinomialLikelihood
+    words = "a binomial"
     needs = "successes 0, 1, 2, ..."
     takes_trials = True
     without_exposure = "give the number of trials as p(successes, trials) on the left of the formula"
@@ -96,3 +125,10 @@ class Binomial(Family):
                 f"family {self.name!r} needs at most as many successes as trials: row {row} holds "
                 f"{bound.y[row]:g} of {bound.trials[row]:g}{hint}"
             )
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """Whatever has trials."""
+        if candidate.trials is None:
+            return None
+        return cls(), f"Successes never exceed {candidate.trials}: their share is mapped."

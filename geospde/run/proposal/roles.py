@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geospde.errors import InputError
-from geospde.families.registry import family_by_name
+from geospde.families.registry import family_by_name, names
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, words_of
 from geospde.run.proposal.response import find_family
@@ -138,7 +138,8 @@ def _said_exposure(table: Table, columns: dict[str, Column], name: str, counts: 
     """Return the exposure that the user names, if it can be one."""
     _require(table, columns, name, "--exposure")
     if not counts:
-        raise InputError("an exposure goes with counts (poisson, nbinomial): leave out --exposure, or give --family")
+        having = ", ".join(names(lambda family: family.has_exposure))
+        raise InputError(f"an exposure goes with counts ({having}): leave out --exposure, or give --family")
     wrong = table.numbers(name) <= 0
     if wrong.any():
         row = int(np.argmax(wrong))

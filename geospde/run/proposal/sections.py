@@ -147,8 +147,8 @@ def _priors(response: Response, look: FirstLook, survey: Survey) -> Iterator[Ent
     if unit is not None:
         high, origin = short(max(3 * spread, 0.1 * unit)), "three standard deviations of the response"
     else:
-        link = "log" if response.family.name == "lognormal" else response.family.link.name
-        high, origin = short(max(3 * spread, 1.0)), f"three standard deviations of the {link} of the data, 1 at least"
+        scale = response.family.predictor_scale
+        high, origin = short(max(3 * spread, 1.0)), f"three standard deviations of the {scale} of the data, 1 at least"
     yield Entry(
         "priors", "sigma(spde)", {"pc": [high, 0.05]},
         f"The field's standard deviation is above {high:g} with probability 0.05: {origin}. Lower it if the map "

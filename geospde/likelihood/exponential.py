@@ -1,15 +1,15 @@
 """What an exponential family has beside its likelihood: mean, variance function, dispersion, deviance."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geospde.families.base import Family
 from geospde.families.likelihood import Likelihood
+from geospde.families.registry import names
 
 Vector = NDArray[np.float64]
-EXPONENTIAL = ("gaussian", "gamma", "poisson", "binomial", "bernoulli")
 NEAREST = 1e-16  # of a saturated mean to the end of its range, where the predictor is infinite
 
 
@@ -19,58 +19,47 @@ class Exponential:
 
     Attributes
     ----------
-    name : str
-        One of `EXPONENTIAL`.
+    family : Family
+        One that `is_exponential`.
     likelihood : Likelihood
         At any hyperparameters.
-    link : Link
     """
 
-    name: str
+    family: Family
     likelihood: Likelihood
-    link: Any
 
     @property
     def has_dispersion(self) -> bool:
         """Whether the dispersion is the family's hyperparameter, and not 1."""
-        return bool(self.likelihood.parameters)
+        return self.family.dispersion_power is not None
 
     def theta(self, dispersion: float) -> Vector:
         """The family's hyperparameters at a dispersion, on their inner scale: log sigma, or log shape."""
-        if not self.has_dispersion:
-            return np.zeros(0)
-        return np.array([(0.5 if self.name == "gaussian" else -1.0) * np.log(dispersion)])
+        power = self.family.dispersion_power
+        return np.zeros(0) if power is None else np.array([np.log(dispersion) / power])
 
     def dispersion(self, theta: Vector) -> float:
         """The dispersion at hyperparameters of the family."""
-        if not self.has_dispersion:
-            return 1.0
-        return float(np.exp((2.0 if self.name == "gaussian" else -1.0) * theta[0]))
+        power = self.family.dispersion_power
+        return 1.0 if power is None else float(np.exp(power * theta[0]))
 
     @property
     def response(self) -> Vector:
-        """Responses; of a binomial the share of successes."""
-        own: Any = self.likelihood
-        return own.y / own.trials if self.name == "binomial" else own.y
+        """Responses; of trials the share of successes."""
+        return self.likelihood.y / self.likelihood.trials
 
     @property
     def weights(self) -> Vector:
-        """Weights of the responses: of a binomial the trials."""
-        own: Any = self.likelihood
-        return own.weights * own.trials
+        """Weights of the responses: with trials, times these."""
+        return self.likelihood.weights * self.likelihood.trials
 
     def mean(self, eta: Vector) -> Vector:
         """Means of the responses."""
-        own: Any = self.likelihood
-        return own.exposure * self.link.inverse(eta)
+        return self.likelihood.exposure * self.family.link.inverse(eta)
 
     def variance(self, mean: Vector) -> Vector:
         """Variance function: variance of a response of weight and dispersion 1."""
-        if self.name == "gaussian":
-            return np.ones_like(mean)
-        if self.name == "gamma":
-            return mean**2
-        return mean if self.name == "poisson" else mean * (1 - mean)
+        return self.family.variance_function(mean)
 
     def log_likelihood(self, eta: Vector, dispersion: float) -> float:
         """Sum of the log densities, all constants included."""
@@ -78,13 +67,9 @@ class Exponential:
 
     def saturated(self, dispersion: float) -> float:
         """Log likelihood where every mean is its response."""
-        own: Any = self.likelihood
-        mean = self.response / own.exposure
-        if self.name != "gaussian":
-            mean = np.maximum(mean, NEAREST)
-        if np.isfinite(self.link.high):
-            mean = np.minimum(mean, self.link.high - NEAREST)
-        return self.log_likelihood(self.link.forward(mean), dispersion)
+        link = self.family.link
+        mean = np.clip(self.response / self.likelihood.exposure, link.low + NEAREST, link.high - NEAREST)
+        return self.log_likelihood(link.forward(mean), dispersion)
 
     def deviance(self, eta: Vector, dispersion: float) -> float:
         """Twice what the log likelihood falls short of the saturated one, times the dispersion.
@@ -113,3 +98,8 @@ class Exponential:
             if abs(step) < 1e-12 * max(1.0, abs(shift)):
                 break
         return self.deviance(offset + shift, dispersion)
+
+
+def exponential_names() -> str:
+    """The families that are exponential ones, for a sentence."""
+    return ", ".join(names(lambda family: family().is_exponential))
