@@ -229,7 +229,7 @@ def test_gradient_of_the_criterion_is_exact(table, response, family):
 def dense(criterion, theta):
     """Design, penalty and offset in dense arrays."""
     penalty = np.zeros(criterion.n)
-    for term, block, where in zip(criterion.terms, criterion.blocks, criterion.theta_blocks):
+    for term, block, where in zip(criterion.precisions, criterion.blocks, criterion.theta_blocks):
         penalty[block] = term.values(theta[where])
     return criterion.design.toarray(), np.diag(penalty)
 
