@@ -25,7 +25,6 @@ PACKAGES = [
     "condeltri",
     "cvxopt",
     "numba",
-    "formulae",
     "matplotlib",
 ]
 

@@ -1,78 +1,59 @@
 """Columns of a design that a formula makes of a table: the fixed effects, and the left sides of groups."""
 
-import re
-from collections.abc import Iterator
+import warnings
+from functools import reduce
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
+from geospde.formula.algebra import Sum, coded
 from geospde.formula.expressions import Expression, learn
-from geospde.formula.formula import Formula, bracket_end, split_sum
+from geospde.formula.formula import Formula
+from geospde.formula.parser import parse_expression
 from geospde.text.words import counted
 
 Vector = NDArray[np.float64]
-_TOKEN = re.compile(r"(?P<variable>`[^`]+`|[^\W\d][\w.]*)|(?P<number>\d+)|(?P<sign>\*\*|[-+*/:^()])")
-_OPENED = re.compile(r"\s*\(")
-_SIGNS = ("**", "-", "+", "*", "/", ":", "(")  # what a variable may follow
-MOST_CROSSED = 6  # signs of crossing in a term: more would make hundreds of columns
 
 
 class Columns:
     """Columns that a sum of terms, such as ``1 + x + log(z):fac``, makes of a table.
 
-    The variables of the terms are computed here; crossing, nesting and the coding of factors is left to formulae,
-    which sees the variables as plain columns of a frame.
-
     Attributes
     ----------
     names : list of str
-        Of the columns, as formulae writes them.
+        Of the columns: of numbers ``x``, of levels ``fac[b]``, of those crossed ``x:fac[b]``.
     matrix : (m, k) array
         For the table that the terms were read against.
     """
 
-    def __init__(self, text: str, table: pd.DataFrame):
-        self._variables: list[Expression] = []
-        self._design: Any = None
-        if text in ("0", "1"):
-            self.names = ["Intercept"] * int(text)
-            self.matrix = np.ones((len(table), int(text)))
-            return
-        kept, removed = [], ["0"]
-        for sign, piece in split_sum(text, text):
-            if piece in ("0", "1"):
-                kept.append(piece if sign == "+" else str(1 - int(piece)))
-            else:
-                (kept if sign == "+" else removed).append(self._plain(piece, table))
-        intercept, terms = _expanded(kept, text)
-        for term in _expanded(removed, text)[1]:
-            same = [t for t in terms if set(t) == set(term)]
-            if not same:
-                raise InputError(f"there is no {':'.join(map(self._spelt, term))!r} to take out of {text!r}")
-            terms.remove(same[0])
-        if not terms:
-            self.names = ["Intercept"] * intercept
-            self.matrix = np.ones((len(table), intercept))
-            return
-        import formulae
-
-        frame = self._frame(table)
-        of_variable = {word: [c for c in frame if c.startswith(f"{word}column")] for term in terms for word in term}
-        pieces = [":".join(columns) for term in terms for columns in product(*(of_variable[word] for word in term))]
-        written = " + ".join([str(int(intercept)), *pieces])
-        self._design = formulae.design_matrices(written, frame, na_action="pass").common
-        self.names = [self._spelt(str(name)) for name in self._design.as_dataframe().columns]
-        self.matrix = np.asarray(self._design).astype(float)
+    def __init__(self, terms: str | Sum, table: pd.DataFrame):
+        if isinstance(terms, str):
+            terms = Sum.of([("+", parse_expression(terms))], terms)
+        for note in terms.notes:
+            warnings.warn(note, GeospdeWarning, stacklevel=2)
+        self._intercept = terms.intercept
+        crossed, self._variables = _learnt(terms, table)
+        values = {name: variable(table) for name, variable in self._variables.items()}
+        factors = {name for name, value in values.items() if isinstance(value, pd.Categorical)}
+        self._pieces: list[list[tuple[str, bool]]] = [
+            [(v, piece.get(v, True)) for v in term if v in piece or v not in factors]
+            for term, pieces in zip(crossed, coded(crossed, factors, terms.intercept))
+            for piece in pieces
+        ]
+        self.names = ["Intercept"] * terms.intercept
+        for parts in self._pieces:
+            own = [_names(name, values[name], whole) for name, whole in parts]
+            self.names += [":".join(names) for names in product(*own)]
+        self.matrix = self._columns(values, len(table))
 
     @property
     def needs(self) -> list[str]:
         """Columns of a table that are read."""
-        return list(dict.fromkeys(column for variable in self._variables for column in variable.columns))
+        return list(dict.fromkeys(column for variable in self._variables.values() for column in variable.columns))
 
     def of(self, table: pd.DataFrame) -> Vector:
         """The same columns for a new table, (m, k).
@@ -87,95 +68,58 @@ class Columns:
                 raise InputError(
                     f"prediction needs the column {column!r} of the model", remedy="give predict a table that has it"
                 )
-        if self._design is None:
-            return np.ones((len(table), len(self.names)))
-        return np.asarray(self._design.evaluate_new_data(self._frame(table))).astype(float)
+        return self._columns({name: variable(table) for name, variable in self._variables.items()}, len(table))
 
-    def _plain(self, piece: str, table: pd.DataFrame) -> str:
-        """A term in words and signs alone: a variable is learnt, and a word stands for it."""
-        words: list[str] = []
-        for kind, text in _tokens(piece):
-            if words and (kind != "sign" or text == "(") and words[-1] not in _SIGNS:
-                raise InputError(f"a sign is missing before {text!r} in the term {piece!r}")
-            if kind == "number" and int(text) > (MOST_CROSSED if words[-1:] == ["**"] else 1):
-                raise InputError(f"{text} in the term {piece!r}: a number is 0, 1 or a power; arithmetic reads I(...)")
-            words.append(self._word(text, table) if kind == "variable" else "**" if text == "^" else text)
-        if words.count("*") > MOST_CROSSED:
-            raise InputError(f"the term {piece!r} crosses more than {MOST_CROSSED + 1} variables")
-        return " ".join(words)
-
-    def _word(self, text: str, table: pd.DataFrame) -> str:
-        """The word that stands for a variable."""
-        variable = learn(text, table)
-        known = [v.text for v in self._variables]
-        if variable.text not in known:
-            self._variables.append(variable)
-            known.append(variable.text)
-        return f"variable{known.index(variable.text)}"
-
-    def _spelt(self, name: str) -> str:
-        """A name with each variable's own text for the word that stands for it."""
-
-        def own(found: re.Match[str]) -> str:
-            text, column = self._variables[int(found[1])].text, found[2]
-            return text if column is None else f"{text}[{column}]"
-
-        return re.sub(r"variable(\d+)(?:column(\d*))?", own, name).replace("[]", "")
-
-    def _frame(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The variables' columns of a table."""
-        columns: dict[str, Any] = {}
-        for k, variable in enumerate(self._variables):
-            values = variable(table)
-            if values.ndim == 1:
-                columns[f"variable{k}column"] = values
-            else:
-                columns |= {f"variable{k}column{j}": values[:, j] for j in range(values.shape[1])}
-        return pd.DataFrame(columns)
+    def _columns(self, values: dict[str, Vector | pd.Categorical], size: int) -> Vector:
+        """The columns, of the variables' values."""
+        blocks = [np.ones((size, int(self._intercept)))]
+        for parts in self._pieces:
+            blocks.append(reduce(_crossed, [_block(values[name], whole) for name, whole in parts]))
+        return np.hstack(blocks)
 
 
-def _tokens(piece: str) -> Iterator[tuple[str, str]]:
-    """Variables, numbers and signs of a term; a call is a variable with all that is in its brackets."""
-    at = 0
-    while at < len(piece):
-        if piece[at].isspace():
-            at += 1
-            continue
-        token = _TOKEN.match(piece, at)
-        if token is None:
-            hint = "; arithmetic reads I(...)" if piece[at] in "{<>=!%" else ""
-            raise InputError(f"cannot read {piece[at]!r} in the term {piece!r}{hint}")
-        kind, end = str(token.lastgroup), token.end()
-        opened = _OPENED.match(piece, end) if kind == "variable" else None
-        if opened:
-            end = bracket_end(piece, opened.end() - 1)
-        yield kind, piece[at:end]
-        at = end
+def _learnt(terms: Sum, table: pd.DataFrame) -> tuple[list[list[str]], dict[str, Expression]]:
+    """The terms by names of their variables, and the variables by name."""
+    variables: dict[str, Expression] = {}
+    named = []
+    for term in terms.terms:
+        names = []
+        for node in term:
+            variable = learn(node, table)
+            if variable.text == "Intercept":
+                raise InputError(
+                    "a column called 'Intercept' cannot be a term, as the constant of a model has that name: rename it"
+                )
+            names.append(variables.setdefault(variable.text, variable).text)
+        named.append(names)
+    return named, variables
 
 
-def _expanded(pieces: list[str], text: str) -> tuple[bool, list[list[str]]]:
-    """Whether a sum has an intercept, and its terms, each a list of crossed words."""
-    import formulae
+def _names(name: str, values: Vector | pd.Categorical, whole: bool) -> list[str]:
+    """Names of a variable's own columns."""
+    if isinstance(values, pd.Categorical):
+        return [f"{name}[{level}]" for level in values.categories[0 if whole else 1 :]]
+    return [name] if values.ndim == 1 else [f"{name}[{j}]" for j in range(values.shape[1])]
 
-    try:
-        terms = formulae.model_description(" + ".join(pieces)).common_terms
-    except Exception:  # formulae's own errors have no common class
-        raise InputError(
-            f"cannot read {text!r}: signs stand between terms, and the power of a sum in brackets is a number"
-        ) from None
-    names = [str(term.name) for term in terms]
-    crossed: dict[frozenset[str], list[str]] = {}  # x:z and z:x are one term
-    for name in names:
-        if not name.endswith("Intercept"):
-            crossed.setdefault(frozenset(name.split(":")), name.split(":"))
-    return "Intercept" in names, list(crossed.values())
+
+def _block(values: Vector | pd.Categorical, whole: bool) -> Vector:
+    """A variable's own columns, (m, k); of a factor the indicators of all its levels, or of all but the first."""
+    if isinstance(values, pd.Categorical):
+        levels = np.arange(0 if whole else 1, len(values.categories))
+        return np.asarray(np.equal.outer(values.codes, levels), dtype=float)
+    return values.reshape(len(values), -1)
+
+
+def _crossed(left: Vector, right: Vector) -> Vector:
+    """Products of each column of one with each of the other; the last varies fastest."""
+    return (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
 
 
 class FixedEffects:
     """The fixed effects' columns of the design."""
 
     def __init__(self, formula: Formula, table: pd.DataFrame):
-        self._columns = Columns(formula.fixed_sum, table)
+        self._columns = Columns(formula.effects, table)
         self.names = self._columns.names
         refuse_collinear(self._columns.matrix, self.names)
 

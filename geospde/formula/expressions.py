@@ -1,13 +1,10 @@
 """Variables of a formula: a column, or a call such as ``log(x)`` or ``poly(x, 2)``, computed without `eval`.
 
-The text is parsed by `ast`; of what that gives, only columns, constants, arithmetic, comparisons and the functions
-named here are taken.
+Of the tree of a formula, only columns, constants, arithmetic, comparisons and the functions named here are taken.
 """
 
-import ast
 import inspect
 import operator
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +15,9 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.formula import transforms
+from geospde.formula.parser import excerpt, parse_expression
+from geospde.formula.syntax import Call, Chain, Constant, Power, Signed, Symbol, literal, spelling
+from geospde.formula.syntax import Node as Tree
 from geospde.formula.table import Coding, column_of, label, values_of
 from geospde.text.words import listed, nearest
 
@@ -44,13 +44,15 @@ LEARNT: dict[str, Callable[..., Callable[[Any], Any]]] = {
     "standardize": transforms.scale,
 }
 FUNCTIONS = (*PLAIN, *LEARNT)
-_OPERATORS: dict[type, Callable[..., Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.Pow: operator.pow, ast.Mod: operator.mod, ast.FloorDiv: operator.floordiv,
-    ast.UAdd: operator.pos, ast.USub: operator.neg,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "%": operator.mod,
+    "//": operator.floordiv,
 }  # fmt: skip
+_SIGNS: dict[str, Callable[..., Any]] = {"+": operator.pos, "-": operator.neg}
+_COMPARISONS: dict[str, Callable[..., Any]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+MOST_OPERANDS = 1_000  # of a sum in an expression
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Value:
     """A number or a text."""
 
     value: Any
@@ -85,6 +87,19 @@ class Applied:
     def __call__(self, table: pd.DataFrame) -> Any:
         """The function's value."""
         return self.function(*(part(table) for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """Operators between operands, from left to right."""
+
+    operators: tuple[Callable[..., Any], ...]
+
+    def __call__(self, first: Any, *rest: Any) -> Any:
+        """The result."""
+        for apply, operand in zip(self.operators, rest):
+            first = apply(first, operand)
+        return first
 
 
 @dataclass(frozen=True)
@@ -144,7 +159,7 @@ class Expression:
             raise InputError(f"in row {table.index[rows[0]]}, {held}: {self.text} {what}")
 
 
-def learn(text: str, table: pd.DataFrame) -> Expression:
+def learn(variable: str | Tree, table: pd.DataFrame) -> Expression:
     """Read a variable of a formula and learn from a table what it must remember.
 
     Raises
@@ -159,135 +174,117 @@ def learn(text: str, table: pd.DataFrame) -> Expression:
     >>> variable(table), variable(pd.DataFrame({"x": [5.0]}))
     (array([-1., 0., 1.]), array([3.]))
     """
+    tree = parse_expression(variable) if isinstance(variable, str) else variable
+    text = spelling(tree)
     reader = _Reader(text, table)
     try:
         with np.errstate(all="ignore"):
-            node, value = reader.learn(reader.tree)
-    except (RecursionError, OverflowError):
-        raise InputError(f"cannot read {_short(text)}: it is too deep, or a number too large") from None
-    if not isinstance(value, (np.ndarray, pd.Categorical)):
-        if not isinstance(value, pd.Series):
-            raise InputError(f"{text!r} has no column in it")
-        coding = Coding.learn(value)
-        node = Applied(coding, (node,))
-    return Expression(reader.spelling(), tuple(reader.columns), node)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) < 80 else text[:76] + " ...")
+            node, value = reader.learn(tree)
+    except OverflowError:
+        raise InputError(f"cannot read {excerpt(text)}: a number is too large") from None
+    if not reader.columns:
+        raise InputError(f"{text!r} has no column in it")
+    if isinstance(value, pd.Series):
+        node = Applied(Coding.learn(value), (node,))
+    return Expression(text, tuple(reader.columns), node)
 
 
 class _Reader:
-    """Walks the tree of one text, and learns on the way."""
+    """Walks the tree of one variable, and learns on the way."""
 
     def __init__(self, text: str, table: pd.DataFrame):
         self.text = text
         self.table = table
         self.columns: dict[str, None] = {}
-        self.quoted: dict[str, str] = {}
-        plain = re.sub(r"`([^`]+)`|'[^']*'|\"[^\"]*\"|\^", self._plain, text)
-        try:
-            self.tree = ast.parse(plain.strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise InputError(f"cannot read {_short(text)}: {getattr(error, 'msg', None) or 'too deep'}") from None
 
-    def _plain(self, found: re.Match[str]) -> str:
-        """A name for a backquoted column, and Python's power for R's."""
-        if found[0] == "^":
-            return "**"
-        if not found[1]:
-            return found[0]
-        word = f"quoted{len(self.quoted)}_"
-        while word in self.text:
-            word += "_"
-        self.quoted[word] = found[1]
-        return word
-
-    def spelling(self) -> str:
-        """The text in one spelling."""
-        text = ast.unparse(self.tree)
-        for word, column in self.quoted.items():
-            text = text.replace(word, column)
-        return text
-
-    def learn(self, tree: ast.expr) -> tuple[Node, Any]:
+    def learn(self, tree: Tree) -> tuple[Node, Any]:
         """A node and its value for the table."""
-        if isinstance(tree, (ast.Name, ast.Attribute)):  # a column's name may have dots in it
-            return self._column(tree)
-        if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float, str)):
-            value = tree.value if isinstance(tree.value, str) else np.float64(tree.value)
-            return Constant(value), value
-        if isinstance(tree, (ast.UnaryOp, ast.BinOp)) and type(tree.op) in _OPERATORS:
-            parts = [tree.operand] if isinstance(tree, ast.UnaryOp) else [tree.left, tree.right]
-            return self._arithmetic(_OPERATORS[type(tree.op)], parts)
-        if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and type(tree.ops[0]) in _OPERATORS:
-            return self._comparison(tree)
-        if isinstance(tree, ast.Call):
-            return self._call(tree)
-        raise InputError(f"{ast.unparse(tree)!r} cannot stand in a formula: {self.text!r}")
+        match tree:
+            case Symbol(name):
+                column_of(self.table, name)
+                self.columns[name] = None
+                return Column(name), values_of(self.table, name)
+            case Constant(value) if value is not None:
+                value = value if isinstance(value, str) else np.float64(value)
+                return Value(value), value
+            case Signed(sign, operand):
+                return self._arithmetic(_SIGNS[sign], [operand])
+            case Power(base, exponent):
+                return self._arithmetic(operator.pow, [base, exponent])
+            case Chain(first, ((sign, other),)) if sign in _COMPARISONS:
+                return self._comparison(_COMPARISONS[sign], first, other)
+            case Chain(first, rest) if all(sign in _ARITHMETIC for sign, _ in rest):
+                if len(rest) >= MOST_OPERANDS:
+                    raise InputError(f"more than {MOST_OPERANDS:,} operands in {excerpt(self.text)}")
+                chain = Calculation(tuple(_ARITHMETIC[sign] for sign, _ in rest))
+                return self._arithmetic(chain, [first, *(operand for _, operand in rest)])
+            case Call():
+                return self._call(tree)
+        raise InputError(f"{str(tree)!r} cannot stand in a formula: {excerpt(self.text)}")
 
-    def _column(self, tree: ast.expr) -> tuple[Node, Any]:
-        name = ast.unparse(tree)
-        name = self.quoted.get(name, name)
-        column_of(self.table, name)
-        self.columns[name] = None
-        return Column(name), values_of(self.table, name)
-
-    def _arithmetic(self, function: Callable[..., Any], parts: list[ast.expr]) -> tuple[Node, Any]:
+    def _arithmetic(self, function: Callable[..., Any], parts: list[Tree]) -> tuple[Node, Any]:
         learnt = [self.learn(part) for part in parts]
         for part, (_, value) in zip(parts, learnt):
             if not isinstance(value, (np.ndarray, np.float64)) or np.ndim(value) > 1:
-                raise InputError(f"{ast.unparse(part)!r} is no number to calculate with: {self.text!r}")
+                raise InputError(f"{spelling(part)!r} is no number to calculate with: {excerpt(self.text)}")
         return Applied(function, tuple(node for node, _ in learnt)), function(*(value for _, value in learnt))
 
-    def _comparison(self, tree: ast.Compare) -> tuple[Node, Any]:
-        learnt = [self.learn(tree.left), self.learn(tree.comparators[0])]
-        test = Comparison(_OPERATORS[type(tree.ops[0])])
+    def _comparison(self, compare: Callable[..., Any], left: Tree, right: Tree) -> tuple[Node, Any]:
+        learnt = [self.learn(left), self.learn(right)]
+        test = Comparison(compare)
         try:
             return Applied(test, tuple(node for node, _ in learnt)), test(*(value for _, value in learnt))
         except TypeError:
-            raise InputError(f"labels are only equal (==) or not (!=), in {self.text!r}") from None
+            raise InputError(f"labels are only equal (==) or not (!=), in {excerpt(self.text)}") from None
 
-    def _call(self, tree: ast.Call) -> tuple[Node, Any]:
-        name = ast.unparse(tree.func)
+    def _call(self, tree: Call) -> tuple[Node, Any]:
+        name = tree.function
         if name not in FUNCTIONS:
             raise InputError(unknown_function(name, self.text))
-        if not tree.args:
-            raise InputError(f"{name} takes a column first: {self.text!r}")
-        node, value = self.learn(tree.args[0])
+        if not tree.arguments:
+            raise InputError(f"{name} takes a column first: {excerpt(self.text)}")
+        node, value = self.learn(tree.arguments[0])
         if name in PLAIN:
-            if len(tree.args) > 1 or tree.keywords:
-                raise InputError(f"{name} takes one argument: {self.text!r}")
-            return self._arithmetic(PLAIN[name], [tree.args[0]])
+            if len(tree.arguments) > 1 or tree.options:
+                raise InputError(f"{name} takes one argument: {excerpt(self.text)}")
+            return self._arithmetic(PLAIN[name], [tree.arguments[0]])
         if name not in ("C", "factor") and not (isinstance(value, np.ndarray) and value.ndim == 1):
-            raise InputError(f"{name} takes numbers, which {ast.unparse(tree.args[0])!r} are not: {self.text!r}")
+            raise InputError(
+                f"{name} takes numbers, which {spelling(tree.arguments[0])!r} are not: {excerpt(self.text)}"
+            )
         if not isinstance(value, (np.ndarray, pd.Series)) or np.ndim(value) > 1:
-            raise InputError(f"{name} takes a column first: {self.text!r}")
-        function = LEARNT[name]
+            raise InputError(f"{name} takes a column first: {excerpt(self.text)}")
+        learnt = self._learnt(tree, value)
+        return Applied(learnt, (node,)), learnt(value)
+
+    def _learnt(self, tree: Call, value: Any) -> Callable[[Any], Any]:
+        """What a function learns from values, with its options."""
+        name, function = tree.function, LEARNT[tree.function]
         try:
-            options = [ast.literal_eval(each) for each in tree.args[1:]]
-            named = {str(each.arg): ast.literal_eval(each.value) for each in tree.keywords}
+            options = [literal(each) for each in tree.arguments[1:]]
+            named = {option: literal(each) for option, each in tree.options}
         except ValueError:
-            raise InputError(f"options of {name} are numbers, texts and lists of them: {self.text!r}") from None
+            raise InputError(
+                f"options of {name} are numbers, texts and lists of them: {excerpt(self.text)}"
+            ) from None
         signature = inspect.signature(function)
         try:
             signature.bind(value, *options, **named)
         except TypeError as error:
             words = ", ".join(map(str, list(signature.parameters)[1:])) or "none"
-            raise InputError(f"{name}: {error} (its options: {words}): {self.text!r}") from None
+            raise InputError(f"{name}: {error} (its options: {words}): {excerpt(self.text)}") from None
         try:
-            learnt = function(value, *options, **named)
+            return function(value, *options, **named)
         except InputError as error:
-            raise InputError(f"cannot make {ast.unparse(tree)}: {error}") from None
-        return Applied(learnt, (node,)), learnt(value)
+            raise InputError(f"cannot make {spelling(tree)}: {error}") from None
 
 
 def unknown_function(name: str, text: str, others: Sequence[str] = ()) -> str:
     """What to say of a function that a formula cannot call."""
     last = name.rpartition(".")[2]
     if last != name and last in FUNCTIONS:
-        return f"a formula calls functions by their own names: {last}, not {name}, in {text!r}"
+        return f"a formula calls functions by their own names: {last}, not {name}, in {excerpt(text)}"
     known = (*FUNCTIONS, *others)
     near = nearest(name, known)
     hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
-    return f"a formula cannot call {name!r}, as {text!r} does; {hint}"
+    return f"a formula cannot call {name!r}, as {excerpt(text)} does; {hint}"

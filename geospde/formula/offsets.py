@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.formula.expressions import Expression, learn
+from geospde.formula.syntax import Node, Symbol
 from geospde.formula.table import per_row
 
 Vector = NDArray[np.float64]
@@ -70,8 +71,8 @@ def read_offset(sums: Sequence[str], given: Any, table: pd.DataFrame) -> Offset:
     InputError
         For what is no column, or no finite number in every row.
     """
-    texts = [*sums, f"`{given}`"] if isinstance(given, str) else list(sums)
-    terms = tuple(learn(text, table) for text in texts)
+    nodes: list[str | Node] = [*sums, Symbol(given)] if isinstance(given, str) else list(sums)
+    terms = tuple(learn(node, table) for node in nodes)
     for term in terms:
         if np.ndim(term(table)) != 1 or isinstance(term(table), pd.Categorical):
             raise InputError(f"an offset is one number a row, which {term.text} is not")

@@ -1,6 +1,5 @@
 """The left side of a formula: a column, or ``p(successes, trials)``."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.formula.parser import parse_expression
+from geospde.formula.syntax import Call, Constant, Node, Symbol
 from geospde.formula.table import numeric
 
 Vector = NDArray[np.float64]
-_COLUMN = r"\s*(?:`([^`]+)`|([^\s`(),]+))\s*"
-_TRIALS = re.compile(rf"(?:p|prop|proportion)\s*\({_COLUMN},{_COLUMN}\)")
-_CALL = re.compile(r"(\w+)\s*\(")
+PROPORTION = ("p", "prop", "proportion")
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Response:
     label: str
 
 
-def read_response(text: str, table: pd.DataFrame) -> Response:
+def read_response(left: str | Node, table: pd.DataFrame) -> Response:
     """Read the left side of a formula against a table.
 
     Raises
@@ -50,25 +49,22 @@ def read_response(text: str, table: pd.DataFrame) -> Response:
     >>> read_response("p(incidence, 20)", herds).trials
     array([20., 20.])
     """
-    text = text.strip()
-    if text in table.columns:
-        return Response(numeric(table, text, "response"), None, text)
-    pair = _TRIALS.fullmatch(text)
-    if pair:
-        successes, trials = pair[1] or pair[2], pair[3] or pair[4]
-        values = numeric(table, successes, "response")
-        try:
-            of = np.full(len(table), float(trials))
-        except ValueError:
-            of = numeric(table, trials, "number of trials")
-        return Response(values, of, f"{successes} / {trials}")
-    call = _CALL.match(text)
-    if call and call[1] == "cbind":
-        raise InputError(f"successes and trials, not failures, make a response: p(successes, trials), not {text!r}")
-    if call:
-        raise InputError(
-            f"the left side of a formula is a column or p(successes, trials), not {text!r}: "
-            f"make a column of {call[1]}(...) first"
-        )
-    column = text.strip("`")
-    return Response(numeric(table, column, "response"), None, column)
+    match parse_expression(left) if isinstance(left, str) else left:
+        case Symbol(name):
+            return Response(numeric(table, name, "response"), None, name)
+        case Call(function, (Symbol(successes), Symbol(trials)), ()) if function in PROPORTION:
+            values = numeric(table, successes, "response")
+            return Response(values, numeric(table, trials, "number of trials"), f"{successes} / {trials}")
+        case Call(function, (Symbol(successes), Constant(int() | float() as number)), ()) if function in PROPORTION:
+            values = numeric(table, successes, "response")
+            return Response(values, np.full(len(table), float(number)), f"{successes} / {number}")
+        case Call("cbind"):
+            raise InputError(f"successes and trials, not failures, make a response: p(successes, trials), not {left}")
+        case Call(function) if function not in PROPORTION:
+            raise InputError(
+                f"the left side of a formula is a column or p(successes, trials), not {left}: "
+                f"make a column of {function}(...) first"
+            )
+    raise InputError(
+        f"the left side of a formula is a column or p(successes, trials), not {left}: make a column of it first"
+    )

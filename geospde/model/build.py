@@ -1,6 +1,5 @@
 """From a formula, a table and a mesh to a latent Gaussian model."""
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -97,9 +96,8 @@ class Model:
     @property
     def used_columns(self) -> list[str]:
         """Columns of the table that the formula or an argument names."""
-        words = {w for pattern in (r"\w+", r"[\w.]+") for w in re.findall(pattern, self.formula.text)}
-        words |= {*self.offsets.columns, *(self.coords or ())}
-        return [c for c in self.table.columns if c in words or f"`{c}`" in self.formula.text]
+        named = {*self.formula.columns, *self.offsets.columns, *(self.coords or ())}
+        return [c for c in self.table.columns if c in named]
 
     def labelled(self, label: str) -> "Model":
         """The same model under another label of its response."""
@@ -170,7 +168,7 @@ def build_model(
     bound_family = read_family(family, link)
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords)
-    response = read_response(parsed.response, table)
+    response = read_response(parsed.left, table)
     size = len(table)
     exposures = per_row(table, exposure, "exposure", size)
     if exposures is not None and not (exposures > 0).all():

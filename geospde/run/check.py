@@ -134,7 +134,7 @@ def check_run(config: Config, log: StepLog) -> tuple[Finding, ...]:
 def explore_survey(config: Config, survey: Survey) -> Exploration:
     """Explore a survey that was read for a run: the response as the formula has it, on the family's scale."""
     model = config.model
-    response = read_response(parse_formula(model.formula).response, survey.points)
+    response = read_response(parse_formula(model.formula).left, survey.points)
     column, *trials = pipeline.response_columns(model.formula)
     over: str | float | None = model.exposure or (trials[0] if trials else None)
     if over is None and response.trials is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from geospde.explore.explore import Exploration
 from geospde.explore.mesh_checks import check_mesh
 from geospde.export.provenance import write_json
 from geospde.families.registry import family_by_name
+from geospde.formula.parser import parse_sides
+from geospde.formula.syntax import symbols
 from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import build_model
@@ -382,12 +383,12 @@ def _refuse(survey: Survey, column: str, wrong: Callable[[np.ndarray], np.ndarra
 
 
 def response_columns(formula: str) -> list[str]:
-    """Return the columns on the left of a formula; names before a bracket are functions.
+    """Return the columns on the left of a formula.
 
     Examples
     --------
     >>> response_columns("p(cases, tested) ~ 1 + spde(mesh)")
     ['cases', 'tested']
     """
-    left = formula.partition("~")[0] if "~" in formula else ""
-    return re.findall(r"[^\W\d]\w*\b(?!\s*\()", left)
+    left, _ = parse_sides(formula)
+    return list(symbols(left))

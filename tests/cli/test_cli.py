@@ -38,7 +38,7 @@ def test_help_names_the_commands():
 
 def test_help_imports_nothing_heavy():
     # what it imports, not how long it takes: a clock tells how busy the machine is
-    heavy = "numpy scipy pandas geopandas matplotlib numba rasterio formulae pydantic rich".split()
+    heavy = "numpy scipy pandas geopandas matplotlib numba rasterio pydantic rich".split()
     code = "import sys; from geospde.cli.commands import main; main(['--help']); "
     code += f"print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -74,6 +74,7 @@ SUMS = {
     "1 + (x + z + flag)**2 - z:x": {
         "Intercept": ONE, "x": X, "z": Z, "flag": DATA["flag"], "x:flag": X * DATA["flag"], "z:flag": Z * DATA["flag"],
     },
+    "1 + x %in% text": {"Intercept": ONE, "x:text[a]": X * A, "x:text[b]": X * B, "x:text[c]": X * C},
     "1 + x*z + flag + z:x": {"Intercept": ONE, "x": X, "z": Z, "x:z": X * Z, "flag": DATA["flag"]},
     # factors of shared sums keep their own coding, with and without the intercept
     "0 + (text + size)*flag": {
@@ -209,7 +210,8 @@ def test_numbers_kept_as_objects_are_numbers():
         ("*".join(["x"] * 9), "crosses more than 7"),
         ("{x + 1}", "arithmetic reads I"),
         ("x > 2", "arithmetic reads I"),
-        ("x %in% z", "cannot read '%'"),
+        ("x % z", "arithmetic reads I"),
+        ("x < z", "arithmetic reads I"),
         ("x - z", "no 'z' to take out"),
         ("x*z - x:text", "no 'x:text' to take out"),
         ("log(x)", "in row .*x = -.*log.x. is no finite number"),

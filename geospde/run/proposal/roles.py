@@ -12,6 +12,8 @@ import numpy as np
 
 from geospde.errors import InputError
 from geospde.families.registry import family_by_name, names
+from geospde.formula.parser import parse_expression
+from geospde.formula.syntax import Call, Symbol
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, words_of
 from geospde.run.proposal.response import find_family
@@ -130,8 +132,13 @@ def find_roles(
 
 def _said(response: str | None) -> tuple[str | None, str | None]:
     """Return response and trials of --response."""
-    pair = re.fullmatch(r"\s*p\s*\(\s*([^,]+?)\s*,\s*([^,]+?)\s*\)\s*", response or "")
-    return (pair[1], pair[2]) if pair else (response, None)
+    try:
+        match parse_expression(response or ""):
+            case Call("p", (Symbol(successes), Symbol(trials)), ()):
+                return successes, trials
+    except InputError:  # a column of any name, without backquotes
+        pass
+    return response, None
 
 
 def _said_exposure(table: Table, columns: dict[str, Column], name: str, counts: bool) -> str:
