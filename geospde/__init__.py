@@ -28,6 +28,7 @@ _HOME = {
     "Comparison": "results.compare",
     "Grid": "prediction.grid",
     "Prediction": "prediction.surface",
+    "Layer": "prediction.layer",
     "run": "run.pipeline",
     "GeospdeError": "errors",
     "InputError": "errors",
@@ -36,9 +37,9 @@ _HOME = {
 }
 
 __all__ = [
-    "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid", "InputError", "Mesh",
-    "NumericalError", "Prediction", "Survey", "Variogram", "build_mesh", "compare", "explore", "fit", "load_dataset",
-    "load_fit", "read_survey", "run", "variogram",
+    "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid", "InputError", "Layer",
+    "Mesh", "NumericalError", "Prediction", "Survey", "Variogram", "build_mesh", "compare", "explore", "fit",
+    "load_dataset", "load_fit", "read_survey", "run", "variogram",
 ]  # fmt: skip
 
 
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from geospde.mesh.build import build_mesh
     from geospde.mesh.trimesh import Mesh
     from geospde.prediction.grid import Grid
+    from geospde.prediction.layer import Layer
     from geospde.prediction.surface import Prediction
     from geospde.results.compare import Comparison, compare
     from geospde.results.fit import fit

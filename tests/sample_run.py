@@ -6,6 +6,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from layered import layered
 
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
@@ -56,7 +57,7 @@ def made(response="counts", name="Long Island", *, east=0.0, north=0.0, crs="loc
 
 def predicted(grid, frame, label="counts / time"):
     """A prediction of a table's values on a grid."""
-    return SimpleNamespace(points=grid.centres, grid=grid, crs=grid.crs, label=label, to_frame=frame.copy)
+    return layered(frame, label, grid)
 
 
 def scattered(grid, seed=1):

@@ -10,10 +10,9 @@ import shapely
 from matplotlib.ticker import MaxNLocator
 
 from geospde.errors import InputError
-from geospde.plots.canvas import Scale
-from geospde.prediction.surface import Prediction
+from geospde.plots.scale import Scale
+from geospde.prediction.layers import Layers
 from geospde.survey.polygons import as_region
-from geospde.text.words import did_you_mean
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -25,7 +24,7 @@ _ABOUT = 10
 
 
 def contour_lines(
-    prediction: Prediction, column: str = "mean", *, levels: Sequence[float] | None = None, within: Any = None
+    prediction: Layers, column: str = "mean", *, levels: Sequence[float] | None = None, within: Any = None
 ) -> gpd.GeoDataFrame:
     """Trace the contour lines of one column of a prediction.
 
@@ -33,10 +32,10 @@ def contour_lines(
 
     Parameters
     ----------
-    prediction : Prediction
-        On a Grid.
+    prediction : Layers
+        On a Grid, such as a `Prediction`.
     column : str
-        Of ``prediction.to_frame()``.
+        Name of the layer.
     levels : sequence of float, optional
         Values to trace; by default `round_levels`.
     within : polygons, optional
@@ -65,12 +64,10 @@ def contour_lines(
     import geopandas as gpd
     from contourpy import contour_generator
 
-    grid, frame = prediction.grid, prediction.to_frame()
+    grid = prediction.grid
     if grid is None:
         raise InputError("contours need a prediction on a Grid: predict(gs.Grid.around(...))")
-    if column not in frame.columns:
-        raise InputError(f"the prediction has no column {column!r}: {did_you_mean(column, frame.columns)}")
-    values = frame[column].to_numpy(dtype=float)
+    values = prediction.values(column)
     wanted = round_levels(values) if levels is None else np.unique(np.asarray(levels, dtype=float))
     if not np.isfinite(wanted).all():
         raise InputError(f"the levels of contours must be finite numbers, not {list(levels or ())}")

@@ -12,7 +12,8 @@ import numpy as np
 
 from geospde import __version__
 from geospde.errors import InputError
-from geospde.prediction.surface import Prediction
+from geospde.prediction.layer import RESPONSE, Layer
+from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.words import bytes_of
 
@@ -27,19 +28,20 @@ CONVENTIONS = "CF-1.11"
 _UDUNITS = {"ft": "foot", "us-ft": "US_survey_foot", "yd": "yard", "mi": "mile", "nmi": "nautical_mile"}
 
 
-def to_dataset(prediction: Prediction, *, units: str | None = None) -> xarray.Dataset:
+def to_dataset(prediction: Layers, *, units: str | None = None) -> xarray.Dataset:
     """Return a prediction as an xarray Dataset.
 
     Parameters
     ----------
-    prediction : Prediction
+    prediction : Layers
+        Such as a `Prediction`.
     units : str, optional
         Unit of what is predicted, as UDUNITS writes it (``"s-1"``); CF asks for it and geospde cannot know it.
 
     Returns
     -------
     xarray.Dataset
-        A variable for each column of ``prediction.to_frame()``, by its name. On a grid, its dimensions are ``y`` and
+        A variable for each layer, by its name. On a grid, its dimensions are ``y`` and
         ``x``, both ascending, and cells that were not predicted are NaN; elsewhere there is one, ``place``. The CRS is
         the coordinate ``crs``, a grid mapping with its WKT.
 
@@ -53,7 +55,7 @@ def to_dataset(prediction: Prediction, *, units: str | None = None) -> xarray.Da
     Eaton et al., NetCDF Climate and Forecast (CF) Metadata Conventions, version 1.11.
     """
     xr = _require("xarray")
-    frame = prediction.to_frame()
+    columns = {layer.name: prediction.values(layer.name) for layer in prediction.layers}
     crs = None if prediction.crs is None else parse_crs(prediction.crs)
     coordinates: dict[str, Any] = {}
     if prediction.grid is not None:
@@ -61,9 +63,9 @@ def to_dataset(prediction: Prediction, *, units: str | None = None) -> xarray.Da
         dims: tuple[str, ...] = ("y", "x")
         coordinates["x"] = "x", grid.x0 + grid.dx * (np.arange(grid.cols) + 0.5)
         coordinates["y"] = "y", grid.y0 + grid.dy * (np.arange(grid.rows) + 0.5)
-        values = {name: grid.to_array(column)[::-1] for name, column in _columns(frame).items()}
+        values = {name: grid.to_array(column)[::-1] for name, column in columns.items()}
     else:
-        dims, values = ("place",), _columns(frame)
+        dims, values = ("place",), columns
         if prediction.points is not None:
             coordinates = {name: ("place", prediction.points[:, k]) for k, name in enumerate("xy")}
     coordinates = {name: (*pair, _axis(name, crs)) for name, pair in coordinates.items()}
@@ -72,14 +74,17 @@ def to_dataset(prediction: Prediction, *, units: str | None = None) -> xarray.Da
         coordinates["crs"] = (), np.int32(0), {"long_name": crs.name} | crs.to_cf()
         shared["grid_mapping"] = "crs"
     variables = {
-        name: (dims, array, _describe(name, prediction.label, units) | shared) for name, array in values.items()
+        layer.name: (dims, values[layer.name], _describe(layer, prediction.label, units) | shared)
+        for layer in prediction.layers
     }
-    if "sd" in variables and "mean" in variables:
-        variables["mean"][2]["ancillary_variables"] = "sd"
+    spreads = [layer.name for layer in prediction.layers if layer.kind == "sd"]
+    for layer in prediction.layers:
+        if layer.kind == "mean" and spreads:
+            variables[layer.name][2]["ancillary_variables"] = " ".join(spreads)
     return xr.Dataset(variables, coordinates, _history(prediction))
 
 
-def write_netcdf(prediction: Prediction, path: str | Path, *, units: str | None = None) -> Path:
+def write_netcdf(prediction: Layers, path: str | Path, *, units: str | None = None) -> Path:
     """Write the Dataset of a prediction as NetCDF-4, compressed; ``xarray.open_dataset`` gives it back.
 
     Parameters
@@ -126,11 +131,6 @@ def write_netcdf(prediction: Prediction, path: str | Path, *, units: str | None 
     return path
 
 
-def _columns(frame: Any) -> dict[str, Any]:
-    """Return the predicted columns of a frame, without the places."""
-    return {name: frame[name].to_numpy(dtype=float) for name in frame.columns if name not in ("x", "y")}
-
-
 def _axis(name: str, crs: CRS | None) -> dict[str, str]:
     """Return the attributes of a coordinate; x is east, y is north."""
     east = name == "x"
@@ -146,26 +146,19 @@ def _axis(name: str, crs: CRS | None) -> dict[str, str]:
     return attributes | ({"units": _UDUNITS.get(unit, unit)} if unit else {})
 
 
-def _describe(column: str, label: str, units: str | None) -> dict[str, Any]:
-    """Return what a column is, and its unit."""
-    known = {} if units is None else {"units": units}
-    if column.startswith("exceed_"):
-        threshold = column.removeprefix("exceed_")
-        return {"long_name": f"posterior probability that {label} is above {threshold}", "units": "1"}
-    if column.startswith("q") and column[1:2].isdigit():
-        level = f"{100 * float(column[1:]):.4g} %"
-        return {"long_name": f"{level} quantile of the posterior of {label}"} | known
-    words = {"mean": "posterior mean", "sd": "posterior standard deviation"}
-    return {"long_name": f"{words.get(column, column)} of {label}"} | known
+def _describe(layer: Layer, label: str, units: str | None) -> dict[str, str]:
+    """Return what a layer is, and its unit."""
+    unit = units if layer.unit == RESPONSE else layer.unit
+    return {"long_name": layer.description(label)} | ({} if unit is None else {"units": unit})
 
 
-def _history(prediction: Prediction) -> dict[str, str]:
+def _history(prediction: Layers) -> dict[str, str]:
     """Return the attributes of the whole."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {
         "Conventions": CONVENTIONS,
-        "title": f"Posterior of {prediction.label}",
-        "source": f"geospde {__version__}, {prediction.model}",
+        "title": f"{prediction.contents} of {prediction.label}",
+        "source": ", ".join(filter(None, [f"geospde {__version__}", prediction.model])),
         "history": f"{now} predicted by geospde {__version__}",
     }
 

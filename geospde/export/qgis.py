@@ -27,8 +27,8 @@ from geospde.export.styles import (
     templates,
     write_qml,
 )
-from geospde.plots.figures import heading, observed
-from geospde.prediction.surface import Prediction
+from geospde.plots.figures import observed
+from geospde.prediction.layers import Layers
 from geospde.results.result import Fit
 from geospde.survey.crs import parse_crs
 from geospde.survey.survey import Survey
@@ -43,7 +43,7 @@ RASTER, LAYERS, MESH = "prediction.tif", "layers.gpkg", "mesh.gpkg"
 
 
 @dataclass(frozen=True)
-class Layer:
+class ProjectLayer:
     """A layer of a project.
 
     Attributes
@@ -73,7 +73,7 @@ class Layer:
 
 
 def write_project(
-    folder: str | Path, *, survey: Survey, prediction: Prediction, fit: Fit | None = None, label: str | None = None,
+    folder: str | Path, *, survey: Survey, prediction: Layers, fit: Fit | None = None, label: str | None = None,
     crop: Any = None,
 ) -> Path:  # fmt: skip
     """Write what QGIS opens: ``project.qgz``, ``layers.gpkg`` and ``prediction.qml``, and styles into ``mesh.gpkg``.
@@ -87,8 +87,8 @@ def write_project(
         Holds ``prediction.tif``, as `Prediction.to_raster` writes it, and perhaps ``mesh.gpkg``.
     survey : Survey
         Gives sites, coastline, CRS and title.
-    prediction : Prediction
-        On a Grid; the raster's.
+    prediction : Layers
+        On a Grid; the raster's, such as a `Prediction`.
     fit : Fit, optional
         Gives the sites their fitted values.
     label : str, optional
@@ -133,42 +133,36 @@ def write_project(
     return path
 
 
-def _rasters(prediction: Prediction, label: str, crop: Any) -> list[Layer]:
+def _rasters(prediction: Layers, label: str, crop: Any) -> list[ProjectLayer]:
     """Return a layer for each band of the raster, the mean first and shown."""
-    grid, frame = prediction.grid, prediction.to_frame()
-    assert grid is not None
-    columns = [str(c) for c in frame.columns if c not in ("x", "y")]
-    shown = np.ones(len(frame), dtype=bool)
-    if crop is not None:
-        shown = shapely.intersects_xy(crop, frame["x"].to_numpy(), frame["y"].to_numpy())
-    values = {name: frame[name].to_numpy(dtype=float)[shown] for name in columns}
-    limits = [name for name in columns if name.startswith("q")]
-    layers = []
-    for band, name in enumerate(columns, 1):
-        if name.startswith("exceed_"):
-            ramp = Ramp.of_probabilities(band)
-        elif name in limits:  # one scale for all, so that they can be compared
-            ramp = Ramp.of(band, np.concatenate([values[limit] for limit in limits]))
-        else:
-            ramp = Ramp.of(band, values[name], "plasma" if name == "sd" else "viridis")
-        layers.append(Layer(_id("prediction", name), heading(name, label), RASTER, ramp, grid.bounds, on=band == 1))
-    return layers
+    grid, points = prediction.grid, prediction.points
+    assert grid is not None and points is not None
+    shown = np.ones(grid.n, dtype=bool) if crop is None else shapely.intersects_xy(crop, points)
+    values = {layer.name: prediction.values(layer.name)[shown] for layer in prediction.layers}
+    made = []
+    for band, layer in enumerate(prediction.layers, 1):
+        # quantiles have one scale, so that they can be compared; of the rest each shows all that it has
+        same = [one.name for one in prediction.layers if one.kind == layer.kind == "quantile"] or [layer.name]
+        ramp = Ramp.of_layer(band, layer, np.concatenate([values[name] for name in same]))
+        words = layer.with_label(label).title
+        made.append(ProjectLayer(_id("prediction", layer.name), words, RASTER, ramp, grid.bounds, on=band == 1))
+    return made
 
 
 def _vectors(
-    folder: Path, survey: Survey, prediction: Prediction, fit: Fit | None, label: str, mean: Any, crop: Any
-) -> list[Layer]:
+    folder: Path, survey: Survey, prediction: Layers, fit: Fit | None, label: str, mean: Any, crop: Any
+) -> list[ProjectLayer]:
     """Write ``layers.gpkg``; return its layers, topmost first."""
     rates = observed(survey, prediction.label)
-    column = str(prediction.to_frame().columns[2])
+    first = prediction.layers[0]
     frames: dict[str, Any] = {"sites": sites_layer(survey, fit, observed=rates)}
     sites = Symbols(marker("#ffffff", 1.8)) if rates is None else coloured("observed", rates, mean.stops, 1.8)
     words = counted(len(survey.points), "site") + ("" if rates is None else f", observed {label}")
     said: dict[str, tuple[str, str, Symbols]] = {"sites": (words, "Point", sites)}
-    contours = contour_lines(prediction, column, within=crop)
+    contours = contour_lines(prediction, first.name, within=crop)
     if len(contours):
         frames["contours"] = contours
-        words = heading(column, label)
+        words = first.with_label(label).title
         said["contours"] = f"Contours of the {words[0].lower()}{words[1:]}", "Line", _CONTOURS
     if survey.coastline is not None:
         frames["coastline"] = coastline_layer(survey)
@@ -179,11 +173,11 @@ def _vectors(
     for name, (words, shape, style) in said.items():
         west, south, east, north = map(float, frames[name].total_bounds)
         source, bounds = f"{LAYERS}|layername={name}", (west, south, east, north)
-        layers.append(Layer(_id("survey", name), words, source, style, bounds, shape, on=name != "contours"))
+        layers.append(ProjectLayer(_id("survey", name), words, source, style, bounds, shape, on=name != "contours"))
     return layers
 
 
-def _mesh(folder: Path, prediction: Prediction) -> list[Layer]:
+def _mesh(folder: Path, prediction: Layers) -> list[ProjectLayer]:
     """Return the layers of the mesh, if the folder has it, and put their styles into its file."""
     import pyogrio
 
@@ -195,7 +189,7 @@ def _mesh(folder: Path, prediction: Prediction) -> list[Layer]:
     for name, shape in (("vertices", "Point"), ("triangles", "Polygon")):
         west, south, east, north = map(float, pyogrio.read_info(path, layer=name)["total_bounds"])
         source, bounds = f"{MESH}|layername={name}", (west, south, east, north)
-        layers.append(Layer(_id("mesh", name), name.capitalize(), source, _MESH[name], bounds, shape))
+        layers.append(ProjectLayer(_id("mesh", name), name.capitalize(), source, _MESH[name], bounds, shape))
     return layers
 
 
@@ -223,7 +217,7 @@ def _system(crs: CRS) -> dict[str, Any]:
     }
 
 
-def _view(survey: Survey, prediction: Prediction) -> tuple[float, float, float, float]:
+def _view(survey: Survey, prediction: Layers) -> tuple[float, float, float, float]:
     """Return the window of the map: the prediction with a margin, wherever the mesh ends."""
     assert prediction.grid is not None
     west, south, east, north = prediction.grid.bounds

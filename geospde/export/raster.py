@@ -18,6 +18,9 @@ from rasterio.windows import Window
 from geospde.errors import InputError
 from geospde.export.provenance import processors
 from geospde.prediction.grid import Grid, Strip
+from geospde.prediction.layer import Layer
+from geospde.prediction.layers import Layers
+from geospde.prediction.stored import LAYER_TAG
 from geospde.survey.crs import is_local, parse_crs, unit_of
 from geospde.survey.polygons import as_region
 from geospde.text.words import counted
@@ -35,6 +38,7 @@ def write_raster(
     crop: Any = None,
     tags: Mapping[str, Any] | None = None,
     cog: bool = False,
+    band_tags: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Path:
     """Write values on a grid as a GeoTIFF, one named float32 band for each column.
 
@@ -55,6 +59,8 @@ def write_raster(
     cog : bool, default False
         Write a cloud-optimised GeoTIFF: the same values, with overviews and in the order that lets a viewer read
         what it shows and no more.
+    band_tags : mapping of str to mapping, optional
+        Metadata of bands, by column.
 
     Returns
     -------
@@ -89,10 +95,38 @@ def write_raster(
             raise InputError(
                 f"column {name!r} has shape {values.shape}, but the grid has {counted(grid.n, 'predicted cell')}"
             )
-    with RasterWriter(path, grid, list(layers), crs=crs, crop=crop, tags=tags, cog=cog) as raster:
+    with RasterWriter(path, grid, list(layers), crs=crs, crop=crop, tags=tags, cog=cog, band_tags=band_tags) as raster:
         for strip in grid.strips(BLOCK):
             raster.write(strip, [values[strip.cells] for values in layers.values()])
     return raster.path
+
+
+def write_layers_raster(path: str | Path, layers: Layers, *, crop: Any = None, cog: bool = False) -> Path:
+    """Write layers on a grid as a GeoTIFF, a band each, whose tags say what it is: by `write_raster`.
+
+    Parameters
+    ----------
+    layers : Layers
+        On a Grid, such as a `Prediction`.
+    path, crop, cog
+        As in `write_raster`.
+
+    Raises
+    ------
+    InputError
+        As `write_raster`, and where the layers are not on a grid.
+    """
+    if layers.grid is None:
+        raise InputError("only a prediction on a Grid can be written as a raster: predict(gs.Grid.around(...))")
+    columns = {layer.name: layers.values(layer.name) for layer in layers.layers}
+    meanings = {layer.name: _meaning(layer, layers.label) for layer in layers.layers}
+    return write_raster(path, layers.grid, columns, crs=layers.crs, crop=crop, cog=cog, band_tags=meanings)
+
+
+def _meaning(layer: Layer, label: str) -> dict[str, str]:
+    """Return the tags of a layer's band: words for a reader, and the whole of it for `read_prediction`."""
+    words = layer.with_label(label)
+    return {"TITLE": words.title, "CAPTION": words.caption, LAYER_TAG: layer.to_json()}
 
 
 class RasterWriter:
@@ -102,7 +136,7 @@ class RasterWriter:
 
     Parameters
     ----------
-    path, grid, crs, crop, tags, cog
+    path, grid, crs, crop, tags, cog, band_tags
         As in `write_raster`.
     names : sequence of str
         Names of the bands.
@@ -118,6 +152,7 @@ class RasterWriter:
         crop: Any = None,
         tags: Mapping[str, Any] | None = None,
         cog: bool = False,
+        band_tags: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.path, self.grid, self.names = Path(path), grid, list(names)
         if self.path.suffix.lower() not in (".tif", ".tiff"):
@@ -137,6 +172,7 @@ class RasterWriter:
             )
         self._crop = None if crop is None else as_region(crop, "the crop")
         self._tags = dict(tags or {})
+        self._band_tags = dict(band_tags or {})
         self._statistics = _Statistics(len(self.names))
         # Beside the target, so that the rename stays on one file system.
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
@@ -216,7 +252,7 @@ class RasterWriter:
         self._file.update_tags(**{key: str(value) for key, value in self._tags.items()})
         for band, name in enumerate(self.names):
             self._file.set_band_description(band + 1, name)
-            self._file.update_tags(band + 1, **self._statistics.tags(band))
+            self._file.update_tags(band + 1, **self._statistics.tags(band), **self._band_tags.get(name, {}))
 
     def _optimise(self) -> None:
         """Rewrite the file in the cloud-optimised order, with overviews that average the cells."""

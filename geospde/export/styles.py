@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from geospde.errors import InputError
-from geospde.plots.canvas import Scale
+from geospde.plots.scale import Scale, colour_map
+from geospde.prediction.layer import Layer
 from geospde.text.words import number
 
 QGIS = "3.22.0"
@@ -68,9 +68,19 @@ class Ramp:
         return cls(band, _stops(low, scale.high, scale.largest, ramp))
 
     @classmethod
-    def of_probabilities(cls, band: int, ramp: str = "cividis") -> Ramp:
-        """Make the colours of a band of probabilities: from 0 to 1 whatever it holds."""
-        return cls(band, _stops(0.0, 1.0, 1.0, ramp))
+    def of_layer(cls, band: int, layer: Layer, values: ArrayLike) -> Ramp:
+        """Make the colours of a layer's band: between its limits, or around its centre, where it has them.
+
+        Examples
+        --------
+        >>> from geospde.prediction.layer import probability_layer
+        >>> [stop.label for stop in Ramp.of_layer(1, probability_layer(8), [0.2, 0.7]).stops][::5]
+        ['0', '0.5', '1']
+        """
+        if layer.limits == (None, None) and layer.centre is None:
+            return cls.of(band, values, layer.colours)
+        scale = Scale.of(layer, [values])
+        return cls(band, _stops(scale.low, scale.high, scale.largest, layer.colours))
 
     def qml(self) -> str:
         """Return the text of a QML file."""
@@ -92,7 +102,7 @@ def _stops(low: float, high: float, largest: float, ramp: str) -> tuple[Stop, ..
     labels = [number(value) for value in values]
     if largest > high + 1e-9 * abs(high):
         labels[-1] += f" and more, up to {number(largest)}"
-    colours = colormaps[ramp]((np.array(values) - low) / (high - low))
+    colours = colour_map(ramp)((np.array(values) - low) / (high - low))
     return tuple(Stop(v, to_hex(c), text) for v, c, text in zip(values, colours, labels))
 
 

@@ -1,19 +1,17 @@
-"""The sheet a map is drawn on: window, axes laid out in millimetres, tick labels, colours, colour bar."""
+"""The sheet a map is drawn on: window, axes laid out in millimetres, tick labels, colour bar."""
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import ArrayLike
 
+from geospde.plots.scale import Scale
 from geospde.survey.crs import parse_crs, unit_of
 
 PAGE = (180.0, 230.0)
@@ -209,79 +207,35 @@ def _fitting(text: str, size: float, room: float) -> float:
     return min(size, 72 * room / (_SET_WIDTH * max(len(text), 1)))
 
 
-@dataclass(frozen=True)
-class Scale:
-    """A colour scale.
-
-    Parameters
-    ----------
-    low, high : float
-        Values at its ends.
-    largest : float
-        Largest value shown; the colour bar ends in an arrow if that is beyond `high`.
-    ramp : str
-        Name of a matplotlib colour map.
-    """
-
-    low: float
-    high: float
-    largest: float
-    ramp: str = "viridis"
-
-    @classmethod
-    def over(cls, values: Iterable[ArrayLike], ramp: str = "viridis") -> "Scale":
-        """Make the scale of several layers: from zero where that costs little, to a robust upper end.
-
-        A few cells far above the rest (a skewed upper limit away from the sites) would leave the others one
-        colour; then the scale ends at the 99 % quantile of all, and the colour bar says how far values go.
-        """
-        pooled = np.concatenate([np.ravel(np.asarray(v, dtype=float)) for v in values])
-        pooled = pooled[np.isfinite(pooled)]
-        if not pooled.size:
-            return cls(0.0, 1.0, 1.0, ramp)
-        low, high, largest = (float(q) for q in np.quantile(pooled, [0, 0.99, 1]))
-        if largest <= low + 1.25 * (high - low):
-            high = largest
-        if 0 <= low <= 0.25 * high:
-            low = 0.0
-        if high <= low:
-            low, high = low - 0.5 * (abs(low) or 1.0), low + 0.5 * (abs(low) or 1.0)
-        return cls(low, high, largest, ramp)
-
-    def showing(self, *values: ArrayLike) -> "Scale":
-        """Return the same colours for these values."""
-        return replace(self, largest=max(float(np.nanmax(v)) for v in values))
-
-    @property
-    def mappable(self) -> ScalarMappable:
-        """What turns values into colours."""
-        return ScalarMappable(**self.style)
-
-    @property
-    def style(self) -> dict[str, Any]:
-        """Keywords of `imshow` and `scatter`."""
-        return {"norm": Normalize(self.low, self.high), "cmap": self.ramp}
-
-
 def colour_bar(place: Axes, scale: Scale, label: str) -> None:
-    """Draw a colour bar into its axes; an arrow and a second line tell of values beyond its end.
+    """Draw a colour bar into its axes; an arrow and a second line tell of values beyond its ends.
 
     Very large or small numbers are written as multiples of a power of ten, which the label names.
     """
     figure = place.get_figure()
     assert isinstance(figure, Figure)
-    beyond = scale.largest > scale.high + 1e-9 * abs(scale.high)
-    bar = figure.colorbar(scale.mappable, cax=place, extend="max" if beyond else "neither", extendfrac=0.03)
-    exponent = math.floor(math.log10(max(abs(scale.low), abs(scale.high))))
+    slack = 1e-9 * max(abs(scale.low), abs(scale.high))
+    above = scale.largest > scale.high + slack
+    below = scale.least is not None and scale.least < scale.low - slack
+    extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}[above, below]
+    bar = figure.colorbar(scale.mappable, cax=place, extend=extend, extendfrac=0.03)
+    exponent = 0 if scale.norm is not None else math.floor(math.log10(max(abs(scale.low), abs(scale.high))))
     exponent = 0 if -3 <= exponent < 5 else exponent
     size = 10.0**exponent
-    bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
-    bar.formatter = FuncFormatter(partial(_tick, size=size))
-    bar.update_ticks()
+    if scale.norm is None:
+        bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
+        bar.formatter = FuncFormatter(partial(_tick, size=size))
+        bar.update_ticks()
     bar.outline.set(linewidth=0.5, edgecolor=FRAME)  # type: ignore[operator]
     place.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
     power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     label = f"{label} (× 10{power})" if exponent else label
     room = place.get_position().height * figure.get_figheight()
-    note = f"\n(arrow: up to {scale.largest / size:.3g})" if beyond else ""
+    reach = [f"down to {_short(scale.least / size)}"] if below and scale.least is not None else []
+    reach += [f"up to {_short(scale.largest / size)}"] if above else []
+    note = f"\n({'arrow' if len(reach) == 1 else 'arrows'}: {', '.join(reach)})" if reach else ""
     place.set_ylabel(label + note, fontsize=_fitting(label, SMALL, room), labelpad=3)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}") if value < 0 else f"{value:.3g}"

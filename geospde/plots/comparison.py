@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from geospde.plots.canvas import FRAME, SMALL, Scale
-from geospde.plots.figures import layers_map
+from geospde.plots.canvas import FRAME, SMALL
 from geospde.plots.frame import LINE, MARK, finish, new_axes, plain
+from geospde.plots.maps import layers_map
 from geospde.prediction.difference import Difference
 from geospde.results.compare import Comparison
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 
 ROW = 9.0  # millimetres a fit
-RAMP = "RdBu_r"
-"""Blue below zero, red above: told apart by colour-blind readers, and both dark where the difference is large."""
 
 
 def plot_comparison(comparison: Comparison, ax: Axes | None = None) -> Axes:
@@ -80,14 +77,8 @@ def difference_map(
     Figure
         White is no difference; the scale is as wide below zero as above.
     """
-    label = label or difference.label
-    title = f"{'Means' if column == 'mean' else 'Standard deviations'}: {_short(names[0])} less {_short(names[1])}"
-    frame = difference.to_frame()[["x", "y", column]].rename(columns={column: plain(title)})
-    largest = float(np.nanmax(np.abs(frame[plain(title)]))) or 1.0
-    scale = Scale(-largest, largest, largest, RAMP)
-    shown = replace(difference, frame=frame)
-    words = f"difference of {label}"
-    return layers_map(shown, [plain(title)], coastline=coastline, label=words, scale=scale, figure=figure)
+    title = plain(f"{difference.layer(column).short}: {_short(names[0])} less {_short(names[1])}")
+    return layers_map(difference, [column], coastline=coastline, label=label, title=title, figure=figure)
 
 
 def _short(name: str, most: int = 40) -> str:

@@ -17,10 +17,11 @@ from matplotlib.lines import Line2D
 
 from geospde.explore.explore import Exploration
 from geospde.explore.observed import Observed
-from geospde.plots.canvas import FRAME, INK, PAGE, SMALL, Scale, View, colour_bar, dress, sheet, title
+from geospde.plots.canvas import FRAME, INK, PAGE, SMALL, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
 from geospde.plots.frame import ALARM, MARK, plain
 from geospde.plots.panels import plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
+from geospde.plots.scale import Scale
 from geospde.text.findings import findings_frame
 from geospde.text.words import area, counted, length, number
 

@@ -1,4 +1,4 @@
-"""Maps for a paper: posterior mean, limits, standard deviation, exceedance, observations, mesh."""
+"""Figures for a paper: every layer of a prediction, observations, fitted means, mesh."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,17 +6,19 @@ from typing import Any
 
 import numpy as np
 import shapely
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
-from geospde.plots.canvas import FRAME, INK, SMALL, Scale, View, colour_bar, dress, sheet, title
-from geospde.plots.drawing import draw_cells, draw_coast, draw_land, draw_scale_bar
+from geospde.plots.canvas import FRAME, INK, SMALL, View, colour_bar, dress, sheet, title
+from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
 from geospde.plots.fitted import draw_fitted
-from geospde.prediction.cells import cells_that_meet
-from geospde.text.words import counted, did_you_mean
+from geospde.plots.maps import layers_map, mapped_layers, scale_of
+from geospde.plots.scale import Scale
+from geospde.prediction.layer import Layer, interval_percent, outer_limits
+from geospde.prediction.layers import Layers
+from geospde.text.words import counted
 
 
 def save_figures(
@@ -25,7 +27,7 @@ def save_figures(
     survey: Any = None,
     mesh: Any = None,
     fit: Any = None,
-    prediction: Any = None,
+    prediction: Layers | None = None,
     label: str | None = None,
     dpi: int = 200,
     crop: bool = True,
@@ -43,7 +45,7 @@ def save_figures(
     fit : Fit, optional
         Its fitted means are drawn against the observed rates.
     prediction : Prediction, optional
-        Mean, limits, standard deviation and every exceedance probability it holds.
+        Every layer that it has, but quantiles between the outermost limits.
     label : str, optional
         What is predicted, in words for titles and colour bars; by default the prediction's own label.
     dpi : int, default 200
@@ -85,133 +87,37 @@ def _write_png(figure: Figure, path: Path, dpi: int) -> None:
 
 
 def _figures(
-    survey: Any, mesh: Any, fit: Any, prediction: Any, label: str | None, crop: bool
+    survey: Any, mesh: Any, fit: Any, prediction: Layers | None, label: str | None, crop: bool
 ) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure, one at a time so that one is in memory."""
     coastline = getattr(survey, "coastline", None)
     if prediction is not None and prediction.points is not None:
-        frame, words = prediction.to_frame(), label or prediction.label
-        limits = limit_columns(frame)
-        trio = ["mean", *limits]
-        shared = scale_of(prediction, trio, coastline=coastline, crop=crop)
-        options: dict[str, Any] = {"coastline": coastline, "label": words, "crop": crop}
+        words, limits = label or prediction.label, outer_limits(prediction.layers)
+        level = [layer.name for layer in prediction.layers if layer.kind == "mean"]
+        level += [layer.name for layer in limits or ()]
+        shared = scale_of(prediction, level, coastline=coastline, crop=crop) if level else None
+
+        def drawn(columns: Sequence[str], scale: Scale | None = None) -> Figure:
+            return layers_map(prediction, columns, coastline=coastline, label=words, crop=crop, scale=scale)
+
         if limits:
-            yield "maps", layers_map(prediction, trio, scale=shared, **options)
-        for name, column in zip(("mean", "lower", "upper"), trio):
-            yield name, layers_map(prediction, [column], scale=shared, **options)
-        for column in frame.columns:
-            if column == "sd" or column.startswith("exceed_"):
-                yield column, layers_map(prediction, [column], **options)
+            yield "maps", drawn(level, shared)
+        for column in mapped_layers(prediction):
+            yield figure_name(prediction, column), drawn([column], shared if column in level else None)
         rates = observed(survey, prediction.label)
         if rates is not None:
             yield "observed", sites_map(survey, rates, words, scale=shared)
-            if fit is not None and {"mean", *limits} <= set(fit.fitted.columns) and limits:
+            if fit is not None and limits and set(level) <= set(fit.fitted.columns):
                 yield "fitted", fitted_plot(fit.fitted, rates, words, limits=limits)
     if mesh is not None:
         yield "mesh", mesh_map(mesh, survey=survey)
 
 
-def layers_map(
-    prediction: Any,
-    columns: Sequence[str],
-    *,
-    coastline: Any = None,
-    label: str | None = None,
-    crop: bool = True,
-    scale: Scale | None = None,
-    figure: Figure | None = None,
-) -> Figure:
-    """Draw columns of a prediction as maps with one colour scale.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        On a grid, or at points.
-    columns : sequence of str
-        Such as ``["mean", "q0.025", "q0.975"]``.
-    coastline : polygons, optional
-        Drawn on top.
-    label : str, optional
-        What is predicted, in words; by default the prediction's own label.
-    crop : bool, default True
-        Paint only what lies on land, if there is a coastline.
-    scale : Scale, optional
-        Made from the columns by default.
-    figure : Figure, optional
-        Draw into this one.
-
-    Returns
-    -------
-    Figure
-        At most 180 by 230 mm.
-
-    Raises
-    ------
-    InputError
-        If the prediction has no such column.
-    """
-    frame = prediction.to_frame()
-    for column in columns:
-        if column not in frame.columns:
-            raise InputError(f"the prediction has no column {column!r}: {did_you_mean(column, frame.columns)}")
-    label = label or prediction.label
-    painted = _painted(prediction, coastline, crop)
-    scale = scale_of(prediction, columns, coastline=coastline, crop=crop) if scale is None else scale
-    view = _view(prediction, coastline)
-    figure, axes, place, room = sheet(view, len(columns), figure=figure)
-    for ax, column in zip(axes, columns):
-        _draw_layer(ax, prediction, frame[column].to_numpy(), scale, coastline, crop)
-        title(ax, heading(column, label), room)
-    draw_scale_bar(axes[-1], view, coastline)
-    shown = scale.showing(*(frame[column].to_numpy()[painted] for column in columns))
-    colour_bar(place, shown, _bar_label(columns[0], label))
-    return figure
-
-
-def plot_prediction(
-    prediction: Any,
-    column: str = "mean",
-    *,
-    coastline: Any = None,
-    label: str | None = None,
-    crop: bool = True,
-    scale: Scale | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw one column of a prediction for the screen, as ``prediction.plot()`` does.
-
-    Parameters
-    ----------
-    prediction, column, label, crop, scale
-        As in `layers_map`.
-    coastline : polygons, optional
-        As in `layers_map`; by default the region that the prediction's grid was laid around.
-    ax : Axes, optional
-        Draw into these axes, with a colour bar beside them; a new pyplot figure by default.
-
-    Returns
-    -------
-    Axes
-    """
-    label = label or prediction.label
-    if coastline is None and prediction.grid is not None:
-        coastline = prediction.grid.domain
-    if ax is None:
-        from matplotlib import pyplot as plt
-
-        options: dict[str, Any] = {"coastline": coastline, "label": label, "crop": crop, "scale": scale}
-        return layers_map(prediction, [column], figure=plt.figure(), **options).axes[0]
-    scale = scale_of(prediction, [column], coastline=coastline, crop=crop) if scale is None else scale
-    view = _view(prediction, coastline)
-    values = prediction.to_frame()[column].to_numpy()
-    dress(ax, view)
-    _draw_layer(ax, prediction, values, scale, coastline, crop)
-    title(ax, heading(column, label))
-    draw_scale_bar(ax, view, coastline)
-    shown = scale.showing(values[_painted(prediction, coastline, crop)])
-    # An inset is as tall as the map, whatever its aspect.
-    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), shown, _bar_label(column, label))
-    return ax
+def figure_name(prediction: Layers, column: str) -> str:
+    """Return the name of a layer's figure: ``lower`` and ``upper`` of the limits, else that of the layer."""
+    limits = outer_limits(prediction.layers)
+    sides = {} if limits is None else {limits[0].name: "lower", limits[1].name: "upper"}
+    return sides.get(column, column)
 
 
 def sites_map(survey: Any, values: NDArray[np.float64], label: str, *, scale: Scale | None = None) -> Figure:
@@ -277,40 +183,30 @@ def mesh_map(mesh: Any, *, survey: Any = None) -> Figure:
     return figure
 
 
-def fitted_plot(fitted: Any, rates: ArrayLike, label: str, *, limits: Sequence[str]) -> Figure:
+def fitted_plot(fitted: Any, rates: ArrayLike, label: str, *, limits: tuple[Layer, Layer]) -> Figure:
     """Draw fitted means and limits against what was observed.
 
     Parameters
     ----------
     fitted : DataFrame
-        A row a site, with ``mean`` and the two columns `limits`.
+        A row a site, with ``mean`` and the columns of the two `limits`.
     rates : (sites,) array
         What was observed, per unit exposure.
     label : str
         What they are.
-    limits : pair of str
-        Names of the lower and the upper column.
+    limits : pair of Layer
+        The lower and the upper quantile.
     """
     figure = Figure(figsize=(90 / 25.4, 90 / 25.4), facecolor="white")
     ax = figure.add_axes((0.16, 0.13, 0.81, 0.80))
-    draw_fitted(ax, rates, fitted["mean"], *(fitted[column] for column in limits))
+    draw_fitted(ax, rates, fitted["mean"], *(fitted[layer.name] for layer in limits))
     ax.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
     for spine in ax.spines.values():
         spine.set(linewidth=0.5, edgecolor=FRAME)
     ax.set_xlabel(f"observed {label}", fontsize=SMALL)
     ax.set_ylabel(f"fitted {label}", fontsize=SMALL)
-    title(ax, f"Fitted against observed, with {100 * (_level(limits[1]) - _level(limits[0])):.4g}% limits")
+    title(ax, f"Fitted against observed, with {interval_percent(limits)} limits")
     return figure
-
-
-def scale_of(prediction: Any, columns: Sequence[str], *, coastline: Any = None, crop: bool = True) -> Scale:
-    """Make the colour scale of some columns from the cells that are painted; probabilities get 0 to 1."""
-    if columns[0].startswith("exceed_"):
-        return Scale(0.0, 1.0, 1.0, "cividis")
-    painted = _painted(prediction, coastline, crop)
-    frame = prediction.to_frame()
-    values = [frame[column].to_numpy()[painted] for column in columns]
-    return Scale.over(values, "plasma" if columns[0] == "sd" else "viridis")
 
 
 def observed(survey: Any, label: str) -> NDArray[np.float64] | None:
@@ -328,82 +224,6 @@ def observed(survey: Any, label: str) -> NDArray[np.float64] | None:
         return None
     response, *exposure = (survey.points[name].to_numpy(dtype=float) for name in names)
     return response / exposure[0] if exposure else response
-
-
-def heading(column: str, label: str) -> str:
-    """Return a map's title.
-
-    Examples
-    --------
-    >>> heading("q0.975", "counts / time"), heading("exceed_8", "counts / time")
-    ('Upper limit (97.5% quantile)', 'Probability of counts / time above 8')
-    """
-    if column.startswith("exceed_"):
-        return f"Probability of {label} above {column.removeprefix('exceed_')}"
-    if _is_quantile(column):
-        side = "Lower" if _level(column) < 0.5 else "Upper"
-        return "Median" if _level(column) == 0.5 else f"{side} limit ({100 * _level(column):.4g}% quantile)"
-    return {"mean": "Posterior mean", "sd": "Posterior standard deviation"}.get(column, column)
-
-
-def _bar_label(column: str, label: str) -> str:
-    if column.startswith("exceed_"):
-        return "probability"
-    return f"standard deviation of {label}" if column == "sd" else label
-
-
-def _is_quantile(column: str) -> bool:
-    return column.startswith("q") and column[1:2].isdigit()
-
-
-def _level(column: str) -> float:
-    return float(column[1:])
-
-
-def limit_columns(frame: Any, *, every: bool = False) -> list[str]:
-    """Return the outermost pair of quantile columns, or nothing; or every quantile column."""
-    levels = sorted(filter(_is_quantile, frame.columns), key=_level)
-    if every:
-        return levels
-    pair = [c for c in levels if _level(c) < 0.5][:1] + [c for c in levels if _level(c) > 0.5][-1:]
-    return pair if len(pair) == 2 else []
-
-
-def _painted(prediction: Any, coastline: Any, crop: bool) -> NDArray[np.bool_]:
-    """Tell which rows of a prediction a map shows: with a crop, the cells that meet the land."""
-    grid = prediction.grid
-    everything = np.ones(len(prediction.to_frame()), dtype=bool)
-    if grid is None or coastline is None or not crop:
-        return everything
-    x = grid.x0 + grid.dx * np.arange(grid.cols + 1)
-    y = grid.y0 + grid.dy * np.arange(grid.rows + 1)
-    shown = cells_that_meet(coastline, x, y)[grid.mask]
-    return shown if shown.any() else everything
-
-
-def _view(prediction: Any, coastline: Any) -> View:
-    """Return the window of the land if there is some, else of the grid or the points."""
-    if coastline is not None:
-        bounds = coastline.bounds
-    elif prediction.grid is not None:
-        bounds = prediction.grid.bounds
-    else:
-        bounds = (*prediction.points.min(axis=0), *prediction.points.max(axis=0))
-    return View.of([bounds], prediction.crs)
-
-
-def _draw_layer(
-    ax: Axes, prediction: Any, values: NDArray[np.float64], scale: Scale, coastline: Any, crop: bool
-) -> None:
-    """Paint one column: cells of a grid, or marks at points."""
-    if prediction.grid is not None:
-        image, clip = prediction.grid.to_array(values), coastline if crop else None
-        draw_cells(ax, image, prediction.grid.bounds, clip=clip, **scale.style)
-    else:
-        x, y = prediction.points.T
-        ax.scatter(x, y, c=values, s=10, edgecolors=INK, linewidths=0.2, **scale.style)
-    if coastline is not None:
-        draw_coast(ax, coastline)
 
 
 def _sites(survey: Any) -> NDArray[np.float64]:

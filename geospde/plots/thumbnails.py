@@ -13,9 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from geospde.mesh.trimesh import Mesh
-from geospde.plots.canvas import FRAME, INK, SEA, SMALL, Scale, View
+from geospde.plots.canvas import FRAME, INK, SEA, SMALL, View
 from geospde.plots.drawing import draw_cells, draw_coast, draw_land
 from geospde.plots.frame import LINE, plain
+from geospde.plots.scale import Scale
+from geospde.prediction.grid import Grid
+from geospde.prediction.layers import Layers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,19 +65,19 @@ def survey_png(survey: Any) -> bytes:
     return _png(figure)
 
 
-def prediction_png(prediction: Any, values: Any, label: str) -> bytes:
-    """Draw one column of a prediction, with a colour bar.
+def layer_png(prediction: Layers, column: str) -> bytes:
+    """Draw one layer of a prediction, with a colour bar.
 
     Parameters
     ----------
-    prediction : Prediction
+    prediction : Layers
         On a grid, or at points.
-    values : (m,) array
-        The column.
-    label : str
-        Along the colour bar.
+    column : str
+        Name of the layer.
     """
     grid, points = prediction.grid, prediction.points
+    layer, values = prediction.layer(column).with_label(prediction.label), prediction.values(column)
+    assert points is not None
     domain = None if grid is None else grid.domain
     bounds = domain.bounds if domain is not None else None if grid is None else grid.bounds
     view = View.of([bounds or (*points.min(axis=0), *points.max(axis=0))], prediction.crs)
@@ -82,18 +85,18 @@ def prediction_png(prediction: Any, values: Any, label: str) -> bytes:
     if grid is not None:
         image, extent = _thinned(grid, values)
         coast = None if domain is None else _simpler(domain, view)
-        scale = Scale.over([image])
+        scale = Scale.of(layer, [image])
         draw_cells(ax, image, extent, clip=coast, **scale.style)
         if coast is not None:
             draw_coast(ax, coast, width=0.4)
     else:
         step = -(-len(points) // _MOST_POINTS)
         x, y = points[::step].T
-        scale = Scale.over([values])
-        ax.scatter(x, y, c=np.asarray(values)[::step], s=8, edgecolors=INK, linewidths=0.2, **scale.style)
+        scale = Scale.of(layer, [values])
+        ax.scatter(x, y, c=values[::step], s=8, edgecolors=INK, linewidths=0.2, **scale.style)
     bar = figure.colorbar(scale.mappable, ax=ax, fraction=0.05, pad=0.03)
     bar.ax.tick_params(labelsize=SMALL - 1, length=2, width=0.5, color=FRAME)
-    bar.set_label(plain(label), fontsize=SMALL - 1)
+    bar.set_label(plain(layer.axis), fontsize=SMALL - 1)
     return _png(figure)
 
 
@@ -121,7 +124,7 @@ def _bare(ax: Axes, view: View) -> None:
         spine.set(linewidth=0.5, edgecolor=FRAME)
 
 
-def _thinned(grid: Any, values: Any) -> tuple[NDArray[np.float64], tuple[float, float, float, float]]:
+def _thinned(grid: Grid, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float, float, float]]:
     """Every so many cells of a grid as a north-up image, and its bounds; the whole raster is never laid out."""
     step = -(-max(grid.shape) // _FINEST)
     down, across = (np.arange(0, n, step) + min(step, n) // 2 for n in grid.shape)

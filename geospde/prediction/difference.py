@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
+from geospde.prediction.layer import difference_layer
 from geospde.prediction.layers import Layers
 
-COLUMNS = ("mean", "sd")
+LAYERS = (
+    difference_layer("mean", "means"),
+    difference_layer("sd", "standard deviations"),
+)
+COLUMNS = tuple(layer.name for layer in LAYERS)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Difference(Layers):
     """A prediction less another on the same grid: ``x``, ``y``, ``mean``, ``sd``; made by `difference`."""
 
-    def to_raster(self, path: str | Path, *, crop: Any = None) -> None:
-        """Write a GeoTIFF with bands ``mean_difference`` and ``sd_difference``."""
-        from geospde.export.raster import write_raster
+    contents: ClassVar[str] = "Difference"
 
-        columns = self.frame.drop(columns=["x", "y"]).add_suffix("_difference")
-        write_raster(path, self.grid, columns, crs=self.crs, crop=crop)
+    def to_raster(self, path: str | Path, *, crop: Any = None, cog: bool = False) -> None:
+        """Write a GeoTIFF with bands ``mean_difference`` and ``sd_difference``; else as `Layers.to_raster`."""
+        from geospde.export.raster import write_layers_raster
+
+        bands = {layer.name: f"{layer.name}_difference" for layer in self.layers}
+        layers = tuple(replace(layer, name=bands[layer.name]) for layer in self.layers)
+        named = Layers(self.label, self.frame.rename(columns=bands), layers, self.grid, crs=self.crs)
+        write_layers_raster(path, named, crop=crop, cog=cog)
 
 
-def difference(prediction: Any, other: Any) -> Difference:
+def difference(prediction: Layers, other: Layers) -> Difference:
     """Return a prediction less another.
 
     Parameters
@@ -46,9 +57,9 @@ def difference(prediction: Any, other: Any) -> Difference:
         raise InputError(f"one prediction is of {prediction.label} and the other of {other.label}")
     if not same_cells(a, b):
         raise InputError(f"the predictions are on different grids, {a!r} and {b!r}")
-    frame, less = prediction.to_frame(), other.to_frame()
-    columns = {name: frame[name] - less[name] for name in COLUMNS}
-    return Difference(a, prediction.label, pd.DataFrame({"x": frame["x"], "y": frame["y"], **columns}))
+    columns = {name: prediction.values(name) - other.values(name) for name in COLUMNS}
+    frame = pd.DataFrame({"x": prediction.frame["x"], "y": prediction.frame["y"], **columns})
+    return Difference(prediction.label, frame, LAYERS, a)
 
 
 def same_cells(a: Grid, b: Grid) -> bool:

@@ -1,46 +1,266 @@
-"""Columns of values in the cells of a grid."""
+"""Layers of values at places: what predictions, stored predictions and differences have in common."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from geospde.errors import InputError
+from geospde.prediction.computed.registry import computed_layer
 from geospde.prediction.grid import Grid
+from geospde.prediction.layer import PLACES, Layer
+from geospde.text.notebook import card, frame_table, picture
+from geospde.text.words import did_you_mean
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
+    import geopandas as gpd
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
 
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Layers:
-    """Columns of values in the cells of a grid, which maps draw and rasters hold.
+    """Layers of values at places, each with its meaning, which maps draw and rasters hold.
 
     Attributes
     ----------
-    grid : Grid
     label : str
         What they are of, such as ``"counts / time"``.
     frame : DataFrame
-        A row a cell: ``x``, ``y``, and the values.
+        A row a place: ``x`` and ``y`` where it has them, and a column a layer.
+    layers : tuple of Layer
+        What the columns mean, in their order.
+    grid : Grid or None
+        The raster that the places are the cells of.
+    points : (m, 2) array or None
+        Where, in the units of `crs`; by default the centres of the cells.
+    crs : pyproj.CRS or None
+        By default the grid's.
+    model : str
+        What they come from, in words; empty where nobody said.
     """
 
-    grid: Grid
     label: str
     frame: pd.DataFrame
+    layers: tuple[Layer, ...]
+    grid: Grid | None = None
+    points: NDArray[np.float64] | None = None
+    crs: Any = None
+    model: str = ""
+
+    contents: ClassVar[str] = "Posterior"
+    """What its files are called: ``"Posterior of ..."``."""
+
+    def __post_init__(self) -> None:
+        names = [layer.name for layer in self.layers]
+        columns = [name for name in self.frame.columns if name not in PLACES]
+        if names != columns:
+            raise InputError(f"the layers {', '.join(names)} are not the columns {', '.join(map(str, columns))}")
+        if self.grid is not None:
+            object.__setattr__(self, "points", self.grid.centres if self.points is None else self.points)
+            object.__setattr__(self, "crs", self.grid.crs if self.crs is None else self.crs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.label} {self._where}>"
+
+    @property
+    def _where(self) -> str:
+        return f"on {self.grid!r}" if self.grid is not None else f"at {len(self.frame)} places"
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: what it is of and where, its columns in numbers, and a map of the first layer."""
+        columns = self.frame[[layer.name for layer in self.layers]]
+        spread = pd.DataFrame({"least": columns.min(), "average": columns.mean(), "greatest": columns.max()})
+        parts = [frame_table(spread)]
+        if self.points is not None:
+            from geospde.plots.thumbnails import layer_png
+
+            first = self.layers[0]
+            parts.append(picture(layer_png(self, first.name), f"Map of the {first.short.lower()}"))
+        words = "; ".join(filter(None, [self._where, self.model]))
+        return card(f"{type(self).__name__} of {self.label}", words, *parts)
+
+    # -- layers ---------------------------------------------------------------------------------------------
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a cell, as `frame`."""
+        """A row a place: ``x`` and ``y`` where it has them, then a column a layer."""
         return self.frame.copy()
 
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """Centres of the cells, (m, 2)."""
-        return self.grid.centres
+    def layer(self, name: str) -> Layer:
+        """Return what a column means.
 
-    @property
-    def crs(self) -> Any:
-        """Coordinate reference system of the grid."""
-        return self.grid.crs
+        Raises
+        ------
+        InputError
+            If there is no layer of this name; with the nearest one.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        known = [layer.name for layer in self.layers]
+        raise InputError(f"the prediction has no column {name!r}: {did_you_mean(str(name), known)}")
+
+    def values(self, name: str) -> NDArray[np.float64]:
+        """Return the values of a layer, (m,); `InputError` if there is none of this name."""
+        return np.asarray(self.frame[self.layer(name).name], dtype=float)
+
+    def with_layer(
+        self, layer: Layer | str, values: ArrayLike | Callable[[Self], ArrayLike] | None = None
+    ) -> Self:
+        """Return the same with one more layer, which then has its own colours and words wherever layers are shown.
+
+        Parameters
+        ----------
+        layer : Layer or str
+            A layer, or the name of one that geospde computes, such as ``"cv"``; see
+            `geospde.prediction.computed.registry`.
+        values : (m,) array or callable, optional
+            A number a place, or a function of this object that returns them; not for the name of a computed layer.
+
+        Raises
+        ------
+        InputError
+            If there is such a layer already, or the values are not a number a place.
+
+        Examples
+        --------
+        >>> import geospde as gs
+        >>> frame = pd.DataFrame({"mean": [2.0, 4.0], "sd": [1.0, 1.0]})
+        >>> table = Layers("y", frame, (gs.Layer("mean"), gs.Layer("sd")))
+        >>> table.with_layer("cv").to_frame()["cv"].tolist()
+        [0.5, 0.25]
+        >>> doubled = table.with_layer(gs.Layer("twice", title="Twice the mean"), lambda t: 2 * t.values("mean"))
+        >>> doubled.to_frame()["twice"].tolist()
+        [4.0, 8.0]
+        """
+        if isinstance(layer, str):
+            if values is not None:
+                raise InputError(f"values need a layer that says what they mean: with_layer(gs.Layer({layer!r}), ...)")
+            computed = computed_layer(layer)
+            layer, values = computed.layer, computed.values(self)
+        if not isinstance(layer, Layer):
+            raise InputError(f"a layer is a gs.Layer or the name of a computed one, not {type(layer).__name__}")
+        if any(layer.name == known.name for known in self.layers):
+            raise InputError(f"there is a layer {layer.name!r} already")
+        column = _numbers(layer.name, values(self) if callable(values) else values, len(self.frame))
+        return replace(self, frame=self.frame.assign(**{layer.name: column}), layers=(*self.layers, layer))
+
+    # -- files ----------------------------------------------------------------------------------------------
+
+    def to_raster(self, path: str | Path, *, crop: Any = None, cog: bool = False) -> None:
+        """Write a GeoTIFF, a named band a layer; see `geospde.export.raster.write_raster`.
+
+        Parameters
+        ----------
+        path : str or Path
+        crop : polygon, optional
+            Cells whose centre lies outside it become nodata.
+        cog : bool, default False
+            Write a cloud-optimised GeoTIFF.
+        """
+        from geospde.export.raster import write_layers_raster
+
+        write_layers_raster(path, self, crop=crop, cog=cog)
+
+    def to_xarray(self, *, units: str | None = None) -> xarray.Dataset:
+        """Return an xarray Dataset with CF attributes; see `geospde.export.dataset.to_dataset`."""
+        from geospde.export.dataset import to_dataset
+
+        return to_dataset(self, units=units)
+
+    def to_netcdf(self, path: str | Path, *, units: str | None = None) -> None:
+        """Write NetCDF with CF attributes; see `geospde.export.dataset.write_netcdf`."""
+        from geospde.export.dataset import write_netcdf
+
+        write_netcdf(self, path, units=units)
+
+    def contours(
+        self, column: str = "mean", *, levels: Sequence[float] | None = None, within: Any = None
+    ) -> gpd.GeoDataFrame:
+        """Trace contour lines of one layer; see `geospde.export.contours.contour_lines`."""
+        from geospde.export.contours import contour_lines
+
+        return contour_lines(self, column, levels=levels, within=within)
+
+    # -- pictures -------------------------------------------------------------------------------------------
+
+    def plot(
+        self,
+        column: str = "mean",
+        ax: Axes | None = None,
+        *,
+        coastline: Any = None,
+        label: str | None = None,
+        title: str | None = None,
+        crop: bool = True,
+        cmap: str | Colormap | None = None,
+        norm: Normalize | None = None,
+        vmin: float | None = None,
+        vmax: float | None = None,
+    ) -> Axes:
+        """Draw one layer as a map; see `geospde.plots.maps.plot_layer`.
+
+        Parameters
+        ----------
+        column : str
+            Name of the layer.
+        ax : matplotlib Axes, optional
+            Draw into these axes, with a colour bar beside them; a new pyplot figure by default.
+        coastline : polygons, optional
+            Drawn on top; by default the region that the grid was laid around.
+        label : str, optional
+            What is predicted, in words for title and colour bar.
+        title : str, optional
+            Over the map, in place of the layer's own.
+        crop : bool, default True
+            Paint only what lies on land, if there is a coastline.
+        cmap : str or matplotlib Colormap, optional
+            Colours; by default the layer's.
+        norm : matplotlib Normalize, optional
+            From values to colours, such as ``matplotlib.colors.LogNorm()``; then without `vmin` and `vmax`.
+        vmin, vmax : float, optional
+            Ends of the colours; an arrow of the colour bar tells of values beyond.
+
+        Returns
+        -------
+        Axes
+        """
+        from geospde.plots.maps import plot_layer
+
+        return plot_layer(
+            self, column, ax, coastline=coastline, label=label, title=title, crop=crop,
+            cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
+        )  # fmt: skip
+
+    def plot_panels(
+        self,
+        columns: Sequence[str] | None = None,
+        ax: Any = None,
+        *,
+        coastline: Any = None,
+        label: str | None = None,
+        crop: bool = True,
+    ) -> NDArray[Any]:
+        """Draw several layers as maps, a panel each; see `geospde.plots.maps.plot_panels`."""
+        from geospde.plots.maps import plot_panels
+
+        return plot_panels(self, columns, ax, coastline=coastline, label=label, crop=crop)
+
+
+def _numbers(name: str, values: Any, size: int) -> NDArray[np.float64]:
+    """Return a number a place."""
+    try:
+        column = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"the values of layer {name!r} must be numbers, one for each of the {size:,} places") from None
+    if values is None or column.shape != (size,):
+        what = "nothing" if values is None else f"an array of shape {column.shape}"
+        raise InputError(f"layer {name!r} needs a number for each of the {size:,} places, not {what}")
+    return column

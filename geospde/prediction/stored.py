@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
+from geospde.prediction.layer import PLACES, Layer
 from geospde.prediction.layers import Layers
 
 if TYPE_CHECKING:
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 TABLE, RASTER = "grid.csv", "prediction.tif"
 
+LAYER_TAG = "GEOSPDE_LAYER"
+"""Tag of a raster's band with the whole of its `Layer`."""
 
+
+@dataclass(frozen=True, eq=False, repr=False)
 class StoredPrediction(Layers):
     """Posterior of the mean per unit exposure in the cells of a grid, as `Prediction`, to be drawn and written."""
 
@@ -28,11 +34,11 @@ def read_prediction(folder: Path, label: str, grid: Grid | None = None, crs: Any
     Parameters
     ----------
     folder : pathlib.Path
-        With ``grid.csv`` and, unless the grid is given, ``prediction.tif``.
+        With ``grid.csv``, and ``prediction.tif``, whose bands say what the columns mean.
     label : str
         What is predicted.
     grid : Grid, optional
-        By default that of the raster.
+        By default the raster's.
     crs : optional
         Of that grid.
 
@@ -57,7 +63,25 @@ def read_prediction(folder: Path, label: str, grid: Grid | None = None, crs: Any
     # a raster keeps its corner in the north, and half a cell tells any two cells apart
     if centres.shape != places.shape or (np.abs(centres - places) > 1e-3 * np.array([grid.dx, grid.dy])).any():
         raise InputError(f"{path} does not hold the cells of the grid: predict again")
-    return StoredPrediction(grid, label, frame)
+    known = _layers_of(folder / RASTER)
+    columns = list(frame.columns.drop(list(PLACES)))
+    unknown = [name for name in columns if name not in known]
+    if unknown:
+        raise InputError(f"{folder / RASTER} does not say what the column {unknown[0]!r} of {TABLE} is: predict again")
+    return StoredPrediction(label, frame, tuple(known[name] for name in columns), grid)
+
+
+def _layers_of(path: Path) -> dict[str, Layer]:
+    """Return the layers that a raster's bands are of, by name."""
+    import rasterio
+
+    try:
+        with rasterio.open(path) as raster:
+            texts = [raster.tags(band).get(LAYER_TAG) for band in raster.indexes]
+    except rasterio.errors.RasterioIOError as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    layers = [Layer.from_json(text) for text in texts if text is not None]
+    return {layer.name: layer for layer in layers}
 
 
 def _grid_of(path: Path, places: NDArray[np.float64], crs: Any) -> Grid:

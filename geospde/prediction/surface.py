@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,31 +12,34 @@ import pandas as pd
 from geospde.errors import InputError
 from geospde.formula.table import coordinates, per_row
 from geospde.prediction.grid import Grid
+from geospde.prediction.layer import posterior_layers
+from geospde.prediction.layers import Layers
 from geospde.results.result import Fit
-from geospde.text.notebook import card, frame_table, picture
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import xarray
     from numpy.typing import NDArray
 
 
 CHUNK = 20_000  # points at a time: a few hundred bytes each for every theta point
 
 
-class Prediction:
-    """Posterior of the mean per unit exposure at many places.
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(Layers):
+    """Posterior of the mean per unit exposure at many places; made by `Fit.predict`.
 
     Attributes
     ----------
-    points : (m, 2) array or None
-        Where, in the units of `crs`.
-    grid : Grid or None
-        The raster that the points are the cells of.
-    crs : pyproj.CRS or None
     label : str
         What is predicted, such as ``"counts / time"``.
+    layers : tuple of Layer
+        What the columns of `to_frame` mean, and how they are shown.
+    grid : Grid or None
+        The raster that the points are the cells of.
+    points : (m, 2) array or None
+        Where, in the units of `crs`.
+    crs : pyproj.CRS or None
+    model : str
+        The model behind it: formula, family and method.
 
     Examples
     --------
@@ -46,104 +50,20 @@ class Prediction:
     >>> surface = fit.predict(gs.Grid.around(survey.coastline, cell=100), exceed=[8])
     >>> surface.to_frame().columns.tolist()
     ['x', 'y', 'mean', 'sd', 'q0.025', 'q0.5', 'q0.975', 'exceed_8']
+    >>> surface.layer("exceed_8").short
+    'Probability above 8'
     """
 
-    def __init__(
-        self,
-        fit: Fit,
-        rows: _Rows,
-        frame: pd.DataFrame,
-        grid: Grid | None,
-        crs: Any,
-        label: str,
-    ):
-        self._fit = fit
-        self._rows = rows
-        self._frame = frame
-        self.points = rows.points
-        self.grid = grid
-        self.crs = crs
-        self.label = label
-
-    def __repr__(self) -> str:
-        where = f"on {self.grid!r}" if self.grid is not None else f"at {len(self._frame)} places"
-        return f"<Prediction of {self.label} {where}>"
-
-    def _repr_html_(self) -> str:
-        """Show it in a notebook: what was predicted where, its columns in numbers, and a map of the mean."""
-        columns = self._frame.drop(columns=["x", "y"], errors="ignore")
-        spread = pd.DataFrame({"least": columns.min(), "average": columns.mean(), "greatest": columns.max()})
-        parts = [frame_table(spread)]
-        if self.points is not None:
-            from geospde.plots.thumbnails import prediction_png
-
-            parts.append(picture(prediction_png(self, self._frame["mean"].to_numpy(), self.label), "Map of the mean"))
-        where = repr(self).removeprefix(f"<Prediction of {self.label} ").removesuffix(">")
-        return card(f"Prediction of {self.label}", f"{where}; {self.model}", *parts)
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row a place: ``x, y, mean, sd, q0.025, ..., exceed_8``."""
-        return self._frame.copy()
-
-    @property
-    def model(self) -> str:
-        """The model behind it: formula, family and method."""
-        return f"{self._fit.formula}, {self._fit.family}, {self._fit.method}"
+    _fit: Fit = field(kw_only=True)
+    _rows: _Rows = field(kw_only=True)
 
     def exceedance(self, threshold: float) -> NDArray[np.float64]:
         """P(mean per unit exposure > threshold) at each place, (m,)."""
-        column = f"exceed_{threshold:g}"
-        if column in self._frame:
-            return self._frame[column].to_numpy()
+        for layer in self.layers:
+            if layer.kind == "probability" and layer.level == threshold:
+                return self.values(layer.name)
         parts = [_exceed(m, self._fit, threshold, s) for m, s in self._rows.mixtures(self._fit)]
         return np.concatenate(parts)
-
-    def to_raster(self, path: str | Path, *, crop: Any = None, cog: bool = False) -> None:
-        """Write a GeoTIFF, a named band a column; see `geospde.export.raster.write_raster`.
-
-        Parameters
-        ----------
-        path : str or Path
-        crop : polygon, optional
-            Cells whose centre lies outside it become nodata.
-        cog : bool, default False
-            Write a cloud-optimised GeoTIFF.
-        """
-        if self.grid is None:
-            raise InputError("only a prediction on a Grid can be written as a raster: predict(gs.Grid.around(...))")
-        from geospde.export.raster import write_raster
-
-        write_raster(path, self.grid, self._frame.drop(columns=["x", "y"]), crs=self.crs, crop=crop, cog=cog)
-
-    def to_xarray(self, *, units: str | None = None) -> xarray.Dataset:
-        """Return an xarray Dataset with CF attributes; see `geospde.export.dataset.to_dataset`."""
-        from geospde.export.dataset import to_dataset
-
-        return to_dataset(self, units=units)
-
-    def to_netcdf(self, path: str | Path, *, units: str | None = None) -> None:
-        """Write NetCDF with CF attributes; see `geospde.export.dataset.write_netcdf`."""
-        from geospde.export.dataset import write_netcdf
-
-        write_netcdf(self, path, units=units)
-
-    def contours(self, column: str = "mean", **options: Any) -> Any:
-        """Trace contour lines of one column; see `geospde.export.contours.contour_lines`."""
-        from geospde.export.contours import contour_lines
-
-        return contour_lines(self, column, **options)
-
-    def plot(self, column: str = "mean", **options: Any) -> Any:
-        """Draw one column as a map; see `geospde.plots.figures.plot_prediction`."""
-        from geospde.plots.figures import plot_prediction
-
-        return plot_prediction(self, column, **options)
-
-    def plot_panels(self, columns: Sequence[str] | None = None, ax: Any = None, **options: Any) -> Any:
-        """Draw several columns as maps, a panel each; see `geospde.plots.overview.plot_panels`."""
-        from geospde.plots.overview import plot_panels
-
-        return plot_panels(self, columns, ax, **options)
 
 
 class _Rows:
@@ -192,7 +112,7 @@ def predict(
     quantiles : sequence of float
         Levels of the quantile columns.
     exceed : sequence of float
-        Thresholds: a column ``exceed_<threshold>`` with P(mean > threshold).
+        Thresholds: a layer ``exceed_<threshold>`` with P(mean > threshold) for each.
     exposure : float, array or str, optional
         Multiplies the mean; by default the prediction is per unit exposure.
     offset : float, array or str, optional
@@ -224,6 +144,7 @@ def predict(
     for t in exceed:
         if not isinstance(t, (int, float, np.number)) or not np.isfinite(t):
             raise InputError(f"a threshold must be a finite number, not {t!r}")
+    layers = posterior_layers(quantiles, exceed)
     grid, table, points, crs = _places(model, where)
     if crs is not None and model.crs is not None and crs != model.crs:
         raise InputError(
@@ -237,15 +158,18 @@ def predict(
     for mixture, scale in rows.mixtures(fit, callback):
         columns = fit.response(mixture, quantiles)
         columns = {name: scale * values for name, values in columns.items()}
-        for threshold in exceed:
-            columns[f"exceed_{threshold:g}"] = _exceed(mixture, fit, threshold, scale)
+        for layer in layers:
+            if layer.kind == "probability" and layer.level is not None:
+                columns[layer.name] = _exceed(mixture, fit, layer.level, scale)
         parts.append(pd.DataFrame(columns))
     frame = pd.concat(parts, ignore_index=True)
     if points is not None:
         frame.insert(0, "x", points[:, 0])
         frame.insert(1, "y", points[:, 1])
     label = model.response_label if exposure is None else model.formula.response
-    return Prediction(fit, rows, frame, grid, crs if crs is not None else model.crs, label)
+    crs = crs if crs is not None else model.crs
+    words = f"{fit.formula}, {fit.family}, {fit.method}"
+    return Prediction(label, frame, layers, grid, points, crs, words, _fit=fit, _rows=rows)
 
 
 def _places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:

@@ -1,12 +1,15 @@
 """What a map says, in sentences with numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from geospde.prediction.layer import Layer, interval_percent, outer_limits
+from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.words import area, length, number
 
@@ -14,7 +17,7 @@ SURE = 0.95
 """Probability from which a place is called above or below a threshold."""
 
 
-def findings(prediction: Any, *, survey: Any = None, fit: Any = None, label: str | None = None) -> list[str]:
+def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: str | None = None) -> list[str]:
     """Say what a prediction shows, for the head of a report.
 
     Parameters
@@ -35,21 +38,21 @@ def findings(prediction: Any, *, survey: Any = None, fit: Any = None, label: str
     """
     coastline = getattr(survey, "coastline", None)
     land, place = on_land(prediction, coastline)
-    frame = prediction.to_frame()[land]
+    frame, layers = prediction.frame[land], prediction.layers
     unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
     label = label or prediction.label
-    said = [*_level(frame, label, place), *_limits_at_the_top(frame, unit)]
+    said = [*_level(frame, label, place), *_limits_at_the_top(frame, layers, unit)]
     whole = None
     if prediction.grid is not None and unit not in ("", "degree"):
         whole = coastline.area if coastline is not None else len(frame) * prediction.grid.dx * prediction.grid.dy
-    said += _exceedance(frame, label, place, whole, unit)
+    said += _exceedance(frame, layers, label, place, whole, unit)
     said += _certainty(frame, place)
     if fit is not None:
         said += _ranges(fit.hyper, unit)
     return said
 
 
-def on_land(prediction: Any, coastline: Any) -> tuple[NDArray[np.bool_], str]:
+def on_land(prediction: Layers, coastline: Any) -> tuple[NDArray[np.bool_], str]:
     """Tell which rows of a prediction count, and how a sentence calls them together.
 
     Parameters
@@ -64,7 +67,7 @@ def on_land(prediction: Any, coastline: Any) -> tuple[NDArray[np.bool_], str]:
     str
         ``"land"``, ``"grid"`` or ``"rows"``.
     """
-    everywhere = np.ones(len(prediction.to_frame()), dtype=bool)
+    everywhere = np.ones(len(prediction.frame), dtype=bool)
     if coastline is not None and prediction.points is not None:
         shapely.prepare(coastline)
         land = shapely.intersects_xy(coastline, prediction.points)
@@ -73,7 +76,7 @@ def on_land(prediction: Any, coastline: Any) -> tuple[NDArray[np.bool_], str]:
     return everywhere, "grid" if prediction.grid is not None else "rows"
 
 
-def _level(frame: Any, label: str, place: str) -> Iterator[str]:
+def _level(frame: pd.DataFrame, label: str, place: str) -> Iterator[str]:
     low, high = np.quantile(frame["mean"], [0.05, 0.95])
     yield (
         f"Over the {place}, the posterior mean of {label} averages {number(_round(frame['mean'].mean()))}; "
@@ -82,22 +85,26 @@ def _level(frame: Any, label: str, place: str) -> Iterator[str]:
     )
 
 
-def _limits_at_the_top(frame: Any, unit: str) -> Iterator[str]:
-    if not {"x", "y", "q0.025", "q0.975"} <= set(frame.columns):
+def _limits_at_the_top(frame: pd.DataFrame, layers: Sequence[Layer], unit: str) -> Iterator[str]:
+    limits = outer_limits(layers)
+    if limits is None or not {"x", "y"} <= set(frame.columns):
         return
+    lower, upper = (layer.name for layer in limits)
     top = frame.loc[frame["mean"].idxmax()]
     digits = 4 if unit == "degree" else 0 if abs(top["x"]) > 10 else 3
     where = f"({top['x']:.{digits}f}, {top['y']:.{digits}f})".replace("-", "\N{MINUS SIGN}")
     yield (
-        f"It is highest near {where}, where the 95% limits are "
-        f"{number(_round(top['q0.025']))} and {number(_round(top['q0.975']))}."
+        f"It is highest near {where}, where the {interval_percent(limits)} limits are "
+        f"{number(_round(top[lower]))} and {number(_round(top[upper]))}."
     )
 
 
-def _exceedance(frame: Any, label: str, place: str, whole: float | None, unit: str) -> Iterator[str]:
-    for column in frame.columns:
-        if column.startswith("exceed_"):
-            threshold, probability = column.removeprefix("exceed_"), frame[column].to_numpy()
+def _exceedance(
+    frame: pd.DataFrame, layers: Sequence[Layer], label: str, place: str, whole: float | None, unit: str
+) -> Iterator[str]:
+    for layer in layers:
+        if layer.kind == "probability" and layer.level is not None:
+            threshold, probability = f"{layer.level:g}", frame[layer.name].to_numpy()
             above, below = np.mean(probability >= SURE), np.mean(probability <= 1 - SURE)
             much = f" ({area(above * whole, unit)})" if whole is not None else ""
             yield (
@@ -107,7 +114,7 @@ def _exceedance(frame: Any, label: str, place: str, whole: float | None, unit: s
             )
 
 
-def _certainty(frame: Any, place: str) -> Iterator[str]:
+def _certainty(frame: pd.DataFrame, place: str) -> Iterator[str]:
     if "sd" not in frame.columns or not (frame["mean"] > 0).all():
         return
     low, middle, high = np.quantile(frame["sd"] / frame["mean"], [0.05, 0.5, 0.95])

@@ -11,6 +11,8 @@ from typing import Any
 from geospde import __version__
 from geospde.errors import InputError
 from geospde.plots.exploration import exploration_section
+from geospde.plots.figures import figure_name
+from geospde.prediction.layers import Layers
 from geospde.report import summaries
 from geospde.report.findings import findings
 from geospde.report.methods import Methods
@@ -20,14 +22,11 @@ from geospde.report.webmap import web_map
 
 _CAPTIONS = {
     "maps": "Posterior mean and limits of {label}, on one colour scale.",
-    "mean": "Posterior mean of {label}.",
-    "lower": "Lower limit of {label}.",
-    "upper": "Upper limit of {label}.",
-    "sd": "Posterior standard deviation of {label}: how uncertain the mean is.",
     "observed": "What was observed: {label} at each site, on the colours of the posterior mean.",
     "fitted": "Fitted means with their limits against what was observed, a point a site.",
     "mesh": "The mesh that carries the field, with coast and sites.",
 }
+"""Of figures that are not of one layer, which have captions of their own."""
 
 _SCRIPTS = ("data.js", "view.js", "paint.js", "readout.js", "sites.js", "moves.js", "start.js")
 
@@ -70,7 +69,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
     columns = "" if prediction is None else prediction.label
     label = run.label or columns
     explored = None if run.exploration is None else exploration_section(run.exploration)
-    pictures = _pictures(run.figures, label)
+    pictures = _pictures(run.figures, prediction, label)
     return {
         "title": run.title,
         "date": datetime.date.today().isoformat(),
@@ -88,7 +87,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "checks": sorted(map(found, [*(explored or {}).get("findings", ()), *run.checks]), key=_gravest_first),
         "levels": LEVELS,
         "validation": None if run.validation is None else validation_section(run.validation),
-        "figures": [p for n, p in pictures.items() if n == "sd" or n.startswith("exceed_")],
+        "figures": _further(pictures, prediction),
         "mesh_table": None if mesh is None else summaries.mesh_table(mesh),
         "mesh": _chosen(pictures, "mesh"),
         "methods": Methods(mesh, fit, prediction, label, run.settings),
@@ -133,15 +132,21 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _pictures(paths: Iterable[str | Path], label: str) -> dict[str, Picture]:
+def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str) -> dict[str, Picture]:
     """Take PNG files in, with their captions."""
-    pictures = {}
-    for path in map(Path, paths):
-        caption = _CAPTIONS.get(path.stem, path.stem)
-        if path.stem.startswith("exceed_"):
-            caption = f"Probability of {{label}} above {path.stem.removeprefix('exceed_')}."
-        pictures[path.stem] = picture(path, caption.replace("{label}", label or "the response"))
-    return pictures
+    words = label or "the response"
+    captions = {name: text.replace("{label}", words) for name, text in _CAPTIONS.items()}
+    if prediction is not None:
+        for layer in prediction.layers:
+            captions[figure_name(prediction, layer.name)] = layer.with_label(words).caption
+    return {path.stem: picture(path, captions.get(path.stem, path.stem)) for path in map(Path, paths)}
+
+
+def _further(pictures: Mapping[str, Picture], prediction: Layers | None) -> list[Picture]:
+    """Return the figures of single layers that the interactive map cannot stand for: all but mean and quantiles."""
+    layers = () if prediction is None else prediction.layers
+    names = [layer.name for layer in layers if layer.kind not in ("mean", "quantile")]
+    return [pictures[name] for name in names if name in pictures]
 
 
 def _chosen(pictures: Mapping[str, Picture], name: str) -> list[Picture]:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from geospde.export.provenance import versions
-from geospde.plots.figures import heading
+from geospde.prediction.layers import Layers
 from geospde.report.findings import on_land
 from geospde.report.page import Link, Table, frame_table, shown
 from geospde.survey.crs import parse_crs, unit_of
@@ -67,12 +67,14 @@ def criteria_table(fit: Any) -> Table:
     return Table("Criteria", ["", "value"], rows)
 
 
-def layers_table(prediction: Any, survey: Any, label: str) -> Table:
+def layers_table(prediction: Layers, survey: Any, label: str) -> Table:
     """Return the spread of every layer over the land: what the map's colours say, in numbers."""
     land, place = on_land(prediction, getattr(survey, "coastline", None))
-    frame = prediction.to_frame()[land].drop(columns=["x", "y"], errors="ignore")
-    spread = frame.quantile([0.0, 0.05, 0.5, 0.95, 1.0]).T
-    rows = [[heading(str(name), label), *map(number, row)] for name, row in zip(spread.index, spread.to_numpy())]
+    frame = prediction.frame[land]
+    parts = [0.0, 0.05, 0.5, 0.95, 1.0]
+    rows = [
+        [layer.with_label(label).title, *map(number, frame[layer.name].quantile(parts))] for layer in prediction.layers
+    ]
     of = counted(len(frame), "cell" if prediction.grid is not None else "row")
     return Table(f"Layers over the {place} ({of})", ["", "least", "5%", "median", "95%", "greatest"], rows)
 
@@ -189,5 +191,5 @@ def summary(survey: Any, mesh: Any, prediction: Any, label: str) -> str:
         parts.append(f"mesh of {counted(len(mesh.vertices), 'vertex', 'vertices')}")
     if prediction is not None:
         what = "cell" if prediction.grid is not None else "place"
-        parts.append(f"{label} predicted at {counted(len(prediction.to_frame()), what)}")
+        parts.append(f"{label} predicted at {counted(len(prediction.frame), what)}")
     return " · ".join(parts)

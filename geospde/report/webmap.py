@@ -7,19 +7,22 @@ float32 of the GeoTIFF, so that what the page reads out is what the raster holds
 import base64
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from geospde.plots.canvas import Scale, View
-from geospde.plots.figures import heading, observed, scale_of
+from geospde.plots.canvas import View
+from geospde.plots.figures import observed
+from geospde.plots.maps import mapped_layers, scale_of
+from geospde.plots.scale import colour_map
+from geospde.prediction.layer import Layer, interval_percent, outer_limits
+from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.words import counted, number
 
@@ -32,8 +35,8 @@ MOST_CELLS = 4_000_000
 MOST_SITES, MOST_EDGES, MOST_COAST, MOST_COLUMNS = 5_000, 100_000, 40_000, 12
 LONGEST_TEXT = 80
 
-PROBABILITY_RAMP = "PuOr_r"
-"""Diverges at 0.5, where the data do not decide; purple and orange are told apart by every kind of colour vision."""
+DARK_ENDED = ("PuOr", "PuOr_r", "RdBu", "RdBu_r")
+"""Diverging colour maps whose ends are near black, where no two values are told apart; the page leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class WebMap:
     @property
     def bands(self) -> list[dict[str, Any]]:
         """Layers that a reader can choose from."""
-        return self.data["bands"]
+        bands: list[dict[str, Any]] = self.data["bands"]
+        return bands
 
     def has(self, part: str) -> bool:
         """Whether the map has a ``coast``, ``sites`` or ``mesh``."""
@@ -67,7 +71,12 @@ class WebMap:
 
 
 def web_map(
-    *, survey: Any = None, mesh: Any = None, fit: Any = None, prediction: Any = None, label: str | None = None
+    *,
+    survey: Any = None,
+    mesh: Any = None,
+    fit: Any = None,
+    prediction: Layers | None = None,
+    label: str | None = None,
 ) -> WebMap | None:
     """Collect what an interactive map shows.
 
@@ -89,14 +98,15 @@ def web_map(
     WebMap or None
         None where there is nothing to lay a map around.
     """
-    on_grid = prediction is not None and prediction.grid is not None
+    raster = None if prediction is None else prediction.grid
     coastline = getattr(survey, "coastline", None)
-    if not on_grid and survey is None and mesh is None:
+    if raster is None and survey is None and mesh is None:
         return None
     label = label or (prediction.label if prediction is not None else "")
-    crs = next((part.crs for part in (prediction, survey, mesh) if getattr(part, "crs", None) is not None), None)
+    known = (getattr(part, "crs", None) for part in (prediction, survey, mesh))
+    crs = next((one for one in known if one is not None), None)
     unit = unit_of(None if crs is None else parse_crs(crs))
-    view = View.of(_bounds(prediction if on_grid else None, survey, mesh), crs)
+    view = View.of(_bounds(raster, survey, mesh), crs)
     origin = np.array([round((view.west + view.east) / 2), round((view.south + view.north) / 2)], dtype=float)
     data: dict[str, Any] = {
         "label": label,
@@ -113,11 +123,11 @@ def web_map(
         "mesh": None,
     }
     notes: list[str] = []
-    if on_grid:
-        grid, kept, step = thinned(prediction.grid, len(prediction.to_frame().columns) - 2)
+    if prediction is not None and raster is not None:
+        grid, kept, step = thinned(raster, len(prediction.layers))
         if step > 1:
             notes.append(
-                f"The raster has {counted(prediction.grid.n, 'cell')}, too many for a page: the map shows one of every "
+                f"The raster has {counted(raster.n, 'cell')}, too many for a page: the map shows one of every "
                 f"{step} × {step}, the nearest to their middle, with its own values."
             )
         data["grid"] = grid | {"x0": grid["x0"] - origin[0], "y0": grid["y0"] - origin[1]}
@@ -207,77 +217,45 @@ def packed(values: ArrayLike, kind: str = "<f4") -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode("ascii")
 
 
-def _layers(prediction: Any, coastline: Any, label: str, kept: NDArray[np.intp]) -> dict[str, Any]:
-    """Bands and the colour scales they share: one for all that is on the response's scale."""
-    frame = prediction.to_frame().drop(columns=["x", "y"], errors="ignore")
-    level = {c: float(c[1:]) for c in frame.columns if _is_quantile(c)}
-    lower = min((c for c in level if level[c] < 0.5), key=level.__getitem__, default=None)
-    upper = max((c for c in level if level[c] > 0.5), key=level.__getitem__, default=None)
-    limits = [lower, upper] if lower and upper else []
-    response = [c for c in ("mean", *limits) if c in frame.columns]
-    scales: list[dict[str, Any]] = []
-    places: dict[str, int] = {}
-
-    def scale(kind: str, column: str) -> int:
-        if kind not in places:
-            places[kind] = len(scales)
-            if kind == "probability":
-                made, words = Scale(0.0, 1.0, 1.0, PROBABILITY_RAMP), "probability"
-            else:
-                shared = (response or [column]) if kind == "response" else [column]
-                made = scale_of(prediction, shared, coastline=coastline)
-                words = f"standard deviation of {label}" if kind == "sd" else label
-            scales.append({"kind": kind, "low": made.low, "high": made.high, "label": words, "ramp": _ramp(made.ramp)})
-        return places[kind]
-
+def _layers(prediction: Layers, coastline: Any, label: str, kept: NDArray[np.intp]) -> dict[str, Any]:
+    """Bands and the colour scales they share, layers of one scale beside each other."""
+    names = list(dict.fromkeys(layer.scale for layer in prediction.layers))
+    layers = sorted(prediction.layers, key=lambda layer: names.index(layer.scale))
     bands = []
-    order = {"response": 0, "sd": 1, "probability": 2}
-    kinds = {c: "probability" if c.startswith("exceed_") else "sd" if c == "sd" else "response" for c in frame.columns}
-    for name in sorted(frame.columns, key=lambda c: order[kinds[c]]):
-        kind = kinds[name]
-        values = frame[name].to_numpy(dtype=float)[kept]
-        finite = values[np.isfinite(values)]
+    for layer in layers:
+        values = prediction.values(layer.name)[kept]
+        finite, words = values[np.isfinite(values)], layer.with_label(label)
         bands.append(
             {
-                "name": name,
-                "title": heading(name, label),
-                "short": _short(name),
-                "scale": scale(kind, name),
+                "name": layer.name,
+                "title": words.title,
+                "short": words.short,
+                "scale": names.index(layer.scale),
                 "greatest": float(finite.max()) if finite.size else None,
                 "values": packed(values),
             }
         )
-    names = [band["name"] for band in bands]
-    interval = None
-    if lower and upper:
-        title = f"{100 * (level[upper] - level[lower]):.4g}% interval"
-        interval = {"title": title, "lower": names.index(lower), "upper": names.index(upper)}
+    scales = [_scale(prediction, [one for one in layers if one.scale == name], coastline, label) for name in names]
+    limits, interval = outer_limits(layers), None
+    if limits is not None:
+        at = [layers.index(limit) for limit in limits]
+        interval = {"title": f"{interval_percent(limits)} interval", "lower": at[0], "upper": at[1]}
     return {"bands": bands, "scales": scales, "interval": interval}
 
 
-def _is_quantile(column: str) -> bool:
-    return column.startswith("q0.")
-
-
-def _short(column: str) -> str:
-    """Return a layer's name where there is little room.
-
-    Examples
-    --------
-    >>> _short("mean"), _short("q0.975"), _short("exceed_8"), _short("sd")
-    ('Mean', '97.5% limit', 'Probability above 8', 'Standard deviation')
-    """
-    if column.startswith("exceed_"):
-        return f"Probability above {column.removeprefix('exceed_')}"
-    if _is_quantile(column):
-        return "Median" if column == "q0.5" else f"{100 * float(column[1:]):.4g}% limit"
-    return {"mean": "Mean", "sd": "Standard deviation"}.get(column, column)
+def _scale(prediction: Layers, sharing: Sequence[Layer], coastline: Any, label: str) -> dict[str, Any]:
+    """Return the colour scale of layers that share one, from those of them that are worth a map."""
+    mapped = mapped_layers(prediction)
+    columns = [layer.name for layer in sharing if layer.name in mapped] or [sharing[0].name]
+    made, first = scale_of(prediction, columns, coastline=coastline), sharing[0]
+    words = first.with_label(label).axis
+    return {"kind": first.scale, "low": made.low, "high": made.high, "label": words, "ramp": _ramp(first.page_colours)}
 
 
 def _ramp(name: str) -> str:
-    """Return 256 colours of a matplotlib colour map, six hexadecimal digits each; a diverging one without its ends."""
-    cut = 0.1 if name == PROBABILITY_RAMP else 0.0  # they are near black
-    colours = matplotlib.colormaps[name](np.linspace(cut, 1 - cut, 256), bytes=True)[:, :3]
+    """Return 256 colours of a matplotlib colour map, six hexadecimal digits each, without ends that are too dark."""
+    cut = 0.1 if name in DARK_ENDED else 0.0
+    colours = colour_map(name)(np.linspace(cut, 1 - cut, 256), bytes=True)[:, :3]
     return colours.tobytes().hex()
 
 
@@ -366,11 +344,11 @@ def _fact(value: Any) -> str:
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
-def _bounds(prediction: Any, survey: Any, mesh: Any) -> list[tuple[float, ...]]:
+def _bounds(grid: Any, survey: Any, mesh: Any) -> list[tuple[float, ...]]:
     """Return what the map shows at first: the land and the sites, else the grid, else the mesh."""
     if survey is not None:
         around = [tuple(survey.points.total_bounds)]
         return around if survey.coastline is None else [*around, survey.coastline.bounds]
-    if prediction is not None:
-        return [prediction.grid.bounds]
+    if grid is not None:
+        return [grid.bounds]
     return [(*mesh.vertices.min(axis=0), *mesh.vertices.max(axis=0))]

@@ -1,12 +1,11 @@
 """Contours of fields whose contours are known."""
 
-from types import SimpleNamespace
-
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from layered import layered
 
 from geospde.errors import InputError
 from geospde.export.contours import contour_lines, round_levels
@@ -20,7 +19,7 @@ def predicted(function, domain=LAND, crs="local:m", **options):
     grid = Grid.around(domain, crs=parse_crs(crs), **(options or {"cell": 50}))
     x, y = grid.centres.T
     frame = pd.DataFrame({"x": x, "y": y, "mean": function(x, y)})
-    return SimpleNamespace(grid=grid, crs=grid.crs, label="depth", to_frame=lambda: frame)
+    return layered(frame, "depth", grid)
 
 
 def test_contours_of_a_cone_are_circles():
@@ -98,4 +97,4 @@ def test_a_mistake_is_one_sentence():
     with pytest.raises(InputError, match="finite numbers, not"):
         contour_lines(surface, levels=[1, np.nan])
     with pytest.raises(InputError, match="on a Grid"):
-        contour_lines(SimpleNamespace(grid=None, to_frame=surface.to_frame))
+        contour_lines(layered(surface.to_frame(), "depth"))

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ import pyproj
 import pytest
 import rasterio
 import shapely
+from layered import layered
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
@@ -48,7 +50,7 @@ def made(folder, crs, domain, coast, crop):
     mean = 2.2 + 6 * u + np.sin(5 * v)
     columns = {"x": grid.centres[:, 0], "y": grid.centres[:, 1], "mean": mean, "sd": mean**2, "q0.025": mean / 3}
     frame = pd.DataFrame(columns | {"q0.975": 4 * mean, "exceed_8": u, "exceed_10.5": 0.9 * u})
-    prediction = SimpleNamespace(grid=grid, crs=crs, label="counts / time", to_frame=lambda: frame)
+    prediction = layered(frame, "counts / time", grid)
     write_raster(folder / "prediction.tif", grid, frame, crop=crop)
     gs.Mesh([(west, south), (east, south), (east, north)], [[0, 1, 2]], crs=crs).to_gpkg(folder / "mesh.gpkg")
     path = write_project(folder, survey=survey, prediction=prediction, crop=crop)
@@ -219,7 +221,7 @@ def test_a_symbol_is_the_kind_of_its_layer(symbol):
 def test_a_project_without_a_mesh_or_rates_has_sites_of_one_colour(tmp_path):
     case = made(tmp_path, *CASES["island"])
     shutil.move(tmp_path / "mesh.gpkg", tmp_path / "elsewhere.gpkg")
-    case.prediction.label = "p(sick, tested)"
+    case.prediction = replace(case.prediction, label="p(sick, tested)")
     write_project(tmp_path, survey=case.survey, prediction=case.prediction)
     layers = {m.find("id").text: m for m in project_of(case).iter("maplayer")}
     assert not any(name.startswith("mesh") for name in layers)
@@ -228,7 +230,7 @@ def test_a_project_without_a_mesh_or_rates_has_sites_of_one_colour(tmp_path):
 
 def test_what_cannot_be_a_project_is_refused(tmp_path):
     case = made(tmp_path, *CASES["island"])
-    at_points = SimpleNamespace(grid=None, label="y")
+    at_points = layered(pd.DataFrame({"mean": [1.0]}), "y")
     with pytest.raises(InputError, match="on a Grid"):
         write_project(tmp_path, survey=case.survey, prediction=at_points)
     with pytest.raises(InputError, match="cannot write the style"):

@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import shapely
 import xarray as xr
+from layered import layered
 
 import geospde as gs
 from geospde.export.dataset import to_dataset, write_netcdf
@@ -18,25 +19,12 @@ from geospde.prediction.grid import Grid
 from geospde.survey.crs import LOCAL_UNITS, parse_crs
 
 
-class Told:
-    """A prediction whose values are known."""
-
-    label = "counts / time"
-    model = "counts ~ 1 + spde(mesh), poisson, inla"
-
-    def __init__(self, frame, grid=None, crs=None, points=None):
-        self.frame, self.grid, self.crs, self.points = frame, grid, crs, points
-
-    def to_frame(self):
-        return self.frame
-
-
 def on_grid(crs="EPSG:32658", corner=(0, 0)):
     """Return values that tell where they belong: 1000 east + north."""
     grid = Grid.around(shapely.Point(*corner).buffer(30), cell=5, crs=None if crs is None else parse_crs(crs))
     x, y = grid.centres.T
     frame = pd.DataFrame({"x": x, "y": y, "mean": 1000 * x + y, "sd": x**2, "q0.975": y, "exceed_8.5": x * 0 + 0.25})
-    return Told(frame, grid, grid.crs, grid.centres)
+    return layered(frame, "counts / time", grid, model="counts ~ 1 + spde(mesh), poisson, inla")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +116,7 @@ def test_places_without_a_grid_have_one_dimension(surface):
     np.testing.assert_array_equal(np.column_stack([dataset.x, dataset.y]), points)
     np.testing.assert_array_equal(dataset["mean"], at.to_frame()["mean"])
     assert dataset["mean"].attrs["grid_mapping"] == "crs"
-    rows = Told(pd.DataFrame({"mean": [1.0, 2.0]}))
+    rows = layered(pd.DataFrame({"mean": [1.0, 2.0]}))
     assert dict(to_dataset(rows).sizes) == {"place": 2} and not to_dataset(rows).coords
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from layered import layered
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -15,10 +16,13 @@ from PIL import Image
 
 from geospde.errors import InputError
 from geospde.mesh.trimesh import Mesh
-from geospde.plots.canvas import SEA, Scale, View, sheet
+from geospde.plots.canvas import SEA, View, sheet
 from geospde.plots.drawing import LAND, draw_cells, draw_land, draw_scale_bar
-from geospde.plots.figures import heading, layers_map, observed, plot_prediction, save_figures, scale_of
+from geospde.plots.figures import observed, save_figures
+from geospde.plots.maps import layers_map, plot_layer, scale_of
+from geospde.plots.scale import Scale
 from geospde.prediction.grid import Grid
+from geospde.prediction.layer import probability_layer, quantile_layer
 from geospde.report.findings import findings
 from geospde.survey.crs import parse_crs
 
@@ -42,9 +46,7 @@ def prediction_on(domain, crs, cell, label, size=1.0, points=False):
     columns = {"x": grid.centres[:, 0], "y": grid.centres[:, 1], "mean": mean, "sd": 0.4 * mean}
     columns |= {"q0.025": 0.4 * mean, "q0.5": mean, "q0.975": 2 * mean, "exceed_8": np.sin(mean / size) ** 2}
     frame = pd.DataFrame(columns)
-    return SimpleNamespace(
-        points=grid.centres, grid=None if points else grid, crs=grid.crs, label=label, to_frame=lambda: frame
-    )
+    return layered(frame, label, None if points else grid, grid.centres, grid.crs)
 
 
 def survey_on(domain, crs, k=40):
@@ -176,7 +178,7 @@ def test_a_few_huge_values_end_in_an_arrow_that_says_how_far_they_go():
 def test_the_arrow_tells_of_painted_cells_only():
     prediction = prediction_on(*DOMAINS["atoll"])
     in_the_sea = shapely.distance(ATOLL, shapely.points(prediction.points)).argmax()
-    prediction.to_frame().loc[in_the_sea, "mean"] = 5000.0
+    prediction.frame.loc[in_the_sea, "mean"] = 5000.0
     for crop in (True, False):
         figure = layers_map(prediction, ["mean"], coastline=ATOLL, crop=crop)
         assert ("up to 5e+03" in figure.axes[-1].get_ylabel()) is not crop
@@ -245,7 +247,7 @@ def test_a_prediction_at_points_is_drawn_as_points():
 def test_plot_draws_into_given_axes_with_a_bar_of_their_height(atoll):
     _, prediction = atoll
     figure = Figure(figsize=(4, 6))
-    ax = plot_prediction(prediction, "sd", coastline=ATOLL, ax=figure.subplots())
+    ax = plot_layer(prediction, "sd", coastline=ATOLL, ax=figure.subplots())
     drawn(figure)
     bar = ax.child_axes[0].get_window_extent()
     np.testing.assert_allclose(bar.height, ax.get_window_extent().height, rtol=1e-6)
@@ -257,7 +259,7 @@ def test_plot_makes_a_pyplot_figure_by_default(atoll):
     with catch_warnings():
         simplefilter("ignore")
         plt.switch_backend("agg")
-    ax = plot_prediction(atoll[1])
+    ax = plot_layer(atoll[1])
     assert plt.gcf() is ax.get_figure() and ax.get_title(loc="left") == "Posterior mean"
     plt.close("all")
 
@@ -281,18 +283,22 @@ def test_observed_rates(atoll):
 
 
 @pytest.mark.parametrize(
-    ("column", "words"),
-    [("q0.05", "Lower limit (5% quantile)"), ("q0.5", "Median"), ("exceed_0.5", "Probability of y above 0.5")],
+    ("layer", "words"),
+    [
+        (quantile_layer(0.05), "Lower limit (5% quantile)"),
+        (quantile_layer(0.5), "Median"),
+        (probability_layer(0.5), "Probability of y above 0.5"),
+    ],
 )
-def test_headings(column, words):
-    assert heading(column, "y") == words
+def test_headings(layer, words):
+    assert layer.with_label("y").title == words
 
 
 def test_a_label_in_words_stands_on_title_and_colour_bar(atoll):
     _, prediction = atoll
     figure = layers_map(prediction, ["exceed_8"], label="counts per second")
     assert figure.axes[0].get_title(loc="left") == "Probability of counts per second above 8"
-    ax = plot_prediction(prediction, label="counts per second", ax=Figure().subplots())
+    ax = plot_layer(prediction, label="counts per second", ax=Figure().subplots())
     assert ax.child_axes[0].get_ylabel().startswith("counts per second")
 
 
@@ -301,7 +307,7 @@ def test_plot_paints_the_grid_s_land_when_no_coastline_is_given(atoll):
     rim = (478_000, 1_251_000 + 1500 + 60)  # a predicted cell in the sea
     for crop, painted in [(True, False), (False, True)]:
         figure = Figure(figsize=(6, 4))
-        ax = plot_prediction(prediction, crop=crop, ax=figure.subplots())
+        ax = plot_layer(prediction, crop=crop, ax=figure.subplots())
         drawn(figure)
         assert (np.abs(colour_at(figure, ax, *rim) - rgb(SEA)).max() > 20) == painted
 
@@ -323,8 +329,7 @@ def test_two_sites_and_constant_values_are_drawn(tmp_path, response):
         grid = Grid.around(land, cell=10)
         mean = np.full(grid.n, float(np.mean(response)))
         frame = pd.DataFrame({"mean": mean, "sd": 0 * mean, "q0.025": mean, "q0.975": mean, "exceed_8": 0 * mean})
-        made = {"points": grid.centres, "grid": grid, "crs": None, "label": "counts / time"}
-        prediction = SimpleNamespace(**made, to_frame=frame.copy)
+        prediction = layered(frame, "counts / time", grid)
         fit = SimpleNamespace(fitted=frame.iloc[:2])
         paths = save_figures(tmp_path, survey=survey, fit=fit, prediction=prediction, dpi=50)
         assert len(paths) == 8 and findings(prediction, survey=survey)

@@ -20,7 +20,7 @@ from test_figures import DOMAINS, prediction_on
 import geospde as gs
 from geospde.explore.variogram import variogram
 from geospde.plots.frame import LINE, MARK
-from geospde.plots.overview import plot_panels
+from geospde.plots.maps import plot_panels
 from geospde.plots.pit import pit_heights, plot_pit
 from geospde.results.quantile_residuals import quantile_residuals
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from layered import layered
 from sample_run import made, predicted
 
 import geospde as gs
@@ -198,7 +199,7 @@ def test_parts_that_are_not_there_are_left_out(tmp_path):
 
 def test_a_table_without_places_still_gets_its_sentence(tmp_path):
     frame = pd.DataFrame({"mean": [1.0, 2.0], "sd": [0.1, 0.1]})
-    prediction = SimpleNamespace(points=None, grid=None, crs=None, label="y", to_frame=lambda: frame)
+    prediction = layered(frame, "y")
     assert findings(prediction)[0].startswith("Over the rows, the posterior mean of y averages 1.5")
     assert save_figures(tmp_path, prediction=prediction) == []
     page = Page.of(write_report(tmp_path / "r.html", RunParts(title="t", prediction=prediction)))

@@ -16,11 +16,10 @@ from sample_run import ISLAND, made, predicted, scattered
 
 from geospde.export.raster import write_raster
 from geospde.mesh.trimesh import Mesh
-from geospde.plots.figures import scale_of
+from geospde.plots.maps import scale_of
 from geospde.prediction.grid import Grid
 from geospde.report.parts import RunParts
 from geospde.report.report import write_report
-from geospde.report.webmap import PROBABILITY_RAMP
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="there is no chromium or google-chrome on the path")
 
@@ -130,7 +129,7 @@ def test_the_map_is_drawn_in_the_colours_of_its_values(page, run):
             if name == "mean":
                 share, ramp = (value - scale.low) / (scale.high - scale.low), scale.ramp
             else:
-                share, ramp = 0.1 + 0.8 * value, PROBABILITY_RAMP  # its ends are cut off
+                share, ramp = 0.1 + 0.8 * value, "PuOr_r"  # its ends are cut off
             wanted = matplotlib.colormaps[ramp](float(share), bytes=True)[:3]
             # a colour map has 256 steps: the cut one's lie between matplotlib's, up to 2 of 256 apart
             np.testing.assert_allclose(colour(page, x, y), [int(c) for c in wanted], atol=0 if name == "mean" else 6)

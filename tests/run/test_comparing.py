@@ -139,6 +139,8 @@ def test_runs_of_other_data_are_refused(bay, capsys):
 
 
 def test_differences_are_of_one_quantity_in_the_same_cells():
+    from dataclasses import replace
+
     from sample_run import made, predicted
 
     prediction = made()["prediction"]
@@ -149,8 +151,7 @@ def test_differences_are_of_one_quantity_in_the_same_cells():
     assert list(found.to_frame()) == ["x", "y", "mean", "sd"] and found.label == "counts / time"
     with pytest.raises(gs.InputError, match="one prediction is of counts / time and the other of rate"):
         difference(prediction, predicted(prediction.grid, frame, "rate"))
-    table = predicted(prediction.grid, frame)
-    table.grid = None
+    table = replace(predicted(prediction.grid, frame), grid=None)
     with pytest.raises(gs.InputError, match="only predictions on a Grid"):
         difference(prediction, table)
 

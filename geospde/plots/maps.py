@@ -1,0 +1,270 @@
+"""Maps of layers: one, several on one page, or a panel each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geospde.errors import InputError
+from geospde.plots.canvas import INK, PAGE, View, colour_bar, dress, sheet
+from geospde.plots.canvas import title as write_title
+from geospde.plots.drawing import draw_cells, draw_coast, draw_scale_bar
+from geospde.plots.frame import new_panels
+from geospde.plots.scale import Scale, chosen_scale
+from geospde.prediction.cells import cells_that_meet
+from geospde.prediction.layer import outer_limits
+from geospde.prediction.layers import Layers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+# millimetres beside and above a map of a panel: tick labels and colour bar, title and labels
+_BESIDE, _ABOVE, _MARGIN = 34.0, 16.0, 16.0
+
+
+def layers_map(
+    prediction: Layers,
+    columns: Sequence[str],
+    *,
+    coastline: Any = None,
+    label: str | None = None,
+    title: str | None = None,
+    crop: bool = True,
+    scale: Scale | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """Draw layers as maps with one colour scale, for a page.
+
+    Parameters
+    ----------
+    prediction : Layers
+        On a grid, or at points; such as a `Prediction`.
+    columns : sequence of str
+        Names of layers, such as ``["mean", "q0.025", "q0.975"]``.
+    coastline : polygons, optional
+        Drawn on top.
+    label : str, optional
+        What is predicted, in words; by default the prediction's own label.
+    title : str, optional
+        Over each map, in place of the layer's own.
+    crop : bool, default True
+        Paint only what lies on land, if there is a coastline.
+    scale : Scale, optional
+        Made from the layers by default.
+    figure : Figure, optional
+        Draw into this one.
+
+    Returns
+    -------
+    Figure
+        At most 180 by 230 mm.
+
+    Raises
+    ------
+    InputError
+        If the prediction has no such layer, or no places.
+    """
+    words = [prediction.layer(column).with_label(label or prediction.label) for column in columns]
+    _require_places(prediction)
+    painted = _painted(prediction, coastline, crop)
+    scale = scale_of(prediction, columns, coastline=coastline, crop=crop) if scale is None else scale
+    view = _view(prediction, coastline)
+    figure, axes, place, room = sheet(view, len(columns), figure=figure)
+    for ax, layer in zip(axes, words):
+        _draw_layer(ax, prediction, prediction.values(layer.name), scale, coastline, crop)
+        write_title(ax, layer.title if title is None else title, room)
+    draw_scale_bar(axes[-1], view, coastline)
+    shown = scale.showing(*(prediction.values(column)[painted] for column in columns))
+    colour_bar(place, shown, words[0].axis)
+    return figure
+
+
+def plot_layer(
+    prediction: Layers,
+    column: str = "mean",
+    ax: Axes | None = None,
+    *,
+    coastline: Any = None,
+    label: str | None = None,
+    title: str | None = None,
+    crop: bool = True,
+    scale: Scale | None = None,
+    cmap: str | Colormap | None = None,
+    norm: Normalize | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> Axes:
+    """Draw one layer for the screen, as ``prediction.plot()`` does.
+
+    Parameters
+    ----------
+    prediction, label, title, crop, scale
+        As in `layers_map`.
+    column : str
+        Name of the layer.
+    ax : Axes, optional
+        Draw into these axes, with a colour bar beside them; a new pyplot figure by default.
+    coastline : polygons, optional
+        As in `layers_map`; by default the region that the prediction's grid was laid around.
+    cmap, norm, vmin, vmax
+        As `geospde.prediction.layers.Layers.plot` takes them.
+
+    Returns
+    -------
+    Axes
+    """
+    layer = prediction.layer(column).with_label(label or prediction.label)
+    _require_places(prediction)
+    if coastline is None and prediction.grid is not None:
+        coastline = prediction.grid.domain
+    values = prediction.values(column)
+    painted = values[_painted(prediction, coastline, crop)]
+    scale = Scale.of(layer, [painted]) if scale is None else scale
+    scale = chosen_scale(scale, painted, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        return layers_map(
+            prediction, [column], coastline=coastline, label=label, title=title, crop=crop, scale=scale,
+            figure=plt.figure(),
+        ).axes[0]  # fmt: skip
+    view = _view(prediction, coastline)
+    dress(ax, view)
+    _draw_layer(ax, prediction, values, scale, coastline, crop)
+    write_title(ax, layer.title if title is None else title)
+    draw_scale_bar(ax, view, coastline)
+    # An inset is as tall as the map, whatever its aspect.
+    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(painted), layer.axis)
+    return ax
+
+
+def plot_panels(
+    prediction: Layers,
+    columns: Sequence[str] | None = None,
+    ax: Any = None,
+    *,
+    coastline: Any = None,
+    label: str | None = None,
+    crop: bool = True,
+) -> NDArray[Any]:
+    """Draw layers as maps, a panel each; those of one scale, such as mean and quantiles, share their colours.
+
+    Parameters
+    ----------
+    prediction : Layers
+        On a grid, or at points; such as a `Prediction`.
+    columns : sequence of str, optional
+        By default every layer but the quantiles between the outermost limits.
+    ax : array of Axes, optional
+        As many; a new pyplot figure by default.
+    coastline, label, crop
+        As `plot_layer` takes them.
+
+    Returns
+    -------
+    array of Axes
+
+    Raises
+    ------
+    InputError
+        For an unknown column, a prediction without places, or another number of axes.
+    """
+    _require_places(prediction)
+    names = [columns] if isinstance(columns, str) else mapped_layers(prediction) if columns is None else list(columns)
+    layers = [prediction.layer(name).with_label(label or prediction.label) for name in names]
+    if coastline is None and prediction.grid is not None:
+        coastline = prediction.grid.domain
+    shared: dict[str, list[str]] = {}
+    for layer in layers:
+        shared.setdefault(layer.scale, []).append(layer.name)
+    scales = {name: scale_of(prediction, of, coastline=coastline, crop=crop) for name, of in shared.items()}
+    cols, row = _layout(prediction, coastline, len(layers))
+    axes = new_panels(ax, len(layers), "columns", cols, row, PAGE[0])
+    for one, layer in zip(axes, layers):
+        scale = scales[layer.scale]
+        plot_layer(prediction, layer.name, one, coastline=coastline, label=label, crop=crop, scale=scale)
+        if ax is None:  # a long label must not run into the next panel
+            write_title(one, layer.title, (PAGE[0] / cols - _MARGIN) / 25.4)
+    return axes
+
+
+def mapped_layers(prediction: Layers) -> list[str]:
+    """Return the layers worth a map, mean and outermost limits first; other quantiles are left out."""
+    limits = outer_limits(prediction.layers) or ()
+    level = [one for one in prediction.layers if one.kind == "mean"]
+    others = [one for one in prediction.layers if one.kind not in ("mean", "quantile")]
+    return [layer.name for layer in (*level, *limits, *others)]
+
+
+def scale_of(prediction: Layers, columns: Sequence[str], *, coastline: Any = None, crop: bool = True) -> Scale:
+    """Make the colour scale of layers that share one, from the places that are painted."""
+    painted = _painted(prediction, coastline, crop)
+    return Scale.of(prediction.layer(columns[0]), [prediction.values(column)[painted] for column in columns])
+
+
+def _require_places(prediction: Layers) -> None:
+    """Raise where there is nothing to lay a map around."""
+    if prediction.points is None:
+        raise InputError("this prediction has no places to draw: predict on a Grid or at points")
+
+
+def _painted(prediction: Layers, coastline: Any, crop: bool) -> NDArray[np.bool_]:
+    """Tell which rows of a prediction a map shows: with a crop, the cells that meet the land."""
+    grid = prediction.grid
+    everything = np.ones(len(prediction.frame), dtype=bool)
+    if grid is None or coastline is None or not crop:
+        return everything
+    x = grid.x0 + grid.dx * np.arange(grid.cols + 1)
+    y = grid.y0 + grid.dy * np.arange(grid.rows + 1)
+    shown = cells_that_meet(coastline, x, y)[grid.mask]
+    return shown if shown.any() else everything
+
+
+def _bounds(prediction: Layers, coastline: Any) -> tuple[float, ...]:
+    """Return the edges of the land if there is some, else of the grid or the points."""
+    if coastline is not None:
+        return tuple(coastline.bounds)
+    if prediction.grid is not None:
+        return prediction.grid.bounds
+    assert prediction.points is not None
+    return (*prediction.points.min(axis=0), *prediction.points.max(axis=0))
+
+
+def _view(prediction: Layers, coastline: Any) -> View:
+    """Return the window of a map."""
+    return View.of([_bounds(prediction, coastline)], prediction.crs)
+
+
+def _draw_layer(
+    ax: Axes, prediction: Layers, values: NDArray[np.float64], scale: Scale, coastline: Any, crop: bool
+) -> None:
+    """Paint one layer: cells of a grid, or marks at points."""
+    if prediction.grid is not None:
+        image, clip = prediction.grid.to_array(values), coastline if crop else None
+        draw_cells(ax, image, prediction.grid.bounds, clip=clip, **scale.style)
+    else:
+        assert prediction.points is not None
+        x, y = prediction.points.T
+        ax.scatter(x, y, c=values, s=10, edgecolors=INK, linewidths=0.2, **scale.style)
+    if coastline is not None:
+        draw_coast(ax, coastline)
+
+
+def _layout(prediction: Layers, coastline: Any, count: int) -> tuple[int, float]:
+    """Columns of panels, and the height of a row in millimetres, that make the maps largest on a page."""
+    assert prediction.points is not None
+    points = prediction.points
+    bounds = (*points.min(axis=0), *points.max(axis=0)) if coastline is None else coastline.bounds
+    tallness = View.of([bounds], prediction.crs).tallness
+    choices = []
+    for cols in range(1, min(count, 4) + 1):
+        rows = -(-count // cols)
+        wide = min(PAGE[0] / cols - _BESIDE, (PAGE[1] / rows - _ABOVE) / tallness)
+        choices.append((wide, cols))
+    wide, cols = max(choices)
+    return cols, wide * tallness + _ABOVE

@@ -1,0 +1,1 @@
+"""Layers that are computed from others: one a file, listed in `registry`."""

@@ -1,0 +1,276 @@
+"""What a column of a prediction means, and how it is shown."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from geospde.errors import InputError
+from geospde.text.words import did_you_mean
+
+KINDS = ("mean", "quantile", "sd", "probability", "difference", "other")
+"""What the numbers of a layer may be."""
+
+RESPONSE = "response"
+"""The scale that mean and quantiles share, and the unit of all that is measured as the response is."""
+
+PLACES = ("x", "y")
+"""Columns of a prediction that say where, and are no layers."""
+
+_LABEL = "{label}"
+_WORDS = ("title", "short", "axis", "caption")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a column of a prediction means, and how it is shown: in figures, rasters, the report's map and QGIS.
+
+    In `title`, `short`, `axis` and `caption`, ``{label}`` stands for what is predicted, such as ``"counts / time"``.
+
+    Parameters
+    ----------
+    name : str
+        The column, the raster's band, the variable of a NetCDF file: letters, digits, ``_``, ``.`` and ``-``.
+    kind : {"mean", "quantile", "sd", "probability", "difference", "other"}
+        What the numbers are.
+    title : str
+        Over its map; by default the name.
+    short : str
+        Where there is little room; by default the title.
+    axis : str
+        Along its colour bar; by default the title.
+    unit : str
+        ``"response"`` where the numbers are in the unit of what is predicted, ``"1"`` where they have none, or a unit
+        as UDUNITS writes it.
+    scale : str
+        Layers of one scale have one colour for one value where they are shown together; by default its own, by name.
+    limits : (float or None, float or None)
+        Ends of the colours; None for what the values need.
+    centre : float, optional
+        A value that has the middle colour: the scale is as wide below it as above.
+    colours : str
+        A matplotlib colour map.
+    page_colours : str
+        That of the report's interactive map; by default `colours`.
+    caption : str
+        A sentence under its figure; by default title and label. Files describe the layer by what is before a colon.
+    level : float, optional
+        Of a quantile; of a probability the threshold.
+
+    Raises
+    ------
+    InputError
+        For a name that no file can have, an unknown kind, or limits that are none.
+
+    Examples
+    --------
+    >>> layer = Layer("cv", title="Coefficient of variation", unit="1", colours="magma")
+    >>> layer.with_label("counts / time").caption
+    'Coefficient of variation of counts / time.'
+    """
+
+    name: str
+    kind: str = "other"
+    title: str = ""
+    short: str = ""
+    axis: str = ""
+    unit: str = RESPONSE
+    scale: str = ""
+    limits: tuple[float | None, float | None] = (None, None)
+    centre: float | None = None
+    colours: str = "viridis"
+    page_colours: str = ""
+    caption: str = ""
+    level: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name in PLACES:
+            raise InputError(
+                f"a layer is called by letters, digits, '_', '.' and '-', and not x or y: {self.name!r} will not do"
+            )
+        if self.kind not in KINDS:
+            near = did_you_mean(str(self.kind), KINDS, "kinds")
+            raise InputError(f"layer {self.name!r} cannot be of kind {self.kind!r}: {near}")
+        object.__setattr__(self, "limits", _as_limits(self.name, self.limits))
+        title = self.title or self.name
+        defaults = {
+            "title": title,
+            "short": title,
+            "axis": title,
+            "scale": self.name,
+            "page_colours": self.colours,
+            "caption": f"{title} of {_LABEL}.",
+        }
+        for field, value in defaults.items():
+            object.__setattr__(self, field, getattr(self, field) or value)
+
+    def with_label(self, label: str) -> Layer:
+        """Return the layer of what is predicted under this name: its words without placeholders."""
+        return replace(self, **{field: getattr(self, field).replace(_LABEL, label) for field in _WORDS})
+
+    def description(self, label: str) -> str:
+        """Return the caption up to its colon or full stop, as it stands inside a sentence: CF's ``long_name``."""
+        said = self.caption.partition(": ")[0].removesuffix(".")
+        said = said[:1].lower() + said[1:] if said[1:2].islower() else said
+        return said.replace(_LABEL, label)
+
+    def to_json(self) -> str:
+        """Return it as text, for `Layer.from_json`."""
+        return json.dumps(asdict(self), ensure_ascii=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Layer:
+        """Return the layer that `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            For another text.
+        """
+        try:
+            content = json.loads(text)
+            return cls(**{field.name: content[field.name] for field in fields(cls)})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"this is no layer: {error}") from None
+
+
+def mean_layer() -> Layer:
+    """Return the layer of the posterior mean."""
+    return Layer(
+        "mean",
+        "mean",
+        title="Posterior mean",
+        short="Mean",
+        axis=_LABEL,
+        scale=RESPONSE,
+        caption=f"Posterior mean of {_LABEL}.",
+    )
+
+
+def sd_layer() -> Layer:
+    """Return the layer of the posterior standard deviation."""
+    return Layer(
+        "sd",
+        "sd",
+        title="Posterior standard deviation",
+        short="Standard deviation",
+        axis=f"standard deviation of {_LABEL}",
+        colours="plasma",
+        caption=f"Posterior standard deviation of {_LABEL}: how uncertain the mean is.",
+    )
+
+
+def quantile_layer(level: float) -> Layer:
+    """Return the layer of a quantile.
+
+    Examples
+    --------
+    >>> quantile_layer(0.975).title, quantile_layer(0.975).short
+    ('Upper limit (97.5% quantile)', '97.5% limit')
+    """
+    percent = f"{100 * level:.4g}"
+    side = "Median" if level == 0.5 else "Lower limit" if level < 0.5 else "Upper limit"
+    return Layer(
+        f"q{level:g}",
+        "quantile",
+        title=side if level == 0.5 else f"{side} ({percent}% quantile)",
+        short=side if level == 0.5 else f"{percent}% limit",
+        axis=_LABEL,
+        scale=RESPONSE,
+        caption=f"{percent} % quantile of the posterior of {_LABEL}: its {side.lower()}.",
+        level=level,
+    )
+
+
+def probability_layer(threshold: float) -> Layer:
+    """Return the layer of the probability that what is predicted lies above a threshold.
+
+    Examples
+    --------
+    >>> probability_layer(8).with_label("counts / time").title
+    'Probability of counts / time above 8'
+    """
+    return Layer(
+        f"exceed_{threshold:g}",
+        "probability",
+        title=f"Probability of {_LABEL} above {threshold:g}",
+        short=f"Probability above {threshold:g}",
+        axis="probability",
+        unit="1",
+        scale="probability",
+        limits=(0.0, 1.0),
+        colours="cividis",
+        page_colours="PuOr_r",  # diverges at 0.5, where the data do not decide
+        caption=f"Posterior probability that {_LABEL} is above {threshold:g}.",
+        level=float(threshold),
+    )
+
+
+def difference_layer(name: str, what: str) -> Layer:
+    """Return the layer of what one prediction is above another; `what` names what both have, in the plural."""
+    title = f"Difference of the {what}"
+    return Layer(
+        name,
+        "difference",
+        title=title,
+        short=what.capitalize(),
+        axis=f"difference of {_LABEL}",
+        scale=f"difference of {name}",
+        centre=0.0,
+        # told apart by colour-blind readers, and both ends dark where the difference is large
+        colours="RdBu_r",
+        caption=f"{title}, of {_LABEL}: blue below zero, red above.",
+    )
+
+
+def posterior_layers(quantiles: Iterable[float], exceed: Iterable[float] = ()) -> tuple[Layer, ...]:
+    """Return mean, standard deviation, quantiles and exceedance probabilities, in the order of a prediction's columns.
+
+    Raises
+    ------
+    InputError
+        Where two levels or two thresholds differ by less than their names tell.
+    """
+    layers: dict[str, Layer] = {}
+    for layer in (mean_layer(), sd_layer(), *map(quantile_layer, quantiles), *map(probability_layer, exceed)):
+        known = layers.setdefault(layer.name, layer)
+        if known.level != layer.level:
+            raise InputError(
+                f"{known.level!r} and {layer.level!r} are too near: both layers would be called {layer.name!r}"
+            )
+    return tuple(layers.values())
+
+
+def outer_limits(layers: Iterable[Layer]) -> tuple[Layer, Layer] | None:
+    """Return the outermost quantiles on either side of the median, or None where a side has none."""
+    ordered = sorted((one for one in layers if one.kind == "quantile"), key=quantile_level)
+    lower = [one for one in ordered if quantile_level(one) < 0.5]
+    upper = [one for one in ordered if quantile_level(one) > 0.5]
+    return (lower[0], upper[-1]) if lower and upper else None
+
+
+def quantile_level(layer: Layer) -> float:
+    """Return the level of a quantile; NaN for a layer without one."""
+    return math.nan if layer.level is None else layer.level
+
+
+def interval_percent(limits: tuple[Layer, Layer]) -> str:
+    """Return what the interval between two quantiles holds, as ``"95%"``."""
+    lower, upper = map(quantile_level, limits)
+    return f"{100 * (upper - lower):.4g}%"
+
+
+def _as_limits(name: str, limits: Any) -> tuple[float | None, float | None]:
+    """Return two ends, each a finite number or None, the lower one first."""
+    try:
+        low, high = (None if end is None else float(end) for end in limits)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    known = [end for end in (low, high) if end is not None]
+    if not all(map(math.isfinite, known)) or (len(known) == 2 and known[0] >= known[1]):
+        raise InputError(f"limits of layer {name!r} are (low, high), either None or a number, not {limits!r}")
+    return low, high
