@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.terms.groups import Group
-
 Vector = NDArray[np.float64]
 
 
@@ -30,9 +28,9 @@ def inner_outer(model: Any) -> Vector:
     ----------
     Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 2.4.2.
     """
-    x = model.design[:, sum(part.precision.n for part in model.terms) :].toarray()
+    x = model.design[:, sum(part.n for part in model.terms) :].toarray()
     rows, p = x.shape
-    if not all(isinstance(part, Group) for part in model.terms):
+    if not all(part.grouping is not None for part in model.terms):
         return np.full(p, np.inf)
     levels = nested(list(groups_of(model).values()))
     if levels is None:
@@ -58,7 +56,7 @@ def groups_of(model: Any) -> dict[str, NDArray[np.intp]]:
     """Each group's name and the number of the level of every row."""
     found: dict[str, NDArray[np.intp]] = {}
     for part in model.terms:
-        if isinstance(part, Group) and part.grouping.name not in found:
+        if part.grouping is not None and part.grouping.name not in found:
             found[part.grouping.name] = part.grouping.codes(model.table)
     return found
 

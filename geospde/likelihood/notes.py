@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from geospde.likelihood.search import Maximum
-from geospde.terms.smooth import KernelSmooth
 from geospde.text.words import listed
 
 LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing
@@ -17,7 +16,8 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
     zero: list[str] = []
     one: list[str] = []
     edges = found.edges.copy()
-    straight = {f"sd({part.precision.label})" for part in model.terms if isinstance(part, KernelSmooth)}
+    smooths = [term for term in model.terms if term.penalty_scale is not None and term.grouping is None]
+    straight = {f"sd({term.label})" for term in smooths}
     for h in model.hyperparameters:
         touched = h.direction != 0
         if h.name in straight and not h.is_held:

@@ -12,8 +12,7 @@ from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.separation import separated, suspicious
 from geospde.likelihood.ubre import LARGEST
-from geospde.terms.groups import Group
-from geospde.terms.smooth import KernelSmooth
+from geospde.terms.base import LatentTerm
 from geospde.text.words import listed
 
 Vector = NDArray[np.float64]
@@ -55,7 +54,7 @@ def only_smooths(model: Any) -> Unpriored:
     refuse_priors(model, "ubre")
     if not model.terms:
         raise InputError("method 'ubre' chooses how smooth a smooth is, and the formula has none: fit with method='ml'")
-    others = [part.precision.label for part in model.terms if part.precision.parameters != ("sd",)]
+    others = [part.label for part in model.terms if not _has_penalty(part)]
     if others:
         raise InputError(
             f"method 'ubre' is for smooths and random intercepts, not for {listed(others)}: fit with method='reml'"
@@ -69,6 +68,11 @@ def only_smooths(model: Any) -> Unpriored:
     if np.isnan(of_family).any() and not np.isnan(of_terms).all():
         raise InputError("with a free dispersion, method 'ubre' cannot hold the sd of a smooth: fit with method='reml'")
     return unpriored
+
+
+def _has_penalty(term: LatentTerm) -> bool:
+    """Whether a term is a smooth or the effects of a group, with one standard deviation."""
+    return term.precision.parameters == ("sd",) and (term.penalty_scale is not None or term.grouping is not None)
 
 
 def refuse_priors(model: Any, method: str) -> None:
@@ -91,9 +95,9 @@ def refuse_priors(model: Any, method: str) -> None:
 def _refuse_trends(model: Any, method: str) -> None:
     """The flat linear trend of a smooth is among its coefficients, which ML would integrate over, as REML does."""
     for part in model.terms:
-        if method == "ml" and isinstance(part, KernelSmooth) and part.basis.n_trend:
+        if method == "ml" and part.trend:
             raise InputError(
-                f"method 'ml' is not for {part.precision.label}, whose linear trend is flat: fit with method='reml' or "
+                f"method 'ml' is not for {part.label}, whose linear trend is flat: fit with method='reml' or "
                 "'ubre', or give the smooth a negative m, such as m=-3, and the formula a trend"
             )
 
@@ -106,10 +110,10 @@ def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
     if not unpriored.is_gaussian:
         return
     for part in model.terms:
-        if isinstance(part, Group) and part.precision.n >= rows and np.isnan(unpriored.held[-1]):
-            effects = len(part.effects.names)
+        if part.grouping is not None and part.n >= rows and np.isnan(unpriored.held[-1]):
+            effects = len(part.effect_names)
             raise InputError(
-                f"the term {part.precision.label!r} has {part.precision.n} random effects "
+                f"the term {part.label!r} has {part.n} random effects "
                 f"({len(part.grouping.labels)} levels"
                 + (f" of {effects} effects" if effects > 1 else "")
                 + f") for {rows} observations: they cannot be told from the residual; leave effects out, or fit with "
@@ -119,8 +123,8 @@ def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
 
 def _refuse_quadrature(model: Any) -> None:
     """Adaptive quadrature is over the levels of one group."""
-    groups = {part.grouping.name for part in model.terms if isinstance(part, Group)}
-    others = [part.precision.label for part in model.terms if not isinstance(part, Group)]
+    groups = {part.grouping.name for part in model.terms if part.grouping is not None}
+    others = [part.label for part in model.terms if part.grouping is None]
     if others:
         raise InputError(
             f"quadrature is over the random effects of one group, and {listed(others)} is none: take quadrature=1 "
@@ -168,10 +172,9 @@ def _trends(model: Any) -> dict[int, str]:
     out: dict[int, str] = {}
     at = 0
     for part in model.terms:
-        if isinstance(part, KernelSmooth) and part.basis.n_trend:
-            names = part.covariates.names
-            out |= {at + part.precision.rank + k: f"{part.precision.label}, linear in {c}" for k, c in enumerate(names)}
-        at += part.precision.n
+        first = at + part.n - len(part.trend)
+        out |= {first + k: f"{part.label}, linear in {c}" for k, c in enumerate(part.trend)}
+        at += part.n
     return out
 
 

@@ -18,7 +18,6 @@ from geospde.likelihood.exponential import Exponential, exponential_names
 from geospde.likelihood.likelihoods import Restricted, Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.model.build import Model
-from geospde.terms.smooth import GroupSmooth, KernelSmooth
 
 Vector = NDArray[np.float64]
 STEP = 1e-4  # of theta in differences of Cholesky factors: they err by 1e-8
@@ -120,13 +119,13 @@ class Smooths:
         estimated = self.has_dispersion
         rows = {}
         for k, part in enumerate(self.model.terms):
-            if not isinstance(part, (KernelSmooth, GroupSmooth)):
+            if part.penalty_scale is None:
                 continue
             edf = float(self.coefficient_edf[self.laplace.blocks[k]].sum())
             ref, statistic, p = self._test(k)
             sd = float(np.exp(self.theta[self.laplace.theta_blocks[k]][0]))
             sp_ = part.penalty_scale * self.dispersion / sd**2 if sd > 0 else np.inf
-            rows[part.precision.label] = (edf, ref, statistic / max(ref, 1e-8) if estimated else statistic, p, sp_)
+            rows[part.label] = (edf, ref, statistic / max(ref, 1e-8) if estimated else statistic, p, sp_)
         columns = ["edf", "ref_df", "F" if estimated else "chi_sq", "p", "sp"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
@@ -134,7 +133,7 @@ class Smooths:
         """Reference degrees of freedom, statistic and p-value of a smooth being zero."""
         block = self.laplace.blocks[k]
         covariance, b = self._covariance(k)[block], self.point.x[block]
-        if isinstance(self.model.terms[k], GroupSmooth):
+        if self.model.terms[k].grouping is not None:
             penalty = self._prior[block, block].toarray()
             wald = float(b @ np.linalg.solve(covariance, b))
             root = np.sqrt(np.diag(penalty))

@@ -1,6 +1,6 @@
 """From a formula, a table and a mesh to a latent Gaussian model."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -18,28 +18,17 @@ from geospde.families.links import LINKS
 from geospde.families.priors import Fixed, PCSd, read_prior
 from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
-from geospde.formula.formula import Formula, TermCall, parse_formula
+from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
-from geospde.terms.context import Context, round_to
-from geospde.terms.field import Field, make_field
-from geospde.terms.gaussian_process import make_gp
-from geospde.terms.groups import Group, make_group
+from geospde.terms.base import Context, LatentTerm, round_to
 from geospde.terms.hyperparameter import Hyperparameter
-from geospde.terms.part import Part
+from geospde.terms.registry import TERMS
 from geospde.terms.rows import MovingRows
-from geospde.terms.smooth import make_smooth, refuse_shared_trends
 
 Vector = NDArray[np.float64]
-READERS: dict[str, Callable[[TermCall, Context], Part]] = {
-    "spde": make_field,
-    "iid": make_group,
-    "group": make_group,
-    "s": make_smooth,
-    "gp": make_gp,
-}
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class Model:
 
     formula: Formula
     family: Family
-    terms: tuple[Part, ...]
+    terms: tuple[LatentTerm, ...]
     effects: FixedEffects
     design: sp.csr_matrix
     offset: Vector
@@ -109,9 +98,9 @@ class Model:
         return bool(self.offsets)
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[LatentTerm]:
         """Effects of groups, among the random terms."""
-        return [term for term in self.terms if isinstance(term, Group)]
+        return [term for term in self.terms if term.grouping is not None]
 
     @property
     def latent_names(self) -> list[str]:
@@ -122,16 +111,16 @@ class Model:
         self,
         table: pd.DataFrame,
         points: Vector | None,
-        leave_out: Collection[Part] = (),
+        leave_out: Collection[LatentTerm] = (),
         allow_new_levels: bool = False,
     ) -> sp.csr_matrix | MovingRows:
         """Rows of the design for new places or levels, without offset; zero for the terms to leave out."""
         blocks = []
         for term in self.terms:
             if term in leave_out:
-                blocks.append(sp.csr_matrix((len(table), term.precision.n)))
+                blocks.append(sp.csr_matrix((len(table), term.n)))
                 continue
-            if allow_new_levels and isinstance(term, Group):
+            if allow_new_levels:
                 term = term.taking_new_levels()
             blocks.append(term.columns(table, points, True))
         blocks.append(self.effects.columns(table, True))
@@ -185,6 +174,7 @@ def build_model(
     defaults = None
     if chosen == "brms":
         defaults = BrmsDefaults.of_response(response.values, LINKS.get(bound_family.predictor_scale, bound_family.link))
+    classes = [TERMS[call.name] for call in parsed.terms if call.name != "offset"]
     family_priors = {}
     for h in bound_family.likelihood.hyper:
         if h.name in overrides:
@@ -194,8 +184,8 @@ def build_model(
     likelihood = bound_family.bind(
         response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors
     )
-    if any(call.name == "gp" for call in parsed.terms) and defaults is None and likelihood.unit is not None:
-        # beside a process whose prior is in the response's unit the residual's is, too: R-INLA's holds it down
+    if any(c.in_response_unit for c in classes) and defaults is None and likelihood.unit is not None:
+        # beside a term whose prior is in the response's unit the residual's is, too: R-INLA's holds it down
         beside = PCSd(round_to(3 * likelihood.unit, 2), 0.05)
         own = {**{h.name: beside for h in likelihood.hyper if h.kind == "sd"}, **family_priors}
         likelihood = bound_family.bind(
@@ -205,13 +195,13 @@ def build_model(
     terms = context.terms
     for call in parsed.terms:
         if call.name != "offset":
-            terms.append(READERS[call.name](call, context))
+            terms.append(TERMS[call.name].read(call, context))
     effects = FixedEffects(parsed, table)
     if not terms and not effects.names:
         raise InputError(f"the formula {formula!r} has nothing to estimate")
     blocks = [term.columns(table, points, False) for term in terms]
     of_fixed = effects.columns(table, False)
-    refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
+    _refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
     design = sp.hstack([*blocks, of_fixed], format="csr")
     priors_of_fixed = fixed_priors(effects.names, overrides, np.asarray(of_fixed.mean(axis=0)).ravel(), defaults)
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
@@ -244,17 +234,41 @@ def _refuse_one_sided(likelihood: Likelihood, family: str) -> None:
         )
 
 
-def _meshes(terms: list[Part]) -> dict[str, Any]:
+def _refuse_shared_trends(terms: Sequence[LatentTerm], blocks: Sequence[Any], fixed: Sequence[str]) -> None:
+    """Refuse a linear trend of a smooth that is also a fixed effect or the trend of another smooth.
+
+    Parameters
+    ----------
+    terms : sequence of LatentTerm
+    blocks : sequence of csr_matrix
+        Columns of each term, then of the fixed effects.
+    fixed : sequence of str
+        Names of the fixed effects.
+    """
+    matrix, others = blocks[-1].toarray(), [name for name in fixed if name != "Intercept"]
+    for term, block in zip(terms, blocks):
+        if not term.trend:
+            continue
+        matrix = np.hstack([matrix, block[:, term.n - len(term.trend) :].toarray()])
+        if np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)) < matrix.shape[1]:
+            raise InputError(
+                f"the linear trend of {term.label} is already in {', '.join(others)}: drop that, or give the "
+                "smooth a negative m, such as m=-3, for no trend of its own"
+            )
+        others.append(term.label)
+
+
+def _meshes(terms: list[LatentTerm]) -> dict[str, Any]:
     """Meshes by the names that the formula calls them."""
-    return {p.mesh_name: p.mesh for p in terms if isinstance(p, Field)}
+    return {term.mesh_name: term.mesh for term in terms if term.mesh is not None}
 
 
-def _mesh_crs(terms: list[Part]) -> Any:
-    return next((p.mesh.crs for p in terms if isinstance(p, Field)), None)
+def _mesh_crs(terms: list[LatentTerm]) -> Any:
+    return next((term.mesh.crs for term in terms if term.mesh is not None), None)
 
 
 def _hyperparameters(
-    terms: list[Part], likelihood: Likelihood
+    terms: list[LatentTerm], likelihood: Likelihood
 ) -> tuple[tuple[Hyperparameter, ...], Vector, Vector]:
     """User names of all hyperparameters, where the search for their mode starts, and which are held where."""
     own = likelihood.first_theta()
@@ -274,13 +288,13 @@ def _hyperparameters(
     return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
 
 
-def theta_slices(terms: Sequence[Part]) -> list[slice]:
+def theta_slices(terms: Sequence[LatentTerm]) -> list[slice]:
     """Each term's own hyperparameters among those of the model."""
     ends = np.cumsum([0, *(len(term.precision.parameters) for term in terms)])
     return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:])]
 
 
-def _held(terms: list[Part], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
+def _held(terms: list[LatentTerm], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
     """Inner values of the hyperparameters that are fixed, NaN for the others."""
     priors: list[Any] = []
     for term in terms:

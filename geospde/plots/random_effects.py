@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.formula.grouping import Grouping
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import LINE, MARK, finish, new_axes, plain
 from geospde.results.result import Fit
-from geospde.terms.groups import Group
+from geospde.terms.base import LatentTerm
 from geospde.text.words import counted, did_you_mean
 
 if TYPE_CHECKING:
@@ -71,27 +72,27 @@ def centre_and_limits(table: pd.DataFrame) -> tuple[str, str, str]:
 
 def _effects(fit: Fit, term: str | None) -> tuple[str, list[str], pd.DataFrame]:
     """Name of an effect, the group's levels, and the rows of `Fit.random` that are theirs."""
-    known: dict[str, tuple[Group, int, int]] = {}
+    known: dict[str, tuple[LatentTerm, Grouping, int, int]] = {}
     by_group: dict[str, str] = {}
     first = 0
     for part in fit.model.terms:
-        if isinstance(part, Group):
-            for k, effect in enumerate(part.effects.names):
+        if part.grouping is not None:
+            for k, effect in enumerate(part.effect_names):
                 name = f"{effect} | {part.grouping.name}"
-                known[name] = (part, first, k)
+                known[name] = (part, part.grouping, first, k)
                 by_group.setdefault(part.grouping.name, name)
-        first += part.precision.n
+        first += part.n
     if not known:
         raise InputError(f"the model has no group effects, (1 | group), to draw{_instead(fit)}")
     name = next(iter(known)) if term is None else by_group.get(term, term)
     if name not in known:
         raise InputError(f"no group effect is called {term!r}: {did_you_mean(name, [*by_group, *known], 'effects')}")
-    part, first, k = known[name]
-    rows = slice(first + k, first + part.precision.n, len(part.effects.names))
-    return name, [str(label) for label in part.grouping.labels], fit.random.iloc[rows]
+    part, grouping, first, k = known[name]
+    rows = slice(first + k, first + part.n, len(part.effect_names))
+    return name, [str(label) for label in grouping.labels], fit.random.iloc[rows]
 
 
 def _instead(fit: Fit) -> str:
     """Say how other random terms are seen."""
-    labels: list[Any] = [part.precision.label for part in fit.model.terms]
+    labels: list[Any] = [part.label for part in fit.model.terms]
     return f"; {labels[0]} is seen in predict(...).plot() or effects(...).plot()" if labels else ""

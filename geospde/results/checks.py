@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geospde.inference.higher_order import evidence_correction
 from geospde.results.result import Fit
 from geospde.survey.crs import unit_of
-from geospde.terms.field import Field
+from geospde.terms.base import LatentTerm
 from geospde.text.findings import Finding, count_levels, findings_frame
 from geospde.text.words import counted, length, listed, number
 
@@ -70,7 +70,7 @@ def check(fit: Fit) -> Checks:
     """
     looked: list[Finding] = []
     for part in fit.model.terms:
-        if isinstance(part, Field):
+        if part.mesh is not None:
             looked += _range_and_mesh(fit, part)
     if fit.method in ("inla", "eb"):
         looked += [*_priors(fit), *_zero_variances(fit), *_calibration(fit), *_influence(fit), *_laplace(fit)]
@@ -79,9 +79,9 @@ def check(fit: Fit) -> Checks:
     return Checks(looked)
 
 
-def _range_and_mesh(fit: Fit, part: Field) -> Iterator[Finding]:
+def _range_and_mesh(fit: Fit, part: LatentTerm) -> Iterator[Finding]:
     """The fitted range between the mesh's edges and the extent of the inner zone."""
-    name, mesh = f"range({part.precision.label})", part.mesh
+    name, mesh = f"range({part.label})", part.mesh
     row = fit.hyper.loc[name]
     reach = float(row["q0.5"] if "q0.5" in row else row["estimate"])
     unit = unit_of(mesh.crs)

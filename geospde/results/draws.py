@@ -13,8 +13,6 @@ from geospde import __version__
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
 from geospde.results.result import Fit
-from geospde.terms.field import Field
-from geospde.terms.groups import Group
 
 if TYPE_CHECKING:
     import xarray
@@ -111,9 +109,10 @@ def to_arviz(fit: Fit, n: int = 1000, seed: int | None = None) -> xarray.DataTre
     coords: dict[str, Any] = {"observation": np.arange(model.likelihood.n)}
     at = 0
     for part in model.terms:
-        for name, dim, labels, columns in _variables(part):
-            posterior[name], dims[name], coords[dim] = draws.latent[:, at + columns], [dim], labels
-        at += part.precision.n
+        for v in part.variables():
+            posterior[v.name], dims[v.name] = draws.latent[:, at + v.places], [v.dimension]
+            coords[v.dimension] = v.labels
+        at += part.n
     response = model.formula.response.strip()
     seen: Any = model.likelihood
     constants = {name: np.asarray(getattr(seen, name)) for name in ("exposure", "trials", "weights")}
@@ -133,20 +132,6 @@ def to_arviz(fit: Fit, n: int = 1000, seed: int | None = None) -> xarray.DataTre
         coords={_named(dim): labels for dim, labels in coords.items()},
         attrs={"/": about, "posterior": about},
     )
-
-
-def _variables(part: Any) -> list[tuple[str, str, Any, NDArray[np.intp]]]:
-    """Name, dimension, labels along it and places in the latent vector of each variable of a random term."""
-    names = part.names()
-    if isinstance(part, Group):
-        labels = part.grouping.labels
-        table = np.arange(len(names)).reshape(len(labels), -1)  # level by level
-        words = [name.removesuffix(f"[{labels[0]}]") for name in names[: table.shape[1]]]
-        return [(name, f"{part.grouping.name}_level", labels, table[:, k]) for k, name in enumerate(words)]
-    label, places = part.precision.label, np.arange(len(names))
-    if isinstance(part, Field):
-        return [(label, f"{label}_vertex", places, places)]
-    return [(label, f"{label}_coefficient", [name[len(label) + 1 : -1] for name in names], places)]
 
 
 def _named(name: str) -> str:

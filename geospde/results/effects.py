@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
 from geospde.results.result import Fit
-from geospde.terms.process import Process
-from geospde.terms.smooth import KernelSmooth
 from geospde.text.notebook import card, picture
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 
 Vector = NDArray[np.float64]
-SMOOTHS = (KernelSmooth, Process)  # parts that are functions of covariates, and no group's effects or field
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,7 @@ def effects(
         if isinstance(table[column].dtype, pd.CategoricalDtype):
             _refuse_unknown_levels(frame[column], table[column])
             frame[column] = pd.Categorical(frame[column], dtype=table[column].dtype)
-    left_out = [part for part in model.terms if not isinstance(part, SMOOTHS)]
+    left_out = [part for part in model.terms if not part.function_of]
     rows = model.rows(frame, None, leave_out=left_out)
     table_of = fit.response(fit.mixture(rows, offset), quantiles)
     return Effects(
@@ -158,10 +155,7 @@ def effects(
 
 def _covariates(model: Any) -> list[str]:
     """Columns that fixed effects and smooths are functions of."""
-    read = set(model.effects.needs)
-    for part in model.terms:
-        if isinstance(part, SMOOTHS):
-            read |= {*part.covariates.names, getattr(part, "by", None)}
+    read = {*model.effects.needs, *(column for term in model.terms for column in term.function_of)}
     return [c for c in model.table.columns if c in read]
 
 

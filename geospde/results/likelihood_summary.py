@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 
 from geospde.results.maximum_likelihood import LikelihoodFit
-from geospde.terms.groups import Group
 
 
 def text(fit: "LikelihoodFit") -> str:
@@ -16,7 +15,7 @@ def text(fit: "LikelihoodFit") -> str:
 
 
 def _heading(fit: "LikelihoodFit") -> str:
-    linear, grouped = fit.unpriored.is_gaussian, any(isinstance(p, Group) for p in fit.model.terms)
+    linear, grouped = fit.unpriored.is_gaussian, bool(fit.model.groups)
     kind = ("Linear" if linear else "Generalised linear") + (" mixed" if grouped else "") + " model"
     points = fit.quadrature
     by = {"ml": "maximum likelihood", "reml": "REML"}.get(fit.method, fit.method)
@@ -44,9 +43,9 @@ def _random(fit: "LikelihoodFit") -> str:
     """Variances, standard deviations and correlations of groups, as lme4 lays them out."""
     estimate, rows = fit.hyper["estimate"], []
     for part in fit.model.terms:
-        if not isinstance(part, Group):
+        if part.grouping is None:
             continue
-        names, place = part.effects.names, {pair: k for k, pair in enumerate(part.precision.pairs)}
+        names, place = part.effect_names, {pair: k for k, pair in enumerate(part.precision.pairs)}
         own = [h.name for h in part.hyperparameters()]
         for i, name in enumerate(names):
             sd = estimate[own[i]]
@@ -67,7 +66,7 @@ def _random(fit: "LikelihoodFit") -> str:
 
 def _others(fit: "LikelihoodFit") -> str:
     """Hyperparameters that are not of groups."""
-    own = {h.name for part in fit.model.terms if isinstance(part, Group) for h in part.hyperparameters()}
+    own = {h.name for part in fit.model.groups for h in part.hyperparameters()}
     own |= {"sigma"} if own else set()
     table = fit.hyper.loc[[name for name in fit.hyper.index if name not in own]]
     if not len(table):

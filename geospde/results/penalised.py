@@ -13,7 +13,6 @@ from geospde.likelihood.search import Maximum
 from geospde.likelihood.smooths import Smooths, corrected_edf
 from geospde.model.build import Model
 from geospde.results.maximum_likelihood import LikelihoodFit
-from geospde.terms.smooth import GroupSmooth, KernelSmooth
 
 
 class SmoothFit(LikelihoodFit):
@@ -233,5 +232,5 @@ def likelihood_fit(
     model: Model, maximum: Maximum, settings: dict[str, Any], notes: tuple[str, ...] = (), seconds: float = 0.0
 ) -> LikelihoodFit:
     """A `SmoothFit` of a model with smooths, else a `LikelihoodFit`."""
-    smooth = any(isinstance(part, (KernelSmooth, GroupSmooth)) for part in model.terms) or settings["method"] == "ubre"
+    smooth = any(term.penalty_scale is not None for term in model.terms) or settings["method"] == "ubre"
     return (SmoothFit if smooth else LikelihoodFit)(model, maximum, settings, notes, seconds)

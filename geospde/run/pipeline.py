@@ -243,7 +243,7 @@ def compile_model(config: Config, survey: Survey, mesh: Mesh, grid: Grid) -> str
         remedy = "leave it out of a run's formula, or use geospde.fit and predict at a table"
         raise InputError(f"{error.what}, and {only}", remedy=remedy) from None
     if model.groups:
-        left_out = listed(dict.fromkeys(part.grouping.name for part in model.groups))
+        left_out = listed(dict.fromkeys(term.grouping.name for term in model.terms if term.grouping is not None))
         warnings.warn(
             f"the maps show the population, without the effects of {left_out}: the cells of a grid belong to no group",
             GeospdeWarning,

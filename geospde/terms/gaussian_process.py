@@ -1,23 +1,29 @@
-"""Reading ``gp(x, y, by=, k=, c=, cov=, iso=, scale=)``: brms's Gaussian process terms and their priors."""
+"""Gaussian processes of covariates, ``gp(x, y, by=, k=, c=, cov=, iso=, scale=)``: brms's terms and their priors."""
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.families.priors import Independent, InverseGamma, PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
-from geospde.formula.table import Coding, column_of, refuse_missing
-from geospde.terms.context import Context, round_to
+from geospde.formula.table import Coding, column_of, label, refuse_missing
+from geospde.terms.base import Context, LatentTerm, round_to
+from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.covariance import BasisCovariance, KernelCovariance
 from geospde.terms.precisions.gaussian_process import BasisProcess, GaussianProcess
 from geospde.terms.precisions.hilbert import Basis, Spectrum
 from geospde.terms.precisions.kernels import KERNELS, Kernel
-from geospde.terms.process import Curve, Process, multiplied
-from geospde.text.words import did_you_mean
+from geospde.terms.precisions.side_by_side import SideBySide
+from geospde.terms.process import Curve, ProcessRows, Rows, at_rows, multiplied
+from geospde.text.words import did_you_mean, listed
 
 Vector = NDArray[np.float64]
 OPTIONS = ("by", "k", "c", "cov", "iso", "scale")
@@ -57,50 +63,150 @@ class Options:
     text: str
 
 
-def make_gp(call: TermCall, context: Context) -> Process:
-    """Read a ``gp(...)`` call; takes its priors out of the overrides.
+class Process(LatentTerm):
+    """Gaussian processes of the same covariates: one, or one for each level of a factor.
 
-    ``gp(x, y)`` is a process of one sd, `sdgp`, and one length-scale, `lscale`, in a unit of the largest distance of
-    two rows. With ``k=`` it is approximated by k basis functions a covariate, in a box that goes c times the
-    covariates' range (at least the largest distance) to each side of their mean. With a factor for ``by=``, there is an
-    independent process of its own sd, length-scale and unit for each level; a number multiplies the process.
-
-    By default P(sdgp > three standard deviations of the response) = 0.05 (P(sdgp > 1) = 0.05 where the predictor is
-    not in its unit), and the length-scale is inverse gamma as in brms: P(lscale < smallest distance) = P(lscale >
-    largest distance) = 0.01, where the smallest distance counts as a hundredth of the largest at least.
-
-    Raises
-    ------
-    InputError
-        For columns, options or priors that do not fit, and sizes that a dense matrix does not bear.
-
-    References
+    Attributes
     ----------
-    Riutort-Mayol, Bürkner, Andersen, Solin & Vehtari (2023), Statist. Comput. 33, 17; Bürkner (2017), J. Stat. Softw.
-    80(1), and the manual of brms.
+    precision : GaussianProcess, BasisProcess or SideBySide
+    covariates : Covariates
+    by : str or None
+        Column of the factor, or of what the one process is multiplied by.
+    coding : Coding or None
+        Levels of the factor, one a curve.
+    curves : tuple of Curve
     """
-    options = _options(call)
-    by = call.options.get("by")
-    if by is not None and not isinstance(by, Name):
-        raise InputError(f"by takes the name of a column: {call.text!r}")
-    covariates = Covariates.of_table(options.names, context.table, context.points)
-    values = covariates.values(context.table, context.points)
-    inside = ", ".join(options.names)
-    label = context.label(f"gp({inside})" if by is None else f"gp({inside}, by={by})")
-    if by is None or _is_number(context.table, by):
-        rows = np.arange(len(values)) if by is None else multiplied(context.table, by)[0]
-        if not rows.size:
-            raise InputError(f"the column {by!r}, which multiplies {label}, is zero in every row")
-        return Process(covariates, by, None, [_curve(values[rows], None, label, options, context)], label)
-    levels = context.table[by]
-    refuse_missing(levels, by)
-    coding = Coding.learn(levels)
-    codes = coding.codes(levels)
-    curves = [
-        _curve(values[codes == k], level, f"{label}[{level}]", options, context)
-        for k, level in enumerate(coding.labels)
-    ]
-    return Process(covariates, by, coding, curves, label)
+
+    in_response_unit = True
+
+    def __init__(
+        self, covariates: Covariates, by: str | None, coding: Coding | None, curves: Sequence[Curve], label: str
+    ):
+        self.covariates = covariates
+        self.by = by
+        self.coding = coding
+        self.curves = tuple(curves)
+        self.function_of = covariates.names if by is None else (*covariates.names, by)
+        self.precision: Any = curves[0].process
+        if len(curves) > 1:
+            self.precision = SideBySide([c.process for c in curves], [str(c.level) for c in curves], label)
+
+    @classmethod
+    def read(cls, call: TermCall, context: Context) -> "Process":
+        """Read a ``gp(...)`` call; takes its priors out of the overrides.
+
+        ``gp(x, y)`` is a process of one sd, `sdgp`, and one length-scale, `lscale`, in a unit of the largest distance
+        of two rows. With ``k=`` it is approximated by k basis functions a covariate, in a box that goes c times the
+        covariates' range (at least the largest distance) to each side of their mean. With a factor for ``by=``, there
+        is an independent process of its own sd, length-scale and unit for each level; a number multiplies the process.
+
+        By default P(sdgp > three standard deviations of the response) = 0.05 (P(sdgp > 1) = 0.05 where the predictor is
+        not in its unit), and the length-scale is inverse gamma as in brms: P(lscale < smallest distance) = P(lscale >
+        largest distance) = 0.01, where the smallest distance counts as a hundredth of the largest at least.
+
+        Raises
+        ------
+        InputError
+            For columns, options or priors that do not fit, and sizes that a dense matrix does not bear.
+
+        References
+        ----------
+        Riutort-Mayol, Bürkner, Andersen, Solin & Vehtari (2023), Statist. Comput. 33, 17; Bürkner (2017), J. Stat.
+        Softw. 80(1), and the manual of brms.
+        """
+        options = _options(call)
+        by = call.options.get("by")
+        if by is not None and not isinstance(by, Name):
+            raise InputError(f"by takes the name of a column: {call.text!r}")
+        covariates = Covariates.of_table(options.names, context.table, context.points)
+        values = covariates.values(context.table, context.points)
+        inside = ", ".join(options.names)
+        label = context.label(f"gp({inside})" if by is None else f"gp({inside}, by={by})")
+        if by is None or _is_number(context.table, by):
+            rows = np.arange(len(values)) if by is None else multiplied(context.table, by)[0]
+            if not rows.size:
+                raise InputError(f"the column {by!r}, which multiplies {label}, is zero in every row")
+            return cls(covariates, by, None, [_curve(values[rows], None, label, options, context)], label)
+        levels = context.table[by]
+        refuse_missing(levels, by)
+        coding = Coding.learn(levels)
+        codes = coding.codes(levels)
+        curves = [
+            _curve(values[codes == k], level, f"{label}[{level}]", options, context)
+            for k, level in enumerate(coding.labels)
+        ]
+        return cls(covariates, by, coding, curves, label)
+
+    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
+        """Rows of the design: of the data the sites or the basis, of a prediction those of `ProcessRows`."""
+        values, entered = self.covariates.values(table, points), self._entered(table)
+        if new:
+            self._warn_outside(values, entered)
+            return ProcessRows(self.curves, self.own, values, entered)
+        blocks = []
+        for curve, (rows, factors) in zip(self.curves, entered):
+            process, m = curve.process, len(table)
+            if isinstance(process, BasisProcess):
+                functions = process.spectrum.basis.functions(values[rows] / curve.unit)
+                blocks.append(at_rows(factors[:, None] * functions, rows, m))
+            else:
+                blocks.append(sp.csr_matrix((factors, (rows, curve.sites)), shape=(m, process.n)))
+        return sp.csr_matrix(sp.hstack(blocks, format="csr"))
+
+    def _entered(self, table: pd.DataFrame) -> list[tuple[Rows, Vector]]:
+        """Rows that each curve enters, and what it is multiplied by there."""
+        if self.by is None:
+            return [(np.arange(len(table)), np.ones(len(table)))]
+        if self.coding is None:
+            return [multiplied(table, self.by)]
+        values = column_of(table, self.by)
+        refuse_missing(values, self.by)
+        codes = self.coding.codes(values)
+        if (codes < 0).any():
+            row = int(np.flatnonzero(codes < 0)[0])
+            raise InputError(
+                f"the term {self.precision.label!r} has no curve for the level {label(values.iloc[row])!r} of "
+                f"{self.by!r} (row {row}); it has {listed(self.coding.labels)}"
+            )
+        return [(rows, np.ones(rows.size)) for rows in (np.flatnonzero(codes == k) for k in range(len(self.curves)))]
+
+    def _warn_outside(self, values: Vector, entered: list[tuple[Rows, Vector]]) -> None:
+        for curve, (rows, _) in zip(self.curves, entered):
+            basis = curve.process.basis
+            if basis is None:
+                continue
+            outside = int((~basis.holds(values[rows] / curve.unit)).sum())
+            if outside:
+                warnings.warn(
+                    f"{outside} of {len(values)} predictions lie outside the box of the basis of "
+                    f"{self.precision.label}, where they mean nothing: give gp a larger c",
+                    GeospdeWarning,
+                    stacklevel=2,
+                )
+
+    def names(self) -> list[str]:
+        """Names of the latent variables: values at the sites, or coefficients of the basis, curve by curve."""
+        levels = ["" if curve.level is None else f"{curve.level}, " for curve in self.curves]
+        sizes = [curve.process.n for curve in self.curves]
+        return [f"{self.precision.label}[{own}{i + 1}]" for own, n in zip(levels, sizes) for i in range(n)]
+
+    def hyperparameters(self) -> list[Hyperparameter]:
+        """Standard deviation and length-scales of each curve."""
+        out: list[Hyperparameter] = []
+        unit = np.eye(len(self.precision.parameters))
+        for curve in self.curves:
+            for k, (name, prior) in enumerate(zip(curve.names, curve.process.prior.parts)):
+                share = f", as a share of the largest distance, {curve.unit:.4g}" if k and curve.unit != 1 else ""
+                out.append(Hyperparameter(name, unit[len(out)], 0.0, prior.describe() + share))
+        return out
+
+    def start(self, unit: float) -> Vector:
+        """The predictor's scale, and each curve's first length-scales."""
+        return np.concatenate([np.r_[np.log(unit), curve.first] for curve in self.curves])
+
+    def own(self, theta: Vector) -> list[Vector]:
+        """Each curve's part of theta."""
+        return self.precision.own(theta) if len(self.curves) > 1 else [theta]
 
 
 def _options(call: TermCall) -> Options:

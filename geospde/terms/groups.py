@@ -16,7 +16,7 @@ from geospde.formula.columns import Columns
 from geospde.formula.formula import Name, TermCall
 from geospde.formula.grouping import Grouping
 from geospde.formula.table import label
-from geospde.terms.context import Context, round_to
+from geospde.terms.base import Context, LatentTerm, Variable, round_to
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.correlated import Correlated
 from geospde.terms.precisions.iid import Iid
@@ -42,8 +42,8 @@ class NewLevels:
         Number of the new level of each row; rows of one number share its effects.
     """
 
-    def __init__(self, rows: sp.csr_matrix, term: Iid | Correlated, values: Vector, levels: NDArray[np.intp]):
-        self.rows, self.precision, self.values, self.levels = rows, term, values, levels
+    def __init__(self, rows: sp.csr_matrix, precision: Iid | Correlated, values: Vector, levels: NDArray[np.intp]):
+        self.rows, self.precision, self.values, self.levels = rows, precision, values, levels
         self.shape = rows.shape
 
     def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
@@ -58,7 +58,7 @@ class NewLevels:
         return out.reshape(m, count * q)
 
 
-class Group:
+class Group(LatentTerm):
     """Effects of the levels of a group: independent levels, correlated effects of each.
 
     Attributes
@@ -72,11 +72,63 @@ class Group:
         Whether a prediction may have levels that were not learnt.
     """
 
-    def __init__(self, term: Iid | Correlated, effects: Columns, grouping: Grouping, takes_new: bool = False):
-        self.precision = term
+    precision: Iid | Correlated
+    effects: Columns
+    grouping: Grouping
+
+    def __init__(self, precision: Iid | Correlated, effects: Columns, grouping: Grouping, takes_new: bool = False):
+        self.precision = precision
         self.effects = effects
+        self.effect_names = tuple(effects.names)
         self.grouping = grouping
         self.takes_new = takes_new
+
+    @classmethod
+    def read(cls, call: TermCall, context: Context) -> "Group":
+        """Read an ``iid(g)`` or ``(effects | g)`` term; takes its priors out of the overrides.
+
+        By default P(sd > s) = 0.05 for each sd, where s is three standard deviations of the response, or 1 where the
+        predictor is not in its unit, over the root mean square of the effect's column; and all correlation matrices are
+        equally likely.
+        """
+        table = context.table
+        if call.name == "iid":
+            if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
+                raise InputError(f"iid takes the name of one column: {call.text!r}")
+            if call.options:
+                raise InputError(f"iid has no option {next(iter(call.options))!r}: {call.text!r}")
+            left, by = "1", (str(call.arguments[0]),)
+        else:
+            left, by = call.arguments
+        grouping = Grouping.learn(table, tuple(by))
+        group, levels = grouping.name, len(grouping.numbers)
+        if levels < 2:
+            raise InputError(f"the group {group!r} has one level only: a random effect needs two or more")
+        effects = Columns(left if left in ("0", "1") else f"1 + {left}", table)
+        names = effects.names
+        if not names:
+            raise InputError(f"the group term {call.text!r} has no effect on its left side")
+        for other in context.terms:
+            same = other.grouping is not None and other.grouping.name == group
+            shared = set(names) & set(other.effect_names) if same else ()
+            if shared:
+                effect = shared.pop()
+                raise InputError(f"the effect {effect!r} of group {group!r} is in two terms: {call.text!r} is one")
+        unit = context.likelihood.unit
+        sds = [round_to((1.0 if unit is None else 3 * unit) / size, 2) for size in _sizes(effects.matrix)]
+        brms = context.defaults
+        priors: list[Prior] = [PCSd(sd, 0.05) if brms is None else brms.sd() for sd in sds]
+        for i, name in enumerate(names):
+            sd = f"sd({name} | {group})"
+            if sd in context.overrides:
+                priors[i] = read_prior(context.overrides.pop(sd), sd, "sd")
+        label = f"{' + '.join(names)} | {group}"
+        if len(names) == 1:
+            return Group(Iid(levels, Independent(tuple(priors)), label=label), effects, grouping)
+        term = Correlated(levels, len(names), label=label)
+        priors += _correlation_priors(term, names, group, context.overrides)
+        term.prior = Independent(tuple(priors))
+        return Group(term, effects, grouping)
 
     def taking_new_levels(self) -> "Group":
         """The same, where a prediction may have levels that were not learnt."""
@@ -134,6 +186,14 @@ class Group:
         group = self.grouping
         return [f"{effect} | {group.name}[{level}]" for level in group.labels for effect in self.effects.names]
 
+    def variables(self) -> list[Variable]:
+        """An array for each effect, along the levels."""
+        names, labels = self.names(), self.grouping.labels
+        places = np.arange(len(names)).reshape(len(labels), -1)  # level by level
+        words = [name.removesuffix(f"[{labels[0]}]") for name in names[: places.shape[1]]]
+        dimension = f"{self.grouping.name}_level"
+        return [Variable(word, dimension, labels, places[:, k]) for k, word in enumerate(words)]
+
     def hyperparameters(self) -> list[Hyperparameter]:
         """The standard deviations, then the correlations."""
         names, group = self.effects.names, self.grouping.name
@@ -160,51 +220,6 @@ class Group:
         """Half the predictor's scale for each effect, and no correlation."""
         sds = 0.5 * unit / _sizes(self.effects.matrix)
         return np.concatenate([np.log(sds), np.zeros(len(self.precision.parameters) - sds.size)])
-
-
-def make_group(call: TermCall, context: Context) -> Group:
-    """Read an ``iid(g)`` or ``(effects | g)`` term; takes its priors out of the overrides.
-
-    By default P(sd > s) = 0.05 for each sd, where s is three standard deviations of the response, or 1 where the
-    predictor is not in its unit, over the root mean square of the effect's column; and all correlation matrices are
-    equally likely.
-    """
-    table = context.table
-    if call.name == "iid":
-        if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
-            raise InputError(f"iid takes the name of one column: {call.text!r}")
-        if call.options:
-            raise InputError(f"iid has no option {next(iter(call.options))!r}: {call.text!r}")
-        left, by = "1", (str(call.arguments[0]),)
-    else:
-        left, by = call.arguments
-    grouping = Grouping.learn(table, tuple(by))
-    group, levels = grouping.name, len(grouping.numbers)
-    if levels < 2:
-        raise InputError(f"the group {group!r} has one level only: a random effect needs two or more")
-    effects = Columns(left if left in ("0", "1") else f"1 + {left}", table)
-    names = effects.names
-    if not names:
-        raise InputError(f"the group term {call.text!r} has no effect on its left side")
-    for part in context.terms:
-        shared = set(names) & set(part.effects.names) if isinstance(part, Group) and part.grouping.name == group else ()
-        if shared:
-            raise InputError(f"the effect {shared.pop()!r} of group {group!r} is in two terms: {call.text!r} is one")
-    unit = context.likelihood.unit
-    sds = [round_to((1.0 if unit is None else 3 * unit) / size, 2) for size in _sizes(effects.matrix)]
-    brms = context.defaults
-    priors: list[Prior] = [PCSd(sd, 0.05) if brms is None else brms.sd() for sd in sds]
-    for i, name in enumerate(names):
-        sd = f"sd({name} | {group})"
-        if sd in context.overrides:
-            priors[i] = read_prior(context.overrides.pop(sd), sd, "sd")
-    label = f"{' + '.join(names)} | {group}"
-    if len(names) == 1:
-        return Group(Iid(levels, Independent(tuple(priors)), label=label), effects, grouping)
-    term = Correlated(levels, len(names), label=label)
-    priors += _correlation_priors(term, names, group, context.overrides)
-    term.prior = Independent(tuple(priors))
-    return Group(term, effects, grouping)
 
 
 def refuse_saturated(groups: Sequence[Group], observations: int) -> None:

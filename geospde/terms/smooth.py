@@ -1,6 +1,5 @@
 """Smooth terms, ``s(x, y, bs="gp")`` and ``s(g, bs="re")``, as parts of a model."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ from geospde.errors import InputError
 from geospde.families.priors import Independent, PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import TermCall
-from geospde.terms.context import Context, round_to
-from geospde.terms.groups import Group, make_group
+from geospde.terms.base import Context, LatentTerm, round_to
+from geospde.terms.groups import Group
 from geospde.terms.hyperparameter import Hyperparameter
-from geospde.terms.part import Part
 from geospde.terms.precisions.eigenbasis import KINDS, Eigenbasis
 from geospde.terms.precisions.iid import Iid
 from geospde.terms.precisions.smooth import Smooth
@@ -28,7 +26,7 @@ FURTHEST = 1e150  # whose square is still a number
 LARGEST = 1_000  # k beyond which a dense basis is no longer the way
 
 
-class KernelSmooth:
+class KernelSmooth(LatentTerm):
     """A smooth function of covariates in a Gaussian process's eigenbasis: ``mgcv``'s ``bs="gp"``.
 
     Attributes
@@ -38,38 +36,54 @@ class KernelSmooth:
     covariates : Covariates
     """
 
-    def __init__(self, term: Smooth, basis: Eigenbasis, covariates: Covariates):
-        self.precision = term
+    precision: Smooth
+
+    def __init__(self, precision: Smooth, basis: Eigenbasis, covariates: Covariates):
+        self.precision = precision
         self.basis = basis
         self.covariates = covariates
+        self.function_of = covariates.names
+        self.trend = covariates.names[: basis.n_trend]
+        self.penalty_scale = basis.penalty_scale * basis.scale**2
+
+    @classmethod
+    def read(cls, call: TermCall, context: Context) -> LatentTerm:
+        """Read an ``s(...)`` call; takes its prior out of the overrides.
+
+        Raises
+        ------
+        InputError
+            For another kind of smooth than ``"gp"`` or ``"re"``, covariates that are no numbers, constant, or on a
+            line, and a k, kernel or range that the data do not bear.
+        """
+        unknown = [o for o in call.options if o not in OPTIONS]
+        if unknown:
+            hint = did_you_mean(unknown[0], OPTIONS, "options")
+            raise InputError(f"s has no option {unknown[0]!r}; {hint}: {call.text!r}")
+        columns = checked_names(call.arguments, call.text, "s(x, y, bs='gp')")
+        label = context.label(f"s({','.join(columns)})")
+        kind = call.options.get("bs")
+        if kind == "gp":
+            return _kernel_smooth(call, columns, label, context)
+        if kind == "re":
+            return _group_smooth(call, columns, label, context)
+        asked = "a smooth without bs is a thin-plate spline in mgcv" if kind is None else f"no smooth bs={kind!r}"
+        raise InputError(f"{asked}; geospde has bs='gp' (Gaussian process) and bs='re' (random effect): {call.text!r}")
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:
         """Rows of the design: the basis at the covariates."""
         values = self.basis.at(self.covariates.values(table, points)) if new else self.basis.columns
         return sp.csr_matrix(values)
 
-    def names(self) -> list[str]:
-        """Names of the coefficients: the penalised ones, then the trend's, one a covariate."""
-        return [f"{self.precision.label}[{i + 1}]" for i in range(self.precision.n)]
-
-    def hyperparameters(self) -> list[Hyperparameter]:
-        """The standard deviation about the trend."""
-        return [_sd(self.precision)]
-
     def start(self, unit: float) -> Vector:
         """Where functions of all sizes have something to say: the predictor's scale, over the typical share."""
         return np.log([unit / self.basis.typical])
-
-    @property
-    def penalty_scale(self) -> float:
-        """`mgcv`'s smoothing parameter for a standard deviation of 1 and a dispersion of 1."""
-        return self.basis.penalty_scale * self.basis.scale**2
 
 
 class GroupSmooth(Group):
     """Independent effects of a group's levels as a smooth: ``mgcv``'s ``bs="re"``, the same as ``(1 | g)``."""
 
-    term: Iid
+    precision: Iid
     penalty_scale = 1.0
 
     def names(self) -> list[str]:
@@ -79,30 +93,6 @@ class GroupSmooth(Group):
     def hyperparameters(self) -> list[Hyperparameter]:
         """The standard deviation of the effects."""
         return [_sd(self.precision)]
-
-
-def make_smooth(call: TermCall, context: Context) -> Part:
-    """Read an ``s(...)`` call; takes its prior out of the overrides.
-
-    Raises
-    ------
-    InputError
-        For another kind of smooth than ``"gp"`` or ``"re"``, covariates that are no numbers, constant, or on a line,
-        and a k, kernel or range that the data do not bear.
-    """
-    unknown = [o for o in call.options if o not in OPTIONS]
-    if unknown:
-        hint = did_you_mean(unknown[0], OPTIONS, "options")
-        raise InputError(f"s has no option {unknown[0]!r}; {hint}: {call.text!r}")
-    columns = checked_names(call.arguments, call.text, "s(x, y, bs='gp')")
-    label = context.label(f"s({','.join(columns)})")
-    kind = call.options.get("bs")
-    if kind == "gp":
-        return _kernel_smooth(call, columns, label, context)
-    if kind == "re":
-        return _group_smooth(call, columns, label, context)
-    asked = "a smooth without bs is a thin-plate spline in mgcv" if kind is None else f"no smooth bs={kind!r}"
-    raise InputError(f"{asked}; geospde has bs='gp' (Gaussian process) and bs='re' (random effect): {call.text!r}")
 
 
 def _kernel_smooth(call: TermCall, columns: tuple[str, ...], label: str, context: Context) -> KernelSmooth:
@@ -179,36 +169,12 @@ def _group_smooth(call: TermCall, columns: tuple[str, ...], label: str, context:
             raise InputError(
                 f"a smooth bs='re' takes groups and {column!r} is a number; a random slope is (0 + {column} | group)"
             )
-    group = make_group(TermCall("group", ("1", columns), {}, call.text), context)
+    group = Group.read(TermCall("group", ("1", columns), {}, call.text), context)
     prior: Prior = group.precision.prior
     name = f"sd({label})"
     if name in context.overrides:
         prior = Independent((read_prior(context.overrides.pop(name), name, "sd"),))
     return GroupSmooth(Iid(group.precision.n, prior, label), group.effects, group.grouping)
-
-
-def refuse_shared_trends(parts: Sequence[Part], blocks: Sequence[Any], fixed: Sequence[str]) -> None:
-    """Refuse a linear trend of a smooth that is also a fixed effect or the trend of another smooth.
-
-    Parameters
-    ----------
-    parts : sequence of Part
-    blocks : sequence of csr_matrix
-        Columns of each part, then of the fixed effects.
-    fixed : sequence of str
-        Names of the fixed effects.
-    """
-    matrix, others = blocks[-1].toarray(), [name for name in fixed if name != "Intercept"]
-    for part, block in zip(parts, blocks):
-        if not isinstance(part, KernelSmooth) or not part.basis.n_trend:
-            continue
-        matrix = np.hstack([matrix, block[:, part.precision.rank :].toarray()])
-        if np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)) < matrix.shape[1]:
-            raise InputError(
-                f"the linear trend of {part.precision.label} is already in {', '.join(others)}: drop that, or give the "
-                "smooth a negative m, such as m=-3, for no trend of its own"
-            )
-        others.append(part.precision.label)
 
 
 def _sd(term: Any) -> Hyperparameter:

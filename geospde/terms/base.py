@@ -1,0 +1,215 @@
+"""The contract of a latent term of a formula, and what its reader sees of the data.
+
+A term stands on two legs, each a class of its own. A `LatentTerm` belongs to the model: it reads its call from the
+formula, makes rows of the design, and says what tables and plots call things. It holds a
+`geospde.terms.precisions.base.Precision`, which belongs to inference: a sparse matrix as a function of the
+hyperparameters, its normaliser and its constraints. Several terms share a precision (effects of a group, however
+written, are independent or correlated), and inference knows nothing of tables.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.families.default_priors import BrmsDefaults
+from geospde.families.likelihood import Likelihood
+from geospde.formula.formula import TermCall
+from geospde.formula.grouping import Grouping
+from geospde.terms.hyperparameter import Hyperparameter
+from geospde.terms.precisions.base import Precision
+from geospde.terms.rows import MovingBlock
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A part of a term's latent vector that labelled arrays hold under one name.
+
+    Attributes
+    ----------
+    name : str
+    dimension : str
+        Name of its one axis.
+    labels : array or list
+        Along it.
+    places : array of int
+        Of its values in the term's latent vector.
+    """
+
+    name: str
+    dimension: str
+    labels: Any
+    places: NDArray[np.intp]
+
+
+class LatentTerm(ABC):
+    """A random term of a formula, bound to the columns, levels or mesh it names.
+
+    A subclass sets `precision` when it is made and writes `read`, `columns` and `start`; the rest has defaults for a
+    term with positive hyperparameters. The registry (`geospde.terms.registry`) gives it its name in formulas. Nothing
+    outside this room asks what kind of term it has: it asks for what stands here.
+
+    Attributes
+    ----------
+    precision : Precision
+        Its block of the latent vector, as inference sees it.
+    function_of : tuple of str
+        Columns that the term is a function of, which conditional effects may vary; none for a group or a field.
+    grouping : Grouping or None
+        The levels, where the term is the effects of a group's levels.
+    effect_names : tuple of str
+        The effects of each level, where it is.
+    mesh : Mesh or None
+        Where the latent variables are values at its vertices; `mesh_name` is what the formula calls it.
+    trend : tuple of str
+        What the last latent variables are linear in, where they are coefficients that nothing penalises.
+    penalty_scale : float or None
+        Of a penalised smooth, which has a test, effective degrees of freedom, and a place in ``method="ubre"``: mgcv's
+        smoothing parameter for a standard deviation of 1 and a dispersion of 1.
+    in_response_unit : bool
+        Whether its default priors have the unit of the response, so that the residual's has it, too.
+    """
+
+    precision: Precision
+    function_of: tuple[str, ...] = ()
+    grouping: Grouping | None = None
+    effect_names: tuple[str, ...] = ()
+    mesh: Any = None
+    mesh_name: str = ""
+    trend: tuple[str, ...] = ()
+    penalty_scale: float | None = None
+    in_response_unit: ClassVar[bool] = False
+
+    # -- to be written --------------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def read(cls, call: TermCall, context: Context) -> LatentTerm:
+        """Read the term's call in a formula.
+
+        Parameters
+        ----------
+        call : TermCall
+            Arguments, options, and the text to quote in messages.
+        context : Context
+            The data, and the priors that were given: the reader takes those of its parameters out of
+            ``context.overrides``.
+
+        Raises
+        ------
+        InputError
+            For arguments, options and columns that do not fit.
+        """
+
+    @abstractmethod
+    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix | MovingBlock:
+        """Rows of the design, an (m, n) csr_matrix, for the rows of a table.
+
+        Parameters
+        ----------
+        table : DataFrame
+        points : (m, 2) array or None
+            Coordinates of the rows.
+        new : bool
+            Whether these are the rows of a prediction, and not of the data. Those may depend on theta, and leave a
+            variance that the latent variables do not tell: then a `geospde.terms.rows.MovingBlock`.
+
+        Raises
+        ------
+        InputError
+            For places, columns and levels that the term has no rows for.
+        """
+
+    @abstractmethod
+    def start(self, unit: float) -> Vector:
+        """Where the search for the mode of theta starts, given the predictor's scale."""
+
+    # -- what it is called ----------------------------------------------------------------------------------
+
+    @property
+    def label(self) -> str:
+        """Name in tables."""
+        return self.precision.label
+
+    @property
+    def n(self) -> int:
+        """Number of latent variables."""
+        return self.precision.n
+
+    def names(self) -> list[str]:
+        """Names of the latent variables, (n,); by default numbered from 1."""
+        return [f"{self.label}[{i + 1}]" for i in range(self.n)]
+
+    def hyperparameters(self) -> list[Hyperparameter]:
+        """The hyperparameters on the user's scale, as functions of the term's own theta.
+
+        The first are one for each theta, in order, where they are functions of that theta alone. By default the
+        exponential of each, called ``parameter(label)``.
+        """
+        priors = getattr(self.precision.prior, "parts", None)
+        names, unit = self.precision.parameters, np.eye(len(self.precision.parameters))
+        words = [p.describe() for p in priors] if priors else [self.precision.prior.describe()] * len(names)
+        return [Hyperparameter(f"{n}({self.label})", unit[k], 0.0, words[k]) for k, n in enumerate(names)]
+
+    def variables(self) -> list[Variable]:
+        """The latent vector as labelled arrays; by default one, along the coefficients."""
+        labels = [name[len(self.label) + 1 : -1] for name in self.names()]
+        return [Variable(self.label, f"{self.label}_coefficient", labels, np.arange(self.n))]
+
+    # -- prediction -----------------------------------------------------------------------------------------
+
+    def taking_new_levels(self) -> LatentTerm:
+        """The same, where a prediction may have levels that the data had not; itself where it has no levels."""
+        return self
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the reader of a term sees besides its call.
+
+    Attributes
+    ----------
+    table : DataFrame
+    points : (m, 2) array or None
+        Coordinates of the rows.
+    meshes : Mesh or dict of str to Mesh or None
+    crs : pyproj.CRS or None
+        Of the points.
+    likelihood : Likelihood
+    overrides : dict
+        Priors by a parameter's name, as given; a reader takes out what it uses.
+    defaults : BrmsDefaults or None
+        Where priors that are not given come from, if not from us.
+    terms : list of LatentTerm
+        Those read so far.
+    """
+
+    table: pd.DataFrame
+    points: Vector | None
+    meshes: Any
+    crs: Any
+    likelihood: Likelihood
+    overrides: dict[str, Any]
+    defaults: BrmsDefaults | None = None
+    terms: list[LatentTerm] = field(default_factory=list)
+
+    def label(self, base: str) -> str:
+        """A label that no term has yet: the base, or the base with a number."""
+        taken = {term.label for term in self.terms}
+        label, k = base, 2
+        while label in taken:
+            label, k = f"{base}{k}", k + 1
+        return label
+
+
+def round_to(value: float, digits: int) -> float:
+    """Round to significant digits."""
+    return float(f"{value:.{digits}g}")
