@@ -18,7 +18,7 @@ from geospde.errors import GeospdeError
 if TYPE_CHECKING:
     from geospde.run.pipeline import RunResult
     from geospde.run.progress import Progress
-    from geospde.run.steps import Work
+    from geospde.run.work import Work
 
 EXIT_CODES = """\b
 Exit codes:
@@ -75,11 +75,11 @@ def run(
 @app.command()
 def check(run_file: RunFile, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Read and check everything, fit nothing, write nothing: a table of findings, exit code 2 if one is an error."""
-    from geospde.run import pipeline
+    from geospde.run import check
     from geospde.text.findings import count_levels
 
     with _listening(quiet or as_json, verbose) as progress:
-        findings = pipeline.check(run_file, progress=progress)
+        findings = check.check(run_file, progress=progress)
     levels = count_levels(findings)
     if as_json:
         told = [finding.to_dict() for finding in findings]
@@ -182,7 +182,7 @@ def _add_step(name: str, what: str) -> None:
     """Add the command for one step of a run."""
 
     def command(run_file: RunFile, out: Out = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
-        from geospde.run.steps import run_step
+        from geospde.run.pipeline import run_step
 
         with _listening(quiet, verbose) as progress:
             work = run_step(name, run_file, out=out, progress=progress)
@@ -414,15 +414,13 @@ def _where(result: RunResult) -> str:
 
 def _what_next(name: str, work: Work, run_file: Path, out: Path | None) -> str:
     """Return the line that tells what a step has made, and which step comes next."""
-    from geospde.run.record import MAKES
-    from geospde.run.steps import EVERY
+    from geospde.run.pipeline import STEPS, step_after
 
-    folder = out or work.config.folder()
-    told = f"{MAKES[name]} made in {folder}"
-    following = [step for step in EVERY if not work.record.is_current(step)]
-    if not following:
+    made = next(step.makes for step in STEPS if step.name == name)
+    told, following = f"{made} made in {out or work.config.folder()}", step_after(work)
+    if following is None:
         return told
-    return f"{told}; next: geospde {following[0]} {run_file}" + ("" if out is None else f" --out {out}")
+    return f"{told}; next: geospde {following.command} {run_file}" + ("" if out is None else f" --out {out}")
 
 
 def _solver() -> str:

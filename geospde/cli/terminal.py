@@ -63,7 +63,7 @@ def print_exploration(explored: Explored) -> None:
 
 def print_validation(validated: Validated) -> None:
     """Print scores beside those of simpler models, what they say in words, and where the files are."""
-    from geospde.run.validate import in_words
+    from geospde.run.validation_files import in_words
 
     validation = validated.validation
     print(f"{validation.describe()}.")

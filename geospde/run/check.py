@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geospde.explore.explore import Exploration, explore
+from geospde.explore.explore import Exploration
 from geospde.explore.mesh_checks import ExpectedRange, check_mesh
 from geospde.export.provenance import write_json
-from geospde.formula.formula import parse_formula
-from geospde.formula.response import read_response
 from geospde.plots.exploration import save_exploration
-from geospde.run import pipeline
+from geospde.run import analysis
 from geospde.run.config import Config, read_config
 from geospde.run.folders import whole_folder
+from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.progress import Progress, StepLog, compiling_told
-from geospde.survey.survey import Survey
+from geospde.run.room import refuse_too_large
 from geospde.text.findings import Finding, findings_frame
 
 MARK = "explore.json"
@@ -94,52 +93,45 @@ def explore_run(
     return explored
 
 
-def check_run(config: Config, log: StepLog) -> tuple[Finding, ...]:
-    """Read and check everything that a run would, and say what was found.
+def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress | None = None) -> tuple[Finding, ...]:
+    """Read and check everything that a run would, fit nothing and write nothing.
 
     Parameters
     ----------
-    config : Config
-    log : StepLog
-        Hears the steps survey, mesh, grid and model.
+    source : path, mapping or Config
+        The run file, or its content.
+    progress : Progress, optional
+        Told of the steps survey, mesh, grid and model.
 
     Returns
     -------
     tuple of Finding
-        Of the survey, the mesh, the grid and the model, what is well too.
+        On survey, mesh, prediction and model, those where all is well too.
 
     Raises
     ------
     InputError
         If a run would.
     """
+    config = source if isinstance(source, Config) else read_config(source)
+    log = StepLog(progress or Progress())
     exploration = _explored(config, log)
     survey = exploration.survey
     with log.step("mesh") as told:
-        mesh = pipeline.make_mesh(config, survey)
+        mesh = analysis.make_mesh(config, survey)
         told(repr(mesh))
     findings = [*exploration.findings, *check_mesh(mesh, survey, ExpectedRange.of(survey, exploration.variogram))]
     with log.step("grid") as told, compiling_told(log.progress):
-        grid = pipeline.make_grid(config, survey, mesh)
-        pipeline.refuse_too_large(config, grid, Path())
+        grid = analysis.make_grid(config, survey, mesh)
+        refuse_too_large(config, grid, Path())
         told(repr(grid))
     findings.append(Finding("ok", "prediction", repr(grid).removeprefix("Grid").strip("<>()")))
     with log.step("model") as told:
-        model = pipeline.compile_model(config, survey, mesh, grid)
-        told(model)
-    findings.append(Finding("ok", "model", model))
+        model = analysis.make_model(config, survey, mesh)
+        analysis.check_predictable(model, grid)
+        told(analysis.describe_model(model))
+    findings.append(Finding("ok", "model", analysis.describe_model(model)))
     return (*findings, *_remaining(log, findings))
-
-
-def explore_survey(config: Config, survey: Survey) -> Exploration:
-    """Explore a survey that was read for a run: the response as the formula has it, on the family's scale."""
-    model = config.model
-    response = read_response(parse_formula(model.formula).left, survey.points)
-    column, *trials = pipeline.response_columns(model.formula)
-    over: str | float | None = model.exposure or (trials[0] if trials else None)
-    if over is None and response.trials is not None:
-        over = float(response.trials[0])
-    return explore(survey, column, over, family=model.family)
 
 
 def write_exploration(folder: Path, explored: Explored) -> None:
@@ -156,9 +148,9 @@ def write_exploration(folder: Path, explored: Explored) -> None:
 
 def _explored(config: Config, log: StepLog) -> Exploration:
     with log.step("survey") as told:
-        survey = pipeline.load_survey(config)
+        survey = load_survey(config)
         exploration = explore_survey(config, survey)
-        told(repr(survey).strip("<>").removeprefix("Survey "))
+        told(in_short(survey))
     return exploration
 
 

@@ -13,41 +13,10 @@ from geospde.errors import InputError
 from geospde.export.provenance import machine, sha256, versions, write_json
 from geospde.run.config import Config
 from geospde.run.progress import StepLog
+from geospde.run.step import Step
 from geospde.survey.survey import Survey
 
 MARK = "run.json"
-
-READS: dict[str, tuple[str, ...]] = {
-    "mesh": ("survey", "mesh"),
-    "fit": ("model", "priors", "inference"),
-    "validate": ("validation",),
-    "predict": ("prediction",),
-    "map": ("output",),
-    "report": (),
-}
-"""Sections of the run file that each step reads, besides those of the steps that it stands on."""
-
-STANDS_ON: dict[str, tuple[str, ...]] = {
-    "mesh": (),
-    "fit": ("mesh",),
-    "validate": ("mesh", "fit"),
-    "predict": ("mesh", "fit"),
-    "map": ("mesh", "fit", "predict"),
-    "report": ("mesh", "fit", "predict", "map"),
-}
-
-MAKES = {
-    "mesh": "mesh",
-    "fit": "fit",
-    "validate": "validation",
-    "predict": "prediction",
-    "map": "maps",
-    "report": "report",
-}
-"""What sentences call that which a step makes."""
-
-COMMANDS = {"validate": "fit"}
-"""Commands that are not called as the step is."""
 
 
 class Record:
@@ -64,46 +33,51 @@ class Record:
     """
 
     def __init__(self, config: Config, survey: Survey, log: StepLog, before: Mapping[str, Any] | None = None) -> None:
-        self._file, self._now, self._log = config.file, config.settings(), log
+        self._config, self._now, self._log = config, config.settings(), log
         self._before = before or {}
         self._inputs = [_input(path) for path in survey.sources]
         self._steps = dict(self._before.get("steps", {}))
         self._settings = dict(self._before.get("configuration", {}))
         self._told = 0
 
-    def done(self, step: str) -> None:
+    def done(self, step: Step[Any]) -> None:
         """Note that a step is done, from the configuration and the inputs as they are."""
-        for section in READS[step]:
+        for section in step.reads:
             self._settings.pop(section, None)
             if section in self._now:
                 self._settings[section] = self._now[section]
-        self._steps[step] = {
+        self._steps[step.name] = {
             "finished": _clock(),
             "made_from": self._fingerprint(step),
             "warnings": self._log.warnings[self._told :],
         }
         self._told = len(self._log.warnings)
 
-    def is_current(self, step: str) -> bool:
+    def is_current(self, step: Step[Any]) -> bool:
         """Tell whether a step was done with the inputs, and the settings up to it, that the run file has now."""
-        return self._steps.get(step, {}).get("made_from") == self._fingerprint(step)
+        return bool(self._steps.get(step.name, {}).get("made_from") == self._fingerprint(step))
 
-    def require(self, step: str, folder: Path) -> None:
+    def require(self, step: Step[Any], folder: Path) -> None:
         """Raise an InputError, which says what to do, unless `is_current`."""
         if self.is_current(step):
             return
-        made, command = MAKES[step], f"geospde {COMMANDS.get(step, step)} {self._file or 'RUN.toml'}"
-        if step not in self._steps:
-            raise InputError(f"{folder} holds no {made} yet: {command} comes first")
+        made, command = step.makes, f"geospde {step.command} {self._config.file or 'RUN.toml'}"
+        if step.name not in self._steps:
+            raise InputError(f"{folder} holds no {made} yet", remedy=f"{command} comes first")
         was = "were" if made.endswith("s") else "was"
+        if changed := self._changed(step):
+            what = f"{' and '.join(changed)} changed since the {made} in {folder} {was} made"
+        else:
+            earlier = " or ".join(other.makes for other in step.before(self._config))
+            what = f"the {made} in {folder} {was} made from an earlier {earlier}"
+        raise InputError(what, remedy=f"{command} makes it again")
+
+    def _changed(self, step: Step[Any]) -> list[str]:
+        """Return the sections and the files that are other than they were when the step was done."""
         known = {entry["sha256"] for entry in self._before.get("inputs", ())}
-        changed = [f"[{s}]" for s in _sections(step) if _shared(self._now, s) != _shared(self._settings, s)]
-        changed += [Path(entry["path"]).name for entry in self._inputs if entry["sha256"] not in known]
-        if changed:
-            words = " and ".join(changed)
-            raise InputError(f"{words} changed since the {made} in {folder} {was} made: {command} makes it again")
-        earlier = " or ".join(MAKES[other] for other in STANDS_ON[step])
-        raise InputError(f"the {made} in {folder} {was} made from an earlier {earlier}: {command} makes it again")
+        sections = step.sections(self._config)
+        changed = [f"[{name}]" for name in sections if _shared(self._now, name) != _shared(self._settings, name)]
+        return changed + [Path(entry["path"]).name for entry in self._inputs if entry["sha256"] not in known]
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -118,11 +92,11 @@ class Record:
 
     def write(self, folder: Path) -> None:
         """Write ``run.json``."""
-        inputs = [*([_input(self._file)] if self._file else []), *self._inputs]
+        inputs = [*([_input(self._config.file)] if self._config.file else []), *self._inputs]
         write_json(
             folder / MARK,
             {
-                "run_file": str(self._file) if self._file else None,
+                "run_file": str(self._config.file) if self._config.file else None,
                 "started": self._before.get("started") or self._log.started.isoformat(timespec="seconds"),
                 "finished": _clock(),
                 "seconds": self.seconds,
@@ -135,9 +109,9 @@ class Record:
             },
         )
 
-    def _fingerprint(self, step: str) -> str:
+    def _fingerprint(self, step: Step[Any]) -> str:
         """Return a hash of all that a step's result depends on."""
-        settings = [_shared(self._now, section) for section in _sections(step)]
+        settings = [_shared(self._now, section) for section in step.sections(self._config)]
         inputs = [entry["sha256"] for entry in self._inputs]
         return hashlib.sha256(json.dumps([settings, inputs], sort_keys=True).encode()).hexdigest()
 
@@ -153,13 +127,13 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}")
     try:
-        content = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{folder} is no run's folder: it holds no {MARK}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / MARK} cannot be read: {error}") from None
     if not _is_record(content):
-        raise InputError(f"{folder / MARK} is not what a run writes: run again with --overwrite")
+        raise InputError(f"{folder / MARK} is not what a run writes", remedy="run again with --overwrite")
     return content
 
 
@@ -175,11 +149,6 @@ def _is_record(content: Any) -> bool:
         and isinstance(inputs, list)
         and all(isinstance(entry, dict) and "sha256" in entry for entry in inputs)
     )
-
-
-def _sections(step: str) -> list[str]:
-    """Return the sections that a step's result depends on."""
-    return [section for name in (*STANDS_ON[step], step) for section in READS[name]]
 
 
 def _shared(settings: Mapping[str, Any], section: str) -> Any:

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyogrio
+
 from geospde.errors import InputError
 from geospde.prediction.stored import read_prediction
 from geospde.results.result import Fit
 from geospde.results.saved import load_fit
-from geospde.run import pipeline
+from geospde.run import analysis
 from geospde.run.config import Config, read_config
+from geospde.run.inputs import in_short, load_survey
 from geospde.run.progress import StepLog
 from geospde.run.record import MARK, Record, read_record
+from geospde.run.steps.fit import FIT
+from geospde.run.steps.predict import PREDICT
 from geospde.survey.survey import Survey
 
 
@@ -99,14 +104,14 @@ class Fitted:
         if self.survey is None:
             assert self.saved is not None
             return read_prediction(self.saved, label, crs=self.fit.model.crs)
-        mesh = next(iter(self.fit.model.meshes.values()), None) or pipeline.make_mesh(config, self.survey)
-        grid = pipeline.make_grid(config, self.survey, mesh)
+        mesh = next(iter(self.fit.model.meshes.values()), None) or analysis.make_mesh(config, self.survey)
+        grid = analysis.make_grid(config, self.survey, mesh)
         if self.saved is not None:
             record = Record(config, self.survey, log, read_record(self.saved))
-            if record.is_current("predict") and (self.saved / "grid.csv").exists():
+            if record.is_current(PREDICT) and (self.saved / "grid.csv").exists():
                 return read_prediction(self.saved, label, grid)
         with log.step("predict"):
-            return pipeline.predict(config, self.fit, grid, callback=log.progress.update)
+            return analysis.predict(config, self.fit, grid, callback=log.progress.update)
 
     def coastline(self) -> Any:
         """Return the coastline, if the survey has one, or its run's folder still does."""
@@ -133,12 +138,12 @@ def fitted(run: Run, log: StepLog) -> Fitted:
             told(f"the one in {run.folder}")
         return Fitted(run, fit, run.folder)
     with log.step("survey") as told:
-        survey = pipeline.load_survey(run.config)
-        told(repr(survey).strip("<>").removeprefix("Survey "))
+        survey = load_survey(run.config)
+        told(in_short(survey))
     if run.folder is not None and (run.folder / MARK).is_file():
         try:
             record = Record(run.config, survey, log, read_record(run.folder))
-            kept = load_fit(run.folder) if record.is_current("fit") else None
+            kept = load_fit(run.folder) if record.is_current(FIT) else None
         except InputError as error:
             log.note(f"fitting anew: {error}")
             kept = None
@@ -147,18 +152,17 @@ def fitted(run: Run, log: StepLog) -> Fitted:
                 told(f"the one in {run.folder}, of the same inputs and settings")
             return Fitted(run, kept, run.folder, survey)
     with log.step("mesh") as told:
-        mesh = pipeline.make_mesh(run.config, survey)
+        mesh = analysis.make_mesh(run.config, survey)
         told(repr(mesh))
     with log.step("fit") as told:
-        fit = pipeline.fit_model(run.config, survey, mesh, callback=log.progress.update)
+        model = analysis.make_model(run.config, survey, mesh)
+        fit = analysis.fit_model(run.config, model, callback=log.progress.update)
         told(repr(fit).strip("<>"))
     return Fitted(run, fit, None, survey)
 
 
 def _coastline_in(path: Path) -> Any:
     """Return the land of a run's layers, or None."""
-    import pyogrio
-
     if not path.exists() or "coastline" not in pyogrio.list_layers(path)[:, 0]:
         return None
     return pyogrio.read_dataframe(path, layer="coastline").union_all()

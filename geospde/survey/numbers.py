@@ -44,7 +44,7 @@ def is_text(column: Any) -> NDArray[np.bool_]:
     array([False, False,  True])
     """
     values = column if isinstance(column, pd.Series) else pd.Series(column)
-    return np.isnan(as_numbers(values)) & values.notna().to_numpy()
+    return np.asarray(np.isnan(as_numbers(values)) & values.notna().to_numpy(), dtype=bool)
 
 
 def finite_numbers(column: Any, place: Callable[[int], Place]) -> Vector:

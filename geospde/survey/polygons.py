@@ -205,7 +205,7 @@ def _ring_array(vertices: Any, what: str) -> list[np.ndarray]:
     return [ring]
 
 
-def _closed(lines: list, source: str) -> Polygon | MultiPolygon:
+def _closed(lines: list[Any], source: str) -> Polygon | MultiPolygon:
     import shapely
 
     merged = shapely.get_parts(shapely.line_merge(shapely.MultiLineString(lines)))

@@ -101,7 +101,7 @@ class Survey:
         """
         if self.coastline is None:
             return np.zeros(len(self.points))
-        return self.points.distance(self.coastline).to_numpy()
+        return np.asarray(self.points.distance(self.coastline))
 
     def rename(self, name: str) -> Survey:
         """Return the same survey under another name."""
@@ -114,6 +114,7 @@ class Survey:
     def _repr_html_(self) -> str:
         """Show it in a notebook: where the sites are, and what each column holds."""
         from geospde.plots.thumbnails import survey_png
+
         table = self.points.drop(columns=self.points.geometry.name)
         told = repr(self).removeprefix(f"<Survey {self.name!r}: ").removesuffix(">")
         columns = facts({str(name): _content(table.iloc[:, k]) for k, name in enumerate(table)}, "columns")

@@ -11,7 +11,7 @@ from small_run import write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
-from geospde.run import pipeline
+from geospde.run import analysis
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_each_kind_of_failure_has_its_exit_code(run_file, monkeypatch, capsys, e
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(pipeline, "make_mesh", fail)
+    monkeypatch.setattr(analysis, "make_mesh", fail)
     assert main(["run", str(run_file), "--out", "out"]) == code
     shown = capsys.readouterr().err
     assert sentence in shown
@@ -169,7 +169,7 @@ def test_verbose_shows_the_traceback(run_file, monkeypatch, capsys):
     def fail(*_, **__):
         raise gs.InputError("the data are wrong")
 
-    monkeypatch.setattr(pipeline, "make_mesh", fail)
+    monkeypatch.setattr(analysis, "make_mesh", fail)
     assert main(["run", "--verbose", str(run_file), "--out", "out"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
@@ -219,13 +219,13 @@ def test_an_interrupted_run_leaves_nothing(run_file, number, code):
 
 
 def test_warnings_of_libraries_are_for_the_verbose(run_file, monkeypatch, capsys):
-    make_mesh = pipeline.make_mesh
+    make_mesh = analysis.make_mesh
 
     def noisy(*arguments):
         warnings.warn("overflow somewhere", RuntimeWarning, stacklevel=1)
         return make_mesh(*arguments)
 
-    monkeypatch.setattr(pipeline, "make_mesh", noisy)
+    monkeypatch.setattr(analysis, "make_mesh", noisy)
     with warnings.catch_warnings(record=True) as passed_on:
         main(["check", str(run_file)])
     assert passed_on == []

@@ -14,8 +14,9 @@ from scipy.special import expit, kv
 import geospde as gs
 from geospde.cli.commands import main
 from geospde.families.registry import family_by_name
-from geospde.run import pipeline, proposal
+from geospde.run import analysis, proposal
 from geospde.run.config import read_config
+from geospde.run.inputs import load_survey
 from geospde.run.proposal import Guesser, Options, Terminal, propose, write_run_file
 from geospde.run.proposal.columns import Column, words_of
 from geospde.run.proposal.look import FirstLook, mixed, profile_likelihood, restricted_likelihood
@@ -200,11 +201,11 @@ def test_a_simulated_survey_is_mapped_without_editing(here):
     pd.DataFrame({**table, "effort": effort[seen]}).to_csv("sites.csv", index=False)
     assert main(["init", "sites.csv"]) == 0
     config = read_config("run.toml")
-    survey = pipeline.load_survey(config)
-    mesh = pipeline.make_mesh(config, survey)
-    fit = pipeline.fit_model(config, survey, mesh)
+    survey = load_survey(config)
+    mesh = analysis.make_mesh(config, survey)
+    fit = analysis.fit_model(config, analysis.make_model(config, survey, mesh))
     assert 0.5 < fit.hyper.loc["range(spde)", "q0.5"] / 1500 < 2
-    surface = pipeline.predict(config, fit, pipeline.make_grid(config, survey, mesh)).to_frame()
+    surface = analysis.predict(config, fit, analysis.make_grid(config, survey, mesh)).to_frame()
     elsewhere, truth = places[350:], np.exp(eta[350:])
     gap = np.hypot(*(elsewhere[:, None] - surface[["x", "y"]].to_numpy()[None]).transpose(2, 0, 1))
     cell = surface.iloc[gap.argmin(axis=1)][gap.min(axis=1) < 40]  # cells of 50: those on the map
@@ -250,7 +251,7 @@ def test_paths_are_written_from_the_run_file(here, counts):
     counts.to_csv("data/herons.csv", index=False)
     write_run_file(propose("data/herons.csv"), "runs/a.toml")
     assert 'points = "../data/herons.csv"' in (here / "runs" / "a.toml").read_text()
-    assert pipeline.load_survey(read_config("runs/a.toml")).name == "herons"
+    assert load_survey(read_config("runs/a.toml")).name == "herons"
 
 
 # ---- coordinate systems ----

@@ -33,8 +33,8 @@ from geospde.plots.exploration import (
     plot_variogram,
     trend_names,
 )
+from geospde.run import analysis
 from geospde.run import check as checks
-from geospde.run import pipeline
 
 matplotlib.use("agg")
 
@@ -458,11 +458,12 @@ def test_an_error_among_the_findings_is_exit_2(run_file, monkeypatch, capsys):
     def beside(domain=None, *, sites=None, **options):
         return build_mesh(sites.union_all().envelope.buffer(200).difference(shapely.box(-3000, -5000, 900, 900)))
 
-    monkeypatch.setattr(pipeline, "build_mesh", beside)
+    monkeypatch.setattr(analysis, "build_mesh", beside)
     monkeypatch.setattr(
-        pipeline, "make_grid", lambda *_: gs.Grid.around(shapely.box(-6000, -3200, -5000, -3000), cell=50)
+        analysis, "make_grid", lambda *_: gs.Grid.around(shapely.box(-6000, -3200, -5000, -3000), cell=50)
     )
-    monkeypatch.setattr(pipeline, "compile_model", lambda *_: "")
+    for name in ("make_model", "check_predictable", "describe_model"):
+        monkeypatch.setattr(analysis, name, lambda *_: "")
     assert main(["check", str(run_file)]) == 2
     assert "has 1 error to mend before a run" in capsys.readouterr().out
     assert main(["check", str(run_file), "--json"]) == 2

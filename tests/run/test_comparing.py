@@ -13,7 +13,7 @@ from small_run import quietly_in, write_survey
 import geospde as gs
 from geospde.cli.commands import main
 from geospde.prediction.difference import difference, same_cells
-from geospde.run import pipeline
+from geospde.run import analysis
 from geospde.run.compare import compare_runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
@@ -40,7 +40,7 @@ def said(capsys):
 
 @pytest.mark.parametrize("sources", [("out", "wide"), ("bay.toml", "wide.toml")])
 def test_runs_are_compared_from_what_they_left(bay, monkeypatch, capsys, sources):
-    monkeypatch.setattr(pipeline, "fit_model", None)
+    monkeypatch.setattr(analysis, "fit_model", None)
     before = sorted(bay.rglob("*"))
     assert main(["compare", *sources]) == 0
     out = capsys.readouterr().out

@@ -10,8 +10,11 @@ import rasterio
 
 import geospde as gs
 from geospde.export.provenance import sha256
-from geospde.run import pipeline, room
+from geospde.run import analysis, room
+from geospde.run.check import check
 from geospde.run.config import read_config
+from geospde.run.progress import Progress
+from geospde.run.work import figures_in
 from geospde.survey.datasets import data_folder
 
 RUN_FILE = data_folder() / "rongelap" / "survey.toml"
@@ -134,7 +137,7 @@ def test_a_failure_late_in_a_run_leaves_nothing(island, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pipeline, "fit_model", fail)
+    monkeypatch.setattr(analysis, "fit_model", fail)
     with pytest.raises(gs.InputError, match="disk of .* is full"), pytest.warns(gs.GeospdeWarning):
         gs.run(island / "survey.toml", out=island / "out")
     assert sorted(p.name for p in island.iterdir()) == ["coastline.csv", "points.csv", "survey.toml"]
@@ -150,13 +153,13 @@ def test_a_raster_too_large_is_refused_before_the_fit(island, monkeypatch, resou
     config = read_config(island / "survey.toml")
     with pytest.raises(gs.InputError, match=rf"75 x 150 cells with 6 bands .* {what}"):
         with pytest.warns(gs.GeospdeWarning):
-            pipeline.check(config)
+            check(config)
 
 
 def test_progress_hears_every_step(island):
     heard = []
 
-    class Listener(pipeline.Progress):
+    class Listener(Progress):
         def start(self, step):
             heard.append(step)
 
@@ -165,7 +168,7 @@ def test_progress_hears_every_step(island):
             assert seconds >= 0
 
     with pytest.warns(gs.GeospdeWarning, match="2 of 157"):
-        findings = pipeline.check(island / "survey.toml", progress=Listener())
+        findings = check(island / "survey.toml", progress=Listener())
     assert heard == ["survey", "mesh", "grid", "model"]
     assert [f.subject for f in findings if f.level in ("warning", "error")] == ["sites at sea"]
 
@@ -199,7 +202,7 @@ def test_a_prediction_that_is_not_finite_is_a_failure_that_names_the_columns(isl
             return type("Prediction", (), {"to_frame": lambda _: frame})()
 
     with pytest.raises(gs.NumericalError, match=r"not finite in 1 of 2 cells \('sd'\)"):
-        pipeline.predict(read_config(island / "survey.toml"), Fit(), grid=None)
+        analysis.predict(read_config(island / "survey.toml"), Fit(), grid=None)
 
 
 def test_what_the_fit_is_warned_of_is_told_once_at_the_end_and_kept(island):
@@ -232,7 +235,7 @@ def test_the_log_of_a_fault_is_kept_beside_and_the_error_says_where(island, monk
     def fail(*_, **__):
         raise gs.NumericalError("no mode at range 3")
 
-    monkeypatch.setattr(pipeline, "fit_model", fail)
+    monkeypatch.setattr(analysis, "fit_model", fail)
     with pytest.raises(gs.NumericalError) as caught, pytest.warns(gs.GeospdeWarning):
         gs.run(island / "survey.toml", out=island / "new" / "out")
     log = island / "new" / "out-failed.log"
@@ -241,7 +244,7 @@ def test_the_log_of_a_fault_is_kept_beside_and_the_error_says_where(island, monk
     text = log.read_text()
     assert "fit: stopped after" in text and "failed: NumericalError: no mode at range 3" in text
     assert "warning: 2 of 157 sites" in text and "Traceback" not in text
-    monkeypatch.setattr(pipeline, "fit_model", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(analysis, "fit_model", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError), pytest.warns(gs.GeospdeWarning):
         gs.run(island / "survey.toml", out=island / "new" / "out")
     assert "Traceback" in log.read_text()
@@ -251,5 +254,5 @@ def test_figures_stand_in_the_order_of_their_thresholds(tmp_path):
     (tmp_path / "figures").mkdir()
     for name in ("exceed_10", "exceed_8", "exceed_all", "exceed_-2", "sd", "mean"):
         (tmp_path / "figures" / f"{name}.png").touch()
-    names = [path.stem for path in pipeline.figures_in(tmp_path)]
+    names = [path.stem for path in figures_in(tmp_path)]
     assert names == ["exceed_all", "mean", "sd", "exceed_-2", "exceed_8", "exceed_10"]

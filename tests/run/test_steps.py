@@ -9,9 +9,9 @@ from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
-from geospde.run import pipeline
+from geospde.run import analysis
 from geospde.run.folders import amended_folder
-from geospde.run.steps import EVERY, run_step
+from geospde.run.pipeline import commands, run_step
 
 pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 
@@ -23,7 +23,7 @@ def done(tmp_path_factory):
     write_survey(folder)
     with quietly_in(folder):
         gs.run("bay.toml", out="whole")
-        for name in EVERY:
+        for name in commands():
             run_step(name, "bay.toml")
     return folder
 
@@ -49,7 +49,7 @@ def test_steps_make_what_a_run_makes(done):
     assert made_from[0] == made_from[1]
     assert list(made_from[0]) == ["mesh", "fit", "validate", "predict", "map", "report"]
     log = (done / "out" / "run.log").read_text()
-    assert [line.split(": ")[1].split()[0] for line in log.splitlines() if "Z geospde" in line] == list(EVERY)
+    assert [line.split(": ")[1].split()[0] for line in log.splitlines() if "Z geospde" in line] == commands()
 
 
 def test_the_report_of_the_steps_says_what_the_runs_does(done):
@@ -116,8 +116,8 @@ def test_a_fit_of_an_earlier_mesh_is_refused(bay, edit, capsys):
 
 
 def test_maps_are_redrawn_from_the_fit_that_is_there(bay, edit, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline, "fit_model", None)
-    monkeypatch.setattr(pipeline, "predict", None)
+    monkeypatch.setattr(analysis, "fit_model", None)
+    monkeypatch.setattr(analysis, "predict", None)
     (bay / "out" / "figures" / "exceed_9.png").write_bytes(b"of an earlier threshold")
     (bay / "out" / "notes.txt").write_text("mine")
     shutil.copy("out/figures/mean.png", "out/figures/poster.png")
@@ -138,7 +138,7 @@ def test_a_step_that_fails_leaves_the_folder_and_its_log_beside(bay, monkeypatch
         raise gs.NumericalError("no mode at range 3")
 
     before = content(bay / "out")
-    monkeypatch.setattr(pipeline, "fit_model", fail)
+    monkeypatch.setattr(analysis, "fit_model", fail)
     assert main(["fit", "bay.toml"]) == 3
     assert said(capsys) == f"geospde: no mode at range 3; the log is {bay / 'out-failed.log'}"
     assert content(bay / "out") == before

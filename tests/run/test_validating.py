@@ -10,9 +10,11 @@ from small_run import quietly_in, write_survey
 import geospde as gs
 from geospde.cli.commands import main
 from geospde.prediction.validation import Validation
-from geospde.run import pipeline
+from geospde.run import analysis
 from geospde.run.config import read_config
-from geospde.run.validate import ALONE, in_words, read_validation, validate_run, write_validation
+from geospde.run.inputs import load_survey
+from geospde.run.validate import validate_run
+from geospde.run.validation_files import ALONE, in_words, read_validation, write_validation
 
 pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 
@@ -30,13 +32,13 @@ def done(tmp_path_factory):
 @pytest.fixture
 def fits(monkeypatch):
     """Return a list that grows with every fit."""
-    made, fit_model = [], pipeline.fit_model
+    made, fit_model = [], analysis.fit_model
 
     def counted(*arguments, **options):
         made.append(1)
         return fit_model(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, "fit_model", counted)
+    monkeypatch.setattr(analysis, "fit_model", counted)
     return made
 
 
@@ -50,8 +52,8 @@ def test_the_saved_fit_is_taken_and_scores_as_a_new_one_does(bay, fits, source):
     validated = validate_run(source, write=False)
     assert fits == [] and validated.saved_fit is not None and validated.folder is None
     config = read_config("bay.toml")
-    survey = pipeline.load_survey(config)
-    fit = pipeline.fit_model(config, survey, pipeline.make_mesh(config, survey))
+    survey = load_survey(config)
+    fit = analysis.fit_model(config, analysis.make_model(config, survey, analysis.make_mesh(config, survey)))
     # refits of folds start at the saved mode: equal but for the search's last steps
     pd.testing.assert_frame_equal(validated.validation.scores, fit.validate("random", k=3).scores, rtol=1e-6)
     assert not (bay / "out-validation").exists()

@@ -196,7 +196,7 @@ def test_parquet_without_pyarrow_is_told_with_what_installs_it(tmp_path, monkeyp
 
 def test_a_run_reads_any_of_them(tmp_path):
     from geospde.run.config import read_config
-    from geospde.run.pipeline import load_survey
+    from geospde.run.inputs import load_survey
 
     frame = sites().set_crs(32658)
     for kind in ("gpkg", "parquet", "shp"):

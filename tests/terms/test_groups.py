@@ -11,7 +11,8 @@ from geospde.errors import InputError
 from geospde.families.priors import LKJ
 from geospde.formula.formula import parse_formula
 from geospde.model.build import build_model
-from geospde.run import pipeline
+from geospde.run import analysis
+from geospde.run.check import check
 from geospde.terms.groups import refuse_saturated
 
 
@@ -296,7 +297,7 @@ def test_the_maps_of_a_run_are_of_the_population():
     with pytest.raises(InputError, match="needs the group column 'g'"):
         fit.predict(grid)
     config = SimpleNamespace(prediction=SimpleNamespace(quantiles=(0.5,), exceed=()))
-    cells = pipeline.predict(config, fit, grid).to_frame()
+    cells = analysis.predict(config, fit, grid).to_frame()
     assert np.allclose(cells["mean"], fit.fixed.loc["Intercept", "mean"], rtol=1e-6)
 
 
@@ -305,5 +306,5 @@ def test_a_run_with_groups_says_that_it_maps_the_population(island, edit):
     points = pd.read_csv(island / "points.csv")
     points.assign(team=np.arange(len(points)) % 3).to_csv(island / "points.csv", index=False)
     file = edit(island / "survey.toml", "counts ~ 1 +", "counts ~ 1 + (1 | team) +")
-    messages = [finding.message for finding in pipeline.check(file) if finding.level == "warning"]
+    messages = [finding.message for finding in check(file) if finding.level == "warning"]
     assert any("the population, without the effects of 'team'" in message for message in messages)

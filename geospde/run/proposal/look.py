@@ -104,7 +104,7 @@ def nearest_distances(places: Vector) -> Vector:
     from scipy.spatial import cKDTree
 
     places = np.unique(places, axis=0)
-    return cKDTree(places).query(places, k=2)[0][:, 1]
+    return np.asarray(cKDTree(places).query(places, k=2)[0][:, 1])
 
 
 def own_noise(likelihood: Likelihood) -> float | None:

@@ -12,8 +12,8 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
+from geospde.run.analysis import check_predictable, make_grid, make_mesh, make_model
 from geospde.run.config import read_config
-from geospde.run.pipeline import compile_model, make_grid, make_mesh
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import read_columns
 from geospde.run.proposal.frame import coastline_layer, find_frame, points_layer
@@ -141,7 +141,7 @@ def propose(
     config = read_config(nested(entries))
     mesh = make_mesh(config, survey)
     grid = make_grid(config, survey, mesh)
-    compile_model(config, survey, mesh, grid)
+    check_predictable(make_model(config, survey, mesh), grid)
     return Proposal(entries, survey, response, mesh, grid, (*guesser.doubts, *_cautions(survey)))
 
 

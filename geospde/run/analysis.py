@@ -1,0 +1,122 @@
+"""What a run computes: from its survey to mesh, grid, model, fit and prediction, each from those before it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from geospde.errors import GeospdeWarning, InputError, NumericalError
+from geospde.explore.mesh_checks import check_mesh
+from geospde.mesh.build import build_mesh
+from geospde.mesh.trimesh import Mesh
+from geospde.model.build import Model, build_model
+from geospde.prediction.grid import Grid
+from geospde.prediction.surface import Prediction
+from geospde.results import fit as fitting
+from geospde.results.result import Fit
+from geospde.run.config import Config
+from geospde.survey.survey import Survey
+from geospde.text.findings import Finding
+from geospde.text.words import counted, listed
+
+BAYESIAN = ("inla", "eb")
+"""Methods of `geospde.fit` that give a posterior."""
+
+_CELLS = "the cells of a grid have coordinates only"
+
+
+def make_mesh(config: Config, survey: Survey) -> Mesh:
+    """Build ``[mesh]`` around the coastline or, without one, around the sites."""
+    domain = survey.coastline if survey.coastline is not None else survey.points
+    return build_mesh(domain, sites=survey.points, crs=survey.crs, **config.mesh.given())
+
+
+def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
+    """Lay the cells of ``[prediction]``; all their centres must lie in the mesh."""
+    keys = config.prediction.given("shape", "cell", "buffer")
+    grid = Grid.around(survey.domain, crs=survey.crs, **keys)
+    outside = int((mesh.locate(grid.centres) < 0).sum())
+    if outside:
+        raise InputError(
+            f"{outside:,} of {counted(grid.n, 'cell')} to predict have their centre outside of the mesh",
+            remedy="take smaller cells or less buffer in [prediction], or widen the mesh (convex, offset in [mesh])",
+        )
+    return grid
+
+
+def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
+    """Build ``[model]`` under ``[priors]``, and check that it is for the method of ``[inference]``."""
+    inference, priors = config.inference, config.priors or "default"
+    fitting.check_options(**inference.given(), priors=priors)
+    model = build_model(data=survey.points, mesh=mesh, **config.model.given(), priors=priors)
+    fitting.check_model(model, inference.method, inference.quadrature)
+    if config.validates and inference.method not in BAYESIAN:
+        raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {inference.method!r}")
+    return model
+
+
+def check_predictable(model: Model, grid: Grid) -> None:
+    """Raise an InputError unless the cells of a grid can be predicted; warn of what their prediction leaves out."""
+    if model.has_offset:
+        remedy = "use exposure, or geospde.fit and predict at a table"
+        raise InputError(f"the model has an offset, and {_CELLS}", remedy=remedy)
+    try:
+        model.rows(pd.DataFrame(index=[0]), grid.centres[:1], leave_out=model.groups)
+    except InputError as error:
+        remedy = "leave it out of a run's formula, or use geospde.fit and predict at a table"
+        raise InputError(f"{error.what}, and {_CELLS}", remedy=remedy) from None
+    if model.groups:
+        left_out = listed(dict.fromkeys(term.grouping.name for term in model.terms if term.grouping is not None))
+        what = f"the maps show the population, without the effects of {left_out}"
+        warnings.warn(GeospdeWarning(what, remedy="the cells of a grid belong to no group"), stacklevel=2)
+
+
+def describe_model(model: Model) -> str:
+    """Return how large a model is, and what it estimates."""
+    names = ", ".join([*model.effects.names, *(h.name for h in model.hyperparameters)])
+    return f"{counted(model.design.shape[1], 'latent variable')}; {names}"
+
+
+def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
+    """Fit a model as ``[inference]`` says."""
+    arguments = {name: getattr(config.model, name) for name in ("formula", "exposure", "offset")}
+    return fitting.fit_model(model, arguments, **config.inference.given(), callback=callback)
+
+
+def check_fit(survey: Survey, mesh: Mesh, fit: Fit) -> tuple[Finding, ...]:
+    """Look at a fit, and at what of its mesh the fit's own check does not: that knows the range, a guess no more."""
+    found = fit.check()
+    judged = ("mesh edges", "mesh extension") if any(finding.subject == "mesh" for finding in found) else ()
+    return (*found, *(finding for finding in check_mesh(mesh, survey) if finding.subject not in judged))
+
+
+def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:
+    """Predict the intensity in every cell, with the quantiles and exceedances of ``[prediction]``."""
+    wanted = config.prediction
+    prediction: Prediction = fit.predict(
+        grid, quantiles=wanted.quantiles, exceed=wanted.exceed, groups=False, callback=callback
+    )
+    frame = prediction.to_frame()
+    finite = np.isfinite(frame.to_numpy(dtype=float))
+    if not finite.all():
+        columns = listed(frame.columns[~finite.all(axis=0)])
+        raise NumericalError(
+            f"the prediction is not finite in {(~finite.all(axis=1)).sum():,} of {counted(len(frame), 'cell')} "
+            f"({columns}): the data say too little for these priors",
+            remedy='give tighter ones in [priors], such as "sigma(spde)" = { pc = [1, 0.01] }',
+        )
+    return prediction
+
+
+def is_bayesian(fit: Fit) -> bool:
+    """Tell whether a fit has a posterior, and with it evidence and criteria an observation."""
+    return fit.method in BAYESIAN
+
+
+def criteria_of(fit: Fit) -> dict[str, float]:
+    """Return the criteria of a fit, its evidence first where it has priors."""
+    evidence = {"log_marginal_likelihood": fit.log_marginal_likelihood} if is_bayesian(fit) else {}
+    return {**evidence, **fit.criteria}

@@ -1,0 +1,78 @@
+"""What a run reads: the survey of its run file, checked against what the model counts with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.explore.explore import Exploration, explore
+from geospde.families.registry import family_by_name
+from geospde.formula.formula import parse_formula
+from geospde.formula.parser import parse_sides
+from geospde.formula.response import read_response
+from geospde.formula.syntax import symbols
+from geospde.run.config import Config
+from geospde.survey.numbers import Vector, others_like_it
+from geospde.survey.survey import Survey, read_survey
+
+
+def load_survey(config: Config) -> Survey:
+    """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
+    keys = config.survey.given()
+    for name in ("points", "coastline"):
+        if name in keys:
+            keys[name] = config.path(keys[name])
+    model = config.model
+    response = response_columns(model.formula)
+    named = [*response, model.exposure, model.offset, model.weights]
+    survey = read_survey(**keys, numeric=tuple(dict.fromkeys(n for n in named if n)))
+    family = family_by_name(model.family, model.link)
+    for column in response:
+        _refuse(survey, column, family.outside, f"family {family.name!r} needs {family.needs}")
+    if family.takes_trials and len(response) == 2:
+        trials = survey.points[response[1]].to_numpy(dtype=float)
+        _refuse(survey, response[0], lambda v: v > trials, "there cannot be more successes than trials")
+    if model.exposure:
+        _refuse(survey, model.exposure, lambda v: v <= 0, "an exposure must be above 0")
+    return survey
+
+
+def explore_survey(config: Config, survey: Survey) -> Exploration:
+    """Explore a survey that was read for a run: the response as the formula has it, on the family's scale."""
+    model = config.model
+    response = read_response(parse_formula(model.formula).left, survey.points)
+    column, *trials = response_columns(model.formula)
+    over: str | float | None = model.exposure or (trials[0] if trials else None)
+    if over is None and response.trials is not None:
+        over = float(response.trials[0])
+    return explore(survey, column, over, family=model.family)
+
+
+def in_short(survey: Survey) -> str:
+    """Return what a line of progress says of a survey."""
+    return repr(survey).strip("<>").removeprefix("Survey ")
+
+
+def response_columns(formula: str) -> list[str]:
+    """Return the columns on the left of a formula.
+
+    Examples
+    --------
+    >>> response_columns("p(cases, tested) ~ 1 + spde(mesh)")
+    ['cases', 'tested']
+    """
+    left, _ = parse_sides(formula)
+    return list(symbols(left))
+
+
+def _refuse(survey: Survey, column: str, wrong: Callable[[Vector], NDArray[Any]], rule: str) -> None:
+    """Raise an InputError at the first row where a column breaks a rule."""
+    values = survey.points[column].to_numpy(dtype=float)
+    bad = np.asarray(wrong(values), dtype=bool)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(f"{rule}, not {values[row]:g}{others_like_it(bad)}", where=survey.place(row, column))

@@ -1,0 +1,1 @@
+"""The steps of a run, one a file; `geospde.run.pipeline.STEPS` is their order."""

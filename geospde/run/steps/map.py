@@ -1,0 +1,31 @@
+"""The step of a run that draws its maps, and layers for QGIS."""
+
+from geospde.export.qgis import write_project
+from geospde.run.folders import unlink_from_original
+from geospde.run.step import Step
+from geospde.run.steps import mesh
+from geospde.run.steps.predict import PREDICT
+from geospde.run.work import Work
+from geospde.text.words import counted
+
+FIGURES = ("maps", "mean", "lower", "upper", "sd", "exceed_*", "observed", "fitted")
+
+
+def make(work: Work) -> None:
+    """Draw the maps, and write a project for QGIS."""
+    objects = {"survey": work.survey, "fit": work.fit, "prediction": work.prediction}
+    with work.log.step("figures") as told:
+        unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
+        write_project(work.folder, **objects, label=work.config.output.label, crop=work.crop)
+        work.draw(**objects)
+        told(counted(len(work.figures), "figure"))
+
+
+MAP = Step(
+    "map",
+    "maps",
+    make,
+    needs=(PREDICT,),
+    reads=("output",),
+    files=("prediction.qml", "layers.gpkg", "project.qgz", *(f"figures/{name}.png" for name in FIGURES)),
+)

@@ -1,0 +1,31 @@
+"""The first step of a run: the mesh, and the cells that are to be predicted."""
+
+from geospde.mesh.trimesh import Mesh
+from geospde.run import analysis
+from geospde.run.room import refuse_too_large
+from geospde.run.step import Step
+from geospde.run.work import Work
+from geospde.text.words import counted
+
+FILE = "mesh.gpkg"
+
+
+def make(work: Work) -> None:
+    """Build the mesh, draw it, and refuse a grid that would not fit into memory or onto the disk."""
+    with work.log.step("mesh") as told:
+        work.mesh = analysis.make_mesh(work.config, work.survey)
+        work.grid = analysis.make_grid(work.config, work.survey, work.mesh)
+        refuse_too_large(work.config, work.grid, work.folder)
+        work.mesh.to_gpkg(work.folder / FILE)
+        work.draw(survey=work.survey, mesh=work.mesh)
+        vertices = counted(work.mesh.n_vertices, "vertex", "vertices")
+        told(f"{vertices}, {counted(work.grid.n, 'cell')} to predict")
+
+
+def recall(work: Work) -> None:
+    """Read the mesh, and lay the cells again."""
+    work.mesh = Mesh.from_gpkg(work.folder / FILE)
+    work.grid = analysis.make_grid(work.config, work.survey, work.mesh)
+
+
+MESH = Step("mesh", "mesh", make, reads=("survey", "mesh"), files=(FILE, "figures/mesh.png"), recall=recall)

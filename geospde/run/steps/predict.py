@@ -1,0 +1,46 @@
+"""The step of a run that predicts, and writes the prediction in each format."""
+
+from collections.abc import Callable
+
+from geospde.prediction.stored import read_prediction
+from geospde.run import analysis
+from geospde.run.step import Step
+from geospde.run.steps.fit import FIT
+from geospde.run.work import Work
+
+
+def write_table(work: Work, name: str) -> None:
+    """Write the prediction as a table, a row a cell."""
+    work.prediction.to_frame().to_csv(work.folder / name, index=False)
+
+
+def write_raster(work: Work, name: str) -> None:
+    """Write the prediction as a GeoTIFF, a band a layer."""
+    # a frame without a unit of length is more than the cloud-optimised kind can carry
+    work.prediction.to_raster(work.folder / name, crop=work.crop, cog=bool(work.survey.units))
+
+
+FORMATS: dict[str, Callable[[Work, str], None]] = {
+    "grid.csv": write_table,
+    "prediction.tif": write_raster,
+}
+"""What writes each file of the prediction."""
+
+
+def make(work: Work) -> None:
+    """Predict in every cell, and write what came out."""
+    with work.log.step("predict"):
+        work.prediction = analysis.predict(work.config, work.fit, work.grid, callback=work.log.progress.update)
+    with work.log.step("write"):
+        for name, write in FORMATS.items():
+            write(work, name)
+
+
+def recall(work: Work) -> None:
+    """Read the prediction."""
+    work.prediction = read_prediction(work.folder, work.fit.model.response_label, work.grid)
+
+
+PREDICT = Step(
+    "predict", "prediction", make, needs=(FIT,), reads=("prediction",), files=tuple(FORMATS), recall=recall
+)  # fmt: skip

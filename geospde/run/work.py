@@ -1,0 +1,148 @@
+"""A run at work: its folder while it is filled, and the objects behind the files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from geospde.explore.explore import Exploration
+from geospde.mesh.trimesh import Mesh
+from geospde.plots.figures import save_figures
+from geospde.prediction.grid import Grid
+from geospde.prediction.validation import Validation
+from geospde.report.parts import RunParts
+from geospde.results.result import Fit
+from geospde.run.analysis import check_fit
+from geospde.run.config import Config
+from geospde.run.inputs import explore_survey, in_short, load_survey
+from geospde.run.logs import LOG, begin
+from geospde.run.progress import StepLog
+from geospde.run.record import MARK, Record
+from geospde.run.step import Step
+from geospde.survey.survey import Survey
+from geospde.text.findings import Finding
+
+
+@dataclass
+class Work:
+    """A run's folder while it is filled, and the objects behind its files.
+
+    Attributes
+    ----------
+    config : Config
+    folder : pathlib.Path
+    log : StepLog
+    record : Record
+    survey : Survey
+    mesh, grid, fit, prediction, validation
+        Made by a step, or read again from what it left; each is None before.
+    """
+
+    config: Config
+    folder: Path
+    log: StepLog
+    record: Record
+    survey: Survey
+    mesh: Mesh = None  # type: ignore[assignment]
+    grid: Grid = None  # type: ignore[assignment]
+    fit: Fit = None  # type: ignore[assignment]
+    prediction: Any = None
+    validation: Validation | None = None
+
+    @classmethod
+    def begun(
+        cls, command: str, config: Config, folder: Path, log: StepLog, before: Mapping[str, Any] | None = None
+    ) -> Work:
+        """Read the survey; `before` is the record of earlier steps."""
+        begin(log, f"{command} {config.file or ''}".strip())
+        with log.step("survey") as told:
+            survey = load_survey(config)
+            told(in_short(survey))
+        return cls(config, folder, log, Record(config, survey, log, before), survey)
+
+    def take(self, step: Step[Work]) -> None:
+        """Do a step, if the run file asks for it, and note that it is done."""
+        if step.is_wanted(self.config):
+            step.do(self)
+            self.record.done(step)
+
+    def recall(self, step: Step[Work], target: Path) -> None:
+        """Read again what an earlier step left in the run's folder `target`; an InputError if it is out of date."""
+        self.record.require(step, target)
+        if step.recall is not None:
+            step.recall(self)
+
+    @cached_property
+    def exploration(self) -> Exploration:
+        """The survey before any model."""
+        return explore_survey(self.config, self.survey)
+
+    @cached_property
+    def checks(self) -> tuple[Finding, ...]:
+        """What was looked at in the fit and its mesh."""
+        return check_fit(self.survey, self.mesh, self.fit)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was looked at: survey, fit, mesh."""
+        return (*self.exploration.findings, *self.checks)
+
+    @property
+    def crop(self) -> Any:
+        """What the rasters are cropped to, if the run file asks for it."""
+        return self.survey.coastline if self.config.prediction.crop else None
+
+    @property
+    def figures(self) -> list[Path]:
+        """The figures in the folder."""
+        return figures_in(self.folder)
+
+    def draw(self, **objects: Any) -> None:
+        """Draw the figures of survey, mesh, fit and prediction, those that are given."""
+        save_figures(self.folder / "figures", label=self.config.output.label, **objects)
+
+    def parts(self) -> RunParts:
+        """Return what a report is drawn from; warnings that a check says in full are left to the check."""
+        told = {str(finding.as_warning()) for finding in self.checks}
+        later = (self.folder / MARK, self.folder / LOG)
+        return RunParts(
+            title=self.survey.name,
+            label=self.config.output.label,
+            survey=self.survey,
+            mesh=self.mesh,
+            fit=self.fit,
+            prediction=self.prediction,
+            exploration=self.exploration,
+            checks=self.checks,
+            validation=self.validation,
+            figures=self.figures,
+            files=[*filter(Path.is_file, self.folder.rglob("*")), *later],
+            settings=self.config.settings(),
+            seconds=self.record.seconds,
+            notes=[warning for warning in self.record.warnings if warning not in told],
+        )
+
+    def finish(self) -> None:
+        """Write the record, and the log behind that of earlier steps."""
+        log, mark = self.folder / LOG, self.folder / MARK
+        earlier = log.read_bytes() if log.exists() else b""
+        for path in (log, mark):  # in a copy they are the original's, too
+            path.unlink(missing_ok=True)
+        self.record.write(self.folder)
+        log.write_bytes(earlier + self.log.text().encode())
+
+
+def figures_in(folder: Path) -> list[Path]:
+    """Return the figures of a run's folder, exceedances last and by their thresholds."""
+
+    def place(path: Path) -> tuple[float, str]:
+        try:
+            return float(path.stem.removeprefix("exceed_")), path.stem
+        except ValueError:  # another figure
+            return -math.inf, path.stem
+
+    return sorted((folder / "figures").glob("*.png"), key=place)
