@@ -20,9 +20,9 @@ from geospde.inference.laplace import LOG_2PI, Laplace, LaplacePoint
 from geospde.inference.system import LatentGaussianModel
 from geospde.likelihood.standardised import Effects, NoPrior, Standardised
 from geospde.linalg.supernodal import symmetric_times
+from geospde.terms.precisions.correlated import Correlated
 
 Vector = NDArray[np.float64]
-LARGEST_Z = 5.3  # Fisher's z of a correlation in a precision that keeps its digits: 1 - tanh(5.3)² is 1e-4
 
 
 @dataclass(frozen=True)
@@ -339,16 +339,16 @@ class Estimated(Laplace):
 
 
 def _inside(model: Unpriored, theta: Vector) -> Vector:
-    """Theta with correlations a little away from one."""
-    out, at = theta.copy(), 0
+    """Theta with the correlations of all terms a little away from one."""
+    whole, at = model.held.copy(), 0
+    free = np.isnan(whole)
+    whole[free] = theta
     for term in model.precisions:
-        names = np.array(term.parameters)[np.isnan(model.held[at : at + len(term.parameters)])]
-        begin = int(np.isnan(model.held[:at]).sum())
-        for k, name in enumerate(names, start=begin):
-            if name.startswith("z"):
-                out[k] = np.clip(out[k], -LARGEST_Z, LARGEST_Z)
-        at += len(term.parameters)
-    return out
+        own = slice(at, at + len(term.parameters))
+        if isinstance(term, Correlated):
+            whole[own] = term.regular(whole[own])
+        at = own.stop
+    return whole[free]
 
 
 def _fixed_units(laplace: Laplace) -> Vector:

@@ -45,7 +45,8 @@ def test_everything_agrees_with_dense_algebra(analyse, a):
         expected = 2 * np.log(scale).sum() + np.linalg.slogdet(unit)[1] + n * np.log(times)
         assert factor.log_determinant == pytest.approx(expected, rel=1e-10, abs=1e-9)
         assert (np.abs(factor.solve(np.eye(n)) - inverse) <= tolerance).all()
-        np.testing.assert_array_equal(factor.solve(np.ones(n)), factor.solve(np.ones((n, 1)))[:, 0])
+        apart = np.abs(factor.solve(np.ones(n)) - factor.solve(np.ones((n, 1)))[:, 0])
+        assert (apart <= tolerance.sum(axis=1)).all()
         half = factor.half_solve(np.eye(n))
         assert (np.abs(half @ half.T - inverse) <= tolerance).all()
         selected = factor.selected_inverse()
@@ -78,7 +79,7 @@ def test_arguments_are_left_as_they_were():
     factor.selected_inverse(), factor.half_solve(right)
     np.testing.assert_array_equal(values, a.data)
     np.testing.assert_array_equal(right, 1.0)
-    np.testing.assert_array_equal(factor.solve(right), before)
+    np.testing.assert_allclose(factor.solve(right), before, rtol=1e-12)  # a spoilt factor would miss by its entries
 
 
 @BOTH

@@ -44,7 +44,10 @@ def test_differences_have_the_standard_errors_of_paired_densities():
     def of_arviz(fit):
         values, k = (xarray.DataArray(v, dims="row") for v in (fit.loo.pointwise, fit.loo.pareto_k))
         se = float(np.sqrt(values.size * values.var()))
-        return ELPDData("loo", float(values.sum()), se, 1.0, 1000, values.size, "log", False, 0.7, values, k)
+        return ELPDData(
+            kind="loo", elpd=float(values.sum()), se=se, p=1.0, n_samples=1000, n_data_points=values.size, scale="log",
+            warning=False, good_k=0.7, elpd_i=values, pareto_k=k,
+        )  # fmt: skip
 
     theirs = compare({name: of_arviz(fit) for name, fit in fits.items()})
     ours = comparison.table

@@ -8,6 +8,7 @@ from geospde.families.priors import LKJ, Independent, PCSd, Prior
 from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
+LEAST_LEFT = 1e-2  # of an effect's sd, beside those before it: a precision of 1e4 times its own keeps its digits
 
 
 class Correlated(Precision):
@@ -70,6 +71,25 @@ class Correlated(Precision):
             left[..., i] /= np.cosh(theta[..., k])
             root[..., i, i] = left[..., i]
         return root
+
+    def regular(self, theta: Vector) -> Vector:
+        """The nearest theta whose covariance has a precision that keeps its digits, (d,).
+
+        Partial correlations of one have none. Each is drawn back in turn until the effects up to it leave a hundredth
+        of the later one's standard deviation.
+
+        Examples
+        --------
+        >>> term = Correlated(levels=5, effects=3)
+        >>> term.regular(np.array([0.0, 0.0, 0.0, -0.5, 14.0, 14.0])).round(1)
+        array([ 0. ,  0. ,  0. , -0.5,  5.3,  0. ])
+        """
+        out, left = theta.copy(), np.ones(self.effects)
+        for k, (_, i) in enumerate(self.pairs, start=self.effects):
+            furthest = np.arccosh(max(left[i] / LEAST_LEFT, 1.0))
+            out[k] = np.clip(theta[k], -furthest, furthest)
+            left[i] /= np.cosh(out[k])
+        return out
 
     def values(self, theta: Vector) -> Vector:
         """Lower-triangular entries of Q(theta) on the pattern."""
