@@ -20,7 +20,6 @@ from geospde.inference.laplace import LOG_2PI, Laplace, LaplacePoint
 from geospde.inference.system import LatentGaussianModel
 from geospde.likelihood.standardised import Effects, NoPrior, Standardised
 from geospde.linalg.supernodal import symmetric_times
-from geospde.terms.precisions.correlated import Correlated
 
 Vector = NDArray[np.float64]
 
@@ -345,8 +344,7 @@ def _inside(model: Unpriored, theta: Vector) -> Vector:
     whole[free] = theta
     for term in model.precisions:
         own = slice(at, at + len(term.parameters))
-        if isinstance(term, Correlated):
-            whole[own] = term.regular(whole[own])
+        whole[own] = term.regular(whole[own])
         at = own.stop
     return whole[free]
 

@@ -438,6 +438,14 @@ def test_covariances_of_low_rank_reach_the_dense_maximum(seed):
         fit, _ = agreement("y ~ x + w + (x + w | g)", data, z, [(effects(g, z), factored(g, 3), 6)], "reml")
     assert fit.is_singular
     assert np.isfinite(fit.fixed["se"]).all()
+    # given the coefficients, effects have a covariance that needs no precision of theirs, which a singular one lacks
+    sd, (r12, r13, r23), sigma = np.split(fit.hyper["estimate"].to_numpy(), [3, 6])
+    correlation = np.array([[1, r12, r13], [r12, 1, r23], [r13, r23, 1]])
+    design, own = effects(g, z), np.kron(np.eye(9), sd[:, None] * correlation * sd)
+    gain = own @ design.T @ np.linalg.inv(design @ own @ design.T + sigma**2 * np.eye(54))
+    expected = np.sqrt(np.diag(own - gain @ design @ own))
+    some = expected > 1e-4 * expected.max()  # not effects that vanish
+    np.testing.assert_allclose(fit.random["se"][some], expected[some], rtol=1e-3)
 
 
 # -- what is refused ----------------------------------------------------------------------------------------

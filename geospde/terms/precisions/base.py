@@ -112,6 +112,10 @@ class Precision(ABC):
         """Theta on the user's scale, for messages: exponentials, unless a subclass has others."""
         return np.exp(theta)
 
+    def regular(self, theta: Vector) -> Vector:
+        """The nearest theta at which `values` keep their digits: itself, unless a subclass has singular ends."""
+        return theta
+
     @property
     def rank(self) -> int:
         """Dimensions in which the density is proper: what the power of 2 pi counts.

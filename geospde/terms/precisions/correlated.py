@@ -8,7 +8,7 @@ from geospde.families.priors import LKJ, Independent, PCSd, Prior
 from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
-LEAST_LEFT = 1e-2  # of an effect's sd, beside those before it: a precision of 1e4 times its own keeps its digits
+LEAST_LEFT = 1e-3  # of an effect's sd, given those before it: an sd moves by its square, a precision keeps its digits
 
 
 class Correlated(Precision):
@@ -75,14 +75,14 @@ class Correlated(Precision):
     def regular(self, theta: Vector) -> Vector:
         """The nearest theta whose covariance has a precision that keeps its digits, (d,).
 
-        Partial correlations of one have none. Each is drawn back in turn until the effects up to it leave a hundredth
+        Partial correlations of one have none. Each is drawn back in turn until the effects up to it leave a thousandth
         of the later one's standard deviation.
 
         Examples
         --------
         >>> term = Correlated(levels=5, effects=3)
         >>> term.regular(np.array([0.0, 0.0, 0.0, -0.5, 14.0, 14.0])).round(1)
-        array([ 0. ,  0. ,  0. , -0.5,  5.3,  0. ])
+        array([ 0. ,  0. ,  0. , -0.5,  7.6,  0. ])
         """
         out, left = theta.copy(), np.ones(self.effects)
         for k, (_, i) in enumerate(self.pairs, start=self.effects):
