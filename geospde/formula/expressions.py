@@ -18,7 +18,7 @@ from geospde.formula import transforms
 from geospde.formula.parser import excerpt, parse_expression
 from geospde.formula.syntax import Call, Chain, Constant, Power, Signed, Symbol, literal, spelling
 from geospde.formula.syntax import Node as Tree
-from geospde.formula.table import Coding, column_of, label, values_of
+from geospde.formula.table import Coding, column_of, kind_of, label, refuse_near_numbers, values_of
 from geospde.text.words import listed, nearest
 
 Vector = NDArray[np.float64]
@@ -57,13 +57,14 @@ MOST_OPERANDS = 1_000  # of a sum in an expression
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table."""
+    """A column of the table, of the kind that the data of the fit have; see `geospde.formula.table.values_of`."""
 
     name: str
+    kind: str
 
     def __call__(self, table: pd.DataFrame) -> Any:
-        """Its values: floats, or labels."""
-        return values_of(table, self.name)
+        """Its values: floats, truth values, or labels."""
+        return values_of(table, self.name, self.kind)
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,22 @@ class Calculation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison, 1 where it holds and 0 elsewhere."""
+    """A comparison: truth values, which are labels, as those of a column are."""
 
     test: Callable[..., Any]
 
-    def __call__(self, left: Any, right: Any) -> Vector:
+    def __call__(self, left: Any, right: Any) -> pd.Series:
         """Compare numbers, or labels with a text or a number; raises TypeError for an order of labels."""
         if any(isinstance(side, (pd.Series, str)) for side in (left, right)):
             if self.test not in (operator.eq, operator.ne):
                 raise TypeError
             left, right = (np.array([label(v) for v in s]) if np.ndim(s) else label(s) for s in (left, right))
-        return np.asarray(self.test(left, right), dtype=float)
+        return pd.Series(np.atleast_1d(np.asarray(self.test(left, right), dtype=bool)))
+
+
+def _counted(truths: Any) -> Vector:
+    """Truth values as numbers: 1 where they are true."""
+    return np.asarray(truths, dtype=float)
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,8 @@ def learn(variable: str | Tree, table: pd.DataFrame) -> Expression:
     if not reader.columns:
         raise InputError(f"{text!r} has no column in it")
     if isinstance(value, pd.Series):
+        if isinstance(tree, Symbol):
+            refuse_near_numbers(value, tree.name)
         node = Applied(Coding.learn(value), (node,))
     return Expression(text, tuple(reader.columns), node)
 
@@ -201,9 +209,9 @@ class _Reader:
         """A node and its value for the table."""
         match tree:
             case Symbol(name):
-                column_of(self.table, name)
+                kind = kind_of(column_of(self.table, name), name)
                 self.columns[name] = None
-                return Column(name), values_of(self.table, name)
+                return Column(name, kind), values_of(self.table, name, kind)
             case Constant(value) if value is not None:
                 value = value if isinstance(value, str) else np.float64(value)
                 return Value(value), value
@@ -222,8 +230,15 @@ class _Reader:
                 return self._call(tree)
         raise InputError(f"{str(tree)!r} cannot stand in a formula: {excerpt(self.text)}")
 
+    def number(self, tree: Tree) -> tuple[Node, Any]:
+        """As `learn`, truth values as the numbers 0 and 1."""
+        node, value = self.learn(tree)
+        if isinstance(value, pd.Series) and value.dtype == bool:
+            return Applied(_counted, (node,)), _counted(value)
+        return node, value
+
     def _arithmetic(self, function: Callable[..., Any], parts: list[Tree]) -> tuple[Node, Any]:
-        learnt = [self.learn(part) for part in parts]
+        learnt = [self.number(part) for part in parts]
         for part, (_, value) in zip(parts, learnt):
             if not isinstance(value, (np.ndarray, np.float64)) or np.ndim(value) > 1:
                 raise InputError(f"{spelling(part)!r} is no number to calculate with: {excerpt(self.text)}")
@@ -243,12 +258,15 @@ class _Reader:
             raise InputError(unknown_function(name, self.text))
         if not tree.arguments:
             raise InputError(f"{name} takes a column first: {excerpt(self.text)}")
-        node, value = self.learn(tree.arguments[0])
+        of_labels = name in ("C", "factor", "I")
+        node, value = self.learn(tree.arguments[0]) if of_labels else self.number(tree.arguments[0])
         if name in PLAIN:
             if len(tree.arguments) > 1 or tree.options:
                 raise InputError(f"{name} takes one argument: {excerpt(self.text)}")
+            if name == "I" and isinstance(value, pd.Series) and value.dtype == bool:
+                return node, value
             return self._arithmetic(PLAIN[name], [tree.arguments[0]])
-        if name not in ("C", "factor") and not (isinstance(value, np.ndarray) and value.ndim == 1):
+        if not of_labels and not (isinstance(value, np.ndarray) and value.ndim == 1):
             raise InputError(
                 f"{name} takes numbers, which {spelling(tree.arguments[0])!r} are not: {excerpt(self.text)}"
             )

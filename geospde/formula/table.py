@@ -1,5 +1,6 @@
 """Columns, coordinates, labels and per-row values out of a table, checked."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.survey.numbers import as_numbers
+from geospde.survey.numbers import as_numbers, others_like_it
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
@@ -62,23 +63,83 @@ def unknown_column(column: str, table: pd.DataFrame) -> str:
     return f"no column {column!r} in the data; {did_you_mean(column, columns, 'columns')}"
 
 
-def values_of(table: pd.DataFrame, column: str) -> Any:
-    """A column of a formula: an array of floats, or a Series of labels.
+NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
+KINDS = {"number": "numbers", "truth": "True and False", "label": "labels"}
 
-    Truth values are 0 and 1. Raises InputError for a missing value, with its row, and for dates.
+
+def kind_of(values: pd.Series, column: str) -> str:
+    """What a column holds: "number", "truth" or "label"; raises InputError for dates and complex numbers."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return "label"
+    kind = str(pd.api.types.infer_dtype(values))
+    if kind.startswith(("date", "time", "period", "complex")):
+        raise InputError(f"column {column!r} holds {kind} values: make a number of it, such as days since a date")
+    return "number" if kind in NUMBERS else "truth" if kind == "boolean" else "label"
+
+
+def values_of(table: pd.DataFrame, column: str, kind: str | None = None) -> Any:
+    """A column of a formula: an array of floats, a Series of truth values, or a Series of labels.
+
+    Parameters
+    ----------
+    table : DataFrame
+    column : str
+    kind : {"number", "truth", "label"}, optional
+        What the column held in the data of the fit; by default what it holds.
+
+    Raises
+    ------
+    InputError
+        For a missing value, with its row, for dates, and for what is not of the kind.
     """
     values = column_of(table, column)
     refuse_missing(values, column)
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        kind = pd.api.types.infer_dtype(values)
-        if kind in NUMBERS:
-            return values.to_numpy(dtype=float)
-        if kind.startswith(("date", "time", "period", "complex")):
-            raise InputError(f"column {column!r} holds {kind} values: make a number of it, such as days since a date")
-    return values
+    own = kind_of(values, column)
+    if kind == "label" or (kind is None and own == "label"):
+        return values
+    if own == "label":
+        texts = values.map(lambda value: label(value).casefold())
+        truths = texts.map({"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0})
+        numbers = as_numbers(values.astype(object) if kind == "number" else truths)
+    else:
+        numbers = values.to_numpy(dtype=float)
+    wrong = np.isnan(numbers) if kind != "truth" else ~np.isin(numbers, (0.0, 1.0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        held = values.iloc[row].item() if isinstance(values.iloc[row], np.generic) else values.iloc[row]
+        raise InputError(
+            f"column {column!r} holds {held!r} in row {values.index[row]}, where the fit has "
+            f"{KINDS[str(kind)]}{others_like_it(wrong)}"
+        )
+    return pd.Series(numbers == 1.0, index=values.index) if (kind or own) == "truth" else numbers
 
 
-NUMBERS = ("boolean", "integer", "floating", "mixed-integer-float", "decimal")
+_NEARLY = re.compile(
+    r"\s*[<>~≈≤≥$€£]*\s*[-+\N{MINUS SIGN}]?\s*\d[\d.,' ]*(?:[eE][-+]?\d+)?\s*"  # <1,019.5
+    r"(?:[%‰]|°?[^\W\d_]{1,4}(?:/[^\W\d_]{1,4})?[²³]?)?\s*"  # mg/l
+)
+MOSTLY = 0.8  # of the rows
+
+
+def refuse_near_numbers(values: pd.Series, column: str) -> None:
+    """Raise InputError for texts that are numbers with a unit, a sign or a comma, where they would be a level a row.
+
+    Levels such as "5 mg" and "10 mg", many rows each, are labels.
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype) or not values.map(lambda value: isinstance(value, str)).all():
+        return
+    plain = ~np.isnan(as_numbers(values))
+    nearly = ~plain & values.map(lambda text: bool(_NEARLY.fullmatch(text))).to_numpy()
+    many = values.nunique() > max(0.25 * len(values), 2)
+    if (plain | nearly).mean() < MOSTLY or not (many or (nearly.any() and plain.mean() >= MOSTLY)):
+        return
+    rows = np.flatnonzero(nearly if nearly.any() else plain)
+    shown = " and ".join(f"{values.iloc[k]!r} in row {values.index[k]}" for k in rows[:2])
+    more = f" ({rows.size} such rows)" if rows.size > 2 else ""
+    raise InputError(
+        f"column {column!r} is text, nearly numbers, such as {shown}{more}: make numbers of it, or write C(...) "
+        "for labels"
+    )
 
 
 def refuse_missing(values: pd.Series, column: str) -> None:

@@ -32,7 +32,11 @@ def as_numbers(column: Any) -> Vector:
     array([1.5, 2. , nan, nan, inf])
     """
     values = column if isinstance(column, pd.Series) else pd.Series(column)
-    return np.asarray(pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan))
+    try:
+        numbers = pd.to_numeric(values, errors="coerce")
+    except TypeError:  # a cell that is a list, or another object
+        numbers = pd.to_numeric(values.where(values.map(np.isscalar)), errors="coerce")
+    return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan))
 
 
 def is_text(column: Any) -> NDArray[np.bool_]:

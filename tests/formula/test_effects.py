@@ -51,8 +51,15 @@ SUMS = {
     "0 + I(x^2) + I((x + 1) / z) + I(-x % 2)": {
         "I(x ** 2)": X**2, "I((x + 1) / z)": (X + 1) / Z, "I(-x % 2)": -X % 2,
     },
-    "0 + I(x > 0) + I(text == 'b') + I(period != 2)": {
-        "I(x > 0)": X > 0, "I(text == 'b')": B, "I(period != 2)": 1 - dummy("period", 2)["period[2]"],
+    # truth values are labels, as in R: a factor of two levels
+    "1 + I(x > 0) + I(text == 'b') + I(period != 2)": {
+        "Intercept": ONE, "I(x > 0)[True]": X > 0, "I(text == 'b')[True]": B,
+        "I(period != 2)[True]": 1 - dummy("period", 2)["period[2]"],
+    },
+    "0 + I(x > 0)": {"I(x > 0)[False]": X <= 0, "I(x > 0)[True]": X > 0},
+    "0 + flag": {"flag[False]": ~DATA["flag"], "flag[True]": DATA["flag"]},
+    "0 + I(flag * x) + abs(flag) + I((x > 0) + (z > 2))": {
+        "I(flag * x)": X * DATA["flag"], "abs(flag)": DATA["flag"], "I((x > 0) + (z > 2))": (X > 0) + 1.0 * (Z > 2),
     },
     "0 + `my col` + x.y + _u + log(`my col` + 9)": {
         "my col": DATA["my col"], "x.y": DATA["x.y"], "_u": DATA["_u"], "log(my col + 9)": np.log(DATA["my col"] + 9),
@@ -62,8 +69,8 @@ SUMS = {
     "1 + size": {"Intercept": ONE, "size[mid]": MID, "size[hi]": HI},
     "1 + plain": {"Intercept": ONE, "plain[lo]": LO, "plain[hi]": HI},
     "1 + period": {"Intercept": ONE} | dummy("period", 2, 3, 4),
-    "1 + flag": {"Intercept": ONE, "flag": DATA["flag"]},
-    "1 + C(_u > 2)": {"Intercept": ONE, "C(_u > 2)[1]": DATA["_u"] > 2},
+    "1 + flag": {"Intercept": ONE, "flag[True]": DATA["flag"]},
+    "1 + C(_u > 2)": {"Intercept": ONE, "C(_u > 2)[True]": DATA["_u"] > 2},
     "0 + x:text": {"x:text[a]": X * A, "x:text[b]": X * B, "x:text[c]": X * C},
     "1 + x*text": {
         "Intercept": ONE, "x": X, "text[b]": B, "text[c]": C, "x:text[b]": X * B, "x:text[c]": X * C,
@@ -72,15 +79,16 @@ SUMS = {
         "Intercept": ONE, "text[b]": B, "text[c]": C, "text[a]:x": X * A, "text[b]:x": X * B, "text[c]:x": X * C,
     },
     "1 + (x + z + flag)**2 - z:x": {
-        "Intercept": ONE, "x": X, "z": Z, "flag": DATA["flag"], "x:flag": X * DATA["flag"], "z:flag": Z * DATA["flag"],
+        "Intercept": ONE, "x": X, "z": Z, "flag[True]": DATA["flag"], "x:flag[True]": X * DATA["flag"],
+        "z:flag[True]": Z * DATA["flag"],
     },
     "1 + x %in% text": {"Intercept": ONE, "x:text[a]": X * A, "x:text[b]": X * B, "x:text[c]": X * C},
-    "1 + x*z + flag + z:x": {"Intercept": ONE, "x": X, "z": Z, "x:z": X * Z, "flag": DATA["flag"]},
+    "1 + x*z + flag + z:x": {"Intercept": ONE, "x": X, "z": Z, "x:z": X * Z, "flag[True]": DATA["flag"]},
     # factors of shared sums keep their own coding, with and without the intercept
     "0 + (text + size)*flag": {
-        "text[a]": A, "text[b]": B, "text[c]": C, "size[mid]": MID, "size[hi]": HI, "flag": DATA["flag"],
-        "text[b]:flag": B * DATA["flag"], "text[c]:flag": C * DATA["flag"],
-        "size[mid]:flag": MID * DATA["flag"], "size[hi]:flag": HI * DATA["flag"],
+        "text[a]": A, "text[b]": B, "text[c]": C, "size[mid]": MID, "size[hi]": HI, "flag[True]": DATA["flag"],
+        "text[b]:flag[True]": B * DATA["flag"], "text[c]:flag[True]": C * DATA["flag"],
+        "size[mid]:flag[True]": MID * DATA["flag"], "size[hi]:flag[True]": HI * DATA["flag"],
     },
     "1 + text:size": {
         "Intercept": ONE, "size[mid]": MID, "size[hi]": HI,
@@ -317,10 +325,50 @@ def test_new_data_must_have_the_columns_values_and_levels():
             columns.of(data)
 
 
+def test_new_data_are_of_the_kind_that_the_fit_has():
+    columns = Columns("1 + x + poly(z, 2) + flag + text + I(_u > 2)", DATA)
+    new = DATA.loc[[8, 9], ["x", "z", "flag", "text", "_u"]].astype(object)
+    assert np.array_equal(columns.of(new), columns.matrix[[8, 9]])
+    assert np.array_equal(columns.of(new.assign(x=new.x.astype(str), flag=["True", "0"])), columns.matrix[[8, 9]])
+    for data, message in [
+        (new.assign(x=["0.5", "abc"]), "column 'x' holds 'abc' in row 9, where the fit has numbers"),
+        (new.assign(x=[[1, 2], 3]), r"column 'x' holds \[1, 2\] in row 8, where the fit has numbers"),
+        (new.assign(z=["a", "b"]), "column 'z' holds 'a' in row 8, where the fit has numbers; 1 further row like it"),
+        (new.assign(x=pd.Timestamp("2020-01-01")), "column 'x' holds datetime.* values"),
+        (new.assign(flag=["yes", True]), "column 'flag' holds 'yes' in row 8, where the fit has True and False"),
+        (new.assign(flag=[1, 2]), "column 'flag' holds 2 in row 9, where the fit has True and False"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            columns.of(data)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ([f"{k}.4 mg" for k in range(36)], r"nearly numbers, such as '0.4 mg' in row 0 and '1.4 mg' in row 1 \(36"),
+        (["1,019", *map(str, range(35))], "such as '1,019' in row 0: make numbers of it, or write C"),
+        ([f"{k}%" for k in range(36)], "'0%' in row 0"),
+        ([*map(str, range(34)), "<0.1", "≈ 3"], "'<0.1' in row 34 and '≈ 3' in row 35"),
+        ([f"{k / 7:.3f}" for k in range(36)], "'0.000' in row 0"),
+    ],
+)
+def test_text_that_is_nearly_numbers_is_told(values, message):
+    data = DATA.assign(t=values)
+    with pytest.raises(InputError, match=message):
+        Columns("1 + t", data)
+    assert Columns("1 + C(t)", data).matrix.shape == (36, len(set(values)))
+
+
+def test_levels_with_numbers_in_them_are_labels():
+    for levels in (["5 mg", "10 mg", "20 mg"], ["1", "2", "3a"], ["2020-05-01", "2020-06-01", "x"], ["1", "2", "3"]):
+        assert Columns("1 + t", DATA.assign(t=np.tile(levels, 12))).matrix.shape == (36, 3)
+    assert Columns("1 + t", DATA.assign(t=[f"plot {k}" for k in range(36)])).matrix.shape == (36, 36)
+
+
 def test_a_variable_is_learnt_once():
     variable = learn(" scale( x )", DATA)
     assert (variable.text, variable.columns) == ("scale(x)", ("x",))
-    assert Columns("1 + scale(x) + scale( x )*flag", DATA).names == ["Intercept", "scale(x)", "flag", "scale(x):flag"]
+    assert Columns("1 + scale(x) + scale( x )*_u", DATA).names == ["Intercept", "scale(x)", "_u", "scale(x):_u"]
 
 
 def fixed(formula, data):
