@@ -22,7 +22,10 @@ _HOME = {
     "Mesh": "mesh.trimesh",
     "build_mesh": "mesh.build",
     "fit": "results.fit",
-    "Fit": "results.result",
+    "Fit": "results.base",
+    "BayesianFit": "results.bayesian",
+    "MaximumLikelihoodFit": "results.maximum_likelihood",
+    "PenalisedFit": "results.penalised",
     "load_fit": "results.saved",
     "compare": "results.compare",
     "Comparison": "results.compare",
@@ -37,9 +40,10 @@ _HOME = {
 }
 
 __all__ = [
-    "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid", "InputError", "Layer",
-    "Mesh", "NumericalError", "Prediction", "Survey", "Variogram", "build_mesh", "compare", "explore", "fit",
-    "load_dataset", "load_fit", "read_survey", "run", "variogram",
+    "BayesianFit", "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
+    "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "PenalisedFit", "Prediction", "Survey",
+    "Variogram", "build_mesh", "compare", "explore", "fit", "load_dataset", "load_fit", "read_survey", "run",
+    "variogram",
 ]  # fmt: skip
 
 
@@ -75,9 +79,12 @@ if TYPE_CHECKING:
     from geospde.prediction.grid import Grid
     from geospde.prediction.layer import Layer
     from geospde.prediction.surface import Prediction
+    from geospde.results.base import Fit
+    from geospde.results.bayesian import BayesianFit
     from geospde.results.compare import Comparison, compare
     from geospde.results.fit import fit
-    from geospde.results.result import Fit
+    from geospde.results.maximum_likelihood import MaximumLikelihoodFit
+    from geospde.results.penalised import PenalisedFit
     from geospde.results.saved import load_fit
     from geospde.run.pipeline import run
     from geospde.survey.datasets import load_dataset

@@ -96,6 +96,14 @@ class InputError(GeospdeError, ValueError):
     exit_code = 2
 
 
+class LackingError(InputError, AttributeError):
+    """An attribute that this kind of object does not have: names what has it. `hasattr` is False."""
+
+
+class KeywordError(InputError, TypeError):
+    """An argument that a function does not take: names the nearest one that it does."""
+
+
 class NumericalError(GeospdeError, ArithmeticError):
     """A computation that failed: names the hyperparameters it happened at and what was tried."""
 

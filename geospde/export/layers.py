@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.errors import InputError
-from geospde.results.result import Fit
+from geospde.results.base import Fit
 from geospde.survey.survey import Survey
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from geospde.export.styles import (
 )
 from geospde.plots.figures import observed
 from geospde.prediction.layers import Layers
-from geospde.results.result import Fit
+from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs
 from geospde.survey.survey import Survey
 from geospde.text.words import counted

@@ -1,7 +1,8 @@
 """Intervals of the parameters of a likelihood fit: by standard errors, and by the profile of the likelihood."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,8 @@ from geospde.likelihood.likelihoods import Joint, Profiled, Unpriored
 from geospde.likelihood.profile import Correlation, CurveOfFixed, CurveOnLevels, Linear, Profile
 from geospde.likelihood.quadrature import Quadrature
 from geospde.likelihood.search import Maximum, maximum_likelihood
+from geospde.model.build import Model
 from geospde.terms.hyperparameter import Hyperparameter
-
-if TYPE_CHECKING:
-    from geospde.results.maximum_likelihood import LikelihoodFit
 
 Vector = NDArray[np.float64]
 COLUMNS = ["estimate", "se", "lower", "upper"]
@@ -112,31 +111,54 @@ def likelihood_of(model: Unpriored, points: int) -> Profiled | Joint:
     return Joint(model) if points == 1 else Quadrature(model, points)
 
 
-def ml_maximum(fit: "LikelihoodFit") -> Maximum:
+@dataclass(frozen=True)
+class Maximised:
+    """A model where its likelihood, or its restricted one, is largest.
+
+    Attributes
+    ----------
+    model : Model
+    unpriored : Unpriored
+        The same without priors.
+    maximum : Maximum
+    is_restricted : bool
+        Whether `maximum` is of the restricted likelihood.
+    quadrature : int
+        Points of adaptive Gauss-Hermite quadrature; 1 is Laplace.
+    """
+
+    model: Model
+    unpriored: Unpriored
+    maximum: Maximum
+    is_restricted: bool
+    quadrature: int = 1
+
+
+def ml_maximum(found: Maximised) -> Maximum:
     """Where the likelihood, not the restricted one, is largest."""
-    if fit.method != "reml":
-        return fit.maximum
-    return maximum_likelihood(fit.unpriored, fit.model.start)
+    if not found.is_restricted:
+        return found.maximum
+    return maximum_likelihood(found.unpriored, found.model.start)
 
 
-def profile_of(fit: "LikelihoodFit", name: str) -> tuple[Profile, Callable[[float], float]]:
+def profile_of(found: Maximised, name: str) -> tuple[Profile, Callable[[float], float]]:
     """The profile of one parameter, and the map from what it runs over to the user's scale."""
-    maximum = fit.ml_maximum
-    if name in fit.model.effects.names:
-        return _of_fixed(fit, maximum, fit.model.effects.names.index(name)), float
-    h = next(h for h in fit.model.hyperparameters if h.name == name)
+    maximum = found.maximum
+    if name in found.model.effects.names:
+        return _of_fixed(found, maximum, found.model.effects.names.index(name)), float
+    h = next(h for h in found.model.hyperparameters if h.name == name)
     if h.is_held:
         raise InputError(f"{name} is held at {h.value(maximum.theta):g}: it has no profile")
-    row = hyper_table(fit.model, maximum).loc[name]
-    effects = _of_group(fit, h)
+    row = hyper_table(found.model, maximum).loc[name]
+    effects = _of_group(found, h)
     if effects is not None:
-        return _of_effects(fit, maximum, row, *effects), float
-    likelihood = likelihood_of(fit.unpriored, fit.quadrature)
+        return _of_effects(found, maximum, row, *effects), float
+    likelihood = likelihood_of(found.unpriored, found.quadrature)
     psi = likelihood.psi_of(maximum.theta)
     own = np.flatnonzero(h.direction)
     curve = CurveOnLevels(likelihood, maximum, psi, Linear(_outer(h.direction, likelihood)))
-    start = fit.model.start
-    if own.size == 1 and Coordinates.of(fit.unpriored.precisions, fit.unpriored.held, psi).scales[own[0]]:
+    start = found.model.start
+    if own.size == 1 and Coordinates.of(found.unpriored.precisions, found.unpriored.held, psi).scales[own[0]]:
         unit = float(np.exp(start[own[0]]))
         step = row["se"] if np.isfinite(row["se"]) else 0.5 * unit
 
@@ -155,38 +177,38 @@ def _outer(direction: Vector, likelihood: Profiled | Joint) -> Vector:
     return np.concatenate([direction, np.zeros(likelihood.n_outer)])
 
 
-def _of_fixed(fit: "LikelihoodFit", maximum: Maximum, column: int) -> Profile:
-    model = fit.unpriored
+def _of_fixed(found: Maximised, maximum: Maximum, column: int) -> Profile:
+    model = found.unpriored
     estimate, se = maximum.fixed[column], float(np.sqrt(maximum.fixed_covariance[column, column]))
     curve: CurveOfFixed | CurveOnLevels
     if model.is_gaussian:
         curve = CurveOfFixed(model, maximum, column)
     else:
-        likelihood = likelihood_of(model, fit.quadrature)
+        likelihood = likelihood_of(model, found.quadrature)
         direction = np.eye(likelihood.n_theta)[maximum.theta.size + column]
         curve = CurveOnLevels(likelihood, maximum, likelihood.psi_of(maximum.theta), Linear(direction))
     return Profile(curve, estimate, maximum.log_likelihood, se, float)
 
 
-def _of_group(fit: "LikelihoodFit", h: Hyperparameter) -> tuple[int, int, tuple[int, ...]] | None:
+def _of_group(found: Maximised, h: Hyperparameter) -> tuple[int, int, tuple[int, ...]] | None:
     """Of correlated effects: the term, where its hyperparameters begin, and the effect or the two that `h` is of."""
-    for term, (place, part, own) in enumerate(_parts(fit.model)):
+    for term, (place, part, own) in enumerate(_parts(found.model)):
         pairs = part.precision.pairs
         where = slice(place, place + len(part.precision.parameters))
-        if pairs and h in own and np.isnan(fit.unpriored.held[where]).all():
+        if pairs and h in own and np.isnan(found.unpriored.held[where]).all():
             k, q = own.index(h), part.precision.effects
-            return term, int(np.isnan(fit.unpriored.held[:place]).sum()), (k,) if k < q else tuple(pairs[k - q])
+            return term, int(np.isnan(found.unpriored.held[:place]).sum()), (k,) if k < q else tuple(pairs[k - q])
     return None
 
 
 def _of_effects(
-    fit: "LikelihoodFit", maximum: Maximum, row: Any, term: int, place: int, chosen: tuple[int, ...]
+    found: Maximised, maximum: Maximum, row: Any, term: int, place: int, chosen: tuple[int, ...]
 ) -> Profile:
     """The profile of a standard deviation or correlation of a group's effects, which are brought first."""
-    own = fit.unpriored.precisions[term]
+    own = found.unpriored.precisions[term]
     order = [*chosen, *(k for k in range(own.effects) if k not in chosen)]
-    model = fit.unpriored.reordered(term, order)
-    likelihood = likelihood_of(model, fit.quadrature)
+    model = found.unpriored.reordered(term, order)
+    likelihood = likelihood_of(model, found.quadrature)
     where = slice(place, place + len(own.parameters))
     covariance = own.covariance(maximum.theta[where])[np.ix_(order, order)]
     factor = next(e.factor for e in likelihood.effects if e.where == where)

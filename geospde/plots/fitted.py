@@ -9,7 +9,7 @@ import numpy as np
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import LINE, MARK, finish, new_axes
 from geospde.plots.random_effects import centre_and_limits
-from geospde.results.result import Fit
+from geospde.results.base import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

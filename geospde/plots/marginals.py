@@ -13,8 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from geospde.errors import InputError
 from geospde.plots.canvas import SMALL
 from geospde.plots.frame import ALARM, BAND, LINE, finish, new_axes, new_panels, plain
-from geospde.results.prior import prior_marginal
-from geospde.results.result import Fit
+from geospde.results.base import Fit
+from geospde.results.bayesian import BayesianFit
+from geospde.results.estimates import EstimatedFit
 from geospde.survey.crs import unit_of
 from geospde.text.words import number
 
@@ -76,7 +77,7 @@ def plot_marginal(fit: Fit, name: str | Mapping[str, float], ax: Axes | None = N
     ax.vlines(curve.middle, 0, float(np.interp(curve.middle, curve.x, curve.y)), color=LINE, lw=0.8)
     shown = curve.x[curve.y > 1e-3 * curve.y.max()]
     ax.set(xlim=(shown[0], shown[-1]), ylim=(0, 1.6 * float(curve.y.max())), yticks=[])
-    if prior and isinstance(name, str) and fit.method in ("inla", "eb"):
+    if prior and isinstance(name, str) and isinstance(fit, BayesianFit):
         _draw_prior(ax, fit, name, shown)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     finish(ax, "", quantity_label(fit, name), "density")
@@ -127,12 +128,13 @@ def density_curve(fit: Fit, name: str | Mapping[str, float]) -> Curve | None:
     """Density of one quantity: the posterior's, or after ML and REML that of the estimate; None without its error."""
     if isinstance(name, Mapping) and not any(name.values()):
         raise InputError("a linear combination has a part at least whose weight is not zero")
-    if fit.method not in ("inla", "eb"):
-        if isinstance(name, str) and name in fit.hyper.index:
-            return _of_estimate(fit, name)
-        marginal, words = fit.marginal(name), NORMAL
-    else:
+    if isinstance(fit, BayesianFit):
         marginal, words = fit.marginal(name), "posterior"
+    elif isinstance(name, str) and name in fit.hyper.index:
+        return _of_estimate(fit, name)
+    else:
+        assert isinstance(fit, EstimatedFit)
+        marginal, words = fit.estimate(name), NORMAL
     low, middle, high = (float(q) for q in marginal.quantile(np.array([0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2])))
     return Curve(marginal.x, marginal.y, middle, low, high, words)
 
@@ -185,13 +187,13 @@ def _draw_estimate(ax: Axes, fit: Fit, name: str) -> Axes:
     return finish(ax, "", quantity_label(fit, name), "")
 
 
-def _draw_prior(ax: Axes, fit: Fit, name: str, shown: NDArray[np.float64]) -> None:
+def _draw_prior(ax: Axes, fit: BayesianFit, name: str, shown: NDArray[np.float64]) -> None:
     """Draw the prior density within the window, or say in the legend why there is none."""
     known = [h.name for h in fit.model.hyperparameters] + fit.model.effects.names
     if name.removeprefix("log ") not in known:
         return
     try:
-        prior = prior_marginal(fit, name)
+        prior = fit.prior(name)
     except InputError as reason:
         words = str(reason).replace(f"the prior of {name} is ", "prior: ")
         ax.add_line(Line2D([], [], ls="", label=plain(fill(words, _WIDEST))))

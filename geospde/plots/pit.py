@@ -9,7 +9,7 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import BAND, LINE, finish, new_axes
-from geospde.results.result import Fit
+from geospde.results.bayesian import BayesianFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 BINS = 10
 
 
-def plot_pit(fit: Fit, ax: Axes | None = None, *, bins: int = BINS) -> Axes:
+def plot_pit(fit: BayesianFit, ax: Axes | None = None, *, bins: int = BINS) -> Axes:
     """Draw the PIT histogram of each observation under its prediction from the others.
 
     Parameters
     ----------
-    fit : Fit
-        By ``method="inla"`` or ``"eb"``.
+    fit : BayesianFit
     ax : Axes, optional
         A new pyplot figure by default.
     bins : int
@@ -39,18 +38,13 @@ def plot_pit(fit: Fit, ax: Axes | None = None, *, bins: int = BINS) -> Axes:
     Raises
     ------
     InputError
-        For a likelihood fit, or where no leave-one-out prediction holds.
+        Where no leave-one-out prediction holds.
 
     Notes
     -----
     Counts have the non-randomised histogram of Czado, Gneiting & Held (2009), Biometrics 65, 1254-1261, from
     `Fit.pointwise`.
     """
-    if fit.method not in ("inla", "eb"):
-        raise InputError(
-            f"a PIT histogram is of leave-one-out predictions, which method {fit.method!r} does not make: fit with "
-            "method='inla', or see plot_residual_variogram"
-        )
     if not isinstance(bins, int | np.integer) or bins < 2:
         raise InputError(f"a histogram has two bins or more, not {bins!r}")
     table = fit.pointwise[fit.pointwise["failure"] == 0]

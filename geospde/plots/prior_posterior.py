@@ -10,8 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from geospde.plots.canvas import SMALL
 from geospde.plots.frame import ALARM, BAND, LINE, finish, new_axes
 from geospde.plots.marginals import prior_words, quantity_label
-from geospde.results.prior import prior_marginal
-from geospde.results.result import Fit
+from geospde.results.bayesian import BayesianFit
 from geospde.text.words import number
 
 if TYPE_CHECKING:
@@ -23,14 +22,14 @@ DECADE = 10.0
 """A positive quantity that reaches further has a logarithmic axis, and densities whose areas are right on it."""
 
 
-def plot_prior_posterior(fit: Fit, name: str, ax: Axes | None = None) -> Axes:
+def plot_prior_posterior(fit: BayesianFit, name: str, ax: Axes | None = None) -> Axes:
     """Draw prior and posterior density of a hyperparameter or fixed effect, with 95 % intervals.
 
     Parameters
     ----------
-    fit : Fit
+    fit : BayesianFit
     name : str
-        A row of `Fit.hyper` or `Fit.fixed`, such as ``"range(spde)"``.
+        A row of `hyper` or `fixed`, such as ``"range(spde)"``.
     ax : Axes, optional
         A new pyplot figure by default.
 
@@ -43,9 +42,9 @@ def plot_prior_posterior(fit: Fit, name: str, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InputError
-        Where the prior is improper, or the method knows none.
+        Where the prior is improper.
     """
-    prior, posterior = prior_marginal(fit, name), fit.marginal(name)
+    prior, posterior = fit.prior(name), fit.marginal(name)
     ax = new_axes(ax)
     intervals = [marginal.interval(0.95) for marginal in (prior, posterior)]
     low, high = (float(f(ends)) for f, ends in ((np.min, intervals), (np.max, intervals)))

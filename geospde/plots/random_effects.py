@@ -10,7 +10,7 @@ from geospde.errors import InputError
 from geospde.formula.grouping import Grouping
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import LINE, MARK, finish, new_axes, plain
-from geospde.results.result import Fit
+from geospde.results.base import Fit
 from geospde.terms.base import LatentTerm
 from geospde.text.words import counted, did_you_mean
 

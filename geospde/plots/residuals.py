@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from geospde.errors import InputError
 from geospde.explore.variogram import Variogram, variogram
 from geospde.plots.panels import plot_variogram
+from geospde.results.base import Fit
 from geospde.results.quantile_residuals import quantile_residuals
-from geospde.results.result import Fit
 from geospde.survey.crs import unit_of
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def residual_variogram(fit: Fit, *, kind: str = "quantile", permutations: int = 
     if kind == "quantile":
         values = quantile_residuals(fit, seed)
     else:
-        point = fit.posterior.heaviest
-        values = fit.laplace.likelihood_at(point.theta).residuals(point.eta, "pearson")
+        values = fit.laplace.likelihood_at(fit.point.theta).residuals(fit.point.eta, "pearson")
     words = {"quantile": "quantile residuals", "pearson": "Pearson residuals"}[kind]
     return variogram(
         points, values, permutations=permutations, seed=seed, unit=unit_of(fit.model.crs), label=words

@@ -14,7 +14,7 @@ from geospde.formula.table import coordinates, per_row
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import posterior_layers
 from geospde.prediction.layers import Layers
-from geospde.results.result import Fit
+from geospde.results.base import Fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,8 @@ from geospde.inference.laplace import Laplace
 from geospde.model.build import build_model
 from geospde.prediction.folds import Fold, block_folds, buffered_folds, random_folds
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
-from geospde.results.result import Fit
+from geospde.results.base import Fit
+from geospde.results.bayesian import BayesianFit
 from geospde.text.notebook import card, frame_table
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def validate(
     InputError
         For a choice that does not fit; without coordinates only ``"random"`` and ``"loo"`` do.
     """
-    if fit.method not in ("inla", "eb"):
+    if not isinstance(fit, BayesianFit):
         raise InputError(f"a validation needs a fit by method 'inla' or 'eb', not {fit.method!r}")
     if folds not in KINDS:
         raise InputError(f"folds are one of {', '.join(map(repr, KINDS))}, not {folds!r}")
@@ -190,7 +191,7 @@ def validate(
     )
 
 
-def _range(fit: Fit) -> float:
+def _range(fit: BayesianFit) -> float:
     """Posterior median of the first field's range; a tenth of the extent without a field."""
     for name in fit.hyper.index:
         if str(name).startswith("range("):
@@ -217,7 +218,7 @@ def _simpler(fit: Fit) -> dict[str, Any]:
 
 
 def _refitted(
-    laplace: Laplace, fit: Fit, start: Vector, fold: Fold, draws: int, rng: np.random.Generator
+    laplace: Laplace, fit: BayesianFit, start: Vector, fold: Fold, draws: int, rng: np.random.Generator
 ) -> _Predicted:
     """Predictive distributions of a fold from a fit without it: the same matrices, with likelihoods of no weight."""
     whole = laplace.model.likelihood
@@ -234,7 +235,7 @@ def _refitted(
 
 
 def _leave_one_out(
-    laplace: Laplace, fit: Fit, start: Vector | None, draws: int, rng: np.random.Generator
+    laplace: Laplace, fit: BayesianFit, start: Vector | None, draws: int, rng: np.random.Generator
 ) -> _Predicted:
     """Predictive distributions of all observations, each without itself, from one fit."""
     found = fit.posterior if start is None else posterior(laplace, start, strategy=fit.posterior.strategy)

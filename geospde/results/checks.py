@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.inference.higher_order import evidence_correction
-from geospde.results.result import Fit
+from geospde.inference.hyper import Posterior
+from geospde.inference.laplace import Laplace
+from geospde.model.build import Model
+from geospde.results.loo import Loo
 from geospde.survey.crs import unit_of
 from geospde.terms.base import LatentTerm
 from geospde.text.findings import Finding, count_levels, findings_frame
@@ -52,38 +55,43 @@ class Checks(tuple[Finding, ...]):
     __repr__ = __str__
 
 
-def check(fit: Fit) -> Checks:
-    """Look for what makes a fit's figures doubtful.
-
-    Range against the mesh's edges and the extent; hyperparameters that a prior holds, or of which the data say
-    nothing; variances at zero; calibration (PIT), leave-one-out failures and influential observations; the Laplace
-    approximation against its own next terms.
+def range_findings(model: Model, ranges: Mapping[Any, float]) -> Iterator[Finding]:
+    """Each field's range against its mesh.
 
     Parameters
     ----------
-    fit : Fit
-
-    Returns
-    -------
-    Checks
-        A finding for each thing that was looked at, with a remedy where one is needed.
+    model : Model
+    ranges : mapping
+        Estimates of the hyperparameters by name.
     """
-    looked: list[Finding] = []
-    for part in fit.model.terms:
-        if part.mesh is not None:
-            looked += _range_and_mesh(fit, part)
-    if fit.method in ("inla", "eb"):
-        looked += [*_priors(fit), *_zero_variances(fit), *_calibration(fit), *_influence(fit), *_laplace(fit)]
-    else:
-        looked += _singular(fit)
-    return Checks(looked)
+    for term in model.terms:
+        if term.mesh is not None:
+            yield from _range_and_mesh(term, float(ranges[f"range({term.label})"]))
 
 
-def _range_and_mesh(fit: Fit, part: LatentTerm) -> Iterator[Finding]:
+def posterior_findings(
+    model: Model, laplace: Laplace, posterior: Posterior, hyper: pd.DataFrame, pointwise: pd.DataFrame, loo: Loo
+) -> Iterator[Finding]:
+    """What makes the figures of a posterior doubtful.
+
+    Parameters
+    ----------
+    model : Model
+    laplace : Laplace
+    posterior : Posterior
+    hyper, pointwise, loo
+        As `BayesianFit` has them.
+    """
+    yield from _priors(model, laplace, posterior)
+    yield from _zero_variances(hyper)
+    yield from _calibration(pointwise, model.family.is_discrete)
+    yield from _influence(loo.pareto_k)
+    yield from _laplace(laplace, posterior)
+
+
+def _range_and_mesh(part: LatentTerm, reach: float) -> Iterator[Finding]:
     """The fitted range between the mesh's edges and the extent of the inner zone."""
     name, mesh = f"range({part.label})", part.mesh
-    row = fit.hyper.loc[name]
-    reach = float(row["q0.5"] if "q0.5" in row else row["estimate"])
     unit = unit_of(mesh.crs)
     edges = mesh.quality().inner_edges
     longest, inner = max(edges, default=0.0), mesh.vertices[np.unique(mesh.triangles[mesh.inner])]
@@ -116,21 +124,21 @@ def _range_and_mesh(fit: Fit, part: LatentTerm) -> Iterator[Finding]:
         yield Finding("ok", "extension", told)
 
 
-def _priors(fit: Fit) -> Iterator[Finding]:
+def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
     """How far priors hold each hyperparameter."""
-    hyper = fit.posterior.hyper
+    hyper = posterior.hyper
     if hyper is None:
         return
-    mode = fit.posterior.mode.theta
+    mode = posterior.mode.theta
     covariance = hyper.root @ hyper.root.T
-    slope = _log_prior_slope(fit, mode)
+    slope = _log_prior_slope(laplace, mode)
     held, flat = [], []
-    for h in fit.model.hyperparameters:
+    for h in model.hyperparameters:
         if h.is_held or h.function is not None or np.count_nonzero(h.direction) != 1:
             continue
         k = int(np.flatnonzero(h.direction)[0])
         sd = float(np.sqrt(covariance[k, k]))
-        prior_sd = _prior_sd(fit, mode, k)
+        prior_sd = _prior_sd(laplace, mode, k)
         if prior_sd is not None and sd > LEARNT * prior_sd:
             flat.append(h.name)
         elif abs(slope[k]) * sd > PULL:
@@ -153,19 +161,19 @@ def _priors(fit: Fit) -> Iterator[Finding]:
         yield Finding("ok", "prior", "no prior moves a hyperparameter by more than a posterior sd")
 
 
-def _log_prior_slope(fit: Fit, theta: Vector) -> Vector:
+def _log_prior_slope(laplace: Laplace, theta: Vector) -> Vector:
     """Derivative of the hyperparameters' log prior, by differences: priors are smooth and cheap."""
     steps = 1e-4 * np.eye(theta.size)
-    return np.array([(fit.laplace.log_prior(theta + s) - fit.laplace.log_prior(theta - s)) / 2e-4 for s in steps])
+    return np.array([(laplace.log_prior(theta + s) - laplace.log_prior(theta - s)) / 2e-4 for s in steps])
 
 
-def _prior_sd(fit: Fit, theta: Vector, k: int) -> float | None:
+def _prior_sd(laplace: Laplace, theta: Vector, k: int) -> float | None:
     """Sd of the prior of one theta with the others held, on the internal scale; None for improper ones."""
     grid = theta[k] + np.linspace(-25, 25, 2001)
     at = np.tile(theta, (grid.size, 1))
     at[:, k] = grid
     with np.errstate(over="ignore"):
-        values = np.array([fit.laplace.log_prior(t) for t in at])
+        values = np.array([laplace.log_prior(t) for t in at])
     density = np.exp(values - values.max())
     if density[0] > 1e-6 or density[-1] > 1e-6:
         return None
@@ -173,9 +181,8 @@ def _prior_sd(fit: Fit, theta: Vector, k: int) -> float | None:
     return float(np.sqrt(np.average((grid - mean) ** 2, weights=density)))
 
 
-def _zero_variances(fit: Fit) -> Iterator[Finding]:
+def _zero_variances(table: pd.DataFrame) -> Iterator[Finding]:
     """Standard deviations whose posterior leans on zero."""
-    table = fit.hyper
     for name in table.index:
         if not str(name).startswith(("sd(", "sdgp(", "sigma(")):
             continue
@@ -190,11 +197,10 @@ def _zero_variances(fit: Fit) -> Iterator[Finding]:
             )
 
 
-def _calibration(fit: Fit) -> Iterator[Finding]:
+def _calibration(point: pd.DataFrame, counts: bool) -> Iterator[Finding]:
     """Whether the leave-one-out PIT is uniform."""
     from scipy.stats import chi2
 
-    point = fit.pointwise
     good = (point["failure"] == 0).to_numpy()
     failures = int((~good).sum())
     if failures:
@@ -207,7 +213,7 @@ def _calibration(fit: Fit) -> Iterator[Finding]:
     if good.sum() < 30:
         return
     pit = point["pit"].to_numpy()[good]
-    if fit.model.family.is_discrete:  # P(Y <= y) less a random part of P(Y = y)
+    if counts:  # P(Y <= y) less a random part of P(Y = y)
         pit = pit - np.random.default_rng(0).uniform(size=pit.size) * point["cpo"].to_numpy()[good]
     bins = int(np.clip(good.sum() // 15, 5, 10))
     seen = np.histogram(np.clip(pit, 0, 1), bins, (0, 1))[0]
@@ -232,10 +238,10 @@ def _calibration(fit: Fit) -> Iterator[Finding]:
         yield Finding("ok", "calibration", f"the PIT histogram is flat (chi-square p = {p:.2g})")
 
 
-def _influence(fit: Fit) -> Iterator[Finding]:
+def _influence(pareto_k: Vector) -> Iterator[Finding]:
     """Observations that shape their own prediction."""
-    high = np.flatnonzero(fit.loo.pareto_k > 0.7)
-    share = high.size / fit.loo.pareto_k.size
+    high = np.flatnonzero(pareto_k > 0.7)
+    share = high.size / pareto_k.size
     if high.size == 0:
         yield Finding("ok", "influence", "no observation has a Pareto k above 0.7")
         return
@@ -253,14 +259,14 @@ def _influence(fit: Fit) -> Iterator[Finding]:
         yield Finding("note", "influence", told, f"see whether these are outliers: rows {listed(rows[:8])}", rows)
 
 
-def _laplace(fit: Fit) -> Iterator[Finding]:
+def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
     """The Laplace approximation against its own next terms."""
-    point = fit.posterior.heaviest
-    sds = np.sqrt(np.maximum(point.covariance[fit.laplace.pattern.indptr[:-1]], 1e-300))
+    point = posterior.heaviest
+    sds = np.sqrt(np.maximum(point.covariance[laplace.pattern.indptr[:-1]], 1e-300))
     moved = float(np.abs((point.mean - point.x) / sds).max())
-    correction = abs(evidence_correction(fit.laplace, fit.laplace.factor_again(point)))
+    correction = abs(evidence_correction(laplace, laplace.factor_again(point)))
     told = f"means move by up to {moved:.2g} sd when corrected, the log evidence by {correction:.2g}"
-    if fit.posterior.strategy == "gaussian" and (moved > MOVED or correction > EVIDENCE):
+    if posterior.strategy == "gaussian" and (moved > MOVED or correction > EVIDENCE):
         yield Finding("warning", "Laplace", told, "fit with strategy='auto', which corrects means and skewness")
     elif moved > 3 * MOVED or correction > 20 * EVIDENCE:
         yield Finding(
@@ -270,14 +276,14 @@ def _laplace(fit: Fit) -> Iterator[Finding]:
             "compare with strategy='laplace', and take tighter priors",
         )
     elif moved > MOVED or correction > EVIDENCE:
-        yield Finding("note", "Laplace", f"{told} (strategy {fit.posterior.strategy!r} has done so)")
+        yield Finding("note", "Laplace", f"{told} (strategy {posterior.strategy!r} has done so)")
     else:
         yield Finding("ok", "Laplace", told)
 
 
-def _singular(fit: Any) -> Iterator[Finding]:
-    """A likelihood fit's variances at zero and correlations at one."""
-    if fit.is_singular:
+def singular_findings(is_singular: bool) -> Iterator[Finding]:
+    """Variances at zero and correlations at one."""
+    if is_singular:
         yield Finding(
             "warning",
             "singular fit",

@@ -12,9 +12,11 @@ import pandas as pd
 from scipy.stats import chi2
 
 from geospde.errors import InputError
-from geospde.results.maximum_likelihood import LikelihoodFit
-from geospde.results.penalised import SmoothFit
-from geospde.results.result import Fit
+from geospde.results.base import Fit
+from geospde.results.bayesian import BayesianFit
+from geospde.results.estimates import EstimatedFit
+from geospde.results.penalised import PenalisedFit
+from geospde.text.keywords import answers_keywords
 from geospde.text.words import counted, listed, number
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ FEW = 100
 """Observations below which the standard error of a difference comes out too small."""
 
 
+@answers_keywords
 @dataclass(frozen=True)
 class Comparison:
     """Fits of the same data, the best first; made by `compare`.
@@ -206,9 +209,9 @@ def _named(fits: tuple[Any, ...]) -> dict[str, Fit]:
 
 
 def _kind(fit: Fit) -> str:
-    if isinstance(fit, SmoothFit):
+    if isinstance(fit, PenalisedFit):
         return "penalised likelihood"
-    return fit.method if isinstance(fit, LikelihoodFit) else POSTERIOR
+    return POSTERIOR if isinstance(fit, BayesianFit) else fit.method
 
 
 def _refuse_other_data(named: Mapping[str, Fit]) -> None:
@@ -246,7 +249,7 @@ def _refuse_other_effects(named: Mapping[str, Fit]) -> None:
             )
 
 
-def _of_posteriors(named: Mapping[str, Fit]) -> pd.DataFrame:
+def _of_posteriors(named: Mapping[str, Any]) -> pd.DataFrame:
     rows = {}
     for name, fit in named.items():
         of_loo, criteria = fit.loo.table.loc["elpd_loo"], fit.criteria
@@ -274,7 +277,7 @@ def _of_posteriors(named: Mapping[str, Fit]) -> pd.DataFrame:
 def _of_likelihoods(named: Mapping[str, Fit]) -> pd.DataFrame:
     rows = {}
     for name, fit in named.items():
-        assert isinstance(fit, LikelihoodFit)
+        assert isinstance(fit, EstimatedFit)
         rows[name] = {
             "aic": fit.aic,
             "aic_difference": 0.0,

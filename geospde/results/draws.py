@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geospde import __version__
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
-from geospde.results.result import Fit
+from geospde.results.state import FitState
 
 if TYPE_CHECKING:
     import xarray
@@ -39,7 +39,7 @@ class Draws:
     hyper: Vector
 
 
-def draw(fit: Fit, n: int, seed: int | None = None) -> Draws:
+def draw(fit: FitState, n: int, seed: int | None = None) -> Draws:
     """Draw the latent vector from its Gaussians at the integration points, with their weights, and theta around them.
 
     Raises
@@ -51,21 +51,21 @@ def draw(fit: Fit, n: int, seed: int | None = None) -> Draws:
         raise InputError(f"the number of draws must be a whole number, not {n!r}")
     if n < 1:
         raise InputError(f"the number of draws must be positive, not {n}")
-    number = {id(point): k for k, point in enumerate(fit.posterior.points)}
+    number = {id(point): k for k, point in enumerate(fit.approximation.points)}
     blocks, chosen = [], []
-    for point, x in joint_draws(fit.laplace, fit.posterior, n, seed):
+    for point, x in joint_draws(fit.laplace, fit.approximation, n, seed):
         blocks.append(x.T)
         chosen += [number[id(point)]] * x.shape[1]
     order = np.random.default_rng(seed).permutation(n)
     which = np.array(chosen)[order]
-    points = np.array([p.theta for p in fit.posterior.points])
-    hyper_posterior = fit.posterior.hyper if len(points) > 1 else None
+    points = np.array([p.theta for p in fit.approximation.points])
+    hyper_posterior = fit.approximation.hyper if len(points) > 1 else None
     thetas = points[which] if hyper_posterior is None else hyper_posterior.around(points, which, seed)
     hyper = np.array([[h.value(theta) for h in fit.model.hyperparameters] for theta in thetas]).reshape(n, -1)
     return Draws(np.vstack(blocks)[order], thetas, hyper)
 
 
-def log_densities(fit: Fit, draws: Draws) -> Vector:
+def log_densities(fit: FitState, draws: Draws) -> Vector:
     """Log density of each observation at each draw, all constants and weights included: (n, m)."""
     eta = (fit.laplace.design @ draws.latent.T).T + fit.model.offset
     if not fit.laplace.model.likelihood.parameters:
@@ -73,12 +73,12 @@ def log_densities(fit: Fit, draws: Draws) -> Vector:
     return np.array([fit.laplace.likelihood_at(theta).log_density(e) for theta, e in zip(draws.theta, eta)])
 
 
-def to_arviz(fit: Fit, n: int = 1000, seed: int | None = None) -> xarray.DataTree:
+def to_arviz(fit: FitState, n: int = 1000, seed: int | None = None) -> xarray.DataTree:
     """Return draws as ArviZ has them.
 
     Parameters
     ----------
-    fit : Fit
+    fit : FitState
     n : int
         Number of draws. They are independent: one chain.
     seed : int, optional

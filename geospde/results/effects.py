@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
-from geospde.results.result import Fit
+from geospde.results.state import FitState
+from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, picture
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 
 
+@answers_keywords
 @dataclass(frozen=True)
 class Effects:
     """The mean per unit exposure over a grid of one covariate or two.
@@ -43,7 +45,7 @@ class Effects:
     at: dict[str, Any]
     response: str
     surface: bool
-    _fit: Fit
+    _fit: FitState
     _rows: Any
     _offset: float
 
@@ -67,7 +69,7 @@ class Effects:
         if n < 1:
             raise InputError(f"the number of draws must be positive, not {n}")
         rng, parts = np.random.default_rng(seed), []
-        for point, x in joint_draws(self._fit.laplace, self._fit.posterior, n, seed):
+        for point, x in joint_draws(self._fit.laplace, self._fit.approximation, n, seed):
             if hasattr(self._rows, "at"):
                 eta = self._rows.at(point.theta)[0] @ x
                 root = self._rows.root(point.theta)
@@ -77,15 +79,15 @@ class Effects:
             parts.append(eta.T)
         return np.asarray(self._fit.model.family.link.inverse(rng.permutation(np.vstack(parts)) + self._offset))
 
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+    def plot(self, ax: Axes | None = None, *, spaghetti: int = 0, seed: int = 0, points: Any = None) -> Axes:
         """Draw the curve with its band; see `geospde.plots.effects.plot_effects`."""
         from geospde.plots.effects import plot_effects
 
-        return plot_effects(self, ax, **options)
+        return plot_effects(self, ax, spaghetti=spaghetti, seed=seed, points=points)
 
 
 def effects(
-    fit: Fit,
+    fit: FitState,
     name: str | Sequence[str],
     *,
     at: Mapping[str, Any] | None = None,

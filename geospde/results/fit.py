@@ -1,25 +1,51 @@
-"""`geospde.fit`: a formula and data to a `Fit`."""
+"""`geospde.fit`: a formula and data to a `Fit`, by the search of its method."""
 
+import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from geospde.errors import InputError, NumericalError
+import numpy as np
+
+from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.families.base import Family
 from geospde.families.registry import DEFAULT
 from geospde.inference.integration import posterior
-from geospde.inference.mode import silent
-from geospde.likelihood.refusals import only_smooths, refuse_improper, refuse_options, without_priors
+from geospde.inference.laplace import Laplace
+from geospde.inference.mode import Progress, silent
+from geospde.likelihood.exponential import Exponential
+from geospde.likelihood.intervals import likelihood_of
+from geospde.likelihood.likelihoods import Unpriored
+from geospde.likelihood.notes import notes_on
+from geospde.likelihood.refusals import (
+    PERFECT,
+    only_smooths,
+    refuse_improper,
+    refuse_options,
+    refuse_perfect,
+    refuse_separated,
+    without_priors,
+)
+from geospde.likelihood.search import Maximum, maximum_likelihood
+from geospde.likelihood.ubre import least_prediction_error
+from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
-from geospde.results.methods import fit_likelihood, fit_smooths, settled
-from geospde.results.result import Fit
+from geospde.results.base import Fit
+from geospde.results.bayesian import BayesianFit
+from geospde.results.estimates import EstimatedFit
+from geospde.results.maximum_likelihood import MaximumLikelihoodFit
+from geospde.results.penalised import PenalisedFit
+from geospde.text.keywords import answers_keywords
 
 LIKELIHOODS = ("ml", "reml")
 METHODS = ("inla", "eb", "ml", "reml", "ubre")
 INTEGRATIONS = ("auto", "grid", "ccd", "eb")
 STRATEGIES = ("auto", "gaussian", "vb", "simplified", "laplace")
+ROUNDS = 3  # from a prior's centre; the coefficients move by a hundredth of their sd in the second
 
 
+@answers_keywords
 def fit(
     formula: str,
     data: Any,
@@ -85,9 +111,9 @@ def fit(
         Multiply the log likelihood of each row.
     method : {"inla", "eb", "ml", "reml", "ubre"}
         Integrate over the hyperparameters, or stay at their mode; or, without priors, maximise the likelihood, or the
-        restricted likelihood (see `geospde.results.maximum_likelihood.LikelihoodFit`), or choose how smooth smooths are
+        restricted likelihood (see `geospde.MaximumLikelihoodFit`), or choose how smooth smooths are
         by the error of prediction: UBRE, or GCV where the dispersion is free (see
-        `geospde.results.penalised.SmoothFit`).
+        `geospde.PenalisedFit`).
     integration : {"auto", "grid", "ccd", "eb"}
         How: a reweighted Gauss-Hermite product rule that falls back on a grid, or a composite design beyond three
         hyperparameters (`auto`); an even grid; a composite design; the mode only.
@@ -108,7 +134,8 @@ def fit(
     Returns
     -------
     Fit
-        Of ``"ml"`` and ``"reml"`` a `LikelihoodFit`, of ``"ubre"`` a `SmoothFit`.
+        Of ``"inla"`` and ``"eb"`` a `BayesianFit`, of ``"ml"`` and ``"reml"`` a `MaximumLikelihoodFit`, of those with
+        smooths and of ``"ubre"`` a `PenalisedFit`.
 
     Raises
     ------
@@ -182,15 +209,38 @@ def fit_model(
         return fit_likelihood(model, settings, began, progress)
     if method == "ubre":
         return fit_smooths(model, settings, began, progress)
-    model, laplace = settled(model)
-    rule = "eb" if method == "eb" else integration
+    return fit_posterior(model, settings, began, progress)
+
+
+def fit_posterior(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> BayesianFit:
+    """Integrate over the hyperparameters of a model with priors, or stay at their mode.
+
+    Parameters
+    ----------
+    model : Model
+    settings : dict
+        Of the fit: `method`, `integration` and `strategy` say how.
+    began : float
+        Clock when the fit began.
+    progress : callable
+        Told of every evaluation.
+
+    Raises
+    ------
+    InputError
+        Where the posterior has no integral: separation under flat priors.
+    NumericalError
+        Where no mode is found.
+    """
+    model, laplace = with_matched_priors(model)
+    rule = "eb" if settings["method"] == "eb" else settings["integration"]
     try:
-        found = posterior(laplace, model.start, rule, strategy=strategy, progress=progress)
+        found = posterior(laplace, model.start, rule, strategy=settings["strategy"], progress=progress)
     except NumericalError:
         refuse_improper(model)
         raise
     refuse_improper(model, found.mode.x)
-    return Fit(model, laplace, found, settings, seconds=perf_counter() - began)
+    return BayesianFit(model, laplace, found, settings, seconds=perf_counter() - began)
 
 
 def check_options(
@@ -220,3 +270,108 @@ def check_model(model: Any, method: str = "inla", quadrature: int = 1) -> None:
         without_priors(model, method, quadrature)
     elif method == "ubre":
         only_smooths(model)
+
+
+def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> EstimatedFit:
+    """Fit a model by ML or REML.
+
+    Parameters
+    ----------
+    model : Model
+    settings : dict
+        Of the fit: `method` and `quadrature` tell what to maximise.
+    began : float
+        Clock when the fit began.
+    progress : callable
+        Told of every evaluation.
+
+    Raises
+    ------
+    InputError
+        Where the data cannot tell the parameters: as many effects as observations, separation, a perfect fit.
+    NumericalError
+        Where no maximum is found.
+    """
+    method, points = settings["method"], int(settings["quadrature"])
+    unpriored = without_priors(model, method, points)
+    try:
+        if model.design.shape[1] < LARGE:
+            found = _maximum(unpriored, model.start, method, points, progress)
+        else:
+            with one_blas_thread():
+                found = _maximum(unpriored, model.start, method, points, progress)
+    except NumericalError:
+        refuse_perfect(model, unpriored)
+        refuse_separated(model)
+        raise
+    refuse_separated(model, found)
+    if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and found.theta[-1] < model.start[-1] + np.log(PERFECT):
+        refuse_perfect(model, unpriored)
+    fit = estimated_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
+    for note in fit.notes:
+        warnings.warn(note, GeospdeWarning, stacklevel=3)
+    return fit
+
+
+def estimated_fit(
+    model: Model, maximum: Maximum, settings: dict[str, Any], notes: tuple[str, ...] = (), seconds: float = 0.0
+) -> EstimatedFit:
+    """A `PenalisedFit` of a model with smooths, else a `MaximumLikelihoodFit`."""
+    smooth = any(term.penalty_scale is not None for term in model.terms) or settings["method"] == "ubre"
+    return (PenalisedFit if smooth else MaximumLikelihoodFit)(model, maximum, settings, notes, seconds)
+
+
+def _maximum(unpriored: Unpriored, start: Any, method: str, points: int, progress: Progress) -> Maximum:
+    return maximum_likelihood(
+        unpriored, start, method == "reml", lambda m: likelihood_of(m, points), progress  # type: ignore[arg-type, return-value]
+    )
+
+
+def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> PenalisedFit:
+    """Fit a model by UBRE, or GCV where the dispersion is free.
+
+    Parameters
+    ----------
+    model : Model
+    settings : dict
+        Of the fit.
+    began : float
+        Clock when the fit began.
+    progress : callable
+        Told of every evaluation.
+
+    Raises
+    ------
+    InputError
+        For other families than exponential ones, other terms than smooths and random intercepts, and priors.
+    NumericalError
+        Where the search does not converge.
+    """
+    unpriored = only_smooths(model)
+    bound = Exponential(model.family, model.likelihood)
+    try:
+        found = least_prediction_error(unpriored, model.start, bound, progress)
+    except NumericalError:
+        refuse_perfect(model, unpriored)
+        refuse_separated(model)
+        raise
+    refuse_separated(model, found)
+    notes = notes_on(model, found)
+    fit = PenalisedFit(model, found, settings, notes, perf_counter() - began)
+    for note in notes:
+        warnings.warn(note, GeospdeWarning, stacklevel=3)
+    return fit
+
+
+def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
+    """The model with its Student t priors matched to Gaussians at the mode of the coefficients, ready for inference.
+
+    A model without any stays as it is.
+    """
+    laplace = Laplace(model)
+    if model.fixed_priors.heavy_tailed:
+        for _ in range(ROUNDS):
+            mode = laplace.at(model.start, gradient=False).x
+            model = replace(model, fixed_priors=model.fixed_priors.matched(mode[laplace.n_random :]))
+            laplace = Laplace(model)
+    return model, laplace

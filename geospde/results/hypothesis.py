@@ -3,7 +3,7 @@
 import ast
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -13,7 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.inference.hyper import Posterior
 from geospde.inference.marginals import Marginal
+from geospde.model.build import Model
 
 Vector = NDArray[np.float64]
 Linear = tuple[dict[str, float], float]  # weights by name, and a constant
@@ -63,56 +65,94 @@ class Hypothesis:
     __repr__ = __str__
 
 
-def hypothesis(fit: Any, text: str, level: float | None = None) -> Hypothesis:
-    """Weigh a hypothesis about fixed effects, latent variables and hyperparameters.
+@dataclass(frozen=True)
+class Difference:
+    """Left minus right of a hypothesis, as it was read.
 
-    Parameters
+    Attributes
     ----------
-    fit : Fit
     text : str
-        Two sides, each of numbers, names of rows of `Fit.fixed`, `Fit.hyper` or `Fit.random`, ``+ - * / **``, brackets
-        and ``exp``, ``log``, ``sqrt``, ``abs``, joined by ``>``, ``<`` or ``=``: ``"Days > 10"``,
-        ``"period[2] - period[3] = 0"``, ``"sd(Days | Subject) < sigma"``.
-    level : float, optional
-        Of the interval; by default 0.9, and 0.95 for ``=``.
+    sign : str
+        ``">"``, ``"<"`` or ``"="``.
+    tree : ast.expr
+        With a word for each name.
+    used : dict of str to str
+        Names by word.
+    linear : (dict of str to float, float) or None
+        Weights of the names and the constant, where it is linear in them.
+    """
 
-    Returns
-    -------
-    Hypothesis
-        Exact for one hyperparameter and for linear combinations of fixed effects and latent variables; from 20,000
-        joint draws for anything else.
+    text: str
+    sign: str
+    tree: ast.expr
+    used: dict[str, str]
+    linear: Linear | None
+
+    def at(self, values: Mapping[str, Any]) -> Any:
+        """Its value where each name has this one."""
+        return _value(self.tree, {word: values[name] for word, name in self.used.items()}, self.text)
+
+
+def read(text: str, names: list[str]) -> Difference:
+    """Read a hypothesis about these names.
 
     Raises
     ------
     InputError
-        For what cannot be read, or a name that the model does not have.
+        For what cannot be read, or an unknown name.
     """
     if not isinstance(text, str):
         raise InputError(f"a hypothesis is a string such as 'Days > 10', not a {type(text).__name__}")
-    names = [h.name for h in fit.model.hyperparameters] + fit.model.effects.names + fit.model.latent_names
     masked, used = _masked(text, names)
     sides = re.split(r"(<=|>=|==|<|>|=)", masked)
     if len(sides) != 3 or not sides[0].strip() or not sides[2].strip():
         raise InputError(f"a hypothesis reads 'left > right', 'left < right' or 'left = right', not {text!r}")
-    sign = sides[1][0]
     tree = ast.BinOp(_parsed(sides[0], text), ast.Sub(), _parsed(sides[2], text))
+    _refuse_unknown(tree, used, names, text)
+    return Difference(text, sides[1][0], tree, used, _linear(tree, used, text))
+
+
+def level_of(level: float | None, sign: str) -> float:
+    """The level of the interval: by default 90 % for one side, so that each end leaves out 5 %, and 95 % for two."""
     level = level if level is not None else 0.95 if sign == "=" else 0.9
     if not 0 < level < 1:
         raise InputError(f"the level of an interval lies between 0 and 1, not {level}")
-    _refuse_unknown(tree, used, names, text)
-    linear = _linear(tree, used, text)
-    marginal = _marginal(fit, tree, linear, used, text)
-    tails = np.array([0.5 * (1 - level), 0.5 * (1 + level)])
-    lower, upper = (float(q) for q in np.atleast_1d(marginal.quantile(tails)))
-    if sign == "=":
-        before = _prior_density(fit, linear)
-        ratio = float(np.ravel(marginal.density(np.array([0.0])))[0]) / before if before else float("nan")
+    return level
+
+
+def weigh(
+    text: str,
+    level: float | None,
+    model: Model,
+    posterior: Posterior,
+    marginal: Callable[[Any], Marginal],
+    sample: Callable[..., pd.DataFrame],
+) -> Hypothesis:
+    """Weigh a hypothesis by its posterior probability.
+
+    Parameters
+    ----------
+    text, level
+        As `BayesianFit.hypothesis` takes them.
+    model : Model
+    posterior : Posterior
+    marginal, sample : callable
+        Of the fit.
+    """
+    names = [h.name for h in model.hyperparameters] + model.effects.names + model.latent_names
+    difference = read(text, names)
+    level = level_of(level, difference.sign)
+    density = _density(difference, model, posterior, marginal, sample)
+    lower, upper = (float(q) for q in np.atleast_1d(density.quantile(np.array([0.5 * (1 - level), 0.5 * (1 + level)]))))
+    if difference.sign == "=":
+        before = _prior_density(model, difference.linear)
+        ratio = float(np.ravel(density.density(np.array([0.0])))[0]) / before if before else float("nan")
         probability = ratio / (1 + ratio)
     else:
-        below = float(np.ravel(marginal.cdf(np.array([0.0])))[0])
-        probability = 1 - below if sign == ">" else below
+        below = float(np.ravel(density.cdf(np.array([0.0])))[0])
+        probability = 1 - below if difference.sign == ">" else below
         ratio = probability / (1 - probability) if probability < 1 else float("inf")
-    return Hypothesis(text, marginal.mean, marginal.sd, lower, upper, ratio, probability)
+    return Hypothesis(text, density.mean, density.sd, lower, upper, ratio, probability)
 
 
 def _masked(text: str, names: list[str]) -> tuple[str, dict[str, str]]:
@@ -201,36 +241,44 @@ class _Draws:
         return gaussian_kde(self._values)(x)
 
 
-def _marginal(fit: Any, tree: ast.AST, linear: Linear | None, used: dict[str, str], text: str) -> Any:
+def _density(
+    difference: Difference,
+    model: Model,
+    posterior: Posterior,
+    marginal: Callable[[Any], Marginal],
+    sample: Callable[..., pd.DataFrame],
+) -> Marginal | _Draws:
     """Posterior of left minus right."""
-    of_latent = {*fit.model.effects.names, *fit.model.latent_names}
-    if linear is not None and set(linear[0]) <= of_latent:
+    linear, names = difference.linear, set(difference.used.values())
+    if linear is not None and set(linear[0]) <= {*model.effects.names, *model.latent_names}:
         weights, constant = linear
-        own = fit.marginal(weights)
+        own = marginal(weights)
         return Marginal(own.inner, own.inner_density, lambda t: t + constant)
     if linear is not None and len(linear[0]) == 1:
         ((name, weight),), constant = linear[0].items(), linear[1]
-        own = fit.marginal(name)
+        own = marginal(name)
         sign = 1.0 if weight > 0 else -1.0
         order = slice(None, None, int(sign))  # the map must increase
         return Marginal(
             sign * own.inner[order], own.inner_density[order], lambda t: weight * own.map(sign * t) + constant
         )
-    hyper = {h.name: h for h in fit.model.hyperparameters}
-    if fit.posterior.hyper is not None and set(used.values()) <= set(hyper):
-        thetas = fit.posterior.hyper.sample(DRAWS)  # of their own density, not of the points that carry the rest
-        draws = pd.DataFrame({name: [hyper[name].value(t) for t in thetas] for name in used.values()})
+    hyper = {h.name: h for h in model.hyperparameters}
+    if posterior.hyper is not None and names <= set(hyper):
+        thetas = posterior.hyper.sample(DRAWS)  # of their own density, not of the points that carry the rest
+        draws = pd.DataFrame({name: [hyper[name].value(t) for t in thetas] for name in names})
     else:
-        draws = fit.sample(DRAWS, seed=0)
-    values = np.asarray(_value(tree, {word: draws[name].to_numpy() for word, name in used.items()}, text), dtype=float)
+        draws = sample(DRAWS, seed=0)
+    values = np.asarray(difference.at({name: draws[name].to_numpy() for name in names}), dtype=float)
     if not np.isfinite(values).all():
-        raise InputError(f"the hypothesis {text!r} is not a number for some of the posterior: mind logs and divisions")
+        raise InputError(
+            f"the hypothesis {difference.text!r} is not a number for some of the posterior: mind logs and divisions"
+        )
     return _Draws(values)
 
 
-def _prior_density(fit: Any, linear: Linear | None) -> float | None:
+def _prior_density(model: Model, linear: Linear | None) -> float | None:
     """Prior density of left minus right at zero; None where it is flat or has no simple form."""
-    effects, priors = fit.model.effects.names, fit.model.fixed_priors
+    effects, priors = model.effects.names, model.fixed_priors
     plain = np.array_equal(priors.transform, np.eye(len(effects)))
     if linear is None or not set(linear[0]) <= set(effects) or not plain:
         return None

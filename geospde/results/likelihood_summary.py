@@ -4,20 +4,20 @@
 import numpy as np
 import pandas as pd
 
-from geospde.results.maximum_likelihood import LikelihoodFit
+from geospde.results.estimates import EstimatedFit
 
 
-def text(fit: "LikelihoodFit") -> str:
+def text(fit: EstimatedFit) -> str:
     """The whole summary."""
     parts = (_heading, _criteria, _residuals, _random, _others, _fixed, _correlation)
     blocks = [part(fit) for part in parts] + ["\n".join(fit.notes)]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _heading(fit: "LikelihoodFit") -> str:
+def _heading(fit: EstimatedFit) -> str:
     linear, grouped = fit.unpriored.is_gaussian, bool(fit.model.groups)
     kind = ("Linear" if linear else "Generalised linear") + (" mixed" if grouped else "") + " model"
-    points = fit.quadrature
+    points = int(fit.settings["quadrature"])
     by = {"ml": "maximum likelihood", "reml": "REML"}.get(fit.method, fit.method)
     if not linear and fit.model.terms:
         by += " (Laplace)" if points == 1 else f" (adaptive Gauss-Hermite quadrature, {points} points)"
@@ -28,18 +28,18 @@ def _heading(fit: "LikelihoodFit") -> str:
     )
 
 
-def _criteria(fit: "LikelihoodFit") -> str:
+def _criteria(fit: EstimatedFit) -> str:
     first = f"REML criterion {fit.deviance:.2f}" if fit.method == "reml" else f"deviance {fit.deviance:.2f}"
     return f"log likelihood {fit.log_likelihood:.2f}   {first}   AIC {fit.aic:.2f}   BIC {fit.bic:.2f}"
 
 
-def _residuals(fit: "LikelihoodFit") -> str:
+def _residuals(fit: EstimatedFit) -> str:
     scaled = fit.residuals("pearson")
     table = pd.DataFrame([np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1])], columns=["min", "1q", "median", "3q", "max"])
     return "Scaled residuals\n" + table.to_string(index=False, float_format=lambda v: f"{v:.4f}")
 
 
-def _random(fit: "LikelihoodFit") -> str:
+def _random(fit: EstimatedFit) -> str:
     """Variances, standard deviations and correlations of groups, as lme4 lays them out."""
     estimate, rows = fit.hyper["estimate"], []
     for part in fit.model.terms:
@@ -64,7 +64,7 @@ def _random(fit: "LikelihoodFit") -> str:
     return "Random effects\n" + "\n".join(line.rstrip() for line in lines)
 
 
-def _others(fit: "LikelihoodFit") -> str:
+def _others(fit: EstimatedFit) -> str:
     """Hyperparameters that are not of groups."""
     own = {h.name for part in fit.model.groups for h in part.hyperparameters()}
     own |= {"sigma"} if own else set()
@@ -74,7 +74,7 @@ def _others(fit: "LikelihoodFit") -> str:
     return "Hyperparameters\n" + table.to_string(float_format=lambda v: f"{v:.4g}")
 
 
-def _fixed(fit: "LikelihoodFit") -> str:
+def _fixed(fit: EstimatedFit) -> str:
     if not len(fit.fixed):
         return ""
     plain = {name: f"{{:.{digits}f}}".format for name, digits in (("t", 3), ("z", 3))}
@@ -87,7 +87,7 @@ def _fixed(fit: "LikelihoodFit") -> str:
     return "Fixed effects\n" + fit.fixed.to_string(formatters={c: forms[c] for c in fit.fixed.columns})
 
 
-def _correlation(fit: "LikelihoodFit") -> str:
+def _correlation(fit: EstimatedFit) -> str:
     names = fit.model.effects.names
     if not 2 <= len(names) <= 20:
         return ""

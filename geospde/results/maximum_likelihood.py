@@ -1,30 +1,29 @@
-"""`LikelihoodFit`: what a model fitted by maximum likelihood says."""
+"""`MaximumLikelihoodFit`: what a model fitted by maximum likelihood or REML says."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from geospde.errors import GeospdeWarning, InputError, NumericalError
-from geospde.inference.hyper import Posterior
-from geospde.inference.mixture import GaussianMixture
-from geospde.likelihood.degrees import groups_of, inner_outer
-from geospde.likelihood.intervals import COLUMNS, hyper_table, ml_maximum, profile_of, vanished, wald
-from geospde.likelihood.likelihoods import Estimated, Unpriored
+from geospde.errors import GeospdeWarning, InputError, LackingError, NumericalError
+from geospde.likelihood.degrees import inner_outer
+from geospde.likelihood.intervals import Maximised, ml_maximum, profile_of, vanished, wald
 from geospde.likelihood.search import Maximum
-from geospde.model.build import Model
-from geospde.results.result import Fit
+from geospde.results.estimates import EstimatedFit, level_between
+from geospde.results.likelihood_summary import text
+from geospde.text.keywords import answers_keywords
 
-Vector = NDArray[np.float64]
+_SMOOTHS = "give the formula a smooth, s(x)"
 
 
-class LikelihoodFit(Fit):
+@answers_keywords
+class MaximumLikelihoodFit(EstimatedFit):
     """A model fitted by ML or REML; made by `geospde.fit`.
 
     Attributes
@@ -59,31 +58,26 @@ class LikelihoodFit(Fit):
      'sigma': 25.59}
     """
 
-    def __init__(
-        self,
-        model: Model,
-        maximum: Maximum,
-        settings: dict[str, Any],
-        notes: tuple[str, ...] = (),
-        seconds: float = 0.0,
-    ):
-        of_fixed = maximum.fixed_covariance if maximum.whole_curvature else None
-        if of_fixed is not None and not np.isfinite(of_fixed).all():
-            of_fixed = None
-        laplace = Estimated(Unpriored.of(model), maximum.theta, maximum.x, of_fixed)
-        point = laplace.point(maximum.log_likelihood)
-        posterior = Posterior([point], np.ones(1), maximum.log_likelihood, None, point, "gaussian")
-        laplace.evaluations, laplace.factorisations = maximum.evaluations, maximum.factorisations
-        super().__init__(model, laplace, posterior, settings, seconds)
-        self.maximum = maximum
-        self.notes = notes
-        self.quadrature = int(settings["quadrature"])
+    _LACKS: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **EstimatedFit._LACKS,
+        "smooths": ("table of smooths", _SMOOTHS),
+        "edf": ("effective degrees of freedom", "see n_parameters"),
+        "null_deviance": ("null deviance", _SMOOTHS),
+        "deviance_explained": ("explained deviance", _SMOOTHS),
+        "r_squared": ("R²", _SMOOTHS),
+        "dispersion": ("dispersion", "see hyper for the family's parameters"),
+        "score": ("score but its likelihood", "see log_likelihood and deviance"),
+        "score_name": ("score but its likelihood", "see log_likelihood and deviance"),
+        "variance_components": ("table of its own for variance components", "see hyper and confint"),
+    }
 
-    def __repr__(self) -> str:
-        return (
-            f"<LikelihoodFit {self.formula!r}, {self.family}, {self.method}: {self.model.likelihood.n} observations, "
-            f"log likelihood {self.log_likelihood:.2f}>"
-        )
+    @property
+    def quadrature(self) -> int:
+        """Points of adaptive quadrature over the random effects of one group; 1 is Laplace."""
+        return int(self.settings["quadrature"])
+
+    def _in_one_number(self) -> str:
+        return f"log likelihood {self.log_likelihood:.2f}"
 
     # -- the likelihood -------------------------------------------------------------------------------------
 
@@ -104,9 +98,9 @@ class LikelihoodFit(Fit):
 
     @property
     def reml_criterion(self) -> float:
-        """Minus twice the restricted log likelihood; raises InputError for other methods."""
+        """Minus twice the restricted log likelihood; other methods than REML have none."""
         if self.method != "reml":
-            raise InputError(f"method {self.method!r} has no REML criterion: fit with method='reml'")
+            raise LackingError(f"a fit by method {self.method!r} has no REML criterion: fit with method='reml'")
         return self.deviance
 
     @property
@@ -131,25 +125,14 @@ class LikelihoodFit(Fit):
         by_size = {name: self.deviance + self.n_parameters * float(np.log(size)) for name, size in sizes.items()}
         return {"log_likelihood": self.log_likelihood, "aic": self.aic, **by_size}
 
-    @property
-    def unpriored(self) -> Unpriored:
-        """The model as inference sees it, without priors."""
-        return self.laplace.model  # type: ignore[return-value]
-
     @cached_property
     def ml_maximum(self) -> Maximum:
         """Where the likelihood, not the restricted one, is largest: what profiles are of."""
-        return ml_maximum(self)
+        return ml_maximum(self._maximised)
 
     @property
-    def is_singular(self) -> bool:
-        """Whether a standard deviation is estimated as zero, or a covariance as singular."""
-        return bool(self.maximum.edges.any())
-
-    @cached_property
-    def groups(self) -> dict[str, int]:
-        """Grouping factors and how many levels of each occur."""
-        return {name: int(codes.max()) + 1 for name, codes in groups_of(self.model).items()}
+    def _maximised(self) -> Maximised:
+        return Maximised(self.model, self.unpriored, self.maximum, self.method == "reml", self.quadrature)
 
     # -- tables ---------------------------------------------------------------------------------------------
 
@@ -173,14 +156,9 @@ class LikelihoodFit(Fit):
         return table
 
     @cached_property
-    def hyper(self) -> pd.DataFrame:
-        """Hyperparameters on the user's scale."""
-        return hyper_table(self.model, self.maximum)
-
-    @cached_property
     def random(self) -> pd.DataFrame:
         """Modes of the latent variables given the estimates; standard deviations given the fixed effects, too."""
-        laplace, point = self.laplace, self.posterior.mode
+        laplace, point = self.laplace, self.point
         first = laplace.n_random
         variance = point.covariance[laplace.pattern.indptr[:first]]
         if laplace.n_fixed:
@@ -193,58 +171,16 @@ class LikelihoodFit(Fit):
         se = np.where(there, np.sqrt(np.maximum(variance, 0.0)), 0.0)
         return wald(np.where(there, point.x[:first], 0.0), se, self.model.latent_names)
 
-    @cached_property
-    def fitted(self) -> pd.DataFrame:
-        """Mean per unit exposure at the modes of the latent variables."""
-        link, point = self.model.family.link, self.posterior.mode
-        se = np.sqrt(np.maximum(point.eta_variance, 0.0))
-        table = wald(point.eta, se)
-        columns = {name: link.inverse(table[name].to_numpy()) for name in ("estimate", "lower", "upper")}
-        return pd.DataFrame({**columns, "se": np.exp(link.log_derivative(point.eta)) * se})[COLUMNS]
-
-    def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = (0.025, 0.5, 0.975)) -> dict[str, Vector]:
-        """The mean per unit exposure at the estimated predictor, its standard error (as `sd`), and normal limits."""
-        link, eta = self.model.family.link, mixture.mean
-        with np.errstate(over="ignore"):  # far outside the data a rate may be infinite
-            limits = {f"q{p:g}": link.inverse(mixture.quantile(p)) for p in quantiles}
-            return {"mean": link.inverse(eta), "sd": np.exp(link.log_derivative(eta)) * mixture.sd, **limits}
-
-    @property
-    def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects."""
-        names = self.model.effects.names
-        return pd.DataFrame(self.maximum.fixed_covariance, index=pd.Index(names), columns=names)
-
-    @property
-    def correlation(self) -> pd.DataFrame:
-        """Correlation matrix of the fixed effects."""
-        se = np.sqrt(np.diag(self.maximum.fixed_covariance))
-        return self.vcov / np.outer(se, se)
-
-    def residuals(self, kind: str = "response") -> Vector:
-        """Residuals at the modes of the latent variables.
-
-        Parameters
-        ----------
-        kind : {"response", "pearson", "standardized"}
-            Response less fitted mean (counts times exposure, successes of all trials); that over its standard
-            deviation, which the last two both are.
-
-        Returns
-        -------
-        (m,) array
-        """
-        data = self.laplace.likelihood_at(self.maximum.theta)
-        return data.residuals(self.posterior.mode.eta, kind)
-
     # -- intervals ------------------------------------------------------------------------------------------
 
-    def confint(self, names: Any = None, *, method: str = "profile", level: float = 0.95) -> pd.DataFrame:
+    def confint(
+        self, names: str | Sequence[str] | None = None, *, method: str = "profile", level: float = 0.95
+    ) -> pd.DataFrame:
         """Confidence intervals.
 
         Parameters
         ----------
-        names : sequence of str, optional
+        names : str or sequence of str, optional
             Rows of `hyper` and `fixed`; by default all.
         method : {"profile", "wald"}
             From the profile of the likelihood (of ML, after REML, too), as lme4's ``confint``; or from standard errors:
@@ -263,26 +199,17 @@ class LikelihoodFit(Fit):
         InputError
             For names, methods and levels that there are not, and for a name without a profile.
         """
-        if not 0 < level < 1:
-            raise InputError(f"the level of an interval lies between 0 and 1, not {level}")
+        level_between(level)
         if method not in ("profile", "wald"):
             raise InputError(f"an interval is by 'profile' or 'wald', not {method!r}")
-        names = [names] if isinstance(names, str) else names
-        every = [*self.hyper.index, *self.fixed.index]
-        chosen = every if names is None else list(names)
-        for name in chosen:
-            if name not in every:
-                self._place(name)
-                raise InputError(f"{name!r} is not a parameter: there are {', '.join(every)}")
-        reach = float(ndtri(0.5 + 0.5 * level))
+        chosen = self._parameters(names)
         if method == "wald":
-            of_fixed = wald(self.maximum.fixed, self.fixed["se"].to_numpy(), self.fixed.index, level)
-            tables = [hyper_table(self.model, self.maximum, level), of_fixed]
-            return pd.concat(tables)[["lower", "upper"]].loc[chosen]
+            return self._wald_intervals(chosen, level)
+        reach = float(ndtri(0.5 + 0.5 * level))
         rows = []
         for name in chosen:
             try:
-                profile, back = profile_of(self, name)
+                profile, back = profile_of(replace(self._maximised, maximum=self.ml_maximum), name)
             except InputError:
                 if names is not None:
                     raise
@@ -315,35 +242,12 @@ class LikelihoodFit(Fit):
         DataFrame
             ``value``; ``zeta``, the signed root of twice the loss of log likelihood; ``log_likelihood``, of ML.
         """
-        profile, back = profile_of(self, name)
+        profile, back = profile_of(replace(self._maximised, maximum=self.ml_maximum), name)
         low, high = profile.limit(-reach), profile.limit(reach)
         values = np.linspace(low, high, size)
         zeta = np.array([profile.zeta(value) for value in values])
         columns = {"value": [back(v) for v in values], "zeta": zeta, "log_likelihood": profile.largest - 0.5 * zeta**2}
         return pd.DataFrame(columns)
 
-    # -- onwards --------------------------------------------------------------------------------------------
-
-    def marginal(self, name: Any) -> Any:
-        """Normal distribution of a fixed effect, latent variable or linear combination; see `Fit.marginal`."""
-        if isinstance(name, str) and name.removeprefix("log ") in self.hyper.index:
-            raise InputError(f"method {self.method!r} gives no posterior of {name!r}: see hyper, confint and profile")
-        return super().marginal(name)
-
-    @cached_property
-    def pointwise(self) -> pd.DataFrame:
-        """A row an observation: ``log_likelihood`` at the modes of the latent variables, and Pearson ``residual``."""
-        point = self.posterior.mode
-        density = self.laplace.likelihood_at(point.theta).log_density(point.eta)
-        return pd.DataFrame({"log_likelihood": density, "residual": self.residuals("pearson")})
-
-    def describe(self) -> dict[str, Any]:
-        """Settings and sizes, for reports."""
-        out = super().describe()
-        del out["priors"], out["theta points"]
-        return {**out, "parameters": self.n_parameters, "singular": self.is_singular}
-
     def _text(self) -> str:
-        from geospde.results.likelihood_summary import text
-
         return text(self)

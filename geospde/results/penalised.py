@@ -1,21 +1,23 @@
-"""`SmoothFit`: a model with smooths, fitted by UBRE, GCV or REML, as a user of additive models reads one."""
+"""`PenalisedFit`: a model with smooths, fitted by UBRE, GCV or REML, as a user of additive models reads one."""
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from geospde.errors import InputError
+from geospde.errors import InputError, LackingError
 from geospde.likelihood.intervals import hyper_table, wald
-from geospde.likelihood.search import Maximum
 from geospde.likelihood.smooths import Smooths, corrected_edf
-from geospde.model.build import Model
-from geospde.results.maximum_likelihood import LikelihoodFit
+from geospde.results.estimates import EstimatedFit, level_between
+from geospde.text.keywords import answers_keywords
+from geospde.text.notebook import frame_table
 
 
-class SmoothFit(LikelihoodFit):
+@answers_keywords
+class PenalisedFit(EstimatedFit):
     """A model with smooths, as `mgcv` reports one; made by `geospde.fit`.
 
     Standard errors, of the coefficients of smooths, too, are Bayesian: from (X'WX + S)⁻¹ at the smoothing parameters
@@ -48,15 +50,23 @@ class SmoothFit(LikelihoodFit):
     '-REML'
     """
 
+    _LACKS: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **EstimatedFit._LACKS,
+        "profile": ("profile of its likelihood, which is penalised", "see confint"),
+        "ml_maximum": ("maximum of an unpenalised likelihood", "see maximum"),
+        "quadrature": ("quadrature over groups", "that is of method='ml' without smooths"),
+    }
+
     @cached_property
     def _of(self) -> Smooths:
-        return Smooths(self.model, self.laplace, self.posterior.mode)
+        return Smooths(self.model, self.laplace, self.point)
 
-    def __repr__(self) -> str:
-        return (
-            f"<SmoothFit {self.formula!r}, {self.family}, {self.method}: {self.model.likelihood.n} observations, "
-            f"edf {self.edf:.2f}, {self.score_name} {self.score:.4f}>"
-        )
+    def _in_one_number(self) -> str:
+        return f"edf {self.edf:.2f}, {self.score_name} {self.score:.4f}"
+
+    def _card_tables(self) -> list[str]:
+        fixed, hyper = super()._card_tables()
+        return [fixed, frame_table(self.smooths, "smooths"), hyper]
 
     # -- figures --------------------------------------------------------------------------------------------
 
@@ -88,7 +98,7 @@ class SmoothFit(LikelihoodFit):
         return self._of.edf
 
     @property
-    def n_parameters(self) -> float:  # type: ignore[override]
+    def n_parameters(self) -> float:
         """Effective degrees of freedom, a dispersion counting as one more."""
         return self.edf + self._of.has_dispersion
 
@@ -124,13 +134,13 @@ class SmoothFit(LikelihoodFit):
 
     @property
     def reml_criterion(self) -> float:
-        """Minus twice the restricted log likelihood; raises InputError for other methods."""
+        """Minus twice the restricted log likelihood; other methods than REML have none."""
         if self.method != "reml":
-            raise InputError(f"method {self.method!r} has no REML criterion: fit with method='reml'")
+            raise LackingError(f"a fit by method {self.method!r} has no REML criterion: fit with method='reml'")
         return 2.0 * self.score
 
     @cached_property
-    def aic(self) -> float:  # type: ignore[override]
+    def aic(self) -> float:
         """Conditional, with effective degrees of freedom; after REML with those of Wood, Pya & Säfken (2016)."""
         edf = self.edf
         if self.method == "reml" and np.isfinite(self.maximum.covariance).all():
@@ -169,8 +179,8 @@ class SmoothFit(LikelihoodFit):
     def random(self) -> pd.DataFrame:
         """Coefficients of the smooths and other random terms."""
         first, pattern = self.laplace.n_random, self.laplace.pattern
-        variance = self.posterior.mode.covariance[pattern.indptr[:first]]
-        return wald(self.posterior.mode.x[:first], np.sqrt(variance), self.model.latent_names)
+        variance = self.point.covariance[pattern.indptr[:first]]
+        return wald(self.point.x[:first], np.sqrt(variance), self.model.latent_names)
 
     def variance_components(self, level: float = 0.95) -> pd.DataFrame:
         """Standard deviations of the smooths and of the residual, as `mgcv`'s ``gam.vcomp`` has them.
@@ -183,21 +193,38 @@ class SmoothFit(LikelihoodFit):
         DataFrame
             ``sd``, ``lower``, ``upper``.
         """
-        if not 0 < level < 1:
-            raise InputError(f"the level of an interval lies between 0 and 1, not {level}")
-        table = hyper_table(self.model, self.maximum, level)[["estimate", "lower", "upper"]]
+        table = hyper_table(self.model, self.maximum, level_between(level))[["estimate", "lower", "upper"]]
         own = [name for name in table.index if name.startswith("sd(") or name == "sigma"]
         return table.loc[own].rename(columns={"estimate": "sd"})
 
-    def confint(self, names: Any = None, *, method: str = "wald", level: float = 0.95) -> pd.DataFrame:
-        """Confidence intervals by standard errors; see `LikelihoodFit.confint`."""
+    def confint(
+        self, names: str | Sequence[str] | None = None, *, method: str = "wald", level: float = 0.95
+    ) -> pd.DataFrame:
+        """Confidence intervals by standard errors.
+
+        Parameters
+        ----------
+        names : str or sequence of str, optional
+            Rows of `hyper` and `fixed`; by default all.
+        method : {"wald"}
+            Of the fixed effects with normal quantiles, of the hyperparameters on the scale of logarithms.
+        level : float
+
+        Returns
+        -------
+        DataFrame
+            ``lower``, ``upper``, a row a name.
+
+        Raises
+        ------
+        InputError
+            For names, methods and levels that there are not.
+        """
         if method == "profile":
             raise InputError("a fit with smooths has intervals by standard errors alone: method='wald'")
-        return super().confint(names, method=method, level=level)
-
-    def profile(self, name: str, *, size: int = 21, reach: float = 3.0) -> pd.DataFrame:
-        """Raises InputError: the likelihood of a smooth is penalised."""
-        raise InputError("a fit with smooths has no profile of its likelihood: see confint")
+        if method != "wald":
+            raise InputError(f"an interval is by 'wald', not {method!r}")
+        return self._wald_intervals(self._parameters(names), level_between(level))
 
     def describe(self) -> dict[str, Any]:
         """Settings and sizes, for reports."""
@@ -226,11 +253,3 @@ class SmoothFit(LikelihoodFit):
             *self.notes,
         ]
         return "\n".join(lines)
-
-
-def likelihood_fit(
-    model: Model, maximum: Maximum, settings: dict[str, Any], notes: tuple[str, ...] = (), seconds: float = 0.0
-) -> LikelihoodFit:
-    """A `SmoothFit` of a model with smooths, else a `LikelihoodFit`."""
-    smooth = any(term.penalty_scale is not None for term in model.terms) or settings["method"] == "ubre"
-    return (SmoothFit if smooth else LikelihoodFit)(model, maximum, settings, notes, seconds)

@@ -15,8 +15,8 @@ from geospde.families.priors import LKJ, Flat, LinearGaussian
 from geospde.inference.marginals import Marginal
 from geospde.model.build import Model, theta_slices
 from geospde.model.priors import FixedPriors
-from geospde.results.result import Fit
 from geospde.terms.hyperparameter import Hyperparameter
+from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
 Density = tuple[Vector, Vector]  # rising values, and the density there
@@ -27,12 +27,12 @@ POINTS = 400  # to each side of the mode
 NOWHERE = -1e300
 
 
-def prior_marginal(fit: Fit, name: str) -> Marginal:
+def prior_marginal(model: Model, name: str) -> Marginal:
     """Prior of one hyperparameter or fixed effect.
 
     Parameters
     ----------
-    fit : Fit
+    model : Model
     name : str
         A row of `hyper` or of `fixed`, or ``"log "`` and a row of `hyper`.
 
@@ -45,19 +45,19 @@ def prior_marginal(fit: Fit, name: str) -> Marginal:
     Raises
     ------
     InputError
-        Where there is no density: for an improper prior, a value that is held, a likelihood fit, an unknown name.
+        Where there is no density: for an improper prior, a value that is held, an unknown name.
     """
-    if fit.method not in ("inla", "eb"):
-        raise InputError(f"method {fit.method!r} knows no priors: fit with method='inla'")
-    for h in fit.model.hyperparameters:
+    for h in model.hyperparameters:
         if h.name == name.removeprefix("log "):
-            inner, density = _of_hyperparameter(fit.model, h)
+            inner, density = _of_hyperparameter(model, h)
             return _resolved(inner, density, h.inner_map(name.startswith("log ")))
-    names = fit.model.effects.names
+    names = model.effects.names
     if name in names:
-        return _of_fixed(fit.model.fixed_priors, names.index(name), name)
-    fit.marginal(name)  # raises for an unknown name, with the nearest
-    raise InputError(f"{name} has no prior of its own: its distribution is the term's")
+        return _of_fixed(model.fixed_priors, names.index(name), name)
+    if name in model.latent_names:
+        raise InputError(f"{name} has no prior of its own: its distribution is the term's")
+    known = [h.name for h in model.hyperparameters] + names
+    raise InputError(f"nothing is called {name!r}: {did_you_mean(name, known, 'priors')}")
 
 
 def _resolved(inner: Vector, density: Vector, transform: Any) -> Marginal:

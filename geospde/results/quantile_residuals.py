@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from geospde.results.result import Fit
+from geospde.results.state import FitState
 
 Vector = NDArray[np.float64]
 LEAST = 1e-300  # probability at which a score is cut off, at 37 standard deviations
 
 
-def quantile_residuals(fit: Fit, seed: int = 0) -> Vector:
+def quantile_residuals(fit: FitState, seed: int = 0) -> Vector:
     """Normal scores of the responses under the fit, given its latent variables.
 
     Parameters
@@ -31,7 +31,7 @@ def quantile_residuals(fit: Fit, seed: int = 0) -> Vector:
     ``Phi⁻¹(u)`` with u uniform between P(Y < y) and P(Y <= y), at the mode of the latent variables and the
     hyperparameters of most weight (Dunn & Smyth 1996, J. Comput. Graph. Statist. 5, 236-244).
     """
-    point = fit.posterior.heaviest
+    point = fit.point
     data = fit.laplace.likelihood_at(point.theta)
     lower, upper = data.cdf(point.eta), data.sf(point.eta)
     if fit.model.family.is_discrete:

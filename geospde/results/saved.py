@@ -1,8 +1,7 @@
-"""Fits on disk: ``<name>.npz`` for arrays, ``<name>.json`` for words; no pickles."""
+"""Fits from disk, as `geospde.results.storage` writes them."""
 
 import json
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.families.base import Family
-from geospde.families.registry import family_by_name, path_of
+from geospde.families.registry import family_by_name
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.residual import residual_from
@@ -18,96 +17,10 @@ from geospde.inference.warp import Warp
 from geospde.likelihood.search import Maximum
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import build_model
-from geospde.results.maximum_likelihood import LikelihoodFit
-from geospde.results.penalised import likelihood_fit
-from geospde.results.result import Fit
-
-FORMAT = 1
-
-
-def _files(path: Any) -> tuple[Path, Path]:
-    """The two files of a saved fit, from its name, either file, or a run's folder."""
-    path = Path(path)
-    if path.is_dir():
-        path = path / "fit"
-    elif path.suffix in (".npz", ".json"):
-        path = path.with_suffix("")
-    return path.with_name(path.name + ".npz"), path.with_name(path.name + ".json")
-
-
-def save_fit(fit: Fit, path: Any) -> None:
-    """Write a fit as ``<path>.npz`` and ``<path>.json``.
-
-    Raises
-    ------
-    InputError
-        Where the folder does not exist.
-    """
-    arrays_file, words_file = _files(path)
-    if not arrays_file.parent.is_dir():
-        raise InputError(f"there is no folder {arrays_file.parent} to save the fit in")
-    model, posterior = fit.model, fit.posterior
-    arrays: dict[str, Any] = {
-        "theta": np.array([p.theta for p in posterior.points]),
-        "log_posterior": np.array([p.log_posterior for p in posterior.points]),
-        "weights": posterior.weights,
-        "modes": np.array([p.x for p in posterior.points]),
-        "means": posterior.means,
-        "covariances": posterior.covariances,
-        "offset": model.offsets.beside_terms(model.table),
-        "exposure": model.exposure,
-        "observation_weights": model.weights,
-    }
-    if model.fixed_priors.heavy_tailed:
-        arrays["fixed_precision"] = model.fixed_precision
-    if isinstance(fit, LikelihoodFit):
-        arrays.update({f"maximum_{k}": v for k, v in asdict(fit.maximum).items()})
-    if model.points is not None:
-        arrays["points"] = model.points
-    if posterior.hyper is not None:
-        arrays["hyper_centre"], arrays["hyper_root"] = posterior.hyper.centre, posterior.hyper.root
-        arrays.update({f"residual_{k}": v for k, v in posterior.hyper.residual.arrays().items()})
-        if posterior.hyper.warp is not None:
-            arrays.update({f"warp_{k}": v for k, v in posterior.hyper.warp.arrays().items()})
-    meshes: dict[str, list[str]] = {}
-    for name, mesh in model.meshes.items():
-        held = mesh.to_arrays()
-        meshes[name] = list(held)
-        arrays.update({f"mesh_{name}_{key}": value for key, value in held.items()})
-    columns: dict[str, str] = {}
-    for k, column in enumerate(model.used_columns):
-        values = model.table[column]
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            columns[column] = "category"
-            arrays[f"column_{k}"] = values.cat.codes.to_numpy()
-            arrays[f"levels_{k}"] = np.asarray(values.cat.categories.tolist())
-        else:
-            kind = "number" if pd.api.types.is_numeric_dtype(values) else "text"
-            columns[column] = kind
-            arrays[f"column_{k}"] = values.to_numpy() if kind == "number" else values.astype(str).to_numpy(str)
-    words = {
-        "format": FORMAT,
-        "settings": fit.settings,
-        "family": path_of(model.family),
-        "priors": model.priors_given,
-        "seconds": fit.seconds,
-        "log_marginal_likelihood": posterior.log_marginal_likelihood,
-        "strategy": posterior.strategy,
-        "evaluations": fit.laplace.evaluations,
-        "factorisations": fit.laplace.factorisations,
-        "columns": columns,
-        "meshes": meshes,
-        "crs": None if model.crs is None else model.crs.to_wkt(),
-        "label": model.response_label,
-        "notes": list(getattr(fit, "notes", ())),
-        "fixed_log_shift": model.fixed_log_shift,
-    }
-    try:
-        text = json.dumps(words, indent=1)
-    except TypeError as error:
-        raise InputError(f"this fit cannot be saved, a prior was given as an object: {error}") from None
-    np.savez_compressed(arrays_file, **arrays)
-    words_file.write_text(text, encoding="utf-8")
+from geospde.results.base import Fit
+from geospde.results.bayesian import BayesianFit
+from geospde.results.fit import estimated_fit
+from geospde.results.storage import FORMAT, files_of
 
 
 def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
@@ -143,7 +56,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     >>> bool((again.fixed == fit.fixed).all(axis=None))
     True
     """
-    arrays_file, words_file = _files(path)
+    arrays_file, words_file = files_of(path)
     for file in (arrays_file, words_file):
         if not file.is_file():
             raise InputError(f"no saved fit here: {file} is missing")
@@ -182,7 +95,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     if "maximum_theta" in arrays:
         found = {k.removeprefix("maximum_"): v for k, v in arrays.items() if k.startswith("maximum_")}
         maximum = Maximum(**{k: v if v.ndim else v.item() for k, v in found.items()})
-        return likelihood_fit(model, maximum, settings, tuple(words["notes"]), words["seconds"])
+        return estimated_fit(model, maximum, settings, tuple(words["notes"]), words["seconds"])
     laplace = Laplace(model)
     points = [
         laplace.restored(theta, value, x, mean, covariance)
@@ -200,7 +113,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     posterior = Posterior(
         points, arrays["weights"], words["log_marginal_likelihood"], hyper, mode, words["strategy"]
     )
-    return Fit(model, laplace, posterior, settings, seconds=words["seconds"])
+    return BayesianFit(model, laplace, posterior, settings, seconds=words["seconds"])
 
 
 def _family(words: dict[str, Any]) -> Family:

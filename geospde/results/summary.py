@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from geospde.model.build import Model
+from geospde.results.base import Fit
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
-
-    from geospde.results.result import Fit
+    from rich.table import Table
 
 
 class Block(NamedTuple):
@@ -19,18 +22,18 @@ class Block(NamedTuple):
     frame: pd.DataFrame
 
 
-def blocks(fit: Fit) -> list[str | Block]:
-    """What a summary says, from top to bottom."""
+def posterior_blocks(fit: Fit, evidence: float) -> list[str | Block]:
+    """What the summary of a posterior says, from top to bottom."""
     tables = [Block("Fixed effects", fit.fixed), Block("Hyperparameters", fit.hyper)]
     size = fit.model.likelihood.n
     head = (
         f"{fit.formula}\n{fit.family} ({fit.model.family.link.name} link), {size} observations, "
         f"{fit.laplace.n} latent variables, method {fit.method}, {fit.seconds:.2f} s"
     )
-    priors = [f"  {', '.join(names)}: {words}" for words, names in priors_of(fit).items()]
+    priors = [f"  {', '.join(names)}: {words}" for words, names in priors_of(fit.model).items()]
     c = fit.criteria
     criteria = (
-        f"log marginal likelihood {fit.log_marginal_likelihood:.2f}\n"
+        f"log marginal likelihood {evidence:.2f}\n"
         f"DIC {c['dic']:.2f} (p {c['p_dic']:.2f})   WAIC {c['waic']:.2f} (p {c['p_waic']:.2f})   "
         f"log score {c['log_score']:.4f}\n"
         f"elpd_loo {c['elpd_loo']:.2f} (p {c['p_loo']:.2f}); Pareto k is above 0.7 at "
@@ -40,38 +43,37 @@ def blocks(fit: Fit) -> list[str | Block]:
     return [head, *(table for table in tables if len(table.frame)), *told, criteria]
 
 
-def priors_of(fit: Fit) -> dict[str, list[str]]:
+def priors_of(model: Model) -> dict[str, list[str]]:
     """Each prior in words, with the hyperparameters that it is of: a joint one is told once."""
     told: dict[str, list[str]] = {}
-    for h in fit.model.hyperparameters:
+    for h in model.hyperparameters:
         if h.prior:
             told.setdefault(h.prior, []).append(h.name)
     return told
 
 
-def text(fit: Fit) -> str:
-    """Return the summary as plain text."""
-    return "\n\n".join(block if isinstance(block, str) else _plain(block) for block in blocks(fit))
+def plain_text(blocks: Sequence[str | Block]) -> str:
+    """Return a summary as plain text."""
+    return "\n\n".join(block if isinstance(block, str) else _plain(block) for block in blocks)
 
 
-def show(fit: Fit, console: Console | None = None) -> None:
-    """Print the summary: with ruled tables where stdout is a terminal, else as plain text.
+def show(blocks: Sequence[str | Block], console: Console | None = None) -> None:
+    """Print a summary: with ruled tables where stdout is a terminal, else as plain text.
 
     Parameters
     ----------
-    fit : Fit
-        A likelihood fit has a text of its own, as users of mixed models know it, wherever it is printed.
+    blocks : sequence of str and Block
     console : rich.console.Console, optional
         Print there, with ruled tables.
     """
     if console is None:
-        if fit.method not in ("inla", "eb") or not sys.stdout.isatty():
-            print(fit._text())
+        if not sys.stdout.isatty():
+            print(plain_text(blocks))
             return
         from rich.console import Console
 
         console = Console(highlight=False)
-    for k, block in enumerate(blocks(fit)):
+    for k, block in enumerate(blocks):
         if k:
             console.print()
         if isinstance(block, str):
@@ -90,7 +92,7 @@ def _plain(block: Block) -> str:
     return f"{block.title}\n{block.frame.to_string(float_format=_number)}"
 
 
-def _ruled(block: Block) -> Any:
+def _ruled(block: Block) -> Table:
     """A table for a terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

@@ -16,7 +16,8 @@ from geospde.model.build import Model, build_model
 from geospde.prediction.grid import Grid
 from geospde.prediction.surface import Prediction
 from geospde.results import fit as fitting
-from geospde.results.result import Fit
+from geospde.results.base import Fit
+from geospde.results.bayesian import BayesianFit
 from geospde.run.config import Config
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
@@ -111,12 +112,7 @@ def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Pr
     return prediction
 
 
-def is_bayesian(fit: Fit) -> bool:
-    """Tell whether a fit has a posterior, and with it evidence and criteria an observation."""
-    return fit.method in BAYESIAN
-
-
 def criteria_of(fit: Fit) -> dict[str, float]:
     """Return the criteria of a fit, its evidence first where it has priors."""
-    evidence = {"log_marginal_likelihood": fit.log_marginal_likelihood} if is_bayesian(fit) else {}
+    evidence = {"log_marginal_likelihood": fit.log_marginal_likelihood} if isinstance(fit, BayesianFit) else {}
     return {**evidence, **fit.criteria}

@@ -11,7 +11,7 @@ from geospde.errors import InputError
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.surface import Prediction
 from geospde.prediction.validation import Validation
-from geospde.results.result import Fit
+from geospde.results.base import Fit
 from geospde.run.analysis import criteria_of
 from geospde.run.config import Config, read_config
 from geospde.run.folders import amended_folder, whole_folder

@@ -11,7 +11,7 @@ import pyogrio
 
 from geospde.errors import InputError
 from geospde.prediction.stored import read_prediction
-from geospde.results.result import Fit
+from geospde.results.base import Fit
 from geospde.results.saved import load_fit
 from geospde.run import analysis
 from geospde.run.config import Config, read_config

@@ -13,7 +13,8 @@ import pandas as pd
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
 from geospde.prediction.validation import Validation
-from geospde.results.result import Fit
+from geospde.prediction.validation import validate as cross_validate
+from geospde.results.base import Fit
 from geospde.run.config import ValidationSection
 from geospde.text.words import counted, number
 
@@ -36,10 +37,9 @@ IN_RUN = Names("validation.csv", "validation-pointwise.csv", "validation.png", "
 
 def validate(fit: Fit, wanted: ValidationSection, *, callback: Any = None) -> Validation:
     """Cross-validate a fit as ``[validation]`` says."""
-    validation: Validation = fit.validate(
-        wanted.folds, k=wanted.k, distance=wanted.distance, seed=wanted.seed, callback=callback
+    return cross_validate(
+        fit, wanted.folds, k=wanted.k, distance=wanted.distance, seed=wanted.seed, callback=callback
     )
-    return validation
 
 
 def write_validation(folder: Path, validation: Validation, names: Names, told: Mapping[str, Any] | None = None) -> None:

@@ -15,7 +15,7 @@ from geospde.plots.figures import save_figures
 from geospde.prediction.grid import Grid
 from geospde.prediction.validation import Validation
 from geospde.report.parts import RunParts
-from geospde.results.result import Fit
+from geospde.results.base import Fit
 from geospde.run.analysis import check_fit
 from geospde.run.config import Config
 from geospde.run.inputs import explore_survey, in_short, load_survey

@@ -87,7 +87,7 @@ def test_a_saved_fit_is_the_same_again(cbpp, tmp_path):
 
 def test_the_joint_gaussian_has_the_covariance_of_the_fixed_effects(cbpp):
     for name in ("Intercept", "period[4]"):
-        assert cbpp.marginal(name).sd == pytest.approx(cbpp.fixed.loc[name, "se"], rel=1e-8)
+        assert cbpp.estimate(name).sd == pytest.approx(cbpp.fixed.loc[name, "se"], rel=1e-8)
     draws = cbpp.sample(4000, seed=2)
     # a standard error of 4,000 draws is 1.6 % of an sd
     assert draws["period[3]"].std() == pytest.approx(cbpp.fixed.loc["period[3]", "se"], rel=0.05)

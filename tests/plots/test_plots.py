@@ -486,9 +486,9 @@ def test_effects_and_fitted_means_of_a_likelihood_fit():
 
 
 def test_what_a_likelihood_fit_cannot_draw_it_says_in_a_sentence():
-    with pytest.raises(gs.InputError, match="leave-one-out predictions, which method 'reml' does not make"):
+    with pytest.raises(gs.InputError, match="by method 'reml' has no leave-one-out predictions to draw"):
         restricted().plot_pit()
-    with pytest.raises(gs.InputError, match="method 'reml' knows no priors"):
+    with pytest.raises(gs.InputError, match="by method 'reml' has no priors to draw"):
         restricted().plot_prior_posterior("sigma")
 
 

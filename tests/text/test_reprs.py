@@ -18,7 +18,7 @@ from rich.console import Console
 
 import geospde as gs
 from geospde.plots.thumbnails import _thinned, mesh_png
-from geospde.results.summary import show
+from geospde.results.summary import posterior_blocks, show
 from geospde.text.notebook import MOST_ROWS, card, facts, frame_table
 from geospde.text.words import number
 
@@ -218,7 +218,8 @@ def test_validations_effects_and_explorations():
 
 def printed(width, thing):
     out = io.StringIO()
-    show(thing, Console(file=out, width=width, force_terminal=True, color_system=None, highlight=False))
+    blocks = posterior_blocks(thing, thing.log_marginal_likelihood)
+    show(blocks, Console(file=out, width=width, force_terminal=True, color_system=None, highlight=False))
     return out.getvalue()
 
 

@@ -1,9 +1,10 @@
-"""`Fit`: what a fitted model says, as tables, marginals, draws and predictions."""
+"""`BayesianFit`: what a model with priors says, as tables, marginals, draws and predictions."""
 
-import re
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,24 +16,34 @@ from geospde.inference.criteria import Criteria, criteria
 from geospde.inference.full_laplace import marginal_shape
 from geospde.inference.higher_order import LARGEST, HigherOrder
 from geospde.inference.hyper import Posterior
-from geospde.inference.laplace import Laplace
-from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
+from geospde.inference.marginals import Marginal, response_summary
 from geospde.inference.mixture import GaussianMixture, shape_of
 from geospde.inference.sampling import leave_one_out
 from geospde.linalg.threads import one_blas_thread
-from geospde.model.build import Model
-from geospde.results.hypothesis import hypothesis
+from geospde.results.base import Fit
+from geospde.results.checks import Checks, posterior_findings, range_findings
+from geospde.results.draws import to_arviz
+from geospde.results.hypothesis import Hypothesis, weigh
 from geospde.results.loo import Loo
-from geospde.results.pictures import Pictures
-from geospde.results.summary import show, text
+from geospde.results.prior import prior_marginal
+from geospde.results.state import LEVELS, Vector
+from geospde.results.storage import Stored, stored_posterior
+from geospde.results.summary import posterior_blocks, priors_of, show
+from geospde.text.keywords import answers_keywords
+from geospde.text.notebook import facts
 
-Vector = NDArray[np.float64]
-LEVELS = (0.025, 0.5, 0.975)
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+
 COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mode"]
+_BY_ML = "fit with method='ml'"
+_BY_SMOOTHS = "fit smooths with method='reml' or 'ubre'"
 
 
-class Fit(Pictures):
-    """A fitted latent Gaussian model; made by `geospde.fit`.
+@answers_keywords
+class BayesianFit(Fit):
+    """A fitted latent Gaussian model with priors, by ``method="inla"`` or ``"eb"``; made by `geospde.fit`.
 
     Attributes
     ----------
@@ -47,28 +58,8 @@ class Fit(Pictures):
         A row an observation: ``cpo``, ``pit``, ``dic``, ``waic``, ``failure``, ``loo``, ``pareto_k``.
     log_marginal_likelihood : float
         All constants included; a flat-prior coefficient counts as density 1, as in R-INLA.
-    formula, family, method : str
-    seconds : float
-        Wall time of the fit.
-
-    Notes
-    -----
-    Pictures are methods ``plot_*``. Each takes `ax`, the matplotlib axes to draw into (a new pyplot figure by default),
-    and returns it; `plot_hyper` and `Prediction.plot_panels` take and return an array of axes, one a panel.
-
-    =========================  =============================================================================
-    `plot_hyper`               marginals of the hyperparameters, each with its prior
-    `plot_marginal`            marginal of one quantity, with its prior
-    `plot_prior_posterior`     prior and posterior over all that both reach: what the data have told
-    `plot_random`              effects of a group's levels, sorted, with intervals
-    `plot_fitted`              fitted means against what was observed
-    `plot_residual_variogram`  spatial structure that is left in the residuals, in a permutation envelope
-    `plot_pit`                 leave-one-out PIT histogram
-    =========================  =============================================================================
-
-    Conditional effects are drawn by ``effects(...).plot()``, maps by ``predict(...).plot()``, a cross-validation by
-    ``validate(...).plot()``. After ML and REML the marginals are normal distributions by the standard errors, without
-    priors, and there is no `plot_prior_posterior` and no `plot_pit`.
+    log_likelihood : float
+        At the posterior means of the predictor and the hyperparameters, where DIC has its plug-in deviance.
 
     Examples
     --------
@@ -82,30 +73,63 @@ class Fit(Pictures):
     >>> surface = fit.predict(gs.Grid.around(survey.coastline, cell=100))
     """
 
-    def __init__(
-        self, model: Model, laplace: Laplace, posterior: Posterior, settings: dict[str, Any], seconds: float = 0.0
-    ):
-        self.model = model
-        self.laplace = laplace
-        self.posterior = posterior
-        self.settings = settings
-        self.seconds = seconds
-        self.formula = str(settings["formula"])
-        self.family = str(settings["family"])
-        self.method = str(settings["method"])
-        self.log_marginal_likelihood = posterior.log_marginal_likelihood
+    _LACKS: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "aic": ("AIC", f"compare it by elpd_loo, WAIC or DIC (criteria, geospde.compare), or {_BY_ML}"),
+        "bic": ("BIC", f"see log_marginal_likelihood, which it approximates, or {_BY_ML}"),
+        "deviance": ("deviance of its own", f"see criteria['dic'] and log_likelihood, or {_BY_ML}"),
+        "null_deviance": ("null deviance", _BY_SMOOTHS),
+        "deviance_explained": ("explained deviance", _BY_SMOOTHS),
+        "r_squared": ("R²", _BY_SMOOTHS),
+        "reml_criterion": ("REML criterion", "fit with method='reml'"),
+        "n_parameters": ("count of parameters", "see p_loo, p_waic and p_dic in criteria"),
+        "confint": ("confidence intervals", "see fixed, hyper and marginal(name).interval(level) for credible ones"),
+        "profile": ("profile of a likelihood", f"see marginal(name) and plot_marginal(name), or {_BY_ML}"),
+        "ml_maximum": ("maximum of a likelihood", _BY_ML),
+        "maximum": ("maximum of a likelihood", _BY_ML),
+        "estimate": ("estimates with normal errors", "see marginal(name)"),
+        "vcov": ("covariance matrix of its own", "see sample(n)[names].cov()"),
+        "correlation": ("correlation matrix of its own", "see sample(n)[names].corr()"),
+        "is_singular": ("singular covariance, which priors keep away", "see check()"),
+        "groups": ("table of groups", "see random"),
+        "quadrature": ("quadrature over groups", _BY_ML),
+        "unpriored": ("model without priors", "see model"),
+        "smooths": ("table of smooths", f"see hyper and effects(name), or {_BY_SMOOTHS}"),
+        "edf": ("effective degrees of freedom", f"see p_loo, p_waic and p_dic in criteria, or {_BY_SMOOTHS}"),
+        "dispersion": ("dispersion", "see hyper for the family's parameters"),
+        "score": ("score that was minimised", f"see log_marginal_likelihood, or {_BY_SMOOTHS}"),
+        "score_name": ("score that was minimised", f"see log_marginal_likelihood, or {_BY_SMOOTHS}"),
+        "variance_components": ("table of variance components", "see hyper"),
+    }
 
-    def __repr__(self) -> str:
-        return (
-            f"<Fit {self.formula!r}, {self.family}, {self.method}: {self.model.likelihood.n} observations, "
-            f"log marginal likelihood {self.log_marginal_likelihood:.2f}>"
-        )
+    @property
+    def posterior(self) -> Posterior:
+        """The joint posterior: Gaussians of the latent vector at points of the hyperparameters."""
+        return self.approximation
 
-    def _repr_html_(self) -> str:
-        """Show its tables in a notebook; see `geospde.results.card`."""
-        from geospde.results.card import fit_card
+    @property
+    def log_marginal_likelihood(self) -> float:
+        """Log marginal likelihood, or evidence."""
+        return self.approximation.log_marginal_likelihood
 
-        return fit_card(self)
+    @property
+    def log_likelihood(self) -> float:
+        """Log likelihood at the posterior means of the predictor and the hyperparameters, all constants included.
+
+        It is minus half of DIC's plug-in deviance; the responses' own, not integrated over the random effects as that
+        of a maximum-likelihood fit is.
+        """
+        return float((self._criteria.p_dic - 0.5 * self._criteria.dic).sum())
+
+    def _in_one_number(self) -> str:
+        return f"log marginal likelihood {self.log_marginal_likelihood:.2f}"
+
+    def _evidence(self) -> str:
+        words = f"log marginal likelihood {self.log_marginal_likelihood:,.2f}"
+        return words.replace("-", "\N{MINUS SIGN}")
+
+    def _card_tables(self) -> list[str]:
+        priors = {", ".join(names): words for words, names in priors_of(self.model).items()}
+        return [*super()._card_tables(), facts(priors, "priors")]
 
     # -- tables ---------------------------------------------------------------------------------------------
 
@@ -131,9 +155,7 @@ class Fit(Pictures):
             else:  # held
                 value = h.value(self.posterior.mode.theta)
                 rows.append([value, 0.0, *[value] * (len(LEVELS) + 1)])
-        return pd.DataFrame(
-            rows, columns=COLUMNS, index=pd.Index([h.name for h in self.model.hyperparameters])
-        )
+        return pd.DataFrame(rows, columns=COLUMNS, index=pd.Index([h.name for h in self.model.hyperparameters]))
 
     @cached_property
     def fitted(self) -> pd.DataFrame:
@@ -180,6 +202,9 @@ class Fit(Pictures):
     def _predictor(self) -> GaussianMixture:
         """Predictors at the observations."""
         return self.mixture(self.model.design, self.model.offset)
+
+    def _fitted_predictor(self) -> Vector:
+        return np.asarray(self.model.family.link.forward(self.fitted["mean"].to_numpy()))
 
     def _latent(self, which: NDArray[np.intp]) -> GaussianMixture:
         unit = sp.csr_matrix((np.ones(which.size), (np.arange(which.size), which)), shape=(which.size, self.laplace.n))
@@ -241,13 +266,8 @@ class Fit(Pictures):
         InputError
             For an unknown name.
         """
-        if isinstance(name, Mapping):
-            places = [self._place(part) for part in name]
-            weights = [float(weight) for weight in name.values()]
-            rows = sp.csr_matrix((weights, (np.zeros(len(places), int), places)), shape=(1, self.laplace.n))
-            return marginal_of_mixture(self.mixture(rows))
         for h in self.model.hyperparameters:
-            if h.name == name.removeprefix("log "):
+            if isinstance(name, str) and h.name == name.removeprefix("log "):
                 if self.posterior.hyper is None or h.is_held:
                     raise InputError(f"{h.name} is held at {h.value(self.posterior.mode.theta):g}: it has no marginal")
                 if h.function is not None:
@@ -255,31 +275,28 @@ class Fit(Pictures):
                     return Marginal(values, density, np.log if name.startswith("log ") else None)
                 values, density = self.posterior.hyper.along(h.direction)
                 return Marginal(values + h.shift, density, h.inner_map(name.startswith("log ")))
-        observation = re.fullmatch(r"(eta|fitted)\[(\d+)\]", name)
-        if observation and int(observation[2]) < self.model.likelihood.n:
-            at = int(observation[2])
-            mixture = self.mixture(self.model.design[[at]], self.model.offset[[at]])
-            return marginal_of_mixture(mixture, None if observation[1] == "eta" else self.model.family.link.inverse)
-        return marginal_of_mixture(self._latent(np.array([self._place(name)])))
+        return self._marginal_of(name)
 
     def prior(self, name: str) -> Marginal:
-        """Prior of a row of `hyper` or `fixed`, the counterpart of `marginal`; see `geospde.results.prior`."""
-        from geospde.results.prior import prior_marginal
+        """Prior of one quantity, the counterpart of `marginal`.
 
-        return prior_marginal(self, name)
+        Parameters
+        ----------
+        name : str
+            A row of `hyper` or of `fixed`, or ``"log "`` and a row of `hyper`.
 
-    def _place(self, name: str) -> int:
-        """Number of a fixed effect or latent variable in the latent vector."""
-        if name in self.model.effects.names:
-            return self.laplace.n_random + self.model.effects.names.index(name)
-        if name in self.model.latent_names:
-            return self.model.latent_names.index(name)
-        from difflib import get_close_matches
+        Returns
+        -------
+        Marginal
+            On the user's scale. Of a function of several hyperparameters, such as ``tau(spde)``, it is the density of
+            that function.
 
-        known = [h.name for h in self.model.hyperparameters] + self.model.effects.names
-        near = get_close_matches(name, known + self.model.latent_names, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-        raise InputError(f"nothing is called {name!r}; {hint}")
+        Raises
+        ------
+        InputError
+            Where there is no density: for an improper prior, a value that is held, an unknown name.
+        """
+        return prior_marginal(self.model, name)
 
     @cached_property
     def theta_points(self) -> pd.DataFrame:
@@ -289,91 +306,118 @@ class Fit(Pictures):
         log_posterior = [p.log_posterior for p in points]
         return pd.DataFrame({**columns, "log_posterior": log_posterior, "weight": self.posterior.weights})
 
-    def sample(self, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
-        """Draws from the joint posterior of hyperparameters and latent variables.
-
-        The latent vector comes from its Gaussians at the integration points, with their weights; theta from its own
-        density near that point.
-
-        Parameters
-        ----------
-        n : int
-            Number of draws.
-        seed : int, optional
-
-        Returns
-        -------
-        DataFrame
-            A row a draw; a column a hyperparameter (user's scale), fixed effect and latent variable.
-        """
-        from geospde.results.draws import draw
-
-        draws, split = draw(self, n, seed), self.laplace.n_random
-        names = [h.name for h in self.model.hyperparameters] + self.model.effects.names + self.model.latent_names
-        return pd.DataFrame(np.hstack([draws.hyper, draws.latent[:, split:], draws.latent[:, :split]]), columns=names)
-
-    def to_arviz(self, n: int = 1000, seed: int | None = None) -> Any:
+    def to_arviz(self, n: int = 1000, seed: int | None = None) -> xarray.DataTree:
         """Draws as a DataTree for ArviZ; see `geospde.results.draws.to_arviz`."""
-        from geospde.results.draws import to_arviz
-
         return to_arviz(self, n, seed)
 
     # -- onwards --------------------------------------------------------------------------------------------
 
-    def predict(self, where: Any, **options: Any) -> Any:
-        """Predict at the cells of a Grid, the rows of a table, or points; see `geospde.prediction.surface.predict`."""
-        from geospde.prediction.surface import predict
+    def hypothesis(self, text: str, level: float | None = None) -> Hypothesis:
+        """Weigh a hypothesis about fixed effects, latent variables and hyperparameters by its posterior probability.
 
-        return predict(self, where, **options)
+        Parameters
+        ----------
+        text : str
+            Two sides, each of numbers, names of rows of `fixed`, `hyper` or `random`, ``+ - * / **``, brackets and
+            ``exp``, ``log``, ``sqrt``, ``abs``, joined by ``>``, ``<`` or ``=``: ``"Days > 10"``,
+            ``"period[2] - period[3] = 0"``, ``"sd(Days | Subject) < sigma"``.
+        level : float, optional
+            Of the interval; by default 0.9, and 0.95 for ``=``.
 
-    def effects(self, name: str | Sequence[str], **options: Any) -> Any:
-        """Conditional effects of a covariate, such as ``"Days"`` or ``"x2:fac"``; see `geospde.results.effects`."""
-        from geospde.results.effects import effects
+        Returns
+        -------
+        Hypothesis
+            Exact for one hyperparameter and for linear combinations of fixed effects and latent variables; from 20,000
+            joint draws for anything else.
 
-        return effects(self, name, **options)
+        Raises
+        ------
+        InputError
+            For what cannot be read, or a name that the model does not have.
+        """
+        return weigh(text, level, self.model, self.posterior, self.marginal, self.sample)
 
-    def hypothesis(self, text: str, level: float | None = None) -> Any:
-        """Weigh ``"Days > 10"`` and its like; see `geospde.results.hypothesis.hypothesis`."""
-        return hypothesis(self, text, level)
+    def check(self) -> Checks:
+        """Look for what makes the figures doubtful, with remedies.
 
-    def check(self) -> Any:
-        """Look for what makes the figures doubtful, with remedies; see `geospde.results.checks.check`."""
-        from geospde.results.checks import check
+        Range against the mesh's edges and the extent; hyperparameters that a prior holds, or of which the data say
+        nothing; variances at zero; calibration (PIT), leave-one-out failures and influential observations; the Laplace
+        approximation against its own next terms.
 
-        return check(self)
+        Returns
+        -------
+        Checks
+            A finding for each thing that was looked at, with a remedy where one is needed.
+        """
+        found = posterior_findings(self.model, self.laplace, self.posterior, self.hyper, self.pointwise, self.loo)
+        return Checks([*range_findings(self.model, self.hyper["q0.5"]), *found])
 
-    def validate(self, folds: str = "blocks", **options: Any) -> Any:
-        """Cross-validate, by spatial blocks or otherwise; see `geospde.prediction.validation.validate`."""
+    def validate(
+        self,
+        folds: str = "blocks",
+        *,
+        k: int | None = None,
+        distance: float | None = None,
+        baselines: bool = True,
+        draws: int = 2000,
+        seed: int = 0,
+        callback: Callable[[int, int | None, str], None] | None = None,
+    ) -> Any:
+        """Cross-validate, by spatial blocks or otherwise.
+
+        Parameters
+        ----------
+        folds : {"blocks", "random", "loo", "buffered"}
+            Square blocks; random folds; leave-one-out from the fit itself; single observations left out with all
+            within a distance.
+        k : int, optional
+            Number of folds, 10 by default; of ``"buffered"`` the number of observations, at most 40 by default.
+        distance : float, optional
+            Side of the blocks or radius of the buffer; by default the posterior median of the first field's range.
+        baselines : bool
+            Score simpler models, too.
+        draws : int
+            From each predictive distribution.
+        seed : int
+        callback : callable, optional
+            Called as ``callback(done, total, message)`` after each fold.
+
+        Returns
+        -------
+        Validation
+            See `geospde.prediction.validation.validate`.
+        """
         from geospde.prediction.validation import validate
 
-        return validate(self, folds, **options)
+        return validate(
+            self, folds, k=k, distance=distance, baselines=baselines, draws=draws, seed=seed, callback=callback
+        )
 
-    def save(self, path: Any) -> None:
-        """Write ``path.npz`` and ``path.json``; `geospde.load_fit` reads them."""
-        from geospde.results.saved import save_fit
-
-        save_fit(self, path)
+    def _stored(self) -> Stored:
+        return stored_posterior(self.posterior, self.notes)
 
     def describe(self) -> dict[str, Any]:
         """Settings and sizes, for reports."""
         priors = {h.name: h.prior for h in self.model.hyperparameters if h.prior}
-        return {
-            **{k: v for k, v in self.settings.items() if v is not None},
-            "observations": self.model.likelihood.n,
-            "latent variables": self.laplace.n,
-            "theta points": len(self.posterior.points),
-            "evaluations": self.laplace.evaluations,
-            "factorisations": self.laplace.factorisations,
-            "seconds": round(self.seconds, 3),
-            "priors": priors,
-        }
+        return {**super().describe(), "theta points": len(self.posterior.points), "priors": priors}
 
     def summary(self) -> None:
         """Print the fit: in a terminal with ruled tables, elsewhere as plain text."""
-        show(self)
+        show(posterior_blocks(self, self.log_marginal_likelihood))
 
-    def _text(self) -> str:
-        return text(self)
+    # -- pictures -------------------------------------------------------------------------------------------
+
+    def plot_prior_posterior(self, name: str, ax: Axes | None = None) -> Axes:
+        """Draw what the data told, over all that the prior reaches; see `geospde.plots.prior_posterior`."""
+        from geospde.plots.prior_posterior import plot_prior_posterior
+
+        return plot_prior_posterior(self, name, ax)
+
+    def plot_pit(self, ax: Axes | None = None, *, bins: int = 10) -> Axes:
+        """Draw the leave-one-out PIT histogram; see `geospde.plots.pit.plot_pit`."""
+        from geospde.plots.pit import plot_pit
+
+        return plot_pit(self, ax, bins=bins)
 
 
 def _table(mixture: GaussianMixture, names: list[str]) -> pd.DataFrame:

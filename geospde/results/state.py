@@ -1,0 +1,126 @@
+"""`FitState`: what a fit is made of, as tables, effects, draws and pictures read it."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.inference.hyper import Posterior
+from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.marginals import Marginal, marginal_of_mixture
+from geospde.inference.mixture import GaussianMixture
+from geospde.model.build import Model
+from geospde.text.words import nearest
+
+Vector = NDArray[np.float64]
+LEVELS = (0.025, 0.5, 0.975)
+
+
+class FitState(ABC):
+    """A model, the Gaussian approximations of its latent vector, and how the fit was made.
+
+    Attributes
+    ----------
+    model : Model
+    laplace : Laplace
+    approximation : Posterior
+        Gaussians of the latent vector at points of the hyperparameters, with weights; a fit without priors has one, at
+        the estimates.
+    settings : dict
+        What `geospde.fit` was given.
+    seconds : float
+        Wall time of the fit.
+    formula, family, method : str
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        laplace: Laplace,
+        approximation: Posterior,
+        settings: dict[str, Any],
+        seconds: float = 0.0,
+    ):
+        self.model = model
+        self.laplace = laplace
+        self.approximation = approximation
+        self.settings = settings
+        self.seconds = seconds
+        self.formula = str(settings["formula"])
+        self.family = str(settings["family"])
+        self.method = str(settings["method"])
+
+    @property
+    def point(self) -> LaplacePoint:
+        """The latent vector's mode, where the hyperparameters have most weight."""
+        return self.approximation.heaviest
+
+    def mixture(self, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
+        """Distribution of linear combinations of the latent vector, ``rows @ x + offset``.
+
+        Parameters
+        ----------
+        rows : (m, n) csr_matrix or MovingRows
+        offset : (m,) array or float
+        """
+        return self.laplace.mixture(self.approximation, rows, offset)
+
+    @abstractmethod
+    def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = LEVELS) -> dict[str, Vector]:
+        """Mean, sd and quantiles of the mean per unit exposure whose predictor has this distribution."""
+
+    # -- names ----------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the hyperparameters, the fixed effects and the latent variables."""
+        model = self.model
+        return [*(h.name for h in model.hyperparameters), *model.effects.names, *model.latent_names]
+
+    def combination(self, name: str | Mapping[str, float]) -> sp.csr_matrix:
+        """Weights on the latent vector, (1, n), of a fixed effect, a latent variable, or a linear combination of them.
+
+        Raises
+        ------
+        InputError
+            For an unknown name, or a hyperparameter.
+        """
+        weights = dict(name) if isinstance(name, Mapping) else {name: 1.0}
+        if not all(isinstance(part, str) and isinstance(weight, Real) for part, weight in weights.items()):
+            raise InputError(f"a quantity is a name, or a dict of names to weights, not {name!r}")
+        places = [self._place(part) for part in weights]
+        values = [float(weight) for weight in weights.values()]
+        return sp.csr_matrix((values, (np.zeros(len(places), int), places)), shape=(1, self.laplace.n))
+
+    def _marginal_of(self, name: str | Mapping[str, float]) -> Marginal:
+        """Of a combination as `combination` takes it, or ``"eta[3]"`` or ``"fitted[3]"`` of an observation."""
+        observation = re.fullmatch(r"(eta|fitted)\[(\d+)\]", name) if isinstance(name, str) else None
+        if observation and int(observation[2]) < self.model.likelihood.n:
+            at = int(observation[2])
+            mixture = self.mixture(self.model.design[[at]], self.model.offset[[at]])
+            return marginal_of_mixture(mixture, None if observation[1] == "eta" else self.model.family.link.inverse)
+        return marginal_of_mixture(self.mixture(self.combination(name)))
+
+    def _place(self, name: str) -> int:
+        """Number of a fixed effect or latent variable in the latent vector."""
+        if name in self.model.effects.names:
+            return self.laplace.n_random + self.model.effects.names.index(name)
+        if name in self.model.latent_names:
+            return self.model.latent_names.index(name)
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> InputError:
+        """What to say of a name that nothing in the model has."""
+        known = [h.name for h in self.model.hyperparameters]
+        if name in known:
+            return InputError(f"{name!r} is a hyperparameter: combinations are of fixed effects and latent variables")
+        known += self.model.effects.names
+        near = nearest(name, known + self.model.latent_names)
+        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
+        return InputError(f"nothing is called {name!r}; {hint}")

@@ -1,0 +1,121 @@
+"""Fits on their way to disk: ``<name>.npz`` for arrays, ``<name>.json`` for words; no pickles."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from geospde.errors import InputError
+from geospde.families.registry import path_of
+from geospde.inference.hyper import Posterior
+from geospde.likelihood.search import Maximum
+from geospde.results.state import FitState
+
+FORMAT = 1
+
+
+def files_of(path: Any) -> tuple[Path, Path]:
+    """The two files of a saved fit, from its name, either file, or a run's folder."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "fit"
+    elif path.suffix in (".npz", ".json"):
+        path = path.with_suffix("")
+    return path.with_name(path.name + ".npz"), path.with_name(path.name + ".json")
+
+
+class Stored(NamedTuple):
+    """What a kind of fit writes beside the model."""
+
+    arrays: dict[str, Any]
+    words: dict[str, Any]
+
+
+def stored_posterior(posterior: Posterior, notes: tuple[str, ...] = ()) -> Stored:
+    """Points, weights and the density of the hyperparameters."""
+    arrays: dict[str, Any] = {
+        "theta": np.array([p.theta for p in posterior.points]),
+        "log_posterior": np.array([p.log_posterior for p in posterior.points]),
+        "weights": posterior.weights,
+        "modes": np.array([p.x for p in posterior.points]),
+        "means": posterior.means,
+        "covariances": posterior.covariances,
+    }
+    if posterior.hyper is not None:
+        arrays["hyper_centre"], arrays["hyper_root"] = posterior.hyper.centre, posterior.hyper.root
+        arrays.update({f"residual_{k}": v for k, v in posterior.hyper.residual.arrays().items()})
+        if posterior.hyper.warp is not None:
+            arrays.update({f"warp_{k}": v for k, v in posterior.hyper.warp.arrays().items()})
+    evidence = posterior.log_marginal_likelihood
+    words = {"log_marginal_likelihood": evidence, "strategy": posterior.strategy, "notes": list(notes)}
+    return Stored(arrays, words)
+
+
+def stored_maximum(maximum: Maximum, notes: tuple[str, ...]) -> Stored:
+    """Where the search ended, and what a user should look at."""
+    arrays = {f"maximum_{k}": v for k, v in asdict(maximum).items()}
+    return Stored(arrays, {"log_likelihood": maximum.log_likelihood, "notes": list(notes)})
+
+
+def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
+    """Write a fit as ``<path>.npz`` and ``<path>.json``.
+
+    Raises
+    ------
+    InputError
+        Where the folder does not exist.
+    """
+    arrays_file, words_file = files_of(path)
+    if not arrays_file.parent.is_dir():
+        raise InputError(f"there is no folder {arrays_file.parent} to save the fit in")
+    model = fit.model
+    arrays: dict[str, Any] = {
+        **stored.arrays,
+        "offset": model.offsets.beside_terms(model.table),
+        "exposure": model.exposure,
+        "observation_weights": model.weights,
+    }
+    if model.fixed_priors.heavy_tailed:
+        arrays["fixed_precision"] = model.fixed_precision
+    if model.points is not None:
+        arrays["points"] = model.points
+    meshes: dict[str, list[str]] = {}
+    for name, mesh in model.meshes.items():
+        held = mesh.to_arrays()
+        meshes[name] = list(held)
+        arrays.update({f"mesh_{name}_{key}": value for key, value in held.items()})
+    columns: dict[str, str] = {}
+    for k, column in enumerate(model.used_columns):
+        values = model.table[column]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            columns[column] = "category"
+            arrays[f"column_{k}"] = values.cat.codes.to_numpy()
+            arrays[f"levels_{k}"] = np.asarray(values.cat.categories.tolist())
+        else:
+            kind = "number" if pd.api.types.is_numeric_dtype(values) else "text"
+            columns[column] = kind
+            arrays[f"column_{k}"] = values.to_numpy() if kind == "number" else values.astype(str).to_numpy(str)
+    words = {
+        "format": FORMAT,
+        "settings": fit.settings,
+        "family": path_of(model.family),
+        "priors": model.priors_given,
+        "seconds": fit.seconds,
+        **stored.words,
+        "evaluations": fit.laplace.evaluations,
+        "factorisations": fit.laplace.factorisations,
+        "columns": columns,
+        "meshes": meshes,
+        "crs": None if model.crs is None else model.crs.to_wkt(),
+        "label": model.response_label,
+        "fixed_log_shift": model.fixed_log_shift,
+    }
+    try:
+        text = json.dumps(words, indent=1)
+    except TypeError as error:
+        raise InputError(f"this fit cannot be saved, a prior was given as an object: {error}") from None
+    np.savez_compressed(arrays_file, **arrays)
+    words_file.write_text(text, encoding="utf-8")
