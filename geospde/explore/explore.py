@@ -200,7 +200,7 @@ def _may_explain(column: pd.Series, places: NDArray[np.float64]) -> bool:
     if column.isna().all() or is_datetime64_any_dtype(column) or is_complex_dtype(column):
         return False
     if not is_numeric_dtype(column) or is_bool_dtype(column):
-        return column.astype(str).nunique() <= min(MOST_LEVELS, max(len(column) // 2, 1))
+        return bool(column.astype(str).nunique() <= min(MOST_LEVELS, max(len(column) // 2, 1)))
     values = column.to_numpy(dtype=float, na_value=np.nan)
     known = np.isfinite(values)
     if np.ptp(values[known]) == 0:

@@ -32,7 +32,7 @@ def robust_z(values: ArrayLike) -> NDArray[np.float64]:
         return np.full(values.shape, np.nan)
     off = values - np.median(values[known])
     spread = 1.4826 * np.median(np.abs(off[known])) or 1.2533 * np.mean(np.abs(off[known]))
-    return off / (spread or 1.0)
+    return np.asarray(off / (spread or 1.0))
 
 
 def pulled_in(values: NDArray[np.float64]) -> NDArray[np.float64]:

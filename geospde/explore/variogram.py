@@ -265,7 +265,7 @@ def _edges(
         return np.array([0.0, reach])
     spacing = 1.5 * np.median(_nearest(sites))  # on a square lattice, the diagonal neighbours too
     power = np.log(min(spacing / reach, 0.5)) / -np.log(bins)
-    return reach * (np.arange(bins + 1) / bins) ** np.clip(power, 1.0, 2.0)
+    return np.asarray(reach * (np.arange(bins + 1) / bins) ** np.clip(power, 1.0, 2.0))
 
 
 def _nearest(sites: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -273,7 +273,7 @@ def _nearest(sites: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.spatial import cKDTree
 
     places = np.unique(sites, axis=0)
-    return cKDTree(places).query(places, k=2)[0][:, 1]
+    return np.asarray(cKDTree(places).query(places, k=2)[0][:, 1])
 
 
 def _joined(edges: NDArray[np.float64], at: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -81,7 +81,8 @@ def to_dataset(prediction: Layers, *, units: str | None = None) -> xarray.Datase
     for layer in prediction.layers:
         if layer.kind == "mean" and spreads:
             variables[layer.name][2]["ancillary_variables"] = " ".join(spreads)
-    return xr.Dataset(variables, coordinates, _history(prediction))
+    dataset: xarray.Dataset = xr.Dataset(variables, coordinates, _history(prediction))
+    return dataset
 
 
 def write_netcdf(prediction: Layers, path: str | Path, *, units: str | None = None) -> Path:

@@ -223,7 +223,7 @@ class RasterWriter:
             layer = np.full(mask.shape, np.nan, dtype=np.float32)
             layer[mask] = np.where(keep, column, np.nan)
             self._statistics.add(band, layer[np.isfinite(layer)].astype(float))
-            window = Window(0, strip.top, mask.shape[1], mask.shape[0])  # type: ignore[call-arg]
+            window = Window(0, strip.top, mask.shape[1], mask.shape[0])
             self._file.write(layer[::-1], band + 1, window=window)
 
     def __exit__(
@@ -281,7 +281,7 @@ class RasterWriter:
         shapely.prepare(self._crop)
         x = self.grid.x0 + self.grid.dx * (col + 0.5)
         y = self.grid.y0 + self.grid.dy * (row + strip.rows.start + 0.5)
-        return shapely.intersects_xy(self._crop, x, y)
+        return np.asarray(shapely.intersects_xy(self._crop, x, y))
 
     def _refuse_full_disk(self) -> None:
         """Raise before the work if the values would not fit on the disk uncompressed."""

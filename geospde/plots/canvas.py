@@ -226,7 +226,7 @@ def colour_bar(place: Axes, scale: Scale, label: str) -> None:
         bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
         bar.formatter = FuncFormatter(partial(_tick, size=size))
         bar.update_ticks()
-    bar.outline.set(linewidth=0.5, edgecolor=FRAME)  # type: ignore[operator]
+    bar.outline.set(linewidth=0.5, edgecolor=FRAME)
     place.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
     power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     label = f"{label} (× 10{power})" if exponent else label

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import shapely
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.image import AxesImage
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
@@ -40,7 +41,13 @@ def draw_coast(ax: Axes, coastline: Any, *, color: str = INK, width: float = 0.6
 
 
 def draw_cells(
-    ax: Axes, image: NDArray[np.float64], bounds: Sequence[float], *, clip: Any = None, **style: Any
+    ax: Axes,
+    image: NDArray[np.float64],
+    bounds: Sequence[float],
+    *,
+    clip: Any = None,
+    norm: Normalize | None = None,
+    cmap: str | Colormap | None = None,
 ) -> AxesImage:
     """Paint the north-up image of a grid; with `clip`, only what lies on that land."""
     west, south, east, north = bounds
@@ -51,7 +58,7 @@ def draw_cells(
         east = west + (east - west) * len(across) * step / cols
         south = north - (north - south) * len(down) * step / rows
     extent = (west, east, south, north)
-    painted = ax.imshow(image, extent=extent, interpolation="nearest", aspect=ax.get_aspect(), **style)
+    painted = ax.imshow(image, extent=extent, interpolation="nearest", aspect=ax.get_aspect(), norm=norm, cmap=cmap)
     if clip is not None:
         painted.set_clip_path(PathPatch(polygon_path(clip), transform=ax.transData))
     return painted

@@ -12,6 +12,7 @@ from geospde.results.effects import Effects
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 
 # Okabe & Ito's colours, told apart by colour-blind readers too
@@ -45,7 +46,9 @@ def plot_effects(
     frame, names = effects.frame, effects.names
     lines = [("", frame)] if len(names) == 1 else list(frame.groupby(names[1], sort=False, observed=True))
     numeric = pd.api.types.is_numeric_dtype(frame[names[0]])
-    limits = sorted((c for c in frame if c.startswith("q")), key=lambda c: float(c[1:]))
+    # what is left are quantiles, and these rise with their level: the outermost hold the others
+    quantiles = frame.drop(columns=[*names, "mean", "sd"])
+    low, high = (quantiles.min(axis=1), quantiles.max(axis=1)) if quantiles.shape[1] else (None, None)
     if points is not None:
         _draw_points(ax, points, names, [label for label, _ in lines])
     if effects.surface:
@@ -56,13 +59,15 @@ def plot_effects(
         colour = COLOURS[k % len(COLOURS)]
         word = f"{label:.3g}" if isinstance(label, float) else str(label)
         if not numeric:
-            _draw_levels(ax, part, names[0], limits, k, len(lines), colour, word)
+            _draw_levels(ax, part, names[0], k, len(lines), colour, word)
+            if low is not None and high is not None:
+                ax.vlines(_places(len(part), k, len(lines)), low[part.index], high[part.index], color=colour, lw=1.4)
             continue
         x = part[names[0]].to_numpy()
         if draws is not None:
             ax.plot(x, draws[:, part.index].T, color=colour, lw=0.5, alpha=min(1.0, 15 / spaghetti))
-        elif limits:
-            ax.fill_between(x, part[limits[0]], part[limits[-1]], color=colour, alpha=0.18, lw=0)
+        elif low is not None and high is not None:
+            ax.fill_between(x, low[part.index], high[part.index], color=colour, alpha=0.18, lw=0)
         ax.plot(x, part["mean"], color=colour, lw=1.6, label=word)
     ax.set_xlabel(names[0])
     ax.set_ylabel(effects.response)
@@ -72,15 +77,15 @@ def plot_effects(
     return ax
 
 
-def _draw_levels(
-    ax: Axes, part: pd.DataFrame, name: str, limits: list[str], k: int, count: int, colour: str, label: str
-) -> None:
-    """A point with its interval for each level."""
+def _places(size: int, k: int, count: int) -> NDArray[np.float64]:
+    """Where the levels of the k-th of `count` lines stand."""
+    return np.arange(size, dtype=float) + 0.6 * ((k + 0.5) / count - 0.5)
+
+
+def _draw_levels(ax: Axes, part: pd.DataFrame, name: str, k: int, count: int, colour: str, label: str) -> None:
+    """A point for each level."""
     levels = part[name].astype(str).to_numpy()
-    x = np.arange(len(levels)) + 0.6 * ((k + 0.5) / count - 0.5)
-    if limits:
-        ax.vlines(x, part[limits[0]], part[limits[-1]], color=colour, lw=1.4)
-    ax.plot(x, part["mean"], "o", color=colour, ms=5, label=label)
+    ax.plot(_places(len(levels), k, count), part["mean"], "o", color=colour, ms=5, label=label)
     ax.set_xticks(np.arange(len(levels)), levels)
     ax.set_xlim(-0.5, len(levels) - 0.5)
 

@@ -291,7 +291,7 @@ def _sizes(observed: Observed, exposures: NDArray[np.float64]) -> NDArray[np.flo
     usual = 14.0 * min(1.0, (300 / max(len(observed.values), 1)) ** 0.7)
     if not _varies(observed):
         return np.full(len(exposures), usual)
-    return usual * np.clip(exposures / np.median(observed.exposures[observed.known]), 0.2, 5.0)
+    return np.asarray(usual * np.clip(exposures / np.median(observed.exposures[observed.known]), 0.2, 5.0))
 
 
 def _varies(observed: Observed) -> bool:

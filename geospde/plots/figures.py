@@ -81,8 +81,8 @@ def _write_png(figure: Figure, path: Path, dpi: int) -> None:
 
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    picture = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib has no types for its canvases
+    picture = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.renderer.buffer_rgba())[..., :3]))
     picture.save(path, dpi=(dpi, dpi), compress_level=4)
 
 
@@ -223,9 +223,9 @@ def observed(survey: Any, label: str) -> NDArray[np.float64] | None:
     if survey is None or len(names) > 2 or not set(names) <= set(survey.points.columns):
         return None
     response, *exposure = (survey.points[name].to_numpy(dtype=float) for name in names)
-    return response / exposure[0] if exposure else response
+    return np.asarray(response / exposure[0] if exposure else response)
 
 
 def _sites(survey: Any) -> NDArray[np.float64]:
     """Coordinates of the survey's sites, (n, 2)."""
-    return shapely.get_coordinates(survey.points.geometry.array)
+    return np.asarray(shapely.get_coordinates(survey.points.geometry.array))

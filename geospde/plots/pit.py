@@ -77,7 +77,7 @@ def pit_heights(lower: ArrayLike, upper: ArrayLike, bins: int = BINS) -> NDArray
     share = np.clip((edges - start) / np.where(width > 0, width, 1.0), 0.0, 1.0)
     below = np.where(width > 0, share, edges > start)
     below[:, 0], below[:, -1] = 0.0, 1.0
-    return bins * np.diff(below.mean(axis=0))
+    return np.asarray(bins * np.diff(below.mean(axis=0)))
 
 
 def draw_pit(ax: Axes, heights: NDArray[np.float64], count: int) -> None:

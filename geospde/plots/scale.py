@@ -180,4 +180,4 @@ def colour_map(cmap: Any) -> Colormap:
 def _finite(values: Iterable[ArrayLike]) -> NDArray[np.float64]:
     """Return the finite ones of all values."""
     pooled = np.concatenate([np.zeros(0), *(np.ravel(np.asarray(v, dtype=float)) for v in values)])
-    return pooled[np.isfinite(pooled)]
+    return np.asarray(pooled[np.isfinite(pooled)])

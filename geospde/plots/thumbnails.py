@@ -144,7 +144,12 @@ def _simpler(region: Any, view: View) -> Any:
 
 
 def _png(figure: Figure) -> bytes:
-    figure.set_dpi(_DPI)
+    return figure_png(figure, _DPI)
+
+
+def figure_png(figure: Figure, dpi: int) -> bytes:
+    """Return a figure as a PNG, drawn without pyplot whatever the backend."""
+    figure.set_dpi(dpi)
     drawn = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(drawn)
+    FigureCanvasAgg(figure).print_png(drawn)  # type: ignore[no-untyped-call]  # matplotlib has no types for it
     return drawn.getvalue()

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from geospde.plots.canvas import FRAME, INK, SMALL, TEXT
 from geospde.plots.pit import draw_pit, pit_heights
-from geospde.prediction.validation import Validation
+from geospde.prediction.validation import COVERAGE, Validation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,8 +56,8 @@ def plot_pit(validation: Validation, ax: Axes) -> Axes:
 def plot_coverage(validation: Validation, ax: Axes) -> Axes:
     """Share of observations within intervals, of the model and of simpler ones, against the intervals' level."""
     ax.plot([0, 1], [0, 1], color=FRAME, lw=0.7, ls="--", zorder=0)
-    columns = [c for c in validation.scores if str(c).startswith("cover_")]
-    levels = [float(str(c).removeprefix("cover_")) / 100 for c in columns]
+    columns = [column for column in COVERAGE if column in validation.scores]
+    levels = [COVERAGE[column] for column in columns]
     marks = ["o", "s", "^", "v"]
     for k, (name, row) in enumerate(validation.scores.iterrows()):
         colour = MODEL if name == "model" else OTHER

@@ -282,12 +282,12 @@ class Grid:
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return self.mask.shape[0]
+        return self.shape[0]
 
     @property
     def cols(self) -> int:
         """Number of columns."""
-        return self.mask.shape[1]
+        return self.shape[1]
 
     @cached_property
     def n(self) -> int:
@@ -323,7 +323,7 @@ class Grid:
 
         row, col = np.nonzero(self.mask)
         west, south = self.x0 + self.dx * col, self.y0 + self.dy * row
-        return shapely.box(west, south, west + self.dx, south + self.dy)
+        return np.asarray(shapely.box(west, south, west + self.dx, south + self.dy))
 
     def to_array(self, values: ArrayLike, fill: float = np.nan) -> NDArray[np.float64]:
         """Put one value a predicted cell into an image.

@@ -30,6 +30,8 @@ Vector = NDArray[np.float64]
 Callback = Callable[[int, int | None, str], None]
 KINDS = ("blocks", "random", "loo", "buffered")
 LEVELS = (0.5, 0.8, 0.95)
+COVERAGE = {f"cover_{100 * level:.0f}": level for level in LEVELS}
+"""Columns of `Validation.scores` with the share of observations within a central interval, and the interval's level."""
 FEW = 40  # observations that a buffered validation predicts, each by a refit, where k is not given
 ROW = "geospde_row"
 NODES = 41
@@ -274,7 +276,7 @@ def _log_density(likelihood: Any, mean: Vector, sd: Vector) -> Vector:
     at = eta + width * nodes[:, None]
     terms = likelihood.log_density(at) - 0.5 * precision * (at - mean) ** 2 + 0.5 * nodes[:, None] ** 2
     total = np.logaddexp.reduce(terms + np.log(weights)[:, None], axis=0)
-    return total + np.log(width) + 0.5 * np.log(precision / (2 * np.pi))
+    return np.asarray(total + np.log(width) + 0.5 * np.log(precision / (2 * np.pi)))
 
 
 def _predicted(
@@ -329,7 +331,7 @@ def _scored(likelihood: Any, parts: Sequence[_Predicted], rng: np.random.Generat
     order.attrs["scores"] = {
         "log_score": -frame["log_density"].mean(), "crps": frame["crps"].mean(), "dss": frame["dss"].mean(),
         "rmse": float(np.sqrt((error**2).mean())), "mae": (frame["q0.5"] - frame["observed"]).abs().mean(),
-        "bias": error.mean(), **{f"cover_{100 * v:.0f}": c for v, c in zip(LEVELS, coverage)},
+        "bias": error.mean(), **dict(zip(COVERAGE, coverage)),
     }  # fmt: skip
     return order
 

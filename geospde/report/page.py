@@ -1,12 +1,12 @@
 """What a report's page is made of: tables, pictures, findings, links, and sections of them; everything is text."""
 
 import base64
-import io
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from geospde.plots.thumbnails import figure_png
 from geospde.text.words import number
 
 LEVELS = {"ok": "Passed", "note": "Note", "warning": "Warning", "error": "Error"}
@@ -14,7 +14,9 @@ LEVELS = {"ok": "Passed", "note": "Note", "warning": "Warning", "error": "Error"
 
 
 _HEADINGS = {
+    "q0.025": "2.5%",
     "q0.5": "median",
+    "q0.975": "97.5%",
     "log_score": "log score",
     "crps": "CRPS",
     "log_score_se": "its se",
@@ -106,8 +108,8 @@ def found(finding: Any) -> Found:
     >>> found({"level": "note", "message": "2 sites lie at sea"})
     Found(level='note', subject='', message='2 sites lie at sea', remedy='')
     """
-    get = finding.get if isinstance(finding, Mapping) else lambda name: getattr(finding, name, None)
-    level, *words = (str(get(key) or "") for key in ("level", "subject", "message", "remedy"))
+    parts = finding if isinstance(finding, Mapping) else {key: getattr(finding, key, None) for key in Found._fields}
+    level, *words = (str(parts.get(key) or "") for key in ("level", "subject", "message", "remedy"))
     return Found(level if level in LEVELS else "note", *words)
 
 
@@ -122,16 +124,11 @@ def validation_section(validation: Any) -> Section:
     """Take in a cross-validation: its scores, how much better than simpler models it is, and its picture."""
     if isinstance(validation, Section):
         return validation
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure, drawn = validation.plot(), io.BytesIO()
-    figure.set_dpi(200)
-    FigureCanvasAgg(figure).print_png(drawn)
     scores = "Scores: smaller is better, but for the shares of observations in intervals"
     losses = "Loss of simpler models against this one: positive where it predicts better"
     tables = [frame_table(scores, validation.scores), frame_table(losses, validation.differences)]
     caption = "Calibration: observed against predicted, probability integral transforms, and coverage of intervals."
-    pictures = [picture(drawn.getvalue(), caption)]
+    pictures = [picture(figure_png(validation.plot(), 200), caption)]
     return Section([f"{validation.describe()}."], [table for table in tables if table.rows], pictures)
 
 
@@ -150,9 +147,7 @@ def column_heading(name: str) -> str:
     >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("sd"), column_heading("crps")
     ('2.5%', 'median', 'sd', 'CRPS')
     """
-    if name in _HEADINGS:
-        return _HEADINGS[name]
-    return f"{100 * float(name[1:]):.4g}%" if name.startswith("q") and name[1:2].isdigit() else name
+    return _HEADINGS.get(name, name)
 
 
 def shown(value: Any) -> str:

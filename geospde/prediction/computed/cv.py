@@ -10,7 +10,7 @@ from geospde.prediction.layer import Layer
 def _values(prediction: HasValues) -> NDArray[np.float64]:
     """Return sd over mean; NaN where the mean is zero or negative, and a ratio says nothing."""
     mean, sd = prediction.values("mean"), prediction.values("sd")
-    return np.divide(sd, mean, out=np.full(mean.shape, np.nan), where=mean > 0)
+    return np.asarray(np.divide(sd, mean, out=np.full(mean.shape, np.nan), where=mean > 0))
 
 
 CV = ComputedLayer(
