@@ -63,14 +63,15 @@ def print_exploration(explored: Explored) -> None:
 
 def print_validation(validated: Validated) -> None:
     """Print scores beside those of simpler models, what they say in words, and where the files are."""
+    from geospde.prediction.validation import COVERAGE
     from geospde.run.validation_files import in_words
 
     validation = validated.validation
     print(f"{validation.describe()}.")
-    headings = (_SCORES.get(name, f"{name.removeprefix('cover_')}%") for name in validation.scores)
+    headings = (f"{100 * COVERAGE[c]:.0f}%" if c in COVERAGE else _SCORES.get(c, c) for c in validation.scores)
     table = _table("", *headings, dense=True)
     for model, row in validation.scores.iterrows():
-        shown = (f"{100 * v:.0f}%" if str(c).startswith("cover_") else _short(v, 3) for c, v in row.items())
+        shown = (f"{100 * v:.0f}%" if c in COVERAGE else _short(v, 3) for c, v in row.items())
         table.add_row(Text(str(model)), *shown)
     _print(table)
     print("Smaller is better, but for the shares of observations in their 50, 80 and 95% intervals.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,12 +138,10 @@ class Work:
 
 
 def figures_in(folder: Path) -> list[Path]:
-    """Return the figures of a run's folder, exceedances last and by their thresholds."""
+    """Return the figures of a run's folder by name, those whose names end in a number last and by it."""
 
     def place(path: Path) -> tuple[float, str]:
-        try:
-            return float(path.stem.removeprefix("exceed_")), path.stem
-        except ValueError:  # another figure
-            return -math.inf, path.stem
+        number = re.search(r"_(-?\d[\d.]*(e[+-]?\d+)?)$", path.stem)
+        return float(number[1]) if number else -math.inf, path.stem
 
     return sorted((folder / "figures").glob("*.png"), key=place)
