@@ -95,7 +95,7 @@ def check_fit(survey: Survey, mesh: Mesh, fit: Fit) -> tuple[Finding, ...]:
 
 
 def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:
-    """Predict the intensity in every cell, with the quantiles and exceedances of ``[prediction]``."""
+    """Predict the intensity in every cell, with the quantiles, exceedances and further layers of ``[prediction]``."""
     wanted = config.prediction
     prediction: Prediction = fit.predict(
         grid, quantiles=wanted.quantiles, exceed=wanted.exceed, groups=False, callback=callback
@@ -109,6 +109,8 @@ def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Pr
             f"({columns}): the data say too little for these priors",
             remedy='give tighter ones in [priors], such as "sigma(spde)" = { pc = [1, 0.01] }',
         )
+    for name in wanted.layers:
+        prediction = prediction.with_layer(name)
     return prediction
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from geospde.errors import InputError
+from geospde.prediction.computed.registry import computed_layer
 from geospde.text.words import did_you_mean, listed
 
 
@@ -107,6 +108,7 @@ class PredictionSection(_Section):
     buffer: Number = 0.0
     quantiles: tuple[Number, ...] = (0.025, 0.5, 0.975)
     exceed: tuple[Number, ...] = ()
+    layers: tuple[Text, ...] = ()
     crop: Flag = False
 
     @field_validator("shape", mode="before")
@@ -126,6 +128,17 @@ class PredictionSection(_Section):
         if info.field_name == "quantiles" and not all(0 < n < 1 for n in numbers):
             raise ValueError(f"must lie between 0 and 1, not {value!r}")
         return sorted(set(map(float, numbers)))
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _computed(cls, value: Any) -> Any:
+        names = list(value) if isinstance(value, list | tuple) else [value]
+        for name in names:
+            try:
+                computed_layer(name)
+            except InputError as error:
+                raise ValueError(f"must name layers that can be computed: {error}") from None
+        return list(dict.fromkeys(names))
 
     @model_validator(mode="after")
     def _one_resolution(self) -> PredictionSection:

@@ -1,6 +1,7 @@
 """The step of a run that draws its maps, and layers for QGIS."""
 
 from geospde.export.qgis import write_project
+from geospde.prediction.computed.registry import LAYERS
 from geospde.run.folders import unlink_from_original
 from geospde.run.step import Step
 from geospde.run.steps import mesh
@@ -8,7 +9,8 @@ from geospde.run.steps.predict import PREDICT
 from geospde.run.work import Work
 from geospde.text.words import counted
 
-FIGURES = ("maps", "mean", "lower", "upper", "sd", "exceed_*", "observed", "fitted")
+COMPUTED = tuple(computed.layer.name for computed in LAYERS)
+FIGURES = ("maps", "mean", "lower", "upper", "sd", "exceed_*", *COMPUTED, "observed", "fitted")
 
 
 def make(work: Work) -> None:
