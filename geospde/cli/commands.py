@@ -1,32 +1,40 @@
-"""The commands: parse, call the pipeline, print. Heavy imports wait inside them: help comes at once."""
+"""The command line: its commands, what each failure says, and its exit code.
+
+Each command stands in a file of its own; heavy imports wait in their bodies, so that help comes at once.
+"""
 
 from __future__ import annotations
 
+import errno
 import gc
-import signal
+import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
 from geospde import __version__
+from geospde.cli.check import check
+from geospde.cli.compare import compare
+from geospde.cli.explore import explore
+from geospde.cli.info import info
+from geospde.cli.init import init
+from geospde.cli.options import Interrupted
+from geospde.cli.run import run
+from geospde.cli.step import step_command
+from geospde.cli.streams import write_anywhere, written_out
+from geospde.cli.validate import validate
 from geospde.errors import GeospdeError
-
-if TYPE_CHECKING:
-    from geospde.run.pipeline import RunResult
-    from geospde.run.progress import Progress
-    from geospde.run.work import Work
 
 EXIT_CODES = """\b
 Exit codes:
   0    well
   1    a fault in geospde
   2    a mistake in the input or in the call
-  3    a computation that failed
+  3    a computation that failed, or output that cannot be written
   130  interrupted
+  141  whoever read the output has gone
 """
 
 # plain help: the markup mode doubles the time that help takes
@@ -38,258 +46,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", show_default=False, help="The run file.")]
-Out = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", show_default=False, help="Folder of the run, in place of the run file's."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks.")]
-
-
-@app.command()
-def run(
-    run_file: RunFile,
-    out: Out = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run's folder.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Run the whole pipeline: survey, mesh, fit, prediction, maps, report."""
-    from geospde.run import pipeline
-
-    with _listening(quiet or as_json, verbose) as progress:
-        result = pipeline.run(run_file, out=out, overwrite=overwrite, progress=progress)
-    if as_json:
-        _print_json(result.to_dict())
-        return
-    if verbose:
-        result.fit.summary()
-    if not quiet:
-        print(_where(result))
-
-
-@app.command()
-def check(run_file: RunFile, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Read and check everything, fit nothing, write nothing: a table of findings, exit code 2 if one is an error."""
-    from geospde.run import check
-    from geospde.text.findings import count_levels
-
-    with _listening(quiet or as_json, verbose) as progress:
-        findings = check.check(run_file, progress=progress)
-    levels = count_levels(findings)
-    if as_json:
-        told = [finding.to_dict() for finding in findings]
-        _print_json({"run_file": str(run_file), "can_run": not levels["error"], **levels, "findings": told})
-    elif not quiet:
-        from geospde.cli.terminal import print_findings, verdict
-
-        print_findings(findings)
-        print(verdict(run_file, levels))
-    if levels["error"]:
-        raise typer.Exit(2)
-
-
-@app.command()
-def explore(
-    run_file: RunFile,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Folder to write; by default the run's with -explore."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier exploration's folder.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Look at the survey before any model: table, findings, map, histogram, trends, variogram.
-
-    With --json nothing is written unless --out says where.
-    """
-    from geospde.run.check import explore_run
-
-    with _listening(quiet or as_json, verbose) as progress:
-        write = out is not None or not as_json
-        explored = explore_run(run_file, out=out, write=write, overwrite=overwrite, progress=progress)
-    if as_json:
-        _print_json(explored.to_dict())
-    elif not quiet:
-        from geospde.cli.terminal import print_exploration
-
-        print_exploration(explored)
-
-
-@app.command()
-def init(
-    points: Annotated[
-        Path, typer.Argument(metavar="POINTS", show_default=False, help="The sites: csv or a layer of points.")
-    ],
-    coastline: Annotated[
-        Path | None, typer.Option(metavar="LAYER", show_default=False, help="What bounds the area to map.")
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="RUN.toml", help="The run file to write.")] = Path("run.toml"),
-    response: Annotated[
-        str | None,
-        typer.Option(metavar="COL", show_default=False, help="The response; or 'p(successes, trials)'."),
-    ] = None,
-    exposure: Annotated[
-        str | None, typer.Option(metavar="COL", show_default=False, help="What a count is of; or 'none'.")
-    ] = None,
-    x: Annotated[
-        str | None, typer.Option("--x", metavar="COL", show_default=False, help="Easting or longitude.")
-    ] = None,
-    y: Annotated[
-        str | None, typer.Option("--y", metavar="COL", show_default=False, help="Northing or latitude.")
-    ] = None,
-    crs: Annotated[
-        str | None,
-        typer.Option(metavar="EPSG", show_default=False, help="What the coordinates are in, or to work in."),
-    ] = None,
-    family: Annotated[
-        str | None, typer.Option(metavar="NAME", show_default=False, help="The response's family.")
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option(metavar="NAME", show_default=False, help="The layer of POINTS, if several.")
-    ] = None,
-    coastline_layer: Annotated[
-        str | None, typer.Option(metavar="NAME", show_default=False, help="The layer of the coastline, if several.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the likeliest.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run file of that name.")] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Look at a survey's files and write a run file with comments."""
-    import shlex
-
-    from geospde.run.proposal import Guesser, Options, Terminal, propose, refuse_target, write_run_file
-
-    refuse_target(out, filter(None, (points, coastline)), overwrite)
-    options = Options(response, exposure, x, y, crs, family, layer, coastline_layer)
-    guesser = Guesser() if yes or not sys.stdin.isatty() else Terminal()
-    with _listening(True, verbose):
-        proposal = propose(points, coastline, options=options, guesser=guesser)
-    write_run_file(proposal, out, overwrite=overwrite)
-    if not quiet:
-        named = shlex.quote(str(out))
-        print(f"{out} is written\n{proposal.summary()}\nNext: geospde check {named}, then geospde run {named}")
-
-
-def _add_step(name: str, what: str) -> None:
-    """Add the command for one step of a run."""
-
-    def command(run_file: RunFile, out: Out = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
-        from geospde.run.pipeline import run_step
-
-        with _listening(quiet, verbose) as progress:
-            work = run_step(name, run_file, out=out, progress=progress)
-        if not quiet:
-            print(_what_next(name, work, run_file, out))
-
-    command.__doc__ = what
-    app.command(name)(command)
-
-
-_add_step("mesh", "One step: build the mesh and draw it, in the run's folder.")
-_add_step("fit", "One step: fit the model on the mesh in the run's folder, and check the fit.")
-_add_step("predict", "One step: predict from the fit in the run's folder.")
-_add_step("map", "One step: draw the maps of the prediction in the run's folder, and layers for QGIS.")
-_add_step("report", "One step: write the report of what is in the run's folder.")
-
-
-@app.command()
-def validate(
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN.toml|FOLDER", show_default=False, help="The run file, or the folder of a run."),
-    ],
-    folds: Annotated[
-        str | None,
-        typer.Option(metavar="KIND", show_default=False, help="blocks (the default), random, loo or buffered."),
-    ] = None,
-    k: Annotated[int | None, typer.Option("--k", show_default=False, help="How many folds; 10 by default.")] = None,
-    distance: Annotated[
-        float | None,
-        typer.Option(show_default=False, help="Side of the blocks, radius of the buffer; by default the fitted range."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(show_default=False, help="Of folds and draws; 0 by default.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Folder to write; by default the run's with -validation."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier validation's folder.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Cross-validate the model: its scores beside those of simpler models.
-
-    The fit in the run's folder is taken if inputs and settings are still the same. With --json nothing is written
-    unless --out says where.
-    """
-    from geospde.run.validate import validate_run
-
-    with _listening(quiet or as_json, verbose) as progress:
-        write = out is not None or not as_json
-        result = validate_run(
-            run, folds=folds, k=k, distance=distance, seed=seed, out=out, write=write, overwrite=overwrite,
-            progress=progress,
-        )  # fmt: skip
-    if as_json:
-        _print_json(result.to_dict())
-    elif not quiet:
-        from geospde.cli.terminal import print_validation
-
-        print_validation(result)
-
-
-@app.command()
-def compare(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="A B", show_default=False, help="Run files and folders of runs, of the same data."),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Folder to write: tables, pictures, difference maps."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier comparison's folder.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Put models or runs side by side: criteria, differences with standard errors, parameters, difference maps.
-
-    Fits and predictions in the runs' folders are taken if inputs and settings are still the same.
-    """
-    from geospde.run.compare import compare_runs
-
-    with _listening(quiet or as_json, verbose) as progress:
-        compared = compare_runs(runs, out=out, overwrite=overwrite, progress=progress)
-    if as_json:
-        _print_json(compared.to_dict())
-    elif not quiet:
-        from geospde.cli.terminal import print_comparison
-
-        print_comparison(compared)
-
-
-@app.command()
-def info(as_json: Json = False) -> None:
-    """Print versions, solver and threads."""
-    from geospde.export.provenance import machine, versions
-    from geospde.survey.datasets import data_folder
-
-    facts: dict[str, Any] = {**versions(), "solver": _solver(), **machine(), "data": str(data_folder())}
-    if as_json:
-        _print_json(facts)
-        return
-    width = max(map(len, facts))
-    for name, fact in facts.items():
-        print(f"{name:{width}}  {fact if fact is not None else '-'}")
 
 
 def _version(wanted: bool) -> None:
@@ -307,11 +63,36 @@ def _options(
     """Model-based geostatistics with maps at the end: meshes, SPDE models, INLA, rasters, reports."""
 
 
+CLOSED_PIPE = 141
+"""Exit code where whoever read the output has gone: that of other programs that a closed pipe ends."""
+
+STEPS = {
+    "mesh": "build the mesh and draw it, in the run's folder.",
+    "fit": "fit the model on the mesh in the run's folder, and check the fit.",
+    "predict": "predict from the fit in the run's folder.",
+    "map": "draw the maps of the prediction in the run's folder, and layers for QGIS.",
+    "report": "write the report of what is in the run's folder.",
+}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "check": check,
+    "explore": explore,
+    "init": init,
+    **{name: step_command(name, what) for name, what in STEPS.items()},
+    "validate": validate,
+    "compare": compare,
+    "info": info,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0 well; 1 a fault in geospde; 2 a mistake in the input; 3 a computation that failed; 130 interrupted.
-    Errors are one sentence on stderr, with ``--json``, too; ``--verbose`` adds the traceback.
+    0 well; 1 a fault in geospde; 2 a mistake in the input; 3 a computation that failed, or output that cannot be
+    written; 130 interrupted; 141 whoever read the output has gone. An error is one sentence on stderr; with ``--json``
+    a line of JSON follows it, with the error's fields; with ``--verbose`` the traceback stands before it.
 
     Examples
     --------
@@ -326,106 +107,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(arguments, prog_name="geospde")
         return 0
     except SystemExit as leaving:  # typer's own way out, after help and usage errors too
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return CLOSED_PIPE
         return leaving.code if isinstance(leaving.code, int) else 0
-    except (_Interrupted, KeyboardInterrupt):
-        return _say("interrupted; nothing was written", 130)
-    except GeospdeError as error:
-        _trace(arguments)
-        return _say(str(error), error.exit_code, error)
-    except MemoryError as error:
-        _trace(arguments)
-        return _say("out of memory: take a coarser mesh or larger cells", 3, error)
+    except (Interrupted, KeyboardInterrupt):
+        _say("interrupted; nothing was written")
+        return 130
     except Exception as error:
-        _trace(arguments)
-        kind = type(error).__name__
-        return _say(f"a fault in geospde, please report it: {kind}: {error} (--verbose shows where)", 1, error)
+        return _failed(error, arguments)
 
 
 def _as_program() -> int:
     """Run the process's own arguments. Most of a run's objects are modules: collecting them takes a second in all."""
     gc.set_threshold(50_000, 20, 20)
+    write_anywhere(sys.stdout, sys.stderr)
     try:
-        return main(sys.argv[1:])
+        code = main(sys.argv[1:])
+        for error in filter(None, map(written_out, (sys.stdout, sys.stderr))):
+            code = _failed(error, ())
+        return code
+    except OSError as error:  # not even stderr takes anything
+        return CLOSED_PIPE if isinstance(error, BrokenPipeError) else 3
     finally:
+        written_out(sys.stderr)
         gc.freeze()
 
 
-def _say(sentence: str, code: int, error: BaseException | None = None) -> int:
-    """Print a sentence, with what was noted on the error on its way, and return the exit code."""
-    words = "; ".join([sentence, *getattr(error, "__notes__", ())])
-    print(f"geospde: {' '.join(words.split())}", file=sys.stderr)
-    return code
-
-
-def _print_json(content: Mapping[str, Any]) -> None:
-    from geospde.export.provenance import json_text
-
-    print(json_text(content))
-
-
-def _trace(arguments: Sequence[str]) -> None:
+def _failed(error: Exception, arguments: Sequence[str]) -> int:
+    """Say what went wrong and return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        return CLOSED_PIPE
     if {"--verbose", "-v"} & set(arguments):
         import traceback
 
         traceback.print_exc()
+    told, code = _in_words(error)
+    _say(str(told), *getattr(error, "__notes__", ()))
+    if "--json" in arguments:
+        content = told.to_dict() | {"kind": type(error).__name__, "exit_code": code}
+        print(json.dumps({"error": content}), file=sys.stderr)
+    return code
 
 
-class _Interrupted(Exception):
-    """Ctrl-C, under a name that typer leaves alone."""
+def _in_words(error: Exception) -> tuple[GeospdeError, int]:
+    """Return an error as one of ours, and its exit code."""
+    if isinstance(error, GeospdeError):
+        return error, error.exit_code
+    if isinstance(error, MemoryError):
+        return GeospdeError("out of memory", remedy="take a coarser mesh or larger cells"), 3
+    if (
+        isinstance(error, OSError) and error.errno == errno.ENOSPC
+    ):  # of stdout: folders tell their own
+        return GeospdeError(f"the output cannot be written: {error.strerror}"), 3
+    what = f"a fault in geospde, please report it: {type(error).__name__}: {error} (--verbose shows where)"
+    return GeospdeError(what), 1
 
 
-@contextmanager
-def _listening(quiet: bool, verbose: bool) -> Iterator[Progress]:
-    """Give the progress to show: bars on a terminal, else a line a step, else nothing."""
-    from geospde.cli.console import Bars, Lines, Quiet
-
-    signal.signal(signal.SIGTERM, _terminate)
-    bars = sys.stderr.isatty() and not verbose
-    listener = Quiet(verbose) if quiet else Bars() if bars else Lines(verbose)
-    try:
-        with listener as progress:
-            yield progress
-    except KeyboardInterrupt:
-        raise _Interrupted from None
-
-
-def _terminate(number: int, _frame: Any) -> None:
-    """Leave by an exception, so that what is half written is cleared away."""
-    sys.exit(128 + number)
-
-
-def _where(result: RunResult) -> str:
-    """Return the lines that tell where a run's files are."""
-    from geospde.text.words import counted
-
-    folder, names = result.folder, [path.stem for path in result.figures]
-    bands = ", ".join(c for c in result.prediction.to_frame().columns if c not in ("x", "y"))
-    rows = [
-        ("report.html", "maps, tables and settings on one page"),
-        ("prediction.tif", f"layers for a GIS: {bands}"),
-        ("figures/", f"{counted(len(names), 'map')} for a paper: {', '.join(names)}"),
-        ("*.csv", "the tables behind them"),
-    ]
-    width = max(len(name) for name, _ in rows)
-    seconds = sum(result.seconds.values())
-    lines = [f"{result.survey.name} is mapped, in {seconds:.1f} s: {folder}"]
-    return "\n".join([*lines, *(f"  {name:{width}}  {what}" for name, what in rows)])
-
-
-def _what_next(name: str, work: Work, run_file: Path, out: Path | None) -> str:
-    """Return the line that tells what a step has made, and which step comes next."""
-    from geospde.run.pipeline import STEPS, step_after
-
-    made = next(step.makes for step in STEPS if step.name == name)
-    told, following = f"{made} made in {out or work.config.folder()}", step_after(work)
-    if following is None:
-        return told
-    return f"{told}; next: geospde {following.command} {run_file}" + ("" if out is None else f" --out {out}")
-
-
-def _solver() -> str:
-    try:
-        import cvxopt.cholmod  # noqa: F401
-    except ImportError:
-        return "SuperLU (scipy)"
-    return "CHOLMOD (cvxopt)"
+def _say(*sentences: str) -> None:
+    """Print sentences to stderr, in one line."""
+    print(f"geospde: {' '.join('; '.join(sentences).split())}", file=sys.stderr)

@@ -38,7 +38,7 @@ def kept_if_failed(log: StepLog, target: Path) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:  # one sentence says it all, and nothing is left behind
+    except (InputError, BrokenPipeError):  # one sentence, or nobody to hear any: nothing is left behind
         raise
     except Exception as error:
         log.say(f"failed: {type(error).__name__}: {error}")

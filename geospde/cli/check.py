@@ -1,0 +1,27 @@
+"""``geospde check``: everything read and checked, nothing fitted."""
+
+from __future__ import annotations
+
+import typer
+
+from geospde.cli.options import Json, RunFile, Silent, Verbose, listening, print_json
+
+
+def check(run_file: RunFile, as_json: Json = False, quiet: Silent = False, verbose: Verbose = False) -> None:
+    """Read and check everything, fit nothing, write nothing: a table of findings, exit code 2 if one is an error."""
+    from geospde.run import check
+    from geospde.text.findings import count_levels
+
+    with listening(quiet or as_json, verbose) as progress:
+        findings = check.check(run_file, progress=progress)
+    levels = count_levels(findings)
+    if as_json:
+        told = [finding.to_dict() for finding in findings]
+        print_json({"run_file": str(run_file), "can_run": not levels["error"], **levels, "findings": told})
+    elif not quiet:
+        from geospde.cli.terminal import print_findings, verdict
+
+        print_findings(findings)
+        print(verdict(run_file, levels))
+    if levels["error"]:
+        raise typer.Exit(2)

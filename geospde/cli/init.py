@@ -1,0 +1,66 @@
+"""``geospde init``: a run file for a survey's files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geospde.cli.options import Silent, Verbose, listening
+
+
+def init(
+    points: Annotated[
+        Path, typer.Argument(metavar="POINTS", show_default=False, help="The sites: csv or a layer of points.")
+    ],
+    coastline: Annotated[
+        Path | None, typer.Option(metavar="LAYER", show_default=False, help="What bounds the area to map.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="RUN.toml", help="The run file to write.")] = Path("run.toml"),
+    response: Annotated[
+        str | None,
+        typer.Option(metavar="COL", show_default=False, help="The response; or 'p(successes, trials)'."),
+    ] = None,
+    exposure: Annotated[
+        str | None, typer.Option(metavar="COL", show_default=False, help="What a count is of; or 'none'.")
+    ] = None,
+    x: Annotated[
+        str | None, typer.Option("--x", metavar="COL", show_default=False, help="Easting or longitude.")
+    ] = None,
+    y: Annotated[
+        str | None, typer.Option("--y", metavar="COL", show_default=False, help="Northing or latitude.")
+    ] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(metavar="EPSG", show_default=False, help="What the coordinates are in, or to work in."),
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="The response's family.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="The layer of POINTS, if several.")
+    ] = None,
+    coastline_layer: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="The layer of the coastline, if several.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the likeliest.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run file of that name.")] = False,
+    quiet: Silent = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look at a survey's files and write a run file with comments."""
+    import shlex
+
+    from geospde.run.proposal import Guesser, Options, Terminal, propose, refuse_target, write_run_file
+
+    refuse_target(out, filter(None, (points, coastline)), overwrite)
+    options = Options(response, exposure, x, y, crs, family, layer, coastline_layer)
+    guesser = Guesser() if yes or not sys.stdin.isatty() else Terminal()
+    with listening(True, verbose):
+        proposal = propose(points, coastline, options=options, guesser=guesser)
+    write_run_file(proposal, out, overwrite=overwrite)
+    if not quiet:
+        named = shlex.quote(str(out))
+        print(f"{out} is written\n{proposal.summary()}\nNext: geospde check {named}, then geospde run {named}")

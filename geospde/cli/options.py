@@ -1,0 +1,53 @@
+"""Arguments and options that several commands share, and what they do before they begin."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from geospde.cli.console import Bars, Lines, Quiet
+from geospde.run.progress import Progress
+
+RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", show_default=False, help="The run file.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", show_default=False, help="Folder of the run, in place of the run file's."),
+]
+Silent = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks.")]
+
+
+class Interrupted(Exception):
+    """Ctrl-C, under a name that typer leaves alone."""
+
+
+@contextmanager
+def listening(quiet: bool, verbose: bool) -> Iterator[Progress]:
+    """Give the progress to show: bars on a terminal, else a line a step, else nothing."""
+    signal.signal(signal.SIGTERM, _terminate)
+    bars = sys.stderr.isatty() and not verbose
+    listener = Quiet(verbose) if quiet else Bars() if bars else Lines(verbose)
+    try:
+        with listener as progress:
+            yield progress
+    except KeyboardInterrupt:
+        raise Interrupted from None
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print what a command answers as JSON."""
+    from geospde.export.provenance import json_text
+
+    print(json_text(content))
+
+
+def _terminate(number: int, _frame: Any) -> None:
+    """Leave by an exception, so that what is half written is cleared away."""
+    sys.exit(128 + number)

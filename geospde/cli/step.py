@@ -1,0 +1,46 @@
+"""Commands for single steps of a run: ``geospde mesh``, ``fit``, ``predict``, ``map``, ``report``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geospde.cli.options import Out, RunFile, Silent, Verbose, listening
+
+if TYPE_CHECKING:
+    from geospde.run.work import Work
+
+
+def step_command(name: str, what: str) -> Callable[..., None]:
+    """Return the command for one step of a run.
+
+    Parameters
+    ----------
+    name : str
+        Of the step.
+    what : str
+        What the help says that it does.
+    """
+
+    def command(run_file: RunFile, out: Out = None, quiet: Silent = False, verbose: Verbose = False) -> None:
+        from geospde.run.pipeline import run_step
+
+        with listening(quiet, verbose) as progress:
+            work = run_step(name, run_file, out=out, progress=progress)
+        if not quiet:
+            print(_what_next(name, work, run_file, out))
+
+    command.__doc__ = f"One step: {what}"
+    return command
+
+
+def _what_next(name: str, work: Work, run_file: Path, out: Path | None) -> str:
+    """Return the line that tells what a step has made, and which step comes next."""
+    from geospde.run.pipeline import STEPS, step_after
+
+    made = next(step.makes for step in STEPS if step.name == name)
+    told, following = f"{made} made in {out or work.config.folder()}", step_after(work)
+    if following is None:
+        return told
+    return f"{told}; next: geospde {following.command} {run_file}" + ("" if out is None else f" --out {out}")
