@@ -38,16 +38,19 @@ _HOME = {
     "NumericalError": "errors",
     "GeospdeWarning": "errors",
 }
+_ROOMS = {"terms": "terms"}  # modules that are public
 
 __all__ = [
     "BayesianFit", "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
     "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "PenalisedFit", "Prediction", "Survey",
     "Variogram", "build_mesh", "compare", "explore", "fit", "load_dataset", "load_fit", "read_survey", "run",
-    "variogram",
+    "terms", "variogram",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"geospde.{_ROOMS[name]}")
     if name not in _HOME:
         raise AttributeError(f"module 'geospde' has no attribute {name!r}")
     value = getattr(import_module(f"geospde.{_HOME[name]}"), name)
@@ -56,7 +59,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted([*globals(), *_HOME, *_ROOMS])
 
 
 class _Package(ModuleType):
@@ -71,6 +74,7 @@ sys.modules[__name__].__class__ = _Package
 
 
 if TYPE_CHECKING:
+    from geospde import terms
     from geospde.errors import GeospdeError, GeospdeWarning, InputError, NumericalError
     from geospde.explore.explore import Exploration, explore
     from geospde.explore.variogram import Variogram, variogram

@@ -5,7 +5,7 @@ grammar of groups, ``(x | g)``, is that of lme4 (Bates, Maechler, Bolker & Walke
 2.2).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -16,7 +16,6 @@ from geospde.formula.expressions import FUNCTIONS, unknown_function
 from geospde.formula.parser import excerpt, parse_sides
 from geospde.formula.syntax import Bar, Call, Chain, Node, Signed, Symbol, literal, parts, symbols
 
-SPECIAL = ("spde", "iid", "s", "gp", "offset")
 TENSORS = ("te", "ti", "t2")
 
 
@@ -73,8 +72,14 @@ class Formula:
         return self.effects.labels
 
 
-def parse_formula(text: str) -> Formula:
+def parse_formula(text: str, special: Sequence[str]) -> Formula:
     """Take a formula apart.
+
+    Parameters
+    ----------
+    text : str
+    special : sequence of str
+        What special terms are called; any other call is of a function, in a fixed effect.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def parse_formula(text: str) -> Formula:
 
     Examples
     --------
-    >>> f = parse_formula("counts ~ 1 + depth + spde(mesh, alpha=1.5, constr=True)")
+    >>> f = parse_formula("counts ~ 1 + depth + spde(mesh, alpha=1.5, constr=True)", ["spde"])
     >>> f.response, f.intercept, f.fixed
     ('counts', True, ('depth',))
     >>> f.terms[0].name, f.terms[0].options
@@ -93,7 +98,7 @@ def parse_formula(text: str) -> Formula:
     fixed: list[tuple[str, Node]] = []
     terms: list[TermCall] = []
     for sign, node in _summands(right):
-        calls = _special(node, text)
+        calls = _special(node, text, special)
         if calls is None:
             fixed.append((sign, node))
         elif sign == "+":
@@ -121,23 +126,23 @@ def _summands(node: Node) -> Iterator[tuple[str, Node]]:
             yield "+", node
 
 
-def _special(node: Node, text: str) -> list[TermCall] | None:
+def _special(node: Node, text: str, special: Sequence[str]) -> list[TermCall] | None:
     """The special terms that a summand stands for, or None for a fixed effect."""
     if isinstance(node, Bar):
-        return _groups(node, text)
-    if isinstance(node, Call) and node.function in SPECIAL:
+        return _groups(node, text, special)
+    if isinstance(node, Call) and node.function in special:
         return [_read_call(node)]
     for part in parts(node):
         if isinstance(part, Bar):
             raise InputError(f"a group term stands in brackets of its own, as in + (x | g): {node}")
-        if isinstance(part, Call) and part.function in SPECIAL:
+        if isinstance(part, Call) and part.function in special:
             raise InputError(f"the term {part.function}(...) must stand alone, joined to others by +: {node}")
         if isinstance(part, Call) and part.function in TENSORS:
             raise InputError(
                 f"{part.function}(...) cannot be fitted; s(x, y, bs='gp') and spde(mesh) are smooths: {excerpt(text)}"
             )
         if isinstance(part, Call) and part.function not in FUNCTIONS:
-            raise InputError(unknown_function(part.function, text, SPECIAL))
+            raise InputError(unknown_function(part.function, text, special))
     return None
 
 
@@ -162,13 +167,13 @@ def _literal(node: Node, text: str) -> Any:
         raise InputError(f"arguments of a term are numbers, names, strings and tuples: {text}") from None
 
 
-def _groups(node: Bar, text: str) -> list[TermCall]:
+def _groups(node: Bar, text: str, special: Sequence[str]) -> list[TermCall]:
     """The group terms of a ``(left | right)`` or ``(left || right)``, one for each covariance."""
     written = str(node)
     lefts = _independent(node.effects, written) if node.independent else [str(node.effects)]
     for part in parts(node.effects):
         if isinstance(part, Call) and part.function not in FUNCTIONS:
-            raise InputError(unknown_function(part.function, text, SPECIAL))
+            raise InputError(unknown_function(part.function, text, special))
     groupings = accumulate(node.nested)  # a/b stands for a and a:b
     return [
         TermCall("group", (each, tuple(map(Name, names))), {}, written) for names in groupings for each in lefts

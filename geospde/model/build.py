@@ -25,7 +25,7 @@ from geospde.formula.table import coordinates, per_row
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
 from geospde.terms.base import Context, LatentTerm, round_to
 from geospde.terms.hyperparameter import Hyperparameter
-from geospde.terms.registry import TERMS
+from geospde.terms.registry import TERMS, special_names
 from geospde.terms.rows import MovingRows
 
 Vector = NDArray[np.float64]
@@ -149,7 +149,7 @@ def build_model(
     InputError
         For a formula, column, value or prior that does not fit.
     """
-    parsed = parse_formula(formula)
+    parsed = parse_formula(formula, special_names())
     if not isinstance(data, pd.DataFrame):
         raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
     if len(data) == 0:

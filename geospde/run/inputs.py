@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.explore.explore import Exploration, explore
 from geospde.families.registry import family_by_name
-from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
 from geospde.formula.response import read_response
 from geospde.formula.syntax import symbols
@@ -44,7 +43,7 @@ def load_survey(config: Config) -> Survey:
 def explore_survey(config: Config, survey: Survey) -> Exploration:
     """Explore a survey that was read for a run: the response as the formula has it, on the family's scale."""
     model = config.model
-    response = read_response(parse_formula(model.formula).left, survey.points)
+    response = read_response(parse_sides(model.formula)[0], survey.points)
     column, *trials = response_columns(model.formula)
     over: str | float | None = model.exposure or (trials[0] if trials else None)
     if over is None and response.trials is not None:

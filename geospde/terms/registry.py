@@ -6,6 +6,7 @@ from geospde.terms.base import LatentTerm
 from geospde.terms.field import Field
 from geospde.terms.gaussian_process import Process
 from geospde.terms.groups import Group
+from geospde.terms.rw1 import RandomWalk
 from geospde.terms.smooth import KernelSmooth
 
 TERMS: dict[str, type[LatentTerm]] = {
@@ -14,7 +15,13 @@ TERMS: dict[str, type[LatentTerm]] = {
     "group": Group,  # what (x | g) is read as
     "s": KernelSmooth,
     "gp": Process,
+    "rw1": RandomWalk,
 }
+
+
+def special_names() -> tuple[str, ...]:
+    """What is called in a formula and is no function of columns: terms, and offset."""
+    return (*(name for name in TERMS if name != "group"), "offset")
 
 
 def register(name: str, term: type[LatentTerm]) -> None:
@@ -38,7 +45,7 @@ def register(name: str, term: type[LatentTerm]) -> None:
     """
     if not (isinstance(name, str) and name.isidentifier()):
         raise InputError(f"a term is called by a name such as 'ar1', not {name!r}")
-    if name == "offset" or name in FUNCTIONS:
+    if name in ("group", "offset") or name in FUNCTIONS:
         raise InputError(f"formulas have another {name}(...): give the term another name")
     if not (isinstance(term, type) and issubclass(term, LatentTerm)):
         raise InputError(f"a term is a class that inherits from gs.terms.LatentTerm, not {term!r}")

@@ -372,7 +372,7 @@ def test_a_variable_is_learnt_once():
 
 
 def fixed(formula, data):
-    return FixedEffects(parse_formula(f"y ~ {formula}"), data).names
+    return FixedEffects(parse_formula(f"y ~ {formula}", ()), data).names
 
 
 @pytest.mark.parametrize(

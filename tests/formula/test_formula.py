@@ -2,14 +2,16 @@ import pandas as pd
 import pytest
 
 from geospde.errors import InputError
-from geospde.formula.formula import SPECIAL, Name, parse_formula
+from geospde.formula.formula import Name, parse_formula
 from geospde.formula.response import read_response
 from geospde.model.build import build_model
-from geospde.terms.registry import TERMS
+from geospde.terms.registry import TERMS, special_names
+
+SPECIAL = special_names()
 
 
 def test_terms_are_split_outside_brackets_only():
-    f = parse_formula("y ~ x + log(a + b) + spde(mesh, prior_range=(100, 0.5)) - 1 + offset(z) + (1 | g)")
+    f = parse_formula("y ~ x + log(a + b) + spde(mesh, prior_range=(100, 0.5)) - 1 + offset(z) + (1 | g)", SPECIAL)
     assert (f.response, f.intercept, f.fixed) == ("y", False, ("x", "log(a + b)"))
     assert [t.name for t in f.terms] == ["spde", "offset", "group"]
     assert f.terms[0].arguments == (Name("mesh"),) and f.terms[0].options == {"prior_range": (100, 0.5)}
@@ -18,7 +20,7 @@ def test_terms_are_split_outside_brackets_only():
 
 @pytest.mark.parametrize("text, intercept", [("y ~ 1 + x", True), ("y ~ 0 + x", False), ("y ~ x", True)])
 def test_the_intercept_is_in_unless_taken_out(text, intercept):
-    assert parse_formula(text).intercept is intercept
+    assert parse_formula(text, SPECIAL).intercept is intercept
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_the_intercept_is_in_unless_taken_out(text, intercept):
 )
 def test_what_cannot_be_read_is_told(text, message):
     with pytest.raises(InputError, match=message):
-        parse_formula(text)
+        parse_formula(text, SPECIAL)
 
 
 @pytest.mark.parametrize(
@@ -83,4 +85,4 @@ def test_a_response_outside_the_support_is_told_with_row_and_value(family, value
 def test_every_special_term_has_a_reader_and_stands_alone(name):
     assert name in TERMS
     with pytest.raises(InputError, match=rf"{name}\(...\) must stand alone"):
-        parse_formula(f"y ~ x:{name}(z)")
+        parse_formula(f"y ~ x:{name}(z)", SPECIAL)

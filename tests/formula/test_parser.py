@@ -28,6 +28,7 @@ from geospde.formula.syntax import (
     quoted,
     symbols,
 )
+from geospde.terms.registry import special_names
 
 names = st.one_of(
     st.sampled_from(["x", "z.1", "_u", "class", "in", "soil type", "2020_rain", "True", "température", "a:b", "'"]),
@@ -73,7 +74,7 @@ def test_a_tree_written_and_read_again_is_the_same_tree(tree):
 @given(st.text(max_size=40) | st.text(st.sampled_from("xyz~+-*/:^|()[]`'\",=.1 0%_{}in"), max_size=40))
 def test_any_text_is_read_or_refused_in_a_sentence(text):
     try:
-        parse_formula(text)
+        parse_formula(text, special_names())
     except InputError as error:
         assert "\n" not in str(error) or "\n" in text
 
@@ -139,13 +140,13 @@ def test_signs_bind_as_in_r(text, tree):
 )  # fmt: skip
 def test_mistakes_are_told_with_their_place(text, message):
     with pytest.raises(InputError, match=message) as caught:
-        parse_formula(text)
+        parse_formula(text, special_names())
     assert len(str(caught.value)) < 400
 
 
 def test_long_sums_are_no_deep_trees():
     text = "y ~ " + " + ".join(f"x{k}" for k in range(5_000))
-    formula = parse_formula(text)
+    formula = parse_formula(text, special_names())
     assert len(formula.fixed) == 5_000
     left, right = parse_sides(text)
     assert str(right) == text[4:]

@@ -14,6 +14,7 @@ from geospde.model.build import build_model
 from geospde.run import analysis
 from geospde.run.check import check
 from geospde.terms.groups import refuse_saturated
+from geospde.terms.registry import special_names
 
 
 def table(m=60):
@@ -87,7 +88,7 @@ def test_nested_and_crossed_groups_have_a_level_each_that_occurs():
     ],
 )
 def test_two_bars_stand_for_terms_without_correlations(term, lefts):
-    assert [t.arguments for t in parse_formula(f"y ~ {term}").terms] == [(left, ("g",)) for left in lefts]
+    assert [t.arguments for t in parse_formula(f"y ~ {term}", ()).terms] == [(left, ("g",)) for left in lefts]
 
 
 def test_levels_follow_categories_numbers_or_the_alphabet():
@@ -178,7 +179,7 @@ def test_what_does_not_fit_is_told(formula, priors, message):
 )
 def test_a_group_term_that_cannot_be_read_is_told(term, message):
     with pytest.raises(InputError, match=message):
-        parse_formula(f"y ~ z + {term}" if term[0] != "-" else f"y ~ z {term}")
+        parse_formula(f"y ~ z + {term}" if term[0] != "-" else f"y ~ z {term}", special_names())
 
 
 @pytest.mark.parametrize("term, refused", [("(1 | g)", False), ("(x | g)", True), ("(1 | row)", True)])
