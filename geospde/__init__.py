@@ -38,13 +38,15 @@ _HOME = {
     "NumericalError": "errors",
     "GeospdeWarning": "errors",
 }
-_ROOMS = {"terms": "terms"}  # modules that are public
+_ROOMS = {  # modules that are public
+    "families": "families", "links": "families.links", "priors": "families.priors", "terms": "terms",
+}  # fmt: skip
 
 __all__ = [
     "BayesianFit", "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
     "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "PenalisedFit", "Prediction", "Survey",
-    "Variogram", "build_mesh", "compare", "explore", "fit", "load_dataset", "load_fit", "read_survey", "run",
-    "terms", "variogram",
+    "Variogram", "build_mesh", "compare", "explore", "families", "fit", "links", "load_dataset", "load_fit", "priors",
+    "read_survey", "run", "terms", "variogram",
 ]  # fmt: skip
 
 
@@ -74,10 +76,11 @@ sys.modules[__name__].__class__ = _Package
 
 
 if TYPE_CHECKING:
-    from geospde import terms
+    from geospde import families, terms
     from geospde.errors import GeospdeError, GeospdeWarning, InputError, NumericalError
     from geospde.explore.explore import Exploration, explore
     from geospde.explore.variogram import Variogram, variogram
+    from geospde.families import links, priors
     from geospde.mesh.build import build_mesh
     from geospde.mesh.trimesh import Mesh
     from geospde.prediction.grid import Grid

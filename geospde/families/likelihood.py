@@ -200,7 +200,8 @@ class Likelihood:
 
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
-        self._refuse("cdf(eta)", "P(Y <= y | eta) of each response: PIT values and quantile residuals are made of it")
+        self.refuse_without_cdf()
+        raise NotImplementedError
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta); a class that has it as a tail of its own keeps its digits where it is small."""
@@ -214,6 +215,11 @@ class Likelihood:
     def has_cdf(self) -> bool:
         """Whether the class writes its distribution function."""
         return type(self).cdf is not Likelihood.cdf
+
+    def refuse_without_cdf(self) -> None:
+        """Raise InputError where the class does not write it."""
+        if not self.has_cdf:
+            self._refuse("cdf(eta)", "P(Y <= y | eta) of each response: PIT values and quantile residuals are of it")
 
     def _refuse(self, method: str, gives: str) -> NoReturn:
         name = type(self).__name__

@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, expit, log_expit, log_ndtr, logit, ndtr, ndtri
 
+__all__ = [
+    "CAUCHIT", "CLOGLOG", "IDENTITY", "LINKS", "LOG", "LOGIT", "LOGLOG", "PROBABILITY_LINKS", "PROBIT", "Link",
+    "ProbabilityLink",
+]  # fmt: skip
+
 Vector = NDArray[np.float64]
 Jet = tuple[Vector, Vector, Vector, Vector]  # a function and its first three derivatives
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))

@@ -6,7 +6,7 @@ constant and the Jacobian of the change of scale, so that marginal likelihoods c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from math import log, pi, sqrt
 from typing import Any, Protocol
@@ -17,6 +17,11 @@ from scipy.special import betaln, expit, gammainccinv, gammaincinv, gammaln, log
 
 from geospde.errors import InputError
 from geospde.families.pc import PCDf, PCRange, PCSd, PCSize
+
+__all__ = [
+    "LKJ", "Fixed", "Flat", "GammaPositive", "Gaussian", "HalfStudentT", "Independent", "InverseGamma",
+    "LinearGaussian", "LogGamma", "LogitBeta", "PCDf", "PCRange", "PCSd", "PCSize", "Prior", "prior_by_name",
+]  # fmt: skip
 
 Vector = NDArray[np.float64]
 
@@ -362,11 +367,32 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
         raise InputError(f"prior {name!r} does not take the {len(arguments)} numbers {arguments}") from None
 
 
+_CLASSES = (
+    LKJ, Fixed, Flat, GammaPositive, Gaussian, HalfStudentT, InverseGamma, LogGamma, LogitBeta, PCDf, PCRange, PCSd,
+    PCSize,
+)  # fmt: skip
+
+
+def as_written(given: Any) -> Any:
+    """A prior that was given as an object in words and numbers, so that it can be saved; what is written stays.
+
+    Examples
+    --------
+    >>> as_written(PCSd(1.0, 0.01))
+    {'PCSd': [1.0, 0.01]}
+    """
+    return {type(given).__name__: list(asdict(given).values())} if type(given) in _CLASSES else given
+
+
 def read_prior(given: Any, name: str, kind: str) -> Any:
-    """A prior from {"pc": [a, b]}, ("pc", a, b) or a prior object."""
+    """A prior from {"pc": [a, b]}, ("pc", a, b), a prior object, or what `as_written` made of one."""
     if hasattr(given, "log_density"):
         return given
-    return prior_by_name(*name_and_arguments(given, name), kind)
+    word, arguments = name_and_arguments(given, name)
+    for each in _CLASSES:
+        if each.__name__ == word:
+            return each(*arguments)
+    return prior_by_name(word, arguments, kind)
 
 
 def name_and_arguments(given: Any, name: str) -> tuple[str, tuple[Any, ...]]:

@@ -23,7 +23,7 @@ class Criteria:
     dic, p_dic, waic, p_waic : (m,) arrays
         On the deviance scale; their sums are the totals.
     log_cpo, pit : (m,) arrays
-        Log of p(y_i | y_-i), and P(Y_i <= y_i | y_-i).
+        Log of p(y_i | y_-i), and P(Y_i <= y_i | y_-i): not a number for a family without a distribution function.
     failure : (m,) array
         0 where the leave-one-out quantities hold, 1 where the Gaussian of the rest has no positive variance.
     """
@@ -126,7 +126,7 @@ def _leave_one_out(posterior: Posterior, likelihoods: list) -> tuple[Vector, Vec
             for u, w in zip(legendre, legendre_weights):
                 eta = 0.5 * (a + b) + 0.5 * (b - a) * u
                 gaussian = np.exp(-0.5 * ((eta - centre) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
-                total += 0.5 * (b - a) * w * gaussian * likelihood.cdf(eta)
+                total += 0.5 * (b - a) * w * gaussian * (likelihood.cdf(eta) if likelihood.has_cdf else np.nan)
         pits.append(np.clip(total, 0.0, 1.0))
     log_parts, pit_parts = np.array(log_cpo), np.array(pits)
     # harmonic over theta: the weights of theta without observation i go with w_k / p_k(y_i)

@@ -53,6 +53,10 @@ class GaussianMixture:
         """P(X <= x), (m,)."""
         return self.weights @ ndtr(self._scores(x))
 
+    def sf(self, x: Vector | float) -> Vector:
+        """P(X > x), (m,), with its digits where it is small."""
+        return self.weights @ ndtr(-self._scores(x))
+
     def density(self, x: Vector | float) -> Vector:
         """Density at x, (m,)."""
         z = self._scores(x)

@@ -15,7 +15,7 @@ from geospde.families.base import Family
 from geospde.families.default_priors import BrmsDefaults
 from geospde.families.likelihood import Likelihood
 from geospde.families.links import LINKS
-from geospde.families.priors import Fixed, PCSd, read_prior
+from geospde.families.priors import Fixed, PCSd, as_written, read_prior
 from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
@@ -170,7 +170,8 @@ def build_model(
         raise InputError(f"weights must not be negative: row {row} holds {weight[row]:g}")
     chosen, overrides = prior_table(priors)
     overrides = {**bound_family.priors, **overrides}
-    priors_given = dict(overrides) if chosen == "default" else {"defaults": chosen, **overrides}
+    written = {name: as_written(prior) for name, prior in overrides.items()}
+    priors_given = written if chosen == "default" else {"defaults": chosen, **written}
     defaults = None
     if chosen == "brms":
         defaults = BrmsDefaults.of_response(response.values, LINKS.get(bound_family.predictor_scale, bound_family.link))

@@ -38,7 +38,7 @@ def plot_pit(fit: BayesianFit, ax: Axes | None = None, *, bins: int = BINS) -> A
     Raises
     ------
     InputError
-        Where no leave-one-out prediction holds.
+        For a family without a distribution function, or where no leave-one-out prediction holds.
 
     Notes
     -----
@@ -47,6 +47,7 @@ def plot_pit(fit: BayesianFit, ax: Axes | None = None, *, bins: int = BINS) -> A
     """
     if not isinstance(bins, int | np.integer) or bins < 2:
         raise InputError(f"a histogram has two bins or more, not {bins!r}")
+    fit.model.likelihood.refuse_without_cdf()
     table = fit.pointwise[fit.pointwise["failure"] == 0]
     if not len(table):
         raise InputError("no leave-one-out prediction holds: there is no PIT to draw")

@@ -208,4 +208,5 @@ def _offset(model: Any, table: pd.DataFrame, given: Any) -> Any:
 def _exceed(mixture: Any, fit: Fit, threshold: float, scale: Any) -> NDArray[np.float64]:
     """P(scale * inverse link > threshold)."""
     at = fit.model.family.link.forward(threshold / scale)
-    return np.where(np.isnan(at), 1.0, np.clip(1.0 - mixture.cdf(np.where(np.isnan(at), 0.0, at)), 0.0, 1.0))
+    sure = np.isnan(at) | np.isneginf(at)  # no mean lies below what the link allows
+    return np.where(sure, 1.0, np.minimum(mixture.sf(np.where(sure, 0.0, at)), 1.0))

@@ -210,9 +210,17 @@ def _calibration(point: pd.DataFrame, counts: bool) -> Iterator[Finding]:
             f"CPO and PIT do not hold at {counted(failures, 'observation')}",
             "refit without them to judge their fit",
         )
+    pit = point["pit"].to_numpy()[good]
+    if np.isnan(pit).any():
+        yield Finding(
+            "note",
+            "calibration",
+            "PIT values need the distribution function of the family, which its class does not have",
+            "write its method cdf(eta)",
+        )
+        return
     if good.sum() < 30:
         return
-    pit = point["pit"].to_numpy()[good]
     if counts:  # P(Y <= y) less a random part of P(Y = y)
         pit = pit - np.random.default_rng(0).uniform(size=pit.size) * point["cpo"].to_numpy()[good]
     bins = int(np.clip(good.sum() // 15, 5, 10))

@@ -149,9 +149,9 @@ def weigh(
         ratio = float(np.ravel(density.density(np.array([0.0])))[0]) / before if before else float("nan")
         probability = ratio / (1 + ratio)
     else:
-        below = float(np.ravel(density.cdf(np.array([0.0])))[0])
-        probability = 1 - below if difference.sign == ">" else below
-        ratio = probability / (1 - probability) if probability < 1 else float("inf")
+        below, above = (float(np.ravel(tail(np.array([0.0])))[0]) for tail in (density.cdf, density.sf))
+        probability, against = (above, below) if difference.sign == ">" else (below, above)
+        ratio = probability / against if against > 0 else float("inf")
     return Hypothesis(text, density.mean, density.sd, lower, upper, ratio, probability)
 
 
@@ -235,6 +235,9 @@ class _Draws:
     def cdf(self, x: Vector) -> Vector:
         return np.array([(self._values <= v).mean() for v in x])
 
+    def sf(self, x: Vector) -> Vector:
+        return np.array([(self._values > v).mean() for v in x])
+
     def density(self, x: Vector) -> Vector:
         from scipy.stats import gaussian_kde
 
@@ -253,7 +256,7 @@ def _density(
     if linear is not None and set(linear[0]) <= {*model.effects.names, *model.latent_names}:
         weights, constant = linear
         own = marginal(weights)
-        return Marginal(own.inner, own.inner_density, lambda t: t + constant)
+        return Marginal(own.inner + constant, own.inner_density)
     if linear is not None and len(linear[0]) == 1:
         ((name, weight),), constant = linear[0].items(), linear[1]
         own = marginal(name)

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from geospde.errors import InputError
-from geospde.families.registry import LOG
+from geospde.families.links import LOG
 from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
 from geospde.inference.mixture import GaussianMixture
 

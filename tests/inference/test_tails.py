@@ -1,0 +1,89 @@
+"""Small probabilities against scipy's survival functions: a tail is computed as a tail, not as one less the rest."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import geospde as gs
+from geospde.inference.marginals import Marginal, marginal_of_mixture
+from geospde.inference.mixture import GaussianMixture
+
+Z = np.array([1.0, 5.0, 8.5, 10.0, 20.0, 37.0])
+# ndtr errs by a few units of the last place of its argument, times that argument squared
+REL = 1e-12
+
+
+def mixture(means, sds, weights=(0.25, 0.75), shape=None):
+    return GaussianMixture(np.array(weights), np.array(means)[:, None], np.array(sds)[:, None], shape)
+
+
+def test_a_mixtures_upper_tail_is_that_of_its_components():
+    parts = mixture([0.0, 1.0], [1.0, 2.0])
+    for z in Z:
+        exact = 0.25 * stats.norm.sf(z) + 0.75 * stats.norm.sf(z, 1, 2)
+        assert parts.sf(z)[0] == pytest.approx(exact, rel=REL)
+        below = 0.25 * stats.norm.cdf(-z) + 0.75 * stats.norm.cdf(-z, 1, 2)
+        assert parts.cdf(-z)[0] == pytest.approx(below, rel=REL)
+        assert parts.sf(z)[0] + parts.cdf(z)[0] == pytest.approx(1.0, abs=1e-15)
+
+
+def test_a_skew_components_upper_tail_is_that_of_its_lognormal():
+    a = 0.3
+    skew = mixture([0.0, 0.0], [1.0, 1.0], shape=np.array([a]))
+    # mean 0, variance 1: (exp(a z - a²/2) - 1) / sqrt(expm1(a²))
+    law = stats.lognorm(a, loc=-1 / np.sqrt(np.expm1(a**2)), scale=np.exp(-(a**2) / 2) / np.sqrt(np.expm1(a**2)))
+    for x in (1.0, 5.0, 20.0, 60.0):
+        assert skew.sf(x)[0] == pytest.approx(law.sf(x), rel=1e-10)
+
+
+def test_a_marginals_tails_are_scipys_on_both_sides_and_beyond_its_grid():
+    marginal = marginal_of_mixture(mixture([2.0, 2.0], [3.0, 3.0]))
+    for z in (1.0, 4.0, 6.0):
+        # within the grid the integral of a spline of the density is good to 1e-8
+        assert float(marginal.sf(2 + 3 * z)) == pytest.approx(stats.norm.sf(z), rel=2e-3)
+        assert float(marginal.cdf(2 - 3 * z)) == pytest.approx(stats.norm.sf(z), rel=2e-3)
+        assert float(marginal.cdf(2 - 3 * z)) == pytest.approx(float(marginal.sf(2 + 3 * z)), rel=1e-6)
+    for z in (8.0, 10.0, 15.0):  # a straight line of normal scores
+        score = stats.norm.isf(float(marginal.sf(2 + 3 * z)))
+        assert score == pytest.approx(z, rel=0.02)
+
+
+def test_a_marginal_on_a_bent_scale_ends_where_its_grid_does():
+    t = np.linspace(-7, 7, 801)
+    positive = Marginal(t, stats.norm.pdf(t), np.exp)
+    assert float(positive.cdf(-1.0)) < 1e-10 and float(positive.sf(1e9)) < 1e-10
+    assert float(positive.sf(np.exp(5.0))) == pytest.approx(stats.norm.sf(5.0), rel=2e-3)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame({"x": rng.normal(size=40)})
+    table["y"] = 3.0 + 2.0 * table["x"] + rng.normal(0, 0.5, 40)
+    return gs.fit("y ~ x", table, priors={"sigma": {"fixed": [0.5]}})
+
+
+@pytest.mark.parametrize("z", [3.0, 8.0, 10.0, 25.0])
+def test_an_exceedance_far_above_the_mean_has_its_digits(fit, z):
+    place = pd.DataFrame({"x": [0.0]})
+    mean, sd = fit.predict(place).to_frame().loc[0, ["mean", "sd"]]
+    found = fit.predict(place, exceed=[mean + z * sd]).to_frame().iloc[0, -1]
+    assert found == pytest.approx(stats.norm.sf(z), rel=1e-6)  # the threshold's name has six digits, its value all
+
+
+def test_a_hypothesis_far_from_the_posterior_has_a_small_probability_and_its_odds(fit):
+    mean, sd = fit.fixed.loc["x", ["mean", "sd"]]
+    against = fit.hypothesis(f"x > {mean + 10 * sd}")
+    assert stats.norm.isf(against.posterior_probability) == pytest.approx(10.0, rel=0.02)
+    assert against.evidence_ratio == pytest.approx(against.posterior_probability, rel=1e-12)
+    for_it = fit.hypothesis(f"x < {mean + 10 * sd}")
+    assert np.log(for_it.evidence_ratio) == pytest.approx(-np.log(against.evidence_ratio), rel=1e-9)
+
+
+def test_a_residual_beyond_seven_deviations_keeps_its_size():
+    from geospde.results.quantile_residuals import quantile_residuals
+
+    table = pd.DataFrame({"y": [0.0, 1.0, -1.0, 0.5, -0.5, 60.0, -60.0]})
+    fit = gs.fit("y ~ 1", table, priors={"sigma": {"fixed": [2.0]}})
+    np.testing.assert_allclose(quantile_residuals(fit)[-2:], [30.0, -30.0], rtol=1e-9)
