@@ -101,6 +101,13 @@ class Page:
         for name in ("rongelap", "chapter"):
             shutil.copytree(data_folder() / name, Path("data") / name)
         every = blocks(self.path.read_text("utf-8"))
+        sys.path.insert(0, str(Path.cwd()))  # as Python does for the folder of a script
+        try:
+            yield from self._each(every)
+        finally:
+            sys.path.remove(str(Path.cwd()))
+
+    def _each(self, every: list[Block]) -> Iterator[tuple[Block, str]]:
         for block, following in zip(every, [*every[1:], None]):
             if block.title is not None:
                 Path(block.title).write_text(block.text, encoding="utf-8")
