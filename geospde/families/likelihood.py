@@ -216,6 +216,11 @@ class Likelihood:
         """Whether the class writes its distribution function."""
         return type(self).cdf is not Likelihood.cdf
 
+    @property
+    def has_moments(self) -> bool:
+        """Whether the class writes its mean and variance."""
+        return type(self).moments is not Likelihood.moments
+
     def refuse_without_cdf(self) -> None:
         """Raise InputError where the class does not write it."""
         if not self.has_cdf:

@@ -144,10 +144,13 @@ class EstimatedFit(Fit):
 
     @cached_property
     def pointwise(self) -> pd.DataFrame:
-        """A row an observation: ``log_likelihood`` at the modes of the latent variables, and Pearson ``residual``."""
-        point = self.point
-        density = self.laplace.likelihood_at(point.theta).log_density(point.eta)
-        return pd.DataFrame({"log_likelihood": density, "residual": self.residuals("pearson")})
+        """A row an observation: ``log_likelihood`` at the modes of the latent variables, and Pearson ``residual``.
+
+        Residuals are not a number where the family's class does not write its moments.
+        """
+        likelihood = self.laplace.likelihood_at(self.point.theta)
+        left = self.residuals("pearson") if likelihood.has_moments else np.nan
+        return pd.DataFrame({"log_likelihood": likelihood.log_density(self.point.eta), "residual": left})
 
     @property
     def vcov(self) -> pd.DataFrame:

@@ -34,6 +34,9 @@ def _criteria(fit: EstimatedFit) -> str:
 
 
 def _residuals(fit: EstimatedFit) -> str:
+    """Five numbers; nothing where the family's class does not write its moments."""
+    if not fit.model.likelihood.has_moments:
+        return ""
     scaled = fit.residuals("pearson")
     table = pd.DataFrame([np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1])], columns=["min", "1q", "median", "3q", "max"])
     return "Scaled residuals\n" + table.to_string(index=False, float_format=lambda v: f"{v:.4f}")

@@ -186,5 +186,8 @@ def test_what_a_class_does_not_write_is_told_where_it_is_needed():
         fit.plot_residual_variogram(kind="pearson")
     with pytest.raises(gs.InputError, match=r"Bare has no method draw\(eta, rng\)"):
         fit.validate("loo")
+    ml = gs.fit("y ~ x", TABLE, family=Waiting, method="ml")
+    ml.summary()
+    assert ml.pointwise["residual"].isna().all() and np.isfinite(ml.pointwise["log_likelihood"]).all()
     with pytest.raises(gs.InputError, match=r"Bare has no method moments\(eta\)"):
-        gs.fit("y ~ x", TABLE, family=Waiting, method="ml").residuals()
+        ml.residuals()
