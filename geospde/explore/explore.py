@@ -15,6 +15,7 @@ from geospde.explore.survey_checks import check_survey
 from geospde.explore.variogram import Variogram, variogram
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, count_levels
+from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts
 from geospde.text.words import counted, did_you_mean
 
@@ -30,6 +31,7 @@ ALMOST = 0.999
 """R² from which a column is taken for the coordinates in another system."""
 
 
+@answers_keywords
 @dataclass(frozen=True, eq=False)
 class Exploration:
     """What a survey shows before any model.
@@ -107,6 +109,7 @@ class Exploration:
         return f"<Exploration of {self.observed.label}: {', '.join(parts)}>"
 
 
+@answers_keywords
 def explore(
     survey: Survey,
     response: str,

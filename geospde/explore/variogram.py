@@ -15,6 +15,7 @@ from geospde.errors import InputError
 from geospde.explore.robust import pulled_in
 from geospde.explore.structure import Structure, fitted_structure
 from geospde.mesh.arrays import point_array
+from geospde.text.keywords import answers_keywords
 from geospde.text.words import counted, length
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ FEWEST_PAIRS = 30
 """A mean of fewer squared differences says nothing (Journel & Huijbregts 1978, section III.B)."""
 
 
+@answers_keywords
 @dataclass(frozen=True, eq=False)
 class Variogram:
     """How much values differ by how far apart they are.
@@ -91,6 +93,7 @@ class Variogram:
         return plot_variogram(self, ax)
 
 
+@answers_keywords
 def variogram(
     points: Any,
     values: ArrayLike,

@@ -75,7 +75,7 @@ class Coordinates:
     @property
     def fixed_scale(self) -> Vector:
         """Standard deviations by which the fixed effects are standardised, (p,)."""
-        return np.linalg.norm(self.root, axis=1)
+        return np.asarray(np.linalg.norm(self.root, axis=1))
 
     def phi(self, psi: Vector) -> Vector:
         """Coordinates of hyperparameters, and zeros, of the fixed effects to start from."""

@@ -65,7 +65,7 @@ class Unpriored:
     @property
     def n_fixed(self) -> int:
         """Number of fixed effects."""
-        return self.design.shape[1] - self.n_random
+        return int(self.design.shape[1]) - self.n_random
 
     @property
     def fixed_columns(self) -> sp.csr_matrix:

@@ -111,7 +111,10 @@ class OnLevel:
         """The likelihood and its gradient at the others."""
         point = self._likelihood.at(self._level.whole(theta, self._value), start, gradient)
         jacobian = self._level.jacobian(theta, self._value)
-        return replace(point, theta=theta, gradient=point.gradient @ jacobian, slope=point.slope @ jacobian)
+        own: LaplacePoint = replace(
+            point, theta=theta, gradient=point.gradient @ jacobian, slope=point.slope @ jacobian
+        )
+        return own
 
     def describe(self, theta: Vector) -> str:
         """The parameters in the user's words."""
@@ -145,7 +148,8 @@ class _Followed:
                 share = float(np.clip((value - at) / (at - before), -2.0, 2.0))
                 begin = begin + share * (begin - earlier)
         if begin.size == 0:
-            return objective.at(begin)
+            found: LaplacePoint = objective.at(begin)
+            return found
         begin = np.where(smallest, np.maximum(np.abs(begin), 0.05), begin)
         found, guess = find_mode(objective, begin, tolerance=1e-7, least=-1e-3, curvature=self._curvature)
         self._curvature = np.asarray(np.linalg.inv(guess), dtype=float)

@@ -82,7 +82,10 @@ class InCoordinates:
         """The likelihood and its gradient at coordinates."""
         point = self._likelihood.at(self._coordinates.psi(theta), start, gradient)
         jacobian = self._coordinates.jacobian(theta)
-        return replace(point, theta=theta, gradient=point.gradient @ jacobian, slope=point.slope @ jacobian)
+        own: LaplacePoint = replace(
+            point, theta=theta, gradient=point.gradient @ jacobian, slope=point.slope @ jacobian
+        )
+        return own
 
     def describe(self, theta: Vector) -> str:
         """Coordinates in the user's words."""

@@ -78,7 +78,7 @@ class PredictionError(Restricted):
     def edf(self, point: LaplacePoint) -> float:
         """Effective degrees of freedom, the fixed effects among them."""
         of_prior = (point.covariance * self.double) @ self.prior_at(self.whole(point.theta))
-        return self.n - self.n_constraints - float(of_prior)
+        return float(self.n - self.n_constraints - of_prior)
 
     def _criterion(self, deviance: float, edf: float, m: int) -> float:
         """UBRE or log GCV."""
@@ -106,7 +106,7 @@ class PredictionError(Restricted):
                 if free:
                     out[at] += float((own[rows, columns] * double) @ of_q)
                     at += 1
-        return out
+        return np.asarray(out)
 
 
 def least_prediction_error(

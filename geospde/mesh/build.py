@@ -15,6 +15,7 @@ from geospde.mesh.inputs import read_crs, read_region
 from geospde.mesh.refine import Controls, expected_vertices, fill
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
+from geospde.text.keywords import answers_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ _STEEPEST = 30.0  # degrees; beyond about here refinement may have no end
 _USUAL_SIZE = 2000  # vertices of a mesh whose max_edge is not given
 
 
+@answers_keywords
 def build_mesh(
     domain: Any = None,
     *,

@@ -12,6 +12,7 @@ from scipy import sparse
 from geospde.errors import InputError
 from geospde.mesh.arrays import checked_triangulation, frozen, point_array, signed_areas
 from geospde.mesh.inputs import read_crs, unit_of
+from geospde.text.keywords import answers_keywords
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from geospde.mesh.quality import Quality
 
 
+@answers_keywords
 @dataclass(frozen=True, eq=False, repr=False)
 class Mesh:
     """A triangular mesh that does not change after it is made.
@@ -331,11 +333,18 @@ class Mesh:
         triangles = children.transpose(2, 0, 1).reshape(-1, 3)
         return Mesh(np.vstack([self.vertices, middles]), triangles, self.crs, np.repeat(self.inner, 4))
 
-    def plot(self, ax: Axes | None = None, *, sites: Any = None, **kwargs: Any) -> Axes:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        sites: Any = None,
+        edge_color: str = "#5b7a95",
+        linewidth: float | None = None,
+    ) -> Axes:
         """Draw the triangles, the two zones apart, and the sites if given; see `geospde.plots.mesh`."""
         from geospde.plots.mesh import plot_mesh
 
-        return plot_mesh(self, ax, sites=sites, **kwargs)
+        return plot_mesh(self, ax, sites=sites, edge_color=edge_color, linewidth=linewidth)
 
     def to_arrays(self) -> dict[str, NDArray]:
         """Everything in plain arrays, fit for `numpy.savez`; `from_arrays` reads them.

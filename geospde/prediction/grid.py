@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from geospde.errors import InputError
 from geospde.prediction.cells import cells_that_meet
 from geospde.survey.polygons import as_region
+from geospde.text.keywords import answers_keywords
 from geospde.text.words import length
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Strip(NamedTuple):
     """Where the strip's predicted cells stand in `Grid.centres`."""
 
 
+@answers_keywords
 @dataclass(frozen=True, eq=False, repr=False)
 class Grid:
     """A regular raster of cells, some or all of which are predicted.

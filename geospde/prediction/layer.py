@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from geospde.errors import InputError
+from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
 
 KINDS = ("mean", "quantile", "sd", "probability", "difference", "other")
@@ -25,6 +26,7 @@ _LABEL = "{label}"
 _WORDS = ("title", "short", "axis", "caption")
 
 
+@answers_keywords
 @dataclass(frozen=True)
 class Layer:
     """What a column of a prediction means, and how it is shown: in figures, rasters, the report's map and QGIS.

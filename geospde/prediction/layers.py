@@ -15,6 +15,7 @@ from geospde.errors import InputError
 from geospde.prediction.computed.registry import computed_layer
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import PLACES, Layer
+from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table, picture
 from geospde.text.words import did_you_mean
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap, Normalize
 
 
+@answers_keywords
 @dataclass(frozen=True, eq=False, repr=False)
 class Layers:
     """Layers of values at places, each with its meaning, which maps draw and rasters hold.

@@ -15,6 +15,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.layer import posterior_layers
 from geospde.prediction.layers import Layers
 from geospde.results.base import Fit
+from geospde.text.keywords import answers_keywords
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 20_000  # points at a time: a few hundred bytes each for every theta point
 
 
+@answers_keywords
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Layers):
     """Posterior of the mean per unit exposure at many places; made by `Fit.predict`.

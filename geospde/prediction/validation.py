@@ -20,6 +20,7 @@ from geospde.prediction.folds import Fold, block_folds, buffered_folds, random_f
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
+from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ ROW = "geospde_row"
 NODES = 41
 
 
+@answers_keywords
 @dataclass(frozen=True)
 class Validation:
     """How well a model predicts what it has not seen.

@@ -133,6 +133,7 @@ class Comparison:
         return plot_comparison(self, ax)
 
 
+@answers_keywords
 def compare(*fits: Fit | Mapping[str, Fit]) -> Comparison:
     """Put fits of the same data side by side.
 

@@ -69,7 +69,7 @@ def log_densities(fit: FitState, draws: Draws) -> Vector:
     """Log density of each observation at each draw, all constants and weights included: (n, m)."""
     eta = (fit.laplace.design @ draws.latent.T).T + fit.model.offset
     if not fit.laplace.model.likelihood.parameters:
-        return fit.laplace.likelihood_at(draws.theta[0]).log_density(eta)
+        return np.asarray(fit.laplace.likelihood_at(draws.theta[0]).log_density(eta))
     return np.array([fit.laplace.likelihood_at(theta).log_density(e) for theta, e in zip(draws.theta, eta)])
 
 
@@ -126,12 +126,13 @@ def to_arviz(fit: FitState, n: int = 1000, seed: int | None = None) -> xarray.Da
     }
     about = {"inference_library": "geospde", "inference_library_version": __version__}
     about |= {"formula": fit.formula, "family": fit.family, "method": fit.method}
-    return arviz_base.from_dict(
+    tree: xarray.DataTree = arviz_base.from_dict(
         {group: {_named(name): values for name, values in members.items()} for group, members in groups.items()},
         dims={_named(name): [_named(dim) for dim in along] for name, along in dims.items()},
         coords={_named(dim): labels for dim, labels in coords.items()},
         attrs={"/": about, "posterior": about},
     )
+    return tree
 
 
 def _named(name: str) -> str:

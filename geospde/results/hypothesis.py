@@ -60,7 +60,7 @@ class Hypothesis:
         return pd.DataFrame(row, index=pd.Index([self.text], name="hypothesis"))
 
     def __str__(self) -> str:
-        return self.to_frame().to_string(float_format=lambda v: f"{v:.4g}")
+        return str(self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"))
 
     __repr__ = __str__
 
@@ -241,7 +241,7 @@ class _Draws:
     def density(self, x: Vector) -> Vector:
         from scipy.stats import gaussian_kde
 
-        return gaussian_kde(self._values)(x)
+        return np.asarray(gaussian_kde(self._values)(x))
 
 
 def _density(

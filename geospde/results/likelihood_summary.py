@@ -39,7 +39,7 @@ def _residuals(fit: EstimatedFit) -> str:
         return ""
     scaled = fit.residuals("pearson")
     table = pd.DataFrame([np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1])], columns=["min", "1q", "median", "3q", "max"])
-    return "Scaled residuals\n" + table.to_string(index=False, float_format=lambda v: f"{v:.4f}")
+    return f"Scaled residuals\n{table.to_string(index=False, float_format=lambda v: f'{v:.4f}')}"
 
 
 def _random(fit: EstimatedFit) -> str:
@@ -74,7 +74,7 @@ def _others(fit: EstimatedFit) -> str:
     table = fit.hyper.loc[[name for name in fit.hyper.index if name not in own]]
     if not len(table):
         return ""
-    return "Hyperparameters\n" + table.to_string(float_format=lambda v: f"{v:.4g}")
+    return f"Hyperparameters\n{table.to_string(float_format=lambda v: f'{v:.4g}')}"
 
 
 def _fixed(fit: EstimatedFit) -> str:
@@ -87,7 +87,8 @@ def _fixed(fit: EstimatedFit) -> str:
         "p": lambda v: "<1e-15" if v < 1e-15 else f"{v:.3g}",
         **plain,
     }
-    return "Fixed effects\n" + fit.fixed.to_string(formatters={c: forms[c] for c in fit.fixed.columns})
+    table = fit.fixed.to_string(formatters={c: forms[c] for c in fit.fixed.columns})
+    return f"Fixed effects\n{table}"
 
 
 def _correlation(fit: EstimatedFit) -> str:
@@ -97,4 +98,4 @@ def _correlation(fit: EstimatedFit) -> str:
     values = fit.correlation.to_numpy()
     cells = [[f"{values[i, j]:.3f}" if j < i else "" for j in range(len(names) - 1)] for i in range(1, len(names))]
     table = pd.DataFrame(cells, index=pd.Index(names[1:]), columns=names[:-1])
-    return "Correlation of fixed effects\n" + table.to_string()
+    return f"Correlation of fixed effects\n{table.to_string()}"

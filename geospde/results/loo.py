@@ -89,7 +89,7 @@ class Loo:
         parts = [f"PSIS-LOO of {m} observations", self.table.to_string(float_format=lambda v: f"{v:.1f}")]
         if (self.pareto_k > 0.5).any():
             shares = {"share": lambda v: f"{100 * v:.1f} %"}
-            parts.append(self.pareto_table.to_string(formatters=shares))  # type: ignore[arg-type]
+            parts.append(self.pareto_table.to_string(formatters=shares))
         else:
             parts.append("All Pareto k are below 0.5: good")
         if self.warning:

@@ -40,4 +40,4 @@ def quantile_residuals(fit: FitState, seed: int = 0) -> Vector:
         lower, upper = lower - part, upper + part
     # of the smaller tail, which has its digits
     score = ndtri(np.clip(np.minimum(lower, upper), LEAST, 0.5))
-    return np.where(lower < upper, score, -score)
+    return np.asarray(np.where(lower < upper, score, -score))

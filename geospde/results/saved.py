@@ -21,8 +21,10 @@ from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.fit import estimated_fit
 from geospde.results.storage import FORMAT, files_of
+from geospde.text.keywords import answers_keywords
 
 
+@answers_keywords
 def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     """Read a fit that `Fit.save` or a run wrote.
 

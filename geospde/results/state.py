@@ -16,12 +16,14 @@ from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.marginals import Marginal, marginal_of_mixture
 from geospde.inference.mixture import GaussianMixture
 from geospde.model.build import Model
+from geospde.text.keywords import answers_keywords
 from geospde.text.words import nearest
 
 Vector = NDArray[np.float64]
 LEVELS = (0.025, 0.5, 0.975)
 
 
+@answers_keywords
 class FitState(ABC):
     """A model, the Gaussian approximations of its latent vector, and how the fit was made.
 

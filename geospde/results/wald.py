@@ -49,7 +49,7 @@ class WaldTest:
         return pd.DataFrame(row, index=pd.Index([self.text], name="hypothesis"))
 
     def __str__(self) -> str:
-        return self.to_frame().to_string(float_format=lambda v: f"{v:.4g}")
+        return str(self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"))
 
     __repr__ = __str__
 

@@ -29,6 +29,7 @@ from geospde.run.validation_files import described
 from geospde.run.work import Work, figures_in
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
+from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
 
 STEPS: tuple[Step[Work], ...] = (MESH, FIT, VALIDATE, PREDICT, MAP, REPORT)
@@ -99,6 +100,7 @@ class RunResult:
         }
 
 
+@answers_keywords
 def run(
     source: str | Path | Mapping[str, Any] | Config,
     *,

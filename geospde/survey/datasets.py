@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from geospde.errors import GeospdeError, GeospdeWarning, InputError
 from geospde.survey.survey import Survey, read_survey
+from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def data_folder() -> Path:
     raise GeospdeError(f"the bundled data are missing beside {package}: reinstall geospde")
 
 
+@answers_keywords
 def load_dataset(name: str) -> Survey | pd.DataFrame:
     """Return a bundled data set.
 

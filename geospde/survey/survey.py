@@ -14,6 +14,7 @@ from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.crs import is_local, unit_of, utm_of
 from geospde.survey.reading import read_coastline, read_points
 from geospde.survey.tables import rows_like
+from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, picture
 from geospde.text.words import counted, length, listed, number
 
@@ -35,6 +36,7 @@ def _place_in_memory(row: int, column: str | None = None) -> Place:
     return Place("the points", row, column)
 
 
+@answers_keywords
 @dataclass(frozen=True, eq=False)
 class Survey:
     """A survey: what was measured where, and the coast around it.
@@ -143,6 +145,7 @@ def _content(column: Any) -> str:
     return f"{told}, {missing:,} missing" if missing else told
 
 
+@answers_keywords
 def read_survey(
     points: Any,
     *,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from geospde.errors import GeospdeWarning
+from geospde.text.keywords import answers_keywords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +16,7 @@ LEVELS = ("ok", "note", "warning", "error")
 """Rising: all is well; good to know; look at it before trusting a map; a map cannot be made or would be wrong."""
 
 
+@answers_keywords
 @dataclass(frozen=True)
 class Finding:
     """One thing that a check looked at.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, signature
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from geospde.errors import KeywordError
 from geospde.text.words import did_you_mean
@@ -33,10 +33,14 @@ def answers_keywords(public: Public) -> Public:
     """
     if isinstance(public, type):
         for name, member in list(vars(public).items()):
-            if not name.startswith("_") and isinstance(member, FunctionType):
+            if name.startswith("_"):
+                continue
+            if isinstance(member, FunctionType) and member.__name__ == name:  # no function that is a field
                 setattr(public, name, _answering(member))
+            elif isinstance(member, (classmethod, staticmethod)):
+                setattr(public, name, type(member)(_answering(member.__func__)))
         return public
-    return _answering(public)  # type: ignore[return-value]
+    return cast(Public, _answering(public))
 
 
 def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,14 +48,15 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
     parameters = signature(function).parameters.values()
     if getattr(function, "__isabstractmethod__", False) or any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return function
-    known = {p.name for p in parameters if p.kind is not Parameter.POSITIONAL_ONLY and p.name != "self"}
+    named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    known = [p.name for p in parameters if p.kind in named and p.name not in ("self", "cls")]
 
     @wraps(function)
     def answering(*args: Any, **options: Any) -> Any:
         for name in options:
             if name not in known:
                 what = f"{function.__name__}() takes no {name!r}"
-                raise KeywordError(f"{what}: {did_you_mean(name, sorted(known), 'arguments')}")
+                raise KeywordError(what, remedy=did_you_mean(name, known, "arguments"))
         return function(*args, **options)
 
     return answering
