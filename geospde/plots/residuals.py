@@ -8,7 +8,6 @@ from geospde.errors import InputError
 from geospde.explore.variogram import Variogram, variogram
 from geospde.plots.panels import plot_variogram
 from geospde.results.base import Fit
-from geospde.results.quantile_residuals import quantile_residuals
 from geospde.survey.crs import unit_of
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def residual_variogram(fit: Fit, *, kind: str = "quantile", permutations: int = 
     ----------
     fit : Fit
     kind : {"quantile", "pearson"}
-        Normal scores of the responses (`geospde.results.quantile_residuals`), which suit counts, too; or what is left
+        Of `Fit.residuals`: normal scores of the responses, which suit counts, too; or what is left
         over its standard deviation. Both are given the latent variables: a field that the model has is not in them.
     permutations : int
         Of the envelope.
@@ -71,10 +70,7 @@ def residual_variogram(fit: Fit, *, kind: str = "quantile", permutations: int = 
             "a variogram of residuals needs coordinates, and the data have none: fit a GeoDataFrame of points, or give "
             "coords=('x', 'y')"
         )
-    if kind == "quantile":
-        values = quantile_residuals(fit, seed)
-    else:
-        values = fit.laplace.likelihood_at(fit.point.theta).residuals(fit.point.eta, "pearson")
+    values = fit.residuals(kind, seed=seed)
     words = {"quantile": "quantile residuals", "pearson": "Pearson residuals"}[kind]
     return variogram(
         points, values, permutations=permutations, seed=seed, unit=unit_of(fit.model.crs), label=words

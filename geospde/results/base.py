@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geospde.errors import LackingError
+from geospde.errors import InputError, LackingError
+from geospde.families.likelihood import RESIDUALS as OF_LIKELIHOOD
 from geospde.results.checks import Checks
 from geospde.results.draws import draw
 from geospde.results.effects import Effects, effects
+from geospde.results.quantile_residuals import quantile_residuals
 from geospde.results.state import FitState, Vector
 from geospde.results.storage import Stored, write_fit
 from geospde.text.keywords import answers_keywords
@@ -23,6 +25,8 @@ from geospde.text.words import counted, nearest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+RESIDUALS = (*OF_LIKELIHOOD, "quantile")
 
 
 @answers_keywords
@@ -150,14 +154,17 @@ class Fit(FitState):
     def log_likelihood(self) -> float:
         """Log likelihood; its kind says at which parameters."""
 
-    def residuals(self, kind: str = "response") -> Vector:
+    def residuals(self, kind: str = "response", *, seed: int = 0) -> Vector:
         """Residuals: responses less what was fitted.
 
         Parameters
         ----------
-        kind : {"response", "pearson", "standardized"}
+        kind : {"response", "pearson", "standardized", "quantile"}
             Response less its fitted mean, that of `fitted` (counts times exposure, successes of all trials); that over
-            its standard deviation, which the last two both are.
+            its standard deviation, which the next two both are; normal scores of the responses, which suit counts, too
+            (Dunn & Smyth 1996; see `geospde.results.quantile_residuals`).
+        seed : int
+            Of the uniforms that spread counts, in quantile residuals.
 
         Returns
         -------
@@ -169,6 +176,10 @@ class Fit(FitState):
         InputError
             For another kind.
         """
+        if kind not in RESIDUALS:
+            raise InputError(f"residuals are of kind {', '.join(map(repr, RESIDUALS))}, not {kind!r}")
+        if kind == "quantile":
+            return quantile_residuals(self, seed)
         likelihood = self.laplace.likelihood_at(self.point.theta)
         return np.asarray(likelihood.residuals(self._fitted_predictor(), kind))
 

@@ -155,7 +155,7 @@ class OutputSection(_Section):
 
 
 class ValidationSection(_Section):
-    """``[validation]``: how a run is cross-validated, as in `Fit.validate`; without the section it is not."""
+    """``[validation]``: how a run is cross-validated, as in `BayesianFit.validate`; without the section it is not."""
 
     folds: Literal["blocks", "random", "loo", "buffered"] = "blocks"
     k: Count | None = None

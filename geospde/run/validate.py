@@ -66,7 +66,7 @@ def validate_run(
     source : path, mapping or Config
         The run file, its content, or the folder of a run.
     folds, k, distance, seed : optional
-        As in `Fit.validate`; by default those of ``[validation]``.
+        As in `BayesianFit.validate`; by default those of ``[validation]``.
     out : path, optional
         The folder to write; by default beside the run's own, with ``-validation`` after its name. It appears whole or
         not at all.

@@ -113,6 +113,13 @@ def test_residuals_are_responses_less_what_was_fitted(name):
         fit.residuals("deviance")
 
 
+def test_quantile_residuals_of_gaussian_responses_are_standardised():
+    fit = fitted("reml")
+    np.testing.assert_allclose(fit.residuals("quantile"), fit.residuals("pearson"), rtol=1e-8)
+    counts = fitted("counts ml")
+    assert (counts.residuals("quantile", seed=1) != counts.residuals("quantile", seed=2)).any()
+
+
 def test_the_log_likelihood_of_a_posterior_is_at_its_means():
     fit = fitted("eb")  # one point of theta, whose mean is the mode
     sigma = fit.theta_points["sigma"].iloc[0]
