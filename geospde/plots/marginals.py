@@ -50,8 +50,8 @@ def plot_marginal(fit: Fit, name: str | Mapping[str, float], ax: Axes | None = N
     ----------
     fit : Fit
     name : str or dict
-        As `BayesianFit.marginal` takes it. Of a fit without priors the normal distribution of the estimate is drawn, on the scale
-        where its interval is one.
+        As `BayesianFit.marginal` takes it. Of a fit without priors the normal distribution of the estimate is drawn,
+        on the scale where its interval is one.
     ax : Axes, optional
         A new pyplot figure by default.
     prior : bool

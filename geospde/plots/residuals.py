@@ -51,8 +51,8 @@ def residual_variogram(fit: Fit, *, kind: str = "quantile", permutations: int = 
     ----------
     fit : Fit
     kind : {"quantile", "pearson"}
-        Of `Fit.residuals`: normal scores of the responses, which suit counts, too; or what is left
-        over its standard deviation. Both are given the latent variables: a field that the model has is not in them.
+        Of `Fit.residuals`: normal scores of the responses, which suit counts, too; or what is left over its standard
+        deviation. Both are given the latent variables: a field that the model has is not in them.
     permutations : int
         Of the envelope.
     seed : int
