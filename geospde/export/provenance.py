@@ -23,7 +23,7 @@ PACKAGES = [
     "rasterio",
     "scikit-fem",
     "condeltri",
-    "cvxopt",
+    "pymetis",
     "numba",
     "matplotlib",
 ]

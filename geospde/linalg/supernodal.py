@@ -1,426 +1,205 @@
 """Kernels of the supernodal Cholesky factorisation: one dense panel a supernode, compiled loops around BLAS.
 
 The factorisation is left-looking (Ng & Peyton 1993, SIAM J. Sci. Comput. 14, 1034-1056); the selected inverse is
-Takahashi's recursion (Takahashi, Fagan & Chen 1973; Erisman & Tinney 1975) in the same layout. The interpreter lock is
-free while they run.
+Takahashi's recursion (Takahashi, Fagan & Chen 1973; Erisman & Tinney 1975) in the same layout, see
+`geospde.linalg.symbolic.Layout`. The interpreter lock is free while they run.
 
-Layout: supernode s has columns ``first[s]:first[s+1]`` and a panel of ``nrow × width`` numbers in C order at
-``start[s]``; its row numbers, the columns themselves first, stand at ``row_start[s]`` in `rows`.
+Panels are flat arrays, and scratch comes from outside: this compiles in half the time.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import scipy.sparse as sp
-from numba import njit
 from numpy.typing import NDArray
+
+from geospde.linalg import blas
+from geospde.linalg.compiled import compiled
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-WIDEST = 64  # wider supernodes are split: the triangular kernels below are plain loops
-SMALL = 12  # products with a side below this are loops too, for the price of a BLAS call
 
+@compiled
+def factorise(
+    routines: Index,
+    panels: Vector,
+    first: Index,
+    row_start: Index,
+    rows: Index,
+    start: Index,
+    owner: Index,
+    work: Vector,
+    place: Index,
+    head: Index,
+    following: Index,
+    position: Index,
+) -> int:
+    """Factorise in place; return the first column of a supernode that is not positive definite, or -1.
 
-@dataclass(frozen=True)
-class Layout:
-    """Where everything stands; made once a pattern."""
-
-    n: int
-    permutation: Index
-    first: Index  # (S+1,) first column of each supernode
-    row_start: Index  # (S+1,)
-    rows: Index
-    start: Index  # (S+1,) of the panels
-    owner: Index  # (n,) supernode of each column
-    tallest: int
-    entries: Index  # place in the panels of each entry of the pattern
-
-    diagonal: Index  # place in the panels of each diagonal entry of L
-
-    @property
-    def size(self) -> int:
-        """Numbers in all panels."""
-        return int(self.start[-1])
-
-    @classmethod
-    def of(cls, pattern: sp.csc_matrix, permutation: Index, indptr: Index, indices: Index) -> "Layout":
-        """Panels for a lower-triangular pattern, from its permutation and the pattern of its factor.
-
-        Parameters
-        ----------
-        pattern : (n, n) csc_matrix
-            Lower triangle of the matrix.
-        permutation : (n,) array
-        indptr, indices : arrays
-            Column starts and sorted row numbers of L for the permuted matrix.
-        """
-        n = pattern.shape[0]
-        first = _supernodes(indptr, indices, WIDEST)
-        heights, widths = np.diff(indptr)[first[:-1]], np.diff(first)
-        row_start = np.concatenate([[0], np.cumsum(heights)])
-        rows = np.concatenate([indices[indptr[a] : indptr[a + 1]] for a in first[:-1]])
-        start = np.concatenate([[0], np.cumsum(heights * widths)])
-        owner = np.repeat(np.arange(widths.size), widths)
-        rank = np.empty(n, np.int64)
-        rank[permutation] = np.arange(n)
-        i = rank[pattern.indices]
-        j = rank[np.repeat(np.arange(n), np.diff(pattern.indptr))]
-        entries = _places(np.maximum(i, j), np.minimum(i, j), first, row_start, rows, start, owner)
-        diagonal = start[owner] + (np.arange(n) - first[owner]) * (widths[owner] + 1)
-        return cls(n, permutation, first, row_start, rows, start, owner, int(heights.max()), entries, diagonal)
-
-
-@njit(cache=True, nogil=True)
-def _supernodes(indptr, indices, widest):
-    """First columns of maximal runs of columns, at most so wide, whose patterns nest without a gap."""
-    n = indptr.size - 1
-    first = np.empty(n + 1, np.int64)
-    count = 0
-    for j in range(n):
-        new = True
-        if j > 0 and j - first[count - 1] < widest:
-            before, here = indptr[j] - indptr[j - 1], indptr[j + 1] - indptr[j]
-            if before == here + 1 and before > 1 and indices[indptr[j - 1] + 1] == j:
-                new = False
-                for k in range(here):
-                    if indices[indptr[j - 1] + 1 + k] != indices[indptr[j] + k]:
-                        new = True
-                        break
-        if new:
-            first[count] = j
-            count += 1
-    first[count] = n
-    return first[: count + 1]
-
-
-@njit(cache=True, nogil=True)
-def _places(i, j, first, row_start, rows, start, owner):
-    out = np.empty(i.size, np.int64)
-    for k in range(i.size):
-        s = owner[j[k]]
-        low, high = row_start[s], row_start[s + 1]
-        while high - low > 1:
-            middle = (low + high) // 2
-            if rows[middle] <= i[k]:
-                low = middle
-            else:
-                high = middle
-        out[k] = start[s] + (low - row_start[s]) * (first[s + 1] - first[s]) + j[k] - first[s]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _gram(a, b, out):
-    """Write a @ b.T into out, by BLAS where it pays."""
-    if a.shape[0] < SMALL or b.shape[0] < SMALL or a.shape[1] < 4:
-        for i in range(a.shape[0]):
-            for j in range(b.shape[0]):
-                total = 0.0
-                for k in range(a.shape[1]):
-                    total += a[i, k] * b[j, k]
-                out[i, j] = total
-    else:
-        np.dot(a, b.T, out)
-
-
-@njit(cache=True, nogil=True)
-def factorise(panels, first, row_start, rows, start, tallest):
-    """Factorise in place; return the first column that is not positive, or -1."""
-    count = first.size - 1
-    n = first[count]
-    work = np.empty(tallest * WIDEST)
-    place = np.empty(n, np.int64)  # row number -> row of the panel at hand
-    head = np.full(count, -1, np.int64)  # supernodes waiting to update s, as linked lists
-    following = np.full(count, -1, np.int64)
-    position = np.zeros(count, np.int64)  # first row of a waiting supernode that is not yet used
-    for s in range(count):
+    `head` and `following` link the supernodes that wait to update another, and begin as -1; `position` is the first
+    row of each that is not yet used.
+    """
+    for s in range(first.size - 1):
         a, b = first[s], first[s + 1]
-        width = b - a
-        r0, r1 = row_start[s], row_start[s + 1]
-        height = r1 - r0
-        panel = panels[start[s] : start[s + 1]].reshape(height, width)
-        for k in range(height):
-            place[rows[r0 + k]] = k
+        width, height = b - a, row_start[s + 1] - row_start[s]
+        panel = start[s]
+        for k in range(row_start[s], row_start[s + 1]):
+            place[rows[k]] = panel + (k - row_start[s]) * width - a
         d = head[s]
         while d >= 0:
             after = following[d]
-            d0, d1 = row_start[d], row_start[d + 1]
-            below = panels[start[d] : start[d + 1]].reshape(d1 - d0, first[d + 1] - first[d])
-            p = position[d]
-            q = p
-            while q < d1 - d0 and rows[d0 + q] < b:
+            top, end = row_start[d] + position[d], row_start[d + 1]
+            q = top
+            while q < end and rows[q] < b:
                 q += 1
-            tall, wide = d1 - d0 - p, q - p
-            update = work[: tall * wide].reshape(tall, wide)
-            _gram(below[p:], below[p:q], update)
+            tall, wide, inner = end - top, q - top, first[d + 1] - first[d]
+            below = start[d] + position[d] * inner
+            blas.gemm_tn(
+                routines, wide, tall, inner, 1.0, panels, below, inner, panels, below, inner, 0.0, work, 0, wide
+            )
             for i in range(tall):
-                target = place[rows[d0 + p + i]]
-                for j in range(min(i + 1, wide)):
-                    panel[target, rows[d0 + p + j] - a] -= update[i, j]
-            if q < d1 - d0:
-                position[d] = q
-                owner = _owner(first, rows[d0 + q], s)
-                following[d] = head[owner]
-                head[owner] = d
+                target = place[rows[top + i]]
+                for j in range(i + 1 if i < wide else wide):
+                    panels[target + rows[top + j]] -= work[i * wide + j]
+            position[d] += wide
+            if q < end:
+                following[d] = head[owner[rows[q]]]
+                head[owner[rows[q]]] = d
             d = after
-        # the diagonal block, then the rows below it
+        failed = blas.potrf(routines, width, panels, panel, width)
+        if failed != 0:
+            return a
         for j in range(width):
-            pivot = panel[j, j]
-            for k in range(j):
-                pivot -= panel[j, k] * panel[j, k]
-            if not pivot > 0.0 or pivot == np.inf:
-                return a + j
-            pivot = np.sqrt(pivot)
-            panel[j, j] = pivot
-            for i in range(j + 1, width):
-                total = panel[i, j]
-                for k in range(j):
-                    total -= panel[i, k] * panel[j, k]
-                panel[i, j] = total / pivot
-            for i in range(j):
-                panel[i, j] = 0.0
+            if not 0.0 < panels[panel + j * (width + 1)] < np.inf:
+                return a
         if height > width:
-            if width < SMALL or height - width < SMALL:
-                for i in range(width, height):
-                    for j in range(width):
-                        total = panel[i, j]
-                        for k in range(j):
-                            total -= panel[i, k] * panel[j, k]
-                        panel[i, j] = total / panel[j, j]
-            else:
-                inverse = _inverse_of_lower(panel[:width])
-                update = work[: (height - width) * width].reshape(height - width, width)
-                np.dot(panel[width:], inverse.T, update)
-                for i in range(width, height):  # a slice assignment would take seconds to compile
-                    for j in range(width):
-                        panel[i, j] = update[i - width, j]
+            blas.solve_ut_x(
+                routines, width, height - width, 1.0, panels, panel, width, panels, panel + width * width, width
+            )
             position[s] = width
-            owner = _owner(first, rows[r0 + width], s)
-            following[s] = head[owner]
-            head[owner] = s
+            above = owner[rows[row_start[s] + width]]
+            following[s] = head[above]
+            head[above] = s
     return -1
 
 
-@njit(cache=True, nogil=True)
-def _owner(first, row, after):
-    """Supernode of a column, by bisection among those after a given one."""
-    low, high = after, first.size - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if first[middle] <= row:
-            low = middle
+@compiled
+def forward(
+    routines: Index,
+    panels: Vector,
+    first: Index,
+    row_start: Index,
+    rows: Index,
+    start: Index,
+    work: Vector,
+    x: Vector,
+    columns: int,
+) -> None:
+    """Overwrite x, (n, columns) in the permuted order, by L⁻¹ x."""
+    for s in range(first.size - 1):
+        a, at, width = first[s], first[s] * columns, first[s + 1] - first[s]
+        panel, below = start[s], start[s] + width * width
+        deep = row_start[s + 1] - row_start[s] - width
+        if columns == 1:
+            blas.solve_ut(routines, width, panels, panel, width, x, a, 1)
+            if deep:
+                blas.gemv_t(routines, width, deep, 1.0, panels, below, width, x, a, 1, 0.0, work, 0, 1)
         else:
-            high = middle
-    return low
+            blas.solve_x_u(routines, columns, width, 1.0, panels, panel, width, x, at, columns)
+            if deep:
+                blas.gemm_nn(
+                    routines, columns, deep, width, 1.0, x, at, columns, panels, below, width, 0.0, work, 0, columns
+                )
+        if deep:
+            for i in range(deep):
+                row = rows[row_start[s] + width + i]
+                for c in range(columns):
+                    x[row * columns + c] -= work[i * columns + c]
 
 
-@njit(cache=True, nogil=True)
-def _inverse_of_lower(block):
-    """Inverse of a lower triangle, by rows."""
-    n = block.shape[0]
-    inverse = np.zeros((n, n))
-    for i in range(n):
-        scale = 1.0 / block[i, i]
-        for k in range(i):
-            weight = block[i, k] * scale
-            for j in range(k + 1):
-                inverse[i, j] -= weight * inverse[k, j]
-        inverse[i, i] = scale
-    return inverse
-
-
-@njit(cache=True, nogil=True)
-def forward(panels, first, row_start, rows, start, x):
-    """Overwrite x, (n, k) in the permuted order, by L⁻¹ x."""
-    for s in range(first.size - 1):
-        a, width = first[s], first[s + 1] - first[s]
-        r0 = row_start[s]
-        height = row_start[s + 1] - r0
-        panel = panels[start[s] : start[s + 1]].reshape(height, width)
-        for c in range(x.shape[1]):
-            for j in range(width):
-                total = x[a + j, c]
-                for k in range(j):
-                    total -= panel[j, k] * x[a + k, c]
-                x[a + j, c] = total / panel[j, j]
-            for i in range(width, height):
-                total = 0.0
-                for k in range(width):
-                    total += panel[i, k] * x[a + k, c]
-                x[rows[r0 + i], c] -= total
-
-
-@njit(cache=True, nogil=True)
-def backward(panels, first, row_start, rows, start, x):
-    """Overwrite x, (n, k) in the permuted order, by L'⁻¹ x."""
+@compiled
+def backward(
+    routines: Index,
+    panels: Vector,
+    first: Index,
+    row_start: Index,
+    rows: Index,
+    start: Index,
+    work: Vector,
+    x: Vector,
+    columns: int,
+) -> None:
+    """Overwrite x, (n, columns) in the permuted order, by L'⁻¹ x."""
     for s in range(first.size - 2, -1, -1):
-        a, width = first[s], first[s + 1] - first[s]
-        r0 = row_start[s]
-        height = row_start[s + 1] - r0
-        panel = panels[start[s] : start[s + 1]].reshape(height, width)
-        for c in range(x.shape[1]):
-            for i in range(width, height):
-                value = x[rows[r0 + i], c]
-                for k in range(width):
-                    x[a + k, c] -= panel[i, k] * value
-            for j in range(width - 1, -1, -1):
-                value = x[a + j, c] / panel[j, j]
-                x[a + j, c] = value
-                for k in range(j):
-                    x[a + k, c] -= panel[j, k] * value
+        a, at, width = first[s], first[s] * columns, first[s + 1] - first[s]
+        panel, below = start[s], start[s] + width * width
+        deep = row_start[s + 1] - row_start[s] - width
+        if deep:
+            for i in range(deep):
+                row = rows[row_start[s] + width + i]
+                for c in range(columns):
+                    work[i * columns + c] = x[row * columns + c]
+        if columns == 1:
+            if deep:
+                blas.gemv_n(routines, width, deep, -1.0, panels, below, width, work, 0, 1, 1.0, x, a, 1)
+            blas.solve_u(routines, width, panels, panel, width, x, a, 1)
+        else:
+            if deep:
+                blas.gemm_nt(
+                    routines, columns, width, deep, -1.0, work, 0, columns, panels, below, width, 1.0, x, at, columns
+                )
+            blas.solve_x_ut(routines, columns, width, 1.0, panels, panel, width, x, at, columns)
 
 
-@njit(cache=True, nogil=True)
-def forward_many(panels, first, row_start, rows, start, tallest, x):
-    """`forward` for many right-hand sides, by matrix products."""
-    k = x.shape[1]
-    work = np.empty(tallest * k)
-    for s in range(first.size - 1):
-        a, width = first[s], first[s + 1] - first[s]
-        r0 = row_start[s]
-        height = row_start[s + 1] - r0
-        panel = panels[start[s] : start[s + 1]].reshape(height, width)
-        for j in range(width):
-            for i in range(j):
-                weight = panel[j, i]
-                for c in range(k):
-                    x[a + j, c] -= weight * x[a + i, c]
-            weight = 1.0 / panel[j, j]
-            for c in range(k):
-                x[a + j, c] *= weight
-        if height > width:
-            update = work[: (height - width) * k].reshape(height - width, k)
-            np.dot(panel[width:], x[a : a + width], update)
-            for i in range(width, height):
-                row = rows[r0 + i]
-                for c in range(k):
-                    x[row, c] -= update[i - width, c]
-
-
-@njit(cache=True, nogil=True)
-def backward_many(panels, first, row_start, rows, start, tallest, x):
-    """`backward` for many right-hand sides, by matrix products."""
-    k = x.shape[1]
-    work, small = np.empty(tallest * k), np.empty(WIDEST * k)
-    for s in range(first.size - 2, -1, -1):
-        a, width = first[s], first[s + 1] - first[s]
-        r0 = row_start[s]
-        height = row_start[s + 1] - r0
-        panel = panels[start[s] : start[s + 1]].reshape(height, width)
-        if height > width:
-            below = work[: (height - width) * k].reshape(height - width, k)
-            for i in range(width, height):
-                row = rows[r0 + i]
-                for c in range(k):
-                    below[i - width, c] = x[row, c]
-            update = small[: width * k].reshape(width, k)
-            np.dot(panel[width:].T, below, update)
-            for i in range(width):
-                for c in range(k):
-                    x[a + i, c] -= update[i, c]
-        for j in range(width - 1, -1, -1):
-            weight = 1.0 / panel[j, j]
-            for c in range(k):
-                x[a + j, c] *= weight
-            for i in range(j):
-                weight = panel[j, i]
-                for c in range(k):
-                    x[a + i, c] -= weight * x[a + j, c]
-
-
-@njit(cache=True, nogil=True)
-def selected_inverse(panels, first, row_start, rows, start, owner, tallest):
-    """Entries of (L L')⁻¹ at the places of the panels.
+@compiled
+def selected_inverse(
+    routines: Index,
+    panels: Vector,
+    first: Index,
+    row_start: Index,
+    rows: Index,
+    start: Index,
+    owner: Index,
+    square: Vector,
+    y: Vector,
+    z: Vector,
+) -> None:
+    """Write the entries of (L L')⁻¹ at the places of the panels into z.
 
     With S a supernode's columns and J the rows below: ``Y = L_JS L_SS⁻¹``, ``Z_JS = -Z_JJ Y`` and
     ``Z_SS = L_SS⁻ᵀ L_SS⁻¹ - Yᵀ Z_JS``. Z_JJ stands in panels to the right, because J is a clique there.
     """
-    z = np.zeros(panels.size)
-    count = first.size - 1
-    whole = np.empty(tallest * tallest)
-    buffer_y, buffer_z = np.empty(tallest * WIDEST), np.empty(tallest * WIDEST)
-    buffer_square = np.empty(WIDEST * WIDEST)
-    where = np.empty(tallest, np.int64)
-    for s in range(count - 1, -1, -1):
-        width = first[s + 1] - first[s]
-        r0 = row_start[s]
-        height = row_start[s + 1] - r0
-        below = height - width
-        panel = panels[start[s] : start[s + 1]].reshape(height, width)
-        out = z[start[s] : start[s + 1]].reshape(height, width)
-        inverse = _inverse_of_lower(panel[:width])
-        for i in range(width):
-            for j in range(i + 1):
-                total = 0.0
-                for k in range(i, width):
-                    total += inverse[k, i] * inverse[k, j]
-                out[i, j] = total
-                out[j, i] = total
+    for s in range(first.size - 2, -1, -1):
+        width, top, end = first[s + 1] - first[s], row_start[s] + first[s + 1] - first[s], row_start[s + 1]
+        panel, below = start[s], end - top
+        for k in range(width * width):
+            z[panel + k] = panels[panel + k]
+        blas.potri(routines, width, z, panel, width)
         if below == 0:
             continue
-        zjj = whole[: below * below].reshape(below, below)
-        # column blocks of J by the supernode t that owns them; J's tail stands among t's rows in the same order
-        c = 0
-        while c < below:
-            t = owner[rows[r0 + width + c]]
-            end = c
-            while end < below and rows[r0 + width + end] < first[t + 1]:
-                end += 1
-            t0, tw = row_start[t], first[t + 1] - first[t]
-            k = 0
-            for i in range(c, below):
-                row = rows[r0 + width + i]
-                while rows[t0 + k] != row:
+        # blocks of columns of Z_JJ by the supernode t that owns them; J's tail stands among t's rows in the same order
+        c = top
+        while c < end:
+            t = owner[rows[c]]
+            wide, k = first[t + 1] - first[t], row_start[t]
+            stop = c
+            while stop < end and rows[stop] < first[t + 1]:
+                stop += 1
+            for i in range(c, end):
+                while rows[k] != rows[i]:
                     k += 1
-                where[i] = k
-            base = start[t]
-            for i in range(c, below):
-                offset = base + where[i] * tw - first[t]
-                for j in range(c, min(i + 1, end)):
-                    value = z[offset + rows[r0 + width + j]]
-                    zjj[i, j] = value
-                    zjj[j, i] = value
-            c = end
-        y = buffer_y[: below * width].reshape(below, width)
-        square = buffer_square[: width * width].reshape(width, width)
-        zjs = buffer_z[: below * width].reshape(below, width)
-        if width < SMALL or below < SMALL:
-            for i in range(below):
-                for j in range(width):
-                    total = 0.0
-                    for k in range(j, width):
-                        total += panel[width + i, k] * inverse[k, j]
-                    y[i, j] = total
-            for i in range(below):
-                for j in range(width):
-                    zjs[i, j] = 0.0
-                for k in range(below):
-                    value = zjj[i, k]
-                    for j in range(width):
-                        zjs[i, j] += value * y[k, j]
-            for k in range(below):
-                for i in range(width):
-                    value = y[k, i]
-                    for j in range(width):
-                        out[i, j] += value * zjs[k, j]
-        else:
-            np.dot(panel[width:], inverse, y)
-            np.dot(zjj, y, zjs)
-            np.dot(y.T, zjs, square)
-            for i in range(width):
-                for j in range(width):
-                    out[i, j] += square[i, j]
-        for i in range(below):
-            for j in range(width):
-                out[width + i, j] = -zjs[i, j]
-    return z
+                place = start[t] + (k - row_start[t]) * wide - first[t]
+                for j in range(c, i + 1 if i < stop else stop):
+                    square[(i - top) * below + j - top] = z[place + rows[j]]
+            c = stop
+        j_rows = panel + width * width
+        for k in range(below * width):
+            y[k] = panels[j_rows + k]
+        blas.solve_u_x(routines, width, below, 1.0, panels, panel, width, y, 0, width)
+        blas.symm_right(routines, width, below, -1.0, square, 0, below, y, 0, width, 0.0, z, j_rows, width)
+        blas.gemm_nt(routines, width, width, below, -1.0, y, 0, width, z, j_rows, width, 1.0, z, panel, width)
 
 
-@njit(cache=True, nogil=True)
-def symmetric_times(indptr, indices, lower, x):
-    """Product of x, (n,), with the symmetric matrix whose lower triangle is given, diagonals first."""
-    out = np.zeros(x.size)
+@compiled
+def _symmetric_times(indptr: Index, indices: Index, lower: Vector, x: Vector, out: Vector) -> None:
     for j in range(x.size):
         at = indptr[j]
         total = lower[at] * x[j]
@@ -429,4 +208,10 @@ def symmetric_times(indptr, indices, lower, x):
             out[i] += lower[k] * x[j]
             total += lower[k] * x[i]
         out[j] += total
+
+
+def symmetric_times(indptr: Index, indices: Index, lower: Vector, x: Vector) -> Vector:
+    """Product of x, (n,), with the symmetric matrix whose lower triangle is given, diagonals first."""
+    out = np.zeros(x.size)
+    _symmetric_times(indptr, indices, np.ascontiguousarray(lower), np.ascontiguousarray(x), out)
     return out
