@@ -5,6 +5,19 @@ import pytest
 
 from geospde.survey.datasets import data_folder
 
+# files of the most work, which begin first, so that no worker has one of them left when the others are done
+LONGEST = (
+    "scripts/test_docs", "cli/test_init", "families/test_families_fit", "prediction/test_validation",
+    "results/test_fit", "explore/test_exploration", "run/test_steps", "cli/test_cli", "run/test_validating",
+    "plots/test_figures",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; all others stay in their order."""
+    rank = {Path(__file__).parent / f"{name}.py": k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
 
 @pytest.fixture
 def island(tmp_path: Path) -> Path:

@@ -125,18 +125,17 @@ BOX = box()
 
 def test_a_fold_is_predicted_as_by_a_fit_of_the_others():
     data, fit = simulated()
-    found = validate(fit, "random", k=5, baselines=False, draws=4000, seed=2)
     fold = random_folds(150, 5, seed=2)[3]
     kept = data.drop(index=fold.left_out)
     priors = {"range(spde)": {"pc": [0.62, 0.05]}, "sigma(spde)": {"pc": [3.0, 0.05]}}
     options = {"mesh": fit.model.meshes["mesh"], "coords": ("x", "y"), "family": "poisson", "exposure": "effort"}
     same, refit = (gs.fit(fit.formula, rows, priors=priors, **options) for rows in (data, kept))
     again = validate(same, "random", k=5, baselines=False, draws=4000, seed=2).pointwise
+    assert len(again) == 150
     again = again.set_index("row").loc[fold.predicted]
     frame = refit.predict(data.loc[fold.predicted]).to_frame()
     # a count per effort has the mean of the intensity; 4,000 draws leave 1.6 % of an sd, four standard errors 6 %
     np.testing.assert_allclose((again["mean"].to_numpy() - frame["mean"]) / again["sd"].to_numpy(), 0, atol=0.08)
-    assert len(found.pointwise) == 150
 
 
 def test_leave_one_out_agrees_with_cpo_and_pit_of_the_fit():
@@ -149,9 +148,13 @@ def test_leave_one_out_agrees_with_cpo_and_pit_of_the_fit():
     assert (found.pointwise["pit"] <= fit.pointwise["pit"] + 0.032).all()
 
 
+@cache
+def by_random_folds():
+    return validate(simulated()[1], "random", k=5, draws=1000)
+
+
 def test_a_field_beats_simpler_models_and_is_calibrated():
-    data, fit = simulated()
-    found = validate(fit, "random", k=5, draws=1000)
+    found = by_random_folds()
     scores = found.scores
     assert list(scores.index) == ["model", "intercept only", "iid"]
     assert (scores.loc["model", ["log_score", "crps", "rmse"]] < scores.loc["iid", ["log_score", "crps", "rmse"]]).all()
@@ -169,7 +172,7 @@ def test_blocks_take_the_fitted_range_and_predict_worse_than_random_folds():
     _, fit = simulated()
     blocks = validate(fit, "blocks", k=5, baselines=False, draws=500)
     assert blocks.distance == pytest.approx(float(fit.hyper.loc["range(spde)", "q0.5"]))
-    random = validate(fit, "random", k=5, baselines=False, draws=500)
+    random = by_random_folds()
     assert blocks.scores.loc["model", "log_score"] > random.scores.loc["model", "log_score"]
     few = validate(fit, "buffered", k=4, distance=1.0, baselines=False, draws=500)
     assert len(few.pointwise) == 4
@@ -203,8 +206,7 @@ def test_predictive_density_of_counts_is_negative_binomial_under_a_gamma_posteri
 
 
 def test_the_picture_has_three_panels():
-    _, fit = simulated()
-    figure = validate(fit, "random", k=3, draws=200).plot()
+    figure = by_random_folds().plot()
     assert [ax.get_xlabel() for ax in figure.axes] == [
         "observed count / effort", "probability integral transform", "level",
     ]  # fmt: skip
