@@ -1,0 +1,56 @@
+"""Every registered term keeps the contract; nothing outside `geospde/terms/` asks for a kind of term."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conformance import Case, check_fit, check_inside_a_model, check_precision, check_rows, check_words
+
+import geospde
+from geospde.terms.registry import TERMS
+
+CASES = [
+    Case("spde(mesh)"),
+    Case("spde(mesh, alpha=1.5, constr=True)"),
+    Case("iid(g)"),
+    Case("(z | g)"),
+    Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml")),  # its trend is flat: not for ML
+    Case("s(x, y, bs='gp', k=12, m=-3)"),
+    Case("s(g, bs='re')"),
+    Case("gp(w, cov='exponential')"),  # smoother kernels have no digits left for differences
+    Case("gp(x, y, k=4, c=1.5)", methods=("eb", "reml")),
+    Case("gp(w, by=f, cov='exponential')", methods=("eb",)),
+    Case("rw1(w)"),
+    Case("rw1(w, scale=True)", fixed="z", methods=("eb", "ml")),
+]
+FITS = [(case, method) for case in CASES for method in case.methods]
+
+
+def test_every_registered_term_is_listed():
+    called = {re.match(r"\w+(?=\()", case.term)[0] if case.term[0] != "(" else "group" for case in CASES}
+    assert called == set(TERMS)
+
+
+@pytest.mark.parametrize("check", [check_words, check_precision, check_rows, check_inside_a_model])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_term_keeps_the_contract(case, check):
+    check(case)
+
+
+@pytest.mark.parametrize("case, method", FITS, ids=[f"{case}-{method}" for case, method in FITS])
+@pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
+def test_a_term_is_fitted_shown_and_saved(case, method, tmp_path):
+    check_fit(case, method, tmp_path)
+
+
+def test_no_other_room_asks_for_a_kind_of_term():
+    kinds = {c.__name__ for c in TERMS.values()} | {"GroupSmooth", "Correlated", "Iid", "MaternSpde", "SideBySide"}
+    asked = re.compile(rf"(isinstance|issubclass|type)\([^)]*\b({'|'.join(kinds)})\b|\.name == ['\"]gp['\"]")
+    root = Path(geospde.__file__).parent
+    found = [
+        f"{path.relative_to(root)}: {match[0]}"
+        for path in root.rglob("*.py")
+        if path.relative_to(root).parts[0] != "terms"
+        for match in asked.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found
