@@ -23,9 +23,11 @@ as there; weights multiply the log density of a row. Fitted values are the inver
 means of the response, but for the lognormal (its classes say what) and the zero-inflated (means of the counts).
 """
 
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from geospde.errors import InputError
@@ -131,13 +133,20 @@ def path_of(family: Family) -> str:
 
 
 def imported(path: str) -> type[Family]:
-    """Class of a family from ``"module:Class"``; raises InputError where there is none."""
+    """Class of a family from ``"module:Class"``, the current folder included; raises InputError where there is none."""
     module, _, name = path.partition(":")
     wanted = f"the family {path!r} cannot be imported"
+    here, places = str(Path.cwd()), list(sys.path)
+    if here not in places:
+        sys.path.append(here)  # as Python does for a module that is run
     try:
         found: Any = import_module(module)
     except (ImportError, ValueError) as error:
-        raise InputError(f"{wanted}: {error}; its module must be where Python looks for modules") from None
+        raise InputError(
+            f"{wanted}: {error}; its module must be where Python looks for modules, or in the current folder"
+        ) from None
+    finally:
+        sys.path[:] = places
     for part in name.split("."):
         found = getattr(found, part, None)
     if not (isinstance(found, type) and issubclass(found, Family)):

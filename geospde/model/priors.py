@@ -104,13 +104,13 @@ def fixed_priors(
                 transform[at, at] = 1.0
             continue
         given = overrides.pop(name)
-        family, arguments = name_and_arguments(given, name)
+        word, arguments = name_and_arguments(given, name)
         good = all(isinstance(a, (int, float)) for a in arguments)
-        if family == "flat" and not arguments:
+        if word == "flat" and not arguments:
             continue
-        if family == "gaussian" and len(arguments) == 2 and good and arguments[1] > 0:
+        if word == "gaussian" and len(arguments) == 2 and good and arguments[1] > 0:
             mean[at], precision[at] = float(arguments[0]), float(arguments[1]) ** -2
-        elif family == "student_t" and len(arguments) == 3 and good and min(arguments[0], arguments[2]) > 0:
+        elif word == "student_t" and len(arguments) == 3 and good and min(arguments[0], arguments[2]) > 0:
             df[at], mean[at], scale[at] = (float(a) for a in arguments)
         else:
             raise InputError(

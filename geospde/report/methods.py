@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from geospde import __version__
+from geospde.families.base import Family
+from geospde.families.registry import family_by_name
 from geospde.report.page import shown
 from geospde.report.summaries import priors_once
 from geospde.survey.crs import parse_crs, unit_of
@@ -127,7 +129,8 @@ class Methods:
         return _WORKS[work].short
 
     def _model(self, fit: Any, told: Mapping[str, Any]) -> None:
-        likelihood = fit.model.family.words or f"{_a(fit.family)} {fit.family}"
+        family = _family(fit)
+        likelihood = family.words or f"{_a(family.name)} {family.name}"
         link = f" and {_a(told['link'])} {told['link']} link" if told.get("link") else ""
         rows = told.get("observations")
         of = f" of {counted(int(rows), 'observation')}" if rows else ""
@@ -213,8 +216,14 @@ class Methods:
             f"Predictions are for the centres of {counted(grid.n, 'cell')} of {length(grid.dx, '')} by "
             f"{length(grid.dy, unit)}; limits are pointwise quantiles of the posterior of {label}."
         )
-        if fit is not None and fit.model.family.fitted_is:
-            self._say(f"They are of {fit.model.family.fitted_is}.")
+        if fit is not None and _family(fit).fitted_is:
+            self._say(f"They are of {_family(fit).fitted_is}.")
+
+
+def _family(fit: Any) -> Family:
+    """The family of a fit, or of what stands for one without its model."""
+    family = getattr(getattr(fit, "model", None), "family", None)
+    return family if isinstance(family, Family) else family_by_name(fit.family)
 
 
 def _a(word: str) -> str:

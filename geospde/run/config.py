@@ -21,6 +21,8 @@ from pydantic import (
 )
 
 from geospde.errors import InputError
+from geospde.families.base import Family
+from geospde.families.registry import DEFAULT, path_of, read_family
 from geospde.prediction.computed.registry import computed_layer
 from geospde.text.words import did_you_mean, listed
 
@@ -84,11 +86,23 @@ class ModelSection(_Section):
     """``[model]``: formula and family, as in `geospde.fit`."""
 
     formula: Text
-    family: Text = "gaussian"
+    family: Text = DEFAULT
     link: Text | None = None
     exposure: Text | None = None
     offset: Text | None = None
     weights: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_family(cls, data: Any) -> Any:
+        """Let a mapping hold a family as an object or a class: the record of a run needs its name or import path."""
+        given = data.get("family") if isinstance(data, Mapping) else None
+        if not isinstance(given, Family | type):
+            return data
+        family = read_family(given, data.get("link"))
+        if family.priors:
+            raise ValueError("has a family with priors of its own: give them in [priors]")
+        return {**data, "family": path_of(family), "link": family.link.name}
 
 
 class InferenceSection(_Section):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from own_family import Weibull, WeibullLikelihood
 from scipy import stats
+from small_run import RUN_FILE, quietly_in, write_survey
 
 import geospde as gs
 
@@ -110,6 +112,23 @@ def test_priors_may_stand_on_the_object(tmp_path):
     pd.testing.assert_frame_equal(gs.load_fit(tmp_path / "held").hyper, held.hyper)
     with pytest.raises(gs.InputError, match="family 'weibull' has no hyperparameter 'size': it has shape"):
         Weibull(priors={"size": prior})
+
+
+@pytest.mark.parametrize("given", ["own_family:Weibull", Weibull()], ids=["path", "object"])
+def test_a_whole_run_draws_its_report(given, tmp_path):
+    write_survey(tmp_path)
+    table = pd.read_csv(tmp_path / "sites.csv")
+    table["speed"] = np.exp(np.sin(table["x"] / 200)) * np.random.default_rng(3).weibull(3.0, len(table))
+    table.to_csv(tmp_path / "sites.csv", index=False)
+    with quietly_in(tmp_path):
+        config = tomllib.loads(RUN_FILE)
+        config["model"] = {"formula": "speed ~ 1 + spde(mesh)", "family": given}
+        config["validation"]["k"] = 2
+        done = gs.run(config)
+        assert gs.load_fit("out").family == "weibull"
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "with a weibull likelihood and a log link" in page
+    assert done.validation is not None and len(done.validation.pointwise) == 40
 
 
 def test_the_report_tells_of_it(fit, tmp_path):

@@ -1,0 +1,59 @@
+"""No module outside the families names one: what differs between families is asked of them."""
+
+import ast
+import re
+from pathlib import Path
+
+import geospde
+from geospde.families.registry import ALIASES, FAMILIES, REGISTERED
+
+PACKAGE = Path(geospde.__file__).parent
+# Words that mean something else, too. In sentences they are the distributions that statistics calls so; as strings of
+# their own they are, in these rooms, a strategy of the latent marginals, a prior of fixed effects, a column of t
+# values.
+SHARED = {"gaussian", "normal", "t", "student", "gamma", "beta"}
+ELSEWHERE = {"gaussian": {"results", "inference", "report", "model"}, "t": {"results"}}
+OWN = (set(FAMILIES) | set(ALIASES)) - SHARED
+CLASSES = {family.__name__ for family in REGISTERED} | {family.likelihood.__name__ for family in REGISTERED}
+
+
+def docstrings(tree):
+    """The constants of a module that are docstrings, or strings below a name, which describe it."""
+    for node in ast.walk(tree):
+        for a in getattr(node, "body", []) if isinstance(getattr(node, "body", None), list) else []:
+            if isinstance(a, ast.Expr) and isinstance(a.value, ast.Constant):
+                yield id(a.value)
+
+
+def namings(tree, room=""):
+    """Names of families in code: strings that are one or hold one as a word, classes, and comparisons of families."""
+    described = set(docstrings(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
+            if node.value in SHARED and room not in ELSEWHERE.get(node.value, ()):
+                yield node.lineno, node.value
+            yield from ((node.lineno, word) for word in re.findall(r"\w+", node.value) if word in OWN)
+        names = [node.id] if isinstance(node, ast.Name) else [node.attr] if isinstance(node, ast.Attribute) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        yield from ((node.lineno, name) for name in names if name in CLASSES)
+        if isinstance(node, ast.Compare):
+            parts = list(ast.walk(node))
+            of_family = any(getattr(part, "attr", getattr(part, "id", "")) == "family" for part in parts)
+            words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            yield from ((node.lineno, f"a family compared with {word}") for word in words if of_family)
+
+
+def test_no_module_outside_the_families_names_one():
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = path.relative_to(PACKAGE)
+        if place.parts[0] != "families":
+            tree = ast.parse(path.read_text("utf-8"))
+            found += [f"{place}:{line} names {name!r}" for line, name in namings(tree, place.parts[0])]
+    assert not found, "\n".join(found)
+
+
+def test_a_name_in_code_is_found_and_one_in_a_docstring_is_not():
+    text = '"""Of poisson counts."""\nif fit.family == "gaussian":\n    hint = f"take {x}, or nbinomial"\nGamma\n'
+    found = sorted(namings(ast.parse(text), "results"))
+    assert found == [(2, "a family compared with gaussian"), (3, "nbinomial"), (4, "Gamma")]
