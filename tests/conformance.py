@@ -4,7 +4,7 @@ A test lists a term by a `Case` and calls `check`, or the checks one by one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -48,22 +48,25 @@ class Case:
         That can fit it.
     data : callable
         Makes the table.
+    response, counts : str
+        Columns of it.
     """
 
     term: str
     fixed: str = "1"
     methods: tuple[str, ...] = ("inla", "eb", "reml", "ml")
     data: Callable[[], pd.DataFrame] = table
-    options: dict[str, object] = field(default_factory=dict)
+    response: str = "v"
+    counts: str = "n"
 
     def __str__(self):
         return self.term
 
-    def keys(self, response="v", **more):
+    def keys(self, response=None, **more):
         """Arguments of `build_model` and of `gs.fit`."""
         place = {"mesh": square_mesh(4), "coords": ("x", "y")} if "mesh" in self.term else {}
-        formula = f"{response} ~ {self.fixed} + {self.term}"
-        return {"formula": formula, "data": self.data(), **place, **self.options, **more}
+        formula = f"{response or self.response} ~ {self.fixed} + {self.term}"
+        return {"formula": formula, "data": self.data(), **place, **more}
 
     @cached_property
     def model(self):
@@ -160,7 +163,7 @@ def check_rows(case):
 
 def check_inside_a_model(case):
     """Evidence, mode, covariance and draws of a Poisson model are those of dense algebra."""
-    model = build_model(**case.keys("n", family="poisson"))
+    model = build_model(**case.keys(case.counts, family="poisson"))
     laplace, theta = Laplace(model, tolerance=1e-20), model.terms[0].start(1.0)
     found = laplace.at(theta)
     n, p = laplace.n, model.precisions[0]
