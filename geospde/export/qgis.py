@@ -14,7 +14,6 @@ import shapely
 
 from geospde.errors import InputError
 from geospde.export.contours import contour_lines
-from geospde.export.layers import coastline_layer, sites_layer, write_layers
 from geospde.export.styles import (
     QGIS,
     Ramp,
@@ -27,6 +26,7 @@ from geospde.export.styles import (
     templates,
     write_qml,
 )
+from geospde.export.vectors import coastline_layer, sites_layer, write_layers
 from geospde.plots.figures import observed
 from geospde.prediction.layers import Layers
 from geospde.results.base import Fit

@@ -13,8 +13,8 @@ import shapely
 
 import geospde as gs
 from geospde.errors import InputError
-from geospde.export.layers import coastline_layer, sites_layer, write_layers
 from geospde.export.styles import Symbols, marker, outline, store_styles
+from geospde.export.vectors import coastline_layer, sites_layer, write_layers
 from geospde.survey.crs import parse_crs
 
 LAND = shapely.MultiPolygon([shapely.box(0, 0, 300, 200), shapely.box(500, 0, 600, 100)])
