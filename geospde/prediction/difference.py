@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ COLUMNS = tuple(layer.name for layer in LAYERS)
 class Difference(Layers):
     """A prediction less another on the same grid: ``x``, ``y``, ``mean``, ``sd``; made by `difference`."""
 
-    contents: ClassVar[str] = "Difference"
+    contents: str = "Difference"
 
     def to_raster(self, path: str | Path, *, crop: Any = None, cog: bool = False) -> None:
         """Write a GeoTIFF with bands ``mean_difference`` and ``sd_difference``; else as `Layers.to_raster`."""

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+import numpy as np
+
 from geospde.errors import InputError
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
@@ -245,6 +247,35 @@ def posterior_layers(quantiles: Iterable[float], exceed: Iterable[float] = ()) -
                 f"{known.level!r} and {layer.level!r} are too near: both layers would be called {layer.name!r}"
             )
     return tuple(layers.values())
+
+
+def estimate_layers(quantiles: Iterable[float], exceed: Iterable[float] = ()) -> tuple[Layer, ...]:
+    """Return the layers of `posterior_layers` in the words of a fit without priors: estimate, standard error, limits.
+
+    Examples
+    --------
+    >>> [layer.title for layer in estimate_layers([0.025])]
+    ['Estimated mean', 'Standard error', 'Lower limit (2.5%)']
+    """
+    return tuple(map(_estimated, posterior_layers(quantiles, exceed)))
+
+
+def _estimated(layer: Layer) -> Layer:
+    """Return a layer of a posterior in the words of an estimate."""
+    if layer.kind == "mean":
+        return replace(layer, title="Estimated mean", short="Estimate", caption=f"Estimated mean of {_LABEL}.")
+    if layer.kind == "sd":
+        caption = f"Standard error of the estimated mean of {_LABEL}: how uncertain the estimate is."
+        axis = f"standard error of {_LABEL}"
+        return replace(layer, title="Standard error", short="Standard error", axis=axis, caption=caption)
+    if layer.kind == "quantile":
+        percent = f"{100 * quantile_level(layer):.4g}"
+        side = {-1: "lower limit", 0: "median", 1: "upper limit"}[int(np.sign(quantile_level(layer) - 0.5))]
+        title = "Median" if side == "median" else f"{side.capitalize()} ({percent}%)"
+        caption = f"{percent} % limit of the estimated mean of {_LABEL}: its {side}."
+        return replace(layer, title=title, caption=caption)
+    caption = f"Probability that {_LABEL} is above {layer.level:g}: by the estimate and its standard error."
+    return replace(layer, caption=caption)
 
 
 def outer_limits(layers: Iterable[Layer]) -> tuple[Layer, Layer] | None:

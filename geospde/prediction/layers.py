@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,8 @@ class Layers:
         By default the grid's.
     model : str
         What they come from, in words; empty where nobody said.
+    contents : str
+        What the whole is called in files: ``"Posterior of counts / time"``.
     """
 
     label: str
@@ -56,9 +58,7 @@ class Layers:
     points: NDArray[np.float64] | None = None
     crs: Any = None
     model: str = ""
-
-    contents: ClassVar[str] = "Posterior"
-    """What its files are called: ``"Posterior of ..."``."""
+    contents: str = "Posterior"
 
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.layers]

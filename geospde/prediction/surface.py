@@ -12,9 +12,10 @@ import pandas as pd
 from geospde.errors import InputError
 from geospde.formula.table import coordinates, per_row
 from geospde.prediction.grid import Grid
-from geospde.prediction.layer import posterior_layers
+from geospde.prediction.layer import estimate_layers, posterior_layers
 from geospde.prediction.layers import Layers
 from geospde.results.base import Fit
+from geospde.results.estimates import EstimatedFit
 from geospde.text.keywords import answers_keywords
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ def predict(
     for t in exceed:
         if not isinstance(t, (int, float, np.number)) or not np.isfinite(t):
             raise InputError(f"a threshold must be a finite number, not {t!r}")
-    layers = posterior_layers(quantiles, exceed)
+    is_estimate = isinstance(fit, EstimatedFit)
+    layers = (estimate_layers if is_estimate else posterior_layers)(quantiles, exceed)
     grid, table, points, crs = _places(model, where)
     if crs is not None and model.crs is not None and crs != model.crs:
         raise InputError(
@@ -171,7 +173,8 @@ def predict(
     label = model.response_label if exposure is None else model.formula.response
     crs = crs if crs is not None else model.crs
     words = f"{fit.formula}, {fit.family}, {fit.method}"
-    return Prediction(label, frame, layers, grid, points, crs, words, _fit=fit, _rows=rows)
+    contents = "Estimate" if is_estimate else "Posterior"
+    return Prediction(label, frame, layers, grid, points, crs, words, contents, _fit=fit, _rows=rows)
 
 
 def _places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:

@@ -41,12 +41,12 @@ def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: 
     frame, layers = prediction.frame[land], prediction.layers
     unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
     label = label or prediction.label
-    said = [*_level(frame, label, place), *_limits_at_the_top(frame, layers, unit)]
+    said = [*_level(frame, layers, label, place), *_limits_at_the_top(frame, layers, unit)]
     whole = None
     if prediction.grid is not None and unit not in ("", "degree"):
         whole = coastline.area if coastline is not None else len(frame) * prediction.grid.dx * prediction.grid.dy
     said += _exceedance(frame, layers, label, place, whole, unit)
-    said += _certainty(frame, place)
+    said += _certainty(frame, layers, place)
     if fit is not None:
         said += _ranges(fit.hyper, unit)
     return said
@@ -76,10 +76,11 @@ def on_land(prediction: Layers, coastline: Any) -> tuple[NDArray[np.bool_], str]
     return everywhere, "grid" if prediction.grid is not None else "rows"
 
 
-def _level(frame: pd.DataFrame, label: str, place: str) -> Iterator[str]:
+def _level(frame: pd.DataFrame, layers: Sequence[Layer], label: str, place: str) -> Iterator[str]:
+    called = next(layer for layer in layers if layer.name == "mean").description(label)
     low, high = np.quantile(frame["mean"], [0.05, 0.95])
     yield (
-        f"Over the {place}, the posterior mean of {label} averages {number(_round(frame['mean'].mean()))}; "
+        f"Over the {place}, the {called} averages {number(_round(frame['mean'].mean()))}; "
         f"nine tenths of the {place} lie between {number(_round(low))} and {number(_round(high))}, "
         f"the extremes are {number(_round(frame['mean'].min()))} and {number(_round(frame['mean'].max()))}."
     )
@@ -114,12 +115,13 @@ def _exceedance(
             )
 
 
-def _certainty(frame: pd.DataFrame, place: str) -> Iterator[str]:
-    if "sd" not in frame.columns or not (frame["mean"] > 0).all():
+def _certainty(frame: pd.DataFrame, layers: Sequence[Layer], place: str) -> Iterator[str]:
+    spread = next((layer for layer in layers if layer.name == "sd"), None)
+    if spread is None or not (frame["mean"] > 0).all():
         return
     low, middle, high = np.quantile(frame["sd"] / frame["mean"], [0.05, 0.5, 0.95])
     yield (
-        f"The posterior standard deviation is {_share(middle)} of the mean at the median of the {place}: at most "
+        f"The {spread.title.lower()} is {_share(middle)} of the mean at the median of the {place}: at most "
         f"{_share(low)} on its surest twentieth, at least {_share(high)} on its least sure."
     )
 

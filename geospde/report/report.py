@@ -21,8 +21,8 @@ from geospde.report.parts import RunParts
 from geospde.report.webmap import web_map
 
 _CAPTIONS = {
-    "maps": "Posterior mean and limits of {label}, on one colour scale.",
-    "observed": "What was observed: {label} at each site, on the colours of the posterior mean.",
+    "maps": "{mean} and limits of {label}, on one colour scale.",
+    "observed": "What was observed: {label} at each site, on the colours of the map of the mean.",
     "fitted": "Fitted means with their limits against what was observed, a point a site.",
     "mesh": "The mesh that carries the field, with coast and sites.",
 }
@@ -135,9 +135,11 @@ def _hash(text: str) -> str:
 def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str) -> dict[str, Picture]:
     """Take PNG files in, with their captions."""
     words = label or "the response"
-    captions = {name: text.replace("{label}", words) for name, text in _CAPTIONS.items()}
+    layers = () if prediction is None else prediction.layers
+    mean = next((layer.title for layer in layers if layer.kind == "mean"), "Mean")
+    captions = {name: text.replace("{mean}", mean).replace("{label}", words) for name, text in _CAPTIONS.items()}
     if prediction is not None:
-        for layer in prediction.layers:
+        for layer in layers:
             captions[figure_name(prediction, layer.name)] = layer.with_label(words).caption
     return {path.stem: picture(path, captions.get(path.stem, path.stem)) for path in map(Path, paths)}
 

@@ -28,6 +28,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, outer_limits, posterior_layers
 from geospde.prediction.layers import Layers
 from geospde.prediction.stored import read_prediction
+from geospde.report.findings import findings
 from geospde.report.webmap import web_map
 
 ROOT = Path(__file__).parents[2]
@@ -176,6 +177,19 @@ def test_a_difference_is_white_at_zero(surface):
     ax = difference(above, surface).plot("mean", Figure().subplots())
     low, high = ax.images[0].get_clim()
     assert low == -high == -17.5 and ax.images[0].get_cmap() == colormaps["RdBu_r"]
+
+
+def test_a_fit_without_priors_has_estimates_and_no_posterior():
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"x1": rng.normal(size=40), "g": np.repeat(list("abcde"), 8)})
+    table["y"] = 5 + table["x1"] + rng.normal(size=40)
+    fit = gs.fit("y ~ x1 + (1 | g)", table, method="reml")
+    made = fit.predict(table.head(3), exceed=[4])
+    words = [layer.with_label("y") for layer in made.layers]
+    assert [layer.title for layer in words[:3]] == ["Estimated mean", "Standard error", "Lower limit (2.5%)"]
+    said = " ".join([*(layer.title + layer.caption for layer in words), *findings(made), str(made.to_xarray().attrs)])
+    assert "osterior" not in said and "the estimated mean of y averages" in said
+    assert "osterior" in " ".join(findings(gs.fit("y ~ x1", table).predict(table.head(3))))
 
 
 # ---- plot() takes what matplotlib's own functions take --------------------------------------------------------
