@@ -182,7 +182,7 @@ def test_a_difference_is_white_at_zero(surface):
 def test_a_fit_without_priors_has_estimates_and_no_posterior():
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"x1": rng.normal(size=40), "g": np.repeat(list("abcde"), 8)})
-    table["y"] = 5 + table["x1"] + rng.normal(size=40)
+    table["y"] = 5 + table["x1"] + np.repeat(range(5), 8) + rng.normal(size=40)
     fit = gs.fit("y ~ x1 + (1 | g)", table, method="reml")
     made = fit.predict(table.head(3), exceed=[4])
     words = [layer.with_label("y") for layer in made.layers]
