@@ -102,7 +102,7 @@ class Methods:
         if fit is not None:
             told = fit.describe()
             self._model(fit, told)
-            terms = getattr(getattr(fit, "model", None), "terms", ())
+            terms = getattr(getattr(fit, "model", None), "precisions", ())
             for term in terms:
                 if hasattr(term, "alpha") and hasattr(term, "nu"):
                     self._field(term, len(terms) > 1)
@@ -151,7 +151,7 @@ class Methods:
             self._say("For this α it is the parsimonious approximation of the authors' reply to the discussion there.")
         how = "nominal, as of smoothness 0.5" if nominal else "where correlation has fallen to about 0.1"
         self._say(f"Its range is √(8ν)/κ, {how}.")
-        if getattr(term, "constr", False):
+        if getattr(term, "constraints", None) is not None:
             self._say("The field is conditioned on integrating to zero.")
 
     def _mesh(self, mesh: Any, settings: Mapping[str, Any]) -> None:

@@ -217,3 +217,14 @@ def test_a_point_hypothesis_is_a_ratio_of_densities():
 def test_a_hypothesis_that_cannot_be_read(text, message):
     with pytest.raises(gs.InputError, match=message):
         sleepstudy().hypothesis(text)
+
+
+def test_default_priors_are_on_the_predictors_scale():
+    """As brms takes them: logarithms of a lognormal, and 0 and 2.5 wherever the link is of a probability."""
+    y = np.array([1.0, 20.0, 400.0, 8000.0, 50.0])
+    table = pd.DataFrame({"y": y, "there": [0, 1, 1, 0, 1]})
+    logs = gs.fit("y ~ 1", table, family="lognormal", priors="brms", method="eb").describe()["priors"]["sigma"]
+    same = gs.fit("z ~ 1", table.assign(z=np.log(y)), priors="brms", method="eb").describe()["priors"]["sigma"]
+    assert logs == same
+    bernoulli = gs.families.Bernoulli().link
+    assert BrmsDefaults.of_response(table["there"].to_numpy(), bernoulli) == BrmsDefaults(0.0, 2.5)
