@@ -212,7 +212,7 @@ class Fit(FitState):
         """
         draws, split = draw(self, n, seed), self.laplace.n_random
         columns = np.hstack([draws.hyper, draws.latent[:, split:], draws.latent[:, :split]])
-        return pd.DataFrame(columns, columns=self.names)
+        return pd.DataFrame(columns, columns=self._names)
 
     # -- onwards --------------------------------------------------------------------------------------------
 

@@ -47,10 +47,12 @@ def draw(fit: FitState, n: int, seed: int | None = None) -> Draws:
     InputError
         Unless `n` is positive.
     """
-    if not isinstance(n, (int, np.integer)):
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise InputError(f"the number of draws must be a whole number, not {n!r}")
     if n < 1:
         raise InputError(f"the number of draws must be positive, not {n}")
+    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise InputError(f"a seed is a whole number from 0, not {seed!r}")
     number = {id(point): k for k, point in enumerate(fit.approximation.points)}
     blocks, chosen = [], []
     for point, x in joint_draws(fit.laplace, fit.approximation, n, seed):

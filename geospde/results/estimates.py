@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -212,7 +212,7 @@ class EstimatedFit(Fit):
             For what cannot be read, a name that the model does not have, or a hyperparameter: `confint`, `profile` and
             likelihood-ratio tests (`geospde.compare`) are for those.
         """
-        difference = read(text, self.names)
+        difference = read(text, self._names)
         for name in difference.used.values():
             if name in self.hyper.index:
                 raise InputError(
@@ -224,12 +224,14 @@ class EstimatedFit(Fit):
 
     def _normal(self, weights: Mapping[str, float]) -> tuple[float, float]:
         """Estimate and standard error of a linear combination."""
-        mixture = self.mixture(self.combination(weights))
+        mixture = self.mixture(self._combination(weights))
         return float(mixture.mean[0]), float(mixture.sd[0])
 
     def _parameters(self, names: str | Sequence[str] | None) -> list[str]:
         """Rows of `hyper` and `fixed` of these names, by default all; raises InputError for an unknown one."""
         every = [*self.hyper.index, *self.fixed.index]
+        if names is not None and not isinstance(names, Iterable):
+            raise InputError(f"parameters are given by name, not as {names!r}")
         chosen = every if names is None else [names] if isinstance(names, str) else list(names)
         for name in chosen:
             if name not in every:
@@ -270,10 +272,3 @@ class EstimatedFit(Fit):
     @abstractmethod
     def _text(self) -> str:
         """The summary."""
-
-
-def level_between(level: float) -> float:
-    """The level; raises InputError unless it lies between 0 and 1."""
-    if not 0 < level < 1:
-        raise InputError(f"the level of an interval lies between 0 and 1, not {level}")
-    return level

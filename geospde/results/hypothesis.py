@@ -16,6 +16,7 @@ from geospde.errors import InputError
 from geospde.inference.hyper import Posterior
 from geospde.inference.marginals import Marginal
 from geospde.model.build import Model
+from geospde.results.state import level_between
 
 Vector = NDArray[np.float64]
 Linear = tuple[dict[str, float], float]  # weights by name, and a constant
@@ -114,10 +115,7 @@ def read(text: str, names: list[str]) -> Difference:
 
 def level_of(level: float | None, sign: str) -> float:
     """The level of the interval: by default 90 % for one side, so that each end leaves out 5 %, and 95 % for two."""
-    level = level if level is not None else 0.95 if sign == "=" else 0.9
-    if not 0 < level < 1:
-        raise InputError(f"the level of an interval lies between 0 and 1, not {level}")
-    return level
+    return level_between(level if level is not None else 0.95 if sign == "=" else 0.9)
 
 
 def weigh(

@@ -15,8 +15,9 @@ from geospde.errors import GeospdeWarning, InputError, LackingError, NumericalEr
 from geospde.likelihood.degrees import inner_outer
 from geospde.likelihood.intervals import Maximised, ml_maximum, profile_of, vanished, wald
 from geospde.likelihood.search import Maximum
-from geospde.results.estimates import EstimatedFit, level_between
+from geospde.results.estimates import EstimatedFit
 from geospde.results.likelihood_summary import text
+from geospde.results.state import level_between
 from geospde.text.keywords import answers_keywords
 
 _SMOOTHS = "give the formula a smooth, s(x)"
@@ -242,6 +243,7 @@ class MaximumLikelihoodFit(EstimatedFit):
         DataFrame
             ``value``; ``zeta``, the signed root of twice the loss of log likelihood; ``log_likelihood``, of ML.
         """
+        self._parameters(name)
         profile, back = profile_of(replace(self._maximised, maximum=self.ml_maximum), name)
         low, high = profile.limit(-reach), profile.limit(reach)
         values = np.linspace(low, high, size)

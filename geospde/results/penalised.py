@@ -11,7 +11,8 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from geospde.errors import InputError, LackingError
 from geospde.likelihood.intervals import hyper_table, wald
 from geospde.likelihood.smooths import Smooths, corrected_edf
-from geospde.results.estimates import EstimatedFit, level_between
+from geospde.results.estimates import EstimatedFit
+from geospde.results.state import level_between
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import frame_table
 

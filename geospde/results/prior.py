@@ -47,6 +47,8 @@ def prior_marginal(model: Model, name: str) -> Marginal:
     InputError
         Where there is no density: for an improper prior, a value that is held, an unknown name.
     """
+    if not isinstance(name, str):
+        raise InputError(f"a prior is of a parameter by its name, not of {name!r}")
     for h in model.hyperparameters:
         if h.name == name.removeprefix("log "):
             inner, density = _of_hyperparameter(model, h)

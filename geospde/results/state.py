@@ -80,12 +80,12 @@ class FitState(ABC):
     # -- names ----------------------------------------------------------------------------------------------
 
     @property
-    def names(self) -> list[str]:
+    def _names(self) -> list[str]:
         """Names of the hyperparameters, the fixed effects and the latent variables."""
         model = self.model
         return [*(h.name for h in model.hyperparameters), *model.effects.names, *model.latent_names]
 
-    def combination(self, name: str | Mapping[str, float]) -> sp.csr_matrix:
+    def _combination(self, name: str | Mapping[str, float]) -> sp.csr_matrix:
         """Weights on the latent vector, (1, n), of a fixed effect, a latent variable, or a linear combination of them.
 
         Raises
@@ -96,18 +96,20 @@ class FitState(ABC):
         weights = dict(name) if isinstance(name, Mapping) else {name: 1.0}
         if not all(isinstance(part, str) and isinstance(weight, Real) for part, weight in weights.items()):
             raise InputError(f"a quantity is a name, or a dict of names to weights, not {name!r}")
+        if not any(weights.values()) or not np.isfinite(list(weights.values())).all():
+            raise InputError("the weights of a linear combination are finite numbers, one of them at least not zero")
         places = [self._place(part) for part in weights]
         values = [float(weight) for weight in weights.values()]
         return sp.csr_matrix((values, (np.zeros(len(places), int), places)), shape=(1, self.laplace.n))
 
     def _marginal_of(self, name: str | Mapping[str, float]) -> Marginal:
-        """Of a combination as `combination` takes it, or ``"eta[3]"`` or ``"fitted[3]"`` of an observation."""
+        """Of a combination of names to weights, or ``"eta[3]"`` or ``"fitted[3]"`` of an observation."""
         observation = re.fullmatch(r"(eta|fitted)\[(\d+)\]", name) if isinstance(name, str) else None
         if observation and int(observation[2]) < self.model.likelihood.n:
             at = int(observation[2])
             mixture = self.mixture(self.model.design[[at]], self.model.offset[[at]])
             return marginal_of_mixture(mixture, None if observation[1] == "eta" else self.model.family.link.inverse)
-        return marginal_of_mixture(self.mixture(self.combination(name)))
+        return marginal_of_mixture(self.mixture(self._combination(name)))
 
     def _place(self, name: str) -> int:
         """Number of a fixed effect or latent variable in the latent vector."""
@@ -126,3 +128,10 @@ class FitState(ABC):
         near = nearest(name, known + self.model.latent_names)
         hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
         return InputError(f"nothing is called {name!r}; {hint}")
+
+
+def level_between(level: Any) -> float:
+    """The level of an interval; raises InputError unless it is a number between 0 and 1."""
+    if not isinstance(level, Real) or not 0 < float(level) < 1:
+        raise InputError(f"the level of an interval lies between 0 and 1, not {level!r}")
+    return float(level)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ FORMAT = 1
 
 def files_of(path: Any) -> tuple[Path, Path]:
     """The two files of a saved fit, from its name, either file, or a run's folder."""
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"a saved fit is found by the path of its files, not by {path!r}")
     path = Path(path)
     if path.is_dir():
         path = path / "fit"

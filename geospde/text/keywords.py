@@ -56,7 +56,8 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
         for name in options:
             if name not in known:
                 what = f"{function.__name__}() takes no {name!r}"
-                raise KeywordError(what, remedy=did_you_mean(name, known, "arguments"))
+                remedy = did_you_mean(name, known, "arguments") if known else "it takes no argument by name"
+                raise KeywordError(what, remedy=remedy)
         return function(*args, **options)
 
     return answering
