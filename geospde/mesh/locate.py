@@ -73,36 +73,51 @@ def _cell_of(
 
 def search(finder: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Triangle (-1 outside) and barycentric weights of each point."""
-    f = finder
-    return _search(points, f.corners, f.slack, f.low, f.cell, *f.shape, f.start, f.content)
+    f, points = finder, np.ascontiguousarray(points, dtype=float)
+    steps = (points - f.low) / f.cell
+    near = ((steps >= -1.0) & (steps <= np.add(f.shape, 1.0))).all(axis=1)  # not a number is near nothing
+    cell = np.full(len(points), -1, np.int64)
+    column, row = np.clip(steps[near].astype(np.int64), 0, np.subtract(f.shape, 1)).T
+    cell[near] = row * f.shape[0] + column
+    found, weights = np.full(len(points), -1, np.int64), np.zeros((len(points), 3))
+    _search(points, cell, f.corners, f.slack, f.start, f.content, found)
+
+    inside = found >= 0
+    (ax, ay), (bx, by), (cx, cy) = np.moveaxis(f.corners[found[inside]] - points[inside, None], 0, -1)
+    parts = np.maximum([bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx], 0.0)
+    weights[inside] = (parts / (parts[0] + parts[1] + parts[2])).T
+    return found, weights
 
 
-@njit(cache=True)
-def _search(points, corners, slack, origin, side, nx, ny, start, content):
-    found = np.full(len(points), -1, np.int64)
-    weights = np.zeros((len(points), 3))
-    for i in range(len(points)):
-        x, y = points[i, 0], points[i, 1]
-        u, v = (x - origin[0]) / side[0], (y - origin[1]) / side[1]
-        if not (-1.0 <= u <= nx + 1.0 and -1.0 <= v <= ny + 1.0):
+@njit(cache=True, error_model="numpy")
+def _search(
+    points: NDArray[np.float64],
+    cell: NDArray[np.int64],
+    corners: NDArray[np.float64],
+    slack: NDArray[np.float64],
+    start: NDArray[np.int64],
+    content: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> None:
+    """Write the triangle of each point that is in a cell: the first that holds it, or the one it is least outside of.
+
+    Rounding puts a point outside every triangle at times: `slack` is how far.
+    """
+    for i in range(found.size):
+        if cell[i] < 0:
             continue
-        cell = min(max(int(v), 0), ny - 1) * nx + min(max(int(u), 0), nx - 1)
+        x, y = points[i, 0], points[i, 1]
         best = -np.inf
-        for k in range(start[cell], start[cell + 1]):
+        for k in range(start[cell[i]], start[cell[i] + 1]):
             t = content[k]
             ax, ay = corners[t, 0, 0] - x, corners[t, 0, 1] - y
             bx, by = corners[t, 1, 0] - x, corners[t, 1, 1] - y
             cx, cy = corners[t, 2, 0] - x, corners[t, 2, 1] - y
             wa, wb, wc = bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
-            total = wa + wb + wc
-            least = min(wa, wb, wc) / total
-            # Where rounding puts a point outside every triangle, take the one it is least outside of.
+            least = wa if wa < wb else wb
+            least = (least if least < wc else wc) / (wa + wb + wc)
             if least >= -slack[t] and least > best:
                 best = least
                 found[i] = t
-                wa, wb, wc = max(wa, 0.0), max(wb, 0.0), max(wc, 0.0)
-                total = wa + wb + wc
-                weights[i, 0], weights[i, 1], weights[i, 2] = wa / total, wb / total, wc / total
                 if least >= 0:
                     break
-    return found, weights

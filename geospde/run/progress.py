@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 from geospde.errors import GeospdeWarning
 
+ABOUT = "a dozen, some 5 seconds of a processor's time, longer where it has other work"
+
 
 class Progress:
     """A listener to a run that keeps silent: override what should be heard."""
@@ -106,20 +108,63 @@ class StepLog:
 
 
 @contextmanager
-def compiling_told(listener: Progress | StepLog) -> Iterator[None]:
-    """Tell, once, when numba starts to compile: the first run on a machine waits for it, the next ones do not."""
+def compiling_told(listener: Progress | StepLog, every: float = 5.0) -> Iterator[None]:
+    """Tell when numba compiles: the first run on a machine waits for it, the next ones do not.
+
+    Parameters
+    ----------
+    listener : Progress or StepLog
+        It hears a note at the first loop, a note each time that `every` seconds have passed, and in its bar, if it has
+        one, each loop. A log ends with how many there were.
+    every : float, default 5
+        Seconds between two notes.
+    """
     from numba.core import event
 
-    class Once(event.Listener):
-        told = False
+    heard = _Compiling(listener, every)
 
-        def on_start(self, _: event.Event) -> None:
-            if not self.told:
-                self.told = True
-                listener.note("compiling the inner loops, once on this machine: a few seconds")
+    class Forward(event.Listener):
+        def on_start(self, event: event.Event) -> None:
+            heard.start(event.data["dispatcher"].py_func.__name__)
 
         def on_end(self, _: event.Event) -> None:
-            pass
+            heard.end()
 
-    with event.install_listener("numba:compile", Once()):
-        yield
+    try:
+        with event.install_listener("numba:compile", Forward()):
+            yield
+    finally:
+        if heard.done and isinstance(listener, StepLog):
+            listener.say(heard.so_far())
+
+
+class _Compiling:
+    """Count loops that are compiled. numba compiles one at a time, whatever thread asks, and parts of it within."""
+
+    def __init__(self, listener: Progress | StepLog, every: float) -> None:
+        self.listener, self.every = listener, every
+        self.progress = listener.progress if isinstance(listener, StepLog) else listener
+        self.done, self.depth, self.seconds = 0, 0, 0.0
+        self.began = self.noted = 0.0
+
+    def start(self, name: str) -> None:
+        self.depth += 1
+        if self.depth > 1:
+            return
+        self.began = time.perf_counter()
+        if not self.done:
+            self.noted = self.began
+            self.listener.note(f"compiling the inner loops, once on this machine: {ABOUT}")
+        elif self.began - self.noted >= self.every:
+            self.noted = self.began
+            self.listener.note(f"{self.so_far()}, now {name.strip('_')}")
+        self.progress.update(self.done, None, f"inner loops compiled, now {name.strip('_')}")
+
+    def end(self) -> None:
+        self.depth -= 1
+        if not self.depth:
+            self.done += 1
+            self.seconds += time.perf_counter() - self.began
+
+    def so_far(self) -> str:
+        return f"compiled {self.done} inner loop{'s' * (self.done > 1)} in {self.seconds:.0f} s"

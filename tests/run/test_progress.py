@@ -1,5 +1,6 @@
 """What is told while a run goes."""
 
+import math
 import warnings
 
 import pytest
@@ -12,7 +13,10 @@ from geospde.run.progress import Progress, StepLog, compiling_told
 
 class Heard(Progress):
     def __init__(self):
-        self.notes = []
+        self.notes, self.updates = [], []
+
+    def update(self, done, total, message):
+        self.updates.append((done, total, message))
 
     def note(self, message):
         self.notes.append(message)
@@ -28,7 +32,7 @@ def test_compiling_is_told_once_and_only_where_there_is_some():
         return 3 * x
 
     first, second, after = Heard(), Heard(), Heard()
-    with compiling_told(first):
+    with compiling_told(first, every=math.inf):
         assert twice(1) + thrice(1) == 5
     with compiling_told(second):
         twice(2)
@@ -37,6 +41,24 @@ def test_compiling_is_told_once_and_only_where_there_is_some():
         pass
     twice(1.5)  # compiles again, for floats, when nobody listens any more
     assert after.notes == []
+
+
+def test_each_loop_that_is_compiled_is_counted():
+    @njit
+    def inner(x):
+        return max(x, 2)  # numba compiles a part of its own for this, which nobody waits to hear of
+
+    @njit
+    def outer(x):
+        return 3 * x
+
+    heard = Heard()
+    log = StepLog(heard)
+    with compiling_told(log, every=0.0):
+        assert inner(1) + outer(1) == 5
+    assert [done for done, *_ in heard.updates] == [0, 1] and heard.updates[1][2].endswith("now outer")
+    assert len(heard.notes) == 2 and "compiled 1 inner loop in" in heard.notes[1] and "now outer" in heard.notes[1]
+    assert "compiled 2 inner loops in" in log.lines[-1]
 
 
 def test_a_note_is_a_line_unless_nobody_wants_any(capsys):
