@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.linalg import cholesky
+from scipy.linalg import cholesky, null_space
 
 from geospde.errors import InputError
 from geospde.inference.laplace import Laplace, LaplacePoint
@@ -67,7 +67,12 @@ class Smooths:
         out = np.ones(self.laplace.n)
         for k, block in enumerate(self.laplace.blocks):
             own = self._covariance(k)
-            out[block] -= np.asarray(self._prior[:, block].multiply(own).sum(axis=0)).ravel()
+            if self.laplace.precisions[k].constraints is None:
+                out[block] -= np.asarray(self._prior[:, block].multiply(own).sum(axis=0)).ravel()
+            else:  # within constraints H⁻¹ H is no identity
+                design = self.laplace.design
+                weighted = design[:, block].multiply(-self.point.derivatives[1][:, None])
+                out[block] = np.asarray((design.T @ weighted).multiply(own).sum(axis=0)).ravel()
         return out
 
     @property
@@ -193,8 +198,11 @@ def corrected_edf(model: Unpriored, maximum: Maximum) -> float:
     unit = np.eye(restricted.n)
     point = restricted.at(maximum.theta, maximum.x)
 
+    inside = unit if restricted.constraints is None else null_space(restricted.constraints.T)
+
     def factor(theta: Vector) -> Vector:
-        return np.asarray(cholesky(restricted.solve(restricted.at(theta, point.x, gradient=False), unit)))
+        solved = restricted.solve(restricted.at(theta, point.x, gradient=False), inside)
+        return np.asarray(cholesky(inside.T @ solved) @ inside.T)
 
     steps = STEP * np.eye(maximum.theta.size)
     slopes = np.array([(factor(maximum.theta + s) - factor(maximum.theta - s)) / (2 * STEP) for s in steps])

@@ -153,6 +153,18 @@ def test_posterior_is_r_inlas(scale):
         assert fit.log_marginal_likelihood - 0.5 * np.log(120) == pytest.approx(-98.6205, abs=0.05)
 
 
+def test_degrees_of_freedom_beside_a_smooth_are_those_within_the_constraint():
+    data = series()
+    fit = gs.fit("y ~ s(z, bs='gp', k=6) + rw1(x)", data, method="reml")
+    point, laplace = fit.point, fit.laplace
+    a = laplace.design.toarray()
+    covariance = laplace.solve(point, np.eye(laplace.n))
+    dense = np.diag(covariance @ a.T @ (-point.derivatives[1][:, None] * a))
+    assert fit.edf == pytest.approx(dense.sum(), rel=1e-6)
+    assert fit.model.terms[1].n - 1 > dense[fit.laplace.blocks[1]].sum() > 0
+    assert np.isfinite(fit.aic)
+
+
 def test_prediction_between_nodes_is_a_brownian_bridge():
     data = series()
     fit = gs.fit("y ~ z + rw1(x)", data, method="eb")
