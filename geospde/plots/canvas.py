@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,9 @@ _NARROWEST, _LONGEST_BAR = 90.0, 120.0
 
 _SET_WIDTH = 0.58
 """Width of a letter over its size, on average and with a little to spare."""
+
+_SMALLEST = 5.5
+"""Points below which a label of a colour bar is broken into lines."""
 
 _RIBBON = 3.5
 """Most that one side of a window may exceed the other."""
@@ -234,7 +238,11 @@ def colour_bar(place: Axes, scale: Scale, label: str) -> None:
     reach = [f"down to {_short(scale.least / size)}"] if below and scale.least is not None else []
     reach += [f"up to {_short(scale.largest / size)}"] if above else []
     note = f"\n({'arrow' if len(reach) == 1 else 'arrows'}: {', '.join(reach)})" if reach else ""
-    place.set_ylabel(label + note, fontsize=_fitting(label, SMALL, room), labelpad=3)
+    size = _fitting(label, SMALL, room)
+    if size < _SMALLEST:  # in two lines rather than too small to be read
+        label = fill(label, -(-len(label) // 2) + 4)
+        size = _fitting(max(label.splitlines(), key=len), SMALL, room)
+    place.set_ylabel(label + note, fontsize=size, labelpad=3)
 
 
 def _short(value: float) -> str:

@@ -223,6 +223,13 @@ def test_a_map_of_its_own_figure_takes_the_same(surface):
     plt.close("all")
 
 
+def test_a_long_label_of_a_short_bar_stands_in_two_lines_large_enough_to_be_read(surface):
+    axes = surface.plot_panels(ax=Figure(figsize=(7, 6)).subplots(3, 2).ravel()[:5], label="becquerel per square metre")
+    labels = [ax.child_axes[0].yaxis.label for ax in axes]
+    assert labels[3].get_text() == "standard deviation of\nbecquerel per square metre"
+    assert min(label.get_fontsize() for label in labels) >= 5.5
+
+
 @pytest.mark.parametrize(
     ("keywords", "sentence"),
     [
