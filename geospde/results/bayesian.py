@@ -152,7 +152,7 @@ class BayesianFit(Fit):
         for h in self.model.hyperparameters:
             if not h.is_held:
                 rows.append(_marginal_row(self.marginal(h.name)))
-            else:  # held
+            else:
                 value = h.value(self.posterior.mode.theta)
                 rows.append([value, 0.0, *[value] * (len(LEVELS) + 1)])
         return pd.DataFrame(rows, columns=COLUMNS, index=pd.Index([h.name for h in self.model.hyperparameters]))

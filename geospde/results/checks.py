@@ -27,7 +27,7 @@ EDGE, COARSE = 0.5, 0.2  # longest inner edge over the range: warn, note
 LONG = 1.0  # range over the extent
 NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
 SMALL = 0.01  # of a chi-square test
-MOVED = 0.3  # posterior sds between a mode and its corrected mean
+SHIFT = 0.3  # posterior sds between a mode and its corrected mean
 EVIDENCE = 0.1  # next term of the Laplace expansion, in nats
 
 
@@ -96,15 +96,15 @@ def _range_and_mesh(part: LatentTerm, reach: float) -> Iterator[Finding]:
     edges = mesh.quality().inner_edges
     longest, inner = max(edges, default=0.0), mesh.vertices[np.unique(mesh.triangles[mesh.inner])]
     extent = float(np.hypot(*np.ptp(inner, axis=0)))
-    told = f"{name} is {length(reach, unit)}, the mesh's longest inner edge {length(longest, unit)}"
+    fact = f"{name} is {length(reach, unit)}, the mesh's longest inner edge {length(longest, unit)}"
     if longest > EDGE * reach:
         remedy = f"lower max_edge, towards {length(reach / 5, unit)}, until maps no longer change"
-        yield Finding("warning", "mesh", f"{told}: between vertices standard deviations come out too small", remedy)
+        yield Finding("warning", "mesh", f"{fact}: between vertices standard deviations come out too small", remedy)
     elif longest > COARSE * reach:
         remedy = f"try max_edge {length(reach / 5, unit)} and see whether the map changes"
-        yield Finding("note", "mesh", f"{told}: more than a fifth of the range", remedy)
+        yield Finding("note", "mesh", f"{fact}: more than a fifth of the range", remedy)
     else:
-        yield Finding("ok", "mesh", told)
+        yield Finding("ok", "mesh", fact)
     if reach > LONG * extent:
         yield Finding(
             "warning",
@@ -116,12 +116,12 @@ def _range_and_mesh(part: LatentTerm, reach: float) -> Iterator[Finding]:
     from scipy.spatial import cKDTree
 
     gap = float(cKDTree(mesh.vertices[mesh.boundary_vertices]).query(inner)[0].min())
-    told = f"the mesh goes {length(gap, unit)} beyond the inner zone, {gap / reach:.2g} ranges"
+    fact = f"the mesh goes {length(gap, unit)} beyond the inner zone, {gap / reach:.2g} ranges"
     if gap < NEAR * reach:
         remedy = f"extend it with offset {length(reach, unit)}: variances near its boundary are inflated"
-        yield Finding("note", "extension", told, remedy)
+        yield Finding("note", "extension", fact, remedy)
     else:
-        yield Finding("ok", "extension", told)
+        yield Finding("ok", "extension", fact)
 
 
 def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
@@ -132,7 +132,7 @@ def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Fi
     mode = posterior.mode.theta
     covariance = hyper.root @ hyper.root.T
     slope = _log_prior_slope(laplace, mode)
-    held, flat = [], []
+    pulled, flat = [], []
     for h in model.hyperparameters:
         if h.is_held or h.function is not None or np.count_nonzero(h.direction) != 1:
             continue
@@ -142,8 +142,8 @@ def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Fi
         if prior_sd is not None and sd > LEARNT * prior_sd:
             flat.append(h.name)
         elif abs(slope[k]) * sd > PULL:
-            held.append((h.name, slope[k] * sd))
-    for name, pull in held:
+            pulled.append((h.name, slope[k] * sd))
+    for name, pull in pulled:
         yield Finding(
             "warning",
             "prior",
@@ -157,7 +157,7 @@ def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Fi
             f"the data say next to nothing of {listed(flat)}: the posterior is as wide as the prior",
             "fix it, or leave out the term",
         )
-    if not held and not flat:
+    if not pulled and not flat:
         yield Finding("ok", "prior", "no prior moves a hyperparameter by more than a posterior sd")
 
 
@@ -253,40 +253,40 @@ def _influence(pareto_k: Vector) -> Iterator[Finding]:
     if high.size == 0:
         yield Finding("ok", "influence", "no observation has a Pareto k above 0.7")
         return
-    told = f"Pareto k is above 0.7 at {counted(int(high.size), 'observation')}"
+    fact = f"Pareto k is above 0.7 at {counted(int(high.size), 'observation')}"
     rows = tuple(int(i) for i in high)
     if share > 0.2:
         yield Finding(
             "note",
             "influence",
-            f"{told}, {100 * share:.0f} % of all: each nearly sets its own prediction",
+            f"{fact}, {100 * share:.0f} % of all: each nearly sets its own prediction",
             "compare models by cross-validation in blocks, not by LOO or WAIC",
             rows,
         )
     else:
-        yield Finding("note", "influence", told, f"see whether these are outliers: rows {listed(rows[:8])}", rows)
+        yield Finding("note", "influence", fact, f"see whether these are outliers: rows {listed(rows[:8])}", rows)
 
 
 def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
     """The Laplace approximation against its own next terms."""
     point = posterior.heaviest
     sds = np.sqrt(np.maximum(point.covariance[laplace.pattern.indptr[:-1]], 1e-300))
-    moved = float(np.abs((point.mean - point.x) / sds).max())
+    shift = float(np.abs((point.mean - point.x) / sds).max())
     correction = abs(evidence_correction(laplace, laplace.factor_again(point)))
-    told = f"means move by up to {moved:.2g} sd when corrected, the log evidence by {correction:.2g}"
-    if posterior.strategy == "gaussian" and (moved > MOVED or correction > EVIDENCE):
-        yield Finding("warning", "Laplace", told, "fit with strategy='auto', which corrects means and skewness")
-    elif moved > 3 * MOVED or correction > 20 * EVIDENCE:
+    fact = f"means move by up to {shift:.2g} sd when corrected, the log evidence by {correction:.2g}"
+    if posterior.strategy == "gaussian" and (shift > SHIFT or correction > EVIDENCE):
+        yield Finding("warning", "Laplace", fact, "fit with strategy='auto', which corrects means and skewness")
+    elif shift > 3 * SHIFT or correction > 20 * EVIDENCE:
         yield Finding(
             "warning",
             "Laplace",
-            f"{told}: the responses say little, each by itself",
+            f"{fact}: the responses say little, each by itself",
             "compare with strategy='laplace', and take tighter priors",
         )
-    elif moved > MOVED or correction > EVIDENCE:
-        yield Finding("note", "Laplace", f"{told} (strategy {posterior.strategy!r} has done so)")
+    elif shift > SHIFT or correction > EVIDENCE:
+        yield Finding("note", "Laplace", f"{fact} (strategy {posterior.strategy!r} has done so)")
     else:
-        yield Finding("ok", "Laplace", told)
+        yield Finding("ok", "Laplace", fact)
 
 
 def singular_findings(is_singular: bool) -> Iterator[Finding]:

@@ -102,14 +102,14 @@ class Comparison:
             above = number(round(float(row["aic_difference"]), 2))
             return f"{best!r} has the smallest AIC; that of {name!r} is {above} larger."
         gap, se = -float(row["elpd_difference"]), float(row["difference_se"])
-        told = f"elpd_loo differs by {number(round(gap, 1))}, with a standard error of {number(round(se, 1))}"
+        gaps = f"elpd_loo differs by {number(round(gap, 1))}, with a standard error of {number(round(se, 1))}"
         if not np.isfinite(gap) or not np.isfinite(se):
             return f"{best!r} and {name!r} cannot be told apart: a density of leave-one-out is not finite."
         if gap < SMALL:
-            return f"{best!r} and {name!r} predict alike: {told}; below {SMALL:g} is little."
+            return f"{best!r} and {name!r} predict alike: {gaps}; below {SMALL:g} is little."
         if gap <= 2 * se:
-            return f"{best!r} and {name!r} cannot be told apart: {told}, and under two of these say little."
-        return f"{best!r} predicts better than {name!r}: {told}."
+            return f"{best!r} and {name!r} cannot be told apart: {gaps}, and under two of these say little."
+        return f"{best!r} predicts better than {name!r}: {gaps}."
 
     def __str__(self) -> str:
         def shown(title: str, frame: pd.DataFrame) -> list[str]:
@@ -337,10 +337,10 @@ def _flat(fit: Fit) -> set[str]:
 
 def _nested(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """Return a frame with columns by fit and statistic as dicts: parameter, fit, statistic."""
-    told: dict[str, dict[str, dict[str, float]]] = {}
+    nested: dict[str, dict[str, dict[str, float]]] = {}
     for parameter, row in frame.iterrows():
-        told[str(parameter)] = {}
+        nested[str(parameter)] = {}
         for fit, statistic in frame.columns:
             if pd.notna(row[fit, statistic]):
-                told[str(parameter)].setdefault(str(fit), {})[str(statistic)] = float(row[fit, statistic])
-    return told
+                nested[str(parameter)].setdefault(str(fit), {})[str(statistic)] = float(row[fit, statistic])
+    return nested

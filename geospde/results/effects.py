@@ -50,15 +50,15 @@ class Effects:
     _offset: float
 
     def __repr__(self) -> str:
-        held = ", ".join(f"{k} = {v:.4g}" if isinstance(v, float) else f"{k} = {v}" for k, v in self.at.items())
-        return f"<Effects of {', '.join(self.names)} on {self.response}{' at ' + held if held else ''}>"
+        at = ", ".join(f"{k} = {v:.4g}" if isinstance(v, float) else f"{k} = {v}" for k, v in self.at.items())
+        return f"<Effects of {', '.join(self.names)} on {self.response}{' at ' + at if at else ''}>"
 
     def _repr_html_(self) -> str:
         """Show the picture in a notebook."""
         from geospde.plots.thumbnails import axes_png
         title = f"Effects of {', '.join(self.names)} on {self.response}"
-        held = repr(self).removeprefix(f"<{title}").removesuffix(">").strip()
-        return card(title, held, picture(axes_png(self.plot), title))
+        subtitle = repr(self).removeprefix(f"<{title}").removesuffix(">").strip()
+        return card(title, subtitle, picture(axes_png(self.plot), title))
 
     def to_frame(self) -> pd.DataFrame:
         """A row a point, as `frame`."""
@@ -141,8 +141,8 @@ def effects(
     axes = [_axis(table[names[0]], size, True)]
     axes += [_axis(table[n], size, surface) for n in names[1:]]
     grid = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
-    held = {c: (at or {}).get(c, _typical(table[c])) for c in table if c not in names}
-    frame = grid.assign(**held)
+    others = {c: (at or {}).get(c, _typical(table[c])) for c in table if c not in names}
+    frame = grid.assign(**others)
     for column in table:
         if isinstance(table[column].dtype, pd.CategoricalDtype):
             _refuse_unknown_levels(frame[column], table[column])
@@ -151,7 +151,7 @@ def effects(
     rows = model.rows(frame, None, leave_out=left_out)
     table_of = fit.response(fit.mixture(rows, offset), quantiles)
     return Effects(
-        frame[list(names)].assign(**table_of), names, held, model.response_label, surface, fit, rows, offset
+        frame[list(names)].assign(**table_of), names, others, model.response_label, surface, fit, rows, offset
     )
 
 

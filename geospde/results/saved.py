@@ -64,8 +64,8 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
             raise InputError(f"no saved fit here: {file} is missing")
     try:
         words = json.loads(words_file.read_text(encoding="utf-8"))
-        with np.load(arrays_file, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
+        with np.load(arrays_file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the saved fit {words_file}: {error}") from None
     if words.get("format") != FORMAT:

@@ -87,9 +87,9 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
         arrays["points"] = model.points
     meshes: dict[str, list[str]] = {}
     for name, mesh in model.meshes.items():
-        held = mesh.to_arrays()
-        meshes[name] = list(held)
-        arrays.update({f"mesh_{name}_{key}": value for key, value in held.items()})
+        own = mesh.to_arrays()
+        meshes[name] = list(own)
+        arrays.update({f"mesh_{name}_{key}": value for key, value in own.items()})
     columns: dict[str, str] = {}
     for k, column in enumerate(model.used_columns):
         values = model.table[column]

@@ -39,17 +39,17 @@ def posterior_blocks(fit: Fit, evidence: float) -> list[str | Block]:
         f"elpd_loo {c['elpd_loo']:.2f} (p {c['p_loo']:.2f}); Pareto k is above 0.7 at "
         f"{c['pareto_k_above_0.7']:.0f} of {size} observations, where CPO stands in"
     )
-    told = ["\n".join(["Priors", *priors])] if priors else []
-    return [head, *(table for table in tables if len(table.frame)), *told, criteria]
+    said = ["\n".join(["Priors", *priors])] if priors else []
+    return [head, *(table for table in tables if len(table.frame)), *said, criteria]
 
 
 def priors_of(model: Model) -> dict[str, list[str]]:
-    """Each prior in words, with the hyperparameters that it is of: a joint one is told once."""
-    told: dict[str, list[str]] = {}
+    """Each prior in words, with the hyperparameters that it is of: a joint one stands once."""
+    named: dict[str, list[str]] = {}
     for h in model.hyperparameters:
         if h.prior:
-            told.setdefault(h.prior, []).append(h.name)
-    return told
+            named.setdefault(h.prior, []).append(h.name)
+    return named
 
 
 def plain_text(blocks: Sequence[str | Block]) -> str:
