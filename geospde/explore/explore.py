@@ -13,6 +13,7 @@ from geospde.explore.observed import Observed, observe
 from geospde.explore.summary import Summary
 from geospde.explore.survey_checks import check_survey
 from geospde.explore.variogram import Variogram, variogram
+from geospde.families.base import Family
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, count_levels
 from geospde.text.keywords import answers_keywords
@@ -116,7 +117,7 @@ def explore(
     exposure: str | float | None = None,
     *,
     covariates: Sequence[str] | None = None,
-    family: str | None = None,
+    family: str | Family | type[Family] | None = None,
     permutations: int = 199,
     seed: int = 1,
 ) -> Exploration:
@@ -133,7 +134,7 @@ def explore(
     covariates : sequence of str, optional
         Columns to set beside the response; by default all that hold numbers, or words with few different
         ones, except response, exposure, coordinates and labels of rows.
-    family : str, optional
+    family : str or Family, optional
         As `geospde.fit` takes it: decides the scale. Rates of counts are compared as logarithms, proportions
         of trials as logits; without a family, whatever is positive over an exposure as logarithms, and
         everything else as it is.

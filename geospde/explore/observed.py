@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from geospde.errors import InputError
-from geospde.families.registry import family_by_name
+from geospde.families.base import Family
+from geospde.families.registry import read_family
 from geospde.survey.numbers import as_numbers
 from geospde.survey.survey import Survey
 from geospde.text.words import counted, did_you_mean
@@ -66,7 +67,12 @@ class Observed:
         return np.isfinite(self.scaled)
 
 
-def observe(survey: Survey, response: str, exposure: str | float | None = None, family: str | None = None) -> Observed:
+def observe(
+    survey: Survey,
+    response: str,
+    exposure: str | float | None = None,
+    family: str | Family | type[Family] | None = None,
+) -> Observed:
     """Take a response and its exposure out of a survey.
 
     Parameters
@@ -76,7 +82,7 @@ def observe(survey: Survey, response: str, exposure: str | float | None = None, 
         A column.
     exposure : str or float, optional
         The column of times, areas or trials that the response is counted over, or one number for all rows.
-    family : str, optional
+    family : str or Family, optional
         As `geospde.fit` takes it: decides the scale. Without one, rates of counts and of positive numbers over an
         exposure are compared as logarithms, everything else as it is.
 
@@ -96,8 +102,9 @@ def observe(survey: Survey, response: str, exposure: str | float | None = None, 
     'log(counts / time)'
     """
     values = numbers(survey, response)
-    if family is not None:
-        _refuse_outside(survey, response, values, family)
+    known = None if family is None else read_family(family)
+    if known is not None:
+        _refuse_outside(survey, response, values, known)
     named = exposure if isinstance(exposure, str) else None if exposure is None else f"{exposure:g}"
     if exposure is None:
         exposures = np.ones_like(values)
@@ -105,7 +112,7 @@ def observe(survey: Survey, response: str, exposure: str | float | None = None, 
         exposures = numbers(survey, exposure) if isinstance(exposure, str) else np.full_like(values, exposure)
     usable = exposures > 0
     rates = np.divide(values, exposures, out=np.full_like(values, np.nan), where=usable)
-    scale = _scale(values, named, family)
+    scale = _scale(values, named, known)
     if scale == "logit":
         _refuse_beyond(survey, response, values, exposures)
     scaled = rates.copy()
@@ -134,8 +141,7 @@ def numbers(survey: Survey, column: str) -> NDArray[np.float64]:
     return values
 
 
-def _refuse_outside(survey: Survey, response: str, values: NDArray[np.float64], name: str) -> None:
-    family = family_by_name(name)
+def _refuse_outside(survey: Survey, response: str, values: NDArray[np.float64], family: Family) -> None:
     outside = np.flatnonzero(family.outside(values))
     if len(outside):
         what = f"family {family.name!r} needs {family.needs}, not {values[outside[0]]:g}"
@@ -150,11 +156,10 @@ def _refuse_beyond(survey: Survey, response: str, successes: NDArray[np.float64]
         raise InputError(what, where=survey.place(i, response))
 
 
-def _scale(values: NDArray[np.float64], exposure: str | None, family: str | None) -> Scale:
+def _scale(values: NDArray[np.float64], exposure: str | None, known: Family | None) -> Scale:
     positive = bool((values > 0).all() or (_whole(values) and (values >= 0).all()))
-    if family is None:
+    if known is None:
         return "log" if exposure is not None and positive else "value"
-    known = family_by_name(family)
     if known.takes_trials:
         return "value" if exposure is None else "logit"
     return "log" if positive and (known.predictor_scale == "log") else "value"

@@ -141,10 +141,9 @@ def imported(path: str) -> type[Family]:
         sys.path.append(here)  # as Python does for a module that is run
     try:
         found: Any = import_module(module)
-    except (ImportError, ValueError) as error:
-        raise InputError(
-            f"{wanted}: {error}; its module must be where Python looks for modules, or in the current folder"
-        ) from None
+    except Exception as error:  # the module may fail in any way
+        where = "its module must be where Python looks for modules, or in the current folder"
+        raise InputError(f"{wanted}: {type(error).__name__}, {error}; {where}") from None
     finally:
         sys.path[:] = places
     for part in name.split("."):

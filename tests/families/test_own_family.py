@@ -13,6 +13,7 @@ from scipy import stats
 from small_run import RUN_FILE, quietly_in, write_survey
 
 import geospde as gs
+from geospde.cli.commands import main
 
 N = 90
 RNG = np.random.default_rng(8)
@@ -131,6 +132,18 @@ def test_a_whole_run_draws_its_report(given, tmp_path):
     assert done.validation is not None and len(done.validation.pointwise) == 40
 
 
+def test_a_survey_is_explored_and_a_run_file_proposed_for_it(tmp_path):
+    table = TABLE.assign(x=1000 * TABLE["e"], y=1000 * TABLE["n"], speed=TABLE["y"])[["x", "y", "speed"]]
+    table.to_csv(tmp_path / "sites.csv", index=False)
+    survey = gs.read_survey(tmp_path / "sites.csv", crs="local:m")
+    found = [gs.explore(survey, "speed", family=given).to_dict() for given in (Weibull, "own_family:Weibull")]
+    assert str(found[0]) == str(found[1]) and "log(speed)" in str(found[0])
+    with quietly_in(tmp_path):
+        assert main(["init", "sites.csv", "--family", "own_family:Weibull", "--crs", "local:m", "--yes"]) == 0
+        proposed = next(tmp_path.glob("*.toml")).read_text("utf-8")
+    assert 'family = "own_family:Weibull"' in proposed
+
+
 def test_the_report_tells_of_it(fit, tmp_path):
     from geospde.report.methods import Methods
 
@@ -140,7 +153,7 @@ def test_the_report_tells_of_it(fit, tmp_path):
 MISTAKES = [
     (3, "a family is a name, such as 'gaussian', or a geospde.families.Family, not 3"),
     ("own_family:Nothing", "module 'own_family' has no class 'Nothing'"),
-    ("no_such_module:Weibull", "cannot be imported: No module named 'no_such_module'"),
+    ("no_such_module:Weibull", "cannot be imported: ModuleNotFoundError, No module named 'no_such_module'"),
     ("own_family:WeibullLikelihood", "has no class 'WeibullLikelihood' of a geospde.families.Family"),
 ]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from geospde.families.registry import path_of
 from geospde.run.proposal.columns import Column
 from geospde.run.proposal.frame import Frame
 from geospde.run.proposal.look import FirstLook
@@ -123,7 +124,7 @@ def _model(response: Response, others: tuple[Column, ...]) -> Iterator[Entry]:
         else ""
     )
     yield Entry("model", "formula", f"{response.formula} ~ 1 + spde(mesh)", f"An intercept and a field.{more}")
-    yield Entry("model", "family", response.family.name, first)
+    yield Entry("model", "family", path_of(response.family), first)
     if response.family.link.name != type(response.family)().link.name:
         yield Entry("model", "link", response.family.link.name, "log maps medians, identity means of logs.")
     if response.exposure is not None:
