@@ -204,6 +204,8 @@ def test_the_command_itself_fails_with_one_line(tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_leaves_nothing(run_file, number, code):
     before = sorted(run_file.parent.rglob("*"))
+    # tests that a shell runs in the background would hand down that interrupts are ignored
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(
         [sys.executable, "-m", "geospde", "run", "survey.toml"],
         cwd=run_file.parent,
@@ -211,6 +213,7 @@ def test_an_interrupted_run_leaves_nothing(run_file, number, code):
         stdout=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, handler)
     for line in running.stderr:  # the mesh is done, the fit begins
         if line.startswith("mesh"):
             break
