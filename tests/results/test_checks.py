@@ -124,7 +124,7 @@ def test_predictions_that_are_too_unsure():
 
 
 def test_an_observation_that_sets_its_own_prediction():
-    rng = np.random.default_rng(12)  # the others' Pareto k is 0.52 at most, which draws in another order leave below 0.7
+    rng = np.random.default_rng(12)  # the Pareto k of the others is 0.52 at most: far below 0.7 in any order of draws
     data = pd.DataFrame({"x": np.r_[rng.normal(0, 1, 40), 30.0]})
     data["y"] = 0.5 * data["x"] + rng.normal(0, 1, 41)
     data.loc[40, "y"] = -40.0
