@@ -235,3 +235,16 @@ def test_a_step_of_a_run_s_folder_asks_for_the_run_file(bay, capsys):
     assert said(capsys) == "geospde: 'out' is the folder of a run: name the run file that made it"
     assert main(["report", "."]) == 2
     assert said(capsys) == "geospde: '.' is a folder: name the run file in it"
+
+
+def test_a_layer_asked_for_by_name_goes_through_every_step_and_leaves_with_the_request(bay, edit):
+    before = (bay / "bay.toml").read_text()
+    edit(bay / "bay.toml", "cell = 100", 'cell = 100\nlayers = ["cv"]')
+    assert [main([name, "bay.toml"]) for name in ("predict", "map", "report")] == [0, 0, 0]
+    with rasterio.open(bay / "out" / "prediction.tif") as raster:
+        assert raster.descriptions[-1] == "cv"
+    assert (bay / "out" / "figures" / "cv.png").exists()
+    assert "Coefficient of variation" in (bay / "out" / "report.html").read_text()
+    (bay / "bay.toml").write_text(before)
+    assert [main([name, "bay.toml"]) for name in ("predict", "map")] == [0, 0]
+    assert not (bay / "out" / "figures" / "cv.png").exists()
