@@ -19,6 +19,7 @@ class ZeroInflatedPoisson(ZeroInflatedCounts):
 
     Examples
     --------
+    >>> import numpy as np
     >>> counts = ZeroInflatedPoisson().bind([3, 0]).at(np.array([-1.0]))
     >>> counts.log_density(np.array([0.0, 0.0])).round(4)
     array([-3.105 , -0.6201])
