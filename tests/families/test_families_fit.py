@@ -149,7 +149,7 @@ def test_t_shrugs_off_an_outlier():
 BAD = [
     ("p(y, none) ~ x", {"family": "binomial"}, "no column 'none'"),
     ("p(y, trials) ~ x", {"family": "poisson"}, "family 'binomial', not of 'poisson'"),
-    ("log(y) ~ x", {}, r"p\(successes, trials\), not 'log\(y\)'"),
+    ("log(y) ~ x", {}, r"p\(successes, trials\), not log\(y\)"),
     ("p(trials, y) ~ x", {"family": "binomial"}, "row . holds"),
     ("y ~ x", {"family": "gamma"}, "family 'gamma' needs numbers above 0: row . holds 0"),
     ("y ~ x", {"family": "beta"}, "above 0 and below 1"),

@@ -31,7 +31,7 @@ def test_a_folder_appears_with_its_parents_and_the_users_rights(tmp_path):
 def test_a_failure_leaves_nothing_not_even_the_parents(tmp_path, error):
     with pytest.raises(error), whole_folder(tmp_path / "a" / "run") as folder:
         fill(folder)
-        raise error
+        raise error("stopped")
     assert names(tmp_path) == []
 
 
