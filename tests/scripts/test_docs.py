@@ -10,6 +10,7 @@ from pages import DOCS, Page, blocks, differs, pages
 import geospde as gs
 from geospde.cli.commands import app, main
 from geospde.run.config import Config, read_config
+from geospde.terms.registry import TERMS
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="an installed package has no documentation")
 
@@ -20,11 +21,13 @@ def elsewhere(tmp_path, monkeypatch):
     from matplotlib import pyplot as plt
 
     monkeypatch.chdir(tmp_path)
-    before = matplotlib.get_backend()
+    before, terms = matplotlib.get_backend(), dict(TERMS)
     plt.switch_backend("agg")
     yield tmp_path
     plt.close("all")
     plt.switch_backend(before)
+    TERMS.clear()  # of what a page has registered
+    TERMS.update(terms)
 
 
 def text_of(name):
