@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import shapely
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.explore.mesh_checks import check_mesh
@@ -30,16 +32,33 @@ _CELLS = "the cells of a grid have coordinates only"
 
 
 def make_mesh(config: Config, survey: Survey) -> Mesh:
-    """Build ``[mesh]`` around the coastline or, without one, around the sites."""
-    domain = survey.coastline if survey.coastline is not None else survey.points
-    return build_mesh(domain, sites=survey.points, crs=survey.crs, **config.mesh.given())
+    """Build ``[mesh]`` around the coastline or, without one, around the sites and the hull that is mapped."""
+    keys = {"sites": survey.points, "crs": survey.crs, **config.mesh.given()}
+    if survey.coastline is not None:
+        return build_mesh(survey.coastline, **keys)
+    mesh = build_mesh(survey.points, **keys)
+    # the hull of sites bends inwards between them; the map is of their convex hull
+    return mesh if shapely.covers(mesh.boundary, survey.domain) else build_mesh(survey.domain, **keys)
 
 
 def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
-    """Lay the cells of ``[prediction]``; all their centres must lie in the mesh."""
+    """Lay the cells of ``[prediction]``, but for those at its edge whose centre lies outside of region and mesh.
+
+    Raises
+    ------
+    InputError
+        If a centre in the region lies outside of the mesh.
+    """
     keys = config.prediction.given("shape", "cell", "buffer")
     grid = Grid.around(survey.domain, crs=survey.crs, **keys)
-    outside = int((mesh.locate(grid.centres) < 0).sum())
+    unmeshed = mesh.locate(grid.centres) < 0
+    region = survey.domain.buffer(config.prediction.buffer)
+    beyond = unmeshed & ~shapely.intersects_xy(region, grid.centres)
+    if beyond.any() and not beyond.all():
+        mask = grid.mask.copy()
+        mask[mask] = ~beyond
+        grid, unmeshed = replace(grid, mask=mask), unmeshed[~beyond]
+    outside = int(unmeshed.sum())
     if outside:
         raise InputError(
             f"{outside:,} of {counted(grid.n, 'cell')} to predict have their centre outside of the mesh",

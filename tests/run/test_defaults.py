@@ -1,0 +1,47 @@
+"""Defaults of the run file fit each other: what is left out of [mesh] and [prediction] is no reason to refuse."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+import geospde as gs
+from geospde.run import analysis
+from geospde.run.config import read_config
+from geospde.run.inputs import load_survey
+
+KEYS = {
+    "mesh": {"offset": 300, "convex": 60, "concave": 200},
+    "prediction": {"cell": 40, "crop": True},
+}
+
+
+@pytest.mark.parametrize("max_edge", [None, 150, [150, 300]])
+def test_a_survey_without_a_coastline_is_meshed_where_it_is_mapped(tmp_path, max_edge):
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(rng.uniform(0, 1000, (60, 2)), columns=["x", "y"])
+    table = table[(table["x"] < 300) | (table["y"] < 300)]  # their hull bends far inwards
+    table.assign(caught=3).to_csv(tmp_path / "sites.csv", index=False)
+    sections = {
+        "survey": {"points": str(tmp_path / "sites.csv"), "crs": "local:m"},
+        "model": {"formula": "caught ~ 1 + spde(mesh)", "family": "poisson"},
+    }
+    survey = load_survey(read_config(sections))
+    named = [(section, key) for section, keys in KEYS.items() for key in keys]
+    for chosen in itertools.chain.from_iterable(itertools.combinations(named, r) for r in (0, 1, 2, 4, 5)):
+        keys = {"mesh": {} if max_edge is None else {"max_edge": max_edge}, "prediction": {}}
+        for section, key in chosen:
+            keys[section][key] = KEYS[section][key]
+        config = read_config({**sections, **keys})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", gs.GeospdeWarning)
+            mesh = analysis.make_mesh(config, survey)
+        grid = analysis.make_grid(config, survey, mesh)
+        assert (mesh.locate(grid.centres) >= 0).all()
+        whole = gs.Grid.around(survey.domain, crs=survey.crs, **config.prediction.given("cell"))
+        inside = shapely.intersects_xy(survey.domain, whole.centres)
+        kept = {tuple(centre) for centre in grid.centres}
+        assert all(tuple(centre) in kept for centre in whole.centres[inside])
