@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
 
+from geospde.inference.emulator import Emulator
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.residual import Residual
 from geospde.inference.warp import Warp
@@ -49,14 +50,14 @@ class HyperPosterior:
             Increasing values, and the normalised density there.
         """
         direction = np.asarray(direction, dtype=float)
-        if self.warp is None and self.dimension <= 2:
+        if self.warp is None and self.dimension <= 2 and not isinstance(self.residual, Emulator):
             return self._straight(direction, size)
-        theta, weights = self._cloud
+        theta, weights = self.cloud
         return _smoothed(theta @ direction, weights, size)
 
     def of(self, function: Callable[[Vector], Vector], size: int = 241) -> tuple[Vector, Vector]:
         """Density of any function of theta, which takes thetas as rows and gives a value each; as `along` gives it."""
-        theta, weights = self._cloud
+        theta, weights = self.cloud
         return _smoothed(function(theta), weights, size)
 
     def _straight(self, direction: Vector, size: int) -> tuple[Vector, Vector]:
@@ -80,13 +81,13 @@ class HyperPosterior:
 
     def moments(self) -> tuple[Vector, Vector]:
         """Posterior mean, (d,), and covariance, (d, d), of theta."""
-        theta, weights = self._cloud
+        theta, weights = self.cloud
         mean = weights @ theta
         return mean, (theta - mean).T @ (weights[:, None] * (theta - mean))
 
     def sample(self, size: int) -> Vector:
         """Thetas that stand for the posterior with even weights, (size, d): a systematic sample of many points."""
-        theta, weights = self._cloud
+        theta, weights = self.cloud
         order = np.random.default_rng(0).permutation(len(weights))
         ends = np.cumsum(weights[order])
         chosen = np.searchsorted(ends, (np.arange(size) + 0.5) / size * ends[-1])
@@ -95,7 +96,7 @@ class HyperPosterior:
     @property
     def agreement(self) -> float:
         """Share of points of the Gaussian that count after weighting by the posterior: 1 where it is that Gaussian."""
-        weights = self._cloud[1]
+        weights = self.cloud[1]
         return float(1.0 / (weights @ weights) / len(self._nodes()[0]))
 
     def around(self, points: Vector, chosen: NDArray[np.intp], seed: int | None = None) -> Vector:
@@ -103,7 +104,7 @@ class HyperPosterior:
 
         So that draws among a few points, (k, d), become draws of a density.
         """
-        theta, weights = self._cloud
+        theta, weights = self.cloud
         inverse = np.linalg.inv(self.root)
         places, centres = (theta - self.centre) @ inverse.T, (points - self.centre) @ inverse.T
         nearest = ((places[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
@@ -117,12 +118,18 @@ class HyperPosterior:
     def log_integral(self) -> float:
         """Log of the integral, over theta, of the Gaussian's kernel times the exponential of the residual."""
         u, log_gaussian = self._nodes()
+        if isinstance(self.residual, Emulator):
+            log_sum = logsumexp(self.residual(u) + log_gaussian)
+            return float(log_sum - np.log(len(u)) + np.linalg.slogdet(self.root)[1])
         log_ratio = logsumexp(self.residual(u) + log_gaussian) - logsumexp(log_gaussian)
         return float(log_ratio + 0.5 * self.dimension * np.log(2 * np.pi) + np.linalg.slogdet(self.root)[1])
 
     def _nodes(self) -> tuple[Vector, Vector]:
         """Many u, and the log of what each counts for under the Gaussian."""
         d = self.dimension
+        if isinstance(self.residual, Emulator):
+            u, log_inverse = self.residual.nodes()
+            return u, log_inverse - 0.5 * (u**2).sum(axis=1)
         if d <= 2:
             nodes = np.linspace(-5.0, 5.0, {1: 4001, 2: 201}[d])
             u = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
@@ -133,8 +140,8 @@ class HyperPosterior:
         return u, np.zeros(len(u))
 
     @cached_property
-    def _cloud(self) -> tuple[Vector, Vector]:
-        """Theta at many u, and the posterior weights there."""
+    def cloud(self) -> tuple[Vector, Vector]:
+        """Thetas all over the posterior, (p, d), and their weights, (p,)."""
         u, log_gaussian = self._nodes()
         log_weights = self.residual(u) + log_gaussian
         weights = np.exp(log_weights - log_weights.max())

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
+from geospde.inference.adaptive import adaptive
 from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import evidence_correction, worth_correcting
 from geospde.inference.hyper import HyperPosterior, Posterior
@@ -43,6 +44,7 @@ class Explorer:
         self.mode = mode
         self.strategy = strategy
         self.progress = progress
+        self._corrections: dict[int, float] = {}
 
     def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
         """A finished point for each theta, None where there is none."""
@@ -54,7 +56,15 @@ class Explorer:
 
     def _one(self, theta: Vector, gradient: bool) -> LaplacePoint | None:
         point = attempt(self.laplace, self.mode, theta - self.mode.theta, gradient)
-        return None if point is None else finished(self.laplace, point, self.strategy)
+        if point is None:
+            return None
+        done = finished(self.laplace, point, self.strategy)
+        self._corrections[id(done)] = done.log_posterior - point.log_posterior
+        return done
+
+    def corrections(self, points: list[LaplacePoint]) -> Vector:
+        """What each point's log posterior has over the one that its gradient is of."""
+        return np.array([self._corrections[id(p)] for p in points])
 
 
 def finished(laplace: Laplace, point: LaplacePoint, strategy: str) -> LaplacePoint:
@@ -277,7 +287,9 @@ def integrate(
     """
     centre = explorer.mode.theta
     d = centre.size
-    if rule == "ccd" or (rule == "auto" and d > 3):
+    if rule == "auto" and d > 2:
+        return adaptive(explorer, centre, root, Warp.of_third_derivatives(third))
+    if rule == "ccd":
         # the density along every axis costs some ten evaluations each
         return composite_design(explorer, centre, root, None if explorer.laplace.n < LARGE else third)
     if rule == "grid":
@@ -286,16 +298,7 @@ def integrate(
     posterior, fit = gauss_hermite(explorer, centre, root, points, Warp.of_third_derivatives(third))
     if fit.within(SMOOTH):
         return posterior
-    if d > 1:
-        # moments of the points are a poor guide where they sit wrong: move by part of them
-        centre = centre + root @ np.clip(fit.mean, -1.0, 1.0)
-        scales, turn = np.linalg.eigh(fit.covariance)
-        root = np.asarray(np.linalg.cholesky(root @ (turn * np.clip(scales, 0.25, 4.0)) @ turn.T @ root.T))
-        warp = Warp.of_profiles(profiles(explorer, centre, root, STEP, DROP))
-        posterior, fit = gauss_hermite(explorer, centre, root, points + 1, warp)
-        if fit.roughness < ROUGH or d > 2:
-            return posterior
-    return even_grid(explorer, centre, root)
+    return adaptive(explorer, centre, root, Warp.of_third_derivatives(third))
 
 
 def posterior(

@@ -24,6 +24,7 @@ LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: 
 ROUNDING = 1e-10  # expected gain that may be rounding, where steps no longer make it smaller
 SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 LOG_2PI = float(np.log(2 * np.pi))
+EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class LaplacePoint:
         log p(y, theta) by Laplace, all constants included.
     gradient : (d,) array
         Its exact derivative.
+    gradient_error : (d,) array
+        What rounding may have done to it: where a precision is nearly singular, large terms cancel.
     x : (n,) array
         Mode of the latent vector.
     covariance : (nnz,) array
@@ -57,6 +60,7 @@ class LaplacePoint:
     derivatives: tuple[Vector, Vector, Vector]
     slope: Vector  # dx/dtheta, (n, d)
     mean: Vector  # of the Gaussian taken for p(x | theta, y): the mode, or corrected
+    gradient_error: Vector
     newton_steps: int = 0
     factor: ConstrainedFactor | None = None  # dropped where many points are kept
 
@@ -148,14 +152,14 @@ class Laplace(System):
             + 0.5 * (self.n - self.n_constraints) * LOG_2PI
         )
 
-        slope = np.zeros((self.n, self.n_theta))
+        slope, error = np.zeros((self.n, self.n_theta)), np.zeros(theta.size)
         if gradient:
-            total_gradient, slope = self._gradient(
+            total_gradient, slope, error = self._gradient(
                 theta, likelihood, total_gradient, x, eta, h, derivatives, factor, selected
             )
         return LaplacePoint(
             theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h, derivatives, slope, x,
-            steps, factor,
+            error[self.free], steps, factor,
         )  # fmt: skip
 
     def _gradient(
@@ -169,20 +173,22 @@ class Laplace(System):
         derivatives: tuple[Vector, Vector, Vector],
         factor: ConstrainedFactor,
         selected: Vector,
-    ) -> tuple[Vector, Vector]:
-        """Gradient of the log posterior, begun with the prior's part, and dx/dtheta.
+    ) -> tuple[Vector, Vector, Vector]:
+        """Gradient of the log posterior, begun with the prior's part, dx/dtheta, and the rounding of the gradient.
 
         The explicit part of each theta, and the part through the mode by one solve for all of them.
         """
         gradient = gradient.copy()
-        slope = np.zeros((self.n, theta.size))
+        slope, error = np.zeros((self.n, theta.size)), np.zeros(theta.size)
         through = factor.solve(self.design_t @ (h * derivatives[2]))
         for term, block, places, where in zip(self.precisions, self.blocks, self.term_places, self.theta_blocks):
             for j, q_j in enumerate(term.gradients(theta[where])):
                 qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, x[block])
                 k = where.start + j
                 gradient[k] += -0.5 * float(x[block] @ qx)
-                gradient[k] -= 0.5 * float((selected * self.double)[places] @ q_j)
+                products = (selected * self.double)[places] * q_j
+                gradient[k] -= 0.5 * float(products.sum())
+                error[k] = EPSILON * float(np.abs(products).sum())
                 gradient[k] -= 0.5 * float(through[block] @ qx)
                 slope[block, k] = -qx
         if likelihood.parameters:
@@ -190,7 +196,7 @@ class Laplace(System):
             right = self.design_t @ of_first.T
             gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h + 0.5 * through @ right
             slope[:, self.family_block] = right
-        return gradient, factor.solve(slope[:, self.free])
+        return gradient, factor.solve(slope[:, self.free]), error
 
     def whole(self, theta: Vector) -> Vector:
         """Theta with the hyperparameters that are held put in; one that is whole stays as it is."""
@@ -220,7 +226,7 @@ class Laplace(System):
         nothing = np.zeros(0)
         variance = self.variances(covariance)
         return LaplacePoint(
-            theta, float(log_posterior), nothing, x, covariance, eta, variance, derivatives, nothing, mean
+            theta, float(log_posterior), nothing, x, covariance, eta, variance, derivatives, nothing, mean, nothing
         )
 
     def solve(self, point: LaplacePoint, b: Vector) -> Vector:

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from geospde.inference.emulator import Emulator
+
 Vector = NDArray[np.float64]
 HIGHEST = 2.0  # of a polynomial above the points it goes through: the tails of variances are heavier than Gaussian
 
@@ -157,6 +159,8 @@ def _products(d: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
 
 def residual_from(arrays: dict[str, Vector]) -> Residual:
     """A residual from what `arrays` gave."""
+    if "places" in arrays:
+        return Emulator.from_arrays(arrays)
     if "coefficients" in arrays:
         return Polynomial(arrays["coefficients"], arrays["limit"], float(arrays.get("ceiling", np.inf)))
     if "values" in arrays:

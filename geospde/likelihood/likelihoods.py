@@ -293,7 +293,8 @@ class Joint:
         gradient = np.concatenate([of_theta[self._free], self.fixed.T @ derivatives[0]])
         nothing, slope = np.zeros(0), np.zeros((0, psi.size))
         return LaplacePoint(
-            psi, value, gradient, nothing, nothing, eta, np.zeros_like(eta), derivatives, slope, nothing
+            psi, value, gradient, nothing, nothing, eta, np.zeros_like(eta), derivatives, slope, nothing,
+            np.zeros_like(gradient),
         )
 
 
@@ -333,7 +334,7 @@ class Estimated(Laplace):
         nothing = np.zeros(0)
         return LaplacePoint(
             self._inside, log_likelihood, nothing, self._x, selected, eta, self.variances(selected), derivatives,
-            nothing, self._x, 0, factor,
+            nothing, self._x, nothing, 0, factor,
         )  # fmt: skip
 
 

@@ -1,0 +1,257 @@
+"""Integration over theta where the posterior has any shape: an emulator, refined where it is unsure, and what it says.
+
+Points with gradients are added, a few at a time, where the density may be large and the emulator does not know it,
+until what it is unsure of no longer matters. The same points carry the latent variables: each has the mass nearest to
+it, shifted as little as lets them have the mean and the covariance of theta.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+from scipy.special import logsumexp
+
+from geospde.errors import NumericalError
+from geospde.inference.emulator import REACH, Emulator
+from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.warp import Warp
+
+Vector = NDArray[np.float64]
+
+FIRST = 1.1  # distance of the first points from the mode, in sqrt(d) standard deviations: in star form they can have
+# the moments of a Gaussian
+UNSURE = 0.03  # rms error of the log density, over the mass, at which the refinement ends, for two dimensions
+HIDDEN = 0.0005  # and the share of mass that may lie where the emulator is unsure
+MOST = 90  # points that are added at most, and for each hyperparameter beyond two:
+MORE = 15
+MOVES = 2  # of the axes
+DEEP, SOFT = 12.0, 4.0  # log density below the top, beyond which it is drawn as its logarithm, in these units
+SEEN = 1.0  # standard deviations within which a point vouches for the density
+TAIL = 1e-3  # mass beyond the last such place, as a part of the peak's height, that is looked for
+FURTHEST = 40.0  # standard deviations that tails are followed
+APART = 0.5  # standard deviations around a point that failed in which no other is tried
+SCOUT = 4.5  # standard deviations at which each axis is looked at for another arm of the posterior
+CANDIDATES = 400
+
+
+class Evaluator(Protocol):
+    """What evaluates thetas: an `Explorer`."""
+
+    laplace: Laplace
+    mode: LaplacePoint
+
+    def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
+        """A point for each theta, None where there is none."""
+
+    def corrections(self, points: list[LaplacePoint]) -> Vector:
+        """What each point's log posterior has over the one that its gradient is of."""
+
+
+class _Points:
+    """Evaluated points, and the axes that theta is seen on: ``theta = centre + root @ z``, z = u or z = warp(u)."""
+
+    def __init__(self, evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | None):
+        self.evaluator, self.centre, self.root, self.warp = evaluator, centre, root, warp
+        self.points: list[LaplacePoint] = []
+        self.u = self.holes = np.empty((0, centre.size))
+        self._searched = 0
+
+    def __len__(self) -> int:
+        return len(self.u) + len(self.holes)
+
+    def add(self, u: Vector) -> None:
+        """Evaluate at u, (p, d)."""
+        z = u if self.warp is None else self.warp(u)[0]
+        found = self.evaluator.at([self.centre + self.root @ zk for zk in z], gradient=True)
+        good = np.array([p is not None for p in found])
+        self.holes = np.vstack([self.holes, u[~good]])
+        self.u = np.vstack([self.u, u[good]])
+        self.points += [p for p in found if p is not None]
+
+    def on(self, centre: Vector, root: Vector) -> None:
+        """See them on other axes, straight ones."""
+        holes = self.holes if self.warp is None else self.warp(self.holes)[0]
+        turn = np.linalg.inv(root)
+        self.holes = (self.centre + holes @ self.root.T - centre) @ turn.T
+        self.u = (np.array([p.theta for p in self.points]) - centre) @ turn.T
+        self.centre, self.root, self.warp = centre, root, None
+
+    def emulator(self, near: Emulator | None) -> tuple[Emulator, float]:
+        """What they say of the density of u, and the log density that it is relative to."""
+        corrections = self.evaluator.corrections(self.points)
+        values = np.array([p.log_posterior for p in self.points]) - corrections
+        gradients = np.array([p.gradient for p in self.points]) @ self.root
+        errors = np.array([p.gradient_error for p in self.points]) @ np.abs(self.root)
+        if self.warp is not None:
+            values = values + self.warp(self.u)[1]
+            log_slopes, bends = self.warp.slopes(self.u)
+            gradients = gradients * np.exp(log_slopes) + bends
+            errors = errors * np.exp(log_slopes)
+        top = float(values.max())
+        # cliffs, where the density is nothing, are made less steep: they would ask for a rougher process everywhere
+        below = np.maximum(top - DEEP - values, 0.0)
+        values = np.maximum(values, top - DEEP) - SOFT * np.log1p(below / SOFT)
+        flatter = 1.0 / (1.0 + below / SOFT)[:, None]
+        gradients, errors = gradients * flatter, errors * flatter
+        # the process's length and height are looked for again as the points become many more
+        search = near is None or len(self) > 1.3 * self._searched
+        if search:
+            self._searched = len(self)
+        found = Emulator.through(self.u, values - top, gradients, errors, near, search).around(self.holes)
+        return found.with_corrections(corrections).proposing(), top
+
+
+def adaptive(evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | None = None) -> Posterior:
+    """Posterior of theta of any shape.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+    centre, root : (d,), (d, d) arrays
+        ``theta = centre + root @ z`` has about unit scale, with z = u or z = warp(u).
+    """
+    d = centre.size
+    points = _Points(evaluator, centre, root, warp)
+    star = np.vstack([np.eye(d), -np.eye(d)])
+    points.add(np.vstack([np.zeros((1, d)), max(1.5, FIRST * np.sqrt(d)) * star, SCOUT * star]))
+    if not points.points:
+        raise NumericalError(f"no point around {evaluator.laplace.describe(centre)} could be evaluated")
+    most = len(points) + MOST + MORE * max(0, d - 2)
+    emulator, top = points.emulator(None)
+    moves, misses = 0, np.ones(1)
+    while True:
+        if moves < MOVES and (axes := _better_axes(points, emulator)) is not None:
+            points.on(*axes)
+            moves += 1
+            emulator, top = points.emulator(None)
+            continue
+        doubt = float(np.clip(np.sqrt((misses[-4 * d :] ** 2).mean()), 1.0, 10.0))
+        new = _next(emulator, points.holes, 2 * d if d < 4 else 3 * d, 1024, doubt)
+        if not len(new):
+            new = _open_tails(emulator)
+        if not len(new):
+            new = _next(emulator, points.holes, 2 * d, 2**13, doubt)
+        if not len(new) or len(points) >= most:
+            break
+        foretold, sd = emulator.log_density(new, bounded=False) + top, emulator.sd(new)
+        points.add(new)
+        emulator, top = points.emulator(emulator)
+        # the emulator's errors are taken to be larger than it says by as much as they were at the last points
+        found = np.abs(emulator.log_density(new) + top - foretold) / (sd + 0.01)
+        misses = np.concatenate([misses, np.minimum(found, 10.0)])
+    hyper = HyperPosterior(points.centre, points.root, emulator, points.warp)
+    weights = _weights(hyper, points)
+    chosen = [(p, w) for p, w in zip(points.points, weights) if w > 1e-7]
+    kept = np.array([w for _, w in chosen])
+    evidence = top + hyper.log_integral()
+    return Posterior([p for p, _ in chosen], kept / kept.sum(), evidence, hyper, evaluator.mode)
+
+
+def _better_axes(points: _Points, emulator: Emulator) -> tuple[Vector, Vector] | None:
+    """Centre and root on the moments of the density, where the axes are far from them."""
+    mean, root = emulator.proposal.mean, emulator.proposal.root
+    scales, turn = np.linalg.eigh(root @ root.T)
+    if np.abs(mean).max() < 1.0 and scales.min() > 0.5**2 and scales.max() < 1.8**2:
+        return None
+    # the moments of a poor emulator: not too far at once
+    within = (turn * np.clip(scales, 0.25, 4.0)) @ turn.T
+    z, stretch = np.clip(mean, -1.5, 1.5), np.ones(mean.size)
+    if points.warp is not None:
+        log_slope = points.warp.slopes(z[None])[0][0]
+        z, stretch = points.warp(z[None])[0][0], np.exp(log_slope)
+    scaled = points.root * stretch
+    return points.centre + points.root @ z, np.asarray(np.linalg.cholesky(scaled @ within @ scaled.T))
+
+
+def _open_tails(emulator: Emulator) -> Vector:
+    """Where to look further out, (k, d): on rays to the ends of the marginals, where too much mass may lie beyond.
+
+    A tail falls on as it does at the last place along the ray that a point vouches for.
+    """
+    u, log_inverse = emulator.nodes(1024)
+    log_density = emulator.log_density(u)
+    log_mass = log_density + log_inverse
+    mass = np.exp(log_mass - logsumexp(log_mass))
+    log_peak = float(emulator.log_density(emulator.places).max())
+    centre, found = mass @ u, []
+    for values in u.T:
+        order = np.argsort(values)
+        below = np.cumsum(mass[order])
+        for low, high in ((0.0, 0.02), (0.98, 1.0)):
+            end = order[(below > low) & (below <= high)]
+            if not end.size:
+                continue
+            ray = u[end[np.argmax(log_density[end])]] - centre
+            length = float(np.linalg.norm(ray))
+            steps = np.arange(length, length + FURTHEST, 0.5)
+            along = centre + steps[:, None] * ray / length
+            seen = np.flatnonzero(emulator.distances(along) < SEEN)
+            if not seen.size:
+                found.append(along[0])
+                continue
+            last = along[seen[-1]]
+            place = emulator.places[((emulator.places - last) ** 2).sum(axis=1).argmin()]
+            value, before, after = emulator.log_density(place + np.outer([0.0, -0.1, 0.1], ray / length)) - log_peak
+            fall = max((before - after) / 0.2, 0.1)
+            if np.exp(value) / fall > TAIL:
+                found.append(last + min(3.0, 2.0 / fall) * ray / length)
+    return np.array(found).reshape(-1, u.shape[1])
+
+
+def _next(emulator: Emulator, holes: Vector, most: int, size: int, doubt: float) -> Vector:
+    """Where to evaluate next, (most, d), among many nodes; nowhere if the emulator is sure enough."""
+    u, log_inverse = emulator.nodes(size)
+    log_density = emulator.log_density(u)
+    log_mass = log_density + log_inverse
+    mass = np.exp(log_mass - logsumexp(log_mass))
+    cumulative = np.cumsum(mass)
+    by_mass = np.searchsorted(cumulative, (np.arange(CANDIDATES) + 0.5) / CANDIDATES * cumulative[-1])
+    # and those far from all points that would count most, were the density not drawn down there
+    far, log_open = emulator.distances(u), emulator.log_density(u, bounded=False)
+    spread = np.argsort(-(log_open + log_inverse + 2.0 * np.minimum(far, 3.0)), kind="stable")[:CANDIDATES]
+    sd_by_mass, sd_spread = doubt * emulator.sd(u[by_mass]), doubt * emulator.sd(u[spread])
+    error = float(np.sqrt((np.minimum(sd_by_mass, 3.0) ** 2).mean()))
+    # mass where the emulator is unsure, were it one standard deviation denser there
+    unsure = (sd_spread > 0.5) | (far[spread] > REACH * np.sqrt(u.shape[1]))
+    log_hidden = (log_open[spread] + log_inverse[spread] + np.minimum(sd_spread, 5.0))[unsure]
+    hidden = float(np.exp(logsumexp(log_hidden) - logsumexp(log_mass))) if unsure.any() else 0.0
+    if error < UNSURE * np.sqrt(max(1.0, u.shape[1] / 2)) and hidden < HIDDEN:
+        return np.empty((0, u.shape[1]))
+    sd_spread = np.where(unsure, np.maximum(sd_spread, 1.0), sd_spread)
+    places, sd = np.vstack([u[by_mass], u[spread]]), np.concatenate([sd_by_mass, sd_spread])
+    height = np.concatenate([log_open[by_mass], log_open[spread]])
+    if len(holes):
+        open_ = ((places[:, None] - holes) ** 2).sum(axis=2).min(axis=1) > APART**2
+        places, sd, height = places[open_], sd[open_], height[open_]
+    chosen = []
+    for _ in range(min(most, len(places))):
+        gain = height + np.minimum(sd, 5.0) + 2.0 * np.log(np.minimum(sd, 3.0) + 1e-12)
+        at = places[int(np.argmax(gain))]
+        chosen.append(at)
+        near = np.exp(-((places - at) ** 2).sum(axis=1) / emulator.length**2)
+        sd = sd * np.sqrt(1.0 - 0.999 * near)
+    return np.array(chosen)
+
+
+def _weights(hyper: HyperPosterior, points: _Points) -> Vector:
+    """Weights of the points, (n,): the mass nearest to each, but so that theta has its mean and covariance."""
+    theta, mass = hyper.cloud
+    inverse = np.linalg.inv(points.root)
+    z = (theta - points.centre) @ inverse.T
+    own = np.array([(p.theta - points.centre) @ inverse.T for p in points.points])
+    nearest = np.empty(len(z), dtype=np.intp)
+    for a in range(0, len(z), 4096):
+        nearest[a : a + 4096] = ((z[a : a + 4096, None] - own) ** 2).sum(axis=2).argmin(axis=1)
+    voronoi = np.bincount(nearest, mass, len(own))
+    mean = mass @ z
+    spread = np.linalg.cholesky((z - mean).T @ (mass[:, None] * (z - mean)))
+    own = np.linalg.solve(spread, (own - mean).T).T  # standardised by the moments that are wanted
+    i, j = np.tril_indices(len(mean))
+    moments = np.column_stack([np.ones(len(own)), own, own[:, i] * own[:, j]])
+    wanted = np.concatenate([[1.0], np.zeros(len(mean)), (i == j).astype(float)])
+    scale = 1.0 / np.sqrt(voronoi + 1e-3 / len(own))
+    matrix = np.vstack([1e3 * moments.T, np.diag(scale)])
+    weights = nnls(matrix, np.concatenate([1e3 * wanted, scale * voronoi]), maxiter=100 * len(own))[0]
+    return weights / weights.sum()

@@ -1,0 +1,318 @@
+"""A Gaussian process through the log posterior of theta and its gradients: what lies between the points, and how sure.
+
+Posteriors of few data are flat, ridged, bent or have two arms; neither a product of nodes nor a polynomial follows
+them. A Gaussian process with a quadratic trend is exact for a Gaussian posterior, follows the others with few points,
+since every evaluation brings a gradient, and tells where it does not know (Rasmussen & Williams 2006, Gaussian
+Processes for Machine Learning, section 9.4, for derivatives; Rasmussen & Ghahramani 2003, NIPS 15, for integrals).
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import gammaincinv, gammaln, ndtri
+
+Vector = NDArray[np.float64]
+
+LENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # of the process, in standard deviations of theta
+HEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)  # its standard deviation, in units of log density
+VALUE_NOISE, GRADIENT_NOISE = 1e-4, 1e-3  # sds: what Newton's tolerance leaves, and what keeps the matrix invertible
+TREND = (30.0, 5.0, 0.5)  # prior sds of constant, slopes and curvatures about the standard Gaussian's
+REACH = 1.5  # distance from the nearest point, in sqrt(d) standard deviations, beyond which the density is drawn down
+CORRECTION_LENGTH = 2.5  # of the process through second-order corrections, which vary slowly
+FREEDOM = 5.0  # degrees of freedom of the proposal's Student t
+NOTHING = -700.0  # log density in a hole
+RISE = 2.0  # of the log density above that of all points, at most
+PART = 4096  # rows at a time
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Where an emulated density is summed: a Gaussian, or a Student t where it is not nearly one.
+
+    Attributes
+    ----------
+    mean : (d,) array
+    root : (d, d) array
+        Of its scale matrix.
+    heavy : bool
+        Whether it is the Student t.
+    """
+
+    mean: Vector
+    root: Vector
+    heavy: bool = True
+
+    def nodes(self, size: int) -> tuple[Vector, Vector]:
+        """Points of low discrepancy, (2 size, d), in mirrored pairs, and their log density, (2 size,)."""
+        standard, log_density = _standard_nodes(size, self.mean.size, self.heavy)
+        return self.mean + standard @ self.root.T, log_density - np.log(np.diag(self.root)).sum()
+
+
+@lru_cache(maxsize=16)
+def _standard_nodes(size: int, d: int, heavy: bool) -> tuple[Vector, Vector]:
+    """Nodes of a standard proposal, and their log density."""
+    if heavy:
+        uniform = _low_discrepancy(size, d + 1)
+        chi_square = 2.0 * gammaincinv(0.5 * FREEDOM, uniform[:, d])
+        t = ndtri(uniform[:, :d]) * np.sqrt(FREEDOM / chi_square)[:, None]
+        t = np.vstack([t, -t])
+        constant = gammaln(0.5 * (FREEDOM + d)) - gammaln(0.5 * FREEDOM) - 0.5 * d * np.log(np.pi * FREEDOM)
+        return t, constant - 0.5 * (FREEDOM + d) * np.log1p((t**2).sum(axis=1) / FREEDOM)
+    t = ndtri(_low_discrepancy(size, d))
+    t = np.vstack([t, -t])  # mirrored and whitened: first, second and third moments are exact
+    t = t @ np.linalg.inv(np.linalg.cholesky(t.T @ t / len(t))).T
+    return t, -0.5 * (t**2).sum(axis=1) - 0.5 * d * np.log(2 * np.pi)
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """Residual of the log posterior, log p + u'u/2 up to a constant: a Gaussian process given values and gradients.
+
+    Attributes
+    ----------
+    places : (n, d) array
+        Points u.
+    coefficients : (n (d + 1),) array
+        Of the kernels of values, then of derivatives in each coordinate.
+    length, height : float
+        Of the squared exponential kernel.
+    correction : (n,) array
+        Coefficients of a second process, through the second-order corrections of the values; zero where there are none.
+    shift : float
+        What is added everywhere.
+    top : float
+        Largest log density at a point.
+    proposal : Proposal
+    holes : (k, d) array
+        Places that could not be evaluated: what is nearer to one of them than to a point has no density.
+    factor : (N, N) array or None
+        Lower Cholesky factor of the covariance of what was observed; None in a saved fit.
+    """
+
+    places: Vector
+    coefficients: Vector
+    length: float
+    height: float
+    correction: Vector
+    shift: float
+    top: float
+    proposal: Proposal
+    holes: Vector
+    factor: Vector | None = None
+
+    @classmethod
+    def through(
+        cls, places: Vector, values: Vector, gradients: Vector, errors: Vector,
+        near: "Emulator | None" = None, search: bool = True,
+    ) -> "Emulator":
+        """Condition on log densities, (n,), and their gradients, (n, d), the latter with these errors, (n, d).
+
+        Length and height have the largest marginal likelihood on a grid; with an emulator of fewer points, beside its
+        own, or, without a search, are its own.
+        """
+        n, d = places.shape
+        target = np.concatenate([values + 0.5 * (places**2).sum(axis=1), (gradients + places).T.ravel()])
+        noise = np.concatenate([np.full(n, VALUE_NOISE**2), GRADIENT_NOISE**2 + errors.T.ravel() ** 2])
+        trend = _trend(places, places) + np.diag(noise)
+        best: tuple[float, float, float, Vector, Vector] | None = None
+        for length, height in _shapes(near) if search or near is None else [(near.length, near.height)]:
+            try:
+                factor = np.linalg.cholesky(height**2 * _kernel(places, places, length) + trend)
+            except np.linalg.LinAlgError:
+                continue
+            half = solve_triangular(factor, target, lower=True)
+            evidence = -0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
+            if best is None or evidence > best[0]:
+                best = evidence, length, height, factor, half
+        if best is None:  # the noise keeps short lengths positive definite
+            return cls.through(places, values, gradients, errors)
+        _, length, height, factor, half = best
+        coefficients = solve_triangular(factor, half, lower=True, trans="T")
+        proposal = Proposal(np.zeros(d), np.eye(d)) if near is None else near.proposal
+        top, no_holes = float(values.max()), np.empty((0, d))
+        return cls(places, coefficients, length, height, np.zeros(n), 0.0, top, proposal, no_holes, factor)
+
+    def with_corrections(self, corrections: Vector) -> "Emulator":
+        """The same with corrections, (n,), added to the values."""
+        spread = float(np.std(corrections))
+        if not np.abs(corrections).max() > 1e-6:
+            return self
+        kernel = _kernel(self.places, self.places, CORRECTION_LENGTH, values_only=True)[:, : len(self.places)]
+        level = (10 * float(np.abs(corrections).max())) ** 2
+        matrix = spread**2 * kernel + level
+        matrix[np.diag_indices_from(matrix)] += (0.01 * spread + 1e-6) ** 2
+        weights = np.linalg.solve(matrix, corrections)
+        shift = level * float(weights.sum())
+        return replace(self, correction=spread**2 * weights, shift=shift, top=self.top + float(corrections.max()))
+
+    def around(self, holes: Vector) -> "Emulator":
+        """The same with holes, (k, d)."""
+        return replace(self, holes=holes)
+
+    def __call__(self, u: Vector, bounded: bool = True) -> Vector:
+        """The residual at u, (p, d) -> (p,), drawn down beyond the reach of the points unless it is not `bounded`."""
+        n, d = self.places.shape
+        own, slopes = self.coefficients[:n], self.coefficients[n:].reshape(d, n)
+        s = 1.0 / self.length**2
+        level = own - s * (slopes * self.places.T).sum(axis=0)
+        out = np.empty(len(u))
+        for a in range(0, len(u), PART):
+            part = u[a : a + PART]
+            squares = _squares(part, self.places)
+            kernel = np.exp(-0.5 * s * squares)
+            value = self.height**2 * (kernel * (level + s * (part @ slopes))).sum(axis=1)
+            value += _trend_times(part, self.places, self.coefficients)
+            if self.correction.any():
+                value += np.exp(-0.5 * squares / CORRECTION_LENGTH**2) @ self.correction + self.shift
+            beyond = np.maximum(np.sqrt(squares.min(axis=1)) - REACH * np.sqrt(d), 0.0)
+            highest = self.top + RISE + 0.5 * (part**2).sum(axis=1)
+            out[a : a + PART] = np.minimum(value, highest) - (beyond**2 if bounded else 0.0)
+            if len(self.holes):
+                in_hole = _squares(part, self.holes).min(axis=1) < squares.min(axis=1)
+                out[a : a + PART][in_hole] = NOTHING
+        return out
+
+    def log_density(self, u: Vector, bounded: bool = True) -> Vector:
+        """Log density at u, up to a constant."""
+        return self(u, bounded) - 0.5 * (u**2).sum(axis=1)
+
+    def distances(self, u: Vector) -> Vector:
+        """Distance of each u, (p, d), to the nearest point, (p,)."""
+        return np.sqrt(_squares(u, self.places).min(axis=1))
+
+    def sd(self, u: Vector) -> Vector:
+        """Standard deviation of the process at u, (p, d) -> (p,)."""
+        assert self.factor is not None
+        cross = self.height**2 * _kernel(u, self.places, self.length, values_only=True)
+        cross += _trend(u, self.places, values_only=True)
+        half = solve_triangular(self.factor, cross.T, lower=True)
+        a, b, c = TREND
+        square = (u**2).sum(axis=1)
+        own = self.height**2 + a**2 + b**2 * square + 0.5 * c**2 * square**2
+        return np.sqrt(np.maximum(own - (half**2).sum(axis=0), 0.0))
+
+    def nodes(self, size: int = 2**14) -> tuple[Vector, Vector]:
+        """Many u, and minus the log of the density that they are drawn from."""
+        u, log_proposal = self.proposal.nodes(size)
+        return u, -log_proposal
+
+    def proposing(self, size: int = 512, rounds: int = 2) -> "Emulator":
+        """The same with a proposal on the moments of the density: a Gaussian where it nearly is one."""
+        found = self
+        for _ in range(rounds):
+            proposal = replace(found.proposal, heavy=False)
+            u, log_proposal = proposal.nodes(size)
+            log_ratio = self.log_density(u) - log_proposal
+            heavy = float(np.std(log_ratio)) > 0.2
+            if heavy:
+                proposal = replace(proposal, heavy=True)
+                u, log_proposal = proposal.nodes(size)
+                log_ratio = self.log_density(u) - log_proposal
+            found = replace(found, proposal=_moved(proposal, u, log_ratio))
+        return found
+
+    def reach(self) -> float:
+        """A little beyond the outermost point."""
+        return float(np.sqrt((self.places**2).sum(axis=1)).max()) + 2.0
+
+    def arrays(self) -> dict[str, Vector]:
+        """What a saved fit keeps of it."""
+        proposal = self.proposal
+        return {
+            "places": self.places, "kernels": self.coefficients, "correction": self.correction,
+            "shape": np.array([self.length, self.height, self.shift, self.top]), "heavy": np.array(proposal.heavy),
+            "holes": self.holes, "mean": proposal.mean, "root": proposal.root,
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Vector]) -> "Emulator":
+        """An emulator from what `arrays` gave."""
+        length, height, shift, top = (float(v) for v in arrays["shape"])
+        proposal = Proposal(arrays["mean"], arrays["root"], bool(arrays["heavy"]))
+        return cls(
+            arrays["places"], arrays["kernels"], length, height, arrays["correction"], shift, top, proposal,
+            arrays["holes"],
+        )  # fmt: skip
+
+
+def _moved(proposal: Proposal, u: Vector, log_ratio: Vector) -> Proposal:
+    """A proposal on the moments of nodes with these log weights."""
+    ratio = np.exp(log_ratio - log_ratio.max())
+    share = ratio / ratio.sum()
+    mean = share @ u
+    covariance = (u - mean).T @ (share[:, None] * (u - mean))
+    # few nodes that count are a poor guide: move by part of what they say
+    d = mean.size
+    trust = min(1.0, 1.0 / float(share @ share) / (50 * d))
+    mean = trust * mean + (1 - trust) * proposal.mean
+    covariance = trust * covariance + (1 - trust) * proposal.root @ proposal.root.T + 1e-9 * np.eye(d)
+    return replace(proposal, mean=mean, root=np.linalg.cholesky(covariance))
+
+
+def _shapes(near: Emulator | None) -> list[tuple[float, float]]:
+    """Lengths and heights to try: all, or those that are neighbours of an emulator's."""
+    if near is None:
+        return list(product(LENGTHS, HEIGHTS))
+    i, j = LENGTHS.index(near.length), HEIGHTS.index(near.height)
+    steps = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1)]
+    inside = [(i + a, j + b) for a, b in steps if 0 <= i + a < len(LENGTHS) and 0 <= j + b < len(HEIGHTS)]
+    return [(LENGTHS[a], HEIGHTS[b]) for a, b in inside]
+
+
+def _squares(u: Vector, v: Vector) -> Vector:
+    """Squared distances, (p, q)."""
+    return np.maximum((u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T, 0.0)
+
+
+def _kernel(u: Vector, v: Vector, length: float, values_only: bool = False) -> Vector:
+    """Squared exponential covariances of values (and derivatives) at u with values and derivatives at v."""
+    d, s = u.shape[1], 1.0 / length**2
+    k = np.exp(-0.5 * s * _squares(u, v))
+    apart = [u[:, j, None] - v[:, j] for j in range(d)]
+    top = np.hstack([k, *(s * apart[j] * k for j in range(d))])
+    if values_only:
+        return top
+    rows = [top]
+    for i in range(d):
+        rest = [((i == j) * s - s**2 * apart[i] * apart[j]) * k for j in range(d)]
+        rows.append(np.hstack([-s * apart[i] * k, *rest]))
+    return np.vstack(rows)
+
+
+def _trend(u: Vector, v: Vector, values_only: bool = False) -> Vector:
+    """Covariances that a random quadratic adds: a² + b² u'v + c² (u'v)² / 2, and its derivatives."""
+    d = u.shape[1]
+    a, b, c = TREND
+    inner = u @ v.T
+    slope = b**2 + c**2 * inner
+    top = np.hstack([a**2 + b**2 * inner + 0.5 * c**2 * inner**2, *(u[:, j, None] * slope for j in range(d))])
+    if values_only:
+        return top
+    rows = [top]
+    for i in range(d):
+        rest = [(i == j) * slope + c**2 * np.outer(u[:, j], v[:, i]) for j in range(d)]
+        rows.append(np.hstack([v[:, i] * slope, *rest]))
+    return np.vstack(rows)
+
+
+def _trend_times(u: Vector, v: Vector, coefficients: Vector) -> Vector:
+    """``_trend(u, v, values_only=True) @ coefficients``, which is a quadratic in u."""
+    n, d = v.shape
+    a, b, c = TREND
+    own, slopes = coefficients[:n], coefficients[n:].reshape(d, n)
+    linear = b**2 * (v.T @ own + slopes.sum(axis=1))
+    square = c**2 * (0.5 * (v.T * own) @ v + slopes @ v)
+    return a**2 * own.sum() + u @ linear + ((u @ (0.5 * (square + square.T))) * u).sum(axis=1)
+
+
+def _low_discrepancy(size: int, d: int) -> Vector:
+    """Points in the unit cube, (size, d): the additive recurrence of the generalised golden ratio."""
+    ratio = 2.0
+    for _ in range(40):
+        ratio = (1.0 + ratio) ** (1.0 / (d + 1))
+    steps = ratio ** -np.arange(1.0, d + 1)
+    return (0.5 + np.arange(1, size + 1)[:, None] * steps) % 1.0

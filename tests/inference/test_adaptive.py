@@ -1,0 +1,230 @@
+"""Posteriors of theta of many shapes through the adaptive rule, each against quadrature."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, gammaln, logsumexp
+from scipy.stats import norm
+
+from geospde.inference.adaptive import adaptive
+from geospde.inference.emulator import Emulator, _kernel, _trend
+from geospde.inference.residual import residual_from
+
+SLANT = np.array([[1.0, 0.0, 0.0], [0.7, 0.6, 0.0], [-0.4, 0.3, 1.2]])
+
+
+class Point:
+    """What a rule keeps of a theta."""
+
+    def __init__(self, theta, value, gradient):
+        self.theta, self.log_posterior, self.gradient = theta, value, gradient
+        self.gradient_error = np.zeros_like(gradient)
+
+
+class Density:
+    """Stands for an explorer: a log density of theta, with numerical gradients, that fails where it is not finite."""
+
+    def __init__(self, log_density, d):
+        self.log_density, self.d, self.evaluations, self.mode = log_density, d, 0, None
+
+    def at(self, thetas, gradient=False):
+        found, step = [], 1e-5
+        for theta in thetas:
+            self.evaluations += 1
+            around = theta + step * np.vstack([np.zeros(self.d), np.eye(self.d), -np.eye(self.d)])
+            values = self.log_density(around)
+            slopes = (values[1 : self.d + 1] - values[self.d + 1 :]) / (2 * step)
+            found.append(Point(theta, values[0], slopes) if np.isfinite(values).all() else None)
+        return found
+
+    def corrections(self, points):
+        return np.zeros(len(points))
+
+
+def gaussian(t):
+    return -0.5 * (t**2).sum(axis=1)
+
+
+def log_gamma(t):
+    """Of log Gamma(1.5) variables: an exponential tail to the left."""
+    return (1.5 * t - np.exp(t)).sum(axis=1)
+
+
+def banana(t):
+    return -0.5 * t[:, 0] ** 2 - 0.5 * ((t[:, 1] - 0.5 * (t[:, 0] ** 2 - 1)) / 0.6) ** 2
+
+
+def two_arms(t):
+    first, second = -0.5 * (t**2).sum(axis=1), -0.5 * (((t - np.array([-5.0, 3.0])) / 1.5) ** 2).sum(axis=1)
+    return np.logaddexp(first, second - 0.5)
+
+
+def arm_to_zero(t):
+    """A log sd: a peak, and the prior's slow tail where the data say no more."""
+    return 0.4 * t[:, 0] + np.logaddexp(-3.0, -0.5 * (t[:, 0] / 0.7) ** 2) - np.exp(t[:, 0] - 1.0)
+
+
+def arm_and_range(t):
+    """Where the sd goes to zero, the range is that of its prior, three times as wide."""
+    return arm_to_zero(t[:, :1]) - 0.5 * (t[:, 1] / (1 + 2 * expit(-2 * t[:, 0] - 2))) ** 2
+
+
+def ridge(t):
+    along, across = (t[:, 0] - t[:, 1]) / 6, (t[:, 0] + t[:, 1]) / 0.3
+    return -0.5 * across**2 - 0.5 * along**2 - 0.05 * np.abs(along) ** 3
+
+
+def flat_top(t):
+    return -((t / 2.5) ** 4).sum(axis=1)
+
+
+def cliff(t):
+    """A plateau with a steep edge on one side."""
+    return -0.5 * (t[:, 0] / 3) ** 2 - 0.5 * (t[:, 1] / 3) ** 2 - np.log1p(np.exp(4 * (t[:, 0] + t[:, 1] - 1)))
+
+
+def heavy(t):
+    """A Student t with 8 degrees of freedom."""
+    return -5.0 * np.log1p((t**2).sum(axis=1) / 8)
+
+
+def bounded(t):
+    """Cannot be evaluated beyond a line, where it has nearly fallen away."""
+    return np.where(t[:, 0] < 2.2, -0.5 * (t**2).sum(axis=1), np.nan)
+
+
+def slanted(f, d):
+    turn = np.linalg.inv(SLANT[:d, :d])
+    return lambda t: f(t @ turn.T)
+
+
+SHAPES = {
+    "gaussian, 1": (gaussian, 1, 8),
+    "gaussian, 3": (slanted(gaussian, 3), 3, 7),
+    "log gamma, 1": (log_gamma, 1, 14),
+    "log gamma, 2": (log_gamma, 2, 13),
+    "log gamma, 3": (slanted(log_gamma, 3), 3, 13),
+    "banana": (banana, 2, 14),
+    "banana, slanted": (slanted(banana, 2), 2, 18),
+    "two arms": (two_arms, 2, 14),
+    "arm to zero": (arm_to_zero, 1, 30),
+    "arm and range": (arm_and_range, 2, 30),
+    "ridge": (ridge, 2, 20),
+    "flat top, 1": (flat_top, 1, 6),
+    "flat top, 2": (flat_top, 2, 6),
+    "cliff": (cliff, 2, 16),
+    "heavy, 2": (heavy, 2, 40),
+    "bounded": (bounded, 2, 8),
+}
+
+
+def quadrature(log_density, d, reach):
+    """Log evidence, sds and 2.5, 50 and 97.5 % quantiles of each coordinate on an even grid."""
+    nodes = np.linspace(-reach, reach, {1: 20001, 2: 1601, 3: 181}[d])
+    theta = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    values = np.nan_to_num(log_density(theta), nan=-np.inf)
+    evidence = logsumexp(values) + d * np.log(nodes[1] - nodes[0])
+    mass = np.exp(values - values.max()).reshape([nodes.size] * d)
+    mass /= mass.sum()
+    sds, quantiles = [], []
+    for k in range(d):
+        own = mass.sum(axis=tuple(j for j in range(d) if j != k))
+        sds.append(np.sqrt(own @ (nodes - own @ nodes) ** 2))
+        quantiles.append(np.interp([0.025, 0.5, 0.975], np.cumsum(own) - 0.5 * own, nodes))
+    return evidence, np.array(sds), np.array(quantiles)
+
+
+def summaries(hyper, d):
+    """The same of what a rule found."""
+    sds, quantiles = [], []
+    for unit in np.eye(d):
+        values, density = hyper.along(unit)
+        below = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(values))])
+        mean = np.trapezoid(values * density, values)
+        sds.append(np.sqrt(np.trapezoid((values - mean) ** 2 * density, values)))
+        quantiles.append(np.interp([0.025, 0.5, 0.975], below / below[-1], values))
+    return np.array(sds), np.array(quantiles)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_any_shape_is_followed(name):
+    log_density, d, reach = SHAPES[name]
+    density = Density(log_density, d)
+    found = adaptive(density, np.zeros(d), np.eye(d))
+    evidence, sds, quantiles = quadrature(log_density, d, reach)
+    # what a reader of a table can tell apart: a tenth of a posterior sd, one part in twenty of an sd
+    assert found.log_marginal_likelihood == pytest.approx(evidence, abs=0.03)
+    found_sds, found_quantiles = summaries(found.hyper, d)
+    np.testing.assert_allclose(found_sds, sds, rtol=0.05)
+    np.testing.assert_allclose((found_quantiles - quantiles) / sds[:, None], 0, atol=0.1)
+    # the points that carry the latent variables describe the same distribution
+    thetas = np.array([p.theta for p in found.points])
+    mean, cloud = found.weights @ thetas, found.hyper.moments()
+    np.testing.assert_allclose((mean - cloud[0]) / sds, 0, atol=0.02)
+    np.testing.assert_allclose(np.sqrt(found.weights @ (thetas - mean) ** 2 / np.diag(cloud[1])), 1, atol=0.02)
+    assert density.evaluations <= 110
+
+
+@pytest.mark.parametrize("d", [4, 6])
+def test_many_hyperparameters(d):
+    """Products of skew densities, turned: marginals along the factors are known."""
+    shapes = np.linspace(2.0, 6.0, d)
+    turn = np.linalg.qr(np.random.default_rng(d).normal(size=(d, d)))[0]
+    density = Density(lambda t: (shapes * (t @ turn) - np.exp(t @ turn)).sum(axis=1), d)
+    found = adaptive(density, turn @ np.log(shapes), turn @ np.diag(shapes**-0.5))
+    assert found.log_marginal_likelihood == pytest.approx(gammaln(shapes).sum(), abs=0.03)
+    for k, shape in enumerate(shapes):
+        values, height = found.hyper.along(turn[:, k])
+        below = np.concatenate([[0.0], np.cumsum(0.5 * (height[1:] + height[:-1]) * np.diff(values))])
+        got = np.interp([0.025, 0.5, 0.975], below / below[-1], values)
+        nodes = np.linspace(-12, 5, 40001)
+        own = np.exp(shape * nodes - np.exp(nodes))
+        own /= own.sum()
+        sd = np.sqrt(own @ (nodes - own @ nodes) ** 2)
+        want = np.interp([0.025, 0.5, 0.975], np.cumsum(own), nodes)
+        np.testing.assert_allclose((got - want) / sd, 0, atol=0.1)
+
+
+def test_kernels_of_derivatives_are_derivatives_of_kernels():
+    rng = np.random.default_rng(0)
+    u, v, step = rng.normal(size=(4, 2)), rng.normal(size=(5, 2)), 1e-4
+    for kernel in (lambda a, b: _kernel(a, b, 1.3), lambda a, b: _trend(a, b) / 900.0):
+        whole = kernel(u, v)
+        for i, e in enumerate(step * np.eye(2)):
+            by_u = (kernel(u + e, v) - kernel(u - e, v))[:4] / (2 * step)
+            np.testing.assert_allclose(whole[4 * (i + 1) : 4 * (i + 2)], by_u, atol=1e-6)
+            by_v = (kernel(u, v + e) - kernel(u, v - e))[:4, :5] / (2 * step)
+            np.testing.assert_allclose(whole[:4, 5 * (i + 1) : 5 * (i + 2)], by_v, atol=1e-6)
+
+
+def test_an_emulator_goes_through_its_points_and_knows_it():
+    places = np.random.default_rng(1).normal(0, 1.5, (12, 2))
+    emulator = Emulator.through(places, banana(places), _gradients(banana, places), np.zeros((12, 2)))
+    # to the noise that keeps its matrix invertible
+    np.testing.assert_allclose(emulator.log_density(places), banana(places), atol=1e-3)
+    assert emulator.sd(places).max() < 1e-2
+    between = np.random.default_rng(2).normal(0, 1, (200, 2))
+    scores = (emulator.log_density(between) - banana(between)) / emulator.sd(between)
+    assert np.mean(np.abs(scores) < 3) > 0.8
+
+
+def test_an_emulator_is_the_same_from_its_arrays():
+    places = np.random.default_rng(1).normal(0, 1.5, (12, 2))
+    emulator = Emulator.through(places, banana(places), _gradients(banana, places), np.zeros((12, 2)))
+    emulator = emulator.with_corrections(0.1 * places[:, 0]).proposing()
+    again = residual_from(emulator.arrays())
+    between = np.random.default_rng(2).normal(0, 2, (50, 2))
+    np.testing.assert_array_equal(again(between), emulator(between))
+    np.testing.assert_array_equal(again.nodes(64)[0], emulator.nodes(64)[0])
+
+
+def test_corrections_are_added_where_there_are_any():
+    places = np.random.default_rng(3).normal(0, 1.5, (30, 2))
+    emulator = Emulator.through(places, gaussian(places), -places, np.zeros((30, 2)))
+    correction = 0.2 * norm.cdf(places[:, 0])
+    added = emulator.with_corrections(correction)(places) - emulator(places)
+    # a hundredth of their spread is left free
+    np.testing.assert_allclose(added, correction, atol=0.01)
+
+
+def _gradients(log_density, places):
+    return np.array([p.gradient for p in Density(log_density, places.shape[1]).at(places)])
