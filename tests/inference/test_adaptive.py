@@ -65,7 +65,7 @@ def arm_to_zero(t):
 
 def arm_and_range(t):
     """Where the sd goes to zero, the range is that of its prior, three times as wide."""
-    return arm_to_zero(t[:, :1]) - 0.5 * (t[:, 1] / (1 + 2 * expit(-2 * t[:, 0] - 2))) ** 2
+    return arm_to_zero(t[:, :1]) - 0.5 * (t[:, 1] / (1 + 2 * expit(-t[:, 0] - 2))) ** 2
 
 
 def ridge(t):
