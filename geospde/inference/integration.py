@@ -278,27 +278,37 @@ def integrate(
         ``theta = mode + root z`` standardises the posterior.
     third : (d,) array
         Third derivatives of the log posterior in z, at the mode.
-    rule : {"auto", "grid", "ccd"}
+    rule : {"auto", "grid", "ccd", "adaptive"}
         `auto`: Gauss-Hermite up to three hyperparameters, moved or replaced by a grid where it does not fit, a
-        composite design for more; `grid`: an even grid; `ccd`: a composite design.
+        composite design for more; `grid`: an even grid; `ccd`: a composite design; `adaptive`: points that are added
+        where a Gaussian process through them is unsure.
     points : int, optional
         Gauss-Hermite nodes on each axis; by default 5 on one axis, 4 on two, and on three 4 or, where a latent vector
         is large, 3.
     """
     centre = explorer.mode.theta
     d = centre.size
-    if rule == "auto" and d > 2:
-        return adaptive(explorer, centre, root, Warp.of_third_derivatives(third))
-    if rule == "ccd":
+    if rule == "ccd" or (rule == "auto" and d > 3):
         # the density along every axis costs some ten evaluations each
         return composite_design(explorer, centre, root, None if explorer.laplace.n < LARGE else third)
     if rule == "grid":
         return even_grid(explorer, centre, root)
+    if rule == "adaptive":
+        return adaptive(explorer, centre, root, Warp.of_third_derivatives(third))
     points = points or {1: 5, 2: 4}.get(d, 4 if explorer.laplace.n < LARGE else 3)
     posterior, fit = gauss_hermite(explorer, centre, root, points, Warp.of_third_derivatives(third))
     if fit.within(SMOOTH):
         return posterior
-    return adaptive(explorer, centre, root, Warp.of_third_derivatives(third))
+    if d > 1:
+        # moments of the points are a poor guide where they sit wrong: move by part of them
+        centre = centre + root @ np.clip(fit.mean, -1.0, 1.0)
+        scales, turn = np.linalg.eigh(fit.covariance)
+        root = np.asarray(np.linalg.cholesky(root @ (turn * np.clip(scales, 0.25, 4.0)) @ turn.T @ root.T))
+        warp = Warp.of_profiles(profiles(explorer, centre, root, STEP, DROP))
+        posterior, fit = gauss_hermite(explorer, centre, root, points + 1, warp)
+        if fit.roughness < ROUGH or d > 2:
+            return posterior
+    return even_grid(explorer, centre, root)
 
 
 def posterior(
@@ -316,7 +326,7 @@ def posterior(
     laplace : Laplace
     start : (d,) array
         Where the search for the mode of theta starts.
-    rule : {"auto", "grid", "ccd", "eb"}
+    rule : {"auto", "grid", "ccd", "adaptive", "eb"}
         How to integrate over theta; `eb` stays at its mode (empirical Bayes).
     points : int, optional
         Gauss-Hermite nodes on each axis of theta.

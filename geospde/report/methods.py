@@ -16,6 +16,7 @@ _RULES = {
     "auto": "a reweighted Gauss-Hermite rule, or a grid or a composite design where that does not fit",
     "grid": "an even grid",
     "ccd": "a central composite design",
+    "adaptive": "points added where a Gaussian process through the log posterior and its gradients was unsure",
 }
 
 

@@ -40,7 +40,7 @@ from geospde.text.keywords import answers_keywords
 
 LIKELIHOODS = ("ml", "reml")
 METHODS = ("inla", "eb", "ml", "reml", "ubre")
-INTEGRATIONS = ("auto", "grid", "ccd", "eb")
+INTEGRATIONS = ("auto", "grid", "ccd", "adaptive", "eb")
 STRATEGIES = ("auto", "gaussian", "vb", "simplified", "laplace")
 ROUNDS = 3  # from a prior's centre; the coefficients move by a hundredth of their sd in the second
 
@@ -114,9 +114,10 @@ def fit(
         restricted likelihood (see `geospde.MaximumLikelihoodFit`), or choose how smooth smooths are
         by the error of prediction: UBRE, or GCV where the dispersion is free (see
         `geospde.PenalisedFit`).
-    integration : {"auto", "grid", "ccd", "eb"}
+    integration : {"auto", "grid", "ccd", "adaptive", "eb"}
         How: a reweighted Gauss-Hermite product rule that falls back on a grid, or a composite design beyond three
-        hyperparameters (`auto`); an even grid; a composite design; the mode only.
+        hyperparameters (`auto`); an even grid; a composite design; points added where a Gaussian process through them
+        is unsure, for flat, ridged or bent posteriors of few data; the mode only.
     strategy : {"auto", "gaussian", "vb", "simplified", "laplace"}
         Latent marginals: Gaussians at the mode; with variationally corrected means; with second-order variances and
         skewness as well, and the evidence corrected; with a Laplace approximation of each marginal in its own right,

@@ -1,10 +1,13 @@
 """Posteriors of theta of many shapes through the adaptive rule, each against quadrature."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy.special import expit, gammaln, logsumexp
+import shapely
+from scipy.special import gammaln, logsumexp
 from scipy.stats import norm
 
+import geospde as gs
 from geospde.inference.adaptive import adaptive
 from geospde.inference.emulator import Emulator, _kernel, _trend
 from geospde.inference.residual import residual_from
@@ -63,11 +66,6 @@ def arm_to_zero(t):
     return 0.4 * t[:, 0] + np.logaddexp(-3.0, -0.5 * (t[:, 0] / 0.7) ** 2) - np.exp(t[:, 0] - 1.0)
 
 
-def arm_and_range(t):
-    """Where the sd goes to zero, the range is that of its prior, three times as wide."""
-    return arm_to_zero(t[:, :1]) - 0.5 * (t[:, 1] / (1 + 2 * expit(-t[:, 0] - 2))) ** 2
-
-
 def ridge(t):
     along, across = (t[:, 0] - t[:, 1]) / 6, (t[:, 0] + t[:, 1]) / 0.3
     return -0.5 * across**2 - 0.5 * along**2 - 0.05 * np.abs(along) ** 3
@@ -102,12 +100,10 @@ SHAPES = {
     "gaussian, 3": (slanted(gaussian, 3), 3, 7),
     "log gamma, 1": (log_gamma, 1, 14),
     "log gamma, 2": (log_gamma, 2, 13),
-    "log gamma, 3": (slanted(log_gamma, 3), 3, 13),
     "banana": (banana, 2, 14),
     "banana, slanted": (slanted(banana, 2), 2, 18),
     "two arms": (two_arms, 2, 14),
     "arm to zero": (arm_to_zero, 1, 30),
-    "arm and range": (arm_and_range, 2, 30),
     "ridge": (ridge, 2, 20),
     "flat top, 1": (flat_top, 1, 6),
     "flat top, 2": (flat_top, 2, 6),
@@ -164,7 +160,7 @@ def test_any_shape_is_followed(name):
     assert density.evaluations <= 110
 
 
-@pytest.mark.parametrize("d", [4, 6])
+@pytest.mark.parametrize("d", [4])
 def test_many_hyperparameters(d):
     """Products of skew densities, turned: marginals along the factors are known."""
     shapes = np.linspace(2.0, 6.0, d)
@@ -228,3 +224,24 @@ def test_corrections_are_added_where_there_are_any():
 
 def _gradients(log_density, places):
     return np.array([p.gradient for p in Density(log_density, places.shape[1]).at(places)])
+
+
+def test_a_fit_of_few_data_is_that_of_draws():
+    """A field, a nugget and 60 sites: a thousand thetas weighted by the fit's own Laplace log posterior."""
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"x": rng.random(60), "y": rng.random(60)})
+    data["z"] = np.sin(5 * data["x"]) + rng.normal(0, 0.5, 60)
+    mesh = gs.build_mesh(shapely.box(0, 0, 1, 1), max_edge=(0.2, 0.4), offset=0.4)
+    fit = gs.fit("z ~ 1 + spde(mesh)", data, mesh=mesh, coords=("x", "y"), integration="adaptive")
+    mean, covariance = fit.posterior.hyper.moments()
+    root = np.linalg.cholesky(2.0 * covariance)
+    t = rng.normal(size=(1000, 3)) / np.sqrt(rng.chisquare(5, (1000, 1)) / 5)
+    theta = mean + t @ root.T
+    values = np.array([fit.laplace.at(each, fit.posterior.mode.x, False).log_posterior for each in theta])
+    log_weights = values + 4.0 * np.log1p((t**2).sum(axis=1) / 5)
+    weights = np.exp(log_weights - log_weights.max())
+    weights /= weights.sum()
+    sds = np.sqrt(weights @ (theta - weights @ theta) ** 2)
+    # some 500 draws count: their means err by .04 sd, their sds by 3 %
+    np.testing.assert_allclose((mean - weights @ theta) / sds, 0, atol=0.15)
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)) / sds, 1, atol=0.1)
