@@ -11,6 +11,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """Compile by numba at the first call, keep the code on disk, and free the interpreter lock while it runs.
 
-    Division by zero gives infinity, as in numpy; without that check, and without a door for C, loops compile faster.
+    Division by zero gives infinity, as in numpy: without the check, loops compile faster, too.
     """
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function))
+    return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))

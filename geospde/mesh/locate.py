@@ -89,7 +89,7 @@ def search(finder: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int6
     return found, weights
 
 
-@njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
+@njit(cache=True, error_model="numpy")
 def _search(
     points: NDArray[np.float64],
     cell: NDArray[np.int64],
