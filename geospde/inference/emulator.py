@@ -9,6 +9,7 @@ Processes for Machine Learning, section 9.4, for derivatives; Rasmussen & Ghahra
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,7 @@ class Emulator:
         target = np.concatenate([values + 0.5 * (places**2).sum(axis=1), (gradients + places).T.ravel()])
         noise = np.concatenate([np.full(n, VALUE_NOISE**2), GRADIENT_NOISE**2 + errors.T.ravel() ** 2])
         trend = _trend(places, places) + np.diag(noise)
-        best: tuple[float, float, float, Vector, Vector] | None = None
+        best: tuple[float, float, float, Any, Any] | None = None
         for length, height in _shapes(near) if search or near is None else [(near.length, near.height)]:
             try:
                 factor = np.linalg.cholesky(height**2 * _kernel(places, places, length) + trend)
@@ -147,21 +148,22 @@ class Emulator:
         matrix[np.diag_indices_from(matrix)] += (0.01 * spread + 1e-6) ** 2
         weights = np.linalg.solve(matrix, corrections)
         shift = level * float(weights.sum())
-        return replace(self, correction=spread**2 * weights, shift=shift, top=self.top + float(corrections.max()))
+        top = self.top + float(corrections.max())
+        return replace(self, correction=np.asarray(spread**2 * weights), shift=shift, top=top)
 
     def around(self, holes: Vector) -> "Emulator":
         """The same with holes, (k, d)."""
         return replace(self, holes=holes)
 
-    def __call__(self, u: Vector, bounded: bool = True) -> Vector:
-        """The residual at u, (p, d) -> (p,), drawn down beyond the reach of the points unless it is not `bounded`."""
+    def __call__(self, z: Vector, bounded: bool = True) -> Vector:
+        """The residual at z, (p, d) -> (p,), drawn down beyond the reach of the points unless it is not `bounded`."""
         n, d = self.places.shape
         own, slopes = self.coefficients[:n], self.coefficients[n:].reshape(d, n)
         s = 1.0 / self.length**2
         level = own - s * (slopes * self.places.T).sum(axis=0)
-        out = np.empty(len(u))
-        for a in range(0, len(u), PART):
-            part = u[a : a + PART]
+        out = np.empty(len(z))
+        for a in range(0, len(z), PART):
+            part = z[a : a + PART]
             squares = _squares(part, self.places)
             kernel = np.exp(-0.5 * s * squares)
             value = self.height**2 * (kernel * (level + s * (part @ slopes))).sum(axis=1)
