@@ -57,13 +57,13 @@ class Proposal:
 def _standard_nodes(size: int, d: int, heavy: bool) -> tuple[Vector, Vector]:
     """Nodes of a standard proposal, and their log density."""
     if heavy:
-        uniform = _low_discrepancy(size, d + 1)
+        uniform = low_discrepancy(size, d + 1)
         chi_square = 2.0 * gammaincinv(0.5 * FREEDOM, uniform[:, d])
         t = ndtri(uniform[:, :d]) * np.sqrt(FREEDOM / chi_square)[:, None]
         t = np.vstack([t, -t])
         constant = gammaln(0.5 * (FREEDOM + d)) - gammaln(0.5 * FREEDOM) - 0.5 * d * np.log(np.pi * FREEDOM)
         return t, constant - 0.5 * (FREEDOM + d) * np.log1p((t**2).sum(axis=1) / FREEDOM)
-    t = ndtri(_low_discrepancy(size, d))
+    t = ndtri(low_discrepancy(size, d))
     t = np.vstack([t, -t])  # mirrored and whitened: first, second and third moments are exact
     t = t @ np.linalg.inv(np.linalg.cholesky(t.T @ t / len(t))).T
     return t, -0.5 * (t**2).sum(axis=1) - 0.5 * d * np.log(2 * np.pi)
@@ -311,7 +311,7 @@ def _trend_times(u: Vector, v: Vector, coefficients: Vector) -> Vector:
     return a**2 * own.sum() + u @ linear + ((u @ (0.5 * (square + square.T))) * u).sum(axis=1)
 
 
-def _low_discrepancy(size: int, d: int) -> Vector:
+def low_discrepancy(size: int, d: int) -> Vector:
     """Points in the unit cube, (size, d): the additive recurrence of the generalised golden ratio."""
     ratio = 2.0
     for _ in range(40):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
 
-from geospde.inference.emulator import Emulator
+from geospde.inference.emulator import Emulator, low_discrepancy
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.residual import Residual
 from geospde.inference.warp import Warp
@@ -134,7 +134,7 @@ class HyperPosterior:
             nodes = np.linspace(-5.0, 5.0, {1: 4001, 2: 201}[d])
             u = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
             return u, -0.5 * (u**2).sum(axis=1)
-        u = _quasi_gaussian(2**14, d)
+        u = ndtri(low_discrepancy(2**14, d))
         u = np.vstack([u, -u])  # mirrored and whitened: first, second and third moments are exact
         u = u @ np.linalg.inv(np.linalg.cholesky(u.T @ u / len(u))).T
         return u, np.zeros(len(u))
@@ -148,15 +148,6 @@ class HyperPosterior:
         heavy = weights > 1e-9
         z = u[heavy] if self.warp is None else self.warp(u[heavy])[0]
         return self.centre + z @ self.root.T, weights[heavy] / weights[heavy].sum()
-
-
-def _quasi_gaussian(size: int, d: int) -> Vector:
-    """Gaussian points of low discrepancy: the additive recurrence of the generalised golden ratio."""
-    ratio = 2.0
-    for _ in range(40):
-        ratio = (1.0 + ratio) ** (1.0 / (d + 1))
-    steps = ratio ** -np.arange(1.0, d + 1)
-    return ndtri((0.5 + np.arange(1, size + 1)[:, None] * steps) % 1.0)
 
 
 def _smoothed(values: Vector, weights: Vector, size: int) -> tuple[Vector, Vector]:
