@@ -29,8 +29,25 @@ OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs}
 
 
-@dataclass(frozen=True)
-class Hypothesis:
+@dataclass(frozen=True, repr=False)
+class Row:
+    """The answer to a hypothesis, which is shown as one row of a table."""
+
+    text: str
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row."""
+        row = {k: [v] for k, v in self.__dict__.items() if k != "text"}
+        return pd.DataFrame(row, index=pd.Index([self.text], name="hypothesis"))
+
+    def __str__(self) -> str:
+        return str(self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"))
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, repr=False)
+class Hypothesis(Row):
     """What a posterior says of ``left > right``, ``left < right`` or ``left = right``.
 
     Attributes
@@ -47,23 +64,12 @@ class Hypothesis:
         Of the hypothesis; of ``=``, with even prior odds.
     """
 
-    text: str
     estimate: float
     se: float
     lower: float
     upper: float
     evidence_ratio: float
     posterior_probability: float
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row."""
-        row = {k: [v] for k, v in self.__dict__.items() if k != "text"}
-        return pd.DataFrame(row, index=pd.Index([self.text], name="hypothesis"))
-
-    def __str__(self) -> str:
-        return str(self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"))
-
-    __repr__ = __str__
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from geospde.errors import InputError
-from geospde.results.hypothesis import Difference, level_of
+from geospde.results.hypothesis import Difference, Row, level_of
 
 STEP = 1e-4  # of a derivative, in standard errors: its own error is of the order of its square
 
 
-@dataclass(frozen=True)
-class WaldTest:
+@dataclass(frozen=True, repr=False)
+class WaldTest(Row):
     """Wald's test of ``left > right``, ``left < right`` or ``left = right``.
 
     Attributes
@@ -34,7 +33,6 @@ class WaldTest:
         equality.
     """
 
-    text: str
     estimate: float
     se: float
     lower: float
@@ -42,16 +40,6 @@ class WaldTest:
     statistic: float
     df: float
     p: float
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row."""
-        row = {k: [v] for k, v in self.__dict__.items() if k != "text"}
-        return pd.DataFrame(row, index=pd.Index([self.text], name="hypothesis"))
-
-    def __str__(self) -> str:
-        return str(self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"))
-
-    __repr__ = __str__
 
 
 def wald_test(
