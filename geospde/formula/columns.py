@@ -1,6 +1,7 @@
 """Columns of a design that a formula makes of a table: the fixed effects, and the left sides of groups."""
 
 import warnings
+from copy import copy
 from functools import reduce
 from itertools import product
 
@@ -14,6 +15,7 @@ from geospde.formula.algebra import Sum, coded
 from geospde.formula.expressions import Expression, learn
 from geospde.formula.formula import Formula
 from geospde.formula.parser import parse_expression
+from geospde.formula.rank import Rank
 from geospde.text.words import counted
 
 Vector = NDArray[np.float64]
@@ -38,7 +40,11 @@ class Columns:
         self._intercept = terms.intercept
         crossed, self._variables = _learnt(terms, table)
         values = {name: variable(table) for name, variable in self._variables.items()}
-        factors = {name for name, value in values.items() if isinstance(value, pd.Categorical)}
+        factors = {name: value.categories for name, value in values.items() if isinstance(value, pd.Categorical)}
+        for name, levels in factors.items():
+            if len(levels) == 1:
+                sentence = f"the factor {name!r} has one level, {levels[0]!r}, in these data, and no effect to estimate"
+                warnings.warn(sentence, GeospdeWarning, stacklevel=2)
         self._pieces: list[list[tuple[str, bool]]] = [
             [(v, piece.get(v, True)) for v in term if v in piece or v not in factors]
             for term, pieces in zip(crossed, coded(crossed, factors, terms.intercept))
@@ -116,44 +122,111 @@ def _crossed(left: Vector, right: Vector) -> Vector:
 
 
 class FixedEffects:
-    """The fixed effects' columns of the design."""
+    """The fixed effects' columns of the design, without those that data and priors cannot tell from others.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the columns that are estimated.
+    dropped : tuple of str
+        Names of those left out.
+    kept : (k,) array of int
+        Places of the columns that are estimated, among all.
+    """
 
     def __init__(self, formula: Formula, table: pd.DataFrame):
         self._columns = Columns(formula.effects, table)
+        self._rank: Rank | None = None
         self.names = self._columns.names
-        refuse_collinear(self._columns.matrix, self.names)
+        self.dropped: tuple[str, ...] = ()
+        self.kept = np.arange(len(self.names))
+
+    def estimable(self, priors: Vector | None = None) -> "FixedEffects":
+        """The same without columns that are combinations of those before them, of which a warning tells.
+
+        Parameters
+        ----------
+        priors : (r, k) array, optional
+            Combinations of the coefficients that have a proper prior; it tells apart what the data cannot.
+
+        Raises
+        ------
+        InputError
+            Where there are more coefficients than observations, each of which has one of its own.
+        """
+        matrix, names = self._columns.matrix, self._columns.names
+        rows, width = matrix.shape
+        known = np.zeros((0, width)) if priors is None else priors
+        # of a prior it matters what it is of, not how narrow it is
+        lengths = np.linalg.norm(known, axis=1, keepdims=True)
+        size = float(np.linalg.norm(matrix, axis=0).max(initial=1.0))
+        rank = Rank.of(np.vstack([matrix, known * size / np.where(lengths > 0, lengths, 1.0)]))
+        if not rank.dropped.size:
+            return self
+        if width > rows and rank.kept.size >= rows:
+            raise InputError(
+                f"{counted(rows, 'observation')} cannot tell {counted(width, 'fixed effect')}: take fewer terms, or "
+                "make a factor of many levels a group, (1 | g)"
+            )
+        out = copy(self)
+        out._rank, out.kept = rank, rank.kept
+        out.names = [names[k] for k in rank.kept]
+        out.dropped = tuple(names[k] for k in rank.dropped)
+        warnings.warn(_dropped_words(matrix, names, rank), GeospdeWarning, stacklevel=3)
+        return out
 
     @property
     def needs(self) -> list[str]:
         """Columns of a table that are read."""
         return self._columns.needs
 
+    @property
+    def means(self) -> Vector:
+        """Means of all columns, of those left out, too."""
+        return np.asarray(self._columns.matrix.mean(axis=0))
+
+    @property
+    def left_out(self) -> str:
+        """What a summary says of the columns left out; empty where there are none."""
+        if not self.dropped:
+            return ""
+        return f"Left out, as the data do not tell them from the other fixed effects\n  {', '.join(self.dropped)}"
+
     def columns(self, table: pd.DataFrame, new: bool) -> sp.csr_matrix:
-        """Rows of the design."""
-        return sp.csr_matrix(self._columns.of(table) if new else self._columns.matrix)
+        """Rows of the design.
 
-
-def refuse_collinear(matrix: Vector, names: list[str]) -> None:
-    """Raise InputError where columns of a design are a combination of others, or more than its rows; it names them."""
-    rows, width = matrix.shape
-    if width > rows:
-        raise InputError(
-            f"{counted(rows, 'observation')} cannot tell {counted(width, 'fixed effect')}: take fewer terms, or make a "
-            "factor of many levels a group, (1 | g)"
-        )
-    lengths = np.linalg.norm(matrix, axis=0)
-    for name, size in zip(names, lengths):
-        if size == 0:
-            what = "no row is in this cell of the interaction" if ":" in name else "it is 0 in every row"
-            raise InputError(f"the fixed effect {name!r} cannot be estimated: {what}; drop it or merge levels")
-    scaled: Vector = np.asarray(np.linalg.qr(matrix / lengths, mode="r")) if width else matrix
-    if np.linalg.matrix_rank(scaled) == width:
-        return
-    for k in range(1, width):
-        weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
-        if np.linalg.norm(scaled[:, :k] @ weights - scaled[:, k]) < 1e-9:
-            others = [name for name, weight in zip(names, weights) if abs(weight) > 1e-7]
+        Raises
+        ------
+        InputError
+            For a new row whose mean the data do not tell, such as one in a cell of an interaction that they leave
+            empty.
+        """
+        if not new:
+            return sp.csr_matrix(self._columns.matrix[:, self.kept])
+        rows = self._columns.of(table)
+        if self._rank is not None and (missed := self._rank.misses(rows)) is not None:
+            row, column = missed
             raise InputError(
-                f"the fixed effects {', '.join([*others, names[k]])} are collinear, {names[k]} is a combination of the "
-                f"{'others' if len(others) > 1 else 'other'}: drop one of them"
+                f"the fit cannot tell the mean of row {table.index[row]}, where {self._columns.names[column]!r} is "
+                f"{rows[row, column]:g}: its data do not tell this effect from others, so that it was left out"
             )
+        return sp.csr_matrix(rows[:, self.kept])
+
+
+def _dropped_words(matrix: Vector, names: list[str], rank: Rank) -> str:
+    """What to say of columns that are left out: a sentence each for the first few."""
+    said = []
+    for at, k in enumerate(rank.dropped[:3]):
+        others = [names[j] for j, weight in zip(rank.kept, rank.weights[:, at]) if weight]
+        if others:
+            rest = "others" if len(others) > 1 else "other"
+            said.append(f"{', '.join([*others, names[k]])} are collinear, {names[k]} is a combination of the {rest}")
+        else:
+            cell = not matrix[:, k].any() and ":" in names[k]
+            said.append(f"{names[k]!r} has no row in its cell" if cell else f"{names[k]!r} is 0 in every row")
+    more = [names[k] for k in rank.dropped[3:]]
+    if more:
+        said.append(f"so it is with {', '.join(more[:9])}{f' and {len(more) - 9} more' if len(more) > 9 else ''}")
+    many = rank.dropped.size
+    left = f"{counted(many, 'fixed effect')} cannot be estimated and {'is' if many == 1 else 'are'} left out"
+    return f"{left}: {'; '.join(said)}"

@@ -198,13 +198,15 @@ def build_model(
         if call.name != "offset":
             terms.append(TERMS[call.name].read(call, context))
     effects = FixedEffects(parsed, table)
+    priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)
+    effects = effects.estimable(priors_of_fixed.proper)
+    priors_of_fixed = priors_of_fixed.of(effects.kept)
     if not terms and not effects.names:
         raise InputError(f"the formula {formula!r} has nothing to estimate")
     blocks = [term.columns(table, points, False) for term in terms]
     of_fixed = effects.columns(table, False)
     _refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
     design = sp.hstack([*blocks, of_fixed], format="csr")
-    priors_of_fixed = fixed_priors(effects.names, overrides, np.asarray(of_fixed.mean(axis=0)).ravel(), defaults)
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
         _refuse_one_sided(likelihood, bound_family.name)
     hyper, start, held = _hyperparameters(terms, likelihood)

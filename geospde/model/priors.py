@@ -61,6 +61,18 @@ class FixedPriors:
         """Whether there is a Student t among them."""
         return bool(np.isfinite(self.df).any())
 
+    @property
+    def proper(self) -> Vector:
+        """Combinations of the coefficients that have a proper prior, (r, k)."""
+        return np.asarray(self.transform[self.precision > 0])
+
+    def of(self, kept: NDArray[np.intp]) -> "FixedPriors":
+        """The same of some of the coefficients; the others are zero."""
+        return replace(
+            self, mean=self.mean[kept], precision=self.precision[kept], transform=self.transform[np.ix_(kept, kept)],
+            df=self.df[kept], scale=self.scale[kept],
+        )  # fmt: skip
+
     def matched(self, coefficients: Vector) -> "FixedPriors":
         """The same with each Student t as the Gaussian about its centre of the same slope and height at these values.
 

@@ -87,8 +87,8 @@ def _fixed(fit: EstimatedFit) -> str:
         "p": lambda v: "<1e-15" if v < 1e-15 else f"{v:.3g}",
         **plain,
     }
-    table = fit.fixed.to_string(formatters={c: forms[c] for c in fit.fixed.columns})
-    return f"Fixed effects\n{table}"
+    table = "Fixed effects\n" + fit.fixed.to_string(formatters={c: forms[c] for c in fit.fixed.columns})
+    return "\n\n".join(filter(None, [table, fit.model.effects.left_out]))
 
 
 def _correlation(fit: EstimatedFit) -> str:

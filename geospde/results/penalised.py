@@ -247,6 +247,7 @@ class PenalisedFit(EstimatedFit):
             f"{self.family} ({self.model.family.link.name} link), {self.model.likelihood.n} observations, "
             f"{self.edf:.2f} effective degrees of freedom",
             *block("Fixed effects", self.fixed),
+            *(["", self.model.effects.left_out] if self.model.effects.dropped else []),
             *block("Smooths", self.smooths),
             *block("Standard deviations", self.variance_components()),
             "",

@@ -161,7 +161,6 @@ BAD = [
     ("count ~ 1 + spde(mesh)", {"priors": {"range(spde)": {"pc": [1]}}}, "does not take"),
     ("count ~ 1 + spde(mesh)", {"priors": "weak"}, "priors is"),
     ("count ~ 0", {}, "nothing to estimate"),
-    ("count ~ depth + twice", {}, "depth, twice are collinear"),
     ("count ~ (1 | one)", {}, "one level"),
     ("count ~ missing", {}, "no value in row 4"),
     ("holes ~ 1 + spde(mesh)", {}, "'holes' must be a finite number: row 2 holds nan"),
@@ -177,6 +176,17 @@ def test_a_mistake_gets_one_sentence(formula, options, message):
     with pytest.raises(gs.InputError, match=message) as caught:
         fit(formula, data, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_column_that_says_nothing_new_is_left_out_and_named(capsys):
+    with pytest.warns(gs.GeospdeWarning, match="depth, twice are collinear"):
+        both = fit("count ~ depth + twice", SITES.assign(twice=2 * SITES["depth"]))
+    alone = fit("count ~ depth")
+    # the same model of the same numbers, in other runs of the optimiser
+    assert both.fixed.index.tolist() == ["Intercept", "depth"]
+    assert np.allclose(both.fixed, alone.fixed, rtol=1e-6)
+    both.summary()
+    assert "Left out, as the data do not tell them from the other fixed effects\n  twice" in capsys.readouterr().out
 
 
 def test_sites_off_the_mesh_are_counted():
