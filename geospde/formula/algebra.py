@@ -121,6 +121,9 @@ class _Reader:
         """Terms of factors crossed or nested, from left to right."""
         if sum(sign == "*" for sign, _ in rest) > MOST_CROSSED:
             self.fail(f"a term crosses more than {MOST_CROSSED + 1} variables")
+        for node in (first, *(operand for _, operand in rest)):
+            if isinstance(node, Signed):
+                self.fail(f"the sign of {node} stands in a product: terms are taken out as in - ({node.operand})")
         out = self.of(first)
         for sign, node in rest:
             if sign not in ("*", "/", ":", "%in%"):

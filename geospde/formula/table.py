@@ -187,6 +187,8 @@ class Coding:
             except TypeError:
                 own.sort(key=str)
         if levels is not None:
+            if not isinstance(levels, (list, tuple)):
+                raise InputError(f"levels is a list of the column's levels, not {levels!r}")
             given = [label(level) for level in levels]
             missing = [label(level) for level in own if label(level) not in given]
             extra = [level for level in given if level not in map(label, own)]
@@ -216,7 +218,7 @@ class Coding:
         by_value = {level: k for k, level in enumerate(self.levels)}
         by_text = {text: k for k, text in enumerate(self.labels)}
         numbers = [by_value.get(value, by_text.get(label(value), -1)) for value in held]
-        return np.array([*numbers, -1], dtype=np.intp)[places]
+        return np.asarray(np.array([*numbers, -1], dtype=np.intp)[places])
 
     def __call__(self, values: Any) -> pd.Categorical:
         """The values as an ordered factor of labels."""

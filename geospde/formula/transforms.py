@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import BSpline
 
 from geospde.errors import InputError
 
@@ -38,6 +39,8 @@ def scale(x: Vector, center: bool = True, scale: bool = True) -> Linear:
 
     As R's: https://rdrr.io/r/base/scale.html.
     """
+    if not isinstance(center, bool) or not isinstance(scale, bool):
+        raise InputError("center and scale are True or False")
     centre = float(np.mean(x)) if center else 0.0
     unit = float(np.sqrt(np.sum((x - centre) ** 2) / max(len(x) - 1, 1))) if scale else 1.0
     if not unit > 1e-12 * np.abs(x).max(initial=0.0):
@@ -92,10 +95,10 @@ def poly(x: Vector, degree: int = 1, raw: bool = False) -> Callable[[Vector], Ve
     (1980), Statistical Computing, 343-344.
     """
     _whole(degree, "degree", 1)
-    if raw:
-        return Powers(degree)
     if len(np.unique(x)) <= degree:
         raise InputError(f"a degree of {degree} needs more than {degree} different values")
+    if raw:
+        return Powers(degree)
     alpha, norms = [float(np.mean(x))], [float(len(x))]
     for k in range(1, degree + 1):
         square = Orthogonal(tuple(alpha), tuple(norms))._monic(x)[:, k] ** 2
@@ -126,13 +129,11 @@ class Spline:
 
     def __call__(self, x: Vector, derivative: int = 0) -> Vector:
         """Values, or a derivative, at x, (m, k)."""
-        from scipy.interpolate import BSpline
-
         spline = BSpline(np.array(self.knots), self.mix, self.degree)
         if not self.straight:
-            return spline(x, derivative)
+            return np.asarray(spline(x, derivative))
         inside = np.clip(x, self.knots[0], self.knots[-1])
-        return spline(inside) + (x - inside)[:, None] * spline(inside, 1)
+        return np.asarray(spline(inside) + (x - inside)[:, None] * spline(inside, 1))
 
 
 def bs(x: Vector, df: int | None = None, knots: Sequence[float] | None = None, degree: int = 3) -> Spline:
@@ -183,10 +184,12 @@ def _inner_knots(
         return list(knots)
     assert df is not None
     _whole(df, "df", fewest)
+    if df - fewest > len(of):
+        raise InputError(f"df={df} asks for more knots than there are values")
     inner = np.quantile(of, np.linspace(0, 1, df - fewest + 2)[1:-1])
     if len(np.unique(np.concatenate([inner, [x.min(), x.max()]]))) < len(inner) + 2:
         raise InputError(f"df={df} asks for more knots than there are different values")
-    return inner.tolist()
+    return [float(knot) for knot in inner]
 
 
 def _whole(value: Any, what: str, least: int) -> None:

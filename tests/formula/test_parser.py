@@ -126,6 +126,8 @@ def test_signs_bind_as_in_r(text, tree):
         ("y ~ s(x, k=3, k=4)", "stands twice"),
         ("y ~ s(k=3, x)", "stands before the options"),
         ("y ~ x + I(1e999)", "too large a number"),
+        ("y ~ x*-1", "the sign of -1 stands in a product"),
+        ("y ~ -a*b", "the sign of -a stands in a product"),
         ("y ~ 'x'", "is no term; a column's name stands in backquotes"),
         ("y ~ x + (1 | g", "is not closed"),
         ("y ~ " + "(" * 10_000 + "x" + ")" * 10_000, "more than 40 deep"),
