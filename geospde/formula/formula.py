@@ -14,7 +14,7 @@ from geospde.errors import InputError
 from geospde.formula.algebra import Sum
 from geospde.formula.expressions import FUNCTIONS, unknown_function
 from geospde.formula.parser import excerpt, parse_sides
-from geospde.formula.syntax import Bar, Call, Chain, Node, Signed, Symbol, literal, parts, symbols
+from geospde.formula.syntax import Bar, Call, Chain, Listing, Node, Signed, Symbol, literal, parts, symbols
 
 TENSORS = ("te", "ti", "t2")
 
@@ -161,6 +161,9 @@ def _literal(node: Node, text: str) -> Any:
     """What an argument of a term stands for."""
     if isinstance(node, Symbol):
         return Name(node.name)
+    if isinstance(node, Listing):
+        values = [_literal(each, text) for each in node.items]
+        return values if node.bracket == "[" else tuple(values)
     try:
         return literal(node)
     except ValueError:

@@ -103,10 +103,9 @@ class Methods:
         if fit is not None:
             told = fit.describe()
             self._model(fit, told)
-            terms = getattr(getattr(fit, "model", None), "precisions", ())
-            for term in terms:
-                if hasattr(term, "alpha") and hasattr(term, "nu"):
-                    self._field(term, len(terms) > 1)
+            terms = getattr(getattr(fit, "model", None), "terms", ())
+            for sentence in (each for term in terms for each in term.method_sentences(len(terms) > 1)):
+                self._say(re.sub(r"\{(\w+)\}", lambda found: self._cite(found[1]), sentence))
             if mesh is not None and "spde(" in fit.formula:
                 self._mesh(mesh, settings.get("mesh") or {})
             self._priors(fit, told)
@@ -138,22 +137,6 @@ class Methods:
         exposure = told.get("exposure")
         times = "" if not exposure else f", the mean multiplied by the exposure ({exposure})"
         self._say(f"The model{of} is {fit.formula}, with {likelihood} likelihood{link}{times}.")
-
-    def _field(self, term: Any, several: bool) -> None:
-        name = f"The spatial field {term.label}" if several else "The spatial field"
-        nominal = term.alpha < 1.5
-        matern = "" if nominal else f", a Matérn covariance of smoothness {term.nu:g},"
-        self._say(
-            f"{name} solves the stochastic partial differential equation (κ² − Δ)^(α/2) (τu) = W with "
-            f"α = {term.alpha:g}{matern} and is carried by piecewise linear elements, whose precision matrix is "
-            f"sparse ({self._cite('spde')})."
-        )
-        if 1 < term.alpha < 2:
-            self._say("For this α it is the parsimonious approximation of the authors' reply to the discussion there.")
-        how = "nominal, as of smoothness 0.5" if nominal else "where correlation has fallen to about 0.1"
-        self._say(f"Its range is √(8ν)/κ, {how}.")
-        if getattr(term, "constraints", None) is not None:
-            self._say("The field is conditioned on integrating to zero.")
 
     def _mesh(self, mesh: Any, settings: Mapping[str, Any]) -> None:
         size = f"{counted(len(mesh.vertices), 'vertex', 'vertices')} and {counted(len(mesh.triangles), 'triangle')}"

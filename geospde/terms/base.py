@@ -164,6 +164,21 @@ class LatentTerm(ABC):
         labels = [name[len(self.label) + 1 : -1] for name in self.names()]
         return [Variable(self.label, f"{self.label}_coefficient", labels, np.arange(self.n))]
 
+    def method_sentences(self, several: bool) -> list[str]:
+        """What the methods paragraph of a report says of it; none by default.
+
+        Parameters
+        ----------
+        several : bool
+            Whether the model has other terms, so that it needs its name.
+
+        Returns
+        -------
+        list of str
+            Works that they cite stand in braces, ``{spde}``, by their key in `geospde.report.methods`.
+        """
+        return []
+
     # -- prediction -----------------------------------------------------------------------------------------
 
     def taking_new_levels(self) -> LatentTerm:

@@ -1,7 +1,6 @@
 """An SPDE field on its mesh, as a part of a model."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -11,98 +10,85 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.likelihood import Likelihood
-from geospde.families.priors import Independent, read_prior
+from geospde.families.priors import Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
 from geospde.terms.base import Context, LatentTerm, Variable, round_to
+from geospde.terms.by import By
 from geospde.terms.hyperparameter import Hyperparameter
-from geospde.terms.precisions.fem import fem_matrices
-from geospde.terms.precisions.matern import MaternSpde, pc_prior, spde2_prior
+from geospde.terms.precisions.spde.base import Call, FieldPrecision
+from geospde.terms.precisions.spde.choice import all_options, chosen_precision
+from geospde.terms.precisions.spde.one_range import OneRange
+from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
-SPDE_OPTIONS = (
-    "alpha", "constr", "prior", "prior_range", "prior_sigma", "nominal_range", "nominal_sigma", "label",
-)  # fmt: skip
+PRIOR_OPTIONS = ("prior", "prior_range", "prior_sigma", "nominal_range", "nominal_sigma")
 
 
 class Field(LatentTerm):
-    """An SPDE term with the mesh it lives on."""
+    """An SPDE term with the mesh it lives on.
 
-    precision: MaternSpde
+    Attributes
+    ----------
+    precision : FieldPrecision
+    by : By
+        What the field, or each of its copies, is multiplied with.
+    unit : float
+        Of sigma, beside the predictor's: a field that is multiplied with large numbers is small.
+    """
 
-    def __init__(self, precision: MaternSpde, mesh: Any, mesh_name: str):
+    precision: FieldPrecision
+
+    def __init__(self, precision: FieldPrecision, mesh: Any, mesh_name: str, by: By, unit: float):
         self.precision = precision
         self.mesh = mesh
         self.mesh_name = mesh_name
+        self.by = by
+        self.unit = unit
 
     @classmethod
     def read(cls, call: TermCall, context: Context) -> "Field":
-        """Read an ``spde(...)`` call; takes its priors out of the overrides."""
-        overrides, crs = context.overrides, context.crs
-        unknown = [o for o in call.options if o not in SPDE_OPTIONS]
+        """Read an ``spde(...)`` call; takes its priors out of the overrides.
+
+        With a number for ``by=``, the field is the coefficient of that column, which so varies in space. With labels,
+        each level has a field; with ``by=(1, x)`` there are the field itself and one that x multiplies. Fields of one
+        term are independent, and share all but sigma.
+        """
+        known = (*all_options(), "by", "constr", "label", *PRIOR_OPTIONS)
+        unknown = [o for o in call.options if o not in known]
         if unknown:
-            near = get_close_matches(unknown[0], SPDE_OPTIONS, 1)
-            raise InputError(
-                f"spde has no option {unknown[0]!r}; "
-                + (f"did you mean {near[0]!r}?" if near else f"it has {', '.join(SPDE_OPTIONS)}")
-            )
+            raise InputError(f"spde has no option {unknown[0]!r}; {did_you_mean(unknown[0], known, 'options')}")
         if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
             raise InputError(f"spde takes the name of one mesh, as in spde(mesh): {call.text!r}")
         mesh = _mesh(call.arguments[0], context.meshes)
-        if crs is not None and mesh.crs is not None and crs != mesh.crs:
+        if context.crs is not None and mesh.crs is not None and context.crs != mesh.crs:
             raise InputError(
-                f"the data are in {crs.name!r} but the mesh is in {mesh.crs.name!r}: bring them to one CRS with to_crs"
+                f"the data are in {context.crs.name!r} but the mesh is in {mesh.crs.name!r}: bring them to one CRS "
+                "with to_crs"
             )
         options = dict(call.options)
-        label = str(options.get("label") or context.label("spde"))
-        alpha, constr = options.get("alpha", 2), options.get("constr", False)
-        if not isinstance(alpha, (int, float)) or isinstance(alpha, bool):
-            raise InputError(f"alpha must be a number between 1 and 2: {call.text!r}")
-        if not isinstance(constr, bool):
+        if not isinstance(options.get("constr", False), bool):
             raise InputError(f"constr must be True or False: {call.text!r}")
-        term = MaternSpde(
-            *fem_matrices(mesh.vertices, mesh.triangles), alpha=float(alpha), constr=constr, label=label
-        )
-        prior = options.get("prior", "pc")
-        given = {o for o in ("prior_range", "prior_sigma") if o in options}
-        nominal = {o: options[o] for o in ("nominal_range", "nominal_sigma") if o in options}
-        if prior == "spde2":
-            if given:
-                raise InputError(f"prior_range and prior_sigma belong to prior='pc', not to 'spde2': {call.text!r}")
-            term.prior = spde2_prior(term, mesh.diameter, **nominal)
-        elif prior == "pc":
-            if nominal:
-                raise InputError(f"nominal_range and nominal_sigma belong to prior='spde2': {call.text!r}")
-            defaults = _default_pc(mesh, context.likelihood)
-            pairs = [
-                _pair(options.get(o, d), o, call.text)
-                for o, d in zip(("prior_range", "prior_sigma"), defaults)
-            ]
-            term.prior = pc_prior(*pairs)
-        else:
-            raise InputError(f"the prior of spde is 'pc' or 'spde2', not {prior!r}")
-        named = [f"range({label})", f"sigma({label})"]
-        if any(n in overrides for n in named):
-            if prior == "spde2":
-                raise InputError(f"{label!r} has prior='spde2' in the formula and another among the priors: drop one")
-            parts_of = list(term.prior.parts)  # type: ignore[attr-defined]
-            for k, (name, kind) in enumerate(zip(named, ("range", "sd"))):
-                if name in overrides:
-                    parts_of[k] = read_prior(overrides.pop(name), name, kind)
-            term.prior = Independent(tuple(parts_of))
-        return cls(term, mesh, str(call.arguments[0]))
+        by = By.read(options.get("by"), context.table, call.text)
+        unit = 1.0 / float(np.sqrt((by.sizes(context.table) ** 2).mean()))
+        label = str(options.get("label") or context.label("spde"))
+        precision = chosen_precision(Call(mesh, options, label, call.text))
+        if len(by.labels) > 1:
+            precision = OneRange(precision, by.labels)
+        precision.prior = _prior(precision, call, context, mesh, unit)
+        return cls(precision, mesh, str(call.arguments[0]), by, unit)
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:
-        """Rows of the design: basis functions at the points."""
+        """Rows of the design: basis functions at the points, times what the field is multiplied with."""
         if points is None:
             raise InputError(
                 f"the term {self.precision.label!r} needs coordinates: give a GeoDataFrame of points or "
                 "coords=('x', 'y')"
             )
-        return sp.csr_matrix(self.mesh.basis(points))
+        return self.by.rows(self.precision.rows(sp.csr_matrix(self.mesh.basis(points))), table)
 
     def names(self) -> list[str]:
         """Names of the latent variables."""
-        return [f"{self.precision.label}[{i}]" for i in range(self.precision.n)]
+        return self.precision.latent_names()
 
     def variables(self) -> list[Variable]:
         """The field, along its vertices."""
@@ -110,20 +96,48 @@ class Field(LatentTerm):
         return [Variable(self.label, f"{self.label}_vertex", places, places)]
 
     def hyperparameters(self) -> list[Hyperparameter]:
-        """Range and sigma, then kappa and tau."""
-        priors = getattr(self.precision.prior, "parts", None)
-        words = [p.describe() for p in priors] if priors else [self.precision.prior.describe()] * 2
-        label = self.precision.label
-        own = [Hyperparameter(f"{n}({label})", np.eye(2)[k], 0.0, words[k]) for k, n in enumerate(("range", "sigma"))]
-        for k, name in ((1, "kappa"), (0, "tau")):
-            row, shift = self.precision.to_tau_kappa[k], float(self.precision.tau_kappa_shift[k])
-            own.append(Hyperparameter(f"{name}({label})", row, shift))
-        return own
+        """Those of the precision."""
+        return self.precision.hyperparameters()
+
+    def method_sentences(self, several: bool) -> list[str]:
+        """Of the precision, the constraint, and what the field is multiplied with."""
+        out = self.precision.method_sentences(f"The spatial field {self.label}" if several else "The spatial field")
+        if self.precision.constraints is not None:
+            out.append("The field is conditioned on integrating to zero.")
+        return out + self.by.method_sentences()
 
     def start(self, unit: float) -> Vector:
-        """A fifth of the inner zone's extent, and the predictor's scale."""
-        inner = self.mesh.areas[self.mesh.inner].sum()
-        return np.log([0.2 * np.sqrt(inner), unit])
+        """From the inner zone's extent, and the predictor's scale."""
+        return self.precision.start(float(np.sqrt(self.mesh.areas[self.mesh.inner].sum())), self.unit * unit)
+
+
+def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: Any, unit: float) -> Prior:
+    """The prior that a call and the overrides give, or the default one."""
+    options, names = call.options, precision.names
+    given = [o for o in ("prior_range", "prior_sigma") if o in options]
+    nominal = {o: options[o] for o in ("nominal_range", "nominal_sigma") if o in options}
+    chosen = options.get("prior", "pc")
+    if chosen == "spde2":
+        if given:
+            raise InputError(f"prior_range and prior_sigma belong to prior='pc', not to 'spde2': {call.text!r}")
+        if any(name in context.overrides for name in names):
+            raise InputError(
+                f"{precision.label!r} has prior='spde2' in the formula and another among the priors: drop one"
+            )
+        return precision.nominal_prior(mesh.diameter, call.text, **nominal)
+    if chosen != "pc":
+        raise InputError(f"the prior of spde is 'pc' or 'spde2', not {chosen!r}")
+    if nominal:
+        raise InputError(f"nominal_range and nominal_sigma belong to prior='spde2': {call.text!r}")
+    pairs = [
+        _pair(options.get(o, default), o, call.text)
+        for o, default in zip(("prior_range", "prior_sigma"), _default_pc(mesh, context.likelihood, unit))
+    ]
+    parts = precision.default_priors(PCRange(*pairs[0]), PCSd(*pairs[1]))
+    for k, (name, kind) in enumerate(zip(names, precision.kinds)):
+        if name in context.overrides:
+            parts[k] = read_prior(context.overrides.pop(name), name, kind)
+    return Independent(tuple(parts))
 
 
 def _pair(value: Any, option: str, text: str) -> tuple[float, float]:
@@ -146,12 +160,14 @@ def _mesh(name: str, meshes: Any) -> Any:
     return meshes
 
 
-def _default_pc(mesh: Any, likelihood: Likelihood) -> tuple[tuple[float, float], tuple[float, float]]:
+def _default_pc(mesh: Any, likelihood: Likelihood, unit: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Weakly informative: the range is seldom below a twentieth of the extent, sigma seldom above the spread.
 
     The extent is the diagonal of a square as large as the inner zone: of an island that is long and thin, its length
-    says less of the distances between sites. The spread is three standard deviations of the rough predictor.
+    says less of the distances between sites. The spread is three standard deviations of the rough predictor, in the
+    unit of sigma.
     """
     extent = float(np.sqrt(2 * mesh.areas[mesh.inner].sum()))
     spread = float(np.std(likelihood.start()))
-    return (round_to(extent / 20, 2), 0.05), (round_to(max(3 * spread, 0.1 * (likelihood.unit or 1.0)), 2), 0.05)
+    largest = unit * max(3 * spread, 0.1 * (likelihood.unit or 1.0))
+    return (round_to(extent / 20, 2), 0.05), (round_to(largest, 2), 0.05)

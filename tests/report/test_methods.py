@@ -41,7 +41,7 @@ def test_a_fractional_field_with_gaussian_priors(island):
     for words in (
         f"The model of 157 observations is {formula}, with a Poisson likelihood and a log link, "
         "the mean multiplied by the exposure (time).",
-        "with α = 1.5, a Matérn covariance of smoothness 0.5,",
+        "with α = 1.5, near a Matérn covariance of smoothness 0.5,",
         "parsimonious approximation",
         "conditioned on integrating to zero",
         f"The mesh has {mesh.n_vertices} vertices and {mesh.n_triangles} triangles "

@@ -12,6 +12,9 @@ from geospde.terms.registry import TERMS
 CASES = [
     Case("spde(mesh)"),
     Case("spde(mesh, alpha=1.5, constr=True)"),
+    Case("spde(mesh, by=z)", methods=("eb", "ml")),
+    Case("spde(mesh, by=f, constr=True)", methods=("eb",)),
+    Case("spde(mesh, by=(1, z))", methods=("reml",)),
     Case("iid(g)"),
     Case("(z | g)"),
     Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml")),  # its trend is flat: not for ML

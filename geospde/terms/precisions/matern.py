@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.families.priors import Independent, LinearGaussian, PCRange, PCSd, Prior
 from geospde.linalg.cholesky import Cholesky
-from geospde.terms.precisions.base import Precision
+from geospde.terms.hyperparameter import Hyperparameter
+from geospde.terms.precisions.fem import fem_matrices
+from geospde.terms.precisions.spde.base import Call, FieldPrecision
 
 Vector = NDArray[np.float64]
 
@@ -69,7 +71,7 @@ class Factored:
     log_kappa_gradient: Vector
 
 
-class MaternSpde(Precision):
+class MaternSpde(FieldPrecision):
     """A Matérn field on a mesh, as a latent term with theta = (log range, log sigma).
 
     ``range = sqrt(8 nu) / kappa`` and ``sigma² = Gamma(nu) / (Gamma(alpha) 4 pi kappa^(2 nu) tau²)`` with
@@ -103,6 +105,8 @@ class MaternSpde(Precision):
     >>> field.matrix([0.0, 0.0]).shape  # range 1, sigma 1
     (4, 4)
     """
+
+    options = ("alpha",)
 
     def __init__(
         self,
@@ -150,7 +154,42 @@ class MaternSpde(Precision):
         self._edge_stiffness = np.zeros(edges.nnz)
         self._edge_stiffness[np.searchsorted(_keys(self.edge_pattern), _keys(parts[1]))] = parts[1].data
 
-    parameters = ("range", "sigma")  # user names of exp(theta)
+    @classmethod
+    def read(cls, call: Call) -> "MaternSpde":
+        """The field of an ``spde(mesh, alpha=2, constr=False)`` call."""
+        alpha, constr = call.options.get("alpha", 2), call.options.get("constr", False)
+        if not isinstance(alpha, (int, float)) or isinstance(alpha, bool):
+            raise InputError(f"alpha must be a number between 1 and 2: {call.text!r}")
+        matrices = fem_matrices(call.mesh.vertices, call.mesh.triangles)
+        return cls(*matrices, alpha=float(alpha), constr=constr, label=call.label)
+
+    def nominal_prior(self, diameter: float, text: str, **nominal: float) -> Prior:
+        """As `spde2_prior` makes it."""
+        return spde2_prior(self, diameter, **nominal)
+
+    def hyperparameters(self) -> list[Hyperparameter]:
+        """Range and sigma, then kappa and tau."""
+        own = super().hyperparameters()
+        for k, name in ((1, "kappa"), (0, "tau")):
+            own.append(
+                Hyperparameter(f"{name}({self.label})", self.to_tau_kappa[k], float(self.tau_kappa_shift[k]))
+            )
+        return own
+
+    def method_sentences(self, name: str) -> list[str]:
+        """What the methods paragraph of a report says of it."""
+        kind = "a" if self.alpha == 2 else "near a"
+        matern = f", {kind} Matérn covariance of smoothness {self.nu:g}," if self.alpha >= 1.5 else ""
+        out = [
+            f"{name} solves the stochastic partial differential equation (κ² − Δ)^(α/2) (τu) = W with "
+            f"α = {self.alpha:g}{matern} and is carried by piecewise linear elements, whose precision matrix is "
+            "sparse ({spde})."
+        ]
+        if 1 < self.alpha < 2:
+            out.append("For this α it is the parsimonious approximation of the authors' reply to the discussion there.")
+        nominal = self.alpha < 1.5
+        how = "nominal, as of smoothness 0.5" if nominal else "where correlation has fallen to about 0.1"
+        return [*out, f"Its range is √(8ν)/κ, {how}."]
 
     def tau_kappa(self, theta: Vector) -> Vector:
         """(log tau, log kappa) at theta = (log range, log sigma)."""

@@ -1,0 +1,1 @@
+"""Precisions of fields on a mesh, a kind a file: what an ``spde(...)`` term can choose from."""

@@ -1,0 +1,103 @@
+"""What an ``spde(...)`` call says besides the kind of precision: fields that are multiplied with columns."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conformance import table
+from oracles import square_mesh
+from scipy.optimize import minimize
+
+import geospde as gs
+from geospde.model.build import build_model
+
+MESH = square_mesh(5, -0.1, 1.1)
+
+
+def model(term, data=None, **more):
+    return build_model(f"v ~ 1 + {term}", table() if data is None else data, mesh=MESH, coords=("x", "y"), **more)
+
+
+def test_a_number_multiplies_the_rows_and_sets_the_unit_of_sigma():
+    data = table()
+    plain, varying = model("spde(mesh)"), model("spde(mesh, by=z)")
+    n = MESH.n_vertices
+    expected = plain.design[:, :n].toarray() * data.z.to_numpy()[:, None]
+    assert varying.design[:, :n].toarray() == pytest.approx(expected)
+    large = model("spde(mesh, by=w)", data.assign(w=1000 * data.z))
+    priors = [m.terms[0].precision.prior.parts[1].sd0 for m in (varying, large)]
+    assert priors[1] == pytest.approx(priors[0] / 1000, rel=0.02)  # priors are rounded to two digits
+
+
+def test_labels_have_a_field_each_and_share_the_range():
+    two = model("spde(mesh, by=f)")
+    names = [h.name for h in two.hyperparameters]
+    assert names[:3] == ["range(spde)", "sigma(spde[one])", "sigma(spde[two])"]
+    n, rows = MESH.n_vertices, model("spde(mesh)").design[:, :-1].toarray()
+    is_one = (table().f == "one").to_numpy()[:, None]
+    assert two.design[:, : 2 * n].toarray() == pytest.approx(np.hstack([rows * is_one, rows * ~is_one]))
+    assert two.terms[0].names()[n] == "spde[two, 0]"
+    theta = np.log([0.4, 1.2, 0.7])
+    q, one = two.precisions[0].matrix(theta).toarray(), model("spde(mesh)").precisions[0]
+    assert q[:n, :n] == pytest.approx(one.matrix(theta[[0, 1]]).toarray())
+    assert q[n:, n:] == pytest.approx(one.matrix(theta[[0, 2]]).toarray())
+    assert not q[:n, n:].any()
+
+
+def test_fields_of_one_range_have_the_likelihood_of_their_dense_covariance():
+    data = table().assign(v=lambda t: t.v + 1.5 * t.z * np.cos(4 * t.x + 2 * t.y))
+    fit = gs.fit("v ~ z + spde(mesh, by=(1, z))", data, mesh=MESH, coords=("x", "y"), method="ml")
+    plain = model("spde(mesh)").precisions[0]
+    basis, x = MESH.basis(data[["x", "y"]].to_numpy()).toarray(), np.column_stack([np.ones(len(data)), data.z])
+
+    def negative(theta):
+        inverse = np.linalg.inv(plain.matrix(np.r_[theta[0], 0.0]).toarray())
+        covariance = basis @ inverse @ basis.T
+        v = covariance * (np.exp(2 * theta[1]) + np.exp(2 * theta[2]) * np.outer(data.z, data.z))
+        v += np.exp(2 * theta[3]) * np.eye(len(data))
+        beta = np.linalg.solve(x.T @ np.linalg.solve(v, x), x.T @ np.linalg.solve(v, data.v))
+        r = data.v - x @ beta
+        return 0.5 * (np.linalg.slogdet(2 * np.pi * v)[1] + r @ np.linalg.solve(v, r))
+
+    names = ["range(spde)", "sigma(spde[1])", "sigma(spde[z])", "sigma"]
+    found = np.log(fit.hyper.loc[names, "estimate"].to_numpy())
+    assert fit.log_likelihood == pytest.approx(-negative(found), abs=1e-6)
+    best = minimize(negative, found, method="Nelder-Mead", options={"fatol": 1e-6, "maxfev": 300})
+    assert -best.fun < fit.log_likelihood + 1e-4  # no better place nearby
+
+
+def test_a_prediction_uses_the_column_and_refuses_levels_without_a_field():
+    data = table()
+    fit = gs.fit("v ~ spde(mesh, by=f)", data, mesh=MESH, coords=("x", "y"), method="eb")
+    swapped = data.head(6).assign(f=data.f.to_numpy()[1:7])
+    means = [fit.predict(d).to_frame()["mean"].to_numpy() for d in (data.head(6), swapped)]
+    assert np.abs(means[0] - means[1]).min() > 1e-6
+    with pytest.raises(gs.InputError, match="no field for the level 'three' of 'f'"):
+        fit.predict(data.head(3).assign(f="three"))
+
+
+@pytest.mark.parametrize(
+    "option, words",
+    [
+        ("by=nothing", "no column 'nothing'"),
+        ("by=(z, z)", "stands twice"),
+        ("by=(1, f)", "must be a finite number"),
+        ("by=2", "by takes a column"),
+        ("by='z'", "by takes a column"),
+        ("by=none", "zero in every row"),
+        ("by=same", "is constant"),
+        ("by=gap", "must be a finite number: row 3"),
+        ("by=(1, z), prior='spde2'", "single stationary field"),
+    ],
+)
+def test_what_cannot_multiply_a_field_is_refused(option, words):
+    data = table().assign(none=0.0, same=3.0)
+    data["gap"] = data.z.where(data.index != 3)
+    with pytest.raises(gs.InputError, match=words.replace("(", r"\(")):
+        model(f"spde(mesh, {option})", data)
+
+
+def test_a_level_that_is_missing_is_refused():
+    data = table()
+    data.loc[2, "f"] = pd.NA
+    with pytest.raises(gs.InputError, match="no value in row 2"):
+        model("spde(mesh, by=f)", data)
