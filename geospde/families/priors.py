@@ -8,7 +8,7 @@ constant and the Jacobian of the change of scale, so that marginal likelihoods c
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import log, pi, sqrt
+from math import isfinite, log, nan, pi, sqrt
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.special import betaln, expit, gammainccinv, gammaincinv, gammaln, log
 
 from geospde.errors import InputError
 from geospde.families.pc import PCDf, PCRange, PCSd, PCSize
+from geospde.text.words import in_brief
 
 __all__ = [
     "LKJ", "Fixed", "Flat", "GammaPositive", "Gaussian", "HalfStudentT", "Independent", "InverseGamma",
@@ -361,10 +362,22 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
     choices = {**_BY_KIND[kind], "fixed": Fixed}
     if name not in choices:
         raise InputError(f"no prior {name!r} for a {kind}; choose from {', '.join(choices)}")
+    numbers = [_finite(argument, name) for argument in arguments]
     try:
-        return choices[name](*(float(a) for a in arguments))
+        return choices[name](*numbers)
     except TypeError:
         raise InputError(f"prior {name!r} does not take the {len(arguments)} numbers {arguments}") from None
+
+
+def _finite(argument: Any, name: str) -> float:
+    """A prior's parameter as a number; raises InputError for another thing, or one that is not finite."""
+    try:
+        value = nan if isinstance(argument, bool) else float(argument)
+    except (TypeError, ValueError, OverflowError):
+        value = nan
+    if not isfinite(value):
+        raise InputError(f"the parameters of a prior are finite numbers: {name!r} was given {in_brief(argument)}")
+    return value
 
 
 _CLASSES = (
@@ -391,7 +404,8 @@ def read_prior(given: Any, name: str, kind: str) -> Any:
     word, arguments = name_and_arguments(given, name)
     for each in _CLASSES:
         if each.__name__ == word:
-            return each(*arguments)
+            given_to_class: list[Any] = [a if isinstance(a, str) else _finite(a, word) for a in arguments]
+            return each(*given_to_class)
     return prior_by_name(word, arguments, kind)
 
 

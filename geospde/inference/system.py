@@ -145,6 +145,7 @@ class System:
         columns = np.repeat(np.arange(n, dtype=np.int64), np.diff(pattern.indptr))
         self._entry_columns = columns
         self._entry_rows = pattern.indices.astype(np.int64)
+        self.n_entries = self._entry_rows.size  # of the pattern's lower triangle
         self._keys = columns * n + pattern.indices
         self.double = np.where(pattern.indices == columns, 1.0, 2.0)
         self.term_places = []

@@ -1,13 +1,14 @@
 """Fits from disk, as `geospde.results.storage` writes them."""
 
-import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeError, InputError
 from geospde.families.base import Family
 from geospde.families.registry import family_by_name
 from geospde.inference.hyper import HyperPosterior, Posterior
@@ -16,12 +17,17 @@ from geospde.inference.residual import residual_from
 from geospde.inference.warp import Warp
 from geospde.likelihood.search import Maximum
 from geospde.mesh.trimesh import Mesh
-from geospde.model.build import build_model
+from geospde.model.build import Model, build_model
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.fit import estimated_fit
-from geospde.results.storage import FORMAT, files_of
+from geospde.results.saving.archive import Archive
+from geospde.results.saving.compact import expand
+from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
+from geospde.results.storage import files_of
 from geospde.text.keywords import answers_keywords
+
+_FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
 
 
 @answers_keywords
@@ -33,8 +39,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     path : str or Path
         Name given to `save`, one of its two files, or a run's folder.
     family : Family, optional
-        The class of the fit's family, where it is one's own and not to be imported from where it was: that of a script
-        is in no module.
+        The class of the fit's family, where it is one's own and its module has not been imported, or is a script.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     Raises
     ------
     InputError
-        Where there is no such fit, or it cannot be read, or its family's class cannot be imported.
+        Where there is no such fit, or it is damaged, was altered, or is of a family whose module is not imported.
 
     Examples
     --------
@@ -62,47 +67,73 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     for file in (arrays_file, words_file):
         if not file.is_file():
             raise InputError(f"no saved fit here: {file} is missing")
+    words = read_words(words_file)
+    archive = Archive(arrays_file)
+    check_shapes(arrays_file, words, archive.shapes, archive.kinds)
+    arrays = archive.read(words.arrays)
+    check_values(arrays_file, arrays)
+    own = _family(words) if family is None else family
     try:
-        words = json.loads(words_file.read_text(encoding="utf-8"))
-        with np.load(arrays_file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the saved fit {words_file}: {error}") from None
-    if words.get("format") != FORMAT:
-        raise InputError(f"{words_file} holds a fit of format {words.get('format')}; this geospde reads {FORMAT}")
+        model = _model(words, arrays, own)
+        if "maximum_theta" in arrays:
+            return _estimated(model, words, arrays)
+        return _bayesian(model, words, arrays, arrays_file)
+    except GeospdeError as error:
+        raise InputError(f"the saved fit {words_file} does not hold together: {error}") from None
+    except _FAULTS as error:
+        why = " ".join(str(error).split())[:80]
+        raise InputError(f"the saved fit {words_file} does not hold together ({why}): save it again") from None
+
+
+def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) -> Model:
+    """The model, from the table and the formula that a saved fit holds."""
     meshes = {
         name: Mesh.from_arrays({key: arrays[f"mesh_{name}_{key}"] for key in keys})
-        for name, keys in words["meshes"].items()
+        for name, keys in words.meshes.items()
     }
-    settings = words["settings"]
+    settings = words.settings
     model = build_model(
-        settings["formula"],
+        settings.formula,
         _table(words, arrays),
-        family=_family(words) if family is None else family,
-        link=settings["link"],
+        family=family,
+        link=settings.link,
         mesh=meshes,
-        coords=None if settings["coords"] is None else tuple(settings["coords"]),
+        coords=_coords(words),
         exposure=arrays["exposure"],
-        offset=None if words["settings"]["offset"] is None else settings["offset"]
-        if settings["offset"] != "given a row" else arrays["offset"],
+        offset=arrays["offset"] if settings.offset == "given a row" else settings.offset,
         weights=arrays["observation_weights"],
-        priors=words["priors"] or "default",
-    )  # fmt: skip
-    model = model.labelled(words["label"])
-    if "fixed_precision" in arrays:
-        shift = words["fixed_log_shift"]
-        model = replace(
-            model, fixed_priors=replace(model.fixed_priors, precision=arrays["fixed_precision"], log_shift=shift)
-        )
-    if "maximum_theta" in arrays:
-        found = {k.removeprefix("maximum_"): v for k, v in arrays.items() if k.startswith("maximum_")}
-        maximum = Maximum(**{k: v if v.ndim else v.item() for k, v in found.items()})
-        return estimated_fit(model, maximum, settings, tuple(words["notes"]), words["seconds"])
+        priors=words.priors or "default",
+    )
+    model = model.labelled(words.label)
+    if "fixed_precision" not in arrays:
+        return model
+    priors = replace(model.fixed_priors, precision=arrays["fixed_precision"], log_shift=words.fixed_log_shift)
+    return replace(model, fixed_priors=priors)
+
+
+def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
+    """A fit without priors."""
+    found = {k.removeprefix("maximum_"): v for k, v in arrays.items() if k.startswith("maximum_")}
+    maximum = Maximum(**{k: v if v.ndim else v.item() for k, v in found.items()})
+    if maximum.x.size != model.design.shape[1] or maximum.fixed.size != len(model.effects.names):
+        raise ValueError("the estimates are of another model")
+    return estimated_fit(model, maximum, _settings(words), tuple(words.notes), words.seconds)
+
+
+def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) -> Fit:
+    """A fit with priors."""
+    if words.log_marginal_likelihood is None or words.strategy is None:
+        raise ValueError("it does not say what was made of the latent marginals")
     laplace = Laplace(model)
+    modes, covariances = expand("modes", arrays), expand("covariances", arrays)
+    means = np.asarray(arrays["means"]) if "means" in arrays else modes + expand("shifts", arrays)
+    wanted = (laplace.n, laplace.n_entries, laplace.free.size)
+    if (modes.shape[1], covariances.shape[1], arrays["theta"].shape[1]) != wanted:
+        raise InputError(f"{file} holds the points of another model")
     points = [
         laplace.restored(theta, value, x, mean, covariance)
         for theta, value, x, mean, covariance in zip(
-            arrays["theta"], arrays["log_posterior"], arrays["modes"], arrays["means"], arrays["covariances"]
+            arrays["theta"], arrays["log_posterior"], modes, means, covariances
         )
     ]
     hyper = None
@@ -111,34 +142,53 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
         warp = Warp(*(arrays[f"warp_{k}"] for k in ("u", "z", "log_slope"))) if "warp_u" in arrays else None
         hyper = HyperPosterior(arrays["hyper_centre"], arrays["hyper_root"], residual_from(residual), warp)
     mode = max(points, key=lambda p: p.log_posterior)
-    laplace.evaluations, laplace.factorisations = words["evaluations"], words["factorisations"]
-    posterior = Posterior(
-        points, arrays["weights"], words["log_marginal_likelihood"], hyper, mode, words["strategy"]
-    )
-    return BayesianFit(model, laplace, posterior, settings, seconds=words["seconds"])
+    laplace.evaluations, laplace.factorisations = words.evaluations, words.factorisations
+    posterior = Posterior(points, arrays["weights"], words.log_marginal_likelihood, hyper, mode, words.strategy)
+    return BayesianFit(model, laplace, posterior, _settings(words), seconds=words.seconds)
 
 
-def _family(words: dict[str, Any]) -> Family:
-    """The family that a saved fit names."""
-    path, link = words.get("family", words["settings"]["family"]), words["settings"]["link"]
+def _settings(words: Words) -> dict[str, Any]:
+    return words.settings.model_dump()
+
+
+def _coords(words: Words) -> tuple[str, str] | None:
+    coords = words.settings.coords
+    return None if coords is None else (coords[0], coords[1])
+
+
+def _family(words: Words) -> Family:
+    """The family that a saved fit names; one's own only where its module is imported already.
+
+    A file that came from somewhere must not say what code runs.
+    """
+    path = words.family or words.settings.family
+    module = path.partition(":")[0]
+    if ":" in path and module not in sys.modules:
+        raise InputError(
+            f"the saved fit is of family {path[:60]!r}, and a file does not say what code runs",
+            remedy="import that module first, or give load_fit the class itself, as family=",
+        )
     try:
-        return family_by_name(path, link)
+        return family_by_name(path, words.settings.link)
     except InputError as error:
         raise InputError(f"{error}; give load_fit the class itself, as family=") from None
 
 
-def _table(words: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:
+def _table(words: Words, arrays: dict[str, Any]) -> pd.DataFrame:
     """The columns that the model uses, as they were, with the sites as geometry."""
+    import pyproj
+
+    crs = None if words.crs is None else pyproj.CRS.from_user_input(words.crs)
     columns: dict[str, Any] = {}
-    for k, (column, kind) in enumerate(words["columns"].items()):
+    for k, (column, kind) in enumerate(words.columns.items()):
         values = arrays[f"column_{k}"]
         if kind == "category":
             columns[column] = pd.Categorical.from_codes(values, categories=arrays[f"levels_{k}"].tolist())
         else:
             columns[column] = values
     table = pd.DataFrame(columns)
-    if "points" not in arrays or words["settings"]["coords"] is not None:
+    if "points" not in arrays or words.settings.coords is not None:
         return table
     import geopandas as gpd
 
-    return gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(*arrays["points"].T), crs=words["crs"])
+    return gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(*arrays["points"].T), crs=crs)

@@ -1,6 +1,5 @@
-"""Fits on their way to disk: ``<name>.npz`` for arrays, ``<name>.json`` for words; no pickles."""
+"""Fits on their way to disk: ``<name>.npz`` for arrays, ``<name>.json`` for words and checksums; no pickles."""
 
-import json
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -13,9 +12,10 @@ from geospde.errors import InputError
 from geospde.families.registry import path_of
 from geospde.inference.hyper import Posterior
 from geospde.likelihood.search import Maximum
+from geospde.results.saving.archive import write_arrays
+from geospde.results.saving.compact import compact
+from geospde.results.saving.schema import FORMAT, words_text
 from geospde.results.state import FitState
-
-FORMAT = 1
 
 
 def files_of(path: Any) -> tuple[Path, Path]:
@@ -39,13 +39,16 @@ class Stored(NamedTuple):
 
 def stored_posterior(posterior: Posterior, notes: tuple[str, ...] = ()) -> Stored:
     """Points, weights and the density of the hyperparameters."""
+    modes, means = np.array([p.x for p in posterior.points]), posterior.means
+    of_modes = compact("modes", modes)
+    shifts = {"means": means} if "modes" in of_modes else compact("shifts", means - modes, modes)
     arrays: dict[str, Any] = {
         "theta": np.array([p.theta for p in posterior.points]),
         "log_posterior": np.array([p.log_posterior for p in posterior.points]),
         "weights": posterior.weights,
-        "modes": np.array([p.x for p in posterior.points]),
-        "means": posterior.means,
-        "covariances": posterior.covariances,
+        **of_modes,
+        **shifts,
+        **compact("covariances", posterior.covariances),
     }
     if posterior.hyper is not None:
         arrays["hyper_centre"], arrays["hyper_root"] = posterior.hyper.centre, posterior.hyper.root
@@ -117,8 +120,8 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
         "fixed_log_shift": model.fixed_log_shift,
     }
     try:
-        text = json.dumps(words, indent=1)
+        words_text(words)
     except TypeError as error:
         raise InputError(f"this fit cannot be saved, a prior was given as an object: {error}") from None
-    np.savez_compressed(arrays_file, **arrays)
-    words_file.write_text(text, encoding="utf-8")
+    sums = write_arrays(arrays_file, arrays)
+    words_file.write_text(words_text({**words, "arrays": sums}), encoding="utf-8")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from geospde.errors import InputError
+from geospde.linalg.memory import memory_of_machine
 from geospde.prediction.grid import Grid
 from geospde.run.config import Config
 from geospde.text.words import bytes_of, counted
@@ -32,11 +32,3 @@ def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
             f"the run with {size} needs about {bytes_of(need)} on the disk and {bytes_of(free)} are free: "
             "take a larger cell (or a smaller shape) in [prediction], or another disk with --out"
         )
-
-
-def memory_of_machine() -> int | None:
-    """Return the machine's memory in bytes, where the system says."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None

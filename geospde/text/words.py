@@ -54,6 +54,21 @@ def listed(names: Iterable[object], *, most: int = 12) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
+def in_brief(given: object, most: int = 60) -> str:
+    """Return what a user wrote as a message quotes it: its beginning and its end, where it is longer than `most`.
+
+    Examples
+    --------
+    >>> in_brief("depth"), in_brief("x" * 1000, most=12)
+    ("'depth'", "'xxxx...xxx'")
+    """
+    try:
+        text = repr(given)
+    except ValueError:  # Python refuses to write numbers of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}...{text[-(most - most // 2 - 2) :]}"
+
+
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun.
 

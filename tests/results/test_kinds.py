@@ -12,7 +12,7 @@ import geospde as gs
 SLEEP = gs.load_dataset("sleepstudy")
 SMOOTH = gs.load_dataset("gamsim4").query("fac == 3")
 COUNTS = SLEEP.assign(n=(SLEEP["Reaction"] / 40).round().astype(int), effort=1.0 + SLEEP["Days"] % 3)
-SAVED = Path(__file__).parent / "saved"  # written by version 0.1.0, before there were kinds
+SAVED = Path(__file__).parents[1] / "reference" / "saved"  # written by version 0.1.0, before there were kinds
 
 BAYESIAN = {
     "posterior", "log_marginal_likelihood", "marginal", "prior", "loo", "theta_points", "to_arviz", "validate",

@@ -1,0 +1,85 @@
+"""Fits on disk: small, exact or nearly so, whatever version wrote them, and refused in a sentence when damaged."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hostile_fits import DAMAGED
+from shapely import box
+
+import geospde as gs
+from geospde.cli.commands import main
+from geospde.results.saving.compact import LOSSLESS, compact, expand
+
+OLD = Path(__file__).parents[1] / "reference" / "saved"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A small fit with a field, saved."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(rng.uniform(0, 1000, (30, 2)), columns=["x", "y"])
+    data["caught"] = rng.poisson(np.exp(1 + np.sin(data["x"] / 200)))
+    mesh = gs.build_mesh(box(0, 0, 1000, 1000), max_edge=(300, 600))
+    fit = gs.fit("caught ~ 1 + spde(mesh)", data, mesh=mesh, coords=("x", "y"), family="poisson", integration="grid")
+    base = tmp_path_factory.mktemp("saved") / "fit"
+    fit.save(base)
+    return base
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_fit_gets_one_sentence(name, whole, tmp_path):
+    spoil, words = DAMAGED[name]
+    for suffix in (".npz", ".json"):
+        shutil.copy(whole.with_suffix(suffix), tmp_path / f"fit{suffix}")
+    spoil(tmp_path / "fit")
+    before = set(sys.modules)
+    with pytest.raises(gs.InputError, match=words or "saved fit|fit") as caught:
+        gs.load_fit(tmp_path)
+    said = str(caught.value)
+    assert "\n" not in said and len(said) < 450, said
+    assert "antigravity" not in set(sys.modules) - before
+
+
+def test_the_command_line_says_the_same_and_ends_with_two(whole, tmp_path, capsys):
+    for suffix in (".npz", ".json"):
+        shutil.copy(whole.with_suffix(suffix), tmp_path / f"fit{suffix}")
+    (tmp_path / "fit.npz").write_bytes(b"")
+    assert main(["compare", str(whole.parent), str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("geospde: ") and said.count("\n") == 1, said
+
+
+def test_a_fit_that_version_0_1_0_wrote_predicts_as_it_did():
+    fit, then = gs.load_fit(OLD / "rongelap"), pd.read_csv(OLD / "rongelap.csv")
+    now = fit.predict(gs.load_dataset("rongelap").points.iloc[:20], exceed=[8.0]).to_frame()
+    pd.testing.assert_frame_equal(now, then, rtol=1e-8, atol=1e-12)
+
+
+def test_a_fit_is_the_same_files_whenever_it_is_saved(whole, tmp_path):
+    gs.load_fit(whole).save(tmp_path / "fit")
+    assert (tmp_path / "fit.npz").read_bytes() == whole.with_suffix(".npz").read_bytes()
+    assert json.loads((tmp_path / "fit.json").read_text()) == json.loads(whole.with_suffix(".json").read_text())
+
+
+def test_large_arrays_that_vary_smoothly_take_little_room():
+    # 60 points of two hyperparameters, 5,000 smooth functions of them, over ten orders of size
+    rng = np.random.default_rng(2)
+    theta, slopes = rng.normal(size=(60, 2)), rng.normal(size=(2, 5_000))
+    values = np.exp(0.3 * theta @ slopes) * 10.0 ** rng.uniform(-5, 5, 5_000)
+    assert values.nbytes > LOSSLESS
+    parts = compact("field", values)
+    again = expand("field", parts)
+    assert (np.abs(again - values).max(axis=0) <= 1e-8 * np.abs(values).max(axis=0)).all()
+    assert sum(part.nbytes for part in parts.values()) < values.nbytes / 3
+
+
+def test_zeros_and_equal_rows_take_no_room():
+    values = np.zeros((10, 25_001))
+    assert (expand("x", compact("x", values)) == 0).all()
+    parts = compact("x", values + 1.0)
+    np.testing.assert_allclose(expand("x", parts), 1.0, rtol=1e-8)
