@@ -144,7 +144,7 @@ def check_precision(case):
         misses.append(value - 0.5 * np.log(eigenvalues[eigenvalues.size - p.rank :]).sum())
     # an unpenalised direction that no constraint takes has a unit, the term's own, but the same for every theta
     assert misses[0] == pytest.approx(misses[1], abs=1e-6)
-    if p.constraints is not None or not p.rank_deficiency:
+    if p.unpenalised is None:
         assert misses[0] == pytest.approx(0.0, abs=1e-6)
 
 

@@ -4,11 +4,13 @@ Simpson, Rue, Riebler, Martins & Sørbye (2017), Statist. Sci. 32, 1-28.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, digamma, polygamma
+from scipy.optimize import brentq
+from scipy.special import betaln, digamma, expit, log_expit, polygamma
 
 from geospde.errors import InputError
 
@@ -179,3 +181,105 @@ class PCDf:
     def describe(self) -> str:
         """One line for the summary."""
         return f"PC: P(df < {self.df0:g}) = {self.p:g}"
+
+
+def correlation(theta: Vector) -> Vector:
+    """A correlation from its logit, ``log((1 + rho) / (1 - rho))``."""
+    return np.tanh(0.5 * theta)
+
+
+@dataclass(frozen=True)
+class PCCor1:
+    """Penalised-complexity prior of an autocorrelation, which shrinks it to one: P(rho > rho0) = p.
+
+    The distance is ``sqrt(1 - rho)``: R-INLA's ``pc.cor1``. Seen on the logit of rho.
+
+    Sørbye & Rue (2017), J. Time Ser. Anal. 38, 923-935, section 4.2.
+    """
+
+    rho0: float
+    p: float
+
+    def __post_init__(self) -> None:
+        _check_probability(self.p, "the prior of rho")
+        if not -1 < self.rho0 < 1:
+            raise InputError(f"the correlation in the prior of rho lies between -1 and 1, not at {self.rho0}")
+        if not self.p > sqrt((1 - self.rho0) / 2):
+            raise InputError(
+                f"a pc prior that shrinks rho to 1 has P(rho > {self.rho0:g}) above {sqrt((1 - self.rho0) / 2):.3g}, "
+                f"not {self.p:g}"
+            )
+
+    @cached_property
+    def _rate(self) -> float:
+        """Of the exponential density of the distance, cut off at rho = -1."""
+        near = sqrt(1 - self.rho0)
+
+        def excess(log_rate: float) -> float:
+            rate = np.exp(log_rate)
+            return float(np.expm1(-rate * near) / np.expm1(-rate * sqrt(2.0)) - self.p)
+
+        return float(np.exp(brentq(excess, log(1e-10), log(1e6), xtol=1e-14)))
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of the logit."""
+        t, rate = float(theta[0]), self._rate
+        distance = sqrt(2 * expit(-t))
+        constant = log(rate) - float(np.log(-np.expm1(-sqrt(2.0) * rate)))
+        return constant - rate * distance - log(distance) + float(log_expit(t) + log_expit(-t))
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        up, down = expit(float(theta[0])), expit(-float(theta[0]))
+        return np.array([0.5 * up * (1.0 + self._rate * sqrt(2 * down)) + down - up])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"PC towards 1: P(rho > {self.rho0:g}) = {self.p:g}"
+
+
+@dataclass(frozen=True)
+class PCCor0:
+    """Penalised-complexity prior of a correlation, which shrinks it to zero: P(abs(rho) > rho0) = p.
+
+    The distance is ``sqrt(-log(1 - rho²))``: R-INLA's ``pc.cor0``. Seen on the logit of rho.
+
+    Sørbye & Rue (2017), J. Time Ser. Anal. 38, 923-935, section 4.1.
+    """
+
+    rho0: float
+    p: float
+
+    def __post_init__(self) -> None:
+        _check_probability(self.p, "the prior of a correlation")
+        if not 0 < self.rho0 < 1:
+            raise InputError(f"the correlation in a pc prior lies between 0 and 1, not at {self.rho0}")
+
+    @property
+    def _rate(self) -> float:
+        return -log(self.p) / sqrt(-log(1 - self.rho0**2))
+
+    @staticmethod
+    def _distance(theta: float) -> float:
+        t = abs(0.5 * theta)
+        return sqrt(2 * (t + float(np.log1p(np.exp(-2 * t))) - log(2.0))) if t > 1e-3 else t * (1 - t**2 / 12)
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of the logit."""
+        rho, distance = float(np.tanh(0.5 * theta[0])), self._distance(theta[0])
+        ratio = log(abs(rho) / distance) if distance else 0.0
+        return log(self._rate) - self._rate * distance + ratio - 2 * log(2.0)
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density; at zero, where it has a kink, the mean of both sides."""
+        rho, distance = float(np.tanh(0.5 * theta[0])), self._distance(theta[0])
+        if not distance:
+            return np.zeros(1)
+        slope = rho / (2 * distance)
+        if distance < 1e-3:
+            return np.array([-self._rate * slope - float(theta[0]) / 8])
+        return np.array([-self._rate * slope + (1 - rho**2) / (2 * rho) - slope / distance])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"PC towards 0: P(|rho| > {self.rho0:g}) = {self.p:g}"

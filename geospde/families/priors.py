@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammainccinv, gammaincinv, gammaln, log_expit
 
 from geospde.errors import InputError
-from geospde.families.pc import PCDf, PCRange, PCSd, PCSize
+from geospde.families.pc import PCCor0, PCCor1, PCDf, PCRange, PCSd, PCSize
 from geospde.text.words import in_brief
 
 __all__ = [
     "LKJ", "Fixed", "Flat", "GammaPositive", "Gaussian", "HalfStudentT", "Independent", "InverseGamma",
-    "LinearGaussian", "LogGamma", "LogitBeta", "PCDf", "PCRange", "PCSd", "PCSize", "Prior", "prior_by_name",
+    "LinearGaussian", "LogGamma", "LogitBeta", "PCCor0", "PCCor1", "PCDf", "PCRange", "PCSd", "PCSize", "Prior",
+    "prior_by_name",
 ]  # fmt: skip
 
 Vector = NDArray[np.float64]
@@ -333,10 +334,17 @@ _POSITIVE = {"gaussian": Gaussian, "flat": Flat, "loggamma": GammaPositive}
 _BY_KIND: dict[str, dict[str, Any]] = {
     "range": {"pc": PCRange, "gaussian": Gaussian, "flat": Flat},
     "lscale": {"inv_gamma": InverseGamma, **_POSITIVE},
-    "sd": {"pc": PCSd, "student_t": HalfStudentT, "loggamma": LogGamma, "gaussian": Gaussian, "flat": Flat},
+    "sd": {
+        "pc": PCSd, "pc.prec": PCSd, "student_t": HalfStudentT, "loggamma": LogGamma, "gaussian": Gaussian,
+        "flat": Flat,
+    },
     "size": {"pc": PCSize, **_POSITIVE},
     "shape": _POSITIVE,
     "correlation": {"lkj": _lkj},
+    "autocorrelation": {
+        "pc": PCCor1, "pc.cor1": PCCor1, "pc.cor0": PCCor0, "gaussian": partial(Gaussian, scale="logit"),
+        "beta": LogitBeta,
+    },
     "df": {"pc": PCDf, "gaussian": Gaussian, "flat": Flat},
     "probability": {"gaussian": partial(Gaussian, scale="logit"), "beta": LogitBeta, "flat": Flat},
 }
@@ -348,10 +356,10 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
     Parameters
     ----------
     name : {"pc", "student_t", "loggamma", "inv_gamma", "gaussian", "beta", "lkj", "flat", "fixed"}
-        Family of the prior.
+        Family of the prior; R-INLA's "pc.prec", "pc.cor0" and "pc.cor1" go by their own names, too.
     arguments : tuple of float
         Its parameters, in the order of the class.
-    kind : {"range", "lscale", "sd", "size", "shape", "df", "probability", "correlation"}
+    kind : {"range", "lscale", "sd", "size", "shape", "df", "probability", "correlation", "autocorrelation"}
         What the prior is of.
 
     Raises
@@ -381,8 +389,8 @@ def _finite(argument: Any, name: str) -> float:
 
 
 _CLASSES = (
-    LKJ, Fixed, Flat, GammaPositive, Gaussian, HalfStudentT, InverseGamma, LogGamma, LogitBeta, PCDf, PCRange, PCSd,
-    PCSize,
+    LKJ, Fixed, Flat, GammaPositive, Gaussian, HalfStudentT, InverseGamma, LogGamma, LogitBeta, PCCor0, PCCor1, PCDf,
+    PCRange, PCSd, PCSize,
 )  # fmt: skip
 
 

@@ -12,10 +12,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
-from geospde.inference.constrained import ConstrainedFactor
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.system import LatentGaussianModel, System
 from geospde.linalg.cholesky import NotPositiveDefinite
+from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.supernodal import symmetric_times
 from geospde.linalg.threads import one_blas_thread, side_by_side
 

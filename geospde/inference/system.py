@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.inference.constrained import ConstrainedFactor, anchors_of
 from geospde.linalg.cholesky import Cholesky
+from geospde.linalg.constrained import ConstrainedFactor, anchors_of
 from geospde.linalg.supernodal import symmetric_times
 from geospde.terms.precisions.base import Precision
 

@@ -238,7 +238,7 @@ def _refuse_one_sided(likelihood: Likelihood, family: str) -> None:
 
 
 def _refuse_shared_trends(terms: Sequence[LatentTerm], blocks: Sequence[Any], fixed: Sequence[str]) -> None:
-    """Refuse a linear trend of a smooth that is also a fixed effect or the trend of another smooth.
+    """Refuse what nothing penalises, such as the linear trend of a smooth, where other terms have it, too.
 
     Parameters
     ----------
@@ -248,17 +248,28 @@ def _refuse_shared_trends(terms: Sequence[LatentTerm], blocks: Sequence[Any], fi
     fixed : sequence of str
         Names of the fixed effects.
     """
-    matrix, others = blocks[-1].toarray(), [name for name in fixed if name != "Intercept"]
+    matrix, others = blocks[-1].toarray(), list(fixed)
     for term, block in zip(terms, blocks):
-        if not term.trend:
+        free = term.precision.unpenalised
+        if free is None:
             continue
-        matrix = np.hstack([matrix, block[:, term.n - len(term.trend) :].toarray()])
-        if np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)) < matrix.shape[1]:
+        own = np.asarray(block @ free)
+        if _rank(own) < own.shape[1]:
             raise InputError(
-                f"the linear trend of {term.label} is already in {', '.join(others)}: drop that, or give the "
-                "smooth a negative m, such as m=-3, for no trend of its own"
+                f"the data do not tell {term.free_part} of {term.label}: nothing penalises it, and in their rows it is "
+                "zero or in another's place",
+                remedy=term.without_free_part,
             )
+        matrix = np.hstack([matrix, own])
+        if _rank(matrix) < matrix.shape[1]:
+            named = [name for name in others if name != "Intercept"] if term.trend else others
+            place = f"{term.free_part} of {term.label} is already in {', '.join(named)}"
+            raise InputError(f"{place}: drop that, or {term.without_free_part}")
         others.append(term.label)
+
+
+def _rank(matrix: Vector) -> int:
+    return int(np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)))
 
 
 def _meshes(terms: list[LatentTerm]) -> dict[str, Any]:

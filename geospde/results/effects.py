@@ -138,10 +138,10 @@ def effects(
         raise InputError(f"effects are of one covariate or two, not of {name!r}")
     if size < 2:
         raise InputError(f"size must be at least 2, not {size}")
-    axes = [_axis(table[names[0]], size, True)]
-    axes += [_axis(table[n], size, surface) for n in names[1:]]
+    axes = [_axis(table[names[0]], size, True, _places(model, names[0]))]
+    axes += [_axis(table[n], size, surface, _places(model, n)) for n in names[1:]]
     grid = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
-    others = {c: (at or {}).get(c, _typical(table[c])) for c in table if c not in names}
+    others = {c: (at or {}).get(c, _typical(table[c], _places(model, c))) for c in table if c not in names}
     frame = grid.assign(**others)
     for column in table:
         if isinstance(table[column].dtype, pd.CategoricalDtype):
@@ -161,22 +161,31 @@ def _covariates(model: Any) -> list[str]:
     return [c for c in model.table.columns if c in read]
 
 
-def _axis(values: pd.Series, size: int, whole: bool) -> Any:
+def _places(model: Any, column: str) -> Vector | None:
+    """Values of a column that some term goes by alone."""
+    found = (term.places(column) for term in model.terms)
+    return next((places for places in found if places is not None), None)
+
+
+def _axis(values: pd.Series, size: int, whole: bool, places: Vector | None) -> Any:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return list(values.cat.categories)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return sorted(values.unique())
+    if places is not None:
+        return places
     if whole:
         return np.linspace(values.min(), values.max(), size)
     return float(values.mean()) + float(values.std()) * np.array([-1.0, 0.0, 1.0])
 
 
-def _typical(values: pd.Series) -> Any:
+def _typical(values: pd.Series, places: Vector | None) -> Any:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values.cat.categories[0]
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return sorted(values.unique())[0]
-    return float(values.mean())
+    middle = float(values.mean())
+    return middle if places is None else float(places[np.abs(places - middle).argmin()])
 
 
 def _refuse_unknown_levels(values: pd.Series, known: pd.Series) -> None:

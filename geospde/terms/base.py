@@ -71,6 +71,8 @@ class LatentTerm(ABC):
         Where the latent variables are values at its vertices; `mesh_name` is what the formula calls it.
     trend : tuple of str
         What the last latent variables are linear in, where they are coefficients that nothing penalises.
+    free_part, without_free_part : str
+        What the precision leaves `unpenalised` and how to do without it, for messages.
     penalty_scale : float or None
         Of a penalised smooth, which has a test, effective degrees of freedom, and a place in ``method="ubre"``: mgcv's
         smoothing parameter for a standard deviation of 1 and a dispersion of 1.
@@ -85,6 +87,8 @@ class LatentTerm(ABC):
     mesh: Any = None
     mesh_name: str = ""
     trend: tuple[str, ...] = ()
+    free_part: str = "the linear trend"
+    without_free_part: str = "leave the term out"
     penalty_scale: float | None = None
     in_response_unit: ClassVar[bool] = False
 
@@ -178,6 +182,10 @@ class LatentTerm(ABC):
             Works that they cite stand in braces, ``{spde}``, by their key in `geospde.report.methods`.
         """
         return []
+
+    def places(self, column: str) -> Vector | None:  # noqa: ARG002
+        """Values of a column that curves of its effects go along; None where any between those of the data will do."""
+        return None
 
     # -- prediction -----------------------------------------------------------------------------------------
 

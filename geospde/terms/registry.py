@@ -6,7 +6,10 @@ from geospde.terms.base import LatentTerm
 from geospde.terms.field import Field
 from geospde.terms.gaussian_process import Process
 from geospde.terms.groups import Group
-from geospde.terms.rw1 import RandomWalk
+from geospde.terms.series.ar import FirstOrder, Series
+from geospde.terms.series.rw1 import RandomWalk
+from geospde.terms.series.rw2 import SmoothWalk
+from geospde.terms.series.seasonal import Seasonal
 from geospde.terms.smooth import KernelSmooth
 
 TERMS: dict[str, type[LatentTerm]] = {
@@ -16,6 +19,10 @@ TERMS: dict[str, type[LatentTerm]] = {
     "s": KernelSmooth,
     "gp": Process,
     "rw1": RandomWalk,
+    "rw2": SmoothWalk,
+    "ar1": FirstOrder,
+    "ar": Series,
+    "seasonal": Seasonal,
 }
 
 

@@ -14,13 +14,50 @@ Vector = NDArray[np.float64]
 class MovingBlock(Protocol):
     """A term's rows as a function of its theta: ``f(new) | x ~ N(rows @ x, extra)``."""
 
-    shape: tuple[int, int]
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the rows, (m, n)."""
 
     def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
         """Rows, (m, n), and the variance that the latent variables leave unsaid, (m,)."""
 
     def root(self, theta: Vector) -> Vector:
         """A matrix R, (m, k), where the covariance that the latent variables leave unsaid is R R'."""
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """A term's rows times numbers, one a row: a `MovingBlock`.
+
+    Attributes
+    ----------
+    block : MovingBlock
+    factors : (m,) array
+    """
+
+    block: MovingBlock
+    factors: Vector
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the rows."""
+        return self.block.shape
+
+    def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
+        """Rows and the variance left unsaid."""
+        rows, extra = self.block.at(theta)
+        return times(rows, self.factors), self.factors**2 * extra
+
+    def root(self, theta: Vector) -> Vector:
+        """R of the covariance left unsaid, (m, k)."""
+        return self.factors[:, None] * self.block.root(theta)
+
+
+def times(block: Any, factors: Vector) -> Any:
+    """Rows, sparse or moving, times numbers, one a row."""
+    if not sp.issparse(block):
+        return Multiplied(block, factors)
+    return sp.csr_matrix(sp.diags_array(factors) @ block)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class KernelSmooth(LatentTerm):
     """
 
     precision: Smooth
+    without_free_part = "give the smooth a negative m, such as m=-3, for no trend of its own"
 
     def __init__(self, precision: Smooth, basis: Eigenbasis, covariates: Covariates):
         self.precision = precision

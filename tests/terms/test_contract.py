@@ -25,6 +25,14 @@ CASES = [
     Case("gp(w, by=f, cov='exponential')", methods=("eb",)),
     Case("rw1(w)"),
     Case("rw1(w, scale=True)", fixed="z", methods=("eb", "ml")),
+    Case("rw1(w, cyclic=True)", methods=("eb", "ml")),
+    Case("rw1(w, by=z)", methods=("inla", "reml")),
+    Case("rw2(w)", methods=("inla", "reml")),
+    Case("rw2(w, scale=False)", methods=("eb",)),
+    Case("rw2(w, cyclic=True)", methods=("eb",)),
+    Case("ar1(w)", methods=("inla", "ml")),
+    Case("ar(w, order=3)", methods=("eb",)),
+    Case("seasonal(w, period=4)", methods=("eb", "reml")),
 ]
 FITS = [(case, method) for case in CASES for method in case.methods]
 

@@ -39,6 +39,9 @@ class Precision(ABC):
     rank_deficiency : int
         Dimensions in which Q is flat, n less its rank. Inference conditions on the constraints before it factorises, so
         that an intrinsic block, whose constraints take all or some of these dimensions, stands beside a flat intercept.
+    unpenalised : (n, k) array or None
+        Directions in which Q is flat and that the constraints leave free: a model that has one of them in another
+        term, too, cannot be identified.
     factorisations : int
         Of matrices, that `log_normaliser` takes.
     effects : int
@@ -54,6 +57,7 @@ class Precision(ABC):
     pattern: sp.csc_matrix
     constraints: Vector | None = None
     rank_deficiency: int = 0
+    unpenalised: Vector | None = None
     factorisations: int = 0
     effects: int = 1
     pairs: Sequence[tuple[int, int]] = ()

@@ -38,6 +38,7 @@ class Smooth(Precision):
     ):
         self.n = n
         self.rank_deficiency = n_null
+        self.unpenalised = np.eye(n)[:, n - n_null :] if n_null else None
         self.label = label
         self.prior = prior or Independent((PCSd(1.0, 0.05),))
         self.pattern = sp.identity(n, format="csc")

@@ -1,0 +1,1 @@
+"""Terms along one number: walks, autoregressive series, seasonal patterns."""

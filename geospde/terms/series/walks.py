@@ -1,0 +1,174 @@
+"""Random walks along a number, of any order: what those of order one and two share."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.families.priors import Independent
+from geospde.formula.covariates import Covariates
+from geospde.formula.formula import TermCall
+from geospde.terms.base import Context, LatentTerm, Variable
+from geospde.terms.calls import default_sd, flag, multiplier, one_column, own_prior, refuse_unknown
+from geospde.terms.precisions.intrinsic import Intrinsic
+from geospde.terms.rows import times
+from geospde.terms.series.lattice import Lattice
+
+Vector = NDArray[np.float64]
+
+
+class Walk(LatentTerm):
+    """A random walk over the different values of a column, its nodes.
+
+    Attributes
+    ----------
+    covariates : Covariates
+        The column.
+    by : Covariates or None
+        What the walk multiplies: then it is a coefficient.
+    nodes : (n,) array
+        The different values, increasing; of a cyclic walk all steps from the least to the largest.
+    gaps : (n - 1,) or (n,) array
+        Distances of neighbouring nodes, of a cyclic walk that of the last from the first, too.
+    """
+
+    options: ClassVar[tuple[str, ...]] = ("scale", "cyclic", "by", "constr")
+    scaled_by_default: ClassVar[bool] = False
+    least: ClassVar[int] = 2  # nodes
+
+    precision: Intrinsic
+
+    def __init__(
+        self,
+        precision: Intrinsic,
+        covariates: Covariates,
+        nodes: Vector,
+        gaps: Vector,
+        by: Covariates | None,
+        by_size: float,
+    ):
+        self.precision = precision
+        self.covariates = covariates
+        self.by = by
+        self.function_of = covariates.names + (() if by is None else by.names)
+        self.nodes = nodes
+        self.gaps = gaps
+        self._size = by_size
+        if precision.constraints is None:
+            self.free_part = "the level"
+            self.without_free_part = "give the walk constr=True, that it sums to zero"
+
+    # -- of each order --------------------------------------------------------------------------------------
+
+    @staticmethod
+    @abstractmethod
+    def structure(gaps: Vector, cyclic: bool) -> sp.csc_matrix:
+        """Precision of a walk with an sd of 1 over nodes that are so far from one another."""
+
+    @staticmethod
+    @abstractmethod
+    def null(nodes: Vector, cyclic: bool) -> Vector:
+        """Directions in which the walk is free, (n, d): its level first, then a trend, centred."""
+
+    @staticmethod
+    @abstractmethod
+    def step_size(gaps: Vector) -> float:
+        """Standard deviation of a step to the next node, for an sd of 1."""
+
+    # -- of all ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, call: TermCall, context: Context) -> "Walk":
+        """Read a call; takes its prior out of the overrides.
+
+        By default P(sd > s) = 0.05, where s is three standard deviations of the response, or 1 where the predictor is
+        not in its unit, over the size of a step to the next node for an sd of 1: so it is whatever the unit of x.
+        With ``scale=True`` the sd is that of the walk's values (the geometric mean of their variances is sd²; Sørbye &
+        Rue 2014, Spat. Stat. 8, 39-51), and s is not divided. It is divided by the root mean square of ``by``.
+
+        Raises
+        ------
+        InputError
+            For other than one column of numbers, a constant one, and options that there are not.
+        """
+        refuse_unknown(call, cls.options)
+        covariates, nodes = one_column(
+            call, context, f"{call.name}(x)", "walks", "take gp(x, y) or spde(mesh) for a function of two"
+        )
+        by, values = multiplier(call, context)
+        scaled, cyclic = flag(call, "scale", cls.scaled_by_default), flag(call, "cyclic", False)
+        constrained = flag(call, "constr", by is None)
+        if cyclic:
+            nodes = Lattice.of(nodes, call.text).places
+        if nodes.size < cls.least + cyclic:
+            raise InputError(
+                f"{call.text} needs {cls.least + cyclic} different values of {covariates.names[0]!r} or more"
+            )
+        gaps = np.diff(nodes)
+        if cyclic:
+            gaps = np.append(gaps, gaps.mean())
+        label = context.label(f"{call.name}({', '.join((*covariates.names, *(by.names if by else ())))})")
+        size = np.sqrt((values**2).mean()) * (1.0 if scaled else cls.step_size(gaps))
+        prior = own_prior(context, f"sd({label})", "sd", default_sd(context, float(size)))
+        null = cls.null(nodes, cyclic)
+        free = null if not constrained else null[:, 1:]
+        precision = Intrinsic.of_structure(
+            cls.structure(gaps, cyclic), null, null[:, :1] if constrained else None, scale=scaled,
+            prior=Independent((prior,)), label=label, unpenalised=free if free.size else None,
+        )  # fmt: skip
+        return cls(precision, covariates, nodes, gaps, by, float(np.sqrt((values**2).mean())))
+
+    @property
+    def cyclic(self) -> bool:
+        """Whether the first node follows the last."""
+        return self.gaps.size == self.nodes.size
+
+    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
+        """Rows of the design: the node that a row is at, or, in a prediction, the two that it is between.
+
+        Raises
+        ------
+        InputError
+            For a prediction beyond the nodes.
+        """
+        x = self.covariates.values(table, points)[:, 0]
+        end = self.nodes[-1] + (self.gaps[-1] if self.cyclic else 0.0)
+        outside = np.flatnonzero((x < self.nodes[0]) | (x > end))
+        if outside.size:
+            raise InputError(
+                f"{self.label} is known from {self.nodes[0]:g} to {end:g}, and row "
+                f"{table.index[outside[0]]} is at {x[outside[0]]:g}",
+                remedy="leave such rows out",
+            )
+        left = np.clip(np.searchsorted(self.nodes, x, side="right") - 1, 0, self.gaps.size - 1)
+        share = (x - self.nodes[left]) / self.gaps[left]
+        share = np.where(np.abs(share - np.round(share)) < 1e-9, np.round(share), share)
+        places = np.column_stack([left, (left + 1) % self.n])
+        rows = sp.csr_matrix(
+            (np.column_stack([1.0 - share, share]).ravel(), (np.repeat(np.arange(x.size), 2), places.ravel())),
+            shape=(x.size, self.n),
+        )
+        rows.eliminate_zeros()
+        between = (share > 0) & (share < 1)
+        block: Any = self.with_bridges(rows, left, share) if new and between.any() else rows
+        return block if self.by is None else times(block, self.by.values(table, points)[:, 0])
+
+    def with_bridges(self, rows: sp.csr_matrix, left: NDArray[np.intp], share: Vector) -> Any:  # noqa: ARG002
+        """Rows that know what the walk does between its nodes; by default the line, which is all."""
+        return rows
+
+    def start(self, unit: float) -> Vector:
+        """Half the predictor's scale for the walk's values."""
+        return np.log([0.5 * unit / (self.precision.typical_sd * self._size)])
+
+    def names(self) -> list[str]:
+        """Names of the latent variables: the nodes."""
+        return [f"{self.label}[{value:.12g}]" for value in self.nodes]
+
+    def variables(self) -> list[Variable]:
+        """The walk, along its nodes."""
+        return [Variable(self.label, f"{self.label}_node", self.nodes, np.arange(self.n))]

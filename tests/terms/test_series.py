@@ -1,0 +1,177 @@
+"""Second-order walks, autoregressive series and seasonal patterns: R-INLA's posterior, dense algebra, forecasts."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.integrate import quad
+from scipy.linalg import toeplitz
+
+import geospde as gs
+from geospde.errors import InputError
+from geospde.families.pc import PCCor0, PCCor1
+from geospde.model.build import build_model
+from geospde.terms.precisions.autoregressive import Autoregressive
+from geospde.terms.series.lattice import Lattice
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "temporal"
+NOISE = {"sigma": {"pc": [1, 0.05]}}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return pd.read_csv(REFERENCE / "series.csv")
+
+
+@pytest.fixture(scope="module")
+def second(data):
+    return gs.fit("y_ar ~ 1 + ar(t, order=2)", data, method="eb")
+
+
+def precisions(fit, names):
+    draws = fit.sample(4000, seed=1)  # means have a standard error of sd / 63
+    return [(draws[name] ** -2).mean() for name in names]
+
+
+# R-INLA 26.06.08: pc.prec(1, 0.05) on ar1, pc.cor1(0, 0.9), noise pc.prec(1, 0.05), flat intercept; mean (sd)
+def test_ar1_counts_have_r_inlas_posterior(data):
+    priors = {"sd(ar1(t))": {"pc.prec": [1, 0.05]}, "rho(ar1(t))": {"pc.cor1": [0, 0.9]}}
+    fit = gs.fit("counts ~ 1 + ar1(t)", data, family="poisson", priors=priors)
+    assert fit.hyper.loc["rho(ar1(t))", "mean"] == pytest.approx(0.77548, abs=0.1 * 0.0640)
+    assert precisions(fit, ["sd(ar1(t))"])[0] == pytest.approx(1.2993, abs=0.2 * 0.3485)
+    assert fit.fixed.loc["Intercept", "mean"] == pytest.approx(1.7992, abs=0.1 * 0.2521)
+    assert fit.log_marginal_likelihood == pytest.approx(-358.144, abs=0.5)  # its integration says -358.550
+
+
+# rw2, sum to zero, trend free, pc.prec(1, 0.01); of the scaled one R-INLA's mean is of a tail: its median
+@pytest.mark.parametrize("scale, noise, middle", [(False, 5.5208, 235.31), (True, 4.1744, 0.92768)])
+def test_rw2_has_r_inlas_posterior(data, scale, noise, middle):
+    fit = gs.fit(f"y_rw ~ 1 + rw2(t, scale={scale})", data, priors={**NOISE, "sd(rw2(t))": {"pc": [1, 0.01]}})
+    draws = fit.sample(4000, seed=1)
+    assert (draws["sigma"] ** -2).mean() == pytest.approx(noise, abs=0.15 * 0.83)
+    assert np.median(draws["sd(rw2(t))"] ** -2) == pytest.approx(middle, rel=0.15)
+    assert fit.fixed.loc["Intercept", "mean"] == pytest.approx(-0.7332657, abs=1e-5)
+
+
+@pytest.mark.parametrize("partial", [(0.7,), (0.7, -0.4), (0.5, 0.3, -0.6)])
+def test_an_autoregressive_precision_is_the_inverse_of_its_covariance(partial):
+    series = Autoregressive(9, len(partial))
+    theta = np.array([0.3, *(2 * np.arctanh(partial))])
+    acf = series.autocorrelations(theta, 8)
+    covariance = np.exp(0.6) * toeplitz(acf)
+    assert series.matrix(theta).toarray() @ covariance == pytest.approx(np.eye(9), abs=1e-12)
+    assert series.log_normaliser(theta)[0] == pytest.approx(-0.5 * np.linalg.slogdet(covariance)[1], abs=1e-12)
+    if len(partial) == 1:
+        assert acf == pytest.approx(partial[0] ** np.arange(9))
+
+
+@pytest.mark.parametrize("prior", [PCCor1(0.0, 0.9), PCCor1(0.9, 0.6), PCCor0(0.5, 0.5), PCCor0(0.9, 0.1)])
+def test_priors_of_correlations_are_densities(prior):
+    def mass(low, high):
+        # pc.cor0 has a kink at zero
+        ends = sorted({low, -9.0 if low < 0 else 9.0, min(max(low, 0.0), high), 9.0, high})
+        density = lambda t: np.exp(prior.log_density(np.array([t])))  # noqa: E731
+        return sum(quad(density, a, b, epsabs=1e-10, limit=200)[0] for a, b in zip(ends[:-1], ends[1:]))
+
+    beyond = mass(2 * np.arctanh(prior.rho0), 600.0) * (2 if isinstance(prior, PCCor0) else 1)
+    assert beyond == pytest.approx(prior.p, abs=1e-7)
+    assert mass(-600.0, 600.0) == pytest.approx(1.0, abs=1e-7)
+    for t in (-3.0, -0.4, 0.0004, 0.7, 5.0):
+        slope = (prior.log_density(np.array([t + 1e-5])) - prior.log_density(np.array([t - 1e-5]))) / 2e-5
+        assert prior.gradient(np.array([t]))[0] == pytest.approx(slope, abs=1e-4)
+
+
+def test_a_forecast_is_what_a_longer_series_says(data, second):
+    """The same model with steps that have no data, at the same hyperparameters."""
+    theta, term = second.posterior.mode.theta, second.model.terms[0]
+    longer = Autoregressive(term.n + 12, 2)
+    rows = second.model.rows(pd.DataFrame({"t": [-2.0, 0, 1, 60, 121, 122, 128]}), None)
+    at = np.array([0, 2, 3, 62, 123, 124, 130])  # three steps before, nine after
+    n = term.n
+    a = np.zeros((n, longer.n))
+    a[:, 3 : n + 3] = np.eye(n)
+    h = longer.matrix(theta[:3]).toarray() + np.exp(-2 * theta[3]) * a.T @ a
+    own = np.array(rows.at(theta)[0][:, :n].todense())
+    inner = h[3 : n + 3, 3 : n + 3] - h[3 : n + 3][:, [0, 1, 2, *range(n + 3, n + 12)]] @ np.linalg.solve(
+        h[np.ix_([0, 1, 2, *range(n + 3, n + 12)], [0, 1, 2, *range(n + 3, n + 12)])],
+        h[[0, 1, 2, *range(n + 3, n + 12)]][:, 3 : n + 3],
+    )
+    covariance = own @ np.linalg.inv(inner) @ own.T + rows.root(theta) @ rows.root(theta).T
+    at = np.array([1, 3, 4, 63, 124, 125, 131]) - 1
+    assert covariance == pytest.approx(np.linalg.inv(h)[np.ix_(at, at)], abs=1e-10)
+    assert (rows.root(theta) ** 2).sum(axis=1) == pytest.approx(rows.at(theta)[1], abs=1e-12)
+    sds = second.predict(pd.DataFrame({"t": [121.0, 125, 150, 400]})).to_frame()["sd"]
+    assert sds.is_monotonic_increasing
+
+
+def test_missing_steps_are_steps(data):
+    some = data[~data.t.isin([5, 6, 40])]
+    term = build_model("y_ar ~ ar1(t)", some).terms[0]
+    assert term.n == 120 and term.names()[5] == "ar1(t)[6]"
+    assert Lattice.of(np.array([1.0, 1.5, 3.0]), "x").size == 5
+    assert build_model("y_ar ~ rw1(t, cyclic=True)", some).terms[0].n == 120
+
+
+def test_a_seasonal_pattern_repeats(data):
+    fit = gs.fit("y_seas ~ 1 + seasonal(t, period=12)", data, method="reml")
+    effects = fit.random["estimate"].to_numpy()
+    year = pd.DataFrame({"t": np.arange(121.0, 133.0)})
+    ahead = fit.predict(year).to_frame()
+    at_end = fit.predict(pd.DataFrame({"t": np.arange(109.0, 121.0)})).to_frame()
+    assert ahead["mean"].iloc[-1] == pytest.approx(at_end["mean"].iloc[-1], abs=0.02)
+    assert ahead["sd"].min() > at_end["sd"].min()
+    assert np.abs(np.convolve(effects, np.ones(12), "valid")).max() < 0.5
+    term = fit.model.terms[0]
+    weights, root = term.conditional(np.zeros(1), np.array([1, 2]))
+    assert weights[0] == pytest.approx(-np.ones(11)) and weights[1] == pytest.approx(np.r_[np.zeros(10), 1.0])
+    assert root @ root.T == pytest.approx(np.array([[1.0, -1.0], [-1.0, 2.0]]))
+
+
+def test_a_coefficient_that_walks_has_the_level_of_a_fixed_slope(data):
+    """A free walk is a fixed slope and a walk that sums to zero: the same evidence and the same curve."""
+    data = data.assign(z=np.cos(data.t))
+    free = gs.fit("y_ar ~ rw1(t, by=z)", data, method="eb")
+    split = gs.fit("y_ar ~ z + rw1(t, by=z, constr=True)", data, method="eb")
+    assert free.log_marginal_likelihood == pytest.approx(split.log_marginal_likelihood, abs=1e-6)
+    at = pd.DataFrame({"t": [3.0, 3.5, 80.0], "z": [1.0, -0.5, 2.0]})
+    ours, theirs = (f.predict(at).to_frame() for f in (free, split))
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-4, check_like=True)
+
+
+@pytest.mark.parametrize(
+    "formula, message",
+    [
+        ("y ~ rw1(t, constr=False)", "the level of rw1\\(t\\) is already in Intercept: drop that, or give the walk"),
+        ("y ~ z + rw1(t, by=z)", "the level of rw1\\(t, z\\) is already in"),
+        ("y ~ t + rw2(t)", "the linear trend of rw2\\(t\\) is already in"),
+        ("y ~ rw2(t) + s(t, bs='gp')", "the linear trend of s\\(t\\) is already in"),
+        ("y ~ seasonal(m, period=12)", "the data do not tell the pattern that repeats"),
+        ("y ~ seasonal(t)", "has a period"),
+        ("y ~ seasonal(t, period=200)", "more than a period"),
+        ("y ~ ar1(u)", "have none in common"),
+        ("y ~ ar1(t, order=2)", "no option 'order'"),
+        ("y ~ ar(t, order=0)", "order of ar is a whole number, 1 or more"),
+        ("y ~ ar(two, order=2)", "needs 4 steps or more, and there are 2"),
+        ("y ~ rw2(two)", "needs 3 different values"),
+        ("y ~ rw1(u, cyclic=True)", "have none in common"),
+        ("y ~ rw1(t, by=zero)", "is zero"),
+        ("y ~ rw1(t, by=3)", "by is the name of a column"),
+    ],
+)
+def test_a_mistake_is_told(data, formula, message):
+    rng = np.random.default_rng(0)
+    own = data.assign(
+        y=data.y_ar, z=rng.normal(size=120), u=rng.uniform(size=120), two=data.t % 2, zero=0.0,
+        m=data.t + (data.t % 12 == 5) + (data.t % 12 == 8),
+    )  # fmt: skip
+    with pytest.raises(InputError, match=message):
+        build_model(formula, own)
+
+
+def test_a_step_that_is_none_is_told(second):
+    with pytest.raises(InputError, match=r"ar\(t\) goes by steps of 1 from 1, and row 0 is at 2.5"):
+        second.predict(pd.DataFrame({"t": [2.5]}))
+    with pytest.raises(InputError, match="above 0.707"):
+        PCCor1(0.0, 0.5)
+    assert len(second.effects("t").to_frame()) == 120
