@@ -149,6 +149,10 @@ class Fit(FitState):
     def criteria(self) -> dict[str, float]:
         """Criteria to compare fits of its kind by; see `geospde.compare`."""
 
+    def compute_criteria(self, callback: Callable[[int, int | None, str], None] | None = None) -> dict[str, float]:
+        """Return `criteria`; where they take time, call ``callback(done, total, message)`` on the way."""
+        return self.criteria
+
     @property
     @abstractmethod
     def log_likelihood(self) -> float:

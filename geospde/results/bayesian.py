@@ -18,6 +18,7 @@ from geospde.inference.higher_order import LARGEST, HigherOrder
 from geospde.inference.hyper import Posterior
 from geospde.inference.marginals import Marginal, response_summary
 from geospde.inference.mixture import GaussianMixture, shape_of
+from geospde.inference.mode import Progress, silent
 from geospde.inference.sampling import leave_one_out
 from geospde.linalg.threads import one_blas_thread
 from geospde.results.base import Fit
@@ -28,7 +29,7 @@ from geospde.results.loo import Loo
 from geospde.results.prior import prior_marginal
 from geospde.results.state import LEVELS, Vector
 from geospde.results.storage import Stored, stored_posterior
-from geospde.results.summary import posterior_blocks, priors_of, show
+from geospde.results.summary import Block, posterior_blocks, priors_of, show
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import facts
 
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mode"]
+QUICK = 1_000_000  # observations times theta points and what leave-one-out counts for: a second or so
+DRAWS_COST = 100  # theta points that leave-one-out by 2,000 draws takes as long as
+QUICK_LATENT = 10_000  # latent variables, of which leave-one-out draws two thousand vectors
+QUICK_LOADINGS = 2_000_000  # numbers in the loadings of second-order corrections
+QUICK_FACTORS = 20_000  # latent variables times marginals by `strategy="laplace"`, at twenty factorisations each
 _BY_ML = "fit with method='ml'"
 _BY_SMOOTHS = "fit smooths with method='reml' or 'ubre'"
 
@@ -174,6 +180,12 @@ class BayesianFit(Fit):
         above = float((self.loo.pareto_k > 0.7).sum())
         return {**self._criteria.totals(), **estimates, "pareto_k_above_0.7": above}
 
+    def compute_criteria(self, callback: Progress | None = None) -> dict[str, float]:
+        """Return `criteria`; where they are not known yet, call ``callback(done, total, message)`` on the way."""
+        if "loo" not in vars(self):
+            vars(self)["loo"] = self._left_out(callback or silent)
+        return self.criteria
+
     @cached_property
     def pointwise(self) -> pd.DataFrame:
         """Criteria an observation."""
@@ -188,7 +200,10 @@ class BayesianFit(Fit):
         Where k is above 0.5 the variance of importance sampling is infinite, and the CPO stands in, as a refit without
         the observation would.
         """
-        elpd, k = leave_one_out(self.laplace, self.posterior)
+        return self._left_out(silent)
+
+    def _left_out(self, progress: Progress) -> Loo:
+        elpd, k = leave_one_out(self.laplace, self.posterior, progress=progress)
         refit = (k > 0.5) & (self._criteria.failure == 0)
         pointwise = np.where(refit, self._criteria.log_cpo, elpd)
         log_predictive = self._criteria.p_waic - 0.5 * self._criteria.waic
@@ -207,8 +222,10 @@ class BayesianFit(Fit):
         return np.asarray(self.model.family.link.forward(self.fitted["mean"].to_numpy()))
 
     def _latent(self, which: NDArray[np.intp]) -> GaussianMixture:
-        unit = sp.csr_matrix((np.ones(which.size), (np.arange(which.size), which)), shape=(which.size, self.laplace.n))
-        return self.mixture(unit)
+        return self.mixture(self._unit_rows(which))
+
+    def _unit_rows(self, which: NDArray[np.intp]) -> sp.csr_matrix:
+        return sp.csr_matrix((np.ones(which.size), (np.arange(which.size), which)), shape=(which.size, self.laplace.n))
 
     def mixture(self, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
         """Posterior of linear combinations of the latent vector, ``rows @ x + offset``.
@@ -235,6 +252,24 @@ class BayesianFit(Fit):
             return gaussian
         ratio, skewness = self._higher_order.of(rows, gaussian.sds[heaviest] ** 2)
         return GaussianMixture(gaussian.weights, gaussian.means, gaussian.sds * np.sqrt(ratio), shape_of(skewness))
+
+    @property
+    def _criteria_are_quick(self) -> bool:
+        """Whether `criteria` are known already, or take a second or two."""
+        if "criteria" in vars(self):
+            return True
+        work = self.model.likelihood.n * (DRAWS_COST + len(self.posterior.points))
+        return work < QUICK and self.laplace.n < QUICK_LATENT
+
+    @property
+    def _corrections_are_quick(self) -> bool:
+        """Whether variances and skewness beyond the Gaussian's are known already, or take a second or two."""
+        if "fixed" in vars(self) or "_higher_order" in vars(self) or self.posterior.strategy in ("gaussian", "vb"):
+            return True
+        m, n = self.laplace.design.shape
+        if self.posterior.strategy == "laplace":
+            return n * len(self.model.effects.names) < QUICK_FACTORS
+        return m * n < QUICK_LOADINGS or m * n > LARGEST
 
     @cached_property
     def _higher_order(self) -> HigherOrder | None:
@@ -403,7 +438,17 @@ class BayesianFit(Fit):
 
     def summary(self) -> None:
         """Print the fit: in a terminal with ruled tables, elsewhere as plain text."""
-        show(posterior_blocks(self, self.log_marginal_likelihood))
+        criteria = self.criteria if self._criteria_are_quick else {}
+        show(posterior_blocks(self, self.log_marginal_likelihood, self._quick_fixed(), criteria))
+
+    def _quick_fixed(self) -> Block:
+        """Fixed effects, or where their corrections would take long, by the Gaussians of the latent vector alone."""
+        if self._corrections_are_quick:
+            return Block("Fixed effects", self.fixed)
+        names, first = self.model.effects.names, self.laplace.n_random
+        rows = self._unit_rows(np.arange(first, first + len(names)))
+        table = _table(self.laplace.mixture(self.posterior, rows), names)
+        return Block("Fixed effects, by Gaussians: their corrections take time, see fit.fixed", table)
 
     # -- pictures -------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from geospde.model.build import Model
@@ -22,26 +22,40 @@ class Block(NamedTuple):
     frame: pd.DataFrame
 
 
-def posterior_blocks(fit: Fit, evidence: float) -> list[str | Block]:
-    """What the summary of a posterior says, from top to bottom."""
-    tables = [Block("Fixed effects", fit.fixed), Block("Hyperparameters", fit.hyper)]
+def posterior_blocks(
+    fit: Fit, evidence: float, fixed: Block | None = None, criteria: Mapping[str, float] | None = None
+) -> list[str | Block]:
+    """What the summary of a posterior says, from top to bottom.
+
+    Parameters
+    ----------
+    fit : Fit
+    evidence : float
+    fixed : Block, optional
+        What to show for its fixed effects.
+    criteria : mapping, optional
+        What to show for its criteria; empty where they would take long.
+    """
+    tables = [Block("Fixed effects", fit.fixed) if fixed is None else fixed, Block("Hyperparameters", fit.hyper)]
     size = fit.model.likelihood.n
     head = (
         f"{fit.formula}\n{fit.family} ({fit.model.family.link.name} link), {size} observations, "
         f"{fit.laplace.n} latent variables, method {fit.method}, {fit.seconds:.2f} s"
     )
     priors = [f"  {', '.join(names)}: {words}" for words, names in priors_of(fit.model).items()]
-    c = fit.criteria
-    criteria = (
-        f"log marginal likelihood {evidence:.2f}\n"
-        f"DIC {c['dic']:.2f} (p {c['p_dic']:.2f})   WAIC {c['waic']:.2f} (p {c['p_waic']:.2f})   "
-        f"log score {c['log_score']:.4f}\n"
-        f"elpd_loo {c['elpd_loo']:.2f} (p {c['p_loo']:.2f}); Pareto k is above 0.7 at "
-        f"{c['pareto_k_above_0.7']:.0f} of {size} observations, where CPO stands in"
-    )
+    last = f"log marginal likelihood {evidence:.2f}\n"
+    c = fit.criteria if criteria is None else criteria
+    if not c:
+        last += "DIC, WAIC and leave-one-out take time: see fit.criteria"
+    else:
+        last += (
+            f"DIC {c['dic']:.2f} (p {c['p_dic']:.2f})   WAIC {c['waic']:.2f} (p {c['p_waic']:.2f})   "
+            f"log score {c['log_score']:.4f}\n"
+            f"elpd_loo {c['elpd_loo']:.2f} (p {c['p_loo']:.2f}); Pareto k is above 0.7 at "
+            f"{c['pareto_k_above_0.7']:.0f} of {size} observations, where CPO stands in"
+        )
     said = ["\n".join(["Priors", *priors])] if priors else []
-    left_out = [fit.model.effects.left_out] if fit.model.effects.dropped else []
-    return [head, *(table for table in tables if len(table.frame)), *left_out, *said, criteria]
+    return [head, *(table for table in tables if len(table.frame)), *said, last]
 
 
 def priors_of(model: Model) -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ def make(work: Work) -> None:
         model = analysis.make_model(work.config, work.survey, work.mesh)
         analysis.check_predictable(model, work.grid)
         work.fit = analysis.fit_model(work.config, model, callback=work.log.progress.update)
+        work.fit.compute_criteria(work.log.progress.update)
         write(work)
         (what, value), *_ = analysis.criteria_of(work.fit).items()
         told(f"{what.replace('_', ' ')} {value:.2f}")
