@@ -18,6 +18,10 @@ def init(
     coastline: Annotated[
         Path | None, typer.Option(metavar="LAYER", show_default=False, help="What bounds the area to map.")
     ] = None,
+    covariate: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RASTER", show_default=False, help="A raster that becomes a covariate; may be repeated."),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="RUN.toml", help="The run file to write.")] = Path("run.toml"),
     response: Annotated[
         str | None,
@@ -55,11 +59,11 @@ def init(
 
     from geospde.run.proposal import Guesser, Options, Terminal, propose, refuse_target, write_run_file
 
-    refuse_target(out, filter(None, (points, coastline)), overwrite)
+    refuse_target(out, filter(None, (points, coastline, *(covariate or ()))), overwrite)
     options = Options(response, exposure, x, y, crs, family, layer, coastline_layer)
     guesser = Guesser() if yes or not sys.stdin.isatty() else Terminal()
     with listening(True, verbose):
-        proposal = propose(points, coastline, options=options, guesser=guesser)
+        proposal = propose(points, coastline, covariates=covariate or (), options=options, guesser=guesser)
     write_run_file(proposal, out, overwrite=overwrite)
     if not quiet:
         named = shlex.quote(str(out))

@@ -23,6 +23,7 @@ from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
+from geospde.survey.covariates.sites import SiteCovariates
 from geospde.terms.base import Context, LatentTerm, round_to
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.registry import TERMS, special_names
@@ -56,6 +57,7 @@ class Model:
     priors_given: dict[str, Any]
     meshes: dict[str, Any]
     held: Vector
+    covariates: SiteCovariates | None = None
 
     @property
     def fixed_mean(self) -> Vector:
@@ -141,8 +143,11 @@ def build_model(
     offset: Any = None,
     weights: Any = None,
     priors: Any = "default",
+    covariates: SiteCovariates | None = None,
 ) -> Model:
     """Read a formula against a table; see `geospde.fit` for the arguments.
+
+    `covariates` are those that the table was given columns of, by `geospde.survey.covariates.sites.sample_sites`.
 
     Raises
     ------
@@ -223,7 +228,7 @@ def build_model(
         parsed, bound_family, tuple(terms), effects, sp.csr_matrix(design), offsets.values,
         np.ones(size) if exposures is None else exposures, likelihood, priors_of_fixed, hyper, start,
         coords, crs if crs is not None else _mesh_crs(terms), label, table, points, offsets,
-        np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held,
+        np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates,
     )  # fmt: skip
 
 

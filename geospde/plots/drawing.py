@@ -22,6 +22,10 @@ _FINEST = 3000
 """Most cells along a side that a picture takes: 180 mm at 300 dpi are 2,126 pixels."""
 
 
+_HATCHED, _STRIPE = 1200, 12
+"""Pixels along the longer side of hatching, and between its stripes."""
+
+
 def polygon_path(region: Any) -> Path:
     """Return one path of all rings of (multi)polygons; holes wind the other way: filling spares them."""
     parts = shapely.get_parts(region)
@@ -59,6 +63,21 @@ def draw_cells(
         south = north - (north - south) * len(down) * step / rows
     extent = (west, east, south, north)
     painted = ax.imshow(image, extent=extent, interpolation="nearest", aspect=ax.get_aspect(), norm=norm, cmap=cmap)
+    if clip is not None:
+        painted.set_clip_path(PathPatch(polygon_path(clip), transform=ax.transData))
+    return painted
+
+
+def draw_hatching(ax: Axes, shaded: NDArray[np.bool_], bounds: Sequence[float], *, clip: Any = None) -> AxesImage:
+    """Hatch cells of a north-up image, where a map is not to be trusted as elsewhere."""
+    west, south, east, north = bounds
+    height, width = (int(round(_HATCHED * side / max(shaded.shape))) for side in shaded.shape)
+    row, col = np.arange(max(height, 1))[:, None], np.arange(max(width, 1))[None, :]
+    own = shaded[row * shaded.shape[0] // max(height, 1), col * shaded.shape[1] // max(width, 1)]
+    stripes = np.zeros((*own.shape, 4))
+    stripes[own & ((row + col) % _STRIPE < _STRIPE // 4)] = (1.0, 1.0, 1.0, 0.85)
+    extent = (west, east, south, north)
+    painted = ax.imshow(stripes, extent=extent, interpolation="antialiased", aspect=ax.get_aspect(), zorder=1.5)
     if clip is not None:
         painted.set_clip_path(PathPatch(polygon_path(clip), transform=ax.transData))
     return painted

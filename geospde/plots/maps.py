@@ -10,11 +10,11 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.plots.canvas import INK, PAGE, View, colour_bar, dress, sheet
 from geospde.plots.canvas import title as write_title
-from geospde.plots.drawing import draw_cells, draw_coast, draw_scale_bar
+from geospde.plots.drawing import draw_cells, draw_coast, draw_hatching, draw_scale_bar
 from geospde.plots.frame import new_panels
 from geospde.plots.scale import Scale, chosen_scale
 from geospde.prediction.cells import cells_that_meet
-from geospde.prediction.layer import outer_limits
+from geospde.prediction.layer import EXTRAPOLATION, outer_limits
 from geospde.prediction.layers import Layers
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def layers_map(
     view = _view(prediction, coastline)
     figure, axes, place, room = sheet(view, len(columns), figure=figure)
     for ax, layer in zip(axes, words):
-        _draw_layer(ax, prediction, prediction.values(layer.name), scale, coastline, crop)
+        _draw_layer(ax, prediction, layer.name, scale, coastline, crop)
         write_title(ax, layer.title if title is None else title, room)
     draw_scale_bar(axes[-1], view, coastline)
     shown = scale.showing(*(prediction.values(column)[painted] for column in columns))
@@ -135,7 +135,7 @@ def plot_layer(
         ).axes[0]  # fmt: skip
     view = _view(prediction, coastline)
     dress(ax, view)
-    _draw_layer(ax, prediction, values, scale, coastline, crop)
+    _draw_layer(ax, prediction, column, scale, coastline, crop)
     write_title(ax, layer.title if title is None else title)
     draw_scale_bar(ax, view, coastline)
     # An inset is as tall as the map, whatever its aspect.
@@ -240,13 +240,15 @@ def _view(prediction: Layers, coastline: Any) -> View:
     return View.of([_bounds(prediction, coastline)], prediction.crs)
 
 
-def _draw_layer(
-    ax: Axes, prediction: Layers, values: NDArray[np.float64], scale: Scale, coastline: Any, crop: bool
-) -> None:
-    """Paint one layer: cells of a grid, or marks at points."""
+def _draw_layer(ax: Axes, prediction: Layers, column: str, scale: Scale, coastline: Any, crop: bool) -> None:
+    """Paint one layer: cells of a grid, hatched where it extrapolates, or marks at points."""
+    values = prediction.values(column)
     if prediction.grid is not None:
         image, clip = prediction.grid.to_array(values), coastline if crop else None
         draw_cells(ax, image, prediction.grid.bounds, clip=clip, **scale.style)
+        if column != EXTRAPOLATION and any(layer.name == EXTRAPOLATION for layer in prediction.layers):
+            far = prediction.grid.to_array(prediction.values(EXTRAPOLATION)) > 0
+            draw_hatching(ax, far, prediction.grid.bounds, clip=clip)
     else:
         assert prediction.points is not None
         x, y = prediction.points.T

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
 from geospde.prediction.cells import cells_that_meet
+from geospde.survey.covariates.base import Cells
 from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import length
@@ -318,6 +319,23 @@ class Grid:
         """Centres of the predicted cells, (n, 2)."""
         row, col = np.nonzero(self.mask)
         return np.column_stack([self.x0 + self.dx * (col + 0.5), self.y0 + self.dy * (row + 0.5)])
+
+    @property
+    def cells(self) -> Cells:
+        """The predicted cells, as covariates are asked for theirs."""
+        return Cells(self.x0, self.y0, self.dx, self.dy, self.mask)
+
+    def without(self, left_out: NDArray[np.bool_]) -> "Grid":
+        """Return the grid without some of its predicted cells.
+
+        Parameters
+        ----------
+        left_out : (n,) array of bool
+            In the order of `centres`; `InputError` if no cell remains.
+        """
+        mask = self.mask.copy()
+        mask[mask] = ~left_out
+        return replace(self, mask=mask)
 
     def cell_polygons(self) -> NDArray[np.object_]:
         """Rectangles of the predicted cells, (n,) shapely polygons."""

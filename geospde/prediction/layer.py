@@ -24,6 +24,9 @@ RESPONSE = "response"
 PLACES = ("x", "y")
 """Columns of a prediction that say where, and are no layers."""
 
+EXTRAPOLATION = "extrapolation"
+"""The layer of where a map lies beyond the sites' covariates."""
+
 _LABEL = "{label}"
 _WORDS = ("title", "short", "axis", "caption")
 
@@ -228,6 +231,21 @@ def difference_layer(name: str, what: str) -> Layer:
         # told apart by colour-blind readers, and both ends dark where the difference is large
         colours="RdBu_r",
         caption=f"{title}, of {_LABEL}: blue below zero, red above.",
+    )
+
+
+def extrapolation_layer() -> Layer:
+    """Return the layer of how far a map lies beyond the sites' covariates."""
+    return Layer(
+        EXTRAPOLATION,
+        title="Beyond the covariates of the sites",
+        short="Extrapolation",
+        axis="distance beyond the sites, in their ranges",
+        unit="1",
+        limits=(0.0, None),
+        colours="Reds",
+        caption="How far the covariates lie beyond those of the sites: 0 within their ranges and their combinations; "
+        "there the model extrapolates.",
     )
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.formula.table import coordinates, per_row
 from geospde.prediction.grid import Grid
-from geospde.prediction.layer import estimate_layers, posterior_layers
+from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
 from geospde.prediction.layers import Layers
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
@@ -149,12 +150,10 @@ def predict(
             raise InputError(f"a threshold must be a finite number, not {t!r}")
     is_estimate = isinstance(fit, EstimatedFit)
     layers = (estimate_layers if is_estimate else posterior_layers)(quantiles, exceed)
-    grid, table, points, crs = _places(model, where)
-    if crs is not None and model.crs is not None and crs != model.crs:
-        raise InputError(
-            f"the model is in {model.crs.name!r} but the prediction is asked for in {crs.name!r}: "
-            "bring them to one CRS with to_crs"
-        )
+    place = places(model, where)
+    grid, table, points, crs = place
+    extrapolation = extrapolation_layers(model)
+    layers += extrapolation
     options = {"leave_out": () if groups else model.groups, "allow_new_levels": allow_new_levels}
     multiplier = _vector(table, exposure, "exposure", 1.0)
     rows = _Rows(model, table, points, _offset(model, table, offset), multiplier, options)
@@ -167,6 +166,10 @@ def predict(
                 columns[layer.name] = _exceed(mixture, fit, layer.level, scale)
         parts.append(pd.DataFrame(columns))
     frame = pd.concat(parts, ignore_index=True)
+    if extrapolation and model.covariates is not None:
+        frame[EXTRAPOLATION] = model.covariates.beyond(table)
+        if said := model.covariates.beyond_in_words(table):
+            warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=2)
     if points is not None:
         frame.insert(0, "x", points[:, 0])
         frame.insert(1, "y", points[:, 1])
@@ -177,7 +180,51 @@ def predict(
     return Prediction(label, frame, layers, grid, points, crs, words, contents, _fit=fit, _rows=rows)
 
 
-def _places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:
+class Places(NamedTuple):
+    """Where to predict: the cells of a grid, if they are, their covariates, places and CRS."""
+
+    grid: Grid | None
+    table: pd.DataFrame
+    points: Any
+    crs: Any
+
+
+def places(model: Any, where: Any) -> Places:
+    """Read where to predict, and fill in the covariates that the model takes from rasters.
+
+    Parameters
+    ----------
+    model : Model
+    where : Grid, DataFrame, GeoDataFrame or (m, 2) array
+
+    Returns
+    -------
+    Places
+        Without the cells or rows that miss a covariate and may be dropped.
+
+    Raises
+    ------
+    InputError
+        As `predict`.
+    """
+    grid, table, points, crs = _read_places(model, where)
+    if crs is not None and model.crs is not None and crs != model.crs:
+        raise InputError(
+            f"the model is in {model.crs.name!r} but the prediction is asked for in {crs.name!r}: "
+            "bring them to one CRS with to_crs"
+        )
+    held = model.covariates
+    if held is None or points is None or set(held.names) <= set(table.columns):
+        return Places(grid, table, points, crs)
+    values, usable = held.at(points, model.crs, None if grid is None else grid.cells)
+    table = table.loc[usable].reset_index(drop=True)
+    filled = values[[name for name in values.columns if name not in table.columns]]
+    if grid is not None and not usable.all():
+        grid = grid.without(~usable)
+    return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs)
+
+
+def _read_places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:
     """Grid, table, points and CRS of `where`."""
     if isinstance(where, Grid):
         return where, pd.DataFrame(index=range(where.n)), where.centres, where.crs
@@ -197,6 +244,11 @@ def _places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any
     if len(table) == 0:
         raise InputError("there is nowhere to predict: the table is empty")
     return None, table, points, crs
+
+
+def extrapolation_layers(model: Any) -> tuple[Layer, ...]:
+    """Return the layer of where a map lies beyond the sites' covariates, for a model that takes some from rasters."""
+    return () if model.covariates is None or model.covariates.of_classes else (extrapolation_layer(),)
 
 
 def _vector(table: pd.DataFrame, value: Any, what: str, default: float) -> Any:

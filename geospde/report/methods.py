@@ -103,6 +103,7 @@ class Methods:
         if fit is not None:
             told = fit.describe()
             self._model(fit, told)
+            self._covariates(fit, prediction)
             terms = getattr(getattr(fit, "model", None), "terms", ())
             for sentence in (each for term in terms for each in term.method_sentences(len(terms) > 1)):
                 self._say(re.sub(r"\{(\w+)\}", lambda found: self._cite(found[1]), sentence))
@@ -137,6 +138,16 @@ class Methods:
         exposure = told.get("exposure")
         times = "" if not exposure else f", the mean multiplied by the exposure ({exposure})"
         self._say(f"The model{of} is {fit.formula}, with {likelihood} likelihood{link}{times}.")
+
+    def _covariates(self, fit: Any, prediction: Any) -> None:
+        held = getattr(getattr(fit, "model", None), "covariates", None)
+        if held is None:
+            return
+        grid = getattr(prediction, "grid", None)
+        for one in held.covariates:
+            said = f"The covariate {one.name} comes from {one.source}: at the sites {one.method(None, fit.model.crs)}"
+            said += f", on the map {one.method(grid.cells, fit.model.crs)}" if grid is not None else ""
+            self._say(f"{said}{', standardised' if one.standardise else ''}.")
 
     def _mesh(self, mesh: Any, settings: Mapping[str, Any]) -> None:
         size = f"{counted(len(mesh.vertices), 'vertex', 'vertices')} and {counted(len(mesh.triangles), 'triangle')}"

@@ -22,7 +22,7 @@ from geospde.inference.mode import Progress, silent
 from geospde.inference.sampling import leave_one_out
 from geospde.linalg.threads import one_blas_thread
 from geospde.results.base import Fit
-from geospde.results.checks import Checks, posterior_findings, range_findings
+from geospde.results.checks import Checks, covariate_findings, posterior_findings, range_findings
 from geospde.results.draws import to_arviz
 from geospde.results.hypothesis import Hypothesis, weigh
 from geospde.results.loo import Loo
@@ -385,7 +385,8 @@ class BayesianFit(Fit):
             A finding for each thing that was looked at, with a remedy where one is needed.
         """
         found = posterior_findings(self.model, self.laplace, self.posterior, self.hyper, self.pointwise, self.loo)
-        return Checks([*range_findings(self.model, self.hyper["q0.5"]), *found])
+        ranges = range_findings(self.model, self.hyper["q0.5"])
+        return Checks([*covariate_findings(self.model), *ranges, *found])
 
     def validate(
         self,

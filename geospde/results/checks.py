@@ -55,6 +55,12 @@ class Checks(tuple[Finding, ...]):
     __repr__ = __str__
 
 
+def covariate_findings(model: Model) -> Iterator[Finding]:
+    """What was looked at when covariates were taken from rasters."""
+    if model.covariates is not None:
+        yield from model.covariates.findings
+
+
 def range_findings(model: Model, ranges: Mapping[Any, float]) -> Iterator[Finding]:
     """Each field's range against its mesh.
 

@@ -20,7 +20,7 @@ from geospde.likelihood.likelihoods import Estimated, Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.model.build import Model
 from geospde.results.base import Fit
-from geospde.results.checks import Checks, range_findings, singular_findings
+from geospde.results.checks import Checks, covariate_findings, range_findings, singular_findings
 from geospde.results.hypothesis import read
 from geospde.results.state import LEVELS, Vector
 from geospde.results.storage import Stored, stored_maximum
@@ -256,7 +256,8 @@ class EstimatedFit(Fit):
         Checks
             A finding for each thing that was looked at, with a remedy where one is needed.
         """
-        return Checks([*range_findings(self.model, self.hyper["estimate"]), *singular_findings(self.is_singular)])
+        ranges = range_findings(self.model, self.hyper["estimate"])
+        return Checks([*covariate_findings(self.model), *ranges, *singular_findings(self.is_singular)])
 
     def _stored(self) -> Stored:
         return stored_maximum(self.maximum, self.notes)

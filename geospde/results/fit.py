@@ -31,6 +31,7 @@ from geospde.likelihood.search import Maximum, maximum_likelihood
 from geospde.likelihood.ubre import least_prediction_error
 from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
+from geospde.model.covariates import with_covariates
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.estimates import EstimatedFit
@@ -62,6 +63,7 @@ def fit(
     strategy: str = "auto",
     quadrature: int = 1,
     priors: Any = "default",
+    covariates: Mapping[str, Any] | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Fit:
     """Fit a latent Gaussian model.
@@ -129,6 +131,11 @@ def fit(
         From a parameter's name, such as ``"range(spde)"``, to a prior, such as ``{"pc": [100, 0.05]}``. ``"brms"``, or
         the entry ``"defaults": "brms"`` of a dict, gives those that are not named brms's: Student t on the intercept
         (at the covariates' means) and on standard deviations, LKJ(1) on correlations.
+    covariates : dict, optional
+        Covariates that the data have no column of, by name: a raster (a path, a dataset of rasterio, a DataArray of
+        xarray), which is read at the sites and, by ``predict(grid)``, in the cells of a map; or a table of keys,
+        ``{"raster": path, "band": 2, "labels": {1: "forest"}, "missing": "nearest", "standardise": True}``,
+        ``{"distance_to": "rivers.gpkg"}``, ``{"coordinate": "x"}``.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.
 
@@ -160,9 +167,11 @@ def fit(
     """
     check_options(method, integration, strategy, quadrature, priors)
     began = perf_counter()
+    sampled = with_covariates(formula, data, covariates, coords)
+    exposure, offset, weights = (sampled.rows_of(given) for given in (exposure, offset, weights))
     model = build_model(
-        formula, data, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
-        weights=weights, priors=priors,
+        formula, sampled.table, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
+        weights=weights, priors=priors, covariates=sampled.covariates,
     )  # fmt: skip
     arguments = {
         "formula": formula, "coords": coords,

@@ -25,6 +25,7 @@ from geospde.results.saving.archive import Archive
 from geospde.results.saving.compact import expand
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
 from geospde.results.storage import files_of
+from geospde.survey.covariates.sites import restored
 from geospde.text.keywords import answers_keywords
 
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
@@ -103,6 +104,7 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
         offset=arrays["offset"] if settings.offset == "given a row" else settings.offset,
         weights=arrays["observation_weights"],
         priors=words.priors or "default",
+        covariates=restored(words.covariates),
     )
     model = model.labelled(words.label)
     if "fixed_precision" not in arrays:

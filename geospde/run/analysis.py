@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import shapely
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
@@ -16,7 +15,7 @@ from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
 from geospde.prediction.grid import Grid
-from geospde.prediction.surface import Prediction
+from geospde.prediction.surface import Prediction, places
 from geospde.results import fit as fitting
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -71,7 +70,9 @@ def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     """Build ``[model]`` under ``[priors]``, and check that it is for the method of ``[inference]``."""
     inference, priors = config.inference, config.priors or "default"
     fitting.check_options(**inference.given(), priors=priors)
-    model = build_model(data=survey.points, mesh=mesh, **config.model.given(), priors=priors)
+    model = build_model(
+        data=survey.points, mesh=mesh, **config.model.given(), priors=priors, covariates=survey.covariates
+    )
     fitting.check_model(model, inference.method, inference.quadrature)
     if config.validates and inference.method not in BAYESIAN:
         raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {inference.method!r}")
@@ -83,15 +84,23 @@ def check_predictable(model: Model, grid: Grid) -> None:
     if model.has_offset:
         remedy = "use exposure, or geospde.fit and predict at a table"
         raise InputError(f"the model has an offset, and {_CELLS}", remedy=remedy)
+    where = places(model, grid)
     try:
-        model.rows(pd.DataFrame(index=[0]), grid.centres[:1], leave_out=model.groups)
+        model.rows(where.table.iloc[:1], where.points[:1], leave_out=model.groups)
     except InputError as error:
-        remedy = "leave it out of a run's formula, or use geospde.fit and predict at a table"
+        remedy = "name a raster for it in [covariates], or use geospde.fit and predict at a table"
         raise InputError(f"{error.what}, and {_CELLS}", remedy=remedy) from None
     if model.groups:
         left_out = listed(dict.fromkeys(term.grouping.name for term in model.terms if term.grouping is not None))
         what = f"the maps show the population, without the effects of {left_out}"
         warnings.warn(GeospdeWarning(what, remedy="the cells of a grid belong to no group"), stacklevel=2)
+
+
+def covered(model: Model, grid: Grid) -> Grid:
+    """Return the cells that have all covariates of a model, where those that miss one may be dropped."""
+    if model.covariates is None or not model.covariates.may_drop:
+        return grid
+    return places(model, grid).grid or grid
 
 
 def describe_model(model: Model) -> str:

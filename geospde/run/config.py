@@ -24,6 +24,7 @@ from geospde.errors import InputError
 from geospde.families.base import Family
 from geospde.families.registry import DEFAULT, path_of, read_family
 from geospde.prediction.computed.registry import computed_layer
+from geospde.survey.covariates.reading import check_covariates
 from geospde.text.words import did_you_mean, listed
 
 
@@ -186,12 +187,15 @@ class Config(_Section):
         Its sections.
     priors : dict
         A prior for each named parameter, as in `geospde.fit`; or the name of a set of priors.
+    covariates : dict
+        A raster for each covariate that the points have no column of, as in `geospde.fit`.
     """
 
     survey: SurveySection
     model: ModelSection
     mesh: MeshSection = MeshSection()
     priors: dict[str, Any] | str = Field(default_factory=dict)
+    covariates: dict[str, Any] = Field(default_factory=dict)
     inference: InferenceSection = InferenceSection()
     prediction: PredictionSection = PredictionSection()
     validation: ValidationSection = ValidationSection()
@@ -199,6 +203,15 @@ class Config(_Section):
 
     _file: Path | None = PrivateAttr(default=None)
     _folder: Path = PrivateAttr(default=Path())
+
+    @field_validator("covariates", mode="after")
+    @classmethod
+    def _known_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            check_covariates(value)
+        except InputError as error:
+            raise ValueError(f"cannot be read: {error}") from None
+        return value
 
     @property
     def file(self) -> Path | None:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.explore.explore import Exploration, explore
 from geospde.families.registry import family_by_name
+from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
 from geospde.formula.response import read_response
 from geospde.formula.syntax import symbols
 from geospde.run.config import Config
 from geospde.survey.numbers import Vector, others_like_it
 from geospde.survey.survey import Survey, read_survey
+from geospde.terms.registry import special_names
 
 
 def load_survey(config: Config) -> Survey:
@@ -37,7 +39,10 @@ def load_survey(config: Config) -> Survey:
         _refuse(survey, response[0], lambda v: v > trials, "there cannot be more successes than trials")
     if model.exposure:
         _refuse(survey, model.exposure, lambda v: v <= 0, "an exposure must be above 0")
-    return survey
+    if not config.covariates:
+        return survey
+    used = parse_formula(model.formula, special_names()).columns
+    return survey.with_covariates(config.covariates, path_of=config.path, used=used)
 
 
 def explore_survey(config: Config, survey: Survey) -> Exploration:

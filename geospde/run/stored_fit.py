@@ -109,7 +109,7 @@ class Fitted:
         if self.saved is not None:
             record = Record(config, self.survey, log, read_record(self.saved))
             if record.is_current(PREDICT) and (self.saved / "grid.csv").exists():
-                return read_prediction(self.saved, label, grid)
+                return read_prediction(self.saved, label, analysis.covered(self.fit.model, grid))
         with log.step("predict"):
             return analysis.predict(config, self.fit, grid, callback=log.progress.update)
 

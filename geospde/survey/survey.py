@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, Place
+from geospde.survey.covariates.reading import read_covariates
+from geospde.survey.covariates.sites import SiteCovariates, sample_sites
 from geospde.survey.crs import is_local, unit_of, utm_of
 from geospde.survey.reading import read_coastline, read_points
 from geospde.survey.tables import rows_like
@@ -55,6 +57,8 @@ class Survey:
         The files it was read from.
     place : callable
         ``place(i, column)`` is where row `i` (from 0) and a column, if any, stand in their file, for messages.
+    covariates : SiteCovariates or None
+        Those of `with_covariates`, whose columns the points then have.
 
     Examples
     --------
@@ -74,6 +78,7 @@ class Survey:
     name: str = "survey"
     sources: tuple[Path, ...] = ()
     place: Callable[[int, str | None], Place] = field(default=_place_in_memory, repr=False)
+    covariates: SiteCovariates | None = field(default=None, repr=False)
 
     @property
     def units(self) -> str:
@@ -108,6 +113,48 @@ class Survey:
     def rename(self, name: str) -> Survey:
         """Return the same survey under another name."""
         return replace(self, name=name)
+
+    def with_covariates(
+        self, given: Any, *, path_of: Callable[[str], Path] | None = None, used: Sequence[str] | None = None
+    ) -> Survey:
+        """Return the survey with a column for each covariate, taken at its sites.
+
+        Parameters
+        ----------
+        given : mapping
+            As ``covariates`` of `geospde.fit`.
+        path_of : callable, optional
+            Where a relative path starts.
+        used : sequence of str, optional
+            Leave others alone.
+
+        Returns
+        -------
+        Survey
+            Without the sites that miss a covariate, where it says that they may be dropped.
+
+        Raises
+        ------
+        InputError
+            Where a covariate cannot be read, or has no value at a site.
+        """
+        covariates = read_covariates(given, path_of)
+        sampled = sample_sites(covariates, self.points, self.coordinates, self.crs, used)
+        if sampled.covariates is None:
+            return self
+        rows, place = np.flatnonzero(sampled.rows), self.place
+
+        def remaining(row: int, column: str | None = None) -> Place:
+            return place(int(rows[row]), column)
+
+        files = tuple(path for one in sampled.covariates.covariates for path in one.files)
+        return replace(
+            self,
+            points=sampled.table,
+            sources=(*self.sources, *(path for path in files if path not in self.sources)),
+            place=remaining,
+            covariates=sampled.covariates,
+        )
 
     def __repr__(self) -> str:
         coast = "no coastline" if self.coastline is None else f"coastline {self._area()}"

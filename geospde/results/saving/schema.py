@@ -85,6 +85,7 @@ class Words(BaseModel):
     log_likelihood: FiniteFloat | None = None
     strategy: Literal["gaussian", "vb", "simplified", "laplace"] | None = None
     arrays: dict[str, str] | None = None
+    covariates: dict[str, Any] | None = None
 
 
 def words_text(words: Mapping[str, Any]) -> str:

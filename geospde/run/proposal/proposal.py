@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from geospde.run.analysis import check_predictable, make_grid, make_mesh, make_m
 from geospde.run.config import read_config
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import read_columns
+from geospde.run.proposal.covariates import with_covariates
 from geospde.run.proposal.frame import coastline_layer, find_frame, points_layer
 from geospde.run.proposal.response import Response, find_response
 from geospde.run.proposal.roles import Options, find_coordinates, find_roles
@@ -87,6 +88,7 @@ def propose(
     points: str | Path,
     coastline: str | Path | None = None,
     *,
+    covariates: Sequence[str | Path] = (),
     options: Options | None = None,
     guesser: Guesser | None = None,
 ) -> Proposal:
@@ -96,6 +98,8 @@ def propose(
     ----------
     points, coastline : path
         The survey's files, as `geospde.read_survey` reads them.
+    covariates : sequence of path
+        Rasters that become terms of the formula.
     options : Options, optional
         What the user says about them.
     guesser : Guesser, optional
@@ -141,6 +145,10 @@ def propose(
     config = read_config(nested(entries))
     mesh = make_mesh(config, survey)
     grid = make_grid(config, survey, mesh)
+    if covariates:
+        entries = with_covariates(entries, covariates, survey, grid)
+        config = read_config(nested(entries))
+        survey = survey.with_covariates(config.covariates)
     check_predictable(make_model(config, survey, mesh), grid)
     return Proposal(entries, survey, response, mesh, grid, (*guesser.doubts, *_cautions(survey)))
 

@@ -118,8 +118,8 @@ def _model(response: Response, others: tuple[Column, ...]) -> Iterator[Entry]:
     first = f"{response.formula}: {lower(response.reason)}"
     free = [c.name for c in others]
     more = (
-        f" Not used: {listed(free, most=8)}; as covariates they serve geospde.fit in Python, since cells of a map have "
-        "coordinates only."
+        f" Not used: {listed(free, most=8)}; as covariates they need a raster of their name in [covariates], "
+        "since cells of a map have coordinates only."
         if free
         else ""
     )

@@ -87,6 +87,8 @@ def _comment(text: str) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
@@ -119,10 +121,7 @@ def write_run_file(proposal: Proposal, target: str | Path, *, overwrite: bool = 
     """
     target = Path(target).expanduser()
     refuse_target(target, [e.value for e in proposal.entries if e.section == "survey" and e.key in INPUTS], overwrite)
-    entries = [
-        replace(e, value=_from(e.value, target.parent)) if e.section == "survey" and e.key in INPUTS else e
-        for e in proposal.entries
-    ]
+    entries = [_from_there(entry, target.parent) for entry in proposal.entries]
     text = toml(entries, proposal.heading(target))
     partial = None
     try:
@@ -152,6 +151,15 @@ def refuse_target(target: Path, inputs: Iterable[str | Path], overwrite: bool) -
             raise InputError(f"{str(target)!r} is the survey's own file: choose another one with --out")
     if target.exists() and not overwrite:
         raise InputError(f"{str(target)!r} is there already: choose another file (--out) or replace it (--overwrite)")
+
+
+def _from_there(entry: Entry, folder: Path) -> Entry:
+    """Return an entry with the path in it, if it has one, as it is written."""
+    if entry.section == "survey" and entry.key in INPUTS:
+        return replace(entry, value=_from(entry.value, folder))
+    if entry.section == "covariates":
+        return replace(entry, value={**entry.value, "raster": _from(entry.value["raster"], folder)})
+    return entry
 
 
 def _from(path: str, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from geospde.export.qgis import write_project
 from geospde.prediction.computed.registry import LAYERS
+from geospde.prediction.layer import EXTRAPOLATION
 from geospde.run.folders import unlink_from_original
 from geospde.run.step import Step
 from geospde.run.steps import mesh
@@ -10,7 +11,7 @@ from geospde.run.work import Work
 from geospde.text.words import counted
 
 COMPUTED = tuple(computed.layer.name for computed in LAYERS)
-FIGURES = ("maps", "mean", "lower", "upper", "sd", "exceed_*", *COMPUTED, "observed", "fitted")
+FIGURES = ("maps", "mean", "lower", "upper", "sd", "exceed_*", EXTRAPOLATION, *COMPUTED, "observed", "fitted")
 
 
 def make(work: Work) -> None:

@@ -38,7 +38,8 @@ def make(work: Work) -> None:
 
 def recall(work: Work) -> None:
     """Read the prediction."""
-    work.prediction = read_prediction(work.folder, work.fit.model.response_label, work.grid)
+    grid = analysis.covered(work.fit.model, work.grid)
+    work.prediction = read_prediction(work.folder, work.fit.model.response_label, grid)
 
 
 PREDICT = Step(
