@@ -91,7 +91,7 @@ def test_a_run_refuses_bad_rasters_in_a_sentence(here, capsys):
         text = (here / "up.toml").read_text()
         (here / "bad.toml").write_text(text.replace('missing = "drop"', 'missing = "refuse"').replace("mapped", "bad"))
         assert main(["run", "bad.toml", "--quiet"]) == 2
-        assert "has no value in" in capsys.readouterr().err.replace("\n", " ")
+        assert "has no value at" in capsys.readouterr().err.replace("\n", " ")
         assert not (here / "bad").exists()
 
 
