@@ -10,6 +10,7 @@ from pages import DOCS, Page, blocks, differs, pages
 import geospde as gs
 from geospde.cli.commands import app, main
 from geospde.run.config import Config, read_config
+from geospde.survey.covariates.reading import COMMON, KEYS
 from geospde.terms.registry import TERMS
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="an installed package has no documentation")
@@ -70,7 +71,10 @@ def test_every_key_of_a_run_file_has_its_row():
     page = text_of("reference/run-file.md")
     for name, field in Config.model_fields.items():
         section = section_of(page, f"`[{name}]`")
-        if name != "priors":
+        if name == "covariates":
+            keys = {*COMMON, *KEYS, *(key for beside in KEYS.values() for key in beside)}
+            assert set(first_cells(section)) == keys
+        elif name != "priors":
             assert first_cells(section) == list(field.annotation.model_fields), name
 
 
