@@ -15,9 +15,12 @@ from geospde.families.priors import Independent
 DRAWS = 20_000
 
 
+CATEGORIES = np.arange(1.0, 5.0)  # responses that some families have hyperparameters by
+
+
 def parameters(family: Family, rng: np.random.Generator) -> np.ndarray:
     """Hyperparameters near where a search starts, of a spread small enough that draws have their moments."""
-    start = [h.start - (h.kind == "sd") for h in family.likelihood.hyper]
+    start = [h.start - (h.kind == "sd") for h in family.hyperparameters(CATEGORIES)]
     return np.array(start) + rng.uniform(-0.3, 0.3, len(start))
 
 
@@ -26,16 +29,24 @@ def simulated(family: Family, rng: np.random.Generator, m: int = 8) -> tuple[Lik
 
     Exposures and trials are there where the family has them.
     """
-    eta, ones = rng.uniform(-1.0, 1.0, m), np.ones(m)  # beyond, draws of proportions round to 1
+    eta = rng.uniform(-1.0, 1.0, m)  # beyond, draws of proportions round to 1
+    return drawn_at(family, eta, rng), eta
+
+
+def drawn_at(family: Family, eta: np.ndarray, rng: np.random.Generator) -> Likelihood:
+    """Responses that the family draws at these predictors, bound to it with weights."""
+    m, ones = eta.size, np.ones(eta.size)
     exposure = rng.uniform(0.5, 3.0, m) if family.has_exposure else ones
     trials = rng.integers(1, 9, m).astype(float) if family.takes_trials else ones
-    hyper, theta = family.likelihood.hyper, parameters(family, rng)
+    hyper, theta = family.hyperparameters(CATEGORIES), parameters(family, rng)
     prior = Independent(tuple(h.prior for h in hyper))
     unbound = family.likelihood(0.5 * ones, exposure, trials, ones, family.link, prior, theta)
     y = unbound.draw(eta, rng)
+    if len(hyper) > len(family.hyperparameters()):  # of categories, each of which is to be seen
+        y[: CATEGORIES.size] = CATEGORIES[:m]
     weights = rng.uniform(0.2, 2.0, m)
     bound = family.bind(y, exposure, weights, trials if family.takes_trials else None)
-    return bound.at(theta), eta
+    return bound.at(theta)
 
 
 def slope(function, x, step: float = 1e-4) -> np.ndarray:
@@ -92,6 +103,11 @@ def check_distribution(family: Family, rng: np.random.Generator) -> None:
         before = np.where(family.outside(here.y - 1), 0.0, least.cdf(eta))
         np.testing.assert_allclose(below - before, density, rtol=1e-8, atol=1e-12)
         return
+    jumps = here.jumps()
+    if jumps is not None and jumps.any():
+        before = np.where(family.outside(here.y - 1e-9), 0.0, replace(here, y=here.y - 1e-9).cdf(eta))
+        np.testing.assert_allclose((below - before)[jumps], density[jumps], rtol=1e-6, atol=1e-8)
+        here, eta, density = here.of_rows(~jumps), eta[~jumps], density[~jumps]
     scale = np.sqrt(here.moments(eta)[1])
     step = 1e-5 * np.minimum(scale, np.abs(here.y) if family.outside(-np.abs(here.y)).any() else scale)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.likelihood import Likelihood, Vector
+from geospde.families.likelihood import Likelihood, Parameter, Vector
 from geospde.families.links import Link
 from geospde.families.priors import Independent, Prior, read_prior
 
@@ -122,7 +122,15 @@ class Family:
             raise InputError(f"family {self.name!r} has the link {choices}, not {link!r}")
         self.link = self.links[0] if link is None else by_name[link]
         self.priors = dict(priors or {})
-        kinds = {h.name: h.kind for h in self.likelihood.hyper}
+        self._check_priors()
+
+    def hyperparameters(self, y: Vector | None = None) -> tuple[Parameter, ...]:
+        """Hyperparameters of these responses; without any, those that are there whatever the responses."""
+        return self.likelihood.hyper
+
+    def _check_priors(self) -> None:
+        """Refuse priors of hyperparameters that there are not."""
+        kinds = {h.name: h.kind for h in self.hyperparameters()}
         for name, prior in self.priors.items():
             if name not in kinds:
                 has = f"it has {', '.join(kinds)}" if kinds else "it has none"
@@ -173,17 +181,17 @@ class Family:
         exposure = ones if exposure is None else np.asarray(exposure, dtype=float)
         if not self.has_exposure and (exposure != 1).any():
             raise InputError(f"family {self.name!r} has no exposure: {self.without_exposure}")
-        kind = self.likelihood
-        own = {h.name: read_prior(self.priors[h.name], h.name, h.kind) for h in kind.hyper if h.name in self.priors}
+        hyper = self.hyperparameters(y)
+        own = {h.name: read_prior(self.priors[h.name], h.name, h.kind) for h in hyper if h.name in self.priors}
         own.update(priors or {})
-        bound = kind(
+        bound = self.likelihood(
             y,
             exposure,
             ones if trials is None else np.asarray(trials, dtype=float),
             ones if weights is None else np.asarray(weights, dtype=float),
             self.link,
-            Independent(tuple(own.get(h.name, h.prior) for h in kind.hyper)),
-            np.zeros(len(kind.hyper)),
+            Independent(tuple(own.get(h.name, h.prior) for h in hyper)),
+            np.zeros(len(hyper)),
         )
         self._check(bound)
         return replace(bound, theta=bound.first_theta())

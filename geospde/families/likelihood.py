@@ -54,6 +54,16 @@ def above_two(theta: Vector) -> Vector:
     return 2.0 + np.exp(theta)
 
 
+def between_one_and_two(theta: Vector) -> Vector:
+    """``1 + expit(theta)``, the map of a power."""
+    return 1.0 + expit(theta)
+
+
+def unchanged(theta: Vector) -> Vector:
+    """The identity, the map of a parameter of either sign."""
+    return theta
+
+
 def probability(theta: Vector) -> Vector:
     """The logistic map."""
     return expit(theta)
@@ -210,6 +220,13 @@ class Likelihood:
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta; eta may have leading axes."""
         self._refuse("draw(eta, rng)", "a new response for each eta: cross-validation and simulation draw them")
+
+    def jumps(self) -> NDArray[np.bool_] | None:
+        """Which responses have a probability rather than a density; None where that is so of all or none.
+
+        Then `Family.is_discrete` says it.
+        """
+        return None
 
     @property
     def has_cdf(self) -> bool:

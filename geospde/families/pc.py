@@ -5,16 +5,19 @@ Simpson, Rue, Riebler, Martins & Sørbye (2017), Statist. Sci. 32, 1-28.
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log, pi, sqrt
+from math import exp, log, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import betaln, digamma, expit, log_expit, polygamma
+from scipy.special import betaln, digamma, expit, gammaln, log_expit, polygamma
 
 from geospde.errors import InputError
 
 Vector = NDArray[np.float64]
+EULER = float(np.euler_gamma)
+FAR = -4.5  # a shape's logarithm below which densities are 0
+NEAR = 1e-3  # of a shape's logarithm to 0: there divergences cancel, and are taken by their series
 
 
 def _check_probability(p: float, what: str) -> None:
@@ -126,6 +129,57 @@ class PCSize:
     def describe(self) -> str:
         """One line for the summary."""
         return f"PC towards the Poisson: rate {self.rate:g}"
+
+
+@dataclass(frozen=True)
+class PCWeibull:
+    """Penalised-complexity prior of a Weibull's shape, which shrinks it to 1, the exponential; R-INLA's ``pc.alphaw``.
+
+    The distance is ``d = sqrt(2 KLD)`` from the exponential of the same scale, with an exponential density of this
+    rate on either side of 1.
+
+    van Niekerk, Bakka & Rue (2021), Spatial Statistics 45, 100475.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise InputError(f"the rate of a pc prior of a Weibull's shape must be positive, not {self.rate}")
+
+    @staticmethod
+    def _distance(theta: float) -> tuple[float, float, float]:
+        """Distance at shape exp(theta), negative below 1, and its first two derivatives in theta."""
+        at = max(theta, FAR) if abs(theta) > NEAR else NEAR
+        v = exp(-at)
+        g, psi, psi1 = exp(gammaln(1 + v)), float(digamma(1 + v)), float(polygamma(1, 1 + v))
+        psi2 = float(polygamma(2, 1 + v))
+        of_g = [g, g * psi, g * (psi**2 + psi1), g * (psi**3 + 3 * psi * psi1 + psi2)]  # in v
+        kld = at - EULER * (1 - v) - 1 + of_g[0]
+        first = 1 - EULER * v - of_g[1] * v
+        second = EULER * v + of_g[1] * v + of_g[2] * v**2
+        third = -EULER * v - of_g[1] * v - 3 * of_g[2] * v**2 - of_g[3] * v**3
+        if abs(theta) <= NEAR:  # d² / 2 is c theta² / 2 + e theta³ / 6 + ...
+            c, e = second - third * at, third
+            root = sqrt(c)
+            return root * theta + e * theta**2 / (6 * root), root + e * theta / (3 * root), e / (3 * root)
+        d = sqrt(2 * kld) if at > 0 else -sqrt(2 * kld)
+        slope = first / d
+        return d, slope, (second - slope**2) / d
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of log(shape)."""
+        distance, slope, _ = self._distance(float(theta[0]))
+        return log(self.rate / 2) - self.rate * abs(distance) + log(slope)
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        distance, slope, bend = self._distance(float(theta[0]))
+        return np.array([-self.rate * np.sign(distance) * slope + bend / slope])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"PC towards the exponential: rate {self.rate:g}"
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammainccinv, gammaincinv, gammaln, log_expit
 
 from geospde.errors import InputError
-from geospde.families.pc import PCCor0, PCCor1, PCDf, PCRange, PCSd, PCSize
+from geospde.families.pc import PCCor0, PCCor1, PCDf, PCRange, PCSd, PCSize, PCWeibull
 from geospde.text.words import in_brief
 
 __all__ = [
     "LKJ", "Fixed", "Flat", "GammaPositive", "Gaussian", "HalfStudentT", "Independent", "InverseGamma",
-    "LinearGaussian", "LogGamma", "LogitBeta", "PCCor0", "PCCor1", "PCDf", "PCRange", "PCSd", "PCSize", "Prior",
-    "prior_by_name",
+    "LinearGaussian", "LogGamma", "LogitBeta", "PCCor0", "PCCor1", "PCDf", "PCRange", "PCSd", "PCSize", "PCWeibull",
+    "Prior", "prior_by_name",
 ]  # fmt: skip
 
 Vector = NDArray[np.float64]
@@ -340,6 +340,9 @@ _BY_KIND: dict[str, dict[str, Any]] = {
     },
     "size": {"pc": PCSize, **_POSITIVE},
     "shape": _POSITIVE,
+    "weibull": {"pc": PCWeibull, **_POSITIVE},
+    "real": {"gaussian": partial(Gaussian, scale="natural"), "flat": Flat},
+    "power": {"gaussian": partial(Gaussian, scale="logit of p - 1"), "flat": Flat},
     "correlation": {"lkj": _lkj},
     "autocorrelation": {
         "pc": PCCor1, "pc.cor1": PCCor1, "pc.cor0": PCCor0, "gaussian": partial(Gaussian, scale="logit"),
@@ -360,6 +363,7 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
     arguments : tuple of float
         Its parameters, in the order of the class.
     kind : {"range", "lscale", "sd", "size", "shape", "df", "probability", "correlation", "autocorrelation"}
+        Or ``"weibull"``, a Weibull's shape; ``"power"``, a Tweedie's; ``"real"``, of either sign.
         What the prior is of.
 
     Raises
@@ -390,7 +394,7 @@ def _finite(argument: Any, name: str) -> float:
 
 _CLASSES = (
     LKJ, Fixed, Flat, GammaPositive, Gaussian, HalfStudentT, InverseGamma, LogGamma, LogitBeta, PCCor0, PCCor1, PCDf,
-    PCRange, PCSd, PCSize,
+    PCRange, PCSd, PCSize, PCWeibull,
 )  # fmt: skip
 
 

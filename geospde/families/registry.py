@@ -7,20 +7,32 @@ gaussian                 identity                            sigma              
 t                        identity                            sigma, df                 student, studentt
 lognormal                identity, log                       sigma
 gamma                    log                                 shape
+gengamma                 log                                 sigma, Q                  generalisedgamma
+tweedie                  log                                 p, phi
+weibull                  log                                 shape                     weibullsurv
+exponential              log                                                           exponentialsurv
 poisson                  log
 nbinomial                log                                 size                      negbin, negativebinomial, nb
+nbinomial1               log                                 phi                       nbinom1, nb1
 zeroinflatedpoisson1     log                                 p0                        zip
 zeroinflatednbinomial1   log                                 size, p0                  zinb
+zeroinflatedpoisson0     log                                 p0                        hurdlepoisson
+zeroinflatednbinomial0   log                                 size, p0                  hurdlenbinomial
+truncated_poisson        log
+truncated_nbinomial      log                                 size                      truncatednbinom2
 binomial                 logit, probit, cloglog, loglog,
                          cauchit
 bernoulli                as binomial
+betabinomial             as binomial                         overdispersion
 beta                     as binomial                         phi
+ordered_beta             logit                               phi, cut, gap             ordbeta
+ordinal                  logit, probit, cauchit              gap1, gap2, ...           cumulative, polr
 =======================  ==================================  ========================  ============================
 
 Names, parametrisations and default priors are those of R-INLA's documentation (inla.doc), Rue, Martino & Chopin
 (2009), J. R. Statist. Soc. B 71, 319-392, and https://www.r-inla.org. An exposure is of the families of counts alone,
 as there; weights multiply the log density of a row. Fitted values are the inverse link of eta, per unit exposure:
-means of the response, but for the lognormal (its classes say what) and the zero-inflated (means of the counts).
+means of the response, but for families whose classes say of what else (`Family.fitted_is`).
 """
 
 import sys
@@ -32,33 +44,58 @@ from typing import Any
 
 from geospde.errors import InputError
 from geospde.families.base import Candidate, Family
+from geospde.families.continuous.exponential import Exponential
 from geospde.families.continuous.gamma import Gamma
 from geospde.families.continuous.gaussian import Gaussian
+from geospde.families.continuous.generalised_gamma import GeneralisedGamma
 from geospde.families.continuous.lognormal import LogNormal
 from geospde.families.continuous.student_t import StudentT
+from geospde.families.continuous.tweedie import Tweedie
+from geospde.families.continuous.weibull import Weibull
+from geospde.families.counts.hurdle_negative_binomial import HurdleNegativeBinomial
+from geospde.families.counts.hurdle_poisson import HurdlePoisson
 from geospde.families.counts.negative_binomial import NegativeBinomial
+from geospde.families.counts.negative_binomial_1 import NegativeBinomial1
 from geospde.families.counts.poisson import Poisson
+from geospde.families.counts.truncated_negative_binomial import TruncatedNegativeBinomial
+from geospde.families.counts.truncated_poisson import TruncatedPoisson
 from geospde.families.counts.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
+from geospde.families.ordered.ordinal import Ordinal
 from geospde.families.proportions.bernoulli import Bernoulli
 from geospde.families.proportions.beta import Beta
+from geospde.families.proportions.beta_binomial import BetaBinomial
 from geospde.families.proportions.binomial import Binomial
+from geospde.families.proportions.ordered_beta import OrderedBeta
 
 REGISTERED: tuple[type[Family], ...] = (
     Gaussian,
     StudentT,
     LogNormal,
     Gamma,
+    GeneralisedGamma,
+    Tweedie,
+    Weibull,
+    Exponential,
     Poisson,
     NegativeBinomial,
+    NegativeBinomial1,
     ZeroInflatedPoisson,
     ZeroInflatedNegativeBinomial,
+    HurdlePoisson,
+    HurdleNegativeBinomial,
+    TruncatedPoisson,
+    TruncatedNegativeBinomial,
     Binomial,
     Bernoulli,
+    BetaBinomial,
     Beta,
+    OrderedBeta,
+    Ordinal,
 )
 FAMILIES = {family.name: family for family in REGISTERED}
 ALIASES = {alias: family.name for family in REGISTERED for alias in family.aliases}
+PLAIN = {name.replace("_", ""): name for name in FAMILIES} | ALIASES
 DEFAULT = Gaussian.name
 SUGGESTED = (Binomial, Bernoulli, Poisson, Beta, LogNormal, Gamma, Gaussian)  # the narrower support first
 
@@ -80,12 +117,11 @@ def family_by_name(name: str, link: str | None = None) -> Family:
     if ":" in name:
         return imported(name)(link)
     plain = name.lower().replace("_", "").replace("-", "").replace(" ", "")
-    plain = ALIASES.get(plain, plain)
-    if plain not in FAMILIES:
+    if plain not in PLAIN:
         near = get_close_matches(plain, [*FAMILIES, *ALIASES], 1)
         hint = f"did you mean {near[0]!r}? geospde has" if near else "geospde has"
         raise InputError(f"unknown family {name!r}; {hint} {', '.join(map(repr, FAMILIES))}")
-    return FAMILIES[plain](link)
+    return FAMILIES[PLAIN[plain]](link)
 
 
 def read_family(given: Any, link: str | None = None) -> Family:

@@ -95,6 +95,12 @@ class Model:
         return replace(self, response_label=label)
 
     @property
+    def jumps(self) -> NDArray[np.bool_]:
+        """Which responses have a probability rather than a density, (m,)."""
+        own = self.likelihood.jumps()
+        return np.full(self.likelihood.n, self.family.is_discrete) if own is None else own
+
+    @property
     def has_offset(self) -> bool:
         """Whether something adds to the predictor."""
         return bool(self.offsets)
@@ -182,7 +188,7 @@ def build_model(
         defaults = BrmsDefaults.of_response(response.values, LINKS.get(bound_family.predictor_scale, bound_family.link))
     classes = [TERMS[call.name] for call in parsed.terms if call.name != "offset"]
     family_priors = {}
-    for h in bound_family.likelihood.hyper:
+    for h in bound_family.hyperparameters(response.values):
         if h.name in overrides:
             family_priors[h.name] = read_prior(overrides.pop(h.name), h.name, h.kind)
         elif defaults is not None and (prior := defaults.of_family(h.kind)) is not None:

@@ -48,11 +48,12 @@ def plot_pit(fit: BayesianFit, ax: Axes | None = None, *, bins: int = BINS) -> A
     if not isinstance(bins, int | np.integer) or bins < 2:
         raise InputError(f"a histogram has two bins or more, not {bins!r}")
     fit.model.likelihood.refuse_without_cdf()
-    table = fit.pointwise[fit.pointwise["failure"] == 0]
+    holds = (fit.pointwise["failure"] == 0).to_numpy()
+    table = fit.pointwise[holds]
     if not len(table):
         raise InputError("no leave-one-out prediction holds: there is no PIT to draw")
     upper = table["pit"].to_numpy()
-    lower = upper - table["cpo"].to_numpy() if fit.model.family.is_discrete else upper
+    lower = upper - np.where(fit.model.jumps[holds], table["cpo"].to_numpy(), 0.0)
     ax = new_axes(ax)
     draw_pit(ax, pit_heights(lower, upper, bins), len(table))
     return finish(ax, "Leave-one-out PIT: flat if calibrated", "probability integral transform", "density")

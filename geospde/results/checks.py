@@ -90,7 +90,7 @@ def posterior_findings(
     """
     yield from _priors(model, laplace, posterior)
     yield from _zero_variances(hyper)
-    yield from _calibration(pointwise, model.family.is_discrete)
+    yield from _calibration(pointwise, model.jumps)
     yield from _influence(loo.pareto_k)
     yield from _laplace(laplace, posterior)
 
@@ -203,7 +203,7 @@ def _zero_variances(table: pd.DataFrame) -> Iterator[Finding]:
             )
 
 
-def _calibration(point: pd.DataFrame, counts: bool) -> Iterator[Finding]:
+def _calibration(point: pd.DataFrame, jumps: NDArray[np.bool_]) -> Iterator[Finding]:
     """Whether the leave-one-out PIT is uniform."""
     from scipy.stats import chi2
 
@@ -227,8 +227,9 @@ def _calibration(point: pd.DataFrame, counts: bool) -> Iterator[Finding]:
         return
     if good.sum() < 30:
         return
-    if counts:  # P(Y <= y) less a random part of P(Y = y)
-        pit = pit - np.random.default_rng(0).uniform(size=pit.size) * point["cpo"].to_numpy()[good]
+    # P(Y <= y) less a random part of P(Y = y)
+    part = np.random.default_rng(0).uniform(size=pit.size) * point["cpo"].to_numpy()[good]
+    pit = pit - np.where(jumps[good], part, 0.0)
     bins = int(np.clip(good.sum() // 15, 5, 10))
     seen = np.histogram(np.clip(pit, 0, 1), bins, (0, 1))[0]
     expected = good.sum() / bins

@@ -96,7 +96,8 @@ def fit(
         ``"gaussian"`` (hyperparameter ``sigma``), ``"t"`` (``sigma``, ``df``), ``"lognormal"`` (``sigma``), ``"gamma"``
         (``shape``), ``"poisson"``, ``"nbinomial"`` (``size``), ``"zeroinflatedpoisson1"`` (``p0``),
         ``"zeroinflatednbinomial1"`` (``size``, ``p0``), ``"binomial"``, ``"bernoulli"`` or ``"beta"`` (``phi``), as
-        R-INLA names and parametrises them; also ``"negbin"``, ``"student"``, ``"zip"``, ``"zinb"``. Or an object, such
+        R-INLA names and parametrises them; also ``"negbin"``, ``"student"``, ``"zip"``, ``"zinb"``, and those that
+        `geospde.families.registry` and the reference on formulas list beside them. Or an object, such
         as ``gs.families.Binomial("probit")``; or a class of one's own, or ``"module:Class"``, where to import it from.
     link : str, optional
         By default the family's own. Of probabilities: ``"logit"``, ``"probit"``, ``"cloglog"``, ``"loglog"`` or

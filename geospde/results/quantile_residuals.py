@@ -34,8 +34,9 @@ def quantile_residuals(fit: FitState, seed: int = 0) -> Vector:
     point = fit.point
     data = fit.laplace.likelihood_at(point.theta)
     lower, upper = data.cdf(point.eta), data.sf(point.eta)
-    if fit.model.family.is_discrete:
-        step = np.minimum(np.exp(data.unweighted().log_density(point.eta)), lower)
+    jumps = fit.model.jumps
+    if jumps.any():
+        step = np.where(jumps, np.minimum(np.exp(data.unweighted().log_density(point.eta)), lower), 0.0)
         part = step * np.random.default_rng(seed).uniform(size=step.size)
         lower, upper = lower - part, upper + part
     # of the smaller tail, which has its digits

@@ -11,10 +11,14 @@ PACKAGE = Path(geospde.__file__).parent
 # Words that mean something else, too. In sentences they are the distributions that statistics calls so; as strings of
 # their own they are, in these rooms, a strategy of the latent marginals, a prior of fixed effects, a column of t
 # values.
-SHARED = {"gaussian", "normal", "t", "student", "gamma", "beta"}
-ELSEWHERE = {"gaussian": {"results", "inference", "report", "model"}, "t": {"results"}}
+SHARED = {"gaussian", "normal", "t", "student", "gamma", "beta", "exponential", "weibull"}
+ELSEWHERE = {
+    "gaussian": {"results", "inference", "report", "model"}, "t": {"results"},
+    "exponential": {"terms", "explore"}, "weibull": {"explore"},  # a covariance, a way to take quantiles
+}  # fmt: skip
 OWN = (set(FAMILIES) | set(ALIASES)) - SHARED
 CLASSES = {family.__name__ for family in REGISTERED} | {family.likelihood.__name__ for family in REGISTERED}
+CLASSES -= {"Exponential"}  # also the exponential families of geospde.likelihood
 
 
 def docstrings(tree):

@@ -76,37 +76,31 @@ def _times(count: Vector, value: Vector) -> Vector:
     return np.where(count > 0, count * np.where(count > 0, value, 0.0), 0.0)
 
 
-class Successes(Family):
-    """What families of successes share."""
+class OfProbability(Family):
+    """What families share whose fitted values are probabilities of a response."""
 
     links: ClassVar[tuple[Link, ...]] = PROBABILITY_LINKS
-    likelihood = BinomialLikelihood
     is_discrete = True
-    fixed_scatter = True
 
     def quantity(self, response: str, exposure: str | None = None) -> str:
         """What a map of the predictions shows."""
         return f"probability of {response}"
+
+
+class Successes(OfProbability):
+    """What families of binomial successes share."""
+
+    likelihood = BinomialLikelihood
+    fixed_scatter = True
 
     def variance_function(self, mean: Vector) -> Vector:
         """Variance of a share of successes of weight 1."""
         return mean * (1 - mean)
 
 
-class Binomial(Successes):
-    """Successes among trials: ``p(successes, trials)`` on the left of a formula, or 0 and 1 alone.
+class OfTrials(OfProbability):
+    """What families of successes among trials share."""
 
-    Links: logit, probit, cloglog, loglog, cauchit. Fitted values are probabilities.
-
-    Examples
-    --------
-    >>> herds = Binomial().bind([3, 0], trials=[10, 1])
-    >>> herds.log_density(np.array([0.0, 0.0])).round(4)
-    array([-2.144 , -0.6931])
-    """
-
-    name = "binomial"
-    words = "a binomial"
     needs = "successes 0, 1, 2, ..."
     takes_trials = True
     without_exposure = "give the number of trials as p(successes, trials) on the left of the formula"
@@ -125,6 +119,22 @@ class Binomial(Successes):
                 f"family {self.name!r} needs at most as many successes as trials: row {row} holds "
                 f"{bound.y[row]:g} of {bound.trials[row]:g}{hint}"
             )
+
+
+class Binomial(OfTrials, Successes):
+    """Successes among trials: ``p(successes, trials)`` on the left of a formula, or 0 and 1 alone.
+
+    Links: logit, probit, cloglog, loglog, cauchit. Fitted values are probabilities.
+
+    Examples
+    --------
+    >>> herds = Binomial().bind([3, 0], trials=[10, 1])
+    >>> herds.log_density(np.array([0.0, 0.0])).round(4)
+    array([-2.144 , -0.6931])
+    """
+
+    name = "binomial"
+    words = "a binomial"
 
     @classmethod
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:

@@ -1,0 +1,87 @@
+"""Functions with their first three derivatives, and what follows from them by the chain rule."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma, gammaln, polygamma
+
+from geospde.families.links import Jet
+
+Vector = NDArray[np.float64]
+LARGE = 1e5  # of a: beyond it differences of gamma functions cancel
+
+
+def composed(outer: Jet, inner: Jet) -> Jet:
+    """f(g(x)): the jet of f at g, with that of g."""
+    value, f1, f2, f3 = outer
+    _, g1, g2, g3 = inner
+    return value, f1 * g1, f2 * g1**2 + f1 * g2, f3 * g1**3 + 3 * f2 * g1 * g2 + f1 * g3
+
+
+def plus(first: Jet, second: Jet) -> Jet:
+    """The sum of two."""
+    a, b, c, d = (x + y for x, y in zip(first, second))
+    return a, b, c, d
+
+
+def minus(first: Jet, second: Jet) -> Jet:
+    """The difference of two."""
+    a, b, c, d = (x - y for x, y in zip(first, second))
+    return a, b, c, d
+
+
+def mirrored(jet: Jet) -> Jet:
+    """Derivatives in x of a function of c - x, from those in its argument."""
+    return jet[0], -jet[1], jet[2], -jet[3]
+
+
+def log_rest(f: Vector) -> Jet:
+    """``log(1 - exp(f))`` and its derivatives in f, for f below 0."""
+    with np.errstate(over="ignore", divide="ignore"):
+        odds = 1 / np.expm1(-f)
+        value = np.where(f > -0.7, np.log(-np.expm1(f)), np.log1p(-np.exp(f)))
+    return value, -odds, -odds * (1 + odds), -odds * (1 + odds) * (1 + 2 * odds)
+
+
+def relative(jet: Jet) -> tuple[Vector, Vector, Vector]:
+    """The first three derivatives of a function over the function, from the jet of its logarithm."""
+    _, first, second, third = jet
+    return first, second + first**2, third + 3 * first * second + first**3
+
+
+def of_logarithm(value: Vector, ratios: tuple[Vector, Vector, Vector]) -> Jet:
+    """The jet of a logarithm, from its value and the derivatives of the function over the function."""
+    r1, r2, r3 = ratios
+    return value, r1, r2 - r1**2, r3 - 3 * r1 * r2 + 2 * r1**3
+
+
+def log_difference(larger: Jet, smaller: Jet) -> Jet:
+    """``log(exp(f) - exp(g))`` from the jets of f and of a smaller g."""
+    value = larger[0] + log_rest(np.minimum(smaller[0] - larger[0], -1e-300))[0]
+    over = np.exp(np.minimum(larger[0] - value, 600.0)), np.exp(np.minimum(smaller[0] - value, 600.0))
+    r1, r2, r3 = (over[0] * a - over[1] * b for a, b in zip(relative(larger), relative(smaller)))
+    return of_logarithm(value, (r1, r2, r3))
+
+
+def log_rising(t: Vector, y: Vector) -> Jet:
+    """``log(gamma(a + y) / gamma(a))`` for counts y, with derivatives in ``t = log(a)``."""
+    t, y = np.broadcast_arrays(np.asarray(t, dtype=float), np.asarray(y, dtype=float))
+    near = np.clip(t, -100.0, np.log(LARGE))
+    a, there = np.exp(near), y > 0
+    up = np.where(there, y, 1.0)
+    psi = [digamma(a + up) - digamma(1 + a), *(polygamma(k, a + up) - polygamma(k, 1 + a) for k in (1, 2))]
+    s1, s2, s3 = (a**k * part for k, part in enumerate(psi, 1))
+    exact = (gammaln(a + up) - gammaln(1 + a) + t, 1 + s1, s1 + s2, s1 + 3 * s2 + s3)
+    far = np.exp(np.clip(t, np.log(LARGE), 700.0))
+    log, s = np.log1p(y / far), y / (far + y)
+    bend = s * (1 - s)
+    # by Euler and Maclaurin; the next term is below 1e-10
+    series = (
+        y * t + (far + y - 0.5) * log - y - s / (12 * far),
+        far * log + 0.5 * s,
+        far * (log - s) - 0.5 * bend,
+        far * (log - 2 * s + bend) + 0.5 * bend * (1 - 2 * s),
+    )
+    value, first, second, third = (
+        np.where(there, np.where(t > np.log(LARGE), b, c), 0.0) for b, c in zip(series, exact)
+    )
+    return value, first, second, third
