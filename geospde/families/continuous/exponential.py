@@ -2,14 +2,20 @@
 
 from typing import ClassVar
 
+import numpy as np
+
 from geospde.families.continuous.weibull import Survival, WeibullLikelihood
-from geospde.families.likelihood import Parameter
+from geospde.families.likelihood import Parameter, Vector
 
 
 class ExponentialLikelihood(WeibullLikelihood):
     """P(Y > y) = exp(-exp(eta) y)."""
 
     hyper: ClassVar[tuple[Parameter, ...]] = ()
+
+    def first_theta(self) -> Vector:
+        """There is nothing to search for."""
+        return np.zeros(0)
 
     @property
     def _log_shape(self) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import gamma
 
 from geospde.families.continuous.positive import Positive
-from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
 from geospde.families.pc import PCWeibull
 
 
@@ -65,6 +65,10 @@ class WeibullLikelihood(Likelihood):
     def start(self) -> Vector:
         """A rough eta to start from."""
         return -self._shape * self._logs
+
+    def first_theta(self) -> Vector:
+        """Where the search starts: the shape whose log times scatter as the responses do."""
+        return np.array([np.log(np.pi / np.sqrt(6) / spread(self._logs))])
 
     def observed(self) -> Vector:
         """What an observed time is worth as a hazard: the one that makes it the mean, were the shape one."""
