@@ -18,7 +18,6 @@ ELSEWHERE = {
 }  # fmt: skip
 OWN = (set(FAMILIES) | set(ALIASES)) - SHARED
 CLASSES = {family.__name__ for family in REGISTERED} | {family.likelihood.__name__ for family in REGISTERED}
-CLASSES -= {"Exponential"}  # also the exponential families of geospde.likelihood
 
 
 def docstrings(tree):
@@ -32,6 +31,12 @@ def docstrings(tree):
 def namings(tree, room=""):
     """Names of families in code: strings that are one or hold one as a word, classes, and comparisons of families."""
     described = set(docstrings(tree))
+    # classes of other modules that are called as a family is: a prior, exponential families
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    own = [node for node in imports if str(node.module).startswith("geospde.families")]
+    priors = [node for node in own if str(node.module).endswith("priors")]
+    others = {a.name for node in imports if node not in own or node in priors for a in node.names}
+    others |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
             if node.value in SHARED and room not in ELSEWHERE.get(node.value, ()):
@@ -39,7 +44,7 @@ def namings(tree, room=""):
             yield from ((node.lineno, word) for word in re.findall(r"\w+", node.value) if word in OWN)
         names = [node.id] if isinstance(node, ast.Name) else [node.attr] if isinstance(node, ast.Attribute) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-        yield from ((node.lineno, name) for name in names if name in CLASSES)
+        yield from ((node.lineno, name) for name in names if name in CLASSES - others)
         if isinstance(node, ast.Compare):
             parts = list(ast.walk(node))
             of_family = any(getattr(part, "attr", getattr(part, "id", "")) == "family" for part in parts)
