@@ -165,7 +165,7 @@ def _lattices(skeleton: Skeleton, areas: Sequence[Any], limits: NDArray[np.float
 def _graded(mesh: Triangulation, areas: Sequence[Any], controls: Controls) -> tuple[Triangulation, NDArray[np.int64]]:
     """Refine until the angles hold; also the zone of each triangle."""
     zone = mesh.zones(areas)
-    if angles(mesh.points, mesh.triangles[zone >= 0]).min() < controls.min_angle:
+    if _has_angle_below(controls.min_angle, mesh.points, mesh.triangles[zone >= 0]):
         room = controls.max_vertices - len(mesh.points) + 1
         mesh = mesh.refined(controls.min_angle, zone < 0, max(room, 0), controls.snap / 4)
         zone = mesh.zones(areas)
@@ -225,9 +225,11 @@ def sides(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[
     return np.hypot(*(np.roll(corners, -1, axis=1) - corners).transpose(2, 0, 1))
 
 
-def angles(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Angle at each corner in degrees, shape (t, 3)."""
-    p = points[triangles]
-    to_next, to_last = np.roll(p, -1, axis=1) - p, np.roll(p, 1, axis=1) - p
-    cross = to_next[..., 0] * to_last[..., 1] - to_next[..., 1] * to_last[..., 0]
-    return np.degrees(np.arctan2(cross, (to_next * to_last).sum(axis=-1)))
+def _has_angle_below(degrees: float, points: NDArray[np.float64], triangles: NDArray[np.int64]) -> bool:
+    """Whether a triangle has an angle below so many degrees, up to 60."""
+    a, b, c = points[triangles].transpose(1, 2, 0)
+    ab, bc, ca = b - a, c - b, a - c
+    sine = ab[0] * bc[1] - ab[1] * bc[0]  # times the lengths of both sides, as the cosine: the same at all corners
+    cosine = -np.minimum(np.minimum((ab * ca).sum(axis=0), (ab * bc).sum(axis=0)), (bc * ca).sum(axis=0))
+    return bool((sine < np.tan(np.deg2rad(degrees)) * cosine).any())
+

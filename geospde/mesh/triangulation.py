@@ -80,22 +80,22 @@ class Triangulation:
         Triangles that no segment parts lie in the same area, so each patch is asked about once, at its
         largest triangle: rounding of the segments cannot put a thin triangle on the wrong side.
         """
-        n, t = len(self.points), len(self.triangles)
-        fixed = np.sort(self.segments.min(axis=1) * n + self.segments.max(axis=1))
-        tail, head = self.triangles, np.roll(self.triangles, -1, axis=1)
-        side = np.minimum(tail, head) * n + np.maximum(tail, head)
-        at = np.minimum(np.searchsorted(fixed, side), len(fixed) - 1)
-        row, corner = np.nonzero((fixed[at] != side) & (self.neighbours >= 0))
-        graph = sparse.csr_array((np.ones(len(row), np.int8), (row, self.neighbours[row, corner])), shape=(t, t))
-        count, patch = csgraph.connected_components(graph, directed=False)
+        beside = np.where(self._parted(), -1, self.neighbours)
+        joined = beside >= 0
+        start = np.concatenate([[0], np.cumsum(joined.sum(axis=1))])
+        graph = sparse.csr_array((np.ones(start[-1], np.int8), beside[joined], start), shape=(len(beside),) * 2)
+        # neighbours are so on both sides, so that strong components are those of the undirected graph, and cheaper
+        count, patch = csgraph.connected_components(graph, connection="strong")
 
         real = self.triangles.min(axis=1) >= 0
         corners = self.points[np.maximum(self.triangles, 0)]  # those of the frame are not used
         first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         size = np.where(real, np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]), -1.0)
-        by_size = np.argsort(size)
+        most = np.full(count, -np.inf)
+        np.maximum.at(most, patch, size)
+        at = np.flatnonzero(size == most[patch])
         largest = np.empty(count, np.int64)
-        largest[patch[by_size]] = by_size  # the last write stays
+        largest[patch[at]] = at
         middles = corners[largest].mean(axis=1)
         zone = np.full(count, -1)
         for number in reversed(range(len(areas))):
@@ -103,6 +103,18 @@ class Triangulation:
             zone[shapely.contains_xy(areas[number], middles)] = number
         zone[patch[~real]] = -1
         return zone[patch]
+
+    def _parted(self) -> NDArray[np.bool_]:
+        """Whether a segment runs along the side from each corner to the next, (t, 3)."""
+        n = len(self.points)
+        ends = np.zeros(n + _HELPERS, bool)
+        ends[self.segments] = True  # numbers of the frame's vertices count from the end
+        tail, head = self.triangles, self.triangles[:, [1, 2, 0]]
+        parted = ends[tail] & ends[head]
+        low, high = np.sort([tail[parted], head[parted]], axis=0)
+        fixed = np.sort(self.segments.min(axis=1) * n + self.segments.max(axis=1))
+        parted[parted] = np.isin(low * n + high, fixed)
+        return parted
 
     def refined(self, min_angle: float, outside: NDArray[np.bool_], limit: int, min_edge: float) -> Triangulation:
         """Add points until no angle is below `min_angle` degrees (Ruppert 1995), `limit` at most.
