@@ -29,7 +29,7 @@ from geospde.results.loo import Loo
 from geospde.results.prior import prior_marginal
 from geospde.results.state import LEVELS, Vector
 from geospde.results.storage import Stored, stored_posterior
-from geospde.results.summary import Block, posterior_blocks, priors_of, show
+from geospde.results.summaries.posterior import Block, posterior_blocks, priors_of, show
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import facts
 

@@ -16,8 +16,8 @@ from geospde.likelihood.degrees import inner_outer
 from geospde.likelihood.intervals import Maximised, ml_maximum, profile_of, vanished, wald
 from geospde.likelihood.search import Maximum
 from geospde.results.estimates import EstimatedFit
-from geospde.results.likelihood_summary import text
 from geospde.results.state import level_between
+from geospde.results.summaries.likelihood import text
 from geospde.text.keywords import answers_keywords
 
 _SMOOTHS = "give the formula a smooth, s(x)"

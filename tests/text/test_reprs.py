@@ -18,7 +18,7 @@ from rich.console import Console
 
 import geospde as gs
 from geospde.plots.thumbnails import _thinned, mesh_png
-from geospde.results.summary import posterior_blocks, show
+from geospde.results.summaries.posterior import posterior_blocks, show
 from geospde.text.notebook import MOST_ROWS, card, facts, frame_table
 from geospde.text.words import number
 

@@ -1,0 +1,1 @@
+"""Summaries of fits in words and tables: of posteriors, and of likelihoods."""
