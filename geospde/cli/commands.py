@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from geospde import __version__
+from geospde.cli.certify import certify
 from geospde.cli.check import check
 from geospde.cli.compare import compare
 from geospde.cli.explore import explore
@@ -79,6 +80,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "init": init,
     **{name: step_command(name, what) for name, what in STEPS.items()},
+    "certify": certify,
     "validate": validate,
     "compare": compare,
     "info": info,

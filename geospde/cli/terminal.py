@@ -13,6 +13,7 @@ from rich.text import Text
 from geospde.text.words import counted, number
 
 if TYPE_CHECKING:
+    from geospde.results.certificate import Certificate
     from geospde.run.check import Explored
     from geospde.run.compare import Compared
     from geospde.run.validate import Validated
@@ -79,6 +80,19 @@ def print_validation(validated: Validated) -> None:
         print(sentence)
     if validated.folder is not None:
         print(f"scores, single observations and calibration: {validated.folder}")
+
+
+def print_certificate(certificate: Certificate) -> None:
+    """Print the verdict and the corrected figures."""
+    print(f"{certificate.verdict[:1].upper()}{certificate.verdict[1:]}.")
+    evidence = f"{certificate.log_marginal_likelihood:,.3f}".replace("-", "\N{MINUS SIGN}")
+    print(f"Log marginal likelihood {evidence}, Monte Carlo error {certificate.log_marginal_likelihood_se:.2g}.")
+    frame = certificate.to_frame().drop(columns="q0.5").rename(columns={"mc_error": "MC error"})
+    table = _table("", *frame.columns, dense=True)
+    for name, row in frame.iterrows():
+        table.add_row(Text(str(name)), *(_short(v, 3) for v in row))
+    _print(table)
+    print("Shift: of the mean, in posterior sd, corrected less fitted; scale: corrected sd over the fitted one.")
 
 
 def print_comparison(compared: Compared) -> None:

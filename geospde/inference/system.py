@@ -44,7 +44,8 @@ class LatentGaussianModel(Protocol):
 
     # Optional: `fixed_transform`, a (k, k) matrix T of determinant 1 where means and precisions are those of T times
     # the fixed effects (of an intercept at the covariates' means, say); `fixed_log_shift`, what their prior has over
-    # the Gaussian that stands for it; and `held`, the values of the hyperparameters that are held, NaN for the others
+    # the Gaussian that stands for it, and `fixed_log_excess`, the same as a function of the fixed effects less that
+    # number; and `held`, the values of the hyperparameters that are held, NaN for the others
 
 
 class RowPairs(NamedTuple):

@@ -79,6 +79,10 @@ class Model:
         """Log of what the priors have over the Gaussians that stand for them."""
         return self.fixed_priors.log_shift
 
+    def fixed_log_excess(self, coefficients: Vector) -> Vector:
+        """Log of what they have over them at other coefficients, (..., k), than those where the two were matched."""
+        return self.fixed_priors.log_excess(coefficients)
+
     @property
     def precisions(self) -> list[Any]:
         """Precisions of the random terms, as inference sees them."""

@@ -84,10 +84,21 @@ class FixedPriors:
         z = ((self.transform @ coefficients - self.mean)[t]) / scale
         precision = self.precision.copy()
         precision[t] = (df + 1) / (df + z**2) / scale**2
+        matched = replace(self, precision=precision, log_shift=0.0)
+        return replace(matched, log_shift=float(matched.log_excess(coefficients)))
+
+    def log_excess(self, coefficients: Vector) -> Vector:
+        """What the Student t densities have over the Gaussians that stand for them, (...,), at coefficients, (..., k).
+
+        Less `log_shift`: zero where they were matched.
+        """
+        t = np.isfinite(self.df)
+        df, scale, precision = self.df[t], self.scale[t], self.precision[t]
+        z = ((coefficients @ self.transform.T - self.mean)[..., t]) / scale
         height = gammaln(0.5 * (df + 1)) - gammaln(0.5 * df) - 0.5 * np.log(df * np.pi) - np.log(scale)
-        height -= 0.5 * (df + 1) * np.log1p(z**2 / df)
-        gaussian = 0.5 * np.log(precision[t] / (2 * np.pi)) - 0.5 * precision[t] * (z * scale) ** 2
-        return replace(self, precision=precision, log_shift=float((height - gaussian).sum()))
+        height = height - 0.5 * (df + 1) * np.log1p(z**2 / df)
+        gaussian = 0.5 * np.log(precision / (2 * np.pi)) - 0.5 * precision * (z * scale) ** 2
+        return np.asarray((height - gaussian).sum(axis=-1) - self.log_shift)
 
 
 def fixed_priors(

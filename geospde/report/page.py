@@ -17,6 +17,7 @@ _HEADINGS = {
     "q0.025": "2.5%",
     "q0.5": "median",
     "q0.975": "97.5%",
+    "mc_error": "MC error",
     "log_score": "log score",
     "crps": "CRPS",
     "log_score_se": "its se",
@@ -130,6 +131,15 @@ def validation_section(validation: Any) -> Section:
     caption = "Calibration: observed against predicted, probability integral transforms, and coverage of intervals."
     pictures = [picture(figure_png(validation.plot(), 200), caption)]
     return Section([f"{validation.describe()}."], [table for table in tables if table.rows], pictures)
+
+
+def certificate_section(certificate: Any) -> Section:
+    """Take in a certificate: its verdict, the corrected figures, and by how much they moved."""
+    evidence = f"{certificate.log_marginal_likelihood:,.3f}".replace("-", "\N{MINUS SIGN}")
+    error = f"{certificate.log_marginal_likelihood_se:.2g}"
+    words = f"{certificate.verdict[:1].upper()}{certificate.verdict[1:]}. The log marginal likelihood is {evidence}"
+    caption = "Corrected figures: shift in posterior sd, scale over the fitted sd"
+    return Section([f"{words}, with a Monte Carlo error of {error}."], [frame_table(caption, certificate.to_frame())])
 
 
 def frame_table(caption: str, frame: Any) -> Table:

@@ -27,6 +27,8 @@ class RunParts:
         ``message`` and ``remedy``.
     validation : Validation or geospde.report.page.Section, optional
         Scores of a cross-validation, and their picture.
+    certificate : Certificate, optional
+        How far the fit is from the exact posterior.
     figures : sequence of paths
         PNG files, as `geospde.plots.figures.save_figures` returns them; the report holds them in itself.
     files : iterable of paths
@@ -47,6 +49,7 @@ class RunParts:
     prediction: Any = None
     exploration: Any = None
     checks: Sequence[Any] = ()
+    certificate: Any = None
     validation: Any = None
     figures: Sequence[str | Path] = ()
     files: Iterable[str | Path] = ()

@@ -16,7 +16,17 @@ from geospde.prediction.layers import Layers
 from geospde.report import summaries
 from geospde.report.findings import findings
 from geospde.report.methods import Methods
-from geospde.report.page import LEVELS, Found, Picture, Section, found, picture, survey_section, validation_section
+from geospde.report.page import (
+    LEVELS,
+    Found,
+    Picture,
+    Section,
+    certificate_section,
+    found,
+    picture,
+    survey_section,
+    validation_section,
+)
 from geospde.report.parts import RunParts
 from geospde.report.webmap import web_map
 
@@ -83,6 +93,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "survey": _survey(survey, columns, _chosen(pictures, "observed"), explored),
         "estimates": [] if fit is None else summaries.estimates(fit),
         "criteria": None if fit is None else summaries.criteria_table(fit),
+        "certificate": None if run.certificate is None else certificate_section(run.certificate),
         "fitted": _chosen(pictures, "fitted"),
         "checks": sorted(map(found, [*(explored or {}).get("findings", ()), *run.checks]), key=_gravest_first),
         "levels": LEVELS,

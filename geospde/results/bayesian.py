@@ -22,6 +22,7 @@ from geospde.inference.mode import Progress, silent
 from geospde.inference.sampling import leave_one_out
 from geospde.linalg.threads import one_blas_thread
 from geospde.results.base import Fit
+from geospde.results.certificate import Certificate, certify
 from geospde.results.checks import Checks, covariate_findings, posterior_findings, range_findings
 from geospde.results.draws import to_arviz
 from geospde.results.hypothesis import Hypothesis, weigh
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
 
+Callback = Callable[[int, int | None, str], None] | None
 COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mode"]
 QUICK = 1_000_000  # observations times theta points and what leave-one-out counts for: a second or so
 DRAWS_COST = 100  # theta points that leave-one-out by 2,000 draws takes as long as
@@ -388,6 +390,23 @@ class BayesianFit(Fit):
         ranges = range_findings(self.model, self.hyper["q0.5"])
         return Checks([*covariate_findings(self.model), *ranges, *found])
 
+    def certify(self, draws: int = 2000, seed: int = 1, callback: Callback = None) -> Certificate:
+        """Say how far the fit is from the exact posterior, and correct it, by importance sampling.
+
+        Parameters
+        ----------
+        draws : int
+            At least 200; rounded up to a multiple of 80.
+        seed : int
+        callback : callable, optional
+
+        Returns
+        -------
+        Certificate
+            Corrected tables, the exact log marginal likelihood, and a verdict in words.
+        """
+        return certify(self, draws, seed, callback)
+
     def validate(
         self,
         folds: str = "blocks",
@@ -397,7 +416,7 @@ class BayesianFit(Fit):
         baselines: bool = True,
         draws: int = 2000,
         seed: int = 0,
-        callback: Callable[[int, int | None, str], None] | None = None,
+        callback: Callback = None,
     ) -> Any:
         """Cross-validate, by spatial blocks or otherwise.
 

@@ -47,6 +47,7 @@ class EstimatedFit(Fit):
         "posterior": ("posterior", f"see fixed, hyper and random for its estimates, or {_BAYES}"),
         "log_marginal_likelihood": ("log marginal likelihood, which takes priors", f"see log_likelihood, or {_BAYES}"),
         "marginal": ("posterior marginals", f"see fixed, hyper, confint and estimate(name), or {_BAYES}"),
+        "certify": ("posterior to certify", _BAYES),
         "prior": ("priors", _BAYES),
         "plot_prior_posterior": ("priors to draw", f"see plot_marginal, or {_BAYES}"),
         "loo": ("leave-one-out predictions", f"see aic, or {_BAYES}"),

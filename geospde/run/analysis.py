@@ -19,6 +19,7 @@ from geospde.prediction.surface import Prediction, places
 from geospde.results import fit as fitting
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
+from geospde.results.certificate import FEWEST
 from geospde.run.config import Config
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
@@ -69,13 +70,17 @@ def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
 def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     """Build ``[model]`` under ``[priors]``, and check that it is for the method of ``[inference]``."""
     inference, priors = config.inference, config.priors or "default"
-    fitting.check_options(**inference.given(), priors=priors)
+    fitting.check_options(**inference.how, priors=priors)
     model = build_model(
         data=survey.points, mesh=mesh, **config.model.given(), priors=priors, covariates=survey.covariates
     )
     fitting.check_model(model, inference.method, inference.quadrature)
     if config.validates and inference.method not in BAYESIAN:
         raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {inference.method!r}")
+    if inference.certify and inference.method not in BAYESIAN:
+        raise InputError(f"certify in [inference] needs method 'inla' or 'eb', not {inference.method!r}")
+    if inference.certify is not True and 0 < inference.certify < FEWEST:
+        raise InputError(f"certify in [inference] is true or a number of draws, {FEWEST} or more")
     return model
 
 
@@ -112,7 +117,7 @@ def describe_model(model: Model) -> str:
 def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
     """Fit a model as ``[inference]`` says."""
     arguments = {name: getattr(config.model, name) for name in ("formula", "exposure", "offset")}
-    return fitting.fit_model(model, arguments, **config.inference.given(), callback=callback)
+    return fitting.fit_model(model, arguments, **config.inference.how, callback=callback)
 
 
 def check_fit(survey: Survey, mesh: Mesh, fit: Fit) -> tuple[Finding, ...]:

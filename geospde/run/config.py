@@ -113,6 +113,12 @@ class InferenceSection(_Section):
     integration: Text = "auto"
     strategy: Text = "auto"
     quadrature: Count = 1
+    certify: Flag | Count = False
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """The keys that say how the model is fitted."""
+        return self.given("method", "integration", "strategy", "quadrature")
 
 
 class PredictionSection(_Section):

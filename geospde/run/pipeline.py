@@ -12,6 +12,7 @@ from geospde.mesh.trimesh import Mesh
 from geospde.prediction.surface import Prediction
 from geospde.prediction.validation import Validation
 from geospde.results.base import Fit
+from geospde.results.certificate import Certificate
 from geospde.run.analysis import criteria_of
 from geospde.run.config import Config, read_config
 from geospde.run.folders import amended_folder, whole_folder
@@ -19,6 +20,7 @@ from geospde.run.logs import kept_if_failed
 from geospde.run.progress import Progress, StepLog, compiling_told
 from geospde.run.record import MARK, read_record
 from geospde.run.step import Step
+from geospde.run.steps.certify import CERTIFY
 from geospde.run.steps.fit import FIT
 from geospde.run.steps.map import MAP
 from geospde.run.steps.mesh import MESH
@@ -32,7 +34,7 @@ from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
 
-STEPS: tuple[Step[Work], ...] = (MESH, FIT, VALIDATE, PREDICT, MAP, REPORT)
+STEPS: tuple[Step[Work], ...] = (MESH, FIT, CERTIFY, VALIDATE, PREDICT, MAP, REPORT)
 """The pipeline: each step after those that it needs."""
 
 
@@ -50,6 +52,8 @@ class RunResult:
         What was looked at in survey, mesh and fit, what is well too.
     validation : Validation or None
         If the run file asks for one.
+    certificate : Certificate or None
+        If the run file asks for one.
     seconds : dict of str to float
         Wall time of each step.
     warnings : tuple of str
@@ -63,6 +67,7 @@ class RunResult:
     prediction: Prediction
     checks: tuple[Finding, ...]
     validation: Validation | None
+    certificate: Certificate | None
     seconds: dict[str, float]
     warnings: tuple[str, ...]
 
@@ -71,7 +76,7 @@ class RunResult:
         """Return what the work of all steps made, now in `folder`."""
         return cls(
             folder, work.survey, work.mesh, work.fit, work.prediction, work.findings, work.validation,
-            work.log.seconds, tuple(work.log.warnings),
+            work.certificate,            work.log.seconds, tuple(work.log.warnings),
         )  # fmt: skip
 
     @property
@@ -94,6 +99,7 @@ class RunResult:
             "hyper": self.fit.hyper.to_dict(orient="index"),
             "criteria": criteria_of(self.fit),
             "checks": [finding.to_dict() for finding in self.checks],
+            "certificate": None if self.certificate is None else self.certificate.to_dict(),
             "validation": None if self.validation is None else described(self.validation),
             "warnings": list(self.warnings),
             "seconds": self.seconds,

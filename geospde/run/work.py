@@ -17,6 +17,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.validation import Validation
 from geospde.report.parts import RunParts
 from geospde.results.base import Fit
+from geospde.results.certificate import Certificate
 from geospde.run.analysis import check_fit
 from geospde.run.config import Config
 from geospde.run.inputs import explore_survey, in_short, load_survey
@@ -39,7 +40,7 @@ class Work:
     log : StepLog
     record : Record
     survey : Survey
-    mesh, grid, fit, prediction, validation
+    mesh, grid, fit, certificate, prediction, validation
         Made by a step, or read again from what it left; each is None before.
     """
 
@@ -53,6 +54,7 @@ class Work:
     fit: Fit = None  # type: ignore[assignment]
     prediction: Any = None
     validation: Validation | None = None
+    certificate: Certificate | None = None
 
     @classmethod
     def begun(
@@ -83,9 +85,14 @@ class Work:
         return explore_survey(self.config, self.survey)
 
     @cached_property
-    def checks(self) -> tuple[Finding, ...]:
-        """What was looked at in the fit and its mesh."""
+    def _of_fit(self) -> tuple[Finding, ...]:
         return check_fit(self.survey, self.mesh, self.fit)
+
+    @property
+    def checks(self) -> tuple[Finding, ...]:
+        """What was looked at in the fit and its mesh, and what its certificate says."""
+        certified = () if self.certificate is None else (self.certificate.finding,)
+        return (*self._of_fit, *certified)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -119,6 +126,7 @@ class Work:
             prediction=self.prediction,
             exploration=self.exploration,
             checks=self.checks,
+            certificate=self.certificate,
             validation=self.validation,
             figures=self.figures,
             files=[*filter(Path.is_file, self.folder.rglob("*")), *later],

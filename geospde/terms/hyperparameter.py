@@ -71,9 +71,13 @@ class Hyperparameter:
 
     def value(self, theta: Vector) -> float:
         """On the user's scale."""
+        return float(self.of(np.asarray(theta, dtype=float)[None, :])[0])
+
+    def of(self, thetas: Vector) -> Vector:
+        """On the user's scale, of many: thetas as rows, a value each."""
         if self.function is not None:
-            return float(self.function(np.asarray(theta, dtype=float)[None, :])[0])
-        return float(self.transform(self.direction @ theta + self.shift))
+            return np.asarray(self.function(thetas), dtype=float)
+        return np.asarray(self.transform(thetas @ self.direction + self.shift), dtype=float)
 
     def inner_map(self, logarithm: bool) -> Callable[[Any], Any] | None:
         """Map from the inner scale to the user's or to its logarithm; None for the identity."""

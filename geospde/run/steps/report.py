@@ -2,6 +2,7 @@
 
 from geospde.report.report import write_report
 from geospde.run.step import Step
+from geospde.run.steps.certify import CERTIFY
 from geospde.run.steps.map import MAP
 from geospde.run.steps.validate import VALIDATE
 from geospde.run.work import Work
@@ -15,4 +16,4 @@ def make(work: Work) -> None:
         write_report(work.folder / FILE, work.parts())
 
 
-REPORT = Step("report", "report", make, needs=(MAP, VALIDATE), files=(FILE,))
+REPORT = Step("report", "report", make, needs=(CERTIFY, MAP, VALIDATE), files=(FILE,))

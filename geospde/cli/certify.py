@@ -1,0 +1,37 @@
+"""``geospde certify``: how far a run's fit is from the exact posterior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geospde.cli.options import Json, Silent, Verbose, listening, print_json
+
+
+def certify(
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN.toml|FOLDER", show_default=False, help="The run file, or the folder of a run."),
+    ],
+    draws: Annotated[int, typer.Option(help="How many.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 1,
+    as_json: Json = False,
+    quiet: Silent = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say how far the fit is from the exact posterior, with corrected figures: importance sampling. Writes nothing.
+
+    The fit in the run's folder is taken if inputs and settings are still the same.
+    """
+    from geospde.run.certify import certify_run
+
+    with listening(quiet or as_json, verbose) as progress:
+        result = certify_run(run, draws=draws, seed=seed, progress=progress)
+    if as_json:
+        print_json(result.to_dict())
+    elif not quiet:
+        from geospde.cli.terminal import print_certificate
+
+        print_certificate(result.certificate)

@@ -1,0 +1,496 @@
+"""Exact inference by importance sampling from a fit, with its Monte Carlo error.
+
+A fit is Laplace's approximation at points of theta. Here theta comes from a density that is known exactly, spread to
+be wider than the fit's, and the latent vector from a Gaussian about its mode at that very theta; each draw is weighted
+by the joint density of model and data over the density that it was drawn from:
+
+    w = p(y | x, theta) p(x | theta) p(theta) / (q(theta) q(x | theta)).
+
+The mean of w is the evidence, and weighted means of anything are its posterior means, without Laplace's error. How far
+to trust them is told by the tail of the weights (Pareto's k) and by independent batches. The idea is that of section 6
+of Rue, Martino & Chopin (2009); the tails are smoothed as Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn.
+Res. 25 (72), have it.
+
+Three things make a few thousand draws enough. Thetas are of low discrepancy, shifted at random in each batch (Owen
+1998). Latent vectors come in mirrored pairs. And what is known exactly is not left to chance (control variates). Of the
+latent vector: with c L the weight that Laplace's approximation at that theta gives,
+E[w f(x)] = E[c L E_q f(x)] + E[(w - c L) f(x)], where only the second, small term is a mean over draws. Of theta: a
+density r(theta) is fitted to the weights, a polynomial in its logarithm, and
+E[w f(theta)] = E_q[f r / q] + E[(w - r / q) f(theta)], the first by very many thetas that cost nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import comb
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp, ndtr, ndtri
+
+from geospde.errors import NumericalError
+from geospde.inference.constrained import ConstrainedFactor
+from geospde.inference.emulator import low_discrepancy
+from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.laplace import LOG_2PI, Laplace
+from geospde.inference.mode import Progress, silent
+from geospde.linalg.threads import one_blas_thread
+
+Vector = NDArray[np.float64]
+
+BATCHES = 10  # independent: the spread of their means is the Monte Carlo error
+EACH = 8  # latent vectors a theta: four mirrored pairs
+CORE, WIDE = 8.0, 2.0  # degrees of freedom of the t that follows the fit, and of the one that defends it
+DEFENCE, FAR = 0.16, 2.5  # share of the latter, and how many times wider it is
+KERNEL = 0.5  # width of the kernels that follow a posterior unlike a Gaussian, in its standard deviations
+UNLIKE = 0.5  # skewness, or a third of the excess kurtosis, from which kernels do
+CLOUD = 8_000  # thetas of the fitted density
+EVEN = 1e-8  # spread of log weights that is rounding
+NEAR = 0.5  # gain up to which a Newton step is the last
+
+
+@dataclass(frozen=True)
+class ThetaProposal:
+    """Student t densities over theta: one about the fit's posterior, or kernels all over it, and a wide one.
+
+    Attributes
+    ----------
+    centres : (k, d) array
+    root : (d, d) array
+        Of the scale matrix of each.
+    mean : (d,) array
+        Of the wide one.
+    spread : (d, d) array
+        Root of its scale matrix.
+    """
+
+    centres: Vector
+    root: Vector
+    mean: Vector
+    spread: Vector
+
+    @classmethod
+    def following(cls, hyper: HyperPosterior, kernels: int) -> "ThetaProposal":
+        """One with the fit's mean and covariance, of as many kernels as told where that is unlike a Gaussian."""
+        theta, weights = hyper.cloud
+        mean = np.asarray(weights @ theta, dtype=float)
+        covariance = (theta - mean).T @ (weights[:, None] * (theta - mean))
+        root = np.asarray(np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))), dtype=float)
+        z = np.linalg.solve(root, (theta - mean).T).T
+        skewness, excess = weights @ z**3, weights @ z**4 - 3.0
+        if max(np.abs(skewness).max(), np.abs(excess).max() / 3) < UNLIKE:
+            return cls(mean[None], root, mean, FAR * root)
+        centres = hyper.sample(kernels)
+        # drawn towards the mean, so that the mixture is no wider than the posterior (West 1993)
+        centres = mean + np.sqrt(1.0 - KERNEL**2) * (centres - mean)
+        return cls(centres, KERNEL * root, mean, FAR * root)
+
+    def draw(self, size: int, rng: np.random.Generator) -> Vector:
+        """Thetas, (size, d): of low discrepancy, shifted at random, a fixed share of them wide."""
+        d, wide = self.mean.size, int(round(DEFENCE * size))
+        core = size - wide
+        uniform = (low_discrepancy(core, d + 1) + rng.random(d + 1)) % 1.0
+        chosen = rng.permutation(np.arange(core) % len(self.centres))
+        theta = self.centres[chosen] + _student(uniform, CORE) @ self.root.T
+        far = (low_discrepancy(wide, d + 1) + rng.random(d + 1)) % 1.0
+        return np.vstack([theta, self.mean + _student(far, WIDE) @ self.spread.T])
+
+    def log_density(self, theta: Vector, size: int) -> Vector:
+        """Log density of thetas that were drawn `size` at a time."""
+        wide = int(round(DEFENCE * size)) / size
+        core = np.array([_log_student(theta, centre, self.root, CORE) for centre in self.centres])
+        log_core = logsumexp(core, axis=0) - np.log(len(self.centres)) + np.log1p(-wide)
+        if not wide:
+            return np.asarray(log_core)
+        return np.logaddexp(log_core, np.log(wide) + _log_student(theta, self.mean, self.spread, WIDE))
+
+
+def _student(uniform: Vector, df: float) -> Vector:
+    """Standard multivariate t from uniforms, (n, d + 1): Gaussians, and what divides them."""
+    from scipy.stats import chi2
+
+    inside = np.clip(uniform, 1e-12, 1 - 1e-12)
+    return ndtri(inside[:, 1:]) / np.sqrt(chi2.ppf(inside[:, :1], df) / df)
+
+
+def _log_student(theta: Vector, mean: Vector, root: Vector, df: float) -> Vector:
+    d = mean.size
+    z = np.linalg.solve(root, (theta - mean).T)
+    constant = gammaln(0.5 * (df + d)) - gammaln(0.5 * df) - 0.5 * d * np.log(df * np.pi)
+    return np.asarray(constant - np.log(np.diag(root)).sum() - 0.5 * (df + d) * np.log1p((z**2).sum(axis=0) / df))
+
+
+class Summary(NamedTuple):
+    """Mean, standard deviation, quantiles and the Monte Carlo error of the mean."""
+
+    mean: float
+    sd: float
+    quantiles: Vector
+    error: float
+
+
+@dataclass(frozen=True)
+class ThetaCloud:
+    """Very many thetas that stand for a density fitted to the weights of few.
+
+    Attributes
+    ----------
+    theta : (n, d) array
+    weights : (n,) array
+        Of the fitted density over that they come from.
+    at : (t,) array
+        The same at the thetas it was fitted to.
+    basis, basis_at : (n, p), (t, p) arrays
+        Polynomials at both.
+    trust : (t,) array
+        Weights of fits to values at the few.
+    """
+
+    theta: Vector
+    weights: Vector
+    at: Vector
+    basis: Vector
+    basis_at: Vector
+    trust: Vector
+
+    @classmethod
+    def none(cls, theta: Vector) -> "ThetaCloud":
+        """No cloud: the weights of the few are all there is."""
+        t, d = theta.shape
+        return cls(np.zeros((0, d)), np.zeros(0), np.zeros(t), np.zeros((0, 0)), np.zeros((t, 0)), np.zeros(t))
+
+    @classmethod
+    def fitted(cls, proposal: ThetaProposal, theta: Vector, weights: Vector, log_density: Vector) -> "ThetaCloud":
+        """One for thetas whose weights sum to one; none where it would not help."""
+        d = theta.shape[1]
+        mean = weights @ theta
+        root = np.linalg.cholesky((theta - mean).T @ (weights[:, None] * (theta - mean)) + 1e-12 * np.eye(d))
+        heavy = weights > 1e-4 * weights.max()
+        degree = next((k for k in (4, 3, 2) if comb(d + k, k) < heavy.sum() / 5), 0)
+        if not degree:
+            return cls.none(theta)
+        powers = [p for p in product(range(degree + 1), repeat=d) if sum(p) <= degree]
+        z = np.linalg.solve(root, (theta - mean).T).T
+        many = proposal.draw(CLOUD, np.random.default_rng(0))
+        z_many = np.linalg.solve(root, (many - mean).T).T
+        reach = (z[heavy] ** 2).sum(axis=1).max()  # beyond the points that it is fitted to a polynomial may rise
+        inside, near = (z**2).sum(axis=1) <= reach, (z_many**2).sum(axis=1) <= reach
+        many, z_many = many[near], z_many[near]
+        trust = np.where(heavy, np.sqrt(weights / weights.max()), 0.0)
+        basis, basis_at = _monomials(z_many, powers), _monomials(z, powers)
+        with np.errstate(divide="ignore"):
+            log_target = np.where(heavy, np.log(weights * len(weights)) + log_density, 0.0)
+        fit = np.linalg.lstsq(trust[:, None] * basis_at, trust * log_target, rcond=None)[0]
+        at = np.where(inside, np.exp(np.minimum(basis_at @ fit - log_density, 50.0)), 0.0) / len(theta)
+        out = np.exp(np.minimum(basis @ fit - proposal.log_density(many, CLOUD), 50.0)) / CLOUD
+        helps = ((weights - at) ** 2).sum() < 0.5 * (weights**2).sum()
+        well = (out**2).sum() * len(theta) < out.sum() ** 2  # the many are worth more than the few
+        return cls(many, out, at, basis, basis_at, trust) if helps and well else cls.none(theta)
+
+    def carried(self, values: Vector) -> tuple[Vector, Vector]:
+        """A polynomial through values at the few, (t,): at the many, and at the few themselves."""
+        fit = np.linalg.lstsq(self.trust[:, None] * self.basis_at, self.trust * values, rcond=None)[0]
+        return self.basis @ fit, self.basis_at @ fit
+
+
+def _monomials(z: Vector, powers: list[tuple[int, ...]]) -> Vector:
+    return np.column_stack([(z ** np.array(p)).prod(axis=1) for p in powers])
+
+
+@dataclass(frozen=True)
+class WeightedDraws:
+    """Draws of theta and of the fixed effects, with their weights.
+
+    Attributes
+    ----------
+    theta : (t, d) array
+        Free hyperparameters on their internal scale.
+    weights : (t, e) array
+        Of e latent vectors at each theta, smoothed; they sum to one.
+    laplace : (t,) array
+        Weight that Laplace's approximation gives each of the vectors at a theta, so scaled that its sum is that of
+        `weights`; zero where it does not help.
+    cloud : ThetaCloud
+    batch : (t,) array of int
+    fixed : (t, e, k) array
+        Fixed effects of each draw.
+    centres, sds : (t, k) arrays
+        Mean and standard deviation of the Gaussian that they are drawn from.
+    log_marginal_likelihood, log_marginal_likelihood_se : float
+    pareto_k : float
+    """
+
+    theta: Vector
+    weights: Vector
+    laplace: Vector
+    cloud: ThetaCloud
+    batch: NDArray[np.intp]
+    fixed: Vector
+    centres: Vector
+    sds: Vector
+    log_marginal_likelihood: float
+    log_marginal_likelihood_se: float
+    pareto_k: float
+
+    @property
+    def ess(self) -> float:
+        """Effective sample size: the reciprocal of the sum of squared weights."""
+        return float(1.0 / (self.weights**2).sum())
+
+    def of_theta(self, function: Callable[[Vector], Vector], levels: Sequence[float]) -> Summary:
+        """Summary of a function of theta, which takes thetas as rows and gives a value each."""
+        cloud, rest = self.cloud, self.weights.sum(axis=1) - self.cloud.at
+        values, many = function(self.theta), function(cloud.theta)
+        total = cloud.weights.sum() + rest.sum()
+        mean = float(cloud.weights @ many + rest @ values) / total
+        square = float(cloud.weights @ (many - mean) ** 2 + rest @ (values - mean) ** 2) / total
+        x, mass = np.concatenate([values, many]), np.concatenate([rest, cloud.weights]) / total
+        order = np.argsort(x)
+        x, mass = x[order], mass[order]
+        below = np.maximum.accumulate(np.clip(np.cumsum(mass) - 0.5 * mass, 0.0, 1.0))
+        quantiles = np.interp(levels, below, x)
+        return Summary(mean, np.sqrt(max(square, 0.0)), quantiles, self._error(rest / total * (values - mean)))
+
+    def of_fixed(self, k: int, levels: Sequence[float]) -> Summary:
+        """Summary of a fixed effect."""
+        x, m, s = self.fixed[:, :, k], self.centres[:, k], self.sds[:, k]
+        rest = self.weights - self.laplace[:, None]
+        gaussian, cloud = self.laplace * x.shape[1], self.cloud
+        parts = [(gaussian, m, s)]
+        if cloud.weights.size:  # what varies smoothly with theta is summed over the cloud
+            (m_many, m_at), (s_many, s_at) = cloud.carried(m), cloud.carried(np.log(s))
+            m_at, s_at = np.where(cloud.at > 0, (m_at, s_at), (m, np.log(s)))
+            parts += [(cloud.weights, m_many, np.exp(s_many)), (-cloud.at, m_at, np.exp(s_at))]
+        w, mean_of, sd_of = (np.concatenate(part) for part in zip(*parts))
+        total = w.sum() + rest.sum()
+        mean = float(w @ mean_of + (rest * x).sum()) / total
+        square = float(w @ ((mean_of - mean) ** 2 + sd_of**2) + (rest * (x - mean) ** 2).sum()) / total
+        sd = float(np.sqrt(max(square, 1e-300)))
+        influence = gaussian * (m - mean) + (rest * (x - mean)).sum(axis=1)
+        if cloud.weights.size:
+            influence -= cloud.at * (m_at - mean)
+        grid = mean + sd * np.linspace(-6.0, 6.0, 241)
+        order = np.argsort(x, axis=None)
+        steps = np.concatenate([[0.0], np.cumsum(rest.ravel()[order])])
+        below = steps[np.searchsorted(x.ravel()[order], grid, side="right")]
+        below = below + np.array([w @ ndtr((t - mean_of) / sd_of) for t in grid])
+        below = np.maximum.accumulate(np.clip(below / total, 0.0, 1.0))
+        rising = np.concatenate([[True], np.diff(below) > 0])
+        quantiles = np.interp(levels, below[rising], grid[rising])
+        return Summary(mean, sd, quantiles, self._error(influence / total))
+
+    def _error(self, influence: Vector) -> float:
+        """Standard error of a ratio of means, from each theta's share in its deviation, by batches."""
+        sums = np.bincount(self.batch, influence)
+        return float(np.sqrt((sums**2).sum() * sums.size / max(sums.size - 1, 1)))
+
+
+@dataclass(frozen=True)
+class _At:
+    """What comes of one theta: log weights of the vectors, Laplace's, and the fixed effects."""
+
+    log_weights: Vector
+    log_laplace: float
+    fixed: Vector
+    centres: Vector
+    sds: Vector
+
+
+class Sampler:
+    """Draws latent vectors at any theta and weighs them, but for the density of theta.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    posterior : Posterior
+        Its points are where Newton starts.
+    """
+
+    def __init__(self, laplace: Laplace, posterior: Posterior):
+        self.laplace = laplace
+        self._thetas = [point.theta for point in posterior.points]
+        self._modes = [point.x for point in posterior.points]
+        self._shifts = [point.mean - point.x for point in posterior.points]
+        self._inverse_root = np.eye(posterior.heaviest.theta.size)
+        if posterior.hyper is not None:
+            self._inverse_root = np.linalg.inv(np.linalg.cholesky(posterior.hyper.moments()[1]))
+
+    def at(self, theta: Vector, each: int, rng: np.random.Generator) -> _At | None:
+        """Draws at one theta; None where the model cannot be evaluated: a weight of zero."""
+        laplace = self.laplace
+        whole = laplace.whole(theta)
+        try:
+            with np.errstate(over="raise", invalid="raise", divide="raise"):
+                prior_values = laplace.prior_at(whole)
+                likelihood = laplace.likelihood_at(theta)
+                log_prior = self._log_prior(whole)
+            centre, factor, weights = self._gaussian(theta, likelihood, prior_values)
+        except (NumericalError, FloatingPointError):
+            return None
+        eta = laplace.design @ centre + laplace.model.offset
+        centred = laplace.centred(centre)
+        pull = laplace.times(prior_values, centred)
+        at_centre = float(likelihood.log_density(eta).sum()) - 0.5 * float(centred @ pull)
+        constant = log_prior - 0.5 * factor.log_determinant + 0.5 * (laplace.n - laplace.n_constraints) * LOG_2PI
+
+        half = factor.draw(rng.standard_normal((laplace.n, (each + 1) // 2)))
+        steps = np.hstack([half, -half])[:, :each]
+        eta_steps = laplace.design @ steps
+        density = np.array([float(likelihood.log_density(eta + step).sum()) for step in eta_steps.T])
+        # of both quadratic forms about the centre, what is in Q cancels
+        log_weights = density - 0.5 * float(centred @ pull) - pull @ steps + 0.5 * (weights @ eta_steps**2)
+        first = laplace.n_random
+        units = np.zeros((laplace.n, laplace.n_fixed))
+        units[np.arange(first, laplace.n), np.arange(laplace.n_fixed)] = 1.0
+        variances = np.einsum("ik,ik->k", units, factor.solve(units)) if laplace.n_fixed else np.zeros(0)
+        if (variances <= 0).any() or not np.isfinite(log_weights + at_centre + constant).all():
+            return None  # so far out that nothing has digits
+        fixed = (centre[first:, None] + steps[first:]).T
+        excess = getattr(laplace.model, "fixed_log_excess", None)  # of heavy-tailed priors over their Gaussians
+        if excess is not None:
+            log_weights = log_weights + excess(fixed)
+        return _At(log_weights + constant, at_centre + constant, fixed, centre[first:], np.sqrt(variances))
+
+    def _log_prior(self, whole: Vector) -> float:
+        """Log prior of theta, and log normaliser of p(x | theta)."""
+        laplace = self.laplace
+        total = laplace.fixed_log_normaliser - 0.5 * laplace.proper_rank * LOG_2PI + laplace.log_prior(whole)
+        for term, where in zip(laplace.precisions, laplace.theta_blocks):
+            total += term.log_normaliser(whole[where], False)[0]
+        return total
+
+    def _gaussian(
+        self, theta: Vector, likelihood: Any, prior_values: Vector
+    ) -> tuple[Vector, ConstrainedFactor, Vector]:
+        """Mean, factor of the proposal's precision and its weights of the predictors; any would do, near ones do well.
+
+        Newton starts at the mode of the nearest theta that is done.
+        """
+        laplace = self.laplace
+        gaps = (np.array(self._thetas) - theta) @ self._inverse_root.T
+        nearest = int((gaps**2).sum(axis=1).argmin())
+        x, shift = laplace.project(self._modes[nearest]), self._shifts[nearest]
+        for _ in range(2):
+            eta = laplace.design @ x + laplace.model.offset
+            # curvature at the mean, not at the mode: of a count's log rate its Gaussian has the posterior's variance
+            there = eta + laplace.design @ shift
+            weights = likelihood.newton_weights(there, likelihood.derivatives(there)[1])
+            factor = laplace.factor_of(theta, prior_values, weights)
+            gradient = laplace.design_t @ likelihood.derivatives(eta)[0]
+            gradient -= laplace.times(prior_values, laplace.centred(x))
+            step = factor.solve(gradient)
+            gain = float(gradient @ step)
+            if gain < NEAR:
+                x = x + step
+                break
+            x = laplace.at(theta, x, gradient=False).x
+        shift = self._shift(x, factor, likelihood)
+        self._thetas.append(theta)
+        self._modes.append(x)
+        self._shifts.append(shift)
+        return x + shift, factor, weights
+
+    def _shift(self, x: Vector, factor: ConstrainedFactor, likelihood: Any) -> Vector:
+        """From mode to mean, by the slope of the log likelihood that is expected about the mode.
+
+        The first step of `geospde.inference.correction.variational_mean`; no predictor goes further than its sd.
+        """
+        laplace = self.laplace
+        eta = laplace.design @ x + laplace.model.offset
+        sd = np.sqrt(np.maximum(laplace.variances(laplace.selected_inverse(factor)), 1e-300))
+        nodes, weights = np.polynomial.hermite_e.hermegauss(7)
+        with np.errstate(all="ignore"):
+            expected = sum(w * likelihood.derivatives(eta + sd * z)[0] for z, w in zip(nodes, weights / weights.sum()))
+        pull = expected - likelihood.derivatives(eta)[0]
+        if not np.isfinite(pull).all():
+            return np.zeros_like(x)
+        shift = factor.solve(laplace.design_t @ pull)
+        return np.asarray(shift / max(1.0, float(np.abs(laplace.design @ shift / sd).max(initial=0.0))))
+
+
+def importance_draws(
+    laplace: Laplace, posterior: Posterior, draws: int, seed: int | None = None, progress: Progress = silent
+) -> WeightedDraws:
+    """Draw from a fit, and weigh by the exact joint density.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    posterior : Posterior
+    draws : int
+        Of (theta, x); rounded up to whole batches.
+    seed : int, optional
+    progress : callable
+        Told of every theta.
+
+    Raises
+    ------
+    NumericalError
+        Where no theta could be evaluated.
+    """
+    rng = np.random.default_rng(seed)
+    size = -(-draws // (BATCHES * EACH))
+    batch = np.repeat(np.arange(BATCHES), size)
+    if posterior.hyper is None:
+        thetas, log_density = np.zeros((batch.size, 0)), np.zeros(batch.size)
+    else:
+        proposal = ThetaProposal.following(posterior.hyper, max(2 * size, 40))
+        thetas = np.vstack([proposal.draw(size, rng) for _ in range(BATCHES)])
+        log_density = proposal.log_density(thetas, size)
+    sampler = Sampler(laplace, posterior)
+    # from the middle outwards: Newton starts at the mode of the nearest that is done
+    order = np.argsort(((thetas - posterior.heaviest.theta) ** 2).sum(axis=1), kind="stable")
+    found: list[_At | None] = [None] * batch.size
+    with one_blas_thread():
+        for done, k in enumerate(order, 1):
+            found[k] = sampler.at(thetas[k], EACH, rng)
+            progress(done, batch.size, "certificate")
+    good = np.array([one is not None for one in found])
+    if not good.any():
+        raise NumericalError("no draw of the hyperparameters could be evaluated")
+    there = [one for one in found if one is not None]
+    log_weights = np.full((batch.size, EACH), -np.inf)
+    log_weights[good] = np.array([one.log_weights for one in there]) - log_density[good, None]
+    log_laplace = np.full(batch.size, -np.inf)
+    log_laplace[good] = np.array([one.log_laplace for one in there]) - log_density[good]
+
+    smoothed, k_hat = _smoothed(log_weights.ravel())
+    evidence = float(logsumexp(smoothed) - np.log(smoothed.size))
+    weights = np.exp(smoothed - logsumexp(smoothed)).reshape(log_weights.shape)
+    gaussian = np.exp(log_laplace - log_laplace.max())
+    gaussian *= 1.0 / (EACH * gaussian.sum())
+    if ((weights - gaussian[:, None]) ** 2).sum() > (weights**2).sum():
+        gaussian = np.zeros_like(gaussian)
+
+    cloud = ThetaCloud.none(thetas)
+    if posterior.hyper is not None:
+        cloud = ThetaCloud.fitted(proposal, thetas, weights.sum(axis=1), log_density)
+    rest = weights.sum(axis=1) - cloud.at
+    evidence += float(np.log(cloud.weights.sum() + rest.sum()))
+    error = np.bincount(batch, rest).std(ddof=1) * np.sqrt(BATCHES)
+
+    def gathered(values: list[Vector]) -> Vector:
+        out = np.zeros((batch.size, *values[0].shape))
+        out[good] = np.array(values)
+        return out
+
+    sds = gathered([one.sds for one in there])
+    sds[~good] = 1.0
+    return WeightedDraws(
+        thetas, weights, gaussian, cloud, batch, gathered([one.fixed for one in there]),
+        gathered([one.centres for one in there]), sds, evidence,
+        float(error), k_hat,
+    )  # fmt: skip
+
+
+def _smoothed(log_weights: Vector) -> tuple[Vector, float]:
+    """Log weights with a Pareto tail in place of their own, on their own scale, and its shape k."""
+    from arviz_stats.base import array_stats
+
+    finite = np.maximum(log_weights, log_weights.max() - 700.0)
+    if np.ptp(finite) < EVEN:  # nothing to weigh: every draw counts alike
+        return log_weights, -np.inf
+    smoothed, k_hat = array_stats.psislw(-finite)  # it takes what leave-one-out has, minus the log weights
+    least = int(finite.argmin())  # not one of those that are smoothed
+    return np.where(np.isfinite(log_weights), smoothed + finite[least] - smoothed[least], -np.inf), float(k_hat)

@@ -1,0 +1,197 @@
+"""`Certificate`: how far a fit is from the exact posterior, by importance sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from geospde.errors import InputError
+from geospde.inference.certify import Summary, importance_draws
+from geospde.inference.mode import silent
+from geospde.results.base import Fit
+from geospde.results.state import LEVELS, Vector
+from geospde.text.findings import Finding
+from geospde.text.keywords import answers_keywords
+from geospde.text.notebook import card, facts, frame_table
+
+COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mc_error"]
+_NUMBERS = (
+    "draws", "ess", "pareto_k", "log_marginal_likelihood", "log_marginal_likelihood_se", "evidence_shift",
+)  # fmt: skip
+FEWEST = 200  # draws: with fewer the tail of the weights says nothing
+AGREES = 0.1  # posterior sds by which a mean may move, and share by which an sd may, before a fit is called corrected
+WORTH = 100  # draws that they are to be worth at least
+
+
+@answers_keywords
+@dataclass(frozen=True)
+class Certificate:
+    """What exact inference says beside a fit; made by `BayesianFit.certify`.
+
+    Attributes
+    ----------
+    ess : float
+        Effective sample size: how many even draws of the exact posterior the weighted ones are worth.
+    pareto_k : float
+        Shape of the tail of the weights: below 0.7 (a little less for few draws) they can be trusted.
+    log_marginal_likelihood, log_marginal_likelihood_se : float
+        The exact one, and its Monte Carlo error.
+    hyper, fixed : DataFrame
+        Corrected tables, a row a parameter: ``mean``, ``sd``, ``q0.025``, ``q0.5``, ``q0.975``, and ``mc_error``, the
+        Monte Carlo error of the mean.
+    shifts : Series
+        By how many posterior sds the mean of each moves, corrected less fitted.
+    scales : Series
+        Corrected sd of each over the fitted one.
+    evidence_shift : float
+        Of the log marginal likelihood, corrected less fitted.
+    draws : int
+    """
+
+    ess: float
+    pareto_k: float
+    log_marginal_likelihood: float
+    log_marginal_likelihood_se: float
+    hyper: pd.DataFrame
+    fixed: pd.DataFrame
+    shifts: pd.Series[float]
+    scales: pd.Series[float]
+    evidence_shift: float
+    draws: int
+
+    @property
+    def bound(self) -> float:
+        """Pareto k up to which so many draws can be trusted: Vehtari et al. (2024), equation (13)."""
+        return min(1.0 - 1.0 / np.log10(self.draws), 0.7)
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the weights reach the exact posterior."""
+        return self.pareto_k <= self.bound and self.ess >= WORTH
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the fit is as good as exact: no mean is off by a tenth of an sd, no sd by a tenth of itself."""
+        return self.is_reliable and self._largest_shift < AGREES and self._largest_scale < AGREES
+
+    @cached_property
+    def verdict(self) -> str:
+        """What it comes to, in words."""
+        worth = f"{self.draws:,} draws are worth {self.ess:,.0f}, Pareto k {self.pareto_k:.2f}"
+        if not self.is_reliable:
+            return (
+                f"not certified: {worth}, and importance sampling does not reach the exact posterior from this fit, "
+                "which may be right or wrong"
+            )
+        off, evidence = self._off(), f"the log evidence by {abs(self.evidence_shift):.2g}"
+        if self.agrees:
+            return f"certified: {off}, {evidence} ({worth})"
+        return f"corrected: {off}, {evidence}; take the tables of the certificate ({worth})"
+
+    @property
+    def finding(self) -> Finding:
+        """The verdict among the findings of a check."""
+        level = "warning" if not self.is_reliable else "ok" if self.agrees else "note"
+        remedy = "" if self.is_reliable else "take a simpler model or tighter priors, or run MCMC"
+        return Finding(level, "certificate", self.verdict, remedy)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the corrected tables in one, with ``shift`` and ``scale``."""
+        table = pd.concat([self.fixed, self.hyper])
+        return table.assign(shift=self.shifts, scale=self.scales)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain types, for JSON; `from_dict` reads it."""
+        table = self.to_frame()
+        tables = {"fixed": table.loc[self.fixed.index], "hyper": table.loc[self.hyper.index]}
+        return {
+            "verdict": self.verdict,
+            "reliable": self.is_reliable,
+            "agrees": self.agrees,
+            **{name: getattr(self, name) for name in _NUMBERS},
+            **{name: part.astype(object).where(part.notna(), None).to_dict("index") for name, part in tables.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Certificate:
+        """Return what `to_dict` wrote of."""
+        wide = [*COLUMNS, "shift", "scale"]
+        fixed, hyper = (
+            pd.DataFrame.from_dict(content[name], orient="index", columns=wide).astype(float)
+            for name in ("fixed", "hyper")
+        )
+        both = pd.concat([fixed, hyper]).dropna()
+        numbers = {name: content[name] for name in _NUMBERS}
+        return cls(hyper=hyper[COLUMNS], fixed=fixed[COLUMNS], shifts=both["shift"], scales=both["scale"], **numbers)
+
+    def __repr__(self) -> str:
+        table = self.to_frame().to_string(float_format=lambda v: f"{v:.4g}")
+        evidence = f"{self.log_marginal_likelihood:.3f} ({self.log_marginal_likelihood_se:.2g})"
+        return f"{self.verdict}\nlog marginal likelihood {evidence}\n\n{table}"
+
+    def _repr_html_(self) -> str:
+        evidence = f"{self.log_marginal_likelihood:.3f} ({self.log_marginal_likelihood_se:.2g})"
+        told = facts({"log marginal likelihood": evidence, "Pareto k": f"{self.pareto_k:.2f}"}, "weights")
+        return card("Certificate", self.verdict, frame_table(self.to_frame(), "corrected"), told)
+
+    @property
+    def _largest_shift(self) -> float:
+        return float(self.shifts.abs().max()) if len(self.shifts) else 0.0
+
+    @property
+    def _largest_scale(self) -> float:
+        return float((self.scales - 1.0).abs().max()) if len(self.scales) else 0.0
+
+    def _off(self) -> str:
+        if not len(self.shifts):
+            return "there is no parameter to be off"
+        mean, spread = str(self.shifts.abs().idxmax()), str((self.scales - 1.0).abs().idxmax())
+        return (
+            f"means move by up to {self._largest_shift:.2g} posterior sd ({mean}), "
+            f"sds by up to {100 * self._largest_scale:.2g} % ({spread})"
+        )
+
+
+def certify(
+    fit: Fit,
+    draws: int = 2000,
+    seed: int = 1,
+    callback: Callable[[int, int | None, str], None] | None = None,
+) -> Certificate:
+    """Weigh draws around a fit by the exact joint density; see `BayesianFit.certify`."""
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < FEWEST:
+        raise InputError(f"a certificate needs a whole number of draws, {FEWEST} or more, not {draws!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"a seed is a whole number from 0, not {seed!r}")
+    found = importance_draws(fit.laplace, fit.approximation, int(draws), int(seed), callback or silent)
+    hyper = {}
+    for h in fit.model.hyperparameters:
+        held = fit.hyper.loc[h.name, "mean"]
+        hyper[h.name] = Summary(held, 0.0, np.full(3, held), 0.0) if h.is_held else found.of_theta(h.of, LEVELS)
+    fixed = {name: found.of_fixed(k, LEVELS) for k, name in enumerate(fit.model.effects.names)}
+    tables = [_table(fixed), _table(hyper)]
+    new, old = pd.concat(tables), pd.concat([fit.fixed, fit.hyper])
+    free = new["sd"] > 0
+    new, old = new[free], old[free.to_numpy()]
+    return Certificate(
+        ess=found.ess,
+        pareto_k=found.pareto_k,
+        log_marginal_likelihood=found.log_marginal_likelihood,
+        log_marginal_likelihood_se=found.log_marginal_likelihood_se,
+        hyper=tables[1],
+        fixed=tables[0],
+        shifts=(new["mean"] - old["mean"]) / new["sd"],
+        scales=new["sd"] / old["sd"],
+        evidence_shift=found.log_marginal_likelihood - fit.approximation.log_marginal_likelihood,
+        draws=found.weights.size,
+    )
+
+
+def _table(rows: dict[str, Summary]) -> pd.DataFrame:
+    numbers: list[Vector] = [np.array([s.mean, s.sd, *s.quantiles, s.error]) for s in rows.values()]
+    return pd.DataFrame(np.reshape(numbers, (len(rows), len(COLUMNS))), columns=COLUMNS, index=pd.Index(list(rows)))
