@@ -11,6 +11,8 @@ from geospde.explore.observed import Observed
 from geospde.explore.robust import OUTLYING, robust_z
 from geospde.explore.variogram import Variogram
 from geospde.families.registry import names
+from geospde.survey.crs import is_local
+from geospde.survey.places import check_places, looks_like_grid
 from geospde.survey.survey import TINY, Survey
 from geospde.text.findings import Finding
 from geospde.text.words import counted, length, number
@@ -56,7 +58,7 @@ def check_survey(
     tuple of Finding
         One or more on every subject, those where all is well too.
     """
-    found = [_size(survey), _coordinates(survey), _duplicates(survey, observed), *_at_sea(survey)]
+    found = [_size(survey), *_coordinates(survey), _duplicates(survey, observed), *_at_sea(survey)]
     if observed is not None:
         found += [*_exposure(survey, observed), _response(observed), *_outliers(survey, observed)]
     if covariates is not None:
@@ -76,25 +78,24 @@ def _size(survey: Survey) -> Finding:
     return Finding("ok", "number of sites", message)
 
 
-def _coordinates(survey: Survey) -> Finding:
+def _coordinates(survey: Survey) -> list[Finding]:
     west, south, east, north = survey.points.total_bounds
-    span = max(east - west, north - south)
+    span, subject = max(east - west, north - south), "coordinates"
     if survey.crs.is_geographic:
-        return Finding(
-            "error",
-            "coordinates",
-            f"they are in degrees ({survey.crs.name}), and meshes and ranges need lengths",
-            "set crs in [survey] to a projected one, such as the UTM zone of the place",
-        )
+        what = f"they are in degrees ({survey.crs.name}), and meshes and ranges need lengths"
+        remedy = "set crs in [survey] to a projected one, such as the UTM zone of the place"
+        return [Finding("error", subject, what, remedy)]
+    found = check_places(survey.crs, survey.coordinates, survey.place, survey.units)
     like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
     if like_degrees and survey.units == "m" and span < TINY:
-        return Finding(
-            "warning",
-            "coordinates",
-            f"the survey is {length(span, survey.units)} across, and all of it would pass for longitude and latitude",
-            "if it is, set source_crs = 'EPSG:4326' and a projected crs in [survey]",
-        )
-    return Finding("ok", "coordinates", f"{survey.crs.name}, {length(span, survey.units)} across")
+        what = f"the survey is {length(span, survey.units)} across, and all of it would pass for longitude and latitude"
+        remedy = "if it is, set source_crs = 'EPSG:4326' and a projected crs in [survey]"
+        found.append(Finding("warning", subject, what, remedy))
+    if is_local(survey.crs) and looks_like_grid(survey.coordinates, survey.units):
+        what = "the numbers are such as UTM or a national grid has, and crs says a frame of its own"
+        remedy = "if they are, their EPSG code as crs in [survey] puts the maps into place"
+        found.append(Finding("note", subject, what, remedy))
+    return found or [Finding("ok", subject, f"{survey.crs.name}, {length(span, survey.units)} across")]
 
 
 def _duplicates(survey: Survey, observed: Observed | None) -> Finding:

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 
 from geospde.errors import InputError
-from geospde.mesh.inputs import read_region, utm_of
+from geospde.mesh.inputs import read_crs, read_region, utm_of
 from geospde.mesh.triangulation import Triangulation
 
 if TYPE_CHECKING:
@@ -150,10 +150,10 @@ def common_crs(*layers: Any) -> CRS | None:
             raise InputError(
                 f"the inputs are in different CRSs ({found.name} and {crs.name}); convert one with .to_crs(...)"
             )
-        found = crs
+        found = read_crs(crs)
         if crs.is_geographic:
             west, south, east, north = layer.total_bounds
-            code, name = utm_of((west + east) / 2, (south + north) / 2)
+            code, name = utm_of([(west, south), (east, north)])
             raise InputError(
                 f"the coordinates are degrees ({crs.name}), and lengths need a projected CRS; "
                 f"convert every layer, for {name} with .to_crs({code!r})"

@@ -34,8 +34,8 @@ def unit_of(crs: CRS | None) -> str:
     return systems.unit_of(crs)
 
 
-def utm_of(longitude: float, latitude: float) -> tuple[str, str]:
-    """Code and name of the UTM zone of a place; see `geospde.survey.crs.utm_of`."""
+def utm_of(degrees: Any) -> tuple[str, str]:
+    """Code and name of the UTM zone of the middle of some places; see `geospde.survey.crs.utm_of`."""
     from geospde.survey import crs as systems
 
-    return systems.utm_of(longitude, latitude)
+    return systems.utm_of(*systems.central_place(degrees))

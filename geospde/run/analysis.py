@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.explore.mesh_checks import check_mesh
@@ -32,13 +33,18 @@ _CELLS = "the cells of a grid have coordinates only"
 
 
 def make_mesh(config: Config, survey: Survey) -> Mesh:
-    """Build ``[mesh]`` around the coastline or, without one, around the sites and the hull that is mapped."""
+    """Build ``[mesh]`` around coastline or sites, or around the area that is mapped where its cells leave that mesh."""
     keys = {"sites": survey.points, "crs": survey.crs, **config.mesh.given()}
     if survey.coastline is not None:
-        return build_mesh(survey.coastline, **keys)
-    mesh = build_mesh(survey.points, **keys)
-    # the hull of sites bends inwards between them; the map is of their convex hull
-    return mesh if shapely.covers(mesh.boundary, survey.domain) else build_mesh(survey.domain, **keys)
+        mesh = build_mesh(survey.coastline, **keys)
+    else:
+        mesh = build_mesh(survey.points, **keys)
+        if not shapely.covers(mesh.boundary, survey.domain):  # the hull of sites bends inwards between them
+            mesh = build_mesh(survey.domain, **keys)
+    buffer = config.prediction.buffer
+    if buffer > 0 and _unmeshed(_cells(config, survey, mesh), mesh).any():
+        mesh = build_mesh(survey.domain.buffer(buffer), **keys)
+    return mesh
 
 
 def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
@@ -49,22 +55,30 @@ def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
     InputError
         If a centre in the region lies outside of the mesh.
     """
-    keys = config.prediction.given("shape", "cell", "buffer")
-    grid = Grid.around(survey.domain, crs=survey.crs, **keys)
-    unmeshed = mesh.locate(grid.centres) < 0
-    region = survey.domain.buffer(config.prediction.buffer)
-    beyond = unmeshed & ~shapely.intersects_xy(region, grid.centres)
-    if beyond.any() and not beyond.all():
-        mask = grid.mask.copy()
-        mask[mask] = ~beyond
-        grid, unmeshed = replace(grid, mask=mask), unmeshed[~beyond]
-    outside = int(unmeshed.sum())
+    grid = _cells(config, survey, mesh)
+    outside = int(_unmeshed(grid, mesh).sum())
     if outside:
         raise InputError(
             f"{outside:,} of {counted(grid.n, 'cell')} to predict have their centre outside of the mesh",
             remedy="take smaller cells or less buffer in [prediction], or widen the mesh (convex, offset in [mesh])",
         )
     return grid
+
+
+def _cells(config: Config, survey: Survey, mesh: Mesh) -> Grid:
+    """Lay the cells, but for those whose centre lies outside of both region and mesh."""
+    grid = Grid.around(survey.domain, crs=survey.crs, **config.prediction.given("shape", "cell", "buffer"))
+    region = survey.domain.buffer(config.prediction.buffer)
+    beyond = _unmeshed(grid, mesh) & ~shapely.intersects_xy(region, grid.centres)
+    if not beyond.any() or beyond.all():
+        return grid
+    mask = grid.mask.copy()
+    mask[mask] = ~beyond
+    return replace(grid, mask=mask)
+
+
+def _unmeshed(grid: Grid, mesh: Mesh) -> NDArray[np.bool_]:
+    return np.asarray(mesh.locate(grid.centres) < 0)
 
 
 def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:

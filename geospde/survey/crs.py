@@ -6,6 +6,9 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from geospde.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,12 +61,34 @@ def parse_crs(value: Any) -> CRS:
     if isinstance(value, str) and (ours := re.fullmatch(r"\s*local\s*(?::(.*))?", value, re.IGNORECASE)):
         return local_crs((ours[1] or "").strip() or "m")
     try:
-        return CRS.from_user_input(value)
+        crs = CRS.from_user_input(value)
     except CRSError:
         raise InputError(
             f"crs {str(value)!r} is not a coordinate reference system that PROJ knows: "
             "give an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres"
         ) from None
+    return refuse_placeless(crs)
+
+
+def refuse_placeless(crs: CRS) -> CRS:
+    """Return `crs` if it tells places on a map; heights alone and axes through the Earth's centre are InputErrors.
+
+    Examples
+    --------
+    >>> parse_crs("EPSG:5773")
+    Traceback (most recent call last):
+        ...
+    geospde.errors.InputError: crs EGM96 height measures heights, not places: give a projected one ...
+    """
+    if crs.is_projected or crs.is_geographic or crs.is_engineering:
+        return crs
+    told = "tells no places on a map"
+    if crs.is_vertical:
+        told = "measures heights, not places"
+    elif crs.is_geocentric:
+        told = "counts from the centre of the Earth, not on a map"
+    what = f"crs {crs.name} {told}"
+    raise InputError(what, remedy="give a projected one ('EPSG:32633') or 'local:m'")
 
 
 def local_crs(unit: str = "m") -> CRS:
@@ -129,3 +154,25 @@ def utm_of(longitude: float, latitude: float) -> tuple[str, str]:
     zone = min(int((longitude + 180) % 360 // 6) + 1, 60)
     north = latitude >= 0
     return f"EPSG:{(32600 if north else 32700) + zone}", f"UTM zone {zone}{'N' if north else 'S'}"
+
+
+def central_place(degrees: ArrayLike) -> tuple[float, float]:
+    """Return longitude and latitude of the middle of some places, also across the date line and at the poles.
+
+    Parameters
+    ----------
+    degrees : array_like, shape (n, 2)
+        Longitudes and latitudes.
+
+    Examples
+    --------
+    >>> [round(v, 6) for v in central_place([(179.0, -17.0), (-177.0, -17.0)])]
+    [-179.0, -17.009764]
+    """
+    longitude, latitude = np.deg2rad(np.asarray(degrees, dtype=float)).T
+    x, y, z = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)
+    middle = np.array([x.mean(), y.mean(), z.mean()])
+    return (
+        float(np.rad2deg(np.arctan2(middle[1], middle[0]))),
+        float(np.rad2deg(np.arctan2(middle[2], np.hypot(middle[0], middle[1])))),
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.errors import InputError, Place
-from geospde.survey.crs import is_local, parse_crs
+from geospde.survey.crs import is_local, parse_crs, refuse_placeless
 from geospde.survey.polygons import as_land, polygon_from_rings
 from geospde.survey.tables import Table, read_csv
 from geospde.text.words import did_you_mean, listed, nearest
@@ -35,8 +35,11 @@ def read_points(
     source_crs: Any,
     layer: str | None,
     numeric: tuple[str, ...],
-) -> tuple[Table, gpd.GeoDataFrame]:
-    """Return the table of a survey's points, and the points themselves in the survey's CRS."""
+) -> tuple[Table, gpd.GeoDataFrame, tuple[str, ...] | None]:
+    """Return the table of a survey's points, the points in the survey's CRS, and which columns are its coordinates.
+
+    The columns are an empty tuple for a layer with geometry, and None where the points were transformed.
+    """
     import geopandas as gpd
 
     table = read_table(points, layer, want=SITES, what="points")
@@ -46,20 +49,21 @@ def read_points(
         table.numbers(column)
     table.warn_of_stray_text()
 
-    frame = table.frame
+    frame, columns = table.frame, ()
     if isinstance(frame, gpd.GeoDataFrame):
         if x is not None or y is not None:
             raise InputError("has a geometry of its own", of=Place(table.source), remedy="leave out x and y")
         frame = frame.set_geometry(_single_points(table), crs=frame.crs)
     else:
-        x, y = _coordinate_columns(table, x, y)
+        columns = x, y = _coordinate_columns(table, x, y)
         if "geometry" in frame.columns:
             what = "has a column 'geometry', a name geospde needs"
             raise InputError(what, of=Place(table.source), remedy="rename it")
         places = gpd.points_from_xy(table.numbers(x), table.numbers(y))
         frame = gpd.GeoDataFrame(frame, geometry=places)
     held = parse_crs(crs) if crs is not None else None
-    return table, _into_crs(frame, held, source_crs, table.source)
+    points = _into_crs(frame, held, source_crs, table.source)
+    return table, points, columns if np.array_equal(points.total_bounds, frame.total_bounds) else None
 
 
 def read_coastline(
@@ -156,6 +160,8 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source:
             of=Place(source),
             remedy="set crs to an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres",
         )
+    if stated is not None:
+        refuse_placeless(stated)
     if stated is None or crs is None or stated == crs:
         return frame.set_crs(crs if crs is not None else stated, allow_override=True)
     if is_local(stated) or is_local(crs):

@@ -13,7 +13,8 @@ import numpy as np
 from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.covariates.sites import SiteCovariates, sample_sites
-from geospde.survey.crs import is_local, unit_of, utm_of
+from geospde.survey.crs import central_place, is_local, unit_of, utm_of
+from geospde.survey.places import check_places, outside_area_of_use
 from geospde.survey.reading import read_coastline, read_points
 from geospde.survey.tables import rows_like
 from geospde.text.keywords import answers_keywords
@@ -249,7 +250,8 @@ def read_survey(
     Warns
     -----
     GeospdeWarning
-        Of repeated sites, of sites off the coastline, and of local metres that look like degrees.
+        Of repeated sites, of sites off the coastline, of local metres that look like degrees, of sites far from all
+        others or outside of the area that the CRS is for, and of a CRS that distorts lengths by more than 1%.
 
     Examples
     --------
@@ -259,9 +261,11 @@ def read_survey(
     >>> gs.read_survey(table, crs="local:m", name="bay")
     <Survey 'bay': 3 sites, no coastline, local (m)>
     """
-    table, frame = read_points(points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric))
+    table, frame, columns = read_points(
+        points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric)
+    )
     held = frame.crs
-    _refuse_degrees(frame, held, table.source)
+    _refuse_degrees(frame, held, table.source, columns)
     land, coast_name = None, "the coastline"
     if coastline is not None:
         land, coast_name = read_coastline(coastline, crs=held, source_crs=source_crs, layer=coastline_layer, ring=ring)
@@ -278,16 +282,21 @@ def _name(path: Path) -> str:
     return path.resolve().parent.name if stem in {"points", "sites", "survey", "data"} else stem
 
 
-def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str) -> None:
-    """Raise an InputError for degrees, stated or hidden, since meshes and ranges need lengths."""
+def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tuple[str, ...] | None) -> None:
+    """Raise an InputError for degrees, stated or hidden, since meshes and ranges need lengths.
+
+    A projected system that somebody stated outranks what numbers look like: they are refused only where it has no
+    place for them.
+    """
     west, south, east, north = frame.total_bounds
     like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
     if crs.is_geographic and not like_degrees:
         what = f"is no longitude and latitude, but {crs.name} is"
         raise InputError(what, of=Place(source), remedy="set crs to what it is in")
-    if not like_degrees:
+    if not like_degrees or (columns is None and not crs.is_geographic):
         return
-    utm, zone = utm_of((west + east) / 2, (south + north) / 2)
+    places = np.column_stack([frame.geometry.x, frame.geometry.y])
+    utm, zone = utm_of(*central_place(places))
     advice = f"set source_crs = 'EPSG:4326' and crs = {utm!r} ({zone})"
     if crs.is_geographic:
         raise InputError(
@@ -295,15 +304,20 @@ def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str) -> None:
             of=Place(source),
             remedy=f"{advice} or another projected CRS",
         )
-    if not is_local(crs):
+    names = {"lon", "long", "lat", "longitude", "latitude"}
+    named = bool(columns) and all(c.casefold() in names for c in columns or ())
+    nowhere = crs.area_of_use is not None and (unit_of(crs) == "m" or bool(outside_area_of_use(crs, places).all()))
+    if not is_local(crs) and (named or nowhere):
         raise InputError(
             f"looks like longitude and latitude (x from {west:g} to {east:g}, y from {south:g} to {north:g}), "
             f"not like {crs.name}",
             of=Place(source),
             remedy=advice,
         )
-    named = [c for c in frame.columns if str(c).casefold() in {"lon", "long", "lat", "longitude", "latitude"}]
-    if not named and unit_of(crs) == "m" and max(east - west, north - south) < TINY:
+    if named:
+        what = f"has {listed(columns or ())}, degrees that {crs.name} takes for lengths"
+        raise InputError(what, of=Place(source), remedy=advice)
+    if unit_of(crs) == "m" and max(east - west, north - south) < TINY:
         warning = GeospdeWarning(
             f"is {length(max(east - west, north - south), 'm')} across",
             of=Place(source),
@@ -311,9 +325,6 @@ def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str) -> None:
             subject="coordinates",
         )
         warnings.warn(warning, stacklevel=3)
-    if named:
-        what = f"has {listed(named)}, degrees that {crs.name} takes for lengths"
-        raise InputError(what, of=Place(source), remedy=advice)
 
 
 def _check(survey: Survey, table: Any, coast_name: str) -> None:
@@ -338,6 +349,8 @@ def _check(survey: Survey, table: Any, coast_name: str) -> None:
             subject="duplicated sites",
         )
         warnings.warn(warning, stacklevel=3)
+    for finding in check_places(survey.crs, places, table.at, survey.units):
+        warnings.warn(finding.as_warning(), stacklevel=3)
     if survey.coastline is not None:
         _check_offshore(survey, table.source, coast_name)
 

@@ -297,6 +297,15 @@ def test_numbers_that_look_like_degrees_are_told(here, samples):
     assert said.doubts == ()
 
 
+def test_the_zone_of_eastings_and_northings_is_asked_for(here, counts):
+    counts.assign(x=counts["x"] + 573_000, y=counts["y"] + 5_541_000).to_csv("grid.csv", index=False)
+    proposal = propose("grid.csv")
+    assert settings(proposal)["survey"]["crs"] == "local:m"
+    assert "'grid'" in proposal.doubts[0] and "EPSG code" in proposal.doubts[0]
+    assert propose("grid.csv", options=Options(crs="EPSG:32632")).doubts == ()
+    assert propose("grid.csv", options=Options(crs="local:m")).doubts == ()
+
+
 def test_a_unit_square_is_no_degrees(here, counts):
     counts.assign(x=counts["x"] / 1000, y=counts["y"] / 1000).to_csv("unit.csv", index=False)
     assert settings(propose("unit.csv"))["survey"]["crs"] == "local:unit"

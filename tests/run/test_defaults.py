@@ -15,7 +15,7 @@ from geospde.run.inputs import load_survey
 
 KEYS = {
     "mesh": {"offset": 300, "convex": 60, "concave": 200},
-    "prediction": {"cell": 40, "crop": True},
+    "prediction": {"cell": 40, "crop": True, "buffer": 150},
 }
 
 
@@ -31,7 +31,7 @@ def test_a_survey_without_a_coastline_is_meshed_where_it_is_mapped(tmp_path, max
     }
     survey = load_survey(read_config(sections))
     named = [(section, key) for section, keys in KEYS.items() for key in keys]
-    for chosen in itertools.chain.from_iterable(itertools.combinations(named, r) for r in (0, 1, 2, 4, 5)):
+    for chosen in itertools.chain.from_iterable(itertools.combinations(named, r) for r in (0, 1, 2, 5, 6)):
         keys = {"mesh": {} if max_edge is None else {"max_edge": max_edge}, "prediction": {}}
         for section, key in chosen:
             keys[section][key] = KEYS[section][key]
@@ -41,7 +41,7 @@ def test_a_survey_without_a_coastline_is_meshed_where_it_is_mapped(tmp_path, max
             mesh = analysis.make_mesh(config, survey)
         grid = analysis.make_grid(config, survey, mesh)
         assert (mesh.locate(grid.centres) >= 0).all()
-        whole = gs.Grid.around(survey.domain, crs=survey.crs, **config.prediction.given("cell"))
-        inside = shapely.intersects_xy(survey.domain, whole.centres)
+        whole = gs.Grid.around(survey.domain, crs=survey.crs, **config.prediction.given("cell", "buffer"))
+        inside = shapely.intersects_xy(survey.domain.buffer(config.prediction.buffer), whole.centres)
         kept = {tuple(centre) for centre in grid.centres}
         assert all(tuple(centre) in kept for centre in whole.centres[inside])

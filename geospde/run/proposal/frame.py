@@ -14,7 +14,8 @@ from geospde.errors import InputError
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import words_of
 from geospde.run.proposal.roles import named_degrees
-from geospde.survey.crs import is_local, parse_crs, utm_of
+from geospde.survey.crs import central_place, is_local, parse_crs, utm_of
+from geospde.survey.places import looks_like_grid
 from geospde.survey.reading import LAND, read_coastline, read_table
 from geospde.survey.survey import TINY
 from geospde.survey.tables import Table
@@ -194,6 +195,8 @@ def _source(points: Layer, coast: Layer | None, held: CRS | None, guesser: Guess
     if coast is not None and coast.stated is not None:
         return _as_coast(points, coast)
     if not points.looks_like_degrees:
+        if looks_like_grid(points.places):
+            _ask_of_grid(points, guesser)
         return None, ""
     choices = {"degrees": "longitude and latitude (EPSG:4326)", "lengths": "a local frame"}
     option = "--crs EPSG:4326 or --crs local:m"
@@ -202,13 +205,20 @@ def _source(points: Layer, coast: Layer | None, held: CRS | None, guesser: Guess
     return degrees, f"{points.source} does not say so, but its numbers look like longitude and latitude"
 
 
+def _ask_of_grid(points: Layer, guesser: Guesser) -> None:
+    """Ask whether eastings and northings are of a grid whose code nobody said."""
+    choices = {"local": "a frame of its own, of no known place", "grid": "UTM or a national grid"}
+    option = "--crs with its EPSG code, such as EPSG:32633, or --crs local:m"
+    if guesser.choose(f"the system of {points.shown()}", choices, "local", option) == "grid":
+        raise InputError(f"the zone of {points.source} is not in its numbers: say it, {option}")
+
+
 def _as_coast(points: Layer, coast: Layer) -> tuple[CRS, str]:
     """Return the CRS, out of those that a coastline suggests, in which the points meet it."""
     assert coast.stated is not None
     candidates = [coast.stated]
     if coast.stated.is_geographic:
-        west, south, east, north = coast.bounds
-        candidates.append(parse_crs(utm_of((west + east) / 2, (south + north) / 2)[0]))
+        candidates.append(parse_crs(utm_of(*central_place(coast.places))[0]))
     else:
         candidates.append(parse_crs(DEGREES))
     for crs in candidates:
@@ -250,7 +260,7 @@ def _local(points: Layer, coast: Layer | None) -> Frame:
             "local:unit", None,
             "No file states a coordinate system, and the survey is small for metres: taken for a local frame "
             "without a unit. Put local:m, local:km, ... if it has one. For longitude and latitude, source_crs = "
-            f"'EPSG:4326' and crs = '{utm_of((west + east) / 2, (south + north) / 2)[0]}'.",
+            f"'EPSG:4326' and crs = '{utm_of(*central_place(points.places))[0]}'.",
         )  # fmt: skip
     return Frame(
         f"local:{unit}", None,
