@@ -178,8 +178,8 @@ def _on_earth(
     from pyproj import CRS as System
 
     degrees = _longitude_latitude(crs, places[rows])
-    known = np.isfinite(degrees).all(axis=1)
-    lost = ~known if crs.area_of_use is None else _outside(crs, degrees)
+    known = np.asarray(np.isfinite(degrees).all(axis=1))
+    lost: NDArray[np.bool_] = ~known if crs.area_of_use is None else _outside(crs, degrees)
     if lost.any():
         swapped = _swapped(crs, places[rows], degrees)
         remedy = "is the CRS right" + (f", or are {swapped} swapped" if swapped else "") + "?"

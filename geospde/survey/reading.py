@@ -49,13 +49,14 @@ def read_points(
         table.numbers(column)
     table.warn_of_stray_text()
 
-    frame, columns = table.frame, ()
+    frame = table.frame
+    columns: tuple[str, ...] = ()
     if isinstance(frame, gpd.GeoDataFrame):
         if x is not None or y is not None:
             raise InputError("has a geometry of its own", of=Place(table.source), remedy="leave out x and y")
         frame = frame.set_geometry(_single_points(table), crs=frame.crs)
     else:
-        columns = x, y = _coordinate_columns(table, x, y)
+        x, y = columns = _coordinate_columns(table, x, y)
         if "geometry" in frame.columns:
             what = "has a column 'geometry', a name geospde needs"
             raise InputError(what, of=Place(table.source), remedy="rename it")
