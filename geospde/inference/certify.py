@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, ndtr, ndtri
 
 from geospde.errors import NumericalError
-from geospde.inference.constrained import ConstrainedFactor
 from geospde.inference.emulator import low_discrepancy
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import LOG_2PI, Laplace
 from geospde.inference.mode import Progress, silent
+from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
