@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.censored import Censored, Censoring
 from geospde.families.likelihood import Likelihood, Parameter, Vector
 from geospde.families.links import Link
 from geospde.families.priors import Independent, Prior, read_prior
@@ -153,6 +154,7 @@ class Family:
         weights: Any = None,
         trials: Any = None,
         priors: Mapping[str, Prior] | None = None,
+        censoring: Censoring | None = None,
     ) -> Likelihood:
         """Check the response and bind it.
 
@@ -167,6 +169,8 @@ class Family:
             Of a binomial.
         priors : dict from str to Prior, optional
             Priors that replace the defaults, by a hyperparameter's name.
+        censoring : Censoring, optional
+            Which responses are known by bounds only.
 
         Raises
         ------
@@ -194,7 +198,13 @@ class Family:
             np.zeros(len(hyper)),
         )
         self._check(bound)
-        return replace(bound, theta=bound.first_theta())
+        bound = replace(bound, theta=bound.first_theta())
+        if censoring is None or not censoring.kind.any():
+            return bound
+        if not bound.has_flow:
+            raise InputError(f"responses of family {self.name!r} cannot be censored: it is for continuous families")
+        refuse(self.name, self.needs, censoring.upper, self.outside(censoring.upper))
+        return Censored.of(bound, censoring)
 
     def _check(self, bound: Likelihood) -> None:
         """Refuse what only shows with everything bound."""

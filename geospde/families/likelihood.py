@@ -221,6 +221,34 @@ class Likelihood:
         """New responses, one for each eta; eta may have leading axes."""
         self._refuse("draw(eta, rng)", "a new response for each eta: cross-validation and simulation draw them")
 
+    def log_cdf(self, eta: Vector) -> Vector:
+        """Log P(Y <= y | eta); a class that has it in closed form keeps its digits where `cdf` underflows."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.cdf(eta))
+
+    def log_sf(self, eta: Vector) -> Vector:
+        """Log P(Y > y | eta)."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.sf(eta))
+
+    def flow(self) -> Vector:
+        """What minus the derivative of P(Y <= y) in eta is, over the density, (m,): it must not depend on eta.
+
+        Responses may be censored (`geospde.families.censored`) where a class writes it: 1 for a location, y for the
+        logarithm of a scale.
+        """
+        raise InputError("responses of this family cannot be censored: its class has no method flow()")
+
+    @property
+    def has_flow(self) -> bool:
+        """Whether responses may be censored."""
+        return type(self).flow is not Likelihood.flow
+
+    @property
+    def observed_exactly(self) -> bool:
+        """Whether every response is known, not by bounds alone."""
+        return True
+
     def jumps(self) -> NDArray[np.bool_] | None:
         """Which responses have a probability rather than a density; None where that is so of all or none.
 

@@ -7,8 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.censored import Censoring
 from geospde.formula.parser import parse_expression
-from geospde.formula.syntax import Call, Constant, Node, Symbol
+from geospde.formula.syntax import Call, Constant, Node, Symbol, symbols
 from geospde.formula.table import numeric
 
 Vector = NDArray[np.float64]
@@ -26,11 +27,14 @@ class Response:
     trials : (m,) array or None
     label : str
         For maps and tables.
+    censoring : Censoring or None
+        Of ``cens(y, censored)``: which values are bounds.
     """
 
     values: Vector
     trials: Vector | None
     label: str
+    censoring: Censoring | None = None
 
 
 def read_response(left: str | Node, table: pd.DataFrame) -> Response:
@@ -58,6 +62,12 @@ def read_response(left: str | Node, table: pd.DataFrame) -> Response:
         case Call(function, (Symbol(successes), Constant(int() | float() as number)), ()) if function in PROPORTION:
             values = numeric(table, successes, "response")
             return Response(values, np.full(len(table), float(number)), f"{successes} / {number}")
+        case Call("cens", (Symbol(name), Symbol(how)), ()):
+            return _censored(table, name, how, None)
+        case Call("cens", (Symbol(name), Symbol(how), Symbol(upper)), ()):
+            return _censored(table, name, how, upper)
+        case Call("cens"):
+            raise InputError(f"a censored response is cens(y, censored), or cens(y, censored, y2): not {left}")
         case Call("cbind"):
             raise InputError(f"successes and trials, not failures, make a response: p(successes, trials), not {left}")
         case Call(function) if function not in PROPORTION:
@@ -68,3 +78,29 @@ def read_response(left: str | Node, table: pd.DataFrame) -> Response:
     raise InputError(
         f"the left side of a formula is a column or p(successes, trials), not {left}: make a column of it first"
     )
+
+
+def numeric_columns(left: Node) -> list[str]:
+    """Columns of a left side that must hold numbers in every row; of a censoring only the values.
+
+    Examples
+    --------
+    >>> numeric_columns(parse_expression("cens(lead, below, upper)"))
+    ['lead']
+    """
+    names = list(symbols(left))
+    return names[:1] if isinstance(left, Call) and left.function == "cens" else names
+
+
+def _censored(table: pd.DataFrame, name: str, how: str, upper: str | None) -> Response:
+    """The response of ``cens(name, how, upper)``; an upper end may be missing where there is no interval."""
+    values = numeric(table, name, "response")
+    if how not in table:
+        raise InputError(f"no column {how!r}, which cens({name}, {how}) names")
+    words = table[how].tolist()
+    ends = None
+    if upper is not None:
+        if upper not in table:
+            raise InputError(f"no column {upper!r}, which cens({name}, {how}, {upper}) names")
+        ends = pd.to_numeric(table[upper], errors="coerce").to_numpy(dtype=float)
+    return Response(values, None, name, Censoring.read(words, values, ends))

@@ -51,6 +51,8 @@ def only_smooths(model: Any) -> Unpriored:
         raise InputError(
             f"method 'ubre' is for the families {exponential_names()}, not {family.name!r}: fit with method='reml'"
         )
+    if not model.likelihood.observed_exactly:
+        raise InputError("method 'ubre' is not for censored responses, which have no deviance: fit with method='reml'")
     refuse_priors(model, "ubre")
     if not model.terms:
         raise InputError("method 'ubre' chooses how smooth a smooth is, and the formula has none: fit with method='ml'")

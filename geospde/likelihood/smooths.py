@@ -40,7 +40,7 @@ class Smooths:
         self.laplace = laplace
         self.point = laplace.factor_again(point)
         self.theta = laplace.whole(point.theta)
-        self.is_exponential = model.family.is_exponential
+        self.is_exponential = model.family.is_exponential and model.likelihood.observed_exactly
 
     @cached_property
     def family(self) -> Exponential:

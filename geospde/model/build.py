@@ -198,15 +198,17 @@ def build_model(
         elif defaults is not None and (prior := defaults.of_family(h.kind)) is not None:
             family_priors[h.name] = prior
     likelihood = bound_family.bind(
-        response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors
-    )
+        response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors,
+        censoring=response.censoring,
+    )  # fmt: skip
     if any(c.in_response_unit for c in classes) and defaults is None and likelihood.unit is not None:
         # beside a term whose prior is in the response's unit the residual's is, too: R-INLA's holds it down
         beside = PCSd(round_to(3 * likelihood.unit, 2), 0.05)
         own = {**{h.name: beside for h in likelihood.hyper if h.kind == "sd"}, **family_priors}
         likelihood = bound_family.bind(
-            response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own
-        )
+            response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own,
+            censoring=response.censoring,
+        )  # fmt: skip
     context = Context(table, points, mesh, crs, likelihood, overrides, defaults)
     terms = context.terms
     for call in parsed.terms:

@@ -71,7 +71,9 @@ def fit(
     Parameters
     ----------
     formula : str
-        ``response ~ fixed effects + terms``; ``p(successes, trials)`` is the response of a binomial.
+        ``response ~ fixed effects + terms``; ``p(successes, trials)`` is the response of a binomial,
+        ``cens(y, censored)`` one of which some values are bounds: ``none``, ``left``, ``right`` or ``interval`` (with
+        ``y2``).
 
         Fixed effects: columns (backquoted where their names are no words), crossed ``a:b``, ``a*b``, ``(a + b)**2``,
         nested ``a/b``, taken out again ``- a:b``, ``- 1``; ``log``, ``exp``, ``sqrt``, ``abs``, ``I(x**2)``,

@@ -13,8 +13,7 @@ from geospde.explore.explore import Exploration, explore
 from geospde.families.registry import family_by_name
 from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
-from geospde.formula.response import read_response
-from geospde.formula.syntax import symbols
+from geospde.formula.response import numeric_columns, read_response
 from geospde.run.config import Config
 from geospde.survey.numbers import Vector, others_like_it
 from geospde.survey.survey import Survey, read_survey
@@ -62,7 +61,7 @@ def in_short(survey: Survey) -> str:
 
 
 def response_columns(formula: str) -> list[str]:
-    """Return the columns on the left of a formula.
+    """Return the columns on the left of a formula that hold numbers.
 
     Examples
     --------
@@ -70,7 +69,7 @@ def response_columns(formula: str) -> list[str]:
     ['cases', 'tested']
     """
     left, _ = parse_sides(formula)
-    return list(symbols(left))
+    return numeric_columns(left)
 
 
 def _refuse(survey: Survey, column: str, wrong: Callable[[Vector], NDArray[Any]], rule: str) -> None:

@@ -54,6 +54,10 @@ class GammaLikelihood(Likelihood):
         shape = np.exp(self.theta[0])
         return gammaincc(shape, shape * self._ratio(eta)[0])
 
+    def flow(self) -> Vector:
+        """Of the logarithm of a scale: y."""
+        return self.y
+
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each response."""
         mean = self.link.inverse(eta)

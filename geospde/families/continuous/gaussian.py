@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 from geospde.families.base import Candidate, Family, skewness
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
@@ -52,6 +52,18 @@ class GaussianLikelihood(Likelihood):
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
         return ndtr((eta - self._values) * np.exp(-self.theta[0]))
+
+    def log_cdf(self, eta: Vector) -> Vector:
+        """Log P(Y <= y | eta)."""
+        return log_ndtr((self._values - eta) * np.exp(-self.theta[0]))
+
+    def log_sf(self, eta: Vector) -> Vector:
+        """Log P(Y > y | eta)."""
+        return log_ndtr((eta - self._values) * np.exp(-self.theta[0]))
+
+    def flow(self) -> Vector:
+        """Of a location: 1."""
+        return np.ones(self.n)
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each response."""

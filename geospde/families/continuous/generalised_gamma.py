@@ -85,6 +85,10 @@ class GeneralisedGammaLikelihood(Likelihood):
         """P(Y > y | eta)."""
         return self._tails(eta)[1]
 
+    def flow(self) -> Vector:
+        """Of the logarithm of a scale: y."""
+        return self.y
+
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each response; the variance is infinite for a Q of -1 / (2 sigma) and below."""
         mean, e = self.link.inverse(eta), self._sigma * self._q

@@ -27,6 +27,10 @@ class LogNormalLikelihood(GaussianLikelihood):
     def _log_density(self, eta: Vector) -> Vector:
         return super()._log_density(eta) - self._values
 
+    def flow(self) -> Vector:
+        """Of the logarithm of a scale: y."""
+        return self.y
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         return np.exp(super().draw(eta, rng))

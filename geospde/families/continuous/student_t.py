@@ -83,6 +83,10 @@ class StudentLikelihood(Likelihood):
         u, _, _ = self._standard(eta)
         return stdtr(self._df, -np.sqrt(self._df) * u)
 
+    def flow(self) -> Vector:
+        """Of a location: 1."""
+        return np.ones(self.n)
+
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each response."""
         return eta, np.full_like(eta, np.exp(self.theta[0]) ** 2)

@@ -52,6 +52,14 @@ class WeibullLikelihood(Likelihood):
         """P(Y > y | eta)."""
         return np.exp(-self._hazard(eta))
 
+    def log_sf(self, eta: Vector) -> Vector:
+        """Log P(Y > y | eta)."""
+        return -self._hazard(eta)
+
+    def flow(self) -> Vector:
+        """Of the logarithm of a hazard: -y over the shape."""
+        return -self.y / self._shape
+
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each time."""
         one, two = (gamma(1 + k / self._shape) for k in (1, 2))
