@@ -18,6 +18,7 @@ from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.spde.base import Call, FieldPrecision
 from geospde.terms.precisions.spde.choice import all_options, chosen_precision
 from geospde.terms.precisions.spde.one_range import OneRange
+from geospde.terms.times import TIME_OPTIONS, Times, read_times
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
@@ -34,16 +35,21 @@ class Field(LatentTerm):
         What the field, or each of its copies, is multiplied with.
     unit : float
         Of sigma, beside the predictor's: a field that is multiplied with large numbers is small.
+    times : Times or None
+        Steps of time, where the field changes.
     """
 
     precision: FieldPrecision
 
-    def __init__(self, precision: FieldPrecision, mesh: Any, mesh_name: str, by: By, unit: float):
+    def __init__(
+        self, precision: FieldPrecision, mesh: Any, mesh_name: str, by: By, unit: float, times: Times | None = None
+    ):
         self.precision = precision
         self.mesh = mesh
         self.mesh_name = mesh_name
         self.by = by
         self.unit = unit
+        self.times = times
 
     @classmethod
     def read(cls, call: TermCall, context: Context) -> "Field":
@@ -53,7 +59,7 @@ class Field(LatentTerm):
         each level has a field; with ``by=(1, x)`` there are the field itself and one that x multiplies. Fields of one
         term are independent, and share all but sigma.
         """
-        known = (*all_options(), "by", "constr", "label", *PRIOR_OPTIONS)
+        known = (*all_options(), *TIME_OPTIONS, "by", "constr", "label", *PRIOR_OPTIONS)
         unknown = [o for o in call.options if o not in known]
         if unknown:
             raise InputError(f"spde has no option {unknown[0]!r}; {did_you_mean(unknown[0], known, 'options')}")
@@ -74,17 +80,22 @@ class Field(LatentTerm):
         precision = chosen_precision(Call(mesh, options, label, call.text))
         if len(by.labels) > 1:
             precision = OneRange(precision, by.labels)
+        precision, times = read_times(call, context.table, precision, len(by.labels))
         precision.prior = _prior(precision, call, context, mesh, unit)
-        return cls(precision, mesh, str(call.arguments[0]), by, unit)
+        return cls(precision, mesh, str(call.arguments[0]), by, unit, times)
 
-    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:
-        """Rows of the design: basis functions at the points, times what the field is multiplied with."""
+    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
+        """Rows of the design: basis functions at the points, times what the field is multiplied with, at their times.
+
+        Beyond the first and last steps they are forecasts.
+        """
         if points is None:
             raise InputError(
                 f"the term {self.precision.label!r} needs coordinates: give a GeoDataFrame of points or "
                 "coords=('x', 'y')"
             )
-        return self.by.rows(self.precision.rows(sp.csr_matrix(self.mesh.basis(points))), table)
+        rows = self.by.rows(self.precision.rows(sp.csr_matrix(self.mesh.basis(points))), table)
+        return rows if self.times is None else self.times.rows(rows, table, self.label, new)
 
     def names(self) -> list[str]:
         """Names of the latent variables."""
