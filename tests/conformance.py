@@ -27,6 +27,7 @@ def table(m=48):
     t = pd.DataFrame({"x": rng.uniform(0.05, 0.95, m), "y": rng.uniform(0.05, 0.95, m), "z": rng.normal(size=m)})
     t["w"] = np.round(rng.uniform(0, 3, m), 1)
     t["g"] = np.tile(list("abcdef"), m // 6)
+    t["g6"] = np.tile([1, 2, 4], m // 3)
     t["f"] = np.tile(["one", "two"], m // 2)
     eta = np.sin(5 * t.x) + 0.5 * np.cos(4 * t.y) + 0.4 * np.sin(2 * t.w) + 0.3 * t.g.map(ord).sub(99)
     t["v"] = eta + 0.4 * t.z * t.g.map(ord).sub(99.5) + rng.normal(0, 0.3, m)

@@ -222,6 +222,7 @@ def build_model(
         raise InputError(f"the formula {formula!r} has nothing to estimate")
     blocks = [term.columns(table, points, False) for term in terms]
     of_fixed = effects.columns(table, False)
+    _refuse_alike(terms)
     _refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
     design = sp.hstack([*blocks, of_fixed], format="csr")
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
@@ -283,6 +284,20 @@ def _refuse_shared_trends(terms: Sequence[LatentTerm], blocks: Sequence[Any], fi
             place = f"{term.free_part} of {term.label} is already in {', '.join(named)}"
             raise InputError(f"{place}: drop that, or {term.without_free_part}")
         others.append(term.label)
+
+
+def _refuse_alike(terms: Sequence[LatentTerm]) -> None:
+    """Refuse two terms that say the same: only the sum of their variances can be told."""
+    seen: dict[Any, str] = {}
+    for term in terms:
+        if term.identity is None:
+            continue
+        if term.identity in seen:
+            raise InputError(
+                f"{seen[term.identity]} and {term.label} are alike: the data tell only the sum of them",
+                remedy="leave one out, or give one of them time= or by=",
+            )
+        seen[term.identity] = term.label
 
 
 def _rank(matrix: Vector) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from geospde.prediction.layers import Layers
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
 from geospde.text.keywords import answers_keywords
+from geospde.text.words import listed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,6 +101,7 @@ def predict(
     *,
     quantiles: Sequence[float] = (0.025, 0.5, 0.975),
     exceed: Sequence[float] = (),
+    at: Mapping[str, Any] | None = None,
     exposure: Any = None,
     offset: Any = None,
     groups: bool = True,
@@ -117,6 +119,8 @@ def predict(
         Levels of the quantile columns.
     exceed : sequence of float
         Thresholds: a layer ``exceed_<threshold>`` with P(mean > threshold) for each.
+    at : dict, optional
+        Values of columns that are the same at all places, such as ``{"year": 2012}``.
     exposure : float, array or str, optional
         Multiplies the mean; by default the prediction is per unit exposure.
     offset : float, array or str, optional
@@ -151,7 +155,8 @@ def predict(
     is_estimate = isinstance(fit, EstimatedFit)
     layers = (estimate_layers if is_estimate else posterior_layers)(quantiles, exceed)
     place = places(model, where)
-    grid, table, points, crs = place
+    grid, points, crs = place.grid, place.points, place.crs
+    table = _with_values(place.table, at, model)
     extrapolation = extrapolation_layers(model)
     layers += extrapolation
     options = {"leave_out": () if groups else model.groups, "allow_new_levels": allow_new_levels}
@@ -178,6 +183,18 @@ def predict(
     words = f"{fit.formula}, {fit.family}, {fit.method}"
     contents = "Estimate" if is_estimate else "Posterior"
     return Prediction(label, frame, layers, grid, points, crs, words, contents, _fit=fit, _rows=rows)
+
+
+def _with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) -> pd.DataFrame:
+    """The table with columns of one value each."""
+    for name, value in (at or {}).items():
+        if name not in model.used_columns:
+            raise InputError(f"at gives {name!r}, which the model does not use; it uses {listed(model.used_columns)}")
+        if name in table.columns:
+            raise InputError(f"at gives {name!r}, and the places have that column already: leave one of them out")
+        if not np.isscalar(value):
+            raise InputError(f"at gives one value a column, not {value!r} for {name!r}: predict once for each")
+    return table.assign(**(at or {}))
 
 
 class Places(NamedTuple):

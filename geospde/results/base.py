@@ -226,6 +226,7 @@ class Fit(FitState):
         *,
         quantiles: Sequence[float] = (0.025, 0.5, 0.975),
         exceed: Sequence[float] = (),
+        at: Mapping[str, Any] | None = None,
         exposure: Any = None,
         offset: Any = None,
         groups: bool = True,
@@ -242,6 +243,8 @@ class Fit(FitState):
             Levels of the quantile columns.
         exceed : sequence of float
             Thresholds: a column ``exceed_<threshold>`` with P(mean > threshold).
+        at : dict, optional
+            Values of columns that are the same at all places, such as ``{"year": 2012}``.
         exposure : float, array or str, optional
             Multiplies the mean; by default the prediction is per unit exposure.
         offset : float, array or str, optional
@@ -261,7 +264,7 @@ class Fit(FitState):
         from geospde.prediction.surface import predict
 
         return predict(
-            self, where, quantiles=quantiles, exceed=exceed, exposure=exposure, offset=offset, groups=groups,
+            self, where, quantiles=quantiles, exceed=exceed, at=at, exposure=exposure, offset=offset, groups=groups,
             allow_new_levels=allow_new_levels, callback=callback,
         )  # fmt: skip
 

@@ -187,6 +187,11 @@ class LatentTerm(ABC):
         """Values of a column that curves of its effects go along; None where any between those of the data will do."""
         return None
 
+    @property
+    def identity(self) -> Any:
+        """What two terms have in common that only their sum can be told of, hashable; None where that cannot be."""
+        return None
+
     # -- prediction -----------------------------------------------------------------------------------------
 
     def taking_new_levels(self) -> LatentTerm:

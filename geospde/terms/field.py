@@ -110,6 +110,14 @@ class Field(LatentTerm):
         """Those of the precision."""
         return self.precision.hyperparameters()
 
+    @property
+    def identity(self) -> Any:
+        """Mesh, kind, what multiplies the field, its time."""
+        if self.by.coding is not None:
+            return None
+        time = None if self.times is None else (self.times.column, type(self.times.changing.steps))
+        return (self.mesh_name, type(self.precision), self.precision.prior.describe(), self.by.columns, time)
+
     def method_sentences(self, several: bool) -> list[str]:
         """Of the precision, the constraint, and what the field is multiplied with."""
         out = self.precision.method_sentences(f"The spatial field {self.label}" if several else "The spatial field")

@@ -15,6 +15,9 @@ CASES = [
     Case("spde(mesh, by=z)", methods=("eb", "ml")),
     Case("spde(mesh, by=f, constr=True)", methods=("eb",)),
     Case("spde(mesh, by=(1, z))", methods=("reml",)),
+    Case("spde(mesh, time=g6, temporal='ar1')", methods=("inla", "ml")),
+    Case("spde(mesh, time=g6, temporal='rw1')", methods=("eb",)),
+    Case("spde(mesh, time=g6, temporal='iid', spatial=True, constr=True)", methods=("eb",)),
     Case("iid(g)"),
     Case("(z | g)"),
     Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml")),  # its trend is flat: not for ML

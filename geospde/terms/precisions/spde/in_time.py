@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -193,9 +194,10 @@ class InTime(FieldPrecision):
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """One for each theta, and what else follows from those of the field."""
-        own, split = super().hyperparameters(), len(self.field.parameters)
-        own[split:] = [replace(h, transform=correlation) for h in own[split:]]
-        return own + [self._lifted(h) for h in self.field.hyperparameters()[split:]]
+        of_field = self.field.hyperparameters()
+        own, transforms = super().hyperparameters(), transforms_of(self.field, self.steps)
+        own = [replace(h, transform=transform) for h, transform in zip(own, transforms)]
+        return own + [self._lifted(h) for h in of_field[len(self.field.parameters) :]]
 
     def _lifted(self, h: Hyperparameter) -> Hyperparameter:
         """A hyperparameter of the field as one of all."""
@@ -258,6 +260,12 @@ class InTime(FieldPrecision):
         return [*self.field.method_sentences(name), own]
 
 
+def transforms_of(field: FieldPrecision, steps: Steps) -> list[Any]:
+    """From each theta, of a field and of its steps, to the user's scale."""
+    own = [h.transform for h in field.hyperparameters()[: len(field.parameters)]]
+    return own + [correlation] * len(steps.parameters)
+
+
 class WithConstant(FieldPrecision):
     """A field that does not change, and one that changes in time, independent and of one range.
 
@@ -308,9 +316,9 @@ class WithConstant(FieldPrecision):
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """One for each theta."""
-        own, of_changing = super().hyperparameters(), self.changing.hyperparameters()
-        own[3:] = [replace(h, transform=c.transform) for h, c in zip(own[3:], of_changing[2:])]
-        return own
+        own = super().hyperparameters()
+        transforms = transforms_of(self.constant, self.changing.steps)[2:]
+        return own[:3] + [replace(h, transform=transform) for h, transform in zip(own[3:], transforms)]
 
     def user(self, theta: Vector) -> Vector:
         """On the user's scale."""

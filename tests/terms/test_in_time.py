@@ -1,0 +1,128 @@
+"""Fields in steps of time: sdmTMB's likelihoods, forecasts against longer lattices, missing steps, mistakes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from oracles import square_mesh
+
+import geospde as gs
+from geospde.errors import InputError
+from geospde.model.build import build_model
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "optima"
+
+
+@pytest.fixture(scope="module")
+def published():
+    vertices, triangles = (pd.read_csv(REFERENCE / f"mesh-{name}.csv").to_numpy() for name in ("loc", "tv"))
+    return pd.read_csv(REFERENCE / "spatial.csv"), gs.Mesh(vertices, triangles - 1)
+
+
+def survey(years=(2001, 2002, 2004), each=20, seed=2):
+    rng = np.random.default_rng(seed)
+    t = pd.DataFrame({"x": rng.uniform(0.1, 0.9, each * len(years)), "y": rng.uniform(0.1, 0.9, each * len(years))})
+    t["year"] = np.repeat(years, each)
+    t["v"] = np.sin(5 * t.x + 0.4 * (t.year - 2000)) + rng.normal(0, 0.3, len(t))
+    return t
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return {"mesh": square_mesh(5), "coords": ("x", "y")}
+
+
+# sdmTMB's negative log likelihoods at the optimum, see the README of the reference
+@pytest.mark.parametrize(
+    "formula, expected",
+    [
+        ("y_gauss ~ 0 + C(year) + x + spde(mesh, time=year, temporal='iid')", 434.982828037),
+        ("y_gauss ~ x + spde(mesh, time=year, temporal='ar1')", 379.172098104),
+        ("y_gauss ~ x + spde(mesh, time=year, temporal='rw1', spatial=True)", 379.750118621),
+        ("y_tv ~ 0 + rw1(year, constr=False) + rw1(year, by=z) + spde(mesh)", 256.174423304),
+    ],
+)
+def test_likelihoods_are_sdmtmbs(published, formula, expected):
+    data, mesh = published
+    fit = gs.fit(formula, data, mesh=mesh, coords=("X", "Y"), method="ml")
+    assert -fit.log_likelihood == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("temporal", ["ar1", "rw1", "iid"])
+@pytest.mark.parametrize("spatial", [False, True])
+def test_a_forecast_is_what_more_steps_say(keys, temporal, spatial):
+    """Rows two steps after the last, and their joint covariance, against a model whose steps go on so far."""
+    data = survey()
+    formula = f"v ~ 1 + spde(mesh, time=year, temporal='{temporal}', spatial={spatial})"
+    later = data.head(6).assign(year=[2005, 2005, 2006, 2004, 2006, 2005])
+    model = build_model(formula, data, **keys)
+    term, points = model.terms[0], later[["x", "y"]].to_numpy()
+    theta = term.start(1.0) + 0.1
+    block = term.columns(later, points, True)
+    rows, extra = block.at(theta)
+    covariance = np.linalg.inv(term.precision.matrix(theta).toarray())
+    ours = rows @ covariance @ rows.T + block.root(theta) @ block.root(theta).T
+    assert (block.root(theta) ** 2).sum(axis=1) == pytest.approx(extra, abs=1e-10)
+    longer = build_model(formula, pd.concat([data, later]), **keys).terms[0]
+    whole = longer.columns(later, points, True)
+    assert longer.times.lattice.size == 6
+    expected = whole @ np.linalg.inv(longer.precision.matrix(theta).toarray()) @ whole.T
+    assert ours == pytest.approx(expected, abs=1e-8)
+
+
+def test_uncertainty_grows_beyond_the_steps(keys):
+    data = survey()
+    fit = gs.fit("v ~ 1 + spde(mesh, time=year)", data, method="eb", **keys)
+    assert fit.model.terms[0].times.lattice.size == 4  # 2003 is a step, though no one was there
+    assert fit.hyper.index[:3].tolist() == ["range(spde)", "sigma(spde)", "rho(spde)"]
+    place = pd.DataFrame({"x": 0.5, "y": 0.5, "year": [2004, 2005, 2006, 2010, 2100]})
+    sds = fit.predict(place).to_frame()["sd"]
+    assert sds.is_monotonic_increasing
+    back = fit.predict(place.assign(year=[2001, 2000, 1999, 1995, 1900])).to_frame()["sd"]
+    assert back.is_monotonic_increasing and back.iloc[-1] == pytest.approx(sds.iloc[-1], rel=1e-3)
+
+
+def test_memory_is_linear_in_steps(keys):
+    short, long = (
+        build_model("v ~ spde(mesh, time=year, temporal='ar1')", survey(range(2000, 2000 + n), 5), **keys).precisions[0]
+        for n in (5, 50)
+    )
+    per_step = (long.pattern.nnz - short.pattern.nnz) / 45  # a block on the diagonal and one beside it
+    assert per_step == (short.pattern.nnz + (2 * short.field.pattern.nnz - short.field.n)) / 5
+
+
+@pytest.mark.parametrize(
+    "term, message",
+    [
+        ("spde(mesh, time=2)", "time is the name of a column"),
+        ("spde(mesh, time=when)", "no column 'when'"),
+        ("spde(mesh, time=one)", "has one step: nothing changes"),
+        ("spde(mesh, time=x)", "have none in common|too many"),
+        ("spde(mesh, time=year, temporal='ar')", "did you mean 'ar1'"),
+        ("spde(mesh, temporal='ar1')", "temporal is of a field in time"),
+        ("spde(mesh, time=year, spatial=1)", "spatial of spde is True or False"),
+        ("spde(mesh, time=year, by=(1, x), spatial=True)", "spatial=True is of one field"),
+        ("spde(mesh, time=year, prior='spde2')", "prior='spde2' is of a single stationary field"),
+        ("spde(mesh) + spde(mesh, time=year, label='u') + spde(mesh, label='w')", "spde and w are alike"),
+    ],
+)
+def test_a_mistake_is_told(keys, term, message):
+    with pytest.raises(InputError, match=message):
+        build_model(f"v ~ {term}", survey().assign(one=1), **keys)
+
+
+def test_a_prediction_asks_for_the_time(keys):
+    fit = gs.fit("v ~ 1 + spde(mesh, time=year)", survey(), method="eb", **keys)
+    with pytest.raises(InputError, match="needs 'year', the time of spde"):
+        fit.predict(np.array([[0.5, 0.5]]))
+    grid = gs.Grid.from_bounds((0.1, 0.1, 0.9, 0.9), cell=0.2)
+    table = pd.DataFrame(grid.centres, columns=["x", "y"]).assign(year=2003)
+    shown = fit.predict(table).to_frame()
+    assert fit.predict(grid, at={"year": 2003}).to_frame()["mean"].to_numpy() == pytest.approx(shown["mean"].to_numpy())
+    with pytest.raises(InputError, match="'month', which the model does not use"):
+        fit.predict(grid, at={"month": 3})
+    with pytest.raises(InputError, match="at gives one value a column"):
+        fit.predict(grid, at={"year": [2003, 2004]})
+    with pytest.raises(InputError, match="goes by steps of 1 from 2001, and row 0 is at 2001.5"):
+        fit.predict(pd.DataFrame({"x": [0.5], "y": [0.5], "year": [2001.5]}))
