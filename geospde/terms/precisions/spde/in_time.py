@@ -87,7 +87,7 @@ class AutoregressiveSteps(Steps):
         """Powers of rho, and what they leave."""
         rho = float(correlation(theta)[0])
         apart, together = np.abs(ahead[:, None] - ahead), ahead[:, None] + ahead
-        return rho**ahead, rho**apart - rho**together
+        return np.asarray(rho**ahead, dtype=float), np.asarray(rho**apart - rho**together, dtype=float)
 
     words = "The field of a step is rho times that of the step before and an innovation: autoregressive, stationary."
 
