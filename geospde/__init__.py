@@ -31,6 +31,7 @@ _HOME = {
     "Comparison": "results.compare",
     "Grid": "prediction.grid",
     "Prediction": "prediction.surface",
+    "expected_numbers": "prediction.pattern",
     "Layer": "prediction.layer",
     "run": "run.pipeline",
     "GeospdeError": "errors",
@@ -45,8 +46,8 @@ _ROOMS = {  # modules that are public
 __all__ = [
     "BayesianFit", "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
     "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "PenalisedFit", "Prediction", "Survey",
-    "Variogram", "build_mesh", "compare", "explore", "families", "fit", "links", "load_dataset", "load_fit", "priors",
-    "read_survey", "run", "terms", "variogram",
+    "Variogram", "build_mesh", "compare", "expected_numbers", "explore", "families", "fit", "links", "load_dataset",
+    "load_fit", "priors", "read_survey", "run", "terms", "variogram",
 ]  # fmt: skip
 
 
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from geospde.mesh.trimesh import Mesh
     from geospde.prediction.grid import Grid
     from geospde.prediction.layer import Layer
+    from geospde.prediction.pattern import expected_numbers
     from geospde.prediction.surface import Prediction
     from geospde.results.base import Fit
     from geospde.results.bayesian import BayesianFit

@@ -26,6 +26,7 @@ from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, spread
 from geospde.families.links import Link
 from geospde.families.ordered.ordinal import Ordinal
+from geospde.families.patterns.lgcp import Lgcp
 from geospde.families.proportions.bernoulli import Bernoulli
 from geospde.families.proportions.beta import Beta
 from geospde.families.proportions.beta_binomial import BetaBinomial
@@ -35,7 +36,7 @@ from geospde.families.registry import FAMILIES, family_by_name
 
 __all__ = [
     "FAMILIES", "Bernoulli", "Beta", "BetaBinomial", "Binomial", "Candidate", "Derivatives", "Exponential",
-    "Family", "Gamma", "Gaussian", "GeneralisedGamma", "HurdleNegativeBinomial", "HurdlePoisson", "Likelihood",
+    "Family", "Gamma", "Gaussian", "GeneralisedGamma", "HurdleNegativeBinomial", "HurdlePoisson", "Lgcp", "Likelihood",
     "Link", "LogNormal", "NegativeBinomial", "NegativeBinomial1", "OrderedBeta", "Ordinal", "Parameter", "Poisson",
     "StudentT", "TruncatedNegativeBinomial", "TruncatedPoisson", "Tweedie", "Weibull",
     "ZeroInflatedNegativeBinomial", "ZeroInflatedPoisson", "family_by_name", "links", "not_counts", "priors",

@@ -91,6 +91,9 @@ class Family:
         What to do instead of giving an exposure.
     fixed_scatter : bool
         Whether the mean alone says how far responses scatter about it: then an effect of each observation may be added.
+    is_pattern : bool
+        Whether the data are places in a domain, which `geospde.model.pattern` lays out as rows of points and of places
+        of integration; the exposure may then be 0.
     first_choice_for : tuple of str
         What a survey may show that this family is worth trying for: ``"zeros"``, ``"skewness"``, ``"outliers"``.
     dispersion_power : float or None
@@ -110,6 +113,7 @@ class Family:
     has_exposure: ClassVar[bool] = False
     without_exposure: ClassVar[str] = "leave it out"
     fixed_scatter: ClassVar[bool] = False
+    is_pattern: ClassVar[bool] = False
     first_choice_for: ClassVar[tuple[str, ...]] = ()
     dispersion_power: ClassVar[float | None] = None
 

@@ -27,6 +27,7 @@ betabinomial             as binomial                         overdispersion
 beta                     as binomial                         phi
 ordered_beta             logit                               phi, cut, gap             ordbeta
 ordinal                  logit, probit, cauchit              gap1, gap2, ...           cumulative, polr
+lgcp                     log                                                           cp, pointpattern
 =======================  ==================================  ========================  ============================
 
 Names, parametrisations and default priors are those of R-INLA's documentation (inla.doc), Rue, Martino & Chopin
@@ -62,6 +63,7 @@ from geospde.families.counts.truncated_poisson import TruncatedPoisson
 from geospde.families.counts.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
 from geospde.families.ordered.ordinal import Ordinal
+from geospde.families.patterns.lgcp import Lgcp
 from geospde.families.proportions.bernoulli import Bernoulli
 from geospde.families.proportions.beta import Beta
 from geospde.families.proportions.beta_binomial import BetaBinomial
@@ -92,6 +94,7 @@ REGISTERED: tuple[type[Family], ...] = (
     Beta,
     OrderedBeta,
     Ordinal,
+    Lgcp,
 )
 FAMILIES = {family.name: family for family in REGISTERED}
 ALIASES = {alias: family.name for family in REGISTERED for alias in family.aliases}

@@ -175,8 +175,9 @@ def build_model(
     response = read_response(parsed.left, table)
     size = len(table)
     exposures = per_row(table, exposure, "exposure", size)
-    if exposures is not None and not (exposures > 0).all():
-        row = int(np.flatnonzero(~(exposures > 0))[0])
+    least = 0.0 if bound_family.is_pattern else np.nextafter(0.0, 1.0)
+    if exposures is not None and not (exposures >= least).all():
+        row = int(np.flatnonzero(~(exposures >= least))[0])
         raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
     offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], offset, table)
     weight = per_row(table, weights, "weights", size)

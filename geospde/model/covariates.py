@@ -12,7 +12,10 @@ from geospde.survey.covariates.sites import Sampled, sample_sites
 from geospde.terms.registry import special_names
 
 
-def with_covariates(formula: str, data: Any, covariates: Any, coords: tuple[str, str] | None = None) -> Sampled:
+def with_covariates(
+    formula: str, data: Any, covariates: Any, coords: tuple[str, str] | None = None,
+    places: Any = None,
+) -> Sampled:
     """Return the data with a column for each covariate that a formula uses.
 
     Parameters
@@ -36,4 +39,4 @@ def with_covariates(formula: str, data: Any, covariates: Any, coords: tuple[str,
         return Sampled(data, np.ones(0, dtype=bool), None)  # for build_model to say what is wrong
     used = parse_formula(formula, special_names()).columns
     points, crs = coordinates(data, coords)
-    return sample_sites(covariates, data, points, crs, used)
+    return sample_sites(covariates, data, points if places is None else places, crs, used)

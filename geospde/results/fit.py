@@ -10,7 +10,7 @@ import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.families.base import Family
-from geospde.families.registry import DEFAULT
+from geospde.families.registry import DEFAULT, names, read_family
 from geospde.inference.integration import posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.mode import Progress, silent
@@ -32,6 +32,7 @@ from geospde.likelihood.ubre import least_prediction_error
 from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
+from geospde.model.pattern import pattern, refuse_rows
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.estimates import EstimatedFit
@@ -64,6 +65,7 @@ def fit(
     quadrature: int = 1,
     priors: Any = "default",
     covariates: Mapping[str, Any] | None = None,
+    domain: Any = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Fit:
     """Fit a latent Gaussian model.
@@ -139,6 +141,9 @@ def fit(
         xarray), which is read at the sites and, by ``predict(grid)``, in the cells of a map; or a table of keys,
         ``{"raster": path, "band": 2, "labels": {1: "forest"}, "missing": "nearest", "standardise": True}``,
         ``{"distance_to": "rivers.gpkg"}``, ``{"coordinate": "x"}``.
+    domain : polygons, optional
+        Of a point pattern, ``family="lgcp"``: where points would have been seen. The formula then needs no response,
+        ``"~ 1 + spde(mesh)"``, and covariates are rasters.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.
 
@@ -170,10 +175,17 @@ def fit(
     """
     check_options(method, integration, strategy, quadrature, priors)
     began = perf_counter()
-    sampled = with_covariates(formula, data, covariates, coords)
+    places, known = None, read_family(family, link)
+    if known.is_pattern:
+        refuse_rows(known.name, exposure=exposure, offset=offset, weights=weights)
+        formula, data, places, exposure = pattern(formula, data, domain, mesh, coords, covariates)
+    elif domain is not None:
+        patterns = ", ".join(names(lambda one: one.is_pattern))
+        raise InputError(f"domain= is of point patterns, family {patterns}, not of {known.name!r}")
+    sampled = with_covariates(formula, data, covariates, coords, places)
     exposure, offset, weights = (sampled.rows_of(given) for given in (exposure, offset, weights))
     model = build_model(
-        formula, sampled.table, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
+        formula, sampled.table, family=known, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
         weights=weights, priors=priors, covariates=sampled.covariates,
     )  # fmt: skip
     arguments = {

@@ -25,6 +25,7 @@ FURTHER = {
 CASES = [
     (name, link.name)
     for name, family in FAMILIES.items()
+    if not family.is_pattern
     for link in (family.links[:1] if name in FURTHER else family.links)
 ]
 

@@ -1,0 +1,87 @@
+"""Expected numbers of points of a pattern, by area."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from geospde.errors import InputError
+from geospde.inference.sampling import joint_draws
+from geospde.mesh.cover import basis_integrals
+from geospde.results.bayesian import BayesianFit
+from geospde.survey.polygons import as_region
+
+
+def expected_numbers(
+    fit: BayesianFit,
+    regions: Any,
+    *,
+    draws: int = 1000,
+    quantiles: Sequence[float] = (0.025, 0.5, 0.975),
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Posterior of the expected number of points in each region, the integral of the intensity over it.
+
+    Parameters
+    ----------
+    fit : BayesianFit
+        Of a point pattern, by ``"inla"`` or ``"eb"``.
+    regions : GeoDataFrame, GeoSeries, or sequence of polygons
+        Within the mesh.
+    draws : int
+        Of the latent variables; the figures have their Monte Carlo error.
+    quantiles : sequence of float
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``mean``, ``sd`` and quantiles, a row a region, indexed as the regions are.
+
+    Notes
+    -----
+    Under a flat intercept the expected number of the whole domain is Gamma(n, 1) a posteriori, n points having been
+    seen, and independent of how it is shared out: draws are of the shares, times draws of that. Under another prior
+    they are of the approximate posterior alone.
+
+    Raises
+    ------
+    InputError
+        For a fit of another family or method, a region beyond the mesh, or an offset.
+    """
+    model = fit.model
+    if not model.family.is_pattern:
+        raise InputError(f"expected numbers are of point patterns, and this fit is of family {fit.family!r}")
+    if not isinstance(fit, BayesianFit):
+        raise InputError("expected numbers are of posteriors: fit with method='inla' or 'eb'")
+    if model.has_offset:
+        raise InputError("expected numbers by area are not there yet for a pattern with an offset")
+    mesh = next(iter(model.meshes.values()), None)
+    if mesh is None:
+        raise InputError("expected numbers are integrated over the mesh of a field, and the model has none")
+    parts = regions.geometry if hasattr(regions, "geometry") else regions
+    shapes = [as_region(one, "a region") for one in (parts if hasattr(parts, "__iter__") else [parts])]
+    weights = np.array([basis_integrals(mesh, shape) for shape in shapes])
+    used = np.flatnonzero(weights.any(axis=0))
+    places = np.asarray(mesh.vertices)[used]
+    table = pd.DataFrame(index=range(len(used)))
+    if model.covariates is not None:
+        table = model.covariates.at(places, model.crs).table
+    rows: Any = model.rows(table, places)
+    exposure = model.likelihood.exposure
+    numbers, totals = [], []
+    for _, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
+        numbers.append(weights[:, used] @ np.exp(rows @ x))
+        totals.append(exposure @ np.exp(model.design @ x))
+    number, total = np.hstack(numbers), np.concatenate(totals)
+    names = model.effects.names
+    if "Intercept" in names and model.fixed_precision[names.index("Intercept")] == 0:
+        seen = float(model.likelihood.y.sum())
+        number = number / total * np.random.default_rng(seed).gamma(seen, size=number.shape[1])
+    columns = {"mean": number.mean(axis=1), "sd": number.std(axis=1, ddof=1)}
+    columns |= {f"q{q:g}": np.quantile(number, q, axis=1) for q in quantiles}
+    index = parts.index if hasattr(regions, "geometry") else None
+    return pd.DataFrame(columns, index=index)

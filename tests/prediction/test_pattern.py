@@ -1,0 +1,112 @@
+"""Point patterns: exact weights, the intensity's likelihood, exact totals, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+import shapely.ops
+from oracles import square_mesh
+from scipy.optimize import minimize
+
+import geospde as gs
+from geospde.mesh.cover import basis_integrals
+
+DOMAIN = shapely.Polygon([(0.1, 0.05), (0.95, 0.2), (0.8, 0.9), (0.3, 0.7)], [[(0.4, 0.3), (0.6, 0.3), (0.5, 0.5)]])
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return square_mesh(13, -0.6, 1.6)
+
+
+@pytest.fixture(scope="module")
+def points():
+    """Of intensity exp(5 + 2 x) in the domain."""
+    rng = np.random.default_rng(4)
+    places = rng.uniform(0, 1, (rng.poisson(np.exp(7)), 2))
+    places = places[rng.uniform(size=len(places)) < np.exp(2 * places[:, 0] - 2)]
+    return pd.DataFrame(places[shapely.contains_xy(DOMAIN, *places.T)], columns=["e", "n"])
+
+
+@pytest.fixture(scope="module")
+def fit(mesh, points):
+    formula = "~ 1 + spde(mesh, prior_range=(0.3, 0.1), prior_sigma=(1, 0.05))"
+    return gs.fit(formula, points, coords=("e", "n"), family="lgcp", domain=DOMAIN, mesh=mesh)
+
+
+def test_weights_integrate_linear_functions_exactly_over_a_polygon_with_a_hole(mesh):
+    weights = basis_integrals(mesh, DOMAIN)
+    assert weights.sum() == pytest.approx(DOMAIN.area, rel=1e-12)
+    x, y = DOMAIN.centroid.coords[0]
+    np.testing.assert_allclose(weights @ mesh.vertices, DOMAIN.area * np.array([x, y]), rtol=1e-12)
+    with pytest.raises(gs.InputError, match="covers .* of the domain only"):
+        basis_integrals(mesh, shapely.box(0.5, 0.5, 2.5, 1))
+
+
+def test_the_log_likelihood_is_the_sum_at_points_less_the_integral(mesh, points):
+    fit = gs.fit(
+        "~ east", points, coords=("e", "n"), family="lgcp", domain=DOMAIN, mesh=mesh, method="ml",
+        covariates={"east": {"coordinate": "x"}},
+    )  # fmt: skip
+    weights = basis_integrals(mesh, DOMAIN)
+    there = weights > 0
+    # vertices beyond the domain take covariates at its border
+    nearest = [shapely.ops.nearest_points(DOMAIN, shapely.Point(v))[0].x for v in mesh.vertices[there]]
+
+    def loss(b):
+        return weights[there] @ np.exp(b[0] + b[1] * np.array(nearest)) - (b[0] + b[1] * points["e"]).sum()
+
+    best = minimize(loss, [4.0, 0.0], method="BFGS")
+    assert fit.log_likelihood == pytest.approx(-best.fun, abs=1e-6)
+    np.testing.assert_allclose(fit.fixed["estimate"], best.x, atol=1e-3)
+    assert (np.abs(fit.fixed["estimate"] - [5.0, 2.0]) < 4 * fit.fixed["se"]).all()
+
+
+def test_the_expected_total_is_gamma_of_the_number_of_points(fit, points):
+    n = len(points)
+    halves = [shapely.box(0, 0, 0.5, 1), shapely.box(0.5, 0, 1, 1)]
+    table = gs.expected_numbers(fit, [DOMAIN, *(shapely.intersection(DOMAIN, half) for half in halves)], draws=4000)
+    # 4,000 draws of a standard deviation of sqrt(n): 4 standard errors
+    assert table["mean"][0] == pytest.approx(n, abs=4 * np.sqrt(n / 4000))
+    assert table["sd"][0] == pytest.approx(np.sqrt(n), rel=0.05)
+    assert table["mean"][1] + table["mean"][2] == pytest.approx(table["mean"][0], rel=1e-9)
+    seen = (points["e"] < 0.5).sum()
+    assert table["mean"][1] == pytest.approx(seen, abs=2.5 * np.sqrt(seen))
+
+
+def test_intensities_are_mapped_and_fits_are_saved(fit, points, tmp_path):
+    surface = fit.predict(gs.Grid.around(DOMAIN, shape=(12, 12)))
+    frame = surface.to_frame()
+    cell = surface.grid.dx * surface.grid.dy
+    # cells that meet the domain count whole: more than the points, by their corners
+    assert 0.9 < frame["mean"].sum() * cell / len(points) < 2
+    fit.save(tmp_path / "pattern")
+    again = gs.load_fit(tmp_path / "pattern")
+    pd.testing.assert_frame_equal(again.hyper, fit.hyper)
+    fit.summary()
+    assert len(fit.check()) > 1
+
+
+BAD = [
+    ({"domain": None}, "needs domain="),
+    ({"mesh": None}, "needs a mesh"),
+    ({"exposure": 2.0}, "takes no exposure="),
+    ({"domain": shapely.box(0, 0, 0.4, 0.4)}, "lies outside of the domain"),
+    ({"coords": None}, "needs places"),
+    ({"formula": "~ height"}, "'height' is known at the points alone"),
+    ({"formula": "log(e) ~ 1"}, "write '~ terms'"),
+    ({"family": "poisson", "formula": "height ~ 1"}, "domain= is of point patterns, family lgcp, not of 'poisson'"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BAD)
+def test_what_makes_no_pattern_is_refused(change, words, mesh, points):
+    options = {"family": "lgcp", "coords": ("e", "n"), "domain": DOMAIN, "mesh": mesh, "formula": "~ 1", **change}
+    with pytest.raises(gs.InputError, match=words):
+        gs.fit(options.pop("formula"), points.assign(height=1.0), **options)
+
+
+def test_expected_numbers_are_of_patterns():
+    table = pd.DataFrame({"y": [1, 2, 0, 4]})
+    with pytest.raises(gs.InputError, match="of point patterns"):
+        gs.expected_numbers(gs.fit("y ~ 1", table, family="poisson"), [DOMAIN])
