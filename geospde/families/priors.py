@@ -129,10 +129,11 @@ class InverseGamma:
 
 @dataclass(frozen=True)
 class LogitBeta:
-    """Beta(a, b) prior of a probability, seen on its logit."""
+    """Beta(a, b) prior of a probability, or of a number from 0 to `largest` over it, seen on its logit."""
 
     a: float
     b: float
+    largest: float = 1.0
 
     def __post_init__(self) -> None:
         if not (self.a > 0 and self.b > 0):
@@ -149,7 +150,7 @@ class LogitBeta:
 
     def describe(self) -> str:
         """One line for the summary."""
-        return f"Beta({self.a:g}, {self.b:g})"
+        return f"Beta({self.a:g}, {self.b:g})" + ("" if self.largest == 1 else f" from 0 to {self.largest:g}")
 
 
 @dataclass(frozen=True)
@@ -343,6 +344,7 @@ _BY_KIND: dict[str, dict[str, Any]] = {
     "weibull": {"pc": PCWeibull, **_POSITIVE},
     "real": {"gaussian": partial(Gaussian, scale="natural"), "flat": Flat},
     "power": {"gaussian": partial(Gaussian, scale="logit of p - 1"), "flat": Flat},
+    "nu": {"beta": partial(LogitBeta, largest=2.0), "gaussian": partial(Gaussian, scale="logit(nu / 2)"), "flat": Flat},
     "correlation": {"lkj": _lkj},
     "autocorrelation": {
         "pc": PCCor1, "pc.cor1": PCCor1, "pc.cor0": PCCor0, "gaussian": partial(Gaussian, scale="logit"),

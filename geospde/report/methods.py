@@ -42,6 +42,12 @@ _WORKS = {
         "73, 423–498.",
         "10.1111/j.1467-9868.2011.00777.x",
     ),
+    "rational": Reference(
+        "Bolin, Simas & Xiong 2024",
+        "Bolin D, Simas AB, Xiong Z (2024). Covariance-based rational approximations of fractional SPDEs for "
+        "computationally efficient Bayesian inference. Journal of Computational and Graphical Statistics 33, 64–74.",
+        "10.1080/10618600.2023.2231051",
+    ),
     "pc": Reference(
         "Simpson et al. 2017",
         "Simpson D, Rue H, Riebler A, Martins TG, Sørbye SH (2017). Penalising model component complexity: a "

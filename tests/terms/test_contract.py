@@ -18,6 +18,10 @@ CASES = [
     Case("spde(mesh, time=g6, temporal='ar1')", methods=("inla", "ml")),
     Case("spde(mesh, time=g6, temporal='rw1')", methods=("eb",)),
     Case("spde(mesh, time=g6, temporal='iid', spatial=True, constr=True)", methods=("eb",)),
+    Case("spde(mesh, nu=0.5)", methods=("eb", "reml")),
+    Case("spde(mesh, nu=1.6, order=3, constr=True)", methods=("eb",)),
+    Case("spde(mesh, nu='estimate')", methods=("inla", "eb")),
+    Case("spde(mesh, nu='estimate', by=(1, z))", methods=()),
     Case("iid(g)"),
     Case("(z | g)"),
     Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml")),  # its trend is flat: not for ML

@@ -3,8 +3,9 @@
 from geospde.errors import InputError
 from geospde.terms.precisions.matern import MaternSpde
 from geospde.terms.precisions.spde.base import Call, FieldPrecision
+from geospde.terms.precisions.spde.rational import RationalMatern
 
-KINDS: tuple[type[FieldPrecision], ...] = (MaternSpde,)
+KINDS: tuple[type[FieldPrecision], ...] = (MaternSpde, RationalMatern)
 
 
 def all_options() -> tuple[str, ...]:

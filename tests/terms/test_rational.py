@@ -1,0 +1,110 @@
+"""Fields of any smoothness: fractions, covariance against Matérn's, an estimated nu."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conformance import table
+from oracles import square_mesh
+from scipy.special import gamma, kv
+
+import geospde as gs
+from geospde.model.build import build_model
+from geospde.terms.precisions.fem import fem_matrices
+from geospde.terms.precisions.matern import MaternSpde
+from geospde.terms.precisions.spde.best_rational import best_fractions, interpolated_fractions
+from geospde.terms.precisions.spde.rational import RationalMatern
+
+MESH = square_mesh(80, 0, 4.8)  # the range is 1: the middle is 2.4 ranges from the edge
+MATRICES = fem_matrices(MESH.vertices, MESH.triangles)
+
+
+def matern(distance, nu):
+    """Correlation at distances over the range."""
+    z = np.maximum(np.sqrt(8 * nu) * distance, 1e-12)
+    return np.where(distance > 0, 2 ** (1 - nu) / gamma(nu) * z**nu * kv(nu, z), 1.0)
+
+
+def covariance(field, theta):
+    """Covariance of the field at the middle with that at every vertex, and the distances."""
+    size = MESH.n_vertices
+    middle = int(np.argmin(((MESH.vertices - 2.4) ** 2).sum(axis=1)))
+    one = np.zeros(field.n)
+    one[middle + size * np.arange(field.layers)] = 1.0
+    solved = field._solver.factor(field.values(np.asarray(theta, dtype=float))).solve(one)
+    return solved.reshape(field.layers, size).sum(axis=0), np.hypot(*(MESH.vertices - MESH.vertices[middle]).T)
+
+
+@pytest.mark.parametrize("nu", [0.25, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 3.0])
+def test_the_covariance_is_materns_to_a_hundredth(nu):
+    """Beyond the two nearest vertices, where elements a sixteenth of the range long tell distances apart."""
+    order = 3 if nu < 1 else 2
+    found, distance = covariance(RationalMatern(*MATRICES, nu=nu, order=order), [0.0, np.log(1.5)])
+    seen = (distance < 1.0) & (distance > 0.15)
+    assert found[seen] / 1.5**2 == pytest.approx(matern(distance[seen], nu), abs=0.01)
+
+
+@pytest.mark.parametrize("order, error", [(2, 0.07), (3, 0.08), (4, 0.015)])
+def test_fractions_are_near_the_root_at_every_frequency_that_a_mesh_has(order, error):
+    """Errors between absolute and relative ones, over x^¼; the bounds are those found, rounded up."""
+    x = np.exp(np.linspace(np.log(1e-4), 0.0, 300))
+    f = best_fractions(0.5, 1, order)
+    assert (f.poles > 0).all() and (f.shares > 0).all()
+    assert np.abs((f(x) - np.sqrt(x)) / x**0.25).max() < error
+
+
+@pytest.mark.parametrize("s, power", [(0.2, 1), (0.613, 1), (0.4, 2), (0.85, 2)])
+def test_fractions_as_a_function_of_nu_are_the_best_and_have_their_slopes(s, power):
+    found, best = interpolated_fractions(s, power, 2), best_fractions(s, power, 2)
+    assert np.log(found.poles) == pytest.approx(np.log(best.poles), abs=1e-3)
+    assert np.log(found.shares) == pytest.approx(np.log(best.shares), abs=1e-3)
+    up, down = interpolated_fractions(s + 1e-5, power, 2), interpolated_fractions(s - 1e-5, power, 2)
+    assert found.pole_slopes == pytest.approx(np.log(up.poles / down.poles) / 2e-5, rel=1e-4)
+    assert found.share_slopes == pytest.approx(np.log(up.shares / down.shares) / 2e-5, rel=1e-4, abs=1e-5)
+
+
+def test_smoothness_one_is_the_field_of_alpha_two():
+    theta = np.array([0.3, -0.2])
+    ours, other = RationalMatern(*MATRICES, nu=1.0), MaternSpde(*MATRICES)
+    assert ours.layers == 1 and abs(ours.matrix(theta) - other.matrix(theta)).max() < 1e-10 * other.values(theta).max()
+    assert ours.log_normaliser(theta)[0] == pytest.approx(other.log_normaliser(theta)[0], rel=1e-10)
+
+
+def test_an_estimated_nu_has_the_field_of_the_same_nu_given():
+    estimated = RationalMatern(*MATRICES, nu=None)
+    for nu in (0.4, 0.99, 1.01, 1.7):
+        given = RationalMatern(*MATRICES, nu=nu, order=2)
+        found, _ = covariance(estimated, [0.1, 0.2, -np.log(2 / nu - 1)])
+        # at 0.99 the second fraction is nearly nothing, and interpolated beyond the last node
+        assert found == pytest.approx(covariance(given, [0.1, 0.2])[0], abs=5e-3)  # a variance of 1.5, at corners of 6
+
+
+def test_nu_is_a_row_of_its_own_with_a_prior():
+    data, mesh = table(), square_mesh(4)
+    keys = {"data": data, "mesh": mesh, "coords": ("x", "y"), "method": "eb"}
+    fit = gs.fit("v ~ 1 + spde(mesh, nu='estimate')", **keys)
+    assert 0 < fit.hyper.loc["nu(spde)", "mean"] < 2 and "kappa(spde)" in fit.hyper.index
+    assert "Beta(2, 2) from 0 to 2" in fit.model.hyperparameters[2].prior
+    held = gs.fit("v ~ 1 + spde(mesh, nu='estimate')", priors={"nu(spde)": {"fixed": [0.5]}}, **keys)
+    given = gs.fit("v ~ 1 + spde(mesh, nu=0.5, order=2)", **keys)
+    assert held.log_marginal_likelihood == pytest.approx(given.log_marginal_likelihood, abs=0.01)
+    assert held.hyper.loc["range(spde)", "mean"] == pytest.approx(given.hyper.loc["range(spde)", "mean"], rel=0.01)
+    exponential = gs.fit("v ~ 1 + spde(mesh, nu=0.5)", **{**keys, "method": "reml"})
+    pd.testing.assert_index_equal(exponential.hyper.index[:3], pd.Index(["range(spde)", "sigma(spde)", "kappa(spde)"]))
+
+
+@pytest.mark.parametrize(
+    "option, words",
+    [
+        ("nu=0", "number from 0.01 to 3"),
+        ("nu=4", "number from 0.01 to 3"),
+        ("nu=True", "number from 0.01 to 3"),
+        ("nu='guess'", "or 'estimate'"),
+        ("nu=0.5, alpha=2", "no field with alpha and nu together"),
+        ("nu=0.5, order=7", "is 2, 3 or 4"),
+        ("order=2", "give nu, too"),
+        ("nu=0.5, prior='spde2'", "single stationary field"),
+    ],
+)
+def test_other_calls_are_refused(option, words):
+    with pytest.raises(gs.InputError, match=words):
+        build_model(f"v ~ 1 + spde(mesh, {option})", table(), mesh=square_mesh(4), coords=("x", "y"))
