@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 NODES = 100
 CLOSE = 1e-13  # relative step of the poles and shares at which they have converged
-SHARES = np.linspace(-4.0, 4.0, 25)  # logit of s, where fractions are found, to interpolate between
+SHARES = np.linspace(-7.0, 7.0, 43)  # logit of s, where fractions are found, to interpolate between
 FIRST = {  # logarithms of poles and shares for s = ½ beside x
     2: (0.5, 5.6, -0.2, -2.1),
     3: (0.7, 5.4, 10.3, -0.2, -2.3, -4.5),
@@ -68,9 +68,11 @@ def best_fractions(s: float, power: int, order: int) -> Fractions:
     >>> np.round(f(x) / np.sqrt(x), 2)
     array([0.98, 1.  , 1.02])
     """
-    logs = _path(power, order)
-    start = logs[int(np.abs(SHARES - np.log(s / (1 - s))).argmin())]
-    poles, shares = np.split(np.exp(_improved(start, s, power, order)), 2)
+    z, logs = float(np.log(s / (1 - s))), _middle(power, order)
+    steps = int(abs(z) / (SHARES[1] - SHARES[0])) + 1
+    for at in np.linspace(0.0, z, steps + 1)[1:]:
+        logs = _improved(logs, float(1 / (1 + np.exp(-at))), power, order)
+    poles, shares = np.split(np.exp(logs), 2)
     return Fractions(power, poles, shares, np.zeros(order), np.zeros(order))
 
 
@@ -96,15 +98,21 @@ def _path(power: int, order: int) -> Vector:
     """Logarithms of poles and shares at each of `SHARES`, from the middle outwards."""
     out = np.zeros((SHARES.size, 2 * order))
     middle = SHARES.size // 2
-    start = np.array(FIRST[order])
-    for own in range(1, power + 1):
-        start = _improved(start, 0.5, own, order)
-    out[middle] = start
+    out[middle] = _middle(power, order)
     for step in (1, -1):
         for k in range(middle + step, SHARES.size if step == 1 else -1, step):
             guess = 2 * out[k - step] - out[k - 2 * step] if abs(k - middle) > 1 else out[k - step]
             out[k] = _improved(guess, float(1 / (1 + np.exp(-SHARES[k]))), power, order)
     return out
+
+
+@cache
+def _middle(power: int, order: int) -> Vector:
+    """Logarithms of poles and shares for s = ½."""
+    logs = np.array(FIRST[order])
+    for own in range(1, power + 1):
+        logs = _improved(logs, 0.5, own, order)
+    return logs
 
 
 def _improved(logs: Vector, s: float, power: int, order: int) -> Vector:
