@@ -112,8 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(leaving.__context__, BrokenPipeError):
             return CLOSED_PIPE
         return leaving.code if isinstance(leaving.code, int) else 0
-    except (Interrupted, KeyboardInterrupt):
-        _say("interrupted; nothing was written")
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        _say(str(stopped) or "interrupted; nothing was written")
         return 130
     except Exception as error:
         return _failed(error, arguments)

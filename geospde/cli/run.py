@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geospde.cli.options import Json, Out, RunFile, Silent, Verbose, listening, print_json
+from geospde.cli.options import Interrupted, Json, Out, Silent, Verbose, listening, print_json
 
 if TYPE_CHECKING:
     from geospde.run.pipeline import RunResult
 
 
 def run(
-    run_file: RunFile,
+    run_files: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN.toml|FOLDER ...", show_default=False, help="Run files, or folders of them."),
+    ],
     out: Out = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run's folder.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, show_default=False, help="Several runs: how many at a time; as many as processors."
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Silent = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run the whole pipeline: survey, mesh, fit, prediction, maps, report."""
+    """Run the whole pipeline: survey, mesh, fit, prediction, maps, report.
+
+    Several run files run side by side, each into its own folder, with a page and a table over all; one that fails
+    stops none of the others, and the exit code is then the highest of theirs.
+    """
+    if len(run_files) > 1 or run_files[0].is_dir():
+        raise typer.Exit(_run_many(run_files, out, overwrite, jobs, as_json, quiet))
     from geospde.run import pipeline
 
     with listening(quiet or as_json, verbose) as progress:
-        result = pipeline.run(run_file, out=out, overwrite=overwrite, progress=progress)
+        result = pipeline.run(run_files[0], out=out, overwrite=overwrite, progress=progress)
     if as_json:
         print_json(result.to_dict())
         return
@@ -32,6 +49,37 @@ def run(
         result.fit.summary()
     if not quiet:
         print(where(result))
+
+
+def _run_many(
+    sources: list[Path], out: Path | None, overwrite: bool, jobs: int | None, as_json: bool, quiet: bool
+) -> int:
+    """Run several files, tell of each as it ends, and return the highest exit code."""
+    from geospde.cli.many import Outcome, folders_of, listed_files, run_all, write_summary
+
+    files = listed_files(sources)
+    folders = folders_of(files, out)
+    silent = quiet or as_json
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.error or not silent:
+            end = outcome.error or f"{outcome.seconds:.1f} s  {outcome.folder}"
+            print(f"{outcome.run_file}: {outcome.state}: {end}", file=sys.stderr, flush=True)
+
+    try:
+        with listening(silent, False):
+            outcomes = run_all(files, folders, overwrite=overwrite, jobs=jobs, tell=tell)
+    except Interrupted:
+        raise Interrupted("interrupted; the folders of runs that had ended stay") from None
+    page = write_summary(outcomes, folders, out)
+    if as_json:
+        print_json({"runs": [outcome.to_dict() for outcome in outcomes], "page": str(page)})
+    elif not quiet:
+        from geospde.cli.terminal import print_runs
+
+        print_runs(outcomes)
+        print(f"maps and reports of all: {page}")
+    return max(outcome.exit_code for outcome in outcomes)
 
 
 def where(result: RunResult) -> str:

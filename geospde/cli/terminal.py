@@ -13,6 +13,7 @@ from rich.text import Text
 from geospde.text.words import counted, number
 
 if TYPE_CHECKING:
+    from geospde.cli.many import Outcome
     from geospde.results.certificate import Certificate
     from geospde.run.check import Explored
     from geospde.run.compare import Compared
@@ -93,6 +94,18 @@ def print_certificate(certificate: Certificate) -> None:
         table.add_row(Text(str(name)), *(_short(v, 3) for v in row))
     _print(table)
     print("Shift: of the mean, in posterior sd, corrected less fitted; scale: corrected sd over the fitted one.")
+
+
+def print_runs(outcomes: Iterable[Outcome]) -> None:
+    """Print a row a run: how it ended, how long it took, and what there is to look at."""
+    table = _table("run file", "survey", "", "s", "warnings", dense=True)
+    for outcome in outcomes:
+        row = outcome.row()
+        state = Text(outcome.state, style=_STYLES["error"] if outcome.error else _STYLES["ok"])
+        table.add_row(
+            Text(row["run_file"]), Text(outcome.survey), state, f"{outcome.seconds:.1f}", str(row["warnings"])
+        )
+    _print(table)
 
 
 def print_comparison(compared: Compared) -> None:
