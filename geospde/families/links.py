@@ -61,6 +61,39 @@ class Link:
         """Logarithm of the derivative of `inverse`."""
         return self._log_derivative(np.asarray(eta, dtype=float))
 
+    def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector] | None:
+        """Mean and variance of the inverse of Gaussian predictors, or None where they have no closed form."""
+        return None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the mean is the predictor."""
+        return False
+
+
+class _Identity(Link):
+    """The mean is the predictor."""
+
+    def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
+        """The predictor's own."""
+        return mean, sd**2
+
+    @property
+    def is_linear(self) -> bool:
+        """It is."""
+        return True
+
+
+class _Log(Link):
+    """The mean is the exponential of the predictor."""
+
+    def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
+        """Those of log-normals."""
+        variance = sd**2
+        with np.errstate(over="ignore"):
+            of_mean = np.exp(mean + 0.5 * variance)
+            return of_mean, of_mean**2 * np.expm1(variance)
+
 
 @dataclass(frozen=True)
 class ProbabilityLink(Link):
@@ -141,8 +174,8 @@ def _cloglog_inverse(eta: Vector) -> Vector:
     return -np.expm1(-_exp(eta))
 
 
-IDENTITY = Link("identity", -np.inf, np.inf, _same, _same, np.zeros_like)
-LOG = Link("log", 0.0, np.inf, _exp, np.log, _same)
+IDENTITY = _Identity("identity", -np.inf, np.inf, _same, _same, np.zeros_like)
+LOG = _Log("log", 0.0, np.inf, _exp, np.log, _same)
 LOGIT = ProbabilityLink(
     "logit", 0.0, 1.0, expit, logit, lambda eta: log_expit(eta) + log_expit(-eta), _logit_jet, _mirrored(_logit_jet)
 )

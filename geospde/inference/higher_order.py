@@ -10,6 +10,7 @@ the one-loop corrections of Tierney & Kadane 1986 for a likelihood that is a pro
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,11 +75,14 @@ class HigherOrder:
     third : (m,) array
     inner : (m, m) array
         M above.
+    entries : (nnz,) arrays
+        Rows and columns of the pattern of H.
     """
 
     loadings: Vector
     third: Vector
     inner: Vector
+    entries: tuple[NDArray[np.int64], NDArray[np.int64]]
 
     @classmethod
     def at(cls, laplace: Laplace, point: LaplacePoint) -> "HigherOrder":
@@ -89,9 +93,20 @@ class HigherOrder:
         h = point.eta_variance
         inner = 0.5 * np.outer(third, third) * covariance**2
         inner[np.diag_indices_from(inner)] += 0.5 * (fourth * h + third * (covariance @ (third * h)))
-        return cls(loadings, third, inner)
+        return cls(loadings, third, inner, laplace.entries)
 
-    def of(self, rows: sp.csr_matrix, variances: Vector) -> tuple[Vector, Vector]:
+    @cached_property
+    def on_pattern(self) -> Vector:
+        """Entries of ``loadings M loadings'`` on the pattern of H, (nnz,): what many rows need of it."""
+        weighted, out = self.loadings @ self.inner, np.empty(self.entries[0].size)
+        for a in range(0, out.size, 8192):
+            i, j = (each[a : a + 8192] for each in self.entries)
+            out[a : a + 8192] = np.einsum("pm,pm->p", weighted[i], self.loadings[j])
+        return out
+
+    def of(
+        self, rows: sp.csr_matrix, variances: Vector, quadratic: sp.csr_matrix | None = None
+    ) -> tuple[Vector, Vector]:
         """Factor of the variance, and skewness, of each row's combination.
 
         Parameters
@@ -99,13 +114,18 @@ class HigherOrder:
         rows : (k, n) csr_matrix
         variances : (k,) array
             At the same point, before correction.
+        quadratic : (k, nnz) csr_matrix, optional
+            From entries on the pattern of H to the rows' quadratic forms, where the pattern covers the rows: with it a
+            row costs no square of the number of observations.
         """
         ratio, skewness = np.ones(rows.shape[0]), np.zeros(rows.shape[0])
+        added = None if quadratic is None else quadratic @ self.on_pattern
         for a in range(0, rows.shape[0], 2048):
             part = slice(a, a + 2048)
             c = rows[part] @ self.loadings
             safe = np.maximum(variances[part], 1e-300)
+            more = ((c @ self.inner) * c).sum(axis=1) if added is None else added[part]
             # the series is one of small terms: where they are not small, it is not to be trusted far
-            ratio[part] = 1.0 + np.clip(((c @ self.inner) * c).sum(axis=1) / safe, -0.2, 0.3)
-            skewness[part] = np.clip((c**3) @ self.third / safe**1.5, -1.5, 1.5)
+            ratio[part] = 1.0 + np.clip(more / safe, -0.2, 0.3)
+            skewness[part] = np.clip((c * c * c) @ self.third / safe**1.5, -1.5, 1.5)
         return ratio, skewness

@@ -177,11 +177,22 @@ def response_summary(
     dict
         ``mean``, ``sd``, ``q0.025``, ... to (m,) arrays.
     """
-    mean = mixture.expectation(link.inverse)
-    square = mixture.expectation(lambda eta: (link.inverse(eta) - mean) ** 2)
-    table = {"mean": mean, "sd": np.sqrt(square)}
-    for p in quantiles:
-        table[f"q{p:g}"] = link.inverse(mixture.quantile(p))
+    mean, sd = _response_moments(mixture, link)
+    table = {"mean": mean, "sd": sd}
+    for p, values in zip(quantiles, mixture.quantiles(quantiles)):
+        table[f"q{p:g}"] = link.inverse(values)
     if mode:
         table["mode"] = link.inverse(mixture.mode(lambda eta: -link.log_derivative(eta)))
     return table
+
+
+def _response_moments(mixture: GaussianMixture, link: Any) -> tuple[Vector, Vector]:
+    """Mean and sd of the inverse link of a mixture: in closed form where there is one."""
+    if link.is_linear:  # skew components have the mean and sd that Gaussians have
+        return mixture.mean, mixture.sd
+    each = link.gaussian_moments(mixture.means, mixture.sds) if mixture.shape is None else None
+    if each is None:
+        return mixture.transformed_moments(link.inverse)
+    means, variances = each
+    mean = mixture.weights @ means
+    return mean, np.sqrt(mixture.weights @ (variances + (means - mean) ** 2))

@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
+from geospde.inference.kernels import mixture_quantiles, mixture_tails
+from geospde.linalg.threads import side_by_side
 
 Vector = NDArray[np.float64]
 Transform = Callable[[Vector], Vector]
+SHARE = 4096  # quantities at a time
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ class GaussianMixture:
 
     def sf(self, x: Vector | float) -> Vector:
         """P(X > x), (m,), with its digits where it is small."""
-        return self.weights @ ndtr(-self._scores(x))
+        out = np.empty(self.means.shape[1])
+        self._side_by_side(mixture_tails, np.broadcast_to(np.asarray(x, dtype=float), out.shape).copy(), out)
+        return out
 
     def density(self, x: Vector | float) -> Vector:
         """Density at x, (m,)."""
@@ -66,32 +71,51 @@ class GaussianMixture:
         return self.weights @ np.where(np.isfinite(height), height, 0.0)
 
     def quantile(self, p: float) -> Vector:
-        """The p-quantiles, (m,), by Newton inside a shrinking bracket."""
-        if not 0 < p < 1:
-            raise InputError(f"a quantile level lies between 0 and 1, not {p}")
-        score = ndtri(p) if self.shape is None else bend(np.full_like(self.shape, ndtri(p)), self.shape)
-        each = self.means + score * self.sds
-        if self.weights.size == 1:
-            return each[0]
-        low, high = each.min(axis=0), each.max(axis=0)
-        x = np.clip(self.mean + score * self.sd, low, high)
-        active = np.arange(x.size)
-        for _ in range(60):
-            shape = None if self.shape is None else self.shape[active]
-            part = GaussianMixture(self.weights, self.means[:, active], self.sds[:, active], shape)
-            at = x[active]
-            excess = part.cdf(at) - p
-            low[active] = np.where(excess < 0, at, low[active])
-            high[active] = np.where(excess > 0, at, high[active])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                new = at - excess / part.density(at)
-            outside = ~((new > low[active]) & (new < high[active]))
-            new = np.where(outside, 0.5 * (low[active] + high[active]), new)
-            x[active] = np.where(excess == 0, at, new)
-            active = active[np.abs(new - at) > 1e-10 * part.sd]
-            if active.size == 0:
-                break
-        return x
+        """The p-quantiles, (m,)."""
+        return self.quantiles((p,))[0]
+
+    def quantiles(self, levels: Sequence[float]) -> Vector:
+        """Quantiles at several levels, (q, m), to 1e-10 of a standard deviation or so.
+
+        Raises
+        ------
+        InputError
+            For a level that is not between 0 and 1.
+        """
+        for p in levels:
+            if not 0 < p < 1:
+                raise InputError(f"a quantile level lies between 0 and 1, not {p}")
+        out = np.empty((len(levels), self.means.shape[1]))
+        self._side_by_side(mixture_quantiles, ndtri(np.asarray(levels, dtype=float)), out)
+        return out
+
+    def _side_by_side(self, kernel: Callable[..., None], argument: Vector, out: Vector) -> None:
+        """Fill `out`, (..., m), by a kernel, a share of the quantities at a time."""
+        m = self.means.shape[1]
+        shape = np.zeros(0) if self.shape is None else np.ascontiguousarray(self.shape)
+        means, sds = np.ascontiguousarray(self.means), np.ascontiguousarray(self.sds)
+        weights = np.ascontiguousarray(self.weights)
+
+        def fill(first: int) -> None:
+            kernel(weights, means, sds, shape, argument, out, first, min(first + SHARE, m))
+
+        for _ in side_by_side(fill, range(0, m, SHARE), m):
+            pass
+
+    def transformed_moments(self, f: Transform, nodes: int = 21) -> tuple[Vector, Vector]:
+        """Mean and sd of f(X), (m,) each, by Gauss-Hermite within each component, f being evaluated once a node."""
+        z, w = np.polynomial.hermite_e.hermegauss(nodes)
+        w = w / w.sum()
+        centre = f(self.mean)
+        first, second = np.zeros_like(centre), np.zeros_like(centre)
+        scores = [zk if self.shape is None else bend(np.full_like(self.shape, zk), self.shape) for zk in z]
+        for weight, mean, sd in zip(self.weights, self.means, self.sds):
+            for score, wk in zip(scores, w):
+                off = f(mean + score * sd) - centre
+                first += (weight * wk) * off
+                second += (weight * wk) * off**2
+        # about the mean: what is subtracted is small, as the centre is near it
+        return centre + first, np.sqrt(np.maximum(second - first**2, 0.0))
 
     def expectation(self, f: Transform, nodes: int = 21) -> Vector:
         """E f(X), (m,), by Gauss-Hermite within each component."""

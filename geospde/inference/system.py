@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from geospde.inference.kernels import row_pair_places
 from geospde.linalg.cholesky import Cholesky
 from geospde.linalg.constrained import ConstrainedFactor, anchors_of
 from geospde.linalg.supernodal import symmetric_times
@@ -170,14 +171,20 @@ class System:
             False where a row's support leaves the pattern, and M does not hold.
         """
         rows = sp.csr_matrix(rows)
-        pair = row_pairs(rows)
-        i, j = rows.indices[pair.a].astype(np.int64), rows.indices[pair.b].astype(np.int64)
-        place, found = self.places(i, j)
+        counts = np.diff(rows.indptr).astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)])
+        places, values = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
         inside = np.ones(rows.shape[0], bool)
-        inside[pair.row[~found]] = False
-        weight = rows.data[pair.a] * rows.data[pair.b] * pair.times
-        shape = (rows.shape[0], self._keys.size)
-        return sp.csr_matrix((weight[found], (pair.row[found], place[found])), shape=shape), inside
+        row_pair_places(
+            rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data.astype(float),
+            self.pattern.indptr.astype(np.int64), self._entry_rows, starts, places, values, inside,
+        )  # fmt: skip
+        return sp.csr_matrix((values, places, starts), shape=(rows.shape[0], self._keys.size)), inside
+
+    @property
+    def entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and columns of the pattern's lower triangle."""
+        return self._entry_rows, self._entry_columns
 
     def places(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Places of entries (i, j) on the pattern of H, and whether they are there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from geospde.errors import GeospdeWarning, InputError
 from geospde.formula.table import coordinates, per_row
+from geospde.linalg.threads import one_blas_thread, side_by_side
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
 from geospde.prediction.layers import Layers
@@ -67,8 +68,7 @@ class Prediction(Layers):
         for layer in self.layers:
             if layer.kind == "probability" and layer.level == threshold:
                 return self.values(layer.name)
-        parts = [_exceed(m, self._fit, threshold, s) for m, s in self._rows.mixtures(self._fit)]
-        return np.concatenate(parts)
+        return np.concatenate(list(self._rows.map(self._fit, lambda m, s: _exceed(m, self._fit, threshold, s))))
 
 
 class _Rows:
@@ -83,16 +83,23 @@ class _Rows:
         self._scale = scale
         self.size = len(table)
 
-    def mixtures(self, fit: Fit, callback: Callable[[int, int | None, str], None] | None = None) -> Any:
-        """Mixture of the predictor and the exposure for each chunk."""
-        for a in range(0, self.size, CHUNK):
-            part = slice(a, min(a + CHUNK, self.size))
-            rows = self._model.rows(
-                self._table.iloc[part], None if self.points is None else self.points[part], **self._options
-            )
-            yield fit.mixture(rows, self._offset[part]), self._scale[part]
-            if callback is not None:
-                callback(part.stop, self.size, "prediction")
+    def map(
+        self, fit: Fit, work: Callable[[Any, Any], Any], callback: Callable[[int, int | None, str], None] | None = None
+    ) -> Iterator[Any]:
+        """Results of ``work(mixture of the predictor, exposure)`` for each chunk, in order, chunks side by side."""
+
+        def of_chunk(first: int) -> Any:
+            part = slice(first, min(first + CHUNK, self.size))
+            points = None if self.points is None else self.points[part]
+            rows = self._model.rows(self._table.iloc[part], points, **self._options)
+            return work(fit.mixture(rows, self._offset[part]), self._scale[part])
+
+        with one_blas_thread():
+            firsts = range(0, self.size, CHUNK)
+            for first, result in zip(firsts, side_by_side(of_chunk, firsts, self.size if len(firsts) > 1 else 0)):
+                yield result
+                if callback is not None:
+                    callback(min(first + CHUNK, self.size), self.size, "prediction")
 
 
 def predict(
@@ -162,15 +169,16 @@ def predict(
     options = {"leave_out": () if groups else model.groups, "allow_new_levels": allow_new_levels}
     multiplier = _vector(table, exposure, "exposure", 1.0)
     rows = _Rows(model, table, points, _offset(model, table, offset), multiplier, options)
-    parts: list[pd.DataFrame] = []
-    for mixture, scale in rows.mixtures(fit, callback):
+
+    def columns_of(mixture: Any, scale: Any) -> pd.DataFrame:
         columns = fit.response(mixture, quantiles)
         columns = {name: scale * values for name, values in columns.items()}
         for layer in layers:
             if layer.kind == "probability" and layer.level is not None:
                 columns[layer.name] = _exceed(mixture, fit, layer.level, scale)
-        parts.append(pd.DataFrame(columns))
-    frame = pd.concat(parts, ignore_index=True)
+        return pd.DataFrame(columns)
+
+    frame = pd.concat(list(rows.map(fit, columns_of, callback)), ignore_index=True)
     if extrapolation and model.covariates is not None:
         frame[EXTRAPOLATION] = model.covariates.beyond(table)
         if said := model.covariates.beyond_in_words(table):

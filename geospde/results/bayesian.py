@@ -252,7 +252,11 @@ class BayesianFit(Fit):
             return GaussianMixture(gaussian.weights, means, sds, shape_of(moments[:, 2]))
         if self._higher_order is None:
             return gaussian
-        ratio, skewness = self._higher_order.of(rows, gaussian.sds[heaviest] ** 2)
+        quadratic = None
+        if rows.shape[0] > self.laplace.n:
+            quadratic, inside = self.laplace.quadratic_map(rows)
+            quadratic = quadratic if inside.all() else None
+        ratio, skewness = self._higher_order.of(rows, gaussian.sds[heaviest] ** 2, quadratic)
         return GaussianMixture(gaussian.weights, gaussian.means, gaussian.sds * np.sqrt(ratio), shape_of(skewness))
 
     @property

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from geospde.errors import InputError
-from geospde.families.links import LOG
+from geospde.families.links import IDENTITY, LOG, LOGIT
 from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
 from geospde.inference.mixture import GaussianMixture
 
@@ -74,3 +74,59 @@ def test_marginal_of_a_log_normal_on_the_users_scale():
 def test_levels_outside_nought_to_one_are_refused(p):
     with pytest.raises(InputError, match="between 0 and 1"):
         MIXTURE.quantile(p)
+
+
+def plain_quantile(mixture, p):
+    """Quantiles by bisection of the distribution function: the oracle of the compiled search."""
+    reach = 60 * (mixture.sds.max() + np.ptp(mixture.means))
+    low, high = mixture.mean - reach, mixture.mean + reach
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        below = mixture.cdf(middle) < p
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return 0.5 * (low + high)
+
+
+def mixtures():
+    """Mixtures of one and of many components, narrow and wide, far apart, of weights from 1e-9, straight and skew."""
+    rng = np.random.default_rng(8)
+    for k, spread in ((1, 1.0), (2, 30.0), (9, 1.0), (60, 3.0)):
+        weights = rng.dirichlet(np.full(k, 0.2)) + 1e-9
+        weights /= weights.sum()
+        means, sds = spread * rng.normal(size=(k, 300)), 10.0 ** rng.uniform(-2, 1, (k, 300))
+        for shape in (None, rng.uniform(-0.45, 0.45, 300), np.full(300, 1e-5)):
+            yield GaussianMixture(weights, means, sds, shape)
+
+
+def test_compiled_quantiles_and_tails_are_those_of_the_plain_search():
+    for mixture in mixtures():
+        for p in (1e-5, 0.025, 0.5, 0.975, 1 - 1e-5):
+            found = mixture.quantile(p)
+            np.testing.assert_allclose(found, plain_quantile(mixture, p), atol=2e-7 * mixture.sd.min(), rtol=1e-7)
+            np.testing.assert_allclose(mixture.sf(found), 1 - mixture.cdf(found), atol=1e-14)
+        np.testing.assert_allclose(mixture.sf(np.inf), 0.0)
+        np.testing.assert_allclose(mixture.sf(-np.inf), 1.0)
+
+
+def squared_deviation(link, mean):
+    return lambda eta: (link.inverse(eta) - mean) ** 2
+
+
+def test_moments_of_a_response_do_not_depend_on_how_they_are_found():
+    for mixture in mixtures():
+        narrow = GaussianMixture(mixture.weights, mixture.means / 30, mixture.sds / 30, mixture.shape)
+        for link in (LOG, IDENTITY, LOGIT):
+            table = response_summary(narrow, link, ())
+            mean = narrow.expectation(link.inverse)
+            sd = np.sqrt(narrow.expectation(squared_deviation(link, mean)))
+            # 21 nodes of a function of sd up to a third, and rounding against the mean of small sds
+            np.testing.assert_allclose(table["mean"], mean, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(table["sd"], sd, rtol=1e-6)
+
+
+def test_many_quantities_are_shared_among_threads_without_a_seam():
+    rng = np.random.default_rng(9)
+    whole = GaussianMixture(np.array([0.4, 0.6]), rng.normal(size=(2, 9000)), rng.uniform(0.5, 2, (2, 9000)))
+    some = [0, 4095, 4096, 8999]
+    part = GaussianMixture(whole.weights, whole.means[:, some], whole.sds[:, some])
+    assert (whole.quantiles((0.1, 0.9))[:, some] == part.quantiles((0.1, 0.9))).all()

@@ -55,7 +55,8 @@ def posterior_blocks(
             f"{c['pareto_k_above_0.7']:.0f} of {size} observations, where CPO stands in"
         )
     said = ["\n".join(["Priors", *priors])] if priors else []
-    return [head, *(table for table in tables if len(table.frame)), *said, last]
+    left_out = [fit.model.effects.left_out] if fit.model.effects.dropped else []
+    return [head, *(table for table in tables if len(table.frame)), *left_out, *said, last]
 
 
 def priors_of(model: Model) -> dict[str, list[str]]:
