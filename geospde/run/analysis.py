@@ -33,7 +33,10 @@ _CELLS = "the cells of a grid have coordinates only"
 
 
 def make_mesh(config: Config, survey: Survey) -> Mesh:
-    """Build ``[mesh]`` around coastline or sites, or around the area that is mapped where its cells leave that mesh."""
+    """Build ``[mesh]`` around coastline or sites.
+
+    Where its reach is left to it, it goes around all that is mapped.
+    """
     keys = {"sites": survey.points, "crs": survey.crs, **config.mesh.given()}
     if survey.coastline is not None:
         mesh = build_mesh(survey.coastline, **keys)
@@ -41,8 +44,8 @@ def make_mesh(config: Config, survey: Survey) -> Mesh:
         mesh = build_mesh(survey.points, **keys)
         if not shapely.covers(mesh.boundary, survey.domain):  # the hull of sites bends inwards between them
             mesh = build_mesh(survey.domain, **keys)
-    buffer = config.prediction.buffer
-    if buffer > 0 and _unmeshed(_cells(config, survey, mesh), mesh).any():
+    buffer, is_free = config.prediction.buffer, not {"convex", "offset"} & keys.keys()
+    if buffer > 0 and is_free and _unmeshed(_cells(config, survey, mesh), mesh).any():
         mesh = build_mesh(survey.domain.buffer(buffer), **keys)
     return mesh
 
