@@ -33,6 +33,7 @@ _HOME = {
     "Prediction": "prediction.surface",
     "expected_numbers": "prediction.pattern",
     "Layer": "prediction.layer",
+    "RegionPrediction": "prediction.regions.regions",
     "run": "run.pipeline",
     "GeospdeError": "errors",
     "InputError": "errors",
@@ -45,9 +46,9 @@ _ROOMS = {  # modules that are public
 
 __all__ = [
     "BayesianFit", "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
-    "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "PenalisedFit", "Prediction", "Survey",
-    "Variogram", "build_mesh", "compare", "expected_numbers", "explore", "families", "fit", "links", "load_dataset",
-    "load_fit", "priors", "read_survey", "run", "terms", "variogram",
+    "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "PenalisedFit", "Prediction",
+    "RegionPrediction", "Survey", "Variogram", "build_mesh", "compare", "expected_numbers", "explore", "families",
+    "fit", "links", "load_dataset", "load_fit", "priors", "read_survey", "run", "terms", "variogram",
 ]  # fmt: skip
 
 
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from geospde.prediction.grid import Grid
     from geospde.prediction.layer import Layer
     from geospde.prediction.pattern import expected_numbers
+    from geospde.prediction.regions.regions import RegionPrediction
     from geospde.prediction.surface import Prediction
     from geospde.results.base import Fit
     from geospde.results.bayesian import BayesianFit

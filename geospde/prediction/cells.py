@@ -38,11 +38,11 @@ def cells_that_meet(region: Any, x: NDArray[np.floating], y: NDArray[np.floating
         mask[south[meets & single], west[meets & single]] = True
         for a, b, c, d in blocks[inside]:
             mask[a:b, c:d] = True
-        blocks = _quarters(blocks[meets & ~single & ~inside])
+        blocks = quarters(blocks[meets & ~single & ~inside])
     return mask
 
 
-def _quarters(blocks: NDArray[np.intp]) -> NDArray[np.intp]:
+def quarters(blocks: NDArray[np.intp]) -> NDArray[np.intp]:
     """Split blocks of cells in four, or in two those one cell wide."""
     south, north, west, east = blocks.T
     row, col = (south + north) // 2, (west + east) // 2

@@ -268,6 +268,61 @@ class Fit(FitState):
             allow_new_levels=allow_new_levels, callback=callback,
         )  # fmt: skip
 
+    def predict_regions(
+        self,
+        areas: Any,
+        *,
+        weights: Any = None,
+        kind: str = "mean",
+        threshold: float | None = None,
+        grid: Any = None,
+        name: str | None = None,
+        layer: str | None = None,
+        at: Mapping[str, Sequence[Any]] | None = None,
+        quantiles: Sequence[float] = (0.025, 0.5, 0.975),
+        exceed: Sequence[float] = (),
+        groups: bool = True,
+        draws: int = 4000,
+        seed: int | None = None,
+        callback: Callable[[int, int | None, str], None] | None = None,
+    ) -> Any:
+        """Predict means, totals or shares above a threshold over areas, with all covariance between their cells.
+
+        Parameters
+        ----------
+        areas : path, GeoDataFrame, GeoSeries or sequence of polygons
+            In any CRS.
+        weights : raster or array, optional
+            Such as counts of people; by default the area.
+        kind : {"mean", "total", "share"}
+            Weighted mean, weighted sum, or share of the weight above `threshold`.
+        threshold : float, optional
+        grid : Grid, optional
+            The cells; by default 150 along the longer side of the areas.
+        name, layer : str, optional
+            The column that names the areas; which layer of a file.
+        at : mapping, optional
+            Values of other columns, such as ``{"year": [2003, 2004]}``: an index by year.
+        quantiles, exceed : sequence of float
+            Levels of quantile columns; thresholds of columns ``exceed_<threshold>``.
+        groups : bool
+            False leaves the effects of groups out.
+        draws, seed : int
+            Where the uncertainty is not exact: of other links than identity and log, and of shares.
+        callback : callable, optional
+
+        Returns
+        -------
+        RegionPrediction
+            See `geospde.prediction.regions.regions.predict_regions`.
+        """
+        from geospde.prediction.regions.regions import predict_regions
+
+        return predict_regions(
+            self, areas, weights=weights, kind=kind, threshold=threshold, grid=grid, name=name, layer=layer, at=at,
+            quantiles=quantiles, exceed=exceed, groups=groups, draws=draws, seed=seed, callback=callback,
+        )  # fmt: skip
+
     def effects(
         self,
         name: str | Sequence[str],

@@ -133,6 +133,8 @@ class EstimatedFit(Fit):
         columns = {name: link.inverse(table[name].to_numpy()) for name in ("estimate", "lower", "upper")}
         return pd.DataFrame({**columns, "se": np.exp(link.log_derivative(point.eta)) * se})[COLUMNS]
 
+    plug_in: ClassVar[bool] = True
+
     def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = LEVELS) -> dict[str, Vector]:
         """The mean per unit exposure at the estimated predictor, its standard error (as `sd`), and normal limits."""
         link, eta = self.model.family.link, mixture.mean

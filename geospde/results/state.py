@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,6 +40,9 @@ class FitState(ABC):
         Wall time of the fit.
     formula, family, method : str
     """
+
+    plug_in: ClassVar[bool] = False
+    """Whether means are those at the estimated predictor, with errors by the delta method, not means of a posterior."""
 
     def __init__(
         self,

@@ -99,8 +99,19 @@ class Raster(Covariate):
         for low in range(0, len(cells.mask), STRIP):
             strip = cells.strip(low, low + STRIP)
             if strip.mask.any():
-                parts.append(self._averaged(strip, crs) if average else self.at_points(strip.centres, crs))
+                how = "mode" if self.labels else "average"
+                parts.append(self._warped(strip, crs, how) if average else self.at_points(strip.centres, crs))
         return np.concatenate(parts)
+
+    def totals_in_cells(self, cells: Cells, crs: Any) -> Vector:
+        """Sums over cells, (n,), such as of counts of people; raster cells at the edge of one are divided by area.
+
+        No value counts as zero.
+        """
+        self._places(cells.centres[:1], crs)  # refuses a raster without a CRS
+        strips = (cells.strip(low, low + STRIP) for low in range(0, len(cells.mask), STRIP))
+        parts = [self._warped(strip, crs, "sum") for strip in strips if strip.mask.any()]
+        return np.nan_to_num(np.concatenate(parts))
 
     def nearest(self, points: Vector, crs: Any) -> tuple[Vector, Vector]:
         """Values of the nearest raster cells that have one, (m,), and their distance, (m,); NaN where all is empty."""
@@ -220,8 +231,8 @@ class Raster(Covariate):
             values[here] = own
         return values
 
-    def _averaged(self, cells: Cells, crs: Any) -> Vector:
-        """Means, or commonest classes, of what each cell covers, (n,)."""
+    def _warped(self, cells: Cells, crs: Any, how: str) -> Vector:
+        """Means, sums or commonest classes of what each cell covers, (n,), as GDAL calls them."""
         from affine import Affine
         from rasterio.warp import Resampling, reproject
 
@@ -233,7 +244,7 @@ class Raster(Covariate):
             return np.full(int(cells.mask.sum()), np.nan)
         r, c = (np.floor(place[sure]).astype(int) for place in (row, col))
         if (np.ptp(r) + 5) * (np.ptp(c) + 5) > WINDOW and (rows > 1 or cols > 1):
-            return self._averaged_in_halves(cells, crs)
+            return self._warped_in_halves(cells, crs, how)
         window = _window(r, c, 2, frame)
         if window is None:
             return np.full(int(cells.mask.sum()), np.nan)
@@ -252,11 +263,11 @@ class Raster(Covariate):
             dst_crs="EPSG:3857" if same else crs.to_wkt(),
             src_nodata=np.nan,
             dst_nodata=np.nan,
-            resampling=Resampling.mode if self.labels else Resampling.average,
+            resampling=Resampling[how],
         )
         return np.asarray(image[::-1][cells.mask])
 
-    def _averaged_in_halves(self, cells: Cells, crs: Any) -> Vector:
+    def _warped_in_halves(self, cells: Cells, crs: Any, how: str) -> Vector:
         rows, cols = cells.mask.shape
         image = np.full((rows, cols), np.nan)
         half = max(rows, cols) // 2
@@ -269,7 +280,7 @@ class Raster(Covariate):
             y0 = cells.y0 + (down.start or 0) * cells.dy
             part = Cells(west, y0, cells.dx, cells.dy, cells.mask[down, across])
             if part.mask.any():
-                image[down, across][part.mask] = self._averaged(part, crs)
+                image[down, across][part.mask] = self._warped(part, crs, how)
         return np.asarray(image[cells.mask])
 
 

@@ -1,0 +1,112 @@
+"""Choropleths: areas in the colours of what is predicted for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from matplotlib.collections import PathCollection
+
+from geospde.errors import InputError
+from geospde.plots.canvas import FRAME, View, colour_bar, dress, sheet
+from geospde.plots.canvas import title as write_title
+from geospde.plots.drawing import LAND, draw_scale_bar, polygon_path
+from geospde.plots.scale import Scale
+from geospde.prediction.regions.regions import RegionPrediction
+from geospde.text.words import did_you_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+UNCERTAIN = ("sd", "plasma")
+
+
+def plot_regions(regions: RegionPrediction, ax: Axes | None = None, column: str = "mean") -> Axes:
+    """Draw areas in the colours of a column.
+
+    Parameters
+    ----------
+    regions : RegionPrediction
+    ax : Axes, optional
+    column : str
+        Of `RegionPrediction.to_frame`.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        For a column that there is not.
+    """
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        return regions_map(regions, (column,), figure=plt.figure()).axes[0]
+    frame = _frame(regions, column)
+    view = View.of([tuple(frame.total_bounds)], frame.crs)
+    dress(ax, view)
+    scale = _scale(frame, column)
+    _draw(ax, frame, column, scale)
+    write_title(ax, _title(regions, column))
+    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale, column)
+    return ax
+
+
+def regions_map(
+    regions: RegionPrediction, columns: tuple[str, ...] = ("mean", "sd"), *, figure: Figure | None = None
+) -> Figure:
+    """Draw columns as maps on one page: figures on one colour scale, and their uncertainty beside them.
+
+    Parameters
+    ----------
+    regions : RegionPrediction
+    columns : tuple of str
+    figure : Figure, optional
+        Draw into this one.
+    """
+    frames = [_frame(regions, column) for column in columns]
+    view = View.of([tuple(frames[0].total_bounds)], frames[0].crs)
+    figure, axes, place, room = sheet(view, len(columns), bar=len(columns) == 1, figure=figure)
+    for ax, frame, column in zip(axes, frames, columns):
+        scale = _scale(frame, column)
+        _draw(ax, frame, column, scale)
+        write_title(ax, _title(regions, column), room)
+        if len(columns) == 1:
+            colour_bar(place, scale, column)
+        else:
+            colour_bar(ax.inset_axes((0.03, 0.04, 0.025, 0.32)), scale, "")
+    draw_scale_bar(axes[-1], view, shapely.union_all(np.asarray(frames[0].geometry.array)))
+    return figure
+
+
+def _frame(regions: RegionPrediction, column: str) -> Any:
+    frame = regions.to_geodataframe()
+    numbers = [c for c in regions.to_frame().columns if c != "area"]
+    if column not in numbers:
+        raise InputError(f"areas have no column {column!r}; {did_you_mean(column, numbers, 'columns')}")
+    return frame
+
+
+def _scale(frame: Any, column: str) -> Scale:
+    return Scale.over([frame[column]], UNCERTAIN[1] if column == UNCERTAIN[0] else "viridis")
+
+
+def _title(regions: RegionPrediction, column: str) -> str:
+    said = {"mean": regions.title, "sd": "Standard deviation"}
+    return said.get(column, f"{regions.title}: {column}")
+
+
+def _draw(ax: Axes, frame: Any, column: str, scale: Scale) -> None:
+    """Paint the areas; those without a figure are grey."""
+    values = frame[column].to_numpy(dtype=float)
+    known = np.isfinite(values)
+    paths = [polygon_path(shape) for shape in frame.geometry.array]
+    if (~known).any():
+        ax.add_collection(PathCollection([p for p, k in zip(paths, known) if not k], fc=LAND, ec=FRAME, lw=0.3))
+    painted = PathCollection([p for p, k in zip(paths, known) if k], ec="white", lw=0.3, **scale.style)
+    painted.set_array(values[known])
+    ax.add_collection(painted)

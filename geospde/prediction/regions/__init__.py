@@ -1,0 +1,1 @@
+"""Means, totals and shares over areas, with all covariance between the cells of a map."""

@@ -1,0 +1,228 @@
+"""Areas of a layer, and how much of each cell of a grid lies in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.prediction.cells import quarters
+from geospde.prediction.grid import Grid
+from geospde.text.findings import Finding
+from geospde.text.words import counted, did_you_mean
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+Vector = NDArray[np.float64]
+
+OVERLAP = 1e-3
+"""Share of an area that another one may cover before it is told: borders never meet exactly."""
+
+
+@dataclass(frozen=True, eq=False)
+class Areas:
+    """Areas by name.
+
+    Attributes
+    ----------
+    frame : GeoDataFrame
+        As it was given, in the CRS of the model.
+    names : list of str
+    findings : tuple of Finding
+    """
+
+    frame: gpd.GeoDataFrame
+    names: list[str]
+    findings: tuple[Finding, ...]
+
+
+def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None = None) -> Areas:
+    """Read areas.
+
+    Parameters
+    ----------
+    areas : path, GeoDataFrame, GeoSeries or sequence of polygons
+    crs : pyproj.CRS or None
+        What they are brought to.
+    name : str, optional
+        The column that names them; by default the first whose texts differ, or else their row.
+    layer : str, optional
+        Of a file that has several.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, an area that is none, and a CRS from which nothing leads to the model's.
+    """
+    import geopandas as gpd
+    import shapely
+
+    source = "the areas"
+    if isinstance(areas, str | Path):
+        source = Path(areas).name
+        if not Path(areas).exists():
+            raise InputError(f"there is no file {str(areas)!r} of areas")
+        try:
+            areas = gpd.read_file(areas, layer=layer)
+        except Exception as error:  # pyogrio's errors have no common base but this
+            raise InputError(f"cannot read the areas of {source}: {str(error).splitlines()[0]}") from None
+    if isinstance(areas, gpd.GeoSeries):
+        areas = gpd.GeoDataFrame(geometry=areas)
+    if isinstance(areas, shapely.Geometry):
+        areas = [areas]
+    if isinstance(areas, list | tuple):
+        areas = gpd.GeoDataFrame(geometry=gpd.GeoSeries(list(areas)))
+    if not isinstance(areas, gpd.GeoDataFrame) or areas.active_geometry_name is None:
+        raise InputError(f"areas are a file or a GeoDataFrame of polygons, not {type(areas).__name__}")
+    frame = areas.reset_index(drop=True)
+    if not len(frame):
+        raise InputError(f"{source} has no areas")
+    frame = _brought_to(frame, crs, source)
+    names = _names(frame, name, source)
+    shapes = frame.geometry.array
+    for k, shape in enumerate(shapes):
+        if shape is None or shape.is_empty or shape.geom_type not in ("Polygon", "MultiPolygon"):
+            kind = "is empty" if shape is None or shape.is_empty else f"is a {shape.geom_type}, not a polygon"
+            raise InputError(f"the area {names[k]!r} of {source} {kind}", remedy="leave it out or mend it")
+    found = []
+    broken = ~shapely.is_valid(np.asarray(shapes))
+    if broken.any():
+        mended = np.asarray(shapes).copy()
+        mended[broken] = shapely.make_valid(mended[broken])
+        frame = frame.set_geometry(gpd.GeoSeries(mended, crs=frame.crs))
+        first = names[int(np.argmax(broken))]
+        said = f"{counted(int(broken.sum()), 'area')} crossed itself, such as {first!r}: mended"
+        found.append(Finding("note", "areas", said))
+    return Areas(frame, names, (*found, *_overlaps(frame, names)))
+
+
+def _brought_to(frame: Any, crs: Any, source: str) -> Any:
+    if crs is None or frame.crs == crs:
+        return frame
+    if frame.crs is None:
+        if crs.is_engineering:
+            return frame.set_crs(crs)
+        raise InputError(f"{source} says no CRS", remedy="set it, as in areas.set_crs('EPSG:4326')")
+    if crs.is_engineering or frame.crs.is_engineering:
+        raise InputError(f"{source} is in {frame.crs.name} and the model in {crs.name}, between which nothing leads")
+    return frame.to_crs(crs)
+
+
+def _names(frame: Any, name: str | None, source: str) -> list[str]:
+    columns = [str(c) for c in frame.columns if c != frame.geometry.name]
+    if name is not None:
+        if name not in columns:
+            raise InputError(f"{source} has no column {name!r}; {did_you_mean(name, columns, 'columns')}")
+        return [str(value) for value in frame[name]]
+    for column in columns:
+        values = frame[column]
+        if values.dtype.kind not in "fiub" and values.notna().all() and values.astype(str).is_unique:
+            return [str(value) for value in values]
+    return [str(k) for k in range(1, len(frame) + 1)]
+
+
+def _overlaps(frame: Any, names: list[str]) -> Iterator[Finding]:
+    """Tell of areas that cover each other: each is computed by itself, and their totals do not add up."""
+    import shapely
+
+    shapes = np.asarray(frame.geometry.array)
+    one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    one, other = one[one < other], other[one < other]
+    if not one.size:
+        return
+    common = shapely.area(shapely.intersection(shapes[one], shapes[other]))
+    much = common > OVERLAP * np.minimum(shapely.area(shapes[one]), shapely.area(shapes[other]))
+    if much.any():
+        k = int(np.argmax(common * much))
+        pairs = counted(int(much.sum()), "pair")
+        said = f"{pairs} of areas overlap, most {names[one[k]]!r} and {names[other[k]]!r}"
+        yield Finding("note", "areas", f"{said}: each is computed by itself, and totals do not add up")
+
+
+def overlaps(frame: Any, grid: Grid) -> tuple[sp.csr_matrix, Vector]:
+    """Share of each predicted cell in each area, and share of each area that lies in predicted cells.
+
+    Parameters
+    ----------
+    frame : GeoDataFrame
+    grid : Grid
+
+    Returns
+    -------
+    shares : (areas, grid.n) csr_matrix
+        Exact: cells at an area's edge are cut by it.
+    covered : (areas,) array
+    """
+    number = np.full(grid.shape, -1)
+    number[grid.mask] = np.arange(grid.n)
+    x, y = grid.x0 + grid.dx * np.arange(grid.cols + 1), grid.y0 + grid.dy * np.arange(grid.rows + 1)
+    areas, cells, shares = [], [], []
+    for k, shape in enumerate(frame.geometry.array):
+        row, col, share = _cut(shape, x, y)
+        inside = number[row, col] >= 0
+        cells.append(number[row[inside], col[inside]])
+        shares.append(share[inside])
+        areas.append(np.full(int(inside.sum()), k))
+    matrix = sp.csr_matrix(
+        (np.concatenate(shares), (np.concatenate(areas), np.concatenate(cells))), shape=(len(frame), grid.n)
+    )
+    size = frame.geometry.area.to_numpy()
+    return matrix, np.asarray(matrix.sum(axis=1)).ravel() * grid.dx * grid.dy / size
+
+
+def _cut(shape: Any, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp], Vector]:
+    """Row, column and share of the cells that a polygon covers."""
+    import shapely
+
+    west, south, east, north = shape.bounds
+    left, right = np.searchsorted(x, west, "right") - 1, np.searchsorted(x, east, "left")
+    low, high = np.searchsorted(y, south, "right") - 1, np.searchsorted(y, north, "left")
+    left, right, low, high = max(left, 0), min(right, len(x) - 1), max(low, 0), min(high, len(y) - 1)
+    none = np.zeros(0, dtype=np.intp)
+    if left >= right or low >= high:
+        return none, none, np.zeros(0)
+    shapely.prepare(shape)
+    rows, cols, shares = [none], [none], [np.zeros(0)]
+    blocks = np.array([[low, high, left, right]])
+    while len(blocks):
+        a, b, c, d = blocks.T
+        boxes = shapely.box(x[c], y[a], x[d], y[b])
+        meets = shapely.intersects(shape, boxes)
+        single = (b - a == 1) & (d - c == 1)
+        inside = np.zeros(len(blocks), dtype=bool)
+        inside[meets] = shapely.contains(shape, boxes[meets])
+        for i, j, k, m in blocks[inside]:
+            r, q = np.mgrid[i:j, k:m]
+            rows.append(r.ravel())
+            cols.append(q.ravel())
+            shares.append(np.ones(r.size))
+        edge = meets & single & ~inside
+        rows.append(a[edge])
+        cols.append(c[edge])
+        shares.append(shapely.area(shapely.intersection(shape, boxes[edge])) / shapely.area(boxes[edge]))
+        blocks = quarters(blocks[meets & ~single & ~inside])
+    share = np.concatenate(shares)
+    some = share > 0
+    return np.concatenate(rows)[some], np.concatenate(cols)[some], share[some]
+
+
+def lost_finding(names: list[str], covered: Vector) -> Iterator[Finding]:
+    """Tell of areas that the map does not cover whole."""
+    lost = 1.0 - covered
+    some = np.flatnonzero(lost > 1e-3)
+    if some.size:
+        order = some[np.argsort(-lost[some])]
+        worst = ", ".join(f"{names[k]} ({100 * lost[k]:.2g} %)" for k in order[:5])
+        yield Finding(
+            "warning",
+            "areas",
+            f"{some.size:,} of {counted(len(names), 'area')} lie partly outside of the map, and lose that part: {worst}",
+            "widen the grid or the mesh, or judge whether anything is there",
+        )

@@ -1,0 +1,318 @@
+"""Moments of weighted sums of the response over cells, from the Gaussians of the latent vector.
+
+T_r = sum_i w_ri g(eta_i) with eta = A x + o. The mean of T_r is a sum of marginal means, for any g. Its variance is
+
+- of the identity exact: one solve an area and theta, ``w'A S A'w``;
+- of the log link exact: ``sum_ij u_i u_j (exp(s_ij) - 1)`` with ``u_i = w_i exp(m_i + s_ii / 2)``. Cells of a large
+  area are joined into blocks, whose rows are the means of their cells' rows with weights u: the linear part of the sum
+  is that of the cells, and what blocks change is of second order in how the field differs within one;
+- else by draws. The linear functional ``sum_i w_i g'(m_i) (eta_i - m_i)``, whose moments are known exactly, goes along
+  as a control variate, so that the standard deviation is several times as precise as the draws alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.inference.mixture import GaussianMixture
+from geospde.inference.sampling import joint_draws
+from geospde.linalg.threads import one_blas_thread
+
+Vector = NDArray[np.float64]
+BATCH = 40_000
+"""Cells whose marginals are computed at once."""
+NUMBERS = 25_000_000
+"""Numbers that a block of solves may hold."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Posterior of weighted sums over areas.
+
+    Attributes
+    ----------
+    mean, sd : (r,) array
+    error : (r,) array
+        Monte Carlo standard error of `sd`; 0 where it is exact.
+    quantile, above : callable
+        Of a level, of a threshold: (r,) arrays.
+    """
+
+    mean: Vector
+    sd: Vector
+    error: Vector
+    quantile: Callable[[float], Vector]
+    above: Callable[[float], Vector]
+
+
+class Cells:
+    """The rows of the cells of a map that carry weight, with the weights of areas on them.
+
+    Parameters
+    ----------
+    fit : FitState
+    rows : csr_matrix or MovingRows
+        (c, n).
+    offset : (c,) array
+    weights : (r, c) csr_matrix
+    """
+
+    def __init__(self, fit: Any, rows: Any, offset: Vector, weights: sp.csr_matrix):
+        self.fit, self.rows, self.offset, self.weights = fit, rows, offset, weights
+
+    def at(self, point: Any) -> tuple[sp.csr_matrix, Vector]:
+        """Rows at a theta, and the variance that they leave unsaid."""
+        if hasattr(self.rows, "at"):
+            own, more = self.rows.at(point.theta)
+            return own, more
+        return self.rows, np.zeros(self.rows.shape[0])
+
+
+def linear(cells: Cells, weights: sp.csr_matrix | None = None, centre: Vector | None = None) -> GaussianMixture:
+    """Exact distribution of ``weights @ (eta - centre)``, a Gaussian a theta and area."""
+    laplace, posterior = cells.fit.laplace, cells.fit.approximation
+    weights = cells.weights if weights is None else weights
+    shift = weights @ (cells.offset if centre is None else cells.offset - centre)
+    means, variances = np.empty((2, len(posterior.points), weights.shape[0]))
+    with one_blas_thread():
+        for k, point in enumerate(posterior.points):
+            own, more = cells.at(point)
+            joined = sp.csr_matrix(weights @ own)
+            means[k] = joined @ point.mean + shift
+            variances[k] = laplace.row_variances(point, joined) + weights.power(2) @ more
+    return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
+
+
+def identity_sums(cells: Cells) -> Sums:
+    """Sums of a response with the identity link: mixtures of Gaussians."""
+    mixture = linear(cells)
+    return Sums(mixture.mean, mixture.sd, np.zeros(len(mixture.mean)), mixture.quantile, mixture.sf)
+
+
+def delta_sums(cells: Cells) -> Sums:
+    """Sums at the estimated predictor, with standard errors by the delta method: of fits without priors."""
+    link, point = cells.fit.model.family.link, cells.fit.point
+    eta = cells.at(point)[0] @ point.mean + cells.offset
+    slopes = cells.weights @ sp.diags(np.exp(link.log_derivative(eta)))
+    at, around = cells.weights @ link.inverse(eta), linear(cells, slopes, eta)
+    normal = GaussianMixture(around.weights, around.means + at, around.sds)
+    return Sums(at, around.sd, np.zeros(len(at)), normal.quantile, normal.sf)
+
+
+def log_sums(cells: Cells, centres: Vector, blocks: int) -> Sums:
+    """Sums of a response with the log link: exact first and second moments, lognormals of these for the quantiles.
+
+    Parameters
+    ----------
+    cells : Cells
+    centres : (c, 2) array
+        Where they are, to join neighbours.
+    blocks : int
+        Most of them an area.
+    """
+    fit = cells.fit
+    laplace, posterior = fit.laplace, fit.approximation
+    weights = cells.weights.tocsr()
+    owner, block, cell = _blocks(weights, centres, blocks)
+    count = int(block.max()) + 1
+    area = np.zeros(count, dtype=np.intp)
+    area[block] = owner
+    value = weights.data
+    means, variances = np.zeros((2, len(posterior.points), weights.shape[0]))
+    marginals = laplace.mixture(posterior, cells.rows, cells.offset)
+    with one_blas_thread():
+        for k, point in enumerate(posterior.points):
+            own, more = cells.at(point)
+            u = value * np.exp(marginals.means[k] + 0.5 * marginals.sds[k] ** 2)[cell]
+            total: Vector = np.bincount(block, u, count).astype(float)
+            safe = np.where(total > 0, total, 1.0)
+            join = sp.csr_matrix((u / safe[block], (block, cell)), shape=(count, own.shape[0]))
+            joined = sp.csr_matrix(join @ own)
+            means[k] = np.bincount(area, total, len(means[k]))
+            variances[k] = _of_blocks(laplace, point, joined, total, area, weights.shape[0])
+            variances[k] += np.bincount(owner, u**2 * np.expm1(more[cell]), weights.shape[0])
+    return _lognormals(posterior.weights, means, variances)
+
+
+def _blocks(weights: sp.csr_matrix, centres: Vector, most: int) -> tuple[NDArray[np.intp], ...]:
+    """Area, block and cell of each weight: an area's cells are joined by squares until there are few enough."""
+    owner = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    cell = weights.indices
+    block = np.empty(cell.size, dtype=np.intp)
+    start = 0
+    for r in range(weights.shape[0]):
+        part = slice(weights.indptr[r], weights.indptr[r + 1])
+        size = part.stop - part.start
+        if size == 0:
+            continue
+        own = np.arange(size)
+        if size > most:
+            xy = centres[cell[part]]
+            low, span = xy.min(axis=0), np.maximum(np.ptp(xy, axis=0), 1e-300)
+            side = np.sqrt(span.prod() / most) if span.min() > 1e-9 * span.max() else span.max() / most
+            while True:
+                square = np.floor((xy - low) / side).astype(np.intp)
+                own = np.unique(square, axis=0, return_inverse=True)[1].ravel()
+                if own.max() < most:
+                    break
+                side *= 1.1
+        block[part] = start + own
+        start += int(own.max()) + 1
+    return owner, block, cell.astype(np.intp)
+
+
+def _of_blocks(
+    laplace: Any, point: Any, joined: sp.csr_matrix, total: Vector, area: NDArray[Any], areas: int
+) -> Vector:
+    """``sum_ij U_i U_j (exp(s_ij) - 1)`` over the blocks of each area."""
+    variances = np.zeros(areas)
+    bounds = np.searchsorted(area, np.arange(areas + 1))
+    first = 0
+    while first < areas:
+        last = first + 1
+        while last < areas and (bounds[last + 1] - bounds[first]) * joined.shape[1] <= NUMBERS:
+            last += 1
+        a, b = bounds[first], bounds[last]
+        if b > a:
+            part = joined[a:b]
+            solved = laplace.solve(point, part.T.toarray())
+            for r in range(first, last):
+                i, j = bounds[r], bounds[r + 1]
+                covariance = joined[i:j] @ solved[:, i - a : j - a]
+                variances[r] = total[i:j] @ np.expm1(covariance) @ total[i:j]
+        first = last
+    return variances
+
+
+def _lognormals(weights: Vector, means: Vector, variances: Vector) -> Sums:
+    """Sums whose distribution at each theta is taken for the lognormal of its moments (Fenton & Wilkinson)."""
+    mean = weights @ means
+    sd = np.sqrt(np.maximum(weights @ (variances + means**2) - mean**2, 0.0))
+    safe = np.where(means > 0, means, 1.0)
+    spread = np.sqrt(np.log1p(np.maximum(variances, 1e-300) / safe**2))
+    logs = GaussianMixture(weights, np.log(safe) - 0.5 * spread**2, np.maximum(spread, 1e-150))
+
+    def above(threshold: float) -> Vector:
+        return logs.sf(np.log(threshold)) if threshold > 0 else np.ones(len(mean))
+
+    return Sums(mean, sd, np.zeros(len(mean)), lambda p: np.exp(logs.quantile(p)), above)
+
+
+def drawn_sums(
+    cells: Cells,
+    of_predictor: Callable[[Vector], Vector],
+    slope: Callable[[GaussianMixture], Vector],
+    exact: Callable[[GaussianMixture], Vector],
+    draws: int,
+    seed: int | None,
+    progress: Callable[[int, int | None, str], None] | None = None,
+) -> Sums:
+    """Sums of a function of the predictor by draws, with exact means, and control variates for the variance.
+
+    Parameters
+    ----------
+    cells : Cells
+    of_predictor : callable
+        g, elementwise.
+    slope : callable
+        Of the marginals of some cells: about how g rises there.
+    exact : callable
+        Of the marginals of some cells: means of g.
+    draws : int
+    seed : int, optional
+    progress : callable, optional
+    """
+    fit = cells.fit
+    gradients, means, middle = [], [], []
+    for part in _parts(len(cells.offset)):
+        mixture = fit.mixture(_some(cells.rows, part), cells.offset[part])
+        gradients.append(slope(mixture))
+        means.append(exact(mixture))
+        middle.append(mixture.mean)
+    mean, centre = cells.weights @ np.concatenate(means), np.concatenate(middle)
+    gradient = sp.csr_matrix(cells.weights @ sp.diags(np.concatenate(gradients)))
+    control = linear(cells, gradient, centre)
+    known = control.weights @ (control.sds**2 + control.means**2)
+    sums, along = np.empty((2, cells.weights.shape[0], draws))
+    done = 0
+    rng = np.random.default_rng(None if seed is None else [seed, 1])
+    for point, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
+        own, more = cells.at(point)
+        here = slice(done, done + x.shape[1])
+        sums[:, here], along[:, here] = 0.0, 0.0
+        for part in _parts(own.shape[0]):
+            eta = own[part] @ x + cells.offset[part, None]
+            if more.any():
+                eta += np.sqrt(more[part])[:, None] * rng.standard_normal(eta.shape)
+            sums[:, here] += cells.weights[:, part] @ of_predictor(eta)
+            along[:, here] += gradient[:, part] @ (eta - centre[part, None])
+        done += x.shape[1]
+        if progress is not None:
+            progress(done, draws, "draws")
+    square, other = (sums - mean[:, None]) ** 2, along**2
+    spread = other.var(axis=1)
+    both = ((square - square.mean(axis=1)[:, None]) * (other - other.mean(axis=1)[:, None])).mean(axis=1)
+    factor = np.where(spread > 0, both / np.where(spread > 0, spread, 1.0), 0.0)
+    variance = square.mean(axis=1) - factor * (other.mean(axis=1) - known)
+    variance = np.where(variance > 0, variance, square.mean(axis=1))
+    sd = np.sqrt(variance)
+    left = np.sqrt(np.maximum(square.var(axis=1) - factor * both, 0.0) / draws)
+    error = np.where(sd > 0, left / np.where(sd > 0, 2 * sd, 1.0), 0.0)
+    raw = sums.std(axis=1)
+    stretch = np.where(raw > 0, sd / np.where(raw > 0, raw, 1.0), 1.0)
+    moved = mean[:, None] + (sums - sums.mean(axis=1)[:, None]) * stretch[:, None]
+    moved.sort(axis=1)
+    return Sums(
+        mean, sd, error, lambda p: np.quantile(moved, p, axis=1), lambda t: np.asarray((moved > t).mean(axis=1))
+    )
+
+
+def marginal_sums(cells: Cells, exact: Callable[[GaussianMixture], Vector]) -> Vector:
+    """Means of sums, from the marginals of cells as a map has them."""
+    parts = _parts(len(cells.offset))
+    means = [exact(cells.fit.mixture(_some(cells.rows, part), cells.offset[part])) for part in parts]
+    return np.asarray(cells.weights @ np.concatenate(means))
+
+
+def _parts(size: int) -> Sequence[slice]:
+    return [slice(a, min(a + BATCH, size)) for a in range(0, size, BATCH)]
+
+
+def _some(rows: Any, part: slice) -> Any:
+    """Some of the rows, moving ones as they are where it is all of them."""
+    if hasattr(rows, "at"):
+        return _Part(rows, part)
+    return rows[part]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the rows of a design that moves with theta."""
+
+    rows: Any
+    part: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the part."""
+        return self.part.stop - self.part.start, self.rows.shape[1]
+
+    def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
+        """Rows and the variance left unsaid."""
+        own, more = self.rows.at(theta)
+        return own[self.part], more[self.part]
+
+
+def batches(weights: sp.csr_matrix, most: int = BATCH) -> Iterator[slice]:
+    """Yield areas, few enough at a time that their cells are at most so many."""
+    first, size = 0, np.diff(weights.indptr)
+    for r in range(1, len(size) + 1):
+        if r == len(size) or size[first : r + 1].sum() > most:
+            yield slice(first, r)
+            first = r

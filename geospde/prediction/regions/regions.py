@@ -1,0 +1,394 @@
+"""`predict_regions`: means, totals and shares over areas, with their uncertainty."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.inference.mixture import GaussianMixture
+from geospde.prediction.grid import Grid
+from geospde.prediction.regions.areas import Areas, lost_finding, overlaps, read_areas
+from geospde.prediction.regions.moments import (
+    Cells,
+    Sums,
+    batches,
+    delta_sums,
+    drawn_sums,
+    identity_sums,
+    log_sums,
+    marginal_sums,
+)
+from geospde.prediction.regions.weights import cell_weights
+from geospde.prediction.surface import places
+from geospde.text.findings import Finding
+from geospde.text.keywords import answers_keywords
+from geospde.text.notebook import card, frame_table
+from geospde.text.words import did_you_mean, listed
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from geospde.results.base import Fit
+
+Vector = NDArray[np.float64]
+
+KINDS = ("mean", "total", "share")
+BLOCKS = 4000
+"""Blocks of cells of all areas together, for the second moments of the log link; an area has 4 to 400 of them."""
+SECOND_ORDER = "exact first and second moments, with all covariance between cells"
+
+
+@answers_keywords
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionPrediction:
+    """Means, totals or shares over areas; made by `Fit.predict_regions`.
+
+    Attributes
+    ----------
+    label : str
+        What is summed up, such as ``"counts / time"``.
+    kind : {"mean", "total", "share"}
+    threshold : float or None
+        Of a share.
+    weights : str
+        What weighs the cells: ``"area"``, or a raster's name.
+    how : str
+        How the uncertainty was computed.
+    findings : tuple of Finding
+        What is to be known about areas and weights.
+    """
+
+    label: str
+    kind: str
+    threshold: float | None
+    weights: str
+    how: str
+    findings: tuple[Finding, ...]
+    _table: pd.DataFrame
+    _areas: gpd.GeoDataFrame
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row an area: ``area, mean, sd``, quantiles, exceedances, and what they rest on.
+
+        ``weight`` is the sum of the cells' weights, ``covered`` the share of the area that lies on the map,
+        ``sd_error`` the Monte Carlo standard error of ``sd``, 0 where that is exact.
+        """
+        return self._table.copy()
+
+    def to_geodataframe(self) -> gpd.GeoDataFrame:
+        """Return the same with the polygons, and the columns that the areas came with."""
+        rows = self._areas.iloc[np.resize(np.arange(len(self._areas)), len(self._table))].reset_index(drop=True)
+        shape = rows.geometry.name
+        own = rows.drop(columns=[c for c in rows.columns if c in self._table.columns and c != shape])
+        return own.assign(**{name: self._table[name].to_numpy() for name in self._table})  # type: ignore[no-any-return]
+
+    def plot(self, ax: Axes | None = None, column: str = "mean") -> Axes:
+        """Draw the areas in the colours of a column; see `geospde.plots.regions.plot_regions`."""
+        from geospde.plots.regions import plot_regions
+
+        return plot_regions(self, ax, column)
+
+    def plot_uncertainty(self) -> Figure:
+        """Draw mean and standard deviation side by side; see `geospde.plots.regions.regions_map`."""
+        from geospde.plots.regions import regions_map
+
+        return regions_map(self)
+
+    def to_gpkg(self, path: Any, layer: str = "regions") -> Any:
+        """Write the areas with their figures as a layer of a new GeoPackage."""
+        from geospde.export.vectors import write_layers
+
+        return write_layers(path, {layer: self.to_geodataframe()})
+
+    @property
+    def title(self) -> str:
+        """What the figures are, in words."""
+        by = "" if self.weights == "area" else f", weighted by {self.weights}"
+        if self.kind == "share":
+            of = "area" if self.weights == "area" else "weight"
+            return f"Share of the {of} with {self.label} above {self.threshold:g}{by}"
+        return f"{self.kind.capitalize()} of {self.label}{by}"
+
+    def __repr__(self) -> str:
+        return f"<RegionPrediction: {self.title[:1].lower()}{self.title[1:]}, {len(self._table)} rows>"
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        return card(self.title, self.how, frame_table(self._table, "areas"))
+
+
+def predict_regions(
+    fit: Fit,
+    areas: Any,
+    *,
+    weights: Any = None,
+    kind: str = "mean",
+    threshold: float | None = None,
+    grid: Grid | None = None,
+    name: str | None = None,
+    layer: str | None = None,
+    at: Mapping[str, Sequence[Any]] | None = None,
+    quantiles: Sequence[float] = (0.025, 0.5, 0.975),
+    exceed: Sequence[float] = (),
+    groups: bool = True,
+    draws: int = 4000,
+    seed: int | None = None,
+    callback: Callable[[int, int | None, str], None] | None = None,
+) -> RegionPrediction:
+    """Posterior of means, totals or shares above a threshold over areas, with all covariance between their cells.
+
+    Parameters
+    ----------
+    fit : Fit
+    areas : path, GeoDataFrame, GeoSeries or sequence of polygons
+        In any CRS.
+    weights : raster or (grid.n,) array, optional
+        Such as counts of people: a path, a dataset of rasterio, a DataArray of xarray, whose sum over each cell weighs
+        it. By default the area of the cell.
+    kind : {"mean", "total", "share"}
+        Weighted mean; weighted sum, such as of people times prevalence; share of the weight where the mean per unit
+        exposure is above `threshold`.
+    threshold : float, optional
+        For a share.
+    grid : Grid, optional
+        The cells; by default 150 along the longer side of the areas.
+    name : str, optional
+        The column that names the areas.
+    layer : str, optional
+        Of a file that has several.
+    at : mapping, optional
+        Values of other columns of the model, such as ``{"year": [2003, 2004]}``: the areas at each of them, an index by
+        year.
+    quantiles : sequence of float
+    exceed : sequence of float
+        Thresholds: a column ``exceed_<threshold>`` with the probability that the area's figure is above each.
+    groups : bool
+        False leaves the effects of groups, ``(x | g)``, out.
+    draws : int
+        Where the uncertainty is not exact: of other links than identity and log, and of shares.
+    seed : int, optional
+        Of the draws.
+    callback : callable, optional
+        Called as ``callback(done, total, message)``.
+
+    Returns
+    -------
+    RegionPrediction
+
+    Raises
+    ------
+    InputError
+        For areas that are none or lie off the map, weights that weigh nothing, a share without a threshold.
+
+    Warns
+    -----
+    GeospdeWarning
+        Of areas that leave the map, with the share lost, and of weights below zero.
+
+    Notes
+    -----
+    Sums are of the mean per unit exposure, as a map shows it. See `geospde.prediction.regions.moments` for how their
+    variances are computed. After ML, REML or UBRE they are those of the estimate, with standard errors by the delta
+    method.
+    """
+    _check(kind, threshold, quantiles, draws)
+    model = fit.model
+    held = read_areas(areas, model.crs, name, layer)
+    own = _grid(model, held) if grid is None else grid
+    combinations = _combinations(at)
+    filled = places(model, own)
+    own = own if filled.grid is None else filled.grid
+    cell, what, found = cell_weights(_kept(weights, grid, own), own, model.crs)
+    shares, covered = overlaps(held.frame, own)
+    total = sp.csr_matrix(shares @ sp.diags(cell))
+    total.eliminate_zeros()
+    weight = np.asarray(total.sum(axis=1)).ravel()
+    findings = [*held.findings, *found, *_empty(held.names, covered, weight), *lost_finding(held.names, covered)]
+    for finding in findings:
+        if finding.level == "warning":
+            warnings.warn(finding.as_warning(), stacklevel=2)
+    scaled = sp.csr_matrix(sp.diags(1.0 / np.where(weight > 0, weight, 1.0)) @ total) if kind != "total" else total
+    leave_out = () if groups else model.groups
+    frames = []
+    how = ""
+    for values in combinations:
+        table = filled.table.assign(**values)
+        parts: list[pd.DataFrame] = []
+        for part in _pieces(fit, scaled, kind):
+            some = np.unique(scaled[part].indices)
+            if not some.size:
+                parts.append(_table_of(None, part.stop - part.start, quantiles, exceed))
+                continue
+            points = filled.points[some]
+            rows = model.rows(table.iloc[some], points, leave_out=leave_out)
+            offset = _offset(model, table.iloc[some])
+            cells = Cells(fit, rows, offset, sp.csr_matrix(scaled[part][:, some]))
+            sums, how = _sums(cells, points, kind, threshold, scaled.shape[0], draws, seed, callback)
+            parts.append(_table_of(sums, part.stop - part.start, quantiles, exceed))
+            if callback is not None:
+                callback(part.stop, scaled.shape[0], "areas")
+        one = pd.concat(parts, ignore_index=True)
+        one.loc[weight == 0] = np.nan
+        one.insert(0, "area", held.names)
+        for k, (column, value) in enumerate(values.items(), 1):
+            one.insert(k, column, value)
+        frames.append(one.assign(weight=weight, covered=covered))
+    frame = pd.concat(frames, ignore_index=True)
+    return RegionPrediction(
+        model.response_label, kind, threshold, what, how, tuple(findings), frame, held.frame
+    )  # fmt: skip
+
+
+def _check(kind: str, threshold: Any, quantiles: Sequence[float], draws: Any) -> None:
+    if kind not in KINDS:
+        raise InputError(f"kind is one of {listed(KINDS)}, not {kind!r}; {did_you_mean(str(kind), KINDS)}")
+    if kind == "share" and threshold is None:
+        raise InputError("a share is of what lies above a threshold: give threshold")
+    if kind != "share" and threshold is not None:
+        raise InputError(
+            f"a threshold is of kind 'share', not {kind!r}",
+            remedy=f"exceed gives the probability that a {kind} is above",
+        )
+    if threshold is not None and (
+        isinstance(threshold, bool) or not np.isreal(threshold) or not np.isfinite(threshold)
+    ):
+        raise InputError(f"a threshold must be a finite number, not {threshold!r}")
+    for p in quantiles:
+        if not 0 < p < 1:
+            raise InputError(f"a quantile level lies between 0 and 1, not {p}")
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 10:
+        raise InputError(f"draws must be a whole number of 10 at least, not {draws!r}")
+
+
+def _grid(model: Any, held: Areas) -> Grid:
+    """Cells over the areas, those whose centre lies in every mesh."""
+    grid = Grid.around(held.frame, crs=model.crs)
+    outside = np.zeros(grid.n, dtype=bool)
+    for mesh in model.meshes.values():
+        outside |= mesh.locate(grid.centres) < 0
+    if outside.all():
+        raise InputError("no area lies on the mesh of the model: are both in one CRS?")
+    return grid.without(outside) if outside.any() else grid
+
+
+def _kept(weights: Any, given: Grid | None, grid: Grid) -> Any:
+    """Weights a cell, without those of cells that were left out of the grid given."""
+    if given is None or given.n == grid.n or np.ndim(weights) != 1 or len(weights) != given.n:
+        return weights
+    return np.asarray(weights)[grid.mask[given.mask]]
+
+
+def _combinations(at: Mapping[str, Sequence[Any]] | None) -> list[dict[str, Any]]:
+    """Every combination of values of other columns."""
+    if at is None:
+        return [{}]
+    if not isinstance(at, Mapping) or not all(len(np.atleast_1d(v)) for v in at.values()):
+        raise InputError(f"at goes from columns to values, as in {{'year': [2003, 2004]}}, not {at!r}")
+    columns = {column: list(np.atleast_1d(np.asarray(values, dtype=object))) for column, values in at.items()}
+    return [dict(zip(columns, values)) for values in product(*columns.values())]
+
+
+def _empty(names: list[str], covered: Vector, weight: Vector) -> list[Finding]:
+    """Tell of areas without a cell, or without weight."""
+    off = [name for name, share in zip(names, covered) if share == 0]
+    light = [name for name, share, w in zip(names, covered, weight) if share > 0 and w == 0]
+    if len(off) == len(names):
+        raise InputError("no area lies on the map: are both in one CRS?")
+    found = []
+    if off:
+        said = f"{len(off)} lie off the map and have no figures: {listed(off, most=5)}"
+        found.append(Finding("warning", "areas", said))
+    if light:
+        found.append(Finding("warning", "weights", f"nothing weighs in {listed(light, most=5)}: no figures"))
+    return found
+
+
+def _offset(model: Any, table: pd.DataFrame) -> Vector:
+    if not model.has_offset:
+        return np.zeros(len(table))
+    return np.asarray(model.offsets.of(table), dtype=float)
+
+
+def _pieces(fit: Fit, weights: sp.csr_matrix, kind: str) -> list[slice]:
+    """Areas to be done at once: all of them where draws are shared."""
+    if _is_exact(fit, kind):
+        return list(batches(weights))
+    return [slice(0, weights.shape[0])]
+
+
+def _is_exact(fit: Fit, kind: str) -> bool:
+    return kind != "share" and (fit.plug_in or fit.model.family.link.name in ("identity", "log"))
+
+
+def _sums(
+    cells: Cells,
+    points: Vector,
+    kind: str,
+    threshold: float | None,
+    areas: int,
+    draws: int,
+    seed: int | None,
+    callback: Any,
+) -> tuple[Sums, str]:
+    """Sums over areas, and how they were computed."""
+    fit = cells.fit
+    link = fit.model.family.link
+    if kind == "share":
+        at = float(link.forward(np.asarray(threshold)))
+        sums = drawn_sums(
+            cells,
+            lambda eta: (eta > at).astype(float),
+            lambda m: m.density(at) if np.isfinite(at) else np.zeros(m.means.shape[1]),
+            lambda m: m.sf(at) if np.isfinite(at) else np.full(m.means.shape[1], float(at < 0)),
+            draws, seed, callback,
+        )  # fmt: skip
+        return sums, _by_draws(draws, seed)
+    if fit.plug_in:
+        return delta_sums(cells), "the estimate, with standard errors by the delta method"
+    if link.name == "identity":
+        return identity_sums(cells), SECOND_ORDER
+
+    def exact(mixture: GaussianMixture) -> Vector:
+        return mixture.expectation(link.inverse)
+
+    if link.name == "log":
+        sums = log_sums(cells, points, int(np.clip(BLOCKS // areas, 4, 400)))
+        return _around(sums, marginal_sums(cells, exact)), SECOND_ORDER
+    sums = drawn_sums(cells, link.inverse, lambda m: np.exp(link.log_derivative(m.mean)), exact, draws, seed, callback)
+    return sums, _by_draws(draws, seed)
+
+
+def _around(sums: Sums, mean: Vector) -> Sums:
+    """The sums about the means of the map: those of corrected marginals, which differ a little from the Gaussians'."""
+    scale = np.where(sums.mean > 0, mean / np.where(sums.mean > 0, sums.mean, 1.0), 1.0)
+    return Sums(mean, sums.sd * scale, sums.error, lambda p: scale * sums.quantile(p), lambda t: _above(sums, t, scale))
+
+
+def _above(sums: Sums, threshold: float, scale: Vector) -> Vector:
+    if np.allclose(scale, scale[0], rtol=1e-9):
+        return sums.above(threshold / float(scale[0]))
+    return np.array([sums.above(threshold / one)[k] for k, one in enumerate(scale)])
+
+
+def _by_draws(draws: int, seed: int | None) -> str:
+    seeded = "" if seed is None else f" of seed {seed}"
+    return f"exact means; {draws:,} draws{seeded} with control variates for the spread"
+
+
+def _table_of(sums: Sums | None, size: int, quantiles: Sequence[float], exceed: Sequence[float]) -> pd.DataFrame:
+    names = ["mean", "sd", *(f"q{p:g}" for p in quantiles), *(f"exceed_{t:g}" for t in exceed), "sd_error"]
+    if sums is None:
+        return pd.DataFrame(np.nan, index=range(size), columns=names)
+    columns = [sums.mean, sums.sd, *(sums.quantile(p) for p in quantiles), *(sums.above(t) for t in exceed), sums.error]
+    return pd.DataFrame(dict(zip(names, columns)))
