@@ -223,6 +223,6 @@ def lost_finding(names: list[str], covered: Vector) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "areas",
-            f"{some.size:,} of {counted(len(names), 'area')} lie partly outside of the map, and lose that part: {worst}",
+            f"{some.size:,} of {counted(len(names), 'area')} lie partly off the map, and lose that part: {worst}",
             "widen the grid or the mesh, or judge whether anything is there",
         )
