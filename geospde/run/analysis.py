@@ -35,7 +35,7 @@ _CELLS = "the cells of a grid have coordinates only"
 def make_mesh(config: Config, survey: Survey) -> Mesh:
     """Build ``[mesh]`` around coastline or sites.
 
-    Where its reach is left to it, it goes around all that is mapped.
+    Where the reach of its outer zone is left to it, it goes around all that is mapped.
     """
     keys = {"sites": survey.points, "crs": survey.crs, **config.mesh.given()}
     if survey.coastline is not None:
@@ -44,7 +44,7 @@ def make_mesh(config: Config, survey: Survey) -> Mesh:
         mesh = build_mesh(survey.points, **keys)
         if not shapely.covers(mesh.boundary, survey.domain):  # the hull of sites bends inwards between them
             mesh = build_mesh(survey.domain, **keys)
-    buffer, is_free = config.prediction.buffer, not {"convex", "offset"} & keys.keys()
+    buffer, is_free = config.prediction.buffer, "offset" not in keys and np.size(keys.get("convex", 0.0)) == 1
     if buffer > 0 and is_free and _unmeshed(_cells(config, survey, mesh), mesh).any():
         mesh = build_mesh(survey.domain.buffer(buffer), **keys)
     return mesh
