@@ -21,6 +21,7 @@ from geospde.linalg.threads import one_blas_thread, side_by_side
 
 Vector = NDArray[np.float64]
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
+SMALL_LAG = 1e-6  # and where a gradient is wanted to a thousandth, which no first order mends
 ROUNDING = 1e-10  # expected gain that may be rounding, where steps no longer make it smaller
 SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 LOG_2PI = float(np.log(2 * np.pi))
@@ -85,6 +86,14 @@ class _Mode(NamedTuple):
     exact: bool
 
 
+class _Curved(NamedTuple):
+    """A factor of H at second derivatives of the log density, and whether with these or with positive stand-ins."""
+
+    second: Vector
+    factor: ConstrainedFactor
+    exact: bool
+
+
 class Laplace(System):
     """Laplace approximations of one model, with all patterns analysed once.
 
@@ -104,7 +113,9 @@ class Laplace(System):
 
     # -- one theta ------------------------------------------------------------------------------------------
 
-    def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
+    def at(
+        self, theta: Vector, start: Vector | None = None, gradient: bool = True, lag: float | None = None
+    ) -> LaplacePoint:
         """Laplace approximation at theta.
 
         Parameters
@@ -115,6 +126,9 @@ class Laplace(System):
             Where Newton starts; the nearer to the mode, the fewer factorisations.
         gradient : bool
             Whether the gradient and dx/dtheta are wanted; without them they are zero.
+        lag : float, optional
+            Gain in log density that a Newton step promises, below which the factor of its start is taken for that of
+            its end; by default `LAG` without a gradient, and none with one.
 
         Raises
         ------
@@ -122,6 +136,8 @@ class Laplace(System):
             With theta, where a precision is not positive definite or Newton does not converge.
         """
         self.evaluations += 1
+        if lag is None:
+            lag = 0.0 if gradient else LAG
         theta = self.whole(np.asarray(theta, dtype=float))
         try:
             with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -135,7 +151,7 @@ class Laplace(System):
             lambda work: work(),
             (
                 lambda: self._prior_part(theta, gradient),
-                lambda: self._mode_and_inverse(theta, likelihood, prior_values, start, not gradient),
+                lambda: self._mode_and_inverse(theta, likelihood, prior_values, start, lag),
             ),
             self.n,
         )
@@ -327,11 +343,13 @@ class Laplace(System):
         total = self.fixed_log_normaliser - 0.5 * self.proper_rank * LOG_2PI
         slope = np.zeros(theta.size)
         for term, where in zip(self.precisions, self.theta_blocks):
+            before = term.factorisations
             try:
                 value, of_term = term.log_normaliser(theta[where], gradient)
             except NotPositiveDefinite as error:
                 raise NumericalError(f"{error}: term {term.label} at {self.describe(theta)}") from None
-            self.factorisations += term.factorisations
+            finally:
+                self.factorisations += term.factorisations - before
             total += value + term.prior.log_density(theta[where])
             slope[where] = of_term + term.prior.gradient(theta[where])
         prior = self.model.likelihood.prior
@@ -340,7 +358,7 @@ class Laplace(System):
         return total, slope
 
     def _mode_and_inverse(
-        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: bool
+        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: float
     ) -> tuple[_Mode, Vector]:
         mode = self._mode(theta, likelihood, prior_values, start, lag)
         if not mode.exact:
@@ -349,16 +367,19 @@ class Laplace(System):
         return mode, self.selected_inverse(mode.factor)
 
     def _mode(
-        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: bool
+        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: float
     ) -> _Mode:
         """Newton with a backtracking line search, inside the constraints.
 
-        With `lag` the factor may be that of the last step's start, where that step was small: the log determinant is
-        then mended to first order by how far the predictors have moved since.
+        Below `lag` the factor may be that of the last step's start: the log determinant is
+        then mended to first order by how far the predictors have moved since. Where the curvature is the same again,
+        as a Gaussian's always is, so is the factor.
         """
         model = self.model
-        x = self._start(theta, likelihood, prior_values) if start is None else start
-        x = self.project(x)
+        near: _Curved | None = None
+        if start is None:
+            start, near = self._start(theta, likelihood, prior_values)
+        x = self.project(start)
 
         def objective(x: Vector) -> tuple[float, Vector]:
             eta = self.design @ x + model.offset
@@ -373,7 +394,9 @@ class Laplace(System):
         last_gain = np.inf
         for step in range(1, self.max_steps + 1):
             derivatives = likelihood.derivatives(eta)
-            factor, exact = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
+            if near is None or not np.array_equal(near.second, derivatives[1]):
+                near = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
+            _, factor, exact = near
             gradient = self.design_t @ derivatives[0] - self.times(prior_values, self.centred(x))
             direction = factor.solve(gradient)
             gain = float(gradient @ direction)
@@ -381,7 +404,7 @@ class Laplace(System):
             if small or gain < self.tolerance * max(1.0, abs(value)):
                 return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
             last_gain = gain
-            if lag and gain < LAG and (derivatives[1] <= 0).all():
+            if gain < lag and (derivatives[1] <= 0).all():
                 x = x + direction
                 last, eta = eta, self.design @ x + model.offset
                 return _Mode(x, eta, likelihood.derivatives(eta), factor, step, eta - last, exact)
@@ -406,15 +429,18 @@ class Laplace(System):
 
     def _newton_factor(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector
-    ) -> tuple[ConstrainedFactor, bool]:
+    ) -> _Curved:
         """H with the curvature that is there, for quadratic convergence, or with positive weights where indefinite."""
+        exact = True
         if (second > 0).any():
             self.factorisations += 1
             try:
-                return self.factorise(prior_values + self.data_part(-second)), True
+                return _Curved(second, self.factorise(prior_values + self.data_part(-second)), exact)
             except NotPositiveDefinite:
-                return self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), False
-        return self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), True
+                exact = False
+        return _Curved(
+            second, self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), exact
+        )
 
     def factor_of(self, theta: Vector, prior_values: Vector, weights: Vector) -> ConstrainedFactor:
         """Factor of H = Q + A'WA; raises NumericalError that names theta."""
@@ -424,12 +450,14 @@ class Laplace(System):
         except NotPositiveDefinite as error:
             raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
 
-    def _start(self, theta: Vector, likelihood: Any, prior_values: Vector) -> Vector:
-        """One weighted least-squares step from the data's own rough predictor."""
+    def _start(self, theta: Vector, likelihood: Any, prior_values: Vector) -> tuple[Vector, _Curved | None]:
+        """One weighted least-squares step from the data's own rough predictor, and the factor if it was of H."""
         eta = likelihood.start()
         derivatives = likelihood.derivatives(eta)
         weights = np.maximum(likelihood.newton_weights(eta, derivatives[1]), 1e-8)
         right = self.design_t @ (derivatives[0] + weights * (eta - self.model.offset))
         right[self.n_random :] += self.fixed_precision @ self.fixed_mean
-        return self.factor_of(theta, prior_values, weights).solve(right)
+        factor = self.factor_of(theta, prior_values, weights)
+        own = np.array_equal(weights, -derivatives[1])
+        return factor.solve(right), _Curved(derivatives[1], factor, True) if own else None
 

@@ -43,7 +43,7 @@ class Precision(ABC):
         Directions in which Q is flat and that the constraints leave free: a model that has one of them in another
         term, too, cannot be identified.
     factorisations : int
-        Of matrices, that `log_normaliser` takes.
+        Of matrices, that `log_normaliser` has made so far.
     effects : int
         Latent variables of each level, which follow one another, where the block is that of a group.
     pairs : sequence of (int, int)
@@ -88,6 +88,7 @@ class Precision(ABC):
             Where Q is not, in this default.
         """
         factor = self._solver.factor(self.values(theta))
+        self.factorisations += 1
         value, slope = 0.5 * factor.log_determinant, np.zeros(len(self.parameters))
         if gradient:
             slope = 0.5 * (self.gradients(theta) @ (factor.selected_inverse() * self._double))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.priors import Independent, LinearGaussian, PCRange, PCSd, Prior
-from geospde.linalg.cholesky import Cholesky
 from geospde.terms.hyperparameter import Hyperparameter
+from geospde.terms.precisions.determinant import DeterminantCurve
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.spde.base import Call, FieldPrecision
 
@@ -49,25 +49,22 @@ def operator_coefficients(alpha: float) -> Vector:
 
 @dataclass(frozen=True)
 class Factored:
-    """The precision as ``exp(log_scale) K_1 C⁻¹ K_2`` or ``exp(log_scale) K_1``, with K_r = G + r kappa² C.
+    """The precision as ``exp(log_scale) K_1 C⁻¹ K_2`` or ``exp(log_scale) K_1``, with K_s = G + exp(s) C.
 
     Attributes
     ----------
     log_scale : float
     log_scale_gradient : (2,) array
         In theta.
-    matrices : list of arrays
-        Lower-triangular entries of each K_r.
-    slopes : list of (n,) arrays
-        Diagonal of dK_r / d log kappa.
+    log_shifts : list of float
+        The s of each, ``log(r kappa²)``.
     log_kappa_gradient : (2,) array
         In theta.
     """
 
     log_scale: float
     log_scale_gradient: Vector
-    matrices: list[Vector]
-    slopes: list[Vector]
+    log_shifts: list[float]
     log_kappa_gradient: Vector
 
 
@@ -217,35 +214,26 @@ class MaternSpde(FieldPrecision):
         power = 0.0 if len(self.shifts) == 1 else 2 * self.alpha - 4.0
         constant = 0.0 if len(self.shifts) == 1 else float(np.log(self.b[2]))
         scale = np.array([2.0, power])
-        matrices = []
-        for shift in self.shifts:
-            values = self._edge_stiffness.copy()
-            values[self.edge_pattern.indptr[:-1]] += shift * np.exp(2 * log_kappa) * self.mass
-            matrices.append(values)
         return Factored(
             float(scale @ [log_tau, log_kappa]) + constant,
             scale @ self.to_tau_kappa,
-            matrices,
-            [2.0 * shift * np.exp(2 * log_kappa) * self.mass for shift in self.shifts],
+            [float(np.log(shift)) + 2.0 * log_kappa for shift in self.shifts],
             self.to_tau_kappa[1],
         )
 
     def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
-        """By factors of the sparser matrices that Q is a product of; a factor that stands twice is found once."""
+        """By the determinants of the sparser matrices that Q is a product of, which all stand on one curve."""
         form = self.factored(theta)
-        twice = len(form.matrices) == 2 and self.factorisations == 1
-        factors = [self._edge_solver.factor(matrix) for matrix in form.matrices[: self.factorisations]]
-        weight = 1.0 if twice else 0.5
-        value = 0.5 * self.n * form.log_scale - 0.5 * (len(form.matrices) - 1) * self._log_mass
+        value = 0.5 * self.n * form.log_scale - 0.5 * (len(form.log_shifts) - 1) * self._log_mass
         slope = 0.5 * self.n * form.log_scale_gradient
-        diagonal = self.edge_pattern.indptr[:-1]
-        for factor, own in zip(factors, form.slopes):
-            value += weight * factor.log_determinant
-            if gradient:
-                slope = slope + weight * float(own @ factor.selected_inverse()[diagonal]) * form.log_kappa_gradient
+        for log_shift in form.log_shifts:
+            log_determinant, change = self._determinants(log_shift)
+            value += 0.5 * log_determinant
+            slope = slope + change * form.log_kappa_gradient
         if self.constraints is not None:
+            factors = [self._determinants.factor(log_shift) for log_shift in form.log_shifts]
             solved = factors[0].solve(self.constraints)
-            if len(form.matrices) == 2:
+            if len(factors) == 2:
                 solved = factors[-1].solve(self.mass[:, None] * solved)
             more, of_constraints = self.constraint_part(theta, np.exp(-form.log_scale) * solved, gradient)
             value, slope = value + more, slope + of_constraints
@@ -253,12 +241,12 @@ class MaternSpde(FieldPrecision):
 
     @property
     def factorisations(self) -> int:  # type: ignore[override]
-        """Different matrices among those that Q is a product of."""
-        return len(set(np.round(self.shifts, 6)))
+        """Of matrices on the mesh's edges, so far."""
+        return self._determinants.factorisations
 
     @cached_property
-    def _edge_solver(self) -> Cholesky:
-        return Cholesky(self.edge_pattern)
+    def _determinants(self) -> DeterminantCurve:
+        return DeterminantCurve(self.edge_pattern, self._edge_stiffness, self.mass)
 
     @cached_property
     def _log_mass(self) -> float:
