@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import gammaincinv, gammaln, ndtri
 
+from geospde.inference.covariances import TREND, quadratic, quadratic_times, squared_distances, squared_exponential
+
 Vector = NDArray[np.float64]
 
 LENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # of the process, in standard deviations of theta
 HEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)  # its standard deviation, in units of log density
 VALUE_NOISE, GRADIENT_NOISE = 1e-4, 1e-3  # sds: what Newton's tolerance leaves, and what keeps the matrix invertible
-TREND = (30.0, 5.0, 0.5)  # prior sds of constant, slopes and curvatures about the standard Gaussian's
 REACH = 1.5  # distance from the nearest point, in sqrt(d) standard deviations, beyond which the density is drawn down
 CORRECTION_LENGTH = 2.5  # of the process through second-order corrections, which vary slowly
 FREEDOM = 5.0  # degrees of freedom of the proposal's Student t
@@ -107,8 +108,13 @@ class Emulator:
 
     @classmethod
     def through(
-        cls, places: Vector, values: Vector, gradients: Vector, errors: Vector,
-        near: "Emulator | None" = None, search: bool = True,
+        cls,
+        places: Vector,
+        values: Vector,
+        gradients: Vector,
+        errors: Vector,
+        near: "Emulator | None" = None,
+        search: bool = True,
     ) -> "Emulator":
         """Condition on log densities, (n,), and their gradients, (n, d), the latter with these errors, (n, d).
 
@@ -118,11 +124,11 @@ class Emulator:
         n, d = places.shape
         target = np.concatenate([values + 0.5 * (places**2).sum(axis=1), (gradients + places).T.ravel()])
         noise = np.concatenate([np.full(n, VALUE_NOISE**2), GRADIENT_NOISE**2 + errors.T.ravel() ** 2])
-        trend = _trend(places, places) + np.diag(noise)
+        trend = quadratic(places, places) + np.diag(noise)
         best: tuple[float, float, float, Any, Any] | None = None
         for length, height in _shapes(near) if search or near is None else [(near.length, near.height)]:
             try:
-                factor = np.linalg.cholesky(height**2 * _kernel(places, places, length) + trend)
+                factor = np.linalg.cholesky(height**2 * squared_exponential(places, places, length) + trend)
             except np.linalg.LinAlgError:
                 continue
             half = solve_triangular(factor, target, lower=True)
@@ -142,7 +148,9 @@ class Emulator:
         spread = float(np.std(corrections))
         if not np.abs(corrections).max() > 1e-6:
             return self
-        kernel = _kernel(self.places, self.places, CORRECTION_LENGTH, values_only=True)[:, : len(self.places)]
+        kernel = squared_exponential(self.places, self.places, CORRECTION_LENGTH, values_only=True)[
+            :, : len(self.places)
+        ]
         level = (10 * float(np.abs(corrections).max())) ** 2
         matrix = spread**2 * kernel + level
         matrix[np.diag_indices_from(matrix)] += (0.01 * spread + 1e-6) ** 2
@@ -164,17 +172,17 @@ class Emulator:
         out = np.empty(len(z))
         for a in range(0, len(z), PART):
             part = z[a : a + PART]
-            squares = _squares(part, self.places)
+            squares = squared_distances(part, self.places)
             kernel = np.exp(-0.5 * s * squares)
             value = self.height**2 * (kernel * (level + s * (part @ slopes))).sum(axis=1)
-            value += _trend_times(part, self.places, self.coefficients)
+            value += quadratic_times(part, self.places, self.coefficients)
             if self.correction.any():
                 value += np.exp(-0.5 * squares / CORRECTION_LENGTH**2) @ self.correction + self.shift
             beyond = np.maximum(np.sqrt(squares.min(axis=1)) - REACH * np.sqrt(d), 0.0)
             highest = self.top + RISE + 0.5 * (part**2).sum(axis=1)
             out[a : a + PART] = np.minimum(value, highest) - (beyond**2 if bounded else 0.0)
             if len(self.holes):
-                in_hole = _squares(part, self.holes).min(axis=1) < squares.min(axis=1)
+                in_hole = squared_distances(part, self.holes).min(axis=1) < squares.min(axis=1)
                 out[a : a + PART][in_hole] = NOTHING
         return out
 
@@ -184,13 +192,13 @@ class Emulator:
 
     def distances(self, u: Vector) -> Vector:
         """Distance of each u, (p, d), to the nearest point, (p,)."""
-        return np.sqrt(_squares(u, self.places).min(axis=1))
+        return np.sqrt(squared_distances(u, self.places).min(axis=1))
 
     def sd(self, u: Vector) -> Vector:
         """Standard deviation of the process at u, (p, d) -> (p,)."""
         assert self.factor is not None
-        cross = self.height**2 * _kernel(u, self.places, self.length, values_only=True)
-        cross += _trend(u, self.places, values_only=True)
+        cross = self.height**2 * squared_exponential(u, self.places, self.length, values_only=True)
+        cross += quadratic(u, self.places, values_only=True)
         half = solve_triangular(self.factor, cross.T, lower=True)
         a, b, c = TREND
         square = (u**2).sum(axis=1)
@@ -263,52 +271,6 @@ def _shapes(near: Emulator | None) -> list[tuple[float, float]]:
     steps = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1)]
     inside = [(i + a, j + b) for a, b in steps if 0 <= i + a < len(LENGTHS) and 0 <= j + b < len(HEIGHTS)]
     return [(LENGTHS[a], HEIGHTS[b]) for a, b in inside]
-
-
-def _squares(u: Vector, v: Vector) -> Vector:
-    """Squared distances, (p, q)."""
-    return np.maximum((u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T, 0.0)
-
-
-def _kernel(u: Vector, v: Vector, length: float, values_only: bool = False) -> Vector:
-    """Squared exponential covariances of values (and derivatives) at u with values and derivatives at v."""
-    d, s = u.shape[1], 1.0 / length**2
-    k = np.exp(-0.5 * s * _squares(u, v))
-    apart = [u[:, j, None] - v[:, j] for j in range(d)]
-    top = np.hstack([k, *(s * apart[j] * k for j in range(d))])
-    if values_only:
-        return top
-    rows = [top]
-    for i in range(d):
-        rest = [((i == j) * s - s**2 * apart[i] * apart[j]) * k for j in range(d)]
-        rows.append(np.hstack([-s * apart[i] * k, *rest]))
-    return np.vstack(rows)
-
-
-def _trend(u: Vector, v: Vector, values_only: bool = False) -> Vector:
-    """Covariances that a random quadratic adds: a² + b² u'v + c² (u'v)² / 2, and its derivatives."""
-    d = u.shape[1]
-    a, b, c = TREND
-    inner = u @ v.T
-    slope = b**2 + c**2 * inner
-    top = np.hstack([a**2 + b**2 * inner + 0.5 * c**2 * inner**2, *(u[:, j, None] * slope for j in range(d))])
-    if values_only:
-        return top
-    rows = [top]
-    for i in range(d):
-        rest = [(i == j) * slope + c**2 * np.outer(u[:, j], v[:, i]) for j in range(d)]
-        rows.append(np.hstack([v[:, i] * slope, *rest]))
-    return np.vstack(rows)
-
-
-def _trend_times(u: Vector, v: Vector, coefficients: Vector) -> Vector:
-    """``_trend(u, v, values_only=True) @ coefficients``, which is a quadratic in u."""
-    n, d = v.shape
-    a, b, c = TREND
-    own, slopes = coefficients[:n], coefficients[n:].reshape(d, n)
-    linear = b**2 * (v.T @ own + slopes.sum(axis=1))
-    square = c**2 * (0.5 * (v.T * own) @ v + slopes @ v)
-    return a**2 * own.sum() + u @ linear + ((u @ (0.5 * (square + square.T))) * u).sum(axis=1)
 
 
 def low_discrepancy(size: int, d: int) -> Vector:

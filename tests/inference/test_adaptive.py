@@ -9,7 +9,8 @@ from scipy.stats import norm
 
 import geospde as gs
 from geospde.inference.adaptive import adaptive
-from geospde.inference.emulator import Emulator, _kernel, _trend
+from geospde.inference.covariances import quadratic, squared_exponential
+from geospde.inference.emulator import Emulator
 from geospde.inference.residual import residual_from
 
 SLANT = np.array([[1.0, 0.0, 0.0], [0.7, 0.6, 0.0], [-0.4, 0.3, 1.2]])
@@ -183,7 +184,7 @@ def test_many_hyperparameters(d):
 def test_kernels_of_derivatives_are_derivatives_of_kernels():
     rng = np.random.default_rng(0)
     u, v, step = rng.normal(size=(4, 2)), rng.normal(size=(5, 2)), 1e-4
-    for kernel in (lambda a, b: _kernel(a, b, 1.3), lambda a, b: _trend(a, b) / 900.0):
+    for kernel in (lambda a, b: squared_exponential(a, b, 1.3), lambda a, b: quadratic(a, b) / 900.0):
         whole = kernel(u, v)
         for i, e in enumerate(step * np.eye(2)):
             by_u = (kernel(u + e, v) - kernel(u - e, v))[:4] / (2 * step)
