@@ -8,7 +8,6 @@ hyperparameters the points are those of central composite designs, and a polynom
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import combinations, product
 
 import numpy as np
@@ -20,10 +19,11 @@ from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import evidence_correction, worth_correcting
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.mode import Progress, attempt, curvature, find_mode, silent
+from geospde.inference.mode import Progress, curvature, find_mode, silent
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
+from geospde.inference.warm import WarmLaplace
 from geospde.inference.warp import Warp
-from geospde.linalg.threads import LARGE, one_blas_thread, side_by_side
+from geospde.linalg.threads import LARGE, one_blas_thread
 
 Vector = NDArray[np.float64]
 
@@ -39,8 +39,9 @@ ROUGH = 0.45  # up to which one node more on each bent axis does
 class Explorer:
     """Evaluates points of theta around a mode, side by side, and keeps them as a posterior does."""
 
-    def __init__(self, laplace: Laplace, mode: LaplacePoint, strategy: str, progress: Progress):
-        self.laplace = laplace
+    def __init__(self, warm: WarmLaplace, mode: LaplacePoint, strategy: str, progress: Progress):
+        self.warm = warm
+        self.laplace = warm.laplace
         self.mode = mode
         self.strategy = strategy
         self.progress = progress
@@ -49,15 +50,12 @@ class Explorer:
     def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
         """A finished point for each theta, None where there is none."""
         found: list[LaplacePoint | None] = []
-        for point in side_by_side(partial(self._one, gradient=gradient), thetas, self.laplace.n):
+        for point in self.warm.all(thetas, gradient, self._finish):
             found.append(point)
             self.progress(len(found), len(thetas), "integration over the hyperparameters")
         return found
 
-    def _one(self, theta: Vector, gradient: bool) -> LaplacePoint | None:
-        point = attempt(self.laplace, self.mode, theta - self.mode.theta, gradient)
-        if point is None:
-            return None
+    def _finish(self, point: LaplacePoint) -> LaplacePoint:
         done = finished(self.laplace, point, self.strategy)
         self._corrections[id(done)] = done.log_posterior - point.log_posterior
         return done
@@ -72,7 +70,7 @@ def finished(laplace: Laplace, point: LaplacePoint, strategy: str) -> LaplacePoi
     if strategy in ("simplified", "laplace"):
         point = replace(point, log_posterior=point.log_posterior + evidence_correction(laplace, point))
     mean = point.x if strategy == "gaussian" else variational_mean(laplace, point)
-    return point.kept(mean)
+    return replace(point, mean=mean, factor=None)
 
 
 def _log_values(points: list[LaplacePoint | None]) -> Vector:
@@ -343,15 +341,18 @@ def posterior(
             strategy = _settled(strategy, laplace, only)
             only = finished(laplace, only, strategy)
             return Posterior([only], np.ones(1), only.log_posterior, None, only, strategy)
-        mode, guess = find_mode(laplace, start, progress)
-        root, third = curvature(laplace, mode, guess, progress)
+        warm = WarmLaplace(laplace)
+        mode, guess = find_mode(warm, start, progress)
+        warm.root = np.asarray(np.linalg.cholesky(guess), dtype=float)
+        root, third = curvature(warm, mode, guess, progress)
+        warm.root = root
         strategy = _settled(strategy, laplace, mode)
         if rule == "eb":
             mode = finished(laplace, mode, strategy)
             evidence = mode.log_posterior + 0.5 * mode.theta.size * np.log(2 * np.pi) + np.linalg.slogdet(root)[1]
             gaussian = HyperPosterior(mode.theta, root, Nothing())
             return Posterior([mode], np.ones(1), float(evidence), gaussian, mode, strategy)
-        explorer = Explorer(laplace, mode.kept(mode.x), strategy, progress)
+        explorer = Explorer(warm, mode.without_factor(), strategy, progress)
         return replace(integrate(explorer, root, third, rule, points), strategy=strategy)
 
 

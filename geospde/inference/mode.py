@@ -1,15 +1,14 @@
 """Mode and curvature of log p(theta | y), by exact gradients."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
-from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.linalg.threads import side_by_side
+from geospde.inference.laplace import LaplacePoint
+from geospde.inference.warm import WarmLaplace
 
 Vector = NDArray[np.float64]
 Progress = Callable[[int, int | None, str], None]
@@ -54,7 +53,7 @@ def find_mode(
 
     Parameters
     ----------
-    laplace : Laplace or Objective
+    laplace : WarmLaplace or another Objective
     start : (d,) array
     progress : callable
         Told of every evaluation.
@@ -138,18 +137,16 @@ def _step_within(values: Vector, vectors: Vector, gradient: Vector, radius: floa
     return vectors @ (along / (values + high))
 
 
-def attempt(
-    laplace: Objective, near: LaplacePoint, step: Vector, gradient: bool = True
-) -> LaplacePoint | None:
+def attempt(laplace: Objective, near: LaplacePoint, step: Vector) -> LaplacePoint | None:
     """The Laplace point a step away, or None where there is none."""
     try:
-        return laplace.at(near.theta + step, near.x + near.slope @ step, gradient)
+        return laplace.at(near.theta + step, near.x + near.slope @ step)
     except NumericalError:
         return None
 
 
 def curvature(
-    laplace: Laplace, mode: LaplacePoint, guess: Vector, progress: Progress = silent
+    laplace: WarmLaplace, mode: LaplacePoint, guess: Vector, progress: Progress = silent
 ) -> tuple[Vector, Vector]:
     """Root of the inverse negative Hessian at the mode, and third derivatives along its columns.
 
@@ -168,8 +165,7 @@ def curvature(
     axes = np.linalg.cholesky((vectors * np.clip(eigenvalues, 1e-6, 4.0)) @ vectors.T)
     d = axes.shape[0]
     hessian, third = np.empty((d, d)), np.zeros(d)
-    steps = [s * axes[:, j] for j in range(d) for s in (-0.5, 0.5)]
-    found = list(side_by_side(partial(attempt, laplace, mode), steps, laplace.n))
+    found = list(laplace.all([mode.theta + s * axes[:, j] for j in range(d) for s in (-0.5, 0.5)]))
     progress(laplace.evaluations, None, "curvature of the hyperparameters")
     for j in range(d):
         ends = found[2 * j : 2 * j + 2]

@@ -1,0 +1,100 @@
+"""Evaluations of one model that start from each other: the latent mode at a new theta, foretold from those before."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from geospde.errors import NumericalError
+from geospde.inference.covariances import quadratic, squared_exponential
+from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.linalg.threads import side_by_side
+
+Vector = NDArray[np.float64]
+
+NEAREST = 6  # points that a latent mode is foretold from
+LENGTH, HEIGHT = 2.0, 0.3  # of the process through them, in standard deviations and beside its quadratic trend
+NOISE = 1e-8  # variance, which keeps its matrix invertible where points nearly coincide
+
+
+class WarmLaplace:
+    """A `Laplace` that remembers its points.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    root : (d, d) array, optional
+        ``theta = root @ z`` has about unit scale; by default the identity.
+    """
+
+    def __init__(self, laplace: Laplace, root: Vector | None = None):
+        self.laplace = laplace
+        self.root = np.eye(laplace.n_theta) if root is None else root
+        self.points: list[LaplacePoint] = []
+
+    @property
+    def n_theta(self) -> int:
+        """Size of theta."""
+        return self.laplace.n_theta
+
+    @property
+    def evaluations(self) -> int:
+        """How often it was evaluated."""
+        return self.laplace.evaluations
+
+    def describe(self, theta: Vector) -> str:
+        """Theta in the user's words."""
+        return self.laplace.describe(theta)
+
+    def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
+        """The point at theta; `start` serves where there is none to start from."""
+        foretold = self.foretold(theta)
+        point = self.laplace.lagging(theta, start if foretold is None else foretold, gradient)
+        self._remember([point], gradient)
+        return point
+
+    def all(
+        self,
+        thetas: Sequence[Vector],
+        gradient: bool = True,
+        finish: Callable[[LaplacePoint], LaplacePoint] | None = None,
+    ) -> Iterator[LaplacePoint | None]:
+        """Points side by side, None where there is none, each as `finish` leaves it while its factor is there."""
+
+        def one(where: tuple[Vector, Vector | None]) -> LaplacePoint | None:
+            try:
+                point = self.laplace.lagging(*where, gradient)
+            except NumericalError:
+                return None
+            return point if finish is None else finish(point)
+
+        # all are foretold before any is found, so that the order in which threads end changes nothing
+        starts = [(theta, self.foretold(theta)) for theta in thetas]
+        found = []
+        for point in side_by_side(one, starts, self.laplace.n):
+            found.append(point)
+            yield point
+        self._remember(found, gradient)
+
+    def _remember(self, points: Sequence[LaplacePoint | None], gradient: bool) -> None:
+        if gradient:
+            self.points += [p.without_factor() for p in points if p is not None]
+
+    def foretold(self, theta: Vector) -> Vector | None:
+        """Latent mode at theta: a process with a quadratic trend through modes and slopes of the nearest points."""
+        if not self.points:
+            return None
+        away = np.linalg.solve(self.root, (np.array([p.theta for p in self.points]) - theta).T).T
+        near = np.argsort((away**2).sum(axis=1), kind="stable")[:NEAREST]
+        places = np.asarray(away[near], dtype=float)
+        own = HEIGHT**2 * squared_exponential(places, places, LENGTH) + quadratic(places, places)
+        own[np.diag_indices_from(own)] += NOISE
+        middle = np.zeros((1, theta.size))
+        cross = HEIGHT**2 * squared_exponential(middle, places, LENGTH, True) + quadratic(middle, places, True)
+        weights = cho_solve(cho_factor(own, lower=True), cross[0]).reshape(1 + theta.size, -1)
+        found = np.zeros(self.laplace.n)
+        for k, i in enumerate(near):
+            point = self.points[i]
+            found += weights[0, k] * point.x + point.slope @ (self.root @ weights[1:, k])
+        return found
