@@ -51,6 +51,11 @@ class SideBySide(Precision):
             row, column = row + block.shape[0], column + block.shape[1]
         return out
 
+    @property
+    def factorisations(self) -> int:  # type: ignore[override]
+        """Of all terms, so far."""
+        return sum(term.factorisations for term in self.precisions)
+
     def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log|Q| and its gradient."""
         found = [term.log_normaliser(t, gradient) for term, t in zip(self.precisions, self.own(theta))]

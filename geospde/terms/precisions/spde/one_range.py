@@ -38,7 +38,6 @@ class OneRange(FieldPrecision):
         self.pattern.sort_indices()
         if field.constraints is not None:
             self.constraints = np.asarray(np.kron(np.eye(count), field.constraints), dtype=float)
-        self.factorisations = field.factorisations
         self.prior = field.prior
 
     @property
@@ -93,6 +92,11 @@ class OneRange(FieldPrecision):
         each = np.zeros((count, count, of_field.shape[1]))
         each[np.arange(count), np.arange(count)] = scales[:, None] * of_field[1]
         return np.vstack([shared[0], each.reshape(count, -1), *shared[1:]])
+
+    @property
+    def factorisations(self) -> int:  # type: ignore[override]
+        """The field's, so far."""
+        return self.field.factorisations
 
     def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """From that of one field: sigma scales it."""
