@@ -231,10 +231,10 @@ class MaternSpde(FieldPrecision):
             value += 0.5 * log_determinant
             slope = slope + change * form.log_kappa_gradient
         if self.constraints is not None:
-            factors = [self._determinants.factor(log_shift) for log_shift in form.log_shifts]
-            solved = factors[0].solve(self.constraints)
-            if len(factors) == 2:
-                solved = factors[-1].solve(self.mass[:, None] * solved)
+            factors = {s: self._determinants.factor(s) for s in set(form.log_shifts)}
+            solved = factors[form.log_shifts[0]].solve(self.constraints)
+            if len(form.log_shifts) == 2:
+                solved = factors[form.log_shifts[1]].solve(self.mass[:, None] * solved)
             more, of_constraints = self.constraint_part(theta, np.exp(-form.log_scale) * solved, gradient)
             value, slope = value + more, slope + of_constraints
         return value, slope
