@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from geospde.errors import NumericalError
-from geospde.inference.covariances import quadratic, squared_exponential
+from geospde.inference.emulator import quadratic, squared_exponential
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.linalg.threads import side_by_side
 

@@ -9,8 +9,7 @@ from scipy.stats import norm
 
 import geospde as gs
 from geospde.inference.adaptive import adaptive
-from geospde.inference.covariances import quadratic, squared_exponential
-from geospde.inference.emulator import Emulator
+from geospde.inference.emulator import Emulator, quadratic, squared_exponential
 from geospde.inference.residual import residual_from
 
 SLANT = np.array([[1.0, 0.0, 0.0], [0.7, 0.6, 0.0], [-0.4, 0.3, 1.2]])
