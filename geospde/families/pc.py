@@ -337,3 +337,80 @@ class PCCor0:
     def describe(self) -> str:
         """One line for the summary."""
         return f"PC towards 0: P(|rho| > {self.rho0:g}) = {self.p:g}"
+
+
+@dataclass(frozen=True)
+class PCMixing:
+    """Penalised-complexity prior of the share phi of a structured effect, which shrinks it to none: P(phi < phi0) = p.
+
+    The distance depends on the structure, which `of` tells: R-INLA's ``pc`` of ``phi`` in BYM2. Seen on the logit.
+
+    Riebler, Sørbye, Simpson & Rue (2016), Stat. Methods Med. Res. 25, 1145-1165, appendix.
+    """
+
+    phi0: float
+    p: float
+
+    def __post_init__(self) -> None:
+        _check_probability(self.p, "the prior of phi")
+        if not 0 < self.phi0 < 1:
+            raise InputError(f"the share in the prior of phi lies between 0 and 1, not at {self.phi0}")
+
+    def of(self, variances: Vector) -> "PCMixingOf":
+        """The density, for the variances of the structured effect along its own axes, zero where it is constrained."""
+        return PCMixingOf(self, np.asarray(variances, dtype=float) - 1.0)
+
+    def log_density(self, theta: Vector) -> float:
+        """Raise InputError: the density depends on a structure."""
+        raise InputError("the pc prior of phi is of a structure: use it in bym2")
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Raise InputError: the density depends on a structure."""
+        raise InputError("the pc prior of phi is of a structure: use it in bym2")
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return f"PC towards 0: P(phi < {self.phi0:g}) = {self.p:g}"
+
+
+@dataclass(frozen=True, eq=False)
+class PCMixingOf:
+    """Density of a `PCMixing` on the logit of phi.
+
+    The distance is ``sqrt(sum (phi g - log(1 + phi g)))`` over the excess g of each variance over 1.
+    """
+
+    prior: PCMixing
+    excess: Vector
+
+    def _distance(self, phi: float, left: float) -> tuple[float, float, float]:
+        """Distance d at phi = 1 - left, and in phi the derivative of d²/2 times left, and of that times left again."""
+        g = self.excess
+        at_end = g == -1.0
+        below, x = np.where(at_end, left, 1.0 + phi * g), phi * g
+        share = np.where(at_end, 1.0, left / below)
+        small = np.abs(x) < 1e-3
+        terms = np.where(small, x**2 * (0.5 - x / 3 + x**2 / 4), x - np.log(below))
+        first = np.where(small, left * phi * g**2 * (1 - x + x**2), g * (left - share))
+        return sqrt(max(float(terms.sum()), 1e-300)), 0.5 * float(first.sum()), 0.5 * float(((g * share) ** 2).sum())
+
+    @cached_property
+    def _rate(self) -> float:
+        return -log(1 - self.prior.p) / self._distance(self.prior.phi0, 1 - self.prior.phi0)[0]
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of the logit of phi."""
+        t = float(theta[0])
+        distance, product, _ = self._distance(float(expit(t)), float(expit(-t)))
+        return log(self._rate) - self._rate * distance + log(product) - log(distance) + float(log_expit(t))
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        phi, left = float(expit(theta[0])), float(expit(-theta[0]))
+        distance, product, second = self._distance(phi, left)
+        slope = product / distance * phi  # of the distance, in the logit
+        return np.array([-self._rate * slope + second / product * phi - slope / distance + left - phi])
+
+    def describe(self) -> str:
+        """One line for the summary."""
+        return self.prior.describe()

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammainccinv, gammaincinv, gammaln, log_expit
 
 from geospde.errors import InputError
-from geospde.families.pc import PCCor0, PCCor1, PCDf, PCRange, PCSd, PCSize, PCWeibull
+from geospde.families.pc import PCCor0, PCCor1, PCDf, PCMixing, PCRange, PCSd, PCSize, PCWeibull
 from geospde.text.words import in_brief
 
 __all__ = [
     "LKJ", "Fixed", "Flat", "GammaPositive", "Gaussian", "HalfStudentT", "Independent", "InverseGamma",
-    "LinearGaussian", "LogGamma", "LogitBeta", "PCCor0", "PCCor1", "PCDf", "PCRange", "PCSd", "PCSize", "PCWeibull",
-    "Prior", "prior_by_name",
+    "LinearGaussian", "LogGamma", "LogitBeta", "PCCor0", "PCCor1", "PCDf", "PCMixing", "PCRange", "PCSd", "PCSize",
+    "PCWeibull", "Prior", "prior_by_name",
 ]  # fmt: skip
 
 Vector = NDArray[np.float64]
@@ -346,6 +346,7 @@ _BY_KIND: dict[str, dict[str, Any]] = {
     "power": {"gaussian": partial(Gaussian, scale="logit of p - 1"), "flat": Flat},
     "nu": {"beta": partial(LogitBeta, largest=2.0), "gaussian": partial(Gaussian, scale="logit(nu / 2)"), "flat": Flat},
     "correlation": {"lkj": _lkj},
+    "mixing": {"pc": PCMixing, "gaussian": partial(Gaussian, scale="logit"), "beta": LogitBeta, "flat": Flat},
     "autocorrelation": {
         "pc": PCCor1, "pc.cor1": PCCor1, "pc.cor0": PCCor0, "gaussian": partial(Gaussian, scale="logit"),
         "beta": LogitBeta,
@@ -364,7 +365,8 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
         Family of the prior; R-INLA's "pc.prec", "pc.cor0" and "pc.cor1" go by their own names, too.
     arguments : tuple of float
         Its parameters, in the order of the class.
-    kind : {"range", "lscale", "sd", "size", "shape", "df", "probability", "correlation", "autocorrelation"}
+    kind : {"range", "lscale", "sd", "size", "shape", "df", "probability", "correlation", "autocorrelation",
+        "mixing"}
         Or ``"weibull"``, a Weibull's shape; ``"power"``, a Tweedie's; ``"real"``, of either sign.
         What the prior is of.
 
@@ -396,7 +398,7 @@ def _finite(argument: Any, name: str) -> float:
 
 _CLASSES = (
     LKJ, Fixed, Flat, GammaPositive, Gaussian, HalfStudentT, InverseGamma, LogGamma, LogitBeta, PCCor0, PCCor1, PCDf,
-    PCRange, PCSd, PCSize, PCWeibull,
+    PCMixing, PCRange, PCSd, PCSize, PCWeibull,
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from geospde.formula.response import read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
 from geospde.survey.covariates.sites import SiteCovariates
+from geospde.survey.graphs import Graph
 from geospde.terms.base import Context, LatentTerm, round_to
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.registry import TERMS, special_names
@@ -87,6 +88,11 @@ class Model:
     def precisions(self) -> list[Any]:
         """Precisions of the random terms, as inference sees them."""
         return [term.precision for term in self.terms]
+
+    @property
+    def graphs(self) -> dict[str, Graph]:
+        """Graphs of areas by the names that the formula calls them."""
+        return {term.graph_name: term.graph for term in self.terms if term.graph is not None}
 
     @property
     def used_columns(self) -> list[str]:
@@ -154,6 +160,7 @@ def build_model(
     weights: Any = None,
     priors: Any = "default",
     covariates: SiteCovariates | None = None,
+    graphs: Any = None,
 ) -> Model:
     """Read a formula against a table; see `geospde.fit` for the arguments.
 
@@ -210,7 +217,7 @@ def build_model(
             response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own,
             censoring=response.censoring,
         )  # fmt: skip
-    context = Context(table, points, mesh, crs, likelihood, overrides, defaults)
+    context = Context(table, points, mesh, crs, likelihood, overrides, defaults, graphs=graphs)
     terms = context.terms
     for call in parsed.terms:
         if call.name != "offset":

@@ -66,6 +66,7 @@ def fit(
     priors: Any = "default",
     covariates: Mapping[str, Any] | None = None,
     domain: Any = None,
+    graphs: Mapping[str, Any] | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Fit:
     """Fit a latent Gaussian model.
@@ -144,6 +145,10 @@ def fit(
     domain : polygons, optional
         Of a point pattern, ``family="lgcp"``: where points would have been seen. The formula then needs no response,
         ``"~ 1 + spde(mesh)"``, and covariates are rasters.
+    graphs : dict, optional
+        Which areas are neighbours, by the name that the formula calls it: a GeoDataFrame of polygons (they touch), a
+        libpysal Graph, a sparse matrix, a dictionary from each area to its neighbours, or a file, a vector layer or
+        R-INLA's graph.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.
 
@@ -186,7 +191,7 @@ def fit(
     exposure, offset, weights = (sampled.rows_of(given) for given in (exposure, offset, weights))
     model = build_model(
         formula, sampled.table, family=known, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
-        weights=weights, priors=priors, covariates=sampled.covariates,
+        weights=weights, priors=priors, covariates=sampled.covariates, graphs=graphs,
     )  # fmt: skip
     arguments = {
         "formula": formula, "coords": coords,

@@ -26,6 +26,7 @@ from geospde.results.saving.compact import expand
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
 from geospde.results.storage import files_of
 from geospde.survey.covariates.sites import restored
+from geospde.survey.graphs import Graph
 from geospde.text.keywords import answers_keywords
 
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
@@ -105,6 +106,7 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
         weights=arrays["observation_weights"],
         priors=words.priors or "default",
         covariates=restored(words.covariates),
+        graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
     )
     model = model.labelled(words.label)
     if "fixed_precision" not in arrays:

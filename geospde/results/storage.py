@@ -118,6 +118,7 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
         "crs": None if model.crs is None else model.crs.to_wkt(),
         "label": model.response_label,
         "fixed_log_shift": model.fixed_log_shift,
+        "graphs": {name: graph.to_json() for name, graph in model.graphs.items()},
         "covariates": None if model.covariates is None else model.covariates.without_objects(),
     }
     try:

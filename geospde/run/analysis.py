@@ -89,8 +89,9 @@ def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     inference, priors = config.inference, config.priors or "default"
     fitting.check_options(**inference.how, priors=priors)
     model = build_model(
-        data=survey.points, mesh=mesh, **config.model.given(), priors=priors, covariates=survey.covariates
-    )
+        data=survey.points, mesh=mesh, **config.model.given(), priors=priors, covariates=survey.covariates,
+        graphs={name: config.path(file) for name, file in config.graphs.items()},
+    )  # fmt: skip
     fitting.check_model(model, inference.method, inference.quadrature)
     if config.validates and inference.method not in BAYESIAN:
         raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {inference.method!r}")

@@ -195,6 +195,8 @@ class Config(_Section):
         A prior for each named parameter, as in `geospde.fit`; or the name of a set of priors.
     covariates : dict
         A raster for each covariate that the points have no column of, as in `geospde.fit`.
+    graphs : dict
+        A file for each graph of areas that the formula names: a vector layer, or R-INLA's graph.
     """
 
     survey: SurveySection
@@ -202,6 +204,7 @@ class Config(_Section):
     mesh: MeshSection = MeshSection()
     priors: dict[str, Any] | str = Field(default_factory=dict)
     covariates: dict[str, Any] = Field(default_factory=dict)
+    graphs: dict[str, Text] = Field(default_factory=dict)
     inference: InferenceSection = InferenceSection()
     prediction: PredictionSection = PredictionSection()
     validation: ValidationSection = ValidationSection()

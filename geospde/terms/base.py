@@ -22,6 +22,7 @@ from geospde.families.default_priors import BrmsDefaults
 from geospde.families.likelihood import Likelihood
 from geospde.formula.formula import TermCall
 from geospde.formula.grouping import Grouping
+from geospde.survey.graphs import Graph
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.base import Precision
 from geospde.terms.rows import MovingBlock
@@ -69,6 +70,8 @@ class LatentTerm(ABC):
         The effects of each level, where it is.
     mesh : Mesh or None
         Where the latent variables are values at its vertices; `mesh_name` is what the formula calls it.
+    graph : Graph or None
+        Which areas are neighbours, where the latent variables are of areas; `graph_name` is what the formula calls it.
     trend : tuple of str
         What the last latent variables are linear in, where they are coefficients that nothing penalises.
     free_part, without_free_part : str
@@ -86,6 +89,8 @@ class LatentTerm(ABC):
     effect_names: tuple[str, ...] = ()
     mesh: Any = None
     mesh_name: str = ""
+    graph: Graph | None = None
+    graph_name: str = ""
     trend: tuple[str, ...] = ()
     free_part: str = "the linear trend"
     without_free_part: str = "leave the term out"
@@ -214,6 +219,8 @@ class Context:
     likelihood : Likelihood
     overrides : dict
         Priors by a parameter's name, as given; a reader takes out what it uses.
+    graphs : dict of str to graphs or None
+        Which areas are neighbours; see `geospde.survey.graphs.read_graph`.
     defaults : BrmsDefaults or None
         Where priors that are not given come from, if not from us.
     terms : list of LatentTerm
@@ -228,6 +235,7 @@ class Context:
     overrides: dict[str, Any]
     defaults: BrmsDefaults | None = None
     terms: list[LatentTerm] = field(default_factory=list)
+    graphs: Any = None
 
     def label(self, base: str) -> str:
         """A label that no term has yet: the base, or the base with a number."""

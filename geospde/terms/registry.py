@@ -2,6 +2,9 @@
 
 from geospde.errors import InputError
 from geospde.formula.expressions import FUNCTIONS
+from geospde.terms.areas.besag import Besag
+from geospde.terms.areas.bym2 import Bym2
+from geospde.terms.areas.car import Car, Sar
 from geospde.terms.base import LatentTerm
 from geospde.terms.field import Field
 from geospde.terms.gaussian_process import Process
@@ -23,6 +26,10 @@ TERMS: dict[str, type[LatentTerm]] = {
     "ar1": FirstOrder,
     "ar": Series,
     "seasonal": Seasonal,
+    "besag": Besag,
+    "bym2": Bym2,
+    "car": Car,
+    "sar": Sar,
 }
 
 

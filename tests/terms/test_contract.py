@@ -39,6 +39,11 @@ CASES = [
     Case("rw2(w, cyclic=True)", methods=("eb",)),
     Case("ar1(w)", methods=("inla", "ml")),
     Case("ar(w, order=3)", methods=("eb",)),
+    Case("besag(g, graph=w)", methods=("inla", "reml")),
+    Case("besag(g, graph=w, scale=False)", methods=("eb",)),
+    Case("bym2(g, graph=w)", methods=("eb",)),
+    Case("car(g, graph=w)", methods=("eb",)),
+    Case("sar(g, graph=w)", methods=("eb", "ml")),
     Case("seasonal(w, period=4)", methods=("eb", "reml")),
 ]
 FITS = [(case, method) for case in CASES for method in case.methods]

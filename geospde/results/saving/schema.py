@@ -86,6 +86,7 @@ class Words(BaseModel):
     strategy: Literal["gaussian", "vb", "simplified", "laplace"] | None = None
     arrays: dict[str, str] | None = None
     covariates: dict[str, Any] | None = None
+    graphs: dict[str, dict[str, Any]] = {}
 
 
 def words_text(words: Mapping[str, Any]) -> str:

@@ -49,7 +49,7 @@ FIT = Step(
     "fit",
     make,
     needs=(MESH,),
-    reads=("model", "covariates", "priors", "inference"),
+    reads=("model", "covariates", "graphs", "priors", "inference"),
     files=(*(f"{name}.csv" for name in TABLES), "criteria.json", "fit.npz", "fit.json", "checks.csv"),
     recall=recall,
 )

@@ -1,0 +1,1 @@
+"""Terms of areas and their neighbours."""

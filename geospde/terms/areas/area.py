@@ -1,0 +1,110 @@
+"""What terms of areas share: their graph, rows of the design, names."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.formula.covariates import checked_names
+from geospde.formula.formula import Name, TermCall
+from geospde.formula.table import column_of, refuse_missing
+from geospde.survey.graphs import Graph, label_of, read_graph
+from geospde.terms.base import Context, LatentTerm, Variable
+from geospde.terms.calls import refuse_unknown
+from geospde.terms.precisions.base import Precision
+
+Vector = NDArray[np.float64]
+
+
+class Area(LatentTerm):
+    """An effect of each area of a graph; those of neighbours are alike.
+
+    Areas without data are there, too, and are predicted.
+
+    Attributes
+    ----------
+    column : str
+        Of the data, with the areas' labels.
+    graph : Graph
+    graph_name : str
+        What the formula calls it.
+    """
+
+    graph: Graph
+    options: ClassVar[tuple[str, ...]] = ("graph",)
+
+    def __init__(self, precision: Precision, column: str, graph: Graph, graph_name: str):
+        self.precision = precision
+        self.column = column
+        self.graph = graph
+        self.graph_name = graph_name
+
+    @classmethod
+    def graph_of(cls, call: TermCall, context: Context) -> tuple[str, Graph, str]:
+        """The column of a call, its graph, and what that is called.
+
+        Raises
+        ------
+        InputError
+            For other than one column, a graph that is not there, and labels of the data that are no areas of it.
+        """
+        refuse_unknown(call, cls.options)
+        names = checked_names(call.arguments, call.text, f"{call.name}(g, graph=w)")
+        if len(names) > 1:
+            raise InputError(f"{call.name} is of one column of areas: {call.text}")
+        given, name = context.graphs, call.options.get("graph")
+        if not isinstance(name, Name):
+            example = f"{call.name}({names[0]}, graph=w)"
+            raise InputError(f"{call.name} takes the name of a graph, as in {example}: {call.text}")
+        if not given:
+            raise InputError(f"{call.text} needs the graph {str(name)!r}", remedy=f"give graphs={{{str(name)!r}: ...}}")
+        if not isinstance(given, Mapping):
+            raise InputError(f"graphs are given by name, as in graphs={{{str(name)!r}: ...}}")
+        if name not in given:
+            raise InputError(f"no graph {str(name)!r}; there are {', '.join(map(str, given))}")
+        graph = _counted_from_one(read_graph(given[name], names[0], str(name)), context.table, names[0])
+        return names[0], graph, str(name)
+
+    def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:  # noqa: ARG002
+        """Rows of the design: the area that a row is in.
+
+        Raises
+        ------
+        InputError
+            For a label that is no area of the graph.
+        """
+        values = column_of(table, self.column)
+        refuse_missing(values, self.column)
+        code = np.array([self.graph.places.get(label_of(v), -1) for v in values], dtype=np.intp)
+        if (code < 0).any():
+            row = int(np.flatnonzero(code < 0)[0])
+            raise InputError(
+                f"{label_of(values.iloc[row])!r} of {self.column!r}, row {table.index[row]}, is no area of the graph "
+                f"{self.graph_name!r}, which has {', '.join(self.graph.labels[:3])} and so on"
+            )
+        return sp.csr_matrix((np.ones(code.size), (np.arange(code.size), code)), shape=(code.size, self.n))
+
+    def names(self) -> list[str]:
+        """Names of the latent variables: the areas."""
+        return [f"{self.label}[{label}]" for label in self.graph.labels]
+
+    def variables(self) -> list[Variable]:
+        """The effects, along the areas."""
+        return [Variable(self.label, f"{self.column}_area", list(self.graph.labels), np.arange(self.n))]
+
+    def start(self, unit: float) -> Vector:
+        """Half the predictor's scale; other parameters in the middle."""
+        return np.array([np.log(0.5 * unit), *(0.0,) * (len(self.precision.parameters) - 1)])
+
+
+def _counted_from_one(graph: Graph, table: pd.DataFrame, column: str) -> Graph:
+    """The graph with areas counted as the data do, where it counts them from 0 and they from 1."""
+    if graph.labels != tuple(map(str, range(graph.n))) or column not in table.columns:
+        return graph
+    own = {label_of(v) for v in table[column].dropna().unique()}
+    from_one = tuple(map(str, range(1, graph.n + 1)))
+    return Graph(from_one, graph.edges) if own <= set(from_one) and str(graph.n) in own else graph

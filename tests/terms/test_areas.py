@@ -1,0 +1,133 @@
+"""Areas: graphs from all that tells neighbours, islands, R-INLA's posterior, dense algebra, mistakes."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.integrate import quad
+from scipy.special import expit
+from shapely.geometry import box
+
+import geospde as gs
+from geospde.errors import InputError
+from geospde.families.pc import PCMixing
+from geospde.model.build import build_model
+from geospde.survey.graphs import read_graph
+from geospde.terms.areas.besag import structure_of
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "areas"
+# a square of four areas, a pair, an island
+NEIGHBOURS = {"a": ["b", "c"], "b": ["a", "d"], "c": ["a", "d"], "d": ["b", "c"], "e": ["f"], "f": ["e"], "g": []}
+
+
+def survey(each=5, seed=3):
+    rng = np.random.default_rng(seed)
+    t = pd.DataFrame({"g": np.repeat(list(NEIGHBOURS), each), "z": rng.normal(size=7 * each)})
+    return t.assign(n=rng.poisson(np.exp(1 + 0.4 * t.g.isin(list("abe")))), v=rng.normal(size=len(t)))
+
+
+def test_all_that_tells_neighbours_is_the_same_graph(tmp_path):
+    labels, n = list("abcdefg"), 7
+    edges = [(0, 1), (0, 2), (1, 3), (2, 3), (4, 5)]
+    matrix = sp.coo_matrix((np.ones(5), tuple(np.array(edges).T)), shape=(n, n))
+    squares = [box(0, 0, 1, 1), box(1, 0, 2, 1), box(0, 1, 1, 2), box(1, 1, 2, 2), box(5, 0, 6, 1), box(6, 0.5, 7, 1),
+               box(9, 9, 10, 10)]  # fmt: skip
+    polygons = gpd.GeoDataFrame({"g": labels}, geometry=squares, crs=32630)
+    polygons.to_file(tmp_path / "areas.gpkg")
+    (tmp_path / "areas.graph").write_text("7\n" + "1 2 2 3\n2 2 1 4\n3 2 1 4\n4 2 2 3\n5 1 6\n6 1 5\n7 0\n")
+    graph = read_graph(NEIGHBOURS, "g", "w")
+    assert graph.labels == tuple(labels) and graph.edges.tolist() == [list(e) for e in edges]
+    assert read_graph(matrix, "g", "w").edges.tolist() == read_graph(matrix.toarray(), "g", "w").edges.tolist()
+    assert read_graph(tmp_path / "areas.graph", "g", "w").edges.tolist() == graph.edges.tolist()
+    corners = [*edges[:2], (0, 3), (1, 2), *edges[2:]]
+    for touching in (polygons, polygons.set_index("g"), tmp_path / "areas.gpkg"):
+        own = read_graph(touching, "g", "w")
+        assert own.labels == graph.labels and own.edges.tolist() == [list(e) for e in sorted(corners)]
+    pysal = pytest.importorskip("libpysal.graph").Graph
+    assert read_graph(pysal.from_dicts(NEIGHBOURS), "g", "w").edges.tolist() == graph.edges.tolist()
+    assert np.bincount(graph.components).tolist() == [4, 2, 1]
+
+
+def test_islands_and_parts_are_scaled_by_themselves():
+    parts = structure_of(read_graph(NEIGHBOURS, "g", "w"), True)
+    dense = parts.structure.toarray()
+    for own in (slice(0, 4), slice(4, 6)):
+        variances = np.diag(np.linalg.pinv(dense[own, own]))
+        assert np.exp(np.log(variances).mean()) == pytest.approx(1.0, rel=1e-10)
+    assert dense[6, 6] == 1.0 and parts.rank_deficiency == 2
+    unscaled = structure_of(read_graph(NEIGHBOURS, "g", "w"), False)
+    assert unscaled.rank_deficiency == 3 and unscaled.free.ravel().tolist() == [0, 0, 0, 0, 0, 0, 1]
+
+
+def test_bym2_is_the_sum_of_its_parts():
+    """The covariance of the effects is sd² ((1 - phi) I + phi R⁻), and of a dense model's likelihood."""
+    precision = build_model("v ~ bym2(g, graph=w)", survey(), graphs={"w": NEIGHBOURS}).precisions[0]
+    theta = np.array([0.3, 0.7])
+    q, c = precision.matrix(theta).toarray(), precision.constraints
+    basis = np.linalg.svd(c.T)[2][c.shape[1] :].T
+    covariance = basis @ np.linalg.inv(basis.T @ q @ basis) @ basis.T
+    inverse = np.linalg.pinv(precision.structure.toarray())
+    expected = np.exp(0.6) * (expit(-0.7) * np.eye(7) + expit(0.7) * inverse)
+    assert covariance[:7, :7] == pytest.approx(expected, abs=1e-10)
+
+
+def test_the_prior_of_phi_is_a_density():
+    density = PCMixing(0.5, 0.6).of(np.r_[0.0, np.linspace(0.2, 4.0, 30)])
+    below, near, beyond = (
+        quad(lambda t: np.exp(density.log_density(np.array([t]))), *ends, limit=200)[0]
+        for ends in ((-30, 0), (0, 20), (20, 700))
+    )
+    assert below == pytest.approx(0.6, abs=1e-6)
+    assert below + near + beyond == pytest.approx(1.0, abs=1e-4)  # its tail is longer than 700
+    for s in (-12.0, -5.0, 0.3, 4.0, 20.0):
+        slope = (density.log_density(np.array([s + 1e-5])) - density.log_density(np.array([s - 1e-5]))) / 2e-5
+        assert density.gradient(np.array([s]))[0] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+# R-INLA 26.06.08: cancer in 544 German districts, pc.prec(1, 0.01), flat intercept; mean (sd)
+@pytest.mark.parametrize("scale, mean, sd", [(True, 25.8559, 5.3830), (False, 14.6006, 3.0420)])
+def test_besag_has_r_inlas_posterior(scale, mean, sd):
+    data = pd.read_csv(REFERENCE / "germany.csv")
+    edges = pd.read_csv(REFERENCE / "germany_edges.csv").to_numpy()
+    w = sp.coo_matrix((np.ones(len(edges)), tuple(edges.T)), shape=(544, 544))
+    fit = gs.fit(
+        f"Y ~ 1 + besag(region, graph=w, scale={scale})", data, family="poisson", exposure="E", graphs={"w": w},
+        priors={"sd(besag(region))": {"pc.prec": [1, 0.01]}},
+    )  # fmt: skip
+    assert (fit.sample(4000, seed=1)["sd(besag(region))"] ** -2).mean() == pytest.approx(mean, abs=0.1 * sd)
+    assert fit.fixed.loc["Intercept", "mean"] == pytest.approx(-0.04587, abs=0.1 * 0.0149)
+
+
+def test_a_graph_is_saved_and_areas_without_data_are_predicted(tmp_path):
+    data = survey()
+    keys = {"family": "poisson", "graphs": {"w": NEIGHBOURS}, "method": "eb"}
+    fit = gs.fit("n ~ 1 + bym2(g, graph=w)", data[data.g != "c"], **keys)
+    assert fit.hyper.index.tolist() == ["sd(bym2(g))", "phi(bym2(g))"]
+    whole = fit.predict(pd.DataFrame({"g": list("abcg")})).to_frame()
+    fit.save(tmp_path / "fit")
+    again = gs.load_fit(tmp_path / "fit").predict(pd.DataFrame({"g": list("abcg")})).to_frame()
+    pd.testing.assert_frame_equal(whole, again, rtol=1e-6)
+    assert whole["sd"].iloc[2] > whole["sd"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    "term, graphs, message",
+    [
+        ("besag(g)", {"w": NEIGHBOURS}, r"takes the name of a graph, as in besag\(g, graph=w\)"),
+        ("besag(g, graph=w)", None, "needs the graph 'w': give graphs="),
+        ("besag(g, graph=u)", {"w": NEIGHBOURS}, "no graph 'u'; there are w"),
+        ("besag(g, graph=w)", {"w": {"a": ["b"], "b": []}}, "'c' of 'g', row 10, is no area of the graph"),
+        ("besag(g, graph=w)", {"w": {"a": ["zz"], "b": []}}, "'zz' is a neighbour in the graph 'w', but no area"),
+        ("besag(g, graph=w)", {"w": 3}, "is a GeoDataFrame of polygons, .* not a int"),
+        ("besag(g, graph=w)", {"w": "no.graph"}, "the file of the graph 'w' is missing"),
+        ("besag(g, graph=w)", {"w": sp.csr_matrix((3, 2))}, "is not square"),
+        ("bym2(g, z, graph=w)", {"w": NEIGHBOURS}, "one column of areas"),
+        ("car(g, graph=w, scale=True)", {"w": NEIGHBOURS}, "no option 'scale'"),
+    ],
+)
+def test_a_mistake_is_told(term, graphs, message):
+    with pytest.raises(InputError, match=message):
+        build_model(f"v ~ {term}", survey(), graphs=graphs)
