@@ -164,7 +164,8 @@ def _of_file(path: Path, column: str, name: str) -> Graph:
         try:
             return _of_polygons(geopandas.read_file(path), column, name)
         except (ValueError, OSError, RuntimeError) as error:
-            raise InputError(f"cannot read the polygons of the graph {name!r}: {error}", where=Place(path.name)) from None
+            what = f"cannot read the polygons of the graph {name!r}: {error}"
+            raise InputError(what, where=Place(path.name)) from None
     try:
         numbers = [int(word) for word in path.read_text(encoding="utf-8").split()]
     except (ValueError, UnicodeDecodeError):
