@@ -19,6 +19,9 @@ from geospde.inference.laplace import Laplace
 from geospde.model.build import build_model
 
 LOG_2PI = np.log(2 * np.pi)
+PLAIN = square_mesh(4)
+MIDDLE = np.abs(PLAIN.vertices[PLAIN.triangles].mean(axis=1) - [0.5, 0.3]).max(axis=1) < 0.25
+MESH = gs.Mesh(PLAIN.vertices, PLAIN.triangles, barrier=MIDDLE)  # a square of land in the middle
 
 
 def table(m=48):
@@ -65,7 +68,7 @@ class Case:
 
     def keys(self, response=None, **more):
         """Arguments of `build_model` and of `gs.fit`."""
-        place = {"mesh": square_mesh(4), "coords": ("x", "y")} if "mesh" in self.term else {}
+        place = {"mesh": MESH, "coords": ("x", "y")} if "mesh" in self.term else {}
         if "graph" in self.term:
             place["graphs"] = {"w": dict(zip("abcdef", ["b", "ac", "bd", "c", "f", "e"]))}
         formula = f"{response or self.response} ~ {self.fixed} + {self.term}"

@@ -9,7 +9,7 @@ import numpy as np
 from geospde.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
     from pyproj import CRS
 
 
@@ -91,3 +91,13 @@ def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.flo
         at = int(first_use[np.argmax(uses > 1)]) // 3
         raise InputError(f"triangle {at} overlaps another that shares an edge with it; the triangles must only touch")
     return vertices, triangles
+
+
+def checked_marks(values: ArrayLike, triangles: int) -> NDArray[np.bool_]:
+    """Marks of triangles as true and false, one each; raises InputError where they are not that."""
+    marks = np.asarray(values)
+    if marks.shape != (triangles,) or not (marks.dtype == bool or np.isin(marks, (0, 1)).all()):
+        raise InputError(
+            f"barrier has True or False for each of {triangles} triangles, not {marks.dtype} of shape {marks.shape}"
+        )
+    return np.array(marks, dtype=bool)

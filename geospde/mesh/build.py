@@ -38,6 +38,7 @@ def build_mesh(
     convex: float | Sequence[float] | None = None,
     concave: float | Sequence[float] | None = None,
     lines: Any = None,
+    barrier: Any = None,
     use_sites: bool = True,
     crs: Any = None,
     max_vertices: int = 300_000,
@@ -74,6 +75,10 @@ def build_mesh(
         ``convex=0`` takes the domain as it is, holes and all.
     lines : lines or polygons, optional
         Lines to keep as edges inside the mesh, such as the coast or a fault; an array of shape (k, 2) is one.
+    barrier : polygons, optional
+        Land or whatever else a field of ``spde(mesh, barrier=0.1)`` is to go around: polygons, a GeoDataFrame or
+        GeoSeries. Their outlines become edges, except for detail finer than half the `cutoff`, and triangles within
+        them are marked.
     use_sites : bool
         Whether sites become vertices.
     crs : optional
@@ -108,7 +113,7 @@ def build_mesh(
     array([[ 500.,  500.],
            [1500.,  500.]])
     """
-    found = common_crs(domain, sites, lines)
+    found = common_crs(domain, sites, lines, barrier)
     if crs is not None and found is not None and read_crs(crs) != found:
         raise InputError(f"crs={crs} contradicts the inputs, which are in {found.name}; leave crs out")
     crs = found if found is not None else crs
@@ -126,10 +131,13 @@ def build_mesh(
     kept = points if use_sites else np.empty((0, 2))
     tiny = 1e-9 * diameter(zones[-1])
     snap = max(min(cutoff / 2, edges[0] / 100), tiny)
+    land = None if barrier is None else _barriers(barrier, zones[-1])
     outlines = [zone.boundary for zone in zones] + _inside(lines, zones[-1], cutoff)
+    outlines += [] if land is None else _inside(land, zones[-1], cutoff)
     skeleton = Skeleton.of(outlines, kept, max(cutoff, tiny), snap)
     vertices, triangles, zone = fill(skeleton, zones, Controls(edges, min_angle, max_vertices, snap))
-    mesh = Mesh(vertices, triangles, crs, zone == 0)
+    marks = None if land is None else shapely.contains_xy(land, vertices[triangles].mean(axis=1))
+    mesh = Mesh(vertices, triangles, crs, zone == 0, marks)
     _warn_of_thin(mesh, min_angle)
     return mesh
 
@@ -221,6 +229,18 @@ def _refuse_outside(points: Any, area: Any) -> None:
             f"{lost.sum()} of {len(points)} sites lie outside the mesh's domain, the first is row {row} "
             f"({points[row, 0]:.6g}, {points[row, 1]:.6g}); raise convex or offset, or leave those sites out"
         )
+
+
+def _barriers(barrier: Any, area: Any) -> Any:
+    """Barriers within the domain, as one region."""
+    region = read_region(barrier, "the barrier")
+    if "Polygon" not in region.geom_type:
+        raise InputError("barrier must be polygons")
+    inside = shapely.intersection(region, area)
+    if shapely.area(inside) == 0:
+        raise InputError("the barrier lies outside of the mesh: give polygons that it has within it")
+    shapely.prepare(inside)
+    return inside
 
 
 def _inside(lines: Any, area: Any, cutoff: float) -> list[Any]:

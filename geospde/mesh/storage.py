@@ -21,16 +21,9 @@ _FORMAT = "geospde-mesh-1"
 def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
     """Write a mesh to a GeoPackage, replacing the file.
 
-    Layer ``triangles`` has the polygons, their vertex numbers ``v0``, ``v1``, ``v2`` and ``inner``; layer
-    ``vertices`` has the points. Rows are in the order of the mesh. The CRS is also kept as WKT in the
-    layers' metadata, because GeoPackage alters some.
-
-    Parameters
-    ----------
-    mesh : Mesh
-        The mesh.
-    path : path-like
-        A name that ends in ``.gpkg``.
+    Layer ``triangles`` has the polygons, their vertex numbers ``v0``, ``v1``, ``v2``, ``inner``, and ``barrier``
+    where barriers are marked; layer ``vertices`` has the points. Rows are in the order of the mesh. The CRS is also
+    kept as WKT in the layers' metadata, because GeoPackage alters some.
 
     Examples
     --------
@@ -50,6 +43,8 @@ def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
     metadata = {"geospde": json.dumps({"format": _FORMAT, "crs": mesh.crs.to_wkt() if mesh.crs else None})}
     polygons = shapely.polygons(mesh.vertices[mesh.triangles[:, [0, 1, 2, 0]]])
     columns = {f"v{k}": mesh.triangles[:, k] for k in range(3)} | {"inner": mesh.inner}
+    if mesh.barrier is not None:
+        columns["barrier"] = mesh.barrier
     triangles = geopandas.GeoDataFrame(columns, geometry=polygons, crs=mesh.crs)
     number = np.arange(mesh.n_vertices)
     vertices = geopandas.GeoDataFrame({"number": number}, geometry=shapely.points(mesh.vertices), crs=mesh.crs)
@@ -60,8 +55,8 @@ def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
             frame.to_file(path, layer=name, driver="GPKG", engine="pyogrio", layer_metadata=metadata)
 
 
-def read_gpkg(path: str | PathLike) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray]:
-    """Read vertices, triangles, crs and inner from what `write_gpkg` wrote.
+def read_gpkg(path: str | PathLike) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray, np.ndarray | None]:
+    """Read vertices, triangles, crs, inner and barrier from what `write_gpkg` wrote.
 
     Raises
     ------
@@ -78,6 +73,7 @@ def read_gpkg(path: str | PathLike) -> tuple[np.ndarray, np.ndarray, Any, np.nda
         points = vertices.geometry.get_coordinates().to_numpy()[np.argsort(vertices["number"].to_numpy())]
         corners = triangles[["v0", "v1", "v2"]].to_numpy()
         inner = triangles["inner"].to_numpy(bool)
+        barrier = triangles["barrier"].to_numpy(bool) if "barrier" in triangles else None
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, KeyError) as error:
         raise InputError(f"{path} is not a GeoPackage with a geospde mesh: {error}") from error
-    return points, corners, stored["crs"], inner
+    return points, corners, stored["crs"], inner, barrier

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from geospde.errors import InputError
-from geospde.mesh.arrays import checked_triangulation, frozen, point_array, signed_areas
+from geospde.mesh.arrays import checked_marks, checked_triangulation, frozen, point_array, signed_areas
 from geospde.mesh.inputs import read_crs, unit_of
 from geospde.text.keywords import answers_keywords
 
@@ -40,6 +40,9 @@ class Mesh:
         Anything that `geospde.survey.crs.parse_crs` takes: ``"EPSG:32632"``, WKT, ``"local:m"``, a `pyproj.CRS`.
     inner : array_like of bool, shape (t,), optional
         Which triangles lie in the inner zone; by default all do.
+    barrier : array_like of bool, shape (t,), optional
+        Which triangles are a barrier, that fields of ``spde(mesh, barrier=0.1)`` go around; None where none was
+        thought of.
 
     Raises
     ------
@@ -66,11 +69,17 @@ class Mesh:
     triangles: NDArray[np.int64]
     crs: CRS | None = None
     inner: NDArray[np.bool_] = None  # type: ignore[assignment]  # filled in when the mesh is made
+    barrier: NDArray[np.bool_] | None = None
 
     if TYPE_CHECKING:  # arrays are accepted in any form, and held as above
 
         def __init__(
-            self, vertices: ArrayLike, triangles: ArrayLike, crs: Any = None, inner: ArrayLike | None = None
+            self,
+            vertices: ArrayLike,
+            triangles: ArrayLike,
+            crs: Any = None,
+            inner: ArrayLike | None = None,
+            barrier: ArrayLike | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -80,8 +89,10 @@ class Mesh:
             raise InputError(
                 f"inner must have one value for each of {len(triangles)} triangles, not shape {inner.shape}"
             )
+        barrier = None if self.barrier is None else checked_marks(self.barrier, len(triangles))
         crs = None if self.crs is None else read_crs(self.crs)
-        for name, value in [("vertices", vertices), ("triangles", triangles), ("crs", crs), ("inner", inner)]:
+        values = {"vertices": vertices, "triangles": triangles, "crs": crs, "inner": inner, "barrier": barrier}
+        for name, value in values.items():
             object.__setattr__(self, name, frozen(value) if isinstance(value, np.ndarray) else value)
 
     def __repr__(self) -> str:
@@ -331,7 +342,8 @@ class Mesh:
         bc, ca, ab = (self.triangle_edges + self.n_vertices).T
         children = np.stack([[a, ab, ca], [b, bc, ab], [c, ca, bc], [ab, bc, ca]])
         triangles = children.transpose(2, 0, 1).reshape(-1, 3)
-        return Mesh(np.vstack([self.vertices, middles]), triangles, self.crs, np.repeat(self.inner, 4))
+        barrier = None if self.barrier is None else np.repeat(self.barrier, 4)
+        return Mesh(np.vstack([self.vertices, middles]), triangles, self.crs, np.repeat(self.inner, 4), barrier)
 
     def plot(
         self,
@@ -359,17 +371,20 @@ class Mesh:
         Mesh(3 vertices, 1 triangles, edges 1 to 1.41, no CRS)
         """
         crs = "" if self.crs is None else self.crs.to_wkt()
+        marks = {} if self.barrier is None else {"barrier": self.barrier}
         return {
             "vertices": self.vertices,
             "triangles": self.triangles,
             "inner": self.inner,
             "crs": np.array(crs),
+            **marks,
         }
 
     @classmethod
     def from_arrays(cls, arrays: Any) -> Mesh:
         """Read a mesh from the mapping that `to_arrays` makes (a dict, or an open npz file)."""
-        return cls(arrays["vertices"], arrays["triangles"], str(arrays["crs"]) or None, arrays["inner"])
+        barrier = arrays["barrier"] if "barrier" in arrays else None
+        return cls(arrays["vertices"], arrays["triangles"], str(arrays["crs"]) or None, arrays["inner"], barrier)
 
     def to_gpkg(self, path: str | PathLike) -> None:
         """Write layers ``triangles`` and ``vertices`` to a GeoPackage; see `geospde.mesh.storage`."""

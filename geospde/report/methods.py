@@ -48,6 +48,18 @@ _WORKS = {
         "computationally efficient Bayesian inference. Journal of Computational and Graphical Statistics 33, 64–74.",
         "10.1080/10618600.2023.2231051",
     ),
+    "anisotropy": Reference(
+        "Fuglstad et al. 2015",
+        "Fuglstad GA, Lindgren F, Simpson D, Rue H (2015). Exploring a new class of non-stationary spatial Gaussian "
+        "random fields with varying local anisotropy. Statistica Sinica 25, 115–133.",
+        "10.5705/ss.2013.106w",
+    ),
+    "barrier": Reference(
+        "Bakka et al. 2019",
+        "Bakka H, Vanhatalo J, Illian JB, Simpson D, Rue H (2019). Non-stationary Gaussian models with physical "
+        "barriers. Spatial Statistics 29, 268–288.",
+        "10.1016/j.spasta.2019.01.002",
+    ),
     "pc": Reference(
         "Simpson et al. 2017",
         "Simpson D, Rue H, Riebler A, Martins TG, Sørbye SH (2017). Penalising model component complexity: a "

@@ -154,6 +154,8 @@ def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: An
     ]
     parts = precision.default_priors(PCRange(*pairs[0]), PCSd(*pairs[1]))
     for k, (name, kind) in enumerate(zip(names, precision.kinds)):
+        if name in context.overrides and not kind:
+            raise InputError(f"{name} has a prior by an option of {call.text}, not by its name")
         if name in context.overrides:
             parts[k] = read_prior(context.overrides.pop(name), name, kind)
     return Independent(tuple(parts))

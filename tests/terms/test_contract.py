@@ -22,6 +22,10 @@ CASES = [
     Case("spde(mesh, nu=1.6, order=3, constr=True)", methods=("eb",)),
     Case("spde(mesh, nu='estimate')", methods=("inla", "eb")),
     Case("spde(mesh, nu='estimate', by=(1, z))", methods=()),
+    Case("spde(mesh, anisotropy=True)", methods=("inla", "ml")),
+    Case("spde(mesh, anisotropy=True, constr=True, by=f)", methods=()),
+    Case("spde(mesh, barrier=0.2)", methods=("eb", "reml")),
+    Case("spde(mesh, barrier=0.1, constr=True)", methods=()),
     Case("iid(g)"),
     Case("(z | g)"),
     Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml")),  # its trend is flat: not for ML

@@ -2,10 +2,12 @@
 
 from geospde.errors import InputError
 from geospde.terms.precisions.matern import MaternSpde
+from geospde.terms.precisions.spde.anisotropic import Anisotropic
+from geospde.terms.precisions.spde.barrier import Barrier
 from geospde.terms.precisions.spde.base import Call, FieldPrecision
 from geospde.terms.precisions.spde.rational import RationalMatern
 
-KINDS: tuple[type[FieldPrecision], ...] = (MaternSpde, RationalMatern)
+KINDS: tuple[type[FieldPrecision], ...] = (MaternSpde, RationalMatern, Anisotropic, Barrier)
 
 
 def all_options() -> tuple[str, ...]:

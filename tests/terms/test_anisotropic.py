@@ -1,0 +1,76 @@
+"""Anisotropic fields: a published optimum, the ellipse of the covariance, isotropy."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conformance import table
+from oracles import square_mesh
+
+import geospde as gs
+from geospde.model.build import build_model
+from geospde.terms.precisions.fem import fem_matrices
+from geospde.terms.precisions.matern import MaternSpde
+from geospde.terms.precisions.spde.anisotropic import Anisotropic
+
+OPTIMA = Path(__file__).parents[1] / "reference" / "optima"
+
+
+def test_the_published_optimum_is_found():
+    data = pd.read_csv(OPTIMA / "spatial.csv")
+    mesh = gs.Mesh(pd.read_csv(OPTIMA / "mesh-loc.csv"), pd.read_csv(OPTIMA / "mesh-tv.csv") - 1)
+    keys = {"data": data, "mesh": mesh, "coords": ("X", "Y"), "method": "ml"}
+    fit = gs.fit("y_aniso ~ x + spde(mesh, anisotropy=True)", **keys)
+    assert -fit.log_likelihood == pytest.approx(251.810662302, abs=1e-6)
+    rows = ["anisotropy_ratio(spde)", "anisotropy_angle(spde)"]
+    assert list(fit.hyper.index[2:4]) == rows
+    assert 1 < fit.hyper.loc[rows[0], "estimate"] < 4 and 0 < fit.hyper.loc[rows[1], "estimate"] < 45
+
+
+def test_without_direction_it_is_the_field_of_alpha_two():
+    mesh = square_mesh(6)
+    other = MaternSpde(*fem_matrices(mesh.vertices, mesh.triangles))
+    ours, theta = Anisotropic(mesh), np.array([-0.5, 0.3])
+    difference = ours.matrix(np.r_[theta, 0.0, 0.0]) - other.matrix(theta)
+    assert abs(difference).max() < 1e-10 * other.values(theta).max()
+
+
+def test_the_covariance_has_its_longest_range_along_the_angle():
+    mesh = square_mesh(40, -2.0, 2.0)
+    ratio, angle = 2.0, np.radians(30.0)
+    v = np.log(ratio) * np.array([np.cos(2 * angle), np.sin(2 * angle)])
+    field = Anisotropic(mesh)
+    theta = np.array([0.0, 0.0, *v])
+    field.hyperparameters()
+    words = {h.name: h.value(theta) for h in field.hyperparameters()}
+    assert words["anisotropy_ratio(spde)"] == pytest.approx(ratio)
+    assert words["anisotropy_angle(spde)"] == pytest.approx(30.0)
+    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    # correlation is about 0.14 at one range: the range is sqrt(2) along and 1 / sqrt(2) across
+    places = np.array([[0.0, 0.0], along * np.sqrt(2), across / np.sqrt(2)])
+    basis = mesh.basis(places)
+    covariance = basis @ np.linalg.solve(field.matrix(theta).toarray(), basis.T.toarray())
+    assert covariance[0, 1] == pytest.approx(0.14, abs=0.02) and covariance[0, 2] == pytest.approx(0.14, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "option, words",
+    [
+        ("anisotropy=1", "is True, or left out"),
+        ("anisotropy=True, prior_anisotropy=(0.5, 0.1)", "with r above 1"),
+        ("prior_anisotropy=(5, 0.1)", "is True, or left out"),
+        ("anisotropy=True, alpha=1.5", "no field with"),
+    ],
+)
+def test_other_calls_are_refused(option, words):
+    with pytest.raises(gs.InputError, match=words):
+        build_model(f"v ~ 1 + spde(mesh, {option})", table(), mesh=square_mesh(4), coords=("x", "y"))
+
+
+def test_a_prior_of_the_ratio_is_an_option():
+    with pytest.raises(gs.InputError, match="has a prior by an option"):
+        build_model(
+            "v ~ 1 + spde(mesh, anisotropy=True)", table(), mesh=square_mesh(4), coords=("x", "y"),
+            priors={"anisotropy_ratio(spde)": {"fixed": [2.0]}},
+        )  # fmt: skip
