@@ -49,6 +49,10 @@ def init(
     coastline_layer: Annotated[
         str | None, typer.Option(metavar="NAME", show_default=False, help="The layer of the coastline, if several.")
     ] = None,
+    exceed: Annotated[
+        float | None,
+        typer.Option(metavar="LIMIT", show_default=False, help="Map where the value is above this, and decide it."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the likeliest.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run file of that name.")] = False,
     quiet: Silent = False,
@@ -60,7 +64,7 @@ def init(
     from geospde.run.proposal import Guesser, Options, Terminal, propose, refuse_target, write_run_file
 
     refuse_target(out, filter(None, (points, coastline, *(covariate or ()))), overwrite)
-    options = Options(response, exposure, x, y, crs, family, layer, coastline_layer)
+    options = Options(response, exposure, x, y, crs, family, layer, coastline_layer, exceed)
     guesser = Guesser() if yes or not sys.stdin.isatty() else Terminal()
     with listening(True, verbose):
         proposal = propose(points, coastline, covariates=covariate or (), options=options, guesser=guesser)

@@ -15,7 +15,7 @@ from geospde.errors import InputError
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
 
-KINDS = ("mean", "quantile", "sd", "probability", "difference", "other")
+KINDS = ("mean", "quantile", "sd", "probability", "decided", "difference", "other")
 """What the numbers of a layer may be."""
 
 RESPONSE = "response"
@@ -42,7 +42,7 @@ class Layer:
     ----------
     name : str
         The column, the raster's band, the variable of a NetCDF file: letters, digits, ``_``, ``.`` and ``-``.
-    kind : {"mean", "quantile", "sd", "probability", "difference", "other"}
+    kind : {"mean", "quantile", "sd", "probability", "decided", "difference", "other"}
         What the numbers are.
     title : str
         Over its map; by default the name.
@@ -66,7 +66,7 @@ class Layer:
     caption : str
         A sentence under its figure; by default title and label. Files describe the layer by what is before a colon.
     level : float, optional
-        Of a quantile; of a probability the threshold.
+        Of a quantile; of a probability or of decided classes the threshold.
 
     Raises
     ------
@@ -213,6 +213,46 @@ def probability_layer(threshold: float) -> Layer:
         colours="cividis",
         page_colours="PuOr_r",  # diverges at 0.5, where the data do not decide
         caption=f"Posterior probability that {_LABEL} is above {threshold:g}.",
+        level=float(threshold),
+    )
+
+
+def excursion_layer(threshold: float, kind: str = ">") -> Layer:
+    """Return the layer of an excursion function: the probability that a place and all surer ones lie on one side."""
+    word, side = {
+        ">": ("excursion", "above"),
+        "<": ("excursion_below", "below"),
+        "!=": ("avoidance", "on one side of"),
+        "=": ("contour", "about"),
+    }[kind]
+    return Layer(
+        f"{word}_{threshold:g}",
+        title=f"Joint probability of {_LABEL} {side} {threshold:g}",
+        short=f"Jointly {side} {threshold:g}",
+        axis="joint probability",
+        unit="1",
+        scale="probability",
+        limits=(0.0, 1.0),
+        colours="cividis",
+        caption=f"Excursion function of {_LABEL} {side} {threshold:g}: "
+        "the probability that a place and all surer ones lie there at once.",
+        level=float(threshold),
+    )
+
+
+def decided_layer(threshold: float, level: float) -> Layer:
+    """Return the layer of three classes: above a threshold, below it, undecided."""
+    return Layer(
+        f"decided_{threshold:g}",
+        "decided",
+        title=f"{_LABEL} above or below {threshold:g}, decided at {level:g}",
+        short=f"Decided at {threshold:g}",
+        axis=f"below (\N{MINUS SIGN}1), undecided (0), above (1) {threshold:g}",
+        unit="1",
+        limits=(-1.0, 1.0),
+        colours="PuOr_r",
+        caption=f"Where {_LABEL} is above {threshold:g} (1), where below (\N{MINUS SIGN}1), and where the data do not "
+        f"decide (0): with probability {level:g} all that is decided is right at once.",
         level=float(threshold),
     )
 

@@ -13,6 +13,7 @@ import pandas as pd
 from geospde.errors import GeospdeWarning, InputError
 from geospde.formula.table import coordinates, per_row
 from geospde.linalg.threads import one_blas_thread, side_by_side
+from geospde.prediction.excursions import Excursions, excursions
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
 from geospde.prediction.layers import Layers
@@ -71,6 +72,47 @@ class Prediction(Layers):
         return np.concatenate(list(self._rows.map(self._fit, lambda m, s: _exceed(m, self._fit, threshold, s))))
 
 
+    def excursions(
+        self,
+        threshold: float,
+        level: float = 0.95,
+        kind: str = ">",
+        *,
+        draws: int = 4000,
+        seed: int = 1,
+        callback: Callable[[int, int | None, str], None] | None = None,
+    ) -> Excursions:
+        """Find where the mean per unit exposure lies above a threshold, all places at once.
+
+        Parameters
+        ----------
+        threshold : float
+        level : float
+            Probability that the whole set is right.
+        kind : {">", "<", "!=", "="}
+            Above; below; the set that avoids the contour, each place on its side; the set that holds the contour.
+        draws : int
+            From the joint posterior.
+        seed : int
+        callback : callable, optional
+            Called as ``callback(done, total, message)`` as draws are done.
+
+        Returns
+        -------
+        Excursions
+            See `geospde.prediction.excursions`.
+
+        Raises
+        ------
+        InputError
+            For a threshold, level or kind that is none.
+        """
+        return excursions(
+            self, self._fit, self.exceedance, self._rows.limits, threshold, level, kind,
+            draws=draws, seed=seed, callback=callback,
+        )  # fmt: skip
+
+
 class _Rows:
     """Places to predict at, handed out as chunks of design rows."""
 
@@ -82,6 +124,12 @@ class _Rows:
         self._offset = offset
         self._scale = scale
         self.size = len(table)
+
+    def limits(self, threshold: float, fit: Fit) -> tuple[Any, NDArray[np.float64]]:
+        """All rows of the design at once, and the value of ``rows @ x`` at which the scaled mean is the threshold."""
+        at = fit.model.family.link.forward(threshold / np.asarray(self._scale))
+        at = np.where(np.isnan(at), -np.inf, at)  # no mean lies below what the link allows
+        return self._model.rows(self._table, self.points, **self._options), at - self._offset
 
     def map(
         self, fit: Fit, work: Callable[[Any, Any], Any], callback: Callable[[int, int | None, str], None] | None = None

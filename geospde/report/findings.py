@@ -46,6 +46,7 @@ def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: 
     if prediction.grid is not None and unit not in ("", "degree"):
         whole = coastline.area if coastline is not None else len(frame) * prediction.grid.dx * prediction.grid.dy
     said += _exceedance(frame, layers, label, place, whole, unit)
+    said += _decided(frame, layers, label, place, whole, unit)
     said += _certainty(frame, layers, place)
     if fit is not None:
         said += _ranges(fit.hyper, unit)
@@ -112,6 +113,22 @@ def _exceedance(
                 f"The probability of {label} above {threshold} is {SURE:g} or more on {_share(above)} of the "
                 f"{place}{much}, and {1 - SURE:.2g} or less on {_share(below)}; "
                 f"on the remaining {_share(1 - above - below)} the data do not decide."
+            )
+
+
+def _decided(
+    frame: pd.DataFrame, layers: Sequence[Layer], label: str, place: str, whole: float | None, unit: str
+) -> Iterator[str]:
+    for layer in layers:
+        if layer.kind == "decided" and layer.level is not None:
+            classes = frame[layer.name].to_numpy()
+            shares = [float(np.mean(classes == side)) for side in (1, -1, 0)]
+            above, below, open_ = (
+                _share(share) + (f" ({area(share * whole, unit)})" if whole is not None else "") for share in shares
+            )
+            yield (
+                f"Decided for the whole {place} at once, {above} lies above {layer.level:g} and {below} below; "
+                f"{open_} is undecided."
             )
 
 

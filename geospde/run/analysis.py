@@ -21,7 +21,7 @@ from geospde.results import fit as fitting
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
-from geospde.run.config import Config
+from geospde.run.config import Config, ExcursionsSection
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
 from geospde.text.words import counted, listed
@@ -162,6 +162,19 @@ def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Pr
         )
     for name in wanted.layers:
         prediction = prediction.with_layer(name)
+    prediction = decide(config.excursions, prediction)
+    return prediction
+
+
+def decide(wanted: ExcursionsSection, prediction: Prediction) -> Prediction:
+    """Add the excursion functions of ``[excursions]``, and what they decide."""
+    for threshold in wanted.exceed:
+        above, sided = (
+            prediction.excursions(threshold, wanted.level, kind, draws=wanted.draws, seed=wanted.seed)
+            for kind in (">", "!=")
+        )
+        prediction = prediction.with_layer(above.surface.layers[0], above.function)
+        prediction = prediction.with_layer(sided.surface.layers[1], sided.decided)
     return prediction
 
 

@@ -175,6 +175,29 @@ class OutputSection(_Section):
     label: Text | None = None
 
 
+class ExcursionsSection(_Section):
+    """``[excursions]``: thresholds that maps are decided at, all cells at once, as in `Prediction.excursions`."""
+
+    exceed: tuple[Number, ...] = ()
+    level: Annotated[Number, Field(gt=0, lt=1)] = 0.95
+    draws: Annotated[int, Field(strict=True, ge=100)] = 4000
+    seed: Annotated[int, Field(strict=True, ge=0)] = 1
+
+    @field_validator("exceed", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        numbers = list(value) if isinstance(value, list | tuple) else [value]
+        if not numbers or not all(_is_number(n) for n in numbers):
+            raise ValueError(f"must be a list of numbers, not {value!r}")
+        return sorted(set(map(float, numbers)))
+
+    @model_validator(mode="after")
+    def _some(self) -> ExcursionsSection:
+        if self.model_fields_set and not self.exceed:
+            raise ValueError("needs the key 'exceed'")
+        return self
+
+
 class ValidationSection(_Section):
     """``[validation]``: how a run is cross-validated, as in `BayesianFit.validate`; without the section it is not."""
 
@@ -189,7 +212,7 @@ class Config(_Section):
 
     Attributes
     ----------
-    survey, mesh, model, inference, prediction, validation, output
+    survey, mesh, model, inference, prediction, excursions, validation, output
         Its sections.
     priors : dict
         A prior for each named parameter, as in `geospde.fit`; or the name of a set of priors.
@@ -207,6 +230,7 @@ class Config(_Section):
     graphs: dict[str, Text] = Field(default_factory=dict)
     inference: InferenceSection = InferenceSection()
     prediction: PredictionSection = PredictionSection()
+    excursions: ExcursionsSection = ExcursionsSection()
     validation: ValidationSection = ValidationSection()
     output: OutputSection = OutputSection()
 
@@ -258,7 +282,8 @@ class Config(_Section):
 
     def settings(self) -> dict[str, Any]:
         """Return all keys with their values, those left out at their defaults, as plain JSON types."""
-        return self.model_dump(mode="json", exclude_none=True, exclude=set() if self.validates else {"validation"})
+        unasked = {"validation", "excursions"} - self.model_fields_set  # without the section nothing is done
+        return self.model_dump(mode="json", exclude_none=True, exclude=unasked)
 
 
 def read_config(source: str | Path | Mapping[str, Any]) -> Config:

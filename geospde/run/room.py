@@ -16,6 +16,7 @@ def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
     """Raise an InputError if the prediction would not fit into memory or onto the disk."""
     wanted = config.prediction
     columns = 2 + len(wanted.quantiles) + len(wanted.exceed) + len(wanted.layers)
+    columns += 2 * len(config.excursions.exceed)
     rows, cols = grid.shape
     size = f"a raster of {rows:,} x {cols:,} cells with {counted(columns, 'band')}"
     memory, need = memory_of_machine(), 8 * 8 * (columns + 2) * grid.n  # measured: 417 bytes a cell with 5 bands

@@ -118,6 +118,8 @@ def propose(
     import geopandas as gpd
 
     options, guesser = options or Options(), guesser or Guesser()
+    if options.exceed is not None and not np.isfinite(options.exceed):
+        raise InputError(f"the limit to decide the map at must be a finite number, not {options.exceed}")
     table = read_table(points, options.layer, want=SITES, what="points")
     if not len(table.frame):
         raise InputError(f"{table.source} has no rows: a survey needs sites")
@@ -141,7 +143,7 @@ def propose(
         _refuse_elsewhere(survey, table.source, coast.source)
     response, look = find_response(table, roles, survey.coordinates, options.family)
     sizes = Sizes.of(survey, look)
-    entries = tuple(sections(said, frame, survey, response, roles.others, look, sizes))
+    entries = tuple(sections(said, frame, survey, response, roles.others, look, sizes, options.exceed))
     config = read_config(nested(entries))
     mesh = make_mesh(config, survey)
     grid = make_grid(config, survey, mesh)

@@ -60,6 +60,8 @@ class Options:
     family : str, optional
     layer, coastline_layer : str, optional
         Which layer of a file that has several.
+    exceed : float, optional
+        The limit that the map is to be decided at.
     """
 
     response: str | None = None
@@ -70,6 +72,7 @@ class Options:
     family: str | None = None
     layer: str | None = None
     coastline_layer: str | None = None
+    exceed: float | None = None
 
 
 @dataclass(frozen=True)

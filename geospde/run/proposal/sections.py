@@ -26,6 +26,7 @@ def sections(
     others: tuple[Column, ...],
     look: FirstLook,
     sizes: Sizes,
+    exceed: float | None = None,
 ) -> Iterator[Entry]:
     """Yield the keys of a run file in order.
 
@@ -42,12 +43,14 @@ def sections(
         Columns that the model does not use.
     look : FirstLook
     sizes : Sizes
+    exceed : float, optional
+        The limit that the map is to be decided at.
     """
     yield from _survey(files, frame, survey)
     yield from _mesh(look, sizes, survey)
     yield from _model(response, others)
     yield from _priors(response, look, survey)
-    yield from _prediction(response, sizes, survey)
+    yield from _prediction(response, sizes, survey, exceed)
     yield from _output(response, survey)
 
 
@@ -159,7 +162,7 @@ def _priors(response: Response, look: FirstLook, survey: Survey) -> Iterator[Ent
         yield Entry("priors", "sigma", {"pc": [short(3 * unit), 0.05]}, "The same for what single values scatter by.")
 
 
-def _prediction(response: Response, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
+def _prediction(response: Response, sizes: Sizes, survey: Survey, exceed: float | None) -> Iterator[Entry]:
     yield Entry(
         "prediction", "cell", sizes.cell,
         "About 100 cells across the shorter side, or 10,000 in all where it is narrow. Smaller ones draw finer maps, "
@@ -168,10 +171,13 @@ def _prediction(response: Response, sizes: Sizes, survey: Survey) -> Iterator[En
     area = "the coastline" if survey.coastline is not None else "the hull of the sites"
     yield Entry("prediction", "buffer", sizes.buffer, f"Map so far beyond {area}.")
     value, what = response.threshold()
-    yield Entry(
-        "prediction", "exceed", [value],
-        f"The probability of more than this is mapped: {what}. Put the limit that matters to you.",
-    )  # fmt: skip
+    if exceed is None:
+        what = f"{what}. Put the limit that matters to you"
+    else:
+        value, what = exceed, "the limit that was given"
+    yield Entry("prediction", "exceed", [value], f"The probability of more than this is mapped: {what}.")
+    if exceed is not None:
+        yield Entry("excursions", "exceed", [value], "Where the map is above or below it, all cells at once.")
 
 
 def _output(response: Response, survey: Survey) -> Iterator[Entry]:

@@ -11,7 +11,10 @@ from geospde.run.work import Work
 from geospde.text.words import counted
 
 COMPUTED = tuple(computed.layer.name for computed in LAYERS)
-FIGURES = ("maps", "mean", "lower", "upper", "sd", "exceed_*", EXTRAPOLATION, *COMPUTED, "observed", "fitted")
+FIGURES = (
+    "maps", "mean", "lower", "upper", "sd", "exceed_*", "excursion_*", "decided_*", EXTRAPOLATION, *COMPUTED,
+    "observed", "fitted",
+)  # fmt: skip
 
 
 def make(work: Work) -> None:

@@ -43,5 +43,5 @@ def recall(work: Work) -> None:
 
 
 PREDICT = Step(
-    "predict", "prediction", make, needs=(FIT,), reads=("prediction",), files=tuple(FORMATS), recall=recall
+    "predict", "prediction", make, needs=(FIT,), reads=("prediction", "excursions"), files=tuple(FORMATS), recall=recall
 )  # fmt: skip
