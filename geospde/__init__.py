@@ -22,6 +22,7 @@ _HOME = {
     "Mesh": "mesh.trimesh",
     "build_mesh": "mesh.build",
     "fit": "results.fit",
+    "Observations": "model.joint",
     "Fit": "results.base",
     "BayesianFit": "results.bayesian",
     "MaximumLikelihoodFit": "results.maximum_likelihood",
@@ -46,9 +47,9 @@ _ROOMS = {  # modules that are public
 
 __all__ = [
     "BayesianFit", "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
-    "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "PenalisedFit", "Prediction",
-    "RegionPrediction", "Survey", "Variogram", "build_mesh", "compare", "expected_numbers", "explore", "families",
-    "fit", "links", "load_dataset", "load_fit", "priors", "read_survey", "run", "terms", "variogram",
+    "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "Observations", "PenalisedFit",
+    "Prediction", "RegionPrediction", "Survey", "Variogram", "build_mesh", "compare", "expected_numbers", "explore",
+    "families", "fit", "links", "load_dataset", "load_fit", "priors", "read_survey", "run", "terms", "variogram",
 ]  # fmt: skip
 
 
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from geospde.families import links, priors
     from geospde.mesh.build import build_mesh
     from geospde.mesh.trimesh import Mesh
+    from geospde.model.joint import Observations
     from geospde.prediction.grid import Grid
     from geospde.prediction.layer import Layer
     from geospde.prediction.pattern import expected_numbers

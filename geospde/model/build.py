@@ -1,6 +1,6 @@
 """From a formula, a table and a mesh to a latent Gaussian model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -95,6 +95,11 @@ class Model:
         return {term.graph_name: term.graph for term in self.terms if term.graph is not None}
 
     @property
+    def parts(self) -> "Mapping[str, Model]":
+        """The models of several likelihoods, by name; empty where there is one."""
+        return {}
+
+    @property
     def used_columns(self) -> list[str]:
         """Columns of the table that the formula or an argument names."""
         named = {*self.formula.columns, *self.offsets.columns, *(self.coords or ())}
@@ -161,10 +166,12 @@ def build_model(
     priors: Any = "default",
     covariates: SiteCovariates | None = None,
     graphs: Any = None,
+    shared: Sequence[LatentTerm] = (),
 ) -> Model:
     """Read a formula against a table; see `geospde.fit` for the arguments.
 
-    `covariates` are those that the table was given columns of, by `geospde.survey.covariates.sites.sample_sites`.
+    `shared` are terms that were read already, which come after those of the formula. `covariates` are those that the
+    table was given columns of, by `geospde.survey.covariates.sites.sample_sites`.
 
     Raises
     ------
@@ -222,6 +229,7 @@ def build_model(
     for call in parsed.terms:
         if call.name != "offset":
             terms.append(TERMS[call.name].read(call, context))
+    terms += shared
     effects = FixedEffects(parsed, table)
     priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)
     effects = effects.estimable(priors_of_fixed.proper)
@@ -235,7 +243,7 @@ def build_model(
     design = sp.hstack([*blocks, of_fixed], format="csr")
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
         _refuse_one_sided(likelihood, bound_family.name)
-    hyper, start, held = _hyperparameters(terms, likelihood)
+    hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
     if overrides:
         known = [h.name for h in hyper] + effects.names
         name = next(iter(overrides))
@@ -321,18 +329,28 @@ def _mesh_crs(terms: list[LatentTerm]) -> Any:
     return next((term.mesh.crs for term in terms if term.mesh is not None), None)
 
 
-def _hyperparameters(
-    terms: list[LatentTerm], likelihood: Likelihood
+def hyperparameters_of(
+    terms: list[LatentTerm], likelihood: Likelihood, unit: float | None, owners: Sequence[str] = ()
 ) -> tuple[tuple[Hyperparameter, ...], Vector, Vector]:
-    """User names of all hyperparameters, where the search for their mode starts, and which are held where."""
+    """User names of all hyperparameters, where the search for their mode starts, and which are held where.
+
+    Parameters
+    ----------
+    terms : list of LatentTerm
+    likelihood : Likelihood
+    unit : float or None
+        Of the predictor.
+    owners : sequence of str, optional
+        Of several likelihoods, the one whose own each term is; empty for those that are shared.
+    """
     own = likelihood.first_theta()
     total = sum(len(term.precision.parameters) for term in terms) + own.size
-    unit = likelihood.unit or 1.0
     hyper: list[Hyperparameter] = []
     start = np.zeros(total)
-    for term, where in zip(terms, theta_slices(terms)):
-        hyper += [h.placed(where.start, total) for h in term.hyperparameters()]
-        start[where] = term.start(unit)
+    for term, where, owner in zip(terms, theta_slices(terms), owners or [""] * len(terms)):
+        before = f"{owner}: " if owner else ""
+        hyper += [replace(h.placed(where.start, total), name=before + h.name) for h in term.hyperparameters()]
+        start[where] = term.start(unit or 1.0)
     at = total - own.size
     start[at:] = own
     for k, h in enumerate(likelihood.hyper):

@@ -13,8 +13,10 @@ from geospde.inference.sampling import joint_draws
 from geospde.mesh.cover import basis_integrals
 from geospde.results.bayesian import BayesianFit
 from geospde.survey.polygons import as_region
+from geospde.text.keywords import answers_keywords
 
 
+@answers_keywords
 def expected_numbers(
     fit: BayesianFit,
     regions: Any,

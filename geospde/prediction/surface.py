@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -161,6 +162,7 @@ def predict(
     offset: Any = None,
     groups: bool = True,
     allow_new_levels: bool = False,
+    observations: str | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Prediction:
     """Posterior of the mean per unit exposure at new places; after ML, REML or UBRE its estimate and standard error.
@@ -187,6 +189,8 @@ def predict(
         Let a group's level be one that the fit has not seen, missing, or not be named at all: its effects are then a
         draw from the group, of mean zero, and their variance is part of the uncertainty. Rows of one new level share
         its effects; each row without a level has its own.
+    observations : str, optional
+        Which of several likelihoods the mean is of, by its name.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each chunk.
 
@@ -200,6 +204,7 @@ def predict(
         For places outside the mesh, missing columns or values, levels that the fit has not seen, or a CRS that differs
         from the data's.
     """
+    fit = of_likelihood(fit, observations)
     model = fit.model
     for p in quantiles:
         if not 0 < p < 1:
@@ -251,6 +256,22 @@ def _with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) 
         if not np.isscalar(value):
             raise InputError(f"at gives one value a column, not {value!r} for {name!r}: predict once for each")
     return table.assign(**(at or {}))
+
+
+def of_likelihood(fit: Fit, name: str | None) -> Fit:
+    """The fit as one of several likelihoods sees it; itself where there is one likelihood."""
+    parts = fit.model.parts
+    if not parts:
+        if name is not None:
+            raise InputError(f"observations={name!r} is of fits of several likelihoods, and this is of one")
+        return fit
+    if name is None or name not in parts:
+        what = "say which" if name is None else f"none is called {name!r}"
+        raise InputError(f"this fit is of several likelihoods: {what}, as in observations={next(iter(parts))!r}",
+                         remedy=f"there are {', '.join(parts)}")  # fmt: skip
+    view = copy(fit)
+    view.model = parts[name]
+    return view
 
 
 class Places(NamedTuple):

@@ -156,6 +156,8 @@ def validate(
     if draws < 100:
         raise InputError(f"a validation needs 100 draws or more, not {draws}")
     model, size = fit.model, fit.model.likelihood.n
+    if model.parts:
+        raise InputError("a fit of several likelihoods cannot be validated yet: validate fits of one")
     if folds in ("blocks", "buffered"):
         if model.points is None:
             raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")

@@ -231,6 +231,7 @@ class Fit(FitState):
         offset: Any = None,
         groups: bool = True,
         allow_new_levels: bool = False,
+        observations: str | None = None,
         callback: Callable[[int, int | None, str], None] | None = None,
     ) -> Any:
         """Predict the mean per unit exposure at the cells of a Grid, the rows of a table, or points.
@@ -253,6 +254,8 @@ class Fit(FitState):
             False leaves the effects of groups, ``(x | g)``, out: the population, as lme4's ``re.form = NA``.
         allow_new_levels : bool
             Let a group's level be one that the fit has not seen.
+        observations : str, optional
+            Which of several likelihoods the mean is of, by its name.
         callback : callable, optional
             Called as ``callback(done, total, message)`` after each chunk.
 
@@ -265,7 +268,7 @@ class Fit(FitState):
 
         return predict(
             self, where, quantiles=quantiles, exceed=exceed, at=at, exposure=exposure, offset=offset, groups=groups,
-            allow_new_levels=allow_new_levels, callback=callback,
+            allow_new_levels=allow_new_levels, observations=observations, callback=callback,
         )  # fmt: skip
 
     def predict_regions(
@@ -377,6 +380,8 @@ class Fit(FitState):
         InputError
             Where the folder does not exist, or a prior was given as an object.
         """
+        if self.model.parts:
+            raise InputError("a fit of several likelihoods cannot be saved yet: save the data, and fit again")
         write_fit(self, path, self._stored())
 
     @abstractmethod

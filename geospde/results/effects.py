@@ -125,6 +125,8 @@ def effects(
         For a covariate that the model does not have.
     """
     model = fit.model
+    if model.parts:
+        raise InputError("effects of several likelihoods are not there yet: predict a table, with observations=")
     table = model.table[_covariates(model)]
     if not isinstance(name, (str, list, tuple)):
         raise InputError(f"effects are of one covariate or two, by name, not of {name!r}")

@@ -1,7 +1,7 @@
 """`geospde.fit`: a formula and data to a `Fit`, by the search of its method."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -32,6 +32,7 @@ from geospde.likelihood.ubre import least_prediction_error
 from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
+from geospde.model.joint import Observations, build_joint
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -49,8 +50,8 @@ ROUNDS = 3  # from a prior's centre; the coefficients move by a hundredth of the
 
 @answers_keywords
 def fit(
-    formula: str,
-    data: Any,
+    formula: str | Sequence[Observations],
+    data: Any = None,
     *,
     family: str | Family | type[Family] = DEFAULT,
     link: str | None = None,
@@ -67,6 +68,7 @@ def fit(
     covariates: Mapping[str, Any] | None = None,
     domain: Any = None,
     graphs: Mapping[str, Any] | None = None,
+    terms: Mapping[str, str] | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Fit:
     """Fit a latent Gaussian model.
@@ -95,6 +97,8 @@ def fit(
         or with k basis functions a covariate, as brms has it.
 
         ``offset(log(x))`` adds to the predictor.
+
+        Or several likelihoods, a list of `geospde.Observations`, each with a formula, data and family of its own.
     data : DataFrame or GeoDataFrame
         A row an observation. The geometry of a GeoDataFrame places them.
     family : str or Family
@@ -149,6 +153,9 @@ def fit(
         Which areas are neighbours, by the name that the formula calls it: a GeoDataFrame of polygons (they touch), a
         libpysal Graph, a sparse matrix, a dictionary from each area to its neighbours, or a file, a vector layer or
         R-INLA's graph.
+    terms : dict from str to str, optional
+        Of several likelihoods: what they share, by the name that their formulas have, as in
+        ``{"field": "spde(mesh)"}``; fixed effects, as in ``{"trend": "1 + x"}``, then have one coefficient for all.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.
 
@@ -180,6 +187,18 @@ def fit(
     """
     check_options(method, integration, strategy, quadrature, priors)
     began = perf_counter()
+    options: dict[str, Any] = {
+        "method": method, "integration": integration, "strategy": strategy, "quadrature": quadrature,
+        "callback": callback, "began": began,
+    }  # fmt: skip
+    if not isinstance(formula, str):
+        _refuse_beside(data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights)
+        if covariates is not None or domain is not None:
+            raise InputError("covariates= and domain= are not there yet for several likelihoods: give columns")
+        joint = build_joint(formula, terms=terms, mesh=mesh, priors=priors, graphs=graphs)
+        return fit_model(joint, {"formula": joint.formula.text}, **options)
+    if terms is not None:
+        raise InputError("terms= is of several likelihoods: gs.fit([gs.Observations(...), ...], terms=...)")
     places, known = None, read_family(family, link)
     if known.is_pattern:
         refuse_rows(known.name, exposure=exposure, offset=offset, weights=weights)
@@ -198,10 +217,14 @@ def fit(
         "exposure": exposure if isinstance(exposure, str) else None if exposure is None else "given a row",
         "offset": offset if isinstance(offset, str) else None if offset is None else "given a row",
     }  # fmt: skip
-    return fit_model(
-        model, arguments, method=method, integration=integration, strategy=strategy, quadrature=quadrature,
-        callback=callback, began=began,
-    )  # fmt: skip
+    return fit_model(model, arguments, **options)
+
+
+def _refuse_beside(**given: Any) -> None:
+    """Refuse what each of several likelihoods has itself."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"{name}= is given to each gs.Observations(...), not beside a list of them")
 
 
 def fit_model(

@@ -1,0 +1,384 @@
+"""Several likelihoods over one latent vector: shared terms, copies of them, and terms of each likelihood's own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.families.priors import read_prior
+from geospde.families.registry import DEFAULT
+from geospde.families.stacked import Several, Stacked
+from geospde.formula.algebra import Sum
+from geospde.formula.formula import Formula, parse_formula
+from geospde.formula.offsets import read_offset
+from geospde.formula.parser import parse_expression, parse_sides
+from geospde.formula.syntax import Call, Chain, Node, Signed, Symbol
+from geospde.model.build import Model, build_model, hyperparameters_of
+from geospde.model.priors import FixedPriors, prior_table
+from geospde.terms.base import Context, LatentTerm
+from geospde.terms.copies import SCALE, Shared, copied
+from geospde.terms.registry import TERMS, special_names
+from geospde.text.keywords import answers_keywords
+
+Vector = NDArray[np.float64]
+
+
+@answers_keywords
+@dataclass(frozen=True)
+class Observations:
+    """Responses of one family, for a fit of several likelihoods.
+
+    Parameters
+    ----------
+    formula : str
+        As of `geospde.fit`; names of shared terms stand in it as columns do, ``copy(name)`` is a copy with an
+        estimated scale.
+    data : DataFrame or GeoDataFrame
+    family, link, coords, exposure, offset, weights
+        As of `geospde.fit`.
+    name : str, optional
+        What tables call it; by default the response.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> Observations("count ~ 1 + field", pd.DataFrame({"count": [1, 2]}), family="poisson").called
+    'count'
+    """
+
+    formula: str
+    data: Any = field(repr=False)
+    family: Any = DEFAULT
+    link: str | None = None
+    coords: tuple[str, str] | None = None
+    exposure: Any = None
+    offset: Any = None
+    weights: Any = None
+    name: str | None = None
+
+    @property
+    def called(self) -> str:
+        """Its name, or the response."""
+        if self.name is not None:
+            return self.name
+        left = parse_sides(self.formula)[0]
+        return left.name if isinstance(left, Symbol) else str(left)
+
+
+@dataclass(frozen=True)
+class JointEffects:
+    """The fixed effects of several likelihoods, as one names them."""
+
+    names: list[str]
+    dropped: tuple[str, ...] = ()
+    left_out: str = ""
+
+    @property
+    def needs(self) -> list[str]:
+        """No columns of one table."""
+        return []
+
+
+@dataclass(frozen=True)
+class PartModel(Model):
+    """One likelihood of several, whose rows are of the whole latent vector.
+
+    Attributes
+    ----------
+    selection : (k, n) csr_matrix
+        Which of the whole latent vector the part's own is.
+    """
+
+    selection: sp.csr_matrix = field(default_factory=lambda: sp.csr_matrix((0, 0)))
+
+    def rows(
+        self,
+        table: pd.DataFrame,
+        points: Vector | None,
+        leave_out: Collection[LatentTerm] = (),
+        allow_new_levels: bool = False,
+    ) -> sp.csr_matrix:
+        """Rows of the design for new places or levels."""
+        rows = super().rows(table, points, leave_out, allow_new_levels)
+        if not sp.issparse(rows):
+            raise InputError("a term whose rows depend on hyperparameters cannot be predicted with several likelihoods")
+        return sp.csr_matrix(rows @ self.selection)
+
+
+@dataclass(frozen=True)
+class JointModel(Model):
+    """A latent Gaussian model of several likelihoods.
+
+    Attributes
+    ----------
+    members : dict of str to PartModel
+    """
+
+    members: dict[str, Model] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> Mapping[str, Model]:
+        """The models of the likelihoods, by name."""
+        return self.members
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A formula without its shared terms."""
+
+    formula: str
+    places: dict[str, tuple[int, ...]]  # of each shared term: itself, its copies
+    shared_fixed: tuple[str, ...]  # summands that stand in terms=
+
+
+def build_joint(
+    observations: Sequence[Observations], *, terms: Mapping[str, str] | None = None, mesh: Any = None,
+    priors: Any = "default", graphs: Any = None,
+) -> JointModel:
+    """Build the model of several likelihoods.
+
+    Parameters
+    ----------
+    observations : sequence of Observations
+    terms : dict from str to str
+        Shared terms by the name that formulas have: ``{"field": "spde(mesh)"}``; or fixed effects, ``"1 + x"``.
+    mesh : Mesh or dict of str to Mesh
+    graphs : dict, optional
+        As of `geospde.fit`.
+    priors : dict
+        By the names that the fit's tables have.
+
+    Raises
+    ------
+    InputError
+        For two likelihoods of one name, a shared term that no formula has, and whatever one likelihood's model refuses.
+    """
+    shared = dict(terms or {})
+    names = _names(observations)
+    chosen, given = prior_table(priors)
+    if chosen != "default":
+        raise InputError("several likelihoods take priors by name, not a set of defaults")
+    calls = {name: _call(name, text) for name, text in shared.items()}
+    copies: Counter[str] = Counter()
+    written = [_written(o, shared, calls, copies) for o in observations]
+    for name in calls:
+        if calls[name] is not None and not any(name in w.places for w in written):
+            raise InputError(f"terms has {name!r}, which no formula names")
+    bare = [_plain(o, name) for o, name in zip(observations, names)]
+    own = {n: {k[len(n) + 2 :]: given.pop(k) for k in list(given) if k.startswith(f"{n}: ")} for n in names}
+    read = _shared_terms(calls, written, names, bare, (mesh, graphs), given, copies)
+    fixed_given = {k: given.pop(k) for k in list(given) if _is_shared(k, written)}
+    models = []
+    for o, w, name in zip(observations, written, names):
+        mine = [_in_part(read[term], places) for term, places in w.places.items()]
+        extra = {k: v for k, v in fixed_given.items() if _names_of(k, w.shared_fixed)}
+        models.append(
+            build_model(
+                w.formula, o.data, family=o.family, link=o.link, mesh=mesh, coords=o.coords, exposure=o.exposure,
+                offset=o.offset, weights=o.weights, priors={**own[name], **extra}, shared=mine, graphs=graphs,
+            )  # fmt: skip
+        )
+    if given:
+        raise InputError(f"a prior is given for {next(iter(given))!r}, which the model does not have")
+    common = tuple(call for call in calls.values() if call is not None)
+    return _joined(models, names, written, read, {**prior_table(priors)[1]}, observations, common)
+
+
+def _names(observations: Sequence[Observations]) -> list[str]:
+    """What each is called; two of one response are told apart by their families."""
+    if len(observations) < 2 or not all(isinstance(o, Observations) for o in observations):
+        raise InputError("several likelihoods are a list of two or more gs.Observations(formula, data, family=...)")
+    names = [o.called for o in observations]
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    names = [
+        f"{name} ({getattr(o.family, 'name', o.family)})" if name in twice and o.name is None else name
+        for name, o in zip(names, observations)
+    ]
+    again = [name for name, count in Counter(names).items() if count > 1]
+    if again:
+        raise InputError(f"two likelihoods are called {again[0]!r}: give Observations(..., name=)")
+    return names
+
+
+def _call(name: str, text: Any) -> Any:
+    """The call of a shared term, None for fixed effects."""
+    if not name.isidentifier() or not isinstance(text, str):
+        raise InputError(f"terms go from names to texts, as in {{'field': 'spde(mesh)'}}, not {name!r}: {text!r}")
+    parsed = parse_formula(f"y ~ 0 + {text}", special_names())
+    if not parsed.terms:
+        return None
+    if len(parsed.terms) != 1 or parsed.effects.terms or parsed.terms[0].name == "offset":
+        raise InputError(f"the shared term {name!r} is one term, such as 'spde(mesh)', or fixed effects: {text!r}")
+    return parsed.terms[0]
+
+
+def _summands(node: Node) -> list[tuple[str, Node]]:
+    """Signs and summands of a right side."""
+    if isinstance(node, Chain) and node.rank == 1:
+        out = _summands(node.first)
+        for sign, operand in node.rest:
+            out += _summands(operand) if sign == "+" else [(sign, operand)]
+        return out
+    if isinstance(node, Signed):
+        return [(node.sign, node.operand)]
+    return [("+", node)]
+
+
+def _written(o: Observations, shared: Mapping[str, str], calls: dict[str, Any], copies: Counter[str]) -> _Written:
+    """Take shared terms out of a formula, and write shared fixed effects out."""
+    left, right = parse_sides(o.formula)
+    kept: list[str] = []
+    fixed: list[str] = []
+    places: dict[str, tuple[int, ...]] = {}
+    for sign, node in _summands(right):
+        if isinstance(node, Symbol) and sign == "+" and node.name in shared:
+            if calls[node.name] is None:
+                inner = [s for s in _summands(parse_expression(shared[node.name]))]
+                fixed += [str(n) for _, n in inner]
+                kept += [f"{s} {n}" for s, n in inner]
+            else:
+                places[node.name] = (*places.get(node.name, ()), 0)
+        elif isinstance(node, Call) and node.function == "copy":
+            inside = node.arguments[0] if len(node.arguments) == 1 and not node.options else None
+            if not isinstance(inside, Symbol) or calls.get(inside.name) is None:
+                raise InputError(f"copy(name) takes the name of a shared term of terms=: {node}")
+            copies[inside.name] += 1
+            places[inside.name] = (*places.get(inside.name, ()), copies[inside.name])
+        else:
+            kept.append(f"{sign} {node}")
+    return _Written(f"{left} ~ {' '.join(kept).removeprefix('+ ') or '1'}", places, tuple(fixed))
+
+
+def _plain(o: Observations, name: str) -> Model:
+    """A likelihood without terms, for what shared terms ask of data."""
+    left = parse_sides(o.formula)[0]
+    try:
+        return build_model(
+            f"{left} ~ 1", o.data, family=o.family, link=o.link, coords=o.coords, exposure=o.exposure,
+            priors={"Intercept": {"gaussian": [0.0, 1.0]}},
+        )  # fmt: skip
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def _shared_terms(
+    calls: dict[str, Any], written: Sequence[_Written], names: Sequence[str], bare: Sequence[Model],
+    places: tuple[Any, Any], given: dict[str, Any], copies: Counter[str],
+) -> dict[str, LatentTerm]:
+    """Read each shared term against the rows of the likelihoods that have it."""
+    found: dict[str, LatentTerm] = {}
+    mesh, graphs = places
+    for name, call in calls.items():
+        if call is None:
+            continue
+        users = [k for k, w in enumerate(written) if name in w.places]
+        table = pd.concat([bare[k].table for k in users], ignore_index=True)
+        points = None
+        if all(bare[k].points is not None for k in users):
+            points = np.vstack([bare[k].points for k in users])  # type: ignore[misc]
+        first = bare[users[0]]
+        context = Context(table, points, mesh, first.crs, first.likelihood, given, None, list(found.values()), graphs)
+        labelled = replace(call, options={**call.options, "label": name}) if call.name == "spde" else call
+        term = TERMS[call.name].read(labelled, context)
+        if copies[name]:
+            owners = [names[k] for k in users for place in written[k].places[name] if place > 0]
+            words = [f"scale(copy({name}))" if len(owners) == 1 else f"{o}: scale(copy({name}))" for o in owners]
+            priors = [read_prior(given.pop(w), w, "real") if w in given else SCALE for w in words]
+            term = copied(term, words, priors, first.likelihood.unit or 1.0)
+        found[name] = term
+    return found
+
+
+def _in_part(term: LatentTerm, places: tuple[int, ...]) -> LatentTerm:
+    """The term as one likelihood has it."""
+    return Shared(term.term, term.precision, term.scales, places) if isinstance(term, Shared) else term
+
+
+def _names_of(name: str, summands: Sequence[str]) -> bool:
+    """Whether a coefficient's name is of one of these summands."""
+    return any(name == s or name.startswith(f"{s}[") or (s == "1" and name == "Intercept") for s in summands)
+
+
+def _is_shared(name: str, written: Sequence[_Written]) -> bool:
+    return any(_names_of(name, w.shared_fixed) for w in written)
+
+
+def _joined(
+    models: list[Model], names: list[str], written: list[_Written], read: dict[str, LatentTerm], given: dict[str, Any],
+    observations: Sequence[Observations], shared: tuple[Any, ...],
+) -> JointModel:
+    """One model of several: shared terms first, then each likelihood's own, then fixed effects."""
+    terms: list[LatentTerm] = list(read.values())
+    blocks: dict[int, int] = {}
+    at = 0
+    for term in terms:
+        blocks[id(term.precision)] = at
+        at += term.n
+    owners = ["" for _ in terms]
+    for model, name in zip(models, names):
+        for term in model.terms:
+            if id(term.precision) not in blocks:
+                blocks[id(term.precision)] = at
+                terms.append(term)
+                owners.append(name)
+                at += term.n
+    fixed: dict[str, int] = {}
+    columns = []
+    for model, name, w in zip(models, names, written):
+        called = [e if _names_of(e, w.shared_fixed) else f"{name}: {e}" for e in model.effects.names]
+        places = [blocks[id(term.precision)] + np.arange(term.n) for term in model.terms]
+        columns.append(np.concatenate([*places, [at + fixed.setdefault(e, len(fixed)) for e in called]]).astype(int))
+    total = at + len(fixed)
+    likelihood = Stacked.of([m.likelihood for m in models], names, [m.family.is_discrete for m in models])
+    hyper, start, held = hyperparameters_of(terms, likelihood, models[0].likelihood.unit, owners)
+    selections = [_selection(c, total) for c in columns]
+    designs = [sp.csr_matrix(m.design @ s) for m, s in zip(models, selections)]
+    members: dict[str, Model] = {n: _part(m, s, d, hyper) for n, m, s, d in zip(names, models, selections, designs)}
+    table = pd.concat([m.table for m in models], ignore_index=True)
+    everywhere = all(m.points is not None for m in models)
+    text = "; ".join(o.formula for o in observations)
+    calls = (*shared, *(call for m in models for call in m.formula.terms))
+    used = tuple(dict.fromkeys(c for m in models for c in m.formula.columns))
+    return JointModel(
+        Formula(text, models[0].formula.left, Sum(False, ()), calls, used),
+        Several([m.family for m in models], likelihood), tuple(terms),
+        JointEffects(list(fixed)),  # type: ignore[arg-type]
+        sp.csr_matrix(sp.vstack(designs, format="csr")), np.concatenate([m.offset for m in models]),
+        np.concatenate([m.exposure for m in models]), likelihood, _fixed_priors(models, columns, at, len(fixed)), hyper,
+        start, None, models[0].crs, ", ".join(names), table,
+        np.vstack([m.points for m in models]) if everywhere else None,  # type: ignore[misc]
+        read_offset([], None, table), np.concatenate([m.weights for m in models]), given,
+        {k: v for m in models for k, v in m.meshes.items()}, held, None, members,
+    )  # fmt: skip
+
+
+def _selection(columns: NDArray[np.intp], total: int) -> sp.csr_matrix:
+    ones = np.ones(columns.size)
+    return sp.csr_matrix((ones, (np.arange(columns.size), columns)), shape=(columns.size, total))
+
+
+def _part(model: Model, selection: sp.csr_matrix, design: sp.csr_matrix, hyper: Any) -> PartModel:
+    own = {each.name: getattr(model, each.name) for each in fields(Model)}
+    return PartModel(**{**own, "design": design, "hyperparameters": hyper}, selection=selection)
+
+
+def _fixed_priors(models: Sequence[Model], columns: Sequence[NDArray[np.intp]], first: int, size: int) -> FixedPriors:
+    """The priors of all fixed effects; of a shared one that of the first likelihood that has it."""
+    out = FixedPriors(np.zeros(size), np.zeros(size), np.eye(size), np.full(size, np.inf), np.ones(size))
+    seen = np.zeros(size, dtype=bool)
+    for model, places in zip(models, columns):
+        mine = places[places >= first] - first
+        for k, place in enumerate(mine):
+            if not seen[place]:
+                for name in ("mean", "precision", "df", "scale"):
+                    getattr(out, name)[place] = getattr(model.fixed_priors, name)[k]
+        seen[mine] = True
+    return out

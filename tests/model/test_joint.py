@@ -1,0 +1,144 @@
+"""Several likelihoods: beside one of all rows, shared fixed effects, copies with a scale, predictions, mistakes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from oracles import square_mesh
+
+import geospde as gs
+from geospde.terms.copies import copied
+from geospde.terms.precisions.copied import Copied
+from geospde.terms.precisions.iid import Iid
+
+MESH = square_mesh(9, -0.4, 1.4)
+SPDE = "spde(mesh, prior_range=(0.3, 0.1), prior_sigma=(1, 0.05))"
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """A smooth wave seen by a Gaussian monitor and, at half its height, by counts elsewhere."""
+    rng = np.random.default_rng(12)
+    e, n = rng.uniform(0, 1, (2, 260))
+    x, wave = rng.normal(size=260), 1.2 * np.sin(5 * e) * np.cos(4 * n)
+    all_rows = pd.DataFrame({"e": e, "n": n, "x": x})
+    first = all_rows[:140].assign(level=0.5 + wave[:140] + 0.2 * rng.normal(size=140))
+    second = all_rows[140:].assign(count=rng.poisson(np.exp(1 + 0.5 * wave[140:] + 0.3 * x[140:])))
+    return first, second.reset_index(drop=True)
+
+
+def observations(tables, left="level ~ 1 + field", right="count ~ 1 + x + copy(field)"):
+    first, second = tables
+    return [
+        gs.Observations(left, first, coords=("e", "n")),
+        gs.Observations(right, second, family="poisson", coords=("e", "n")),
+    ]
+
+
+@pytest.fixture(scope="module")
+def fit(tables):
+    return gs.fit(observations(tables), terms={"field": SPDE}, mesh=MESH)
+
+
+def test_a_copy_has_the_precision_of_what_it_copies_and_its_scale():
+    inner = Iid(4, label="u")
+    both = Copied(inner, ("s",), (gs.priors.Gaussian(1.0, 10.0),), np.zeros(1))
+    theta, scale = np.array([0.3]), 0.7
+    q = both.matrix(np.array([*theta, scale])).toarray()
+    covariance = np.linalg.inv(q)
+    own = np.linalg.inv(inner.matrix(theta).toarray())
+    np.testing.assert_allclose(covariance[:4, :4], own, rtol=1e-6)
+    np.testing.assert_allclose(covariance[4:, :4], scale * own, rtol=1e-6)
+    np.testing.assert_allclose(covariance[4:, 4:], scale**2 * own, rtol=1e-5, atol=1e-6)
+    value, slope = both.log_normaliser(np.array([*theta, scale]))
+    assert value == pytest.approx(0.5 * np.linalg.slogdet(q)[1], rel=1e-9)
+    gradients = both.gradients(np.array([*theta, scale]))
+    for k, step in enumerate(1e-6 * np.eye(2)):
+        moved = both.values(np.array([*theta, scale]) + step) - both.values(np.array([*theta, scale]) - step)
+        np.testing.assert_allclose(gradients[k], moved / 2e-6, rtol=1e-6, atol=1e-2)
+    assert slope[1] == 0.0
+
+
+def test_two_halves_of_one_survey_are_the_whole(tables):
+    first, _ = tables
+    whole = gs.fit("level ~ x + spde(mesh)", first, mesh=MESH, coords=("e", "n"), method="ml")
+    halves = [
+        gs.Observations("level ~ 0 + trend + field", part, coords=("e", "n"), name=name)
+        for name, part in (("a", first[:70]), ("b", first[70:]))
+    ]
+    fixed_sigma = {"fixed": float(whole.hyper.loc["sigma", "estimate"])}
+    joint = gs.fit(
+        halves, terms={"trend": "1 + x", "field": "spde(mesh)"}, mesh=MESH, method="ml",
+        priors={"a: sigma": fixed_sigma, "b: sigma": fixed_sigma},
+    )  # fmt: skip
+    assert list(joint.fixed.index) == ["Intercept", "x"]
+    assert joint.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-6)
+    np.testing.assert_allclose(joint.fixed["estimate"], whole.fixed["estimate"], atol=1e-4)
+    np.testing.assert_allclose(joint.fitted["estimate"], whole.fitted["estimate"], atol=1e-3)
+
+
+def test_a_copy_of_scale_one_is_the_field_itself(tables):
+    options = {"terms": {"field": SPDE}, "mesh": MESH, "method": "eb", "strategy": "gaussian"}
+    shared = gs.fit(observations(tables, right="count ~ 1 + x + field"), **options)
+    held = gs.fit(observations(tables), priors={"scale(copy(field))": {"fixed": 1.0}}, **options)
+    assert held.log_marginal_likelihood == pytest.approx(shared.log_marginal_likelihood, abs=1e-3)
+    np.testing.assert_allclose(held.fixed["mean"], shared.fixed["mean"], atol=1e-3)
+    np.testing.assert_allclose(held.fitted["mean"], shared.fitted["mean"], rtol=1e-3)
+
+
+def test_the_scale_of_a_copy_is_found(fit):
+    assert list(fit.hyper.index)[:3] == ["range(field)", "sigma(field)", "scale(copy(field))"]
+    assert list(fit.hyper.index)[-1] == "level: sigma"
+    assert list(fit.fixed.index) == ["level: Intercept", "count: Intercept", "count: x"]
+    scale = fit.hyper.loc["scale(copy(field))"]
+    assert scale["q0.025"] < 0.5 < scale["q0.975"] and scale["sd"] < 0.15
+    assert fit.fixed.loc["count: x", "q0.025"] < 0.3 < fit.fixed.loc["count: x", "q0.975"]
+    assert float(fit.hyper.loc["level: sigma", "mean"]) == pytest.approx(0.2, abs=0.06)
+
+
+def test_each_likelihood_is_fitted_predicted_and_checked(fit, tables, capsys):
+    first, second = tables
+    fitted = fit.fitted["mean"].to_numpy()
+    places = pd.concat([first, second])[["e", "n", "x"]]
+    for name, rows in (("level", slice(0, 140)), ("count", slice(140, 260))):
+        surface = fit.predict(places[rows], observations=name).to_frame()
+        np.testing.assert_allclose(surface["mean"], fitted[rows], rtol=1e-8)
+    assert np.isfinite(fit.residuals("pearson")).all() and np.isfinite(fit.residuals("quantile")).all()
+    assert fit.pointwise["pit"].between(0, 1).all()
+    assert np.isfinite(list(fit.criteria.values())).all()
+    fit.summary()
+    assert "level ~ 1 + field; count ~ 1 + x + copy(field)" in capsys.readouterr().out
+    assert len(fit.check()) > 1 and len(fit.sample(20, seed=1)) == 20
+
+
+BAD = [
+    ({"terms": None}, "copy.name. takes the name of a shared term"),
+    ({"terms": {"field": "spde(mesh)", "other": "iid(x)"}}, "'other', which no formula names"),
+    ({"terms": {"field": "spde(mesh) + x"}}, "'field' is one term"),
+    ({"terms": {"field": 3}}, "go from names to texts"),
+    ({"priors": {"sigma": {"pc": [1, 0.1]}}}, "a prior is given for 'sigma'"),
+    ({"coords": ("e", "n")}, "coords= is given to each gs.Observations"),
+    ({"priors": "brms"}, "take priors by name"),
+    ({"method": "ml"}, "knows no priors: leave prior_range out"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BAD)
+def test_mistakes_are_told(change, words, tables):
+    with pytest.raises(gs.InputError, match=words):
+        gs.fit(observations(tables), **{"terms": {"field": SPDE}, "mesh": MESH, **change})
+
+
+def test_what_is_no_list_of_observations_is_told(fit, tables, tmp_path):
+    first, _ = tables
+    with pytest.raises(gs.InputError, match="list of two or more"):
+        gs.fit(observations(tables)[:1], mesh=MESH)
+    with pytest.raises(gs.InputError, match="terms= is of several likelihoods"):
+        gs.fit("level ~ 1", first, terms={"field": "spde(mesh)"})
+    with pytest.raises(gs.InputError, match="say which"):
+        fit.predict(first)
+    with pytest.raises(gs.InputError, match="none is called 'lev'"):
+        fit.predict(first, observations="lev")
+    with pytest.raises(gs.InputError, match="cannot be saved yet"):
+        fit.save(tmp_path / "joint")
+    with pytest.raises(gs.InputError, match="cannot be copied"):
+        copied(type("Odd", (), {"precision": type("P", (), {"prior": None}), "label": "odd"}), (), (), 1.0)
