@@ -1,4 +1,4 @@
-"""Smooth terms, ``s(x, y, bs="gp")`` and ``s(g, bs="re")``, as parts of a model."""
+"""Smooth terms, ``s(x)``, ``s(x, y, bs="gp")`` and ``s(g, bs="re")``, as parts of a model."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.eigenbasis import KINDS, Eigenbasis
 from geospde.terms.precisions.iid import Iid
 from geospde.terms.precisions.smooth import Smooth
+from geospde.terms.precisions.splines import SPLINES, SplineBasis
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
@@ -27,7 +28,7 @@ LARGEST = 1_000  # k beyond which a dense basis is no longer the way
 
 
 class KernelSmooth(LatentTerm):
-    """A smooth function of covariates in a Gaussian process's eigenbasis: ``mgcv``'s ``bs="gp"``.
+    """A smooth function of covariates in a Gaussian process's or a spline's eigenbasis, as ``mgcv`` has them.
 
     Attributes
     ----------
@@ -37,7 +38,7 @@ class KernelSmooth(LatentTerm):
     """
 
     precision: Smooth
-    without_free_part = "give the smooth a negative m, such as m=-3, for no trend of its own"
+    without_free_part = "give the smooth a negative m, such as m=-3, for no trend of its own"  # of bs="gp"
 
     def __init__(self, precision: Smooth, basis: Eigenbasis, covariates: Covariates):
         self.precision = precision
@@ -54,7 +55,7 @@ class KernelSmooth(LatentTerm):
         Raises
         ------
         InputError
-            For another kind of smooth than ``"gp"`` or ``"re"``, covariates that are no numbers, constant, or on a
+            For a kind of smooth that there is not, covariates that are no numbers, constant, or on a
             line, and a k, kernel or range that the data do not bear.
         """
         unknown = [o for o in call.options if o not in OPTIONS]
@@ -63,13 +64,15 @@ class KernelSmooth(LatentTerm):
             raise InputError(f"s has no option {unknown[0]!r}; {hint}: {call.text!r}")
         columns = checked_names(call.arguments, call.text, "s(x, y, bs='gp')")
         label = context.label(f"s({','.join(columns)})")
-        kind = call.options.get("bs")
+        kind = call.options.get("bs", "tp")
         if kind == "gp":
             return _kernel_smooth(call, columns, label, context)
         if kind == "re":
             return _group_smooth(call, columns, label, context)
-        asked = "a smooth without bs is a thin-plate spline in mgcv" if kind is None else f"no smooth bs={kind!r}"
-        raise InputError(f"{asked}; geospde has bs='gp' (Gaussian process) and bs='re' (random effect): {call.text!r}")
+        if kind in SPLINES:
+            return _spline_smooth(call, columns, label, context)
+        kinds = ", ".join(map(repr, (*SPLINES, "gp", "re")))
+        raise InputError(f"there is no smooth bs={kind!r}; there are {kinds}: {call.text!r}")
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> sp.csr_matrix:
         """Rows of the design: the basis at the covariates."""
@@ -107,7 +110,35 @@ def _kernel_smooth(call: TermCall, columns: tuple[str, ...], label: str, context
     places = covariates.values(context.table, context.points)
     _refuse_degenerate(columns, places, call.text)
     kind, reach, power, trend = _kernel(call.options.get("m"), call.text)
-    basis = _basis(call, places, kind, reach, power, trend)
+    return _smooth(_basis(call, places, kind, reach, power, trend), covariates, label, context)
+
+
+def _spline_smooth(call: TermCall, columns: tuple[str, ...], label: str, context: Context) -> KernelSmooth:
+    """A smooth in a spline's basis, of k functions, the constant included."""
+    spline = SPLINES[call.options.get("bs", "tp")]
+    if "m" in call.options:
+        raise InputError(f"m is of bs='gp': splines are penalised by their second derivative: {call.text!r}")
+    if len(columns) not in spline.dimensions:
+        most = "one covariate" if spline.dimensions == (1,) else "one or two covariates"
+        raise InputError(f"this spline is of {most}: {call.text!r}; bs='gp' is of any number")
+    covariates = Covariates.of_table(columns, context.table, context.points)
+    places = covariates.values(context.table, context.points)
+    _refuse_degenerate(columns, places, call.text)
+    least, distinct = max(spline.least, len(columns) + 2), len(np.unique(places, axis=0))
+    size = call.options.get("k", min((10, 30)[len(columns) - 1], distinct))
+    if not isinstance(size, int) or isinstance(size, bool) or not least <= size <= LARGEST:
+        raise InputError(f"k is a whole number from {least} to {LARGEST}, not {size!r}: {call.text!r}")
+    if size > distinct:
+        raise InputError(f"{call.text}: k={size} is more than the {distinct} distinct places of the data: lower k")
+    try:
+        basis = SplineBasis(spline(places, size), places)
+    except InputError as error:
+        raise InputError(f"{call.text}: {error}") from None
+    return _smooth(basis, covariates, label, context)
+
+
+def _smooth(basis: Eigenbasis, covariates: Covariates, label: str, context: Context) -> KernelSmooth:
+    """A smooth in a basis, with the prior that was given or the default one."""
     name = f"sd({label})"
     if name in context.overrides:
         prior = read_prior(context.overrides.pop(name), name, "sd")
@@ -117,8 +148,8 @@ def _kernel_smooth(call: TermCall, columns: tuple[str, ...], label: str, context
         likelihood = context.likelihood
         spread = max(float(np.std(likelihood.start())), 0.03 * (likelihood.unit or 1.0))
         prior = PCSd(round_to(3 * spread / basis.typical, 2), 0.05)
-    units = 1.0 / float(np.prod(basis.units[: basis.n_trend]))  # flat in the trend's slopes a unit of the covariates
-    return KernelSmooth(Smooth(basis.n, basis.n_trend, units, Independent((prior,)), label), basis, covariates)
+    precision = Smooth(basis.n, basis.n_trend, basis.trend_volume, Independent((prior,)), label)
+    return KernelSmooth(precision, basis, covariates)
 
 
 def _basis(

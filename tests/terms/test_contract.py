@@ -30,6 +30,8 @@ CASES = [
     Case("(z | g)"),
     Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml")),  # its trend is flat: not for ML
     Case("s(x, y, bs='gp', k=12, m=-3)"),
+    Case("s(w, k=8)", methods=("eb", "reml")),
+    Case("s(w, bs='cc', k=6)", methods=("eb", "ml")),
     Case("s(g, bs='re')"),
     Case("gp(w, cov='exponential')"),  # smoother kernels have no digits left for differences
     Case("gp(x, y, k=4, c=1.5)", methods=("eb", "reml")),

@@ -145,8 +145,8 @@ def test_names_are_of_the_term_and_its_coefficients(table):
 @pytest.mark.parametrize(
     ("formula", "words"),
     [
-        ("y ~ s(x)", "thin-plate.*bs='gp'.*bs='re'"),
-        ("y ~ s(x, bs='cr')", "no smooth bs='cr'.*bs='gp'"),
+        ("y ~ s(x, bs='ad')", "no smooth bs='ad'; there are 'tp', 'cr', 'cc', 'ps', 'gp', 're'"),
+        ("y ~ s(x, bs='so')", "no smooth bs='so'.*'gp'"),
         ("y ~ s(x, bs='gp', K=5)", "no option 'K'; did you mean 'k'"),
         ("y ~ s(x, bs='gp', by=g)", "no option 'by'"),
         ("y ~ s(bs='gp')", "names of columns"),

@@ -158,6 +158,11 @@ class Eigenbasis:
         own += np.abs(places - self.centre)[:, : self.n_trend].sum(axis=1)
         self.penalty_scale = float(self.eigenvalues[0] / own.max() ** 2)
 
+    @property
+    def trend_volume(self) -> float:
+        """Density of the trend's coefficients that is flat as mgcv's: 1 for slopes a unit of the covariates."""
+        return 1.0 / float(np.prod(self.units[: self.n_trend]))
+
     def at(self, places: Vector) -> Vector:
         """The columns at these places, (m, n)."""
         trend = self._trend(places)

@@ -1,0 +1,235 @@
+"""Spline bases of penalised smooths, as Wood constructs them: thin plate, cubic, cyclic cubic and P-splines.
+
+Wood (2017), Generalized Additive Models, 2nd ed., sections 5.3 and 5.5; the defaults are those of the R package mgcv.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+from scipy.linalg import eigh
+from scipy.spatial.distance import cdist
+
+from geospde.errors import InputError
+from geospde.terms.precisions.eigenbasis import MOST_KNOTS, SEED, Eigenbasis
+
+Vector = NDArray[np.float64]
+
+
+class Spline(ABC):
+    """Functions f_j, and the quadratic form of their coefficients that measures how much a sum of them bends.
+
+    Attributes
+    ----------
+    penalty : (k, k) array
+        Positive semi-definite; flat for constants and, unless `closed`, for linear functions.
+    """
+
+    closed: ClassVar[bool] = False
+    dimensions: ClassVar[tuple[int, ...]] = (1,)
+    least: ClassVar[int] = 3
+    penalty: Vector
+
+    @abstractmethod
+    def __init__(self, places: Vector, size: int):
+        """Choose knots by the covariates of the data, (m, d)."""
+
+    @abstractmethod
+    def functions(self, places: Vector) -> Vector:
+        """Values of the functions at these places, (m, k)."""
+
+
+class ThinPlate(Spline):
+    """``bs="tp"``: the thin-plate spline of the data's places, cut to its k largest eigenvalues and the trend."""
+
+    dimensions = (1, 2)
+
+    def __init__(self, places: Vector, size: int):
+        self.centre = places.mean(axis=0)
+        knots = np.unique(places, axis=0)
+        if len(knots) > MOST_KNOTS:
+            chosen = np.random.default_rng(SEED).choice(len(knots), MOST_KNOTS, replace=False)
+            knots = knots[np.sort(chosen)]
+        self.knots = knots - self.centre
+        bends = self._radial(self.knots)
+        p = len(knots)
+        low, high = (eigh(bends, subset_by_index=ends) for ends in ((0, size - 1), (p - size, p - 1)))
+        values, vectors = np.r_[low[0], high[0]], np.hstack([low[1], high[1]])
+        if 2 * size > p:
+            values, vectors = eigh(bends)
+        largest = np.argsort(-np.abs(values), kind="stable")[:size]
+        values, vectors = values[largest], vectors[:, largest]
+        trend = np.hstack([np.ones((p, 1)), self.knots])
+        free = _null_space(trend.T @ vectors)
+        self._map, self._units = vectors @ free, np.ones(places.shape[1])
+        self._map /= np.sqrt((self.functions(places)[:, : free.shape[1]] ** 2).mean(axis=0))
+        self._units = places.std(axis=0)
+        within = np.linalg.lstsq(vectors, self._map, rcond=None)[0]
+        within = within.T @ (values[:, None] * within)
+        self.penalty = np.pad(0.5 * (within + within.T), (0, trend.shape[1]))
+
+    def functions(self, places: Vector) -> Vector:
+        """Values of the functions: those that bend, then constant and trend."""
+        at = places - self.centre
+        return np.hstack([self._radial(at) @ self._map, np.ones((len(at), 1)), at / self._units])
+
+    def _radial(self, at: Vector) -> Vector:
+        distance = cdist(at, self.knots)
+        if at.shape[1] == 1:
+            return distance**3 / 12
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(distance > 0, distance**2 * np.log(distance), 0.0) / (8 * np.pi)
+
+
+class Cubic(Spline):
+    """``bs="cr"``: the natural cubic spline through its values at knots, quantiles of the different values."""
+
+    def __init__(self, places: Vector, size: int):
+        self.knots = np.quantile(np.unique(places), np.linspace(0, 1, size))
+        h, k = np.diff(self.knots), size
+        bends, change = np.zeros((k - 2, k - 2)), np.zeros((k - 2, k))
+        for i in range(k - 2):
+            change[i, i : i + 3] = 1 / h[i], -1 / h[i] - 1 / h[i + 1], 1 / h[i + 1]
+            bends[i, i] = (h[i] + h[i + 1]) / 3
+            if i:
+                bends[i, i - 1] = bends[i - 1, i] = h[i] / 6
+        second = np.linalg.solve(bends, change)
+        self.penalty = change.T @ second
+        self._second = np.vstack([np.zeros(k), second, np.zeros(k)])  # derivatives at the knots, from the values
+
+    def functions(self, places: Vector) -> Vector:
+        """Values of the functions; beyond the knots they are straight."""
+        x, knots = places[:, 0], self.knots
+        inside = np.clip(x, knots[0], knots[-1])
+        values, second, h = np.eye(knots.size), self._second, np.diff(knots)
+        first = (values[1] - values[0]) / h[0] - h[0] * second[1] / 6  # slopes at the ends, which do not bend
+        last = (values[-1] - values[-2]) / h[-1] + h[-1] * second[-2] / 6
+        before, after = np.minimum(x - knots[0], 0.0), np.maximum(x - knots[-1], 0.0)
+        return _hermite(inside, knots, second, values) + np.outer(before, first) + np.outer(after, last)
+
+
+class CyclicCubic(Spline):
+    """``bs="cc"``: the cubic spline that closes: its last knot is its first, with all derivatives."""
+
+    closed = True
+    least = 4
+
+    def __init__(self, places: Vector, size: int):
+        self.knots = np.quantile(np.unique(places), np.linspace(0, 1, size))
+        h, k = np.diff(self.knots), size - 1
+        bends, change = np.zeros((k, k)), np.zeros((k, k))
+        for i in range(k):
+            before, after = h[i - 1], h[i]
+            bends[i, i] += (before + after) / 3
+            bends[i, i - 1] += before / 6
+            bends[i, (i + 1) % k] += after / 6
+            change[i, i] -= 1 / before + 1 / after
+            change[i, i - 1] += 1 / before
+            change[i, (i + 1) % k] += 1 / after
+        self._second = np.linalg.solve(bends, change)
+        self.penalty = change.T @ self._second
+
+    def functions(self, places: Vector) -> Vector:
+        """Values of the functions; beyond the knots they go round again."""
+        first, last = self.knots[0], self.knots[-1]
+        x = first + np.mod(places[:, 0] - first, last - first)
+        x = np.where(places[:, 0] == last, last, x)
+        unit = np.eye(len(self._second))
+        return _hermite(x, self.knots, np.vstack([self._second, self._second[:1]]), np.vstack([unit, unit[:1]]))
+
+
+class PSpline(Spline):
+    """``bs="ps"``: cubic B-splines at even knots, penalised by second differences of their coefficients."""
+
+    least = 4
+
+    def __init__(self, places: Vector, size: int):
+        low, high = float(places.min()), float(places.max())
+        reach = 0.001 * (high - low)
+        self._ends = (low - reach, high + reach)
+        step = (self._ends[1] - self._ends[0]) / (size - 3)
+        knots = np.linspace(self._ends[0] - 3 * step, self._ends[1] + 3 * step, size + 4)
+        self._splines = BSpline(knots, np.eye(size), 3)
+        differences = np.diff(np.eye(size), n=2, axis=0)
+        self.penalty = differences.T @ differences
+
+    def functions(self, places: Vector) -> Vector:
+        """Values of the functions; beyond the outer knots they are straight."""
+        inside = np.clip(places[:, 0], *self._ends)
+        slope = self._splines(inside, 1) * (places[:, 0] - inside)[:, None]
+        return np.asarray(self._splines(inside) + slope)
+
+
+SPLINES: dict[str, type[Spline]] = {"tp": ThinPlate, "cr": Cubic, "cc": CyclicCubic, "ps": PSpline}
+
+
+class SplineBasis(Eigenbasis):
+    """Functions of a spline whose coefficients are independent, and the linear trend that is left free.
+
+    As those of `Eigenbasis`, whose attributes it has: in the functions' eigenbasis the penalty is a sum of squares.
+
+    Parameters
+    ----------
+    spline : Spline
+    places : (m, d) array
+        Covariates of the data.
+    """
+
+    def __init__(self, spline: Spline, places: Vector):
+        self.spline = spline
+        self.centre, self.units = places.mean(axis=0), places.std(axis=0)
+        self.n_trend = 0 if spline.closed else places.shape[1]
+        values, vectors = eigh(spline.penalty)
+        flat = 1 + self.n_trend
+        if values[flat] <= 1e-12 * values[-1]:
+            raise InputError("its functions cannot be told apart at these places: lower k")
+        self._map = (vectors[:, flat:] / np.sqrt(values[flat:]))[:, ::-1]
+        largest = self._map[np.abs(self._map).argmax(axis=0), np.arange(self._map.shape[1])]
+        self._map = self._map * np.where(largest < 0, -1.0, 1.0)  # signs are the solver's whim
+        self.n = self._map.shape[1] + self.n_trend
+        self._fit_to(places)
+        own = spline.functions(places)
+        size = float(np.abs(own).sum(axis=1).max())
+        self.penalty_scale = float(np.abs(spline.penalty).sum(axis=0).max()) / size**2
+
+        trend = (places - self.centre)[:, : self.n_trend]
+        self._slopes = np.linalg.lstsq(own, trend, rcond=None)[0]
+
+    @property
+    def trend_volume(self) -> float:
+        """Density of the trend's coefficients that is flat as mgcv's: 1 in orthonormal coordinates of its own."""
+        if not self.n_trend:
+            return 1.0
+        volume = np.sqrt(np.linalg.det(self._slopes.T @ self._slopes))
+        return float(volume / np.prod(self.units[: self.n_trend]))
+
+    def _kernel_columns(self, places: Vector) -> Vector:
+        return self.spline.functions(places) @ self._map
+
+    eigenvalues = np.ones(1)  # of no kernel
+
+
+def _null_space(a: Vector) -> Vector:
+    """An orthonormal basis of the x with a x = 0, by Householder reflections from the last column back."""
+    count, size = a.shape
+    a, q = a.copy(), np.eye(size)
+    for i in range(count):
+        v = a[i, : size - i].copy()
+        v[-1] += np.copysign(np.linalg.norm(v), v[-1])
+        v /= np.linalg.norm(v)
+        a[:, : size - i] -= 2.0 * np.outer(a[:, : size - i] @ v, v)
+        q[:, : size - i] -= 2.0 * np.outer(q[:, : size - i] @ v, v)
+    return q[:, : size - count]
+
+
+def _hermite(x: Vector, knots: Vector, second: Vector, values: Vector) -> Vector:
+    """Cubic pieces between knots from values and second derivatives there, (m, k)."""
+    j = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, knots.size - 2)
+    h = np.diff(knots)[j]
+    left, right = (knots[j + 1] - x)[:, None], (x - knots[j])[:, None]
+    h = h[:, None]
+    of_values = left / h * values[j] + right / h * values[j + 1]
+    bend = (left**3 / h - h * left) * second[j] + (right**3 / h - h * right) * second[j + 1]
+    return np.asarray(of_values + bend / 6)
