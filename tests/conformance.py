@@ -22,6 +22,7 @@ LOG_2PI = np.log(2 * np.pi)
 PLAIN = square_mesh(4)
 MIDDLE = np.abs(PLAIN.vertices[PLAIN.triangles].mean(axis=1) - [0.5, 0.3]).max(axis=1) < 0.25
 MESH = gs.Mesh(PLAIN.vertices, PLAIN.triangles, barrier=MIDDLE)  # a square of land in the middle
+MESH = MESH.with_values(elev=PLAIN.vertices @ [0.5, -1.0])
 
 
 def table(m=48):

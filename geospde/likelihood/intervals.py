@@ -57,8 +57,9 @@ def _estimate(h: Hyperparameter, m: Maximum, quantile: float) -> list[float]:
         elif m.flat[touched].any():
             value = np.nan
         return [value, np.nan, np.nan, np.nan]
-    inner, slope = h.inverse(value), h.direction
+    inner, slope = float(h.direction @ m.theta + h.shift), h.direction
     if h.function is not None:
+        inner = h.inverse(value)
         slope, steps = np.zeros(m.theta.size), 1e-4 * np.eye(m.theta.size)
         for k in np.flatnonzero(touched):
             slope[k] = (h.inverse(h.value(m.theta + steps[k])) - h.inverse(h.value(m.theta - steps[k]))) / 2e-4

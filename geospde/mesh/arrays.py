@@ -9,6 +9,8 @@ import numpy as np
 from geospde.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
     from pyproj import CRS
 
@@ -101,3 +103,14 @@ def checked_marks(values: ArrayLike, triangles: int) -> NDArray[np.bool_]:
             f"barrier has True or False for each of {triangles} triangles, not {marks.dtype} of shape {marks.shape}"
         )
     return np.array(marks, dtype=bool)
+
+
+def checked_values(given: Mapping[str, ArrayLike], vertices: int) -> dict[str, NDArray[np.float64]]:
+    """Values at vertices by name, as frozen floats; raises InputError where one is not a finite number a vertex."""
+    out = {}
+    for name, values in given.items():
+        array = np.array(values, dtype=float)
+        if array.shape != (vertices,) or not np.isfinite(array).all():
+            raise InputError(f"the values {name!r} of a mesh are a finite number for each of its {vertices} vertices")
+        out[str(name)] = frozen(array)
+    return out

@@ -15,6 +15,7 @@ from geospde.errors import InputError
 if TYPE_CHECKING:
     from geospde.mesh.trimesh import Mesh
 
+VALUE = "value "
 _FORMAT = "geospde-mesh-1"
 
 
@@ -47,7 +48,8 @@ def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
         columns["barrier"] = mesh.barrier
     triangles = geopandas.GeoDataFrame(columns, geometry=polygons, crs=mesh.crs)
     number = np.arange(mesh.n_vertices)
-    vertices = geopandas.GeoDataFrame({"number": number}, geometry=shapely.points(mesh.vertices), crs=mesh.crs)
+    columns = {"number": number, **_values(mesh)}
+    vertices = geopandas.GeoDataFrame(columns, geometry=shapely.points(mesh.vertices), crs=mesh.crs)
     path.unlink(missing_ok=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # a mesh need not have one
@@ -55,8 +57,8 @@ def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
             frame.to_file(path, layer=name, driver="GPKG", engine="pyogrio", layer_metadata=metadata)
 
 
-def read_gpkg(path: str | PathLike) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray, np.ndarray | None]:
-    """Read vertices, triangles, crs, inner and barrier from what `write_gpkg` wrote.
+def read_gpkg(path: str | PathLike) -> tuple[Any, ...]:
+    """Read vertices, triangles, crs, inner, barrier and values from what `write_gpkg` wrote.
 
     Raises
     ------
@@ -70,10 +72,18 @@ def read_gpkg(path: str | PathLike) -> tuple[np.ndarray, np.ndarray, Any, np.nda
         vertices = pyogrio.read_dataframe(path, layer="vertices")
         triangles = pyogrio.read_dataframe(path, layer="triangles", read_geometry=False)
         stored = json.loads((info["layer_metadata"] or {})["geospde"])
-        points = vertices.geometry.get_coordinates().to_numpy()[np.argsort(vertices["number"].to_numpy())]
+        order = np.argsort(vertices["number"].to_numpy())
+        points = vertices.geometry.get_coordinates().to_numpy()[order]
+        named = [c for c in vertices.columns if c.startswith(VALUE)]
+        values = {c.removeprefix(VALUE): vertices[c].to_numpy(float)[order] for c in named} or None
         corners = triangles[["v0", "v1", "v2"]].to_numpy()
         inner = triangles["inner"].to_numpy(bool)
         barrier = triangles["barrier"].to_numpy(bool) if "barrier" in triangles else None
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, KeyError) as error:
         raise InputError(f"{path} is not a GeoPackage with a geospde mesh: {error}") from error
-    return points, corners, stored["crs"], inner, barrier
+    return points, corners, stored["crs"], inner, barrier, values
+
+
+def _values(mesh: Mesh) -> dict[str, np.ndarray]:
+    """Columns of the values at vertices."""
+    return {f"{VALUE}{name}": np.asarray(values) for name, values in (mesh.values or {}).items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from geospde.errors import InputError
-from geospde.mesh.arrays import checked_marks, checked_triangulation, frozen, point_array, signed_areas
+from geospde.mesh.arrays import checked_marks, checked_triangulation, checked_values, frozen, point_array, signed_areas
 from geospde.mesh.inputs import read_crs, unit_of
 from geospde.text.keywords import answers_keywords
 
@@ -43,6 +44,8 @@ class Mesh:
     barrier : array_like of bool, shape (t,), optional
         Which triangles are a barrier, that fields of ``spde(mesh, barrier=0.1)`` go around; None where none was
         thought of.
+    values : dict of str to array_like, shape (n,), optional
+        Covariates at the vertices, for fields whose range or sigma depends on them.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class Mesh:
     crs: CRS | None = None
     inner: NDArray[np.bool_] = None  # type: ignore[assignment]  # filled in when the mesh is made
     barrier: NDArray[np.bool_] | None = None
+    values: Mapping[str, NDArray[np.float64]] | None = None
 
     if TYPE_CHECKING:  # arrays are accepted in any form, and held as above
 
@@ -80,6 +84,7 @@ class Mesh:
             crs: Any = None,
             inner: ArrayLike | None = None,
             barrier: ArrayLike | None = None,
+            values: Mapping[str, ArrayLike] | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -91,9 +96,11 @@ class Mesh:
             )
         barrier = None if self.barrier is None else checked_marks(self.barrier, len(triangles))
         crs = None if self.crs is None else read_crs(self.crs)
-        values = {"vertices": vertices, "triangles": triangles, "crs": crs, "inner": inner, "barrier": barrier}
-        for name, value in values.items():
+        own = {"vertices": vertices, "triangles": triangles, "crs": crs, "inner": inner, "barrier": barrier}
+        for name, value in own.items():
             object.__setattr__(self, name, frozen(value) if isinstance(value, np.ndarray) else value)
+        if self.values is not None:
+            object.__setattr__(self, "values", checked_values(self.values, len(vertices)))
 
     def __repr__(self) -> str:
         short, long = self.edge_lengths.min(), self.edge_lengths.max()
@@ -328,6 +335,28 @@ class Mesh:
 
     # -- other meshes, pictures, files ----------------------------------------------------------------------
 
+    def with_values(self, **values: ArrayLike) -> Mesh:
+        """The same mesh with these values at its vertices, besides those that it has.
+
+        Parameters
+        ----------
+        values : array_like, shape (n,)
+            By name, in the order of `vertices`.
+
+        Raises
+        ------
+        InputError
+            For values that are not a finite number a vertex.
+
+        Examples
+        --------
+        >>> import geospde as gs
+        >>> mesh = gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]]).with_values(elev=[10, 20, 30])
+        >>> mesh.values["elev"]
+        array([10., 20., 30.])
+        """
+        return replace(self, values=dict(self.values or {}) | values)  # type: ignore[arg-type]  # read when it is made
+
     def refined(self) -> Mesh:
         """Split every triangle into four at the middles of its edges; the old vertices come first.
 
@@ -343,7 +372,11 @@ class Mesh:
         children = np.stack([[a, ab, ca], [b, bc, ab], [c, ca, bc], [ab, bc, ca]])
         triangles = children.transpose(2, 0, 1).reshape(-1, 3)
         barrier = None if self.barrier is None else np.repeat(self.barrier, 4)
-        return Mesh(np.vstack([self.vertices, middles]), triangles, self.crs, np.repeat(self.inner, 4), barrier)
+        values = None
+        if self.values is not None:
+            values = {k: np.concatenate([v, v[self.edges].mean(axis=1)]) for k, v in self.values.items()}
+        vertices = np.vstack([self.vertices, middles])
+        return Mesh(vertices, triangles, self.crs, np.repeat(self.inner, 4), barrier, values)
 
     def plot(
         self,
@@ -371,20 +404,24 @@ class Mesh:
         Mesh(3 vertices, 1 triangles, edges 1 to 1.41, no CRS)
         """
         crs = "" if self.crs is None else self.crs.to_wkt()
-        marks = {} if self.barrier is None else {"barrier": self.barrier}
+        more: dict[str, NDArray[Any]] = {} if self.barrier is None else {"barrier": self.barrier}
+        for name, values in (self.values or {}).items():
+            more[f"value {name}"] = values
         return {
             "vertices": self.vertices,
             "triangles": self.triangles,
             "inner": self.inner,
             "crs": np.array(crs),
-            **marks,
+            **more,
         }
 
     @classmethod
     def from_arrays(cls, arrays: Any) -> Mesh:
         """Read a mesh from the mapping that `to_arrays` makes (a dict, or an open npz file)."""
         barrier = arrays["barrier"] if "barrier" in arrays else None
-        return cls(arrays["vertices"], arrays["triangles"], str(arrays["crs"]) or None, arrays["inner"], barrier)
+        values = {name.removeprefix("value "): arrays[name] for name in arrays if name.startswith("value ")}
+        crs = str(arrays["crs"]) or None
+        return cls(arrays["vertices"], arrays["triangles"], crs, arrays["inner"], barrier, values or None)
 
     def to_gpkg(self, path: str | PathLike) -> None:
         """Write layers ``triangles`` and ``vertices`` to a GeoPackage; see `geospde.mesh.storage`."""

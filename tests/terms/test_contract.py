@@ -26,6 +26,9 @@ CASES = [
     Case("spde(mesh, anisotropy=True, constr=True, by=f)", methods=()),
     Case("spde(mesh, barrier=0.2)", methods=("eb", "reml")),
     Case("spde(mesh, barrier=0.1, constr=True)", methods=()),
+    Case("spde(mesh, log_range='~ x', log_sigma='~ elev')", methods=("eb",)),
+    Case("spde(mesh, log_sigma='~ elev')", methods=("reml",)),
+    Case("spde(mesh, log_sigma='~ I(elev^2)', constr=True, by=(1, z))", methods=()),
     Case("iid(g)"),
     Case("(z | g)"),
     Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml")),  # its trend is flat: not for ML

@@ -6,8 +6,9 @@ from geospde.terms.precisions.spde.anisotropic import Anisotropic
 from geospde.terms.precisions.spde.barrier import Barrier
 from geospde.terms.precisions.spde.base import Call, FieldPrecision
 from geospde.terms.precisions.spde.rational import RationalMatern
+from geospde.terms.precisions.spde.varying import Varying
 
-KINDS: tuple[type[FieldPrecision], ...] = (MaternSpde, RationalMatern, Anisotropic, Barrier)
+KINDS: tuple[type[FieldPrecision], ...] = (MaternSpde, RationalMatern, Anisotropic, Barrier, Varying)
 
 
 def all_options() -> tuple[str, ...]:
