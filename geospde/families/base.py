@@ -198,11 +198,12 @@ class Family:
             ones if trials is None else np.asarray(trials, dtype=float),
             ones if weights is None else np.asarray(weights, dtype=float),
             self.link,
-            Independent(tuple(own.get(h.name, h.prior) for h in hyper)),
+            Independent(tuple(h.prior for h in hyper)),
             np.zeros(len(hyper)),
         )
         self._check(bound)
-        bound = replace(bound, theta=bound.first_theta())
+        prior = Independent(tuple(own.get(h.name) or h.default_prior(bound.unit) for h in hyper))
+        bound = replace(bound, prior=prior, theta=bound.first_theta())
         if censoring is None or not censoring.kind.any():
             return bound
         if not bound.has_flow:

@@ -48,6 +48,18 @@ class Parameter:
     start: float
     transform: Callable[[Vector], Vector] = np.exp
 
+    def default_prior(self, unit: float | None) -> Prior:
+        """The default prior, where standard deviations are counted in a unit: no answer may depend on the data's.
+
+        Parameters
+        ----------
+        unit : float or None
+            `Likelihood.unit`. A prior of an sd that has a method ``in_unit`` is rescaled by it.
+        """
+        rescaled = getattr(self.prior, "in_unit", None) if self.kind == "sd" and unit is not None else None
+        prior: Prior = self.prior if rescaled is None else rescaled(unit)
+        return prior
+
 
 def above_two(theta: Vector) -> Vector:
     """``2 + exp(theta)``, the map of degrees of freedom."""
@@ -329,5 +341,6 @@ class Likelihood:
 
 
 def spread(values: Vector) -> float:
-    """Standard deviation, kept away from 0."""
-    return max(float(np.std(values)), 1e-3 * float(np.abs(values).max(initial=0.0)), 1e-6)
+    """Standard deviation; the largest size of values that are all the same, and 1 if that is 0."""
+    deviation, largest = float(np.std(values)), float(np.abs(values).max(initial=0.0))
+    return deviation if deviation > 1e-9 * largest else largest or 1.0

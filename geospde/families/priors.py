@@ -46,8 +46,16 @@ class _Gamma:
             raise InputError(f"loggamma needs a positive shape and rate, not {self.shape} and {self.rate}")
 
 
+@dataclass(frozen=True)
 class LogGamma(_Gamma):
-    """Gamma(shape, rate) prior of the precision 1/sd², seen on log(sd)."""
+    """Gamma(shape, rate) prior of the precision 1/sd², seen on log(sd); without numbers, R-INLA's default."""
+
+    shape: float = 1.0
+    rate: float = 5e-5
+
+    def in_unit(self, unit: float) -> "LogGamma":
+        """The same prior of an sd that is counted in `unit`, as one of the sd itself."""
+        return LogGamma(self.shape, self.rate * unit**2)
 
     def log_density(self, theta: Vector) -> float:
         """Log density of log(sd)."""
@@ -66,7 +74,7 @@ class LogGamma(_Gamma):
 
     def describe(self) -> str:
         """One line for the summary."""
-        return f"loggamma: precision ~ Gamma({self.shape:g}, rate {self.rate:g})"
+        return f"loggamma: precision ~ Gamma({self.shape:g}, rate {self.rate:.4g})"
 
 
 class GammaPositive(_Gamma):

@@ -455,7 +455,8 @@ class Laplace(System):
         """One weighted least-squares step from the data's own rough predictor, and the factor if it was of H."""
         eta = likelihood.start()
         derivatives = likelihood.derivatives(eta)
-        weights = np.maximum(likelihood.newton_weights(eta, derivatives[1]), 1e-8)
+        weights = likelihood.newton_weights(eta, derivatives[1])
+        weights = np.maximum(weights, 1e-8 * (weights.max(initial=0.0) or 1.0))
         right = self.design_t @ (derivatives[0] + weights * (eta - self.model.offset))
         right[self.n_random :] += self.fixed_precision @ self.fixed_mean
         factor = self.factor_of(theta, prior_values, weights)

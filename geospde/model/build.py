@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.base import Family
-from geospde.families.default_priors import BrmsDefaults
+from geospde.families.default_priors import BrmsDefaults, Defaults, InlaDefaults
 from geospde.families.likelihood import Likelihood
 from geospde.families.links import LINKS
 from geospde.families.priors import Fixed, PCSd, as_written, read_prior
@@ -202,7 +202,7 @@ def build_model(
     overrides = {**bound_family.priors, **overrides}
     written = {name: as_written(prior) for name, prior in overrides.items()}
     priors_given = written if chosen == "default" else {"defaults": chosen, **written}
-    defaults = None
+    defaults: Defaults | None = InlaDefaults() if chosen == "inla" else None
     if chosen == "brms":
         defaults = BrmsDefaults.of_response(response.values, LINKS.get(bound_family.predictor_scale, bound_family.link))
     classes = [TERMS[call.name] for call in parsed.terms if call.name != "offset"]
@@ -217,7 +217,7 @@ def build_model(
         censoring=response.censoring,
     )  # fmt: skip
     if any(c.in_response_unit for c in classes) and defaults is None and likelihood.unit is not None:
-        # beside a term whose prior is in the response's unit the residual's is, too: R-INLA's holds it down
+        # beside a term whose prior is P(sd > s) the residual's is, too
         beside = PCSd(round_to(3 * likelihood.unit, 2), 0.05)
         own = {**{h.name: beside for h in likelihood.hyper if h.kind == "sd"}, **family_priors}
         likelihood = bound_family.bind(

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from geospde.errors import InputError
-from geospde.families.default_priors import BrmsDefaults
+from geospde.families.default_priors import Defaults
 from geospde.families.priors import name_and_arguments
 
 Vector = NDArray[np.float64]
-SETS = ("default", "brms")
+SETS = ("default", "brms", "inla")
 
 
 def prior_table(priors: Any) -> tuple[str, dict[str, Any]]:
@@ -102,7 +102,7 @@ class FixedPriors:
 
 
 def fixed_priors(
-    names: Sequence[str], overrides: dict[str, Any], means: Vector, defaults: BrmsDefaults | None = None
+    names: Sequence[str], overrides: dict[str, Any], means: Vector, defaults: Defaults | None = None
 ) -> FixedPriors:
     """Priors of the coefficients: flat unless one is given, as {"gaussian": [mean, sd]} or {"student_t": [df, m, s]}.
 
@@ -113,16 +113,18 @@ def fixed_priors(
         What is used is taken out.
     means : (k,) array
         Of the columns of the design.
-    defaults : BrmsDefaults, optional
-        Gives the intercept a prior where none is given: of its value at the covariates' means.
+    defaults : Defaults, optional
+        Gives coefficients a prior where none is given; the intercept's may be of its value at the covariates' means.
     """
     k = len(names)
     mean, precision, transform = np.zeros(k), np.zeros(k), np.eye(k)
     df, scale = np.full(k, np.inf), np.ones(k)
     for at, name in enumerate(names):
         if name not in overrides:
-            if name == "Intercept" and defaults is not None:
-                mean[at], df[at], scale[at] = defaults.location, 3.0, defaults.scale
+            if name != "Intercept":
+                precision[at] = defaults.coefficient_precision if defaults is not None else 0.0
+            elif defaults is not None and defaults.intercept is not None:
+                (mean[at], scale[at]), df[at] = defaults.intercept, 3.0
                 transform[at] = means
                 transform[at, at] = 1.0
             continue

@@ -137,7 +137,7 @@ def fit(
     quadrature : int
         Points of adaptive Gauss-Hermite quadrature over the random effects of one group, for ``method="ml"``; 1 is
         Laplace. For Gaussian responses Laplace is exact and is what is taken.
-    priors : "default", "brms" or dict
+    priors : "default", "brms", "inla" or dict
         From a parameter's name, such as ``"range(spde)"``, to a prior, such as ``{"pc": [100, 0.05]}``. ``"brms"``, or
         the entry ``"defaults": "brms"`` of a dict, gives those that are not named brms's: Student t on the intercept
         (at the covariates' means) and on standard deviations, LKJ(1) on correlations.

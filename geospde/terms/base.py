@@ -18,7 +18,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.families.default_priors import BrmsDefaults
+from geospde.families.default_priors import Defaults
 from geospde.families.likelihood import Likelihood
 from geospde.formula.formula import TermCall
 from geospde.formula.grouping import Grouping
@@ -221,7 +221,7 @@ class Context:
         Priors by a parameter's name, as given; a reader takes out what it uses.
     graphs : dict of str to graphs or None
         Which areas are neighbours; see `geospde.survey.graphs.read_graph`.
-    defaults : BrmsDefaults or None
+    defaults : Defaults or None
         Where priors that are not given come from, if not from us.
     terms : list of LatentTerm
         Those read so far.
@@ -233,7 +233,7 @@ class Context:
     crs: Any
     likelihood: Likelihood
     overrides: dict[str, Any]
-    defaults: BrmsDefaults | None = None
+    defaults: Defaults | None = None
     terms: list[LatentTerm] = field(default_factory=list)
     graphs: Any = None
 

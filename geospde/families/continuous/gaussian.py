@@ -85,8 +85,8 @@ class GaussianLikelihood(Likelihood):
 class Gaussian(Family):
     """Gaussian values with residual standard deviation `sigma`, identity link.
 
-    The prior of the precision 1 / sigma² is Gamma(1, rate 5e-5), as R-INLA's ``loggamma(1, 5e-5)``. It knows the unit
-    of the response: a sigma below 0.01 is held up, so give a smaller unit or another prior there.
+    The prior of the precision 1 / sigma² is Gamma(1, rate 5e-5), R-INLA's ``loggamma(1, 5e-5)``, with the response
+    counted in its own standard deviations: a sigma below a hundredth of that is held up.
 
     Examples
     --------

@@ -109,7 +109,7 @@ class StudentT(Family):
     """Student's t about eta with standard deviation `sigma` and `df` > 2 degrees of freedom, identity link.
 
     As in R-INLA, t is scaled to unit variance, so that sigma is the residual standard deviation whatever the df: the
-    usual scale is ``sigma * sqrt((df - 2) / df)``. The prior of 1 / sigma² is Gamma(1, rate 5e-5), that of df the
+    usual scale is ``sigma * sqrt((df - 2) / df)``. The prior of 1 / sigma² is the Gaussian family's, that of df the
     penalised-complexity prior with P(df < 15) = 0.5.
 
     Examples

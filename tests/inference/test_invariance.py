@@ -1,0 +1,98 @@
+"""Answers do not depend on units, on the order of rows and vertices, or on where the origin is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import geospde as gs
+
+RNG = np.random.default_rng(2)
+PLACES = RNG.uniform(0, 100, (60, 2))
+DISTANCES = np.linalg.norm(PLACES[:, None] - PLACES[None], axis=2)
+FIELD = np.linalg.cholesky(np.exp(-DISTANCES / 20) + 1e-9 * np.eye(60)) @ RNG.normal(size=60)
+TABLE = pd.DataFrame({
+    "x": PLACES[:, 0], "y": PLACES[:, 1], "z": 3 + FIELD + RNG.normal(0, 0.5, 60), "u": RNG.uniform(0, 10, 60),
+    "time": RNG.uniform(100, 1000, 60), "g": np.resize(list("abcdef"), 60),
+}).assign(c=lambda d: RNG.poisson(d["time"] / 100 * np.exp(0.5 * FIELD)))  # fmt: skip
+MESH = gs.build_mesh(sites=PLACES, max_edge=(14, 30))
+NEW = pd.DataFrame({"x": [20.0, 71.0], "y": [20.0, 35.0], "u": [5.0, 2.0], "g": ["a", "b"], "time": [1.0, 1.0]})
+SPDE = "z ~ u + spde(mesh)"
+
+
+def answers(formula, table, *, mesh=MESH, new=NEW, unit=1.0, **options):
+    """Map and evidence of a fit, in the unit of the response that `TABLE` has."""
+    fit = gs.fit(formula, table, mesh=mesh, coords=("x", "y"), **options)
+    surface = fit.predict(new).to_frame()[["mean", "sd", "q0.025", "q0.975"]].to_numpy() / unit
+    return np.append(surface.ravel(), fit.log_marginal_likelihood)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return answers(SPDE, TABLE)
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e-6, 1e-3])
+@pytest.mark.parametrize("formula", [SPDE, "z ~ u", "z ~ u + (1 | g)"])
+def test_the_unit_of_the_response_changes_nothing(formula, unit):
+    free = 2  # coefficients with a flat prior: each has a unit of its own
+    one, other = answers(formula, TABLE), answers(formula, TABLE.assign(z=unit * TABLE["z"]), unit=unit)
+    other[-1] += (len(TABLE) - free) * np.log(unit)
+    assert other == pytest.approx(one, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize(("formula", "family"), [(SPDE, "t"), ("z ~ gp(u)", "gaussian")])
+def test_the_unit_of_the_response_changes_no_posterior_density(formula, family):
+    # at given hyperparameters: how exactly their mode is found depends on rounding where the posterior is flat
+    unit, options = 1e-6, {"family": family, "mesh": MESH, "coords": ("x", "y"), "method": "eb"}
+    one, other = (gs.fit(formula, TABLE.assign(z=u * TABLE["z"]), **options) for u in (1.0, unit))
+    scaled, theta, free = _sds(one), one.posterior.mode.theta, len(one.fixed)
+    ours = one.laplace.at(theta, None, False).log_posterior
+    theirs = other.laplace.at(theta + np.log(unit) * scaled, None, False).log_posterior
+    assert theirs + (len(TABLE) - free) * np.log(unit) == pytest.approx(ours, abs=1e-8)
+
+
+def _sds(fit):
+    """1 for each theta that is the logarithm of a standard deviation."""
+    names = [h.name for h in fit.model.hyperparameters if np.count_nonzero(h.direction) == 1 and h.shift == 0]
+    return np.array([float(name.startswith(("sigma", "sd"))) for name in names])
+
+
+def test_metres_and_kilometres_are_one(plain):
+    mesh = gs.Mesh(MESH.vertices * 1000, MESH.triangles, inner=MESH.inner)
+    longer = {"x": lambda d: 1000 * d["x"], "y": lambda d: 1000 * d["y"]}
+    assert answers(SPDE, TABLE.assign(**longer), mesh=mesh, new=NEW.assign(**longer)) == pytest.approx(plain, rel=1e-6)
+
+
+def test_the_origin_is_nowhere(plain):
+    mesh = gs.Mesh(MESH.vertices + 1e7, MESH.triangles, inner=MESH.inner)
+    far = {"x": lambda d: d["x"] + 1e7, "y": lambda d: d["y"] + 1e7}
+    # a coordinate of 1e7 keeps nine digits of a metre
+    assert answers(SPDE, TABLE.assign(**far), mesh=mesh, new=NEW.assign(**far)) == pytest.approx(plain, rel=1e-5)
+
+
+def test_rows_have_no_order(plain):
+    assert answers(SPDE, TABLE.sample(frac=1, random_state=1)) == pytest.approx(plain, rel=1e-6)
+
+
+def test_vertices_have_no_order(plain):
+    order = np.random.default_rng(5).permutation(len(MESH.vertices))
+    place = np.argsort(order)
+    mesh = gs.Mesh(MESH.vertices[order], place[MESH.triangles], inner=MESH.inner)
+    assert answers(SPDE, TABLE, mesh=mesh) == pytest.approx(plain, rel=1e-6)
+
+
+def test_seconds_and_hours_of_exposure_are_one():
+    formula, options = "c ~ 1 + spde(mesh)", {"family": "poisson", "exposure": "time"}
+    one = answers(formula, TABLE, **options)
+    other = answers(formula, TABLE.assign(time=TABLE["time"] / 3600), unit=3600.0, **options)
+    assert other == pytest.approx(one, rel=1e-5)
+
+
+def test_r_inlas_priors_go_by_their_name():
+    fit = gs.fit("z ~ u + (1 | g)", TABLE.assign(z=1e-3 * TABLE["z"]), priors="inla", method="eb")
+    said = fit.describe()["priors"]
+    assert set(said.values()) == {"loggamma: precision ~ Gamma(1, rate 5e-05)"}
+    assert fit.model.fixed_precision.tolist() == [0.0, 0.001]
+    ours = gs.fit("z ~ u", TABLE.assign(z=1e-3 * TABLE["z"]), method="eb").describe()["priors"]["sigma"]
+    assert ours == f"loggamma: precision ~ Gamma(1, rate {5e-11 * TABLE['z'].var(ddof=0):.4g})"
+    assert gs.priors.LogGamma() == gs.priors.LogGamma(1.0, 5e-5)
