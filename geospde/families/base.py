@@ -202,7 +202,7 @@ class Family:
             np.zeros(len(hyper)),
         )
         self._check(bound)
-        prior = Independent(tuple(own.get(h.name) or h.default_prior(bound.unit) for h in hyper))
+        prior = Independent(tuple(own.get(h.name) or h.default_prior(bound.residual_unit) for h in hyper))
         bound = replace(bound, prior=prior, theta=bound.first_theta())
         if censoring is None or not censoring.kind.any():
             return bound

@@ -54,7 +54,7 @@ class Parameter:
         Parameters
         ----------
         unit : float or None
-            `Likelihood.unit`. A prior of an sd that has a method ``in_unit`` is rescaled by it.
+            `Likelihood.residual_unit`. A prior of an sd that has a method ``in_unit`` is rescaled by it.
         """
         rescaled = getattr(self.prior, "in_unit", None) if self.kind == "sd" and unit is not None else None
         prior: Prior = self.prior if rescaled is None else rescaled(unit)
@@ -122,6 +122,11 @@ class Likelihood:
     def unit(self) -> float | None:
         """Standard deviation of the response where eta, and hyperparameters of kind ``"sd"``, are in its unit."""
         return None
+
+    @property
+    def residual_unit(self) -> float | None:
+        """What default priors of hyperparameters of kind ``"sd"`` are counted in; by default `unit`."""
+        return self.unit
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ class SurveySection(_Section):
     layer: Text | None = None
     coastline_layer: Text | None = None
     ring: Text | None = None
+    missing: tuple[Text, ...] = ()
     name: Text | None = None
 
 

@@ -1,18 +1,21 @@
 """Coastlines as polygons: from rings of vertices, from lines and from polygon layers.
 
-Orientation, closure and repeated vertices are put right silently; a ring that crosses itself is an error that
-says where.
+Orientation, closure and repeated vertices are put right silently. Rings that touch or retrace themselves, and parts
+and holes without area, are mended with a warning, as what is meant is plain; a ring that crosses itself is an error
+that says where.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
+from geospde.text.words import counted
 
 if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
@@ -55,9 +58,13 @@ def polygon_from_rings(
 
     if names is None:
         names = ["the ring"] if len(rings) == 1 else [f"ring {i + 1}" for i in range(len(rings))]
-    shapes = [_ring(np.asarray(r, float), f"{name} of {source}") for r, name in zip(rings, names)]
-    if not shapes:
+    if not len(rings):
         raise InputError(f"{source} has no vertices")
+    whole = [k for k, ring in enumerate(rings) if _has_area(np.asarray(ring, float))] or [0]
+    if len(whole) < len(rings):
+        _note(f"{counted(len(rings) - len(whole), 'ring')} of {source} without area left out")
+    names = [names[k] for k in whole]
+    shapes = [_ring(np.asarray(rings[k], float), f"{name} of {source}") for k, name in zip(whole, names)]
 
     # larger rings first, so that what contains a ring stands before it; even-odd nesting
     order = sorted(range(len(shapes)), key=lambda i: -shapes[i].area)
@@ -66,7 +73,7 @@ def polygon_from_rings(
         for j in order[:place]:
             inner, outer = shapes[i], shapes[j]
             if not (outer.contains(inner) or outer.disjoint(inner) or outer.touches(inner)):
-                where = shapely.get_coordinates(inner.exterior.intersection(outer.exterior))
+                where = shapely.get_coordinates(inner.boundary.intersection(outer.boundary))
                 spot = f" at {_spot(where[0])}" if len(where) else ""
                 raise InputError(f"{names[i]} and {names[j]} of {source} cross each other{spot}: mend them")
         if place:
@@ -74,7 +81,13 @@ def polygon_from_rings(
     return as_land(land, source)
 
 
-def _ring(vertices: np.ndarray, what: str) -> Polygon:
+def _has_area(vertices: np.ndarray) -> bool:
+    import shapely
+
+    return len(np.unique(vertices, axis=0)) >= 3 and bool(shapely.MultiPoint(vertices).convex_hull.area > 0)
+
+
+def _ring(vertices: np.ndarray, what: str) -> Polygon | MultiPolygon:
     import shapely
 
     if len(np.unique(vertices, axis=0)) < 3:
@@ -82,8 +95,7 @@ def _ring(vertices: np.ndarray, what: str) -> Polygon:
     shape = shapely.Polygon(vertices)
     if not shape.convex_hull.area > 0:
         raise InputError(f"{what} has its vertices on one line and no area")
-    refuse_crossing(shape, what)
-    return shape
+    return _mended(shape, what)
 
 
 def as_land(geometry: BaseGeometry, source: str = "the coastline") -> Polygon | MultiPolygon:
@@ -126,8 +138,10 @@ def as_land(geometry: BaseGeometry, source: str = "the coastline") -> Polygon | 
     if kinds != {"Polygon"}:
         other = ", ".join(sorted(kinds - {"Polygon"}))
         raise InputError(f"{source} holds {other} where polygons or closed lines belong")
-    for part in parts:
-        refuse_crossing(part, source)
+    solid = [part for part in parts if _has_area(shapely.get_coordinates(part.exterior))]
+    if solid and len(solid) < len(parts):
+        _note(f"{counted(len(parts) - len(solid), 'part')} of {source} without area left out")
+    parts = [_mended(part, source) for part in solid or parts]
     land = parts[0] if len(parts) == 1 else shapely.union_all(parts)
     islands = [p for p in shapely.get_parts(land) if p.geom_type == "Polygon" and p.area > 0]
     if not islands:
@@ -219,16 +233,71 @@ def _closed(lines: list[Any], source: str) -> Polygon | MultiPolygon:
     return polygon_from_rings([shapely.get_coordinates(line) for line in merged], source=source)
 
 
-def refuse_crossing(shape: BaseGeometry, what: str) -> None:
-    """Raise an InputError that says where, if a polygon crosses itself."""
+def _mended(polygon: Polygon, what: str) -> Polygon | MultiPolygon:
+    """Return a valid polygon: itself, or where its rings only touch or retrace themselves, the area that they bound.
+
+    That is plain where all readings of the rings agree: inside is what is gone round once. Warns of what was mended.
+
+    Raises
+    ------
+    InputError
+        If a ring crosses itself or another one, or nothing has an area; it says where.
+    """
     import shapely
 
-    if shape.is_valid:
-        return
-    reason = shapely.is_valid_reason(shape)
-    spot = re.search(r"\[(\S+) (\S+?)\]", reason)
-    where = f" near {_spot((float(spot[1]), float(spot[2])))}" if spot else ""
-    fault = reason.partition("[")[0].strip()
+    if polygon.is_valid:
+        return polygon
+    spot = _invalid_at(polygon)
+    shell = _gone_round_once(polygon.exterior)
+    holes = [_gone_round_once(ring) for ring in polygon.interiors]
+    solid = [hole for hole in holes if hole is not None and hole.area > 0]
+    if shell is None or shell.area == 0 or None in holes:
+        _refuse_invalid(polygon, what)
+    water = shapely.union_all(solid) if solid else shapely.Polygon()
+    land = shapely.difference(shell, water)
+    slack = 1e-9 * shell.area
+    if abs(sum(hole.area for hole in solid) - water.area) > slack or abs(shell.area - water.area - land.area) > slack:
+        _refuse_invalid(polygon, what)
+    faults = "has holes without area, left out" if len(solid) < len(holes) else "touches or retraces itself"
+    _note(f"{what} {faults}{spot}: mended, what its rings go round once is {land.area:.6g} in area")
+    return _polygons_of(land)
+
+
+def _gone_round_once(ring: Any) -> Polygon | MultiPolygon | None:
+    """Return the area of a ring, None where it crosses itself: then even-odd and winding readings differ."""
+    import shapely
+
+    vertices = shapely.get_coordinates(ring)
+    x, y = (vertices - vertices.mean(axis=0)).T
+    signed = abs(float(0.5 * np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])))
+    area = _polygons_of(shapely.make_valid(shapely.Polygon(vertices)))
+    return area if abs(area.area - signed) <= 1e-9 * shapely.box(*ring.bounds).area else None
+
+
+def _polygons_of(geometry: BaseGeometry) -> Polygon | MultiPolygon:
+    """Return the polygons of a geometry, without lines and points."""
+    import shapely
+
+    parts = [p for g in shapely.get_parts(geometry) for p in shapely.get_parts(g) if p.geom_type == "Polygon"]
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+
+
+def _note(sentence: str) -> None:
+    warnings.warn(GeospdeWarning(sentence, subject="coastline"), stacklevel=4)
+
+
+def _invalid_at(shape: BaseGeometry) -> str:
+    import shapely
+
+    spot = re.search(r"\[(\S+) (\S+?)\]", shapely.is_valid_reason(shape))
+    return f" near {_spot((float(spot[1]), float(spot[2])))}" if spot else ""
+
+
+def _refuse_invalid(shape: BaseGeometry, what: str) -> NoReturn:
+    """Raise an InputError that says where and how a polygon is not valid."""
+    import shapely
+
+    where, fault = _invalid_at(shape), shapely.is_valid_reason(shape).partition("[")[0].strip()
     if "self-intersection" in fault.casefold():
         raise InputError(f"{what} crosses itself{where}: mend its vertices there")
     raise InputError(f"{what} is not a valid polygon{where} ({fault.lower()}): mend it there")

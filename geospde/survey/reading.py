@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def read_points(
     source_crs: Any,
     layer: str | None,
     numeric: tuple[str, ...],
+    missing: Sequence[str] = (),
 ) -> tuple[Table, gpd.GeoDataFrame, tuple[str, ...] | None]:
     """Return the table of a survey's points, the points in the survey's CRS, and which columns are its coordinates.
 
@@ -42,7 +44,7 @@ def read_points(
     """
     import geopandas as gpd
 
-    table = read_table(points, layer, want=SITES, what="points")
+    table = read_table(points, layer, want=SITES, what="points", missing=missing)
     if not len(table.frame):
         raise InputError("has no rows", of=Place(table.source), remedy="a survey needs sites")
     for column in numeric:
@@ -184,7 +186,9 @@ def _unstated(frame: gpd.GeoDataFrame) -> bool:
     return bool(frame.crs.is_geographic and (west < -180 or east > 180 or south < -90 or north > 90))
 
 
-def read_table(source: Any, layer: str | None, *, want: list[set[str]], what: str) -> Table:
+def read_table(
+    source: Any, layer: str | None, *, want: list[set[str]], what: str, missing: Sequence[str] = ()
+) -> Table:
     """Return the rows of a file or a frame as they are, with where they came from.
 
     Parameters
@@ -196,6 +200,8 @@ def read_table(source: Any, layer: str | None, *, want: list[set[str]], what: st
         The kinds of geometry to take of several layers, those preferred first: `SITES` or `LAND`.
     what : str
         What errors call it: ``points`` or ``coastline``.
+    missing : sequence of str
+        Marks of missing values, beside the empty field.
 
     Returns
     -------
@@ -213,7 +219,7 @@ def read_table(source: Any, layer: str | None, *, want: list[set[str]], what: st
         frame = source.reset_index(drop=True)
         if isinstance(frame, gpd.GeoDataFrame):
             frame = pd.DataFrame(frame) if frame.active_geometry_name is None else _plain(frame)
-        return Table(frame, f"the {what}", np.arange(1, len(frame) + 1))
+        return Table(frame, f"the {what}", np.arange(1, len(frame) + 1)).without_marks(missing)
     if not isinstance(source, str | Path):
         raise InputError(f"{type(source).__name__} is neither a file's path nor a table", where=Place(what))
     path = Path(source)
@@ -224,11 +230,11 @@ def read_table(source: Any, layer: str | None, *, want: list[set[str]], what: st
     ending = path.suffix.casefold()
     try:
         if ending in TEXT:
-            return read_csv(path)
+            return read_csv(path).without_marks(missing).with_numbers()
         frame = _read_parquet(path) if ending in PARQUET else _read_layer(path, layer, want, what)
     except PermissionError:
         raise InputError(f"no permission to read {str(source)!r}", where=Place(what)) from None
-    return Table(frame, path.name, np.arange(1, len(frame) + 1))
+    return Table(frame, path.name, np.arange(1, len(frame) + 1)).without_marks(missing)
 
 
 def _near(path: Path) -> str:

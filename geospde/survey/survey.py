@@ -206,6 +206,7 @@ def read_survey(
     coastline_layer: str | None = None,
     ring: str | None = None,
     numeric: tuple[str, ...] | list[str] = (),
+    missing: tuple[str, ...] | list[str] = (),
     name: str | None = None,
 ) -> Survey:
     """Read points and a coastline, bring them into one coordinate reference system, and check them.
@@ -235,6 +236,9 @@ def read_survey(
         taken without.
     numeric : sequence of str
         Further columns that must hold a finite number in every row.
+    missing : sequence of str
+        What stands for a missing value beside the empty field: ``["NA", "-9999"]``. Without it, "NA", "None" and
+        their like are missing, with a warning, in a column of numbers, and labels in a column of labels.
     name : str, optional
         What titles and reports call the survey; by default the points' file or folder name.
 
@@ -262,7 +266,7 @@ def read_survey(
     <Survey 'bay': 3 sites, no coastline, local (m)>
     """
     table, frame, columns = read_points(
-        points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric)
+        points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric), missing=tuple(missing)
     )
     held = frame.crs
     _refuse_degrees(frame, held, table.source, columns)

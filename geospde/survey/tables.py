@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_string_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_string_dtype
 
 from geospde.errors import GeospdeWarning, InputError, Place
-from geospde.survey.numbers import Vector, finite_numbers, is_text
-from geospde.text.words import did_you_mean, listed
+from geospde.survey.numbers import Vector, as_numbers, finite_numbers, is_text
+from geospde.text.words import counted, did_you_mean, listed
 
-MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", "-nan", "-NaN"]
+MARKS = (
+    "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "<NA>", "#N/A", "-nan", "-NaN", ".", "-",
+    "--", "?",
+)  # fmt: skip
+"""What people write for no number; among labels these are labels, but for those that the user lists."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,48 @@ class Table:
         self.require(column)
         return finite_numbers(self.frame[column], lambda i: self.at(i, column))
 
+    def without_marks(self, missing: Sequence[str]) -> Table:
+        """Return the table without values where a cell is one of the marks that the user lists.
+
+        Parameters
+        ----------
+        missing : sequence of str
+            Numbers are compared as numbers: ``"-9999"`` is -9999.0, too.
+        """
+        if not missing:
+            return self
+        texts = [str(mark).strip() for mark in missing]
+        numbers = [n for n in as_numbers(pd.Series(texts, dtype=object)) if not np.isnan(n)]
+        frame = self.frame.copy()
+        for column in frame.columns:
+            values = frame[column]
+            if column == "geometry" or is_bool_dtype(values.dtype):
+                continue
+            marked = values.isin(numbers) if is_numeric_dtype(values.dtype) else values.astype(object).isin(texts)
+            if marked.any():
+                frame[column] = values.mask(marked)
+        return replace(self, frame=frame)
+
+    def with_numbers(self) -> Table:
+        """Return the table with numbers where a column of texts holds nothing else but `MARKS`, and warn of these."""
+        frame = self.frame.copy()
+        for column in frame.columns:
+            values = frame[column]
+            if column == "geometry" or not (is_string_dtype(values.dtype) or values.dtype == object):
+                continue
+            marked = values.isin(MARKS).to_numpy()
+            rest = values.mask(marked)
+            known = ~np.isnan(as_numbers(rest))
+            if is_text(rest).any() or not known.any():
+                continue
+            frame[column] = pd.to_numeric(rest)
+            words = [w for w in dict.fromkeys(values[marked]) if w.casefold().strip("-") != "nan"]
+            if words:
+                first = self.at(int(np.argmax(marked)), str(column))
+                what = f"{listed(words)} among numbers counts as missing, in {counted(int(marked.sum()), self.word)}"
+                warnings.warn(GeospdeWarning(what, where=first), stacklevel=4)
+        return replace(self, frame=frame)
+
     def warn_of_stray_text(self) -> None:
         """Warn of columns that are numbers but for a few cells: they would be read as categories."""
         for column in self.frame.columns:
@@ -82,6 +130,9 @@ class Table:
 def read_csv(path: Path) -> Table:
     """Read a text table: a header line, then rows of fields parted by commas, semicolons or tabs; UTF-8.
 
+    A first line ``sep=;`` and comments before the header, lines that begin with ``#``, are read over. Empty fields are
+    missing.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -99,9 +150,12 @@ def read_csv(path: Path) -> Table:
     """
     file_place = Place(path.name)
     try:
+        top = _preamble(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            separator = max(",;\t", key=first.count)
+            for _ in range(top.lines):
+                file.readline()
+            first = top.header or file.readline()
+            separator = top.separator or max(",;\t", key=first.count)
             header = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
             if not any(header):
                 raise InputError("is empty", of=file_place, remedy="it needs a line of column names, then a line a row")
@@ -118,7 +172,7 @@ def read_csv(path: Path) -> Table:
                     index_col=False,
                     skip_blank_lines=False,
                     skipinitialspace=True,
-                    na_values=MISSING,
+                    na_values=[""],
                     keep_default_na=False,
                     low_memory=False,
                 )
@@ -130,8 +184,43 @@ def read_csv(path: Path) -> Table:
         _refuse_ragged(path, separator, len(header))
         raise InputError(f"is not a table: {error}", of=file_place) from None
     blank = frame.isna().all(axis=1).to_numpy()
-    rows = (_lines(path, separator) if _has_line_breaks(frame) else np.arange(2, len(frame) + 2))[~blank]
-    return Table(frame.loc[~blank].reset_index(drop=True), path.name, rows, "line")
+    begin = top.lines + (0 if top.header else 1)  # lines before the first row
+    lines = _lines(path, separator, begin) if _has_line_breaks(frame) else np.arange(len(frame)) + begin + 1
+    return Table(frame.loc[~blank].reset_index(drop=True), path.name, lines[~blank], "line")
+
+
+@dataclass(frozen=True)
+class _Preamble:
+    """What stands before the header of a text table, and the header where it stands behind a ``#``."""
+
+    lines: int
+    separator: str = ""
+    header: str = ""
+
+
+def _preamble(path: Path) -> _Preamble:
+    """Read the lines before the header: ``sep=;`` as spreadsheets write it, and comments that begin with ``#``.
+
+    A last comment of as many fields as the line of numbers below it is the header.
+    """
+    lines, separator, comment = 0, "", ""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for line in file:
+            said = re.fullmatch(r'"?sep=(.|\\t)"?\s*', line, re.IGNORECASE)
+            if said and not lines:
+                separator = said[1].replace("\\t", "\t")
+            elif line.startswith("#"):
+                comment = line.lstrip("#").strip()
+            elif line.strip():
+                break
+            lines += 1
+        else:
+            return _Preamble(lines, separator)
+    used = separator or max(",;\t", key=line.count)
+    fields, names = line.split(used), comment.split(used)
+    if comment and len(fields) == len(names) and not np.isnan(as_numbers(pd.Series(fields, dtype=object))).any():
+        return _Preamble(lines, separator, comment)
+    return _Preamble(lines, separator)
 
 
 def _has_line_breaks(frame: pd.DataFrame) -> bool:
@@ -140,12 +229,14 @@ def _has_line_breaks(frame: pd.DataFrame) -> bool:
     return any(text[c].astype(str).str.contains("\n").any() for c in text.columns)
 
 
-def _lines(path: Path, separator: str) -> NDArray[np.int64]:
-    """Return the line that each row of a text table begins on."""
+def _lines(path: Path, separator: str, begin: int) -> NDArray[np.int64]:
+    """Return the line that each row of a text table begins on, where so many lines stand before the first."""
     with path.open(newline="", encoding="utf-8-sig") as file:
+        for _ in range(begin):
+            file.readline()
         reader = csv.reader(file, delimiter=separator)
         ends = [reader.line_num for _ in reader]
-    return np.array(ends[:-1]) + 1
+    return np.array([0, *ends[:-1]]) + begin + 1
 
 
 def _refuse_ragged(path: Path, separator: str, width: int) -> None:

@@ -97,10 +97,12 @@ def test_a_gaussian_field_in_any_unit_has_a_prior_of_its_scale():
     milli = gs.fit("y ~ spde(mesh)", table.assign(y=1000 * table["y"]), mesh=mesh, coords=("e", "n"))
     names = ["sigma(spde)", "sigma"]
     np.testing.assert_allclose(milli.hyper.loc[names, "mean"] / unit.hyper.loc[names, "mean"], 1000, rtol=0.03)
-    # R-INLA's prior of the precision knows the unit and holds a small sigma up, the pc prior need not
+    # R-INLA's prior of the precision knows the unit and holds a small sigma up, ours and the pc prior need not
     table["small"] = table["y"] / 1000
     options = {"mesh": mesh, "coords": ("e", "n")}
-    assert gs.fit("small ~ spde(mesh)", table, **options).hyper.loc["sigma", "mean"] > 4e-4
+    assert gs.fit("small ~ spde(mesh)", table, priors="inla", **options).hyper.loc["sigma", "mean"] > 4e-4
+    small = gs.fit("small ~ spde(mesh)", table, **options)
+    np.testing.assert_allclose(1000 * small.hyper.loc[names, "mean"], unit.hyper.loc[names, "mean"], rtol=0.03)
     free = gs.fit("small ~ spde(mesh)", table, priors={"sigma": {"pc": [1e-3, 0.1]}}, **options)
     assert free.hyper.loc["sigma", "q0.025"] < 2e-4 < free.hyper.loc["sigma", "q0.975"]
     assert unit.hyper.loc["sigma", "q0.025"] < 0.2 < unit.hyper.loc["sigma", "q0.975"]

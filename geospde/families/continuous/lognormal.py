@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geospde.families.base import Candidate, Family, skewness
 from geospde.families.continuous.gaussian import GaussianLikelihood, symmetric
-from geospde.families.likelihood import Vector
+from geospde.families.likelihood import Vector, spread
 from geospde.families.links import IDENTITY, LOG, Link
 
 
@@ -19,6 +19,11 @@ class LogNormalLikelihood(GaussianLikelihood):
     def unit(self) -> float | None:
         """None: eta is a logarithm."""
         return None
+
+    @property
+    def residual_unit(self) -> float | None:
+        """Standard deviation of the logarithms, as the Gaussian's that they are."""
+        return spread(self._values)
 
     @cached_property
     def _values(self) -> Vector:
@@ -59,7 +64,7 @@ class LogNormal(Family):
 
     With the link ``identity``, R-INLA's, fitted values and predictions are means of the logarithm of the response;
     with ``log`` they are its medians, exp(eta). The model is the same. Its mean is exp(eta + sigma² / 2). The prior of
-    1 / sigma² is Gamma(1, rate 5e-5).
+    1 / sigma² is that of a Gaussian of the logarithm.
 
     Examples
     --------
