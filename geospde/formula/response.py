@@ -10,7 +10,8 @@ from geospde.errors import InputError
 from geospde.families.censored import Censoring
 from geospde.formula.parser import parse_expression
 from geospde.formula.syntax import Call, Constant, Node, Symbol, symbols
-from geospde.formula.table import numeric
+from geospde.formula.table import column_of, numeric
+from geospde.survey.numbers import as_numbers
 
 Vector = NDArray[np.float64]
 PROPORTION = ("p", "prop", "proportion")
@@ -104,3 +105,18 @@ def _censored(table: pd.DataFrame, name: str, how: str, upper: str | None) -> Re
             raise InputError(f"no column {upper!r}, which cens({name}, {how}, {upper}) names")
         ends = pd.to_numeric(table[upper], errors="coerce").to_numpy(dtype=float)
     return Response(values, None, name, Censoring.read(words, values, ends))
+
+
+def tried_rows(left: str | Node, table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which rows say something: all, but for no successes of no trials.
+
+    Examples
+    --------
+    >>> tried_rows("p(incidence, size)", pd.DataFrame({"incidence": [2, 0], "size": [14, 0]}))
+    array([ True, False])
+    """
+    match parse_expression(left) if isinstance(left, str) else left:
+        case Call(function, (Symbol(successes), Symbol(trials)), ()) if function in PROPORTION:
+            empty = [as_numbers(column_of(table, name)) == 0 for name in (successes, trials)]
+            return ~(empty[0] & empty[1])
+    return np.ones(len(table), dtype=bool)

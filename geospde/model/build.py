@@ -1,5 +1,6 @@
 """From a formula, a table and a mesh to a latent Gaussian model."""
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.families.base import Family
 from geospde.families.default_priors import BrmsDefaults, Defaults, InlaDefaults
 from geospde.families.likelihood import Likelihood
@@ -20,7 +21,7 @@ from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset, read_offset
-from geospde.formula.response import read_response
+from geospde.formula.response import read_response, tried_rows
 from geospde.formula.table import coordinates, per_row
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
 from geospde.survey.covariates.sites import SiteCovariates
@@ -29,6 +30,7 @@ from geospde.terms.base import Context, LatentTerm, round_to
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.registry import TERMS, special_names
 from geospde.terms.rows import MovingRows
+from geospde.text.words import counted, listed
 
 Vector = NDArray[np.float64]
 
@@ -183,6 +185,10 @@ def build_model(
         raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
     if len(data) == 0:
         raise InputError("the table of observations is empty")
+    tried = tried_rows(parsed.left, data)
+    if tried.any() and not tried.all():
+        exposure, offset, weights = (_of_rows(value, tried) for value in (exposure, offset, weights))
+        data = _without_untried(data, tried)
     bound_family = read_family(family, link)
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords)
@@ -259,6 +265,21 @@ def build_model(
         coords, crs if crs is not None else _mesh_crs(terms), label, table, points, offsets,
         np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates,
     )  # fmt: skip
+
+
+def _without_untried(data: pd.DataFrame, tried: NDArray[np.bool_]) -> pd.DataFrame:
+    """Leave rows of no trials out, which say nothing, and warn of it."""
+    rows = np.flatnonzero(~tried)
+    what = f"{counted(rows.size, 'row')} with no trials left out: {listed((int(row) for row in rows), most=5)}"
+    warnings.warn(GeospdeWarning(what, subject="trials"), stacklevel=4)
+    return data[tried]
+
+
+def _of_rows(value: Any, rows: NDArray[np.bool_]) -> Any:
+    """Some rows of an argument that is a value a row; what is a name, a number or nothing stays."""
+    if value is None or isinstance(value, str) or np.ndim(value) == 0 or len(value) != rows.size:
+        return value
+    return np.asarray(value)[rows]
 
 
 def _refuse_one_sided(likelihood: Likelihood, family: str) -> None:

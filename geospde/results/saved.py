@@ -1,6 +1,7 @@
 """Fits from disk, as `geospde.results.storage` writes them."""
 
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from geospde.errors import GeospdeError, InputError
+from geospde.errors import GeospdeError, GeospdeWarning, InputError
 from geospde.families.base import Family
 from geospde.families.registry import family_by_name
 from geospde.inference.hyper import HyperPosterior, Posterior
@@ -94,6 +95,7 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
         for name, keys in words.meshes.items()
     }
     settings = words.settings
+<<<<<<< HEAD
     model = build_model(
         settings.formula,
         _table(words, arrays),
@@ -108,6 +110,23 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
         covariates=restored(words.covariates),
         graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
     )
+=======
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeospdeWarning)  # the fit has said it
+        model = build_model(
+            settings.formula,
+            _table(words, arrays),
+            family=family,
+            link=settings.link,
+            mesh=meshes,
+            coords=_coords(words),
+            exposure=arrays["exposure"],
+            offset=arrays["offset"] if settings.offset == "given a row" else settings.offset,
+            weights=arrays["observation_weights"],
+            priors=words.priors or "default",
+            covariates=restored(words.covariates),
+        )
+>>>>>>> dc04773 (Leave rows of no trials out with a note; load fits that left columns out in silence)
     model = model.labelled(words.label)
     if "fixed_precision" not in arrays:
         return model

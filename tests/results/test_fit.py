@@ -1,5 +1,7 @@
 """gs.fit as a user calls it: models beside the reference one, bad input, saving, draws, prediction."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,6 +178,28 @@ def test_a_mistake_gets_one_sentence(formula, options, message):
     with pytest.raises(gs.InputError, match=message) as caught:
         fit(formula, data, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_rows_of_no_trials_are_left_out_with_a_note():
+    table = SITES.assign(tried=np.where(SITES.index < 3, 0, 5), hit=np.where(SITES.index < 3, 0, SITES.index % 5))
+    weights = np.where(SITES.index % 2, 1.0, 2.0)
+    options = {"family": "binomial", "method": "ml"}
+    with pytest.warns(gs.GeospdeWarning, match="3 rows with no trials left out: 0, 1 and 2"):
+        some = gs.fit("p(hit, tried) ~ depth", table, weights=weights, **options)
+    rest = gs.fit("p(hit, tried) ~ depth", table.iloc[3:], weights=weights[3:], **options)
+    pd.testing.assert_frame_equal(some.fixed, rest.fixed)
+    with pytest.raises(gs.InputError, match="trials"):
+        gs.fit("p(hit, tried) ~ depth", table.assign(hit=1), **options)
+    with pytest.raises(gs.InputError, match="trials"):
+        gs.fit("p(hit, tried) ~ depth", table.assign(hit=0, tried=0), **options)
+
+
+def test_a_fit_that_left_columns_out_is_loaded_in_silence(tmp_path):
+    with pytest.warns(gs.GeospdeWarning, match="collinear"):
+        fit("count ~ depth + twice", SITES.assign(twice=2 * SITES["depth"])).save(tmp_path / "fit")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert gs.load_fit(tmp_path / "fit").fixed.index.tolist() == ["Intercept", "depth"]
 
 
 def test_a_column_that_says_nothing_new_is_left_out_and_named(capsys):
