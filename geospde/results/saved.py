@@ -95,22 +95,6 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
         for name, keys in words.meshes.items()
     }
     settings = words.settings
-<<<<<<< HEAD
-    model = build_model(
-        settings.formula,
-        _table(words, arrays),
-        family=family,
-        link=settings.link,
-        mesh=meshes,
-        coords=_coords(words),
-        exposure=arrays["exposure"],
-        offset=arrays["offset"] if settings.offset == "given a row" else settings.offset,
-        weights=arrays["observation_weights"],
-        priors=words.priors or "default",
-        covariates=restored(words.covariates),
-        graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
-    )
-=======
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeospdeWarning)  # the fit has said it
         model = build_model(
@@ -125,8 +109,8 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
             weights=arrays["observation_weights"],
             priors=words.priors or "default",
             covariates=restored(words.covariates),
+            graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
         )
->>>>>>> dc04773 (Leave rows of no trials out with a note; load fits that left columns out in silence)
     model = model.labelled(words.label)
     if "fixed_precision" not in arrays:
         return model
