@@ -97,6 +97,11 @@ class Model:
         return {term.graph_name: term.graph for term in self.terms if term.graph is not None}
 
     @property
+    def multiplies(self) -> bool:
+        """Whether predictions are of the product of what two likelihoods have for means."""
+        return False
+
+    @property
     def parts(self) -> "Mapping[str, Model]":
         """The models of several likelihoods, by name; empty where there is one."""
         return {}

@@ -120,9 +120,17 @@ class JointModel(Model):
     Attributes
     ----------
     members : dict of str to PartModel
+    is_product : bool
+        Whether the mean of the response is the product of theirs: of a delta family.
     """
 
     members: dict[str, Model] = field(default_factory=dict)
+    is_product: bool = False
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether predictions are of a product."""
+        return self.is_product
 
     @property
     def parts(self) -> Mapping[str, Model]:

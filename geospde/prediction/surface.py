@@ -18,6 +18,7 @@ from geospde.prediction.excursions import Excursions, excursions
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
 from geospde.prediction.layers import Layers
+from geospde.prediction.product import Product, of_places
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
 from geospde.text.keywords import answers_keywords
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+FEW = 1_000  # places of a product at a time: some thousand draws each
 CHUNK = 20_000  # points at a time: a few hundred bytes each for every theta point
 
 
@@ -120,7 +122,7 @@ class _Rows:
     def __init__(self, model: Any, table: pd.DataFrame, points: Any, offset: Any, scale: Any, options: dict[str, Any]):
         self._model = model
         self._table = table
-        self._options = options
+        self._options = self.options = options
         self.points = points
         self._offset = offset
         self._scale = scale
@@ -204,7 +206,8 @@ def predict(
         For places outside the mesh, missing columns or values, levels that the fit has not seen, or a CRS that differs
         from the data's.
     """
-    fit = of_likelihood(fit, observations)
+    whole, product = fit, fit.model.multiplies and observations is None
+    fit = of_likelihood(fit, next(iter(fit.model.parts)) if product else observations)
     model = fit.model
     for p in quantiles:
         if not 0 < p < 1:
@@ -231,7 +234,10 @@ def predict(
                 columns[layer.name] = _exceed(mixture, fit, layer.level, scale)
         return pd.DataFrame(columns)
 
-    frame = pd.concat(list(rows.map(fit, columns_of, callback)), ignore_index=True)
+    if product:
+        frame = _products(whole, rows, table, layers, quantiles)
+    else:
+        frame = pd.concat(list(rows.map(fit, columns_of, callback)), ignore_index=True)
     if extrapolation and model.covariates is not None:
         frame[EXTRAPOLATION] = model.covariates.beyond(table)
         if said := model.covariates.beyond_in_words(table):
@@ -243,7 +249,38 @@ def predict(
     crs = crs if crs is not None else model.crs
     words = f"{fit.formula}, {fit.family}, {fit.method}"
     contents = "Estimate" if is_estimate else "Posterior"
-    return Prediction(label, frame, layers, grid, points, crs, words, contents, _fit=fit, _rows=rows)
+    kind = ProductPrediction if product else Prediction
+    return kind(label, frame, layers, grid, points, crs, words, contents, _fit=fit, _rows=rows)
+
+
+def _products(fit: Fit, rows: _Rows, table: pd.DataFrame, layers: Any, quantiles: Sequence[float]) -> pd.DataFrame:
+    """The columns of a prediction of a product, chunk by chunk."""
+    second = list(fit.model.parts.values())[1]
+    others = _Rows(second, table, rows.points, _offset(second, table, None), np.ones(rows.size), rows.options)
+    levels = {each.name: each.level for each in layers if each.kind == "probability" and each.level is not None}
+    pairs = zip(rows.map(fit, lambda mixture, scale: (mixture, scale)), others.map(fit, lambda mixture, _: mixture))
+    parts = []
+    for (presence, scale), positive in pairs:
+        for part in (slice(a, a + FEW) for a in range(0, presence.mean.size, FEW)):
+            both = of_places(presence, part), of_places(positive, part)
+            found = Product(fit, both).columns(quantiles, levels, scale[part])
+            parts.append(pd.DataFrame(found))
+    return pd.concat(parts, ignore_index=True)
+
+
+class ProductPrediction(Prediction):
+    """Posterior of a product of two means, of a delta family; see `Prediction`."""
+
+    def exceedance(self, threshold: float) -> NDArray[np.float64]:
+        """P(mean > threshold) at each place, (m,), where the prediction was asked for it."""
+        for layer in self.layers:
+            if layer.kind == "probability" and layer.level == threshold:
+                return self.values(layer.name)
+        raise InputError(f"of a delta family give the threshold to predict: exceed=[{threshold:g}]")
+
+    def excursions(self, *args: Any, **options: Any) -> Excursions:
+        """Refuse: a product of two means has no excursion sets yet."""
+        raise InputError("a delta family has no excursion sets yet: predict one of its parts, observations='presence'")
 
 
 def _with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) -> pd.DataFrame:

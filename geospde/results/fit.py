@@ -10,6 +10,7 @@ import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.families.base import Family
+from geospde.families.delta import DELTAS, delta_of
 from geospde.families.registry import DEFAULT, names, read_family
 from geospde.inference.integration import posterior
 from geospde.inference.laplace import Laplace
@@ -32,6 +33,7 @@ from geospde.likelihood.ubre import least_prediction_error
 from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
+from geospde.model.delta import build_delta
 from geospde.model.joint import Observations, build_joint
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.results.base import Fit
@@ -69,6 +71,7 @@ def fit(
     domain: Any = None,
     graphs: Mapping[str, Any] | None = None,
     terms: Mapping[str, str] | None = None,
+    formula2: str | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Fit:
     """Fit a latent Gaussian model.
@@ -156,6 +159,9 @@ def fit(
     terms : dict from str to str, optional
         Of several likelihoods: what they share, by the name that their formulas have, as in
         ``{"field": "spde(mesh)"}``; fixed effects, as in ``{"trend": "1 + x"}``, then have one coefficient for all.
+    formula2 : str, optional
+        Of ``family="delta_gamma"`` and ``"delta_lognormal"``: the predictor of the values above 0, where it is another
+        than that of their presence.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.
 
@@ -197,6 +203,16 @@ def fit(
             raise InputError("covariates= and domain= are not there yet for several likelihoods: give columns")
         joint = build_joint(formula, terms=terms, mesh=mesh, priors=priors, graphs=graphs)
         return fit_model(joint, {"formula": joint.formula.text}, **options)
+    if (delta := delta_of(family, link)) is not None:
+        if not all(each is None for each in (exposure, weights, covariates, domain)):
+            raise InputError(f"family {delta.name!r} takes no exposure=, weights=, covariates= or domain= yet")
+        two = build_delta(
+            delta, formula, formula2, data, mesh=mesh, coords=coords, offset=offset, priors=priors, graphs=graphs
+        )
+        second = "" if formula2 is None else f"; {formula2}"
+        return fit_model(two, {"formula": formula + second, "offset": offset}, **options)
+    if formula2 is not None:
+        raise InputError(f"formula2= is of the families {', '.join(DELTAS)}: the values above 0")
     if terms is not None:
         raise InputError("terms= is of several likelihoods: gs.fit([gs.Observations(...), ...], terms=...)")
     places, known = None, read_family(family, link)

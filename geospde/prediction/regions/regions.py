@@ -328,7 +328,8 @@ def _pieces(fit: Fit, weights: sp.csr_matrix, kind: str) -> list[slice]:
 
 
 def _is_exact(fit: Fit, kind: str) -> bool:
-    return kind != "share" and (fit.plug_in or fit.model.family.link.name in ("identity", "log"))
+    link = fit.model.family.link
+    return kind != "share" and (fit.plug_in or link.name in ("identity", "log"))
 
 
 def _sums(

@@ -1,0 +1,41 @@
+"""Delta families: whether there is something, and how much of it, each with a predictor of its own."""
+
+from typing import Any, NamedTuple
+
+from geospde.errors import InputError
+
+
+class Delta(NamedTuple):
+    """A delta family: the families of its two parts.
+
+    Attributes
+    ----------
+    name : str
+    presence, positive : str
+        Of zeros and ones; of the values above 0.
+    """
+
+    name: str
+    presence: str
+    positive: str
+    links: tuple[str | None, str | None] = (None, None)
+
+
+DELTAS = {
+    each.name: each
+    for each in (
+        Delta("delta_gamma", "bernoulli", "gamma"),
+        Delta("delta_lognormal", "bernoulli", "lognormal", (None, "log")),
+    )
+}
+PARTS = ("presence", "positive")
+"""What tables call the two."""
+
+
+def delta_of(family: Any, link: str | None = None) -> Delta | None:
+    """The delta family of a name, in any case, with dashes or not; None for another family."""
+    plain = family.lower().replace("-", "_").replace(" ", "_") if isinstance(family, str) else ""
+    found = DELTAS.get(plain)
+    if found is not None and link is not None:
+        raise InputError(f"family {found.name!r} has two links, of its own: leave link= out")
+    return found

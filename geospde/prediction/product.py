@@ -1,0 +1,96 @@
+"""Predictions of a product: the probability that there is something, times how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.inference.mixture import GaussianMixture
+from geospde.results.base import Fit
+
+if TYPE_CHECKING:
+    from geospde.families.likelihood import Likelihood
+
+Vector = NDArray[np.float64]
+DRAWS = 2000
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
+
+
+def of_places(mixture: GaussianMixture, part: slice) -> GaussianMixture:
+    """The same of some of the places, as Gaussians."""
+    return GaussianMixture(mixture.weights, mixture.means[:, part], mixture.sds[:, part])
+
+
+class Product:
+    """The mean of a delta family at some places.
+
+    Parameters
+    ----------
+    fit : Fit
+        Whose model `is_product`.
+    mixtures : pair of GaussianMixture
+        Of the predictors of the two parts, independent at each point of the hyperparameters.
+    """
+
+    def __init__(self, fit: Fit, mixtures: tuple[GaussianMixture, GaussianMixture]):
+        self.fit = fit
+        self.presence, self.positive = mixtures
+        parts = list(fit.model.parts.values())
+        self.link = parts[0].family.link
+        points = fit.approximation.points
+        self.means: list[Likelihood] = [fit.laplace.likelihood_at(point.theta).parts[1] for point in points]
+
+    def _of_positive(self, k: int, eta: Vector) -> Vector:
+        """Mean of the values above 0, at one point of the hyperparameters."""
+        return self.means[k].moments(eta)[0]
+
+    def moments(self) -> tuple[Vector, Vector]:
+        """Mean and standard deviation, by Gauss-Hermite quadrature at each point of the hyperparameters."""
+        total = np.zeros((2, self.presence.means.shape[1]))
+        weight = WEIGHTS / WEIGHTS.sum()
+        for k, share in enumerate(self.presence.weights):
+            of = np.ones((2, total.shape[1]))
+            for mixture, function in (
+                (self.presence, self.link.inverse), (self.positive, lambda eta, k=k: self._of_positive(k, eta)),
+            ):  # fmt: skip
+                value = [function(mixture.means[k] + mixture.sds[k] * z) for z in NODES]
+                of[0] *= weight @ np.array(value)
+                of[1] *= weight @ np.array(value) ** 2
+            total += share * of
+        return total[0], np.sqrt(np.maximum(total[1] - total[0] ** 2, 0.0))
+
+    def plug_in(self) -> tuple[Vector, Vector]:
+        """The product of the estimates, and its standard error by the delta method."""
+        step = 1e-5
+        value, variance = [], []
+        for mixture, function in (
+            (self.presence, self.link.inverse), (self.positive, lambda eta: self._of_positive(0, eta)),
+        ):  # fmt: skip
+            eta = mixture.mean
+            slope = (function(eta + step) - function(eta - step)) / (2 * step)
+            value.append(function(eta))
+            variance.append((slope * mixture.sd) ** 2)
+        return value[0] * value[1], np.sqrt(variance[0] * value[1] ** 2 + variance[1] * value[0] ** 2)
+
+    def draws(self, n: int = DRAWS, seed: int = 0) -> Vector:
+        """Draws at each place, (n, m); each place by itself."""
+        rng = np.random.default_rng(seed)
+        counts = rng.multinomial(n, self.presence.weights)
+        out = []
+        for k, count in enumerate(counts):
+            if count:
+                z = rng.standard_normal((2, count, 1))
+                first = self.link.inverse(self.presence.means[k] + self.presence.sds[k] * z[0])
+                out.append(first * self._of_positive(k, self.positive.means[k] + self.positive.sds[k] * z[1]))
+        return np.vstack(out)
+
+    def columns(self, quantiles: Sequence[float], exceed: dict[str, float], scale: Vector) -> dict[str, Any]:
+        """``mean``, ``sd``, quantiles and probabilities above thresholds, of the mean times a scale."""
+        mean, sd = self.plug_in() if self.fit.plug_in else self.moments()
+        drawn = scale * self.draws()
+        out: dict[str, Any] = {"mean": scale * mean, "sd": scale * sd}
+        out |= {f"q{q:g}": np.quantile(drawn, q, axis=0) for q in quantiles}
+        return out | {name: (drawn > level).mean(axis=0) for name, level in exceed.items()}

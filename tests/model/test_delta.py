@@ -1,0 +1,91 @@
+"""Delta families: the two parts by themselves, predictions of their product, what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from oracles import square_mesh
+
+import geospde as gs
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(6)
+    x, z, e, n = rng.uniform(-1, 1, (4, 300))
+    there = rng.uniform(size=300) < 1 / (1 + np.exp(-0.3 - x))
+    return pd.DataFrame({"x": x, "z": z, "e": e, "n": n, "y": there * rng.gamma(2.0, np.exp(0.5 + 0.4 * z) / 2)})
+
+
+def parts(table, family, **options):
+    presence = gs.fit("y ~ x", table.assign(y=table["y"] > 0).astype({"y": float}), family="bernoulli", **options)
+    return presence, gs.fit("y ~ z", table[table["y"] > 0], family=family, **options)
+
+
+@pytest.mark.parametrize("name", ["gamma", "lognormal"])
+def test_a_delta_model_is_its_two_parts(table, name):
+    fit = gs.fit("y ~ x", table, formula2="~ z", family=f"delta_{name}", method="ml")
+    presence, positive = parts(table, name, method="ml")
+    assert fit.log_likelihood == pytest.approx(presence.log_likelihood + positive.log_likelihood, abs=1e-7)
+    both = pd.concat([presence.fixed, positive.fixed])
+    np.testing.assert_allclose(fit.fixed["estimate"], both["estimate"], atol=1e-5)
+    assert list(fit.fixed.index) == ["presence: Intercept", "presence: x", "positive: Intercept", "positive: z"]
+    # sd of a product by the delta method, with the lognormal's mean and not its median
+    frame = fit.predict(table.head(5)).to_frame()
+    p, m = (one.predict(table.head(5)).to_frame() for one in (presence, positive))
+    factor = np.exp(positive.hyper.loc["sigma", "estimate"] ** 2 / 2) if name == "lognormal" else 1.0
+    level = np.exp(m["mean"]) if name == "lognormal" else m["mean"]
+    np.testing.assert_allclose(frame["mean"], p["mean"] * level * factor, rtol=1e-4)
+    sd = m["sd"] * (level if name == "lognormal" else 1.0)
+    expected = factor * np.hypot(p["sd"] * level, p["mean"] * sd)
+    np.testing.assert_allclose(frame["sd"], expected, rtol=1e-3)
+
+
+def test_a_posterior_of_the_product_has_the_moments_of_draws(table):
+    fit = gs.fit("y ~ x", table, formula2="~ z", family="delta_gamma", method="eb")
+    frame = fit.predict(table.head(4), exceed=[1.0]).to_frame()
+    draws = fit.sample(8000, seed=2)
+    for row in range(4):
+        x, z = table.loc[row, ["x", "z"]]
+        p = 1 / (1 + np.exp(-draws["presence: Intercept"] - x * draws["presence: x"]))
+        product = p * np.exp(draws["positive: Intercept"] + z * draws["positive: z"])
+        # four Monte Carlo standard errors
+        assert frame.loc[row, "mean"] == pytest.approx(product.mean(), abs=4 * product.std() / 8000**0.5)
+        assert frame.loc[row, "sd"] == pytest.approx(product.std(), rel=0.06)
+        assert frame.loc[row, "q0.975"] == pytest.approx(product.quantile(0.975), rel=0.03)
+        assert frame.loc[row, "exceed_1"] == pytest.approx((product > 1).mean(), abs=0.05)
+    share = fit.predict(table.head(4), observations="presence").to_frame()["mean"]
+    assert share.between(0, 1).all()
+
+
+def test_each_part_has_its_field_and_a_map_is_of_the_product(table):
+    mesh = square_mesh(6, -1.4, 1.4)
+    spde = "spde(mesh, prior_range=(0.5, 0.1), prior_sigma=(1, 0.05))"
+    fit = gs.fit(
+        f"y ~ 1 + {spde}", table, formula2=f"~ z + {spde}", family="delta-gamma", method="eb", mesh=mesh,
+        coords=("e", "n"),
+    )  # fmt: skip
+    assert {"presence: range(spde)", "positive: range(spde)", "positive: shape"} <= set(fit.hyper.index)
+    surface = fit.predict(table.head(30)[["e", "n", "z"]])
+    assert (surface.to_frame()["mean"] > 0).all()
+    with pytest.raises(gs.InputError, match="give the threshold to predict"):
+        surface.exceedance(2.0)
+    assert fit.describe()["family"] == "delta_gamma"
+
+
+BAD = [
+    ({"formula": "log(y) ~ x"}, "is a column"),
+    ({"data": lambda t: t.assign(y=-1.0)}, "row 0 holds -1"),
+    ({"data": lambda t: t.assign(y=1.0)}, "all are above 0"),
+    ({"data": lambda t: t.assign(y=0.0)}, "all are 0"),
+    ({"formula2": "x ~ z"}, "formula2 is of the response of the first"),
+    ({"family": "gamma", "formula2": "~ z"}, "formula2= is of the families delta_gamma, delta_lognormal"),
+    ({"weights": "x"}, "takes no exposure=, weights="),
+    ({"link": "log"}, "two links"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BAD)
+def test_mistakes_are_told(change, words, table):
+    options = {"formula": "y ~ x", "data": lambda t: t, "family": "delta_gamma", **change}
+    with pytest.raises(gs.InputError, match=words):
+        gs.fit(options.pop("formula"), options.pop("data")(table), **options)
