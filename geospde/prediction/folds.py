@@ -87,6 +87,22 @@ def buffered_folds(points: Vector, k: int | None, buffer: float, seed: int = 0) 
     return folds
 
 
+def future_folds(times: Vector, k: int) -> list[Fold]:
+    """One fold for each of the last k times: predicted from what was before it (leave-future-out).
+
+    Parameters
+    ----------
+    times : (m,) array
+    k : int
+        At most all times but the first two.
+    """
+    steps = np.unique(times)
+    if not 1 <= k <= steps.size - 2:
+        most = max(steps.size - 2, 0)
+        raise InputError(f"times to predict are 1 to {most} of the {steps.size}, two being left to learn from, not {k}")
+    return [Fold(np.flatnonzero(times == time), np.flatnonzero(times >= time)) for time in steps[-k:]]
+
+
 def _plain(index: Index) -> Fold:
     return Fold(np.sort(index), np.sort(index))
 

@@ -16,7 +16,7 @@ from geospde.inference.criteria import cavity
 from geospde.inference.integration import posterior
 from geospde.inference.laplace import Laplace
 from geospde.model.build import build_model
-from geospde.prediction.folds import Fold, block_folds, buffered_folds, random_folds
+from geospde.prediction.folds import Fold, block_folds, buffered_folds, future_folds, random_folds
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float64]
 Callback = Callable[[int, int | None, str], None]
-KINDS = ("blocks", "random", "loo", "buffered")
+KINDS = ("blocks", "random", "loo", "buffered", "future")
+LATEST = 3  # times that a validation of the future predicts, where k is not given
 LEVELS = (0.5, 0.8, 0.95)
 COVERAGE = {f"cover_{100 * level:.0f}": level for level in LEVELS}
 """Columns of `Validation.scores` with the share of observations within a central interval, and the interval's level."""
@@ -57,7 +58,7 @@ class Validation:
         Mean difference of each simpler model's log score and CRPS from the model's own, with standard errors: positive
         where the model predicts better.
     kind : str
-        ``"blocks"``, ``"random"``, ``"loo"`` or ``"buffered"``.
+        ``"blocks"``, ``"random"``, ``"loo"``, ``"buffered"`` or ``"future"``.
     folds : int
     distance : float or None
         Side of the blocks or radius of the buffer.
@@ -124,12 +125,14 @@ def validate(
     ----------
     fit : Fit
         By method ``"inla"`` or ``"eb"``; it is refitted without each fold, hyperparameters included.
-    folds : {"blocks", "random", "loo", "buffered"}
+    folds : {"blocks", "random", "loo", "buffered", "future"}
         Square blocks, which tell how the model predicts between surveyed places; random folds, which tell how it
         predicts beside them; leave-one-out from the fit itself (each observation's Gaussian site divided out); single
-        observations left out with all within a distance.
+        observations left out with all within a distance; the last times of a model in time, each predicted from those
+        before it.
     k : int, optional
-        Number of folds, 10 by default; of ``"buffered"`` the number of observations, at most 40 by default.
+        Number of folds, 10 by default; of ``"buffered"`` the number of observations, at most 40 by default; of
+        ``"future"`` the number of times, 3 by default.
     distance : float, optional
         Side of the blocks or radius of the buffer; by default the posterior median of the first field's range.
     baselines : bool
@@ -168,6 +171,8 @@ def validate(
         made: list[Fold] = []
     elif folds == "random":
         made = random_folds(size, 10 if k is None else k, seed)
+    elif folds == "future":
+        made = _future(model, k)
     elif folds == "blocks":
         assert model.points is not None and distance is not None
         made = block_folds(model.points, 10 if k is None else k, distance, seed)
@@ -195,6 +200,15 @@ def validate(
     return Validation(
         table, rows["model"], _differences(rows), folds, len(made) or size, distance, model.response_label
     )
+
+
+def _future(model: Any, k: int | None) -> list[Fold]:
+    """Folds of the last times of the first term that goes along time."""
+    column = next((term.time_column for term in model.terms if term.time_column), None)
+    if column is None:
+        raise InputError("folds='future' are of a model in time, such as spde(mesh, time=year) or ar1(year)")
+    times = model.table[column].to_numpy(dtype=float)
+    return future_folds(times, min(LATEST, np.unique(times).size - 2) if k is None else k)
 
 
 def _range(fit: BayesianFit) -> float:

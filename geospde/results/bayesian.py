@@ -426,7 +426,7 @@ class BayesianFit(Fit):
 
         Parameters
         ----------
-        folds : {"blocks", "random", "loo", "buffered"}
+        folds : {"blocks", "random", "loo", "buffered", "future"}
             Square blocks; random folds; leave-one-out from the fit itself; single observations left out with all
             within a distance.
         k : int, optional

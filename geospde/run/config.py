@@ -202,7 +202,7 @@ class ExcursionsSection(_Section):
 class ValidationSection(_Section):
     """``[validation]``: how a run is cross-validated, as in `BayesianFit.validate`; without the section it is not."""
 
-    folds: Literal["blocks", "random", "loo", "buffered"] = "blocks"
+    folds: Literal["blocks", "random", "loo", "buffered", "future"] = "blocks"
     k: Count | None = None
     distance: Annotated[Number, Field(gt=0)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0)] = 0

@@ -70,6 +70,8 @@ class LatentTerm(ABC):
         The effects of each level, where it is.
     mesh : Mesh or None
         Where the latent variables are values at its vertices; `mesh_name` is what the formula calls it.
+    time_column : str
+        The column of steps that the term goes along and forecasts beyond, if it does.
     graph : Graph or None
         Which areas are neighbours, where the latent variables are of areas; `graph_name` is what the formula calls it.
     trend : tuple of str
@@ -89,6 +91,7 @@ class LatentTerm(ABC):
     effect_names: tuple[str, ...] = ()
     mesh: Any = None
     mesh_name: str = ""
+    time_column: str = ""
     graph: Graph | None = None
     graph_name: str = ""
     trend: tuple[str, ...] = ()

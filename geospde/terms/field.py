@@ -50,6 +50,7 @@ class Field(LatentTerm):
         self.by = by
         self.unit = unit
         self.times = times
+        self.time_column = "" if times is None else times.column
 
     @classmethod
     def read(cls, call: TermCall, context: Context) -> "Field":

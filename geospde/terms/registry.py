@@ -9,7 +9,7 @@ from geospde.terms.base import LatentTerm
 from geospde.terms.field import Field
 from geospde.terms.gaussian_process import Process
 from geospde.terms.groups import Group
-from geospde.terms.series.ar import FirstOrder, Series
+from geospde.terms.series.ar import Autoregression, FirstOrder
 from geospde.terms.series.rw1 import RandomWalk
 from geospde.terms.series.rw2 import SmoothWalk
 from geospde.terms.series.seasonal import Seasonal
@@ -24,7 +24,7 @@ TERMS: dict[str, type[LatentTerm]] = {
     "rw1": RandomWalk,
     "rw2": SmoothWalk,
     "ar1": FirstOrder,
-    "ar": Series,
+    "ar": Autoregression,
     "seasonal": Seasonal,
     "besag": Besag,
     "bym2": Bym2,

@@ -126,3 +126,19 @@ def test_a_prediction_asks_for_the_time(keys):
         fit.predict(grid, at={"year": [2003, 2004]})
     with pytest.raises(InputError, match="goes by steps of 1 from 2001, and row 0 is at 2001.5"):
         fit.predict(pd.DataFrame({"x": [0.5], "y": [0.5], "year": [2001.5]}))
+
+
+def test_the_future_is_validated_from_the_past(keys):
+    data = survey((2001, 2002, 2003, 2004, 2005), 12)
+    fit = gs.fit("v ~ 1 + spde(mesh, time=year)", data, method="eb", **keys)
+    checked = fit.validate("future", k=2, baselines=False, draws=200)
+    assert data.year[checked.pointwise["row"]].tolist() == [2004] * 12 + [2005] * 12
+    # the last year is predicted as a fit of the years before it predicts it
+    before = gs.fit("v ~ 1 + spde(mesh, time=year)", data[data.year < 2005], method="eb", **keys)
+    ahead = before.predict(data[data.year == 2005]).to_frame()
+    own = checked.pointwise.iloc[12:]
+    assert own["mean"].to_numpy() == pytest.approx(ahead["mean"].to_numpy(), abs=4 * ahead["sd"].max() / np.sqrt(200))
+    with pytest.raises(InputError, match="times to predict are 1 to 3 of the 5"):
+        fit.validate("future", k=4)
+    with pytest.raises(InputError, match="are of a model in time"):
+        gs.fit("v ~ 1 + spde(mesh)", data, method="eb", **keys).validate("future")

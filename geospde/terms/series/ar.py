@@ -22,7 +22,7 @@ from geospde.terms.series.lattice import Lattice
 Vector = NDArray[np.float64]
 
 
-class Series(LatentTerm):
+class Autoregression(LatentTerm):
     """A stationary autoregressive series over the steps of a column, from its least to its largest value.
 
     Steps that the data have not are there, too. A prediction before the first step or after the last is a forecast,
@@ -49,10 +49,11 @@ class Series(LatentTerm):
         self.by = by
         self.function_of = covariates.names + (() if by is None else by.names)
         self.lattice = lattice
+        self.time_column = covariates.names[0]
         self._size = by_size
 
     @classmethod
-    def read(cls, call: TermCall, context: Context) -> "Series":
+    def read(cls, call: TermCall, context: Context) -> "Autoregression":
         """Read a call; takes its priors out of the overrides.
 
         By default P(sd > s) = 0.05, where s is three standard deviations of the response, or 1 where the predictor is
@@ -127,7 +128,7 @@ class Series(LatentTerm):
         return weights, np.exp(theta[0]) * vectors * np.sqrt(np.maximum(values, 0.0))
 
 
-class FirstOrder(Series):
+class FirstOrder(Autoregression):
     """``ar1(t)``: neighbours have correlation rho, those k steps apart rho to the k-th."""
 
     first_order = True
