@@ -34,6 +34,8 @@ _HOME = {
     "Prediction": "prediction.surface",
     "expected_numbers": "prediction.pattern",
     "Layer": "prediction.layer",
+    "design": "prediction.design",
+    "Design": "prediction.design",
     "RegionPrediction": "prediction.regions.regions",
     "run": "run.pipeline",
     "GeospdeError": "errors",
@@ -46,9 +48,10 @@ _ROOMS = {  # modules that are public
 }  # fmt: skip
 
 __all__ = [
-    "BayesianFit", "Comparison", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
+    "BayesianFit", "Comparison", "Design", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
     "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "Observations", "PenalisedFit",
-    "Prediction", "RegionPrediction", "Survey", "Variogram", "build_mesh", "compare", "expected_numbers", "explore",
+    "Prediction", "RegionPrediction", "Survey", "Variogram", "build_mesh", "compare", "design", "expected_numbers",
+    "explore",
     "families", "fit", "links", "load_dataset", "load_fit", "priors", "read_survey", "run", "terms", "variogram",
 ]  # fmt: skip
 
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
     from geospde.mesh.build import build_mesh
     from geospde.mesh.trimesh import Mesh
     from geospde.model.joint import Observations
+    from geospde.prediction.design import Design, design
     from geospde.prediction.grid import Grid
     from geospde.prediction.layer import Layer
     from geospde.prediction.pattern import expected_numbers

@@ -18,6 +18,7 @@ from geospde import __version__
 from geospde.cli.certify import certify
 from geospde.cli.check import check
 from geospde.cli.compare import compare
+from geospde.cli.design import design
 from geospde.cli.explore import explore
 from geospde.cli.info import info
 from geospde.cli.init import init
@@ -81,6 +82,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "init": init,
     **{name: step_command(name, what) for name, what in STEPS.items()},
     "certify": certify,
+    "design": design,
     "validate": validate,
     "compare": compare,
     "info": info,

@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from geospde.plots.canvas import INK, SMALL, View
+from geospde.plots.frame import ALARM, new_axes
 
 LAND = "#e4e0d8"
 
@@ -117,3 +118,15 @@ def draw_scale_bar(ax: Axes, view: View, land: Any = None) -> None:
         zorder=5,
         path_effects=halo,
     )
+
+
+def plot_design(design: Any, ax: Axes | None = None) -> Axes:
+    """Draw the candidates of a sampling design as dots, and the chosen sites with their numbers."""
+    ax = new_axes(ax, 120.0, 120.0)
+    ax.scatter(design.points[:, 0], design.points[:, 1], s=4, color="0.8", linewidths=0)
+    ax.scatter(design.sites["x"], design.sites["y"], s=30, color=ALARM, zorder=3)
+    for k, (x, y) in enumerate(zip(design.sites["x"], design.sites["y"]), 1):
+        ax.annotate(str(k), (x, y), xytext=(4, 3), textcoords="offset points")
+    ax.set_aspect("equal")
+    ax.set_title(f"{len(design.sites)} sites leave {100 * design.curve.iloc[-1]:.0f} % of the {design.criterion}")
+    return ax

@@ -1,0 +1,50 @@
+"""``geospde design``: where to sample next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geospde.cli.options import Json, RunFile, Silent, Verbose, listening, print_json
+
+
+def design(
+    run_file: RunFile,
+    add: Annotated[int, typer.Option(help="How many sites.")] = 20,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(metavar="LAYER", show_default=False, help="Where they may be: points; by default anywhere."),
+    ] = None,
+    criterion: Annotated[
+        str, typer.Option(metavar="WHAT", help="What to reduce: variance, misclassification or region.")
+    ] = "variance",
+    threshold: Annotated[
+        float | None, typer.Option(show_default=False, help="That places are above or below, for misclassification.")
+    ] = None,
+    min_distance: Annotated[float, typer.Option(help="Between new sites, in the unit of the survey's CRS.")] = 0.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default=False, help="Folder to write; by default the run's with -design."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier design's folder.")] = False,
+    as_json: Json = False,
+    quiet: Silent = False,
+    verbose: Verbose = False,
+) -> None:
+    """Choose sites to sample next: each the one that tells most, beside all that are there.
+
+    The fit in the run's folder is taken if inputs and settings are still the same.
+    """
+    from geospde.run.design import design_run
+
+    with listening(quiet or as_json, verbose) as progress:
+        result = design_run(
+            run_file, add=add, candidates=candidates, criterion=criterion, threshold=threshold,
+            min_distance=min_distance, out=out, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    if as_json:
+        print_json(result.to_dict())
+    elif not quiet:
+        print(f"{str(repr(result.design)).strip('<>')}; sites, waypoints and map: {result.folder}")

@@ -1,0 +1,357 @@
+"""Where to sample next: sites chosen one after the other, each the one that most reduces what is not known.
+
+An observation at a site with predictor eta_s and working weight W_s (its expected information on the predictor) takes
+``c c' / (C_ss + 1 / W_s)`` from the posterior covariance C of the predictors, c its column of C: a rank-one update of
+the Gaussian posterior at the heaviest hyperparameters, which no response enters. Greedy choice comes within 1 - 1/e of
+the best set where gains diminish, as they mostly do (Krause, Singh & Guestrin 2008, J. Mach. Learn. Res. 9, 235-284).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.special import owens_t
+
+from geospde.errors import InputError
+from geospde.linalg.threads import one_blas_thread
+from geospde.mesh.trimesh import Mesh
+from geospde.prediction.surface import places
+from geospde.results.base import Fit
+from geospde.survey.crs import is_local, parse_crs
+from geospde.text.keywords import answers_keywords
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from matplotlib.axes import Axes
+
+Vector = NDArray[np.float64]
+CRITERIA = ("variance", "misclassification", "region")
+LARGEST = 3e8  # numbers in the covariance of candidates and targets
+
+
+@answers_keywords
+@dataclass(frozen=True, eq=False, repr=False)
+class Design:
+    """Sites in the order in which they are worth visiting; made by `geospde.design`.
+
+    Attributes
+    ----------
+    sites : DataFrame
+        A row a site, in order: ``x``, ``y``, ``candidate`` (its row among the candidates), ``gain`` (by how much it
+        reduces the criterion), ``remaining`` (what is left of it) and ``cost``.
+    start : float
+        The criterion before any of them.
+    present : DataFrame
+        A row an observation that is there, the one that matters least first: ``row`` and ``loss``, by how much the
+        criterion would grow without it.
+    criterion : str
+    points : (k, 2) array
+        All candidates.
+    crs : pyproj.CRS or None
+    """
+
+    sites: pd.DataFrame
+    start: float
+    present: pd.DataFrame
+    criterion: str
+    points: Vector
+    crs: Any = None
+
+    @property
+    def curve(self) -> pd.Series[float]:
+        """What is left of the criterion after each number of sites, from 0, as a share of the start."""
+        left = np.concatenate([[self.start], self.sites["remaining"]]) / self.start
+        return pd.Series(left, index=pd.RangeIndex(len(left), name="sites"), name="remaining")
+
+    @property
+    def has_longitudes(self) -> bool:
+        """Whether the CRS leads to longitude and latitude."""
+        return self.crs is not None and not is_local(parse_crs(self.crs))
+
+    def to_geodataframe(self) -> gpd.GeoDataFrame:
+        """Return the sites with their places as points."""
+        import geopandas as gpd
+
+        places = gpd.points_from_xy(self.sites["x"], self.sites["y"])
+        return gpd.GeoDataFrame(
+            self.sites.assign(order=np.arange(1, len(self.sites) + 1)), geometry=places, crs=self.crs
+        )
+
+    def to_gpkg(self, path: str | Path) -> None:
+        """Write the sites as a GeoPackage."""
+        try:
+            self.to_geodataframe().to_file(path, layer="sites", driver="GPKG")
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error}") from None
+
+    def to_gpx(self, path: str | Path) -> None:
+        """Write the sites as waypoints for a GPS receiver.
+
+        Raises
+        ------
+        InputError
+            Without a CRS that leads to longitude and latitude, or where the file cannot be written.
+        """
+        if not self.has_longitudes:
+            raise InputError("waypoints are in longitude and latitude, and the sites have no CRS that leads there")
+        there = self.to_geodataframe().to_crs(4326).geometry
+        points = "\n".join(
+            f'  <wpt lat="{p.y:.7f}" lon="{p.x:.7f}"><name>{escape(f"{k:02d}")}</name></wpt>'
+            for k, p in enumerate(there, 1)
+        )
+        head = '<?xml version="1.0" encoding="UTF-8"?>\n<gpx version="1.1" creator="geospde" '
+        text = f'{head}xmlns="http://www.topografix.com/GPX/1/1">\n{points}\n</gpx>\n'
+        try:
+            Path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error}") from None
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the candidates, and the chosen sites with their numbers."""
+        from geospde.plots.drawing import plot_design
+
+        return plot_design(self, ax)
+
+    def __repr__(self) -> str:
+        last = self.curve.iloc[-1]
+        return f"<Design: {len(self.sites)} sites leave {100 * last:.0f} % of the {self.criterion}>"
+
+
+@answers_keywords
+def design(
+    fit: Fit,
+    add: int,
+    candidates: Any,
+    *,
+    criterion: str = "variance",
+    where: Any = None,
+    threshold: float | None = None,
+    weights: Any = None,
+    min_distance: float = 0.0,
+    costs: Any = None,
+    fixed: Any = None,
+) -> Design:
+    """Choose sites to sample next.
+
+    Parameters
+    ----------
+    fit : Fit
+    add : int
+        How many.
+    candidates : Grid, Mesh, GeoDataFrame, DataFrame or (k, 2) array
+        Where a site may be; covariates of the model are columns or come from its rasters.
+    criterion : {"variance", "misclassification", "region"}
+        What to reduce: the mean variance of the predictor; the expected share of places that the posterior mean puts
+        on the wrong side of `threshold`; the variance of the predictor's mean over all of `where`.
+    where : as `candidates`, optional
+        The places that the criterion is of; by default the candidates.
+    threshold : float, optional
+        On the response scale, for ``"misclassification"``.
+    weights : (m,) array, optional
+        Of the places in `where`, such as their population; even by default.
+    min_distance : float
+        Between new sites, and from each to those of `fixed`.
+    costs : (k,) array, optional
+        Of each candidate: the gain for the cost is what counts.
+    fixed : as `candidates`, optional
+        Sites already decided on: they count as visited.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    InputError
+        For options that are none, or where fewer sites are left than asked for.
+    """
+    if criterion not in CRITERIA:
+        raise InputError(f"criterion is one of {', '.join(map(repr, CRITERIA))}, not {criterion!r}")
+    if isinstance(add, bool) or not isinstance(add, int | np.integer) or add < 1:
+        raise InputError(f"the number of sites to add is a positive whole number, not {add!r}")
+    if (threshold is None) == (criterion == "misclassification"):
+        raise InputError("a threshold belongs to criterion 'misclassification', and to no other")
+    if threshold is not None and not np.isfinite(float(threshold)):
+        raise InputError(f"a threshold must be a finite number, not {threshold!r}")
+    if isinstance(min_distance, bool) or not isinstance(min_distance, int | float) or not 0 <= min_distance < np.inf:
+        raise InputError(f"min_distance is a distance, not {min_distance!r}")
+    with one_blas_thread():
+        return _Greedy(fit, candidates, where, fixed, criterion, threshold, weights, costs).chosen(add, min_distance)
+
+
+class _Greedy:
+    """Covariances of candidates with targets, updated as sites are taken."""
+
+    def __init__(
+        self,
+        fit: Fit,
+        candidates: Any,
+        where: Any,
+        fixed: Any,
+        criterion: str,
+        threshold: float | None,
+        weights: Any,
+        costs: Any,
+    ):
+        self.fit, self.criterion = fit, criterion
+        self.point = fit.laplace.factor_again(fit.point)
+        rows, self.points, self.crs = self._rows(candidates)
+        self.size = len(self.points)
+        already, self.already = (rows[:0], np.zeros((0, 2))) if fixed is None else self._rows(fixed)[:2]
+        targets = rows if where is None else self._rows(where)[0]
+        self.costs = _numbers(costs, self.size, "costs", "candidate")
+        w = _numbers(weights, targets.shape[0], "weights", "place")
+        self.weights = w / w.sum()
+        observed = fit.laplace.design
+        total = rows.shape[0] + already.shape[0]
+        if total * (total + targets.shape[0]) > LARGEST:
+            raise InputError(f"{total:,} candidates with {targets.shape[0]:,} places are too many: thin them")
+        new = sp.csr_matrix(sp.vstack([rows, already]))
+        solved = fit.laplace.solve(self.point, new.T.toarray())
+        self.cross = np.asarray(targets @ solved).T  # (candidates, targets)
+        self.among = np.asarray(new @ solved)
+        self.noise = 1.0 / self._information(new)
+        self.variance = np.maximum(fit.laplace.row_variances(self.point, sp.csr_matrix(targets)), 1e-300)
+        self.first = self.variance.copy()
+        self.scores = np.zeros(self.variance.size)
+        if threshold is not None:
+            at = float(fit.model.family.link.forward(np.array([float(threshold)]))[0])
+            if not np.isfinite(at):
+                raise InputError(f"no mean of this family lies about the threshold {threshold:g}")
+            self.scores = (targets @ self.point.mean - at) / np.sqrt(self.variance)
+        self.whole = 0.0
+        if criterion == "region":
+            mean_row = sp.csr_matrix(self.weights @ targets)
+            self.whole = float(fit.laplace.row_variances(self.point, mean_row)[0])
+        back = fit.laplace.solve(self.point, observed.T.toarray())
+        self.of_present = np.asarray(targets @ back).T
+        self.present_own = self.point.eta_variance
+
+    def _rows(self, where: Any) -> tuple[Any, Vector, Any]:
+        """Rows of the design, places and CRS."""
+        model = self.fit.model
+        found = places(model, where.vertices if isinstance(where, Mesh) else where)
+        if found.points is None:
+            raise InputError("sites have coordinates: give candidates a geometry, or the model's coordinate columns")
+        rows = model.rows(found.table, found.points, leave_out=model.groups)
+        if hasattr(rows, "at"):
+            rows = rows.at(self.point.theta)[0]
+        return rows, np.asarray(found.points, dtype=float), found.crs if found.crs is not None else model.crs
+
+    def _information(self, rows: Any) -> Vector:
+        """Expected information of an observation on the predictor, at exposure and trials of the survey's median."""
+        model, laplace = self.fit.model, self.fit.laplace
+        eta = rows @ self.point.mean
+        seen: Any = model.likelihood
+        exposure, trials = (float(np.median(np.asarray(getattr(seen, name)))) for name in ("exposure", "trials"))
+        found = _information(model.family, eta, exposure, max(round(trials), 1), laplace, self.point)
+        if found is None:  # a response that no mean stands for: as informative as those that are there
+            found = np.full(len(eta), np.median(-self.point.derivatives[1]))
+        return np.maximum(found, 1e-12)
+
+    def chosen(self, add: int, min_distance: float) -> Design:
+        """Take sites one after the other."""
+        for k in range(self.size, len(self.among)):
+            self._take(k)
+        start, lost = self._value(), self._losses()
+        free = np.ones(self.size, dtype=bool)
+        for place in self.already:
+            free &= _apart(self.points, place, min_distance)
+        rows: list[tuple[float, ...]] = []
+        for _ in range(add):
+            if not free.any():
+                raise InputError(
+                    f"only {len(rows)} of {add} sites can be placed: give more candidates, or less min_distance"
+                )
+            worth = np.where(free, self._gains() / self.costs, -np.inf)
+            k, before = int(worth.argmax()), self._value()
+            self._take(k)
+            left = self._value()
+            rows.append((*self.points[k], k, before - left, left, self.costs[k]))
+            free[k] = False
+            free &= _apart(self.points, self.points[k], min_distance)
+        sites = pd.DataFrame(rows, columns=["x", "y", "candidate", "gain", "remaining", "cost"])
+        order = np.argsort(lost, kind="stable")
+        present = pd.DataFrame({"row": order, "loss": lost[order]})
+        return Design(sites, start, present, self.criterion, self.points, self.crs)
+
+    def _take(self, k: int) -> None:
+        """Condition all covariances on an observation at a candidate."""
+        scale = self.among[k, k] + self.noise[k]
+        own, across = self.among[:, k].copy(), self.cross[k].copy()
+        self.whole -= float(self.weights @ across) ** 2 / scale
+        self.variance = np.maximum(self.variance - across**2 / scale, 1e-300)
+        self.among -= np.outer(own, own) / scale
+        self.cross -= np.outer(own, across) / scale
+
+    def _value(self) -> float:
+        if self.criterion == "region":
+            return max(self.whole, 0.0)
+        if self.criterion == "variance":
+            return float(self.weights @ self.variance)
+        return float(self.weights @ self._wrong(self.variance))
+
+    def _gains(self) -> Vector:
+        """By how much each candidate reduces the criterion."""
+        scale = np.maximum(np.diag(self.among)[: self.size], 0.0) + self.noise[: self.size]
+        cross = self.cross[: self.size]
+        if self.criterion == "region":
+            return (cross @ self.weights) ** 2 / scale
+        if self.criterion == "variance":
+            return (cross**2) @ self.weights / scale
+        left = np.maximum(self.variance - cross**2 / scale[:, None], 1e-300)
+        return float(self.weights @ self._wrong(self.variance)) - self._wrong(left) @ self.weights
+
+    def _wrong(self, variance: Vector) -> Vector:
+        """Probability that the mean to come and the truth lie on different sides: 2 T(h, sqrt(v / (v0 - v)))."""
+        with np.errstate(divide="ignore"):
+            ratio = np.sqrt(variance / np.maximum(self.first - variance, 0.0))
+        return np.asarray(2.0 * owens_t(self.scores, ratio))
+
+    def _losses(self) -> Vector:
+        """By how much the criterion grows without each observation that is there."""
+        weights = np.maximum(-self.point.derivatives[1], 1e-300)
+        scale = np.maximum(1.0 / weights - self.present_own, 1e-300)
+        if self.criterion == "region":
+            return np.asarray((self.of_present @ self.weights) ** 2 / scale)
+        return np.asarray((self.of_present**2) @ self.weights / scale)
+
+
+def _information(family: Any, eta: Vector, exposure: float, n: int, laplace: Any, point: Any) -> Vector | None:
+    """Information at other predictors, by responses of their own mean; None where the family takes none of them."""
+    mean = np.asarray(family.link.inverse(eta), dtype=float) * exposure * n
+    for y in (mean, np.round(mean)):
+        try:
+            bound = family.bind(
+                y, exposure=np.full(len(eta), exposure), weights=np.ones(len(eta)), trials=np.full(len(eta), float(n))
+            )  # fmt: skip
+            likelihood = bound.at(laplace.whole(point.theta)[laplace.family_block])
+            return np.asarray(likelihood.newton_weights(eta, likelihood.derivatives(eta)[1]))
+        except (InputError, ValueError):
+            continue
+    return None
+
+
+def _numbers(given: Any, size: int, what: str, of: str) -> Vector:
+    """A positive number each."""
+    if given is None:
+        return np.ones(size)
+    try:
+        values = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} are numbers, one a {of}") from None
+    if values.shape != (size,) or not np.isfinite(values).all() or (values <= 0).any():
+        raise InputError(f"{what} are positive numbers, one for each of the {size:,} {of}s")
+    return values
+
+
+def _apart(points: Vector, place: Sequence[float] | Vector, distance: float) -> NDArray[np.bool_]:
+    return np.hypot(*(points - np.asarray(place)).T) >= distance

@@ -1,0 +1,113 @@
+"""Where to sample next, for the fit of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geospde.errors import InputError
+from geospde.prediction.design import Design, design
+from geospde.prediction.grid import Grid
+from geospde.run.config import Config
+from geospde.run.folders import whole_folder
+from geospde.run.logs import LOG, begin, kept_if_failed
+from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.stored_fit import find_run, fitted
+from geospde.survey.survey import read_survey
+
+MARK = "design.csv"
+"""Tells a design's folder, which may be replaced, from somebody's other work."""
+
+ALONG = 40  # cells of the grid of candidates, along the longer side of the area
+
+
+@dataclass(frozen=True)
+class Designed:
+    """What `design_run` made.
+
+    Attributes
+    ----------
+    design : Design
+    folder : pathlib.Path
+    """
+
+    design: Design
+    folder: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain types, for JSON."""
+        sites = self.design.sites.to_dict(orient="records")
+        return {
+            "folder": str(self.folder),
+            "criterion": self.design.criterion,
+            "start": self.design.start,
+            "sites": sites,
+        }
+
+
+def design_run(
+    source: str | Path | Mapping[str, Any] | Config,
+    *,
+    add: int,
+    candidates: str | Path | None = None,
+    criterion: str = "variance",
+    threshold: float | None = None,
+    min_distance: float = 0.0,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Designed:
+    """Choose sites to sample next for a run file; the fit in its folder is taken if that is up to date.
+
+    Parameters
+    ----------
+    source : path, mapping or Config
+    add : int
+    candidates : path, optional
+        A layer of points; by default the cells of a grid over the area, 40 along its longer side.
+    criterion, threshold, min_distance
+        As of `geospde.design`.
+    out : path, optional
+        The folder to write; by default the run's with ``-design`` after its name.
+    overwrite : bool
+        Replace the folder of an earlier design.
+    progress : Progress, optional
+
+    Raises
+    ------
+    InputError
+        If the run file, the data, a choice or the folder need mending.
+    """
+    log = StepLog(progress or Progress())
+    run = find_run(source)
+    begin(log, f"design {run.source}".strip())
+    target = Path(out) if out is not None else run.beside("design")
+    with kept_if_failed(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="design") as folder:
+        with compiling_told(log):
+            made = fitted(run, log)
+            if made.survey is None:
+                raise InputError("a design needs the area of the survey: name the run file, not the folder of the run")
+            area = made.survey.domain
+            west, south, east, north = area.bounds
+            grid = Grid.around(area, cell=max(east - west, north - south) / ALONG, crs=made.survey.crs)
+            chosen: Any = grid
+            if candidates is not None:
+                chosen = read_survey(candidates, crs=made.survey.crs).points
+            with log.step("design") as told:
+                found = design(
+                    made.fit, add, chosen, criterion=criterion, where=grid, threshold=threshold,
+                    min_distance=min_distance,
+                )  # fmt: skip
+                told(repr(found).strip("<>"))
+        with log.step("write"):
+            found.sites.to_csv(folder / MARK, index=False)
+            found.present.to_csv(folder / "present.csv", index=False)
+            found.to_gpkg(folder / "design.gpkg")
+            if found.has_longitudes:
+                found.to_gpx(folder / "design.gpx")
+            figure: Any = found.plot().figure
+            figure.savefig(folder / "design.png", dpi=200)
+        (folder / LOG).write_text(log.text(), encoding="utf-8")
+    return Designed(found, target)
