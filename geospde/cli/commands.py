@@ -72,6 +72,7 @@ STEPS = {
     "mesh": "build the mesh and draw it, in the run's folder.",
     "fit": "fit the model on the mesh in the run's folder, and check the fit.",
     "predict": "predict from the fit in the run's folder.",
+    "regions": "predict for the areas of [regions] from the fit in the run's folder.",
     "map": "draw the maps of the prediction in the run's folder, and layers for QGIS.",
     "report": "write the report of what is in the run's folder.",
 }

@@ -19,6 +19,7 @@ from geospde.export.styles import (
     Ramp,
     Symbols,
     coloured,
+    filled,
     line,
     marker,
     outline,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pyproj import CRS
 
 
-RASTER, LAYERS, MESH = "prediction.tif", "layers.gpkg", "mesh.gpkg"
+RASTER, LAYERS, MESH, AREAS = "prediction.tif", "layers.gpkg", "mesh.gpkg", "regions.gpkg"
 """Names that a run's folder has for them."""
 
 
@@ -74,7 +75,7 @@ class ProjectLayer:
 
 def write_project(
     folder: str | Path, *, survey: Survey, prediction: Layers, fit: Fit | None = None, label: str | None = None,
-    crop: Any = None,
+    crop: Any = None, areas: Mapping[str, tuple[str, Any]] | None = None,
 ) -> Path:  # fmt: skip
     """Write what QGIS opens: ``project.qgz``, ``layers.gpkg`` and ``prediction.qml``, and styles into ``mesh.gpkg``.
 
@@ -95,6 +96,8 @@ def write_project(
         What is predicted, in words; by default the prediction's own label.
     crop : polygons, optional
         What the raster was cropped to.
+    areas : mapping, optional
+        From a layer of ``regions.gpkg`` to its title and its rows, with a column ``mean``.
 
     Returns
     -------
@@ -114,7 +117,9 @@ def write_project(
     write_qml(folder / "prediction.qml", rasters[0].style)
     vectors = _vectors(folder, survey, prediction, fit, words, rasters[0].style, crop)
     meshes = _mesh(folder, prediction)
-    groups = [("Survey", vectors, True), ("Mesh", meshes, False), ("Prediction", rasters, True)]
+    regions = [_areas(name, *one) for name, one in (areas or {}).items()]
+    groups = [("Survey", vectors, True), ("Mesh", meshes, False), ("Areas", regions, False)]
+    groups.append(("Prediction", rasters, True))
     text = templates().get_template("project.qgs").render(
         version=QGIS,
         title=f"{survey.name}: {words}",
@@ -175,6 +180,15 @@ def _vectors(
         source, bounds = f"{LAYERS}|layername={name}", (west, south, east, north)
         layers.append(ProjectLayer(_id("survey", name), words, source, style, bounds, shape, on=name != "contours"))
     return layers
+
+
+def _areas(name: str, title: str, frame: Any) -> ProjectLayer:
+    """Return the layer of some areas, in the colours of their means."""
+    west, south, east, north = map(float, frame.total_bounds)
+    style = filled("mean", frame["mean"])
+    return ProjectLayer(
+        _id("regions", name), title, f"{AREAS}|layername={name}", style, (west, south, east, north), "Polygon"
+    )
 
 
 def _mesh(folder: Path, prediction: Layers) -> list[ProjectLayer]:

@@ -224,6 +224,22 @@ def rgb(colour: str) -> str:
     return ",".join(str(int(colour[k : k + 2], 16)) for k in (1, 3, 5)) + ",255"
 
 
+def filled(column: str, values: ArrayLike) -> Symbols:
+    """Make areas in the colours of a column's values, a class between each two stops of their ramp."""
+    numbers = np.asarray(values, dtype=float)
+    stops = Ramp.of(1, numbers).stops
+    circles = coloured(column, numbers, stops, 1.0)
+    classes = tuple(
+        one._replace(symbol=_fill(_between(low.colour, high.colour)))
+        for one, low, high in zip(circles.classes, stops[:-1], stops[1:])
+    )
+    return Symbols(_fill("#e4e0d8"), column, classes)
+
+
+def _fill(colour: str) -> Symbol:
+    return Symbol("fill", {"style": "solid", "color": rgb(colour), **_outline("#ffffff", 0.2)})
+
+
 def _between(one: str, other: str) -> str:
     """Return the colour halfway between two."""
     pairs = [(int(one[k : k + 2], 16), int(other[k : k + 2], 16)) for k in (1, 3, 5)]

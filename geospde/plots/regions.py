@@ -57,7 +57,11 @@ def plot_regions(regions: RegionPrediction, ax: Axes | None = None, column: str 
 
 
 def regions_map(
-    regions: RegionPrediction, columns: tuple[str, ...] = ("mean", "sd"), *, figure: Figure | None = None
+    regions: RegionPrediction,
+    columns: tuple[str, ...] = ("mean", "sd"),
+    *,
+    title: str | None = None,
+    figure: Figure | None = None,
 ) -> Figure:
     """Draw columns as maps on one page: figures on one colour scale, and their uncertainty beside them.
 
@@ -65,6 +69,8 @@ def regions_map(
     ----------
     regions : RegionPrediction
     columns : tuple of str
+    title : str, optional
+        Over the figures, in place of their own.
     figure : Figure, optional
         Draw into this one.
     """
@@ -74,7 +80,7 @@ def regions_map(
     for ax, frame, column in zip(axes, frames, columns):
         scale = _scale(frame, column)
         _draw(ax, frame, column, scale)
-        write_title(ax, _title(regions, column), room)
+        write_title(ax, title if title and column == "mean" else _title(regions, column), room)
         if len(columns) == 1:
             colour_bar(place, scale, column)
         else:

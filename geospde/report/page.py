@@ -121,6 +121,16 @@ def survey_section(told: Mapping[str, Any]) -> Section:
     return Section(tables=[Table("The survey", [], told["facts"]), distributions], pictures=pictures)
 
 
+def regions_sections(regions: Sequence[Any]) -> list[Section]:
+    """Take in the figures for areas, a section a layer."""
+    sections = []
+    for one in regions:
+        table = frame_table(one.title, one.table.set_index("area"))
+        caption = f"{one.title}, and its standard deviation."
+        sections.append(Section([f"{one.how[:1].upper()}{one.how[1:]}."], [table], [picture(one.picture, caption)]))
+    return sections
+
+
 def validation_section(validation: Any) -> Section:
     """Take in a cross-validation: its scores, how much better than simpler models it is, and its picture."""
     if isinstance(validation, Section):

@@ -29,6 +29,8 @@ class RunParts:
         Scores of a cross-validation, and their picture.
     certificate : Certificate, optional
         How far the fit is from the exact posterior.
+    regions : sequence
+        Figures for areas, a layer each: objects with ``title``, ``how``, ``table`` and ``picture``.
     figures : sequence of paths
         PNG files, as `geospde.plots.figures.save_figures` returns them; the report holds them in itself.
     files : iterable of paths
@@ -51,6 +53,7 @@ class RunParts:
     checks: Sequence[Any] = ()
     certificate: Any = None
     validation: Any = None
+    regions: Sequence[Any] = ()
     figures: Sequence[str | Path] = ()
     files: Iterable[str | Path] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)

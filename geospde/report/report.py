@@ -24,6 +24,7 @@ from geospde.report.page import (
     certificate_section,
     found,
     picture,
+    regions_sections,
     survey_section,
     validation_section,
 )
@@ -98,6 +99,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "checks": sorted(map(found, [*(explored or {}).get("findings", ()), *run.checks]), key=_gravest_first),
         "levels": LEVELS,
         "validation": None if run.validation is None else validation_section(run.validation),
+        "regions": regions_sections(run.regions),
         "figures": _further(pictures, prediction),
         "mesh_table": None if mesh is None else summaries.mesh_table(mesh),
         "mesh": _chosen(pictures, "mesh"),

@@ -16,6 +16,7 @@ from geospde.run.config import Config, read_config
 from geospde.run.folders import whole_folder
 from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.regions import check_regions
 from geospde.run.room import refuse_too_large
 from geospde.text.findings import Finding, findings_frame
 
@@ -129,6 +130,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     with log.step("model") as told:
         model = analysis.make_model(config, survey, mesh)
         analysis.check_predictable(model, grid)
+        check_regions(config, model.crs)
         told(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))
     return (*findings, *_remaining(log, findings))

@@ -169,6 +169,31 @@ class PredictionSection(_Section):
         return self
 
 
+class RegionsSection(_Section):
+    """``[regions]``: figures for areas, as in `geospde.Fit.predict_regions`; without the section there are none."""
+
+    areas: tuple[Text, ...] = ()
+    name: Text | None = None
+    layer: Text | None = None
+    weights: Text | None = None
+    kind: Literal["mean", "total", "share"] = "mean"
+    threshold: Number | None = None
+    exceed: tuple[Number, ...] = ()
+    draws: Annotated[int, Field(strict=True, ge=10)] = 4000
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+
+    @field_validator("areas", "exceed", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return list(value) if isinstance(value, list | tuple) else [value]
+
+    @model_validator(mode="after")
+    def _share_above(self) -> RegionsSection:
+        if (self.kind == "share") != (self.threshold is not None):
+            raise ValueError("needs a threshold for kind 'share', and for that kind only")
+        return self
+
+
 class OutputSection(_Section):
     """``[output]``: the run's folder, from the folder that the command is run in, and words for what is mapped."""
 
@@ -213,7 +238,7 @@ class Config(_Section):
 
     Attributes
     ----------
-    survey, mesh, model, inference, prediction, excursions, validation, output
+    survey, mesh, model, inference, prediction, excursions, validation, regions, output
         Its sections.
     priors : dict
         A prior for each named parameter, as in `geospde.fit`; or the name of a set of priors.
@@ -233,6 +258,7 @@ class Config(_Section):
     prediction: PredictionSection = PredictionSection()
     excursions: ExcursionsSection = ExcursionsSection()
     validation: ValidationSection = ValidationSection()
+    regions: RegionsSection = RegionsSection()
     output: OutputSection = OutputSection()
 
     _file: Path | None = PrivateAttr(default=None)
@@ -256,6 +282,11 @@ class Config(_Section):
     def validates(self) -> bool:
         """Whether a run is to be cross-validated."""
         return "validation" in self.model_fields_set
+
+    @property
+    def wants_regions(self) -> bool:
+        """Whether a run is to sum its map up over areas."""
+        return "regions" in self.model_fields_set
 
     def path(self, name: str) -> Path:
         """Return an input's path: relative ones start at the run file."""
@@ -283,7 +314,7 @@ class Config(_Section):
 
     def settings(self) -> dict[str, Any]:
         """Return all keys with their values, those left out at their defaults, as plain JSON types."""
-        unasked = {"validation", "excursions"} - self.model_fields_set  # without the section nothing is done
+        unasked = {"validation", "excursions", "regions"} - self.model_fields_set  # without the section nothing is done
         return self.model_dump(mode="json", exclude_none=True, exclude=unasked)
 
 

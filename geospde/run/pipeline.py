@@ -25,6 +25,7 @@ from geospde.run.steps.fit import FIT
 from geospde.run.steps.map import MAP
 from geospde.run.steps.mesh import MESH
 from geospde.run.steps.predict import PREDICT
+from geospde.run.steps.regions import REGIONS
 from geospde.run.steps.report import REPORT
 from geospde.run.steps.validate import VALIDATE
 from geospde.run.validation_files import described
@@ -34,7 +35,7 @@ from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
 
-STEPS: tuple[Step[Work], ...] = (MESH, FIT, CERTIFY, VALIDATE, PREDICT, MAP, REPORT)
+STEPS: tuple[Step[Work], ...] = (MESH, FIT, CERTIFY, VALIDATE, PREDICT, REGIONS, MAP, REPORT)
 """The pipeline: each step after those that it needs."""
 
 
@@ -190,6 +191,8 @@ def run_step(
     if not steps:
         raise InputError(f"a run has no step {name!r}", remedy=did_you_mean(name, commands(), "steps"))
     config = source if isinstance(source, Config) else read_config(source)
+    if not any(step.is_wanted(config) for step in steps):
+        raise InputError(f"the run file does not ask for {steps[0].makes}: it has no [{steps[0].name}]")
     target = Path(out) if out is not None else config.folder()
     log = StepLog(progress or Progress())
     replaced = [pattern for step in steps for pattern in step.files]

@@ -24,6 +24,7 @@ from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.logs import LOG, begin
 from geospde.run.progress import StepLog
 from geospde.run.record import MARK, Record
+from geospde.run.regions import RegionFigures
 from geospde.run.step import Step
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
@@ -40,7 +41,7 @@ class Work:
     log : StepLog
     record : Record
     survey : Survey
-    mesh, grid, fit, certificate, prediction, validation
+    mesh, grid, fit, certificate, prediction, regions, validation
         Made by a step, or read again from what it left; each is None before.
     """
 
@@ -55,6 +56,7 @@ class Work:
     prediction: Any = None
     validation: Validation | None = None
     certificate: Certificate | None = None
+    regions: tuple[RegionFigures, ...] = ()
 
     @classmethod
     def begun(
@@ -105,6 +107,11 @@ class Work:
         return self.survey.coastline if self.config.prediction.crop else None
 
     @property
+    def areas(self) -> dict[str, tuple[str, Any]]:
+        """Title and figures of each layer of areas."""
+        return {one.name: (one.title, one.frame) for one in self.regions}
+
+    @property
     def figures(self) -> list[Path]:
         """The figures in the folder."""
         return figures_in(self.folder)
@@ -127,6 +134,7 @@ class Work:
             exploration=self.exploration,
             checks=self.checks,
             certificate=self.certificate,
+            regions=self.regions,
             validation=self.validation,
             figures=self.figures,
             files=[*filter(Path.is_file, self.folder.rglob("*")), *later],

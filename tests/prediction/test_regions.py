@@ -1,6 +1,7 @@
 """Areas: cells cut exactly, moments against dense algebra and draws, and what cannot be an area."""
 
 import warnings
+import zipfile
 
 import geopandas as gpd
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from small_run import quietly_in, write_survey
 
 import geospde as gs
+from geospde.cli.commands import main
 from geospde.prediction.regions import moments
 from geospde.prediction.regions.areas import overlaps
 from geospde.results.draws import draw
@@ -225,3 +228,32 @@ def test_a_choropleth_and_a_layer(fits, tmp_path):
         found.to_gpkg(tmp_path / "areas.gpkg")
     again = gpd.read_file(tmp_path / "areas.gpkg", layer="regions")
     np.testing.assert_allclose(again["mean"], found.to_frame()["mean"])
+
+
+def test_a_run_sums_its_map_up_over_areas(tmp_path, capsys):
+    run_file = write_survey(tmp_path)
+    text = run_file.read_text()
+    with quietly_in(tmp_path):
+        assert main(["regions", "bay.toml", "--quiet"]) == 2
+        assert "it has no [regions]" in capsys.readouterr().err
+        start, _, rest = text.partition("[validation]")
+        section = '[regions]\nareas = ["halves.gpkg", "all.gpkg"]\n'
+        run_file.write_text(start + section + rest[rest.index("[output]") :])
+        assert main(["run", "bay.toml", "--quiet"]) == 2
+        assert "there is no file" in capsys.readouterr().err
+        halves = {"part": ["west", "east"]}
+        shapes = [shapely.box(0, 0, 500, 1000), shapely.box(500, 0, 1000, 1000)]
+        crs = gs.read_survey("sites.csv", crs="local:m").crs
+        gpd.GeoDataFrame(halves, geometry=shapes, crs=crs).to_file("halves.gpkg")
+        gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1000, 1000)], crs=crs).to_file("all.gpkg")
+        assert main(["run", "bay.toml", "--quiet"]) == 0
+        table = pd.read_csv("out/regions.csv")
+        assert table["area"].tolist() == ["west", "east", "1"] and table["layer"].tolist()[-1] == "all"
+        assert gpd.read_file("out/regions.gpkg", layer="halves")["part"].tolist() == ["west", "east"]
+        assert main(["regions", "bay.toml", "--quiet"]) == 0
+        assert main(["map", "bay.toml", "--quiet"]) == 0
+        assert main(["report", "bay.toml", "--quiet"]) == 0
+        page = (tmp_path / "out" / "report.html").read_text()
+        assert '<section id="regions">' in page and "Mean of caught" in page
+        with zipfile.ZipFile("out/project.qgz") as project:
+            assert "regions.gpkg|layername=halves" in project.read("project.qgs").decode()

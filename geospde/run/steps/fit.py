@@ -3,6 +3,7 @@
 from geospde.export.provenance import write_json
 from geospde.results.saved import load_fit
 from geospde.run import analysis
+from geospde.run.regions import check_regions
 from geospde.run.step import Step
 from geospde.run.steps.mesh import MESH
 from geospde.run.work import Work
@@ -17,6 +18,7 @@ def make(work: Work) -> None:
     with work.log.step("fit") as told:
         model = analysis.make_model(work.config, work.survey, work.mesh)
         analysis.check_predictable(model, work.grid)
+        check_regions(work.config, model.crs)
         work.fit = analysis.fit_model(work.config, model, callback=work.log.progress.update)
         work.fit.compute_criteria(work.log.progress.update)
         write(work)

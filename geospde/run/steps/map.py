@@ -7,6 +7,7 @@ from geospde.run.folders import unlink_from_original
 from geospde.run.step import Step
 from geospde.run.steps import mesh
 from geospde.run.steps.predict import PREDICT
+from geospde.run.steps.regions import REGIONS
 from geospde.run.work import Work
 from geospde.text.words import counted
 
@@ -22,7 +23,7 @@ def make(work: Work) -> None:
     objects = {"survey": work.survey, "fit": work.fit, "prediction": work.prediction}
     with work.log.step("figures") as told:
         unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
-        write_project(work.folder, **objects, label=work.config.output.label, crop=work.crop)
+        write_project(work.folder, **objects, label=work.config.output.label, crop=work.crop, areas=work.areas)
         work.draw(**objects)
         told(counted(len(work.figures), "figure"))
 
@@ -31,7 +32,7 @@ MAP = Step(
     "map",
     "maps",
     make,
-    needs=(PREDICT,),
+    needs=(PREDICT, REGIONS),
     reads=("output",),
     files=("prediction.qml", "layers.gpkg", "project.qgz", *(f"figures/{name}.png" for name in FIGURES)),
 )

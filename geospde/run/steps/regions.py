@@ -1,0 +1,40 @@
+"""The step of a run that sums its map up over areas, where the run file has a section for it."""
+
+from geospde.run import analysis
+from geospde.run.config import Config
+from geospde.run.regions import FIGURE, LAYERS, TABLE, WORDS, predict_all, read_regions, write_regions
+from geospde.run.step import Step
+from geospde.run.steps.fit import FIT
+from geospde.run.work import Work
+from geospde.text.words import counted
+
+
+def make(work: Work) -> None:
+    """Predict for areas, and write their figures."""
+    with work.log.step("regions") as told:
+        grid = analysis.covered(work.fit.model, work.grid)
+        found = predict_all(work.config, work.fit, grid, callback=work.log.progress.update)
+        work.regions = write_regions(work.folder, found, work.config.output.label)
+        told(counted(sum(len(one.frame) for one in work.regions), "area"))
+
+
+def recall(work: Work) -> None:
+    """Read the figures."""
+    work.regions = read_regions(work.folder)
+
+
+def is_wanted(config: Config) -> bool:
+    """Tell whether the run file has the section."""
+    return config.wants_regions
+
+
+REGIONS = Step(
+    "regions",
+    "areas",
+    make,
+    needs=(FIT,),
+    reads=("prediction", "regions"),
+    files=(TABLE, LAYERS, WORDS, FIGURE.format(name="*")),
+    recall=recall,
+    is_wanted=is_wanted,
+)
