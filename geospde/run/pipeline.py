@@ -207,9 +207,10 @@ def run_step(
     return work
 
 
-def commands() -> list[str]:
-    """Return the steps that have a command of their own, in their order."""
-    return list(dict.fromkeys(step.command for step in STEPS))
+def commands(config: Config | None = None) -> list[str]:
+    """Return the steps that have a command of their own, in their order; of a run file those that it asks for."""
+    wanted = (step for step in STEPS if config is None or step.is_wanted(config))
+    return list(dict.fromkeys(step.command for step in wanted))
 
 
 def step_after(work: Work) -> Step[Work] | None:

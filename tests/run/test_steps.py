@@ -15,6 +15,7 @@ import geospde as gs
 from geospde.cli.commands import main
 from geospde.run import analysis
 from geospde.run.folders import amended_folder
+from geospde.run.config import read_config
 from geospde.run.pipeline import commands, run_step
 
 pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
@@ -27,7 +28,7 @@ def done(tmp_path_factory):
     write_survey(folder)
     with quietly_in(folder):
         gs.run("bay.toml", out="whole")
-        for name in commands():
+        for name in commands(read_config("bay.toml")):
             run_step(name, "bay.toml")
     return folder
 
