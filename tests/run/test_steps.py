@@ -14,8 +14,8 @@ from small_run import quietly_in, write_survey
 import geospde as gs
 from geospde.cli.commands import main
 from geospde.run import analysis
-from geospde.run.folders import amended_folder
 from geospde.run.config import read_config
+from geospde.run.folders import amended_folder
 from geospde.run.pipeline import commands, run_step
 
 pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
