@@ -73,7 +73,8 @@ def test_steps_make_what_a_run_makes(done):
     assert made_from[0] == made_from[1]
     assert list(made_from[0]) == ["mesh", "fit", "validate", "predict", "map", "report"]
     log = (done / "out" / "run.log").read_text()
-    assert [line.split(": ")[1].split()[0] for line in log.splitlines() if "Z geospde" in line] == commands(read_config(done / "bay.toml"))
+    begun = [line.split(": ")[1].split()[0] for line in log.splitlines() if "Z geospde" in line]
+    assert begun == commands(read_config(done / "bay.toml"))
 
 
 def test_the_report_of_the_steps_says_what_the_runs_does(done):
