@@ -83,6 +83,14 @@ def test_uncertainty_grows_beyond_the_steps(keys):
     assert back.is_monotonic_increasing and back.iloc[-1] == pytest.approx(sds.iloc[-1], rel=1e-3)
 
 
+@pytest.mark.parametrize("more", ["by=(1, x)", "anisotropy=True, spatial=True", "nu=0.5"])
+def test_any_field_may_change_in_time(keys, more):
+    model = build_model(f"v ~ 1 + spde(mesh, time=year, {more})", survey(), **keys)
+    names = [h.name for h in model.hyperparameters]
+    assert "rho(spde)" in names and len(set(names)) == len(names)
+    assert model.precisions[0].matrix(model.terms[0].start(1.0)).shape[0] == model.terms[0].n
+
+
 def test_memory_is_linear_in_steps(keys):
     short, long = (
         build_model("v ~ spde(mesh, time=year, temporal='ar1')", survey(range(2000, 2000 + n), 5), **keys).precisions[0]

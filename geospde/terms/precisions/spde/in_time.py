@@ -1,6 +1,7 @@
 """Fields that change in steps of time: a precision of time by any precision of space."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.families.pc import correlation
-from geospde.families.priors import Gaussian, Prior
+from geospde.families.priors import Flat, Gaussian, Independent, Prior
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.autoregressive import Autoregressive
@@ -194,7 +195,7 @@ class InTime(FieldPrecision):
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """One for each theta, and what else follows from those of the field."""
-        of_field = self.field.hyperparameters()
+        of_field = described(self.field)
         own, transforms = super().hyperparameters(), transforms_of(self.field, self.steps)
         own = [replace(h, transform=transform) for h, transform in zip(own, transforms)]
         return own + [self._lifted(h) for h in of_field[len(self.field.parameters) :]]
@@ -260,9 +261,16 @@ class InTime(FieldPrecision):
         return [*self.field.method_sentences(name), own]
 
 
+def described(field: FieldPrecision) -> list[Hyperparameter]:
+    """Hyperparameters of the field of a step, whose priors are those of the whole."""
+    alone = copy(field)
+    alone.prior = Independent((Flat(),) * len(field.parameters))
+    return alone.hyperparameters()
+
+
 def transforms_of(field: FieldPrecision, steps: Steps) -> list[Any]:
     """From each theta, of a field and of its steps, to the user's scale."""
-    own = [h.transform for h in field.hyperparameters()[: len(field.parameters)]]
+    own = [h.transform for h in described(field)[: len(field.parameters)]]
     return own + [correlation] * len(steps.parameters)
 
 
