@@ -28,6 +28,7 @@ _HOME = {
     "MaximumLikelihoodFit": "results.maximum_likelihood",
     "PenalisedFit": "results.penalised",
     "load_fit": "results.saved",
+    "simulate": "results.simulate",
     "compare": "results.compare",
     "Comparison": "results.compare",
     "Grid": "prediction.grid",
@@ -48,11 +49,11 @@ _ROOMS = {  # modules that are public
 }  # fmt: skip
 
 __all__ = [
-    "BayesianFit", "Comparison", "Design", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning", "Grid",
-    "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "Observations", "PenalisedFit",
+    "BayesianFit", "Comparison", "Design", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning",
+    "Grid", "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "Observations", "PenalisedFit",
     "Prediction", "RegionPrediction", "Survey", "Variogram", "build_mesh", "compare", "design", "expected_numbers",
-    "explore",
-    "families", "fit", "links", "load_dataset", "load_fit", "priors", "read_survey", "run", "terms", "variogram",
+    "explore", "families", "fit", "links", "load_dataset", "load_fit", "priors", "read_survey", "run", "simulate",
+    "terms", "variogram",
 ]  # fmt: skip
 
 
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from geospde.results.maximum_likelihood import MaximumLikelihoodFit
     from geospde.results.penalised import PenalisedFit
     from geospde.results.saved import load_fit
+    from geospde.results.simulate import simulate
     from geospde.run.pipeline import run
     from geospde.survey.datasets import load_dataset
     from geospde.survey.survey import Survey, read_survey

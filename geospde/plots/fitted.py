@@ -1,4 +1,4 @@
-"""Fitted means against what was observed."""
+"""Fitted means against what was observed, and what was observed among replicates of the fit."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geospde.plots.canvas import FRAME
-from geospde.plots.frame import LINE, MARK, finish, new_axes
+from geospde.plots.canvas import FRAME, INK
+from geospde.plots.frame import BAND, LINE, MARK, finish, new_axes
 from geospde.plots.random_effects import centre_and_limits
 from geospde.results.base import Fit
+from geospde.results.simulate import simulate_fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
+
+POINTS = 200
+"""Values at which a predictive check draws its shares."""
 
 
 def plot_fitted(fit: Fit, ax: Axes | None = None) -> Axes:
@@ -53,3 +57,42 @@ def draw_fitted(ax: Axes, observed: ArrayLike, middle: ArrayLike, low: ArrayLike
     ax.plot(ends, ends, color=FRAME, lw=0.5, ls=(0, (4, 3)), zorder=1)
     ax.vlines(x, low, high, color=MARK, lw=0.5, zorder=2)
     ax.scatter(x, y, s=6, color=LINE, linewidths=0, zorder=3)
+
+
+def plot_predictive_check(fit: Fit, ax: Axes | None = None, *, draws: int = 200, seed: int = 0) -> Axes:
+    """Draw the distribution of the responses among those of replicates.
+
+    Parameters
+    ----------
+    fit : Fit
+    ax : Axes, optional
+        A new pyplot figure by default.
+    draws : int
+        Replicates.
+    seed : int
+        Of the replicates.
+
+    Returns
+    -------
+    Axes
+        The observed share of responses up to each value, in the band that holds 95 % of those of replicates. A fit that
+        could have made the data has the line in the band; a line beyond it tells where the model's responses are too
+        few: zeros, large values.
+
+    References
+    ----------
+    Gelman, Meng & Stern (1996), Statistica Sinica 6, 733-807.
+    """
+    replicates = simulate_fit(fit, draws, seed).to_numpy()
+    seen = np.asarray(fit.model.likelihood.y, dtype=float)  # type: ignore[attr-defined]
+    low, high = np.quantile(replicates, [0.001, 0.999])
+    at = np.unique(np.concatenate([np.linspace(min(low, seen.min()), max(high, seen.max()), POINTS), seen]))
+    shares = np.array([np.searchsorted(np.sort(one), at, "right") for one in replicates.T]) / len(seen)
+    ax = new_axes(ax)
+    lower, upper = np.quantile(shares, [0.025, 0.975], axis=0)
+    ax.fill_between(at, lower, upper, step="post", color=BAND, lw=0, label="95 % of replicates")
+    ax.step(at, np.median(shares, axis=0), where="post", color=LINE, lw=0.8, label="median replicate")
+    own = np.searchsorted(np.sort(seen), at, "right") / len(seen)
+    ax.step(at, own, where="post", color=INK, lw=1.2, label="observed")
+    ax.legend(loc="lower right", frameon=False)
+    return finish(ax, "Posterior predictive check", fit.model.formula.response.strip(), "share of responses up to here")

@@ -66,6 +66,7 @@ class Fit(FitState):
     `plot_random`              effects of a group's levels, sorted, with intervals
     `plot_fitted`              fitted means against what was observed
     `plot_residual_variogram`  spatial structure that is left in the residuals, in a permutation envelope
+    `plot_predictive_check`    distribution of the responses among those of replicates
     `plot_pit`                 leave-one-out PIT histogram
     =========================  =============================================================================
 
@@ -217,6 +218,29 @@ class Fit(FitState):
         draws, split = draw(self, n, seed), self.laplace.n_random
         columns = np.hstack([draws.hyper, draws.latent[:, split:], draws.latent[:, :split]])
         return pd.DataFrame(columns, columns=self._names)
+
+    def simulate(self, n: int = 1, seed: int | None = None) -> pd.DataFrame:
+        """Replicate the responses: each replicate with parameters and effects of its own, drawn as `sample` does.
+
+        Parameters
+        ----------
+        n : int
+            Number of replicates.
+        seed : int, optional
+
+        Returns
+        -------
+        DataFrame
+            A row an observation, a column a replicate, from 1.
+
+        Raises
+        ------
+        InputError
+            Unless `n` is a positive whole number, or for a family that draws no responses.
+        """
+        from geospde.results.simulate import simulate_fit
+
+        return simulate_fit(self, n, seed)
 
     # -- onwards --------------------------------------------------------------------------------------------
 
@@ -428,6 +452,12 @@ class Fit(FitState):
         from geospde.plots.fitted import plot_fitted
 
         return plot_fitted(self, ax)
+
+    def plot_predictive_check(self, ax: Axes | None = None, *, draws: int = 200, seed: int = 0) -> Axes:
+        """Draw what was observed among replicates; see `geospde.plots.fitted.plot_predictive_check`."""
+        from geospde.plots.fitted import plot_predictive_check
+
+        return plot_predictive_check(self, ax, draws=draws, seed=seed)
 
     def plot_residual_variogram(
         self, ax: Axes | None = None, *, kind: str = "quantile", permutations: int = 199, seed: int = 1

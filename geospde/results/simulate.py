@@ -1,0 +1,221 @@
+"""`geospde.simulate`: data of a model, at parameters that are given or drawn from their priors; `Fit.simulate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.families.base import Family
+from geospde.families.registry import DEFAULT
+from geospde.formula.parser import parse_sides
+from geospde.formula.syntax import symbols
+from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
+from geospde.model.build import Model, build_model, theta_slices
+from geospde.model.covariates import with_covariates
+from geospde.results.draws import draw
+from geospde.results.prior import prior_marginal
+from geospde.results.state import FitState
+from geospde.terms.base import LatentTerm
+from geospde.text.keywords import answers_keywords
+from geospde.text.words import did_you_mean, listed
+
+Vector = NDArray[np.float64]
+
+RESPONSE = "y"
+"""The column of a response that the formula does not name."""
+
+PLACEHOLDERS = ((1.0, 2.0), (0.0, 1.0), (0.3, 0.7))
+"""Responses that one family or another takes, to build a model of before there are any."""
+
+
+@answers_keywords
+def simulate(
+    formula: str,
+    data: Any,
+    *,
+    hyper: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    family: str | Family | type[Family] = DEFAULT,
+    link: str | None = None,
+    mesh: Any = None,
+    coords: tuple[str, str] | None = None,
+    exposure: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    priors: Any = "default",
+    covariates: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Any:
+    """Simulate responses of a model at the rows of a table.
+
+    Parameters
+    ----------
+    formula : str
+        As of `geospde.fit`; without a left side, ``"~ 1 + spde(mesh)"``, the response is called ``y``.
+    data : DataFrame or GeoDataFrame
+        Places, covariates, groups, trials.
+    hyper : dict, optional
+        Hyperparameters by the names of `Fit.hyper`, such as ``{"range(spde)": 200, "sigma(spde)": 1}``; those that are
+        left out are drawn from their priors.
+    fixed : dict, optional
+        Fixed effects by the names of `Fit.fixed`; those that are left out are drawn from their priors, which must be
+        proper.
+    family, link, mesh, coords, exposure, offset, weights, priors, covariates
+        As of `geospde.fit`.
+    seed : int, optional
+
+    Returns
+    -------
+    DataFrame
+        The data with the response, and ``eta``, the linear predictor that it was drawn with. What was drawn is in
+        ``attrs``: ``hyper``, ``fixed``, and ``latent``, the random terms' latent variables.
+
+    Raises
+    ------
+    InputError
+        For a parameter that the model does not have, one that has no prior to be drawn from, and a family that draws no
+        responses.
+
+    Examples
+    --------
+    >>> import geospde as gs, pandas as pd
+    >>> table = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    >>> gs.simulate("~ x", table, fixed={"Intercept": 1, "x": 2}, hyper={"sigma": 1e-6}, seed=1)["y"].round(3).tolist()
+    [3.0, 5.0, 7.0]
+    """
+    if not isinstance(data, pd.DataFrame):
+        raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
+        raise InputError(f"a seed is a whole number from 0, not {seed!r}")
+    whole = f"{RESPONSE} {formula.strip()}" if formula.strip().startswith("~") else formula
+    name = next(iter(symbols(parse_sides(whole)[0])))
+    sampled = with_covariates(whole, data, covariates, coords)
+    exposure, offset, weights = (sampled.rows_of(given) for given in (exposure, offset, weights))
+    model = _placeholder_model(
+        whole, sampled.table, name, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure,
+        offset=offset, weights=weights, priors=priors, covariates=sampled.covariates,
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    theta = _theta(model, hyper or {}, rng)
+    coefficients = _fixed(model, fixed or {}, rng)
+    complete = _whole(model, theta)
+    latent = [_draw_term(term, complete[w], rng) for term, w in zip(model.terms, theta_slices(model.terms))]
+    x = np.concatenate([*latent, coefficients])
+    eta = model.design @ x + model.offset
+    own = complete[len(complete) - len(model.likelihood.hyper) :]
+    values = model.likelihood.at(own).draw(eta, rng)
+    made = sampled.table.assign(**{name: values, "eta": eta})
+    made.attrs["hyper"] = {h.name: h.value(theta) for h in model.hyperparameters}
+    made.attrs["fixed"] = dict(zip(model.effects.names, map(float, coefficients)))
+    made.attrs["latent"] = dict(zip(model.latent_names, map(float, x)))
+    return made
+
+
+def simulate_fit(fit: FitState, n: int = 1, seed: int | None = None) -> pd.DataFrame:
+    """Replicate the responses of a fit: each with parameters and effects drawn from its posterior.
+
+    Returns
+    -------
+    DataFrame
+        A row an observation, a column a replicate, from 1.
+    """
+    draws = draw(fit, n, seed)
+    rng = np.random.default_rng(None if seed is None else [seed, 2])
+    eta = (fit.laplace.design @ draws.latent.T).T + fit.model.offset
+    made = [fit.laplace.likelihood_at(theta).draw(one, rng) for theta, one in zip(draws.theta, eta)]
+    return pd.DataFrame(np.array(made).T, columns=range(1, n + 1))
+
+
+def _placeholder_model(formula: str, table: Any, name: str, **options: Any) -> Model:
+    """The model, of responses that its family takes."""
+    fault: InputError | None = None
+    for pair in PLACEHOLDERS:
+        try:
+            return build_model(formula, table.assign(**{name: np.resize(pair, len(table))}), **options)
+        except InputError as error:
+            fault = fault or error
+    assert fault is not None
+    raise fault
+
+
+def _theta(model: Model, given: Mapping[str, float], rng: np.random.Generator) -> Vector:
+    """The free hyperparameters on their inner scale, from those given and draws from the priors of the others."""
+    by_name = {h.name: h for h in model.hyperparameters}
+    for name, value in given.items():
+        if name not in by_name:
+            raise InputError(f"the model has no hyperparameter {name!r}; {did_you_mean(name, by_name, 'names')}")
+        if isinstance(value, bool) or not np.isscalar(value) or not np.isfinite(float(value)):  # type: ignore[arg-type]
+            raise InputError(f"the hyperparameter {name!r} must be a finite number, not {value!r}")
+        if by_name[name].function is not None:
+            raise InputError(f"the hyperparameter {name!r} is a function of several: give those")
+    size = int(np.isnan(model.held).sum())
+    rows, values = np.zeros((0, size)), np.zeros(0)
+    for name in dict.fromkeys((*given, *by_name)):
+        h = by_name[name]
+        if h.function is not None or h.is_held and name not in given:
+            continue
+        joined = np.vstack([rows, h.direction])
+        if np.linalg.matrix_rank(joined) == len(rows):
+            if name in given:
+                raise InputError(f"the hyperparameter {name!r} follows from the others given, or is held")
+            continue
+        value = float(given[name]) if name in given else float(prior_marginal(model, name).quantile(rng.uniform()))
+        rows, values = joined, np.append(values, h.inverse(value) - h.shift)
+    if len(rows) < size:
+        raise InputError(f"give more hyperparameters: {listed(by_name)}")
+    return np.asarray(np.linalg.solve(rows, values), dtype=float)
+
+
+def _whole(model: Model, theta: Vector) -> Vector:
+    whole = model.held.copy()
+    whole[np.isnan(model.held)] = theta
+    return whole
+
+
+def _fixed(model: Model, given: Mapping[str, float], rng: np.random.Generator) -> Vector:
+    """Fixed effects, given or drawn from their priors."""
+    names = model.effects.names
+    for name in given:
+        if name not in names:
+            raise InputError(f"the model has no fixed effect {name!r}; {did_you_mean(name, names, 'names')}")
+    values = np.zeros(len(names))
+    for k, name in enumerate(names):
+        if name in given:
+            values[k] = float(given[name])
+        elif model.fixed_precision[k] > 0:
+            values[k] = float(prior_marginal(model, name).quantile(rng.uniform()))
+        else:
+            raise InputError(
+                f"the fixed effect {name!r} has a flat prior, which nothing can be drawn from",
+                remedy=f"give it, as in fixed={{{name!r}: 0}}, or a prior",
+            )
+    return values
+
+
+def _draw_term(term: LatentTerm, theta: Vector, rng: np.random.Generator) -> Vector:
+    """Latent variables of a term, inside its constraints."""
+    precision = term.precision
+    noise, matrix = rng.standard_normal(precision.n), precision.matrix(theta)
+    constraints = precision.constraints
+    if precision.rank_deficiency:
+        if constraints is None or constraints.shape[1] < precision.rank_deficiency:
+            raise InputError(f"{term.label} leaves {term.free_part} free, which nothing can be drawn from")
+        scale = float(matrix.diagonal().mean())
+        matrix = matrix + scale * sp.csc_matrix(constraints @ constraints.T)
+    lower = sp.csc_matrix(sp.tril(matrix))
+    lower.sort_indices()
+    try:
+        factor = Cholesky(lower).factor(lower.data)
+    except NotPositiveDefinite as error:
+        raise InputError(f"{term.label} cannot be drawn at these hyperparameters: {error}") from None
+    x = factor.half_solve(noise)
+    if constraints is not None:
+        solved = factor.solve(constraints)
+        x = x - solved @ np.linalg.solve(constraints.T @ solved, constraints.T @ x)
+    return np.asarray(x)
