@@ -118,6 +118,11 @@ def build_mesh(
         raise InputError(f"crs={crs} contradicts the inputs, which are in {found.name}; leave crs out")
     crs = found if found is not None else crs
     points = np.empty((0, 2)) if sites is None else point_array(sites)
+    if crs is not None and read_crs(crs).is_geographic:
+        raise InputError(
+            f"crs={crs} has coordinates in degrees, and a mesh measures lengths",
+            remedy="project them first with to_crs",
+        )
     if domain is None and not len(points):
         raise InputError("there is nothing to mesh: give a domain, or sites")
     area = read_region(domain if domain is not None else shapely.multipoints(points), "the domain")

@@ -22,6 +22,7 @@ from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
 from geospde.run.config import Config, ExcursionsSection
+from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
 from geospde.text.words import counted, listed
@@ -38,6 +39,9 @@ def make_mesh(config: Config, survey: Survey) -> Mesh:
     Where the reach of its outer zone is left to it, it goes around all that is mapped.
     """
     keys = {"sites": survey.points, "crs": survey.crs, **config.mesh.given()}
+    if config.mesh.barrier is not None:
+        path = config.path(config.mesh.barrier)
+        keys["barrier"], _ = read_coastline(path, crs=survey.crs, source_crs=None, layer=None, ring=None)
     if survey.coastline is not None:
         mesh = build_mesh(survey.coastline, **keys)
     else:

@@ -79,6 +79,7 @@ class MeshSection(_Section):
     convex: Pair = None
     concave: Pair = None
     cutoff: Number | None = None
+    barrier: Text | None = None
     min_angle: Number = 21.0
     use_sites: Flag = True
     max_vertices: Count | None = None

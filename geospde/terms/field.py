@@ -12,6 +12,7 @@ from geospde.errors import InputError
 from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
+from geospde.survey.crs import central_place, utm_of
 from geospde.terms.base import Context, LatentTerm, Variable, round_to
 from geospde.terms.by import By
 from geospde.terms.hyperparameter import Hyperparameter
@@ -37,12 +38,21 @@ class Field(LatentTerm):
         Of sigma, beside the predictor's: a field that is multiplied with large numbers is small.
     times : Times or None
         Steps of time, where the field changes.
+    kind : tuple
+        Options that the call chose its precision by.
     """
 
     precision: FieldPrecision
 
     def __init__(
-        self, precision: FieldPrecision, mesh: Any, mesh_name: str, by: By, unit: float, times: Times | None = None
+        self,
+        precision: FieldPrecision,
+        mesh: Any,
+        mesh_name: str,
+        by: By,
+        unit: float,
+        times: Times | None = None,
+        kind: tuple[tuple[str, str], ...] = (),
     ):
         self.precision = precision
         self.mesh = mesh
@@ -51,6 +61,7 @@ class Field(LatentTerm):
         self.unit = unit
         self.times = times
         self.time_column = "" if times is None else times.column
+        self.kind = kind
 
     @classmethod
     def read(cls, call: TermCall, context: Context) -> "Field":
@@ -72,6 +83,8 @@ class Field(LatentTerm):
                 f"the data are in {context.crs.name!r} but the mesh is in {mesh.crs.name!r}: bring them to one CRS "
                 "with to_crs"
             )
+        for places, crs in ((context.points, context.crs), (mesh.vertices, mesh.crs)):
+            _refuse_degrees(places, crs, call.text)
         options = dict(call.options)
         if not isinstance(options.get("constr", False), bool):
             raise InputError(f"constr must be True or False: {call.text!r}")
@@ -83,7 +96,8 @@ class Field(LatentTerm):
             precision = OneRange(precision, by.labels)
         precision, times = read_times(call, context.table, precision, len(by.labels))
         precision.prior = _prior(precision, call, context, mesh, unit)
-        return cls(precision, mesh, str(call.arguments[0]), by, unit, times)
+        kind = tuple((option, str(options[option])) for option in all_options() if option in options)
+        return cls(precision, mesh, str(call.arguments[0]), by, unit, times, kind)
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
         """Rows of the design: basis functions at the points, times what the field is multiplied with, at their times.
@@ -117,7 +131,7 @@ class Field(LatentTerm):
         if self.by.coding is not None:
             return None
         time = None if self.times is None else (self.times.column, type(self.times.changing.steps))
-        return (self.mesh_name, type(self.precision), self.precision.prior.describe(), self.by.columns, time)
+        return (self.mesh_name, type(self.precision), self.kind, self.precision.prior.describe(), self.by.columns, time)
 
     def method_sentences(self, several: bool) -> list[str]:
         """Of the precision, the constraint, and what the field is multiplied with."""
@@ -180,6 +194,17 @@ def _mesh(name: str, meshes: Any) -> Any:
     if name != "mesh":
         raise InputError(f"no mesh {name!r}; the argument mesh= is called mesh in a formula, as in spde(mesh)")
     return meshes
+
+
+def _refuse_degrees(places: Vector | None, crs: Any, text: str) -> None:
+    """Raise InputError where coordinates are longitudes and latitudes, of which the range would be in degrees."""
+    if places is None or crs is None or not crs.is_geographic:
+        return
+    code, name = utm_of(*central_place(places))
+    raise InputError(
+        f"{text} measures lengths, and the coordinates are degrees ({crs.name}): a degree is shorter east than north",
+        remedy=f"project points, coastline and mesh first, for {name} with .to_crs({code!r})",
+    )
 
 
 def _default_pc(mesh: Any, likelihood: Likelihood, unit: float) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -101,3 +101,19 @@ def test_a_level_that_is_missing_is_refused():
     data.loc[2, "f"] = pd.NA
     with pytest.raises(gs.InputError, match="no value in row 2"):
         model("spde(mesh, by=f)", data)
+
+
+def test_longitudes_and_latitudes_are_refused_with_what_to_do():
+    import geopandas
+    import shapely
+
+    data = table()
+    points = geopandas.GeoDataFrame(data[["v"]], geometry=shapely.points(data[["x", "y"]] + 7), crs="EPSG:4326")
+    degrees = gs.Mesh(MESH.vertices + 7, MESH.triangles, crs="EPSG:4326")
+    with pytest.raises(gs.InputError, match="coordinates are degrees") as told:
+        gs.fit("v ~ spde(mesh)", points, mesh=degrees)
+    assert "UTM zone 32N" in told.value.remedy
+    with pytest.raises(gs.InputError, match="coordinates are degrees"):
+        gs.fit("v ~ spde(mesh)", points, mesh=gs.Mesh(MESH.vertices + 7, MESH.triangles))
+    with pytest.raises(gs.InputError, match="a mesh measures lengths"):
+        gs.build_mesh(sites=[[7, 50], [8, 51], [7.5, 50.2]], crs="EPSG:4326")
