@@ -287,7 +287,8 @@ def refuse(family: str, needs: str, y: Vector, bad: NDArray[np.bool_]) -> None:
 
 def not_counts(y: Vector) -> NDArray[np.bool_]:
     """Which values are not 0, 1, 2, ..."""
-    return ~((y >= 0) & (y == np.floor(y)) & np.isfinite(y))
+    value: NDArray[np.bool_] = ~((y >= 0) & (y == np.floor(y)) & np.isfinite(y))
+    return value
 
 
 def skewness(values: Vector) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.jets import Jet, log_difference, of_logarithm
+from geospde.families.jets import log_difference, of_logarithm
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector
+from geospde.families.links import Jet
 
 NONE, LEFT, RIGHT, INTERVAL = range(4)
 WORDS = {"none": NONE, "left": LEFT, "right": RIGHT, "interval": INTERVAL}
@@ -155,7 +156,8 @@ class Censored(Likelihood):
 
     def jumps(self) -> NDArray[np.bool_]:
         """Which responses have a probability: those that are known by bounds."""
-        return self.censoring.kind != NONE
+        value: NDArray[np.bool_] = self.censoring.kind != NONE
+        return value
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each response, known or not."""

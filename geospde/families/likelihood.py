@@ -68,7 +68,8 @@ def above_two(theta: Vector) -> Vector:
 
 def between_one_and_two(theta: Vector) -> Vector:
     """``1 + expit(theta)``, the map of a power."""
-    return 1.0 + expit(theta)
+    values: Vector = 1.0 + expit(theta)
+    return values
 
 
 def unchanged(theta: Vector) -> Vector:
@@ -78,7 +79,8 @@ def unchanged(theta: Vector) -> Vector:
 
 def probability(theta: Vector) -> Vector:
     """The logistic map."""
-    return expit(theta)
+    values: Vector = expit(theta)
+    return values
 
 
 @dataclass(frozen=True)

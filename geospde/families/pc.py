@@ -43,7 +43,8 @@ class PCRange:
     def log_density(self, theta: Vector) -> float:
         """Log density of log(range)."""
         rate = -self.range0 * log(self.p)
-        return log(rate) - theta[0] - rate * np.exp(-theta[0])
+        value: float = log(rate) - theta[0] - rate * np.exp(-theta[0])
+        return value
 
     def gradient(self, theta: Vector) -> Vector:
         """Gradient of the log density."""
@@ -73,7 +74,8 @@ class PCSd:
     def log_density(self, theta: Vector) -> float:
         """Log density of log(sd)."""
         rate = -log(self.p) / self.sd0
-        return log(rate) + theta[0] - rate * np.exp(theta[0])
+        value: float = log(rate) + theta[0] - rate * np.exp(theta[0])
+        return value
 
     def gradient(self, theta: Vector) -> Vector:
         """Gradient of the log density."""

@@ -60,13 +60,14 @@ class LogGamma(_Gamma):
     def log_density(self, theta: Vector) -> float:
         """Log density of log(sd)."""
         log_precision = -2.0 * theta[0]
-        return (
+        value: float = (
             self.shape * log(self.rate)
             - float(gammaln(self.shape))
             + self.shape * log_precision
             - self.rate * np.exp(log_precision)
             + log(2.0)
         )
+        return value
 
     def gradient(self, theta: Vector) -> Vector:
         """Gradient of the log density."""
@@ -83,7 +84,8 @@ class GammaPositive(_Gamma):
     def log_density(self, theta: Vector) -> float:
         """Log density of the logarithm."""
         constant = self.shape * log(self.rate) - float(gammaln(self.shape))
-        return constant + self.shape * theta[0] - self.rate * np.exp(theta[0])
+        value: float = constant + self.shape * theta[0] - self.rate * np.exp(theta[0])
+        return value
 
     def gradient(self, theta: Vector) -> Vector:
         """Gradient of the log density."""
@@ -124,7 +126,8 @@ class InverseGamma:
     def log_density(self, theta: Vector) -> float:
         """Log density of log(length)."""
         constant = self.shape * log(self.scale) - float(gammaln(self.shape))
-        return constant - self.shape * theta[0] - self.scale * np.exp(-theta[0])
+        value: float = constant - self.shape * theta[0] - self.scale * np.exp(-theta[0])
+        return value
 
     def gradient(self, theta: Vector) -> Vector:
         """Gradient of the log density."""
@@ -177,7 +180,8 @@ class HalfStudentT:
         constant = float(gammaln(0.5 * (self.df + 1)) - gammaln(0.5 * self.df)) - 0.5 * log(self.df * pi)
         log_z = theta[0] - log(self.scale)
         tail = float(np.logaddexp(0.0, 2.0 * log_z - log(self.df)))
-        return log(2.0) + constant + log_z - 0.5 * (self.df + 1) * tail
+        value: float = log(2.0) + constant + log_z - 0.5 * (self.df + 1) * tail
+        return value
 
     def gradient(self, theta: Vector) -> Vector:
         """Gradient of the log density."""
@@ -238,7 +242,8 @@ class Gaussian:
 
     def log_density(self, theta: Vector) -> float:
         """Log density."""
-        return 0.5 * log(self.precision / (2 * pi)) - 0.5 * self.precision * (theta[0] - self.mean) ** 2
+        value: float = 0.5 * log(self.precision / (2 * pi)) - 0.5 * self.precision * (theta[0] - self.mean) ** 2
+        return value
 
     def gradient(self, theta: Vector) -> Vector:
         """Gradient of the log density."""
@@ -388,7 +393,8 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
         raise InputError(f"no prior {name!r} for a {kind}; choose from {', '.join(choices)}")
     numbers = [_finite(argument, name) for argument in arguments]
     try:
-        return choices[name](*numbers)
+        value: Prior = choices[name](*numbers)
+        return value
     except TypeError:
         raise InputError(f"prior {name!r} does not take the {len(arguments)} numbers {arguments}") from None
 

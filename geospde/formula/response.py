@@ -118,5 +118,6 @@ def tried_rows(left: str | Node, table: pd.DataFrame) -> NDArray[np.bool_]:
     match parse_expression(left) if isinstance(left, str) else left:
         case Call(function, (Symbol(successes), Symbol(trials)), ()) if function in PROPORTION:
             empty = [as_numbers(column_of(table, name)) == 0 for name in (successes, trials)]
-            return ~(empty[0] & empty[1])
+            value: NDArray[np.bool_] = ~(empty[0] & empty[1])
+            return value
     return np.ones(len(table), dtype=bool)

@@ -254,4 +254,5 @@ def _weights(hyper: HyperPosterior, points: _Points) -> Vector:
     scale = 1.0 / np.sqrt(voronoi + 1e-3 / len(own))
     matrix = np.vstack([1e3 * moments.T, np.diag(scale)])
     weights = nnls(matrix, np.concatenate([1e3 * wanted, scale * voronoi]), maxiter=100 * len(own))[0]
-    return weights / weights.sum()
+    values: Vector = weights / weights.sum()
+    return values

@@ -103,7 +103,8 @@ class ThetaProposal:
         log_core = logsumexp(core, axis=0) - np.log(len(self.centres)) + np.log1p(-wide)
         if not wide:
             return np.asarray(log_core)
-        return np.logaddexp(log_core, np.log(wide) + _log_student(theta, self.mean, self.spread, WIDE))
+        values: Vector = np.logaddexp(log_core, np.log(wide) + _log_student(theta, self.mean, self.spread, WIDE))
+        return values
 
 
 def _student(uniform: Vector, df: float) -> Vector:
@@ -111,7 +112,8 @@ def _student(uniform: Vector, df: float) -> Vector:
     from scipy.stats import chi2
 
     inside = np.clip(uniform, 1e-12, 1 - 1e-12)
-    return ndtri(inside[:, 1:]) / np.sqrt(chi2.ppf(inside[:, :1], df) / df)
+    values: Vector = ndtri(inside[:, 1:]) / np.sqrt(chi2.ppf(inside[:, :1], df) / df)
+    return values
 
 
 def _log_student(theta: Vector, mean: Vector, root: Vector, df: float) -> Vector:
@@ -486,11 +488,11 @@ def importance_draws(
 
 def _smoothed(log_weights: Vector) -> tuple[Vector, float]:
     """Log weights with a Pareto tail in place of their own, on their own scale, and its shape k."""
-    from arviz_stats.base import array_stats
+    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
     finite = np.maximum(log_weights, log_weights.max() - 700.0)
     if np.ptp(finite) < EVEN:  # nothing to weigh: every draw counts alike
         return log_weights, -np.inf
-    smoothed, k_hat = array_stats.psislw(-finite)  # it takes what leave-one-out has, minus the log weights
+    smoothed, k_hat = array_stats.psislw(-finite)  # type: ignore[no-untyped-call]  # it takes what leave-one-out has, minus the log weights
     least = int(finite.argmin())  # not one of those that are smoothed
     return np.where(np.isfinite(log_weights), smoothed + finite[least] - smoothed[least], -np.inf), float(k_hat)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geospde.families.likelihood import Likelihood
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture
@@ -78,7 +79,9 @@ def criteria(laplace: Laplace, posterior: Posterior, mixture: GaussianMixture) -
         return _criteria(posterior, mixture, likelihoods, at_mean)
 
 
-def _criteria(posterior: Posterior, mixture: GaussianMixture, likelihoods: list, at_mean: Vector) -> Criteria:
+def _criteria(
+    posterior: Posterior, mixture: GaussianMixture, likelihoods: list[Likelihood], at_mean: Vector
+) -> Criteria:
     mean_log = mixture.expectation_each([f.log_density for f in likelihoods])
     square = mixture.expectation_each([_then(f, lambda v: (v - mean_log) ** 2) for f in likelihoods])
     ratio = mixture.expectation_each([_then(f, lambda v: np.exp(v - at_mean)) for f in likelihoods])
@@ -101,7 +104,7 @@ def cavity(point: LaplacePoint) -> tuple[Vector, Vector, NDArray[np.bool_]]:
     return point.eta - slope / precision, 1.0 / np.sqrt(precision), rest <= least
 
 
-def _leave_one_out(posterior: Posterior, likelihoods: list) -> tuple[Vector, Vector, Vector]:
+def _leave_one_out(posterior: Posterior, likelihoods: list[Likelihood]) -> tuple[Vector, Vector, Vector]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(25)
     log_weights = np.log(weights)
     legendre, legendre_weights = np.polynomial.legendre.leggauss(16)

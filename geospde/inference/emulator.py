@@ -187,11 +187,13 @@ class Emulator:
 
     def log_density(self, u: Vector, bounded: bool = True) -> Vector:
         """Log density at u, up to a constant."""
-        return self(u, bounded) - 0.5 * (u**2).sum(axis=1)
+        values: Vector = self(u, bounded) - 0.5 * (u**2).sum(axis=1)
+        return values
 
     def distances(self, u: Vector) -> Vector:
         """Distance of each u, (p, d), to the nearest point, (p,)."""
-        return np.sqrt(squared_distances(u, self.places).min(axis=1))
+        values: Vector = np.sqrt(squared_distances(u, self.places).min(axis=1))
+        return values
 
     def sd(self, u: Vector) -> Vector:
         """Standard deviation of the process at u, (p, d) -> (p,)."""
@@ -202,7 +204,8 @@ class Emulator:
         a, b, c = TREND
         square = (u**2).sum(axis=1)
         own = self.height**2 + a**2 + b**2 * square + 0.5 * c**2 * square**2
-        return np.sqrt(np.maximum(own - (half**2).sum(axis=0), 0.0))
+        values: Vector = np.sqrt(np.maximum(own - (half**2).sum(axis=0), 0.0))
+        return values
 
     def nodes(self, size: int = 2**14) -> tuple[Vector, Vector]:
         """Many u, and minus the log of the density that they are drawn from."""
@@ -274,7 +277,8 @@ def _shapes(near: Emulator | None) -> list[tuple[float, float]]:
 
 def squared_distances(u: Vector, v: Vector) -> Vector:
     """Squared distances, (p, q)."""
-    return np.maximum((u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T, 0.0)
+    values: Vector = np.maximum((u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T, 0.0)
+    return values
 
 
 def squared_exponential(u: Vector, v: Vector, length: float, values_only: bool = False) -> Vector:
@@ -315,7 +319,8 @@ def quadratic_times(u: Vector, v: Vector, coefficients: Vector) -> Vector:
     own, slopes = coefficients[:n], coefficients[n:].reshape(d, n)
     linear = b**2 * (v.T @ own + slopes.sum(axis=1))
     square = c**2 * (0.5 * (v.T * own) @ v + slopes @ v)
-    return a**2 * own.sum() + u @ linear + ((u @ (0.5 * (square + square.T))) * u).sum(axis=1)
+    values: Vector = a**2 * own.sum() + u @ linear + ((u @ (0.5 * (square + square.T))) * u).sum(axis=1)
+    return values
 
 
 def low_discrepancy(size: int, d: int) -> Vector:

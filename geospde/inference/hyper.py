@@ -91,7 +91,8 @@ class HyperPosterior:
         order = np.random.default_rng(0).permutation(len(weights))
         ends = np.cumsum(weights[order])
         chosen = np.searchsorted(ends, (np.arange(size) + 0.5) / size * ends[-1])
-        return theta[order[chosen]]
+        values: Vector = theta[order[chosen]]
+        return values
 
     @property
     def agreement(self) -> float:

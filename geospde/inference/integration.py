@@ -94,7 +94,8 @@ def _filled(residual: Vector) -> Vector:
     """Residuals relative to their largest, those of failed points far below."""
     finite = np.isfinite(residual)
     residual = np.where(finite, residual, residual[finite].min() - 10.0)
-    return residual - residual.max()
+    values: Vector = residual - residual.max()
+    return values
 
 
 @dataclass(frozen=True)

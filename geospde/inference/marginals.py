@@ -56,7 +56,8 @@ class Marginal:
     @cached_property
     def sd(self) -> float:
         """Posterior standard deviation."""
-        return self._average((self.map(self.inner) - self.mean) ** 2) ** 0.5
+        value: float = self._average((self.map(self.inner) - self.mean) ** 2) ** 0.5
+        return value
 
     @cached_property
     def x(self) -> Vector:
@@ -94,20 +95,24 @@ class Marginal:
         curve = PchipInterpolator(places, scores)
         x = np.asarray(x, dtype=float)
         if self.transform is not None or np.abs(scores[[0, -1]]).min() < STRAIGHT:
-            return curve(np.clip(x, places[0], places[-1]))
+            values: Vector = curve(np.clip(x, places[0], places[-1]))
+            return values
         bends = np.interp([-STRAIGHT, 1 - STRAIGHT, STRAIGHT - 1, STRAIGHT], scores, places)
         near = np.clip(x, bends[0], bends[3])
         low, second, third, high = curve(bends)
         slope = np.where(x < near, (second - low) / (bends[1] - bends[0]), (high - third) / (bends[3] - bends[2]))
-        return curve(near) + (x - near) * slope
+        values = curve(near) + (x - near) * slope
+        return values
 
     def cdf(self, x: Vector | float) -> Vector:
         """P(X <= x)."""
-        return ndtr(self._score(x))
+        values: Vector = ndtr(self._score(x))
+        return values
 
     def sf(self, x: Vector | float) -> Vector:
         """P(X > x), with its digits where it is small."""
-        return ndtr(-self._score(x))
+        values: Vector = ndtr(-self._score(x))
+        return values
 
     def quantile(self, p: Vector | float) -> Vector:
         """Quantiles on the user's scale."""
@@ -152,7 +157,8 @@ def _integral(x: Vector, density: Vector) -> Vector:
     from scipy.interpolate import CubicSpline
 
     total = CubicSpline(x, density).antiderivative()(x)
-    return np.clip(total / total[-1], 0.0, 1.0)
+    values: Vector = np.clip(total / total[-1], 0.0, 1.0)
+    return values
 
 
 def marginal_of_mixture(mixture: GaussianMixture, transform: Transform | None = None) -> Marginal:

@@ -54,7 +54,8 @@ class GaussianMixture:
 
     def cdf(self, x: Vector | float) -> Vector:
         """P(X <= x), (m,)."""
-        return self.weights @ ndtr(self._scores(x))
+        values: Vector = self.weights @ ndtr(self._scores(x))
+        return values
 
     def sf(self, x: Vector | float) -> Vector:
         """P(X > x), (m,), with its digits where it is small."""
@@ -72,7 +73,8 @@ class GaussianMixture:
 
     def quantile(self, p: float) -> Vector:
         """The p-quantiles, (m,)."""
-        return self.quantiles((p,))[0]
+        values: Vector = self.quantiles((p,))[0]
+        return values
 
     def quantiles(self, levels: Sequence[float]) -> Vector:
         """Quantiles at several levels, (q, m), to 1e-10 of a standard deviation or so.
@@ -152,7 +154,8 @@ class GaussianMixture:
         a, b, c = table[best - 1, columns], table[best, columns], table[best + 1, columns]
         bend = a - 2 * b + c
         move = np.where(bend < 0, 0.5 * (a - c) / np.where(bend < 0, bend, -1.0), 0.0)
-        return self.mean + (grid[best] + np.clip(move, -1, 1) * (grid[1] - grid[0])) * self.sd
+        result: Vector = self.mean + (grid[best] + np.clip(move, -1, 1) * (grid[1] - grid[0])) * self.sd
+        return result
 
 
 def shape_of(skewness: Vector) -> Vector:

@@ -84,7 +84,8 @@ def _weights(nodes: Vector, z: Vector) -> Vector:
 
     spline = CubicSpline(nodes, np.eye(nodes.size))
     clipped = np.clip(z, nodes[0], nodes[-1])
-    return spline(clipped) + spline(clipped, 1) * np.clip(z - clipped, -1.0, 1.0)[:, None]
+    values: Vector = spline(clipped) + spline(clipped, 1) * np.clip(z - clipped, -1.0, 1.0)[:, None]
+    return values
 
 
 @dataclass(frozen=True)

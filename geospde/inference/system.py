@@ -219,7 +219,8 @@ class System:
 
     def data_part(self, weights: Vector) -> Vector:
         """Entries of design' W design on the pattern."""
-        return (self._squares.T @ weights) / self.double  # the map holds off-diagonal pairs once, doubled
+        values: Vector = (self._squares.T @ weights) / self.double  # the map holds off-diagonal pairs once, doubled
+        return values
 
     # -- small algebra --------------------------------------------------------------------------------------
 
@@ -266,4 +267,5 @@ class System:
 
     def variances(self, selected: Vector) -> Vector:
         """Variances of the predictors from an inverse on the pattern."""
-        return self._squares @ selected
+        values: Vector = self._squares @ selected
+        return values

@@ -56,7 +56,7 @@ def _routine(name: str, layout: str) -> Any:
                 k += 1
             else:
                 value = ir.Constant(_INT, 0) if kind == "0" else ir.Constant(_CHAR, ord(kind))
-            addresses.append(cgutils.alloca_once_value(builder, value))
+            addresses.append(cgutils.alloca_once_value(builder, value))  # type: ignore[no-untyped-call]
             info = addresses[-1] if kind == "0" else info
         shape = ir.FunctionType(ir.VoidType(), [address.type for address in addresses])
         address = builder.load(builder.gep(start_of(0), [ir.Constant(_LONG, slot)]))

@@ -99,7 +99,8 @@ class ConstrainedFactor:
             return kriged
         # what kriging takes away is independent of what it leaves: it serves as the noise that the anchors withheld
         unused = solve_triangular(self._inner_root, self._constraints.T @ x, lower=True)
-        return kriged + self._returned @ unused[: self._returned.shape[1]]
+        values: Vector = kriged + self._returned @ unused[: self._returned.shape[1]]
+        return values
 
     def selected_inverse(self, rows: Places, columns: Places) -> Vector:
         """Entries of the inverse within the conditions at these places of H's pattern, all of it in its order."""

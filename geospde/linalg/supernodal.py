@@ -38,7 +38,8 @@ def factorise(
     row of each that is not yet used.
     """
     for s in range(first.size - 1):
-        a, b = first[s], first[s + 1]
+        b: int = first[s + 1]
+        a: int = first[s]
         width, height = b - a, row_start[s + 1] - row_start[s]
         panel = start[s]
         for k in range(row_start[s], row_start[s + 1]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
     from pyproj import CRS
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
@@ -45,16 +47,17 @@ def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
     return array
 
 
-def frozen(array: NDArray) -> NDArray:
+def frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """Make an array read-only, and return it."""
     array.setflags(write=False)
     return array
 
 
-def signed_areas(vertices: NDArray, triangles: NDArray) -> NDArray[np.float64]:
+def signed_areas(vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
     """Area of each triangle, negative where it runs clockwise."""
     a, b, c = vertices[triangles].transpose(1, 2, 0)
-    return ((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])) / 2
+    value: NDArray[np.float64] = ((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])) / 2
+    return value
 
 
 def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -222,7 +222,8 @@ def _split(mesh: Triangulation, pairs: NDArray[np.int64]) -> Triangulation:
 def sides(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
     """Length of the side from each corner to the next, shape (t, 3)."""
     corners = points[triangles]
-    return np.hypot(*(np.roll(corners, -1, axis=1) - corners).transpose(2, 0, 1))
+    value: NDArray[np.float64] = np.hypot(*(np.roll(corners, -1, axis=1) - corners).transpose(2, 0, 1))
+    return value
 
 
 def _has_angle_below(degrees: float, points: NDArray[np.float64], triangles: NDArray[np.int64]) -> bool:

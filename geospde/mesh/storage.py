@@ -19,7 +19,7 @@ VALUE = "value "
 _FORMAT = "geospde-mesh-1"
 
 
-def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
+def write_gpkg(mesh: Mesh, path: str | PathLike[str]) -> None:
     """Write a mesh to a GeoPackage, replacing the file.
 
     Layer ``triangles`` has the polygons, their vertex numbers ``v0``, ``v1``, ``v2``, ``inner``, and ``barrier``
@@ -57,7 +57,7 @@ def write_gpkg(mesh: Mesh, path: str | PathLike) -> None:
             frame.to_file(path, layer=name, driver="GPKG", engine="pyogrio", layer_metadata=metadata)
 
 
-def read_gpkg(path: str | PathLike) -> tuple[Any, ...]:
+def read_gpkg(path: str | PathLike[str]) -> tuple[Any, ...]:
     """Read vertices, triangles, crs, inner, barrier and values from what `write_gpkg` wrote.
 
     Raises

@@ -102,7 +102,8 @@ class Triangulation:
             shapely.prepare(areas[number])
             zone[shapely.contains_xy(areas[number], middles)] = number
         zone[patch[~real]] = -1
-        return zone[patch]
+        value: NDArray[np.int64] = zone[patch]
+        return value
 
     def _parted(self) -> NDArray[np.bool_]:
         """Whether a segment runs along the side from each corner to the next, (t, 3)."""

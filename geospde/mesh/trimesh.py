@@ -391,7 +391,7 @@ class Mesh:
 
         return plot_mesh(self, ax, sites=sites, edge_color=edge_color, linewidth=linewidth)
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything in plain arrays, fit for `numpy.savez`; `from_arrays` reads them.
 
         Examples
@@ -423,14 +423,14 @@ class Mesh:
         crs = str(arrays["crs"]) or None
         return cls(arrays["vertices"], arrays["triangles"], crs, arrays["inner"], barrier, values or None)
 
-    def to_gpkg(self, path: str | PathLike) -> None:
+    def to_gpkg(self, path: str | PathLike[str]) -> None:
         """Write layers ``triangles`` and ``vertices`` to a GeoPackage; see `geospde.mesh.storage`."""
         from geospde.mesh.storage import write_gpkg
 
         write_gpkg(self, path)
 
     @classmethod
-    def from_gpkg(cls, path: str | PathLike) -> Mesh:
+    def from_gpkg(cls, path: str | PathLike[str]) -> Mesh:
         """Read what `to_gpkg` wrote: the same arrays to the last bit, and the same CRS."""
         from geospde.mesh.storage import read_gpkg
 

@@ -84,7 +84,7 @@ def plot_predictive_check(fit: Fit, ax: Axes | None = None, *, draws: int = 200,
     Gelman, Meng & Stern (1996), Statistica Sinica 6, 733-807.
     """
     replicates = simulate_fit(fit, draws, seed).to_numpy()
-    seen = np.asarray(fit.model.likelihood.y, dtype=float)  # type: ignore[attr-defined]
+    seen = np.asarray(fit.model.likelihood.y, dtype=float)
     low, high = np.quantile(replicates, [0.001, 0.999])
     at = np.unique(np.concatenate([np.linspace(min(low, seen.min()), max(high, seen.max()), POINTS), seen]))
     shares = np.array([np.searchsorted(np.sort(one), at, "right") for one in replicates.T]) / len(seen)

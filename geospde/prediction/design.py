@@ -304,11 +304,14 @@ class _Greedy:
         scale = np.maximum(np.diag(self.among)[: self.size], 0.0) + self.noise[: self.size]
         cross = self.cross[: self.size]
         if self.criterion == "region":
-            return (cross @ self.weights) ** 2 / scale
+            values: Vector = (cross @ self.weights) ** 2 / scale
+            return values
         if self.criterion == "variance":
-            return (cross**2) @ self.weights / scale
+            values = (cross**2) @ self.weights / scale
+            return values
         left = np.maximum(self.variance - cross**2 / scale[:, None], 1e-300)
-        return float(self.weights @ self._wrong(self.variance)) - self._wrong(left) @ self.weights
+        values = float(self.weights @ self._wrong(self.variance)) - self._wrong(left) @ self.weights
+        return values
 
     def _wrong(self, variance: Vector) -> Vector:
         """Probability that the mean to come and the truth lie on different sides: 2 T(h, sqrt(v / (v0 - v)))."""
@@ -354,4 +357,5 @@ def _numbers(given: Any, size: int, what: str, of: str) -> Vector:
 
 
 def _apart(points: Vector, place: Sequence[float] | Vector, distance: float) -> NDArray[np.bool_]:
-    return np.hypot(*(points - np.asarray(place)).T) >= distance
+    value: NDArray[np.bool_] = np.hypot(*(points - np.asarray(place)).T) >= distance
+    return value

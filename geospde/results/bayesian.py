@@ -274,8 +274,10 @@ class BayesianFit(Fit):
             return True
         m, n = self.laplace.design.shape
         if self.posterior.strategy == "laplace":
-            return n * len(self.model.effects.names) < QUICK_FACTORS
-        return m * n < QUICK_LOADINGS or m * n > LARGEST
+            value: bool = n * len(self.model.effects.names) < QUICK_FACTORS
+            return value
+        value = m * n < QUICK_LOADINGS or m * n > LARGEST
+        return value
 
     @cached_property
     def _higher_order(self) -> HigherOrder | None:

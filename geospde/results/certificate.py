@@ -67,7 +67,8 @@ class Certificate:
     @property
     def bound(self) -> float:
         """Pareto k up to which so many draws can be trusted: Vehtari et al. (2024), equation (13)."""
-        return min(1.0 - 1.0 / np.log10(self.draws), 0.7)
+        value: float = min(1.0 - 1.0 / np.log10(self.draws), 0.7)
+        return value
 
     @property
     def is_reliable(self) -> bool:

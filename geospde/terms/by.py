@@ -99,7 +99,8 @@ class By:
     def sizes(self, table: pd.DataFrame) -> Vector:
         """Root mean square of each column where it is not zero, (k,): 1 for indicators."""
         squares = self.factors(table) ** 2
-        return np.sqrt(squares.sum(axis=0) / (squares > 0).sum(axis=0))
+        values: Vector = np.sqrt(squares.sum(axis=0) / (squares > 0).sum(axis=0))
+        return values
 
     def method_sentences(self) -> list[str]:
         """What the methods paragraph of a report says of it."""

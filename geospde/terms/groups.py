@@ -206,7 +206,7 @@ class Group(LatentTerm):
                 own.append(Hyperparameter(name, unit[k], 0.0, words[k], np.tanh))
                 continue
             # those of later effects follow from all partial correlations of both with the effects before
-            touched = [float(b in (i, j) and a <= j) for a, b in self.precision.pairs]  # type: ignore[union-attr]
+            touched = [float(b in (i, j) and a <= j) for a, b in self.precision.pairs]
             direction = np.concatenate([np.zeros(len(names)), touched])
             own.append(Hyperparameter(name, direction, 0.0, words[k], np.tanh, self._correlation_of(j, i)))
         return own

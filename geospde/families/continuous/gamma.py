@@ -31,7 +31,8 @@ class GammaLikelihood(Likelihood):
     def _log_density(self, eta: Vector) -> Vector:
         ratio, log_ratio = self._ratio(eta)
         shape = np.exp(self.theta[0])
-        return shape * (self.theta[0] + log_ratio - ratio) - gammaln(shape) - self._logs
+        values: Vector = shape * (self.theta[0] + log_ratio - ratio) - gammaln(shape) - self._logs
+        return values
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         shape = np.exp(self.theta[0])
@@ -47,12 +48,14 @@ class GammaLikelihood(Likelihood):
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
         shape = np.exp(self.theta[0])
-        return gammainc(shape, shape * self._ratio(eta)[0])
+        values: Vector = gammainc(shape, shape * self._ratio(eta)[0])
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
         shape = np.exp(self.theta[0])
-        return gammaincc(shape, shape * self._ratio(eta)[0])
+        values: Vector = gammaincc(shape, shape * self._ratio(eta)[0])
+        return values
 
     def flow(self) -> Vector:
         """Of the logarithm of a scale: y."""
@@ -66,7 +69,8 @@ class GammaLikelihood(Likelihood):
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         shape = np.exp(self.theta[0])
-        return rng.gamma(shape, self.link.inverse(eta) / shape)
+        values: Vector = rng.gamma(shape, self.link.inverse(eta) / shape)
+        return values
 
     def start(self) -> Vector:
         """A rough eta to start from."""

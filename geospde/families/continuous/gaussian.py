@@ -32,7 +32,8 @@ class GaussianLikelihood(Likelihood):
 
     def _log_density(self, eta: Vector) -> Vector:
         z = (self._values - eta) * np.exp(-self.theta[0])
-        return -HALF_LOG_2PI - self.theta[0] - 0.5 * z**2
+        values: Vector = -HALF_LOG_2PI - self.theta[0] - 0.5 * z**2
+        return values
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         precision = np.exp(-2 * self.theta[0])
@@ -47,19 +48,23 @@ class GaussianLikelihood(Likelihood):
 
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
-        return ndtr((self._values - eta) * np.exp(-self.theta[0]))
+        values: Vector = ndtr((self._values - eta) * np.exp(-self.theta[0]))
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
-        return ndtr((eta - self._values) * np.exp(-self.theta[0]))
+        values: Vector = ndtr((eta - self._values) * np.exp(-self.theta[0]))
+        return values
 
     def log_cdf(self, eta: Vector) -> Vector:
         """Log P(Y <= y | eta)."""
-        return log_ndtr((self._values - eta) * np.exp(-self.theta[0]))
+        values: Vector = log_ndtr((self._values - eta) * np.exp(-self.theta[0]))
+        return values
 
     def log_sf(self, eta: Vector) -> Vector:
         """Log P(Y > y | eta)."""
-        return log_ndtr((eta - self._values) * np.exp(-self.theta[0]))
+        values: Vector = log_ndtr((eta - self._values) * np.exp(-self.theta[0]))
+        return values
 
     def flow(self) -> Vector:
         """Of a location: 1."""

@@ -57,7 +57,8 @@ class GeneralisedGammaLikelihood(Likelihood):
     def _log_density(self, eta: Vector) -> Vector:
         w = self._score(eta)
         constant = self.theta[0] + HALF_LOG_2PI + _stirling(_over_square(self._q))
-        return -constant - self._logs - w**2 * _second(self._q * w)
+        values: Vector = -constant - self._logs - w**2 * _second(self._q * w)
+        return values
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         z, s = self._q * self._score(eta), self._sigma

@@ -40,7 +40,8 @@ class StudentLikelihood(Likelihood):
 
     def _log_density(self, eta: Vector) -> Vector:
         u, _, unit = self._standard(eta)
-        return np.log(unit) - betaln(self._df / 2, 0.5) - 0.5 * (self._df + 1) * np.log1p(u**2)
+        values: Vector = np.log(unit) - betaln(self._df / 2, 0.5) - 0.5 * (self._df + 1) * np.log1p(u**2)
+        return values
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         u, share, unit = self._standard(eta)
@@ -76,12 +77,14 @@ class StudentLikelihood(Likelihood):
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
         u, _, _ = self._standard(eta)
-        return stdtr(self._df, np.sqrt(self._df) * u)
+        values: Vector = stdtr(self._df, np.sqrt(self._df) * u)
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
         u, _, _ = self._standard(eta)
-        return stdtr(self._df, -np.sqrt(self._df) * u)
+        values: Vector = stdtr(self._df, -np.sqrt(self._df) * u)
+        return values
 
     def flow(self) -> Vector:
         """Of a location: 1."""
@@ -94,7 +97,8 @@ class StudentLikelihood(Likelihood):
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         scale = np.exp(self.theta[0]) * np.sqrt(1 - 2 / self._df)
-        return eta + scale * rng.standard_t(self._df, eta.shape)
+        values: Vector = eta + scale * rng.standard_t(self._df, eta.shape)
+        return values
 
     def start(self) -> Vector:
         """A rough eta to start from."""

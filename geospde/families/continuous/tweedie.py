@@ -35,7 +35,8 @@ class TweedieLikelihood(Likelihood):
 
     @cached_property
     def _zero(self) -> NDArray[np.bool_]:
-        return self.y == 0
+        value: NDArray[np.bool_] = self.y == 0
+        return value
 
     @cached_property
     def _logs(self) -> Vector:

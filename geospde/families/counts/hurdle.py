@@ -19,7 +19,8 @@ class Hurdle(CountLikelihood):
 
     @cached_property
     def _zero(self) -> NDArray[np.bool_]:
-        return self.y == 0
+        value: NDArray[np.bool_] = self.y == 0
+        return value
 
     @cached_property
     def _positive(self) -> Truncated:
@@ -29,7 +30,8 @@ class Hurdle(CountLikelihood):
 
     def _log_density(self, eta: Vector) -> Vector:
         logit = self.theta[-1]
-        return np.where(self._zero, log_expit(logit), log_expit(-logit) + self._positive.log_density(eta))
+        values: Vector = np.where(self._zero, log_expit(logit), log_expit(-logit) + self._positive.log_density(eta))
+        return values
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         first, second, third = (np.where(self._zero, 0.0, part) for part in self._positive.derivatives(eta))
@@ -47,12 +49,14 @@ class Hurdle(CountLikelihood):
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
         p0, q0 = expit(self.theta[-1]), expit(-self.theta[-1])
-        return np.where(self._zero, p0, p0 + q0 * self._positive.cdf(eta))
+        values: Vector = np.where(self._zero, p0, p0 + q0 * self._positive.cdf(eta))
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
         q0 = expit(-self.theta[-1])
-        return np.where(self._zero, q0, q0 * self._positive.sf(eta))
+        values: Vector = np.where(self._zero, q0, q0 * self._positive.sf(eta))
+        return values
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each response, its zeros included."""

@@ -23,12 +23,14 @@ class NegativeBinomialLikelihood(CountLikelihood):
 
     @cached_property
     def _shift(self) -> Vector:
-        return np.log(self.exposure) - self.theta[0]
+        values: Vector = np.log(self.exposure) - self.theta[0]
+        return values
 
     @cached_property
     def _constant(self) -> Vector:
         """Log of gamma(y + n) / (gamma(n) y!)."""
-        return _log_rising(float(np.exp(self.theta[0])), self.y) - gammaln(self.y + 1)
+        values: Vector = _log_rising(float(np.exp(self.theta[0])), self.y) - gammaln(self.y + 1)
+        return values
 
     @cached_property
     def _slope(self) -> Vector:
@@ -37,7 +39,8 @@ class NegativeBinomialLikelihood(CountLikelihood):
 
     def _log_density(self, eta: Vector) -> Vector:
         z = eta + self._shift
-        return self._constant + np.exp(self.theta[0]) * log_expit(-z) + self.y * log_expit(z)
+        values: Vector = self._constant + np.exp(self.theta[0]) * log_expit(-z) + self.y * log_expit(z)
+        return values
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         z, n = eta + self._shift, np.exp(self.theta[0])
@@ -54,11 +57,13 @@ class NegativeBinomialLikelihood(CountLikelihood):
 
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
-        return betainc(np.exp(self.theta[0]), self.y + 1, expit(-eta - self._shift))
+        values: Vector = betainc(np.exp(self.theta[0]), self.y + 1, expit(-eta - self._shift))
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
-        return betainc(self.y + 1, np.exp(self.theta[0]), expit(eta + self._shift))
+        values: Vector = betainc(self.y + 1, np.exp(self.theta[0]), expit(eta + self._shift))
+        return values
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each count."""
@@ -68,20 +73,24 @@ class NegativeBinomialLikelihood(CountLikelihood):
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         size = np.exp(self.theta[0])
-        return rng.poisson(rng.gamma(size, self.exposure * np.exp(eta) / size)).astype(float)
+        values: Vector = rng.poisson(rng.gamma(size, self.exposure * np.exp(eta) / size)).astype(float)
+        return values
 
 
 def _log_rising(n: float, y: Vector) -> Vector:
     """Log of gamma(n + y) / gamma(n), where both are large by Stirling's series."""
     if n < 1e5:
-        return gammaln(y + 1) - betaln(n, y + 1) - np.log(n + y)
-    return y * np.log(n) + (n + y - 0.5) * np.log1p(y / n) - y - y / (12 * n * (n + y))
+        values: Vector = gammaln(y + 1) - betaln(n, y + 1) - np.log(n + y)
+        return values
+    values = y * np.log(n) + (n + y - 0.5) * np.log1p(y / n) - y - y / (12 * n * (n + y))
+    return values
 
 
 def _rising_slope(n: float, y: Vector) -> Vector:
     """Derivative of `_log_rising` in log n."""
     if n < 1e5:
-        return n * (digamma(n + y) - digamma(n))
+        values: Vector = n * (digamma(n + y) - digamma(n))
+        return values
     return n * np.log1p(y / n) + y / (2 * (n + y)) + y * (2 * n + y) / (12 * n * (n + y) ** 2)
 
 

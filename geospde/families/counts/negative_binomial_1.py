@@ -7,8 +7,9 @@ import numpy as np
 from scipy.special import betainc, expit, gammaln
 
 from geospde.families.counts.shared import CountLikelihood, Counts
-from geospde.families.jets import Jet, log_rising
+from geospde.families.jets import log_rising
 from geospde.families.likelihood import Derivatives, Parameter, Vector
+from geospde.families.links import Jet
 from geospde.families.priors import GammaPositive
 
 
@@ -22,7 +23,8 @@ class NegativeBinomial1Likelihood(CountLikelihood):
 
     @cached_property
     def _constant(self) -> Vector:
-        return self.y * (self.theta[0] - np.logaddexp(0.0, self.theta[0])) - gammaln(self.y + 1)
+        values: Vector = self.y * (self.theta[0] - np.logaddexp(0.0, self.theta[0])) - gammaln(self.y + 1)
+        return values
 
     def _parts(self, eta: Vector) -> tuple[Jet, Vector, Vector]:
         """What gamma functions add, in log r; r; and r log(1 + phi)."""
@@ -47,15 +49,18 @@ class NegativeBinomial1Likelihood(CountLikelihood):
 
     def _weights(self, eta: Vector) -> Vector:
         """That of a count with this variance."""
-        return self.exposure * np.exp(eta) * expit(-self.theta[0])
+        values: Vector = self.exposure * np.exp(eta) * expit(-self.theta[0])
+        return values
 
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
-        return betainc(self._parts(eta)[1], self.y + 1, expit(-self.theta[0]))
+        values: Vector = betainc(self._parts(eta)[1], self.y + 1, expit(-self.theta[0]))
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
-        return betainc(self.y + 1, self._parts(eta)[1], expit(self.theta[0]))
+        values: Vector = betainc(self.y + 1, self._parts(eta)[1], expit(self.theta[0]))
+        return values
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each count."""

@@ -18,7 +18,8 @@ class PoissonLikelihood(CountLikelihood):
 
     @cached_property
     def _constant(self) -> Vector:
-        return self.y * np.log(self.exposure) - gammaln(self.y + 1)
+        values: Vector = self.y * np.log(self.exposure) - gammaln(self.y + 1)
+        return values
 
     def _mean(self, eta: Vector) -> Vector:
         with np.errstate(over="ignore"):  # the line search steps back from an infinite mean
@@ -33,11 +34,13 @@ class PoissonLikelihood(CountLikelihood):
 
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
-        return pdtr(self.y, self._mean(eta))
+        values: Vector = pdtr(self.y, self._mean(eta))
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
-        return pdtrc(self.y, self._mean(eta))
+        values: Vector = pdtrc(self.y, self._mean(eta))
+        return values
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each count."""

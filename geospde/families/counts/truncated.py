@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from geospde.families.base import not_counts
 from geospde.families.counts.shared import CountLikelihood, Counts
-from geospde.families.jets import Jet, composed, log_rest, minus
+from geospde.families.jets import composed, log_rest, minus
 from geospde.families.likelihood import Derivatives, Likelihood, Vector
+from geospde.families.links import Jet
 
 
 class Truncated(CountLikelihood):
@@ -81,7 +82,8 @@ class TruncatedCounts(Counts):
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are no counts, or 0."""
-        return not_counts(y) | (y == 0)
+        value: NDArray[np.bool_] = not_counts(y) | (y == 0)
+        return value
 
     @property
     def fitted_is(self) -> str:

@@ -22,7 +22,8 @@ class TruncatedNegativeBinomialLikelihood(Truncated):
         mean = self.exposure * np.exp(eta)
         clusters = size * np.log1p(mean / size)
         rest = size * (1 - first_event(clusters, rng) / clusters)
-        return rng.logseries(mean / (size + mean)) + rng.poisson(rng.gamma(rest, mean / size)).astype(float)
+        values: Vector = rng.logseries(mean / (size + mean)) + rng.poisson(rng.gamma(rest, mean / size)).astype(float)
+        return values
 
 
 class TruncatedNegativeBinomial(TruncatedCounts):

@@ -31,7 +31,8 @@ class ZeroInflated(CountLikelihood):
 
     @cached_property
     def _zero(self) -> NDArray[np.bool_]:
-        return self.y == 0
+        value: NDArray[np.bool_] = self.y == 0
+        return value
 
     def _share(self, eta: Vector) -> tuple[Vector, Vector]:
         """Probability that the observation is a count, and that times the probability that it is not."""
@@ -41,7 +42,8 @@ class ZeroInflated(CountLikelihood):
 
     def _log_density(self, eta: Vector) -> Vector:
         f = self._counts.log_density(eta)
-        return log_expit(-self.theta[-1]) + np.where(self._zero, np.logaddexp(self.theta[-1], f), f)
+        values: Vector = log_expit(-self.theta[-1]) + np.where(self._zero, np.logaddexp(self.theta[-1], f), f)
+        return values
 
     def _counts_derivatives(self, eta: Vector, share: Vector) -> Derivatives:
         """Derivatives of the counts' log density; 0 where they have no share, as they may overflow there."""
@@ -82,11 +84,13 @@ class ZeroInflated(CountLikelihood):
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
         p0 = expit(self.theta[-1])
-        return p0 + (1 - p0) * self._counts.cdf(eta)
+        values: Vector = p0 + (1 - p0) * self._counts.cdf(eta)
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
-        return expit(-self.theta[-1]) * self._counts.sf(eta)
+        values: Vector = expit(-self.theta[-1]) * self._counts.sf(eta)
+        return values
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each response, its zeros included."""

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.base import Family, not_counts
-from geospde.families.jets import Jet, log_difference, mirrored
+from geospde.families.jets import log_difference, mirrored
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector
-from geospde.families.links import CAUCHIT, LOGIT, PROBIT, Link, ProbabilityLink
+from geospde.families.links import CAUCHIT, LOGIT, PROBIT, Jet, Link, ProbabilityLink
 from geospde.families.priors import Gaussian
 
 NOWHERE = 1e13  # a cut that no predictor reaches
@@ -128,7 +128,8 @@ class Ordinal(Family):
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are no category numbers."""
-        return not_counts(y) | (y == 0) | (y > 100)
+        value: NDArray[np.bool_] = not_counts(y) | (y == 0) | (y > 100)
+        return value
 
     def _check(self, bound: Likelihood) -> None:
         missing = set(range(1, int(bound.y.max()) + 1)) - set(bound.y.astype(int))

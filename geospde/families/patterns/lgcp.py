@@ -67,7 +67,8 @@ class Lgcp(Family):
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are neither 0 nor 1."""
-        return ~((y == 0) | (y == 1))
+        value: NDArray[np.bool_] = ~((y == 0) | (y == 1))
+        return value
 
     @property
     def fitted_is(self) -> str:

@@ -25,7 +25,8 @@ class Bernoulli(Successes):
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are neither 0 nor 1."""
-        return ~((y == 0) | (y == 1))
+        value: NDArray[np.bool_] = ~((y == 0) | (y == 1))
+        return value
 
     @classmethod
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:

@@ -38,7 +38,7 @@ class BetaLikelihood(Likelihood):
         return parts
 
     def _log_density(self, eta: Vector) -> Vector:
-        total = gammaln(np.exp(self.theta[0])) - sum(self._logs)
+        total: Vector = gammaln(np.exp(self.theta[0])) - sum(self._logs)
         for _, h in self._parts(eta):
             total = total - h[0]
         return total
@@ -71,13 +71,15 @@ class BetaLikelihood(Likelihood):
         """P(Y <= y | eta)."""
         phi = np.exp(self.theta[0])
         a, b = (phi * np.exp(jet(eta)[0]) for jet in (self.link.log_probability, self.link.log_complement))
-        return betainc(np.maximum(a, 1e-300), np.maximum(b, 1e-300), self.y)
+        values: Vector = betainc(np.maximum(a, 1e-300), np.maximum(b, 1e-300), self.y)
+        return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
         phi = np.exp(self.theta[0])
         a, b = (phi * np.exp(jet(eta)[0]) for jet in (self.link.log_probability, self.link.log_complement))
-        return betaincc(np.maximum(a, 1e-300), np.maximum(b, 1e-300), self.y)
+        values: Vector = betaincc(np.maximum(a, 1e-300), np.maximum(b, 1e-300), self.y)
+        return values
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each response."""
@@ -87,7 +89,8 @@ class BetaLikelihood(Likelihood):
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         phi, mean = np.exp(self.theta[0]), self.link.inverse(eta)
-        return rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
+        values: Vector = rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
+        return values
 
     def start(self) -> Vector:
         """A rough eta to start from."""

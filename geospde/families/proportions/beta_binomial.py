@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln
 
-from geospde.families.jets import Jet, composed, log_rising, plus
+from geospde.families.jets import composed, log_rising, plus
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, probability
-from geospde.families.links import ProbabilityLink
+from geospde.families.links import Jet, ProbabilityLink
 from geospde.families.priors import Gaussian
 from geospde.families.proportions.binomial import OfTrials
 
@@ -29,7 +29,8 @@ class BetaBinomialLikelihood(Likelihood):
     @cached_property
     def _constant(self) -> Vector:
         choose = -np.log1p(self.trials) - betaln(self.y + 1, self.trials - self.y + 1)
-        return choose - log_rising(-self.theta[0], self.trials)[0]
+        values: Vector = choose - log_rising(-self.theta[0], self.trials)[0]
+        return values
 
     def _parts(self, eta: Vector) -> list[tuple[Jet, Jet]]:
         """For a and b: jets of the log of each in eta, and of R in that log."""
@@ -65,7 +66,8 @@ class BetaBinomialLikelihood(Likelihood):
     @property
     def _inflation(self) -> Vector:
         """Variance over that of a binomial."""
-        return 1 + (self.trials - 1) * expit(self.theta[0])
+        values: Vector = 1 + (self.trials - 1) * expit(self.theta[0])
+        return values
 
     def _probability(self, eta: Vector, k: int) -> Vector:
         """P(Y = k | eta)."""

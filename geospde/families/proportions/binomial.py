@@ -20,7 +20,8 @@ class BinomialLikelihood(Likelihood):
 
     @cached_property
     def _constant(self) -> Vector:
-        return -np.log1p(self.trials) - betaln(self.y + 1, self.trials - self.y + 1)
+        values: Vector = -np.log1p(self.trials) - betaln(self.y + 1, self.trials - self.y + 1)
+        return values
 
     def _jets(self, eta: Vector) -> tuple[Jet, Jet]:
         return self.link.log_probability(eta), self.link.log_complement(eta)

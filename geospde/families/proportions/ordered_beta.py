@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.families.base import Family
-from geospde.families.jets import Jet, mirrored
+from geospde.families.jets import mirrored
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, unchanged
-from geospde.families.links import LOGIT, Link
+from geospde.families.links import LOGIT, Jet, Link
 from geospde.families.priors import Gaussian
 from geospde.families.proportions.beta import BetaLikelihood
 
@@ -28,17 +28,19 @@ class OrderedBetaLikelihood(Likelihood):
 
     @cached_property
     def _zero(self) -> NDArray[np.bool_]:
-        return self.y == 0
+        value: NDArray[np.bool_] = self.y == 0
+        return value
 
     @cached_property
     def _one(self) -> NDArray[np.bool_]:
-        return self.y == 1
+        value: NDArray[np.bool_] = self.y == 1
+        return value
 
     @cached_property
     def _beta(self) -> BetaLikelihood:
         """The proportions in between; zeros and ones stand as halves."""
         y, ones = np.where(self._zero | self._one, 0.5, self.y), np.ones(self.n)
-        return BetaLikelihood(y, ones, ones, ones, self.link, self.prior, self.theta[:1])  # type: ignore[arg-type]
+        return BetaLikelihood(y, ones, ones, ones, self.link, self.prior, self.theta[:1])
 
     @property
     def _cuts(self) -> tuple[float, float]:

@@ -91,7 +91,7 @@ class RegionPrediction:
         rows = self._areas.iloc[np.resize(np.arange(len(self._areas)), len(self._table))].reset_index(drop=True)
         shape = rows.geometry.name
         own = rows.drop(columns=[c for c in rows.columns if c in self._table.columns and c != shape])
-        return own.assign(**{name: self._table[name].to_numpy() for name in self._table})  # type: ignore[no-any-return]
+        return own.assign(**{name: self._table[name].to_numpy() for name in self._table})
 
     def plot(self, ax: Axes | None = None, column: str = "mean") -> Axes:
         """Draw the areas in the colours of a column; see `geospde.plots.regions.plot_regions`."""

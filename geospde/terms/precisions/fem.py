@@ -1,5 +1,7 @@
 """Finite element matrices on a triangular mesh: lumped mass C and stiffness G of piecewise linear elements."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -39,14 +41,10 @@ def fem_matrices(
     from skfem import Basis, BilinearForm, ElementTriP1, LinearForm, MeshTri
     from skfem.helpers import dot, grad
 
-    @LinearForm
-    def load(v, _):
-        return v
-
-    @BilinearForm
-    def laplace(u, v, _):
+    def product(u: Any, v: Any, _: Any) -> Any:
         return dot(grad(u), grad(v))
 
+    load, laplace = LinearForm(lambda v, _: v), BilinearForm(product)
     # scikit-fem sorts each triangle's vertices for itself; the numbering of the vertices stays ours
     mesh = MeshTri(
         np.ascontiguousarray(np.asarray(vertices, dtype=float).T),

@@ -67,7 +67,8 @@ class GaussianProcess(Precision):
 
     def values(self, theta: Vector) -> Vector:
         """Lower-triangular entries of Q(theta) on the pattern."""
-        return np.exp(-2.0 * theta[0]) * self._inverse(tuple(theta[1:])).precision
+        values: Vector = np.exp(-2.0 * theta[0]) * self._inverse(tuple(theta[1:])).precision
+        return values
 
     def gradients(self, theta: Vector) -> Vector:
         """Derivative of `values` in each theta, a row each."""
@@ -126,7 +127,8 @@ def _from_both_sides(root: Vector, matrix: Vector, side: str) -> Vector:
     """L⁻¹ M L⁻ᵀ or, for side T, L⁻ᵀ M L⁻¹, of a symmetric M."""
     half = solve_triangular(root, matrix, lower=True, trans=side)
     whole = solve_triangular(root, half.T, lower=True, trans=side)
-    return 0.5 * (whole + whole.T)
+    values: Vector = 0.5 * (whole + whole.T)
+    return values
 
 
 class BasisProcess(Precision):
@@ -156,7 +158,8 @@ class BasisProcess(Precision):
 
     def values(self, theta: Vector) -> Vector:
         """Diagonal of Q(theta)."""
-        return np.exp(-2.0 * theta[0] - self.spectrum.logarithm(theta[1:])[0])
+        values: Vector = np.exp(-2.0 * theta[0] - self.spectrum.logarithm(theta[1:])[0])
+        return values
 
     def gradients(self, theta: Vector) -> Vector:
         """Derivative of `values` in each theta, a row each."""

@@ -35,7 +35,8 @@ class Basis:
     @property
     def size(self) -> int:
         """Number of functions."""
-        return self.each**self.centre.size
+        value: int = self.each**self.centre.size
+        return value
 
     def frequencies(self) -> Vector:
         """Angular frequencies of each function in each coordinate, (size, d)."""

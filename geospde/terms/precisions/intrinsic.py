@@ -111,7 +111,8 @@ class Intrinsic(Precision):
 
     def values(self, theta: Vector) -> Vector:
         """Lower-triangular entries of Q(theta) on the pattern."""
-        return np.exp(-2.0 * theta[0]) * self._entries
+        values: Vector = np.exp(-2.0 * theta[0]) * self._entries
+        return values
 
     def gradients(self, theta: Vector) -> Vector:
         """Derivative of `values`, (1, nnz)."""

@@ -190,7 +190,8 @@ class MaternSpde(FieldPrecision):
 
     def tau_kappa(self, theta: Vector) -> Vector:
         """(log tau, log kappa) at theta = (log range, log sigma)."""
-        return self.to_tau_kappa @ np.asarray(theta, dtype=float) + self.tau_kappa_shift
+        values: Vector = self.to_tau_kappa @ np.asarray(theta, dtype=float) + self.tau_kappa_shift
+        return values
 
     def _coefficients(self, theta: Vector) -> tuple[Vector, Vector]:
         """Log-linear coefficients of (C, G, G2), and their gradients in theta (3 × 2)."""
@@ -256,7 +257,8 @@ class MaternSpde(FieldPrecision):
 def _keys(m: sp.csc_matrix) -> NDArray[np.int64]:
     """One sorted integer an entry of a csc matrix with sorted indices: column by column, row by row."""
     n = m.shape[0]
-    return np.repeat(np.arange(n, dtype=np.int64), np.diff(m.indptr)) * n + m.indices
+    value: NDArray[np.int64] = np.repeat(np.arange(n, dtype=np.int64), np.diff(m.indptr)) * n + m.indices
+    return value
 
 
 def pc_prior(prior_range: tuple[float, float], prior_sigma: tuple[float, float]) -> Prior:

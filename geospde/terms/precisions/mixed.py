@@ -95,7 +95,8 @@ class Mixed(Precision):
         cross = -left * root * (1.0 + odds)
         of_sd = np.array([-2.0 * left**2 * (1.0 + odds), -cross, 0.0, 0.0])
         of_phi = np.array([left**2 * odds, cross * (0.5 * expit(-theta[1]) + expit(theta[1])), odds, 0.0])
-        return np.array([of_sd, of_phi]) @ self._parts
+        values: Vector = np.array([of_sd, of_phi]) @ self._parts
+        return values
 
     def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log of Q's determinant within the constraints, and its gradient."""

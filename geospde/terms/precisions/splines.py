@@ -78,7 +78,8 @@ class ThinPlate(Spline):
     def _radial(self, at: Vector) -> Vector:
         distance = cdist(at, self.knots)
         if at.shape[1] == 1:
-            return distance**3 / 12
+            values: Vector = distance**3 / 12
+            return values
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(distance > 0, distance**2 * np.log(distance), 0.0) / (8 * np.pi)
 
@@ -206,7 +207,8 @@ class SplineBasis(Eigenbasis):
         return float(volume / np.prod(self.units[: self.n_trend]))
 
     def _kernel_columns(self, places: Vector) -> Vector:
-        return self.spline.functions(places) @ self._map
+        values: Vector = self.spline.functions(places) @ self._map
+        return values
 
     eigenvalues = np.ones(1)  # of no kernel
 

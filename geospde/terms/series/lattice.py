@@ -63,7 +63,7 @@ class Lattice:
         """All of them, (size,)."""
         return self.first + self.step * np.arange(self.size, dtype=float)
 
-    def steps(self, values: Vector, what: str, rows: NDArray | None = None) -> NDArray[np.intp]:
+    def steps(self, values: Vector, what: str, rows: NDArray[np.generic] | None = None) -> NDArray[np.intp]:
         """How many steps from the first each value is, (m,), negative before it.
 
         Raises

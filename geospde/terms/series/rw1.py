@@ -81,4 +81,5 @@ class Bridges:
             covariance = np.minimum.outer(share, share) - np.multiply.outer(share, share)
             values, vectors = np.linalg.eigh(self.gaps[own[0]] * covariance)
             out[np.ix_(own, own)] = vectors * np.sqrt(np.maximum(values, 0.0))
-        return np.exp(theta[0]) * out
+        value: Vector = np.exp(theta[0]) * out
+        return value

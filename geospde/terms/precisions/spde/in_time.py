@@ -105,7 +105,8 @@ class WalkingSteps(Steps):
 
     def values(self, theta: Vector) -> Vector:  # noqa: ARG002
         """Entries of its precision on the pattern."""
-        return self._values
+        values: Vector = self._values
+        return values
 
     def conditional(self, theta: Vector, ahead: Index) -> tuple[Vector, Vector]:  # noqa: ARG002
         """The outer step goes on, with a field more each step."""

@@ -28,4 +28,5 @@ def on_pattern(pattern: sp.csc_matrix, matrix: sp.csc_matrix) -> Vector:
 def keys(m: sp.csc_matrix) -> NDArray[np.int64]:
     """One sorted integer an entry of a csc matrix with sorted indices: column by column, row by row."""
     n = m.shape[0]
-    return np.repeat(np.arange(n, dtype=np.int64), np.diff(m.indptr)) * n + m.indices
+    value: NDArray[np.int64] = np.repeat(np.arange(n, dtype=np.int64), np.diff(m.indptr)) * n + m.indices
+    return value
