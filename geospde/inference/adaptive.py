@@ -22,7 +22,7 @@ Vector = NDArray[np.float64]
 
 FIRST = 1.1  # distance of the first points from the mode, in sqrt(d) standard deviations: in star form they can have
 # the moments of a Gaussian
-UNSURE = 0.03  # rms error of the log density, over the mass, at which the refinement ends, for two dimensions
+UNSURE = 0.06  # rms error of the log density, over the mass, at which the refinement ends, for two dimensions
 HIDDEN = 0.0005  # and the share of mass that may lie where the emulator is unsure
 MOST = 90  # points that are added at most, and for each hyperparameter beyond two:
 MORE = 15

@@ -2,8 +2,8 @@
 
 `auto` lays a product Gauss-Hermite rule on axes standardised by the curvature at the mode and bent by the third
 derivatives there (three points an axis leave errors of 3 % in posterior sds, four of 0.5 %). Where the points
-themselves say that this does not fit (few data, heavy tails), the axes are moved and bent by the density along each of
-them; where that is not enough either, an even grid goes out until the density has fallen away. With more than three
+themselves say that this does not fit (few data, heavy tails), and with three hyperparameters, where a product of nodes
+costs too much, points are added where a Gaussian process through them is unsure. With more than three
 hyperparameters the points are those of central composite designs, and a polynomial through values and gradients.
 """
 
@@ -30,10 +30,9 @@ Vector = NDArray[np.float64]
 STEP = 1.0  # of the grid, in standard deviations: a sum over it integrates a Gaussian to 1e-8
 DROP = 7.0  # of the log density, where the grid ends
 FURTHEST = 12  # steps that the grid goes out at most
-SMOOTH = 0.3  # roughness up to which the first Gauss-Hermite rule errs by a per cent or less
+SMOOTH = 0.3  # roughness up to which the Gauss-Hermite rule errs by a per cent or less
 WIDE, NARROW = 1.3, 1.1  # radii of composite designs, in sqrt(d): to see the tails, to carry the bulk
 POOR = 0.3  # agreement below which a polynomial is fitted anew about the moments of the first
-ROUGH = 0.45  # up to which one node more on each bent axis does
 
 
 class Explorer:
@@ -265,9 +264,7 @@ def _factorial(d: int) -> Vector:
     return np.column_stack([signs, *extra])[:, :d]
 
 
-def integrate(
-    explorer: Explorer, root: Vector, third: Vector, rule: str = "auto", points: int | None = None
-) -> Posterior:
+def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto") -> Posterior:
     """Integrate over theta.
 
     Parameters
@@ -278,12 +275,9 @@ def integrate(
     third : (d,) array
         Third derivatives of the log posterior in z, at the mode.
     rule : {"auto", "grid", "ccd", "adaptive"}
-        `auto`: Gauss-Hermite up to three hyperparameters, moved or replaced by a grid where it does not fit, a
-        composite design for more; `grid`: an even grid; `ccd`: a composite design; `adaptive`: points that are added
-        where a Gaussian process through them is unsure.
-    points : int, optional
-        Gauss-Hermite nodes on each axis; by default 5 on one axis, 4 on two, and on three 4 or, where a latent vector
-        is large, 3.
+        `auto`: Gauss-Hermite, 5 nodes on one axis or 4 on each of two, where that fits, else `adaptive` up to three
+        hyperparameters, a composite design for more; `grid`: an even grid; `ccd`: a composite design; `adaptive`:
+        points that are added where a Gaussian process through them is unsure.
     """
     centre = explorer.mode.theta
     d = centre.size
@@ -292,29 +286,18 @@ def integrate(
         return composite_design(explorer, centre, root, None if explorer.laplace.n < LARGE else third)
     if rule == "grid":
         return even_grid(explorer, centre, root)
-    if rule == "adaptive":
-        return adaptive(explorer, centre, root, Warp.of_third_derivatives(third))
-    points = points or {1: 5, 2: 4}.get(d, 4 if explorer.laplace.n < LARGE else 3)
-    posterior, fit = gauss_hermite(explorer, centre, root, points, Warp.of_third_derivatives(third))
-    if fit.within(SMOOTH):
-        return posterior
-    if d > 1:
-        # moments of the points are a poor guide where they sit wrong: move by part of them
-        centre = centre + root @ np.clip(fit.mean, -1.0, 1.0)
-        scales, turn = np.linalg.eigh(fit.covariance)
-        root = np.asarray(np.linalg.cholesky(root @ (turn * np.clip(scales, 0.25, 4.0)) @ turn.T @ root.T))
-        warp = Warp.of_profiles(profiles(explorer, centre, root, STEP, DROP))
-        posterior, fit = gauss_hermite(explorer, centre, root, points + 1, warp)
-        if fit.roughness < ROUGH or d > 2:
-            return posterior
-    return even_grid(explorer, centre, root)
+    warp = Warp.of_third_derivatives(third)
+    if rule == "auto" and d < 3:
+        found, fit = gauss_hermite(explorer, centre, root, {1: 5, 2: 4}[d], warp)
+        if fit.within(SMOOTH):
+            return found
+    return adaptive(explorer, centre, root, warp)
 
 
 def posterior(
     laplace: Laplace,
     start: Vector,
     rule: str = "auto",
-    points: int | None = None,
     strategy: str = "auto",
     progress: Progress = silent,
 ) -> Posterior:
@@ -327,8 +310,6 @@ def posterior(
         Where the search for the mode of theta starts.
     rule : {"auto", "grid", "ccd", "adaptive", "eb"}
         How to integrate over theta; `eb` stays at its mode (empirical Bayes).
-    points : int, optional
-        Gauss-Hermite nodes on each axis of theta.
     strategy : {"auto", "gaussian", "vb", "simplified", "laplace"}
         Latent Gaussians at the mode; with variational means; with second-order variances, skewness and evidence,
         too; with a full Laplace approximation of each marginal that is asked for. `auto` is `simplified` where the
@@ -354,7 +335,7 @@ def posterior(
             gaussian = HyperPosterior(mode.theta, root, Nothing())
             return Posterior([mode], np.ones(1), float(evidence), gaussian, mode, strategy)
         explorer = Explorer(warm, mode.without_factor(), strategy, progress)
-        return replace(integrate(explorer, root, third, rule, points), strategy=strategy)
+        return replace(integrate(explorer, root, third, rule), strategy=strategy)
 
 
 def _settled(strategy: str, laplace: Laplace, mode: LaplacePoint) -> str:

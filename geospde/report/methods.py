@@ -13,7 +13,7 @@ from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.words import counted, length
 
 _RULES = {
-    "auto": "a reweighted Gauss-Hermite rule, or a grid or a composite design where that does not fit",
+    "auto": "a reweighted Gauss-Hermite rule, points added where a process was unsure, or a composite design",
     "grid": "an even grid",
     "ccd": "a central composite design",
     "adaptive": "points added where a Gaussian process through the log posterior and its gradients was unsure",

@@ -136,9 +136,9 @@ def fit(
         by the error of prediction: UBRE, or GCV where the dispersion is free (see
         `geospde.PenalisedFit`).
     integration : {"auto", "grid", "ccd", "adaptive", "eb"}
-        How: a reweighted Gauss-Hermite product rule that falls back on a grid, or a composite design beyond three
-        hyperparameters (`auto`); an even grid; a composite design; points added where a Gaussian process through them
-        is unsure, for flat, ridged or bent posteriors of few data; the mode only.
+        How: a reweighted Gauss-Hermite product rule for one or two hyperparameters where it fits, else `adaptive` up to
+        three and a composite design beyond (`auto`); an even grid; a composite design; points added where a Gaussian
+        process through them is unsure, for posteriors of any shape (`adaptive`); the mode only.
     strategy : {"auto", "gaussian", "vb", "simplified", "laplace"}
         Latent marginals: Gaussians at the mode; with variationally corrected means; with second-order variances and
         skewness as well, and the evidence corrected; with a Laplace approximation of each marginal in its own right,

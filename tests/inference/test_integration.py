@@ -41,7 +41,12 @@ class Known:
 class Point(SimpleNamespace):
     def __init__(self, theta, value, gradient):
         super().__init__(
-            theta=theta, log_posterior=value, gradient=gradient, x=np.zeros(1), slope=np.zeros((1, theta.size))
+            theta=theta,
+            log_posterior=value,
+            gradient=gradient,
+            x=np.zeros(1),
+            slope=np.zeros((1, theta.size)),
+            gradient_error=np.zeros(theta.size),
         )
 
     def without_factor(self):
