@@ -50,7 +50,7 @@ def read_response(left: str | Node, table: pd.DataFrame) -> Response:
     --------
     >>> herds = pd.DataFrame({"incidence": [2, 3], "size": [14, 12]})
     >>> read_response("p(incidence, size)", herds)
-    Response(values=array([2., 3.]), trials=array([14., 12.]), label='incidence / size')
+    Response(values=array([2., 3.]), trials=array([14., 12.]), label='incidence / size', censoring=None)
     >>> read_response("p(incidence, 20)", herds).trials
     array([20., 20.])
     """

@@ -24,6 +24,7 @@ Vector = NDArray[np.float64]
 # An observation's share of the correction bends down beyond this: the terms are the first of a series, which diverges
 # where the prior is wide. So bent they are right to a tenth for a single 0 or 1, or a count of zero, under a Gaussian
 # of the predictor of sd up to 10; plain they are five times too large there.
+UNHELD = 1e12  # variance of a predictor that neither data nor prior hold: a separated one, whose fit is refused
 SHARE = 0.2
 SAMPLE = 64  # observations whose column of C is taken for the double sum of cubes
 NOTICED = 0.01  # correction of the log evidence below which it is left alone
@@ -44,9 +45,11 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     The double sum of cubes is taken over all pairs of a sample of observations with all, evenly spread in their order
     and the same for every theta, so that its error hardly changes the shape of p(theta | y).
     """
-    third, fourth = derivatives_beyond(laplace.likelihood_at(point.theta), point.eta)
     h, design = point.eta_variance, laplace.design
     m = h.size
+    if h.max(initial=0.0) > UNHELD:
+        return 0.0
+    third, fourth = derivatives_beyond(laplace.likelihood_at(point.theta), point.eta)
     chain = laplace.design_t @ (third * h)
     chosen = np.arange(m) if m <= 2 * SAMPLE else np.linspace(0, m - 1, SAMPLE).astype(int)
     solved = laplace.solve(point, np.column_stack([chain, design[chosen].T.toarray()]))

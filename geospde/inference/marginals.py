@@ -67,7 +67,8 @@ class Marginal:
     @cached_property
     def y(self) -> Vector:
         """Density at `x`, on the user's scale."""
-        return np.asarray(self.inner_density / np.gradient(self.x, self.inner))
+        slope = np.gradient(self.x, self.inner)  # zero where a share is 1 to the last digit
+        return np.divide(self.inner_density, slope, out=np.zeros_like(slope), where=slope != 0)
 
     @cached_property
     def _probit(self) -> tuple[Vector, Vector]:
@@ -128,6 +129,8 @@ class Marginal:
     def mode(self) -> float:
         """Where the density on the user's scale is largest."""
         k = int(np.clip(self.y.argmax(), 1, self.y.size - 2))
+        if (np.diff(self.x[k - 1 : k + 2]) == 0).any():  # at an end of the scale, to the last digit
+            return float(self.x[k])
         coefficients = np.polyfit(self.x[k - 1 : k + 2] - self.x[k], self.y[k - 1 : k + 2], 2)
         return float(self.x[k] - 0.5 * coefficients[1] / coefficients[0]) if coefficients[0] < 0 else float(self.x[k])
 

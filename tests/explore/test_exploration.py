@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from itertools import combinations
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -462,7 +463,8 @@ def test_an_error_among_the_findings_is_exit_2(run_file, monkeypatch, capsys):
     monkeypatch.setattr(
         analysis, "make_grid", lambda *_: gs.Grid.around(shapely.box(-6000, -3200, -5000, -3000), cell=50)
     )
-    for name in ("make_model", "check_predictable", "describe_model"):
+    monkeypatch.setattr(analysis, "make_model", lambda *_: SimpleNamespace(crs=None))
+    for name in ("check_predictable", "describe_model"):
         monkeypatch.setattr(analysis, name, lambda *_: "")
     assert main(["check", str(run_file)]) == 2
     assert "has 1 error to mend before a run" in capsys.readouterr().out

@@ -105,7 +105,7 @@ def test_the_posterior_below_a_detection_limit_is_the_exact_one():
     table = pd.read_csv(HERE / "data.csv")
     table["how"] = np.where(table["cens"] == 1, "left", "none")
     wide = {"gaussian": [0, 1000**0.5]}
-    priors = {"sd(Intercept | g)": {"pc": [1, 0.05]}, "Intercept": wide, "x": wide}
+    priors = {"sd(Intercept | g)": {"pc": [1, 0.05]}, "Intercept": wide, "x": wide, "sigma": gs.priors.LogGamma()}
     fit = gs.fit("cens(left, how) ~ x + (1 | g)", table, priors=priors)
     found = pd.concat([fit.fixed, fit.hyper])
     mean, sd = np.array([0.2418588, 0.8274582, 0.5219664]), np.array([0.1233606, 0.05964946, 0.09269822])

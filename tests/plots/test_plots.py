@@ -409,7 +409,8 @@ def test_pit_heights_at_the_edges():
 
 def test_observations_whose_prediction_fails_are_left_out():
     table = pd.DataFrame({"pit": [0.1, 0.1, 0.9], "cpo": [0.05, 0.05, 0.05], "failure": [0.0, 0.0, 1.0]})
-    model = SimpleNamespace(jumps=np.array([False, False, False]))
+    likelihood = SimpleNamespace(refuse_without_cdf=lambda: None)
+    model = SimpleNamespace(jumps=np.array([False, False, False]), likelihood=likelihood)
     fit = SimpleNamespace(method="inla", pointwise=table, model=model)
     np.testing.assert_allclose(heights(plot_pit(fit, bins=2)), [2, 0])
     with pytest.raises(gs.InputError, match="no leave-one-out prediction holds"):

@@ -83,7 +83,7 @@ def test_a_saved_fit_that_cannot_be_read_is_made_anew(bay, fits, capsys):
     assert main(["validate", "bay.toml", "--json"]) == 0
     assert fits == [1]
     assert main(["validate", "out"]) == 2
-    assert "cannot read the saved fit" in said(capsys)
+    assert "out/fit.npz is damaged, or no saved fit" in said(capsys)
 
 
 def test_the_command_writes_a_folder_and_says_which_predicts_better(bay, capsys):
@@ -130,7 +130,7 @@ def test_other_folds_than_the_run_files_start_afresh(bay, edit):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--folds", "bloks"], "[validation] folds must be one of 'blocks', 'random', 'loo' and 'buffered'"),
+        (["--folds", "bloks"], "[validation] folds must be one of 'blocks', 'random', 'loo', 'buffered' and 'future'"),
         (["--k", "0"], "[validation] k must be at least 1"),
         (["--k", "41"], "between 2 and the 40"),
         (["--distance", "nan"], "[validation] distance must be a finite number"),

@@ -161,7 +161,7 @@ class Tweedie(Family):
     --------
     >>> catch = Tweedie().bind([0.0, 2.0]).at(np.array([0.0, 0.0]))  # p = 1.5, phi = 1
     >>> catch.log_density(np.array([0.0, 0.0])).round(4)
-    array([-2.    , -1.7932])
+    array([-2.    , -1.8553])
     """
 
     name = "tweedie"

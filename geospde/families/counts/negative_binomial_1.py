@@ -82,7 +82,7 @@ class NegativeBinomial1(Counts):
     --------
     >>> counts = NegativeBinomial1().bind([3, 0]).at(np.log([2.0]))
     >>> counts.log_density(np.array([0.0, 0.0])).round(4)
-    array([-2.9283, -0.5493])
+    array([-2.9289, -0.5493])
     """
 
     name = "nbinomial1"

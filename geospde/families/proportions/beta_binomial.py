@@ -132,7 +132,7 @@ class BetaBinomial(OfTrials):
     --------
     >>> herds = BetaBinomial().bind([3, 0], trials=[10, 1]).at(np.array([-1.0]))
     >>> herds.log_density(np.array([0.0, 0.0])).round(4)
-    array([-2.3048, -0.6931])
+    array([-2.2913, -0.6931])
     """
 
     name = "betabinomial"

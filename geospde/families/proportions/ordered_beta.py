@@ -129,7 +129,7 @@ class OrderedBeta(Family):
     --------
     >>> cover = OrderedBeta().bind([0.0, 0.5, 1.0]).at(np.array([np.log(2.0), -1.0, np.log(2.0)]))
     >>> cover.log_density(np.zeros(3)).round(4)
-    array([-1.3133, -0.772 , -1.3133])
+    array([-1.3133, -0.7719, -1.3133])
     """
 
     name = "ordered_beta"
