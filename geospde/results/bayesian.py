@@ -273,11 +273,8 @@ class BayesianFit(Fit):
         if "fixed" in vars(self) or "_higher_order" in vars(self) or self.posterior.strategy in ("gaussian", "vb"):
             return True
         m, n = self.laplace.design.shape
-        if self.posterior.strategy == "laplace":
-            value: bool = n * len(self.model.effects.names) < QUICK_FACTORS
-            return value
-        value = m * n < QUICK_LOADINGS or m * n > LARGEST
-        return value
+        moderate: bool = m * n < QUICK_LOADINGS or m * n > LARGEST
+        return n * len(self.model.effects.names) < QUICK_FACTORS if self.posterior.strategy == "laplace" else moderate
 
     @cached_property
     def _higher_order(self) -> HigherOrder | None:
