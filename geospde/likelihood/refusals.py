@@ -212,28 +212,10 @@ def refuse_improper(model: Any, mode: Vector | None = None) -> None:
         )
 
 
-def nugget_may_vanish(model: Any, unpriored: Unpriored) -> bool:
-    """Tell whether the likelihood is bounded as a Gaussian's residual standard deviation goes to zero.
-
-    It is where the random effects reach every response on their own, as a field does at sites that all differ, and the
-    fixed effects alone do not fit: an estimate of zero is one then.
-    """
-    rows = model.design.shape[0]
-    if not unpriored.is_gaussian or not np.isnan(unpriored.held[-1]) or not model.terms:
-        return False
-    if rows * model.design.shape[1] > LARGEST_DENSE or model.design.shape[1] - unpriored.n_fixed < rows:
-        return False
-    random, fixed = np.split(model.design.toarray(), [model.design.shape[1] - unpriored.n_fixed], axis=1)
-    y = unpriored.likelihood.start() - unpriored.offset
-    left = y - fixed @ np.linalg.lstsq(fixed, y, rcond=None)[0]
-    fits = np.linalg.norm(left) < PERFECT * max(float(np.linalg.norm(y)), 1e-300)
-    return not fits and int(np.linalg.matrix_rank(random)) == rows
-
-
 def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
     """A residual of zero makes the likelihood infinite."""
     size = model.design.shape[0] * model.design.shape[1]
-    if not unpriored.is_gaussian or size > LARGEST_DENSE or nugget_may_vanish(model, unpriored):
+    if not unpriored.is_gaussian or size > LARGEST_DENSE:
         return
     y = unpriored.likelihood.start() - unpriored.offset
     left = y - model.design @ np.linalg.lstsq(model.design.toarray(), y, rcond=None)[0]

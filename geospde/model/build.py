@@ -16,7 +16,7 @@ from geospde.families.base import Family
 from geospde.families.default_priors import BrmsDefaults, Defaults, InlaDefaults
 from geospde.families.likelihood import Likelihood
 from geospde.families.links import LINKS
-from geospde.families.priors import Fixed, Independent, PCSd, as_written, read_prior
+from geospde.families.priors import Fixed, PCSd, as_written, read_prior
 from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
@@ -269,17 +269,6 @@ def build_model(
         np.ones(size) if exposures is None else exposures, likelihood, priors_of_fixed, hyper, start,
         coords, crs if crs is not None else _mesh_crs(terms), label, table, points, offsets,
         np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates,
-    )  # fmt: skip
-
-
-def holding_residual(model: Model, value: float) -> Model:
-    """Return the model of a Gaussian response with its residual standard deviation, the family's last, held."""
-    name, own = model.likelihood.hyper[-1].name, model.likelihood.prior.parts  # type: ignore[attr-defined]
-    likelihood = replace(model.likelihood, prior=Independent((*own[:-1], Fixed(value))))
-    hyper, start, held = hyperparameters_of(list(model.terms), likelihood, likelihood.unit)
-    return replace(
-        model, likelihood=likelihood, hyperparameters=hyper, start=start, held=held,
-        priors_given={**model.priors_given, name: {"fixed": [value]}},
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -22,7 +21,6 @@ from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.notes import notes_on
 from geospde.likelihood.refusals import (
     PERFECT,
-    nugget_may_vanish,
     only_smooths,
     refuse_improper,
     refuse_options,
@@ -33,7 +31,7 @@ from geospde.likelihood.refusals import (
 from geospde.likelihood.search import Maximum, maximum_likelihood
 from geospde.likelihood.ubre import least_prediction_error
 from geospde.linalg.threads import LARGE, one_blas_thread
-from geospde.model.build import Model, build_model, holding_residual
+from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.delta import build_delta
 from geospde.model.joint import Observations, build_joint
@@ -44,10 +42,6 @@ from geospde.results.estimates import EstimatedFit
 from geospde.results.maximum_likelihood import MaximumLikelihoodFit
 from geospde.results.penalised import PenalisedFit
 from geospde.text.keywords import answers_keywords
-
-SMALL_NUGGET = 1e-2  # of the spread of the response, below which the edge of a residual of zero is looked at
-NO_NUGGET = (2e-5, 1e-4, 1e-3)  # of it, what stands for 0: the least that rounding allows
-LITTLE = 1e-3  # log likelihood that may be lost at the edge
 
 LIKELIHOODS = ("ml", "reml")
 METHODS = ("inla", "eb", "ml", "reml", "ubre")
@@ -369,26 +363,20 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
     """
     method, points = settings["method"], int(settings["quadrature"])
     unpriored = without_priors(model, method, points)
-    notes: tuple[str, ...] = ()
     try:
-        found = _maximum(unpriored, model, method, points, progress)
+        if model.design.shape[1] < LARGE:
+            found = _maximum(unpriored, model.start, method, points, progress)
+        else:
+            with one_blas_thread():
+                found = _maximum(unpriored, model.start, method, points, progress)
     except NumericalError:
-        if not nugget_may_vanish(model, unpriored):
-            refuse_perfect(model, unpriored)
-            refuse_separated(model)
-            raise
-        model, found, notes = _without_nugget(model, method, points, progress)
+        refuse_perfect(model, unpriored)
+        refuse_separated(model)
+        raise
     refuse_separated(model, found)
-    if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and not notes:
-        size = model.start[-1] + np.log(SMALL_NUGGET)
-        if found.theta[-1] < size and nugget_may_vanish(model, unpriored):
-            with suppress(NumericalError):  # what was found stands
-                edge = _without_nugget(model, method, points, progress)
-                if edge[1].log_likelihood > found.log_likelihood - LITTLE:
-                    model, found, notes = edge
-        elif found.theta[-1] < model.start[-1] + np.log(PERFECT):
-            refuse_perfect(model, unpriored)
-    fit = estimated_fit(model, found, settings, (*notes, *notes_on(model, found)), perf_counter() - began)
+    if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and found.theta[-1] < model.start[-1] + np.log(PERFECT):
+        refuse_perfect(model, unpriored)
+    fit = estimated_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
     for note in fit.notes:
         warnings.warn(note, GeospdeWarning, stacklevel=3)
     return fit
@@ -402,31 +390,10 @@ def estimated_fit(
     return (PenalisedFit if smooth else MaximumLikelihoodFit)(model, maximum, settings, notes, seconds)
 
 
-def _maximum(unpriored: Unpriored, model: Model, method: str, points: int, progress: Progress) -> Maximum:
-    restricted = method == "reml"
-    with one_blas_thread() if model.design.shape[1] >= LARGE else nullcontext():
-        return maximum_likelihood(
-            unpriored, model.start, restricted, lambda m: likelihood_of(m, points), progress  # type: ignore[arg-type, return-value]
-        )
-
-
-def _without_nugget(
-    model: Model, method: str, points: int, progress: Progress
-) -> tuple[Model, Maximum, tuple[str, ...]]:
-    """The maximum at a residual of zero, the edge of its range: held where it makes no more difference."""
-    name = model.likelihood.hyper[-1].name
-    for share in NO_NUGGET:
-        value = share * float(np.exp(model.start[-1]))
-        held = holding_residual(model, value)
-        try:
-            found = _maximum(without_priors(held, method, points), held, method, points, progress)
-        except NumericalError:
-            if share == NO_NUGGET[-1]:
-                raise
-            continue
-        note = f"{name} is estimated as 0: the likelihood rises to the end of its range, and it is held at {value:.3g}"
-        return held, found, (note,)
-    raise AssertionError("the last share returns or raises")
+def _maximum(unpriored: Unpriored, start: Any, method: str, points: int, progress: Progress) -> Maximum:
+    return maximum_likelihood(
+        unpriored, start, method == "reml", lambda m: likelihood_of(m, points), progress  # type: ignore[arg-type, return-value]
+    )
 
 
 def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> PenalisedFit:

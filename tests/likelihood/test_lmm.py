@@ -531,21 +531,3 @@ def test_two_levels_of_groups_have_their_own_degrees():
     df = fit.fixed["df"]
     assert (df[["variety[b]", "variety[c]"]] == 10).all()
     assert (df.drop(["variety[b]", "variety[c]"]) == 45).all()
-
-
-def test_a_nugget_of_zero_is_an_estimate():
-    # an assembly of one's own, profiled over range and tau: -111.8985 as sigma goes to 0, at range 6876 and tau 21.98
-    rng = np.random.default_rng(2)
-    places = rng.uniform(0, 1000, (60, 2))
-    table = pd.DataFrame(places, columns=["e", "n"])
-    table["z"] = table["e"] / 100 + table["n"] / 10 + rng.normal(0, 0.3, 60)
-    mesh = gs.build_mesh(sites=places, max_edge=(60, 200))
-    with pytest.warns(gs.GeospdeWarning, match="sigma is estimated as 0"):
-        fit = gs.fit("z ~ 1 + spde(mesh)", table, mesh=mesh, coords=("e", "n"), method="ml")
-    assert fit.log_likelihood == pytest.approx(-111.8985, abs=1e-4)
-    assert fit.hyper.iloc[:, 0]["range(spde)"] == pytest.approx(6876, rel=1e-3)
-    assert fit.hyper.iloc[:, 0]["tau(spde)"] == pytest.approx(21.98, rel=1e-3)
-    # two readings at a place that agree: there the likelihood has no bound
-    twice = pd.concat([table, table]).assign(z=table["e"] ** 2)
-    with pytest.raises(gs.InputError, match="perfectly"):
-        gs.fit("z ~ 1 + spde(mesh)", twice, mesh=mesh, coords=("e", "n"), method="ml")
