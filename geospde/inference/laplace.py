@@ -21,7 +21,7 @@ from geospde.linalg.threads import one_blas_thread, side_by_side
 
 Vector = NDArray[np.float64]
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
-SMALL_LAG = 1e-7  # and where a gradient is wanted to a thousandth, which no first order mends
+SMALL_LAG = 1e-6  # and where a gradient is wanted to a thousandth, which no first order mends
 ROUNDING = 1e-10  # expected gain that may be rounding, where steps no longer make it smaller
 SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 LOG_2PI = float(np.log(2 * np.pi))
