@@ -15,6 +15,7 @@ from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.determinant import DeterminantCurve
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.spde.base import Call, FieldPrecision
+from geospde.terms.precisions.spde.patterns import on_pattern, union_pattern
 
 Vector = NDArray[np.float64]
 
@@ -131,25 +132,14 @@ class MaternSpde(FieldPrecision):
         g = sp.csc_matrix(stiffness, dtype=float)
         c = sp.diags_array(self.mass).tocsc()
         g2 = (g @ sp.diags_array(1.0 / self.mass) @ g).tocsc()
-        parts = [sp.tril(sp.csc_matrix(m), format="csc") for m in (c, g, g2)]
-        if self.b[2] == 0.0:
-            parts[2] = sp.csc_matrix((self.n, self.n))
-        union = sum((abs(m) for m in parts), sp.csc_matrix((self.n, self.n))).tocsc()
-        union.sort_indices()
-        self.pattern = sp.csc_matrix((np.ones(union.nnz), union.indices, union.indptr), shape=union.shape)
-        keys = _keys(self.pattern)
-        self._basis = np.zeros((keys.size, 3))
-        for k, m in enumerate(parts):
-            m.sort_indices()
-            self._basis[np.searchsorted(keys, _keys(m)), k] = self.b[k] * m.data
+        parts = [c, g, sp.csc_matrix((self.n, self.n)) if self.b[2] == 0.0 else g2]
+        self.pattern = union_pattern(parts)
+        self._basis = np.column_stack([b * on_pattern(self.pattern, m) for b, m in zip(self.b, parts)])
         self.prior = prior or Independent((PCRange(1.0, 0.5), PCSd(1.0, 0.05)))
         # Q is a product of matrices K_r = G + r kappa² C, whose pattern is that of the mesh's edges alone
         self.shifts = (1.0,) if self.b[2] == 0.0 else tuple(-np.roots(self.b[::-1]).real)
-        edges = sp.csc_matrix(sp.tril(g + c))
-        edges.sort_indices()
-        self.edge_pattern = sp.csc_matrix((np.ones(edges.nnz), edges.indices, edges.indptr), shape=edges.shape)
-        self._edge_stiffness = np.zeros(edges.nnz)
-        self._edge_stiffness[np.searchsorted(_keys(self.edge_pattern), _keys(parts[1]))] = parts[1].data
+        self.edge_pattern = union_pattern([c, g])
+        self._edge_stiffness = on_pattern(self.edge_pattern, g)
 
     @classmethod
     def read(cls, call: Call) -> "MaternSpde":
@@ -252,13 +242,6 @@ class MaternSpde(FieldPrecision):
     @cached_property
     def _log_mass(self) -> float:
         return float(np.log(self.mass).sum())
-
-
-def _keys(m: sp.csc_matrix) -> NDArray[np.int64]:
-    """One sorted integer an entry of a csc matrix with sorted indices: column by column, row by row."""
-    n = m.shape[0]
-    value: NDArray[np.int64] = np.repeat(np.arange(n, dtype=np.int64), np.diff(m.indptr)) * n + m.indices
-    return value
 
 
 def pc_prior(prior_range: tuple[float, float], prior_sigma: tuple[float, float]) -> Prior:
