@@ -34,6 +34,7 @@ from geospde.inference.emulator import low_discrepancy
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import LOG_2PI, Laplace
 from geospde.inference.mode import Progress, silent
+from geospde.inference.pareto import smoothed_log_weights
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.threads import one_blas_thread
 
@@ -488,11 +489,9 @@ def importance_draws(
 
 def _smoothed(log_weights: Vector) -> tuple[Vector, float]:
     """Log weights with a Pareto tail in place of their own, on their own scale, and its shape k."""
-    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
-
     finite = np.maximum(log_weights, log_weights.max() - 700.0)
     if np.ptp(finite) < EVEN:  # nothing to weigh: every draw counts alike
         return log_weights, -np.inf
-    smoothed, k_hat = array_stats.psislw(-finite)  # type: ignore[no-untyped-call]  # it takes what leave-one-out has, minus the log weights
+    (smoothed,), (k_hat,) = smoothed_log_weights(finite[None])
     least = int(finite.argmin())  # not one of those that are smoothed
     return np.where(np.isfinite(log_weights), smoothed + finite[least] - smoothed[least], -np.inf), float(k_hat)

@@ -34,21 +34,33 @@ def smoothed_leave_one_out(log_density: Vector, progress: Progress = silent) -> 
     elpd, pareto_k : (m,) arrays
         k is zero where all draws weigh the same.
     """
-    m, s = log_density.shape
-    tail = max(int(min(0.2 * s, 3 * np.sqrt(s))), LEAST)
+    m = len(log_density)
     elpd, k = np.empty(m), np.empty(m)
     parts = [slice(a, min(a + BATCH, m)) for a in range(0, m, BATCH)]
-    for part, found in zip(parts, side_by_side(lambda part: _batch(log_density[part], tail), parts, m)):
+    for part, found in zip(parts, side_by_side(lambda part: _batch(log_density[part]), parts, m)):
         elpd[part], k[part] = found
         progress(part.stop, m, "leave-one-out")
     return elpd, k
 
 
-def _batch(log_density: Vector, tail: int) -> tuple[Vector, Vector]:
-    """The same for few observations, with this many draws in a tail."""
-    log_weights = -log_density
+def _batch(log_density: Vector) -> tuple[Vector, Vector]:
+    """The same for few observations."""
+    log_weights, k = smoothed_log_weights(-log_density)
+    return _log_sum(log_weights + log_density), k
+
+
+def smoothed_log_weights(log_weights: Vector) -> tuple[Vector, Vector]:
+    """Log importance weights, (m, s), with a Pareto tail in place of their largest, normalised in each row.
+
+    Returns
+    -------
+    log_weights : (m, s) array
+    pareto_k : (m,) array
+        Zero where all weigh the same.
+    """
     log_weights = log_weights - log_weights.max(axis=1, keepdims=True)
     s = log_weights.shape[1]
+    tail = max(int(min(0.2 * s, 3 * np.sqrt(s))), LEAST)
     places = np.argpartition(log_weights, (s - tail - 1, s - 1), axis=1)[:, s - tail - 1 :]
     chosen = np.take_along_axis(log_weights, places, axis=1)
     order = np.argsort(chosen, axis=1, kind="stable")
@@ -62,7 +74,7 @@ def _batch(log_density: Vector, tail: int) -> tuple[Vector, Vector]:
     fitted = sigma > 0  # not a number where all draws of the tail weigh the same
     np.put_along_axis(log_weights, places[:, 1:], np.where(fitted, smooth, largest), axis=1)
     log_weights -= _log_sum(log_weights)[:, None]
-    return _log_sum(log_weights + log_density), np.where(np.isfinite(sigma), k, 0.0)[:, 0]
+    return log_weights, np.where(np.isfinite(sigma), k, 0.0)[:, 0]
 
 
 def _generalised_pareto(excess: Vector) -> tuple[Vector, Vector]:
