@@ -11,7 +11,7 @@ from scipy.special import gammaln
 from scipy.stats import t as student
 
 import geospde as gs
-from geospde.model.priors import BrmsDefaults
+from geospde.families.default_priors import BrmsDefaults
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "chapter"
 
