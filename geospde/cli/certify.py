@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, RunOrFolder, Silent, Verbose, listening, print_json
 
 
 def certify(
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN.toml|FOLDER", show_default=False, help="The run file, or the folder of a run."),
-    ],
+    run: RunOrFolder,
     draws: Annotated[int, typer.Option(help="How many.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 1,
     as_json: Json = False,

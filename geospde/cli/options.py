@@ -15,6 +15,9 @@ from geospde.cli.console import Bars, Lines, Quiet
 from geospde.run.progress import Progress
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", show_default=False, help="The run file.")]
+RunOrFolder = Annotated[
+    Path, typer.Argument(metavar="RUN.toml|FOLDER", show_default=False, help="The run file, or the folder of a run.")
+]
 Out = Annotated[
     Path | None,
     typer.Option(metavar="DIR", show_default=False, help="Folder of the run, in place of the run file's."),

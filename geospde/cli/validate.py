@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, RunOrFolder, Silent, Verbose, listening, print_json
 
 
 def validate(
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN.toml|FOLDER", show_default=False, help="The run file, or the folder of a run."),
-    ],
+    run: RunOrFolder,
     folds: Annotated[
         str | None,
         typer.Option(metavar="KIND", show_default=False, help="blocks (the default), random, loo or buffered."),
