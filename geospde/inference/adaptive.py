@@ -45,9 +45,6 @@ class Evaluator(Protocol):
     def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
         """A point for each theta, None where there is none."""
 
-    def corrections(self, points: list[LaplacePoint]) -> Vector:
-        """What each point's log posterior has over the one that its gradient is of."""
-
 
 class _Points:
     """Evaluated points, and the axes that theta is seen on: ``theta = centre + root @ z``, z = u or z = warp(u)."""
@@ -80,7 +77,7 @@ class _Points:
 
     def emulator(self, near: Emulator | None) -> tuple[Emulator, float]:
         """What they say of the density of u, and the log density that it is relative to."""
-        corrections = self.evaluator.corrections(self.points)
+        corrections = np.array([p.correction for p in self.points])
         values = np.array([p.log_posterior for p in self.points]) - corrections
         gradients = np.array([p.gradient for p in self.points]) @ self.root
         errors = np.array([p.gradient_error for p in self.points]) @ np.abs(self.root)

@@ -44,7 +44,6 @@ class Explorer:
         self.mode = mode
         self.strategy = strategy
         self.progress = progress
-        self._corrections: dict[int, float] = {}
 
     def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
         """A finished point for each theta, None where there is none."""
@@ -55,19 +54,14 @@ class Explorer:
         return found
 
     def _finish(self, point: LaplacePoint) -> LaplacePoint:
-        done = finished(self.laplace, point, self.strategy)
-        self._corrections[id(done)] = done.log_posterior - point.log_posterior
-        return done
-
-    def corrections(self, points: list[LaplacePoint]) -> Vector:
-        """What each point's log posterior has over the one that its gradient is of."""
-        return np.array([self._corrections[id(p)] for p in points])
+        return finished(self.laplace, point, self.strategy)
 
 
 def finished(laplace: Laplace, point: LaplacePoint, strategy: str) -> LaplacePoint:
     """The point as it is kept: corrected while the factor is there, the factor dropped."""
     if strategy in ("simplified", "laplace"):
-        point = replace(point, log_posterior=point.log_posterior + evidence_correction(laplace, point))
+        correction = evidence_correction(laplace, point)
+        point = replace(point, log_posterior=point.log_posterior + correction, correction=correction)
     mean = point.x if strategy == "gaussian" else variational_mean(laplace, point)
     return replace(point, mean=mean, factor=None)
 

@@ -49,6 +49,8 @@ class LaplacePoint:
         Predictor at the mode and its variance.
     newton_steps : int
         Factorisations of H that the mode took.
+    correction : float
+        The second-order part of `log_posterior`, which the gradient is not of.
     """
 
     theta: Vector
@@ -64,6 +66,7 @@ class LaplacePoint:
     gradient_error: Vector
     newton_steps: int = 0
     factor: ConstrainedFactor | None = None  # dropped where many points are kept
+    correction: float = 0.0
 
     def without_factor(self) -> "LaplacePoint":
         """The point without its factor, which takes most of its memory."""

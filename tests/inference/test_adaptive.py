@@ -20,7 +20,7 @@ class Point:
 
     def __init__(self, theta, value, gradient):
         self.theta, self.log_posterior, self.gradient = theta, value, gradient
-        self.gradient_error = np.zeros_like(gradient)
+        self.gradient_error, self.correction = np.zeros_like(gradient), 0.0
 
 
 class Density:
@@ -38,9 +38,6 @@ class Density:
             slopes = (values[1 : self.d + 1] - values[self.d + 1 :]) / (2 * step)
             found.append(Point(theta, values[0], slopes) if np.isfinite(values).all() else None)
         return found
-
-    def corrections(self, points):
-        return np.zeros(len(points))
 
 
 def gaussian(t):

@@ -47,6 +47,7 @@ class Point(SimpleNamespace):
             x=np.zeros(1),
             slope=np.zeros((1, theta.size)),
             gradient_error=np.zeros(theta.size),
+            correction=0.0,
         )
 
     def without_factor(self):
