@@ -15,6 +15,7 @@ from geospde.inference.certify import Summary, importance_draws
 from geospde.inference.mode import silent
 from geospde.results.base import Fit
 from geospde.results.state import LEVELS, Vector
+from geospde.text.arguments import is_whole, refuse_seed
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, frame_table
@@ -165,10 +166,9 @@ def certify(
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Certificate:
     """Weigh draws around a fit by the exact joint density; see `BayesianFit.certify`."""
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < FEWEST:
+    if not is_whole(draws, FEWEST):
         raise InputError(f"a certificate needs a whole number of draws, {FEWEST} or more, not {draws!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"a seed is a whole number from 0, not {seed!r}")
+    refuse_seed(seed)
     found = importance_draws(fit.laplace, fit.approximation, int(draws), int(seed), callback or silent)
     hyper = {}
     for h in fit.model.hyperparameters:

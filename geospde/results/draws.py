@@ -13,6 +13,7 @@ from geospde import __version__
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
 from geospde.results.state import FitState
+from geospde.text.arguments import refuse_seed
 
 if TYPE_CHECKING:
     import xarray
@@ -51,8 +52,7 @@ def draw(fit: FitState, n: int, seed: int | None = None) -> Draws:
         raise InputError(f"the number of draws must be a whole number, not {n!r}")
     if n < 1:
         raise InputError(f"the number of draws must be positive, not {n}")
-    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-        raise InputError(f"a seed is a whole number from 0, not {seed!r}")
+    refuse_seed(seed, optional=True)
     number = {id(point): k for k, point in enumerate(fit.approximation.points)}
     blocks, chosen = [], []
     for point, x in joint_draws(fit.laplace, fit.approximation, n, seed):

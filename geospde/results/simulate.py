@@ -22,6 +22,7 @@ from geospde.results.draws import draw
 from geospde.results.prior import prior_marginal
 from geospde.results.state import FitState
 from geospde.terms.base import LatentTerm
+from geospde.text.arguments import refuse_seed
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean, listed
 
@@ -91,8 +92,7 @@ def simulate(
     """
     if not isinstance(data, pd.DataFrame):
         raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-        raise InputError(f"a seed is a whole number from 0, not {seed!r}")
+    refuse_seed(seed, optional=True)
     whole = f"{RESPONSE} {formula.strip()}" if formula.strip().startswith("~") else formula
     name = next(iter(symbols(parse_sides(whole)[0])))
     sampled = with_covariates(whole, data, covariates, coords)
