@@ -1,5 +1,7 @@
 """Functions with their first three derivatives, and what follows from them by the chain rule."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln, polygamma
@@ -8,6 +10,13 @@ from geospde.families.links import Jet
 
 Vector = NDArray[np.float64]
 LARGE = 1e5  # of a: beyond it differences of gamma functions cancel
+
+
+def shifted(parts: Iterable[tuple[Jet, Jet]]) -> tuple[Vector, Vector, Vector]:
+    """Minus the slope of ``sum f(g(eta) + t)`` in t, and its first two derivatives in eta, of jets of each g and f."""
+    slopes = [composed((f1, f2, f3, np.zeros_like(f3)), g) for g, (_, f1, f2, f3) in parts]
+    value, first, second = (sum(-slope[k] for slope in slopes) for k in range(3))
+    return np.asarray(value), np.asarray(first), np.asarray(second)
 
 
 def composed(outer: Jet, inner: Jet) -> Jet:

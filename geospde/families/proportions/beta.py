@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaincc, digamma, gammaln, polygamma
 
 from geospde.families.base import Candidate, Family
+from geospde.families.jets import composed, plus, shifted
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector
 from geospde.families.links import PROBABILITY_LINKS, Jet, Link, ProbabilityLink
 from geospde.families.priors import GammaPositive
@@ -44,21 +45,14 @@ class BetaLikelihood(Likelihood):
         return total
 
     def _derivatives(self, eta: Vector) -> Derivatives:
-        first, second, third = np.zeros_like(eta), np.zeros_like(eta), np.zeros_like(eta)
-        for (_, l1, l2, l3), (_, h1, h2, h3) in self._parts(eta):
-            first = first - h1 * l1
-            second = second - h2 * l1**2 - h1 * l2
-            third = third - h3 * l1**3 - 3 * h2 * l1 * l2 - h1 * l3
-        return first, second, third
+        a, b = (composed(h, log) for log, h in self._parts(eta))
+        _, first, second, third = plus(a, b)
+        return -first, -second, -third
 
     def _theta_derivatives(self, eta: Vector) -> Derivatives:
         phi = np.exp(self.theta[0])
-        density, first, second = phi * digamma(phi) + np.zeros_like(eta), np.zeros_like(eta), np.zeros_like(eta)
-        for (_, l1, l2, _), (_, h1, h2, h3) in self._parts(eta):
-            density = density - h1
-            first = first - h2 * l1
-            second = second - h3 * l1**2 - h2 * l2
-        return density[None], first[None], second[None]
+        slope, first, second = shifted(self._parts(eta))
+        return (phi * digamma(phi) + slope)[None], first[None], second[None]
 
     def _weights(self, eta: Vector) -> Vector:
         """Expected information: a² trigamma(a) ((log a)')², and the same of b."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln
 
-from geospde.families.jets import composed, log_rising, plus
+from geospde.families.jets import composed, log_rising, plus, shifted
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, probability
 from geospde.families.links import Jet, ProbabilityLink
 from geospde.families.priors import Gaussian
@@ -50,13 +50,8 @@ class BetaBinomialLikelihood(Likelihood):
         return self._jet(eta)[1:]
 
     def _theta_derivatives(self, eta: Vector) -> Derivatives:
-        density = log_rising(-self.theta[0], self.trials)[1] + np.zeros_like(eta)
-        first, second = np.zeros_like(eta), np.zeros_like(eta)
-        for (_, l1, l2, _), (_, h1, h2, h3) in self._parts(eta):
-            density = density - h1
-            first = first - h2 * l1
-            second = second - h3 * l1**2 - h2 * l2
-        return density[None], first[None], second[None]
+        slope, first, second = shifted(self._parts(eta))
+        return (log_rising(-self.theta[0], self.trials)[1] + slope)[None], first[None], second[None]
 
     def _weights(self, eta: Vector) -> Vector:
         """Information of a binomial share with this variance."""
