@@ -24,10 +24,10 @@ Vector = NDArray[np.float64]
 # An observation's share of the correction bends down beyond this: the terms are the first of a series, which diverges
 # where the prior is wide. So bent they are right to a tenth for a single 0 or 1, or a count of zero, under a Gaussian
 # of the predictor of sd up to 10; plain they are five times too large there.
-UNHELD = 1e12  # variance of a predictor that neither data nor prior hold: a separated one, whose fit is refused
 SHARE = 0.2
 SAMPLE = 64  # observations whose column of C is taken for the double sum of cubes
 NOTICED = 0.01  # correction of the log evidence below which it is left alone
+UNHELD = 1e12  # variance of a predictor that neither data nor prior hold: a separated one, whose fit is refused
 LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are left to the Gaussian
 
 
