@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,6 +38,24 @@ class Place:
         return f"{self.file}{row}" + ("" if self.column is None else f", column {self.column!r}")
 
 
+QUOTED = 60
+"""Characters that a message quotes of what somebody wrote, at most."""
+_LONG_QUOTE = re.compile(rf"(?<!\w)(['\"])((?:(?!\1).){{{QUOTED + 1},}})\1")
+_LONG_WORD = re.compile(r"\S{200,}")
+
+
+def _shortened(text: str) -> str:
+    """Return a message whose quotations, and words of hundreds of characters, are cut in their middle."""
+    if len(text) <= QUOTED:
+        return text
+    text = _LONG_QUOTE.sub(lambda m: m[0] if "/" in m[2] and len(m[2]) < 200 else f"{m[1]}{_cut(m[2])}{m[1]}", text)
+    return _LONG_WORD.sub(lambda m: _cut(m[0]), text)
+
+
+def _cut(words: str) -> str:
+    return f"{words[: QUOTED - 20]}...{words[-17:]}"
+
+
 class _Said(Exception):
     """Something said to the user, in fields; `str` puts them into one sentence.
 
@@ -53,6 +72,7 @@ class _Said(Exception):
     """
 
     def __init__(self, what: str, *, where: Place | None = None, of: Place | None = None, remedy: str = "") -> None:
+        what, remedy = _shortened(what), _shortened(remedy)
         super().__init__(what)
         self.what, self.where, self.remedy = what, where or of, remedy
         self._joint = " " if where is None else ": "

@@ -34,7 +34,10 @@ def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | Non
 
 def numeric(table: pd.DataFrame, column: str, what: str) -> Vector:
     """A column as finite floats; raises InputError with the row and value that are not."""
-    values = as_numbers(column_of(table, column))
+    given = column_of(table, column)
+    if pd.api.types.is_datetime64_any_dtype(given) or pd.api.types.is_timedelta64_dtype(given):
+        raise InputError(f"the {what} {column!r} holds dates: make a number of it, such as days since a date")
+    values = as_numbers(given)
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raw = table[column].iloc[bad[0]]

@@ -16,6 +16,7 @@ from geospde.mesh.refine import Controls, expected_vertices, fill
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
 from geospde.text.keywords import answers_keywords
+from geospde.text.words import in_brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
 
 _STEEPEST = 30.0  # degrees; beyond about here refinement may have no end
+MOST_VERTICES = 50_000_000  # of what `max_vertices` may allow
+_FARTHEST = 1000.0  # diameters of the domain that any length may have
 _USUAL_SIZE = 2000  # vertices of a mesh whose max_edge is not given
 
 
@@ -32,7 +35,7 @@ def build_mesh(
     *,
     sites: Any = None,
     max_edge: float | Sequence[float] | None = None,
-    offset: float | None = None,
+    offset: float | Sequence[float] | None = None,
     cutoff: float | None = None,
     min_angle: float = 21.0,
     convex: float | Sequence[float] | None = None,
@@ -58,8 +61,9 @@ def build_mesh(
     max_edge : float or (inner, outer), optional
         Longest edge; one number is for both zones. By default such that about 2000 vertices do, with the
         outer twice the inner.
-    offset : float, optional
-        Width of the extension, where `convex` has no outer hull. By default 0.15 of the diameter, and no
+    offset : float or (inner, outer), optional
+        Width of the extension, for a mesh whose `convex` has no outer hull; or fmesher's two, how far the inner zone
+        reaches around the domain, as `convex` says too, and that width. By default 0.15 of the diameter, and no
         extension if `max_edge` is one number.
     cutoff : float, optional
         Sites nearer than this to an earlier one are merged with it, and detail finer than half of it is left out of
@@ -131,6 +135,8 @@ def build_mesh(
         inside = points[shapely.intersects_xy(area, points)]
         area = simplified(area, cutoff / 2, keep=shapely.multipoints(inside) if len(inside) else None)
     zones, edges = _zones(area, max_edge, offset, convex, concave)
+    if cutoff is not None and cutoff >= diameter(zones[-1]):
+        raise InputError(f"cutoff of {cutoff:g} merges all there is: the mesh is {diameter(zones[-1]):.4g} across")
     cutoff = 1e-3 * edges[0] if cutoff is None else cutoff
     _refuse_outside(points, zones[-1])
     kept = points if use_sites else np.empty((0, 2))
@@ -148,7 +154,7 @@ def build_mesh(
 
 
 def _zones(
-    area: Any, max_edge: Any, offset: float | None, convex: Any, concave: Any
+    area: Any, max_edge: Any, offset: Any, convex: Any, concave: Any
 ) -> tuple[list[Polygon | MultiPolygon], tuple[float, ...]]:
     """Inner zone, and outer zone if there is one, with the longest edge of each."""
     span, of_points = diameter(area), area.geom_type == "MultiPoint"
@@ -157,6 +163,12 @@ def _zones(
     radius = _lengths("concave", concave, span)
     if edges and min(edges) <= 0:
         raise InputError(f"max_edge must be above 0, not {max_edge}")
+    widths = _lengths("offset", offset, span)
+    if len(widths) == 2:
+        if reach:
+            raise InputError("offset of two numbers says how far the inner zone reaches, and so does convex: give one")
+        reach = widths[:1]
+    _refuse_lengths(span, edges, {"offset": widths, "convex": reach, "concave": radius})
     if len(radius) > max(len(reach), 1):
         raise InputError("concave has an outer hull and convex has none; give convex two numbers too")
     if of_points and not (span > 0 or min(reach, default=0) > 0):
@@ -165,14 +177,30 @@ def _zones(
         reach, radius = (0.05 * span,), radius or _bridging(area, 0.05 * span, span)
     reach = reach or (0.02 * span,)
     radius = radius or reach
-    if offset is None:
-        offset = 0.0 if len(edges) == 1 else -0.15
-    width = offset * -span if offset < 0 else offset
+    extension = widths[-1:] or ((0.0,) if len(edges) == 1 else (0.15 * span,))
+    width = extension[0]
     if not edges:
         edge = np.sqrt(expected_vertices(_hulls(area, reach, radius, width, (0.0, 0.0)), (1.0, 2.0)) / _USUAL_SIZE)
         edges = (edge, 2 * edge)
     zones = _hulls(area, reach, radius, width, edges)
     return zones, (edges[0], edges[-1])[: len(zones)]
+
+
+def _refuse_lengths(span: float, edges: tuple[float, ...], lengths: dict[str, tuple[float, ...]]) -> None:
+    """Raise InputError for lengths that have nothing to do with a domain of this diameter."""
+    if len(edges) == 2 and edges[1] < edges[0]:
+        raise InputError(
+            f"max_edge is (inner, outer), the outer one at least as long: not ({edges[0]:g}, {edges[1]:g})"
+        )
+    if not span > 0:
+        return
+    if edges and not span / 1e6 <= edges[0] <= 10 * span:
+        raise InputError(
+            f"max_edge of {edges[0]:g} does not fit a domain of {span:.4g} across: a tenth of it is coarse"
+        )
+    for name, values in lengths.items():
+        if values and max(values) > _FARTHEST * span:
+            raise InputError(f"{name} of {max(values):g} is out of proportion to a domain of {span:.4g} across")
 
 
 def _hulls(
@@ -210,8 +238,8 @@ def _pair(name: str, value: Any) -> tuple[float, ...]:
         return ()
     try:
         numbers = tuple(float(v) for v in np.atleast_1d(value))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be one number or two (inner, outer), not {value!r}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} must be one number or two (inner, outer), not {in_brief(value)}") from error
     if len(numbers) not in (1, 2) or not np.isfinite(numbers).all():
         raise InputError(f"{name} must be one finite number or two (inner, outer), not {value!r}")
     return numbers
@@ -222,8 +250,8 @@ def _check(cutoff: float | None, min_angle: float, max_vertices: int) -> None:
         raise InputError(f"cutoff must be a length of 0 or more, not {cutoff}")
     if not 0 <= min_angle <= _STEEPEST:
         raise InputError(f"min_angle must lie between 0 and {_STEEPEST:g} degrees, not {min_angle:g}; 21 is usual")
-    if max_vertices < 3:
-        raise InputError(f"max_vertices must be 3 or more, not {max_vertices}")
+    if not 3 <= max_vertices <= MOST_VERTICES:
+        raise InputError(f"max_vertices must lie between 3 and {MOST_VERTICES:,}, not {max_vertices:g}")
 
 
 def _refuse_outside(points: Any, area: Any) -> None:

@@ -23,6 +23,7 @@ from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import read_response, tried_rows
 from geospde.formula.table import coordinates, per_row
+from geospde.model.bounds import check_exposure, check_response, check_weights
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
 from geospde.survey.covariates.sites import SiteCovariates
 from geospde.survey.graphs import Graph
@@ -198,17 +199,20 @@ def build_model(
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords)
     response = read_response(parsed.left, table)
+    check_response(response.values, bound_family.is_discrete)
     size = len(table)
     exposures = per_row(table, exposure, "exposure", size)
     least = 0.0 if bound_family.is_pattern else np.nextafter(0.0, 1.0)
     if exposures is not None and not (exposures >= least).all():
         row = int(np.flatnonzero(~(exposures >= least))[0])
         raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
+    check_exposure(exposures)
     offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], offset, table)
     weight = per_row(table, weights, "weights", size)
     if weight is not None and not (weight >= 0).all():
         row = int(np.flatnonzero(~(weight >= 0))[0])
         raise InputError(f"weights must not be negative: row {row} holds {weight[row]:g}")
+    check_weights(weight)
     chosen, overrides = prior_table(priors)
     overrides = {**bound_family.priors, **overrides}
     written = {name: as_written(prior) for name, prior in overrides.items()}

@@ -24,23 +24,26 @@ from geospde.errors import InputError
 from geospde.families.base import Family
 from geospde.families.registry import DEFAULT, path_of, read_family
 from geospde.prediction.computed.registry import computed_layer
+from geospde.prediction.layer import posterior_layers
 from geospde.survey.covariates.reading import check_covariates
-from geospde.text.words import did_you_mean, listed
+from geospde.text.words import did_you_mean, in_brief, listed
 
 
 def _pair(value: Any) -> Any:
     """Let a key of the mesh be one number or two: inner zone, outer zone."""
     numbers = value if isinstance(value, list | tuple) else [value]
     if not 1 <= len(numbers) <= 2 or not all(_is_number(n) for n in numbers):
-        raise ValueError(f"must be a number or two, [inner, outer], not {value!r}")
+        raise ValueError(f"must be a number or two, [inner, outer], up to {LARGEST:g}, not {in_brief(value)}")
     return tuple(float(n) for n in numbers) if isinstance(value, list | tuple) else float(value)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+LARGEST = 1e15  # of any number in a run file
+MOST_VERTICES = 50_000_000  # of what a mesh may be allowed
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Flag = Annotated[bool, Field(strict=True)]
 Pair = Annotated[Any, BeforeValidator(_pair)]
@@ -82,7 +85,7 @@ class MeshSection(_Section):
     barrier: Text | None = None
     min_angle: Number = 21.0
     use_sites: Flag = True
-    max_vertices: Count | None = None
+    max_vertices: Annotated[Count, Field(le=MOST_VERTICES)] | None = None
 
 
 class ModelSection(_Section):
@@ -127,7 +130,7 @@ class PredictionSection(_Section):
     """``[prediction]``: the grid, and what is predicted in its cells."""
 
     shape: tuple[int, int] | None = None
-    cell: Annotated[Number, Field(gt=0)] | None = None
+    cell: Annotated[Number, Field(gt=1e-15)] | None = None
     buffer: Number = 0.0
     quantiles: tuple[Number, ...] = (0.025, 0.5, 0.975)
     exceed: tuple[Number, ...] = ()
@@ -139,7 +142,7 @@ class PredictionSection(_Section):
     def _two_counts(cls, value: Any) -> Any:
         whole = isinstance(value, list | tuple) and all(type(n) is int and n > 0 for n in value)
         if value is not None and not (whole and len(value) == 2):
-            raise ValueError(f"must be two whole numbers, [rows, columns], not {value!r}")
+            raise ValueError(f"must be two whole numbers, [rows, columns], not {in_brief(value)}")
         return value
 
     @field_validator("quantiles", "exceed", mode="before")
@@ -147,9 +150,9 @@ class PredictionSection(_Section):
     def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
         numbers = list(value) if isinstance(value, list | tuple) else [value]
         if not all(_is_number(n) for n in numbers):
-            raise ValueError(f"must be a list of numbers, not {value!r}")
+            raise ValueError(f"must be a list of numbers, not {in_brief(value)}")
         if info.field_name == "quantiles" and not all(0 < n < 1 for n in numbers):
-            raise ValueError(f"must lie between 0 and 1, not {value!r}")
+            raise ValueError(f"must lie between 0 and 1, not {in_brief(value)}")
         return sorted(set(map(float, numbers)))
 
     @field_validator("layers", mode="before")
@@ -167,6 +170,10 @@ class PredictionSection(_Section):
     def _one_resolution(self) -> PredictionSection:
         if self.shape is not None and self.cell is not None:
             raise ValueError("has both shape and cell: keep one")
+        try:
+            posterior_layers(self.quantiles, self.exceed)
+        except InputError as error:
+            raise ValueError(f"has {error}") from None
         return self
 
 
@@ -229,9 +236,15 @@ class ValidationSection(_Section):
     """``[validation]``: how a run is cross-validated, as in `BayesianFit.validate`; without the section it is not."""
 
     folds: Literal["blocks", "random", "loo", "buffered", "future"] = "blocks"
-    k: Count | None = None
+    k: Annotated[Count, Field(le=1_000_000)] | None = None
     distance: Annotated[Number, Field(gt=0)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _several(self) -> ValidationSection:
+        if self.k == 1 and self.folds in ("blocks", "random"):
+            raise ValueError(f"k must be 2 or more, not 1: with one of the {self.folds} nothing is left to fit")
+        return self
 
 
 class Config(_Section):
@@ -363,6 +376,12 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
         raise InputError(f"{path.name} is not TOML: {_lower(str(error))}") from None
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(f"{path.name} is nested deeper than any run file is") from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path.name} is not TOML: it holds a number of thousands of digits") from None
     config._file, config._folder = path, path.parent
     return config
 
@@ -396,15 +415,15 @@ def _sentence(error: ValidationError, keys: Mapping[str, Any], name: str, text: 
             return f"{place} {owner} needs the key {key!r}"
         case "literal_error":
             known = re.findall(r"'([^']+)'", fault["ctx"]["expected"])
-            return f"{place} {owner} {key} must be one of {listed(known)}, not {fault['input']!r}"
+            return f"{place} {owner} {key} must be one of {listed(known)}, not {in_brief(fault['input'])}"
         case "value_error":
             return f"{place} {' '.join(filter(None, [owner, key]))} {fault['ctx']['error']}"
         case "model_type" | "model_attributes_type":
-            return f"{place} {owner} must be a section with keys, not {fault['input']!r}"
+            return f"{place} {owner} must be a section with keys, not {in_brief(fault['input'])}"
     what = _lower(fault["msg"]).removeprefix("input ").replace("should be", "must be")
     what = what.replace("a valid string", "text in quotes").replace("a valid ", "a ")
     what = what.replace("a boolean", "true or false").replace("greater than or equal to", "at least")
-    return f"{place} {' '.join(filter(None, [owner, key]))} {what}, not {fault['input']!r}"
+    return f"{place} {' '.join(filter(None, [owner, key]))} {what}, not {in_brief(fault['input'])}"
 
 
 _SECTIONS = {name: field.annotation for name, field in Config.model_fields.items()}

@@ -223,12 +223,21 @@ def read_table(
     if not isinstance(source, str | Path):
         raise InputError(f"{type(source).__name__} is neither a file's path nor a table", where=Place(what))
     path = Path(source)
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:  # a name too long, or with a character that no name has
+        if not isinstance(error, FileNotFoundError):
+            raise InputError(f"{str(source)!r} cannot be read: {error}", where=Place(what)) from None
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{str(source)!r} is no file but a pipe or a device", where=Place(what), remedy="name a file")
     if path.is_dir() and path.suffix.casefold() != ".gdb":
         raise InputError(f"{str(source)!r} is a folder: name the file in it", where=Place(what))
     if not path.exists():
         raise InputError(f"there is no file {str(source)!r}{_near(path)}", where=Place(what))
     ending = path.suffix.casefold()
     try:
+        if layer is not None and ending in (*TEXT, *PARQUET):
+            raise InputError(f"{path.name} has no layers, and {layer!r} is named: leave it out", where=Place(what))
         if ending in TEXT:
             return read_csv(path).without_marks(missing).with_numbers()
         frame = _read_parquet(path) if ending in PARQUET else _read_layer(path, layer, want, what)

@@ -1,0 +1,42 @@
+"""Numbers that no computation in double precision survives, refused before a fit, with their row and a remedy."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+
+Vector = NDArray[np.float64]
+
+LARGEST = 1e100  # a square of it is still a number, and the sum of many
+WHOLE = 2.0**53  # whole numbers beyond it cannot be told from their neighbours
+
+
+def check_response(values: Vector, is_discrete: bool) -> None:
+    """Raise InputError for a response beyond what can be computed with, or a count that is no longer exact."""
+    _refuse(np.abs(values) > LARGEST, values, "the response", f"beyond {LARGEST:g}", "give it in another unit")
+    if is_discrete:
+        _refuse(values > WHOLE, values, "a count", "beyond 2^53, no longer exact", "mend it, or model a rate")
+
+
+def check_exposure(values: Vector | None) -> None:
+    """Raise InputError for an exposure that is nearly zero or infinite."""
+    if values is not None:
+        off = (values > LARGEST) | ((values > 0) & (values < 1 / LARGEST))
+        _refuse(off, values, "the exposure", f"not between {1 / LARGEST:g} and {LARGEST:g}", "give it in another unit")
+
+
+def check_weights(values: Vector | None) -> None:
+    """Raise InputError for weights that are all zero, or too large."""
+    if values is not None:
+        if not values.any():
+            raise InputError("all weights are zero, which leaves no data: leave weights out, or give some above 0")
+        _refuse(values > LARGEST, values, "the weight", f"beyond {LARGEST:g}", "divide all weights by one number")
+
+
+def _refuse(off: Any, values: Vector, what: str, why: str, remedy: str) -> None:
+    rows = np.flatnonzero(off)
+    if rows.size:
+        more = f" ({rows.size} such rows)" if rows.size > 1 else ""
+        raise InputError(f"{what} of row {rows[0]} is {values[rows[0]]:g}, {why}{more}", remedy=remedy)

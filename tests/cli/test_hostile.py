@@ -1,0 +1,43 @@
+"""Hostile run files and surveys: one sentence, exit code 2, no traceback, nothing written."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hostile_fits import DAMAGED
+from hostile_inputs import CASES, run_file
+
+from geospde.cli.commands import main
+
+
+def survey():
+    """25 sites."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(rng.uniform(0, 1000, (25, 2)), columns=["x", "y"])
+    table["caught"] = rng.poisson(np.exp(1 + np.sin(table["x"] / 200)))
+    return table
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CASES)
+def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
+    make, words = CASES[name]
+    monkeypatch.chdir(tmp_path)
+    sections, table = make(), survey()
+    sections.get("change", lambda t: None)(table)
+    table.to_csv("sites.csv", index=False)
+    (tmp_path / "bay.toml").write_text(run_file(sections))
+    code = main(["check", "bay.toml", "--quiet"])
+    said = capsys.readouterr()
+    if words is None:
+        assert code == 0, said.err
+        return
+    assert code == 2, said.err
+    assert "Traceback" not in said.err and re.search(words, said.err + said.out)
+    assert all(len(line) < 500 for line in said.err.splitlines())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bay.toml", "sites.csv"]
+
+
+def test_the_table_of_hostile_inputs_is_long():
+    assert len(CASES) + len(DAMAGED) >= 300

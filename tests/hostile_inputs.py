@@ -1,0 +1,312 @@
+"""Run files and surveys that no run can be made of: what is changed in a good one, and the words that must come."""
+
+import json
+
+import numpy as np
+
+GOOD = {
+    "survey": {"points": "sites.csv", "crs": "local:m"},
+    "mesh": {"max_edge": [400, 800]},
+    "model": {"formula": "caught ~ 1 + spde(mesh)", "family": "poisson"},
+    "inference": {"method": "eb"},
+    "prediction": {"cell": 100},
+    "output": {"dir": "out"},
+}
+RAW = "raw"  # text of a run file as it is
+LONG = "x" * 5000
+
+
+def keys(section, **changes):
+    """The good run file with other keys in a section."""
+    return lambda: {**GOOD, section: {**GOOD.get(section, {}), **changes}}
+
+
+def prior(name, value):
+    """The good run file with a prior."""
+    return lambda: {**GOOD, "priors": {name: value}}
+
+
+def column(change, **model):
+    """The good run file, on a table that was changed."""
+
+    def make():
+        return {**GOOD, "model": {**GOOD["model"], **model}, "change": change}
+
+    return make
+
+
+def cell(name, row, value, **model):
+    """The same, where one cell is another."""
+
+    def change(table):
+        table[name] = table[name].astype(object)
+        table.loc[row, name] = value
+
+    return column(change, **model)
+
+
+def fill(name, value, **model):
+    """The same, where a column is another."""
+    return column(lambda table: table.__setitem__(name, value), **model)
+
+
+def text(value):
+    """A run file of any text."""
+    return lambda: {RAW: value}
+
+
+def toml(value):
+    """A value as TOML writes it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    return json.dumps(value)
+
+
+def run_file(sections):
+    """A run file's text."""
+    if RAW in sections:
+        return sections[RAW]
+    lines = []
+    for name, content in sections.items():
+        if name != "change":
+            lines += [f"[{name}]", *(f"{json.dumps(k)} = {toml(v)}" for k, v in content.items())]
+    return "\n".join(lines)
+
+
+INF, NAN = float("inf"), float("nan")
+NUMBERS = {"text": "many", "inf": INF, "nan": NAN, "truth": True, "list of three": [1, 2, 3], "table": {"a": 1}}
+MESH_KEYS = ("max_edge", "offset", "convex", "concave", "cutoff", "min_angle", "max_vertices")
+CLASSES = {
+    "run file": {
+        "empty": (text(""), "missing"),
+        "no toml": (text("<html>"), "not TOML"),
+        "bytes": (text("\x00\x01"), "not TOML"),
+        "unclosed": (text('[survey]\npoints = "'), "not TOML"),
+        "twice": (text("[survey]\n[survey]"), "not TOML"),
+        "deep": (text("a = " + "[" * 5000 + "]" * 5000), ""),
+        "long number": (text("[mesh]\nmax_edge = " + "9" * 5000), ""),
+        "unknown section": (lambda: {**GOOD, "nonsense": {"a": 1}}, "no section"),
+        "key outside": (text('points = "sites.csv"'), "outside of any section"),
+        **{
+            f"no {name}": (lambda n=name: {k: v for k, v in GOOD.items() if k != n}, "missing")
+            for name in ("survey", "model")
+        },
+        **{
+            f"unknown key in {s}": (keys(s, nonsense=1), "no key")
+            for s in ("survey", "mesh", "model", "inference", "prediction", "output")
+        },
+        **{
+            f"{s} {k} a {w}": (keys(s, **{k: v}), "")
+            for s, k in (("survey", "points"), ("model", "formula"), ("model", "family"), ("output", "dir"))
+            for w, v in (("number", 3), ("list", ["a"]), ("truth", True))
+        },
+        "method unknown": (keys("inference", method="magic"), "one of"),
+        "strategy unknown": (keys("inference", strategy="magic"), "one of"),
+        "integration unknown": (keys("inference", integration="magic"), "one of"),
+        "quadrature 0": (keys("inference", quadrature=0), ""),
+        "quadrature huge": (keys("inference", quadrature=10**9, method="ml"), ""),
+        "long word": (keys("inference", method=LONG), "one of"),
+        "label empty": (keys("output", label=""), ""),
+    },
+    "mesh": {
+        **{f"{k} {w}": (keys("mesh", **{k: v}), "") for k in MESH_KEYS for w, v in NUMBERS.items()},
+        **{
+            f"max_edge {w}": (keys("mesh", max_edge=v), "max_edge")
+            for w, v in {
+                "zero": 0,
+                "negative": -5,
+                "tiny": 5e-324,
+                "of 400 digits": 10**400,
+                "1e300": 1e300,
+                "falling": [250, 10],
+                "of 1e6 on a kilometre": 1e6,
+                "one empty": [],
+                "tiny inside": [1e-9, 300],
+            }.items()
+        },
+        **{
+            f"{k} {v:g}": (keys("mesh", **{k: v}), "")
+            for k in ("offset", "convex", "concave", "cutoff")
+            for v in (1e300, -1e300, 1e12)
+        },
+        "offset of 400 digits": (keys("mesh", offset=10**400), ""),
+        "cutoff beyond the map": (keys("mesh", cutoff=1e5), "cutoff"),
+        "cutoff negative": (keys("mesh", cutoff=-1), "cutoff"),
+        "max_vertices 1e30": (keys("mesh", max_vertices=10**30), "max_vertices"),
+        "max_vertices negative": (keys("mesh", max_vertices=-5), "max_vertices"),
+        "max_vertices a fraction": (keys("mesh", max_vertices=2.5), "max_vertices"),
+        "min_angle 60": (keys("mesh", min_angle=60), "min_angle"),
+        "min_angle negative": (keys("mesh", min_angle=-1), "min_angle"),
+    },
+    "prior": {
+        **{
+            f"pc {w}": (prior("range(spde)", {"pc": v}), "")
+            for w, v in {
+                "of text": ["a", 0.5],
+                "inf": [INF, 0.5],
+                "nan": [NAN, 0.5],
+                "of one": [100],
+                "of three": [1, 2, 3],
+                "negative": [-5, 0.5],
+                "zero": [0, 0.5],
+                "share 2": [100, 2],
+                "share 0": [100, 0],
+                "share inf": [100, INF],
+                "true": [True, 0.5],
+                "of 400 digits": [10**400, 0.5],
+                "nested": [[100], 0.5],
+                "empty": [],
+            }.items()
+        },
+        "unknown kind": (prior("range(spde)", {"magic": [1, 2]}), "no prior"),
+        "unknown name": (prior("nothing", {"pc": [1, 0.5]}), "does not have"),
+        "two kinds": (prior("range(spde)", {"pc": [1, 0.5], "gaussian": [0, 1]}), "reads like"),
+        "a number": (prior("range(spde)", 3), "reads like"),
+        "long": (prior("range(spde)", {"pc": [LONG, 0.5]}), "finite number"),
+        "long name": (prior(LONG, {"pc": [1, 0.5]}), "does not have"),
+        "set unknown": (lambda: {**GOOD, "priors": {"defaults": "magic"}}, ""),
+        "gaussian sd negative": (prior("Intercept", {"gaussian": [0, -1]}), ""),
+        "gaussian sd inf": (prior("Intercept", {"gaussian": [0, INF]}), None),
+    },
+    "formula": {
+        **{
+            f"{w}": (keys("model", formula=v), "")
+            for w, v in {
+                "empty": "",
+                "no response": "~ 1",
+                "two tildes": "a ~ b ~ c",
+                "unknown column": "caught ~ depth",
+                "unknown response": "nothing ~ 1",
+                "of code": "caught ~ __import__('os')",
+                "attribute": "caught ~ a.b",
+                "call": "caught ~ open('x')",
+                "lambda": "caught ~ (lambda: 1)()",
+                "unclosed": "caught ~ (1",
+                "deep": "caught ~ " + "(" * 2000 + "1" + ")" * 2000,
+                "unknown mesh": "caught ~ spde(other)",
+                "alpha 5": "caught ~ spde(mesh, alpha=5)",
+                "alpha text": "caught ~ spde(mesh, alpha='a')",
+                "option unknown": "caught ~ spde(mesh, alpa=2)",
+                "nothing": "caught ~ 0",
+                "long": "caught ~ " + LONG,
+                "power": "caught ~ (x + y)**1000000",
+                "poly": "caught ~ poly(x, 1000)",
+                "null byte": "caught ~ \x00",
+                "response of code": "exec(caught) ~ 1",
+                "twice the field": "caught ~ 1 + spde(mesh) + spde(mesh)",
+                "semicolon": "caught ~ 1; import os",
+                "newline": "caught\n~ 1 +",
+            }.items()
+        },
+        "family unknown": (keys("model", family="nonsense"), "unknown family"),
+        "family of code": (keys("model", family="os:system"), "family"),
+        "family of no module": (keys("model", family="nomodule:X"), "cannot be imported"),
+        "link unknown": (keys("model", link="nonsense"), "link"),
+        "exposure of nothing": (keys("model", exposure="nothing"), "nothing"),
+        "offset of nothing": (keys("model", offset="nothing"), "nothing"),
+        "weights of nothing": (keys("model", weights="nothing"), "nothing"),
+    },
+    "data": {
+        "no rows": (column(lambda t: t.drop(t.index, inplace=True)), ""),
+        "one row": (column(lambda t: t.drop(t.index[1:], inplace=True)), ""),
+        "no x": (column(lambda t: t.drop(columns="x", inplace=True)), ""),
+        "no response": (column(lambda t: t.drop(columns="caught", inplace=True)), "caught"),
+        **{
+            f"{n} {w}": (cell(n, 3, v), "")
+            for n in ("x", "caught")
+            for w, v in {"text": "many", "missing": None, "inf": "inf", "1e300": 1e300, "decimal comma": "3,5"}.items()
+        },
+        "all in one place": (column(lambda t: t.__setitem__(["x", "y"], 1.0)), ""),
+        "on a line": (fill("x", 5.0), "no area"),
+        "count negative": (cell("caught", 3, -1), "row|line"),
+        "count a fraction": (cell("caught", 3, 1.5), "row|line"),
+        "count beyond 2^53": (cell("caught", 3, 2**60), "2\\^53"),
+        "count 1e200": (cell("caught", 3, 1e200), ""),
+        "counts all zero": (fill("caught", 0), "every response"),
+        "gaussian 1e200": (cell("caught", 3, 1e200, family="gaussian"), "1e\\+200"),
+        "gaussian constant": (fill("caught", 7.0, family="gaussian"), ""),
+        "beta of counts": (keys("model", family="beta"), ""),
+        "bernoulli of counts": (keys("model", family="bernoulli"), ""),
+        "gamma of zeros": (fill("caught", 0.0, family="gamma"), ""),
+        "exposure zero": (fill("e", 0.0, exposure="e"), "above 0"),
+        "exposure negative": (fill("e", -1.0, exposure="e"), "above 0"),
+        "exposure 1e-300": (fill("e", 1e-300, exposure="e"), "exposure"),
+        "exposure 1e308": (fill("e", 1e308, exposure="e"), "exposure"),
+        "exposure text": (fill("e", "a", exposure="e"), ""),
+        "weights zero": (fill("w", 0.0, weights="w"), "weights"),
+        "weights negative": (fill("w", -1.0, weights="w"), "weights"),
+        "weights 1e300": (fill("w", 1e300, weights="w"), "weights"),
+        "offset 1e5": (fill("o", 1e5, offset="o"), "offset"),
+        "covariate 1e200": (fill("z", 1e200, formula="caught ~ z + spde(mesh)"), "raster"),
+        "dates as response": (fill("caught", "2020-01-01"), ""),
+        "truths as response": (fill("caught", True, family="gaussian"), ""),
+    },
+    "crs": {
+        **{
+            f"{v}"[:30]: (keys("survey", crs=v), "")
+            for v in (
+                "local:",
+                "EPSG:4978",
+                "EPSG:5773",
+                "EPSG:99999999",
+                "EPSG:",
+                "nonsense",
+                4326.5,
+                -1,
+                True,
+                "EPSG:4326",
+                LONG,
+            )
+        },
+        "source of a csv": (keys("survey", layer="other"), "layer"),
+        "source_crs broken": (keys("survey", source_crs="nonsense"), ""),
+        "no file": (keys("survey", points="nothing.csv"), "nothing.csv"),
+        "a folder": (keys("survey", points="."), ""),
+        "no coastline": (keys("survey", coastline="nothing.gpkg"), "nothing.gpkg"),
+        "device": (keys("survey", points="/dev/null"), ""),
+        "null byte in a path": (keys("survey", points="a\x00b"), ""),
+        "long path": (keys("survey", points=LONG), ""),
+        "x unknown": (keys("survey", x="east"), ""),
+    },
+    "prediction": {
+        **{
+            f"cell {w}": (keys("prediction", cell=v), "")
+            for w, v in {
+                **NUMBERS,
+                "zero": 0,
+                "negative": -1,
+                "tiny": 5e-324,
+                "small": 1e-4,
+                "1e300": 1e300,
+                "of 400 digits": 10**400,
+            }.items()
+        },
+        **{
+            f"quantiles {w}": (keys("prediction", quantiles=v), "")
+            for w, v in {"zero": [0], "one": [1], "text": ["a"], "nan": [NAN], "too near": [0.5, 0.5000000001]}.items()
+        },
+        **{
+            f"exceed {w}": (keys("prediction", exceed=v), "")
+            for w, v in {"text": ["a"], "nan": [NAN], "inf": [INF]}.items()
+        },
+        "both sizes": (keys("prediction", shape=[5, 5]), "both"),
+        "shape of one": (lambda: {**GOOD, "prediction": {"shape": [5]}}, "two whole"),
+        "shape huge": (lambda: {**GOOD, "prediction": {"shape": [10**9, 10**9]}}, "too large"),
+        "layers unknown": (keys("prediction", layers=["nonsense"]), "layers"),
+        "buffer negative": (keys("prediction", buffer=-1e9), ""),
+        "buffer 1e300": (keys("prediction", buffer=1e300), ""),
+    },
+    "validation": {
+        **{f"k {v}": (keys("validation", k=v), "") for v in (0, 1, -3, 2.5, 10**30, "a")},
+        "folds unknown": (keys("validation", folds="magic"), "one of"),
+        "distance zero": (keys("validation", distance=0), ""),
+        "distance inf": (keys("validation", distance=INF), ""),
+        "seed negative": (keys("validation", seed=-1), ""),
+        "seed text": (keys("validation", seed="a"), ""),
+    },
+}  # words: None where the run file can be used, with warnings or without
+CASES = {f"{kind}: {name}": case for kind, cases in CLASSES.items() for name, case in cases.items()}
