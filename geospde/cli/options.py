@@ -34,7 +34,9 @@ class Interrupted(Exception):
 @contextmanager
 def listening(quiet: bool, verbose: bool) -> Iterator[Progress]:
     """Give the progress to show: bars on a terminal, else a line a step, else nothing."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:  # as under nohup
+            signal.signal(getattr(signal, name), _terminate)
     bars = sys.stderr.isatty() and not verbose
     listener = Quiet(verbose) if quiet else Bars() if bars else Lines(verbose)
     try:
@@ -52,5 +54,11 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 
 def _terminate(number: int, _frame: Any) -> None:
-    """Leave by an exception, so that what is half written is cleared away."""
+    """Leave by an exception, so that what is half written is cleared away, with a word."""
+    try:
+        print(
+            f"geospde: ended by {signal.Signals(number).name}; what was half written is cleared away", file=sys.stderr
+        )
+    except OSError:  # the terminal has gone
+        pass
     sys.exit(128 + number)

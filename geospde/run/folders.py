@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from geospde.errors import GeospdeError, InputError
+from geospde.run.swap import partial_folder, recover, swap
 
 # what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
 _MENDABLE = {
@@ -55,6 +55,7 @@ def whole_folder(
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     with whole_folder(Path(parent) / "run") as folder:
     ...         _ = (folder / "run.json").write_text("{}")
@@ -67,13 +68,16 @@ def whole_folder(
     made: list[Path] = []
     partial: Path | None = None
     try:
+        recover(target)
         _refuse(target, shown, overwrite, mark, what)
+        _refuse_mount(target, shown)
         made = _make_parents(target.parent)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        partial = partial_folder(target)
         partial.chmod(0o777 & ~_umask())
         yield partial
         _refuse(target, shown, overwrite, mark, what)  # it may have come into being meanwhile
-        _swap(partial, target)
+        _refuse_mount(target, shown)
+        swap(partial, target)
     except BaseException as error:
         full = partial is not None and _is_full(partial, error)
         if partial is not None:
@@ -179,19 +183,10 @@ def _make_parents(folder: Path) -> list[Path]:
     return made
 
 
-def _swap(partial: Path, target: Path) -> None:
-    """Rename `partial` to `target`; what was there goes only after the new folder stands."""
-    if not target.exists():
-        partial.rename(target)
-        return
-    aside = partial.with_suffix(".old")
-    target.rename(aside)
-    try:
-        partial.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+def _refuse_mount(target: Path, shown: str) -> None:
+    """Raise an InputError for a folder that no other can take the place of."""
+    if os.path.ismount(target):
+        raise InputError(f"{shown} is a mount point, which cannot be replaced: name a folder inside it")
 
 
 def _umask() -> int:

@@ -1,0 +1,107 @@
+"""Whatever kills a run, a whole folder stands, or is put back by the next run or by ``geospde info``."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from geospde.cli.commands import main
+from geospde.errors import InputError
+from geospde.run import folders
+from geospde.run.folders import whole_folder
+from geospde.run.swap import partial_folder, recover, swap
+
+GONE = 2**22 - 1  # no process has this number where the tests run
+RECORD = '{"configuration": {}}'
+
+
+def folder(path, text=RECORD):
+    path.mkdir()
+    (path / "run.json").write_text(text)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_that_number():
+    try:
+        os.kill(GONE, 0)
+    except ProcessLookupError:
+        return
+    except OSError:
+        pass
+    pytest.skip("a process has the number")
+
+
+def test_a_folder_that_was_moved_aside_is_put_back(tmp_path, capsys):
+    folder(tmp_path / f".out.{GONE}.abc.old")
+    assert main(["info", str(tmp_path / "out")]) == 0
+    assert "put back" in capsys.readouterr().err
+    assert (tmp_path / "out" / "run.json").read_text() == RECORD and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_next_run_clears_away_what_a_killed_one_left(tmp_path):
+    folder(tmp_path / "out")
+    for name in (f".out.{GONE}.abc.old", f".out.{GONE}.abc.partial"):
+        folder(tmp_path / name, "old")
+    with whole_folder(tmp_path / "out", overwrite=True) as new:
+        (new / "run.json").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "run.json").read_text() == "new"
+
+
+def test_folders_of_others_and_of_runs_that_go_on_stay(tmp_path):
+    stay = [f".out.{os.getpid()}.abc.partial", f".output.{GONE}.abc.partial", ".out.partial", f"out.{GONE}.abc.old"]
+    for name in stay:
+        folder(tmp_path / name)
+    assert recover(tmp_path / "out") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_swaps_at_one_moment_leave_one_whole_folder(tmp_path, monkeypatch, exchange):
+    if not exchange:
+        monkeypatch.setattr(sys.modules["geospde.run.swap"], "_exchanged", lambda *paths: False)
+    target = folder(tmp_path / "out", "first")
+
+    def replace(k):
+        new = partial_folder(target)
+        (new / "run.json").write_text(str(k))
+        swap(new, target)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(replace, range(40)))
+    assert (target / "run.json").read_text().isdigit() and [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_mount_point_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders.os.path, "ismount", lambda path: True)
+    with pytest.raises(InputError, match="mount point"):
+        with whole_folder(tmp_path / "out"):
+            pytest.fail("work was done")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_a_signal_that_ends_a_run_leaves_nothing_and_says_so(tmp_path, name):
+    script = (
+        "import time, pathlib\n"
+        "from geospde.cli.options import listening\n"
+        "from geospde.run.folders import whole_folder\n"
+        "with listening(True, False), whole_folder('out') as new:\n"
+        "    pathlib.Path('ready').touch(); time.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "ready").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(getattr(signal, name))
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + getattr(signal, name) and f"ended by {name}" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]
