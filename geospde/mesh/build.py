@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _STEEPEST = 30.0  # degrees; beyond about here refinement may have no end
 MOST_VERTICES = 50_000_000  # of what `max_vertices` may allow
 _FARTHEST = 1000.0  # diameters of the domain that any length may have
+_FINER = 10.0  # how much finer than the inner zone an extension may be
 _USUAL_SIZE = 2000  # vertices of a mesh whose max_edge is not given
 
 
@@ -188,9 +189,10 @@ def _zones(
 
 def _refuse_lengths(span: float, edges: tuple[float, ...], lengths: dict[str, tuple[float, ...]]) -> None:
     """Raise InputError for lengths that have nothing to do with a domain of this diameter."""
-    if len(edges) == 2 and edges[1] < edges[0]:
+    if len(edges) == 2 and edges[1] < edges[0] / _FINER:
         raise InputError(
-            f"max_edge is (inner, outer), the outer one at least as long: not ({edges[0]:g}, {edges[1]:g})"
+            f"max_edge is (inner, outer), and an extension with edges of {edges[1]:g} around a map with edges of "
+            f"{edges[0]:g} holds nearly all vertices: give an outer one at least as long"
         )
     if not span > 0:
         return

@@ -196,9 +196,7 @@ class Grid:
         """
         xmin, ymin, xmax, ymax = (float(b) for b in bounds)
         if not (math.isfinite(xmax - xmin) and math.isfinite(ymax - ymin) and xmax > xmin and ymax > ymin):
-            raise InputError(
-                f"a grid needs bounds (xmin, ymin, xmax, ymax) with an area, not {tuple(bounds)}"
-            )
+            raise InputError(f"a grid needs bounds (xmin, ymin, xmax, ymax) with an area, not {tuple(bounds)}")
         if (shape is None) == (cell is None):
             raise InputError("give the grid either a shape (rows, columns) or a cell size, one of the two")
         if shape is not None:
@@ -209,6 +207,8 @@ class Grid:
             dx = dy = float(cell)  # type: ignore[arg-type]
             if not (math.isfinite(dx) and dx > 0):
                 raise InputError(f"the grid's cell size must be a positive number, not {cell}")
+            if dx < 1e-12 * max(xmax - xmin, ymax - ymin, abs(xmin), abs(ymin)):
+                raise InputError(f"a cell of {dx:g} is too small to tell from its neighbours: take a larger one")
             if dx > max(xmax - xmin, ymax - ymin):
                 raise InputError(
                     f"a cell of {dx:g} is larger than the whole region ({xmax - xmin:g} x {ymax - ymin:g}): "
@@ -225,9 +225,7 @@ class Grid:
             x, y = x0 + dx * np.arange(cols + 1), y0 + dy * np.arange(rows + 1)
             mask = cells_that_meet(as_region(within), x, y)
             if not mask.any():
-                raise InputError(
-                    f"no cell of the grid over {tuple(bounds)} meets the region: are both in one CRS?"
-                )
+                raise InputError(f"no cell of the grid over {tuple(bounds)} meets the region: are both in one CRS?")
         return cls(x0, y0, dx, dy, mask, crs)
 
     @classmethod
@@ -410,9 +408,7 @@ def _whole_shape(shape: Any) -> tuple[int, int]:
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        raise InputError(
-            f"the grid's shape must be two positive whole numbers (rows, columns), not {shape!r}"
-        )
+        raise InputError(f"the grid's shape must be two positive whole numbers (rows, columns), not {shape!r}")
     return rows, cols
 
 

@@ -33,7 +33,7 @@ def _pair(value: Any) -> Any:
     """Let a key of the mesh be one number or two: inner zone, outer zone."""
     numbers = value if isinstance(value, list | tuple) else [value]
     if not 1 <= len(numbers) <= 2 or not all(_is_number(n) for n in numbers):
-        raise ValueError(f"must be a number or two, [inner, outer], up to {LARGEST:g}, not {in_brief(value)}")
+        raise ValueError(f"must be a number or two, [inner, outer], not {in_brief(value)}")
     return tuple(float(n) for n in numbers) if isinstance(value, list | tuple) else float(value)
 
 
@@ -130,7 +130,7 @@ class PredictionSection(_Section):
     """``[prediction]``: the grid, and what is predicted in its cells."""
 
     shape: tuple[int, int] | None = None
-    cell: Annotated[Number, Field(gt=1e-15)] | None = None
+    cell: Annotated[Number, Field(gt=0)] | None = None
     buffer: Number = 0.0
     quantiles: tuple[Number, ...] = (0.025, 0.5, 0.975)
     exceed: tuple[Number, ...] = ()
