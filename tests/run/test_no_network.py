@@ -17,4 +17,4 @@ def test_a_run_opens_no_socket(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     with quietly_in(tmp_path):
         result = gs.run(write_survey(tmp_path))
-    assert (result.folder / "report.html").is_file()
+    assert (tmp_path / result.folder / "report.html").is_file()
