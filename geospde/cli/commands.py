@@ -10,7 +10,8 @@ import gc
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -92,6 +93,12 @@ for name, command in COMMANDS.items():
     app.command(name)(command)
 
 
+@cache
+def _program() -> Callable[..., Any]:
+    """Return the commands as typer makes them out of their signatures."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -109,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _as_program()
     arguments = list(arguments)
     try:
-        app(arguments, prog_name="geospde")
+        _program()(arguments, prog_name="geospde")
         return 0
     except SystemExit as leaving:  # typer's own way out, after help and usage errors too
         if isinstance(leaving.__context__, BrokenPipeError):
