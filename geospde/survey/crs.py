@@ -60,7 +60,7 @@ def parse_crs(value: Any) -> CRS:
     # "local" and "local:km" are ours; LOCAL_CS["local (km)", ...] is WKT
     if isinstance(value, str) and (ours := re.fullmatch(r"\s*local\s*(?::(.*))?", value, re.IGNORECASE)):
         if ours[1] is not None and not ours[1].strip():
-            raise InputError(f"{value!r} names no unit: write 'local:m' for a local frame in metres")
+            raise InputError(f"{value!r} names no unit that geospde knows: write 'local:m' for a local frame in metres")
         return local_crs((ours[1] or "").strip() or "m")
     try:
         crs = CRS.from_user_input(value)

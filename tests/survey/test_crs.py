@@ -5,7 +5,7 @@ from geospde.survey.crs import local_crs, parse_crs, unit_of
 
 
 @pytest.mark.parametrize(
-    ("value", "unit"), [("local", "m"), ("local:m", "m"), (" Local : km ", "km"), ("LOCAL:ft", "ft"), ("local:", "m")]
+    ("value", "unit"), [("local", "m"), ("local:m", "m"), (" Local : km ", "km"), ("LOCAL:ft", "ft")]
 )
 def test_local_frames_have_the_unit_that_they_name(value, unit):
     crs = parse_crs(value)
@@ -20,7 +20,7 @@ def test_a_local_frame_written_as_wkt_keeps_its_unit(unit):
     assert unit_of(parse_crs('LOCAL_CS["local (km)",UNIT["kilometre",1000],AXIS["E",EAST],AXIS["N",NORTH]]')) == "km"
 
 
-@pytest.mark.parametrize("value", ["local:parsec", "locally", "localm", "EPSG:1", ""])
+@pytest.mark.parametrize("value", ["local:parsec", "local:", "locally", "localm", "EPSG:1", ""])
 def test_what_names_no_frame_is_refused(value):
     with pytest.raises(InputError, match="unit that geospde knows|not a coordinate reference system"):
         parse_crs(value)
