@@ -3,6 +3,7 @@
 
     python scripts/benchmark.py engine [--json FILE] [--only NAME ...]
     python scripts/benchmark.py chapter [--json FILE]
+    python scripts/benchmark.py everyday [--json FILE] [--only NAME ...] [--sites N ...] [--draws N]
 
 Cases: the Rongelap reference mesh (691 vertices) and simulated Poisson counts at 2,000 sites in the unit square
 (range 0.3, sigma 1) on meshes of about 10,000, 50,000 and 100,000 vertices. Each case runs in a process of its own,
@@ -10,7 +11,8 @@ so that its peak memory is its own, and fits twice: the first fit of a process l
 and are shared: compare ratios within one run, such as the last column, not seconds between runs.
 
 `chapter` times mixed models, smooths and Gaussian processes: whole `gs.fit` calls, the best and median of some after
-a first.
+a first. `everyday` times eighteen models of one field (see `everyday.py`) and, with `--draws`, sets their posteriors
+beside exact ones by importance sampling (`fit.certify`): errors of hyperparameters in posterior sds.
 """
 
 import argparse
@@ -203,6 +205,22 @@ def chapter(arguments):
     return 0
 
 
+def everyday(arguments):
+    """Everyday models, a line each."""
+    from everyday import HEAD, MORE, averages, line
+    from everyday import everyday as measured
+
+    print(HEAD + (MORE if arguments.draws else ""))
+    rows = []
+    for row in measured(arguments.only, arguments.sites, arguments.draws):
+        rows.append(row)
+        print(line(row), flush=True)
+    print(averages(rows))
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    return 0
+
+
 def main():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -212,13 +230,18 @@ def main():
     whole.add_argument("--only", nargs="+", choices=CASES, help="some cases")
     fits = commands.add_parser("chapter", help="mixed models, smooths and Gaussian processes")
     fits.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    models = commands.add_parser("everyday", help="one field with six families, at 200, 500 and 2,000 sites")
+    models.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    models.add_argument("--only", nargs="+", metavar="MODEL", help="some models")
+    models.add_argument("--sites", nargs="+", type=int, metavar="N", help="some numbers of sites")
+    models.add_argument("--draws", type=int, default=0, metavar="N", help="draws of a certificate, 0 for none")
     one = commands.add_parser("case", help="one case, as a line of JSON")
     one.add_argument("name", choices=CASES)
     arguments = parser.parse_args()
     if arguments.command == "case":
         print(json.dumps(measure(arguments.name)))
         return 0
-    return chapter(arguments) if arguments.command == "chapter" else engine(arguments)
+    return {"chapter": chapter, "everyday": everyday, "engine": engine}[arguments.command](arguments)
 
 
 if __name__ == "__main__":
