@@ -177,6 +177,22 @@ def check_dispersion(family: Family, rng: np.random.Generator) -> None:
     np.testing.assert_allclose(variance / here.trials, dispersion * family.variance_function(share), rtol=1e-12)
 
 
+def check_far_hyperparameters(family: Family, rng: np.random.Generator) -> None:
+    """Where a search may try a hyperparameter, `at` refuses it as an overflow, or the density has a value."""
+    here, eta = simulated(family, rng)
+    for place in range(here.theta.size):
+        for far in (-90.0, -40.0, -15.0, 15.0, 40.0, 90.0):
+            theta = here.theta.copy()
+            theta[place] = far
+            try:
+                there = here.at(theta)
+            except FloatingPointError:
+                continue
+            with np.errstate(all="ignore"):
+                values = there.log_density(eta), *there.derivatives(eta), *there.theta_derivatives(eta)
+            assert all(np.shape(value)[-1:] == (eta.size,) for value in values)
+
+
 def check_words(family: Family, rng: np.random.Generator) -> None:
     """It says what it is: a word for its name, words with an article, labels."""
     assert family.name == family.name.lower() and " " not in family.name
@@ -188,7 +204,7 @@ def check_words(family: Family, rng: np.random.Generator) -> None:
 
 CHECKS = (
     check_derivatives, check_newton, check_distribution, check_draws, check_support, check_ends, check_dispersion,
-    check_words,
+    check_far_hyperparameters, check_words,
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Positive values with zeros among them, Tweedie."""
 
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vect
 from geospde.families.links import LOG, Link
 from geospde.families.priors import GammaPositive, Gaussian
 
+NEAREST = 1e-6  # of the power to an end of its range: beyond, the series loses the digits of its derivatives
 REACH = 10.0  # standard deviations on either side of the largest summand
 
 
@@ -28,6 +29,13 @@ class TweedieLikelihood(Likelihood):
         Parameter("p", "power", Gaussian(0.0, 100.0, "logit of p - 1"), 0.0, between_one_and_two),
         Parameter("phi", "shape", GammaPositive(100.0, 100.0), 0.0),
     )
+
+    def at(self, theta: Vector) -> Self:
+        """The same observations with these hyperparameters; FloatingPointError at the ends of the power, too."""
+        moved = super().at(theta)
+        if not NEAREST < moved._p - 1 < 1 - NEAREST:
+            raise FloatingPointError(f"the power is at an end of its range: {moved._p:.10g}")
+        return moved
 
     @property
     def _p(self) -> float:
