@@ -24,6 +24,7 @@ from geospde.cli.explore import explore
 from geospde.cli.info import info
 from geospde.cli.init import init
 from geospde.cli.options import Interrupted
+from geospde.cli.predict import WHAT, predict
 from geospde.cli.run import run
 from geospde.cli.step import step_command
 from geospde.cli.streams import write_anywhere, written_out
@@ -72,7 +73,7 @@ CLOSED_PIPE = 141
 STEPS = {
     "mesh": "build the mesh and draw it, in the run's folder.",
     "fit": "fit the model on the mesh in the run's folder, and check the fit.",
-    "predict": "predict from the fit in the run's folder.",
+    "predict": WHAT,
     "regions": "predict for the areas of [regions] from the fit in the run's folder.",
     "map": "draw the maps of the prediction in the run's folder, and layers for QGIS.",
     "report": "write the report of what is in the run's folder.",
@@ -83,6 +84,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "init": init,
     **{name: step_command(name, what) for name, what in STEPS.items()},
+    "predict": predict,
     "certify": certify,
     "design": design,
     "validate": validate,

@@ -42,8 +42,9 @@ def listening(quiet: bool, verbose: bool) -> Iterator[Progress]:
     try:
         with listener as progress:
             yield progress
-    except KeyboardInterrupt:
-        raise Interrupted from None
+    except KeyboardInterrupt as stop:
+        notes = getattr(stop, "__notes__", [])
+        raise Interrupted("; ".join(["interrupted", *notes]) if notes else "") from None
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -119,11 +119,11 @@ def write_layers_raster(path: str | Path, layers: Layers, *, crop: Any = None, c
     if layers.grid is None:
         raise InputError("only a prediction on a Grid can be written as a raster: predict(gs.Grid.around(...))")
     columns = {layer.name: layers.values(layer.name) for layer in layers.layers}
-    meanings = {layer.name: _meaning(layer, layers.label) for layer in layers.layers}
+    meanings = {layer.name: meaning_of(layer, layers.label) for layer in layers.layers}
     return write_raster(path, layers.grid, columns, crs=layers.crs, crop=crop, cog=cog, band_tags=meanings)
 
 
-def _meaning(layer: Layer, label: str) -> dict[str, str]:
+def meaning_of(layer: Layer, label: str) -> dict[str, str]:
     """Return the tags of a layer's band: words for a reader, and the whole of it for `read_prediction`."""
     words = layer.with_label(label)
     return {"TITLE": words.title, "CAPTION": words.caption, LAYER_TAG: layer.to_json()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TABLE, RASTER = "grid.csv", "prediction.tif"
+
+OVERVIEW = 500_000  # cells that a raster made by windows is drawn from
+
+BY_WINDOWS = "GEOSPDE_WINDOWS"
+"""Tag of a raster that was made window by window: how many."""
 
 LAYER_TAG = "GEOSPDE_LAYER"
 """Tag of a raster's band with the whole of its `Layer`."""
@@ -54,6 +60,8 @@ def read_prediction(folder: Path, label: str, grid: Grid | None = None, crs: Any
         if not np.isfinite(places).all():
             raise ValueError("a cell has no place")
     except FileNotFoundError:
+        if _is_by_windows(folder / RASTER):
+            return read_overview(folder / RASTER, label, grid.crs if grid is not None else crs)
         raise InputError(f"{folder} holds no {TABLE}: the prediction is missing") from None
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} is no table of predicted cells: {error}") from None
@@ -69,6 +77,49 @@ def read_prediction(folder: Path, label: str, grid: Grid | None = None, crs: Any
     if unknown:
         raise InputError(f"{folder / RASTER} does not say what the column {unknown[0]!r} of {TABLE} is: predict again")
     return StoredPrediction(label, frame, tuple(known[name] for name in columns), grid)
+
+
+def read_overview(path: Path, label: str, crs: Any = None, cells: int = OVERVIEW) -> StoredPrediction:
+    """Read a raster in cells so large that they are at most so many: averages of its own.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or its bands do not say what they are.
+    """
+    import rasterio
+
+    known = _layers_of(path)
+    try:
+        with rasterio.open(path) as raster:
+            by = max(math.sqrt(raster.height * raster.width / cells), 1.0)
+            shape = math.ceil(raster.height / by), math.ceil(raster.width / by)
+            values = raster.read(out_shape=(raster.count, *shape), resampling=rasterio.enums.Resampling.average)
+            west, south, east, north = raster.bounds
+    except rasterio.errors.RasterioIOError as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    if len(known) != len(values):
+        raise InputError(f"{path} does not say what its bands are: predict again")
+    values = values[:, ::-1].astype(float)
+    mask = np.isfinite(values).any(axis=0)
+    grid = Grid(west, south, (east - west) / shape[1], (north - south) / shape[0], mask, crs)
+    frame = pd.DataFrame(dict(zip(PLACES, grid.centres.T)) | {name: v[mask] for name, v in zip(known, values)})
+    return StoredPrediction(label, frame, tuple(known.values()), grid)
+
+
+def is_there(folder: Path) -> bool:
+    """Tell whether a run's folder holds a prediction."""
+    return (folder / TABLE).exists() or _is_by_windows(folder / RASTER)
+
+
+def _is_by_windows(path: Path) -> bool:
+    """Tell whether a raster was made window by window, and has no table beside it."""
+    import rasterio
+
+    if not path.is_file():
+        return False
+    with rasterio.open(path) as raster:
+        return BY_WINDOWS in raster.tags()
 
 
 def _layers_of(path: Path) -> dict[str, Layer]:

@@ -206,51 +206,109 @@ def predict(
         For places outside the mesh, missing columns or values, levels that the fit has not seen, or a CRS that differs
         from the data's.
     """
-    whole, product = fit, fit.model.multiplies and observations is None
-    fit = of_likelihood(fit, next(iter(fit.model.parts)) if product else observations)
-    model = fit.model
-    for p in quantiles:
-        if not 0 < p < 1:
-            raise InputError(f"a quantile level lies between 0 and 1, not {p}")
-    for t in exceed:
-        if not isinstance(t, (int, float, np.number)) or not np.isfinite(t):
-            raise InputError(f"a threshold must be a finite number, not {t!r}")
-    is_estimate = isinstance(fit, EstimatedFit)
-    layers = (estimate_layers if is_estimate else posterior_layers)(quantiles, exceed)
-    place = places(model, where)
-    grid, points, crs = place.grid, place.points, place.crs
-    table = _with_values(place.table, at, model)
-    extrapolation = extrapolation_layers(model)
-    layers += extrapolation
-    options = {"leave_out": () if groups else model.groups, "allow_new_levels": allow_new_levels}
-    multiplier = _vector(table, exposure, "exposure", 1.0)
-    rows = _Rows(model, table, points, _offset(model, table, offset), multiplier, options)
+    predictor = Predictor(
+        fit, quantiles=quantiles, exceed=exceed, at=at, exposure=exposure, offset=offset, groups=groups,
+        allow_new_levels=allow_new_levels, observations=observations,
+    )  # fmt: skip
+    place = places(predictor.model, where)
+    table = predictor.table(place)
+    frame, rows = predictor.columns(place, table, callback)
+    covariates = predictor.model.covariates
+    if covariates is not None and EXTRAPOLATION in frame and (said := covariates.beyond_in_words(table)):
+        warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=2)
+    if place.points is not None:
+        frame.insert(0, "x", place.points[:, 0])
+        frame.insert(1, "y", place.points[:, 1])
+    kind = ProductPrediction if predictor.is_product else Prediction
+    return kind(
+        predictor.label, frame, predictor.layers, place.grid, place.points,
+        place.crs if place.crs is not None else predictor.model.crs, predictor.words, predictor.contents,
+        _fit=predictor.fit, _rows=rows,
+    )  # fmt: skip
 
-    def columns_of(mixture: Any, scale: Any) -> pd.DataFrame:
-        columns = fit.response(mixture, quantiles)
-        columns = {name: scale * values for name, values in columns.items()}
-        for layer in layers:
-            if layer.kind == "probability" and layer.level is not None:
-                columns[layer.name] = _exceed(mixture, fit, layer.level, scale)
-        return pd.DataFrame(columns)
 
-    if product:
-        frame = _products(whole, rows, table, layers, quantiles)
-    else:
-        frame = pd.concat(list(rows.map(fit, columns_of, callback)), ignore_index=True)
-    if extrapolation and model.covariates is not None:
-        frame[EXTRAPOLATION] = model.covariates.beyond(table)
-        if said := model.covariates.beyond_in_words(table):
-            warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=2)
-    if points is not None:
-        frame.insert(0, "x", points[:, 0])
-        frame.insert(1, "y", points[:, 1])
-    label = model.response_label if exposure is None else model.formula.response
-    crs = crs if crs is not None else model.crs
-    words = f"{fit.formula}, {fit.family}, {fit.method}"
-    contents = "Estimate" if is_estimate else "Posterior"
-    kind = ProductPrediction if product else Prediction
-    return kind(label, frame, layers, grid, points, crs, words, contents, _fit=fit, _rows=rows)
+class Predictor:
+    """What is to be predicted, for places that come later, perhaps a part at a time; see `predict` for the arguments.
+
+    Attributes
+    ----------
+    fit : Fit
+        As the likelihood sees it whose mean is predicted.
+    layers : tuple of Layer
+        What is predicted.
+    label, words, contents : str
+        As of a `Prediction`: what is predicted, the model in words, what the whole is called.
+    is_product : bool
+        Whether it is of a delta family, as a whole.
+
+    Raises
+    ------
+    InputError
+        For levels, thresholds or a likelihood that are none.
+    """
+
+    def __init__(
+        self,
+        fit: Fit,
+        *,
+        quantiles: Sequence[float],
+        exceed: Sequence[float],
+        at: Mapping[str, Any] | None = None,
+        exposure: Any = None,
+        offset: Any = None,
+        groups: bool = True,
+        allow_new_levels: bool = False,
+        observations: str | None = None,
+    ):
+        self.whole, self.is_product = fit, fit.model.multiplies and observations is None
+        self.fit = fit = of_likelihood(fit, next(iter(fit.model.parts)) if self.is_product else observations)
+        self.model = model = fit.model
+        for p in quantiles:
+            if not 0 < p < 1:
+                raise InputError(f"a quantile level lies between 0 and 1, not {p}")
+        for t in exceed:
+            if not isinstance(t, (int, float, np.number)) or not np.isfinite(t):
+                raise InputError(f"a threshold must be a finite number, not {t!r}")
+        is_estimate = isinstance(fit, EstimatedFit)
+        layers = (estimate_layers if is_estimate else posterior_layers)(quantiles, exceed)
+        self.layers = layers + extrapolation_layers(model)
+        self.quantiles, self.at, self.exposure, self.offset = quantiles, at, exposure, offset
+        left_out = () if groups else model.groups
+        self.options: dict[str, Any] = {"leave_out": left_out, "allow_new_levels": allow_new_levels}
+        self.label = model.response_label if exposure is None else model.formula.response
+        self.words = f"{fit.formula}, {fit.family}, {fit.method}"
+        self.contents = "Estimate" if is_estimate else "Posterior"
+
+    def table(self, place: Places) -> pd.DataFrame:
+        """Return the columns that the model uses, at some places."""
+        return _with_values(place.table, self.at, self.model)
+
+    def columns(
+        self,
+        place: Places,
+        table: pd.DataFrame,
+        callback: Callable[[int, int | None, str], None] | None = None,
+    ) -> tuple[pd.DataFrame, _Rows]:
+        """Return a column a layer at some places, whose `table` is known, and the places as rows of the design."""
+        fit, model = self.fit, self.model
+        multiplier = _vector(table, self.exposure, "exposure", 1.0)
+        rows = _Rows(model, table, place.points, _offset(model, table, self.offset), multiplier, self.options)
+
+        def columns_of(mixture: Any, scale: Any) -> pd.DataFrame:
+            columns = fit.response(mixture, self.quantiles)
+            columns = {name: scale * values for name, values in columns.items()}
+            for layer in self.layers:
+                if layer.kind == "probability" and layer.level is not None:
+                    columns[layer.name] = _exceed(mixture, fit, layer.level, scale)
+            return pd.DataFrame(columns)
+
+        if self.is_product:
+            frame = _products(self.whole, rows, table, self.layers, self.quantiles)
+        else:
+            frame = pd.concat(list(rows.map(fit, columns_of, callback)), ignore_index=True)
+        if model.covariates is not None and any(layer.name == EXTRAPOLATION for layer in self.layers):
+            frame[EXTRAPOLATION] = model.covariates.beyond(table)
+        return frame, rows
 
 
 def _products(fit: Fit, rows: _Rows, table: pd.DataFrame, layers: Any, quantiles: Sequence[float]) -> pd.DataFrame:
@@ -320,18 +378,20 @@ class Places(NamedTuple):
     crs: Any
 
 
-def places(model: Any, where: Any) -> Places:
+def places(model: Any, where: Any, is_part: bool = False) -> Places:
     """Read where to predict, and fill in the covariates that the model takes from rasters.
 
     Parameters
     ----------
     model : Model
     where : Grid, DataFrame, GeoDataFrame or (m, 2) array
+    is_part : bool
+        Whether it is a part of a map, of which all may be dropped.
 
     Returns
     -------
     Places
-        Without the cells or rows that miss a covariate and may be dropped.
+        Without the cells or rows that miss a covariate and may be dropped; of a part that loses all, the grid is None.
 
     Raises
     ------
@@ -347,11 +407,11 @@ def places(model: Any, where: Any) -> Places:
     held = model.covariates
     if held is None or points is None or set(held.names) <= set(table.columns):
         return Places(grid, table, points, crs)
-    values, usable = held.at(points, model.crs, None if grid is None else grid.cells)
+    values, usable = held.at(points, model.crs, None if grid is None else grid.cells, is_part)
     table = table.loc[usable].reset_index(drop=True)
     filled = values[[name for name in values.columns if name not in table.columns]]
     if grid is not None and not usable.all():
-        grid = grid.without(~usable)
+        grid = grid.without(~usable) if usable.any() else None
     return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs)
 
 

@@ -295,6 +295,20 @@ class Fit(FitState):
             allow_new_levels=allow_new_levels, observations=observations, callback=callback,
         )  # fmt: skip
 
+    def predict_raster(self, path: str | Path, grid: Any, **options: Any) -> Path:
+        """Predict the cells of a Grid into a cloud-optimised GeoTIFF, window by window: for maps of any size.
+
+        Parameters
+        ----------
+        path : str or Path
+        grid : Grid
+        **options
+            See `geospde.export.windowed.predict_raster`.
+        """
+        from geospde.export.windowed import predict_raster
+
+        return predict_raster(self, path, grid, **options)
+
     def predict_regions(
         self,
         areas: Any,

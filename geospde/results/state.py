@@ -1,5 +1,6 @@
 """`FitState`: what a fit is made of, as tables, effects, draws and pictures read it."""
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,16 @@ class FitState(ABC):
         self.formula = str(settings["formula"])
         self.family = str(settings["family"])
         self.method = str(settings["method"])
+
+    def identity(self) -> str:
+        """Return a hash of all that its predictions depend on: fits that are equal to the last bit have one."""
+        settings = {name: value for name, value in self.settings.items() if value is not None}
+        digest = hashlib.sha256(repr((sorted(settings.items()), self.model.latent_names)).encode())
+        digest.update(self.approximation.weights.tobytes())
+        for point in self.approximation.points:
+            for array in (point.theta, point.mean, point.covariance):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     @property
     def point(self) -> LaplacePoint:

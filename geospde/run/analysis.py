@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.explore.mesh_checks import check_mesh
+from geospde.export import windowed
 from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
 from geospde.prediction.grid import Grid
 from geospde.prediction.surface import Prediction, places
+from geospde.prediction.windows import windows
 from geospde.results import fit as fitting
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -29,6 +32,9 @@ from geospde.text.words import counted, listed
 
 BAYESIAN = ("inla", "eb")
 """Methods of `geospde.fit` that give a posterior."""
+
+LARGE = 5_000_000
+"""Cells beyond which a map is predicted window by window, into a raster alone."""
 
 _CELLS = "the cells of a grid have coordinates only"
 
@@ -63,7 +69,7 @@ def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
         If a centre in the region lies outside of the mesh.
     """
     grid = _cells(config, survey, mesh)
-    outside = int(_unmeshed(grid, mesh).sum())
+    outside = int(np.count_nonzero(_unmeshed(grid, mesh)))
     if outside:
         raise InputError(
             f"{outside:,} of {counted(grid.n, 'cell')} to predict have their centre outside of the mesh",
@@ -76,7 +82,8 @@ def _cells(config: Config, survey: Survey, mesh: Mesh) -> Grid:
     """Lay the cells, but for those whose centre lies outside of both region and mesh."""
     grid = Grid.around(survey.domain, crs=survey.crs, **config.prediction.given("shape", "cell", "buffer"))
     region = survey.domain.buffer(config.prediction.buffer)
-    beyond = _unmeshed(grid, mesh) & ~shapely.intersects_xy(region, grid.centres)
+    shapely.prepare(region)
+    beyond = _unmeshed(grid, mesh, region)
     if not beyond.any() or beyond.all():
         return grid
     mask = grid.mask.copy()
@@ -84,8 +91,16 @@ def _cells(config: Config, survey: Survey, mesh: Mesh) -> Grid:
     return replace(grid, mask=mask)
 
 
-def _unmeshed(grid: Grid, mesh: Mesh) -> NDArray[np.bool_]:
-    return np.asarray(mesh.locate(grid.centres) < 0)
+def _unmeshed(grid: Grid, mesh: Mesh, but: Any = None) -> NDArray[np.bool_]:
+    """Tell whose centre lies outside of the mesh (and of another region), (n,), a window at a time."""
+    out = np.empty(grid.n, dtype=bool)
+    for window in windows(grid):
+        centres = window.of(grid).centres
+        found = mesh.locate(centres) < 0
+        if but is not None and found.any():
+            found[found] = ~shapely.intersects_xy(but, centres[found])
+        out[window.cells] = found
+    return out
 
 
 def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
@@ -111,7 +126,7 @@ def check_predictable(model: Model, grid: Grid) -> None:
     if model.has_offset:
         remedy = "use exposure, or geospde.fit and predict at a table"
         raise InputError(f"the model has an offset, and {_CELLS}", remedy=remedy)
-    where = places(model, grid)
+    where = places(model, grid if grid.n <= LARGE else windows(grid)[0].of(grid))
     try:
         model.rows(where.table.iloc[:1], where.points[:1], leave_out=model.groups)
     except InputError as error:
@@ -127,7 +142,14 @@ def covered(model: Model, grid: Grid) -> Grid:
     """Return the cells that have all covariates of a model, where those that miss one may be dropped."""
     if model.covariates is None or not model.covariates.may_drop:
         return grid
-    return places(model, grid).grid or grid
+    if grid.n <= LARGE:
+        return places(model, grid).grid or grid
+    mask = np.zeros_like(grid.mask)
+    for window in windows(grid):
+        part = places(model, window.of(grid), is_part=True).grid
+        if part is not None:
+            mask[window.rows] = part.mask
+    return replace(grid, mask=mask)
 
 
 def describe_model(model: Model) -> str:
@@ -168,6 +190,32 @@ def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Pr
         prediction = prediction.with_layer(name)
     prediction = decide(config.excursions, prediction)
     return prediction
+
+
+def predict_raster(
+    config: Config, fit: Fit, grid: Grid, path: Path, *, crop: Any = None, unfinished: Path, callback: Any = None
+) -> None:
+    """Predict the same into a raster, window by window."""
+    windowed.predict_raster(
+        fit, path, grid, crop=crop, unfinished=unfinished, callback=callback, **raster_wishes(config)
+    )
+
+
+def raster_wishes(config: Config) -> dict[str, Any]:
+    """Return what ``[prediction]`` asks of a raster that is predicted window by window.
+
+    Raises
+    ------
+    InputError
+        For ``[excursions]``, which need all cells at once.
+    """
+    if config.excursions.exceed:
+        raise InputError(
+            f"[excursions] are decided for all cells at once, and more than {LARGE:,} are predicted by windows",
+            remedy="take larger cells in [prediction], or leave [excursions] out",
+        )
+    wanted = config.prediction
+    return {"quantiles": wanted.quantiles, "exceed": wanted.exceed, "layers": wanted.layers, "groups": False}
 
 
 def decide(wanted: ExcursionsSection, prediction: Prediction) -> Prediction:

@@ -147,7 +147,7 @@ def run(
         whole_folder(target, overwrite=overwrite) as folder,
         compiling_told(log),
     ):
-        work = Work.begun("run", config, folder, log)
+        work = Work.begun("run", config, folder, target, log)
         for step in STEPS:
             work.take(step)
         work.finish()
@@ -197,9 +197,10 @@ def run_step(
     log = StepLog(progress or Progress())
     replaced = [pattern for step in steps for pattern in step.files]
     with kept_if_failed(log, target), amended_folder(target, replaced) as folder, compiling_told(log):
-        work = Work.begun(name, config, folder, log, read_record(target) if (target / MARK).exists() else None)
-        for before in steps[0].before(config):
-            work.recall(before, target)
+        before = read_record(target) if (target / MARK).exists() else None
+        work = Work.begun(name, config, folder, target, log, before)
+        for step in steps[0].before(config):
+            work.recall(step, target)
         for step in steps:
             work.take(step)
         work.finish()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyogrio
 
 from geospde.errors import InputError
-from geospde.prediction.stored import read_prediction
+from geospde.export.windowed import RasterEstimate, estimate_raster
+from geospde.prediction.grid import Grid
+from geospde.prediction.stored import is_there, read_prediction
 from geospde.results.base import Fit
 from geospde.results.saved import load_fit
 from geospde.run import analysis
@@ -48,6 +50,10 @@ class Run:
     def source(self) -> Path | str:
         """The file or folder that was named."""
         return (self.folder if self.is_folder else self.config.file) or ""
+
+    def with_folder(self, folder: Path | None) -> Run:
+        """Return it with another folder, where one is given."""
+        return self if folder is None else replace(self, folder=folder)
 
     def beside(self, word: str) -> Path:
         """Return a folder beside the run's, with a word after its name."""
@@ -104,14 +110,26 @@ class Fitted:
         if self.survey is None:
             assert self.saved is not None
             return read_prediction(self.saved, label, crs=self.fit.model.crs)
-        mesh = next(iter(self.fit.model.meshes.values()), None) or analysis.make_mesh(config, self.survey)
-        grid = analysis.make_grid(config, self.survey, mesh)
+        grid = self._grid(self.survey)
         if self.saved is not None:
             record = Record(config, self.survey, log, read_record(self.saved))
-            if record.is_current(PREDICT) and (self.saved / "grid.csv").exists():
+            if record.is_current(PREDICT) and is_there(self.saved):
                 return read_prediction(self.saved, label, analysis.covered(self.fit.model, grid))
         with log.step("predict"):
             return analysis.predict(config, self.fit, grid, callback=log.progress.update)
+
+    def estimate(self, log: StepLog) -> RasterEstimate:
+        """Say how long the prediction of the run file's cells would take, and how much room."""
+        survey = load_survey(self.run.config) if self.survey is None else self.survey
+        grid = self._grid(survey)
+        with log.step("estimate"):
+            return estimate_raster(self.fit, grid, **analysis.raster_wishes(self.run.config))
+
+    def _grid(self, survey: Survey) -> Grid:
+        """Return the cells that the run file asks for."""
+        config = self.run.config
+        mesh = next(iter(self.fit.model.meshes.values()), None) or analysis.make_mesh(config, survey)
+        return analysis.make_grid(config, survey, mesh)
 
     def coastline(self) -> Any:
         """Return the coastline, if the survey has one, or its run's folder still does."""

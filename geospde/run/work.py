@@ -38,6 +38,8 @@ class Work:
     ----------
     config : Config
     folder : pathlib.Path
+    target : pathlib.Path
+        Where the folder is to appear.
     log : StepLog
     record : Record
     survey : Survey
@@ -47,6 +49,7 @@ class Work:
 
     config: Config
     folder: Path
+    target: Path
     log: StepLog
     record: Record
     survey: Survey
@@ -60,14 +63,20 @@ class Work:
 
     @classmethod
     def begun(
-        cls, command: str, config: Config, folder: Path, log: StepLog, before: Mapping[str, Any] | None = None
+        cls,
+        command: str,
+        config: Config,
+        folder: Path,
+        target: Path,
+        log: StepLog,
+        before: Mapping[str, Any] | None = None,
     ) -> Work:
         """Read the survey; `before` is the record of earlier steps."""
         begin(log, f"{command} {config.file or ''}".strip())
         with log.step("survey") as told:
             survey = load_survey(config)
             told(in_short(survey))
-        return cls(config, folder, log, Record(config, survey, log, before), survey)
+        return cls(config, folder, target, log, Record(config, survey, log, before), survey)
 
     def take(self, step: Step[Work]) -> None:
         """Do a step, if the run file asks for it, and note that it is done."""

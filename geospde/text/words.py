@@ -94,6 +94,21 @@ def bytes_of(size: float) -> str:
     return f"{size / 1e3:.0f} kB"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in its unit.
+
+    Examples
+    --------
+    >>> duration(0.42), duration(90), duration(7500)
+    ('1 s', '90 s', '2 h 5 min')
+    """
+    whole = max(math.ceil(seconds), 1)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = math.ceil(whole / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def length(value: float, unit: str) -> str:
     """Return a length to three significant digits, without an exponent where a reader would not expect one.
 

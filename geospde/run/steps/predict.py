@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from geospde.prediction.stored import read_prediction
+from geospde.prediction.stored import RASTER, TABLE, read_overview, read_prediction
 from geospde.run import analysis
 from geospde.run.step import Step
 from geospde.run.steps.fit import FIT
@@ -21,14 +21,17 @@ def write_raster(work: Work, name: str) -> None:
 
 
 FORMATS: dict[str, Callable[[Work, str], None]] = {
-    "grid.csv": write_table,
-    "prediction.tif": write_raster,
+    TABLE: write_table,
+    RASTER: write_raster,
 }
 """What writes each file of the prediction."""
 
 
 def make(work: Work) -> None:
     """Predict in every cell, and write what came out."""
+    if work.grid.n > analysis.LARGE:
+        make_by_windows(work)
+        return
     with work.log.step("predict"):
         work.prediction = analysis.predict(work.config, work.fit, work.grid, callback=work.log.progress.update)
     with work.log.step("write"):
@@ -36,9 +39,21 @@ def make(work: Work) -> None:
             write(work, name)
 
 
+def make_by_windows(work: Work) -> None:
+    """Predict window by window into the GeoTIFF alone; what is drawn later are averages of its cells."""
+    with work.log.step("predict"):
+        target = work.target.absolute()
+        analysis.predict_raster(
+            work.config, work.fit, work.grid, work.folder / RASTER, crop=work.crop,
+            unfinished=target.with_name(f".{target.name}.windows"), callback=work.log.progress.update,
+        )  # fmt: skip
+        work.prediction = read_overview(work.folder / RASTER, work.fit.model.response_label, work.grid.crs)
+
+
 def recall(work: Work) -> None:
     """Read the prediction."""
-    grid = analysis.covered(work.fit.model, work.grid)
+    is_large = work.grid.n > analysis.LARGE
+    grid = work.grid if is_large else analysis.covered(work.fit.model, work.grid)
     work.prediction = read_prediction(work.folder, work.fit.model.response_label, grid)
 
 

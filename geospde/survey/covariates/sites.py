@@ -73,7 +73,7 @@ class SiteCovariates:
         """What formulas call them."""
         return tuple(one.name for one in self.covariates)
 
-    def at(self, points: Vector, crs: Any, cells: Cells | None = None) -> MapValues:
+    def at(self, points: Vector, crs: Any, cells: Cells | None = None, is_part: bool = False) -> MapValues:
         """Fill in the covariates of a map, as the model has them.
 
         Parameters
@@ -82,6 +82,8 @@ class SiteCovariates:
         crs : pyproj.CRS or None
         cells : Cells, optional
             Whose centres the points are.
+        is_part : bool
+            Whether they are a part of a map: all of it may then be without a value, where places may be dropped.
 
         Returns
         -------
@@ -98,7 +100,8 @@ class SiteCovariates:
         for one, seen in zip(self.covariates, self.seen):
             values = one.at_points(points, crs) if cells is None else one.in_cells(cells, crs)
             known = np.isfinite(values)
-            if not known.any():
+            may_miss_all = is_part and one.missing != "refuse"
+            if not known.any() and not may_miss_all:
                 raise InputError(
                     f"covariate {one.name!r} has no value anywhere on the map: {one.source} does not reach it"
                 )
@@ -113,7 +116,7 @@ class SiteCovariates:
                 raise InputError(*_unknown(one, points, known, texts, what))
             usable &= known
             columns[one.name] = texts if texts is not None else _standardised(one, seen, values)
-        if not usable.any():
+        if not usable.any() and not is_part:
             raise InputError(f"no {what} of the map has a value of every covariate ({', '.join(self.names)})")
         return MapValues(pd.DataFrame(columns).loc[usable].reset_index(drop=True), usable)
 
