@@ -27,9 +27,10 @@ from geospde.cli.options import Interrupted
 from geospde.cli.predict import WHAT, predict
 from geospde.cli.run import run
 from geospde.cli.step import step_command
-from geospde.cli.streams import write_anywhere, written_out
+from geospde.cli.streams import open_closed, write_anywhere, written_out
 from geospde.cli.validate import validate
 from geospde.errors import GeospdeError
+from geospde.run.folders import WRITTEN
 
 EXIT_CODES = """\b
 Exit codes:
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         return _as_program()
-    arguments = list(arguments)
+    arguments, before = list(arguments), len(WRITTEN)
     try:
         _program()(arguments, prog_name="geospde")
         return 0
@@ -125,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return CLOSED_PIPE
         return leaving.code if isinstance(leaving.code, int) else 0
     except (Interrupted, KeyboardInterrupt) as stopped:
-        _say(str(stopped) or "interrupted; nothing was written")
+        stand = ", ".join(dict.fromkeys(WRITTEN[before:]))
+        _say(str(stopped) or f"interrupted; {f'{stand} was written before' if stand else 'nothing was written'}")
         return 130
     except Exception as error:
         return _failed(error, arguments)
@@ -134,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _as_program() -> int:
     """Run the process's own arguments. Most of a run's objects are modules: collecting them takes a second in all."""
     gc.set_threshold(50_000, 20, 20)
+    open_closed()
     write_anywhere(sys.stdout, sys.stderr)
     try:
         code = main(sys.argv[1:])
@@ -169,9 +172,7 @@ def _in_words(error: Exception) -> tuple[GeospdeError, int]:
         return error, error.exit_code
     if isinstance(error, MemoryError):
         return GeospdeError("out of memory", remedy="take a coarser mesh or larger cells"), 3
-    if (
-        isinstance(error, OSError) and error.errno == errno.ENOSPC
-    ):  # of stdout: folders tell their own
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of stdout: folders tell their own
         return GeospdeError(f"the output cannot be written: {error.strerror}"), 3
     what = f"a fault in geospde, please report it: {type(error).__name__}: {error} (--verbose shows where)"
     return GeospdeError(what), 1

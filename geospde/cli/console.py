@@ -32,8 +32,13 @@ class Quiet(Progress):
         warnings.showwarning = self._shown
 
     def say(self, line: str) -> None:
-        """Print a line to stderr."""
-        print(line, file=sys.stderr, flush=True)
+        """Print a line to stderr; a device that is full loses it, and the work goes on."""
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass
 
     def _show(self, message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, GeospdeWarning):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import sys
 import unicodedata
 from typing import IO
 
@@ -33,6 +34,17 @@ def plain(character: str) -> str:
         return "-" if "HORIZONTAL" in name else "|" if "VERTICAL" in name else "+"
     base = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     return base or "?"
+
+
+def open_closed() -> None:
+    """Put the null device in place of standard streams that are closed (``>&-``), before a file takes their number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
 def write_anywhere(*streams: IO[str]) -> None:

@@ -1,5 +1,6 @@
 """GeoTIFF layers of a prediction, written strip by strip."""
 
+import errno
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ from geospde.text.words import counted
 
 BLOCK = 256
 """Side of a tile of the file, in cells."""
+SCRAPS = 1_000_000
+"""Bytes of a disk that is full: less than what did not find room."""
 
 
 def write_raster(
@@ -204,7 +207,7 @@ class RasterWriter:
                 **({} if self._cog else {"compress": "deflate", "predictor": 3}),  # once is enough
             )
         except OSError as error:
-            raise InputError(f"cannot write the raster {self.path}: {error}") from error
+            raise self._unwritten(error) from error
         return self
 
     def write(self, strip: Strip, values: Sequence[ArrayLike]) -> None:
@@ -240,12 +243,13 @@ class RasterWriter:
                     self._optimise()
                 os.replace(self._partial, self.path)
         except OSError as failure:
-            raise InputError(f"cannot write the raster {self.path}: {failure}") from failure
+            error = failure
         finally:
+            unwritten = self._unwritten(error) if isinstance(error, OSError) else None
             for scrap in self.path.parent.glob(f"{escape(self._partial.name)}*"):
                 scrap.unlink()
-        if isinstance(error, OSError):
-            raise InputError(f"cannot write the raster {self.path}: {error}") from error
+        if unwritten is not None:
+            raise unwritten from error
 
     def _describe(self) -> None:
         """Name the bands and leave their statistics, by which QGIS stretches its colours without a scan."""
@@ -282,6 +286,11 @@ class RasterWriter:
         x = self.grid.x0 + self.grid.dx * (col + 0.5)
         y = self.grid.y0 + self.grid.dy * (row + strip.rows.start + 0.5)
         return np.asarray(shapely.intersects_xy(self._crop, x, y))
+
+    def _unwritten(self, error: OSError) -> InputError:
+        """Return why the file cannot be written, told while it is there: GDAL's errors do not name a full disk."""
+        full = self.path.parent.is_dir() and shutil.disk_usage(self.path.parent).free < SCRAPS
+        return InputError(f"cannot write the raster {self.path}: {os.strerror(errno.ENOSPC) if full else error}")
 
     def _refuse_full_disk(self) -> None:
         """Raise before the work if the values would not fit on the disk uncompressed."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from geospde.errors import GeospdeError, InputError
-from geospde.run.swap import partial_folder, recover, swap
+from geospde.errors import GeospdeError, GeospdeWarning, InputError
+from geospde.run.swap import partial_folder, recover, removed, swap
 
 # what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
 _MENDABLE = {
@@ -24,6 +26,8 @@ _MENDABLE = {
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SCRAPS = 1_000_000  # bytes: what SQLite may give back of a full disk when it rolls back
+WRITTEN: list[str] = []
+"""The folders that this process has put in their places, the latest last."""
 
 
 @contextmanager
@@ -71,13 +75,15 @@ def whole_folder(
         recover(target)
         _refuse(target, shown, overwrite, mark, what)
         _refuse_mount(target, shown)
+        _refuse_foreign(target, shown)
         made = _make_parents(target.parent)
         partial = partial_folder(target)
         partial.chmod(0o777 & ~_umask())
         yield partial
         _refuse(target, shown, overwrite, mark, what)  # it may have come into being meanwhile
         _refuse_mount(target, shown)
-        swap(partial, target)
+        aside = swap(partial, target)
+        WRITTEN.append(shown)
     except BaseException as error:
         full = partial is not None and _is_full(partial, error)
         if partial is not None:
@@ -95,6 +101,9 @@ def whole_folder(
         if isinstance(error, OSError) and error.errno in mendable:
             raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
         raise
+    if aside is not None and not removed(aside):
+        told = f"the {what} that was in {shown} could not be removed wholly: what is left of it is {aside}"
+        warnings.warn(GeospdeWarning(told, remedy="let its owner remove it"), stacklevel=3)
 
 
 @contextmanager
@@ -148,8 +157,12 @@ def _linked(source: str, destination: str) -> None:
 
 def _is_full(folder: Path, error: BaseException) -> bool:
     """Tell whether a full disk is behind an error, also where a library has made something else of it."""
-    cause = error if isinstance(error, OSError) else error.__cause__
-    if isinstance(cause, OSError) and cause.errno in _FULL:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return True
+        cause = cause.__cause__
+    if os.strerror(errno.ENOSPC) in str(error):
         return True
     foreign = isinstance(error, Exception) and not isinstance(error, GeospdeError)
     return foreign and shutil.disk_usage(folder).free < _SCRAPS
@@ -187,6 +200,15 @@ def _refuse_mount(target: Path, shown: str) -> None:
     """Raise an InputError for a folder that no other can take the place of."""
     if os.path.ismount(target):
         raise InputError(f"{shown} is a mount point, which cannot be replaced: name a folder inside it")
+
+
+def _refuse_foreign(target: Path, shown: str) -> None:
+    """Raise an InputError for another user's folder among those that only their owners may rename, as in /tmp."""
+    if not target.exists() or not hasattr(os, "geteuid") or os.geteuid() == 0:
+        return
+    above = target.parent.stat()
+    if above.st_mode & stat.S_ISVTX and os.geteuid() not in (above.st_uid, target.stat().st_uid):
+        raise InputError(f"{shown} belongs to another user, who alone can replace it: choose another folder")
 
 
 def _umask() -> int:

@@ -21,6 +21,10 @@ except ImportError:  # as on Windows
     fcntl = None  # type: ignore[assignment]
 
 _EXCHANGE, _HERE = 2, -100  # of renameat2: both names change places at once; paths are from the current folder
+_WHOSE = {
+    "partial": "the run that was filling it was killed",
+    "old": "a newer one has taken its place",
+}
 _LEFT = re.compile(r"\.(\d+)\.[^.]+\.(partial|old)$")
 
 
@@ -29,12 +33,12 @@ def partial_folder(target: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", suffix=".partial", dir=target.parent))
 
 
-def swap(partial: Path, target: Path) -> None:
-    """Rename `partial` to `target`; what was there goes only after the new folder stands."""
+def swap(partial: Path, target: Path) -> Path | None:
+    """Rename `partial` to `target`; return where what was there stands now, to be removed."""
     with _locked(target.parent):
         if not target.exists():
             partial.rename(target)
-            return
+            return None
         aside = partial.with_suffix(".old")
         if _exchanged(partial, target):
             partial.rename(aside)
@@ -45,7 +49,7 @@ def swap(partial: Path, target: Path) -> None:
             except BaseException:
                 aside.rename(target)
                 raise
-    shutil.rmtree(aside, ignore_errors=True)
+    return aside
 
 
 def recover(target: Path) -> list[str]:
@@ -73,9 +77,14 @@ def recover(target: Path) -> list[str]:
                 path.rename(target)
                 done.append(f"{target} was put back: the run that was to replace it was killed")
             else:
-                shutil.rmtree(path, ignore_errors=True)
-                done.append(f"{path.name} was removed: the run that was filling it was killed")
+                done.append(f"{path.name} {'was' if removed(path) else 'could not be'} removed: {_WHOSE[left[2]]}")
     return done
+
+
+def removed(path: Path) -> bool:
+    """Remove a folder, and tell whether nothing is left of it: what other users own in it may stay."""
+    shutil.rmtree(path, ignore_errors=True)
+    return not path.exists()
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from small_run import write_survey
 
 from geospde.cli.commands import main
+from geospde.cli.console import Lines
 from geospde.cli.streams import plain
 
 PACKAGE = str(Path(__file__).parents[2])
@@ -64,6 +65,29 @@ def test_a_full_device_is_a_sentence():
         _, said = running.communicate(timeout=300)
     assert said.decode() == f"geospde: the output cannot be written: {os.strerror(28)}\n"
     assert running.returncode == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_stop_no_work(tmp_path, closed):
+    command = f"{sys.executable} -m geospde explore bay.toml {closed}"
+    write_survey(tmp_path)
+    ended = subprocess.run(
+        ["sh", "-c", command], check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": PACKAGE}, capture_output=True
+    )
+    assert ended.returncode == 0 and b"Error" not in ended.stderr
+    assert (tmp_path / "out-explore" / "explore.json").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_work_goes_on_where_its_progress_cannot_be_written(monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        Lines().finish("mesh", 1.0, "692 vertices")
+        monkeypatch.undo()
+        with pytest.raises(OSError, match="space"):
+            full.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
 
 
 def test_an_error_beside_json_has_its_fields(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Whatever kills a run, a whole folder stands, or is put back by the next run or by ``geospde info``."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -11,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from geospde.cli.commands import main
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.run import folders
 from geospde.run.folders import whole_folder
-from geospde.run.swap import partial_folder, recover, swap
+from geospde.run.swap import partial_folder, recover, removed, swap
 
 GONE = 2**22 - 1  # no process has this number where the tests run
 RECORD = '{"configuration": {}}'
@@ -71,11 +72,43 @@ def test_swaps_at_one_moment_leave_one_whole_folder(tmp_path, monkeypatch, excha
     def replace(k):
         new = partial_folder(target)
         (new / "run.json").write_text(str(k))
-        swap(new, target)
+        removed(swap(new, target))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(replace, range(40)))
     assert (target / "run.json").read_text().isdigit() and [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_cannot_be_removed_of_an_earlier_run_is_told(tmp_path, monkeypatch):
+    folder(tmp_path / "out")
+    monkeypatch.setattr(sys.modules["geospde.run.swap"].shutil, "rmtree", lambda *_, **more: None)
+    with pytest.warns(GeospdeWarning, match=r"could not be removed wholly.*\.old; let its owner"):
+        with whole_folder(tmp_path / "out", overwrite=True) as new:
+            (new / "run.json").write_text("new")
+    assert (tmp_path / "out" / "run.json").read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners")
+def test_a_folder_that_only_its_owner_may_rename_is_refused_before_any_work(tmp_path, monkeypatch):
+    folder(tmp_path / "out")
+    tmp_path.chmod(0o1777)
+    monkeypatch.setattr(folders.os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(InputError, match="belongs to another user"):
+        with whole_folder(tmp_path / "out", overwrite=True):
+            pytest.fail("work was done")
+
+
+def test_an_interruption_tells_of_what_was_written_before_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def stopped(*arguments, **named):
+        with whole_folder("out") as new:
+            (new / "run.json").write_text("new")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module("geospde.run.check"), "check", stopped)
+    assert main(["check", "bay.toml"]) == 130
+    assert capsys.readouterr().err == "geospde: interrupted; out was written before\n"
 
 
 def test_a_mount_point_is_refused_before_any_work(tmp_path, monkeypatch):
