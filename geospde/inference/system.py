@@ -46,7 +46,8 @@ class LatentGaussianModel(Protocol):
     # Optional: `fixed_transform`, a (k, k) matrix T of determinant 1 where means and precisions are those of T times
     # the fixed effects (of an intercept at the covariates' means, say); `fixed_log_shift`, what their prior has over
     # the Gaussian that stands for it, and `fixed_log_excess`, the same as a function of the fixed effects less that
-    # number; and `held`, the values of the hyperparameters that are held, NaN for the others
+    # number; `meeting`, rows of latent variables whose covariances predictions need besides those that data have; and
+    # `held`, the values of the hyperparameters that are held, NaN for the others
 
 
 class RowPairs(NamedTuple):
@@ -141,7 +142,11 @@ class System:
         if self.n_fixed:
             rows = sp.csc_matrix(np.ones((self.n_fixed, n)))
         border = sp.vstack([sp.csc_matrix((self.n_random, n)), rows], format="csc")
-        pattern = sp.tril(prior + touched.T @ touched + border + sp.identity(n), format="csc")
+        pattern = prior + touched.T @ touched + border + sp.identity(n)
+        meeting = getattr(self.model, "meeting", None)
+        if meeting is not None:
+            pattern = pattern + meeting.T @ meeting
+        pattern = sp.tril(pattern, format="csc")
         pattern.sort_indices()
         self.pattern = sp.csc_matrix((np.ones(pattern.nnz), pattern.indices, pattern.indptr), shape=(n, n))
         columns = np.repeat(np.arange(n, dtype=np.int64), np.diff(pattern.indptr))

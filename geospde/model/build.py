@@ -24,6 +24,7 @@ from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import read_response, tried_rows
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights
+from geospde.model.overlap import overlap
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
 from geospde.survey.covariates.sites import SiteCovariates
 from geospde.survey.graphs import Graph
@@ -91,6 +92,11 @@ class Model:
     def precisions(self) -> list[Any]:
         """Precisions of the random terms, as inference sees them."""
         return [term.precision for term in self.terms]
+
+    @property
+    def meeting(self) -> sp.csr_matrix | None:
+        """Latent variables that predictions may have together, a row for each such lot, (k, n); see `overlap`."""
+        return overlap(self.terms, self.design.shape[1] - sum(term.n for term in self.terms))
 
     @property
     def graphs(self) -> dict[str, Graph]:

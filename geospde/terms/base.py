@@ -202,6 +202,14 @@ class LatentTerm(ABC):
 
     # -- prediction -----------------------------------------------------------------------------------------
 
+    def reach(self, points: Vector) -> sp.csr_matrix | None:  # noqa: ARG002
+        """Which latent variables predictions at these places have in them, (m, n), where that is the place's alone.
+
+        Inference keeps the covariance of those of several terms that meet at a place, wherever that is. None, by
+        default, where no place needs it: a term with no mesh, or one whose rows depend on more than the place.
+        """
+        return None
+
     def taking_new_levels(self) -> LatentTerm:
         """The same, where a prediction may have levels that the data had not; itself where it has no levels."""
         return self

@@ -112,6 +112,12 @@ class Field(LatentTerm):
         rows = self.by.rows(self.precision.rows(sp.csr_matrix(self.mesh.basis(points))), table)
         return rows if self.times is None else self.times.rows(rows, table, self.label, new)
 
+    def reach(self, points: Vector) -> sp.csr_matrix | None:
+        """The vertices of the triangles that the places lie in; None with other columns, or times."""
+        if self.times is not None or self.by != By():
+            return None
+        return self.precision.rows(sp.csr_matrix(self.mesh.basis(points, outside="zero")))
+
     def names(self) -> list[str]:
         """Names of the latent variables."""
         return self.precision.latent_names()
