@@ -4,11 +4,17 @@
     python scripts/benchmark.py engine [--json FILE] [--only NAME ...]
     python scripts/benchmark.py chapter [--json FILE]
     python scripts/benchmark.py everyday [--json FILE] [--only NAME ...] [--sites N ...] [--draws N]
+    python scripts/benchmark.py scale [--json FILE] [--vertices N ...] [--family NAME ...] [--method NAME ...]
 
 Cases: the Rongelap reference mesh (691 vertices) and simulated Poisson counts at 2,000 sites in the unit square
 (range 0.3, sigma 1) on meshes of about 10,000, 50,000 and 100,000 vertices. Each case runs in a process of its own,
 so that its peak memory is its own, and fits twice: the first fit of a process loads compiled code. Machines differ
 and are shared: compare ratios within one run, such as the last column, not seconds between runs.
+
+`scale` fits 100,000 observations, Poisson counts and Gaussian values with a nugget, on meshes of 5,000 to 200,000
+vertices, by empirical Bayes and integrated, and prints with which powers of that number time and memory grow:
+nested dissection in the plane takes n^1.5 operations and n log n numbers (George 1973, SIAM J. Numer. Anal. 10,
+345-363). Here ratios of sizes count; a machine that is shared has wrong seconds but right seconds of its processors.
 
 `chapter` times mixed models, smooths and Gaussian processes: whole `gs.fit` calls, the best and median of some after
 a first. `everyday` times eighteen models of one field (see `everyday.py`) and, with `--draws`, sets their posteriors
@@ -42,8 +48,11 @@ def rongelap():
     return formula, points, {"mesh": mesh, "coords": ("cX", "cY"), "family": "poisson", "exposure": "time"}
 
 
-def simulated(vertices):
-    """2,000 counts of mean one from a field of range 0.3 and sigma 1, PC priors (0.2, 0.5) and (1, 0.05)."""
+def simulated(vertices, observations=2000, family="poisson"):
+    """Counts of mean one from a field of range 0.3 and sigma 1, PC priors (0.2, 0.5) and (1, 0.05).
+
+    Or Gaussian values, of noise of sd 0.5.
+    """
     import numpy as np
     import pandas as pd
     from shapely import box
@@ -57,13 +66,14 @@ def simulated(vertices):
     # an extension of one range around the square; hexagons of side `edge` would take area / (0.866 edge²) vertices
     domain = box(-0.3, -0.3, 1.3, 1.3)
     mesh = gs.build_mesh(domain, max_edge=1.25 * (domain.area / (0.866 * vertices)) ** 0.5, convex=0)
-    sites = rng.uniform(0, 1, (2000, 2))
+    sites = rng.uniform(0, 1, (observations, 2))
     term = MaternSpde(*fem_matrices(mesh.vertices, mesh.triangles))
     factor = Cholesky(term.pattern).factor(term.values(np.log([0.3, 1.0])))
     field = mesh.basis(sites) @ factor.half_solve(rng.standard_normal(mesh.n_vertices))
-    table = pd.DataFrame({"x": sites[:, 0], "y": sites[:, 1], "count": rng.poisson(np.exp(field))})
+    values = rng.poisson(np.exp(field)) if family == "poisson" else field + 0.5 * rng.standard_normal(observations)
+    table = pd.DataFrame({"x": sites[:, 0], "y": sites[:, 1], "count": values})
     formula = "count ~ 1 + spde(mesh, prior_range=(0.2, 0.5), prior_sigma=(1, 0.05))"
-    return formula, table, {"mesh": mesh, "coords": ("x", "y"), "family": "poisson"}
+    return formula, table, {"mesh": mesh, "coords": ("x", "y"), "family": family}
 
 
 def measure(name):
@@ -164,6 +174,90 @@ def engine(arguments):
     return 0
 
 
+SCALE = (5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
+OBSERVATIONS = 100_000
+
+
+def grown(vertices, family, method):
+    """One fit of many observations, as a dict of figures."""
+    import geospde as gs
+    from geospde.linalg.threads import one_blas_thread
+
+    small = simulated(500, 300, family)
+    gs.fit(*small[:2], method=method, **small[2])  # loads compiled code
+    formula, table, options = simulated(vertices, OBSERVATIONS, family)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter(), time.process_time()
+    fit = gs.fit(formula, table, method=method, **options)
+    whole = time.perf_counter() - began[0], time.process_time() - began[1]
+    laplace, point = fit.laplace, fit.posterior.heaviest
+    with one_blas_thread():
+        entries = laplace.prior_at(point.theta) + laplace.data_part(-point.derivatives[1])
+        taken = []
+        for _ in range(3):
+            start = time.process_time()
+            laplace.solver.factor(entries).selected_inverse()
+            taken.append(time.process_time() - start)
+    return {
+        "family": family,
+        "method": method,
+        "vertices": laplace.n - 1,
+        "fit_s": whole[0],
+        "processors_s": whole[1],
+        "factorisations": laplace.factorisations,
+        "factor_and_inverse_s": sorted(taken)[1],
+        "factor_numbers": int(laplace.solver.layout.size),
+        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "memory_before_gb": before / 1e6,
+    }
+
+
+def exponent(rows, of):
+    """Power of the number of vertices with which a figure grows: the slope of a line through logarithms."""
+    import numpy as np
+
+    n, y = (np.log([row[key] for row in rows]) for key in ("vertices", of))
+    return float(np.polyfit(n, y, 1)[0]) if len(rows) > 1 else float("nan")
+
+
+def scale(arguments):
+    """Fits of each family and method on growing meshes, each in a process of its own, and how they grow."""
+    import math
+
+    results = []
+    head = "family    method  vertices   fit s  processors s  factorisations  factor+inverse s  numbers in L, M    GB"
+    print(head)
+    for family in arguments.family:
+        for method in arguments.method:
+            rows = []
+            for vertices in arguments.vertices:
+                command = [sys.executable, __file__, "grown", str(vertices), family, method]
+                run = subprocess.run(command, capture_output=True, text=True, check=False)
+                if run.returncode:
+                    print(f"{family} {method} {vertices}: failed\n{run.stderr}", file=sys.stderr)
+                    continue
+                r = json.loads(run.stdout.splitlines()[-1])
+                rows.append(r)
+                print(
+                    f"{family:<9} {method:<6} {r['vertices']:>9}  {r['fit_s']:>6.1f}  {r['processors_s']:>12.1f}  "
+                    f"{r['factorisations']:>14}  {r['factor_and_inverse_s']:>16.3f}  {r['factor_numbers'] / 1e6:>15.2f}"
+                    f"  {r['peak_memory_gb']:>4.2f}",
+                    flush=True,
+                )
+            results += rows
+            if len(rows) > 1:
+                n = math.sqrt(rows[0]["vertices"] * rows[-1]["vertices"])
+                keys = ("factor_and_inverse_s", "processors_s", "factor_numbers", "peak_memory_gb")
+                one, whole, numbers, memory = (exponent(rows, key) for key in keys)
+                print(
+                    f"  grow as n to the: factor and inverse {one:.2f} (theory 1.50), processors {whole:.2f}, numbers "
+                    f"in L {numbers:.2f} (theory {1 + 1 / math.log(n):.2f}), memory {memory:.2f}"
+                )
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return 0
+
+
 CHAPTER = {
     "sleepstudy, REML": ("Reaction ~ Days + (Days | Subject)", "sleepstudy", {"method": "reml"}),
     "sleepstudy, ML": ("Reaction ~ Days + (Days | Subject)", "sleepstudy", {"method": "ml"}),
@@ -235,13 +329,26 @@ def main():
     models.add_argument("--only", nargs="+", metavar="MODEL", help="some models")
     models.add_argument("--sites", nargs="+", type=int, metavar="N", help="some numbers of sites")
     models.add_argument("--draws", type=int, default=0, metavar="N", help="draws of a certificate, 0 for none")
+    grows = commands.add_parser("scale", help="100,000 observations on growing meshes")
+    grows.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    grows.add_argument("--vertices", nargs="+", type=int, default=SCALE)
+    grows.add_argument("--family", nargs="+", choices=["poisson", "gaussian"], default=["poisson", "gaussian"])
+    grows.add_argument("--method", nargs="+", choices=["eb", "inla"], default=["eb", "inla"])
+    growth = commands.add_parser("grown", help="one fit of scale, as a line of JSON")
+    growth.add_argument("vertices", type=int)
+    growth.add_argument("family")
+    growth.add_argument("method")
     one = commands.add_parser("case", help="one case, as a line of JSON")
     one.add_argument("name", choices=CASES)
     arguments = parser.parse_args()
     if arguments.command == "case":
         print(json.dumps(measure(arguments.name)))
         return 0
-    return {"chapter": chapter, "everyday": everyday, "engine": engine}[arguments.command](arguments)
+    if arguments.command == "grown":
+        print(json.dumps(grown(arguments.vertices, arguments.family, arguments.method)))
+        return 0
+    commands_of = {"chapter": chapter, "everyday": everyday, "engine": engine, "scale": scale}
+    return commands_of[arguments.command](arguments)
 
 
 if __name__ == "__main__":

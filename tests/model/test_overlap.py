@@ -16,7 +16,10 @@ def fit():
     data = data[np.hypot(data.x - 5, data.y - 5) > 3]
     data["z"] = np.sin(data.x) + 0.3 * data.y + rng.normal(0, 0.3, len(data))
     square = shapely.box(0, 0, 10, 10)
-    meshes = {"fine": gs.build_mesh(square, max_edge=0.8, convex=0), "wide": gs.build_mesh(square, max_edge=4, convex=0)}
+    meshes = {
+        "fine": gs.build_mesh(square, max_edge=0.8, convex=0),
+        "wide": gs.build_mesh(square, max_edge=4, convex=0),
+    }
     formula = "z ~ spde(fine, alpha=1) + spde(wide)"
     return gs.fit(formula, data, mesh=meshes, coords=("x", "y"), method="eb")
 
