@@ -16,7 +16,7 @@ from geospde.formula.expressions import FUNCTIONS, unknown_function
 from geospde.formula.parser import excerpt, parse_sides
 from geospde.formula.syntax import Bar, Call, Chain, Listing, Node, Signed, Symbol, literal, parts, symbols
 
-TENSORS = ("te", "ti", "t2")
+TENSORS = {"ti": "te(x, y), which has the main effects in it", "t2": "te(x, y), mgcv's other tensor product"}
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _special(node: Node, text: str, special: Sequence[str]) -> list[TermCall] | 
             raise InputError(f"the term {part.function}(...) must stand alone, joined to others by +: {node}")
         if isinstance(part, Call) and part.function in TENSORS:
             raise InputError(
-                f"{part.function}(...) cannot be fitted; s(x, y, bs='gp') and spde(mesh) are smooths: {excerpt(text)}"
+                f"there is no term {part.function}(...); there is {TENSORS[part.function]}: {excerpt(text)}"
             )
         if isinstance(part, Call) and part.function not in FUNCTIONS:
             raise InputError(unknown_function(part.function, text, special))

@@ -105,6 +105,32 @@ class Unpriored:
         start[where] = start[where][list(order)]
         return replace(self, design=sp.csr_matrix(self.design[:, columns]), start=start)
 
+    def with_fixed_trends(self) -> tuple["Unpriored", sp.csr_matrix]:
+        """The model with what nothing penalises among the fixed effects, before them.
+
+        Returns
+        -------
+        Unpriored
+        csr_matrix
+            T, (n, n), where the latent vector of this model is T x, x that of the other.
+        """
+        terms = [term.penalised() for term in self.precisions]
+        slants: list[Any] = []
+        random: list[int] = []
+        trends: list[int] = []
+        first = 0
+        for term, whole in zip(terms, self.precisions):
+            random += range(first, first + term.n)
+            trends += range(first + term.n, first + whole.n)
+            first += whole.n
+            block = sp.eye_array(whole.n, format="lil")
+            if whole.n > term.n and whole.slants is not None:
+                block[term.n :, : term.n] = whole.slants
+            slants.append(block)
+        order = [*random, *trends, *range(first, self.design.shape[1])]
+        back = sp.csr_matrix(sp.block_diag([*slants, sp.eye_array(self.n_fixed)], format="csr"))[:, order]
+        return replace(self, precisions=terms, design=sp.csr_matrix(self.design @ back)), back
+
     def holding(self, column: int) -> tuple["Unpriored", Vector]:
         """The model without one fixed effect, and the column of that."""
         kept = np.delete(np.arange(self.design.shape[1]), self.n_random + column)
@@ -132,7 +158,7 @@ class Restricted(Standardised):
 
 
 class Profiled(Restricted):
-    """The likelihood of psi for a Gaussian response, with the fixed effects at their best for each psi.
+    """The likelihood of psi with the fixed effects at the joint mode for each psi: their best for a Gaussian response.
 
     It is the restricted likelihood times ``(2 pi)^(-p/2) |C|^(-1/2)``, C the covariance of the fixed effects given
     psi: what integrating them out had multiplied by.
@@ -156,6 +182,9 @@ class Profiled(Restricted):
         if gradient:
             weighted = solved @ np.linalg.inv(covariance)  # d½log|C| = -½ tr(C⁻¹ Z' dH Z), Z = H⁻¹ of the unit vectors
             total = total + self._slopes(point, psi, solved, weighted)
+            through_mode = point.derivatives[2] * ((self.design @ solved) * (self.design @ weighted)).sum(axis=1)
+            if through_mode.any():
+                total = total - 0.5 * through_mode @ (self.design @ point.slope)
         return replace(point, log_posterior=value, gradient=total)
 
     def _slopes(self, point: LaplacePoint, psi: Vector, solved: Vector, weighted: Vector) -> Vector:
@@ -293,7 +322,16 @@ class Joint:
         gradient = np.concatenate([of_theta[self._free], self.fixed.T @ derivatives[0]])
         nothing, slope = np.zeros(0), np.zeros((0, psi.size))
         return LaplacePoint(
-            psi, value, gradient, nothing, nothing, eta, np.zeros_like(eta), derivatives, slope, nothing,
+            psi,
+            value,
+            gradient,
+            nothing,
+            nothing,
+            eta,
+            np.zeros_like(eta),
+            derivatives,
+            slope,
+            nothing,
             np.zeros_like(gradient),
         )
 

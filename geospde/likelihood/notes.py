@@ -16,8 +16,8 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
     zero: list[str] = []
     one: list[str] = []
     edges = found.edges.copy()
-    smooths = [term for term in model.terms if term.penalty_scale is not None and term.grouping is None]
-    straight = {f"sd({term.label})" for term in smooths}
+    smooths = [term for term in model.terms if term.penalty_scales and term.grouping is None]
+    straight = {h.name for term in smooths for h in term.hyperparameters()}
     for h in model.hyperparameters:
         touched = h.direction != 0
         if h.name in straight and not h.is_held:

@@ -36,7 +36,6 @@ def refuse_options(method: str, integration: str, strategy: str, quadrature: Any
 def without_priors(model: Any, method: str, points: int) -> Unpriored:
     """The model as ML or REML sees it; raises InputError for one that they are not for."""
     refuse_priors(model, method)
-    _refuse_trends(model, method)
     unpriored = Unpriored.of(model)
     _refuse_saturated(model, unpriored)
     if points > 1:
@@ -73,8 +72,8 @@ def only_smooths(model: Any) -> Unpriored:
 
 
 def _has_penalty(term: LatentTerm) -> bool:
-    """Whether a term is a smooth or the effects of a group, with one standard deviation."""
-    return term.precision.parameters == ("sd",) and (term.penalty_scale is not None or term.grouping is not None)
+    """Whether a term is a smooth, or the effects of a group with one standard deviation."""
+    return bool(term.penalty_scales) or (term.precision.parameters == ("sd",) and term.grouping is not None)
 
 
 def refuse_priors(model: Any, method: str) -> None:
@@ -92,16 +91,6 @@ def refuse_priors(model: Any, method: str) -> None:
                 raise InputError(
                     f"method {method!r} knows no priors: leave {option} out of {call.text!r}, or fit with method='inla'"
                 )
-
-
-def _refuse_trends(model: Any, method: str) -> None:
-    """The flat linear trend of a smooth is among its coefficients, which ML would integrate over, as REML does."""
-    for part in model.terms:
-        if method == "ml" and part.trend:
-            raise InputError(
-                f"method 'ml' is not for {part.label}, whose linear trend is flat: fit with method='reml' or "
-                "'ubre', or give the smooth a negative m, such as m=-3, and the formula a trend"
-            )
 
 
 def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
@@ -175,7 +164,8 @@ def _trends(model: Any) -> dict[int, str]:
     at = 0
     for part in model.terms:
         first = at + part.n - len(part.trend)
-        out |= {first + k: f"{part.label}, linear in {c}" for k, c in enumerate(part.trend)}
+        for k, name in enumerate(part.trend):
+            out[first + k] = f"{part.label}, linear in {name}" if name else f"the constant of {part.label}"
         at += part.n
     return out
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
@@ -64,6 +65,12 @@ class Maximum:
     evaluations: int = 0
     factorisations: int = 0
 
+    def mapped(self, back: sp.csr_matrix, n_fixed: int) -> "Maximum":
+        """The same of a model whose latent vector is `back` times this one's; its last are the fixed effects."""
+        first = self.fixed.size - n_fixed
+        of_fixed = self.fixed_covariance[first:, first:]
+        return replace(self, x=back @ self.x, fixed=self.fixed[first:], fixed_covariance=of_fixed)
+
 
 class InCoordinates:
     """A likelihood as a function of coordinates."""
@@ -98,6 +105,7 @@ def maximum_likelihood(
     restricted: bool = False,
     make: Callable[[Unpriored], Joint] = Joint,
     progress: Progress = silent,
+    additive: bool = False,
 ) -> Maximum:
     """Maximise the likelihood of a model.
 
@@ -113,13 +121,16 @@ def maximum_likelihood(
         by quadrature.
     progress : callable
         Told of every evaluation.
+    additive : bool
+        Whether the fixed effects stand at the joint mode for each psi, as in mgcv, and not where the approximated
+        likelihood is largest, as in lme4: the two are the same for a Gaussian response.
 
     Raises
     ------
     NumericalError
         Where none is found; it names the parameters.
     """
-    if restricted or model.is_gaussian:
+    if restricted or additive or model.is_gaussian:
         inside = Restricted(model) if restricted else Profiled(model)
         return climb(inside, Coordinates.of(model.precisions, model.held, inside.psi_of(start)), progress=progress)
     # the restricted likelihood leads near, at the cost of a search in theta alone
@@ -193,9 +204,7 @@ def _scale(likelihood: Likelihood, coordinates: Coordinates, phi: Vector) -> Vec
     return scale
 
 
-def _searched(
-    in_phi: InCoordinates, phi: Vector, progress: Progress, curvature: Vector | None = None
-) -> LaplacePoint:
+def _searched(in_phi: InCoordinates, phi: Vector, progress: Progress, curvature: Vector | None = None) -> LaplacePoint:
     """Where a search from these coordinates ends."""
     if phi.size == 0:
         return in_phi.at(phi)

@@ -113,6 +113,8 @@ class Smooths:
     def table(self) -> pd.DataFrame:
         """A row a smooth: ``edf``, ``ref_df``, ``chi_sq`` (``F`` where the dispersion is estimated), ``p`` and ``sp``.
 
+        ``te(x, y)`` has a smoothing parameter for each covariate: ``sp``, ``sp2`` and so on.
+
         ``ref_df`` is that of the test's null distribution; ``sp`` the smoothing parameter on mgcv's scale. A smooth of
         covariates has the test of Wood (2013a), without the term whose sign is that of an eigenvector; independent
         effects the Wald statistic and, as its p, that of the test of Wood (2013b), under which they are all zero.
@@ -124,15 +126,18 @@ class Smooths:
         estimated = self.has_dispersion
         rows = {}
         for k, part in enumerate(self.model.terms):
-            if part.penalty_scale is None:
+            if not part.penalty_scales:
                 continue
             edf = float(self.coefficient_edf[self.laplace.blocks[k]].sum())
             ref, statistic, p = self._test(k)
-            sd = float(np.exp(self.theta[self.laplace.theta_blocks[k]][0]))
-            sp_ = part.penalty_scale * self.dispersion / sd**2 if sd > 0 else np.inf
-            rows[part.label] = (edf, ref, statistic / max(ref, 1e-8) if estimated else statistic, p, sp_)
-        columns = ["edf", "ref_df", "F" if estimated else "chi_sq", "p", "sp"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+            variances = np.exp(2.0 * self.theta[self.laplace.theta_blocks[k]])
+            with np.errstate(divide="ignore"):
+                smoothing = np.array(part.penalty_scales) * self.dispersion / variances
+            rows[part.label] = [edf, ref, statistic / max(ref, 1e-8) if estimated else statistic, p, *smoothing]
+        most = max((len(row) for row in rows.values()), default=5) - 4
+        columns = ["edf", "ref_df", "F" if estimated else "chi_sq", "p", "sp", *(f"sp{j + 2}" for j in range(most - 1))]
+        filled = {label: row + [np.nan] * (4 + most - len(row)) for label, row in rows.items()}
+        return pd.DataFrame.from_dict(filled, orient="index", columns=columns)
 
     def _test(self, k: int) -> tuple[float, float, float]:
         """Reference degrees of freedom, statistic and p-value of a smooth being zero."""

@@ -249,7 +249,7 @@ def build_model(
     terms = context.terms
     for call in parsed.terms:
         if call.name != "offset":
-            terms.append(TERMS[call.name].read(call, context))
+            terms += TERMS[call.name].read_all(call, context)
     terms += shared
     effects = FixedEffects(parsed, table)
     priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)

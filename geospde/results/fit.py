@@ -363,16 +363,20 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
     """
     method, points = settings["method"], int(settings["quadrature"])
     unpriored = without_priors(model, method, points)
+    searched, back = unpriored.with_fixed_trends() if method == "ml" else (unpriored, None)
+    additive = points == 1 and bool(model.terms) and all(term.penalty_scales for term in model.terms)
     try:
         if model.design.shape[1] < LARGE:
-            found = _maximum(unpriored, model.start, method, points, progress)
+            found = _maximum(searched, model.start, method, points, progress, additive)
         else:
             with one_blas_thread():
-                found = _maximum(unpriored, model.start, method, points, progress)
+                found = _maximum(searched, model.start, method, points, progress, additive)
     except NumericalError:
         refuse_perfect(model, unpriored)
         refuse_separated(model)
         raise
+    if back is not None:
+        found = found.mapped(back, unpriored.n_fixed)
     refuse_separated(model, found)
     if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and found.theta[-1] < model.start[-1] + np.log(PERFECT):
         refuse_perfect(model, unpriored)
@@ -386,14 +390,16 @@ def estimated_fit(
     model: Model, maximum: Maximum, settings: dict[str, Any], notes: tuple[str, ...] = (), seconds: float = 0.0
 ) -> EstimatedFit:
     """A `PenalisedFit` of a model with smooths, else a `MaximumLikelihoodFit`."""
-    smooth = any(term.penalty_scale is not None for term in model.terms) or settings["method"] == "ubre"
+    smooth = any(term.penalty_scales for term in model.terms) or settings["method"] == "ubre"
     return (PenalisedFit if smooth else MaximumLikelihoodFit)(model, maximum, settings, notes, seconds)
 
 
-def _maximum(unpriored: Unpriored, start: Any, method: str, points: int, progress: Progress) -> Maximum:
+def _maximum(
+    unpriored: Unpriored, start: Any, method: str, points: int, progress: Progress, additive: bool
+) -> Maximum:
     return maximum_likelihood(
-        unpriored, start, method == "reml", lambda m: likelihood_of(m, points), progress  # type: ignore[arg-type, return-value]
-    )
+        unpriored, start, method == "reml", lambda m: likelihood_of(m, points), progress, additive  # type: ignore[arg-type, return-value]
+    )  # fmt: skip
 
 
 def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> PenalisedFit:

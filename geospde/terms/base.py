@@ -10,6 +10,7 @@ written, are independent or correlated), and inference knows nothing of tables.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -78,9 +79,9 @@ class LatentTerm(ABC):
         What the last latent variables are linear in, where they are coefficients that nothing penalises.
     free_part, without_free_part : str
         What the precision leaves `unpenalised` and how to do without it, for messages.
-    penalty_scale : float or None
+    penalty_scales : tuple of float
         Of a penalised smooth, which has a test, effective degrees of freedom, and a place in ``method="ubre"``: mgcv's
-        smoothing parameter for a standard deviation of 1 and a dispersion of 1.
+        smoothing parameter for a standard deviation of 1 and a dispersion of 1, for each penalty. Empty for others.
     in_response_unit : bool
         Whether its default priors have the unit of the response, so that the residual's has it, too.
     """
@@ -97,7 +98,7 @@ class LatentTerm(ABC):
     trend: tuple[str, ...] = ()
     free_part: str = "the linear trend"
     without_free_part: str = "leave the term out"
-    penalty_scale: float | None = None
+    penalty_scales: tuple[float, ...] = ()
     in_response_unit: ClassVar[bool] = False
 
     # -- to be written --------------------------------------------------------------------------------------
@@ -143,6 +144,11 @@ class LatentTerm(ABC):
     @abstractmethod
     def start(self, unit: float) -> Vector:
         """Where the search for the mode of theta starts, given the predictor's scale."""
+
+    @classmethod
+    def read_all(cls, call: TermCall, context: Context) -> Sequence[LatentTerm]:
+        """Terms that a call stands for, where it may be several; by default the one that `read` gives."""
+        return [cls.read(call, context)]
 
     # -- what it is called ----------------------------------------------------------------------------------
 

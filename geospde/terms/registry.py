@@ -13,13 +13,14 @@ from geospde.terms.series.ar import Autoregression, FirstOrder
 from geospde.terms.series.rw1 import RandomWalk
 from geospde.terms.series.rw2 import SmoothWalk
 from geospde.terms.series.seasonal import Seasonal
-from geospde.terms.smooth import KernelSmooth
+from geospde.terms.smooth import KernelSmooth, TensorSmooth
 
 TERMS: dict[str, type[LatentTerm]] = {
     "spde": Field,
     "iid": Group,
     "group": Group,  # what (x | g) is read as
     "s": KernelSmooth,
+    "te": TensorSmooth,
     "gp": Process,
     "rw1": RandomWalk,
     "rw2": SmoothWalk,

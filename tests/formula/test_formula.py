@@ -39,7 +39,7 @@ def test_the_intercept_is_in_unless_taken_out(text, intercept):
         ("y ~ spde(mesh, **x)", r"\*\*"),
         ("y ~ spde(mesh).x", "stand alone"),
         ("y ~ x - offset(z)", "only fixed effects"),
-        ("y ~ te(x)", "cannot be fitted"),
+        ("y ~ t2(x)", r"there is no term t2.*there is te\(x, y\)"),
         (3, "is a string"),
     ],
 )

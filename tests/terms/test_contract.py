@@ -31,10 +31,14 @@ CASES = [
     Case("spde(mesh, log_sigma='~ I(elev^2)', constr=True, by=(1, z))", methods=()),
     Case("iid(g)"),
     Case("(z | g)"),
-    Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml")),  # its trend is flat: not for ML
+    Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml", "ml")),
     Case("s(x, y, bs='gp', k=12, m=-3)"),
     Case("s(w, k=8)", methods=("eb", "reml")),
     Case("s(w, bs='cc', k=6)", methods=("eb", "ml")),
+    Case("s(w, k=6, by=z)", methods=("reml",)),
+    Case("s(w, k=6, by=f)", methods=("eb",)),
+    Case("te(w, x, k=4)", methods=("eb", "ml")),
+    Case("te(w, x, bs=('cr', 'cc'), k=(4, 5), by=z)", methods=()),
     Case("s(g, bs='re')"),
     Case("gp(w, cov='exponential')"),  # smoother kernels have no digits left for differences
     Case("gp(x, y, k=4, c=1.5)", methods=("eb", "reml")),

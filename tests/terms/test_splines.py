@@ -56,6 +56,69 @@ def test_a_surface_is_mgcvs(data):
     assert fit.fitted.iloc[:3, 0].to_numpy() == pytest.approx([1.846, -0.5000325, 0.05470988], rel=1e-4)
 
 
+# the same mgcv, with f, z and yf made of the rows' numbers (see `more`): method, score, edf with the intercept, sp,
+# predictions at `THERE`
+FURTHER = [
+    ("y ~ te(x, x2)", "reml", 64.954578405, 14.63301, (0.063657925, 11.316055), (0.8634388, 0.43615178, -0.46115664)),
+    ("y ~ te(x, x2)", "ml", 59.411779095, 14.584646, (0.0626041, 11.5922876), (0.86364186, 0.43640103, -0.46115613)),
+    ("y ~ te(x, x2, bs='tp', k=(5, 6))", "reml", 64.648991352, 15.00283, (0.0480635, 22.458347),
+     (0.83809609, 0.42200391, -0.43876440)),
+    ("y ~ te(x, x2, bs=('ps', 'cc'), k=(6, 7))", "reml", 98.514890678, 19.087734, (0.26704871, 1.50854322),
+     (0.72940444, 0.41418811, -0.39358992)),
+    ("n ~ te(x, x2)", "ubre", 0.2836163381, 11.184509, (0.33602116, 107.69788), (1.72414124, 1.45306174, 0.58141273)),
+    ("n ~ te(x, x2)", "ml", 320.51200488, 11.128489, (0.44632659, 100.55276), (1.72976508, 1.46013368, 0.58971876)),
+    ("y ~ te(x, x2)", "ubre", 0.097636085567, 13.491844, (0.12003507, 18.334739), (0.87038798, 0.4429277, -0.4623924)),
+    ("yf ~ f + s(x, by=f, k=8)", "reml", 141.17788248, 18.610401, None, (1.35936411, 0.73892878, 1.08532526)),
+    ("yf ~ f + s(x, by=f, bs='cr', k=8)", "ml", 129.37784661, 18.538446, (4.593955, 5.1983934, 5.2465322),
+     (1.36658388, 0.73011173, 1.08405606)),
+    ("y ~ s(x2, k=5) + s(x, by=z, bs='cr', k=8)", "reml", 234.97312154, 7.3816728, None,
+     (0.40182830, 0.76743336, -0.41805755)),
+    ("n ~ s(x, by=z, bs='cr', k=8)", "ubre", 1.1780980961, 4.9403152, (234.9419,), (2.4136979, 2.9433597, 0.8639763)),
+    ("y ~ s(x, by=z, bs='cc', k=8)", "reml", 254.8177433, 4.3451286, (77.69858,), (0.63303131, 0.80153844, -0.1118761)),
+    ("yf ~ f + te(x, x2, by=f, k=4)", "reml", 82.702472947, 30.006233,
+     (0.018073422, 15.709930856, 0.020858893, 1.584701596, 0.021068741, 3.315307137),
+     (1.00702760, 0.94013244, 0.88549464)),
+    ("y ~ s(x)", "ml", 126.94459368, 7.3937521, None, (1.15438764, 0.34170305, -0.23521552)),
+    ("y ~ s(x, bs='gp')", "ml", 127.90821777, 7.3639083, (0.0038580895,), (1.15396385, 0.34154356, -0.23246577)),
+    ("y ~ s(x, x2, k=30)", "ml", 75.026332071, 25.010697, None, (0.75661912, 0.46039131, -0.35770423)),
+    ("n ~ s(x, bs='cr') + s(x2, bs='cr')", "ml", 318.76408173, 8.5665895, None, (1.9397297, 1.3213233, 0.6080383)),
+]  # fmt: skip
+THERE = pd.DataFrame({"x": [0.1234, 0.5, 0.9], "x2": [0.3, 0.6, 0.2], "f": ["a", "b", "c"], "z": [0.5, -1.0, 2.0]})
+
+
+@pytest.fixture(scope="module")
+def more(data):
+    k = np.arange(1, len(data) + 1)
+    return data.assign(
+        f=np.array(["a", "b", "c"])[k % 3], z=np.round(np.sin(3 * k) + 0.5 * data.x, 4),
+        yf=data.y + 0.5 * (k % 3 + 1) * data.x,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("formula, method, score, edf, sp, at", FURTHER, ids=lambda v: v if isinstance(v, str) else "")
+def test_tensor_products_by_and_ml_are_mgcvs(more, formula, method, score, edf, sp, at):
+    fit = gs.fit(formula, more, method=method, family="poisson" if formula[0] == "n" else "gaussian")
+    assert fit.score == pytest.approx(score, rel=1e-7)
+    # both stop where the score is flat: its best place is known to the root of its digits
+    assert fit.edf == pytest.approx(edf, rel=1e-4)
+    assert fit.predict(THERE).to_frame()["mean"].to_numpy() == pytest.approx(np.array(at), rel=1e-4)
+    if sp is not None:
+        own = fit.smooths.filter(regex="^sp").to_numpy().ravel()
+        assert own == pytest.approx(np.array(sp), rel=1e-3)
+
+
+def test_smooths_by_a_factor_are_one_a_level(more):
+    fit = gs.fit("yf ~ f + s(x, by=f, k=8)", more, method="eb")
+    assert [name for name in fit.hyper.index if "s(" in name] == ["sd(s(x):fa)", "sd(s(x):fb)", "sd(s(x):fc)"]
+    frame = fit.effects("x:f", size=10).to_frame()
+    assert (frame.groupby("f")["mean"].mean().diff().dropna() > 0).all()
+    with pytest.raises(InputError, match="no smooth for the level 'q' of 'f'.*'?a"):
+        fit.predict(THERE.assign(f="q"))
+    ordered = more.assign(f=pd.Categorical(more.f, ordered=True))
+    model = build_model("yf ~ f + s(x) + s(x, by=f)", ordered)
+    assert [term.label for term in model.terms] == ["s(x)", "s(x):fb", "s(x):fc"]
+
+
 @pytest.mark.parametrize("kind", ["cr", "cc"])
 def test_cubic_splines_are_scipys(data, kind):
     """Through values at the knots, and the integral of the squared second derivative."""
@@ -89,6 +152,16 @@ def test_bayesian_curves_have_bands(data):
         ("s(x, bs='ps', m=2)", "m is of bs='gp'"),
         ("s(x, x2, bs='cr')", "this spline is of one covariate"),
         ("s(x, x2, y)", "this spline is of one or two covariates"),
+        ("te(x)", "te is of two covariates or more"),
+        ("te(x, x2, k=(5, 6, 7))", "k is one for all covariates, or one for each of 2"),
+        ("te(x, x2, bs='gp')", "no margin bs='gp'"),
+        ("te(x, x2, k=40)", "1,600 products are more than 1,000"),
+        ("te(x, x2, m=2)", "te has no option 'm'"),
+        ("te(x, x2) + s(x)", "the linear trend of s.x. is already in .*te"),
+        ("x2 + s(x, by=x2)", "the constant or the linear trend of s.x.:x2 is already in x2"),
+        ("s(x, by='x2')", "by is the name of a column"),
+        ("s(x, bs='re', by=x2)", r"effects of a number are \(0 \+ x2 \| group\)"),
+        ("ti(x, x2)", r"there is no term ti.*te\(x, y\), which has the main effects in it"),
         ("x + s(x)", r"the linear trend of s\(x\) is already in x"),
     ],
 )

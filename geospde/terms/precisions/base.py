@@ -42,6 +42,8 @@ class Precision(ABC):
     unpenalised : (n, k) array or None
         Directions in which Q is flat and that the constraints leave free: a model that has one of them in another
         term, too, cannot be identified.
+    slants : (k, n - k) array or None
+        What those that `penalised` leaves out have of the others, in a likelihood with them for fixed effects.
     factorisations : int
         Of matrices, that `log_normaliser` has made so far.
     effects : int
@@ -58,6 +60,7 @@ class Precision(ABC):
     constraints: Vector | None = None
     rank_deficiency: int = 0
     unpenalised: Vector | None = None
+    slants: Vector | None = None
     factorisations: int = 0
     effects: int = 1
     pairs: Sequence[tuple[int, int]] = ()
@@ -112,6 +115,10 @@ class Precision(ABC):
                     )
                     slope[j] -= 0.5 * float(weighted[:, k] @ q_solved)
         return value, slope
+
+    def penalised(self) -> "Precision":
+        """The block without the latent variables, last, that nothing penalises; itself where there are none."""
+        return self
 
     def user(self, theta: Vector) -> Vector:
         """Theta on the user's scale, for messages: exponentials, unless a subclass has others."""

@@ -3,7 +3,9 @@
 Kammann & Wand (2003), J. R. Statist. Soc. C 52, 1-18; Wood (2017), Generalized Additive Models, 2nd ed., section 5.8.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +73,8 @@ class Eigenbasis:
         Of the kernel; `reach` is its range, by default the largest distance between knots.
     trend : bool
         Whether a linear trend stays unpenalised.
+    constant : bool
+        Whether the constant is one of the free functions, too.
 
     Attributes
     ----------
@@ -87,15 +91,27 @@ class Eigenbasis:
     typical : float
         Standard deviation of the smooth whose columns were all equally large, to that of this one: near 1 where few
         functions carry as much as the others.
-    penalty_scale : float
-        Largest eigenvalue over the squared largest absolute row sum of the basis as Wood has it, in which ``mgcv``
-        gives its smoothing parameters.
+    constant : bool
+        Whether the constant is one of the trend's columns, the first.
+    shares : (k, q) array or None
+        Of each function's penalty that each of k penalties has; None where there is one.
+    penalty_scales : (k,) array
+        Of each penalty: largest eigenvalue over the squared largest absolute row sum of the basis as Wood has it, in
+        which ``mgcv`` gives its smoothing parameters.
+    slants : (n_trend, q) array
+        What the functions have of the trend's in ``mgcv``'s coordinates, where the two are orthogonal as coefficients
+        and not, as here, over the data: a likelihood with the trend for fixed effects is of those.
 
     Raises
     ------
     InputError
         For a kernel or size that these places do not bear.
     """
+
+    without_trend: ClassVar[str] = "give the smooth a negative m, such as m=-3, for no trend of its own"
+    shares: Vector | None = None
+    slants: Vector
+    penalty_scales: Vector
 
     def __init__(
         self,
@@ -105,10 +121,13 @@ class Eigenbasis:
         reach: float | None = None,
         power: float = 1.0,
         trend: bool = True,
+        constant: bool = False,
     ):
+        self.constant = constant
         self.centre = places.mean(axis=0)
         self.units = places.std(axis=0)
-        self.n_trend = places.shape[1] if trend else 0
+        self._linear = places.shape[1] if trend else 0
+        self.n_trend = self._linear + constant
         distinct = np.unique(places, axis=0)
         if len(distinct) < size:
             raise InputError(f"k={size} is more than the {len(distinct)} distinct places of the data: lower k")
@@ -120,7 +139,7 @@ class Eigenbasis:
         self.correlation = Correlation(kind, float(distances.max()) if reach is None else reach, power)
         correlation = self.correlation(distances)
         self._refuse_islands(distances, correlation)
-        rank = size - 1 - self.n_trend
+        rank = size - 1 - self._linear
         p = len(distinct)
         values, vectors = eigh(correlation, subset_by_index=(p - rank, p - 1))
         self.eigenvalues = values[::-1]
@@ -129,11 +148,12 @@ class Eigenbasis:
         if bad.size:
             raise InputError(
                 f"this kernel tells only {bad[0]} functions apart at these places: "
-                f"give k={bad[0] + 1 + self.n_trend} at most, a shorter range or a rougher kernel"
+                f"give k={bad[0] + 1 + self._linear} at most, a shorter range or a rougher kernel"
             )
         self._map = vectors / np.sqrt(self.eigenvalues)
         self.n = rank + self.n_trend
         self._fit_to(places)
+        self.penalty_scales = np.array([self.eigenvalues[0]]) / self._size(places) ** 2
 
     def _refuse_islands(self, distances: Vector, correlation: Vector) -> None:
         """Refuse a range so short that no place tells of another: the eigenvectors would be arbitrary."""
@@ -153,20 +173,34 @@ class Eigenbasis:
         squares = (left**2).mean(axis=0)
         self.scale = float(np.sqrt(squares.sum()))
         self.typical = float(np.exp(0.5 * np.log(squares).mean()) * np.sqrt(squares.size) / self.scale)
-        self.columns = np.hstack([left / self.scale, trend[:, 1:]])
-        own = np.abs(columns * np.sqrt(self.eigenvalues)).sum(axis=1) + 1.0
-        own += np.abs(places - self.centre)[:, : self.n_trend].sum(axis=1)
-        self.penalty_scale = float(self.eigenvalues[0] / own.max() ** 2)
+        self.columns = np.hstack([left / self.scale, trend[:, self._first_free :]])
+        self.slants = np.asarray(self._in_trend[self._first_free :] / self.scale)
+
+    def _size(self, places: Vector) -> float:
+        """Largest row sum of the functions, by which `mgcv` divides."""
+        own = np.abs(self._kernel_columns(places) * np.sqrt(self.eigenvalues)).sum(axis=1) + 1.0
+        own += np.abs(places - self.centre)[:, : self._linear].sum(axis=1)
+        return float(own.max())
+
+    @property
+    def _first_free(self) -> int:
+        """Of the trend's columns."""
+        return 0 if self.constant else 1
+
+    def trend_names(self, covariates: Sequence[str]) -> list[str]:
+        """What each free function is linear in, a product of covariates; empty for the constant."""
+        return [""] * self.constant + list(covariates[: self._linear])
 
     @property
     def trend_volume(self) -> float:
         """Density of the trend's coefficients that is flat as mgcv's: 1 for slopes a unit of the covariates."""
-        return 1.0 / float(np.prod(self.units[: self.n_trend]))
+        return 1.0 / float(np.prod(self.units[: self._linear]))
 
     def at(self, places: Vector) -> Vector:
         """The columns at these places, (m, n)."""
         trend = self._trend(places)
-        return np.hstack([(self._kernel_columns(places) - trend @ self._in_trend) / self.scale, trend[:, 1:]])
+        left = self._kernel_columns(places) - trend @ self._in_trend
+        return np.hstack([left / self.scale, trend[:, self._first_free :]])
 
     def _kernel_columns(self, places: Vector) -> Vector:
         out = np.empty((len(places), self._map.shape[1]))
@@ -177,7 +211,7 @@ class Eigenbasis:
 
     def _trend(self, places: Vector) -> Vector:
         """The constant and the trend's columns."""
-        linear = ((places - self.centre) / self.units)[:, : self.n_trend]
+        linear = ((places - self.centre) / self.units)[:, : self._linear]
         return np.hstack([np.ones((len(places), 1)), linear])
 
 

@@ -4,6 +4,8 @@ Wood (2017), Generalized Additive Models, 2nd ed., sections 5.3 and 5.5; the def
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
@@ -28,6 +30,7 @@ class Spline(ABC):
     """
 
     closed: ClassVar[bool] = False
+    by_values: ClassVar[bool] = False  # whether its coefficients are values at knots
     dimensions: ClassVar[tuple[int, ...]] = (1,)
     least: ClassVar[int] = 3
     penalty: Vector
@@ -87,6 +90,8 @@ class ThinPlate(Spline):
 class Cubic(Spline):
     """``bs="cr"``: the natural cubic spline through its values at knots, quantiles of the different values."""
 
+    by_values = True
+
     def __init__(self, places: Vector, size: int):
         self.knots = np.quantile(np.unique(places), np.linspace(0, 1, size))
         h, k = np.diff(self.knots), size
@@ -115,6 +120,7 @@ class CyclicCubic(Spline):
     """``bs="cc"``: the cubic spline that closes: its last knot is its first, with all derivatives."""
 
     closed = True
+    by_values = True
     least = 4
 
     def __init__(self, places: Vector, size: int):
@@ -176,41 +182,154 @@ class SplineBasis(Eigenbasis):
     spline : Spline
     places : (m, d) array
         Covariates of the data.
+    constant : bool
+        Whether the constant is one of the free functions, the first.
     """
 
-    def __init__(self, spline: Spline, places: Vector):
-        self.spline = spline
-        self.centre, self.units = places.mean(axis=0), places.std(axis=0)
-        self.n_trend = 0 if spline.closed else places.shape[1]
+    without_trend = "leave the term out"
+
+    def __init__(self, spline: Spline, places: Vector, constant: bool = False):
         values, vectors = eigh(spline.penalty)
-        flat = 1 + self.n_trend
+        flat = 1 if spline.closed else 1 + places.shape[1]
         if values[flat] <= 1e-12 * values[-1]:
             raise InputError("its functions cannot be told apart at these places: lower k")
-        self._map = (vectors[:, flat:] / np.sqrt(values[flat:]))[:, ::-1]
+        self._functions = spline.functions
+        self._powers = _powers(1 if spline.closed else 2, places.shape[1], 1)
+        self._lay(places, vectors[:, flat:] / np.sqrt(values[flat:]), constant)
+        self.penalty_scales = np.array([np.abs(spline.penalty).sum(axis=0).max()]) / self._size(places) ** 2
+
+    def _lay(self, places: Vector, to_functions: Vector, constant: bool) -> None:
+        """Make columns of the functions that the coefficients multiply, increasing in how much they bend."""
+        self.centre, self.units = places.mean(axis=0), places.std(axis=0)
+        self.constant = constant
+        self._means = np.zeros(len(self._powers))
+        self._means = self._trend(places)[:, 1:].mean(axis=0)
+        self.n_trend = len(self._powers) + constant
+        self._map = to_functions[:, ::-1]
         largest = self._map[np.abs(self._map).argmax(axis=0), np.arange(self._map.shape[1])]
         self._map = self._map * np.where(largest < 0, -1.0, 1.0)  # signs are the solver's whim
         self.n = self._map.shape[1] + self.n_trend
         self._fit_to(places)
-        own = spline.functions(places)
-        size = float(np.abs(own).sum(axis=1).max())
-        self.penalty_scale = float(np.abs(spline.penalty).sum(axis=0).max()) / size**2
+        free = np.linalg.lstsq(self._functions(places), self._trend(places), rcond=None)[0]
+        self._slopes = free[:, self._first_free :]
+        coefficients = self._map if constant else self._map - np.outer(free[:, 0], self._in_trend[0])
+        self.slants = self.slants - np.linalg.lstsq(self._slopes, coefficients, rcond=None)[0] / self.scale
 
-        trend = (places - self.centre)[:, : self.n_trend]
-        self._slopes = np.linalg.lstsq(own, trend, rcond=None)[0]
+    def _size(self, places: Vector) -> float:
+        """Largest row sum of the functions, by which `mgcv` divides."""
+        return float(np.abs(self._functions(places)).sum(axis=1).max())
+
+    def _trend(self, places: Vector) -> Vector:
+        """The constant, and products of covariates about their means over the data."""
+        linear = (places - self.centre) / self.units
+        products = [linear[:, list(power)].prod(axis=1) for power in self._powers]
+        return np.asarray(np.column_stack([np.ones(len(places)), *products]) - np.append(0.0, self._means))
+
+    def trend_names(self, covariates: Sequence[str]) -> list[str]:
+        """What each free function is linear in, a product of covariates; empty for the constant."""
+        return [""] * self.constant + ["·".join(covariates[j] for j in power) for power in self._powers]
 
     @property
     def trend_volume(self) -> float:
         """Density of the trend's coefficients that is flat as mgcv's: 1 in orthonormal coordinates of its own."""
-        if not self.n_trend:
-            return 1.0
-        volume = np.sqrt(np.linalg.det(self._slopes.T @ self._slopes))
-        return float(volume / np.prod(self.units[: self.n_trend]))
+        return float(np.sqrt(np.linalg.det(self._slopes.T @ self._slopes)))
 
     def _kernel_columns(self, places: Vector) -> Vector:
-        values: Vector = self.spline.functions(places) @ self._map
+        values: Vector = self._functions(places) @ self._map
         return values
 
     eigenvalues = np.ones(1)  # of no kernel
+
+
+class TensorBasis(SplineBasis):
+    """Products of the functions of splines of one covariate each, with a penalty along each of them.
+
+    In the products of the margins' eigenfunctions all penalties are diagonal: each function has `shares` of them.
+
+    Parameters
+    ----------
+    margins : sequence of Spline
+        One a covariate.
+    places : (m, d) array
+        Covariates of the data.
+    constant : bool
+        Whether the constant is one of the free functions, the first.
+
+    Attributes
+    ----------
+    shares : (d, q) array
+        Of the penalty of each function that bends, along each covariate; they add up to 1.
+
+    References
+    ----------
+    Wood (2006), Biometrics 62, 1025-1036; Wood (2017), section 5.6.
+    """
+
+    def __init__(self, margins: Sequence[Spline], places: Vector, constant: bool = False):
+        self._margins = list(margins)
+        self._to_values = [_value_coordinates(m, places[:, [j]]) for j, m in enumerate(margins)]
+        pairs = []
+        for j, (margin, change) in enumerate(zip(self._margins, self._to_values)):
+            values, vectors = eigh(change.T @ margin.penalty @ change)
+            flat = 1 if margin.closed else 2
+            if values[flat] <= 1e-12 * values[-1]:
+                raise InputError(f"the functions of covariate {j + 1} cannot be told apart at these places: lower k")
+            values[:flat] = 0.0
+            pairs.append((values / values[-1], vectors))
+        each = np.meshgrid(*(values for values, _ in pairs), indexing="ij")
+        penalties = np.array([values.ravel() for values in each])
+        vectors = pairs[0][1]
+        for _, further in pairs[1:]:
+            vectors = np.kron(vectors, further)
+        whole = penalties.sum(axis=0)
+        order = np.argsort(whole, kind="stable")
+        order = order[whole[order] > 0]
+        self.shares = (penalties / np.maximum(whole, 1e-300))[:, order[::-1]]
+        self._functions = self._products
+        self._powers = _powers(tuple(1 if m.closed else 2 for m in self._margins), len(self._margins))
+        self._lay(places, vectors[:, order] / np.sqrt(whole[order]), constant)
+        sizes = [
+            np.abs(penalty := change.T @ m.penalty @ change).sum(axis=0).max() / eigh(penalty, eigvals_only=True)[-1]
+            for m, change in zip(self._margins, self._to_values)
+        ]
+        self.penalty_scales = np.array(sizes) / self._size(places) ** 2
+
+    def _products(self, places: Vector) -> Vector:
+        """Values of all products, (m, k), the last covariate's functions fastest."""
+        out: Vector = np.ones((len(places), 1))
+        for j, (margin, change) in enumerate(zip(self._margins, self._to_values)):
+            own = margin.functions(places[:, [j]]) @ change
+            out = (out[:, :, None] * own[:, None, :]).reshape(len(places), -1)
+        return out
+
+
+def _powers(degrees: int | Sequence[int], covariates: int, most: int | None = None) -> list[tuple[int, ...]]:
+    """Which covariates each free function but the constant is the product of.
+
+    Parameters
+    ----------
+    degrees : int or sequence of int
+        Free functions of each covariate: 1, the constant, or 2, the line, too.
+    covariates : int
+    most : int, optional
+        Covariates in a product.
+    """
+    each = [degrees] * covariates if isinstance(degrees, int) else degrees
+    linear = [j for j in range(covariates) if each[j] == 2]
+    sizes = range(1, min(len(linear), most or covariates) + 1)
+    return [chosen for size in sizes for chosen in combinations(linear, size)]
+
+
+def _value_coordinates(spline: Spline, places: Vector) -> Vector:
+    """Coefficients as a linear map of values at even places, (k, k); the identity where that is what they are."""
+    k = len(spline.penalty)
+    if spline.by_values:
+        return np.eye(k)
+    values = spline.functions(np.linspace(places.min(), places.max(), k)[:, None])
+    left, sizes, right = np.linalg.svd(values)
+    if sizes[-1] < np.finfo(float).eps ** 0.66 * sizes[0]:
+        return np.eye(k)
+    return np.asarray(right.T @ (left.T / sizes[:, None]))
 
 
 def _null_space(a: Vector) -> Vector:
