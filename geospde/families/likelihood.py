@@ -131,6 +131,16 @@ class Likelihood:
         return self.unit
 
     @property
+    def largest_sd(self) -> float:
+        """What the standard deviation of a field or a smooth is seldom above: default priors are of it.
+
+        Three standard deviations of the rough predictor (`start`), and at least a tenth of its unit, or 1 where it has
+        none: rare events, and points of a pattern, hide how the logarithm of their rate varies.
+        """
+        least = 1.0 if self.unit is None else 0.1 * self.unit
+        return max(3 * float(np.std(self.start())), least)
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the hyperparameters on the user's scale."""
         return tuple(h.name for h in self.hyper)

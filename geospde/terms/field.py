@@ -217,10 +217,8 @@ def _default_pc(mesh: Any, likelihood: Likelihood, unit: float) -> tuple[tuple[f
     """Weakly informative: the range is seldom below a twentieth of the extent, sigma seldom above the spread.
 
     The extent is the diagonal of a square as large as the inner zone: of an island that is long and thin, its length
-    says less of the distances between sites. The spread is three standard deviations of the rough predictor, in the
-    unit of sigma.
+    says less of the distances between sites. The spread is `Likelihood.largest_sd`, in the unit of sigma.
     """
     extent = float(np.sqrt(2 * mesh.areas[mesh.inner].sum()))
-    spread = float(np.std(likelihood.start()))
-    largest = unit * max(3 * spread, 0.1 * (likelihood.unit or 1.0))
+    largest = unit * likelihood.largest_sd
     return (round_to(extent / 20, 2), 0.05), (round_to(largest, 2), 0.05)

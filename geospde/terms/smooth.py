@@ -221,15 +221,14 @@ def _smooth(basis: Eigenbasis, covariates: Covariates, by: Multiplier, label: st
     """A smooth in a basis, with the priors that were given or the default, P(sd > s) = 0.05.
 
     As a kernel's range is by default as long as the data are wide, a surface that bends often needs an sd much larger
-    than its own variation. s is therefore three standard deviations of the rough predictor over the share of it that a
-    typical function of the basis has.
+    than its own variation. s is therefore `Likelihood.largest_sd` over the share of it that a typical function
+    of the basis has.
     """
     if context.defaults is not None:
         default = context.defaults.sd()
     else:
-        likelihood = context.likelihood
-        spread = max(float(np.std(likelihood.start())), 0.03 * (likelihood.unit or 1.0))
-        default = PCSd(round_to(3 * spread / (basis.typical * by.size(context.table)), 2), 0.05)
+        largest = context.likelihood.largest_sd / (basis.typical * by.size(context.table))
+        default = PCSd(round_to(largest, 2), 0.05)
     names = [f"sd({label})"]
     if basis.shares is not None:
         names = [f"sd({label}: {name})" for name in covariates.names]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from geospde.families.registry import path_of
 from geospde.run.proposal.columns import Column
 from geospde.run.proposal.frame import Frame
@@ -147,12 +145,10 @@ def _priors(response: Response, look: FirstLook, survey: Survey) -> Iterator[Ent
         f"The range is below {length(low, survey.units)}, {origin}, with probability 0.05. Raise it if the map is a "
         "rash of spots.",
     )  # fmt: skip
-    unit, spread = response.likelihood.unit, float(np.std(response.likelihood.start()))
-    if unit is not None:
-        high, origin = short(max(3 * spread, 0.1 * unit)), "three standard deviations of the response"
-    else:
-        scale = response.family.predictor_scale
-        high, origin = short(max(3 * spread, 1.0)), f"three standard deviations of the {scale} of the data, 1 at least"
+    unit = response.likelihood.unit
+    high, origin = short(response.likelihood.largest_sd), "three standard deviations of the response"
+    if unit is None:
+        origin = f"three standard deviations of the {response.family.predictor_scale} of the data, 1 at least"
     yield Entry(
         "priors", "sigma(spde)", {"pc": [high, 0.05]},
         f"The field's standard deviation is above {high:g} with probability 0.05: {origin}. Lower it if the map "
