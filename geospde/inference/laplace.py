@@ -47,6 +47,8 @@ class LaplacePoint:
         Entries of the (constrained) inverse of H on its own pattern.
     eta, eta_variance : (m,) arrays
         Predictor at the mode and its variance.
+    rounding : float
+        What rounding may have done to `log_posterior`: where H is nearly singular, its determinant loses digits.
     newton_steps : int
         Factorisations of H that the mode took.
     correction : float
@@ -67,6 +69,7 @@ class LaplacePoint:
     newton_steps: int = 0
     factor: ConstrainedFactor | None = None  # dropped where many points are kept
     correction: float = 0.0
+    rounding: float = 0.0
 
     def without_factor(self) -> "LaplacePoint":
         """The point without its factor, which takes most of its memory."""
@@ -179,8 +182,14 @@ class Laplace(System):
             )
         return LaplacePoint(
             theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h, derivatives, slope, x,
-            error[self.free], steps, factor,
+            error[self.free], steps, factor, 0.0, self._determinant_rounding(prior_values, derivatives[1], selected),
         )  # fmt: skip
+
+    def _determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
+        """First-order bound of what rounding H does to ``log|H|``: its diagonal times that of its inverse."""
+        diagonal = self.pattern.indptr[:-1]
+        of_data = self.design_t.power(2) @ np.abs(second)
+        return EPSILON * float((prior_values[diagonal] + of_data) @ selected[diagonal])
 
     def _gradient(
         self,
@@ -202,7 +211,12 @@ class Laplace(System):
         slope, error = np.zeros((self.n, theta.size)), np.zeros(theta.size)
         through = factor.solve(self.design_t @ (h * derivatives[2]))
         for term, block, places, where in zip(self.precisions, self.blocks, self.term_places, self.theta_blocks):
-            for j, q_j in enumerate(term.gradients(theta[where])):
+            try:
+                with np.errstate(over="raise", invalid="raise", divide="raise"):
+                    slopes = term.gradients(theta[where])
+            except FloatingPointError:
+                raise NumericalError(f"the slope of a precision overflows at {self.describe(theta)}") from None
+            for j, q_j in enumerate(slopes):
                 qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, x[block])
                 k = where.start + j
                 gradient[k] += -0.5 * float(x[block] @ qx)
@@ -370,9 +384,7 @@ class Laplace(System):
             mode = mode._replace(factor=self.factor_of(theta, prior_values, -mode.derivatives[1]), exact=True)
         return mode, self.selected_inverse(mode.factor)
 
-    def _mode(
-        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: float
-    ) -> _Mode:
+    def _mode(self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: float) -> _Mode:
         """Newton with a backtracking line search, inside the constraints.
 
         Below `lag` the factor may be that of the last step's start: the log determinant is
@@ -419,6 +431,8 @@ class Laplace(System):
                 # rounding of the objective itself is the only loss allowed
                 if np.isfinite(new_value) and new_value >= value - 1e-10 * max(1.0, abs(value)):
                     break
+                if gain < self._rounding(prior_values, x):
+                    return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
                 length *= 0.5
                 if length < 1e-10:
                     raise NumericalError(
@@ -431,6 +445,11 @@ class Laplace(System):
             f"at {self.describe(theta)}"
         )
 
+    def _rounding(self, prior_values: Vector, x: Vector) -> float:
+        """What rounding may do to the prior's quadratic form: where a precision is large, its terms cancel."""
+        size = np.abs(self.centred(x))
+        return EPSILON * float(size @ self.times(np.abs(prior_values), size))
+
     def _newton_factor(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector
     ) -> _Curved:
@@ -442,9 +461,7 @@ class Laplace(System):
                 return _Curved(second, self.factorise(prior_values + self.data_part(-second)), exact)
             except NotPositiveDefinite:
                 exact = False
-        return _Curved(
-            second, self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), exact
-        )
+        return _Curved(second, self.factor_of(theta, prior_values, likelihood.newton_weights(eta, second)), exact)
 
     def factor_of(self, theta: Vector, prior_values: Vector, weights: Vector) -> ConstrainedFactor:
         """Factor of H = Q + A'WA; raises NumericalError that names theta."""
@@ -465,4 +482,3 @@ class Laplace(System):
         factor = self.factor_of(theta, prior_values, weights)
         own = np.array_equal(weights, -derivatives[1])
         return factor.solve(right), _Curved(derivatives[1], factor, True) if own else None
-

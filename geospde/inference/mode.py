@@ -11,6 +11,7 @@ from geospde.inference.laplace import LaplacePoint
 from geospde.inference.warm import WarmLaplace
 
 Vector = NDArray[np.float64]
+SHORTEST = 1e-9  # step, in the coordinates, that is no step
 Progress = Callable[[int, int | None, str], None]
 
 
@@ -98,6 +99,8 @@ def find_mode(
         length = float(np.linalg.norm(step))
         if trial is None:
             radius = 0.25 * length
+            if radius < SHORTEST:
+                break  # at the end of where there is anything
             continue
         difference = point.gradient - trial.gradient
         miss = difference - curvature @ step

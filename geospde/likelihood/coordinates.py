@@ -14,6 +14,7 @@ from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
 LEAST = 1e-6  # a standard deviation, over where it starts, that is as good as zero
+LEAST_ROUNDED = 1e-3  # the same of one that costs digits as it vanishes: what it leaves is mended by `InCoordinates`
 SMALL = 0.05  # one from which to try whether zero is as good
 
 
@@ -27,6 +28,8 @@ class Coordinates:
         Hyperparameters to start from.
     scales : (d,) array of bool
         Which are logarithms of standard deviations; their coordinate is the ratio to the start, of either sign.
+    least : (d,) array
+        Coordinates that stand for zero.
     fixed : (p,) array
         Fixed effects to start from.
     root : (p, p) array
@@ -35,11 +38,14 @@ class Coordinates:
 
     first: Vector
     scales: NDArray[np.bool_]
+    least: Vector
     fixed: Vector = field(default_factory=lambda: np.zeros(0))
     root: Vector = field(default_factory=lambda: np.zeros((0, 0)))
 
     @classmethod
-    def of(cls, precisions: Sequence[Precision], held: Vector, psi: Vector) -> "Coordinates":
+    def of(
+        cls, precisions: Sequence[Precision], held: Vector, psi: Vector, vanishing: Sequence[int] = ()
+    ) -> "Coordinates":
         """Those of a model's free hyperparameters.
 
         Parameters
@@ -49,14 +55,21 @@ class Coordinates:
             Values of the hyperparameters that are held, NaN for the free ones.
         psi : array
             The free ones to start from, with factors' entries in the place of correlated effects'.
+        vanishing : sequence of int
+            Places in `held` of residual standard deviations that may be zero.
         """
-        scales, at = np.zeros(held.size, dtype=bool), 0
+        scales, least, at = np.zeros(held.size, dtype=bool), np.full(held.size, LEAST), 0
         for term in precisions:
             where = slice(at, at + len(term.parameters))
             at = where.stop
             standardised = bool(term.pairs) and np.isnan(held[where]).all()
             scales[where] = [n.startswith(("sd", "sigma")) and not standardised for n in term.parameters]
-        return cls(psi, scales[np.isnan(held)])
+            if term.rank_deficiency and term.pattern.nnz > term.n:  # what it leaves free are sums that cancel
+                least[where] = LEAST_ROUNDED
+        scales[list(vanishing)] = True
+        least[list(vanishing)] = LEAST_ROUNDED
+        free = np.isnan(held)
+        return cls(psi, scales[free], least[free])
 
     def with_fixed(self, fixed: Vector, spread: Vector) -> "Coordinates":
         """The same with fixed effects after them, standardised by a guess of their covariance."""
@@ -66,7 +79,8 @@ class Coordinates:
         """The same of all psi but one."""
         d = self.first.size
         if place < d:
-            return replace(self, first=np.delete(self.first, place), scales=np.delete(self.scales, place))
+            scales = np.delete(self.scales, place)
+            return replace(self, first=np.delete(self.first, place), scales=scales, least=np.delete(self.least, place))
         spread = self.root @ self.root.T
         for axis in (0, 1):
             spread = np.delete(spread, place - d, axis)
@@ -82,18 +96,24 @@ class Coordinates:
         own = np.where(self.scales, np.exp(np.where(self.scales, psi - self.first, 0.0)), psi)
         return np.concatenate([own, np.zeros(self.fixed.size)])
 
+    def off_zero(self, phi: Vector) -> Vector:
+        """Coordinates with standard deviations no smaller than what stands for zero."""
+        d, out = self.first.size, phi.copy()
+        out[:d] = np.where(self.scales, np.copysign(np.maximum(np.abs(phi[:d]), self.least), phi[:d]), phi[:d])
+        return out
+
     def psi(self, phi: Vector) -> Vector:
         """Free hyperparameters and fixed effects."""
         d = self.first.size
-        logarithms = self.first + np.log(np.maximum(np.abs(phi[:d]), LEAST))
+        logarithms = self.first + np.log(np.maximum(np.abs(phi[:d]), self.least))
         return np.concatenate([np.where(self.scales, logarithms, phi[:d]), self.fixed + self.root @ phi[d:]])
 
     def jacobian(self, phi: Vector) -> Vector:
         """Derivatives of psi in phi."""
         d = self.first.size
-        away = np.copysign(np.maximum(np.abs(phi[:d]), LEAST), phi[:d])
+        away = self.off_zero(phi)[:d]
         out = np.zeros((phi.size, phi.size))
-        out[range(d), range(d)] = np.where(self.scales, 1.0 / away, 1.0)
+        out[range(d), range(d)] = 1.0 / np.where(self.scales, away, 1.0)
         out[d:, d:] = self.root
         return out
 

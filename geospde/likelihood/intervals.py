@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from geospde.errors import InputError
-from geospde.likelihood.coordinates import LEAST, Coordinates
 from geospde.likelihood.likelihoods import Joint, Profiled, Unpriored
 from geospde.likelihood.profile import Correlation, CurveOfFixed, CurveOnLevels, Linear, Profile
 from geospde.likelihood.quadrature import Quadrature
@@ -159,12 +158,13 @@ def profile_of(found: Maximised, name: str) -> tuple[Profile, Callable[[float], 
     own = np.flatnonzero(h.direction)
     curve = CurveOnLevels(likelihood, maximum, psi, Linear(_outer(h.direction, likelihood)))
     start = found.model.start
-    if own.size == 1 and Coordinates.of(found.unpriored.precisions, found.unpriored.held, psi).scales[own[0]]:
+    coordinates = found.unpriored.coordinates(psi)
+    if own.size == 1 and coordinates.scales[own[0]]:
         unit = float(np.exp(start[own[0]]))
         step = row["se"] if np.isfinite(row["se"]) else 0.5 * unit
 
         def logarithm(value: float) -> float:
-            return float(np.log(max(value, LEAST * unit)))
+            return float(np.log(max(value, coordinates.least[own[0]] * unit)))
 
         return Profile(curve, row["estimate"], maximum.log_likelihood, step, logarithm, 0.0), float
     step = float(np.sqrt(h.direction[own] @ maximum.covariance[np.ix_(own, own)] @ h.direction[own]))

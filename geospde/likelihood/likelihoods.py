@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from geospde.errors import NumericalError
 from geospde.inference.laplace import LOG_2PI, Laplace, LaplacePoint
 from geospde.inference.system import LatentGaussianModel
+from geospde.likelihood.coordinates import Coordinates
 from geospde.likelihood.standardised import Effects, NoPrior, Standardised
 from geospde.linalg.supernodal import symmetric_times
 
@@ -36,6 +37,8 @@ class Unpriored:
         Values of the hyperparameters that are held, NaN for the free ones.
     start : (k,) array
         The free hyperparameters to start from, whose standard deviations serve as units.
+    vanishing : tuple of int
+        Places in `held` of residual standard deviations whose likelihood is bounded down to zero.
     """
 
     precisions: Sequence[Any]
@@ -44,6 +47,7 @@ class Unpriored:
     likelihood: Any
     held: Vector
     start: Vector = field(default_factory=lambda: np.zeros(0))
+    vanishing: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, model: LatentGaussianModel) -> "Unpriored":
@@ -88,6 +92,10 @@ class Unpriored:
         eta = self.likelihood.start()
         (_, second, third), (_, further, _) = self.likelihood.derivatives(eta), self.likelihood.derivatives(eta + 1.0)
         return not third.any() and bool((second == further).all())
+
+    def coordinates(self, psi: Vector) -> Coordinates:
+        """Coordinates of the free hyperparameters, to start from psi; see `Coordinates.of`."""
+        return Coordinates.of(self.precisions, self.held, psi, self.vanishing)
 
     def shifted(self, offset: Vector) -> "Unpriored":
         """The same model with this added to its predictor."""

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from geospde.likelihood.search import Maximum
+from geospde.likelihood.vanishing import residual_places
 from geospde.text.words import listed
 
 LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing
@@ -14,17 +15,22 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
     """What a user should look at; that a smooth is its linear trend is no fault."""
     out = []
     zero: list[str] = []
+    residual: list[str] = []
     one: list[str] = []
     edges = found.edges.copy()
     smooths = [term for term in model.terms if term.penalty_scales and term.grouping is None]
     straight = {h.name for term in smooths for h in term.hyperparameters()}
+    number = np.cumsum(np.isnan(model.held)) - 1
+    of_family = {int(number[k]) for k in residual_places(model)}
     for h in model.hyperparameters:
         touched = h.direction != 0
         if h.name in straight and not h.is_held:
             edges[touched] = 0
         if h.is_held or touched.sum() != 1 or not edges[touched][0]:
             continue
-        (zero if h.transform is np.exp else one).append(h.name)
+        own = np.flatnonzero(touched)[0] in of_family
+        (residual if own else zero if h.transform is np.exp else one).append(h.name)
+        edges[touched] = edges[touched] * (not own)
     if zero:
         out.append(f"{listed(zero)} {'is' if len(zero) == 1 else 'are'} estimated as 0")
     if one:
@@ -34,6 +40,11 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
     if out:
         said = " and ".join(out)
         out = [f"singular fit: {said}; the data do not tell these random effects apart, a simpler model may do"]
+    out += [
+        f"{name!r} is estimated as 0: the random effects reach every observation, and the likelihood is largest where "
+        "they leave nothing to the residual"
+        for name in residual
+    ]
     at = found.flat.size - len(model.likelihood.hyper)
     level = (found.flat | (np.diag(found.covariance) > LEVEL**2))[at:]
     unknown = [h.name for h in model.hyperparameters if not h.is_held and level[h.direction[at:] != 0].any()]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from geospde.errors import NumericalError
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.mode import find_mode
-from geospde.likelihood.coordinates import Coordinates
 from geospde.likelihood.likelihoods import Joint, Profiled, Unpriored
 from geospde.likelihood.search import InCoordinates, Maximum
 
@@ -185,7 +184,7 @@ class CurveOnLevels(_Walked):
     def __init__(self, likelihood: Profiled | Joint, maximum: Maximum, psi: Vector, level: Level):
         self._likelihood, self._level = likelihood, level
         model: Any = likelihood.original
-        whole = Coordinates.of(model.precisions, model.held, likelihood.psi_of(model.start))
+        whole = model.coordinates(likelihood.psi_of(model.start))
         begin = whole.phi(psi)
         small = np.concatenate([whole.scales, np.zeros(likelihood.n_outer, dtype=bool)])
         for e in likelihood.effects:
@@ -211,7 +210,7 @@ class CurveOfFixed(_Walked):
     def __init__(self, model: Unpriored, maximum: Maximum, column: int):
         without, self._column = model.holding(column)
         self._likelihood = Profiled(without)
-        self._coordinates = Coordinates.of(model.precisions, model.held, self._likelihood.psi_of(model.start))
+        self._coordinates = model.coordinates(self._likelihood.psi_of(model.start))
         self._followed = _Followed(self._coordinates.phi(self._likelihood.psi_of(maximum.theta)))
         self._small = self._coordinates.scales.copy()
         for e in self._likelihood.effects:

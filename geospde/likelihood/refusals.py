@@ -12,11 +12,11 @@ from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.separation import separated, suspicious
 from geospde.likelihood.ubre import LARGEST
+from geospde.likelihood.vanishing import PERFECT
 from geospde.terms.base import LatentTerm
 from geospde.text.words import listed
 
 Vector = NDArray[np.float64]
-PERFECT = 1e-6  # residual over the response
 LARGEST_DENSE = 20_000_000  # entries of a design that may be taken as a whole
 
 
@@ -210,7 +210,12 @@ def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
     y = unpriored.likelihood.start() - unpriored.offset
     left = y - model.design @ np.linalg.lstsq(model.design.toarray(), y, rcond=None)[0]
     if np.linalg.norm(left) < PERFECT * max(float(np.linalg.norm(y)), 1e-300):
-        raise InputError(
-            "the model fits the response perfectly, so that the residual standard deviation is zero and the likelihood "
-            "has no maximum: leave terms out, or look whether the response is constant"
-        )
+        raise perfect_fit()
+
+
+def perfect_fit() -> InputError:
+    """What to say of a residual of zero that makes the likelihood infinite."""
+    return InputError(
+        "the model fits the response perfectly, so that the residual standard deviation is zero and the likelihood "
+        "has no maximum: leave terms out, or look whether the response is constant"
+    )

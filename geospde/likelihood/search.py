@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from geospde.errors import NumericalError
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.mode import Progress, attempt, find_mode, silent
-from geospde.likelihood.coordinates import Coordinates
+from geospde.likelihood.coordinates import LEAST, Coordinates
 from geospde.likelihood.likelihoods import Joint, Profiled, Restricted, Unpriored
 
 Vector = NDArray[np.float64]
 Likelihood = Restricted | Joint
 
 NO_WORSE = 1e-9  # log likelihood, over its size, that an edge may cost: what rounding leaves of a difference of zero
+NO_WORSE_ROUNDED = 1e-6  # the same where a precision, or the likelihood itself, loses digits towards the edge
 FLAT = 1e-6  # curvature in a logarithm or Fisher's z below which the data say nothing
 LEAST_CURVATURE = 1e-3  # in coordinates, below which a direction counts as level
 OFF_EDGE = 1e-2  # how far from an edge to look whether the likelihood rises from it
@@ -86,12 +87,21 @@ class InCoordinates:
         return int(self._likelihood.evaluations)
 
     def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
-        """The likelihood and its gradient at coordinates."""
+        """The likelihood and its gradient at coordinates.
+
+        Nearer to zero than where it can be evaluated it is the parabola, even in the coordinate, that goes on from
+        there with its value and slope: what is left out is of fourth order.
+        """
         point = self._likelihood.at(self._coordinates.psi(theta), start, gradient)
         jacobian = self._coordinates.jacobian(theta)
-        own: LaplacePoint = replace(
-            point, theta=theta, gradient=point.gradient @ jacobian, slope=point.slope @ jacobian
-        )
+        slope, of_mode, value = point.gradient @ jacobian, point.slope @ jacobian, point.log_posterior
+        edge = self._coordinates.off_zero(theta)
+        inside = theta != edge
+        if inside.any():
+            share = np.where(inside, theta / np.where(inside, edge, 1.0), 1.0)
+            value += 0.5 * float(slope @ ((share**2 - 1.0) * edge))
+            slope, of_mode = slope * share, of_mode * share
+        own: LaplacePoint = replace(point, theta=theta, log_posterior=value, gradient=slope, slope=of_mode)
         return own
 
     def describe(self, theta: Vector) -> str:
@@ -103,7 +113,7 @@ def maximum_likelihood(
     model: Unpriored,
     start: Vector,
     restricted: bool = False,
-    make: Callable[[Unpriored], Joint] = Joint,
+    make: Callable[[Unpriored], Likelihood] = Joint,
     progress: Progress = silent,
     additive: bool = False,
 ) -> Maximum:
@@ -132,10 +142,10 @@ def maximum_likelihood(
     """
     if restricted or additive or model.is_gaussian:
         inside = Restricted(model) if restricted else Profiled(model)
-        return climb(inside, Coordinates.of(model.precisions, model.held, inside.psi_of(start)), progress=progress)
+        return climb(inside, model.coordinates(inside.psi_of(start)), progress=progress)
     # the restricted likelihood leads near, at the cost of a search in theta alone
     near = Restricted(model)
-    coordinates = Coordinates.of(model.precisions, model.held, near.psi_of(start))
+    coordinates = model.coordinates(near.psi_of(start))
     phi, guess = coordinates.phi(coordinates.first), np.zeros((0, 0))
     point = near.at(coordinates.first)
     if start.size:
@@ -257,13 +267,14 @@ def _to_edges(
 ) -> LaplacePoint:
     """The point, with what nearly vanishes put to zero where that costs nothing."""
 
-    def better(moved: Vector) -> LaplacePoint:
+    def better(moved: Vector, no_worse: float = NO_WORSE) -> LaplacePoint:
         there = attempt(in_phi, at, moved - at.theta)
-        enough = at.log_posterior - NO_WORSE * max(1.0, abs(at.log_posterior))
+        enough = at.log_posterior - no_worse * max(1.0, abs(at.log_posterior))
         return at if there is None or there.log_posterior < enough else there
 
     for k in coordinates.small(at.theta):
-        at = better(np.where(np.arange(at.theta.size) == k, 0.0, at.theta))
+        no_worse = NO_WORSE if coordinates.least[k] == LEAST else NO_WORSE_ROUNDED
+        at = better(np.where(np.arange(at.theta.size) == k, 0.0, at.theta), no_worse)
     for e in likelihood.effects:
         for pivot in e.factor.small_pivots(at.theta[e.where]):
             for entries in e.factor.without(at.theta[e.where], pivot):
@@ -327,8 +338,8 @@ def _polished(
             break
         trial = attempt(in_phi, at, step)
         if trial is None or trial.log_posterior < at.log_posterior - NO_WORSE * rounding:
-            if gain < LITTLE:
-                break  # a ridge so level and bent that a Newton step leaves it
+            if gain < max(LITTLE, at.rounding):
+                break  # a ridge so level and bent that a Newton step leaves it, or so flat that values are rounding
             raise NumericalError(
                 f"the search for the maximum of the likelihood did not converge: it ended at "
                 f"{in_phi.describe(at.theta)} with {gain:.2g} to gain"

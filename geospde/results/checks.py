@@ -296,8 +296,15 @@ def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
         yield Finding("ok", "Laplace", fact)
 
 
-def singular_findings(is_singular: bool) -> Iterator[Finding]:
-    """Variances at zero and correlations at one."""
+def singular_findings(is_singular: bool, no_residual: bool = False) -> Iterator[Finding]:
+    """Variances at zero and correlations at one: of random effects, and of the residual."""
+    if no_residual:
+        yield Finding(
+            "warning",
+            "no residual",
+            "the residual standard deviation is estimated as 0: the random effects follow every observation",
+            "add repeated measurements, hold it at the error of measurement, or fit with method='inla' and priors",
+        )
     if is_singular:
         yield Finding(
             "warning",
@@ -305,5 +312,5 @@ def singular_findings(is_singular: bool) -> Iterator[Finding]:
             "a variance is zero or a correlation at its end: the data do not support all group effects",
             "leave out the effect, or fit with method='inla' and priors",
         )
-    else:
+    elif not no_residual:
         yield Finding("ok", "singular fit", "all variances are above zero and correlations within their ends")

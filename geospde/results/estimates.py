@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from geospde.likelihood.degrees import groups_of
 from geospde.likelihood.intervals import COLUMNS, hyper_table, wald
 from geospde.likelihood.likelihoods import Estimated, Unpriored
 from geospde.likelihood.search import Maximum
+from geospde.likelihood.vanishing import residual_edges, residual_places
 from geospde.model.build import Model
 from geospde.results.base import Fit
 from geospde.results.checks import Checks, covariate_findings, range_findings, singular_findings
@@ -25,6 +27,7 @@ from geospde.results.hypothesis import read
 from geospde.results.state import LEVELS, Vector
 from geospde.results.storage import Stored, stored_maximum
 from geospde.results.wald import WaldTest, wald_test
+from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import nearest
 
@@ -69,6 +72,8 @@ class EstimatedFit(Fit):
         if of_fixed is not None and not np.isfinite(of_fixed).all():
             of_fixed = None
         self.unpriored = Unpriored.of(model)
+        if residual_edges(model, maximum):
+            self.unpriored = replace(self.unpriored, vanishing=residual_places(model))
         laplace = Estimated(self.unpriored, maximum.theta, maximum.x, of_fixed)
         point = laplace.point(maximum.log_likelihood)
         approximation = Posterior([point], np.ones(1), maximum.log_likelihood, None, point, "gaussian")
@@ -260,7 +265,11 @@ class EstimatedFit(Fit):
             A finding for each thing that was looked at, with a remedy where one is needed.
         """
         ranges = range_findings(self.model, self.hyper["estimate"])
-        return Checks([*covariate_findings(self.model), *ranges, *singular_findings(self.is_singular)])
+        return Checks([*covariate_findings(self.model), *ranges, *self._singular()])
+
+    def _singular(self) -> Iterator[Finding]:
+        own = residual_edges(self.model, self.maximum)
+        return singular_findings(bool(np.delete(self.maximum.edges, own).any()), bool(own))
 
     def _stored(self) -> Stored:
         return stored_maximum(self.maximum, self.notes)

@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.families.base import Family
@@ -20,8 +22,8 @@ from geospde.likelihood.intervals import likelihood_of
 from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.notes import notes_on
 from geospde.likelihood.refusals import (
-    PERFECT,
     only_smooths,
+    perfect_fit,
     refuse_improper,
     refuse_options,
     refuse_perfect,
@@ -30,6 +32,7 @@ from geospde.likelihood.refusals import (
 )
 from geospde.likelihood.search import Maximum, maximum_likelihood
 from geospde.likelihood.ubre import least_prediction_error
+from geospde.likelihood.vanishing import PERFECT, down_to_zero, fits_perfectly, is_small, no_worse
 from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
@@ -43,6 +46,7 @@ from geospde.results.maximum_likelihood import MaximumLikelihoodFit
 from geospde.results.penalised import PenalisedFit
 from geospde.text.keywords import answers_keywords
 
+Vector = NDArray[np.float64]
 LIKELIHOODS = ("ml", "reml")
 METHODS = ("inla", "eb", "ml", "reml", "ubre")
 INTEGRATIONS = ("auto", "grid", "ccd", "adaptive", "eb")
@@ -364,22 +368,10 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
     method, points = settings["method"], int(settings["quadrature"])
     unpriored = without_priors(model, method, points)
     searched, back = unpriored.with_fixed_trends() if method == "ml" else (unpriored, None)
-    additive = points == 1 and bool(model.terms) and all(term.penalty_scales for term in model.terms)
-    try:
-        if model.design.shape[1] < LARGE:
-            found = _maximum(searched, model.start, method, points, progress, additive)
-        else:
-            with one_blas_thread():
-                found = _maximum(searched, model.start, method, points, progress, additive)
-    except NumericalError:
-        refuse_perfect(model, unpriored)
-        refuse_separated(model)
-        raise
+    found = _found(model, unpriored, searched, method, points, progress)
     if back is not None:
         found = found.mapped(back, unpriored.n_fixed)
     refuse_separated(model, found)
-    if unpriored.is_gaussian and np.isnan(unpriored.held[-1]) and found.theta[-1] < model.start[-1] + np.log(PERFECT):
-        refuse_perfect(model, unpriored)
     fit = estimated_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
     for note in fit.notes:
         warnings.warn(note, GeospdeWarning, stacklevel=3)
@@ -394,12 +386,43 @@ def estimated_fit(
     return (PenalisedFit if smooth else MaximumLikelihoodFit)(model, maximum, settings, notes, seconds)
 
 
-def _maximum(
-    unpriored: Unpriored, start: Any, method: str, points: int, progress: Progress, additive: bool
+def _found(
+    model: Model, unpriored: Unpriored, searched: Unpriored, method: str, points: int, progress: Progress
 ) -> Maximum:
-    return maximum_likelihood(
-        unpriored, start, method == "reml", lambda m: likelihood_of(m, points), progress, additive  # type: ignore[arg-type, return-value]
-    )  # fmt: skip
+    """The maximum, at a residual of zero where the likelihood is bounded there and no larger elsewhere."""
+    restricted, found, failed = method == "reml", None, None
+    additive = points == 1 and bool(model.terms) and all(term.penalty_scales for term in model.terms)
+    try:
+        found = _maximum(searched, model.start, restricted, points, progress, additive)
+    except NumericalError as error:
+        failed = error
+    if found is None or is_small(model, found):
+        to_zero = down_to_zero(model, searched, restricted)
+        if to_zero is None:
+            if found is None or is_small(model, found, PERFECT):
+                refuse_perfect(model, unpriored)
+        else:
+            try:
+                lowest = _maximum(to_zero, model.start, restricted, points, progress, additive)
+            except NumericalError as error:
+                failed = failed or error
+            else:
+                if fits_perfectly(model, searched, lowest, restricted):
+                    raise perfect_fit()
+                if found is None or no_worse(model, lowest, found):
+                    found = lowest
+    if found is None:
+        refuse_separated(model)
+        assert failed is not None
+        raise failed
+    return found
+
+
+def _maximum(
+    unpriored: Unpriored, start: Vector, restricted: bool, points: int, progress: Progress, additive: bool
+) -> Maximum:
+    with one_blas_thread() if unpriored.design.shape[1] >= LARGE else nullcontext():
+        return maximum_likelihood(unpriored, start, restricted, lambda m: likelihood_of(m, points), progress, additive)
 
 
 def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> PenalisedFit:

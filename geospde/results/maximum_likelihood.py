@@ -15,6 +15,7 @@ from geospde.errors import GeospdeWarning, InputError, LackingError, NumericalEr
 from geospde.likelihood.degrees import inner_outer
 from geospde.likelihood.intervals import Maximised, ml_maximum, profile_of, vanished, wald
 from geospde.likelihood.search import Maximum
+from geospde.likelihood.vanishing import down_to_zero
 from geospde.results.estimates import EstimatedFit
 from geospde.results.state import level_between
 from geospde.results.summaries.likelihood import text
@@ -133,7 +134,8 @@ class MaximumLikelihoodFit(EstimatedFit):
 
     @property
     def _maximised(self) -> Maximised:
-        return Maximised(self.model, self.unpriored, self.maximum, self.method == "reml", self.quadrature)
+        whole = down_to_zero(self.model, self.unpriored, False) or replace(self.unpriored, vanishing=())
+        return Maximised(self.model, whole, self.maximum, self.method == "reml", self.quadrature)
 
     # -- tables ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,137 @@
+"""Estimates at the ends of their ranges, a residual or a walk of standard deviation zero, against dense algebra."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize, minimize_scalar
+
+import geospde as gs
+from geospde.model.build import build_model
+
+
+@pytest.fixture(scope="module")
+def sites():
+    rng = np.random.default_rng(2)
+    xy = rng.uniform(0, 1000, (30, 2))
+    z = xy[:, 0] / 100 + xy[:, 1] / 10 + rng.normal(0, 0.3, 30)
+    return pd.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "z": z, "bowl": ((xy - 500) ** 2).sum(axis=1) / 1e5})
+
+
+@pytest.fixture(scope="module")
+def mesh(sites):
+    return gs.build_mesh(sites=sites[["x", "y"]].to_numpy(), max_edge=(150, 400))
+
+
+@pytest.fixture(scope="module")
+def followed(sites, mesh):
+    with pytest.warns(gs.GeospdeWarning, match="'sigma' is estimated as 0"):
+        return gs.fit("z ~ 1 + spde(mesh)", sites, mesh=mesh, coords=("x", "y"), method="ml")
+
+
+def without_residual(model, restricted):
+    """The log likelihood of the field's hyperparameters where the residual is zero, by dense algebra."""
+    term = model.terms[0].precision
+    a, x = model.design[:, : term.n].toarray(), model.design[:, term.n :].toarray()
+    y = model.likelihood.start()
+
+    def value(theta):
+        lower = np.zeros((term.n, term.n))
+        rows, indptr = term.pattern.indices, term.pattern.indptr
+        lower[rows, np.repeat(np.arange(term.n), np.diff(indptr))] = term.values(theta)
+        q = lower + np.tril(lower, -1).T
+        s = a @ np.linalg.solve(q, a.T)
+        xs = np.linalg.solve(s, x)
+        information = x.T @ xs
+        left = y - x @ np.linalg.solve(information, xs.T @ y)
+        out = -0.5 * (y.size * np.log(2 * np.pi) + np.linalg.slogdet(s)[1] + left @ np.linalg.solve(s, left))
+        if restricted:
+            out += 0.5 * (x.shape[1] * np.log(2 * np.pi) - np.linalg.slogdet(information)[1])
+        return out
+
+    return value
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+@pytest.mark.parametrize("response", ["z", "bowl"])
+def test_a_residual_of_zero_is_an_estimate(sites, mesh, restricted, response):
+    method = "reml" if restricted else "ml"
+    with pytest.warns(gs.GeospdeWarning, match="'sigma' is estimated as 0"):
+        fit = gs.fit(f"{response} ~ 1 + spde(mesh)", sites, mesh=mesh, coords=("x", "y"), method=method)
+    value = without_residual(fit.model, restricted)
+    best = minimize(lambda t: -value(t), fit.maximum.theta[:2], method="Nelder-Mead", options={"fatol": 1e-6})
+    # REML rises towards an infinite range, by ever less: the search ends on the way, at what rounding leaves
+    assert fit.log_likelihood == pytest.approx(-best.fun, abs=0.02 if restricted else 1e-4)
+    assert fit.log_likelihood == pytest.approx(value(fit.maximum.theta[:2]), abs=0.01 if restricted else 1e-4)
+    assert fit.hyper.loc["sigma", "estimate"] == 0.0 and fit.is_singular
+
+
+def test_it_predicts_profiles_and_is_told(followed, sites):
+    at = followed.predict(sites.iloc[:5]).to_frame()
+    assert at["mean"].to_numpy() == pytest.approx(sites["z"].iloc[:5].to_numpy(), abs=0.01)  # it follows the responses
+    low, high = followed.confint("sigma").loc["sigma"]
+    assert low == 0.0 and 0.1 < high < 2.0
+    assert followed.profile("sigma", size=3)["log_likelihood"].iloc[0] == pytest.approx(followed.log_likelihood)
+    assert "no residual" in [finding.subject for finding in followed.check()]
+
+
+def test_students_t_and_the_lognormal_have_it_too(followed, sites, mesh):
+    k = {"mesh": mesh, "coords": ("x", "y"), "method": "ml"}
+    with pytest.warns(gs.GeospdeWarning, match="'sigma' is estimated as 0"):
+        student = gs.fit("z ~ 1 + spde(mesh)", sites, family="t", **k)
+    assert student.log_likelihood == pytest.approx(followed.log_likelihood, abs=0.01)  # df runs off to the Gaussian's
+    with pytest.warns(gs.GeospdeWarning, match="'sigma' is estimated as 0"):
+        logs = gs.fit("z ~ 1 + spde(mesh)", sites.assign(z=np.exp(sites["z"] / 20)), family="lognormal", **k)
+    jacobian = -sites["z"].sum() / 20 + len(sites) * np.log(20.0)
+    assert logs.log_likelihood == pytest.approx(followed.log_likelihood + jacobian, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["ml", "reml"])
+def test_what_fewer_effects_than_responses_fit_has_no_maximum(method):
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"y": np.repeat(rng.normal(size=8), 4), "g": np.repeat(list("abcdefgh"), 4), "t": range(32)})
+    with pytest.raises(gs.InputError, match="perfectly"):
+        gs.fit("y ~ 1 + (1 | g)", table, method=method)
+    with pytest.raises(gs.InputError, match="perfectly"):
+        gs.fit("y ~ 1 + ar1(t)", table.assign(y=1.0), method=method)
+
+
+def test_a_walk_without_noise_has_a_residual_of_zero():
+    """Its increments are independent: the estimate is their root mean square, but for what the constraint counts."""
+    y = np.cumsum(np.random.default_rng(5).normal(size=40))
+    with pytest.warns(gs.GeospdeWarning, match="'sigma' is estimated as 0"):
+        fit = gs.fit("y ~ 1 + rw1(t)", pd.DataFrame({"y": y, "t": np.arange(40)}), method="reml")
+    assert fit.hyper.loc["sd(rw1(t))", "estimate"] == pytest.approx(np.sqrt(np.mean(np.diff(y) ** 2)), rel=1e-5)
+
+
+def test_a_fixed_seasonal_pattern_is_a_maximum_at_zero():
+    """REML of a seasonal term from the contrasts that its pattern leaves; only the constant is another."""
+    n, rng = 60, np.random.default_rng(11)
+    table = pd.DataFrame({"t": np.arange(n), "y": np.resize(rng.normal(size=12), n) + 0.5 * rng.normal(size=n)})
+    with pytest.warns(gs.GeospdeWarning, match="'sd.seasonal.t..' is estimated as 0"):
+        fit = gs.fit("y ~ 1 + seasonal(t, period=12)", table, method="reml")
+    sums = np.array([np.r_[np.zeros(i), np.ones(12), np.zeros(n - 12 - i)] for i in range(n - 11)])
+    pattern = np.linalg.svd(sums)[2][n - 11 :].T
+    left = np.linalg.qr(np.hstack([np.ones((n, 1)), pattern]), mode="complete")[0][:, 12:]
+    values, vectors = np.linalg.eigh(left.T @ np.linalg.pinv(sums) @ np.linalg.pinv(sums).T @ left)
+    z = vectors.T @ left.T @ table["y"].to_numpy()
+
+    def loss(sd):
+        def of_residual(log_sigma):
+            v = sd**2 * values + np.exp(2 * log_sigma)
+            return 0.5 * float(np.sum(np.log(v) + z**2 / v))
+
+        return minimize_scalar(of_residual, bounds=(-3, 1), method="bounded", options={"xatol": 1e-9})
+
+    assert loss(0.0).fun < min(loss(sd).fun for sd in (1e-3, 1e-2, 0.03, 0.1, 0.3))
+    assert fit.hyper.loc["sigma", "estimate"] == pytest.approx(np.exp(loss(0.0).x), rel=1e-4)
+    assert fit.hyper.loc["sd(seasonal(t))", "estimate"] == 0.0
+
+
+def test_the_latent_mode_is_found_where_a_precision_has_lost_its_digits():
+    """From a start that is not the mode: what rounding leaves to gain is no reason to stop."""
+    from geospde.likelihood.likelihoods import Restricted, Unpriored
+
+    table = pd.DataFrame({"t": np.arange(48), "y": np.resize(np.arange(12.0), 48) + np.sin(np.arange(48.0))})
+    restricted = Restricted(Unpriored.of(build_model("y ~ 1 + seasonal(t, period=12)", table)))
+    values = [restricted.at(np.array([s, 0.0]), np.full(49, 3.0)).log_posterior for s in (-11.0, -9.0, -7.0)]
+    assert values == pytest.approx([values[1]] * 3, abs=1e-3)
