@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from geospde.families import links, priors
     from geospde.mesh.build import build_mesh
     from geospde.mesh.trimesh import Mesh
-    from geospde.model.joint import Observations
+    from geospde.model.observations import Observations
     from geospde.prediction.design import Design, design
     from geospde.prediction.grid import Grid
     from geospde.prediction.layer import Layer

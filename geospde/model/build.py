@@ -24,6 +24,7 @@ from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import read_response, tried_rows
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights
+from geospde.model.observations import Recipe
 from geospde.model.overlap import overlap
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
 from geospde.survey.covariates.sites import SiteCovariates
@@ -107,6 +108,11 @@ class Model:
     def multiplies(self) -> bool:
         """Whether predictions are of the product of what two likelihoods have for means."""
         return False
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """What a model of several likelihoods was made of; None of one."""
+        return None
 
     @property
     def parts(self) -> "Mapping[str, Model]":

@@ -13,7 +13,8 @@ from geospde.families.delta import PARTS, Delta
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import Symbol
 from geospde.formula.table import numeric
-from geospde.model.joint import JointModel, Observations, build_joint
+from geospde.model.joint import JointModel, build_joint
+from geospde.model.observations import Observations, Recipe
 
 
 def build_delta(
@@ -27,6 +28,7 @@ def build_delta(
     offset: str | None = None,
     priors: Any = "default",
     graphs: Any = None,
+    covariates: Any = None,
 ) -> JointModel:
     """Build the model of a delta family.
 
@@ -39,7 +41,7 @@ def build_delta(
     formula2 : str, optional
         Of the values above 0: ``"~ depth"``, or with the response before it.
     data : DataFrame or GeoDataFrame
-    mesh, coords, offset, priors, graphs
+    mesh, coords, offset, priors, graphs, covariates
         As of `geospde.fit`; an offset, a column's name, is of the values above 0. Names begin with ``presence:`` or
         ``positive:``.
 
@@ -76,6 +78,35 @@ def build_delta(
             second, data.loc[y > 0], family=delta.positive, link=delta.links[1], offset=offset, name=PARTS[1], **common
         ),
     ]  # fmt: skip
-    model = build_joint(parts, mesh=mesh, priors=priors, graphs=graphs)
-    model.family.name = delta.name  # type: ignore[misc]
-    return replace(model, is_product=True, response_label=left.name)
+    model = build_joint(parts, mesh=mesh, priors=priors, graphs=graphs, covariates=covariates)
+    return as_delta(model, delta.name, left.name)
+
+
+def as_delta(model: JointModel, name: str, label: str) -> JointModel:
+    """The model of two likelihoods as that of a delta family of this name, of a response of this label."""
+    model.family.name = name  # type: ignore[misc]
+    assert model.made_of is not None
+    made_of = Recipe(model.made_of.observations, model.made_of.terms, name)
+    return replace(model, is_product=True, response_label=label, made_of=made_of)
+
+
+def made_again(recipe: Recipe, *, mesh: Any, priors: Any, graphs: Any, label: str) -> JointModel:
+    """Build a model of several likelihoods from its recipe."""
+    model = build_joint(recipe.observations, terms=recipe.terms, mesh=mesh, priors=priors, graphs=graphs)
+    pairs = zip(model.members.items(), recipe.covariates)
+    members = {name: replace(part, covariates=known) for (name, part), known in pairs}
+    model = replace(model, members=members, response_label=label)
+    return as_delta(model, recipe.delta, label) if recipe.delta else model
+
+
+def refuse_of_delta(name: str, **given: Any) -> None:
+    """Refuse the arguments of `geospde.fit` that mean nothing for a delta family."""
+    reasons = {
+        "exposure": "an amount per effort is offset= of the logarithm of effort, in the values above 0",
+        "weights": "weights of two parts differ: give gs.Observations(..., weights=) for each",
+        "domain": "domain= is of point patterns",
+        "terms": "terms that both parts share are of gs.fit([gs.Observations(...), ...], terms=...)",
+    }
+    for argument, value in given.items():
+        if value is not None:
+            raise InputError(f"family {name!r} takes no {argument}=: {reasons[argument]}")

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.priors import read_prior
-from geospde.families.registry import DEFAULT
+from geospde.families.priors import as_written, read_prior
+from geospde.families.registry import read_family
 from geospde.families.stacked import Several, Stacked
 from geospde.formula.algebra import Sum
 from geospde.formula.formula import Formula, parse_formula
@@ -22,55 +22,15 @@ from geospde.formula.offsets import read_offset
 from geospde.formula.parser import parse_expression, parse_sides
 from geospde.formula.syntax import Call, Chain, Node, Signed, Symbol
 from geospde.model.build import Model, build_model, hyperparameters_of
+from geospde.model.covariates import with_covariates
+from geospde.model.observations import Observations, Recipe
+from geospde.model.pattern import pattern, refuse_rows
 from geospde.model.priors import FixedPriors, prior_table
 from geospde.terms.base import Context, LatentTerm
 from geospde.terms.copies import SCALE, Shared, copied
 from geospde.terms.registry import TERMS, special_names
-from geospde.text.keywords import answers_keywords
 
 Vector = NDArray[np.float64]
-
-
-@answers_keywords
-@dataclass(frozen=True)
-class Observations:
-    """Responses of one family, for a fit of several likelihoods.
-
-    Parameters
-    ----------
-    formula : str
-        As of `geospde.fit`; names of shared terms stand in it as columns do, ``copy(name)`` is a copy with an
-        estimated scale.
-    data : DataFrame or GeoDataFrame
-    family, link, coords, exposure, offset, weights
-        As of `geospde.fit`.
-    name : str, optional
-        What tables call it; by default the response.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> Observations("count ~ 1 + field", pd.DataFrame({"count": [1, 2]}), family="poisson").called
-    'count'
-    """
-
-    formula: str
-    data: Any = field(repr=False)
-    family: Any = DEFAULT
-    link: str | None = None
-    coords: tuple[str, str] | None = None
-    exposure: Any = None
-    offset: Any = None
-    weights: Any = None
-    name: str | None = None
-
-    @property
-    def called(self) -> str:
-        """Its name, or the response."""
-        if self.name is not None:
-            return self.name
-        left = parse_sides(self.formula)[0]
-        return left.name if isinstance(left, Symbol) else str(left)
 
 
 @dataclass(frozen=True)
@@ -122,10 +82,17 @@ class JointModel(Model):
     members : dict of str to PartModel
     is_product : bool
         Whether the mean of the response is the product of theirs: of a delta family.
+    made_of : Recipe or None
     """
 
     members: dict[str, Model] = field(default_factory=dict)
     is_product: bool = False
+    made_of: Recipe | None = None
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """What it was made of, for a saved fit to make it again."""
+        return self.made_of
 
     @property
     def multiplies(self) -> bool:
@@ -149,7 +116,7 @@ class _Written:
 
 def build_joint(
     observations: Sequence[Observations], *, terms: Mapping[str, str] | None = None, mesh: Any = None,
-    priors: Any = "default", graphs: Any = None,
+    priors: Any = "default", graphs: Any = None, covariates: Any = None,
 ) -> JointModel:
     """Build the model of several likelihoods.
 
@@ -159,8 +126,8 @@ def build_joint(
     terms : dict from str to str
         Shared terms by the name that formulas have: ``{"field": "spde(mesh)"}``; or fixed effects, ``"1 + x"``.
     mesh : Mesh or dict of str to Mesh
-    graphs : dict, optional
-        As of `geospde.fit`.
+    graphs, covariates : dict, optional
+        As of `geospde.fit`; covariates are taken at the sites of each likelihood.
     priors : dict
         By the names that the fit's tables have.
 
@@ -171,12 +138,14 @@ def build_joint(
     """
     shared = dict(terms or {})
     names = _names(observations)
+    observations = [replace(o, formula=o.full_formula) for o in observations]
     chosen, given = prior_table(priors)
     if chosen != "default":
         raise InputError("several likelihoods take priors by name, not a set of defaults")
     calls = {name: _call(name, text) for name, text in shared.items()}
     copies: Counter[str] = Counter()
     written = [_written(o, shared, calls, copies) for o in observations]
+    observations, sampled = _with_columns(observations, written, shared, covariates, mesh)
     for name in calls:
         if calls[name] is not None and not any(name in w.places for w in written):
             raise InputError(f"terms has {name!r}, which no formula names")
@@ -185,19 +154,50 @@ def build_joint(
     read = _shared_terms(calls, written, names, bare, (mesh, graphs), given, copies)
     fixed_given = {k: given.pop(k) for k in list(given) if _is_shared(k, written)}
     models = []
-    for o, w, name in zip(observations, written, names):
+    for o, w, name, of_sites in zip(observations, written, names, sampled):
         mine = [_in_part(read[term], places) for term, places in w.places.items()]
         extra = {k: v for k, v in fixed_given.items() if _names_of(k, w.shared_fixed)}
         models.append(
             build_model(
                 w.formula, o.data, family=o.family, link=o.link, mesh=mesh, coords=o.coords, exposure=o.exposure,
                 offset=o.offset, weights=o.weights, priors={**own[name], **extra}, shared=mine, graphs=graphs,
+                covariates=of_sites,
             )  # fmt: skip
         )
     if given:
         raise InputError(f"a prior is given for {next(iter(given))!r}, which the model does not have")
     common = tuple(call for call in calls.values() if call is not None)
-    return _joined(models, names, written, read, {**prior_table(priors)[1]}, observations, common)
+    kept = {name: as_written(prior) for name, prior in prior_table(priors)[1].items()}
+    for name, model in zip(names, models):
+        kept |= {f"{name}: {k}": as_written(v) for k, v in model.family.priors.items() if f"{name}: {k}" not in kept}
+    return _joined(models, names, written, read, kept, observations, common, shared)
+
+
+def _with_columns(
+    observations: Sequence[Observations], written: Sequence[_Written], shared: Mapping[str, str], covariates: Any,
+    mesh: Any,
+) -> tuple[list[Observations], list[Any]]:
+    """The observations with columns of the covariates that formulas and shared terms name, and patterns as rows."""
+    out, sites = [], []
+    for o, w in zip(observations, written):
+        mine, places = [shared[name] for name in w.places], None
+        if o.domain is not None:
+            o, places = _as_rows(o, w.formula, mesh, covariates)
+        found = with_covariates(" + ".join([w.formula, *mine]), o.data, covariates, o.coords, places)
+        given = {name: found.rows_of(getattr(o, name)) for name in ("exposure", "offset", "weights")}
+        out.append(replace(o, data=found.table, **given))
+        sites.append(found.covariates)
+    return out, sites
+
+
+def _as_rows(o: Observations, formula: str, mesh: Any, covariates: Any) -> tuple[Observations, Vector]:
+    """A point pattern as the rows that it is fitted by, and where those take covariates."""
+    family = read_family(o.family, o.link)
+    if not family.is_pattern:
+        raise InputError(f"{o.called}: domain= is of point patterns, not of family {family.name!r}")
+    refuse_rows(family.name, exposure=o.exposure, offset=o.offset, weights=o.weights)
+    found = pattern(formula, o.data, o.domain, mesh, o.coords, covariates)
+    return replace(o, data=found.table, exposure=found.exposure, domain=None), found.places
 
 
 def _names(observations: Sequence[Observations]) -> list[str]:
@@ -321,7 +321,7 @@ def _is_shared(name: str, written: Sequence[_Written]) -> bool:
 
 def _joined(
     models: list[Model], names: list[str], written: list[_Written], read: dict[str, LatentTerm], given: dict[str, Any],
-    observations: Sequence[Observations], shared: tuple[Any, ...],
+    observations: Sequence[Observations], shared: tuple[Any, ...], texts: Mapping[str, str],
 ) -> JointModel:
     """One model of several: shared terms first, then each likelihood's own, then fixed effects."""
     terms: list[LatentTerm] = list(read.values())
@@ -365,6 +365,7 @@ def _joined(
         np.vstack([m.points for m in models]) if everywhere else None,  # type: ignore[misc]
         read_offset([], None, table), np.concatenate([m.weights for m in models]), given,
         {k: v for m in models for k, v in m.meshes.items()}, held, None, members,
+        made_of=Recipe(tuple(replace(o, name=n) for o, n in zip(observations, names)), dict(texts)),
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ def expected_numbers(
     draws: int = 1000,
     quantiles: Sequence[float] = (0.025, 0.5, 0.975),
     seed: int = 0,
+    observations: str | None = None,
 ) -> pd.DataFrame:
     """Posterior of the expected number of points in each region, the integral of the intensity over it.
 
@@ -37,6 +38,8 @@ def expected_numbers(
         Of the latent variables; the figures have their Monte Carlo error.
     quantiles : sequence of float
     seed : int
+    observations : str, optional
+        Which of several likelihoods the pattern is, by its name.
 
     Returns
     -------
@@ -45,6 +48,8 @@ def expected_numbers(
 
     Notes
     -----
+    With an offset, known effort or thinning, the numbers are of points that are seen under it.
+
     Under a flat intercept the expected number of the whole domain is Gamma(n, 1) a posteriori, n points having been
     seen, and independent of how it is shared out: draws are of the shares, times draws of that. Under another prior
     they are of the approximate posterior alone.
@@ -52,15 +57,14 @@ def expected_numbers(
     Raises
     ------
     InputError
-        For a fit of another family or method, a region beyond the mesh, or an offset.
+        For a fit of another family or method, or a region beyond the mesh.
     """
+    whole, fit = fit.model, fit.of_likelihood(observations)
     model = fit.model
     if not model.family.is_pattern:
         raise InputError(f"expected numbers are of point patterns, and this fit is of family {fit.family!r}")
     if not isinstance(fit, BayesianFit):
         raise InputError("expected numbers are of posteriors: fit with method='inla' or 'eb'")
-    if model.has_offset:
-        raise InputError("expected numbers by area are not there yet for a pattern with an offset")
     mesh = next(iter(model.meshes.values()), None)
     if mesh is None:
         raise InputError("expected numbers are integrated over the mesh of a field, and the model has none")
@@ -73,14 +77,16 @@ def expected_numbers(
     if model.covariates is not None:
         table = model.covariates.at(places, model.crs).table
     rows: Any = model.rows(table, places)
-    exposure = model.likelihood.exposure
+    exposure, offset = model.likelihood.exposure, model.offset[:, None]
+    beside = model.offsets.of(table)[:, None]
     numbers, totals = [], []
     for _, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
-        numbers.append(weights[:, used] @ np.exp(rows @ x))
-        totals.append(exposure @ np.exp(model.design @ x))
+        numbers.append(weights[:, used] @ np.exp(rows @ x + beside))
+        totals.append(exposure @ np.exp(model.design @ x + offset))
     number, total = np.hstack(numbers), np.concatenate(totals)
     names = model.effects.names
-    if "Intercept" in names and model.fixed_precision[names.index("Intercept")] == 0:
+    its_own = f"{observations}: Intercept" in whole.effects.names if whole.parts else True
+    if its_own and "Intercept" in names and model.fixed_precision[names.index("Intercept")] == 0:
         seen = float(model.likelihood.y.sum())
         number = number / total * np.random.default_rng(seed).gamma(seen, size=number.shape[1])
     columns = {"mean": number.mean(axis=1), "sd": number.std(axis=1, ddof=1)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -261,7 +260,7 @@ class Predictor:
         observations: str | None = None,
     ):
         self.whole, self.is_product = fit, fit.model.multiplies and observations is None
-        self.fit = fit = of_likelihood(fit, next(iter(fit.model.parts)) if self.is_product else observations)
+        self.fit = fit = fit.of_likelihood(next(iter(fit.model.parts)) if self.is_product else observations)
         self.model = model = fit.model
         for p in quantiles:
             if not 0 < p < 1:
@@ -351,22 +350,6 @@ def _with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) 
         if not np.isscalar(value):
             raise InputError(f"at gives one value a column, not {value!r} for {name!r}: predict once for each")
     return table.assign(**(at or {}))
-
-
-def of_likelihood(fit: Fit, name: str | None) -> Fit:
-    """The fit as one of several likelihoods sees it; itself where there is one likelihood."""
-    parts = fit.model.parts
-    if not parts:
-        if name is not None:
-            raise InputError(f"observations={name!r} is of fits of several likelihoods, and this is of one")
-        return fit
-    if name is None or name not in parts:
-        what = "say which" if name is None else f"none is called {name!r}"
-        raise InputError(f"this fit is of several likelihoods: {what}, as in observations={next(iter(parts))!r}",
-                         remedy=f"there are {', '.join(parts)}")  # fmt: skip
-    view = copy(fit)
-    view.model = parts[name]
-    return view
 
 
 class Places(NamedTuple):

@@ -89,6 +89,7 @@ class Validation:
             "random": f"{self.folds} random folds",
             "loo": "leave-one-out, from the fit itself",
             "buffered": f"single observations, left out with all within {self.distance:.4g}" if self.distance else "",
+            "future": f"the last {self.folds} times, each from those before it",
         }[self.kind]
         return f"{len(self.pointwise)} observations of {self.label} predicted from the rest: {how}"
 
@@ -117,6 +118,7 @@ def validate(
     baselines: bool = True,
     draws: int = 2000,
     seed: int = 0,
+    observations: str | None = None,
     callback: Callback | None = None,
 ) -> Validation:
     """Cross-validate a fit.
@@ -140,6 +142,8 @@ def validate(
     draws : int
         From each predictive distribution: CRPS and coverage come from them.
     seed : int
+    observations : str, optional
+        Which of several likelihoods is left out and predicted, by its name; the rows of the others stay.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each fold.
 
@@ -158,13 +162,12 @@ def validate(
         raise InputError(f"folds are one of {', '.join(map(repr, KINDS))}, not {folds!r}")
     if draws < 100:
         raise InputError(f"a validation needs 100 draws or more, not {draws}")
-    model, size = fit.model, fit.model.likelihood.n
-    if model.parts:
-        raise InputError("a fit of several likelihoods cannot be validated yet: validate fits of one")
+    own, first = fit.of_likelihood(observations), _first_row(fit, observations)
+    model, size = own.model, own.model.likelihood.n
     if folds in ("blocks", "buffered"):
         if model.points is None:
             raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
-        distance = _range(fit) if distance is None else float(distance)
+        distance = _range(fit, model) if distance is None else float(distance)
     else:
         distance = None
     if folds == "loo":
@@ -182,20 +185,23 @@ def validate(
 
     contenders = {"model": (fit.laplace, fit.posterior.mode.theta)}
     if baselines:
-        contenders |= {name: (Laplace(simple), simple.start) for name, simple in _simpler(fit).items()}
+        contenders |= {name: (Laplace(simple), simple.start) for name, simple in _simpler(model).items()}
     rows = {}
     for at, (name, (laplace, start)) in enumerate(contenders.items()):
         rng = np.random.default_rng([seed, at])
+        begin = first if name == "model" else 0
         if folds == "loo":
-            parts = [_leave_one_out(laplace, fit, start if name != "model" else None, draws, rng)]
+            rows_of_it = begin + np.arange(size)
+            parts = [_leave_one_out(laplace, fit, start if name != "model" else None, draws, rng, rows_of_it)]
         else:
             total = len(contenders) * len(made)
             parts = []
             for done, fold in enumerate(made, 1):
-                parts.append(_refitted(laplace, fit, start, fold, draws, rng))
+                moved = Fold(fold.predicted + begin, fold.left_out + begin)
+                parts.append(_refitted(laplace, fit, start, moved, draws, rng))
                 if callback is not None:
                     callback(at * len(made) + done, total, "validation")
-        rows[name] = _scored(model.likelihood, parts, rng)
+        rows[name] = _scored(model.likelihood, [replace(part, rows=part.rows - begin) for part in parts], rng)
     table = pd.DataFrame({name: frame.attrs["scores"] for name, frame in rows.items()}).T
     return Validation(
         table, rows["model"], _differences(rows), folds, len(made) or size, distance, model.response_label
@@ -211,19 +217,25 @@ def _future(model: Any, k: int | None) -> list[Fold]:
     return future_folds(times, min(LATEST, np.unique(times).size - 2) if k is None else k)
 
 
-def _range(fit: BayesianFit) -> float:
+def _first_row(fit: BayesianFit, name: str | None) -> int:
+    """Where the rows of one of several likelihoods begin among all."""
+    sizes = {part: model.likelihood.n for part, model in fit.model.parts.items()}
+    before = list(sizes)[: list(sizes).index(name)] if name is not None else []
+    return sum(sizes[part] for part in before)
+
+
+def _range(fit: BayesianFit, model: Any) -> float:
     """Posterior median of the first field's range; a tenth of the extent without a field."""
     for name in fit.hyper.index:
-        if str(name).startswith("range("):
+        if "range(" in str(name):
             return float(fit.hyper.loc[name, "q0.5"])
-    points = fit.model.points
+    points = model.points
     assert points is not None
     return float(np.hypot(*np.ptp(points, axis=0))) / 10
 
 
-def _simpler(fit: Fit) -> dict[str, Any]:
+def _simpler(model: Any) -> dict[str, Any]:
     """Models of an intercept alone, and of that with an effect for each observation."""
-    model = fit.model
     table = model.table.assign(**{ROW: np.arange(len(model.table)).astype(str)})
     formulas = {"intercept only": f"{model.formula.response} ~ 1"}
     if model.family.fixed_scatter:
@@ -255,12 +267,13 @@ def _refitted(
 
 
 def _leave_one_out(
-    laplace: Laplace, fit: BayesianFit, start: Vector | None, draws: int, rng: np.random.Generator
-) -> _Predicted:
-    """Predictive distributions of all observations, each without itself, from one fit."""
+    laplace: Laplace, fit: BayesianFit, start: Vector | None, draws: int,
+    rng: np.random.Generator, rows: NDArray[np.intp],
+) -> _Predicted:  # fmt: skip
+    """Predictive distributions of observations, each without itself, from one fit."""
     found = fit.posterior if start is None else posterior(laplace, start, strategy=fit.posterior.strategy)
-    likelihoods = [laplace.likelihood_at(p.theta) for p in found.points]
-    cavities = [cavity(p) for p in found.points]
+    likelihoods = [laplace.likelihood_at(p.theta).of_rows(rows) for p in found.points]
+    cavities = [tuple(each[rows] for each in cavity(p)) for p in found.points]
     if any(failed.any() for *_, failed in cavities):
         row = int(np.flatnonzero(np.any([failed for *_, failed in cavities], axis=0))[0])
         raise NumericalError(f"observation {row} cannot be divided out of the fit: take random folds")
@@ -269,8 +282,7 @@ def _leave_one_out(
     log_each = _log_densities(likelihoods, means, sds)
     log_weights = np.log(found.weights)[:, None] - log_each
     weights = np.exp(log_weights - np.logaddexp.reduce(log_weights, axis=0))
-    everything = np.arange(laplace.design.shape[0])
-    return _predicted(everything, likelihoods, weights, means, sds, log_each, draws, rng)
+    return _predicted(rows, likelihoods, weights, means, sds, log_each, draws, rng)
 
 
 def _log_densities(likelihoods: Sequence[Any], means: Vector, sds: Vector) -> Vector:

@@ -373,6 +373,7 @@ class Fit(FitState):
         surface: bool = False,
         quantiles: Sequence[float] = (0.025, 0.5, 0.975),
         offset: float = 0.0,
+        observations: str | None = None,
     ) -> Effects:
         """Conditional effects of a covariate, such as ``"Days"``, or of two, ``"x2:fac"``.
 
@@ -388,13 +389,17 @@ class Fit(FitState):
         quantiles : sequence of float
         offset : float
             Adds to the predictor.
+        observations : str, optional
+            Which of several likelihoods the mean is of, by its name.
 
         Returns
         -------
         Effects
             See `geospde.results.effects.effects`.
         """
-        return effects(self, name, at=at, size=size, surface=surface, quantiles=quantiles, offset=offset)
+        return effects(
+            self, name, at=at, size=size, surface=surface, quantiles=quantiles, offset=offset, observations=observations
+        )
 
     @abstractmethod
     def hypothesis(self, text: str, level: float | None = None) -> Any:
@@ -418,8 +423,6 @@ class Fit(FitState):
         InputError
             Where the folder does not exist, or a prior was given as an object.
         """
-        if self.model.parts:
-            raise InputError("a fit of several likelihoods cannot be saved yet: save the data, and fit again")
         write_fit(self, path, self._stored())
 
     @abstractmethod

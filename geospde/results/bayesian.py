@@ -419,6 +419,7 @@ class BayesianFit(Fit):
         baselines: bool = True,
         draws: int = 2000,
         seed: int = 0,
+        observations: str | None = None,
         callback: Callback = None,
     ) -> Any:
         """Cross-validate, by spatial blocks or otherwise.
@@ -426,19 +427,18 @@ class BayesianFit(Fit):
         Parameters
         ----------
         folds : {"blocks", "random", "loo", "buffered", "future"}
-            Square blocks; random folds; leave-one-out from the fit itself; single observations left out with all
-            within a distance.
+            Square blocks; random; leave-one-out from the fit itself; single observations without all within a distance.
         k : int, optional
-            Number of folds, 10 by default; of ``"buffered"`` the number of observations, at most 40 by default.
+            Number of folds, 10 by default; of ``"buffered"`` the number of observations, at most 40.
         distance : float, optional
             Side of the blocks or radius of the buffer; by default the posterior median of the first field's range.
         baselines : bool
             Score simpler models, too.
-        draws : int
+        draws, seed : int
             From each predictive distribution.
-        seed : int
+        observations : str, optional
+            Which of several likelihoods is left out and predicted.
         callback : callable, optional
-            Called as ``callback(done, total, message)`` after each fold.
 
         Returns
         -------
@@ -448,8 +448,9 @@ class BayesianFit(Fit):
         from geospde.prediction.validation import validate
 
         return validate(
-            self, folds, k=k, distance=distance, baselines=baselines, draws=draws, seed=seed, callback=callback
-        )
+            self, folds, k=k, distance=distance, baselines=baselines, draws=draws, seed=seed,
+            observations=observations, callback=callback,
+        )  # fmt: skip
 
     def _stored(self) -> Stored:
         return stored_posterior(self.posterior, self.notes)

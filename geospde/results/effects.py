@@ -95,6 +95,7 @@ def effects(
     surface: bool = False,
     quantiles: Sequence[float] = (0.025, 0.5, 0.975),
     offset: float = 0.0,
+    observations: str | None = None,
 ) -> Effects:
     """Conditional effects of one covariate or two.
 
@@ -113,6 +114,8 @@ def effects(
     quantiles : sequence of float
     offset : float
         Adds to the predictor.
+    observations : str, optional
+        Which of several likelihoods the mean is of, by its name.
 
     Returns
     -------
@@ -124,9 +127,8 @@ def effects(
     InputError
         For a covariate that the model does not have.
     """
+    fit = fit.of_likelihood(observations)
     model = fit.model
-    if model.parts:
-        raise InputError("effects of several likelihoods are not there yet: predict a table, with observations=")
     table = model.table[_covariates(model)]
     if not isinstance(name, (str, list, tuple)):
         raise InputError(f"effects are of one covariate or two, by name, not of {name!r}")

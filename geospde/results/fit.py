@@ -36,8 +36,9 @@ from geospde.likelihood.vanishing import PERFECT, down_to_zero, fits_perfectly, 
 from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
-from geospde.model.delta import build_delta
-from geospde.model.joint import Observations, build_joint
+from geospde.model.delta import build_delta, refuse_of_delta
+from geospde.model.joint import build_joint
+from geospde.model.observations import Observations
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -203,16 +204,17 @@ def fit(
     }  # fmt: skip
     if not isinstance(formula, str):
         _refuse_beside(data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights)
-        if covariates is not None or domain is not None:
-            raise InputError("covariates= and domain= are not there yet for several likelihoods: give columns")
-        joint = build_joint(formula, terms=terms, mesh=mesh, priors=priors, graphs=graphs)
+        if domain is not None:
+            raise InputError("domain= is of one point pattern: of several likelihoods a pattern comes as its nodes and "
+                             "points, as the page on several likelihoods shows")
+        joint = build_joint(formula, terms=terms, mesh=mesh, priors=priors, graphs=graphs, covariates=covariates)
         return fit_model(joint, {"formula": joint.formula.text}, **options)
     if (delta := delta_of(family, link)) is not None:
-        if not all(each is None for each in (exposure, weights, covariates, domain)):
-            raise InputError(f"family {delta.name!r} takes no exposure=, weights=, covariates= or domain= yet")
+        refuse_of_delta(delta.name, exposure=exposure, weights=weights, domain=domain, terms=terms)
         two = build_delta(
-            delta, formula, formula2, data, mesh=mesh, coords=coords, offset=offset, priors=priors, graphs=graphs
-        )
+            delta, formula, formula2, data, mesh=mesh, coords=coords, offset=offset, priors=priors, graphs=graphs,
+            covariates=covariates,
+        )  # fmt: skip
         second = "" if formula2 is None else f"; {formula2}"
         return fit_model(two, {"formula": formula + second, "offset": offset}, **options)
     if formula2 is not None:

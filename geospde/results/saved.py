@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from geospde.errors import GeospdeError, GeospdeWarning, InputError
 from geospde.families.base import Family
@@ -19,12 +18,14 @@ from geospde.inference.warp import Warp
 from geospde.likelihood.search import Maximum
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
+from geospde.model.delta import made_again
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.fit import estimated_fit
 from geospde.results.saving.archive import Archive
 from geospde.results.saving.compact import expand
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
+from geospde.results.saving.tables import recipe_of, table_of
 from geospde.results.storage import files_of
 from geospde.survey.covariates.sites import restored
 from geospde.survey.graphs import Graph
@@ -75,9 +76,9 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     check_shapes(arrays_file, words, archive.shapes, archive.kinds)
     arrays = archive.read(words.arrays)
     check_values(arrays_file, arrays)
-    own = _family(words) if family is None else family
+    own = None if words.several is not None else _family(words) if family is None else family
     try:
-        model = _model(words, arrays, own)
+        model = _joint(words, arrays) if own is None else _model(words, arrays, own)
         if "maximum_theta" in arrays:
             return _estimated(model, words, arrays)
         return _bayesian(model, words, arrays, arrays_file)
@@ -90,19 +91,15 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
 
 def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) -> Model:
     """The model, from the table and the formula that a saved fit holds."""
-    meshes = {
-        name: Mesh.from_arrays({key: arrays[f"mesh_{name}_{key}"] for key in keys})
-        for name, keys in words.meshes.items()
-    }
     settings = words.settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeospdeWarning)  # the fit has said it
         model = build_model(
             settings.formula,
-            _table(words, arrays),
+            table_of(words.columns, arrays, _crs(words), words.settings.coords),
             family=family,
             link=settings.link,
-            mesh=meshes,
+            mesh=_meshes(words, arrays),
             coords=_coords(words),
             exposure=arrays["exposure"],
             offset=arrays["offset"] if settings.offset == "given a row" else settings.offset,
@@ -111,11 +108,29 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
             covariates=restored(words.covariates),
             graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
         )
-    model = model.labelled(words.label)
+    return _with_matched(model.labelled(words.label), words, arrays)
+
+
+def _with_matched(model: Model, words: Words, arrays: dict[str, Any]) -> Model:
+    """The model with heavy-tailed priors as the fit had matched them."""
     if "fixed_precision" not in arrays:
         return model
     priors = replace(model.fixed_priors, precision=arrays["fixed_precision"], log_shift=words.fixed_log_shift)
     return replace(model, fixed_priors=priors)
+
+
+def _joint(words: Words, arrays: dict[str, Any]) -> Model:
+    """The model of several likelihoods that a saved fit holds."""
+    several = words.several
+    assert several is not None
+    recipe = recipe_of(several.parts, several.terms, several.delta, arrays)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeospdeWarning)
+        model = made_again(
+            recipe, mesh=_meshes(words, arrays), priors=words.priors or "default",
+            graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()}, label=words.label,
+        )  # fmt: skip
+    return _with_matched(model, words, arrays)
 
 
 def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
@@ -154,6 +169,19 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     return BayesianFit(model, laplace, posterior, _settings(words), seconds=words.seconds)
 
 
+def _meshes(words: Words, arrays: dict[str, Any]) -> dict[str, Mesh]:
+    return {
+        name: Mesh.from_arrays({key: arrays[f"mesh_{name}_{key}"] for key in keys})
+        for name, keys in words.meshes.items()
+    }
+
+
+def _crs(words: Words) -> Any:
+    import pyproj
+
+    return None if words.crs is None else pyproj.CRS.from_user_input(words.crs)
+
+
 def _settings(words: Words) -> dict[str, Any]:
     return words.settings.model_dump()
 
@@ -179,23 +207,3 @@ def _family(words: Words) -> Family:
         return family_by_name(path, words.settings.link)
     except InputError as error:
         raise InputError(f"{error}; give load_fit the class itself, as family=") from None
-
-
-def _table(words: Words, arrays: dict[str, Any]) -> pd.DataFrame:
-    """The columns that the model uses, as they were, with the sites as geometry."""
-    import pyproj
-
-    crs = None if words.crs is None else pyproj.CRS.from_user_input(words.crs)
-    columns: dict[str, Any] = {}
-    for k, (column, kind) in enumerate(words.columns.items()):
-        values = arrays[f"column_{k}"]
-        if kind == "category":
-            columns[column] = pd.Categorical.from_codes(values, categories=arrays[f"levels_{k}"].tolist())
-        else:
-            columns[column] = values
-    table = pd.DataFrame(columns)
-    if "points" not in arrays or words.settings.coords is not None:
-        return table
-    import geopandas as gpd
-
-    return gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(*arrays["points"].T), crs=crs)

@@ -4,8 +4,9 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -76,6 +77,29 @@ class FitState(ABC):
     def point(self) -> LaplacePoint:
         """The latent vector's mode, where the hyperparameters have most weight."""
         return self.approximation.heaviest
+
+    def of_likelihood(self, name: str | None) -> Self:
+        """The fit as one of several likelihoods sees it, whose model is its own; itself where there is one likelihood.
+
+        Raises
+        ------
+        InputError
+            Where none is called so, or the one is not said.
+        """
+        parts = self.model.parts
+        if not parts:
+            if name is not None:
+                raise InputError(f"observations={name!r} is of fits of several likelihoods, and this is of one")
+            return self
+        if name is None or name not in parts:
+            what = "say which" if name is None else f"none is called {name!r}"
+            raise InputError(
+                f"this fit is of several likelihoods: {what}, as in observations={next(iter(parts))!r}",
+                remedy=f"there are {', '.join(parts)}",
+            )
+        view = copy(self)
+        view.model = parts[name]
+        return view
 
     def mixture(self, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
         """Distribution of linear combinations of the latent vector, ``rows @ x + offset``.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from geospde.errors import InputError
 from geospde.families.registry import path_of
@@ -15,6 +14,7 @@ from geospde.likelihood.search import Maximum
 from geospde.results.saving.archive import write_arrays
 from geospde.results.saving.compact import compact
 from geospde.results.saving.schema import FORMAT, words_text
+from geospde.results.saving.tables import stored_parts, stored_table
 from geospde.results.state import FitState
 
 
@@ -78,36 +78,22 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
     if not arrays_file.parent.is_dir():
         raise InputError(f"there is no folder {arrays_file.parent} to save the fit in")
     model = fit.model
-    arrays: dict[str, Any] = {
-        **stored.arrays,
-        "offset": model.offsets.beside_terms(model.table),
-        "exposure": model.exposure,
-        "observation_weights": model.weights,
-    }
+    table, columns = stored_table(model, model.used_columns if model.recipe is None else [])
+    arrays: dict[str, Any] = {**stored.arrays, **table}
     if model.fixed_priors.heavy_tailed:
         arrays["fixed_precision"] = model.fixed_precision
-    if model.points is not None:
-        arrays["points"] = model.points
+    parts, of_parts = stored_parts(model)
+    arrays |= of_parts
     meshes: dict[str, list[str]] = {}
     for name, mesh in model.meshes.items():
         own = mesh.to_arrays()
         meshes[name] = list(own)
         arrays.update({f"mesh_{name}_{key}": value for key, value in own.items()})
-    columns: dict[str, str] = {}
-    for k, column in enumerate(model.used_columns):
-        values = model.table[column]
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            columns[column] = "category"
-            arrays[f"column_{k}"] = values.cat.codes.to_numpy()
-            arrays[f"levels_{k}"] = np.asarray(values.cat.categories.tolist())
-        else:
-            kind = "number" if pd.api.types.is_numeric_dtype(values) else "text"
-            columns[column] = kind
-            arrays[f"column_{k}"] = values.to_numpy() if kind == "number" else values.astype(str).to_numpy(str)
     words = {
         "format": FORMAT,
         "settings": fit.settings,
-        "family": path_of(model.family),
+        "family": path_of(model.family) if model.recipe is None else None,
+        **({} if parts is None else {"several": parts}),
         "priors": model.priors_given,
         "seconds": fit.seconds,
         **stored.words,

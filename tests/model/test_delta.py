@@ -72,6 +72,16 @@ def test_each_part_has_its_field_and_a_map_is_of_the_product(table):
     assert fit.describe()["family"] == "delta_gamma"
 
 
+def test_a_saved_one_comes_back(table, tmp_path):
+    fit = gs.fit("y ~ x", table, formula2="~ z", family="delta_lognormal", method="ml")
+    fit.save(tmp_path / "delta")
+    again = gs.load_fit(tmp_path / "delta")
+    assert again.describe()["family"] == "delta_lognormal" and again.model.multiplies
+    pd.testing.assert_frame_equal(again.predict(table.head(5)).to_frame(), fit.predict(table.head(5)).to_frame())
+    curve = fit.effects("x", observations="presence", size=4).to_frame()
+    assert curve["mean"].between(0, 1).all()
+
+
 BAD = [
     ({"formula": "log(y) ~ x"}, "is a column"),
     ({"data": lambda t: t.assign(y=-1.0)}, "row 0 holds -1"),
@@ -79,7 +89,8 @@ BAD = [
     ({"data": lambda t: t.assign(y=0.0)}, "all are 0"),
     ({"formula2": "x ~ z"}, "formula2 is of the response of the first"),
     ({"family": "gamma", "formula2": "~ z"}, "formula2= is of the families delta_gamma, delta_lognormal"),
-    ({"weights": "x"}, "takes no exposure=, weights="),
+    ({"weights": "x"}, "takes no weights=: weights of two parts differ"),
+    ({"exposure": "x"}, "takes no exposure=: an amount per effort is offset="),
     ({"link": "log"}, "two links"),
 ]
 

@@ -1,8 +1,10 @@
 """Several likelihoods: beside one of all rows, shared fixed effects, copies with a scale, predictions, mistakes."""
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from oracles import square_mesh
 
 import geospde as gs
@@ -110,6 +112,70 @@ def test_each_likelihood_is_fitted_predicted_and_checked(fit, tables, capsys):
     assert len(fit.check()) > 1 and len(fit.sample(20, seed=1)) == 20
 
 
+def test_a_saved_fit_comes_back(fit, tables, tmp_path):
+    _, second = tables
+    fit.save(tmp_path / "joint")
+    again = gs.load_fit(tmp_path / "joint")
+    pd.testing.assert_frame_equal(again.hyper, fit.hyper, rtol=1e-8)
+    pd.testing.assert_frame_equal(again.fixed, fit.fixed, rtol=1e-8)
+    there, here = (one.predict(second.head(9), observations="count").to_frame() for one in (again, fit))
+    pd.testing.assert_frame_equal(there, here, rtol=1e-6)
+    assert list(again.model.parts) == ["level", "count"]
+
+
+def test_one_likelihood_is_left_out_and_shown(fit, tables):
+    _, second = tables
+    curve = fit.effects("x", observations="count", size=5).to_frame()
+    slope = np.log(curve["q0.5"].iloc[-1] / curve["q0.5"].iloc[0]) / np.ptp(second["x"])
+    assert slope == pytest.approx(fit.fixed.loc["count: x", "q0.5"], rel=1e-2)
+    light = gs.fit(observations(tables), terms={"field": SPDE}, mesh=MESH, method="eb", strategy="gaussian")
+    found = light.validate("random", k=3, observations="count", seed=1, draws=500)
+    assert found.pointwise["row"].tolist() == list(range(len(second)))
+    assert found.pointwise["observed"].tolist() == second["count"].tolist()
+    assert found.scores.loc["model", "log_score"] < found.scores.loc["intercept only", "log_score"] - 0.1
+    left = light.validate("loo", observations="level", draws=200, baselines=False)
+    # both divide an observation's site out; the criteria integrate by quadrature, too
+    log_cpo = np.log(light.pointwise["cpo"].to_numpy()[:140])
+    assert -left.scores.loc["model", "log_score"] == pytest.approx(log_cpo.mean(), abs=0.02)
+
+
+def test_covariates_are_taken_at_the_sites_of_each(tables):
+    first, second = (
+        gpd.GeoDataFrame(t, geometry=gpd.points_from_xy(t["e"], t["n"])).drop(columns=["x"]) for t in tables
+    )
+    both = [
+        gs.Observations("level ~ 1 + east", first, coords=("e", "n")),
+        gs.Observations("count ~ east + trend", second, family="poisson", coords=("e", "n")),
+    ]
+    fit = gs.fit(both, terms={"trend": "north"}, method="ml",
+                 covariates={"east": {"coordinate": "x"}, "north": {"coordinate": "y"}})  # fmt: skip
+    assert list(fit.fixed.index) == ["level: Intercept", "level: east", "count: Intercept", "count: east", "north"]
+    assert np.isfinite(fit.predict(second[["e", "n"]], observations="count").to_frame()["mean"]).all()
+
+
+def test_a_pattern_is_one_of_several(tables):
+    first, second = tables
+    park = shapely.box(0, 0, 1, 1)
+    options = {"family": "lgcp", "coords": ("e", "n"), "domain": park}
+    light = {"mesh": MESH, "method": "eb", "strategy": "gaussian"}
+    alone = gs.fit(f"~ 1 + {SPDE}", first[["e", "n"]], **options, **light)
+    both = [
+        gs.Observations("~ 1 + field", first[["e", "n"]], **options),
+        gs.Observations("count ~ x", second, family="poisson"),
+    ]
+    fit = gs.fit(both, terms={"field": SPDE}, **light)
+    assert fit.fixed.loc["points: Intercept", "mean"] == pytest.approx(alone.fixed.loc["Intercept", "mean"], abs=1e-3)
+    west = [park, shapely.box(0, 0, 0.5, 1)]
+    numbers, its_own = gs.expected_numbers(fit, west, observations="points"), gs.expected_numbers(alone, west)
+    # the total is Gamma(140, 1); three Monte Carlo errors of a thousand draws
+    assert numbers["mean"].iloc[0] == pytest.approx(140, abs=3 * 140**0.5 / 1000**0.5)
+    assert numbers["mean"].iloc[1] == pytest.approx(its_own["mean"].iloc[1], rel=0.05)
+    with pytest.raises(gs.InputError, match="domain= is of point patterns, not of family 'poisson'"):
+        gs.fit([both[0], gs.Observations("count ~ x", second, family="poisson", domain=park)], **light)
+    with pytest.raises(gs.InputError, match="expected numbers are of point patterns"):
+        gs.expected_numbers(fit, west, observations="count")
+
+
 BAD = [
     ({"terms": None}, "copy.name. takes the name of a shared term"),
     ({"terms": {"field": "spde(mesh)", "other": "iid(x)"}}, "'other', which no formula names"),
@@ -128,7 +194,7 @@ def test_mistakes_are_told(change, words, tables):
         gs.fit(observations(tables), **{"terms": {"field": SPDE}, "mesh": MESH, **change})
 
 
-def test_what_is_no_list_of_observations_is_told(fit, tables, tmp_path):
+def test_what_is_no_list_of_observations_is_told(fit, tables):
     first, _ = tables
     with pytest.raises(gs.InputError, match="list of two or more"):
         gs.fit(observations(tables)[:1], mesh=MESH)
@@ -138,7 +204,9 @@ def test_what_is_no_list_of_observations_is_told(fit, tables, tmp_path):
         fit.predict(first)
     with pytest.raises(gs.InputError, match="none is called 'lev'"):
         fit.predict(first, observations="lev")
-    with pytest.raises(gs.InputError, match="cannot be saved yet"):
-        fit.save(tmp_path / "joint")
+    with pytest.raises(gs.InputError, match="say which"):
+        fit.effects("x")
+    with pytest.raises(gs.InputError, match="say which"):
+        fit.validate("random")
     with pytest.raises(gs.InputError, match="cannot be copied"):
         copied(type("Odd", (), {"precision": type("P", (), {"prior": None}), "label": "odd"}), (), (), 1.0)

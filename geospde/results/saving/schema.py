@@ -63,6 +63,32 @@ class Settings(BaseModel):
     offset: str | None
 
 
+class PartWords(BaseModel):
+    """One of several likelihoods."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+    formula: str = Field(max_length=100_000)
+    family: str
+    link: str | None
+    coords: list[str] | None = Field(min_length=2, max_length=2)
+    offset: str | None
+    columns: dict[str, Literal["number", "category", "text"]]
+    crs: str | None
+    covariates: dict[str, Any] | None
+
+
+class SeveralWords(BaseModel):
+    """What a model of several likelihoods is made of."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    parts: list[PartWords] = Field(min_length=2)
+    terms: dict[str, str]
+    delta: str
+
+
 class Words(BaseModel):
     """The words of a saved fit, ``<name>.json``."""
 
@@ -87,6 +113,7 @@ class Words(BaseModel):
     arrays: dict[str, str] | None = None
     covariates: dict[str, Any] | None = None
     graphs: dict[str, dict[str, Any]] = {}
+    several: SeveralWords | None = None
 
 
 def words_text(words: Mapping[str, Any]) -> str:

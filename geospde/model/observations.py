@@ -1,0 +1,85 @@
+"""What a model of several likelihoods is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from geospde.families.registry import DEFAULT
+from geospde.formula.parser import parse_sides
+from geospde.formula.syntax import Symbol
+from geospde.model.pattern import LABEL
+from geospde.text.keywords import answers_keywords
+
+
+@answers_keywords
+@dataclass(frozen=True)
+class Observations:
+    """Responses of one family, for a fit of several likelihoods.
+
+    Parameters
+    ----------
+    formula : str
+        As of `geospde.fit`; names of shared terms stand in it as columns do, ``copy(name)`` is a copy with an
+        estimated scale.
+    data : DataFrame or GeoDataFrame
+    family, link, coords, exposure, offset, weights
+        As of `geospde.fit`.
+    name : str, optional
+        What tables call it; by default the response.
+    domain : polygons, optional
+        Of a point pattern, ``family="lgcp"``, whose formula needs no response.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> Observations("count ~ 1 + field", pd.DataFrame({"count": [1, 2]}), family="poisson").called
+    'count'
+    """
+
+    formula: str
+    data: Any = field(repr=False)
+    family: Any = DEFAULT
+    link: str | None = None
+    coords: tuple[str, str] | None = None
+    exposure: Any = None
+    offset: Any = None
+    weights: Any = None
+    name: str | None = None
+    domain: Any = field(default=None, repr=False)
+
+    @property
+    def full_formula(self) -> str:
+        """The formula, with a response."""
+        return f"{LABEL} {self.formula}" if self.formula.lstrip().startswith("~") else self.formula
+
+    @property
+    def called(self) -> str:
+        """Its name, or the response."""
+        if self.name is not None:
+            return self.name
+        left = parse_sides(self.full_formula)[0]
+        return left.name if isinstance(left, Symbol) else str(left)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model of several likelihoods is made of, so that it can be made again.
+
+    Attributes
+    ----------
+    observations : tuple of Observations
+        By name, with the columns that were taken from rasters.
+    terms : mapping
+        Shared terms, as they were written.
+    delta : str
+        The name of a delta family, whose two parts they are; empty for others.
+    covariates : tuple of (SiteCovariates or None), optional
+        Of each, where the columns came from.
+    """
+
+    observations: tuple[Observations, ...]
+    terms: Mapping[str, str]
+    delta: str = ""
+    covariates: tuple[Any, ...] = ()
