@@ -130,6 +130,12 @@ class NumericalError(GeospdeError, ArithmeticError):
     exit_code = 3
 
 
+class OutOfMemory(GeospdeError, MemoryError):
+    """Memory ended before the work did, or would have."""
+
+    exit_code = 3
+
+
 class GeospdeWarning(_Said, UserWarning):
     """Something the user should look at, though the run goes on.
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from geospde.cli.options import Json, RunFile, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, MaxMemory, RunFile, Silent, Verbose, listening, print_json
 
 
-def check(run_file: RunFile, as_json: Json = False, quiet: Silent = False, verbose: Verbose = False) -> None:
+def check(
+    run_file: RunFile,
+    max_memory: MaxMemory = None,
+    as_json: Json = False,
+    quiet: Silent = False,
+    verbose: Verbose = False,
+) -> None:
     """Read and check everything, fit nothing, write nothing: a table of findings, exit code 2 if one is an error."""
     from geospde.run import check
     from geospde.text.findings import count_levels
 
-    with listening(quiet or as_json, verbose) as progress:
+    with listening(quiet or as_json, verbose, max_memory) as progress:
         findings = check.check(run_file, progress=progress)
     levels = count_levels(findings)
     if as_json:

@@ -29,7 +29,7 @@ from geospde.cli.run import run
 from geospde.cli.step import step_command
 from geospde.cli.streams import open_closed, write_anywhere, written_out
 from geospde.cli.validate import validate
-from geospde.errors import GeospdeError
+from geospde.errors import GeospdeError, OutOfMemory
 from geospde.run.folders import WRITTEN
 
 EXIT_CODES = """\b
@@ -66,6 +66,9 @@ def _options(
     ] = False,
 ) -> None:
     """Model-based geostatistics with maps at the end: meshes, SPDE models, INLA, rasters, reports."""
+    from geospde.text.memory import refuse_few_addresses
+
+    refuse_few_addresses()
 
 
 CLOSED_PIPE = 141
@@ -170,8 +173,12 @@ def _in_words(error: Exception) -> tuple[GeospdeError, int]:
     """Return an error as one of ours, and its exit code."""
     if isinstance(error, GeospdeError):
         return error, error.exit_code
-    if isinstance(error, MemoryError):
-        return GeospdeError("out of memory", remedy="take a coarser mesh or larger cells"), 3
+    from geospde.text.memory import is_short_of_addresses
+
+    short = isinstance(error, SystemError | ImportError) and is_short_of_addresses()
+    if short or isinstance(error, MemoryError):
+        remedy = "raise ulimit -v, or " if short else ""
+        return OutOfMemory("out of memory", remedy=f"{remedy}take a coarser mesh (longer max_edge) or larger cells"), 3
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of stdout: folders tell their own
         return GeospdeError(f"the output cannot be written: {error.strerror}"), 3
     what = f"a fault in geospde, please report it: {type(error).__name__}: {error} (--verbose shows where)"

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from geospde.cli.console import Bars, Lines, Quiet
+from geospde.errors import GeospdeError
 from geospde.run.progress import Progress
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", show_default=False, help="The run file.")]
@@ -24,6 +25,24 @@ Out = Annotated[
 ]
 Silent = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
+
+
+def _size(text: str) -> int:
+    from geospde.text.memory import read_size
+
+    try:
+        return read_size(text)
+    except GeospdeError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--max-memory", metavar="SIZE", parser=_size, show_default=False,
+        help="Refuse what needs more, such as 4GB; without it what the machine has.",
+    ),
+]  # fmt: skip
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks.")]
 
 
@@ -32,15 +51,17 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def listening(quiet: bool, verbose: bool) -> Iterator[Progress]:
+def listening(quiet: bool, verbose: bool, max_memory: int | None = None) -> Iterator[Progress]:
     """Give the progress to show: bars on a terminal, else a line a step, else nothing."""
     for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:  # as under nohup
             signal.signal(getattr(signal, name), _terminate)
+    from geospde.text.memory import limited_memory
+
     bars = sys.stderr.isatty() and not verbose
     listener = Quiet(verbose) if quiet else Bars() if bars else Lines(verbose)
     try:
-        with listener as progress:
+        with limited_memory(max_memory), listener as progress:
             yield progress
     except KeyboardInterrupt as stop:
         notes = getattr(stop, "__notes__", [])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, Out, RunFile, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, MaxMemory, Out, RunFile, Silent, Verbose, listening, print_json
 from geospde.cli.step import step_command
 
 WHAT = "predict from the fit in the run's folder."
@@ -19,6 +19,7 @@ def predict(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say how many cells, seconds and bytes it would take, and write nothing.")
     ] = False,
+    max_memory: MaxMemory = None,
     as_json: Json = False,
     quiet: Silent = False,
     verbose: Verbose = False,
@@ -29,12 +30,12 @@ def predict(
     after the last finished window.
     """
     if not estimate:
-        step_command("predict", WHAT)(run_file, out, quiet, verbose)
+        step_command("predict", WHAT)(run_file, out, max_memory, quiet, verbose)
         return
     from geospde.run.progress import StepLog
     from geospde.run.stored_fit import find_run, fitted
 
-    with listening(quiet or as_json, verbose) as progress:
+    with listening(quiet or as_json, verbose, max_memory) as progress:
         log = StepLog(progress)
         found = fitted(find_run(run_file).with_folder(out), log).estimate(log)
     log.tell()

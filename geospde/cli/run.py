@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geospde.cli.options import Interrupted, Json, Out, Silent, Verbose, listening, print_json
+from geospde.cli.options import Interrupted, Json, MaxMemory, Out, Silent, Verbose, listening, print_json
 
 if TYPE_CHECKING:
     from geospde.run.pipeline import RunResult
@@ -27,6 +27,7 @@ def run(
             metavar="N", min=1, show_default=False, help="Several runs: how many at a time; as many as processors."
         ),
     ] = None,
+    max_memory: MaxMemory = None,
     as_json: Json = False,
     quiet: Silent = False,
     verbose: Verbose = False,
@@ -37,10 +38,10 @@ def run(
     stops none of the others, and the exit code is then the highest of theirs.
     """
     if len(run_files) > 1 or run_files[0].is_dir():
-        raise typer.Exit(_run_many(run_files, out, overwrite, jobs, as_json, quiet))
+        raise typer.Exit(_run_many(run_files, out, overwrite, jobs, max_memory, as_json, quiet))
     from geospde.run import pipeline
 
-    with listening(quiet or as_json, verbose) as progress:
+    with listening(quiet or as_json, verbose, max_memory) as progress:
         result = pipeline.run(run_files[0], out=out, overwrite=overwrite, progress=progress)
     if as_json:
         print_json(result.to_dict())
@@ -52,7 +53,13 @@ def run(
 
 
 def _run_many(
-    sources: list[Path], out: Path | None, overwrite: bool, jobs: int | None, as_json: bool, quiet: bool
+    sources: list[Path],
+    out: Path | None,
+    overwrite: bool,
+    jobs: int | None,
+    max_memory: int | None,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Run several files, tell of each as it ends, and return the highest exit code."""
     from geospde.cli.many import Outcome, folders_of, listed_files, run_all, write_summary
@@ -67,7 +74,7 @@ def _run_many(
             print(f"{outcome.run_file}: {outcome.state}: {end}", file=sys.stderr, flush=True)
 
     try:
-        with listening(silent, False):
+        with listening(silent, False, max_memory):
             outcomes = run_all(files, folders, overwrite=overwrite, jobs=jobs, tell=tell)
     except Interrupted:
         raise Interrupted("interrupted; the folders of runs that had ended stay") from None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geospde.cli.options import Out, RunFile, Silent, Verbose, listening
+from geospde.cli.options import MaxMemory, Out, RunFile, Silent, Verbose, listening
 
 if TYPE_CHECKING:
     from geospde.run.work import Work
@@ -23,10 +23,16 @@ def step_command(name: str, what: str) -> Callable[..., None]:
         What the help says that it does.
     """
 
-    def command(run_file: RunFile, out: Out = None, quiet: Silent = False, verbose: Verbose = False) -> None:
+    def command(
+        run_file: RunFile,
+        out: Out = None,
+        max_memory: MaxMemory = None,
+        quiet: Silent = False,
+        verbose: Verbose = False,
+    ) -> None:
         from geospde.run.pipeline import run_step
 
-        with listening(quiet, verbose) as progress:
+        with listening(quiet, verbose, max_memory) as progress:
             work = run_step(name, run_file, out=out, progress=progress)
         if not quiet:
             print(_what_next(name, work, run_file, out))

@@ -17,6 +17,7 @@ import shapely
 from geospde.errors import InputError, NumericalError
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.triangulation import Triangulation
+from geospde.text.memory import refuse_beyond_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ _SPACING = 0.8  # of the lattice, in longest edges: leaves room for uneven trian
 _CLEARANCE = 0.7  # of lattice points from all that is fixed, in lattice spacings
 _SMOOTHING = (3, 2, 1)  # sweeps in the first rounds; later rounds only split, so that they come to an end
 _ROUNDS = 40
+BYTES = 700  # of memory a vertex while a mesh is made, measured up to 220,000
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,9 @@ def expected_vertices(areas: Sequence[Any], max_edge: tuple[float, ...]) -> floa
 def _refuse_too_many(areas: Sequence[Any], controls: Controls) -> None:
     """Raise before a lattice is made that is far too large."""
     expected = expected_vertices(areas, controls.max_edge)
+    if expected <= controls.max_vertices:
+        what = f"a mesh of about {expected:.2g} vertices"
+        refuse_beyond_memory(BYTES * expected, what, "take a longer max_edge")
     if expected > controls.max_vertices:
         enough = [float(f"{1.1 * edge * np.sqrt(expected / controls.max_vertices):.2g}") for edge in controls.max_edge]
         raise InputError(

@@ -10,6 +10,7 @@ from typing import Any
 from geospde.explore.explore import Exploration
 from geospde.explore.mesh_checks import ExpectedRange, check_mesh
 from geospde.export.provenance import write_json
+from geospde.inference.system import System
 from geospde.plots.exploration import save_exploration
 from geospde.run import analysis
 from geospde.run.config import Config, read_config
@@ -131,6 +132,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
         model = analysis.make_model(config, survey, mesh)
         analysis.check_predictable(model, grid)
         check_regions(config, model.crs)
+        System(model)  # refuses what does not fit into memory
         told(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))
     return (*findings, *_remaining(log, findings))

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 from geospde.errors import InputError
-from geospde.linalg.memory import memory_of_machine
 from geospde.prediction.grid import Grid
 from geospde.prediction.windows import CELLS
 from geospde.run.analysis import LARGE, raster_wishes
 from geospde.run.config import Config
+from geospde.text.memory import refuse_beyond_memory
 from geospde.text.words import bytes_of, counted
 
 
@@ -25,12 +25,8 @@ def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
     if is_large:
         raster_wishes(config)
     # measured: 417 bytes a cell with 5 bands, and by windows what these take, and two bytes a cell
-    memory, need = memory_of_machine(), 64 * (columns + 2) * min(grid.n, 2 * CELLS) + 2 * rows * cols * is_large
-    if memory is not None and need > memory:
-        raise InputError(
-            f"{size} needs about {bytes_of(need)} of memory and the machine has {bytes_of(memory)}: "
-            "take a larger cell (or a smaller shape) in [prediction]"
-        )
+    need = 64 * (columns + 2) * min(grid.n, 2 * CELLS) + 2 * rows * cols * is_large
+    refuse_beyond_memory(need, size, "take a larger cell (or a smaller shape) in [prediction]")
     # some 20 bytes a number in grid.csv, 10 while the GeoTIFF is put in order, and 5 MB for figures, report and fit
     free = shutil.disk_usage(folder).free
     need = 20 * (columns + 2) * grid.n + 10 * columns * rows * cols + 5_000_000

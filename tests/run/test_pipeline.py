@@ -16,6 +16,8 @@ from geospde.run.config import read_config
 from geospde.run.progress import Progress
 from geospde.run.work import figures_in
 from geospde.survey.datasets import data_folder
+from geospde.text import memory
+from geospde.text.memory import limited_memory
 
 RUN_FILE = data_folder() / "rongelap" / "survey.toml"
 
@@ -147,13 +149,20 @@ def test_a_failure_late_in_a_run_leaves_nothing(island, monkeypatch):
 @pytest.mark.parametrize(("resource", "what"), [("disk_usage", "on the disk"), ("memory_of_machine", "of memory")])
 def test_a_raster_too_large_is_refused_before_the_fit(island, monkeypatch, resource, what):
     if resource == "memory_of_machine":
-        monkeypatch.setattr(room, "memory_of_machine", lambda: 100_000)
+        monkeypatch.setattr(memory, "memory_of_machine", lambda: 500_000)
     else:
         small = type("usage", (), {"free": 100_000})
         monkeypatch.setattr(room.shutil, "disk_usage", lambda _: small)
     config = read_config(island / "survey.toml")
     with pytest.raises(gs.InputError, match=rf"75 x 150 cells with 6 bands .* {what}"):
         with pytest.warns(gs.GeospdeWarning):
+            check(config)
+
+
+def test_a_fit_too_large_is_refused_by_check_before_it_begins(island):
+    config = read_config(island / "survey.toml").replacing("prediction", {"shape": [10, 20]})
+    with limited_memory(300_000), pytest.warns(gs.GeospdeWarning):
+        with pytest.raises(gs.InputError, match=r"fit of .* latent variables.* needs about .*: take a coarser mesh"):
             check(config)
 
 

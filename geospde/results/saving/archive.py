@@ -20,7 +20,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.linalg.memory import memory_of_machine
+from geospde.text.memory import memory_limit
 from geospde.text.words import bytes_of
 
 KINDS = "fiubU"  # of arrays: numbers, truths and words
@@ -145,7 +145,7 @@ def _refuse_large(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         total += info.file_size
         if info.compress_size > there or info.file_size > DEFLATE * info.compress_size + HEADER:
             raise InputError(f"{path}: {info.filename[:60]!r} claims {bytes_of(info.file_size)}, which it cannot hold")
-    memory = memory_of_machine()
+    memory = memory_limit()
     if memory is not None and total > memory:
         raise InputError(f"{path} holds {bytes_of(total)} of arrays, and this machine has {bytes_of(memory)} of memory")
 

@@ -1,0 +1,40 @@
+"""Ctrl-C while numba compiles is not lost in what the compiler calls back."""
+
+import signal
+from types import SimpleNamespace
+
+import pytest
+from numba.core import event
+
+from geospde.linalg.signals import Postponed
+from geospde.run.progress import Progress, compiling_told
+
+
+def compiled():
+    """The event of a loop that is compiled."""
+    return event.trigger_event("numba:compile", {"dispatcher": SimpleNamespace(py_func=compiled)})
+
+
+def test_an_interruption_waits_for_the_end_of_a_compilation():
+    reached = False
+    with pytest.raises(KeyboardInterrupt), compiling_told(Progress()), compiled():
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert reached and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interruption_comes_before_the_next_part_of_a_compilation():
+    with pytest.raises(KeyboardInterrupt), compiling_told(Progress()), compiled():
+        signal.raise_signal(signal.SIGINT)
+        with compiled():
+            pytest.fail("it went on")
+
+
+def test_signals_are_handled_as_before_once_they_no_longer_wait():
+    postponed = Postponed()
+    before = {name: signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM")}
+    postponed.begin()
+    postponed.begin()
+    postponed.end()
+    postponed.end()
+    assert before == {name: signal.getsignal(getattr(signal, name)) for name in before}
