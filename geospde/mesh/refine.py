@@ -93,7 +93,9 @@ def fill(
     _refuse_too_many(areas, controls)
     limits = np.array(controls.max_edge)
     middles = shapely.points(skeleton.points[skeleton.segments].mean(axis=1))
-    inner, between = (shapely.dwithin(part, middles, controls.snap) for part in (areas[0], areas[0].boundary))
+    parts = areas[0], areas[0].boundary
+    shapely.prepare(parts)  # an archipelago's boundary is looked at for every segment
+    inner, between = (shapely.dwithin(part, middles, controls.snap) for part in parts)
     finest = np.where(between, limits.min(), np.where(inner, limits[0], limits[-1]))
     skeleton = skeleton.divided(_SPACING * finest)
     points = np.vstack([skeleton.points, *_lattices(skeleton, areas, limits)])
@@ -238,4 +240,3 @@ def _has_angle_below(degrees: float, points: NDArray[np.float64], triangles: NDA
     sine = ab[0] * bc[1] - ab[1] * bc[0]  # times the lengths of both sides, as the cosine: the same at all corners
     cosine = -np.minimum(np.minimum((ab * ca).sum(axis=0), (ab * bc).sum(axis=0)), (bc * ca).sum(axis=0))
     return bool((sine < np.tan(np.deg2rad(degrees)) * cosine).any())
-

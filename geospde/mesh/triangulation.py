@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import condeltri
 import numpy as np
 import shapely
-from scipy import sparse
-from scipy.sparse import csgraph
+from numba import njit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,22 +79,14 @@ class Triangulation:
         Triangles that no segment parts lie in the same area, so each patch is asked about once, at its
         largest triangle: rounding of the segments cannot put a thin triangle on the wrong side.
         """
-        beside = np.where(self._parted(), -1, self.neighbours)
-        joined = beside >= 0
-        start = np.concatenate([[0], np.cumsum(joined.sum(axis=1))])
-        graph = sparse.csr_array((np.ones(start[-1], np.int8), beside[joined], start), shape=(len(beside),) * 2)
-        # neighbours are so on both sides, so that strong components are those of the undirected graph, and cheaper
-        count, patch = csgraph.connected_components(graph, connection="strong")
-
         real = self.triangles.min(axis=1) >= 0
         corners = self.points[np.maximum(self.triangles, 0)]  # those of the frame are not used
         first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         size = np.where(real, np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]), -1.0)
-        most = np.full(count, -np.inf)
-        np.maximum.at(most, patch, size)
-        at = np.flatnonzero(size == most[patch])
-        largest = np.empty(count, np.int64)
-        largest[patch[at]] = at
+        beside = np.where(self._parted(), -1, self.neighbours)
+        patch, largest = np.full(len(size), -1), np.empty(len(size), np.int64)
+        count = patches(beside, size, patch, largest, np.empty(len(size), np.int64))
+        largest = largest[:count]
         middles = corners[largest].mean(axis=1)
         zone = np.full(count, -1)
         for number in reversed(range(len(areas))):
@@ -130,6 +121,39 @@ class Triangulation:
             min_edge_length=min_edge,
         )
         return self._read(self._cdt)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def patches(
+    beside: NDArray[np.int64],
+    size: NDArray[np.float64],
+    patch: NDArray[np.int64],
+    largest: NDArray[np.int64],
+    waiting: NDArray[np.int64],
+) -> int:
+    """Number of patches of triangles that `beside` connects; the patch of each, and the largest triangle of each.
+
+    `patch` begins as -1. Of triangles of one size the last counts as the largest.
+    """
+    count = 0
+    for seed in range(size.size):
+        if patch[seed] >= 0:
+            continue
+        patch[seed], waiting[0], ahead, best = count, seed, 1, seed
+        while ahead > 0:
+            ahead -= 1
+            at = waiting[ahead]
+            if size[at] > size[best] or (size[at] == size[best] and at > best):
+                best = at
+            for k in range(3):
+                other = beside[at, k]
+                if other >= 0 and patch[other] < 0:
+                    patch[other] = count
+                    waiting[ahead] = other
+                    ahead += 1
+        largest[count] = best
+        count += 1
+    return count
 
 
 def _frame(points: NDArray[np.float64]) -> NDArray[np.float64]:
