@@ -4,7 +4,7 @@ The competition (Heaton et al. 2019, J. Agric. Biol. Environ. Stat. 24, 398-425)
 on a lattice of 500 x 300 cells in degrees, and asked for 42,740 more under clouds. Its temperatures are not here: this
 simulates others on such a lattice, an exponential field, a rougher one of short range, a trend and noise, and clouds.
 Everything from the table of places to the scores is through the public interface, in a process of its own whose seconds
-and memory are printed. `--ideal` scores the prediction at the parameters that simulated, by the same mesh.
+and memory are printed.
 """
 
 import argparse
@@ -132,7 +132,7 @@ def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--field", default="alpha=1.5", help="options of spde(mesh, ...)")
-    parser.add_argument("--wide", type=float, default=0, help="longest edge, in cells, of the mesh of a second field")
+    parser.add_argument("--wide", type=float, default=15, help="longest edge, in cells, of a second field; 0: none")
     parser.add_argument("--method", default="eb", choices=["eb", "inla", "ml", "reml"])
     parser.add_argument(
         "--edge", type=float, default=1.5, help="longest edge, in cells; from 2 without vertices on cells"
