@@ -4,6 +4,7 @@
     python scripts/benchmark.py engine [--json FILE] [--only NAME ...]
     python scripts/benchmark.py chapter [--json FILE]
     python scripts/benchmark.py everyday [--json FILE] [--only NAME ...] [--sites N ...] [--draws N]
+    python scripts/benchmark.py peers [--json FILE] [--sites N ...] [--family NAME ...] [--only TOOL ...] [--limit S]
     python scripts/benchmark.py scale [--json FILE] [--vertices N ...] [--family NAME ...] [--method NAME ...]
 
 Cases: the Rongelap reference mesh (691 vertices) and simulated Poisson counts at 2,000 sites in the unit square
@@ -15,6 +16,8 @@ and are shared: compare ratios within one run, such as the last column, not seco
 vertices, by empirical Bayes and integrated, and prints with which powers of that number time and memory grow:
 nested dissection in the plane takes n^1.5 operations and n log n numbers (George 1973, SIAM J. Numer. Anal. 10,
 345-363). Here ratios of sizes count; a machine that is shared has wrong seconds but right seconds of its processors.
+
+`peers` fits simulated sites with other tools, too, see `peers.py`.
 
 `chapter` times mixed models, smooths and Gaussian processes: whole `gs.fit` calls, the best and median of some after
 a first. `everyday` times eighteen models of one field (see `everyday.py`) and, with `--draws`, sets their posteriors
@@ -28,6 +31,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import peers
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE.parent / "tests" / "reference" / "rongelap"
@@ -329,6 +334,8 @@ def main():
     models.add_argument("--only", nargs="+", metavar="MODEL", help="some models")
     models.add_argument("--sites", nargs="+", type=int, metavar="N", help="some numbers of sites")
     models.add_argument("--draws", type=int, default=0, metavar="N", help="draws of a certificate, 0 for none")
+    others = commands.add_parser("peers", help="the same sites with other tools, each in an environment of its own")
+    peers.add_options(others)
     grows = commands.add_parser("scale", help="100,000 observations on growing meshes")
     grows.add_argument("--json", metavar="FILE", help="write the figures there, too")
     grows.add_argument("--vertices", nargs="+", type=int, default=SCALE)
@@ -347,7 +354,7 @@ def main():
     if arguments.command == "grown":
         print(json.dumps(grown(arguments.vertices, arguments.family, arguments.method)))
         return 0
-    commands_of = {"chapter": chapter, "everyday": everyday, "engine": engine, "scale": scale}
+    commands_of = {"chapter": chapter, "everyday": everyday, "engine": engine, "peers": peers.peers, "scale": scale}
     return commands_of[arguments.command](arguments)
 
 
