@@ -55,6 +55,9 @@ def to_dataset(prediction: Layers, *, units: str | None = None) -> xarray.Datase
     Eaton et al., NetCDF Climate and Forecast (CF) Metadata Conventions, version 1.11.
     """
     xr = _require("xarray")
+    if prediction.steps:
+        each = [to_dataset(prediction.at_step(step), units=units) for step in prediction.steps]
+        return _along_steps(prediction, each)
     columns = {layer.name: prediction.values(layer.name) for layer in prediction.layers}
     crs = None if prediction.crs is None else parse_crs(prediction.crs)
     coordinates: dict[str, Any] = {}
@@ -83,6 +86,23 @@ def to_dataset(prediction: Layers, *, units: str | None = None) -> xarray.Datase
             variables[layer.name][2]["ancillary_variables"] = " ".join(spreads)
     dataset: xarray.Dataset = xr.Dataset(variables, coordinates, _history(prediction))
     return dataset
+
+
+def _along_steps(prediction: Layers, each: list[xarray.Dataset]) -> xarray.Dataset:
+    """Put the datasets of steps together along one more dimension, called by the column of the steps."""
+    xr = _require("xarray")
+    along = prediction.layers[0].along
+    try:
+        steps, attributes = np.array([float(step) for step in prediction.steps]), {"axis": "T"}
+    except ValueError:
+        steps, attributes = np.array(prediction.steps), {}
+    if steps.dtype.kind == "f" and (steps == np.round(steps)).all():
+        steps = steps.astype(np.int64)
+    axis = xr.DataArray(steps, dims=along, name=along, attrs={"long_name": along} | attributes)
+    fixed = [name for name in each[0].variables if name not in each[0].data_vars]
+    whole = xr.concat([one.drop_vars(fixed) for one in each], dim=axis)
+    whole = whole.assign_coords({name: each[0][name] for name in fixed})
+    return whole.assign_attrs(each[0].attrs)
 
 
 def write_netcdf(prediction: Layers, path: str | Path, *, units: str | None = None) -> Path:

@@ -146,8 +146,10 @@ def _rasters(prediction: Layers, label: str, crop: Any) -> list[ProjectLayer]:
     values = {layer.name: prediction.values(layer.name)[shown] for layer in prediction.layers}
     made = []
     for band, layer in enumerate(prediction.layers, 1):
-        # quantiles have one scale, so that they can be compared; of the rest each shows all that it has
-        same = [one.name for one in prediction.layers if one.kind == layer.kind == "quantile"] or [layer.name]
+        # quantiles have one scale, and so have the steps of a layer, so that they can be compared; of the rest each
+        # shows all that it has
+        same = [one.name for one in prediction.layers if one.kind == layer.kind == "quantile"]
+        same = same or [one.name for one in prediction.over_steps(layer.without_step().name)] or [layer.name]
         ramp = Ramp.of_layer(band, layer, np.concatenate([values[name] for name in same]))
         words = layer.with_label(label).title
         made.append(ProjectLayer(_id("prediction", layer.name), words, RASTER, ramp, grid.bounds, on=band == 1))

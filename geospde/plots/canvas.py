@@ -135,7 +135,7 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
     view : View
         The window of every map.
     count : int
-        How many maps, side by side or stacked, whichever leaves them larger.
+        How many maps, side by side or stacked, whichever leaves them larger; four or more also in rows.
     bar : bool
         Whether to leave room for a colour bar on the right; without, its axes are hidden.
     figure : Figure, optional
@@ -152,7 +152,8 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
         down = (PAGE[1] - _BOTTOM - rows * _TOP) / rows
         return min(across, down / view.tallness)
 
-    rows, cols = max([(1, count), (count, 1)], key=lambda way: map_width(*way))
+    ways = [(-(-count // cols), cols) for cols in ((1, count) if count < 4 else range(1, count + 1))]
+    rows, cols = max(ways[::-1], key=lambda way: map_width(*way))
     wide = map_width(rows, cols)
     tall = wide * view.tallness
     body = rows * (tall + _TOP) - _TOP
@@ -169,7 +170,7 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
     for number in range(count):
         row, col = divmod(number, cols)
         ax = place(_LEFT + col * (wide + _GAP), _BOTTOM + (rows - 1 - row) * (tall + _TOP), wide, tall)
-        dress(ax, view, x_labels=row == rows - 1, y_labels=col == 0, ticks=6 if wide > 90 else 4)
+        dress(ax, view, x_labels=number + cols >= count, y_labels=col == 0, ticks=6 if wide > 90 else 4)
         axes.append(ax)
     long = min(body, _LONGEST_BAR)
     left = _LEFT + cols * (wide + _GAP) - _GAP + _BAR_GAP

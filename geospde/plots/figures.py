@@ -16,6 +16,7 @@ from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
 from geospde.plots.fitted import draw_fitted
 from geospde.plots.maps import layers_map, mapped_layers, scale_of
 from geospde.plots.scale import Scale
+from geospde.plots.steps import steps_map
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.text.words import counted
@@ -91,7 +92,13 @@ def _figures(
 ) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure, one at a time so that one is in memory."""
     coastline = getattr(survey, "coastline", None)
-    if prediction is not None and prediction.points is not None:
+    if prediction is not None and prediction.steps:
+        one = prediction.at_step(prediction.steps[0])
+        for column in mapped_layers(one):
+            figure = Figure()
+            steps_map(prediction, column, coastline=coastline, label=label, crop=crop, figure=figure)
+            yield figure_name(one, column), figure
+    elif prediction is not None and prediction.points is not None:
         words, limits = label or prediction.label, outer_limits(prediction.layers)
         level = [layer.name for layer in prediction.layers if layer.kind == "mean"]
         level += [layer.name for layer in limits or ()]

@@ -70,13 +70,13 @@ def layers_map(
         If the prediction has no such layer, or no places.
     """
     words = [prediction.layer(column).with_label(label or prediction.label) for column in columns]
-    _require_places(prediction)
-    painted = _painted(prediction, coastline, crop)
+    require_places(prediction)
+    painted = painted_cells(prediction, coastline, crop)
     scale = scale_of(prediction, columns, coastline=coastline, crop=crop) if scale is None else scale
-    view = _view(prediction, coastline)
+    view = view_of(prediction, coastline)
     figure, axes, place, room = sheet(view, len(columns), figure=figure)
     for ax, layer in zip(axes, words):
-        _draw_layer(ax, prediction, layer.name, scale, coastline, crop)
+        draw_layer(ax, prediction, layer.name, scale, coastline, crop)
         write_title(ax, layer.title if title is None else title, room)
     draw_scale_bar(axes[-1], view, coastline)
     shown = scale.showing(*(prediction.values(column)[painted] for column in columns))
@@ -119,11 +119,11 @@ def plot_layer(
     Axes
     """
     layer = prediction.layer(column).with_label(label or prediction.label)
-    _require_places(prediction)
+    require_places(prediction)
     if coastline is None and prediction.grid is not None:
         coastline = prediction.grid.domain
     values = prediction.values(column)
-    painted = values[_painted(prediction, coastline, crop)]
+    painted = values[painted_cells(prediction, coastline, crop)]
     scale = Scale.of(layer, [painted]) if scale is None else scale
     scale = chosen_scale(scale, painted, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
     if ax is None:
@@ -133,9 +133,9 @@ def plot_layer(
             prediction, [column], coastline=coastline, label=label, title=title, crop=crop, scale=scale,
             figure=plt.figure(),
         ).axes[0]  # fmt: skip
-    view = _view(prediction, coastline)
+    view = view_of(prediction, coastline)
     dress(ax, view)
-    _draw_layer(ax, prediction, column, scale, coastline, crop)
+    draw_layer(ax, prediction, column, scale, coastline, crop)
     write_title(ax, layer.title if title is None else title)
     draw_scale_bar(ax, view, coastline)
     # An inset is as tall as the map, whatever its aspect.
@@ -174,7 +174,7 @@ def plot_panels(
     InputError
         For an unknown column, a prediction without places, or another number of axes.
     """
-    _require_places(prediction)
+    require_places(prediction)
     names = [columns] if isinstance(columns, str) else mapped_layers(prediction) if columns is None else list(columns)
     layers = [prediction.layer(name).with_label(label or prediction.label) for name in names]
     if coastline is None and prediction.grid is not None:
@@ -203,17 +203,17 @@ def mapped_layers(prediction: Layers) -> list[str]:
 
 def scale_of(prediction: Layers, columns: Sequence[str], *, coastline: Any = None, crop: bool = True) -> Scale:
     """Make the colour scale of layers that share one, from the places that are painted."""
-    painted = _painted(prediction, coastline, crop)
+    painted = painted_cells(prediction, coastline, crop)
     return Scale.of(prediction.layer(columns[0]), [prediction.values(column)[painted] for column in columns])
 
 
-def _require_places(prediction: Layers) -> None:
+def require_places(prediction: Layers) -> None:
     """Raise where there is nothing to lay a map around."""
     if prediction.points is None:
         raise InputError("this prediction has no places to draw: predict on a Grid or at points")
 
 
-def _painted(prediction: Layers, coastline: Any, crop: bool) -> NDArray[np.bool_]:
+def painted_cells(prediction: Layers, coastline: Any, crop: bool) -> NDArray[np.bool_]:
     """Tell which rows of a prediction a map shows: with a crop, the cells that meet the land."""
     grid = prediction.grid
     everything = np.ones(len(prediction.frame), dtype=bool)
@@ -235,12 +235,12 @@ def _bounds(prediction: Layers, coastline: Any) -> tuple[float, ...]:
     return (*prediction.points.min(axis=0), *prediction.points.max(axis=0))
 
 
-def _view(prediction: Layers, coastline: Any) -> View:
+def view_of(prediction: Layers, coastline: Any) -> View:
     """Return the window of a map."""
     return View.of([_bounds(prediction, coastline)], prediction.crs)
 
 
-def _draw_layer(ax: Axes, prediction: Layers, column: str, scale: Scale, coastline: Any, crop: bool) -> None:
+def draw_layer(ax: Axes, prediction: Layers, column: str, scale: Scale, coastline: Any, crop: bool) -> None:
     """Paint one layer: cells of a grid, hatched where it extrapolates, or marks at points."""
     values = prediction.values(column)
     if prediction.grid is not None:

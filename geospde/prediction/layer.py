@@ -67,6 +67,8 @@ class Layer:
         A sentence under its figure; by default title and label. Files describe the layer by what is before a colon.
     level : float, optional
         Of a quantile; of a probability or of decided classes the threshold.
+    along, step : str
+        Of a layer that is one of several steps, such as of a year: the column, and its value there.
 
     Raises
     ------
@@ -93,6 +95,8 @@ class Layer:
     page_colours: str = ""
     caption: str = ""
     level: float | None = None
+    along: str = ""
+    step: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name in PLACES:
@@ -119,6 +123,30 @@ class Layer:
         """Return the layer of what is predicted under this name: its words without placeholders."""
         return replace(self, **{field: getattr(self, field).replace(_LABEL, label) for field in _WORDS})
 
+    def at_step(self, along: str, step: str) -> Layer:
+        """Return the layer as one of several steps, told apart by name and words; scale and colours are shared.
+
+        Examples
+        --------
+        >>> layer = mean_layer().at_step("year", "2020")
+        >>> layer.name, layer.title, layer.scale == mean_layer().scale
+        ('mean_2020', 'Posterior mean, year 2020', True)
+        """
+        said, colon, why = self.caption.removesuffix(".").partition(": ")
+        when = f", {along} {step}"
+        return replace(
+            self, name=f"{self.name}_{step}", title=self.title + when, short=self.short + when,
+            caption=f"{said}{when}{colon}{why}.", along=along, step=step,
+        )  # fmt: skip
+
+    def without_step(self) -> Layer:
+        """Return the layer that `at_step` was called of."""
+        when = f", {self.along} {self.step}"
+        return self if not self.step else replace(
+            self, name=self.name.removesuffix(f"_{self.step}"), title=self.title.removesuffix(when),
+            short=self.short.removesuffix(when), caption=self.caption.replace(when, "", 1), along="", step="",
+        )  # fmt: skip
+
     def description(self, label: str) -> str:
         """Return the caption up to its colon or full stop, as it stands inside a sentence: CF's ``long_name``."""
         said = self.caption.partition(": ")[0].removesuffix(".")
@@ -140,7 +168,8 @@ class Layer:
         """
         try:
             content = json.loads(text)
-            return cls(**{field.name: content[field.name] for field in fields(cls)})
+            later = {"along": "", "step": ""}  # files of before have layers without
+            return cls(**{field.name: (later | content)[field.name] for field in fields(cls)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"this is no layer: {error}") from None
 

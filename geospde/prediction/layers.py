@@ -22,7 +22,6 @@ from geospde.text.words import did_you_mean
 if TYPE_CHECKING:
     import geopandas as gpd
     import xarray
-    from matplotlib.axes import Axes
     from matplotlib.colors import Colormap, Normalize
 
 
@@ -88,6 +87,25 @@ class Layers:
             parts.append(picture(layer_png(self, first.name), f"Map of the {first.short.lower()}"))
         words = "; ".join(filter(None, [self._where, self.model]))
         return card(f"{type(self).__name__} of {self.label}", words, *parts)
+
+    # -- steps ----------------------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Steps that the layers are of, such as years; empty where they are of none."""
+        return tuple(dict.fromkeys(layer.step for layer in self.layers if layer.step))
+
+    def at_step(self, step: str) -> Layers:
+        """Return the layers of one step, under the names that they would have alone."""
+        chosen = [layer for layer in self.layers if layer.step == step]
+        names = {layer.name: layer.without_step().name for layer in chosen}
+        frame = self.frame[[name for name in PLACES if name in self.frame] + list(names)].rename(columns=names)
+        layers = tuple(layer.without_step() for layer in chosen)
+        return Layers(self.label, frame, layers, self.grid, self.points, self.crs, self.model, self.contents)
+
+    def over_steps(self, name: str) -> list[Layer]:
+        """Return the layers that are this one at each step, in the order of the steps; none where it has no steps."""
+        return [layer for layer in self.layers if layer.step and layer.without_step().name == name]
 
     # -- layers ---------------------------------------------------------------------------------------------
 
@@ -196,7 +214,7 @@ class Layers:
     def plot(
         self,
         column: str = "mean",
-        ax: Axes | None = None,
+        ax: Any = None,
         *,
         coastline: Any = None,
         label: str | None = None,
@@ -206,13 +224,13 @@ class Layers:
         norm: Normalize | None = None,
         vmin: float | None = None,
         vmax: float | None = None,
-    ) -> Axes:
+    ) -> Any:
         """Draw one layer as a map; see `geospde.plots.maps.plot_layer`.
 
         Parameters
         ----------
         column : str
-            Name of the layer.
+            Name of the layer. One that several steps have, such as years, is drawn as a panel each, of one scale.
         ax : matplotlib Axes, optional
             Draw into these axes, with a colour bar beside them; a new pyplot figure by default.
         coastline : polygons, optional
@@ -232,11 +250,11 @@ class Layers:
 
         Returns
         -------
-        Axes
+        Axes, or an array of Axes of several steps
         """
-        from geospde.plots.maps import plot_layer
+        from geospde.plots.steps import plot_named
 
-        return plot_layer(
+        return plot_named(
             self, column, ax, coastline=coastline, label=label, title=title, crop=crop,
             cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
         )  # fmt: skip

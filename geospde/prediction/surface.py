@@ -18,6 +18,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
 from geospde.prediction.layers import Layers
 from geospde.prediction.product import Product, of_places
+from geospde.prediction.steps import SteppedPrediction, several_steps
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
 from geospde.text.keywords import answers_keywords
@@ -65,6 +66,10 @@ class Prediction(Layers):
 
     _fit: Fit = field(kw_only=True)
     _rows: _Rows = field(kw_only=True)
+
+    def each(self, work: Callable[[Prediction], Prediction]) -> Prediction:
+        """Return what `work` makes of the prediction; of each step, where it has several."""
+        return work(self)
 
     def exceedance(self, threshold: float) -> NDArray[np.float64]:
         """P(mean per unit exposure > threshold) at each place, (m,)."""
@@ -165,7 +170,7 @@ def predict(
     allow_new_levels: bool = False,
     observations: str | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
-) -> Prediction:
+) -> Prediction | SteppedPrediction:
     """Posterior of the mean per unit exposure at new places; after ML, REML or UBRE its estimate and standard error.
 
     Parameters
@@ -178,7 +183,8 @@ def predict(
     exceed : sequence of float
         Thresholds: a layer ``exceed_<threshold>`` with P(mean > threshold) for each.
     at : dict, optional
-        Values of columns that are the same at all places, such as ``{"year": 2012}``.
+        Values of columns that are the same at all places, such as ``{"year": 2012}``. One column may have several, such
+        as ``{"year": [2012, 2013]}``: the prediction is then of all these steps.
     exposure : float, array or str, optional
         Multiplies the mean; by default the prediction is per unit exposure.
     offset : float, array or str, optional
@@ -197,7 +203,7 @@ def predict(
 
     Returns
     -------
-    Prediction
+    Prediction or SteppedPrediction
 
     Raises
     ------
@@ -205,11 +211,24 @@ def predict(
         For places outside the mesh, missing columns or values, levels that the fit has not seen, or a CRS that differs
         from the data's.
     """
-    predictor = Predictor(
-        fit, quantiles=quantiles, exceed=exceed, at=at, exposure=exposure, offset=offset, groups=groups,
-        allow_new_levels=allow_new_levels, observations=observations,
-    )  # fmt: skip
-    place = places(predictor.model, where)
+    options = {
+        "quantiles": quantiles, "exceed": exceed, "exposure": exposure, "offset": offset, "groups": groups,
+        "allow_new_levels": allow_new_levels, "observations": observations,
+    }  # fmt: skip
+    steps = several_steps(at)
+    if steps is None:
+        predictor = Predictor(fit, at=at, **options)
+        return predict_at(predictor, places(predictor.model, where), callback)
+    predictors = [Predictor(fit, at={**(at or {}), steps.along: value}, **options) for value in steps.values]
+    place = places(predictors[0].model, where)
+    each = [predict_at(predictor, place, callback) for predictor in predictors]
+    return SteppedPrediction.of(steps.along, steps.values, each)
+
+
+def predict_at(
+    predictor: Predictor, place: Places, callback: Callable[[int, int | None, str], None] | None = None
+) -> Prediction:
+    """Predict at places that are read; see `predict`."""
     table = predictor.table(place)
     frame, rows = predictor.columns(place, table, callback)
     covariates = predictor.model.covariates
@@ -280,7 +299,7 @@ class Predictor:
 
     def table(self, place: Places) -> pd.DataFrame:
         """Return the columns that the model uses, at some places."""
-        return _with_values(place.table, self.at, self.model)
+        return with_values(place.table, self.at, self.model)
 
     def columns(
         self,
@@ -340,7 +359,7 @@ class ProductPrediction(Prediction):
         raise InputError("a delta family has no excursion sets yet: predict one of its parts, observations='presence'")
 
 
-def _with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) -> pd.DataFrame:
+def with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) -> pd.DataFrame:
     """The table with columns of one value each."""
     for name, value in (at or {}).items():
         if name not in model.used_columns:
@@ -348,7 +367,7 @@ def _with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) 
         if name in table.columns:
             raise InputError(f"at gives {name!r}, and the places have that column already: leave one of them out")
         if not np.isscalar(value):
-            raise InputError(f"at gives one value a column, not {value!r} for {name!r}: predict once for each")
+            raise InputError(f"at gives {value!r} for {name!r}, which is no value")
     return table.assign(**(at or {}))
 
 

@@ -36,6 +36,10 @@ def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: 
     list of str
         One sentence each.
     """
+    if prediction.steps:
+        along, *_, last = prediction.layers[0].along, *prediction.steps
+        said = findings(prediction.at_step(last), survey=survey, fit=fit, label=label)
+        return [f"In {along} {last}, the last of {len(prediction.steps)} that are mapped:", *said]
     coastline = getattr(survey, "coastline", None)
     land, place = on_land(prediction, coastline)
     frame, layers = prediction.frame[land], prediction.layers

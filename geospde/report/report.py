@@ -148,6 +148,8 @@ def _hash(text: str) -> str:
 def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str) -> dict[str, Picture]:
     """Take PNG files in, with their captions."""
     words = label or "the response"
+    if prediction is not None and prediction.steps:
+        prediction = prediction.at_step(prediction.steps[0])
     layers = () if prediction is None else prediction.layers
     mean = next((layer.title for layer in layers if layer.kind == "mean"), "Mean")
     captions = {name: text.replace("{mean}", mean).replace("{label}", words) for name, text in _CAPTIONS.items()}
@@ -159,6 +161,8 @@ def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str
 
 def _further(pictures: Mapping[str, Picture], prediction: Layers | None) -> list[Picture]:
     """Return the figures of single layers that the interactive map cannot stand for: all but mean and quantiles."""
+    if prediction is not None and prediction.steps:
+        prediction = prediction.at_step(prediction.steps[0])
     layers = () if prediction is None else prediction.layers
     names = [layer.name for layer in layers if layer.kind not in ("mean", "quantile")]
     return [pictures[name] for name in names if name in pictures]

@@ -116,6 +116,7 @@ def web_map(
         "stretch": view.stretch,
         "grid": None,
         "bands": [],
+        "steps": None,
         "scales": [],
         "interval": None,
         "coast": None,
@@ -218,7 +219,18 @@ def packed(values: ArrayLike, kind: str = "<f4") -> str:
 
 
 def _layers(prediction: Layers, coastline: Any, label: str, kept: NDArray[np.intp]) -> dict[str, Any]:
-    """Bands and the colour scales they share, layers of one scale beside each other."""
+    """Bands and the colour scales they share, layers of one scale beside each other; where there are steps, of each."""
+    if prediction.steps:
+        each = [_layers(prediction.at_step(step), coastline, label, kept) for step in prediction.steps]
+        first = each[0]
+        for band, *same in zip(*(one["bands"] for one in each)):
+            greatest = [one["greatest"] for one in (band, *same) if one["greatest"] is not None]
+            band["values"] = [one["values"] for one in (band, *same)]
+            band["greatest"] = max(greatest, default=None)
+        for scale, *same in zip(*(one["scales"] for one in each)):
+            scale["low"] = min(one["low"] for one in (scale, *same))
+            scale["high"] = max(one["high"] for one in (scale, *same))
+        return first | {"steps": {"along": prediction.layers[0].along, "values": list(prediction.steps)}}
     names = list(dict.fromkeys(layer.scale for layer in prediction.layers))
     layers = sorted(prediction.layers, key=lambda layer: names.index(layer.scale))
     bands = []

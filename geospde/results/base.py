@@ -269,7 +269,8 @@ class Fit(FitState):
         exceed : sequence of float
             Thresholds: a column ``exceed_<threshold>`` with P(mean > threshold).
         at : dict, optional
-            Values of columns that are the same at all places, such as ``{"year": 2012}``.
+            Values of columns that are the same at all places, such as ``{"year": 2012}``; one column may have
+            several, ``{"year": [2012, 2013]}``: the prediction is then of all these steps.
         exposure : float, array or str, optional
             Multiplies the mean; by default the prediction is per unit exposure.
         offset : float, array or str, optional
@@ -285,7 +286,7 @@ class Fit(FitState):
 
         Returns
         -------
-        Prediction
+        Prediction or SteppedPrediction
             See `geospde.prediction.surface.predict`.
         """
         from geospde.prediction.surface import predict

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
 from geospde.prediction.grid import Grid
-from geospde.prediction.surface import Prediction, places
+from geospde.prediction.steps import SteppedPrediction, several_steps
+from geospde.prediction.surface import Prediction, places, with_values
 from geospde.prediction.windows import windows
 from geospde.results import fit as fitting
 from geospde.results.base import Fit
@@ -121,16 +124,28 @@ def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     return model
 
 
-def check_predictable(model: Model, grid: Grid) -> None:
-    """Raise an InputError unless the cells of a grid can be predicted; warn of what their prediction leaves out."""
+def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = None) -> None:
+    """Raise an InputError unless the cells of a grid can be predicted; warn of what their prediction leaves out.
+
+    Parameters
+    ----------
+    model : Model
+    grid : Grid
+    at : mapping, optional
+        Values of columns, as of ``[prediction]``.
+    """
     if model.has_offset:
         remedy = "use exposure, or geospde.fit and predict at a table"
         raise InputError(f"the model has an offset, and {_CELLS}", remedy=remedy)
     where = places(model, grid if grid.n <= LARGE else windows(grid)[0].of(grid))
+    steps = several_steps(at)
+    each = [at] if steps is None else [{**(at or {}), steps.along: value} for value in steps.values]
+    tables = [with_values(where.table.iloc[:1], one, model) for one in each]
     try:
-        model.rows(where.table.iloc[:1], where.points[:1], leave_out=model.groups)
+        for table in tables:
+            model.rows(table, where.points[:1], leave_out=model.groups)
     except InputError as error:
-        remedy = "name a raster for it in [covariates], or use geospde.fit and predict at a table"
+        remedy = "name a raster for it in [covariates], or its value in [prediction], as in at.year = [2019, 2020]"
         raise InputError(f"{error.what}, and {_CELLS}", remedy=remedy) from None
     if model.groups:
         left_out = listed(dict.fromkeys(term.grouping.name for term in model.terms if term.grouping is not None))
@@ -171,11 +186,11 @@ def check_fit(survey: Survey, mesh: Mesh, fit: Fit) -> tuple[Finding, ...]:
     return (*found, *(finding for finding in check_mesh(mesh, survey) if finding.subject not in judged))
 
 
-def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction:
+def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction | SteppedPrediction:
     """Predict the intensity in every cell, with the quantiles, exceedances and further layers of ``[prediction]``."""
     wanted = config.prediction
-    prediction: Prediction = fit.predict(
-        grid, quantiles=wanted.quantiles, exceed=wanted.exceed, groups=False, callback=callback
+    prediction: Prediction | SteppedPrediction = fit.predict(
+        grid, quantiles=wanted.quantiles, exceed=wanted.exceed, at=wanted.at, groups=False, callback=callback
     )
     frame = prediction.to_frame()
     finite = np.isfinite(frame.to_numpy(dtype=float))
@@ -188,8 +203,7 @@ def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Pr
         )
     for name in wanted.layers:
         prediction = prediction.with_layer(name)
-    prediction = decide(config.excursions, prediction)
-    return prediction
+    return prediction.each(partial(decide, config.excursions))
 
 
 def predict_raster(
@@ -215,7 +229,14 @@ def raster_wishes(config: Config) -> dict[str, Any]:
             remedy="take larger cells in [prediction], or leave [excursions] out",
         )
     wanted = config.prediction
-    return {"quantiles": wanted.quantiles, "exceed": wanted.exceed, "layers": wanted.layers, "groups": False}
+    steps = several_steps(wanted.at)
+    if steps is not None:
+        raise InputError(
+            f"{len(steps.values)} steps of {steps.along} are mapped at once, and more than {LARGE:,} cells by windows",
+            remedy="take larger cells in [prediction], or one value in its at",
+        )
+    options = {"quantiles": wanted.quantiles, "exceed": wanted.exceed, "layers": wanted.layers, "groups": False}
+    return options | ({"at": wanted.at} if wanted.at else {})
 
 
 def decide(wanted: ExcursionsSection, prediction: Prediction) -> Prediction:

@@ -130,7 +130,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     findings.append(Finding("ok", "prediction", repr(grid).removeprefix("Grid").strip("<>()")))
     with log.step("model") as told:
         model = analysis.make_model(config, survey, mesh)
-        analysis.check_predictable(model, grid)
+        analysis.check_predictable(model, grid, config.prediction.at)
         check_regions(config, model.crs)
         System(model)  # refuses what does not fit into memory
         told(analysis.describe_model(model))

@@ -25,6 +25,7 @@ from geospde.families.base import Family
 from geospde.families.registry import DEFAULT, path_of, read_family
 from geospde.prediction.computed.registry import computed_layer
 from geospde.prediction.layer import posterior_layers
+from geospde.prediction.steps import several_steps
 from geospde.survey.covariates.reading import check_covariates
 from geospde.text.words import did_you_mean, in_brief, listed
 
@@ -135,6 +136,7 @@ class PredictionSection(_Section):
     quantiles: tuple[Number, ...] = (0.025, 0.5, 0.975)
     exceed: tuple[Number, ...] = ()
     layers: tuple[Text, ...] = ()
+    at: dict[str, Any] = Field(default_factory=dict)
     crop: Flag = False
 
     @field_validator("shape", mode="before")
@@ -154,6 +156,15 @@ class PredictionSection(_Section):
         if info.field_name == "quantiles" and not all(0 < n < 1 for n in numbers):
             raise ValueError(f"must lie between 0 and 1, not {in_brief(value)}")
         return sorted(set(map(float, numbers)))
+
+    @field_validator("at")
+    @classmethod
+    def _one_of_each(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            several_steps(value)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return value
 
     @field_validator("layers", mode="before")
     @classmethod

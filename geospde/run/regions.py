@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
@@ -67,10 +68,11 @@ def predict_all(config: Config, fit: Fit, grid: Grid, callback: Any = None) -> d
     """Predict for the areas of each file."""
     options = config.regions.given("kind", "threshold", "exceed", "draws", "seed", "name", "layer")
     weights = config.regions.weights
+    at = {name: np.atleast_1d(value).tolist() for name, value in config.prediction.at.items()}
     return {
         name: predict_regions(
             fit, path, grid=grid, weights=None if weights is None else config.path(weights), groups=False,
-            quantiles=config.prediction.quantiles, callback=callback, **options,
+            at=at or None, quantiles=config.prediction.quantiles, callback=callback, **options,
         )  # fmt: skip
         for name, path in _paths(config).items()
     }

@@ -12,11 +12,14 @@ const raster = data.grid && new Raster(data.grid);
 const land = data.coast && new Land(data.coast);
 const mesh = data.mesh && meshPaths(data.mesh);
 const colours = data.scales.map((scale) => new Colours(scale));
-const bands = data.bands.map((band) => ({ ...band, values: floats(band.values), colours: colours[band.scale], scale: data.scales[band.scale] }));
+const bands = data.bands.map((band) => {
+  const each = [band.values].flat().map(floats); // one a step
+  return { ...band, each, values: each[0], pictures: [], colours: colours[band.scale], scale: data.scales[band.scale] };
+});
 const sites = data.sites && { ...data.sites, xy: floats(data.sites.xy), observed: data.sites.observed && floats(data.sites.observed) };
 const ofResponse = data.scales.findIndex((scale) => scale.kind === 'response');
 const view = new View(data.view, everything(), data.stretch);
-const state = { band: bands[0], shown: new Set(), opacity: 1, at: null, crosshair: false, site: -1, hovered: -1 };
+const state = { band: bands[0], step: 0, shown: new Set(), opacity: 1, at: null, crosshair: false, site: -1, hovered: -1 };
 
 /** Bounds of all that may be looked at. */
 function everything() {
@@ -78,7 +81,7 @@ function draw() {
 /** Paint the part of the raster that is in view. */
 function drawCells() {
   const { band } = state;
-  band.picture ??= raster.paint(band.values, band.colours);
+  const picture = band.pictures[state.step] ??= raster.paint(band.values, band.colours);
   const [west, north] = view.toWorld(0, 0);
   const [east, south] = view.toWorld(view.width, view.height);
   const [left, right] = [Math.max(raster.column(west), 0), Math.min(raster.column(east) + 1, raster.cols)];
@@ -87,7 +90,7 @@ function drawCells() {
   const [x0, y0] = view.toScreen(raster.x0 + left * raster.dx, raster.y0 + high * raster.dy);
   const [x1, y1] = view.toScreen(raster.x0 + right * raster.dx, raster.y0 + low * raster.dy);
   pen.imageSmoothingEnabled = raster.dx * view.scale < 1;
-  pen.drawImage(band.picture, left, raster.rows - high, right - left, high - low, x0, y0, x1 - x0, y1 - y0);
+  pen.drawImage(picture, left, raster.rows - high, right - left, high - low, x0, y0, x1 - x0, y1 - y0);
 }
 
 function siteRadius() {

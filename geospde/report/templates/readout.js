@@ -26,9 +26,10 @@ function drawLegend() {
   const { band } = state;
   if (band) {
     const { bar, note } = colourBar(band.scale, band.greatest);
+    const when = data.steps ? `, ${data.steps.along} ${data.steps.values[state.step]}` : '';
     const words = band.scale.kind === 'response' ? `${band.title}: ${band.scale.label}` : band.title;
     bar.append(Object.assign(make('span', '', 'mark'), { id: 'map-mark', hidden: true }));
-    legend.append(make('p', words + note), bar);
+    legend.append(make('p', words + when + note), bar);
   }
   if (sites?.observed && ofResponse >= 0 && state.shown.has('sites')) {
     const same = band?.scale.kind === 'response';

@@ -3,6 +3,9 @@
 function choose() {
   const layer = document.querySelector('#map-layers input:checked');
   if (layer) state.band = bands.find((band) => band.name === layer.value);
+  state.step = find('map-step')?.valueAsNumber ?? 0;
+  for (const band of bands) band.values = band.each[state.step];
+  if (data.steps) find('map-step-said').textContent = `${data.steps.along} ${data.steps.values[state.step]}`;
   state.shown = new Set([...document.querySelectorAll('#map-overlays input:checked')].map((box) => box.value));
   state.opacity = (find('map-opacity')?.valueAsNumber ?? 100) / 100;
   if (!state.shown.has('sites') && !popup.hidden) closePopup();

@@ -17,7 +17,7 @@ def make(work: Work) -> None:
     """Fit the model and write its tables; then look at survey, mesh and fit."""
     with work.log.step("fit") as told:
         model = analysis.make_model(work.config, work.survey, work.mesh)
-        analysis.check_predictable(model, work.grid)
+        analysis.check_predictable(model, work.grid, work.config.prediction.at)
         check_regions(work.config, model.crs)
         work.fit = analysis.fit_model(work.config, model, callback=work.log.progress.update)
         work.fit.compute_criteria(work.log.progress.update)
