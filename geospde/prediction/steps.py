@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from geospde.prediction.layer import Layer
-    from geospde.prediction.surface import Prediction
 
 
 @answers_keywords
@@ -53,10 +52,10 @@ class SteppedPrediction(Layers):
 
     along: str = field(kw_only=True)
     values_along: tuple[Any, ...] = field(kw_only=True)
-    _each: tuple[Prediction, ...] = field(kw_only=True)
+    _each: tuple[Any, ...] = field(kw_only=True)
 
     @classmethod
-    def of(cls, along: str, values: Sequence[Any], each: Sequence[Prediction]) -> SteppedPrediction:
+    def of(cls, along: str, values: Sequence[Any], each: Sequence[Any]) -> SteppedPrediction:
         """Put predictions at the same places together, one a value of a column.
 
         Parameters
@@ -79,7 +78,7 @@ class SteppedPrediction(Layers):
             first.contents, along=along, values_along=tuple(values), _each=tuple(each),
         )  # fmt: skip
 
-    def __getitem__(self, value: Any) -> Prediction:
+    def __getitem__(self, value: Any) -> Any:
         """The prediction at a value of the column."""
         for known, one in zip(self.values_along, self._each):
             if known == value:
@@ -91,7 +90,7 @@ class SteppedPrediction(Layers):
         """Number of steps."""
         return len(self._each)
 
-    def items(self) -> Iterator[tuple[Any, Prediction]]:
+    def items(self) -> Iterator[tuple[Any, Any]]:
         """Values of the column, each with its prediction."""
         return iter(zip(self.values_along, self._each))
 
@@ -104,7 +103,7 @@ class SteppedPrediction(Layers):
             parts.append(frame)
         return pd.concat(parts, ignore_index=True)
 
-    def each(self, work: Callable[[Prediction], Prediction]) -> SteppedPrediction:
+    def each(self, work: Callable[[Any], Any]) -> SteppedPrediction:
         """Return what `work` makes of the prediction of each step."""
         return SteppedPrediction.of(self.along, self.values_along, [work(one) for one in self._each])
 
