@@ -8,7 +8,6 @@ from small_run import quietly_in, write_survey
 from geospde.errors import InputError
 from geospde.run.pipeline import run
 
-
 YEARS = "at.year = [2002, 2003, 2006]\n"
 
 
