@@ -14,9 +14,8 @@ from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, SMALL, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
 from geospde.plots.fitted import draw_fitted
-from geospde.plots.maps import layers_map, mapped_layers, scale_of
+from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
-from geospde.plots.steps import steps_map
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.text.words import counted

@@ -1,4 +1,4 @@
-"""Maps of layers: one, several on one page, or a panel each."""
+"""Maps of layers: one, several on one page, a panel each, or a panel a step of time."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def layers_map(
         If the prediction has no such layer, or no places.
     """
     words = [prediction.layer(column).with_label(label or prediction.label) for column in columns]
-    require_places(prediction)
-    painted = painted_cells(prediction, coastline, crop)
+    _require_places(prediction)
+    painted = _painted(prediction, coastline, crop)
     scale = scale_of(prediction, columns, coastline=coastline, crop=crop) if scale is None else scale
-    view = view_of(prediction, coastline)
+    view = _view(prediction, coastline)
     figure, axes, place, room = sheet(view, len(columns), figure=figure)
     for ax, layer in zip(axes, words):
-        draw_layer(ax, prediction, layer.name, scale, coastline, crop)
+        _draw_layer(ax, prediction, layer.name, scale, coastline, crop)
         write_title(ax, layer.title if title is None else title, room)
     draw_scale_bar(axes[-1], view, coastline)
     shown = scale.showing(*(prediction.values(column)[painted] for column in columns))
@@ -119,11 +119,11 @@ def plot_layer(
     Axes
     """
     layer = prediction.layer(column).with_label(label or prediction.label)
-    require_places(prediction)
+    _require_places(prediction)
     if coastline is None and prediction.grid is not None:
         coastline = prediction.grid.domain
     values = prediction.values(column)
-    painted = values[painted_cells(prediction, coastline, crop)]
+    painted = values[_painted(prediction, coastline, crop)]
     scale = Scale.of(layer, [painted]) if scale is None else scale
     scale = chosen_scale(scale, painted, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
     if ax is None:
@@ -133,14 +133,121 @@ def plot_layer(
             prediction, [column], coastline=coastline, label=label, title=title, crop=crop, scale=scale,
             figure=plt.figure(),
         ).axes[0]  # fmt: skip
-    view = view_of(prediction, coastline)
+    view = _view(prediction, coastline)
     dress(ax, view)
-    draw_layer(ax, prediction, column, scale, coastline, crop)
+    _draw_layer(ax, prediction, column, scale, coastline, crop)
     write_title(ax, layer.title if title is None else title)
     draw_scale_bar(ax, view, coastline)
     # An inset is as tall as the map, whatever its aspect.
     colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(painted), layer.axis)
     return ax
+
+
+def plot_named(prediction: Layers, column: str = "mean", ax: Any = None, **options: Any) -> Any:
+    """Draw a layer by `plot_layer`, or, where it has several steps, by `plot_steps`."""
+    alone = any(layer.name == column for layer in prediction.layers) or not prediction.over_steps(column)
+    return (plot_layer if alone else plot_steps)(prediction, column, ax, **options)
+
+
+def plot_steps(
+    prediction: Layers,
+    column: str = "mean",
+    ax: Any = None,
+    *,
+    coastline: Any = None,
+    label: str | None = None,
+    title: str | None = None,
+    crop: bool = True,
+    cmap: str | Colormap | None = None,
+    norm: Normalize | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> NDArray[Any]:
+    """Draw a layer at each step for the screen, as ``prediction.plot()`` does.
+
+    Parameters
+    ----------
+    prediction, coastline, label, crop, cmap, norm, vmin, vmax
+        As `plot_layer` takes them.
+    column : str
+        The layer, by the name that it would have alone.
+    ax : array of Axes, optional
+        As many as steps; a new pyplot figure by default.
+    title : str, optional
+        Before the step over each panel.
+
+    Returns
+    -------
+    array of Axes
+    """
+    _require_places(prediction)
+    if coastline is None and prediction.grid is not None:
+        coastline = prediction.grid.domain
+    names = [layer.name for layer in prediction.over_steps(column)]
+    values = np.concatenate([prediction.values(name)[_painted(prediction, coastline, crop)] for name in names])
+    scale = scale_of(prediction, names, coastline=coastline, crop=crop)
+    scale = chosen_scale(scale, values, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
+    figure = None
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        figure = plt.figure()
+    else:
+        ax = new_panels(ax, len(names), "steps")
+    drawn = steps_map(
+        prediction, column, ax, coastline=coastline, label=label, title=title, crop=crop, scale=scale, figure=figure
+    )
+    return np.array(drawn, dtype=object)
+
+
+def steps_map(
+    prediction: Layers,
+    column: str,
+    axes: Any = None,
+    *,
+    coastline: Any = None,
+    label: str | None = None,
+    title: str | None = None,
+    crop: bool = True,
+    scale: Scale | None = None,
+    figure: Figure | None = None,
+) -> list[Any]:
+    """Draw a layer at each step, as small maps beside each other with one colour bar.
+
+    Parameters
+    ----------
+    prediction, column, coastline, label, title, crop
+        As `plot_steps` takes them.
+    axes : sequence of Axes, optional
+        One a step; laid out on a page by default.
+    scale : Scale, optional
+        Made from the layers by default.
+    figure : Figure, optional
+        Where to lay them out.
+
+    Returns
+    -------
+    list of Axes
+    """
+    layers = prediction.over_steps(column)
+    names = [layer.name for layer in layers]
+    scale = scale_of(prediction, names, coastline=coastline, crop=crop) if scale is None else scale
+    view, room = _view(prediction, coastline), np.inf
+    if axes is None:
+        _, axes, bar, room = sheet(view, len(layers), figure=figure)
+    else:
+        for one in axes:
+            dress(one, view)
+        bar = axes[-1].inset_axes((1.02, 0.0, 0.025, 1.0))
+    for one, layer in zip(axes, layers):
+        _draw_layer(one, prediction, layer.name, scale, coastline, crop)
+        write_title(one, f"{'' if title is None else f'{title}, '}{layer.along} {layer.step}", room)
+    draw_scale_bar(axes[-1], view, coastline)
+    shown = _painted(prediction, coastline, crop)
+    words = layers[0].without_step().with_label(label or prediction.label)
+    what = words.description(label or prediction.label)
+    colour_bar(bar, scale.showing(*(prediction.values(name)[shown] for name in names)), what)
+    return list(axes)
 
 
 def plot_panels(
@@ -174,7 +281,7 @@ def plot_panels(
     InputError
         For an unknown column, a prediction without places, or another number of axes.
     """
-    require_places(prediction)
+    _require_places(prediction)
     names = [columns] if isinstance(columns, str) else mapped_layers(prediction) if columns is None else list(columns)
     layers = [prediction.layer(name).with_label(label or prediction.label) for name in names]
     if coastline is None and prediction.grid is not None:
@@ -203,17 +310,17 @@ def mapped_layers(prediction: Layers) -> list[str]:
 
 def scale_of(prediction: Layers, columns: Sequence[str], *, coastline: Any = None, crop: bool = True) -> Scale:
     """Make the colour scale of layers that share one, from the places that are painted."""
-    painted = painted_cells(prediction, coastline, crop)
+    painted = _painted(prediction, coastline, crop)
     return Scale.of(prediction.layer(columns[0]), [prediction.values(column)[painted] for column in columns])
 
 
-def require_places(prediction: Layers) -> None:
+def _require_places(prediction: Layers) -> None:
     """Raise where there is nothing to lay a map around."""
     if prediction.points is None:
         raise InputError("this prediction has no places to draw: predict on a Grid or at points")
 
 
-def painted_cells(prediction: Layers, coastline: Any, crop: bool) -> NDArray[np.bool_]:
+def _painted(prediction: Layers, coastline: Any, crop: bool) -> NDArray[np.bool_]:
     """Tell which rows of a prediction a map shows: with a crop, the cells that meet the land."""
     grid = prediction.grid
     everything = np.ones(len(prediction.frame), dtype=bool)
@@ -235,12 +342,12 @@ def _bounds(prediction: Layers, coastline: Any) -> tuple[float, ...]:
     return (*prediction.points.min(axis=0), *prediction.points.max(axis=0))
 
 
-def view_of(prediction: Layers, coastline: Any) -> View:
+def _view(prediction: Layers, coastline: Any) -> View:
     """Return the window of a map."""
     return View.of([_bounds(prediction, coastline)], prediction.crs)
 
 
-def draw_layer(ax: Axes, prediction: Layers, column: str, scale: Scale, coastline: Any, crop: bool) -> None:
+def _draw_layer(ax: Axes, prediction: Layers, column: str, scale: Scale, coastline: Any, crop: bool) -> None:
     """Paint one layer: cells of a grid, hatched where it extrapolates, or marks at points."""
     values = prediction.values(column)
     if prediction.grid is not None:

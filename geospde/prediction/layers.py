@@ -252,7 +252,7 @@ class Layers:
         -------
         Axes, or an array of Axes of several steps
         """
-        from geospde.plots.steps import plot_named
+        from geospde.plots.maps import plot_named
 
         return plot_named(
             self, column, ax, coastline=coastline, label=label, title=title, crop=crop,
