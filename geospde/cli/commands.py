@@ -25,6 +25,7 @@ from geospde.cli.info import info
 from geospde.cli.init import init
 from geospde.cli.options import Interrupted
 from geospde.cli.predict import WHAT, predict
+from geospde.cli.rerun import rerun
 from geospde.cli.run import run
 from geospde.cli.step import step_command
 from geospde.cli.streams import open_closed, write_anywhere, written_out
@@ -93,6 +94,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "design": design,
     "validate": validate,
     "compare": compare,
+    "rerun": rerun,
     "info": info,
 }
 for name, command in COMMANDS.items():

@@ -397,6 +397,14 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
     return config
 
 
+def recorded_config(settings: Mapping[str, Any], file: Path | None) -> Config:
+    """Return what a record says of a run, its paths from the run file that made it; raises as `read_config` does."""
+    config = read_config(settings)
+    if file is not None:
+        config._file, config._folder = file, file.parent
+    return config
+
+
 def _validated(keys: Mapping[str, Any], name: str, text: str) -> Config:
     try:
         return Config.model_validate(dict(keys))
