@@ -17,7 +17,7 @@ from geospde.inference.system import LatentGaussianModel, System
 from geospde.linalg.cholesky import NotPositiveDefinite
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.supernodal import symmetric_times
-from geospde.linalg.threads import one_blas_thread, side_by_side
+from geospde.linalg.threads import beside, one_blas_thread
 
 Vector = NDArray[np.float64]
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
@@ -154,12 +154,9 @@ class Laplace(System):
             raise NumericalError(f"a precision overflows at {self.describe(theta)}") from None
         prior_values = self.prior_values(values)
         # the prior's factor and inverse wait for nothing: they are found beside the mode
-        of_prior, of_mode = side_by_side(
-            lambda work: work(),
-            (
-                lambda: self._prior_part(theta, gradient),
-                lambda: self._mode_and_inverse(theta, likelihood, prior_values, start, lag),
-            ),
+        of_prior, of_mode = beside(
+            lambda: self._prior_part(theta, gradient),
+            lambda: self._mode_and_inverse(theta, likelihood, prior_values, start, lag),
             self.n,
         )
         log_prior, total_gradient = of_prior

@@ -17,6 +17,7 @@ from geospde.linalg import supernodal
 from geospde.linalg.blas import ROUTINES
 from geospde.linalg.ordering import fill_reducing
 from geospde.linalg.symbolic import Layout, analyse
+from geospde.linalg.threads import beside
 from geospde.text.memory import refuse_beyond_memory
 
 Vector = NDArray[np.float64]
@@ -69,9 +70,20 @@ class Cholesky:
         where = self.layout
         panels = np.zeros(where.size)
         panels[where.entries] = values
-        work, place = np.empty(where.tallest * where.widest), np.empty(self.n, np.int64)
-        waiting = np.full((3, where.first.size), -1)
-        failed = supernodal.factorise(ROUTINES, panels, *where.structure, where.owner, work, place, *waiting)
+        following, position = np.full((2, where.first.size), -1)
+
+        def part(begin: int, end: int, head: NDArray[np.int64]) -> int:
+            work, place = np.empty(where.tallest * where.widest), np.empty(self.n, np.int64)
+            return supernodal.factorise(
+                ROUTINES, panels, *where.structure, where.owner, work, place, head, following, position, begin, end
+            )
+
+        middle, both = where.halves
+        one, other = np.full((2, where.first.size), -1)
+        failed = max(beside(lambda: part(0, middle, one), lambda: part(middle, both, other), self.n))
+        if failed < 0:
+            _joined(one, other, following)
+            failed = part(both, where.first.size - 1, other)
         if failed >= 0:
             raise NotPositiveDefinite("the precision matrix is not positive definite")
         return Factor(where, panels)
@@ -102,8 +114,14 @@ class Factor:
         """Entries of A⁻¹ at the pattern's places, in its order, (nnz,)."""
         w = self._layout
         z = np.empty(w.size)
-        square, y = np.empty(w.deepest**2), np.empty(w.deepest * w.widest)
-        supernodal.selected_inverse(ROUTINES, self._panels, *w.structure, w.owner, square, y, z)
+
+        def part(begin: int, end: int) -> None:
+            square, y = np.empty(w.deepest**2), np.empty(w.deepest * w.widest)
+            supernodal.selected_inverse(ROUTINES, self._panels, *w.structure, w.owner, square, y, z, begin, end)
+
+        middle, both = w.halves
+        part(both, w.first.size - 1)
+        beside(lambda: part(0, middle), lambda: part(middle, both), w.n)
         return z[w.entries]
 
     def _columns(self, b: Vector) -> Vector:
@@ -119,3 +137,15 @@ class Factor:
         out = np.empty_like(x)
         out[self._layout.permutation] = x
         return out.reshape(shape)
+
+
+def _joined(one: NDArray[np.int64], other: NDArray[np.int64], following: NDArray[np.int64]) -> None:
+    """Put those that wait in the first half's lists behind those of the second's: the order of one after the other."""
+    for s in np.flatnonzero(one >= 0):
+        at = other[s]
+        if at < 0:
+            other[s] = one[s]
+            continue
+        while following[at] >= 0:
+            at = following[at]
+        following[at] = one[s]

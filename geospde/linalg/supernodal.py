@@ -31,13 +31,15 @@ def factorise(
     head: Index,
     following: Index,
     position: Index,
+    begin: int,
+    until: int,
 ) -> int:
-    """Factorise in place; return the first column of a supernode that is not positive definite, or -1.
+    """Factorise supernodes from `begin` to below `until` in place, where those that they wait for are done.
 
-    `head` and `following` link the supernodes that wait to update another, and begin as -1; `position` is the first
-    row of each that is not yet used.
+    Returns the first column of a supernode that is not positive definite, or -1. `head` and `following` link the
+    supernodes that wait to update another, and begin as -1; `position` is the first row of each that is not yet used.
     """
-    for s in range(first.size - 1):
+    for s in range(begin, until):
         b: int = first[s + 1]
         a: int = first[s]
         width, height = b - a, row_start[s + 1] - row_start[s]
@@ -162,13 +164,15 @@ def selected_inverse(
     square: Vector,
     y: Vector,
     z: Vector,
+    begin: int,
+    until: int,
 ) -> None:
-    """Write the entries of (L L')⁻¹ at the places of the panels into z.
+    """Write the entries of (L L')⁻¹ at the places of the panels of supernodes from `begin` to below `until` into z.
 
     With S a supernode's columns and J the rows below: ``Y = L_JS L_SS⁻¹``, ``Z_JS = -Z_JJ Y`` and
     ``Z_SS = L_SS⁻ᵀ L_SS⁻¹ - Yᵀ Z_JS``. Z_JJ stands in panels to the right, because J is a clique there.
     """
-    for s in range(first.size - 2, -1, -1):
+    for s in range(until - 1, begin - 1, -1):
         width, top, end = first[s + 1] - first[s], row_start[s] + first[s + 1] - first[s], row_start[s + 1]
         panel, below = start[s], end - top
         for k in range(width * width):

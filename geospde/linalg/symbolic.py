@@ -22,6 +22,7 @@ from geospde.linalg.compiled import compiled
 Index = NDArray[np.int64]
 
 ZEROS = 0.05  # part of a panel that may be zeros for a supernode to join its parent,
+LOPSIDED = 0.85  # part of the work that one subtree has where its sisters are not worth a thread
 NARROW = 2.0  # or this divided by the panel's width: many small panels cost more by their number than by their size
 
 
@@ -79,6 +80,31 @@ class Layout:
     def deepest(self) -> int:
         """Most rows that a panel has below its own columns."""
         return int((np.diff(self.row_start) - np.diff(self.first)).max())
+
+    @cached_property
+    def halves(self) -> tuple[int, int]:
+        """Supernodes that may be done side by side: those before the first number, and from it to below the second.
+
+        None of the others is below one of these in the elimination tree. The numbers are equal where there are none.
+        """
+        width, height = np.diff(self.first), np.diff(self.row_start)
+        work = width * height.astype(float) ** 2
+        last = self.rows[np.minimum(self.row_start[:-1] + width, self.rows.size - 1)]
+        above = np.where(height > width, self.owner[last], -1)
+        whole = work.copy()
+        children: dict[int, list[int]] = {}
+        for s, parent in enumerate(above.tolist()):
+            if parent >= 0:
+                whole[parent] += whole[s]
+                children.setdefault(parent, []).append(s)
+        root = work.size - 1
+        while len(below := children.get(root, [])) and whole[below].max() > LOPSIDED * whole[below].sum():
+            root = below[int(np.argmax(whole[below]))]
+        if len(below) < 2:
+            return 0, 0
+        done = np.cumsum(whole[below])
+        first = int(np.argmin(np.abs(done[:-1] - 0.5 * done[-1])))
+        return below[first] + 1, below[-1] + 1
 
     @property
     def structure(self) -> tuple[Index, Index, Index, Index]:

@@ -8,7 +8,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 NAME = "geospde"  # of the threads
 LARGE = 4_000  # unknowns from which threads repay their cost
@@ -35,3 +38,20 @@ def side_by_side(work: Callable[..., Any], items: Iterable[Any], size: int) -> I
         return
     with ThreadPoolExecutor(cores(), NAME) as pool:
         yield from pool.map(work, items)
+
+
+def beside(first: Callable[[], A], second: Callable[[], B], size: int) -> tuple[A, B]:
+    """Results of two calls, the first on a thread of its own where a problem of this size is worth it and none run yet.
+
+    The second stays on the caller's thread, and may so have work beside it in its turn.
+    """
+    if size < LARGE or cores() == 1 or threading.current_thread().name.startswith(NAME):
+        return first(), second()
+    with ThreadPoolExecutor(1, NAME) as pool:
+        found = pool.submit(first)
+        try:
+            own = second()
+        except Exception:
+            found.result()  # what the first raises counts, as it would one after the other
+            raise
+        return found.result(), own
