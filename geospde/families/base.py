@@ -87,6 +87,8 @@ class Family:
         Whether it is 0 or 1.
     takes_trials, has_exposure : bool
         Whether responses are successes of trials; whether an exposure multiplies the mean.
+    takes_categories : bool
+        Whether a response may be an ordered factor, whose levels count from 1.
     without_exposure : str
         What to do instead of giving an exposure.
     fixed_scatter : bool
@@ -110,6 +112,7 @@ class Family:
     is_discrete: ClassVar[bool] = False
     is_binary: ClassVar[bool] = False
     takes_trials: ClassVar[bool] = False
+    takes_categories: ClassVar[bool] = False
     has_exposure: ClassVar[bool] = False
     without_exposure: ClassVar[str] = "leave it out"
     fixed_scatter: ClassVar[bool] = False
@@ -207,7 +210,8 @@ class Family:
         if censoring is None or not censoring.kind.any():
             return bound
         if not bound.has_flow:
-            raise InputError(f"responses of family {self.name!r} cannot be censored: it is for continuous families")
+            raise InputError(f"responses of family {self.name!r} cannot be censored: it is for measurements, times and "
+                             "counts that are poisson or nbinomial")
         refuse(self.name, self.needs, censoring.upper, self.outside(censoring.upper))
         return Censored.of(bound, censoring)
 

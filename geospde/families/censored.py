@@ -155,7 +155,9 @@ class Censored(Likelihood):
         return np.where(self._is[RIGHT], 0.0, above)
 
     def jumps(self) -> NDArray[np.bool_]:
-        """Which responses have a probability: those that are known by bounds."""
+        """Which responses have a probability: counts, and those that are known by bounds."""
+        if self.uncensored.edge() is not self.uncensored:
+            return np.ones(self.n, dtype=bool)
         value: NDArray[np.bool_] = self.censoring.kind != NONE
         return value
 
@@ -198,8 +200,9 @@ def tail_jet(likelihood: Likelihood, eta: Vector, above: bool) -> Jet:
     As ``dF/deta = -c f`` with a c that does not depend on eta (`Likelihood.flow`), further derivatives are those of f.
     Where the tail underflows it is taken as its leading term, |c f / (log f)'|.
     """
-    c, log_f = likelihood.flow(), likelihood.log_density(eta)
-    d1, d2, d3 = likelihood.derivatives(eta)
+    edge = likelihood.edge()
+    c, log_f = likelihood.flow(), edge.log_density(eta)
+    d1, d2, d3 = edge.derivatives(eta)
     value = likelihood.log_sf(eta) if above else likelihood.log_cdf(eta)
     with np.errstate(all="ignore"):
         r1 = (c if above else -c) * np.exp(np.minimum(log_f - value, 600.0))

@@ -26,8 +26,13 @@ DELTAS = {
     for each in (
         Delta("delta_gamma", "bernoulli", "gamma"),
         Delta("delta_lognormal", "bernoulli", "lognormal", (None, "log")),
+        Delta("delta_gengamma", "bernoulli", "gengamma"),
+        Delta("delta_beta", "bernoulli", "beta"),
+        Delta("delta_truncated_nbinomial", "bernoulli", "truncated_nbinomial"),
+        Delta("delta_truncated_poisson", "bernoulli", "truncated_poisson"),
     )
 }
+ALIASES = {"delta_truncated_nbinom2": "delta_truncated_nbinomial"}
 PARTS = ("presence", "positive")
 """What tables call the two."""
 
@@ -35,7 +40,7 @@ PARTS = ("presence", "positive")
 def delta_of(family: Any, link: str | None = None) -> Delta | None:
     """The delta family of a name, in any case, with dashes or not; None for another family."""
     plain = family.lower().replace("-", "_").replace(" ", "_") if isinstance(family, str) else ""
-    found = DELTAS.get(plain)
+    found = DELTAS.get(ALIASES.get(plain, plain))
     if found is not None and link is not None:
         raise InputError(f"family {found.name!r} has two links, of its own: leave link= out")
     return found

@@ -261,12 +261,16 @@ class Likelihood:
             return np.log(self.sf(eta))
 
     def flow(self) -> Vector:
-        """What minus the derivative of P(Y <= y) in eta is, over the density, (m,): it must not depend on eta.
+        """What minus the derivative of P(Y <= y) in eta is, over the density of `edge`, (m,), whatever eta is.
 
         Responses may be censored (`geospde.families.censored`) where a class writes it: 1 for a location, y for the
         logarithm of a scale.
         """
         raise InputError("responses of this family cannot be censored: its class has no method flow()")
+
+    def edge(self) -> Self:
+        """What the density that `flow` multiplies is of: the same responses; of counts those that are one higher."""
+        return self
 
     @property
     def has_flow(self) -> bool:

@@ -1,6 +1,7 @@
 """The left side of a formula: a column, or ``p(successes, trials)``."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,15 @@ class Response:
     censoring: Censoring | None = None
 
 
-def read_response(left: str | Node, table: pd.DataFrame) -> Response:
+def read_response(left: str | Node, table: pd.DataFrame, categories: bool = False) -> Response:
     """Read the left side of a formula against a table.
+
+    Parameters
+    ----------
+    left : str or Node
+    table : DataFrame
+    categories : bool
+        Whether an ordered factor is a response: the numbers of its levels that occur, from 1.
 
     Raises
     ------
@@ -55,6 +63,14 @@ def read_response(left: str | Node, table: pd.DataFrame) -> Response:
     array([20., 20.])
     """
     match parse_expression(left) if isinstance(left, str) else left:
+        case Symbol(name) if categories and _is_ordered(table, name):
+            codes = table[name].cat.remove_unused_categories().cat.codes.to_numpy()
+            return Response(codes + 1.0, None, name)
+        case Symbol(name) if categories and not pd.api.types.is_numeric_dtype(column_of(table, name)):
+            raise InputError(
+                f"the response {name!r} holds labels in no order",
+                remedy=f"make it an ordered factor, as in pandas.Categorical({name}, categories=[...], ordered=True)",
+            )
         case Symbol(name):
             return Response(numeric(table, name, "response"), None, name)
         case Call(function, (Symbol(successes), Symbol(trials)), ()) if function in PROPORTION:
@@ -107,7 +123,47 @@ def _censored(table: pd.DataFrame, name: str, how: str, upper: str | None) -> Re
     return Response(values, None, name, Censoring.read(words, values, ends))
 
 
-def tried_rows(left: str | Node, table: pd.DataFrame) -> NDArray[np.bool_]:
+def _is_ordered(table: pd.DataFrame, name: str) -> bool:
+    kind = column_of(table, name).dtype
+    return isinstance(kind, pd.CategoricalDtype) and bool(kind.ordered)
+
+
+def answered_rows(left: str | Node, table: pd.DataFrame, exposure: Any = None) -> NDArray[np.bool_]:
+    """Tell which rows have a response; where none has, or it is no column, all.
+
+    Examples
+    --------
+    >>> answered_rows("y", pd.DataFrame({"y": [2.0, np.nan]}))
+    array([ True, False])
+    """
+    match parse_expression(left) if isinstance(left, str) else left:
+        case Symbol(name) | Call(_, (Symbol(name), *_), ()) if name in table.columns:
+            found = table[name].notna().to_numpy()
+            return found if found.any() else np.ones(len(table), dtype=bool)
+    return np.ones(len(table), dtype=bool)
+
+
+def exposed_rows(left: str | Node, table: pd.DataFrame, exposure: Any) -> NDArray[np.bool_]:
+    """Tell which rows say something: all, but for nothing counted under no exposure.
+
+    Examples
+    --------
+    >>> exposed_rows("y", pd.DataFrame({"y": [2, 0, 0], "t": [1, 0, 2]}), "t")
+    array([ True, False,  True])
+    """
+    none = np.ones(len(table), dtype=bool)
+    node = parse_expression(left) if isinstance(left, str) else left
+    if isinstance(exposure, str):
+        exposure = as_numbers(table[exposure]) if exposure in table.columns else None
+    if not isinstance(node, Symbol) or node.name not in table.columns or np.ndim(exposure) != 1:
+        return none
+    exposure = np.asarray(exposure)
+    if len(exposure) != len(table) or exposure.dtype.kind not in "iuf":
+        return none
+    return np.asarray((exposure != 0) | (as_numbers(table[node.name]) != 0))
+
+
+def tried_rows(left: str | Node, table: pd.DataFrame, exposure: Any = None) -> NDArray[np.bool_]:
     """Tell which rows say something: all, but for no successes of no trials.
 
     Examples
@@ -121,3 +177,10 @@ def tried_rows(left: str | Node, table: pd.DataFrame) -> NDArray[np.bool_]:
             value: NDArray[np.bool_] = ~(empty[0] & empty[1])
             return value
     return np.ones(len(table), dtype=bool)
+
+
+TELLING = (
+    (tried_rows, "with no trials"), (answered_rows, "without a response"),
+    (exposed_rows, "of no exposure, with nothing counted,"),
+)  # fmt: skip
+"""Which rows of a table the likelihood is of, and what to say of the others."""

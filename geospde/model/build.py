@@ -21,7 +21,7 @@ from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset, read_offset
-from geospde.formula.response import read_response, tried_rows
+from geospde.formula.response import TELLING, read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights
 from geospde.model.observations import Recipe
@@ -203,14 +203,15 @@ def build_model(
         raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
     if len(data) == 0:
         raise InputError("the table of observations is empty")
-    tried = tried_rows(parsed.left, data)
-    if tried.any() and not tried.all():
-        exposure, offset, weights = (_of_rows(value, tried) for value in (exposure, offset, weights))
-        data = _without_untried(data, tried)
     bound_family = read_family(family, link)
+    for told, why in TELLING:
+        rows = told(parsed.left, data, None if bound_family.is_pattern else exposure)
+        if rows.any() and not rows.all():
+            exposure, offset, weights = (_of_rows(value, rows) for value in (exposure, offset, weights))
+            data = _without(data, rows, why)
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords)
-    response = read_response(parsed.left, table)
+    response = read_response(parsed.left, table, bound_family.takes_categories)
     check_response(response.values, bound_family.is_discrete)
     size = len(table)
     exposures = per_row(table, exposure, "exposure", size)
@@ -288,12 +289,12 @@ def build_model(
     )  # fmt: skip
 
 
-def _without_untried(data: pd.DataFrame, tried: NDArray[np.bool_]) -> pd.DataFrame:
-    """Leave rows of no trials out, which say nothing, and warn of it."""
-    rows = np.flatnonzero(~tried)
-    what = f"{counted(rows.size, 'row')} with no trials left out: {listed((int(row) for row in rows), most=5)}"
-    warnings.warn(GeospdeWarning(what, subject="trials"), stacklevel=4)
-    return data[tried]
+def _without(data: pd.DataFrame, told: NDArray[np.bool_], why: str) -> pd.DataFrame:
+    """Leave rows out that say nothing, and warn of it."""
+    rows = np.flatnonzero(~told)
+    what = f"{counted(rows.size, 'row')} {why} left out: {listed(data.index[rows].tolist(), most=5)}"
+    warnings.warn(GeospdeWarning(what, subject="trials", remedy="fit.predict(table) has their means"), stacklevel=4)
+    return data[told]
 
 
 def _of_rows(value: Any, rows: NDArray[np.bool_]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,9 @@ class Product:
         parts = list(fit.model.parts.values())
         self.link = parts[0].family.link
         points = fit.approximation.points
-        self.means: list[Likelihood] = [fit.laplace.likelihood_at(point.theta).parts[1] for point in points]
+        second = (fit.laplace.likelihood_at(point.theta).parts[1] for point in points)
+        one = np.array([0])  # of any row, the mean per unit exposure is a function of eta
+        self.means: list[Likelihood] = [replace(each.of_rows(one), exposure=np.ones(1)) for each in second]
 
     def _of_positive(self, k: int, eta: Vector) -> Vector:
         """Mean of the values above 0, at one point of the hyperparameters."""

@@ -165,7 +165,7 @@ def fit(
         Of several likelihoods: what they share, by the name that their formulas have, as in
         ``{"field": "spde(mesh)"}``; fixed effects, as in ``{"trend": "1 + x"}``, then have one coefficient for all.
     formula2 : str, optional
-        Of ``family="delta_gamma"`` and ``"delta_lognormal"``: the predictor of the values above 0, where it is another
+        Of delta families, such as ``"delta_gamma"``: the predictor of the values above 0, where it is another
         than that of their presence.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.

@@ -116,6 +116,34 @@ def test_the_posterior_below_a_detection_limit_is_the_exact_one():
     assert fit.log_marginal_likelihood == pytest.approx(-226.4691944004, abs=0.05)
 
 
+@pytest.mark.parametrize("name, theta", [("poisson", []), ("nbinomial", [0.7])])
+def test_counts_known_by_bounds_have_probabilities_and_their_derivatives(name, theta):
+    rng = np.random.default_rng(4)
+    eta, y = rng.normal(0.5, 1, KINDS.size), rng.poisson(2.0, KINDS.size).astype(float)
+    bound = family_by_name(name).bind(y, exposure=rng.uniform(0.5, 2, y.size), censoring=Censoring(KINDS, y + 3))
+    here = bound.at(np.array(theta))
+    plain = here.uncensored
+    within = [np.exp(replace(plain, y=plain.y + k).log_density(eta)) for k in (1, 2, 3)]
+    known = [np.exp(plain.log_density(eta)), plain.cdf(eta), plain.sf(eta), sum(within)]
+    np.testing.assert_allclose(here.log_density(eta), np.log(np.choose(KINDS, known)), rtol=1e-9)
+    for order, derivative in enumerate(here.derivatives(eta)):
+        lower = here.log_density if order == 0 else (lambda e, o=order: here.derivatives(e)[o - 1])
+        np.testing.assert_allclose(derivative, slope(lower, eta), rtol=2e-6, atol=1e-7)
+    assert here.jumps().all()
+
+
+def test_censored_counts_have_sdmtmbs_optimum():
+    data = pd.read_csv(HERE.parent / "optima" / "family.csv")
+    y, upper = data["y_censored_poisson_log"], data["upr_censored_poisson"]
+    table = data[["x"]].assign(how=np.where(upper == y, "none", "right"), y=np.where(upper == y, y, y - 1))
+    fit = gs.fit("cens(y, how) ~ x", table, family="poisson", method="ml")  # at least y is above y - 1
+    assert fit.log_likelihood == pytest.approx(-582.854383, abs=1e-5)
+    assert fit.predict(pd.DataFrame({"x": np.linspace(-1, 1, 41)})).to_frame()["mean"].mean() == pytest.approx(
+        4.79995732, rel=1e-5
+    )
+    assert stats.kstest(fit.residuals("quantile"), "norm").pvalue > 0.001
+
+
 def test_nothing_censored_is_the_family_itself():
     table = survey(50).assign(how="none")
     a, b = (gs.fit(f"{left} ~ x", table, family="gamma", method="ml") for left in ("cens(y, how)", "y"))
@@ -140,7 +168,7 @@ def test_what_cannot_be_read_is_told(left, columns, words):
 
 
 def test_families_that_cannot_be_censored_say_so():
-    with pytest.raises(gs.InputError, match="'poisson' cannot be censored"):
-        gs.fit("cens(y, how) ~ x", survey(20).assign(y=1, how="left"), family="poisson")
+    with pytest.raises(gs.InputError, match="'bernoulli' cannot be censored"):
+        gs.fit("cens(y, how) ~ x", survey(20).assign(y=1, how="left"), family="bernoulli")
     with pytest.raises(gs.InputError, match="lower end"):
         gs.fit("cens(y, how) ~ x", survey(20).assign(how="left"))

@@ -158,6 +158,22 @@ def test_ordinal_regression_is_polrs(link):
     assert fit.hyper.loc["gap1", "estimate"] == pytest.approx(gap, abs=1e-4)
 
 
+def test_levels_of_an_ordered_factor_are_categories(tmp_path):
+    table = housing()
+    order = ["Low", "Medium", "High", "never seen"]
+    labels = np.array(order)[table["Sat"].astype(int) - 1]
+    named = table.assign(Sat=pd.Categorical(labels, categories=order, ordered=True))
+    options = {"family": "ordinal", "weights": "Freq", "method": "ml"}
+    fit, numbers = (gs.fit("Sat ~ Infl", each, **options) for each in (named, table))
+    assert fit.log_likelihood == pytest.approx(numbers.log_likelihood, abs=1e-9)
+    fit.save(tmp_path / "fit")
+    assert gs.load_fit(tmp_path / "fit").log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-9)
+    with pytest.raises(gs.InputError, match="'Sat' holds labels in no order: make it an ordered factor"):
+        gs.fit("Sat ~ Infl", table.assign(Sat=labels), **options)
+    with pytest.raises(gs.InputError, match="must be a finite number"):
+        gs.fit("Sat ~ Infl", named, method="ml")
+
+
 def test_a_missing_category_is_refused():
     with pytest.raises(gs.InputError, match="categories 1 to 4, each seen: none is 3"):
         family_by_name("ordinal").bind([1.0, 2.0, 4.0])

@@ -165,7 +165,7 @@ BAD = [
     ("count ~ 0", {}, "nothing to estimate"),
     ("count ~ (1 | one)", {}, "one level"),
     ("count ~ missing", {}, "no value in row 4"),
-    ("holes ~ 1 + spde(mesh)", {}, "'holes' must be a finite number: row 2 holds nan"),
+    ("holes ~ 1 + spde(mesh)", {}, "'holes' must be a finite number: row 2 holds inf"),
     ("negative ~ 1 + spde(mesh)", {}, "row 5 holds -1"),
 ]
 
@@ -173,7 +173,7 @@ BAD = [
 @pytest.mark.parametrize("formula, options, message", BAD, ids=[f"{i}-{m[:20]}" for i, (_, _, m) in enumerate(BAD)])
 def test_a_mistake_gets_one_sentence(formula, options, message):
     data = SITES.assign(twice=2 * SITES["depth"], one="a", missing=SITES["depth"], holes=SITES["count"] * 1.0)
-    data.loc[4, "missing"], data.loc[2, "holes"] = np.nan, np.nan
+    data.loc[4, "missing"], data.loc[2, "holes"] = np.nan, np.inf
     data["negative"] = SITES["count"].where(SITES.index != 5, -1)
     with pytest.raises(gs.InputError, match=message) as caught:
         fit(formula, data, **options)
@@ -192,6 +192,23 @@ def test_rows_of_no_trials_are_left_out_with_a_note():
         gs.fit("p(hit, tried) ~ depth", table.assign(hit=1), **options)
     with pytest.raises(gs.InputError, match="trials"):
         gs.fit("p(hit, tried) ~ depth", table.assign(hit=0, tried=0), **options)
+
+
+def test_rows_without_a_response_or_exposure_are_left_out_and_predicted():
+    table = SITES.assign(count=SITES["count"] * 1.0, time=1.0)
+    table.loc[[3, 7], "count"] = np.nan
+    table.loc[9, ["count", "time"]] = 0.0
+    options = {"family": "poisson", "method": "ml", "exposure": "time"}
+    with (
+        pytest.warns(gs.GeospdeWarning, match="2 rows without a response left out: 3 and 7"),
+        pytest.warns(gs.GeospdeWarning, match="1 row of no exposure, with nothing counted, left out: 9"),
+    ):
+        some = gs.fit("count ~ depth", table, **options)
+    rest = gs.fit("count ~ depth", table.drop(index=[3, 7, 9]), **options)
+    pd.testing.assert_frame_equal(some.fixed, rest.fixed)
+    assert np.isfinite(some.predict(table).to_frame()["mean"]).all()
+    with pytest.raises(gs.InputError, match="exposure must be positive: row 9 holds 0"):
+        gs.fit("count ~ depth", table.fillna(1.0).assign(count=1), **options)
 
 
 def test_a_fit_that_left_columns_out_is_loaded_in_silence(tmp_path):

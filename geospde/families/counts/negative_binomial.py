@@ -65,6 +65,10 @@ class NegativeBinomialLikelihood(CountLikelihood):
         values: Vector = betainc(self.y + 1, np.exp(self.theta[0]), expit(eta + self._shift))
         return values
 
+    def flow(self) -> Vector:
+        """Of counts that are one higher: themselves."""
+        return self.y + 1
+
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each count."""
         mean = self.exposure * self.link.inverse(eta)

@@ -42,6 +42,10 @@ class PoissonLikelihood(CountLikelihood):
         values: Vector = pdtrc(self.y, self._mean(eta))
         return values
 
+    def flow(self) -> Vector:
+        """Of counts that are one higher: themselves."""
+        return self.y + 1
+
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
         """Mean and variance of each count."""
         mean = self._mean(eta)

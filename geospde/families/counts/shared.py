@@ -1,6 +1,7 @@
 """What the families of counts share."""
 
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ class CountLikelihood(Likelihood):
     def start(self) -> Vector:
         """A rough eta to start from."""
         return np.log((self.y + 0.5) / self.exposure)
+
+    def edge(self) -> Self:
+        """The same of counts that are one higher, of which the slope of P(Y <= y) is a multiple."""
+        return replace(self, y=self.y + 1)
 
     def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Zeros lie at the lower end; there is no upper one."""

@@ -94,7 +94,9 @@ def gaps(count: int) -> tuple[Parameter, ...]:
 
 
 class Ordinal(Family):
-    """Ordered categories 1, 2, ..., K: P(Y > k) = F(eta - cut_k), F the inverse link (cumulative, proportional odds).
+    """Ordered categories 1, 2, ..., K, or the levels of an ordered factor (cumulative, proportional odds).
+
+    P(Y > k) = F(eta - cut_k), F the inverse link.
 
     The first cut is 0, so that the intercept stays in the formula; `gap1` is the distance of the second from the first
     cut, and so on. R's ``polr`` has the cut -intercept first, then adds the same gaps. Links: logit, probit, cauchit.
@@ -115,8 +117,9 @@ class Ordinal(Family):
     words = "an ordinal"
     links: ClassVar[tuple[Link, ...]] = (LOGIT, PROBIT, CAUCHIT)
     likelihood = OrdinalLikelihood
-    needs = "category numbers 1, 2, ..."
+    needs = "an ordered factor (pandas.Categorical with ordered=True), or category numbers 1, 2, ..."
     is_discrete = True
+    takes_categories = True
     without_exposure = "a category has none"
 
     def hyperparameters(self, y: Vector | None = None) -> tuple[Parameter, ...]:
@@ -135,7 +138,8 @@ class Ordinal(Family):
         missing = set(range(1, int(bound.y.max()) + 1)) - set(bound.y.astype(int))
         if missing:
             raise InputError(
-                f"family {self.name!r} needs categories 1 to {bound.y.max():g}, each seen: none is {min(missing)}"
+                f"family {self.name!r} needs categories 1 to {bound.y.max():g}, each seen: none is {min(missing)}",
+                remedy="give an ordered factor, whose levels that occur are counted",
             )
 
     @property
@@ -145,4 +149,4 @@ class Ordinal(Family):
 
     def quantity(self, response: str, exposure: str | None = None) -> str:
         """What a map of the predictions shows."""
-        return f"probability of {response} above 1"
+        return f"probability of {response} above the first"

@@ -74,7 +74,7 @@ class PartWords(BaseModel):
     link: str | None
     coords: list[str] | None = Field(min_length=2, max_length=2)
     offset: str | None
-    columns: dict[str, Literal["number", "category", "text"]]
+    columns: dict[str, Literal["number", "category", "ordered", "text"]]
     crs: str | None
     covariates: dict[str, Any] | None
 
@@ -101,7 +101,7 @@ class Words(BaseModel):
     seconds: FiniteFloat = Field(ge=0)
     evaluations: int = Field(ge=0)
     factorisations: int = Field(ge=0)
-    columns: dict[str, Literal["number", "category", "text"]]
+    columns: dict[str, Literal["number", "category", "ordered", "text"]]
     meshes: dict[str, list[str]]
     crs: str | None
     label: str

@@ -30,7 +30,7 @@ def stored_table(model: Model, names: Iterable[str], before: str = "") -> tuple[
     for k, column in enumerate(names):
         values = model.table[column]
         if isinstance(values.dtype, pd.CategoricalDtype):
-            columns[column] = "category"
+            columns[column] = "ordered" if values.cat.ordered else "category"
             arrays[f"{before}column_{k}"] = values.cat.codes.to_numpy()
             arrays[f"{before}levels_{k}"] = np.asarray(values.cat.categories.tolist())
         else:
@@ -48,8 +48,9 @@ def table_of(
     found: dict[str, Any] = {}
     for k, (column, kind) in enumerate(columns.items()):
         values = arrays[f"{before}column_{k}"]
-        if kind == "category":
-            found[column] = pd.Categorical.from_codes(values, categories=arrays[f"{before}levels_{k}"].tolist())
+        if kind in ("category", "ordered"):
+            levels = arrays[f"{before}levels_{k}"].tolist()
+            found[column] = pd.Categorical.from_codes(values, categories=levels, ordered=kind == "ordered")
         else:
             found[column] = values
     table = pd.DataFrame(found)
