@@ -100,6 +100,11 @@ class JointModel(Model):
         return self.is_product
 
     @property
+    def meeting(self) -> None:
+        """None: a field of each likelihood is in no prediction with another's, and tied to it would fill the factor."""
+        return
+
+    @property
     def parts(self) -> Mapping[str, Model]:
         """The models of the likelihoods, by name."""
         return self.members

@@ -210,3 +210,7 @@ def test_what_is_no_list_of_observations_is_told(fit, tables):
         fit.validate("random")
     with pytest.raises(gs.InputError, match="cannot be copied"):
         copied(type("Odd", (), {"precision": type("P", (), {"prior": None}), "label": "odd"}), (), (), 1.0)
+
+
+def test_fields_of_several_likelihoods_are_not_tied_to_each_other(fit):
+    assert fit.model.meeting is None
