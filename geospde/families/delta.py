@@ -13,12 +13,15 @@ class Delta(NamedTuple):
     name : str
     presence, positive : str
         Of zeros and ones; of the values above 0.
+    alike : str
+        A family in one part of the same responses, for a look at them before any model.
     """
 
     name: str
     presence: str
     positive: str
     links: tuple[str | None, str | None] = (None, None)
+    alike: str = "tweedie"
 
 
 DELTAS = {
@@ -27,9 +30,9 @@ DELTAS = {
         Delta("delta_gamma", "bernoulli", "gamma"),
         Delta("delta_lognormal", "bernoulli", "lognormal", (None, "log")),
         Delta("delta_gengamma", "bernoulli", "gengamma"),
-        Delta("delta_beta", "bernoulli", "beta"),
-        Delta("delta_truncated_nbinomial", "bernoulli", "truncated_nbinomial"),
-        Delta("delta_truncated_poisson", "bernoulli", "truncated_poisson"),
+        Delta("delta_beta", "bernoulli", "beta", alike="ordered_beta"),
+        Delta("delta_truncated_nbinomial", "bernoulli", "truncated_nbinomial", alike="nbinomial"),
+        Delta("delta_truncated_poisson", "bernoulli", "truncated_poisson", alike="poisson"),
     )
 }
 ALIASES = {"delta_truncated_nbinom2": "delta_truncated_nbinomial"}

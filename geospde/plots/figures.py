@@ -113,7 +113,8 @@ def _figures(
         rates = observed(survey, prediction.label)
         if rates is not None:
             yield "observed", sites_map(survey, rates, words, scale=shared)
-            if fit is not None and limits and set(level) <= set(fit.fitted.columns):
+            alone = fit is not None and not fit.model.parts  # else fitted values are of each part's rows
+            if alone and limits and set(level) <= set(fit.fitted.columns):
                 yield "fitted", fitted_plot(fit.fitted, rates, words, limits=limits)
     if mesh is not None:
         yield "mesh", mesh_map(mesh, survey=survey)

@@ -149,7 +149,7 @@ def _certainty(frame: pd.DataFrame, layers: Sequence[Layer], place: str) -> Iter
 
 def _ranges(hyper: Any, unit: str) -> Iterator[str]:
     for name in hyper.index:
-        if str(name).startswith("range("):
+        if str(name).rpartition(": ")[2].startswith("range("):
             row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
             mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
             limits = f" (95% limits {length(row['q0.025'], '')} to {length(row['q0.975'], unit)})" if known else ""

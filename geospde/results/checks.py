@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from geospde.inference.higher_order import evidence_correction
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace
+from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model
 from geospde.results.loo import Loo
 from geospde.survey.crs import unit_of
-from geospde.terms.base import LatentTerm
 from geospde.text.findings import Finding, count_levels, findings_frame
 from geospde.text.words import counted, length, listed, number
 
@@ -70,9 +70,14 @@ def range_findings(model: Model, ranges: Mapping[Any, float]) -> Iterator[Findin
     ranges : mapping
         Estimates of the hyperparameters by name.
     """
+    seen: set[str] = set()
     for term in model.terms:
-        if term.mesh is not None:
-            yield from _range_and_mesh(term, float(ranges[f"range({term.label})"]))
+        own = f"range({term.label})"
+        for name in map(str, ranges.keys()):
+            if term.mesh is None or name in seen or not (name == own or name.endswith(f": {own}")):
+                continue
+            seen.add(name)  # of several likelihoods each may have a field of this label
+            yield from _range_and_mesh(name, term.mesh, float(ranges[name]))
 
 
 def posterior_findings(
@@ -95,9 +100,8 @@ def posterior_findings(
     yield from _laplace(laplace, posterior)
 
 
-def _range_and_mesh(part: LatentTerm, reach: float) -> Iterator[Finding]:
+def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
     """The fitted range between the mesh's edges and the extent of the inner zone."""
-    name, mesh = f"range({part.label})", part.mesh
     unit = unit_of(mesh.crs)
     edges = mesh.quality().inner_edges
     longest, inner = max(edges, default=0.0), mesh.vertices[np.unique(mesh.triangles[mesh.inner])]

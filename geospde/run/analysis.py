@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.explore.mesh_checks import check_mesh
 from geospde.export import windowed
+from geospde.families.delta import DELTAS, delta_of
 from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
+from geospde.model.delta import build_delta, refuse_of_delta
 from geospde.prediction.grid import Grid
 from geospde.prediction.steps import SteppedPrediction, several_steps
 from geospde.prediction.surface import Prediction, places, with_values
@@ -110,10 +112,7 @@ def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     """Build ``[model]`` under ``[priors]``, and check that it is for the method of ``[inference]``."""
     inference, priors = config.inference, config.priors or "default"
     fitting.check_options(**inference.how, priors=priors)
-    model = build_model(
-        data=survey.points, mesh=mesh, **config.model.given(), priors=priors, covariates=survey.covariates,
-        graphs={name: config.path(file) for name, file in config.graphs.items()},
-    )  # fmt: skip
+    model = _model(config, survey, mesh, priors)
     fitting.check_model(model, inference.method, inference.quadrature)
     if config.validates and inference.method not in BAYESIAN:
         raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {inference.method!r}")
@@ -122,6 +121,23 @@ def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     if inference.certify is not True and 0 < inference.certify < FEWEST:
         raise InputError(f"certify in [inference] is true or a number of draws, {FEWEST} or more")
     return model
+
+
+def _model(config: Config, survey: Survey, mesh: Mesh, priors: Any) -> Model:
+    """The model of one likelihood, or of the two of a delta family."""
+    given = {
+        "data": survey.points, "mesh": mesh, "priors": priors, "covariates": survey.covariates,
+        "graphs": {name: config.path(file) for name, file in config.graphs.items()},
+    }  # fmt: skip
+    wanted = config.model.given()
+    formula2 = wanted.pop("formula2", None)
+    delta = delta_of(config.model.family, config.model.link)
+    if delta is None:
+        if formula2 is not None:
+            raise InputError(f"formula2 in [model] is of the families {', '.join(DELTAS)}: the values above 0")
+        return build_model(**wanted, **given)
+    refuse_of_delta(delta.name, exposure=wanted.get("exposure"), weights=wanted.get("weights"))
+    return build_delta(delta, config.model.formula, formula2, offset=wanted.get("offset"), **given)
 
 
 def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = None) -> None:
@@ -134,7 +150,7 @@ def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = N
     at : mapping, optional
         Values of columns, as of ``[prediction]``.
     """
-    if model.has_offset:
+    if any(part.has_offset for part in model.parts.values() or [model]):
         remedy = "use exposure, or geospde.fit and predict at a table"
         raise InputError(f"the model has an offset, and {_CELLS}", remedy=remedy)
     where = places(model, grid if grid.n <= LARGE else windows(grid)[0].of(grid))
@@ -143,7 +159,8 @@ def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = N
     tables = [with_values(where.table.iloc[:1], one, model) for one in each]
     try:
         for table in tables:
-            model.rows(table, where.points[:1], leave_out=model.groups)
+            for part in model.parts.values() or [model]:
+                part.rows(table, where.points[:1], leave_out=part.groups)
     except InputError as error:
         remedy = "name a raster for it in [covariates], or its value in [prediction], as in at.year = [2019, 2020]"
         raise InputError(f"{error.what}, and {_CELLS}", remedy=remedy) from None
@@ -176,6 +193,8 @@ def describe_model(model: Model) -> str:
 def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
     """Fit a model as ``[inference]`` says."""
     arguments = {name: getattr(config.model, name) for name in ("formula", "exposure", "offset")}
+    if config.model.formula2 is not None:
+        arguments["formula"] += f"; {config.model.formula2}"
     return fitting.fit_model(model, arguments, **config.inference.how, callback=callback)
 
 

@@ -93,6 +93,7 @@ class ModelSection(_Section):
     """``[model]``: formula and family, as in `geospde.fit`."""
 
     formula: Text
+    formula2: Text | None = None
     family: Text = DEFAULT
     link: Text | None = None
     exposure: Text | None = None
@@ -250,6 +251,7 @@ class ValidationSection(_Section):
     k: Annotated[Count, Field(le=1_000_000)] | None = None
     distance: Annotated[Number, Field(gt=0)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    observations: Text | None = None
 
     @model_validator(mode="after")
     def _several(self) -> ValidationSection:

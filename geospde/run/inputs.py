@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.explore.explore import Exploration, explore
+from geospde.families.delta import delta_of
 from geospde.families.registry import family_by_name
 from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
@@ -30,7 +31,8 @@ def load_survey(config: Config) -> Survey:
     response = response_columns(model.formula)
     named = [*response, model.exposure, model.offset, model.weights]
     survey = read_survey(**keys, numeric=tuple(dict.fromkeys(n for n in named if n)))
-    family = family_by_name(model.family, model.link)
+    delta = delta_of(model.family, model.link)
+    family = family_by_name(model.family, model.link) if delta is None else family_by_name(delta.alike)
     for column in response:
         _refuse(survey, column, family.outside, f"family {family.name!r} needs {family.needs}")
     if family.takes_trials and len(response) == 2:
@@ -40,7 +42,9 @@ def load_survey(config: Config) -> Survey:
         _refuse(survey, model.exposure, lambda v: v <= 0, "an exposure must be above 0")
     if not config.covariates:
         return survey
-    used = parse_formula(model.formula, special_names()).columns
+    used = list(parse_formula(model.formula, special_names()).columns)
+    if model.formula2 is not None:
+        used += parse_formula(f"y ~ {model.formula2.rpartition('~')[2]}", special_names()).columns
     return survey.with_covariates(config.covariates, path_of=config.path, used=used)
 
 
@@ -52,7 +56,8 @@ def explore_survey(config: Config, survey: Survey) -> Exploration:
     over: str | float | None = model.exposure or (trials[0] if trials else None)
     if over is None and response.trials is not None:
         over = float(response.trials[0])
-    return explore(survey, column, over, family=model.family)
+    delta = delta_of(model.family, model.link)
+    return explore(survey, column, over, family=model.family if delta is None else delta.alike)
 
 
 def in_short(survey: Survey) -> str:

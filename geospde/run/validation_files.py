@@ -38,8 +38,9 @@ IN_RUN = Names("validation.csv", "validation-pointwise.csv", "validation.png", "
 def validate(fit: Fit, wanted: ValidationSection, *, callback: Any = None) -> Validation:
     """Cross-validate a fit as ``[validation]`` says."""
     return cross_validate(
-        fit, wanted.folds, k=wanted.k, distance=wanted.distance, seed=wanted.seed, callback=callback
-    )
+        fit, wanted.folds, k=wanted.k, distance=wanted.distance, seed=wanted.seed, observations=wanted.observations,
+        callback=callback,
+    )  # fmt: skip
 
 
 def write_validation(folder: Path, validation: Validation, names: Names, told: Mapping[str, Any] | None = None) -> None:
