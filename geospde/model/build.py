@@ -24,6 +24,7 @@ from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import TELLING, read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights
+from geospde.model.identified import refuse_alike, warn_of_repeated
 from geospde.model.observations import Recipe
 from geospde.model.overlap import overlap
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
@@ -266,8 +267,9 @@ def build_model(
         raise InputError(f"the formula {formula!r} has nothing to estimate")
     blocks = [term.columns(table, points, False) for term in terms]
     of_fixed = effects.columns(table, False)
-    _refuse_alike(terms)
+    refuse_alike(terms)
     _refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
+    warn_of_repeated(terms, blocks, of_fixed, effects.names, np.asarray(priors_of_fixed.precision) == 0)
     design = sp.hstack([*blocks, of_fixed], format="csr")
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
         _refuse_one_sided(likelihood, bound_family.name)
@@ -343,20 +345,6 @@ def _refuse_shared_trends(terms: Sequence[LatentTerm], blocks: Sequence[Any], fi
             place = f"{term.free_part} of {term.label} is already in {', '.join(named)}"
             raise InputError(f"{place}: drop that, or {term.without_free_part}")
         others.append(term.label)
-
-
-def _refuse_alike(terms: Sequence[LatentTerm]) -> None:
-    """Refuse two terms that say the same: only the sum of their variances can be told."""
-    seen: dict[Any, str] = {}
-    for term in terms:
-        if term.identity is None:
-            continue
-        if term.identity in seen:
-            raise InputError(
-                f"{seen[term.identity]} and {term.label} are alike: the data tell only the sum of them",
-                remedy="leave one out, or give one of them time= or by=",
-            )
-        seen[term.identity] = term.label
 
 
 def _rank(matrix: Vector) -> int:

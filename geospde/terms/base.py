@@ -202,9 +202,9 @@ class LatentTerm(ABC):
         return None
 
     @property
-    def identity(self) -> Any:
-        """What two terms have in common that only their sum can be told of, hashable; None where that cannot be."""
-        return None
+    def identities(self) -> tuple[Any, ...]:
+        """What two terms have in common that only their sum can be told of, hashable; none where that cannot be."""
+        return ()
 
     # -- prediction -----------------------------------------------------------------------------------------
 

@@ -132,12 +132,16 @@ class Field(LatentTerm):
         return self.precision.hyperparameters()
 
     @property
-    def identity(self) -> Any:
-        """Mesh, kind, what multiplies the field, its time."""
+    def identities(self) -> tuple[Any, ...]:
+        """Mesh, kind, what multiplies the field, its time; of a field that does not change beside it, too."""
         if self.by.coding is not None:
-            return None
-        time = None if self.times is None else (self.times.column, type(self.times.changing.steps))
-        return (self.mesh_name, type(self.precision), self.kind, self.precision.prior.describe(), self.by.columns, time)
+            return ()
+        priors = tuple(self.precision.prior.describe().split("; ")[:2])  # of range and sigma
+        alike = (self.mesh_name, self.kind, self.by.columns, priors)
+        if self.times is None:
+            return ((alike, None),)
+        changing = (alike, (self.times.column, type(self.times.changing.steps)))
+        return ((alike, None), changing) if self.times.before else (changing,)
 
     def method_sentences(self, several: bool) -> list[str]:
         """Of the precision, the constraint, and what the field is multiplied with."""

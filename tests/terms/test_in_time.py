@@ -113,6 +113,7 @@ def test_memory_is_linear_in_steps(keys):
         ("spde(mesh, time=year, by=(1, x), spatial=True)", "spatial=True is of one field"),
         ("spde(mesh, time=year, prior='spde2')", "prior='spde2' is of a single stationary field"),
         ("spde(mesh) + spde(mesh, time=year, label='u') + spde(mesh, label='w')", "spde and w are alike"),
+        ("spde(mesh) + spde(mesh, time=year, spatial=True, label='u')", "spde and u are alike"),
     ],
 )
 def test_a_mistake_is_told(keys, term, message):
@@ -130,8 +131,8 @@ def test_a_prediction_asks_for_the_time(keys):
     assert fit.predict(grid, at={"year": 2003}).to_frame()["mean"].to_numpy() == pytest.approx(shown["mean"].to_numpy())
     with pytest.raises(InputError, match="'month', which the model does not use"):
         fit.predict(grid, at={"month": 3})
-    with pytest.raises(InputError, match="at gives one value a column"):
-        fit.predict(grid, at={"year": [2003, 2004]})
+    both = fit.predict(grid, at={"year": [2003, 2004]})
+    assert both[2003].values("mean") == pytest.approx(shown["mean"].to_numpy())
     with pytest.raises(InputError, match="goes by steps of 1 from 2001, and row 0 is at 2001.5"):
         fit.predict(pd.DataFrame({"x": [0.5], "y": [0.5], "year": [2001.5]}))
 

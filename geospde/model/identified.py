@@ -1,0 +1,67 @@
+"""What no data could tell, found before a fit: terms that say the same, or nothing beyond fixed effects."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import GeospdeWarning, InputError
+from geospde.terms.base import LatentTerm
+from geospde.text.words import listed
+
+ROUNDING = 1e-8  # of a column, that may be left where it lies within others
+
+
+def refuse_alike(terms: Sequence[LatentTerm]) -> None:
+    """Refuse two terms that say the same: only the sum of their variances can be told."""
+    seen: dict[Any, str] = {}
+    for term in terms:
+        for identity in term.identities:
+            if identity in seen:
+                raise InputError(
+                    f"{seen[identity]} and {term.label} are alike: the data tell only the sum of them",
+                    remedy="leave one out, or give one of them time= or by=",
+                )
+            seen[identity] = term.label
+
+
+def warn_of_repeated(
+    terms: Sequence[LatentTerm], blocks: Sequence[Any], fixed: sp.csr_matrix, names: Sequence[str], flat: Any
+) -> None:
+    """Warn of terms whose every effect on the data is one of fixed effects, too, such as ``ar1(year)`` and ``C(year)``.
+
+    Parameters
+    ----------
+    terms : sequence of LatentTerm
+    blocks : sequence
+        Their columns.
+    fixed : (m, p) csr_matrix
+        Columns of the fixed effects.
+    names : sequence of str
+        Of the fixed effects.
+    flat : (p,) array of bool
+        Which of them have no prior.
+    """
+    chosen = np.flatnonzero(flat)
+    if not chosen.size:
+        return
+    basis = np.linalg.qr(fixed[:, chosen].toarray())[0]
+    for term, block in zip(terms, blocks):
+        if not sp.issparse(block):
+            continue
+        used = np.unique(sp.csr_matrix(block).indices)
+        if used.size <= chosen.size and _within(block[:, used].toarray(), basis):
+            said = [names[k] for k in chosen if np.abs(block[:, used].T @ fixed[:, [k]]).sum() > 0]
+            what = (
+                f"{term.label} says nothing of the data that {listed(said, most=3)} do not: its parameters are guesses"
+            )
+            warnings.warn(GeospdeWarning(what, remedy="leave one of them out", subject=term.label), stacklevel=4)
+
+
+def _within(columns: NDArray[np.float64], basis: NDArray[np.float64]) -> bool:
+    """Whether columns are in the span of an orthonormal basis."""
+    left = columns - basis @ (basis.T @ columns)
+    return bool(np.linalg.norm(left) <= ROUNDING * np.linalg.norm(columns))
