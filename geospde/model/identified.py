@@ -54,7 +54,7 @@ def warn_of_repeated(
             continue
         used = np.unique(sp.csr_matrix(block).indices)
         if used.size <= chosen.size and _within(block[:, used].toarray(), basis):
-            said = [names[k] for k in chosen if np.abs(block[:, used].T @ fixed[:, [k]]).sum() > 0]
+            said = [names[int(k)] for k in chosen if np.abs(block[:, used].T @ fixed[:, [k]]).sum() > 0]
             what = (
                 f"{term.label} says nothing of the data that {listed(said, most=3)} do not: its parameters are guesses"
             )
