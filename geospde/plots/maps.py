@@ -143,10 +143,27 @@ def plot_layer(
     return ax
 
 
-def plot_named(prediction: Layers, column: str = "mean", ax: Any = None, **options: Any) -> Any:
-    """Draw a layer by `plot_layer`, or, where it has several steps, by `plot_steps`."""
+def plot_named(
+    prediction: Layers,
+    column: str = "mean",
+    ax: Any = None,
+    *,
+    coastline: Any = None,
+    label: str | None = None,
+    title: str | None = None,
+    crop: bool = True,
+    cmap: str | Colormap | None = None,
+    norm: Normalize | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> Any:
+    """Draw a layer by `plot_layer`, or, where it has several steps, by `plot_steps`; see there for the arguments."""
     alone = any(layer.name == column for layer in prediction.layers) or not prediction.over_steps(column)
-    return (plot_layer if alone else plot_steps)(prediction, column, ax, **options)
+    draw: Any = plot_layer if alone else plot_steps
+    return draw(
+        prediction, column, ax, coastline=coastline, label=label, title=title, crop=crop, cmap=cmap, norm=norm,
+        vmin=vmin, vmax=vmax,
+    )  # fmt: skip
 
 
 def plot_steps(
