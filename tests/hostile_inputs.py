@@ -1,6 +1,8 @@
 """Run files and surveys that no run can be made of: what is changed in a good one, and the words that must come."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 
@@ -72,9 +74,37 @@ def run_file(sections):
         return sections[RAW]
     lines = []
     for name, content in sections.items():
-        if name != "change":
+        if name not in ("change", "write"):
             lines += [f"[{name}]", *(f"{json.dumps(k)} = {toml(v)}" for k, v in content.items())]
     return "\n".join(lines)
+
+
+def cell_of(name, value, row, other, **model):
+    """The same, where a new column is one value but for one cell."""
+
+    def change(table):
+        table[name] = value
+        table.loc[row, name] = other
+
+    return column(change, **model)
+
+
+def polygon(ring):
+    """GeoJSON of one polygon."""
+    return json.dumps({"type": "Polygon", "coordinates": [ring]})
+
+
+def beside(name, content, **sections):
+    """The good run file with other keys, and another file beside it; None for a pipe that nobody writes to."""
+
+    def write():
+        Path(name).write_text(content) if content is not None else os.mkfifo(name)
+
+    def make():
+        made = {section: {**GOOD.get(section, {}), **more} for section, more in sections.items()}
+        return {**GOOD, **made, "write": write}
+
+    return make
 
 
 INF, NAN = float("inf"), float("nan")
@@ -307,6 +337,111 @@ CLASSES = {
         "distance inf": (keys("validation", distance=INF), ""),
         "seed negative": (keys("validation", seed=-1), ""),
         "seed text": (keys("validation", seed="a"), ""),
+    },
+    "siblings": {
+        **{
+            f"label {w}": (keys("model", formula=f"caught ~ 1 + spde(mesh, label={v})"), "a label is a name")
+            for w, v in {"empty": "''", "blank": "' '", "a number": "3", "long": f"'{LONG}'"}.items()
+        },
+        "label twice": (
+            keys("model", formula="caught ~ spde(mesh, label='a') + spde(mesh, alpha=1.5, label='a')"),
+            "two terms are called 'a'",
+        ),
+        "fields alike": (keys("model", formula="caught ~ spde(mesh) + spde(mesh, label='b')"), "alike"),
+        **{
+            f"truths and {family}": (fill("caught", [True, False] * 12 + [True], family=family), "True and False")
+            for family in ("gaussian", "poisson")
+        },
+        "truths and bernoulli": (fill("caught", [True, False] * 12 + [True], family="bernoulli"), None),
+        "integer of 400 digits": (cell("caught", 3, 10**400, family="gaussian"), "infinite"),
+        "text of 400 digits as x": (cell("x", 3, "9" * 400), "infinite"),
+        "weights tiny": (fill("w", 1e-300, weights="w"), "nearly none"),
+        "one weight negative": (cell_of("w", 1.0, 3, -1.0, weights="w"), "negative"),
+        "a layer of a csv": (keys("survey", layer="other"), "no layers"),
+        "ring without a coastline": (keys("survey", ring="a"), "none is given"),
+        "coastline_layer without a coastline": (keys("survey", coastline_layer="a"), "none is given"),
+        "2,001 columns": (
+            beside("wide.csv", ",".join(f"c{k}" for k in range(2001)), survey={"points": "wide.csv"}),
+            "more than 2,000",
+        ),
+        "quantiles by the hundred": (keys("prediction", quantiles=[k / 200 for k in range(1, 150)]), "each of which"),
+        "exceed by the thousand": (keys("prediction", exceed=list(range(1000))), "each of which"),
+        "more folds than sites": (keys("validation", folds="random", k=26), "between 2 and the 25"),
+        "one fold": (keys("validation", folds="random", k=1), "2 or more"),
+        "a buffer around all": (keys("validation", folds="buffered", distance=1e14), "leaves nothing to fit"),
+        "folds of no time": (keys("validation", folds="future", k=2), "model in time"),
+        "seed of 400 digits": (keys("validation", seed=10**400), "seed"),
+        "certify without end": (keys("inference", certify=10**12), "certify"),
+        "draws without end": (keys("excursions", exceed=[3], draws=10**12), "draws"),
+        **{
+            f"{kind}: {w}": (beside(name, content, **{section: setting}), words)
+            for kind, section, setting in (
+                ("coastline", "survey", {"coastline": "other.geojson"}),
+                ("barrier", "mesh", {"barrier": "other.geojson"}),
+                ("areas", "regions", {"areas": "other.geojson"}),
+            )
+            for name in ("other.geojson",)
+            for w, content, words in (
+                ("a pipe", None, "pipe or a device"),
+                ("empty", "", ""),
+                ("a ring that does not close", polygon([[0, 0], [1000, 0], [1000, 1000], [0, 1000]]), "close"),
+                ("a ring of two points", polygon([[0, 0], [1000, 0], [0, 0]]), ""),
+                ("no JSON", "{" * 1000, ""),
+                ("an empty collection", '{"type": "FeatureCollection", "features": []}', ""),
+                ("points", '{"type": "Point", "coordinates": [1, 2]}', ""),
+            )
+        },
+        "coastline: a vertex at 1e300": (
+            beside("c.geojson", polygon([[0, 0], [1000, 0], [1e300, 1000], [0, 0]]), survey={"coastline": "c.geojson"}),
+            "",
+        ),
+        "coastline: 1e13 across": (
+            beside("c.csv", "x,y\n-1e13,-1e13\n1e13,-1e13\n1e13,1e13\n-1e13,1e13\n", survey={"coastline": "c.csv"}),
+            "max_edge",
+        ),
+        "sites: a pipe": (beside("p.csv", None, survey={"points": "p.csv"}), "pipe or a device"),
+        "weights of areas: a pipe": (
+            beside("w.tif", None, regions={"areas": "sites.csv", "weights": "w.tif"}),
+            "no file 'w.tif'",
+        ),
+        **{
+            f"points {w}": (keys("survey", points=v), "no file")
+            for w, v in {
+                "on the net": "https://example.com/sites.csv",
+                "by GDAL's net": "/vsicurl/https://example.com/sites.gpkg",
+                "in a database": "PG:dbname=x",
+                "in a zip": "/vsizip/sites.zip",
+            }.items()
+        },
+        **{
+            f"{term}": (keys("model", formula=f"caught ~ {term}"), "")
+            for term in (
+                "s(x, k=1000000000)",
+                "s(x, k=-5)",
+                "poly(x, -1)",
+                "ar(x, order=1000000000)",
+                "seasonal(x, period=0)",
+                "spde(mesh, nu=0)",
+                "spde(mesh, nu=1e300)",
+                "spde(mesh, barrier=1e300)",
+                "spde(mesh, alpha=True)",
+                "I(x / 0)",
+                "I(x ** 1e308)",
+                "I(x * 9 ** 9 ** 9 ** 9)",
+                "I(x * 1e400)",
+                "exp(x * 1e5)",
+                "log(0 * x)",
+                "offset(x * 1e300)",
+                "(1 | nothing)",
+                "(x + y + caught) ** 7",
+                "te(x, y, k=1000)",
+                "C(x)",
+                "spde(mesh, by=nothing)",
+                "spde(mesh, time=x, temporal='ar1')",
+                "rw1(nothing)",
+                "besag(x, graph=none)",
+            )
+        },
     },
 }  # words: None where the run file can be used, with warnings or without
 CASES = {f"{kind}: {name}": case for kind, cases in CLASSES.items() for name, case in cases.items()}

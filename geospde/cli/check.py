@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from geospde.cli.options import Json, MaxMemory, RunFile, Silent, Verbose, listening, print_json
@@ -24,7 +26,11 @@ def check(
     if as_json:
         told = [finding.to_dict() for finding in findings]
         print_json({"run_file": str(run_file), "can_run": not levels["error"], **levels, "findings": told})
-    elif not quiet:
+    elif quiet:
+        for finding in findings:
+            if finding.level == "error":
+                print(f"geospde: {finding.subject}: {finding.message}; {finding.remedy}".rstrip("; "), file=sys.stderr)
+    else:
         from geospde.cli.terminal import print_findings, verdict
 
         print_findings(findings)

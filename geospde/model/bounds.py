@@ -3,14 +3,25 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype
 
 from geospde.errors import InputError
+from geospde.families.base import Family
 
 Vector = NDArray[np.float64]
 
 LARGEST = 1e100  # a square of it is still a number, and the sum of many
 WHOLE = 2.0**53  # whole numbers beyond it cannot be told from their neighbours
+
+
+def refuse_truths(table: pd.DataFrame, column: str, family: Family) -> None:
+    """Raise InputError for a response of True and False where the family is of other numbers."""
+    if family.is_binary or column not in table.columns or not is_bool_dtype(table[column].dtype):
+        return
+    remedy = "take the family 'bernoulli', or make numbers of it"
+    raise InputError(f"the response {column!r} holds True and False, and the family is {family.name!r}", remedy=remedy)
 
 
 def check_response(values: Vector, is_discrete: bool) -> None:
@@ -32,6 +43,8 @@ def check_weights(values: Vector | None) -> None:
     if values is not None:
         if not values.any():
             raise InputError("all weights are zero, which leaves no data: leave weights out, or give some above 0")
+        tiny = (values > 0) & (values < 1 / LARGEST)
+        _refuse(tiny, values, "the weight", f"below {1 / LARGEST:g}, nearly none", "give 0, or other weights")
         _refuse(values > LARGEST, values, "the weight", f"beyond {LARGEST:g}", "divide all weights by one number")
 
 

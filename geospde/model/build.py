@@ -23,7 +23,7 @@ from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import TELLING, read_response
 from geospde.formula.table import coordinates, per_row
-from geospde.model.bounds import check_exposure, check_response, check_weights
+from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
 from geospde.model.identified import refuse_alike, warn_of_repeated
 from geospde.model.observations import Recipe
 from geospde.model.overlap import overlap
@@ -214,6 +214,7 @@ def build_model(
     points, crs = coordinates(data, coords)
     response = read_response(parsed.left, table, bound_family.takes_categories)
     check_response(response.values, bound_family.is_discrete)
+    refuse_truths(table, response.label, bound_family)
     size = len(table)
     exposures = per_row(table, exposure, "exposure", size)
     least = 0.0 if bound_family.is_pattern else np.nextafter(0.0, 1.0)

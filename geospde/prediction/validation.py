@@ -208,6 +208,21 @@ def validate(
     )
 
 
+def check_folds(model: Any, folds: str, k: int | None, distance: float | None) -> None:
+    """Raise the InputError that `validate` would for these folds, before any fit: those that hang on no range."""
+    size = model.likelihood.n
+    if folds in ("blocks", "buffered") and model.points is None:
+        raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
+    if folds == "random" or (folds == "blocks" and k is not None and k > size):
+        random_folds(size, 10 if k is None else k)
+    elif folds == "future":
+        _future(model, k)
+    elif folds == "blocks" and distance is not None:
+        block_folds(model.points, 10 if k is None else k, distance)
+    elif folds == "buffered" and distance is not None:
+        buffered_folds(model.points, min(FEW, size) if k is None else k, distance)
+
+
 def _future(model: Any, k: int | None) -> list[Fold]:
     """Folds of the last times of the first term that goes along time."""
     column = next((term.time_column for term in model.terms if term.time_column), None)

@@ -24,6 +24,7 @@ from geospde.model.delta import build_delta, refuse_of_delta
 from geospde.prediction.grid import Grid
 from geospde.prediction.steps import SteppedPrediction, several_steps
 from geospde.prediction.surface import Prediction, places, with_values
+from geospde.prediction.validation import check_folds
 from geospde.prediction.windows import windows
 from geospde.results import fit as fitting
 from geospde.results.base import Fit
@@ -116,6 +117,8 @@ def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     fitting.check_model(model, inference.method, inference.quadrature)
     if config.validates and inference.method not in BAYESIAN:
         raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {inference.method!r}")
+    if config.validates:
+        check_folds(model, config.validation.folds, config.validation.k, config.validation.distance)
     if inference.certify and inference.method not in BAYESIAN:
         raise InputError(f"certify in [inference] needs method 'inla' or 'eb', not {inference.method!r}")
     if inference.certify is not True and 0 < inference.certify < FEWEST:

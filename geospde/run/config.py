@@ -46,6 +46,9 @@ LARGEST = 1e15  # of any number in a run file
 MOST_VERTICES = 50_000_000  # of what a mesh may be allowed
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(strict=True, ge=1)]
+MOST_DRAWS = 1_000_000
+MOST_LAYERS = 100  # of one kind
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Flag = Annotated[bool, Field(strict=True)]
 Pair = Annotated[Any, BeforeValidator(_pair)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
@@ -119,8 +122,8 @@ class InferenceSection(_Section):
     method: Literal["inla", "eb", "ml", "reml", "ubre"] = "inla"
     integration: Text = "auto"
     strategy: Text = "auto"
-    quadrature: Count = 1
-    certify: Flag | Count = False
+    quadrature: Annotated[Count, Field(le=1000)] = 1
+    certify: Flag | Annotated[Count, Field(le=MOST_DRAWS)] = False
 
     @property
     def how(self) -> dict[str, Any]:
@@ -154,6 +157,8 @@ class PredictionSection(_Section):
         numbers = list(value) if isinstance(value, list | tuple) else [value]
         if not all(_is_number(n) for n in numbers):
             raise ValueError(f"must be a list of numbers, not {in_brief(value)}")
+        if len(numbers) > MOST_LAYERS:
+            raise ValueError(f"has {len(numbers):,} numbers, each of which is a map: {MOST_LAYERS} are the most")
         if info.field_name == "quantiles" and not all(0 < n < 1 for n in numbers):
             raise ValueError(f"must lie between 0 and 1, not {in_brief(value)}")
         return sorted(set(map(float, numbers)))
@@ -199,8 +204,8 @@ class RegionsSection(_Section):
     kind: Literal["mean", "total", "share"] = "mean"
     threshold: Number | None = None
     exceed: tuple[Number, ...] = ()
-    draws: Annotated[int, Field(strict=True, ge=10)] = 4000
-    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    draws: Annotated[int, Field(strict=True, ge=10, le=MOST_DRAWS)] = 4000
+    seed: Seed = 0
 
     @field_validator("areas", "exceed", mode="before")
     @classmethod
@@ -226,8 +231,8 @@ class ExcursionsSection(_Section):
 
     exceed: tuple[Number, ...] = ()
     level: Annotated[Number, Field(gt=0, lt=1)] = 0.95
-    draws: Annotated[int, Field(strict=True, ge=100)] = 4000
-    seed: Annotated[int, Field(strict=True, ge=0)] = 1
+    draws: Annotated[int, Field(strict=True, ge=100, le=MOST_DRAWS)] = 4000
+    seed: Seed = 1
 
     @field_validator("exceed", mode="before")
     @classmethod
@@ -250,7 +255,7 @@ class ValidationSection(_Section):
     folds: Literal["blocks", "random", "loo", "buffered", "future"] = "blocks"
     k: Annotated[Count, Field(le=1_000_000)] | None = None
     distance: Annotated[Number, Field(gt=0)] | None = None
-    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    seed: Seed = 0
     observations: Text | None = None
 
     @model_validator(mode="after")

@@ -60,6 +60,9 @@ def check_regions(config: Config, crs: Any) -> None:
     """Raise an InputError for areas that cannot be read."""
     if config.wants_regions and not config.regions.areas:
         raise InputError("[regions] needs the key 'areas': the file of their polygons, or several")
+    weights = config.regions.weights
+    if weights is not None and not config.path(weights).is_file():
+        raise InputError(f"there is no file {weights!r} for the weights of [regions]")
     for path in _paths(config).values():
         read_areas(path, crs, config.regions.name, config.regions.layer)
 

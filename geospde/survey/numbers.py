@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,10 +34,24 @@ def as_numbers(column: Any) -> Vector:
     """
     values = column if isinstance(column, pd.Series) else pd.Series(column)
     try:
+        return _floats(values)
+    except OverflowError:
+        return _floats(values.mask(values.map(_is_beyond), np.inf))
+
+
+def _floats(values: pd.Series) -> Vector:
+    try:
         numbers = pd.to_numeric(values, errors="coerce")
     except TypeError:  # a cell that is a list, or another object
         numbers = pd.to_numeric(values.where(values.map(np.isscalar)), errors="coerce")
     return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan))
+
+
+def _is_beyond(value: Any) -> bool:
+    """Tell whether a cell is a whole number beyond all floats."""
+    if isinstance(value, int):
+        return value.bit_length() > 1023
+    return isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{308,}\s*", value) is not None
 
 
 def is_text(column: Any) -> NDArray[np.bool_]:

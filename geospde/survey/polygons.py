@@ -68,17 +68,22 @@ def polygon_from_rings(
 
     # larger rings first, so that what contains a ring stands before it; even-odd nesting
     order = sorted(range(len(shapes)), key=lambda i: -shapes[i].area)
-    land: BaseGeometry = shapes[order[0]]
+    land: BaseGeometry = shapely.Polygon()
+    rank, near = {i: place for place, i in enumerate(order)}, shapely.STRtree(shapes)
+    alone = []
     for place, i in enumerate(order):
-        for j in order[:place]:
+        met = [int(j) for j in near.query(shapes[i]) if j != i]  # all others are disjoint
+        if not met:
+            alone.append(shapes[i])
+            continue
+        for j in sorted((j for j in met if rank[j] < place), key=rank.__getitem__):
             inner, outer = shapes[i], shapes[j]
             if not (outer.contains(inner) or outer.disjoint(inner) or outer.touches(inner)):
                 where = shapely.get_coordinates(inner.boundary.intersection(outer.boundary))
                 spot = f" at {_spot(where[0])}" if len(where) else ""
                 raise InputError(f"{names[i]} and {names[j]} of {source} cross each other{spot}: mend them")
-        if place:
-            land = land.symmetric_difference(shapes[i])
-    return as_land(land, source)
+        land = land.symmetric_difference(shapes[i])
+    return as_land(shapely.union_all([land, *alone]) if alone else land, source)
 
 
 def _has_area(vertices: np.ndarray) -> bool:

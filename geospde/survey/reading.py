@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geospde.errors import InputError, Place
+from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.crs import is_local, parse_crs, refuse_placeless
 from geospde.survey.polygons import as_land, polygon_from_rings
 from geospde.survey.tables import Table, read_csv
@@ -64,6 +65,7 @@ def read_points(
             raise InputError(what, of=Place(table.source), remedy="rename it")
         places = gpd.points_from_xy(table.numbers(x), table.numbers(y))
         frame = gpd.GeoDataFrame(frame, geometry=places)
+    _warn_of_unused(frame, source_crs, table.source)
     held = parse_crs(crs) if crs is not None else None
     points = _into_crs(frame, held, source_crs, table.source)
     return table, points, columns if np.array_equal(points.total_bounds, frame.total_bounds) else None
@@ -180,6 +182,15 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source:
     return moved
 
 
+def _warn_of_unused(frame: gpd.GeoDataFrame, source_crs: Any, source: str) -> None:
+    """Warn where points state another CRS than `source_crs`."""
+    if source_crs is None or frame.crs is None or frame.crs.equals(parse_crs(source_crs), ignore_axis_order=True):
+        return
+    what = f"says that it is in {frame.crs.name}, and source_crs {parse_crs(source_crs).name}: the file's own is used"
+    remedy = "leave source_crs out, or mend the file"
+    warnings.warn(GeospdeWarning(what, of=Place(source), remedy=remedy), stacklevel=4)
+
+
 def _unstated(frame: gpd.GeoDataFrame) -> bool:
     """Tell whether GeoJSON's default, longitude and latitude, stands over coordinates that are no degrees."""
     west, south, east, north = frame.total_bounds
@@ -272,6 +283,7 @@ def _read_parquet(path: Path) -> Any:
 def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) -> Any:
     import geopandas as gpd
     import pyogrio
+    import shapely
 
     try:
         layers = {str(n): str(kind) for n, kind in pyogrio.list_layers(path) if n != "layer_styles"}  # QGIS's own
@@ -294,6 +306,8 @@ def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) 
             "is not a file that geospde reads (csv, GeoPackage, GeoJSON, Shapefile, Parquet): " + _first_line(error),
             of=Place(path.name),
         ) from None
+    except shapely.errors.ShapelyError as error:  # such as a ring that does not close
+        raise InputError(f"holds a shape that is none: {_first_line(error)}", of=Place(path.name)) from None
     except pyogrio.errors.DataLayerError as error:
         raise InputError(f"cannot be read: {_first_line(error)}", of=Place(path.name)) from None
     return _plain(frame) if isinstance(frame, gpd.GeoDataFrame) else frame

@@ -265,6 +265,9 @@ def read_survey(
     >>> gs.read_survey(table, crs="local:m", name="bay")
     <Survey 'bay': 3 sites, no coastline, local (m)>
     """
+    if coastline is None and (coastline_layer is not None or ring is not None):
+        key = "coastline_layer" if coastline_layer is not None else "ring"
+        raise InputError(f"{key} is of a coastline, and none is given", remedy="name its file with coastline")
     table, frame, columns = read_points(
         points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric), missing=tuple(missing)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.numbers import Vector, as_numbers, finite_numbers, is_text
 from geospde.text.words import counted, did_you_mean, listed
 
+MOST_COLUMNS = 2_000  # of a table
 MARKS = (
     "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "<NA>", "#N/A", "-nan", "-NaN", ".", "-",
     "--", "?",
@@ -102,7 +104,10 @@ class Table:
             known = ~np.isnan(as_numbers(rest))
             if is_text(rest).any() or not known.any():
                 continue
-            frame[column] = pd.to_numeric(rest)
+            try:
+                frame[column] = pd.to_numeric(rest)
+            except OverflowError:  # a whole number beyond all floats
+                frame[column] = as_numbers(rest)
             words = [w for w in dict.fromkeys(values[marked]) if w.casefold().strip("-") != "nan"]
             if words:
                 first = self.at(int(np.argmax(marked)), str(column))
@@ -159,7 +164,10 @@ def read_csv(path: Path) -> Table:
             header = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
             if not any(header):
                 raise InputError("is empty", of=file_place, remedy="it needs a line of column names, then a line a row")
-            twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+            if len(header) > MOST_COLUMNS:
+                what = f"has {len(header):,} columns, more than {MOST_COLUMNS:,}"
+                raise InputError(what, of=file_place, remedy="leave out those that no model needs")
+            twice = [name for name, times in Counter(header).items() if times > 1]
             if twice:
                 raise InputError(f"has two columns called {twice[0]!r}", of=file_place, remedy="rename one")
             with warnings.catch_warnings():

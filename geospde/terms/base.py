@@ -19,6 +19,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from geospde.errors import InputError
 from geospde.families.default_priors import Defaults
 from geospde.families.likelihood import Likelihood
 from geospde.formula.formula import TermCall
@@ -27,6 +28,9 @@ from geospde.survey.graphs import Graph
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.base import Precision
 from geospde.terms.rows import MovingBlock
+from geospde.text.words import in_brief
+
+LONGEST = 60  # characters of a label
 
 Vector = NDArray[np.float64]
 
@@ -253,6 +257,14 @@ class Context:
     defaults: Defaults | None = None
     terms: list[LatentTerm] = field(default_factory=list)
     graphs: Any = None
+
+    def own_label(self, given: Any) -> str:
+        """The label that a formula gives a term; raises InputError for what is no name, or another term's."""
+        if not isinstance(given, str) or not given.strip() or not given.isprintable() or len(given) > LONGEST:
+            raise InputError(f"a label is a name of 1 to {LONGEST} characters, not {in_brief(given)}")
+        if any(term.label == given for term in self.terms):
+            raise InputError(f"two terms are called {given!r}: give one of them another label")
+        return given
 
     def label(self, base: str) -> str:
         """A label that no term has yet: the base, or the base with a number."""

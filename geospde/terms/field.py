@@ -90,7 +90,7 @@ class Field(LatentTerm):
             raise InputError(f"constr must be True or False: {call.text!r}")
         by = By.read(options.get("by"), context.table, call.text)
         unit = 1.0 / float(np.sqrt((by.sizes(context.table) ** 2).mean()))
-        label = str(options.get("label") or context.label("spde"))
+        label = context.own_label(options["label"]) if "label" in options else context.label("spde")
         precision = chosen_precision(Call(mesh, options, label, call.text))
         if len(by.labels) > 1:
             precision = OneRange(precision, by.labels)

@@ -28,6 +28,8 @@ def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
     sections.get("change", lambda t: None)(table)
     table.to_csv("sites.csv", index=False)
     (tmp_path / "bay.toml").write_text(run_file(sections))
+    sections.get("write", lambda: None)()
+    before = sorted(tmp_path.iterdir())
     code = main(["check", "bay.toml", "--quiet"])
     said = capsys.readouterr()
     if words is None:
@@ -36,8 +38,8 @@ def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
     assert code == 2, said.err
     assert "Traceback" not in said.err and re.search(words, said.err + said.out)
     assert all(len(line) < 500 for line in said.err.splitlines())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bay.toml", "sites.csv"]
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_table_of_hostile_inputs_is_long():
-    assert len(CASES) + len(DAMAGED) >= 300
+    assert len(CASES) >= 300 and len(DAMAGED) >= 150

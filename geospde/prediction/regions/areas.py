@@ -67,6 +67,8 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
     source = "the areas"
     if isinstance(areas, str | Path):
         source = Path(areas).name
+        if Path(areas).exists() and not (Path(areas).is_file() or Path(areas).is_dir()):
+            raise InputError(f"{str(areas)!r} is no file but a pipe or a device", remedy="name a file of areas")
         if not Path(areas).exists():
             raise InputError(f"there is no file {str(areas)!r} of areas")
         try:
