@@ -347,6 +347,7 @@ class Config(_Section):
     def settings(self) -> dict[str, Any]:
         """Return all keys with their values, those left out at their defaults, as plain JSON types."""
         unasked = {"validation", "excursions", "regions"} - self.model_fields_set  # without the section nothing is done
+        unasked |= set() if self.excursions.exceed else {"excursions"}
         return self.model_dump(mode="json", exclude_none=True, exclude=unasked)
 
 
