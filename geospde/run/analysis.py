@@ -117,7 +117,7 @@ def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     fitting.check_model(model, inference.method, inference.quadrature)
     if config.validates and inference.method not in BAYESIAN:
         raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {inference.method!r}")
-    if config.validates:
+    if config.validates and not model.parts:
         check_folds(model, config.validation.folds, config.validation.k, config.validation.distance)
     if inference.certify and inference.method not in BAYESIAN:
         raise InputError(f"certify in [inference] needs method 'inla' or 'eb', not {inference.method!r}")
