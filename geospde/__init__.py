@@ -39,6 +39,7 @@ _HOME = {
     "Design": "prediction.design",
     "RegionPrediction": "prediction.regions.regions",
     "run": "run.pipeline",
+    "cluster": "linalg.executor",
     "GeospdeError": "errors",
     "InputError": "errors",
     "NumericalError": "errors",
@@ -51,9 +52,9 @@ _ROOMS = {  # modules that are public
 __all__ = [
     "BayesianFit", "Comparison", "Design", "Exploration", "Finding", "Fit", "GeospdeError", "GeospdeWarning",
     "Grid", "InputError", "Layer", "MaximumLikelihoodFit", "Mesh", "NumericalError", "Observations", "PenalisedFit",
-    "Prediction", "RegionPrediction", "Survey", "Variogram", "build_mesh", "compare", "design", "expected_numbers",
-    "explore", "families", "fit", "links", "load_dataset", "load_fit", "priors", "read_survey", "run", "simulate",
-    "terms", "variogram",
+    "Prediction", "RegionPrediction", "Survey", "Variogram", "build_mesh", "cluster", "compare", "design",
+    "expected_numbers", "explore", "families", "fit", "links", "load_dataset", "load_fit", "priors", "read_survey",
+    "run", "simulate", "terms", "variogram",
 ]  # fmt: skip
 
 
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from geospde.explore.explore import Exploration, explore
     from geospde.explore.variogram import Variogram, variogram
     from geospde.families import links, priors
+    from geospde.linalg.executor import cluster
     from geospde.mesh.build import build_mesh
     from geospde.mesh.trimesh import Mesh
     from geospde.model.observations import Observations

@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,7 @@ def run_all(
     overwrite: bool,
     jobs: int | None,
     tell: Callable[[Outcome], None],
+    scheduler: str | None = None,
 ) -> list[Outcome]:
     """Run the files, some at a time, and return their outcomes in the order of the files.
 
@@ -157,7 +159,11 @@ def run_all(
         How many at a time; by default as many as there are processors.
     tell : callable
         Told of each as it ends.
+    scheduler : str, optional
+        Of a Dask cluster, whose workers see the same files: each takes runs, one a core.
     """
+    if scheduler is not None:
+        return _on_cluster(files, folders, overwrite, tell, scheduler)
     processes = _Processes()
 
     def one(path: Path, folder: Path | None) -> Outcome:
@@ -174,6 +180,30 @@ def run_all(
                 future.cancel()
             processes.stop()
             raise
+
+
+def _on_cluster(
+    files: Sequence[Path],
+    folders: Sequence[Path | None],
+    overwrite: bool,
+    tell: Callable[[Outcome], None],
+    scheduler: str,
+) -> list[Outcome]:
+    """Run the files on the workers of a cluster."""
+    from geospde.linalg.executor import cluster
+
+    outcomes = []
+    places = [(path.absolute(), None if folder is None else folder.absolute()) for path, folder in zip(files, folders)]
+    with cluster(scheduler) as workers:
+        for path, outcome in zip(files, workers.map(partial(run_one, overwrite=overwrite), places)):
+            outcomes.append(replace(outcome, run_file=path))
+            tell(outcomes[-1])
+    return outcomes
+
+
+def run_one(where: tuple[Path, Path | None], overwrite: bool) -> Outcome:
+    """Run one file in a process of its own."""
+    return _Processes().run(*where, overwrite)
 
 
 class _Processes:

@@ -27,6 +27,14 @@ def run(
             metavar="N", min=1, show_default=False, help="Several runs: how many at a time; as many as processors."
         ),
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCHEDULER",
+            show_default=False,
+            help="Share the work out on a Dask cluster: the address of its scheduler, or its file.",
+        ),
+    ] = None,
     max_memory: MaxMemory = None,
     as_json: Json = False,
     quiet: Silent = False,
@@ -38,11 +46,11 @@ def run(
     stops none of the others, and the exit code is then the highest of theirs.
     """
     if len(run_files) > 1 or run_files[0].is_dir():
-        raise typer.Exit(_run_many(run_files, out, overwrite, jobs, max_memory, as_json, quiet))
+        raise typer.Exit(_run_many(run_files, out, overwrite, jobs, dask, max_memory, as_json, quiet))
     from geospde.run import pipeline
 
     with listening(quiet or as_json, verbose, max_memory) as progress:
-        result = pipeline.run(run_files[0], out=out, overwrite=overwrite, progress=progress)
+        result = pipeline.run(run_files[0], out=out, overwrite=overwrite, progress=progress, client=dask)
     if as_json:
         print_json(result.to_dict())
         return
@@ -57,6 +65,7 @@ def _run_many(
     out: Path | None,
     overwrite: bool,
     jobs: int | None,
+    scheduler: str | None,
     max_memory: int | None,
     as_json: bool,
     quiet: bool,
@@ -75,7 +84,7 @@ def _run_many(
 
     try:
         with listening(silent, False, max_memory):
-            outcomes = run_all(files, folders, overwrite=overwrite, jobs=jobs, tell=tell)
+            outcomes = run_all(files, folders, overwrite=overwrite, jobs=jobs, tell=tell, scheduler=scheduler)
     except Interrupted:
         raise Interrupted("interrupted; the folders of runs that had ended stay") from None
     page = write_summary(outcomes, folders, out)

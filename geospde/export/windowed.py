@@ -15,11 +15,12 @@ import rasterio
 
 from geospde.errors import GeospdeWarning, InputError
 from geospde.export.raster import BLOCK, RasterWriter, meaning_of
+from geospde.linalg.executor import executor
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import EXTRAPOLATION
 from geospde.prediction.stored import BY_WINDOWS
 from geospde.prediction.surface import CHUNK, Predictor
-from geospde.prediction.windows import WindowFile, WindowPredictor, windows
+from geospde.prediction.windows import WindowFile, WindowPredictor, predicted, windows
 from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.words import bytes_of, counted, duration
@@ -176,9 +177,10 @@ def _predict(predictor: WindowPredictor, grid: Grid, file: WindowFile, tell: Cal
     """Predict the windows that are not finished yet."""
     start, done = time.perf_counter(), grid.n - sum(window.size for window in file.to_do)
     before, to_do = done, list(file.to_do)
+    parts = (window.of(grid) for window in to_do)
     tell(done, grid.n, "prediction")
     try:
-        for window, values in zip(to_do, map(predictor, (window.of(grid) for window in to_do))):
+        for window, values in zip(to_do, executor().map(predicted, parts, predictor)):
             file.append(values)
             done += window.size
             left = (time.perf_counter() - start) * (grid.n - done) / (done - before)

@@ -8,6 +8,7 @@ hyperparameters the points are those of central composite designs, and a polynom
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, product
 
 import numpy as np
@@ -48,13 +49,10 @@ class Explorer:
     def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
         """A finished point for each theta, None where there is none."""
         found: list[LaplacePoint | None] = []
-        for point in self.warm.all(thetas, gradient, self._finish):
+        for point in self.warm.all(thetas, gradient, partial(finished, strategy=self.strategy)):
             found.append(point)
             self.progress(len(found), len(thetas), "integration over the hyperparameters")
         return found
-
-    def _finish(self, point: LaplacePoint) -> LaplacePoint:
-        return finished(self.laplace, point, self.strategy)
 
 
 def finished(laplace: Laplace, point: LaplacePoint, strategy: str) -> LaplacePoint:

@@ -1,6 +1,8 @@
 """Evaluations of one model that start from each other: the latent mode at a new theta, foretold from those before."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +11,31 @@ from scipy.linalg import cho_factor, cho_solve
 from geospde.errors import NumericalError
 from geospde.inference.emulator import quadratic, squared_exponential
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.linalg.threads import side_by_side
+from geospde.linalg.executor import executor
 
 Vector = NDArray[np.float64]
 
 NEAREST = 6  # points that a latent mode is foretold from
 LENGTH, HEIGHT = 2.0, 0.3  # of the process through them, in standard deviations and beside its quadratic trend
 NOISE = 1e-8  # variance, which keeps its matrix invertible where points nearly coincide
+
+
+def evaluated(
+    where: tuple[Vector, Vector | None],
+    laplace: Laplace,
+    gradient: bool,
+    finish: Callable[[Laplace, LaplacePoint], LaplacePoint] | None,
+) -> tuple[LaplacePoint | None, int, int]:
+    """A point at theta from a start, None where there is none, with the evaluations and factorisations it took."""
+    own = copy(laplace)
+    own.evaluations = own.factorisations = 0
+    try:
+        found: LaplacePoint | None = own.lagging(*where, gradient)
+    except NumericalError:
+        found = None
+    if found is not None and finish is not None:
+        found = finish(own, found)
+    return found, own.evaluations, own.factorisations
 
 
 class WarmLaplace:
@@ -58,21 +78,16 @@ class WarmLaplace:
         self,
         thetas: Sequence[Vector],
         gradient: bool = True,
-        finish: Callable[[LaplacePoint], LaplacePoint] | None = None,
+        finish: Callable[[Laplace, LaplacePoint], LaplacePoint] | None = None,
     ) -> Iterator[LaplacePoint | None]:
         """Points side by side, None where there is none, each as `finish` leaves it while its factor is there."""
-
-        def one(where: tuple[Vector, Vector | None]) -> LaplacePoint | None:
-            try:
-                point = self.laplace.lagging(*where, gradient)
-            except NumericalError:
-                return None
-            return point if finish is None else finish(point)
-
         # all are foretold before any is found, so that the order in which threads end changes nothing
         starts = [(theta, self.foretold(theta)) for theta in thetas]
         found = []
-        for point in side_by_side(one, starts, self.laplace.n):
+        work = partial(evaluated, gradient=gradient, finish=finish)
+        for point, evaluations, factorisations in executor().map(work, starts, self.laplace, size=self.laplace.n):
+            self.laplace.evaluations += evaluations
+            self.laplace.factorisations += factorisations
             found.append(point)
             yield point
         self._remember(found, gradient)

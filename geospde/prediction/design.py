@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import owens_t
 
 from geospde.errors import InputError
+from geospde.linalg.executor import executor
 from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.surface import places
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float64]
 CRITERIA = ("variance", "misclassification", "region")
+BATCH = 256  # candidates that are solved for at a time
 LARGEST = 3e8  # numbers in the covariance of candidates and targets
 
 
@@ -187,6 +189,11 @@ def design(
         return _Greedy(fit, candidates, where, fixed, criterion, threshold, weights, costs).chosen(add, min_distance)
 
 
+def covariances(rows: Any, laplace: Any, point: Any) -> Vector:
+    """Covariances of the latent vector with the predictors of some rows: a task of its own."""
+    return np.asarray(laplace.solve(point, rows.T.toarray()))
+
+
 class _Greedy:
     """Covariances of candidates with targets, updated as sites are taken."""
 
@@ -215,7 +222,7 @@ class _Greedy:
         if total * (total + targets.shape[0]) > LARGEST:
             raise InputError(f"{total:,} candidates with {targets.shape[0]:,} places are too many: thin them")
         new = sp.csr_matrix(sp.vstack([rows, already]))
-        solved = fit.laplace.solve(self.point, new.T.toarray())
+        solved = self._solved(new)
         self.cross = np.asarray(targets @ solved).T  # (candidates, targets)
         self.among = np.asarray(new @ solved)
         self.noise = 1.0 / self._information(new)
@@ -231,9 +238,15 @@ class _Greedy:
         if criterion == "region":
             mean_row = sp.csr_matrix(self.weights @ targets)
             self.whole = float(fit.laplace.row_variances(self.point, mean_row)[0])
-        back = fit.laplace.solve(self.point, observed.T.toarray())
+        back = self._solved(observed)
         self.of_present = np.asarray(targets @ back).T
         self.present_own = self.point.eta_variance
+
+    def _solved(self, rows: Any) -> Vector:
+        """Covariances of the latent vector with the predictors of some rows, (n, rows), a batch at a time."""
+        parts = (rows[a : a + BATCH] for a in range(0, rows.shape[0], BATCH))
+        found = list(executor().map(covariances, parts, self.fit.laplace, self.point))
+        return np.hstack(found) if found else np.zeros((self.fit.laplace.n, 0))
 
     def _rows(self, where: Any) -> tuple[Any, Vector, Any]:
         """Rows of the design, places and CRS."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from geospde.errors import InputError, NumericalError
 from geospde.inference.criteria import cavity
 from geospde.inference.integration import posterior
 from geospde.inference.laplace import Laplace
+from geospde.linalg.executor import executor
 from geospde.model.build import build_model
 from geospde.prediction.folds import Fold, block_folds, buffered_folds, future_folds, random_folds
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
@@ -196,9 +198,11 @@ def validate(
         else:
             total = len(contenders) * len(made)
             parts = []
-            for done, fold in enumerate(made, 1):
-                moved = Fold(fold.predicted + begin, fold.left_out + begin)
-                parts.append(_refitted(laplace, fit, start, moved, draws, rng))
+            rule = "eb" if fit.method == "eb" else str(fit.settings["integration"])
+            left_out = [Fold(fold.predicted + begin, fold.left_out + begin) for fold in made]
+            work = partial(refitted, start=start, rule=rule, strategy=fit.posterior.strategy)
+            for done, (fold, found) in enumerate(zip(left_out, executor().map(work, left_out, laplace)), 1):
+                parts.append(_of_fold(laplace, fold, found, draws, rng))
                 if callback is not None:
                     callback(at * len(made) + done, total, "validation")
         rows[name] = _scored(model.likelihood, [replace(part, rows=part.rows - begin) for part in parts], rng)
@@ -264,21 +268,40 @@ def _simpler(model: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _refitted(
-    laplace: Laplace, fit: BayesianFit, start: Vector, fold: Fold, draws: int, rng: np.random.Generator
-) -> _Predicted:
-    """Predictive distributions of a fold from a fit without it: the same matrices, with likelihoods of no weight."""
-    whole = laplace.model.likelihood
+class Refit(NamedTuple):
+    """A fit without a fold, as its predictors are told by it.
+
+    Attributes
+    ----------
+    thetas : (k, d) array
+    weights : (k,) array
+    means, sds : (k, m) arrays
+    """
+
+    thetas: Vector
+    weights: Vector
+    means: Vector
+    sds: Vector
+
+
+def refitted(fold: Fold, laplace: Laplace, start: Vector, rule: str, strategy: str) -> Refit:
+    """Fit without a fold: the same matrices, with likelihoods of no weight."""
     without = copy.copy(laplace)
-    without.model = replace(laplace.model, likelihood=whole.without(fold.left_out))  # type: ignore[type-var]
-    rule = "eb" if fit.method == "eb" else str(fit.settings["integration"])
-    found = posterior(without, start, rule, strategy=fit.posterior.strategy)
+    left = laplace.model.likelihood.without(fold.left_out)
+    without.model = replace(laplace.model, likelihood=left)  # type: ignore[type-var]
+    found = posterior(without, start, rule, strategy=strategy)
     mixture = without.mixture(found, laplace.design[fold.predicted], laplace.model.offset[fold.predicted])
-    kept = whole.of_rows(fold.predicted)
-    likelihoods = [kept.at(without.whole(p.theta)[without.family_block]) for p in found.points]
+    thetas = np.array([without.whole(p.theta) for p in found.points])
+    return Refit(thetas, found.weights, mixture.means, mixture.sds)
+
+
+def _of_fold(laplace: Laplace, fold: Fold, found: Refit, draws: int, rng: np.random.Generator) -> _Predicted:
+    """Predictive distributions of a fold from the fit without it."""
+    kept = laplace.model.likelihood.of_rows(fold.predicted)
+    likelihoods = [kept.at(theta[laplace.family_block]) for theta in found.thetas]
     weights = np.repeat(found.weights[:, None], fold.predicted.size, axis=1)
-    log_each = _log_densities(likelihoods, mixture.means, mixture.sds)
-    return _predicted(fold.predicted, likelihoods, weights, mixture.means, mixture.sds, log_each, draws, rng)
+    log_each = _log_densities(likelihoods, found.means, found.sds)
+    return _predicted(fold.predicted, likelihoods, weights, found.means, found.sds, log_each, draws, rng)
 
 
 def _leave_one_out(

@@ -121,6 +121,11 @@ class WindowPredictor:
         return digest.hexdigest()
 
 
+def predicted(part: Grid, predictor: WindowPredictor) -> Values:
+    """Numbers of a part of a grid: a task of its own."""
+    return predictor(part)
+
+
 def _files(covariates: Any) -> list[tuple[str, int, int]]:
     """Return the covariates' files as they are now: path, bytes, time of the last change."""
     named = [] if covariates is None else [path for one in covariates.covariates for path in one.files]

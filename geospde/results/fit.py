@@ -33,6 +33,7 @@ from geospde.likelihood.refusals import (
 from geospde.likelihood.search import Maximum, maximum_likelihood
 from geospde.likelihood.ubre import least_prediction_error
 from geospde.likelihood.vanishing import PERFECT, down_to_zero, fits_perfectly, is_small, no_worse
+from geospde.linalg.executor import cluster
 from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
@@ -78,6 +79,7 @@ def fit(
     terms: Mapping[str, str] | None = None,
     formula2: str | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
+    client: Any = None,
 ) -> Fit:
     """Fit a latent Gaussian model.
 
@@ -169,6 +171,8 @@ def fit(
         than that of their presence.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.
+    client : distributed.Client or str, optional
+        A Dask cluster whose workers evaluate the points of the hyperparameters, see `geospde.cluster`.
 
     Returns
     -------
@@ -200,7 +204,7 @@ def fit(
     began = perf_counter()
     options: dict[str, Any] = {
         "method": method, "integration": integration, "strategy": strategy, "quadrature": quadrature,
-        "callback": callback, "began": began,
+        "callback": callback, "began": began, "client": client,
     }  # fmt: skip
     if not isinstance(formula, str):
         _refuse_beside(data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights)
@@ -259,6 +263,7 @@ def fit_model(
     quadrature: int = 1,
     callback: Callable[[int, int | None, str], None] | None = None,
     began: float | None = None,
+    client: Any = None,
 ) -> Fit:
     """Fit a model that is built; see `fit` for the options.
 
@@ -268,7 +273,7 @@ def fit_model(
     arguments : mapping
         What it was built from, for the fit's own record: ``formula``, and ``coords``, ``exposure`` and ``offset`` where
         they were given.
-    method, integration, strategy, quadrature, callback
+    method, integration, strategy, quadrature, callback, client
         As of `fit`, and as `check_options` and `check_model` let through.
     began : float, optional
         Clock when the fit began; by default now.
@@ -280,11 +285,12 @@ def fit_model(
         **{name: arguments.get(name) for name in ("coords", "exposure", "offset")},
     }  # fmt: skip
     progress = callback or silent
-    if method in LIKELIHOODS:
-        return fit_likelihood(model, settings, began, progress)
-    if method == "ubre":
-        return fit_smooths(model, settings, began, progress)
-    return fit_posterior(model, settings, began, progress)
+    with cluster(client):
+        if method in LIKELIHOODS:
+            return fit_likelihood(model, settings, began, progress)
+        if method == "ubre":
+            return fit_smooths(model, settings, began, progress)
+        return fit_posterior(model, settings, began, progress)
 
 
 def fit_posterior(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> BayesianFit:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from geospde.errors import InputError
+from geospde.linalg.executor import cluster
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.surface import Prediction
 from geospde.prediction.validation import Validation
@@ -114,6 +115,7 @@ def run(
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    client: Any = None,
 ) -> RunResult:
     """Run a whole analysis: from a run file to a folder of tables, rasters, figures and a report.
 
@@ -127,6 +129,8 @@ def run(
         Replace an earlier run's folder.
     progress : Progress, optional
         Told of every step.
+    client : distributed.Client or str, optional
+        A Dask cluster to share the work out on, see `geospde.cluster`.
 
     Returns
     -------
@@ -143,6 +147,7 @@ def run(
     target = Path(out) if out is not None else config.folder()
     log = StepLog(progress or Progress())
     with (
+        cluster(client),
         kept_if_failed(log, target),
         whole_folder(target, overwrite=overwrite) as folder,
         compiling_told(log),

@@ -1,0 +1,131 @@
+"""Work that is shared out on a Dask cluster is the work that is done here, whatever workers are lost."""
+
+import os
+import signal
+import sys
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from oracles import square_mesh
+from small_run import quietly_in
+
+import geospde as gs
+from geospde.cli.commands import main
+from geospde.errors import InputError
+from geospde.export import windowed
+from geospde.linalg.executor import Here, cluster, executor
+from geospde.prediction import windows
+
+pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
+
+
+@pytest.fixture(scope="module")
+def client():
+    distributed = pytest.importorskip("distributed")
+    place = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**place) as two, distributed.Client(two) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def points():
+    rng = np.random.default_rng(3)
+    x, y = rng.uniform(0.05, 0.95, (2, 60))
+    return gpd.GeoDataFrame({"n": rng.poisson(np.exp(1 + x))}, geometry=gpd.points_from_xy(x, y))
+
+
+@pytest.fixture(scope="module")
+def fit(points):
+    return gs.fit("n ~ 1 + spde(mesh)", points, mesh=square_mesh(7), family="poisson", method="eb")
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return gs.Grid.from_bounds((0.1, 0.1, 0.9, 0.9), cell=0.02, crs="local:m")
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    monkeypatch.setattr(windowed, "windows", lambda grid, cells=100: windows.windows(grid, cells))
+
+
+def plus(item, *shared):
+    return item + sum(map(len, shared))
+
+
+def test_here_tasks_are_taken_as_they_are_wanted():
+    taken = []
+    results = executor().map(plus, (taken.append(k) or k for k in range(5)), [1, 2])
+    assert isinstance(executor(), Here) and taken == []
+    assert next(results) == 2 and taken == [0]
+    assert list(results) == [3, 4, 5, 6]
+    assert list(Here().map(plus, [1, 2], size=10_000)) == [1, 2]
+
+
+def test_a_cluster_gives_results_in_order(client):
+    with cluster(client) as there:
+        assert executor() is there
+        assert list(there.map(plus, range(20), "ab", {"a": 1})) == list(range(3, 23))
+        with pytest.raises(TypeError):
+            list(there.map(plus, ["a"]))
+        assert list(there.map(plus, [])) == []
+    assert isinstance(executor(), Here)
+
+
+def test_a_fit_on_a_cluster_is_the_fit(client, points):
+    asked = {"mesh": square_mesh(7), "family": "poisson", "integration": "ccd", "strategy": "gaussian"}
+    here, there = (gs.fit("n ~ 1 + spde(mesh)", points, **asked, client=where) for where in (None, client))
+    # log determinants are interpolated between those that a worker has found: to some 1e-11, of which a posterior with
+    # a long arm makes more
+    np.testing.assert_allclose(there.hyper["mean"], here.hyper["mean"], rtol=1e-5)
+    np.testing.assert_allclose(there.fixed, here.fixed, rtol=1e-5)
+    assert there.laplace.evaluations == here.laplace.evaluations
+
+
+def test_folds_and_candidates_are_shared_out(client, fit, grid):
+    here = fit.validate("random", k=3, baselines=False), gs.design(fit, add=3, candidates=square_mesh(20))
+    with gs.cluster(client):
+        there = fit.validate("random", k=3, baselines=False), gs.design(fit, add=3, candidates=square_mesh(20))
+    np.testing.assert_allclose(there[0].pointwise["log_density"], here[0].pointwise["log_density"], rtol=1e-4)
+    assert here[1].sites.equals(there[1].sites)
+
+
+def test_a_lost_worker_costs_no_more_than_its_tasks(client, tmp_path, small_windows, fit, grid):
+    serial = fit.predict_raster(tmp_path / "serial.tif", grid, exceed=[5]).read_bytes()
+    process, *_ = client.run(os.getpid).values()
+
+    def kill(done, total, message):
+        nonlocal process
+        if process and done > total / 2:
+            os.kill(process, signal.SIGKILL)
+            process = None
+
+    with gs.cluster(client):
+        shared = fit.predict_raster(tmp_path / "shared.tif", grid, exceed=[5], callback=kill)
+    assert process is None and shared.read_bytes() == serial
+
+
+def test_surveys_are_run_on_the_workers(client, tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text("[survey]\n")
+    with quietly_in(tmp_path):
+        assert main(["run", "one.toml", "two.toml", "--out", "all", "--dask", client.scheduler.address, "-q"]) == 2
+    said = capsys.readouterr().err
+    assert "one.toml: refused: " in said and "two.toml: refused: " in said
+    assert (tmp_path / "all/runs.html").is_file()
+
+
+def test_what_is_no_cluster_is_refused(monkeypatch, capsys):
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match="distributed.Client or a scheduler's address, not 3"), cluster(3):
+        pass
+    with pytest.raises(InputError, match="there is no file 'nowhere.json'"), cluster("nowhere.json"):
+        pass
+    with pytest.raises(InputError, match="no Dask scheduler answers at 'http"), cluster("http://nowhere"):
+        pass
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"pip install 'geospde\[dask\]'"), cluster("tcp://127.0.0.1:8786"):
+        pass
+    with gs.cluster(None) as here:
+        assert here is executor()
