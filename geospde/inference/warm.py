@@ -17,7 +17,7 @@ Vector = NDArray[np.float64]
 
 NEAREST = 6  # points that a latent mode is foretold from
 LENGTH, HEIGHT = 2.0, 0.3  # of the process through them, in standard deviations and beside its quadratic trend
-NOISE = 1e-8  # variance, which keeps its matrix invertible where points nearly coincide
+NOISE = 1e-8  # variance, and share of each: keeps its matrix invertible where points coincide, or lie far away
 
 
 def evaluated(
@@ -104,7 +104,7 @@ class WarmLaplace:
         near = np.argsort((away**2).sum(axis=1), kind="stable")[:NEAREST]
         places = np.asarray(away[near], dtype=float)
         own = HEIGHT**2 * squared_exponential(places, places, LENGTH) + quadratic(places, places)
-        own[np.diag_indices_from(own)] += NOISE
+        own[np.diag_indices_from(own)] += NOISE * (1 + own.diagonal())
         middle = np.zeros((1, theta.size))
         cross = HEIGHT**2 * squared_exponential(middle, places, LENGTH, True) + quadratic(middle, places, True)
         weights = cho_solve(cho_factor(own, lower=True), cross[0]).reshape(1 + theta.size, -1)
