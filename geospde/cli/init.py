@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from geospde.cli.options import Silent, Verbose, listening
+from geospde.errors import InputError
 
 
 def init(
@@ -17,6 +18,9 @@ def init(
     ],
     coastline: Annotated[
         Path | None, typer.Option(metavar="LAYER", show_default=False, help="What bounds the area to map.")
+    ] = None,
+    boundary: Annotated[
+        Path | None, typer.Option(metavar="LAYER", show_default=False, help="In its place, where that is no coast.")
     ] = None,
     covariate: Annotated[
         list[Path] | None,
@@ -63,11 +67,13 @@ def init(
 
     from geospde.run.proposal import Guesser, Options, Terminal, propose, refuse_target, write_run_file
 
-    refuse_target(out, filter(None, (points, coastline, *(covariate or ()))), overwrite)
-    options = Options(response, exposure, x, y, crs, family, layer, coastline_layer, exceed)
+    if coastline is not None and boundary is not None:
+        raise InputError("give either --coastline or --boundary, the outline of the area to map")
+    refuse_target(out, filter(None, (points, coastline, boundary, *(covariate or ()))), overwrite)
+    options = Options(response, exposure, x, y, crs, family, layer, coastline_layer, exceed, boundary is not None)
     guesser = Guesser() if yes or not sys.stdin.isatty() else Terminal()
     with listening(True, verbose):
-        proposal = propose(points, coastline, covariates=covariate or (), options=options, guesser=guesser)
+        proposal = propose(points, boundary or coastline, covariates=covariate or (), options=options, guesser=guesser)
     write_run_file(proposal, out, overwrite=overwrite)
     if not quiet:
         named = shlex.quote(str(out))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geospde.explore.observed import Observed
-from geospde.survey.survey import Survey
+from geospde.survey.survey import Survey, off_the
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ class Summary:
     width, height : float
         Extent of the sites.
     area : float or None
-        Within the coastline.
+        Within the coastline, or the boundary.
     unit : str
         Of lengths.
     spacing : (places,) array
@@ -61,6 +61,7 @@ class Summary:
     unit: str
     spacing: NDArray[np.float64]
     observed: Observed
+    outline: str = "coastline"
 
     @classmethod
     def of(cls, survey: Survey, observed: Observed) -> Summary:
@@ -82,6 +83,7 @@ class Summary:
             unit=survey.units,
             spacing=spacing,
             observed=observed,
+            outline=survey.outline,
         )
 
     @property
@@ -96,17 +98,19 @@ class Summary:
         import pandas as pd
 
         observed, unit = self.observed, self.unit
+        squared = f"{unit}²" if unit else ""
         rows: list[tuple[str, float | None, str]] = [
             ("sites", self.sites, ""),
             ("places", self.places, ""),
             ("width", self.width, unit),
             ("height", self.height, unit),
-            ("area of the coastline", self.area, f"{unit}²" if unit else ""),
-            ("sites off the coastline", None if self.area is None else self.offshore, ""),
-            ("furthest off the coastline", self.furthest_offshore if self.offshore else None, unit),
+            (f"area {'of' if self.outline == 'coastline' else 'within'} the {self.outline}", self.area, squared),
+            (f"sites {off_the(self.outline)}", None if self.area is None else self.offshore, ""),
+            (f"furthest {off_the(self.outline)}", self.furthest_offshore if self.offshore else None, unit),
             ("mean nearest neighbour", float(self.spacing.mean()), unit),
-            (f"total {observed.response}", float(observed.values.sum()), ""),
         ]
+        if observed.exposure is not None or np.array_equal(observed.values, np.round(observed.values)):
+            rows.append((f"total {observed.response}", float(observed.values.sum()), ""))  # concentrations have none
         if observed.exposure is not None:
             rows += [
                 (f"total exposure ({observed.exposure})", float(observed.exposures.sum()), ""),

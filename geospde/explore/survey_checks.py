@@ -13,7 +13,7 @@ from geospde.explore.variogram import Variogram
 from geospde.families.registry import names
 from geospde.survey.crs import is_local
 from geospde.survey.places import check_places, looks_like_grid
-from geospde.survey.survey import TINY, Survey
+from geospde.survey.survey import TINY, Survey, off_the
 from geospde.text.findings import Finding
 from geospde.text.words import counted, length, number
 
@@ -123,19 +123,21 @@ def _at_sea(survey: Survey) -> Iterator[Finding]:
             "give coastline in [survey], a polygon of the land or whatever area the survey is about",
         )
         return
+    subject = "sites at sea" if survey.outline == "coastline" else "sites outside"
     off = survey.offshore()
     rows = np.flatnonzero(off > 0)
     if not len(rows):
-        yield Finding("ok", "sites at sea", "all sites lie within the coastline")
+        yield Finding("ok", subject, f"all sites lie within the {survey.outline}")
         return
     rows = rows[np.argsort(-off[rows])]
     by = ", ".join(length(float(off[i]), survey.units) for i in rows[:5]) + (", ..." if len(rows) > 5 else "")
     yield Finding(
         "warning",
-        "sites at sea",
-        f"{len(rows)} of {counted(len(off), 'site')} off the coastline, by {by}; the first of these is "
+        subject,
+        f"{len(rows)} of {counted(len(off), 'site')} {off_the(survey.outline)}, by {by}; the first of these is "
         f"{_where(survey, rows[0])}",
-        "correct the sites or the coastline, or leave them: they are used where they are, if the mesh reaches them",
+        f"correct the sites or the {survey.outline}, or leave them: they are used where they are, if the mesh reaches "
+        "them",
         tuple(map(int, rows)),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.colors import to_hex
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from geospde.errors import InputError
@@ -61,11 +60,7 @@ class Ramp:
         >>> [stop.label for stop in Ramp.of(1, [2.1374, 5.0, 11.7]).stops]
         ['2.137', '3', '4', '5', '6', '7', '8', '9', '10', '11', '11.7']
         """
-        finite = np.asarray(values, dtype=float)
-        finite = finite[np.isfinite(finite)]
-        scale = Scale.over([finite], ramp)
-        low = float(finite.min()) if finite.size and finite.min() < scale.high else scale.low
-        return cls(band, _stops(low, scale.high, scale.largest, ramp))
+        return cls(band, _stops(_to_the_least(Scale.over([values], ramp), values)))
 
     @classmethod
     def of_layer(cls, band: int, layer: Layer, values: ArrayLike) -> Ramp:
@@ -77,10 +72,9 @@ class Ramp:
         >>> [stop.label for stop in Ramp.of_layer(1, probability_layer(8), [0.2, 0.7]).stops][::5]
         ['0', '0.5', '1']
         """
-        if layer.limits == (None, None) and layer.centre is None:
-            return cls.of(band, values, layer.colours)
         scale = Scale.of(layer, [values])
-        return cls(band, _stops(scale.low, scale.high, scale.largest, layer.colours))
+        free = layer.limits == (None, None) and layer.centre is None
+        return cls(band, _stops(_to_the_least(scale, values) if free else scale))
 
     def qml(self) -> str:
         """Return the text of a QML file."""
@@ -93,16 +87,28 @@ class Ramp:
         return ":".join(f"{(s.value - low) / (high - low):.6f};{rgb(s.colour)}" for s in self.stops[1:-1])
 
 
-def _stops(low: float, high: float, largest: float, ramp: str) -> tuple[Stop, ...]:
+def _to_the_least(scale: Scale, values: ArrayLike) -> Scale:
+    """Return a scale from the least value on: a legend in QGIS has no need of a round or robust end."""
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    least = float(finite.min()) if finite.size else scale.high
+    if least >= scale.high or scale.spacing == "quantiles" or (scale.spacing == "log" and least <= 0):
+        return scale
+    return replace(scale, low=least)
+
+
+def _stops(scale: Scale) -> tuple[Stop, ...]:
     """Return the ends and some round values between them that are not too near to the ends."""
-    ticks = np.asarray(MaxNLocator(_STOPS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
-    room = 0.25 * (ticks[1] - ticks[0])
-    inner = ticks[(ticks > low + room) & (ticks < high - room)]
+    low, high = scale.low, scale.high
+    ticks = scale.ticks(_STOPS)
+    shares = scale.shares(ticks)
+    room = 0.25 * float(np.diff(shares).max(initial=0.0))
+    inner = ticks[(shares > room) & (shares < 1 - room)]
     values = [low, *map(float, inner), high]
     labels = [number(value) for value in values]
-    if largest > high + 1e-9 * abs(high):
-        labels[-1] += f" and more, up to {number(largest)}"
-    colours = colour_map(ramp)((np.array(values) - low) / (high - low))
+    if scale.largest > high + 1e-9 * abs(high):
+        labels[-1] += f" and more, up to {number(scale.largest)}"
+    colours = colour_map(scale.ramp)(scale.shares(values))
     return tuple(Stop(v, to_hex(c), text) for v, c, text in zip(values, colours, labels))
 
 

@@ -112,7 +112,7 @@ class Mesh:
         """Show it in a notebook: its size, its edges and angles, and a picture."""
         from geospde.plots.thumbnails import mesh_png
         from geospde.text.notebook import card, facts, picture
-        from geospde.text.words import length, number
+        from geospde.text.words import length, lengths, number
 
         quality = self.quality()
         rows = {"angles": f"{quality.min_angle:.1f}° to {quality.max_angle:.1f}°"}
@@ -120,7 +120,7 @@ class Mesh:
             if edges:
                 low, middle, high = edges
                 unit = unit_of(self.crs)
-                rows[f"{zone} edges"] = f"{length(low, '')} to {length(high, unit)}, median {length(middle, unit)}"
+                rows[f"{zone} edges"] = f"{lengths([low, high], unit)}, median {length(middle, unit)}"
         rows["coordinates"] = "no CRS" if self.crs is None else self.crs.name
         size = f"{number(self.n_vertices)} vertices, {number(self.n_triangles)} triangles"
         return card("Mesh", size, facts(rows), picture(mesh_png(self), "The triangles of the mesh"))

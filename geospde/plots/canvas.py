@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from geospde.plots.scale import Scale
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.words import number as number_in_words
 
 PAGE = (180.0, 230.0)
 """Width (two columns) and height (without a caption) of a journal's page, mm."""
@@ -31,6 +32,9 @@ _SET_WIDTH = 0.58
 
 _SMALLEST = 5.5
 """Points below which a label of a colour bar is broken into lines."""
+
+_STACKED = 1.5
+"""How much wider maps must get by being stacked, which takes the height of a page."""
 
 _RIBBON = 3.5
 """Most that one side of a window may exceed the other."""
@@ -135,7 +139,8 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
     view : View
         The window of every map.
     count : int
-        How many maps, side by side or stacked, whichever leaves them larger; four or more also in rows.
+        How many maps: side by side, or stacked where that leaves them much larger, as those of wide land; four or
+        more also in rows.
     bar : bool
         Whether to leave room for a colour bar on the right; without, its axes are hidden.
     figure : Figure, optional
@@ -152,8 +157,12 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
         down = (PAGE[1] - _BOTTOM - rows * _TOP) / rows
         return min(across, down / view.tallness)
 
-    ways = [(-(-count // cols), cols) for cols in ((1, count) if count < 4 else range(1, count + 1))]
-    rows, cols = max(ways[::-1], key=lambda way: map_width(*way))
+    if count < 4:
+        stacked = map_width(count, 1) > _STACKED * map_width(1, count)
+        rows, cols = (count, 1) if stacked else (1, count)
+    else:
+        ways = [(-(-count // cols), cols) for cols in range(1, count + 1)]
+        rows, cols = max(ways[::-1], key=lambda way: map_width(*way))
     wide = map_width(rows, cols)
     tall = wide * view.tallness
     body = rows * (tall + _TOP) - _TOP
@@ -212,10 +221,20 @@ def _fitting(text: str, size: float, room: float) -> float:
     return min(size, 72 * room / (_SET_WIDTH * max(len(text), 1)))
 
 
-def colour_bar(place: Axes, scale: Scale, label: str) -> None:
+def colour_bar(place: Axes, scale: Scale, label: str, per: float = 1.0) -> None:
     """Draw a colour bar into its axes; an arrow and a second line tell of values beyond its ends.
 
-    Very large or small numbers are written as multiples of a power of ten, which the label names.
+    Very large or small numbers are written as multiples of a power of ten, which the label names; colours that are not
+    evenly spaced are said.
+
+    Parameters
+    ----------
+    place : Axes
+    scale : Scale
+    label : str
+        What the values are.
+    per : float
+        What they are multiplied with under this label, 1000 for "cases per 1,000 population".
     """
     figure = place.get_figure()
     assert isinstance(figure, Figure)
@@ -224,13 +243,12 @@ def colour_bar(place: Axes, scale: Scale, label: str) -> None:
     below = scale.least is not None and scale.least < scale.low - slack
     extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}[above, below]
     bar = figure.colorbar(scale.mappable, cax=place, extend=extend, extendfrac=0.03)
-    exponent = 0 if scale.norm is not None else math.floor(math.log10(max(abs(scale.low), abs(scale.high))))
-    exponent = 0 if -3 <= exponent < 5 else exponent
-    size = 10.0**exponent
+    exponent = _exponent(scale, per)
+    size = 10.0**exponent / per
     if scale.norm is None:
-        bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
-        bar.formatter = FuncFormatter(partial(_tick, size=size))
-        bar.update_ticks()
+        ticks = scale.ticks(per=per)
+        bar.set_ticks(list(ticks), labels=[_tick_label(value, size, scale) for value in ticks])
+        bar.minorticks_off()
     bar.outline.set(linewidth=0.5, edgecolor=FRAME)
     place.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
     power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
@@ -238,7 +256,9 @@ def colour_bar(place: Axes, scale: Scale, label: str) -> None:
     room = place.get_position().height * figure.get_figheight()
     reach = [f"down to {_short(scale.least / size)}"] if below and scale.least is not None else []
     reach += [f"up to {_short(scale.largest / size)}"] if above else []
-    note = f"\n({'arrow' if len(reach) == 1 else 'arrows'}: {', '.join(reach)})" if reach else ""
+    notes = [scale.said] if scale.said else []
+    notes += [f"{'arrow' if len(reach) == 1 else 'arrows'}: {', '.join(reach)}"] if reach else []
+    note = "\n" + fill(f"({'; '.join(notes)})", max(int(72 * room / (_SET_WIDTH * SMALL)), 12)) if notes else ""
     size = _fitting(label, SMALL, room)
     if size < _SMALLEST:  # in two lines rather than too small to be read
         label = fill(label, -(-len(label) // 2) + 4)
@@ -246,5 +266,28 @@ def colour_bar(place: Axes, scale: Scale, label: str) -> None:
     place.set_ylabel(label + note, fontsize=size, labelpad=3)
 
 
+def _exponent(scale: Scale, per: float) -> int:
+    """Return the power of ten that a colour bar's numbers are multiples of, 0 where they need none."""
+    largest = per * max(abs(scale.low), abs(scale.high))
+    if scale.norm is not None or largest == 0:
+        return 0
+    exponent = math.floor(math.log10(largest))
+    return 0 if -3 <= exponent < 5 or scale.spacing != "linear" and 0 <= exponent < 7 else exponent
+
+
+def _tick_label(value: float, size: float, scale: Scale) -> str:
+    """Return what stands beside a colour: quantiles to three digits, round values as they are."""
+    shown = f"{value / size:.3g}" if scale.spacing == "quantiles" else f"{value / size:.10g}"
+    text = shown if "e" in shown else f"{float(shown):,.10g}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}") if value < 0 else f"{value:.3g}"
+    """Return three digits, without an exponent where few zeros would do.
+
+    Examples
+    --------
+    >>> _short(3468.2), _short(0.01554), _short(-2.0)
+    ('3,470', '0.0155', '−2')
+    """
+    return number_in_words(float(f"{value:.3g}"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,10 @@ from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
-from geospde.text.words import counted
+from geospde.text.words import counted, listed
+
+FORMATS = ("png", "pdf", "svg")
+"""What figures may be written as."""
 
 
 def save_figures(
@@ -31,6 +35,8 @@ def save_figures(
     label: str | None = None,
     dpi: int = 200,
     crop: bool = True,
+    sites: bool = False,
+    formats: Sequence[str] = ("png",),
 ) -> list[Path]:
     """Draw every figure that the given objects allow and write them as ``folder/*.png``.
 
@@ -52,6 +58,10 @@ def save_figures(
         Dots per inch of a figure of at most 180 mm; journals ask for 300.
     crop : bool, default True
         Paint land only. False paints all predicted cells, those in the sea too.
+    sites : bool, default False
+        Mark the survey's sites on the map of the mean.
+    formats : sequence of {"png", "pdf", "svg"}
+        What each is written as; pdf and svg are made of lines and letters, with cells as a picture in them.
 
     Returns
     -------
@@ -61,18 +71,32 @@ def save_figures(
     Raises
     ------
     InputError
-        If the folder or a file cannot be written.
+        If the folder or a file cannot be written, or for a format that is none of these.
     """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise InputError(f"figures are not written as {unknown[0]!r}", remedy=f"the formats are {listed(FORMATS)}")
     folder, paths = Path(folder), []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in _figures(survey, mesh, fit, prediction, label, crop):
-            path = folder / f"{name}.png"
-            _write_png(figure, path, dpi)
-            paths.append(path)
+        for name, figure in _figures(survey, mesh, fit, prediction, label, crop, sites):
+            for kind in formats:
+                path = folder / f"{name}.{kind}"
+                _write(figure, path, dpi)
+                paths.append(path)
     except OSError as error:
         raise InputError(f"cannot write the figures into {folder}: {error}") from error
     return paths
+
+
+def _write(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a figure in the format of its name's ending, without the time of day: the same data, the same file."""
+    if path.suffix == ".png":
+        _write_png(figure, path, dpi)
+        return
+    metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
+    with rc_context({"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": path.stem}):
+        figure.savefig(path, dpi=dpi, metadata=metadata)
 
 
 def _write_png(figure: Figure, path: Path, dpi: int) -> None:
@@ -87,7 +111,7 @@ def _write_png(figure: Figure, path: Path, dpi: int) -> None:
 
 
 def _figures(
-    survey: Any, mesh: Any, fit: Any, prediction: Layers | None, label: str | None, crop: bool
+    survey: Any, mesh: Any, fit: Any, prediction: Layers | None, label: str | None, crop: bool, sites: bool
 ) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure, one at a time so that one is in memory."""
     coastline = getattr(survey, "coastline", None)
@@ -98,13 +122,16 @@ def _figures(
             steps_map(prediction, column, coastline=coastline, label=label, crop=crop, figure=figure)
             yield figure_name(one, column), figure
     elif prediction is not None and prediction.points is not None:
-        words, limits = label or prediction.label, outer_limits(prediction.layers)
+        rate, limits = prediction.rate(label), outer_limits(prediction.layers)
         level = [layer.name for layer in prediction.layers if layer.kind == "mean"]
         level += [layer.name for layer in limits or ()]
         shared = scale_of(prediction, level, coastline=coastline, crop=crop) if level else None
 
         def drawn(columns: Sequence[str], scale: Scale | None = None) -> Figure:
-            return layers_map(prediction, columns, coastline=coastline, label=words, crop=crop, scale=scale)
+            marked = survey if sites and columns == level[:1] else None
+            return layers_map(
+                prediction, columns, coastline=coastline, label=label, crop=crop, sites=marked, scale=scale
+            )
 
         if limits:
             yield "maps", drawn(level, shared)
@@ -112,10 +139,10 @@ def _figures(
             yield figure_name(prediction, column), drawn([column], shared if column in level else None)
         rates = observed(survey, prediction.label)
         if rates is not None:
-            yield "observed", sites_map(survey, rates, words, scale=shared)
+            yield "observed", sites_map(survey, rates, rate.label, scale=shared, per=rate.per)
             alone = fit is not None and not fit.model.parts  # else fitted values are of each part's rows
             if alone and limits and set(level) <= set(fit.fitted.columns):
-                yield "fitted", fitted_plot(fit.fitted, rates, words, limits=limits)
+                yield "fitted", fitted_plot(rate.per * fit.fitted, rate.per * rates, rate.label, limits=limits)
     if mesh is not None:
         yield "mesh", mesh_map(mesh, survey=survey)
 
@@ -127,7 +154,9 @@ def figure_name(prediction: Layers, column: str) -> str:
     return sides.get(column, column)
 
 
-def sites_map(survey: Any, values: NDArray[np.float64], label: str, *, scale: Scale | None = None) -> Figure:
+def sites_map(
+    survey: Any, values: NDArray[np.float64], label: str, *, scale: Scale | None = None, per: float = 1.0
+) -> Figure:
     """Draw values at the survey's sites.
 
     Parameters
@@ -140,8 +169,10 @@ def sites_map(survey: Any, values: NDArray[np.float64], label: str, *, scale: Sc
         What they are, for title and colour bar.
     scale : Scale, optional
         Colours, as those of the prediction; made from the values by default.
+    per : float
+        What values are multiplied with under this label.
     """
-    scale = Scale.over([values]) if scale is None else scale.showing(values)
+    scale = Scale.over([values], spacing="auto") if scale is None else scale.showing(values)
     sites = _sites(survey)
     bounds = [(*sites.min(axis=0), *sites.max(axis=0))]
     if survey.coastline is not None:
@@ -156,7 +187,7 @@ def sites_map(survey: Any, values: NDArray[np.float64], label: str, *, scale: Sc
     ax.scatter(x, y, c=values[order], s=8, edgecolors=INK, linewidths=0.25, zorder=4, **scale.style)
     title(ax, f"Observed {label} at {counted(len(sites), 'site')}", room)
     draw_scale_bar(ax, view, survey.coastline)
-    colour_bar(place, scale, label)
+    colour_bar(place, scale, label, per)
     return figure
 
 
@@ -181,7 +212,7 @@ def mesh_map(mesh: Any, *, survey: Any = None) -> Figure:
     if survey is not None:
         if survey.coastline is not None:
             draw_coast(ax, survey.coastline, color="#a34a00", width=0.9)
-            words += ", coastline"
+            words += f", {getattr(survey, 'outline', 'coastline')}"
         x, y = _sites(survey).T
         ax.scatter(x, y, s=5, color=INK, linewidths=0, zorder=4)
         words += f" and {counted(len(x), 'site')}"

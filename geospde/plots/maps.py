@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 
 from geospde.errors import InputError
 from geospde.plots.canvas import INK, PAGE, View, colour_bar, dress, sheet
@@ -14,7 +15,7 @@ from geospde.plots.drawing import draw_cells, draw_coast, draw_hatching, draw_sc
 from geospde.plots.frame import new_panels
 from geospde.plots.scale import Scale, chosen_scale
 from geospde.prediction.cells import cells_that_meet
-from geospde.prediction.layer import EXTRAPOLATION, outer_limits
+from geospde.prediction.layer import EXTRAPOLATION, RESPONSE, outer_limits
 from geospde.prediction.layers import Layers
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def layers_map(
     label: str | None = None,
     title: str | None = None,
     crop: bool = True,
+    sites: Any = None,
     scale: Scale | None = None,
     figure: Figure | None = None,
 ) -> Figure:
@@ -54,6 +56,8 @@ def layers_map(
         Over each map, in place of the layer's own.
     crop : bool, default True
         Paint only what lies on land, if there is a coastline.
+    sites : GeoDataFrame, Survey, bool or (n, 2) array, optional
+        Places to mark on top; True takes those that the model was fitted to.
     scale : Scale, optional
         Made from the layers by default.
     figure : Figure, optional
@@ -69,8 +73,9 @@ def layers_map(
     InputError
         If the prediction has no such layer, or no places.
     """
-    words = [prediction.layer(column).with_label(label or prediction.label) for column in columns]
     _require_places(prediction)
+    rate = prediction.rate(label)
+    words = [prediction.layer(column).with_label(*rate) for column in columns]
     painted = _painted(prediction, coastline, crop)
     scale = scale_of(prediction, columns, coastline=coastline, crop=crop) if scale is None else scale
     view = _view(prediction, coastline)
@@ -78,9 +83,10 @@ def layers_map(
     for ax, layer in zip(axes, words):
         _draw_layer(ax, prediction, layer.name, scale, coastline, crop)
         write_title(ax, layer.title if title is None else title, room)
+        draw_sites(ax, prediction, sites)
     draw_scale_bar(axes[-1], view, coastline)
     shown = scale.showing(*(prediction.values(column)[painted] for column in columns))
-    colour_bar(place, shown, words[0].axis)
+    colour_bar(place, shown, words[0].axis, rate.per if words[0].unit == RESPONSE else 1.0)
     return figure
 
 
@@ -93,7 +99,9 @@ def plot_layer(
     label: str | None = None,
     title: str | None = None,
     crop: bool = True,
+    sites: Any = None,
     scale: Scale | None = None,
+    spacing: str | None = None,
     cmap: str | Colormap | None = None,
     norm: Normalize | None = None,
     vmin: float | None = None,
@@ -103,7 +111,7 @@ def plot_layer(
 
     Parameters
     ----------
-    prediction, label, title, crop, scale
+    prediction, label, title, crop, sites, scale
         As in `layers_map`.
     column : str
         Name of the layer.
@@ -111,35 +119,38 @@ def plot_layer(
         Draw into these axes, with a colour bar beside them; a new pyplot figure by default.
     coastline : polygons, optional
         As in `layers_map`; by default the region that the prediction's grid was laid around.
-    cmap, norm, vmin, vmax
+    spacing, cmap, norm, vmin, vmax
         As `geospde.prediction.layers.Layers.plot` takes them.
 
     Returns
     -------
     Axes
     """
-    layer = prediction.layer(column).with_label(label or prediction.label)
+    rate = prediction.rate(label)
+    layer = prediction.layer(column).with_label(*rate)
     _require_places(prediction)
     if coastline is None and prediction.grid is not None:
         coastline = prediction.grid.domain
     values = prediction.values(column)
     painted = values[_painted(prediction, coastline, crop)]
     scale = Scale.of(layer, [painted]) if scale is None else scale
-    scale = chosen_scale(scale, painted, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
+    scale = chosen_scale(scale, painted, spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
     if ax is None:
         from matplotlib import pyplot as plt
 
         return layers_map(
-            prediction, [column], coastline=coastline, label=label, title=title, crop=crop, scale=scale,
-            figure=plt.figure(),
+            prediction, [column], coastline=coastline, label=label, title=title, crop=crop, sites=sites,
+            scale=scale, figure=plt.figure(),
         ).axes[0]  # fmt: skip
     view = _view(prediction, coastline)
     dress(ax, view)
     _draw_layer(ax, prediction, column, scale, coastline, crop)
     write_title(ax, layer.title if title is None else title)
+    draw_sites(ax, prediction, sites)
     draw_scale_bar(ax, view, coastline)
+    per = rate.per if layer.unit == RESPONSE else 1.0
     # An inset is as tall as the map, whatever its aspect.
-    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(painted), layer.axis)
+    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(painted), layer.axis, per)
     return ax
 
 
@@ -175,6 +186,8 @@ def plot_steps(
     label: str | None = None,
     title: str | None = None,
     crop: bool = True,
+    sites: Any = None,
+    spacing: str | None = None,
     cmap: str | Colormap | None = None,
     norm: Normalize | None = None,
     vmin: float | None = None,
@@ -184,7 +197,7 @@ def plot_steps(
 
     Parameters
     ----------
-    prediction, coastline, label, crop, cmap, norm, vmin, vmax
+    prediction, coastline, label, crop, sites, spacing, cmap, norm, vmin, vmax
         As `plot_layer` takes them.
     column : str
         The layer, by the name that it would have alone.
@@ -203,7 +216,7 @@ def plot_steps(
     names = [layer.name for layer in prediction.over_steps(column)]
     values = np.concatenate([prediction.values(name)[_painted(prediction, coastline, crop)] for name in names])
     scale = scale_of(prediction, names, coastline=coastline, crop=crop)
-    scale = chosen_scale(scale, values, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
+    scale = chosen_scale(scale, values, spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
     figure = None
     if ax is None:
         from matplotlib import pyplot as plt
@@ -212,8 +225,9 @@ def plot_steps(
     else:
         ax = new_panels(ax, len(names), "steps")
     drawn = steps_map(
-        prediction, column, ax, coastline=coastline, label=label, title=title, crop=crop, scale=scale, figure=figure
-    )
+        prediction, column, ax, coastline=coastline, label=label, title=title, crop=crop, sites=sites, scale=scale,
+        figure=figure,
+    )  # fmt: skip
     return np.array(drawn, dtype=object)
 
 
@@ -226,6 +240,7 @@ def steps_map(
     label: str | None = None,
     title: str | None = None,
     crop: bool = True,
+    sites: Any = None,
     scale: Scale | None = None,
     figure: Figure | None = None,
 ) -> list[Any]:
@@ -233,7 +248,7 @@ def steps_map(
 
     Parameters
     ----------
-    prediction, column, coastline, label, title, crop
+    prediction, column, coastline, label, title, crop, sites
         As `plot_steps` takes them.
     axes : sequence of Axes, optional
         One a step; laid out on a page by default.
@@ -258,12 +273,15 @@ def steps_map(
         bar = axes[-1].inset_axes((1.02, 0.0, 0.025, 1.0))
     for one, layer in zip(axes, layers):
         _draw_layer(one, prediction, layer.name, scale, coastline, crop)
+        draw_sites(one, prediction, sites)
         write_title(one, f"{'' if title is None else f'{title}, '}{layer.along} {layer.step}", room)
     draw_scale_bar(axes[-1], view, coastline)
     shown = _painted(prediction, coastline, crop)
-    words = layers[0].without_step().with_label(label or prediction.label)
-    what = words.description(label or prediction.label)
-    colour_bar(bar, scale.showing(*(prediction.values(name)[shown] for name in names)), what)
+    rate = prediction.rate(label)
+    words = layers[0].without_step().with_label(*rate)
+    per = rate.per if words.unit == RESPONSE else 1.0
+    showing = scale.showing(*(prediction.values(name)[shown] for name in names))
+    colour_bar(bar, showing, words.description(rate.label), per)
     return list(axes)
 
 
@@ -300,7 +318,7 @@ def plot_panels(
     """
     _require_places(prediction)
     names = [columns] if isinstance(columns, str) else mapped_layers(prediction) if columns is None else list(columns)
-    layers = [prediction.layer(name).with_label(label or prediction.label) for name in names]
+    layers = [prediction.layer(name).with_label(*prediction.rate(label)) for name in names]
     if coastline is None and prediction.grid is not None:
         coastline = prediction.grid.domain
     shared: dict[str, list[str]] = {}
@@ -379,6 +397,23 @@ def _draw_layer(ax: Axes, prediction: Layers, column: str, scale: Scale, coastli
         ax.scatter(x, y, c=values, s=10, edgecolors=INK, linewidths=0.2, **scale.style)
     if coastline is not None:
         draw_coast(ax, coastline)
+
+
+def draw_sites(ax: Axes, prediction: Layers, sites: Any) -> None:
+    """Mark places on a map: a survey's, a table's, an array's, or with True those of the model."""
+    if sites is None or sites is False:
+        return
+    if sites is True:
+        sites = prediction.sites
+        if sites is None:
+            raise InputError("this prediction does not know its sites: give them, plot(sites=survey)")
+    points = getattr(sites, "points", sites)
+    geometry = getattr(points, "geometry", None)
+    xy = np.asarray(points if geometry is None else shapely.get_coordinates(geometry.array), dtype=float)
+    if xy.ndim != 2 or xy.shape[1] != 2:
+        raise InputError(f"sites are places, an array of shape (n, 2) or a GeoDataFrame, not {type(sites).__name__}")
+    size = float(np.clip(800 / max(len(xy), 1), 1.0, 8.0))
+    ax.scatter(xy[:, 0], xy[:, 1], s=size, facecolors="white", edgecolors=INK, linewidths=0.4, zorder=4)
 
 
 def _layout(prediction: Layers, coastline: Any, count: int) -> tuple[int, float]:

@@ -13,6 +13,7 @@ from geospde.explore.observed import Observed
 from geospde.explore.variogram import Variogram
 from geospde.plots.canvas import FRAME, SMALL, View
 from geospde.plots.frame import ALARM, BAND, LINE, MARK, finish, new_axes, plain
+from geospde.plots.scale import round_numbers
 from geospde.text.words import did_you_mean, number
 
 if TYPE_CHECKING:
@@ -142,31 +143,11 @@ def rate_ticks(axis: Any, observed: Observed) -> None:
         rates = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999])
         at = np.log(rates / (1 - rates))
     else:
-        rates = _round_rates(np.exp(low), np.exp(high))
+        rates = round_numbers(np.exp(low), np.exp(high))
         at = np.log(rates)
     shown = (at >= low) & (at <= high)
     axis.set_major_locator(FixedLocator(at[shown]))
     axis.set_major_formatter(FixedFormatter([number(rate) for rate in rates[shown]]))
-
-
-def _round_rates(low: float, high: float) -> NDArray[np.float64]:
-    """Return round numbers that a logarithmic axis is labelled with: powers of ten, or twos and fives too.
-
-    Examples
-    --------
-    >>> _round_rates(0.3, 30.0)
-    array([ 0.5,  1. ,  2. ,  5. , 10. , 20. ])
-    >>> _round_rates(5.8, 9.2)
-    array([6., 7., 8., 9.])
-    """
-    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    for steps in ((1.0,), (1.0, 2.0, 5.0)):
-        rates = np.outer(powers, steps).ravel()
-        rates = rates[(rates >= low) & (rates <= high)]
-        if len(rates) >= 4:
-            return rates
-    rates = np.asarray(MaxNLocator(5, steps=_STEPS).tick_values(low, high))
-    return rates[(rates >= low) & (rates <= high) & (rates > 0)]
 
 
 def _median(observed: Observed) -> float:

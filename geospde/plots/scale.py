@@ -10,11 +10,39 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
-from geospde.prediction.layer import Layer
+from geospde.prediction.layer import SPACINGS, Layer
 from geospde.text.words import did_you_mean
+
+_CROWDED = 0.15
+"""Share of a linear scale in whose lowest part half of all values make a map of one colour."""
+
+_DECADES = 1000.0
+"""Most that the upper end of a logarithmic scale is of its lower end."""
+
+_CLASSES = 10
+"""Equal shares of the values that a scale of quantiles goes through."""
+
+
+class Spaced(Normalize):
+    """From values to shares of a colour map by a scale's spacing; matplotlib's colour bars follow it."""
+
+    def __init__(self, scale: "Scale") -> None:
+        super().__init__(scale.low, scale.high, clip=False)
+        self.scale = scale
+
+    def __call__(self, value: Any, clip: bool | None = None) -> Any:
+        """Return shares, below 0 and above 1 beyond the ends."""
+        values, is_scalar = self.process_value(value)
+        shares = np.ma.masked_invalid(np.ma.array(self.scale.shares(values.filled(np.nan)), mask=values.mask))
+        return shares[0] if is_scalar else shares
+
+    def inverse(self, value: Any) -> Any:
+        """Return the values that have these shares."""
+        return self.scale.values_at(value)
 
 
 @dataclass(frozen=True)
@@ -32,7 +60,11 @@ class Scale:
     least : float, optional
         Least value shown; the colour bar begins with an arrow if that is below `low`.
     norm : matplotlib Normalize, optional
-        From values to colours; linear between the ends by default.
+        From values to colours; by default as `spacing` says.
+    spacing : {"linear", "log", "quantiles"}
+        How values between the ends are spread over the colours.
+    knots : tuple of float
+        Of quantiles: the values at equal steps along the colours, both ends among them.
     """
 
     low: float
@@ -41,15 +73,63 @@ class Scale:
     ramp: str | Colormap = "viridis"
     least: float | None = None
     norm: Normalize | None = None
+    spacing: str = "linear"
+    knots: tuple[float, ...] = ()
 
     @classmethod
-    def over(cls, values: Iterable[ArrayLike], ramp: str | Colormap = "viridis") -> "Scale":
+    def over(cls, values: Iterable[ArrayLike], ramp: str | Colormap = "viridis", *, spacing: str = "linear") -> "Scale":
         """Make the scale of several layers: from zero where that costs little, to a robust upper end.
 
         A few cells far above the rest (a skewed upper limit away from the sites) would leave the others one
         colour; then the scale ends at the 99 % quantile of all, and the colour bar says how far values go.
+
+        Parameters
+        ----------
+        values : iterable of arrays
+        ramp : str or matplotlib Colormap
+        spacing : {"linear", "auto", "log", "quantiles"}
+            ``"auto"`` is linear but where half of all values would share the lowest seventh of the colours: there
+            colours follow the logarithm of positive values, and quantiles of others.
+
+        Raises
+        ------
+        InputError
+            For another spacing.
+
+        Examples
+        --------
+        >>> skewed = np.exp(np.linspace(0.0, 6.0, 200))
+        >>> Scale.over([skewed]).spacing, Scale.over([skewed], spacing="auto").spacing
+        ('linear', 'log')
+        >>> Scale.over([skewed - 2], spacing="auto").spacing
+        'quantiles'
         """
+        if spacing not in SPACINGS:
+            raise InputError(f"colours cannot be spaced by {spacing!r}", remedy=did_you_mean(str(spacing), SPACINGS))
         pooled = _finite(values)
+        plain = cls._linear(pooled, ramp)
+        if spacing == "auto":
+            crowded = plain.high > plain.low and np.median(plain.shares(pooled)) < _CROWDED if pooled.size else False
+            spacing = "linear" if not crowded else "log" if (pooled > 0).all() else "quantiles"
+        return plain.spaced(spacing, pooled)
+
+    def spaced(self, spacing: str, values: ArrayLike) -> "Scale":
+        """Return the same colours for these values under another spacing; linear where the values allow no other."""
+        pooled = _finite([values])
+        if spacing == "log" and (positive := pooled[pooled > 0]).size:
+            high = self.high if self.high > 0 else float(positive.max())
+            low = max(float(np.quantile(positive, 0.01)), high / _DECADES)
+            return replace(self, low=low, high=high, spacing="log", knots=()) if low < high else self
+        if spacing == "quantiles" and pooled.size:
+            knots = np.unique(np.quantile(pooled[pooled <= self.high], np.linspace(0, 1, _CLASSES + 1)))
+            if len(knots) > 2:
+                knots[-1] = max(self.high, knots[-1])
+                steps = tuple(map(float, knots))
+                return replace(self, low=steps[0], high=steps[-1], spacing="quantiles", knots=steps)
+        return self
+
+    @classmethod
+    def _linear(cls, pooled: NDArray[np.float64], ramp: str | Colormap) -> "Scale":
         if not pooled.size:
             return cls(0.0, 1.0, 1.0, ramp)
         low, high, largest = (float(q) for q in np.quantile(pooled, [0, 0.99, 1]))
@@ -76,7 +156,7 @@ class Scale:
         fixed = layer.limits
         if fixed[0] is not None and fixed[1] is not None:
             return cls(fixed[0], fixed[1], fixed[1], ramp).showing(*values)
-        made = cls.over(values, ramp)
+        made = cls.over(values, ramp, spacing=layer.spacing)
         if layer.centre is not None:
             pooled = _finite(values)
             reach = float(np.abs(pooled - layer.centre).max(initial=0.0)) or 1.0
@@ -90,7 +170,10 @@ class Scale:
         if high_end <= low_end:
             room = abs(low_end if high is None else high_end) or 1.0
             low_end, high_end = (low_end, low_end + room) if high is None else (high_end - room, high_end)
-        return replace(self, low=low_end, high=high_end)
+        if self.spacing == "log" and low_end <= 0:
+            return replace(self, low=low_end, high=high_end, spacing="linear")
+        inner = tuple(knot for knot in self.knots if low_end < knot < high_end)
+        return replace(self, low=low_end, high=high_end, knots=(low_end, *inner, high_end) if self.knots else ())
 
     def showing(self, *values: ArrayLike) -> "Scale":
         """Return the same colours for these values."""
@@ -107,14 +190,97 @@ class Scale:
     @property
     def style(self) -> dict[str, Any]:
         """Keywords of `imshow` and `scatter`."""
-        norm = Normalize(self.low, self.high) if self.norm is None else self.norm
+        norm = self.norm
+        if norm is None:
+            norm = Normalize(self.low, self.high) if self.spacing == "linear" else Spaced(self)
         return {"norm": norm, "cmap": colour_map(self.ramp)}
+
+    def shares(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return how far along the colours values lie: 0 at the lower end, 1 at the upper, and on beyond them.
+
+        Examples
+        --------
+        >>> Scale(1.0, 100.0, 100.0, spacing="log").shares([1.0, 10.0, 100.0])
+        array([0. , 0.5, 1. ])
+        >>> Scale(0.0, 9.0, 9.0, spacing="quantiles", knots=(0.0, 1.0, 9.0)).shares([0.5, 5.0])
+        array([0.25, 0.75])
+        """
+        given = np.asarray(values, dtype=float)
+        if self.spacing == "log":
+            logs = np.log(np.maximum(given, self.low * 1e-6)) - math.log(self.low)
+            return np.asarray(logs / (math.log(self.high) - math.log(self.low)))
+        linear = (given - self.low) / (self.high - self.low)
+        if self.spacing == "linear":
+            return np.asarray(linear)
+        inside = np.interp(given, self.knots, np.linspace(0, 1, len(self.knots)))
+        return np.where((given < self.low) | (given > self.high), linear, inside)
+
+    def values_at(self, shares: ArrayLike) -> NDArray[np.float64]:
+        """Return the values that lie so far along the colours: the inverse of `shares`."""
+        given = np.asarray(shares, dtype=float)
+        if self.spacing == "log":
+            return np.asarray(self.low * (self.high / self.low) ** given)
+        linear = self.low + given * (self.high - self.low)
+        if self.spacing == "linear":
+            return np.asarray(linear)
+        inside = np.interp(given, np.linspace(0, 1, len(self.knots)), self.knots)
+        return np.where((given < 0) | (given > 1), linear, inside)
+
+    @property
+    def said(self) -> str:
+        """How the colours are spaced, for the words beside them; empty where they are linear."""
+        return {"log": "colours by logarithm", "quantiles": "colours by quantiles"}.get(self.spacing, "")
+
+    def ticks(self, most: int = 6, per: float = 1.0) -> NDArray[np.float64]:
+        """Return the values to write beside the colours: round ones, or the quantiles that they go through.
+
+        Parameters
+        ----------
+        most : int
+        per : float
+            What values are multiplied with where they are written: the products are round.
+
+        Examples
+        --------
+        >>> Scale(2.4, 580.0, 580.0, spacing="log").ticks()
+        array([  5.,  10.,  20.,  50., 100., 200., 500.])
+        """
+        low, high = self.low * per, self.high * per
+        if self.spacing == "quantiles":
+            return np.asarray(self.knots[:: max(1, round(len(self.knots) / most))])
+        if self.spacing == "log":
+            found = round_numbers(low, high)
+        else:
+            found = np.asarray(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
+        slack = 1e-9 * (high - low)
+        return np.asarray(found[(found >= low - slack) & (found <= high + slack)] / per)
+
+
+def round_numbers(low: float, high: float) -> NDArray[np.float64]:
+    """Return round numbers that a logarithmic axis is labelled with: powers of ten, or twos and fives too.
+
+    Examples
+    --------
+    >>> round_numbers(0.3, 30.0)
+    array([ 0.5,  1. ,  2. ,  5. , 10. , 20. ])
+    >>> round_numbers(5.8, 9.2)
+    array([6., 7., 8., 9.])
+    """
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for steps in ((1.0,), (1.0, 2.0, 5.0)):
+        found = np.outer(powers, steps).ravel()
+        found = found[(found >= low) & (found <= high)]
+        if len(found) >= 4:
+            return found
+    found = np.asarray(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high))
+    return found[(found >= low) & (found <= high) & (found > 0)]
 
 
 def chosen_scale(
     scale: Scale,
     values: ArrayLike,
     *,
+    spacing: str | None = None,
     cmap: str | Colormap | None = None,
     norm: Normalize | None = None,
     vmin: float | None = None,
@@ -128,7 +294,7 @@ def chosen_scale(
         The layer's own.
     values : array
         Those shown, from which a `norm` without ends takes them.
-    cmap, norm, vmin, vmax
+    spacing, cmap, norm, vmin, vmax
         As `geospde.prediction.layers.Layers.plot` takes them.
 
     Raises
@@ -138,6 +304,10 @@ def chosen_scale(
     """
     if cmap is not None:
         scale = replace(scale, ramp=colour_map(cmap))
+    if spacing is not None:
+        if norm is not None:
+            raise InputError("give either norm or spacing: a norm has a spacing of its own")
+        scale = _spaced_as_asked(scale, spacing, values)
     if norm is not None:
         if vmin is not None or vmax is not None:
             raise InputError("give either norm or vmin and vmax: a norm has ends of its own")
@@ -153,6 +323,17 @@ def chosen_scale(
     if ends[0] is not None and ends[1] is not None and ends[0] >= ends[1]:
         raise InputError(f"vmin must be below vmax, not {vmin:g} and {vmax:g}")
     return scale.between(*ends).showing(values)
+
+
+def _spaced_as_asked(scale: Scale, spacing: str, values: ArrayLike) -> Scale:
+    """Return a scale under the spacing that a caller wants; `InputError` where the values allow no such."""
+    if spacing == "log" and not (_finite([values]) > 0).any():
+        raise InputError("no value is above 0, so colours cannot follow their logarithm: spacing 'quantiles' can")
+    if spacing in ("auto", "linear"):
+        return replace(Scale.over([values], scale.ramp, spacing=spacing), norm=None)
+    if spacing not in SPACINGS:
+        raise InputError(f"colours cannot be spaced by {spacing!r}", remedy=did_you_mean(str(spacing), SPACINGS))
+    return scale.spaced(spacing, values)
 
 
 def _end(name: str, value: Any) -> float | None:

@@ -14,7 +14,7 @@ from geospde.prediction.cells import cells_that_meet
 from geospde.survey.covariates.base import Cells
 from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import length
+from geospde.text.words import in_unit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -418,5 +418,5 @@ def _refuse_too_many(rows: int, cols: int, width: float, height: float) -> None:
         enough = 1.01 * math.sqrt(width * height / MAX_CELLS)
         raise InputError(
             f"a grid of {rows:,} x {cols:,} = {rows * cols:,} cells is too large (at most {MAX_CELLS:,}): "
-            f"use cells of {length(enough, '')} or larger, or predict in parts"
+            f"use cells of {in_unit(enough, '')} or larger, or predict in parts"
         )

@@ -27,6 +27,9 @@ PLACES = ("x", "y")
 EXTRAPOLATION = "extrapolation"
 """The layer of where a map lies beyond the sites' covariates."""
 
+SPACINGS = ("auto", "linear", "log", "quantiles")
+"""How values may be spread over colours; "auto" takes what the values need."""
+
 _LABEL = "{label}"
 _WORDS = ("title", "short", "axis", "caption")
 
@@ -69,11 +72,13 @@ class Layer:
         Of a quantile; of a probability or of decided classes the threshold.
     along, step : str
         Of a layer that is one of several steps, such as of a year: the column, and its value there.
+    spacing : {"auto", "linear", "log", "quantiles"}
+        How values are spread over the colours; by default evenly, but where that leaves a map of one colour.
 
     Raises
     ------
     InputError
-        For a name that no file can have, an unknown kind, or limits that are none.
+        For a name that no file can have, an unknown kind or spacing, or limits that are none.
 
     Examples
     --------
@@ -97,6 +102,7 @@ class Layer:
     level: float | None = None
     along: str = ""
     step: str = ""
+    spacing: str = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name in PLACES:
@@ -106,6 +112,9 @@ class Layer:
         if self.kind not in KINDS:
             near = did_you_mean(str(self.kind), KINDS, "kinds")
             raise InputError(f"layer {self.name!r} cannot be of kind {self.kind!r}: {near}")
+        if self.spacing not in SPACINGS:
+            near = did_you_mean(str(self.spacing), SPACINGS, "spacings")
+            raise InputError(f"layer {self.name!r} cannot spread its colours by {self.spacing!r}: {near}")
         object.__setattr__(self, "limits", _as_limits(self.name, self.limits))
         title = self.title or self.name
         defaults = {
@@ -119,9 +128,21 @@ class Layer:
         for field, value in defaults.items():
             object.__setattr__(self, field, getattr(self, field) or value)
 
-    def with_label(self, label: str) -> Layer:
-        """Return the layer of what is predicted under this name: its words without placeholders."""
-        return replace(self, **{field: getattr(self, field).replace(_LABEL, label) for field in _WORDS})
+    def with_label(self, label: str, per: float = 1.0) -> Layer:
+        """Return the layer of what is predicted under this name: its words without placeholders.
+
+        Parameters
+        ----------
+        label : str
+        per : float
+            What numbers of the response are multiplied with where they are shown, as the label says: 1000 for "cases
+            per 1,000 population". Thresholds in words are, too.
+        """
+        words = {field: getattr(self, field) for field in _WORDS}
+        if per != 1.0 and self.level is not None:
+            level = re.compile(rf"(?<![\w.]){re.escape(f'{self.level:g}')}(?![\w.])")
+            words = {field: level.sub(f"{self.level * per:.6g}", text) for field, text in words.items()}
+        return replace(self, **{field: text.replace(_LABEL, label) for field, text in words.items()})
 
     def at_step(self, along: str, step: str) -> Layer:
         """Return the layer as one of several steps, told apart by name and words; scale and colours are shared.
@@ -168,7 +189,7 @@ class Layer:
         """
         try:
             content = json.loads(text)
-            later = {"along": "", "step": ""}  # files of before have layers without
+            later = {"along": "", "step": "", "spacing": "auto"}  # files of before have layers without
             return cls(**{field.name: (later | content)[field.name] for field in fields(cls)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"this is no layer: {error}") from None

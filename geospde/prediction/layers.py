@@ -17,6 +17,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.layer import PLACES, Layer
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table, picture
+from geospde.text.rates import Rate
 from geospde.text.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -127,13 +128,30 @@ class Layers:
         known = [layer.name for layer in self.layers]
         raise InputError(f"the prediction has no column {name!r}: {did_you_mean(str(name), known)}")
 
+    @property
+    def sites(self) -> NDArray[np.float64] | None:
+        """Where the model's observations are, (n, 2); None where that is not known."""
+        return None
+
+    def rate(self, label: str | None = None) -> Rate:
+        """Return what is predicted in words, and what its numbers are multiplied with beside them: 1 if not small.
+
+        Parameters
+        ----------
+        label : str, optional
+            Words for it, in place of its own.
+        """
+        words = label or self.label
+        level = next((layer.name for layer in self.layers if layer.kind == "mean"), None)
+        values = np.zeros(0) if level is None else self.values(level)
+        values = values[np.isfinite(values)]
+        return Rate.of(words, float(np.quantile(values, 0.95)) if values.size else 0.0)
+
     def values(self, name: str) -> NDArray[np.float64]:
         """Return the values of a layer, (m,); `InputError` if there is none of this name."""
         return np.asarray(self.frame[self.layer(name).name], dtype=float)
 
-    def with_layer(
-        self, layer: Layer | str, values: ArrayLike | Callable[[Self], ArrayLike] | None = None
-    ) -> Self:
+    def with_layer(self, layer: Layer | str, values: ArrayLike | Callable[[Self], ArrayLike] | None = None) -> Self:
         """Return the same with one more layer, which then has its own colours and words wherever layers are shown.
 
         Parameters
@@ -220,6 +238,8 @@ class Layers:
         label: str | None = None,
         title: str | None = None,
         crop: bool = True,
+        sites: Any = None,
+        spacing: str | None = None,
         cmap: str | Colormap | None = None,
         norm: Normalize | None = None,
         vmin: float | None = None,
@@ -241,6 +261,10 @@ class Layers:
             Over the map, in place of the layer's own.
         crop : bool, default True
             Paint only what lies on land, if there is a coastline.
+        sites : GeoDataFrame, Survey, bool or (n, 2) array, optional
+            Places to mark on top; True takes those that the model was fitted to.
+        spacing : {"auto", "linear", "log", "quantiles"}, optional
+            How values are spread over the colours; by default as the layer says, and the colour bar tells.
         cmap : str or matplotlib Colormap, optional
             Colours; by default the layer's.
         norm : matplotlib Normalize, optional
@@ -255,8 +279,8 @@ class Layers:
         from geospde.plots.maps import plot_named
 
         return plot_named(
-            self, column, ax, coastline=coastline, label=label, title=title, crop=crop,
-            cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
+            self, column, ax, coastline=coastline, label=label, title=title, crop=crop, sites=sites,
+            spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
         )  # fmt: skip
 
     def plot_panels(

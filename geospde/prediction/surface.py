@@ -67,6 +67,12 @@ class Prediction(Layers):
     _fit: Fit = field(kw_only=True)
     _rows: _Rows = field(kw_only=True)
 
+    @property
+    def sites(self) -> NDArray[np.float64] | None:
+        """Where the model's observations are, (n, 2); None for those without places."""
+        points = getattr(self._fit.model, "points", None)
+        return None if points is None else np.asarray(points, dtype=float)
+
     def each(self, work: Callable[[Prediction], Prediction]) -> Prediction:
         """Return what `work` makes of the prediction; of each step, where it has several."""
         return work(self)
@@ -77,7 +83,6 @@ class Prediction(Layers):
             if layer.kind == "probability" and layer.level == threshold:
                 return self.values(layer.name)
         return np.concatenate(list(self._rows.map(self._fit, lambda m, s: _exceed(m, self._fit, threshold, s))))
-
 
     def excursions(
         self,

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
-from geospde.text.words import area, length, number
+from geospde.survey.places import place_in_words
+from geospde.text.rates import Rate
+from geospde.text.words import area, length, lengths, number
 
 SURE = 0.95
 """Probability from which a place is called above or below a threshold."""
@@ -41,87 +43,94 @@ def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: 
         said = findings(prediction.at_step(last), survey=survey, fit=fit, label=label)
         return [f"In {along} {last}, the last of {len(prediction.steps)} that are mapped:", *said]
     coastline = getattr(survey, "coastline", None)
-    land, place = on_land(prediction, coastline)
+    land, place = on_land(prediction, coastline, getattr(survey, "outline", None))
     frame, layers = prediction.frame[land], prediction.layers
     unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
-    label = label or prediction.label
-    said = [*_level(frame, layers, label, place), *_limits_at_the_top(frame, layers, unit)]
+    rate = prediction.rate(label)
+    said = [*_level(frame, layers, rate, place)]
+    if {"x", "y"} <= set(frame.columns):
+        top = frame.loc[frame["mean"].idxmax()]
+        where = place_in_words(prediction.crs, frame[["x", "y"]].to_numpy(), (top["x"], top["y"]), _degrees(survey))
+        said += _limits_at_the_top(top, layers, rate, where)
     whole = None
     if prediction.grid is not None and unit not in ("", "degree"):
         whole = coastline.area if coastline is not None else len(frame) * prediction.grid.dx * prediction.grid.dy
-    said += _exceedance(frame, layers, label, place, whole, unit)
-    said += _decided(frame, layers, label, place, whole, unit)
+    said += _exceedance(frame, layers, rate, place, whole, unit)
+    said += _decided(frame, layers, rate, place, whole, unit)
     said += _certainty(frame, layers, place)
     if fit is not None:
         said += _ranges(fit.hyper, unit)
     return said
 
 
-def on_land(prediction: Layers, coastline: Any) -> tuple[NDArray[np.bool_], str]:
+def on_land(prediction: Layers, coastline: Any, outline: str | None = None) -> tuple[NDArray[np.bool_], str]:
     """Tell which rows of a prediction count, and how a sentence calls them together.
 
     Parameters
     ----------
     prediction : Prediction
     coastline : polygons, optional
+    outline : str, optional
+        What the survey calls that.
 
     Returns
     -------
     (rows,) array of bool
         Those on land; all without a coastline, or where none is.
     str
-        ``"land"``, ``"grid"`` or ``"rows"``.
+        ``"land"``, ``"area"`` within a boundary, ``"grid"`` or ``"rows"``.
     """
     everywhere = np.ones(len(prediction.frame), dtype=bool)
     if coastline is not None and prediction.points is not None:
         shapely.prepare(coastline)
         land = shapely.intersects_xy(coastline, prediction.points)
         if land.any():
-            return land, "land"
+            return land, "area" if outline == "boundary" else "land"
     return everywhere, "grid" if prediction.grid is not None else "rows"
 
 
-def _level(frame: pd.DataFrame, layers: Sequence[Layer], label: str, place: str) -> Iterator[str]:
-    called = next(layer for layer in layers if layer.name == "mean").description(label)
-    low, high = np.quantile(frame["mean"], [0.05, 0.95])
+def _degrees(survey: Any) -> bool:
+    """Tell whether a survey's places were given as longitude and latitude."""
+    source = getattr(survey, "source_crs", None)
+    return source is not None and bool(parse_crs(source).is_geographic)
+
+
+def _level(frame: pd.DataFrame, layers: Sequence[Layer], rate: Rate, place: str) -> Iterator[str]:
+    called = next(layer for layer in layers if layer.name == "mean").description(rate.label)
+    mean = rate.per * frame["mean"]
+    low, high = np.quantile(mean, [0.05, 0.95])
     yield (
-        f"Over the {place}, the {called} averages {number(_round(frame['mean'].mean()))}; "
+        f"Over the {place}, the {called} averages {number(_round(mean.mean()))}; "
         f"nine tenths of the {place} lie between {number(_round(low))} and {number(_round(high))}, "
-        f"the extremes are {number(_round(frame['mean'].min()))} and {number(_round(frame['mean'].max()))}."
+        f"the extremes are {number(_round(mean.min()))} and {number(_round(mean.max()))}."
     )
 
 
-def _limits_at_the_top(frame: pd.DataFrame, layers: Sequence[Layer], unit: str) -> Iterator[str]:
+def _limits_at_the_top(top: pd.Series, layers: Sequence[Layer], rate: Rate, where: str) -> Iterator[str]:
     limits = outer_limits(layers)
-    if limits is None or not {"x", "y"} <= set(frame.columns):
+    if limits is None:
         return
-    lower, upper = (layer.name for layer in limits)
-    top = frame.loc[frame["mean"].idxmax()]
-    digits = 4 if unit == "degree" else 0 if abs(top["x"]) > 10 else 3
-    where = f"({top['x']:.{digits}f}, {top['y']:.{digits}f})".replace("-", "\N{MINUS SIGN}")
-    yield (
-        f"It is highest near {where}, where the {interval_percent(limits)} limits are "
-        f"{number(_round(top[lower]))} and {number(_round(top[upper]))}."
-    )
+    lower, upper = (number(_round(rate.per * top[layer.name])) for layer in limits)
+    yield f"It is highest near {where}, where the {interval_percent(limits)} limits are {lower} and {upper}."
 
 
 def _exceedance(
-    frame: pd.DataFrame, layers: Sequence[Layer], label: str, place: str, whole: float | None, unit: str
+    frame: pd.DataFrame, layers: Sequence[Layer], rate: Rate, place: str, whole: float | None, unit: str
 ) -> Iterator[str]:
     for layer in layers:
         if layer.kind == "probability" and layer.level is not None:
-            threshold, probability = f"{layer.level:g}", frame[layer.name].to_numpy()
+            threshold, probability = number(rate.per * layer.level), frame[layer.name].to_numpy()
             above, below = np.mean(probability >= SURE), np.mean(probability <= 1 - SURE)
             much = f" ({area(above * whole, unit)})" if whole is not None else ""
             yield (
-                f"The probability of {label} above {threshold} is {SURE:g} or more on {_share(above)} of the "
+                f"The probability of {rate.label} above {threshold} is {SURE:g} or more on {_share(above)} of the "
                 f"{place}{much}, and {1 - SURE:.2g} or less on {_share(below)}; "
                 f"on the remaining {_share(1 - above - below)} the data do not decide."
             )
 
 
 def _decided(
-    frame: pd.DataFrame, layers: Sequence[Layer], label: str, place: str, whole: float | None, unit: str
+    frame: pd.DataFrame, layers: Sequence[Layer], rate: Rate, place: str, whole: float | None, unit: str
 ) -> Iterator[str]:
     for layer in layers:
         if layer.kind == "decided" and layer.level is not None:
@@ -130,8 +139,9 @@ def _decided(
             above, below, open_ = (
                 _share(share) + (f" ({area(share * whole, unit)})" if whole is not None else "") for share in shares
             )
+            threshold = number(rate.per * layer.level)
             yield (
-                f"Decided for the whole {place} at once, {above} lies above {layer.level:g} and {below} below; "
+                f"Decided for the whole {place} at once, {above} lies above {threshold} and {below} below; "
                 f"{open_} is undecided."
             )
 
@@ -152,7 +162,7 @@ def _ranges(hyper: Any, unit: str) -> Iterator[str]:
         if str(name).rpartition(": ")[2].startswith("range("):
             row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
             mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
-            limits = f" (95% limits {length(row['q0.025'], '')} to {length(row['q0.975'], unit)})" if known else ""
+            limits = f" (95% limits {lengths([row['q0.025'], row['q0.975']], unit)})" if known else ""
             yield (
                 f"Two places are hardly correlated (about 0.1) when {length(mean, unit)} apart{limits}: "
                 f"further than that from any site, the map falls back on the overall level."

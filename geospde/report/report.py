@@ -30,6 +30,7 @@ from geospde.report.page import (
 )
 from geospde.report.parts import RunParts
 from geospde.report.webmap import web_map
+from geospde.text.rates import Rate
 
 _CAPTIONS = {
     "maps": "{mean} and limits of {label}, on one colour scale.",
@@ -112,9 +113,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
     }
 
 
-def _survey(
-    survey: Any, columns: str, pictures: list[Picture], explored: Mapping[str, Any] | None
-) -> Section | None:
+def _survey(survey: Any, columns: str, pictures: list[Picture], explored: Mapping[str, Any] | None) -> Section | None:
     if explored is not None:
         return survey_section(explored)
     return None if survey is None else Section(tables=[summaries.survey_table(survey, columns)], pictures=pictures)
@@ -147,15 +146,15 @@ def _hash(text: str) -> str:
 
 def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str) -> dict[str, Picture]:
     """Take PNG files in, with their captions."""
-    words = label or "the response"
     if prediction is not None and prediction.steps:
         prediction = prediction.at_step(prediction.steps[0])
+    rate = Rate("the response") if prediction is None else prediction.rate(label or "the response")
     layers = () if prediction is None else prediction.layers
     mean = next((layer.title for layer in layers if layer.kind == "mean"), "Mean")
-    captions = {name: text.replace("{mean}", mean).replace("{label}", words) for name, text in _CAPTIONS.items()}
+    captions = {name: text.replace("{mean}", mean).replace("{label}", rate.label) for name, text in _CAPTIONS.items()}
     if prediction is not None:
         for layer in layers:
-            captions[figure_name(prediction, layer.name)] = layer.with_label(words).caption
+            captions[figure_name(prediction, layer.name)] = layer.with_label(*rate).caption
     return {path.stem: picture(path, captions.get(path.stem, path.stem)) for path in map(Path, paths)}
 
 

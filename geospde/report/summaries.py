@@ -6,11 +6,12 @@ from typing import Any
 from urllib.parse import quote
 
 from geospde.export.provenance import versions
+from geospde.prediction.layer import RESPONSE
 from geospde.prediction.layers import Layers
 from geospde.report.findings import on_land
 from geospde.report.page import Link, Table, frame_table, shown
 from geospde.survey.crs import parse_crs, unit_of
-from geospde.text.words import area, bytes_of, counted, length, number
+from geospde.text.words import area, bytes_of, counted, length, lengths, number
 
 _CRITERIA = {
     "dic": "DIC",
@@ -69,14 +70,16 @@ def criteria_table(fit: Any) -> Table:
 
 def layers_table(prediction: Layers, survey: Any, label: str) -> Table:
     """Return the spread of every layer over the land: what the map's colours say, in numbers."""
-    land, place = on_land(prediction, getattr(survey, "coastline", None))
-    frame = prediction.frame[land]
+    land, place = on_land(prediction, *(getattr(survey, name, None) for name in ("coastline", "outline")))
+    frame, rate = prediction.frame[land], prediction.rate(label)
     parts = [0.0, 0.05, 0.5, 0.95, 1.0]
-    rows = [
-        [layer.with_label(label).title, *map(number, frame[layer.name].quantile(parts))] for layer in prediction.layers
-    ]
+    rows = []
+    for layer in prediction.layers:
+        spread = frame[layer.name].quantile(parts) * (rate.per if layer.unit == RESPONSE else 1.0)
+        rows.append([layer.with_label(*rate).title, *map(number, spread)])
     of = counted(len(frame), "cell" if prediction.grid is not None else "row")
-    return Table(f"Layers over the {place} ({of})", ["", "least", "5%", "median", "95%", "greatest"], rows)
+    unit = f", {rate.label}" if rate.per != 1 else ""
+    return Table(f"Layers over the {place} ({of}){unit}", ["", "least", "5%", "median", "95%", "greatest"], rows)
 
 
 def survey_table(survey: Any, columns: str) -> Table:
@@ -97,7 +100,7 @@ def survey_table(survey: Any, columns: str) -> Table:
     crs = None if survey.crs is None else parse_crs(survey.crs)
     unit = unit_of(crs)
     if survey.coastline is not None and unit not in ("", "degree"):
-        rows.append(["area within the coastline", area(survey.coastline.area, unit)])
+        rows.append([f"area within the {getattr(survey, 'outline', 'coastline')}", area(survey.coastline.area, unit)])
     rows.append(["coordinates", "no CRS" if crs is None else crs.name])
     return Table("The survey", [], rows)
 
@@ -114,7 +117,7 @@ def mesh_table(mesh: Any) -> Table:
     for zone, edges in (("inner", quality.inner_edges), ("outer", quality.outer_edges)):
         if edges:
             low, middle, high = edges
-            spread = f"{length(low, '')} to {length(high, unit)}, median {length(middle, unit)}"
+            spread = f"{lengths([low, high], unit)}, median {length(middle, unit)}"
             rows.append([f"edges of the {zone} zone", spread])
     return Table("The mesh", [], rows)
 

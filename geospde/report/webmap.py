@@ -21,9 +21,10 @@ from geospde.plots.canvas import View
 from geospde.plots.figures import observed
 from geospde.plots.maps import mapped_layers, scale_of
 from geospde.plots.scale import colour_map
-from geospde.prediction.layer import Layer, interval_percent, outer_limits
+from geospde.prediction.layer import RESPONSE, Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.rates import Rate
 from geospde.text.words import counted, number
 
 MOST_NUMBERS = 500_000
@@ -34,6 +35,9 @@ MOST_CELLS = 4_000_000
 
 MOST_SITES, MOST_EDGES, MOST_COAST, MOST_COLUMNS = 5_000, 100_000, 40_000, 12
 LONGEST_TEXT = 80
+
+_KNOTS = 33
+"""Places along a scale's colours at which the page knows their values."""
 
 DARK_ENDED = ("PuOr", "PuOr_r", "RdBu", "RdBu_r")
 """Diverging colour maps whose ends are near black, where no two values are told apart; the page leaves them out."""
@@ -109,7 +113,7 @@ def web_map(
     view = View.of(_bounds(raster, survey, mesh), crs)
     origin = np.array([round((view.west + view.east) / 2), round((view.south + view.north) / 2)], dtype=float)
     data: dict[str, Any] = {
-        "label": label,
+        "label": label if prediction is None else prediction.rate(label).label,
         "unit": unit,
         "origin": origin.tolist(),
         "view": [view.west - origin[0], view.south - origin[1], view.east - origin[0], view.north - origin[1]],
@@ -120,6 +124,7 @@ def web_map(
         "scales": [],
         "interval": None,
         "coast": None,
+        "outline": "",
         "sites": None,
         "mesh": None,
     }
@@ -135,7 +140,9 @@ def web_map(
         data |= _layers(prediction, coastline, label, kept)
     if coastline is not None:
         data["coast"], thinner = _coast(coastline, origin)
-        notes += [f"The coastline is drawn with {counted(thinner, 'vertex', 'vertices')}."] if thinner else []
+        outline = getattr(survey, "outline", "coastline")
+        data["outline"] = outline.capitalize()
+        notes += [f"The {outline} is drawn with {counted(thinner, 'vertex', 'vertices')}."] if thinner else []
     if survey is not None:
         data["sites"], every = _sites(survey, fit, prediction, origin)
         notes += [f"Of {counted(len(survey.points), 'site')}, the map shows one in {every}."] if every > 1 else []
@@ -236,7 +243,7 @@ def _layers(prediction: Layers, coastline: Any, label: str, kept: NDArray[np.int
     bands = []
     for layer in layers:
         values = prediction.values(layer.name)[kept]
-        finite, words = values[np.isfinite(values)], layer.with_label(label)
+        finite, words = values[np.isfinite(values)], layer.with_label(*prediction.rate(label))
         bands.append(
             {
                 "name": layer.name,
@@ -260,8 +267,20 @@ def _scale(prediction: Layers, sharing: Sequence[Layer], coastline: Any, label: 
     mapped = mapped_layers(prediction)
     columns = [layer.name for layer in sharing if layer.name in mapped] or [sharing[0].name]
     made, first = scale_of(prediction, columns, coastline=coastline), sharing[0]
-    words = first.with_label(label).axis
-    return {"kind": first.scale, "low": made.low, "high": made.high, "label": words, "ramp": _ramp(first.page_colours)}
+    rate = prediction.rate(label)
+    per = rate.per if first.unit == RESPONSE else 1.0
+    return {
+        "kind": first.scale,
+        "low": made.low,
+        "high": made.high,
+        "label": first.with_label(*rate).axis,
+        "ramp": _ramp(first.page_colours),
+        "per": per,
+        "spacing": made.said,
+        # values at equal steps along the colours, between which colours follow them; none where all is linear
+        "knots": [] if made.spacing == "linear" else made.values_at(np.linspace(0, 1, _KNOTS)).tolist(),
+        "ticks": made.ticks(per=per).tolist(),
+    }
 
 
 def _ramp(name: str) -> str:
@@ -299,19 +318,32 @@ def _sites(survey: Any, fit: Any, prediction: Any, origin: NDArray[np.float64]) 
     every = math.ceil(len(points) / MOST_SITES)
     chosen = slice(None, None, every)
     xy = shapely.get_coordinates(points.geometry.array)
-    facts = _facts(points, xy, fit, "" if prediction is None else prediction.label)
-    rates = None if prediction is None else observed(survey, prediction.label)
+    columns = "" if prediction is None else prediction.label
+    facts = _facts(points, xy, fit, columns, Rate("") if prediction is None else prediction.rate())
+    rates = None if prediction is None else observed(survey, columns)
+    names = _names(points)
     rows = [list(row) for row in zip(*([_fact(v) for v in list(values)[chosen]] for values in facts.values()))]
     return {
         "xy": packed(xy[chosen] - origin),
         "number": (np.arange(len(points))[chosen] + 1).tolist(),
+        "name": None if names is None else list(map(_fact, names[chosen])),
         "head": list(facts),
         "rows": rows,
         "observed": None if rates is None else packed(rates[chosen]),
     }, every
 
 
-def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str) -> dict[str, Iterable[Any]]:
+def _names(points: Any) -> pd.Series | None:
+    """Return the column that names the sites: the first whose words tell nearly all of them apart."""
+    for column in points.columns:
+        values = points[column]
+        if column != points.geometry.name and pd.api.types.is_string_dtype(values) and values.notna().all():
+            if values.nunique() > 0.9 * len(values):
+                return values
+    return None
+
+
+def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str, rate: Rate) -> dict[str, Iterable[Any]]:
     """Collect what is known of each site: names, what was observed and fitted, the survey's numbers, CPO and PIT."""
     columns = [c for c in points.columns if c != points.geometry.name and not _is_coordinate(points[c], xy)]
     columns = columns[:MOST_COLUMNS]
@@ -319,13 +351,13 @@ def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str) -> dict[s
     facts: dict[str, Iterable[Any]] = {str(c): points[c] for c in words}
     rates = observed(SimpleNamespace(points=points), label)
     if rates is not None and label not in columns:
-        facts[f"observed {label}"] = rates
+        facts[f"observed {rate.label}"] = rate.per * rates
     fitted, alone = getattr(fit, "fitted", None), None
     if fitted is not None and len(fitted) == len(points):
         alone = getattr(fit, "pointwise", None)
-        facts["fitted mean"] = fitted.iloc[:, 0]  # mean, or the estimate of a likelihood
+        facts["fitted mean"] = rate.per * fitted.iloc[:, 0]  # mean, or the estimate of a likelihood
         if {"q0.025", "q0.975"} <= set(fitted.columns):
-            limits = zip(fitted["q0.025"], fitted["q0.975"])
+            limits = zip(rate.per * fitted["q0.025"], rate.per * fitted["q0.975"])
             facts["95% interval"] = [f"{number(low)} to {number(high)}" for low, high in limits]
     facts |= {str(c): points[c] for c in columns if c not in words}
     if alone is not None:

@@ -17,7 +17,7 @@ from geospde.model.build import Model
 from geospde.results.loo import Loo
 from geospde.survey.crs import unit_of
 from geospde.text.findings import Finding, count_levels, findings_frame
-from geospde.text.words import counted, length, listed, number
+from geospde.text.words import counted, in_unit, length, listed, number
 
 Vector = NDArray[np.float64]
 
@@ -108,10 +108,10 @@ def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
     extent = float(np.hypot(*np.ptp(inner, axis=0)))
     fact = f"{name} is {length(reach, unit)}, the mesh's longest inner edge {length(longest, unit)}"
     if longest > EDGE * reach:
-        remedy = f"lower max_edge, towards {length(reach / 5, unit)}, until maps no longer change"
+        remedy = f"lower max_edge, towards {in_unit(reach / 5, unit)}, until maps no longer change"
         yield Finding("warning", "mesh", f"{fact}: between vertices standard deviations come out too small", remedy)
     elif longest > COARSE * reach:
-        remedy = f"try max_edge {length(reach / 5, unit)} and see whether the map changes"
+        remedy = f"try max_edge {in_unit(reach / 5, unit)} and see whether the map changes"
         yield Finding("note", "mesh", f"{fact}: more than a fifth of the range", remedy)
     else:
         yield Finding("ok", "mesh", fact)
@@ -128,7 +128,7 @@ def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
     gap = float(cKDTree(mesh.vertices[mesh.boundary_vertices]).query(inner)[0].min())
     fact = f"the mesh goes {length(gap, unit)} beyond the inner zone, {gap / reach:.2g} ranges"
     if gap < NEAR * reach:
-        remedy = f"extend it with offset {length(reach, unit)}: variances near its boundary are inflated"
+        remedy = f"extend it with offset {in_unit(reach, unit)}: variances near its boundary are inflated"
         yield Finding("note", "extension", fact, remedy)
     else:
         yield Finding("ok", "extension", fact)

@@ -69,6 +69,7 @@ class SurveySection(_Section):
     x: Text | None = None
     y: Text | None = None
     coastline: Text | None = None
+    boundary: Text | None = None
     crs: str | int | None = None
     source_crs: str | int | None = None
     layer: Text | None = None
@@ -224,6 +225,8 @@ class OutputSection(_Section):
 
     dir: Text | None = None
     label: Text | None = None
+    sites: Flag = False
+    formats: tuple[Literal["png", "pdf", "svg"], ...] = ("png",)
 
 
 class ExcursionsSection(_Section):

@@ -24,7 +24,7 @@ from geospde.terms.registry import special_names
 def load_survey(config: Config) -> Survey:
     """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
     keys = config.survey.given()
-    for name in ("points", "coastline"):
+    for name in ("points", "coastline", "boundary"):
         if name in keys:
             keys[name] = config.path(keys[name])
     model = config.model

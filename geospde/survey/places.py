@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import Place
-from geospde.survey.crs import central_place, is_local, utm_of
+from geospde.survey.crs import central_place, is_local, parse_crs, unit_of, utm_of
 from geospde.survey.numbers import Vector
 from geospde.text.findings import Finding
 from geospde.text.words import counted, length
@@ -248,3 +249,48 @@ def _swapped(crs: CRS, places: Vector, degrees: Vector) -> str:
         if np.isfinite(turned).all() and not _outside(crs, turned).any():
             return names
     return ""
+
+
+def place_in_words(crs: Any, places: NDArray[np.float64], place: Sequence[float], degrees: bool) -> str:
+    """Return where something is, as a sentence says it: to a thousandth of the extent of all places.
+
+    Parameters
+    ----------
+    crs : pyproj.CRS or None
+        What the coordinates are in.
+    places : (n, 2) array
+        All places.
+    place : (x, y)
+        The one to tell.
+    degrees : bool
+        Whether to tell longitude and latitude, where the CRS leads to them.
+
+    Examples
+    --------
+    >>> places = np.array([[480_000.0, 4_000_000.0], [520_000.0, 4_100_000.0]])
+    >>> place_in_words("EPSG:32631", places, (497_123.0, 3_990_911.0), False)
+    'easting 497.1 km, northing 3,990.9 km'
+    >>> place_in_words("EPSG:32631", places, (497_123.0, 3_990_911.0), True)
+    '36.06° N, 2.97° E'
+    """
+    known = None if crs is None else parse_crs(crs)
+    unit, (x, y) = unit_of(known), map(float, place)
+    span = float(np.ptp(places, axis=0).max()) or 1.0
+    if unit == "degree" or (degrees and known is not None and not is_local(known)):
+        if unit != "degree":
+            from pyproj import Transformer
+
+            assert known is not None
+            to_degrees = Transformer.from_crs(known, 4326, always_xy=True)
+            (x, y), span = to_degrees.transform(x, y), span * known.axis_info[0].unit_conversion_factor / 111_320
+        digits = _digits(span)
+        return f"{abs(y):.{digits}f}° {'N' if y >= 0 else 'S'}, {abs(x):.{digits}f}° {'E' if x >= 0 else 'W'}"
+    if unit == "m" and span >= 3000:
+        x, y, span, unit = x / 1000, y / 1000, span / 1000, "km"
+    told = [f"{value:,.{_digits(span)}f} {unit}".rstrip().replace("-", "\N{MINUS SIGN}") for value in (x, y)]
+    return f"easting {told[0]}, northing {told[1]}" if unit else f"({told[0]}, {told[1]})"
+
+
+def _digits(span: float) -> int:
+    """Return decimals that tell a thousandth of a span."""
+    return max(0, 3 - math.ceil(math.log10(span)))

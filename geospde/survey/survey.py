@@ -13,7 +13,7 @@ import numpy as np
 from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.covariates.sites import SiteCovariates, sample_sites
-from geospde.survey.crs import central_place, is_local, unit_of, utm_of
+from geospde.survey.crs import central_place, is_local, parse_crs, unit_of, utm_of
 from geospde.survey.places import check_places, outside_area_of_use
 from geospde.survey.reading import read_coastline, read_points
 from geospde.survey.tables import rows_like
@@ -60,6 +60,10 @@ class Survey:
         ``place(i, column)`` is where row `i` (from 0) and a column, if any, stand in their file, for messages.
     covariates : SiteCovariates or None
         Those of `with_covariates`, whose columns the points then have.
+    source_crs : pyproj.CRS or None
+        What the points came in, where that is not `crs`.
+    outline : str
+        What sentences call the coastline: ``"coastline"``, or ``"boundary"`` where it was given as one.
 
     Examples
     --------
@@ -80,6 +84,8 @@ class Survey:
     sources: tuple[Path, ...] = ()
     place: Callable[[int, str | None], Place] = field(default=_place_in_memory, repr=False)
     covariates: SiteCovariates | None = field(default=None, repr=False)
+    source_crs: CRS | None = field(default=None, repr=False)
+    outline: str = field(default="coastline", repr=False)
 
     @property
     def units(self) -> str:
@@ -158,7 +164,7 @@ class Survey:
         )
 
     def __repr__(self) -> str:
-        coast = "no coastline" if self.coastline is None else f"coastline {self._area()}"
+        coast = "no coastline" if self.coastline is None else f"{self.outline} {self._area()}"
         return f"<Survey {self.name!r}: {counted(len(self.points), 'site')}, {coast}, {self.crs.name}>"
 
     def _repr_html_(self) -> str:
@@ -205,6 +211,7 @@ def read_survey(
     layer: str | None = None,
     coastline_layer: str | None = None,
     ring: str | None = None,
+    boundary: Any = None,
     numeric: tuple[str, ...] | list[str] = (),
     missing: tuple[str, ...] | list[str] = (),
     name: str | None = None,
@@ -234,6 +241,9 @@ def read_survey(
     ring : str, optional
         The column of a coastline csv that tells its rings apart; a column called ``ring`` or ``island`` is
         taken without.
+    boundary : path, shapely geometry, GeoDataFrame or GeoSeries, optional
+        In place of `coastline`, where that is no coast but the edge of a country, a park or a field; sentences then
+        say so.
     numeric : sequence of str
         Further columns that must hold a finite number in every row.
     missing : sequence of str
@@ -265,6 +275,9 @@ def read_survey(
     >>> gs.read_survey(table, crs="local:m", name="bay")
     <Survey 'bay': 3 sites, no coastline, local (m)>
     """
+    if coastline is not None and boundary is not None:
+        raise InputError("give either coastline or boundary, the outline of the area that is mapped")
+    outline, coastline = ("coastline", coastline) if boundary is None else ("boundary", boundary)
     if coastline is None and (coastline_layer is not None or ring is not None):
         key = "coastline_layer" if coastline_layer is not None else "ring"
         raise InputError(f"{key} is of a coastline, and none is given", remedy="name its file with coastline")
@@ -273,12 +286,14 @@ def read_survey(
     )
     held = frame.crs
     _refuse_degrees(frame, held, table.source, columns)
-    land, coast_name = None, "the coastline"
+    land, coast_name = None, f"the {outline}"
     if coastline is not None:
         land, coast_name = read_coastline(coastline, crs=held, source_crs=source_crs, layer=coastline_layer, ring=ring)
     files = [Path(f) for f in (points, coastline) if isinstance(f, str | Path)]
     name = name or (_name(files[0]) if files else "survey")
-    survey = Survey(frame, land, held, name, tuple(files), table.at)
+    came = getattr(table.frame, "crs", None) or (None if source_crs is None else parse_crs(source_crs))
+    came = None if came == held else came
+    survey = Survey(frame, land, held, name, tuple(files), table.at, None, came, outline)
     _check(survey, table, coast_name)
     return survey
 
@@ -362,6 +377,11 @@ def _check(survey: Survey, table: Any, coast_name: str) -> None:
         _check_offshore(survey, table.source, coast_name)
 
 
+def off_the(outline: str) -> str:
+    """Return where a site beyond an outline lies: off the coastline, outside the boundary."""
+    return f"off the {outline}" if outline == "coastline" else f"outside the {outline}"
+
+
 def _check_offshore(survey: Survey, source: str, coast_name: str) -> None:
     off = survey.offshore()
     n = int((off > 0).sum())
@@ -377,7 +397,7 @@ def _check_offshore(survey: Survey, source: str, coast_name: str) -> None:
         )
     some = f"{n} of {counted(len(off), 'site')}" if n < len(off) else f"all {counted(n, 'site')}"
     warning = GeospdeWarning(
-        f"{some} of {source} lie off the coastline, by up to {length(float(off.max()), survey.units)}; "
+        f"{some} of {source} lie {off_the(survey.outline)}, by up to {length(float(off.max()), survey.units)}; "
         "they are used where they are",
         subject="sites at sea",
     )

@@ -110,12 +110,38 @@ def duration(seconds: float) -> str:
 
 
 def length(value: float, unit: str) -> str:
-    """Return a length to three significant digits, without an exponent where a reader would not expect one.
+    """Return a length for a sentence: three significant digits, kilometres where metres would need many.
 
     Examples
     --------
-    >>> length(18.94, "m"), length(2480.3, "m"), length(0.00213, "km")
-    ('18.9 m', '2,480 m', '0.00213 km')
+    >>> length(18.94, "m"), length(2480.3, "m"), length(86142.0, "m"), length(0.00213, "km")
+    ('18.9 m', '2,480 m', '86.1 km', '0.00213 km')
+    """
+    return lengths([value], unit)
+
+
+def lengths(values: Iterable[float], unit: str) -> str:
+    """Return a length, or the ends of a span, in the unit that suits the largest.
+
+    Examples
+    --------
+    >>> lengths([30620.0, 89100.0], "m"), lengths([200.0, 310.0], "m")
+    ('30.6 to 89.1 km', '200 to 310 m')
+    """
+    ends = list(values)
+    if unit == "m" and max(ends) >= 10_000:
+        ends, unit = [end / 1000 for end in ends], "km"
+    *first, last = ends
+    return " to ".join([*(in_unit(end, "") for end in first), in_unit(last, unit)])
+
+
+def in_unit(value: float, unit: str) -> str:
+    """Return a length to three significant digits in the unit that it is in, as a setting is given.
+
+    Examples
+    --------
+    >>> in_unit(86142.0, "m")
+    '86,100 m'
     """
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}".rstrip()
@@ -135,7 +161,7 @@ def area(value: float, unit: str) -> str:
     """
     if unit == "m" and value >= 1e4:
         value, unit = value / 1e6, "km"
-    return length(value, f"{unit}²")
+    return in_unit(value, f"{unit}²")
 
 
 def number(value: float) -> str:

@@ -181,7 +181,7 @@ def test_the_arrow_tells_of_painted_cells_only():
     prediction.frame.loc[in_the_sea, "mean"] = 5000.0
     for crop in (True, False):
         figure = layers_map(prediction, ["mean"], coastline=ATOLL, crop=crop)
-        assert ("up to 5e+03" in figure.axes[-1].get_ylabel()) is not crop
+        assert ("up to 5,000" in figure.axes[-1].get_ylabel()) is not crop
 
 
 def test_scales_of_constant_and_missing_values():

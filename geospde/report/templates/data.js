@@ -17,16 +17,6 @@ function number(value) {
   return text.replace('-', '−');
 }
 
-/** Round values between two others, for the ticks of a scale. */
-function ticks(low, high, most) {
-  const rough = (high - low) / most;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 2.5, 5, 10].find((times) => times * power >= rough * (1 - 1e-9));
-  const found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k += 1) found.push(Number((k * step).toPrecision(12)));
-  return found;
-}
-
 /** The largest of 1, 2, 5 times a power of ten that is no more than a length. */
 function roundBelow(length) {
   const power = 10 ** Math.floor(Math.log10(length));
@@ -38,13 +28,27 @@ class Colours {
   constructor(scale) {
     this.low = scale.low;
     this.high = scale.high;
+    this.knots = scale.knots;
     this.table = Uint8Array.from(scale.ramp.match(/../g), (pair) => parseInt(pair, 16));
   }
 
   /** Where the red of a value's colour stands in the table. */
   place(value) {
-    const share = (value - this.low) / (this.high - this.low);
-    return 3 * Math.min(Math.max(Math.floor(share * 256), 0), 255);
+    return 3 * Math.min(Math.max(Math.floor(this.share(value) * 256), 0), 255);
+  }
+
+  /** How far along the colours a value lies, from 0 to 1 between the ends; between knots, where there are some. */
+  share(value) {
+    const { knots } = this;
+    if (!knots.length) return (value - this.low) / (this.high - this.low);
+    if (!(value > knots[0])) return 0;
+    if (value >= knots.at(-1)) return 1;
+    let [below, above] = [0, knots.length - 1];
+    while (above - below > 1) {
+      const middle = (below + above) >> 1;
+      if (knots[middle] <= value) below = middle; else above = middle;
+    }
+    return (below + (value - knots[below]) / (knots[above] - knots[below])) / (knots.length - 1);
   }
 
   css(value) {

@@ -5,18 +5,21 @@ function colourBar(scale, greatest) {
   const bar = make('div', '', 'bar');
   const strip = Object.assign(document.createElement('canvas'), { width: 256, height: 1 });
   const image = new ImageData(256, 1);
-  const { table } = new Colours(scale);
+  const colours = new Colours(scale);
+  const { table } = colours;
   for (let k = 0; k < 256; k += 1) image.data.set([...table.subarray(3 * k, 3 * k + 3), 255], 4 * k);
   strip.getContext('2d').putImageData(image, 0, 0);
   bar.append(strip);
-  for (const value of ticks(scale.low, scale.high, 6)) {
-    const tick = make('span', number(value), 'tick');
-    tick.style.left = `${(100 * (value - scale.low)) / (scale.high - scale.low)}%`;
+  for (const value of scale.ticks) {
+    const tick = make('span', number(Number((scale.per * value).toPrecision(3))), 'tick');
+    tick.style.left = `${100 * colours.share(value)}%`;
     bar.append(tick);
   }
   const beyond = greatest > scale.high + 1e-9 * Math.abs(scale.high);
   bar.classList.toggle('beyond', beyond);
-  const note = beyond ? ` (arrow: up to ${number(Number(greatest.toPrecision(3)))})` : '';
+  const notes = scale.spacing ? [scale.spacing] : [];
+  if (beyond) notes.push(`arrow: up to ${number(Number((scale.per * greatest).toPrecision(3)))}`);
+  const note = notes.length ? ` (${notes.join('; ')})` : '';
   return { bar, note };
 }
 
@@ -90,11 +93,13 @@ function readOut() {
   for (const { row, value, bands: of } of lines) {
     row.classList.toggle('current', of.includes(state.band));
     if (cell < 0) value.textContent = '–';
-    else value.replaceChildren(...of.flatMap((band, k) => (k ? [' to ', exact(band.values[cell])] : [exact(band.values[cell])])));
+    else {
+      const shown = (band) => exact(band.values[cell], number(band.scale.per * band.values[cell]));
+      value.replaceChildren(...of.flatMap((band, k) => (k ? [' to ', shown(band)] : [shown(band)])));
+    }
   }
   if (cell >= 0 && mark) {
-    const { low, high } = state.band.scale;
-    mark.style.left = `${100 * Math.min(Math.max((state.band.values[cell] - low) / (high - low), 0), 1)}%`;
+    mark.style.left = `${100 * Math.min(Math.max(state.band.colours.share(state.band.values[cell]), 0), 1)}%`;
     mark.hidden = false;
   }
 }

@@ -16,6 +16,11 @@ function placeOf(site) {
   return [sites.xy[2 * site], sites.xy[2 * site + 1]];
 }
 
+/** What a site is called: by its name, where the survey has one. */
+function nameOf(site) {
+  return sites.name ? sites.name[site] : `Site ${sites.number[site]}`;
+}
+
 /** All measurements at the place of one. */
 function sameSpot(site) {
   const [x, y] = placeOf(site);
@@ -26,7 +31,7 @@ function openSite(site, focus) {
   if (site < 0) return;
   state.site = site;
   const spot = placeOf(site);
-  find('map-popup-title').textContent = `Site ${sites.number[site]}`;
+  find('map-popup-title').textContent = nameOf(site);
   const facts = sites.head.map((name, k) => [name, sites.rows[site][k]]);
   find('map-popup-facts').replaceChildren(...[['at', placeWords(spot)], ...facts].map(([name, value]) => {
     const line = make('div');
@@ -77,7 +82,7 @@ find('map-sites')?.addEventListener('toggle', () => {
   sites.rows.forEach((row, k) => {
     const line = body.insertRow();
     const site = Object.assign(make('button', String(sites.number[k])), { type: 'button' });
-    site.setAttribute('aria-label', `Site ${sites.number[k]}: show on the map`);
+    site.setAttribute('aria-label', `${nameOf(k)}: show on the map`);
     site.addEventListener('click', () => { canvas.scrollIntoView({ block: 'nearest' }); openSite(k, true); });
     const name = Object.assign(make('th'), { scope: 'row' });
     name.append(site);

@@ -134,7 +134,7 @@ def propose(
     roles = find_roles(table, columns, {name for name in (x, y) if name is not None}, options, guesser)
     files: dict[str, Any] = {
         "points": points, "layer": options.layer, "x": x, "y": y,
-        "coastline": coastline, "coastline_layer": options.coastline_layer,
+        "boundary" if options.bounded else "coastline": coastline, "coastline_layer": options.coastline_layer,
     }  # fmt: skip
     said = {key: str(value) for key, value in files.items() if value is not None}
     others: dict[str, Any] = {key: value for key, value in said.items() if key != "points"}

@@ -67,7 +67,8 @@ class Response:
     @property
     def label(self) -> str:
         """What figures call the mapped quantity."""
-        return self.family.quantity(self.column.name, None if self.exposure is None else self.exposure.name)
+        over = self.trials or self.exposure
+        return self.family.quantity(self.column.name, None if over is None else over.name)
 
     def threshold(self) -> tuple[float, str]:
         """Return a value whose exceedance is worth a map, and what it is."""

@@ -62,6 +62,8 @@ class Options:
         Which layer of a file that has several.
     exceed : float, optional
         The limit that the map is to be decided at.
+    bounded : bool
+        Whether the area's outline is no coastline but a boundary.
     """
 
     response: str | None = None
@@ -73,6 +75,7 @@ class Options:
     layer: str | None = None
     coastline_layer: str | None = None
     exceed: float | None = None
+    bounded: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from geospde.run.proposal.response import Response, short
 from geospde.run.proposal.sizes import Sizes
 from geospde.run.proposal.writing import Entry
 from geospde.survey.survey import Survey
-from geospde.text.words import counted, length, listed
+from geospde.text.words import counted, in_unit, listed
 
 
 def sections(
@@ -61,10 +61,11 @@ def _survey(files: Mapping[str, str], frame: Frame, survey: Survey) -> Iterator[
     columns = ", ".join(str(c) for c in survey.points.columns if c != "geometry")
     comments = {
         "points": f"{counted(len(survey.points), 'row')}: {columns}.",
-        "coastline": "What it bounds is mapped: land, or the area of the study.",
+        "coastline": "What it bounds is mapped: land. If it is no coast, the key boundary says so in the report.",
+        "boundary": "What it bounds is mapped: the area of the study.",
         "x": "The coordinates.",
     }
-    for key in ("points", "layer", "x", "y", "coastline", "coastline_layer"):
+    for key in ("points", "layer", "x", "y", "coastline", "boundary", "coastline_layer"):
         if key in files:
             yield Entry("survey", key, files[key], comments.get(key, ""))
     if frame.source_crs is not None:
@@ -78,7 +79,7 @@ def _survey(files: Mapping[str, str], frame: Frame, survey: Survey) -> Iterator[
 
 def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
     def of(value: float) -> str:
-        return length(value, survey.units)
+        return in_unit(value, survey.units)
 
     reach = of(short(look.range))
     seen = (
@@ -142,7 +143,7 @@ def _priors(response: Response, look: FirstLook, survey: Survey) -> Iterator[Ent
     low = min(low, of_extent)
     yield Entry(
         "priors", "range(spde)", {"pc": [low, 0.05]},
-        f"The range is below {length(low, survey.units)}, {origin}, with probability 0.05. Raise it if the map is a "
+        f"The range is below {in_unit(low, survey.units)}, {origin}, with probability 0.05. Raise it if the map is a "
         "rash of spots.",
     )  # fmt: skip
     unit = response.likelihood.unit
@@ -164,7 +165,7 @@ def _prediction(response: Response, sizes: Sizes, survey: Survey, exceed: float 
         "About 100 cells across the shorter side, or 10,000 in all where it is narrow. Smaller ones draw finer maps, "
         "but nothing is finer than the mesh.",
     )  # fmt: skip
-    area = "the coastline" if survey.coastline is not None else "the hull of the sites"
+    area = f"the {survey.outline}" if survey.coastline is not None else "the hull of the sites"
     yield Entry("prediction", "buffer", sizes.buffer, f"Map so far beyond {area}.")
     value, what = response.threshold()
     if exceed is None:

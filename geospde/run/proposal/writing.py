@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from geospde.run.proposal.proposal import Proposal
 
 WIDTH = 110
-INPUTS = ("points", "coastline")
+INPUTS = ("points", "coastline", "boundary")
 
 
 @dataclass(frozen=True)

@@ -34,5 +34,5 @@ MAP = Step(
     make,
     needs=(PREDICT, REGIONS),
     reads=("output",),
-    files=("prediction.qml", "layers.gpkg", "project.qgz", *(f"figures/{name}.png" for name in FIGURES)),
+    files=("prediction.qml", "layers.gpkg", "project.qgz", *(f"figures/{name}.*" for name in FIGURES)),
 )

@@ -28,4 +28,4 @@ def recall(work: Work) -> None:
     work.grid = analysis.make_grid(work.config, work.survey, work.mesh)
 
 
-MESH = Step("mesh", "mesh", make, reads=("survey", "mesh"), files=(FILE, "figures/mesh.png"), recall=recall)
+MESH = Step("mesh", "mesh", make, reads=("survey", "mesh"), files=(FILE, "figures/mesh.*"), recall=recall)

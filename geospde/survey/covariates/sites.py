@@ -17,7 +17,7 @@ from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.crs import parse_crs
 from geospde.survey.numbers import as_numbers
 from geospde.text.findings import Finding
-from geospde.text.words import counted, length, number
+from geospde.text.words import counted, in_unit, number
 
 DIFFERENT = 0.25
 """Root mean square difference of a survey's column from a raster, in standard deviations, that is told."""
@@ -289,9 +289,7 @@ def restored(words: Any) -> SiteCovariates | None:
     if not words:
         return None
     covariates = tuple(_restored(name, spec) for name, spec in words["covariates"].items())
-    seen = tuple(
-        Seen(low, high, mean, sd, tuple(labels)) for low, high, mean, sd, labels in words["seen"].values()
-    )
+    seen = tuple(Seen(low, high, mean, sd, tuple(labels)) for low, high, mean, sd, labels in words["seen"].values())
     return SiteCovariates(covariates, seen, np.array(words["precision"]), words["farthest"])
 
 
@@ -340,7 +338,7 @@ def _at_sites(one: Covariate, table: Any, points: Vector, crs: Any) -> tuple[Any
             values[~known], far = one.nearest(points[~known], crs)
             if not np.isfinite(values).all():
                 raise InputError(f"covariate {one.name!r} holds no value anywhere: {one.source} is empty")
-            off = length(float(np.nanmax(far)), "")
+            off = in_unit(float(np.nanmax(far)), "")
             findings = [Finding("note", "covariates", f"{some}; the nearest is taken, up to {off} off")]
         else:
             findings = [Finding("note", "covariates", f"{some}; these rows are dropped")]
