@@ -102,7 +102,8 @@ def _along_steps(prediction: Layers, each: list[xarray.Dataset]) -> xarray.Datas
     fixed = [name for name in each[0].variables if name not in each[0].data_vars]
     whole = xr.concat([one.drop_vars(fixed) for one in each], dim=axis)
     whole = whole.assign_coords({name: each[0][name] for name in fixed})
-    return whole.assign_attrs(each[0].attrs)
+    described: xarray.Dataset = whole.assign_attrs(each[0].attrs)
+    return described
 
 
 def write_netcdf(prediction: Layers, path: str | Path, *, units: str | None = None) -> Path:

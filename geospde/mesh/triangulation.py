@@ -123,7 +123,7 @@ class Triangulation:
         return self._read(self._cdt)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def patches(
     beside: NDArray[np.int64],
     size: NDArray[np.float64],

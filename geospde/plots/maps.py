@@ -163,6 +163,8 @@ def plot_named(
     label: str | None = None,
     title: str | None = None,
     crop: bool = True,
+    sites: Any = None,
+    spacing: str | None = None,
     cmap: str | Colormap | None = None,
     norm: Normalize | None = None,
     vmin: float | None = None,
@@ -172,8 +174,8 @@ def plot_named(
     alone = any(layer.name == column for layer in prediction.layers) or not prediction.over_steps(column)
     draw: Any = plot_layer if alone else plot_steps
     return draw(
-        prediction, column, ax, coastline=coastline, label=label, title=title, crop=crop, cmap=cmap, norm=norm,
-        vmin=vmin, vmax=vmax,
+        prediction, column, ax, coastline=coastline, label=label, title=title, crop=crop, sites=sites, spacing=spacing,
+        cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
     )  # fmt: skip
 
 

@@ -113,7 +113,8 @@ class Excursions:
         **options
             As of `Prediction.plot`.
         """
-        return self.surface.plot(self.surface.layers[0 if function else 1].name, ax, **options)
+        drawn: Axes = self.surface.plot(self.surface.layers[0 if function else 1].name, ax, **options)
+        return drawn
 
     def __repr__(self) -> str:
         return f"<Excursions: {self.describe()}>"
