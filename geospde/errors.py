@@ -40,7 +40,7 @@ class Place:
 
 QUOTED = 60
 """Characters that a message quotes of what somebody wrote, at most."""
-_LONG_QUOTE = re.compile(rf"(?<!\w)(['\"])((?:(?!\1).){{{QUOTED + 1},}})\1")
+_QUOTE = re.compile(r"(?<!\w)(['\"])((?:(?!\1).)*)\1")  # short ones, too: the end of one is no beginning
 _LONG_WORD = re.compile(r"\S{200,}")
 
 
@@ -48,8 +48,13 @@ def _shortened(text: str) -> str:
     """Return a message whose quotations, and words of hundreds of characters, are cut in their middle."""
     if len(text) <= QUOTED:
         return text
-    text = _LONG_QUOTE.sub(lambda m: m[0] if "/" in m[2] and len(m[2]) < 200 else f"{m[1]}{_cut(m[2])}{m[1]}", text)
+    text = _QUOTE.sub(lambda m: f"{m[1]}{_cut(m[2])}{m[1]}" if _is_long(m[2]) else m[0], text)
     return _LONG_WORD.sub(lambda m: _cut(m[0]), text)
+
+
+def _is_long(quoted: str) -> bool:
+    """Tell whether a quotation is to be cut; paths are left whole up to 200 characters."""
+    return len(quoted) > (199 if "/" in quoted else QUOTED)
 
 
 def _cut(words: str) -> str:

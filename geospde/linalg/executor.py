@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from geospde.errors import GeospdeError, InputError
 from geospde.linalg.threads import one_blas_thread, side_by_side
+from geospde.text.keywords import answers_keywords
 
 FEW = 4  # shared objects that a worker keeps at hand
 TIMES = 3  # that what all workers share is sent again, where every copy was lost
@@ -154,6 +155,7 @@ def executor() -> Executor:
     return _CURRENT.get()
 
 
+@answers_keywords
 @contextmanager
 def cluster(client: Any) -> Iterator[Executor]:
     """Do inside the block all that can be shared out on the workers of a Dask cluster.

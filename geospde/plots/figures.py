@@ -140,7 +140,7 @@ def _figures(
         rates = observed(survey, prediction.label)
         if rates is not None:
             yield "observed", sites_map(survey, rates, rate.label, scale=shared, per=rate.per)
-            alone = fit is not None and not fit.model.parts  # else fitted values are of each part's rows
+            alone = fit is not None and len(fit.fitted) == len(rates)  # else they are of the rows of parts
             if alone and limits and set(level) <= set(fit.fitted.columns):
                 yield "fitted", fitted_plot(rate.per * fit.fitted, rate.per * rates, rate.label, limits=limits)
     if mesh is not None:

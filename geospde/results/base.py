@@ -296,19 +296,24 @@ class Fit(FitState):
             allow_new_levels=allow_new_levels, observations=observations, callback=callback,
         )  # fmt: skip
 
-    def predict_raster(self, path: str | Path, grid: Any, **options: Any) -> Path:
+    def predict_raster(
+        self, path: str | Path, grid: Any, *, quantiles: Sequence[float] = (0.025, 0.5, 0.975),
+        exceed: Sequence[float] = (), layers: Sequence[str] = (), crop: Any = None, unfinished: Path | None = None,
+        at: Mapping[str, Any] | None = None, exposure: float | None = None, offset: float | None = None,
+        groups: bool = True, allow_new_levels: bool = False, observations: str | None = None,
+        callback: Callable[[int, int | None, str], None] | None = None,
+    ) -> Path:  # fmt: skip
         """Predict the cells of a Grid into a cloud-optimised GeoTIFF, window by window: for maps of any size.
 
-        Parameters
-        ----------
-        path : str or Path
-        grid : Grid
-        **options
-            See `geospde.export.windowed.predict_raster`.
+        The arguments are those of `geospde.export.windowed.predict_raster` and of `predict`.
         """
         from geospde.export.windowed import predict_raster
 
-        return predict_raster(self, path, grid, **options)
+        return predict_raster(
+            self, path, grid, quantiles=quantiles, exceed=exceed, layers=layers, crop=crop, unfinished=unfinished,
+            at=at, exposure=exposure, offset=offset, groups=groups, allow_new_levels=allow_new_levels,
+            observations=observations, callback=callback,
+        )  # fmt: skip
 
     def predict_regions(
         self,

@@ -18,7 +18,7 @@ except ImportError:  # as on Windows
 LIMIT = "GEOSPDE_MAX_MEMORY"  # in the environment, so that processes of a run's share it
 ADDRESSES = 2_500_000_000  # bytes of address space that a run's libraries and threads map, most of it never used
 _CONTAINERS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS = {unit: 1000**power for power, unit in enumerate(("", *"kmgt"))}
 
 
 def memory_of_machine() -> int | None:

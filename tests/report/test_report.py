@@ -260,7 +260,8 @@ def test_a_cross_validation_is_told_by_its_scores_and_drawn(tmp_path):
     words = page.text.split()
     at = words.index("CRPS")
     assert words[at : at + 10] == "CRPS in 95% model 1.25 0.94 intercept only 2.5 0.8".split()[:10]
-    assert page.all("img")[0]["alt"].startswith("Calibration") and page.all("img")[0]["width"] == "600"
+    drawn = page.all("img")[0]
+    assert drawn["alt"].startswith("Calibration") and drawn["width"] == "780"  # 1.3 times half its pixels
 
 
 def test_an_exploration_takes_the_place_of_the_short_table(tmp_path):
