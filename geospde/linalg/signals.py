@@ -11,18 +11,7 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
 
 
 class Postponed:
-    """Signals that end a program, noted while it lasts and handled at its end; in the main thread only.
-
-    Examples
-    --------
-    >>> postponed = Postponed()
-    >>> postponed.begin()
-    >>> signal.raise_signal(signal.SIGINT)  # Ctrl-C
-    >>> postponed.end()
-    Traceback (most recent call last):
-        ...
-    KeyboardInterrupt
-    """
+    """Signals that end a program, noted while it lasts and handled at its end; in the main thread only."""
 
     def __init__(self) -> None:
         self._handlers: dict[int, Callable[..., Any]] = {}

@@ -10,6 +10,14 @@ from geospde.linalg.signals import Postponed
 from geospde.run.progress import Progress, compiling_told
 
 
+@pytest.fixture(autouse=True)
+def _heard():
+    """Ctrl-C is an exception also where a shell started the tests in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def compiled():
     """The event of a loop that is compiled."""
     return event.trigger_event("numba:compile", {"dispatcher": SimpleNamespace(py_func=compiled)})
