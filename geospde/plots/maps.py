@@ -93,7 +93,7 @@ def layers_map(
 def plot_layer(
     prediction: Layers,
     column: str = "mean",
-    ax: Axes | None = None,
+    ax: Any = None,
     *,
     coastline: Any = None,
     label: str | None = None,
@@ -106,42 +106,56 @@ def plot_layer(
     norm: Normalize | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
-) -> Axes:
-    """Draw one layer for the screen, as ``prediction.plot()`` does.
+) -> Any:
+    """Draw one layer for the screen, as ``prediction.plot()`` does; each step of one that has several.
 
     Parameters
     ----------
-    prediction, label, title, crop, sites, scale
+    prediction, label, crop, sites, scale
         As in `layers_map`.
     column : str
-        Name of the layer.
-    ax : Axes, optional
+        Name of the layer; of several steps the one that it would have alone.
+    ax : Axes, or array of Axes of several steps, optional
         Draw into these axes, with a colour bar beside them; a new pyplot figure by default.
     coastline : polygons, optional
         As in `layers_map`; by default the region that the prediction's grid was laid around.
+    title : str, optional
+        Over the map, in place of the layer's own; of several steps before each of them.
     spacing, cmap, norm, vmin, vmax
         As `geospde.prediction.layers.Layers.plot` takes them.
 
     Returns
     -------
-    Axes
+    Axes, or an array of Axes of several steps
     """
-    rate = prediction.rate(label)
-    layer = prediction.layer(column).with_label(*rate)
+    alone = any(layer.name == column for layer in prediction.layers)
+    steps = [] if alone else [layer.name for layer in prediction.over_steps(column)]
+    layers = [prediction.layer(name) for name in steps or [column]]
     _require_places(prediction)
     if coastline is None and prediction.grid is not None:
         coastline = prediction.grid.domain
-    values = prediction.values(column)
-    painted = values[_painted(prediction, coastline, crop)]
-    scale = Scale.of(layer, [painted]) if scale is None else scale
-    scale = chosen_scale(scale, painted, spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
+    painted = _painted(prediction, coastline, crop)
+    values = [prediction.values(layer.name)[painted] for layer in layers]
+    scale = Scale.of(layers[0], values) if scale is None else scale
+    scale = chosen_scale(scale, np.concatenate(values), spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
+    figure = None
     if ax is None:
         from matplotlib import pyplot as plt
 
+        figure = plt.figure()
+    if steps:
+        drawn = steps_map(
+            prediction, column, None if ax is None else new_panels(ax, len(steps), "steps"), coastline=coastline,
+            label=label, title=title, crop=crop, sites=sites, scale=scale, figure=figure,
+        )  # fmt: skip
+        return np.array(drawn, dtype=object)
+    if ax is None:
         return layers_map(
             prediction, [column], coastline=coastline, label=label, title=title, crop=crop, sites=sites,
-            scale=scale, figure=plt.figure(),
+            scale=scale, figure=figure,
         ).axes[0]  # fmt: skip
+    rate = prediction.rate(label)
+    layer = layers[0].with_label(*rate)
     view = _view(prediction, coastline)
     dress(ax, view)
     _draw_layer(ax, prediction, column, scale, coastline, crop)
@@ -150,87 +164,8 @@ def plot_layer(
     draw_scale_bar(ax, view, coastline)
     per = rate.per if layer.unit == RESPONSE else 1.0
     # An inset is as tall as the map, whatever its aspect.
-    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(painted), layer.axis, per)
+    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(*values), layer.axis, per)
     return ax
-
-
-def plot_named(
-    prediction: Layers,
-    column: str = "mean",
-    ax: Any = None,
-    *,
-    coastline: Any = None,
-    label: str | None = None,
-    title: str | None = None,
-    crop: bool = True,
-    sites: Any = None,
-    spacing: str | None = None,
-    cmap: str | Colormap | None = None,
-    norm: Normalize | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-) -> Any:
-    """Draw a layer by `plot_layer`, or, where it has several steps, by `plot_steps`; see there for the arguments."""
-    alone = any(layer.name == column for layer in prediction.layers) or not prediction.over_steps(column)
-    draw: Any = plot_layer if alone else plot_steps
-    return draw(
-        prediction, column, ax, coastline=coastline, label=label, title=title, crop=crop, sites=sites, spacing=spacing,
-        cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
-    )  # fmt: skip
-
-
-def plot_steps(
-    prediction: Layers,
-    column: str = "mean",
-    ax: Any = None,
-    *,
-    coastline: Any = None,
-    label: str | None = None,
-    title: str | None = None,
-    crop: bool = True,
-    sites: Any = None,
-    spacing: str | None = None,
-    cmap: str | Colormap | None = None,
-    norm: Normalize | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-) -> NDArray[Any]:
-    """Draw a layer at each step for the screen, as ``prediction.plot()`` does.
-
-    Parameters
-    ----------
-    prediction, coastline, label, crop, sites, spacing, cmap, norm, vmin, vmax
-        As `plot_layer` takes them.
-    column : str
-        The layer, by the name that it would have alone.
-    ax : array of Axes, optional
-        As many as steps; a new pyplot figure by default.
-    title : str, optional
-        Before the step over each panel.
-
-    Returns
-    -------
-    array of Axes
-    """
-    _require_places(prediction)
-    if coastline is None and prediction.grid is not None:
-        coastline = prediction.grid.domain
-    names = [layer.name for layer in prediction.over_steps(column)]
-    values = np.concatenate([prediction.values(name)[_painted(prediction, coastline, crop)] for name in names])
-    scale = scale_of(prediction, names, coastline=coastline, crop=crop)
-    scale = chosen_scale(scale, values, spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax)
-    figure = None
-    if ax is None:
-        from matplotlib import pyplot as plt
-
-        figure = plt.figure()
-    else:
-        ax = new_panels(ax, len(names), "steps")
-    drawn = steps_map(
-        prediction, column, ax, coastline=coastline, label=label, title=title, crop=crop, sites=sites, scale=scale,
-        figure=figure,
-    )  # fmt: skip
-    return np.array(drawn, dtype=object)
 
 
 def steps_map(
@@ -251,7 +186,7 @@ def steps_map(
     Parameters
     ----------
     prediction, column, coastline, label, title, crop, sites
-        As `plot_steps` takes them.
+        As `plot_layer` takes them.
     axes : sequence of Axes, optional
         One a step; laid out on a page by default.
     scale : Scale, optional
@@ -320,7 +255,8 @@ def plot_panels(
     """
     _require_places(prediction)
     names = [columns] if isinstance(columns, str) else mapped_layers(prediction) if columns is None else list(columns)
-    layers = [prediction.layer(name).with_label(*prediction.rate(label)) for name in names]
+    rate = prediction.rate(label)
+    layers = [prediction.layer(name).with_label(*rate) for name in names]
     if coastline is None and prediction.grid is not None:
         coastline = prediction.grid.domain
     shared: dict[str, list[str]] = {}

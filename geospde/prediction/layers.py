@@ -276,9 +276,9 @@ class Layers:
         -------
         Axes, or an array of Axes of several steps
         """
-        from geospde.plots.maps import plot_named
+        from geospde.plots.maps import plot_layer
 
-        return plot_named(
+        return plot_layer(
             self, column, ax, coastline=coastline, label=label, title=title, crop=crop, sites=sites,
             spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
         )  # fmt: skip

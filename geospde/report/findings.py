@@ -39,7 +39,7 @@ def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: 
         One sentence each.
     """
     if prediction.steps:
-        along, *_, last = prediction.layers[0].along, *prediction.steps
+        along, last = prediction.layers[0].along, prediction.steps[-1]
         said = findings(prediction.at_step(last), survey=survey, fit=fit, label=label)
         return [f"In {along} {last}, the last of {len(prediction.steps)} that are mapped:", *said]
     coastline = getattr(survey, "coastline", None)

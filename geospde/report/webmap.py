@@ -240,10 +240,10 @@ def _layers(prediction: Layers, coastline: Any, label: str, kept: NDArray[np.int
         return first | {"steps": {"along": prediction.layers[0].along, "values": list(prediction.steps)}}
     names = list(dict.fromkeys(layer.scale for layer in prediction.layers))
     layers = sorted(prediction.layers, key=lambda layer: names.index(layer.scale))
-    bands = []
+    bands, rate = [], prediction.rate(label)
     for layer in layers:
         values = prediction.values(layer.name)[kept]
-        finite, words = values[np.isfinite(values)], layer.with_label(*prediction.rate(label))
+        finite, words = values[np.isfinite(values)], layer.with_label(*rate)
         bands.append(
             {
                 "name": layer.name,
