@@ -330,18 +330,9 @@ class Joint:
         gradient = np.concatenate([of_theta[self._free], self.fixed.T @ derivatives[0]])
         nothing, slope = np.zeros(0), np.zeros((0, psi.size))
         return LaplacePoint(
-            psi,
-            value,
-            gradient,
-            nothing,
-            nothing,
-            eta,
-            np.zeros_like(eta),
-            derivatives,
-            slope,
-            nothing,
+            psi, value, gradient, nothing, nothing, eta, np.zeros_like(eta), derivatives, slope, nothing,
             np.zeros_like(gradient),
-        )
+        )  # fmt: skip
 
 
 class Estimated(Laplace):

@@ -110,11 +110,7 @@ class Dask(Executor):
 
 
 def _done(task: bytes, *shared: tuple[str, bytes]) -> bytes:
-    """A task, on a worker.
-
-    All is packed as bytes: numpy would sum arrays that lie where Dask puts them, off the bounds of a word, in another
-    order, and their last digits would differ.
-    """
+    """A task, on a worker, packed as bytes: whatever Dask does with arrays, the worker's are its own, as here."""
     import cloudpickle
 
     work, item = pickle.loads(task)
