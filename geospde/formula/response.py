@@ -180,7 +180,8 @@ def tried_rows(left: str | Node, table: pd.DataFrame, exposure: Any = None) -> N
 
 
 TELLING = (
-    (tried_rows, "with no trials"), (answered_rows, "without a response"),
-    (exposed_rows, "of no exposure, with nothing counted,"),
-)  # fmt: skip
-"""Which rows of a table the likelihood is of, and what to say of the others."""
+    (tried_rows, "trials", "with no trials"),
+    (answered_rows, "response", "without a response"),
+    (exposed_rows, "exposure", "of no exposure, with nothing counted,"),
+)
+"""Which rows of a table the likelihood is of, what they are told by, and what to say of the others."""

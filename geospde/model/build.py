@@ -205,11 +205,11 @@ def build_model(
     if len(data) == 0:
         raise InputError("the table of observations is empty")
     bound_family = read_family(family, link)
-    for told, why in TELLING:
+    for told, subject, why in TELLING:
         rows = told(parsed.left, data, None if bound_family.is_pattern else exposure)
         if rows.any() and not rows.all():
             exposure, offset, weights = (_of_rows(value, rows) for value in (exposure, offset, weights))
-            data = _without(data, rows, why)
+            data = _without(data, rows, subject, why)
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords)
     response = read_response(parsed.left, table, bound_family.takes_categories)
@@ -292,11 +292,11 @@ def build_model(
     )  # fmt: skip
 
 
-def _without(data: pd.DataFrame, told: NDArray[np.bool_], why: str) -> pd.DataFrame:
+def _without(data: pd.DataFrame, told: NDArray[np.bool_], subject: str, why: str) -> pd.DataFrame:
     """Leave rows out that say nothing, and warn of it."""
     rows = np.flatnonzero(~told)
     what = f"{counted(rows.size, 'row')} {why} left out: {listed(data.index[rows].tolist(), most=5)}"
-    warnings.warn(GeospdeWarning(what, subject="trials", remedy="fit.predict(table) has their means"), stacklevel=4)
+    warnings.warn(GeospdeWarning(what, subject=subject, remedy="fit.predict(table) has their means"), stacklevel=4)
     return data[told]
 
 

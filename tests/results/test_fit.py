@@ -200,10 +200,11 @@ def test_rows_without_a_response_or_exposure_are_left_out_and_predicted():
     table.loc[9, ["count", "time"]] = 0.0
     options = {"family": "poisson", "method": "ml", "exposure": "time"}
     with (
-        pytest.warns(gs.GeospdeWarning, match="2 rows without a response left out: 3 and 7"),
-        pytest.warns(gs.GeospdeWarning, match="1 row of no exposure, with nothing counted, left out: 9"),
+        pytest.warns(gs.GeospdeWarning, match="2 rows without a response left out: 3 and 7") as told,
+        pytest.warns(gs.GeospdeWarning, match="1 row of no exposure, with nothing counted, left out: 9") as inner,
     ):
         some = gs.fit("count ~ depth", table, **options)
+    assert {one.message.subject for one in (*told, *inner)} == {"response", "exposure"}
     rest = gs.fit("count ~ depth", table.drop(index=[3, 7, 9]), **options)
     pd.testing.assert_frame_equal(some.fixed, rest.fixed)
     assert np.isfinite(some.predict(table).to_frame()["mean"]).all()
