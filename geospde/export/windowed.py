@@ -112,7 +112,7 @@ def predict_raster(
     same byte for byte. Windows of another fit, grid or wish are not taken, but made anew.
     """
     path = Path(path)
-    predictor = _asked(fit, grid, quantiles, exceed, layers, options)
+    predictor = _read_request(fit, grid, quantiles, exceed, layers, options)
     tell = callback or (lambda done, total, message: None)
     names = [layer.name for layer in predictor.layers]
     meanings = {layer.name: meaning_of(layer, predictor.predictor.label) for layer in predictor.layers}
@@ -146,7 +146,7 @@ def estimate_raster(
     **options: Any,
 ) -> RasterEstimate:
     """Say what `predict_raster` would take, from the prediction of a few cells in the middle of the grid."""
-    predictor = _asked(fit, grid, quantiles, exceed, layers, options)
+    predictor = _read_request(fit, grid, quantiles, exceed, layers, options)
     parts = windows(grid, CHUNK)
     middle = [parts[round(share * (len(parts) - 1))] for share in np.linspace(0.25, 0.75, SAMPLES)]
     predictor(middle[0].of(grid))  # loops are compiled, corrections made ready
@@ -161,7 +161,7 @@ def estimate_raster(
     return RasterEstimate(grid.n, bands, total, size, 4 * bands * grid.n + 2 * size)
 
 
-def _asked(
+def _read_request(
     fit: Fit, grid: Any, quantiles: Sequence[float], exceed: Sequence[float], layers: Sequence[str], options: Any
 ) -> WindowPredictor:
     """Read what is to be predicted; raises InputError for what has a value a cell."""

@@ -214,14 +214,12 @@ class Likelihood:
         """Derivatives in each theta, (k, m), of the log density and of its first two derivatives; by differences."""
         found = []
         for axis in np.eye(self.theta.size):
-            near, far = (
-                [self._theta_moved(eta, sign * size * axis) for sign in (1.0, -1.0)] for size in (STEP, 2 * STEP)
-            )
+            near, far = ([self._at_step(eta, sign * size * axis) for sign in (1.0, -1.0)] for size in (STEP, 2 * STEP))
             found.append((8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * STEP))
         density, first, second = np.moveaxis(np.array(found), 1, 0)
         return density, first, second
 
-    def _theta_moved(self, eta: Vector, step: Vector) -> Vector:
+    def _at_step(self, eta: Vector, step: Vector) -> Vector:
         """Log density and its first two derivatives, (3, m), a step away in theta."""
         moved = self.at(self.theta + step)
         first, second, _ = moved._derivatives(eta)

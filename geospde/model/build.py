@@ -388,7 +388,7 @@ def hyperparameters_of(
     for k, h in enumerate(likelihood.hyper):
         prior = likelihood.prior.parts[k]  # type: ignore[attr-defined]
         hyper.append(Hyperparameter(h.name, np.eye(total)[at + k], 0.0, prior.describe(), h.transform))
-    held = _held(terms, likelihood, hyper)
+    held = _fixed_values(terms, likelihood, hyper)
     return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
 
 
@@ -398,7 +398,7 @@ def theta_slices(terms: Sequence[LatentTerm]) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:])]
 
 
-def _held(terms: list[LatentTerm], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
+def _fixed_values(terms: list[LatentTerm], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
     """Inner values of the hyperparameters that are fixed, NaN for the others."""
     priors: list[Any] = []
     for term in terms:

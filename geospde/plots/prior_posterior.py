@@ -52,7 +52,7 @@ def plot_prior_posterior(fit: BayesianFit, name: str, ax: Axes | None = None) ->
     styles = [(ALARM, (0, (4, 2)), prior_words(fit, name)), (LINE, "-", "posterior")]
     tallest = 0.0
     for marginal, (left, right), (colour, dash, words) in zip((prior, posterior), intervals, styles):
-        x, y = _drawn(marginal, logarithmic)
+        x, y = _curve(marginal, logarithmic)
         inside = np.geomspace(left, right, 200) if logarithmic else np.linspace(left, right, 200)
         if marginal is posterior:
             ax.fill_between(inside, np.interp(inside, x, y), color=BAND, lw=0)
@@ -74,7 +74,7 @@ def plot_prior_posterior(fit: BayesianFit, name: str, ax: Axes | None = None) ->
     return ax
 
 
-def _drawn(marginal: Any, logarithmic: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _curve(marginal: Any, logarithmic: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Grid and density; of the logarithm where the axis is one."""
     x, y = marginal.x[1:-1], marginal.y[1:-1]  # at the ends the slope between the scales is one-sided
     good = np.isfinite(y) & ((x > 0) if logarithmic else np.isfinite(x))

@@ -307,7 +307,7 @@ def chosen_scale(
     if spacing is not None:
         if norm is not None:
             raise InputError("give either norm or spacing: a norm has a spacing of its own")
-        scale = _spaced_as_asked(scale, spacing, values)
+        scale = _with_spacing(scale, spacing, values)
     if norm is not None:
         if vmin is not None or vmax is not None:
             raise InputError("give either norm or vmin and vmax: a norm has ends of its own")
@@ -325,7 +325,7 @@ def chosen_scale(
     return scale.between(*ends).showing(values)
 
 
-def _spaced_as_asked(scale: Scale, spacing: str, values: ArrayLike) -> Scale:
+def _with_spacing(scale: Scale, spacing: str, values: ArrayLike) -> Scale:
     """Return a scale under the spacing that a caller wants; `InputError` where the values allow no such."""
     if spacing == "log" and not (_finite([values]) > 0).any():
         raise InputError("no value is above 0, so colours cannot follow their logarithm: spacing 'quantiles' can")

@@ -209,8 +209,10 @@ def fit(
     if not isinstance(formula, str):
         _refuse_beside(data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights)
         if domain is not None:
-            raise InputError("domain= is of one point pattern: of several likelihoods a pattern comes as its nodes and "
-                             "points, as the page on several likelihoods shows")
+            raise InputError(
+                "domain= is of one point pattern: of several likelihoods a pattern comes as its nodes and "
+                "points, as the page on several likelihoods shows"
+            )
         joint = build_joint(formula, terms=terms, mesh=mesh, priors=priors, graphs=graphs, covariates=covariates)
         return fit_model(joint, {"formula": joint.formula.text}, **options)
     if (delta := delta_of(family, link)) is not None:
@@ -376,7 +378,7 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
     method, points = settings["method"], int(settings["quadrature"])
     unpriored = without_priors(model, method, points)
     searched, back = unpriored.with_fixed_trends() if method == "ml" else (unpriored, None)
-    found = _found(model, unpriored, searched, method, points, progress)
+    found = _best_maximum(model, unpriored, searched, method, points, progress)
     if back is not None:
         found = found.mapped(back, unpriored.n_fixed)
     refuse_separated(model, found)
@@ -394,7 +396,7 @@ def estimated_fit(
     return (PenalisedFit if smooth else MaximumLikelihoodFit)(model, maximum, settings, notes, seconds)
 
 
-def _found(
+def _best_maximum(
     model: Model, unpriored: Unpriored, searched: Unpriored, method: str, points: int, progress: Progress
 ) -> Maximum:
     """The maximum, at a residual of zero where the likelihood is bounded there and no larger elsewhere."""

@@ -12,7 +12,7 @@ from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import Certificate
 from geospde.run.config import Config
 from geospde.run.logs import begin
-from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.stored_fit import find_run, fitted
 
 
@@ -67,7 +67,7 @@ def certify_run(
     log = StepLog(progress or Progress())
     run = find_run(source)
     begin(log, f"certify {run.source}".strip())
-    with compiling_told(log):
+    with announce_compiling(log):
         made = fitted(run, log)
         if not isinstance(made.fit, BayesianFit):
             raise InputError(f"a fit by method {made.fit.method!r} has no posterior to certify", remedy="fit by 'inla'")

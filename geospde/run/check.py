@@ -16,7 +16,7 @@ from geospde.run import analysis
 from geospde.run.config import Config, read_config
 from geospde.run.folders import whole_folder
 from geospde.run.inputs import explore_survey, in_short, load_survey
-from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.regions import check_regions
 from geospde.run.room import refuse_too_large
 from geospde.text.findings import Finding, findings_frame
@@ -123,7 +123,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
         mesh = analysis.make_mesh(config, survey)
         told(repr(mesh))
     findings = [*exploration.findings, *check_mesh(mesh, survey, ExpectedRange.of(survey, exploration.variogram))]
-    with log.step("grid") as told, compiling_told(log.progress):
+    with log.step("grid") as told, announce_compiling(log.progress):
         grid = analysis.make_grid(config, survey, mesh)
         refuse_too_large(config, grid, Path())
         told(repr(grid))

@@ -15,8 +15,8 @@ from geospde.plots.comparison import difference_map, plot_comparison
 from geospde.prediction.difference import COLUMNS, Difference, difference
 from geospde.results.compare import Comparison, compare
 from geospde.run.folders import whole_folder
-from geospde.run.logs import LOG, begin, kept_if_failed
-from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.logs import LOG, begin, keep_log
+from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.stored_fit import Fitted, Run, find_run, fitted
 
 MARK = "comparison.json"
@@ -100,14 +100,14 @@ def compare_runs(
             return compare({name: made.fit for name, made in runs.items()}), runs
 
     if out is None:
-        with compiling_told(log):
+        with announce_compiling(log):
             comparison, runs = compared()
         return Compared(comparison, runs, {}, comparison.notes, None)
     target = Path(out)
     with (
-        kept_if_failed(log, target),
+        keep_log(log, target),
         whole_folder(target, overwrite=overwrite, mark=MARK, what="comparison") as folder,
-        compiling_told(log),
+        announce_compiling(log),
     ):
         comparison, runs = compared()
         maps, missing = _differences(runs, log)

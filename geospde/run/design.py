@@ -12,8 +12,8 @@ from geospde.prediction.design import Design, design
 from geospde.prediction.grid import Grid
 from geospde.run.config import Config
 from geospde.run.folders import whole_folder
-from geospde.run.logs import LOG, begin, kept_if_failed
-from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.logs import LOG, begin, keep_log
+from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.stored_fit import find_run, fitted
 from geospde.survey.survey import read_survey
 
@@ -84,8 +84,8 @@ def design_run(
     run = find_run(source)
     begin(log, f"design {run.source}".strip())
     target = Path(out) if out is not None else run.beside("design")
-    with kept_if_failed(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="design") as folder:
-        with compiling_told(log):
+    with keep_log(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="design") as folder:
+        with announce_compiling(log):
             made = fitted(run, log)
             if made.survey is None:
                 raise InputError("a design needs the area of the survey: name the run file, not the folder of the run")

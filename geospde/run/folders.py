@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geospde.errors import GeospdeError, GeospdeWarning, InputError
-from geospde.run.swap import partial_folder, recover, removed, swap
+from geospde.run.swap import partial_folder, recover, remove, swap
 
 # what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
 _MENDABLE = {
@@ -101,7 +101,7 @@ def whole_folder(
         if isinstance(error, OSError) and error.errno in mendable:
             raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
         raise
-    if aside is not None and not removed(aside):
+    if aside is not None and not remove(aside):
         told = f"the {what} that was in {shown} could not be removed wholly: what is left of it is {aside}"
         warnings.warn(GeospdeWarning(told, remedy="let its owner remove it"), stacklevel=3)
 

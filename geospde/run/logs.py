@@ -26,7 +26,7 @@ def begin(log: StepLog, what: str) -> None:
 
 
 @contextmanager
-def kept_if_failed(log: StepLog, target: Path) -> Iterator[None]:
+def keep_log(log: StepLog, target: Path) -> Iterator[None]:
     """Keep the log of what fails inside for no mistake of the user's, and add to the error where it is.
 
     Parameters

@@ -17,8 +17,8 @@ from geospde.results.certificate import Certificate
 from geospde.run.analysis import criteria_of
 from geospde.run.config import Config, read_config
 from geospde.run.folders import amended_folder, whole_folder
-from geospde.run.logs import kept_if_failed
-from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.logs import keep_log
+from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.record import MARK, read_record
 from geospde.run.step import Step
 from geospde.run.steps.certify import CERTIFY
@@ -148,9 +148,9 @@ def run(
     log = StepLog(progress or Progress())
     with (
         cluster(client),
-        kept_if_failed(log, target),
+        keep_log(log, target),
         whole_folder(target, overwrite=overwrite) as folder,
-        compiling_told(log),
+        announce_compiling(log),
     ):
         work = Work.begun("run", config, folder, target, log)
         for step in STEPS:
@@ -201,7 +201,7 @@ def run_step(
     target = Path(out) if out is not None else config.folder()
     log = StepLog(progress or Progress())
     replaced = [pattern for step in steps for pattern in step.files]
-    with kept_if_failed(log, target), amended_folder(target, replaced) as folder, compiling_told(log):
+    with keep_log(log, target), amended_folder(target, replaced) as folder, announce_compiling(log):
         before = read_record(target) if (target / MARK).exists() else None
         work = Work.begun(name, config, folder, target, log, before)
         for step in steps[0].before(config):

@@ -108,7 +108,7 @@ class StepLog:
 
 
 @contextmanager
-def compiling_told(listener: Progress | StepLog, every: float = 5.0) -> Iterator[None]:
+def announce_compiling(listener: Progress | StepLog, every: float = 5.0) -> Iterator[None]:
     """Tell when numba compiles: the first run on a machine waits for it, the next ones do not.
 
     Parameters

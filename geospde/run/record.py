@@ -38,7 +38,7 @@ class Record:
         self._inputs = [_input(path) for path in survey.sources]
         self._steps = dict(self._before.get("steps", {}))
         self._settings = dict(self._before.get("configuration", {}))
-        self._told = 0
+        self._reported = 0
 
     def done(self, step: Step[Any]) -> None:
         """Note that a step is done, from the configuration and the inputs as they are."""
@@ -49,9 +49,9 @@ class Record:
         self._steps[step.name] = {
             "finished": _clock(),
             "made_from": self._fingerprint(step),
-            "warnings": self._log.warnings[self._told :],
+            "warnings": self._log.warnings[self._reported :],
         }
-        self._told = len(self._log.warnings)
+        self._reported = len(self._log.warnings)
 
     def is_current(self, step: Step[Any]) -> bool:
         """Tell whether a step was done with the inputs, and the settings up to it, that the run file has now."""
@@ -88,7 +88,7 @@ class Record:
     def warnings(self) -> list[str]:
         """Those of every step, the latest, each once."""
         of_steps = (warning for step in self._steps.values() for warning in step["warnings"])
-        return list(dict.fromkeys([*of_steps, *self._log.warnings[self._told :]]))
+        return list(dict.fromkeys([*of_steps, *self._log.warnings[self._reported :]]))
 
     def write(self, folder: Path) -> None:
         """Write ``run.json``."""

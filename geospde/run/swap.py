@@ -77,11 +77,11 @@ def recover(target: Path) -> list[str]:
                 path.rename(target)
                 done.append(f"{target} was put back: the run that was to replace it was killed")
             else:
-                done.append(f"{path.name} {'was' if removed(path) else 'could not be'} removed: {_WHOSE[left[2]]}")
+                done.append(f"{path.name} {'was' if remove(path) else 'could not be'} removed: {_WHOSE[left[2]]}")
     return done
 
 
-def removed(path: Path) -> bool:
+def remove(path: Path) -> bool:
     """Remove a folder, and tell whether nothing is left of it: what other users own in it may stay."""
     shutil.rmtree(path, ignore_errors=True)
     return not path.exists()

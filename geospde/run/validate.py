@@ -10,8 +10,8 @@ from typing import Any
 from geospde.prediction.validation import Validation
 from geospde.run.config import Config, ValidationSection
 from geospde.run.folders import whole_folder
-from geospde.run.logs import LOG, begin, kept_if_failed
-from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.logs import LOG, begin, keep_log
+from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.stored_fit import find_run, fitted
 from geospde.run.validation_files import ALONE, described, validate, write_validation
 
@@ -94,7 +94,7 @@ def validate_run(
     wanted = _chosen(run.config, {"folds": folds, "k": k, "distance": distance, "seed": seed})
 
     def validated(target: Path | None) -> Validated:
-        with compiling_told(log):
+        with announce_compiling(log):
             made = fitted(run, log)
             with log.step("validate") as told:
                 validation = validate(made.fit, wanted, callback=log.progress.update)
@@ -104,7 +104,7 @@ def validate_run(
     if not write:
         return validated(None)
     target = Path(out) if out is not None else run.beside("validation")
-    with kept_if_failed(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="validation") as folder:
+    with keep_log(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="validation") as folder:
         result = validated(target)
         with log.step("write"):
             write_validation(folder, result.validation, ALONE, result.to_dict())

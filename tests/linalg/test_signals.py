@@ -7,7 +7,7 @@ import pytest
 from numba.core import event
 
 from geospde.linalg.signals import Postponed
-from geospde.run.progress import Progress, compiling_told
+from geospde.run.progress import Progress, announce_compiling
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +25,14 @@ def compiled():
 
 def test_an_interruption_waits_for_the_end_of_a_compilation():
     reached = False
-    with pytest.raises(KeyboardInterrupt), compiling_told(Progress()), compiled():
+    with pytest.raises(KeyboardInterrupt), announce_compiling(Progress()), compiled():
         signal.raise_signal(signal.SIGINT)
         reached = True
     assert reached and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interruption_comes_before_the_next_part_of_a_compilation():
-    with pytest.raises(KeyboardInterrupt), compiling_told(Progress()), compiled():
+    with pytest.raises(KeyboardInterrupt), announce_compiling(Progress()), compiled():
         signal.raise_signal(signal.SIGINT)
         with compiled():
             pytest.fail("it went on")

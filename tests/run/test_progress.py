@@ -8,7 +8,7 @@ from numba import njit
 
 from geospde.cli.console import Lines, Quiet
 from geospde.errors import GeospdeWarning
-from geospde.run.progress import Progress, StepLog, compiling_told
+from geospde.run.progress import Progress, StepLog, announce_compiling
 
 
 class Heard(Progress):
@@ -32,12 +32,12 @@ def test_compiling_is_told_once_and_only_where_there_is_some():
         return 3 * x
 
     first, second, after = Heard(), Heard(), Heard()
-    with compiling_told(first, every=math.inf):
+    with announce_compiling(first, every=math.inf):
         assert twice(1) + thrice(1) == 5
-    with compiling_told(second):
+    with announce_compiling(second):
         twice(2)
     assert len(first.notes) == 1 and "once on this machine" in first.notes[0] and second.notes == []
-    with compiling_told(after):
+    with announce_compiling(after):
         pass
     twice(1.5)  # compiles again, for floats, when nobody listens any more
     assert after.notes == []
@@ -54,7 +54,7 @@ def test_each_loop_that_is_compiled_is_counted():
 
     heard = Heard()
     log = StepLog(heard)
-    with compiling_told(log, every=0.0):
+    with announce_compiling(log, every=0.0):
         assert inner(1) + outer(1) == 5
     assert [done for done, *_ in heard.updates] == [0, 1] and heard.updates[1][2].endswith("now outer")
     assert len(heard.notes) == 2 and "compiled 1 inner loop in" in heard.notes[1] and "now outer" in heard.notes[1]

@@ -15,7 +15,7 @@ from geospde.cli.commands import main
 from geospde.errors import GeospdeWarning, InputError
 from geospde.run import folders
 from geospde.run.folders import whole_folder
-from geospde.run.swap import partial_folder, recover, removed, swap
+from geospde.run.swap import partial_folder, recover, remove, swap
 
 GONE = 2**22 - 1  # no process has this number where the tests run
 RECORD = '{"configuration": {}}'
@@ -72,7 +72,7 @@ def test_swaps_at_one_moment_leave_one_whole_folder(tmp_path, monkeypatch, excha
     def replace(k):
         new = partial_folder(target)
         (new / "run.json").write_text(str(k))
-        removed(swap(new, target))
+        remove(swap(new, target))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(replace, range(40)))

@@ -209,7 +209,7 @@ def predict_regions(
     combinations = _combinations(at)
     filled = places(model, own)
     own = own if filled.grid is None else filled.grid
-    cell, what, found = cell_weights(_kept(weights, grid, own), own, model.crs)
+    cell, what, found = cell_weights(_on_grid(weights, grid, own), own, model.crs)
     shares, covered = overlaps(held.frame, own)
     total = sp.csr_matrix(shares @ sp.diags(cell))
     total.eliminate_zeros()
@@ -282,7 +282,7 @@ def _grid(model: Any, held: Areas) -> Grid:
     return grid.without(outside) if outside.any() else grid
 
 
-def _kept(weights: Any, given: Grid | None, grid: Grid) -> Any:
+def _on_grid(weights: Any, given: Grid | None, grid: Grid) -> Any:
     """Weights a cell, without those of cells that were left out of the grid given."""
     if given is None or given.n == grid.n or np.ndim(weights) != 1 or len(weights) != given.n:
         return weights

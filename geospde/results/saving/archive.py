@@ -69,7 +69,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _damage_told(path), zipfile.ZipFile(path) as archive:
+        with _explain_damage(path), zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
             _refuse_large(path, infos)
             named = {_name(path, info): info for info in infos}
@@ -94,7 +94,7 @@ class Archive:
             word = "lacks" if min(odd) in sums else "has, and should not have,"
             raise InputError(f"{self.path} {word} the array {min(odd)[:60]!r}: save the fit again")
         arrays = {}
-        with _damage_told(self.path), zipfile.ZipFile(self.path) as archive:
+        with _explain_damage(self.path), zipfile.ZipFile(self.path) as archive:
             for name, member in self._members.items():
                 data = archive.read(member.file)
                 if sums is not None and hashlib.sha256(data).hexdigest() != sums[name]:
@@ -166,7 +166,7 @@ def _look(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Membe
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def _explain_damage(path: Path) -> Iterator[None]:
     """Say in a sentence what zip files and headers that are damaged raise."""
     try:
         yield
