@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +14,6 @@ from geospde.families.base import Family
 from geospde.families.delta import DELTAS, delta_of
 from geospde.families.registry import DEFAULT, names, read_family
 from geospde.inference.integration import posterior
-from geospde.inference.laplace import Laplace
 from geospde.inference.mode import Progress, silent
 from geospde.likelihood.exponential import Exponential
 from geospde.likelihood.intervals import likelihood_of
@@ -46,6 +44,7 @@ from geospde.results.bayesian import BayesianFit
 from geospde.results.estimates import EstimatedFit
 from geospde.results.maximum_likelihood import MaximumLikelihoodFit
 from geospde.results.penalised import PenalisedFit
+from geospde.results.prior import with_matched_priors
 from geospde.text.keywords import answers_keywords
 
 Vector = NDArray[np.float64]
@@ -53,7 +52,6 @@ LIKELIHOODS = ("ml", "reml")
 METHODS = ("inla", "eb", "ml", "reml", "ubre")
 INTEGRATIONS = ("auto", "grid", "ccd", "adaptive", "eb")
 STRATEGIES = ("auto", "gaussian", "vb", "simplified", "laplace")
-ROUNDS = 3  # from a prior's centre; the coefficients move by a hundredth of their sd in the second
 
 
 @answers_keywords
@@ -469,17 +467,3 @@ def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Pr
     for note in notes:
         warnings.warn(note, GeospdeWarning, stacklevel=3)
     return fit
-
-
-def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
-    """The model with its Student t priors matched to Gaussians at the mode of the coefficients, ready for inference.
-
-    A model without any stays as it is.
-    """
-    laplace = Laplace(model)
-    if model.fixed_priors.heavy_tailed:
-        for _ in range(ROUNDS):
-            mode = laplace.at(model.start, gradient=False).x
-            model = replace(model, fixed_priors=model.fixed_priors.matched(mode[laplace.n_random :]))
-            laplace = Laplace(model)
-    return model, laplace
