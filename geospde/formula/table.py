@@ -28,7 +28,10 @@ def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | Non
         return None, None
     bad = np.flatnonzero((geometry.geom_type != "Point") | geometry.is_empty)
     if bad.size:
-        raise InputError(f"the geometry must be points: row {bad[0]} is {geometry.iloc[bad[0]].geom_type}")
+        raise InputError(
+            f"the geometry must be points: row {bad[0]} is {geometry.iloc[bad[0]].geom_type}",
+            remedy="say what the response is of polygons, as in areas='mean'",
+        )
     return np.column_stack([geometry.x, geometry.y]), data.crs
 
 

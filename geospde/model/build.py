@@ -28,6 +28,7 @@ from geospde.model.identified import refuse_alike, warn_of_repeated
 from geospde.model.observations import Recipe
 from geospde.model.overlap import overlap
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
+from geospde.model.support import Aggregate, Support
 from geospde.survey.covariates.sites import SiteCovariates
 from geospde.survey.graphs import Graph
 from geospde.terms.base import Context, LatentTerm, round_to
@@ -65,6 +66,8 @@ class Model:
     meshes: dict[str, Any]
     held: Vector
     covariates: SiteCovariates | None = None
+    support: Support | None = None
+    aggregate: Aggregate | None = None
 
     @property
     def fixed_mean(self) -> Vector:
@@ -99,6 +102,32 @@ class Model:
     def meeting(self) -> sp.csr_matrix | None:
         """Latent variables that predictions may have together, a row for each such lot, (k, n); see `overlap`."""
         return overlap(self.terms, self.design.shape[1] - sum(term.n for term in self.terms))
+
+    @property
+    def sites(self) -> tuple[pd.DataFrame, Vector | None]:
+        """The table and coordinates that rows of terms are of: of areas the places within them."""
+        return (self.table, self.points) if self.support is None else (self.support.table, self.support.points)
+
+    @property
+    def is_linearised(self) -> bool:
+        """Whether the predictor is no linear function of x, and `design` the tangent of one; see `tangent`."""
+        return self.aggregate is not None
+
+    def predictors(self, x: Vector) -> Vector:
+        """The predictors of the rows at x, (m,), whether linear or not."""
+        return self.design @ x + self.offset if self.aggregate is None else self.aggregate.value(x)
+
+    def tangent(self, x: Vector) -> "Model":
+        """The model whose predictor is linear, and equals this one to first order at x; itself where it is linear."""
+        if self.aggregate is None:
+            return self
+        design, offset = self.aggregate.tangent(x)
+        return replace(self, design=design, offset=offset, aggregate=replace(self.aggregate, at=x))
+
+    @property
+    def linearised_at(self) -> Vector | None:
+        """Where the predictor was linearised, as `tangent` takes it; None where it is linear."""
+        return None if self.aggregate is None else self.aggregate.at
 
     @property
     def graphs(self) -> dict[str, Graph]:
@@ -188,11 +217,13 @@ def build_model(
     covariates: SiteCovariates | None = None,
     graphs: Any = None,
     shared: Sequence[LatentTerm] = (),
+    support: Support | None = None,
 ) -> Model:
     """Read a formula against a table; see `geospde.fit` for the arguments.
 
     `shared` are terms that were read already, which come after those of the formula. `covariates` are those that the
-    table was given columns of, by `geospde.survey.covariates.sites.sample_sites`.
+    table was given columns of, by `geospde.survey.covariates.sites.sample_sites`. `support` is what the rows are means
+    or totals of; then terms and fixed effects are of its places.
 
     Raises
     ------
@@ -204,14 +235,16 @@ def build_model(
         raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
     if len(data) == 0:
         raise InputError("the table of observations is empty")
+    covariates = covariates if support is None else support.covariates
     bound_family = read_family(family, link)
     for told, subject, why in TELLING:
         rows = told(parsed.left, data, None if bound_family.is_pattern else exposure)
         if rows.any() and not rows.all():
             exposure, offset, weights = (_of_rows(value, rows) for value in (exposure, offset, weights))
             data = _without(data, rows, subject, why)
+            support = None if support is None else support.of_rows(rows)
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
-    points, crs = coordinates(data, coords)
+    points, crs = coordinates(data, coords) if support is None else (support.centres, support.crs)
     response = read_response(parsed.left, table, bound_family.takes_categories)
     check_response(response.values, bound_family.is_discrete)
     refuse_truths(table, response.label, bound_family)
@@ -222,7 +255,9 @@ def build_model(
         row = int(np.flatnonzero(~(exposures >= least))[0])
         raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
     check_exposure(exposures)
-    offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], offset, table)
+    places, at = (table, points) if support is None else (support.table, support.points)
+    given_offset = offset if support is None else support.spread(offset)
+    offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], given_offset, places)
     weight = per_row(table, weights, "weights", size)
     if weight is not None and not (weight >= 0).all():
         row = int(np.flatnonzero(~(weight >= 0))[0])
@@ -254,24 +289,29 @@ def build_model(
             response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own,
             censoring=response.censoring,
         )  # fmt: skip
-    context = Context(table, points, mesh, crs, likelihood, overrides, defaults, graphs=graphs)
+    context = Context(places, at, mesh, crs, likelihood, overrides, defaults, graphs=graphs)
     terms = context.terms
     for call in parsed.terms:
         if call.name != "offset":
             terms += TERMS[call.name].read_all(call, context)
     terms += shared
-    effects = FixedEffects(parsed, table)
+    effects = FixedEffects(parsed, places)
     priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)
     effects = effects.estimable(priors_of_fixed.proper)
     priors_of_fixed = priors_of_fixed.of(effects.kept)
     if not terms and not effects.names:
         raise InputError(f"the formula {formula!r} has nothing to estimate")
-    blocks = [term.columns(table, points, False) for term in terms]
-    of_fixed = effects.columns(table, False)
+    blocks = [term.columns(places, at, False) for term in terms]
+    of_fixed = effects.columns(places, False)
     refuse_alike(terms)
+    design, total_offset, aggregate = sp.hstack([*blocks, of_fixed], format="csr"), offsets.values, None
+    if support is not None:
+        aggregate = Aggregate(support.weights, sp.csr_matrix(design), total_offset, bound_family.link)
+        design, total_offset = aggregate.tangent(np.zeros(design.shape[1]))
+        aggregate = None if bound_family.link.is_linear else aggregate
+        blocks, of_fixed = [support.weights @ block for block in blocks], support.weights @ of_fixed
     _refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
     warn_of_repeated(terms, blocks, of_fixed, effects.names, np.asarray(priors_of_fixed.precision) == 0)
-    design = sp.hstack([*blocks, of_fixed], format="csr")
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
         _refuse_one_sided(likelihood, bound_family.name)
     hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
@@ -285,10 +325,11 @@ def build_model(
         )
     label = response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
     return Model(
-        parsed, bound_family, tuple(terms), effects, sp.csr_matrix(design), offsets.values,
+        parsed, bound_family, tuple(terms), effects, sp.csr_matrix(design), total_offset,
         np.ones(size) if exposures is None else exposures, likelihood, priors_of_fixed, hyper, start,
-        coords, crs if crs is not None else _mesh_crs(terms), label, table, points, offsets,
-        np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates,
+        coords, crs if crs is not None else _mesh_crs(terms), label,
+        table if support is None else support.described(table), points, offsets,
+        np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates, support, aggregate,
     )  # fmt: skip
 
 

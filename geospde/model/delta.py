@@ -105,6 +105,7 @@ def refuse_of_delta(name: str, **given: Any) -> None:
         "exposure": "an amount per effort is offset= of the logarithm of effort, in the values above 0",
         "weights": "weights of two parts differ: give gs.Observations(..., weights=) for each",
         "domain": "domain= is of point patterns",
+        "areas": "means of areas are of one family, a list of gs.Observations(..., areas=) of several",
         "terms": "terms that both parts share are of gs.fit([gs.Observations(...), ...], terms=...)",
     }
     for argument, value in given.items():

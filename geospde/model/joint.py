@@ -26,6 +26,7 @@ from geospde.model.covariates import with_covariates
 from geospde.model.observations import Observations, Recipe
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.model.priors import FixedPriors, prior_table
+from geospde.model.support import Support, read_support
 from geospde.terms.base import Context, LatentTerm
 from geospde.terms.copies import SCALE, Shared, copied
 from geospde.terms.registry import TERMS, special_names
@@ -109,6 +110,27 @@ class JointModel(Model):
         """The models of the likelihoods, by name."""
         return self.members
 
+    @property
+    def is_linearised(self) -> bool:
+        """Whether the predictor of one of them is no linear function."""
+        return any(member.is_linearised for member in self.members.values())
+
+    @property
+    def linearised_at(self) -> Vector | None:
+        """Where those were linearised, all at one latent vector."""
+        return next((m.linearised_at for m in self.members.values() if m.linearised_at is not None), None)
+
+    def predictors(self, x: Vector) -> Vector:
+        """The predictors of all rows."""
+        return np.concatenate([member.predictors(x) for member in self.members.values()])
+
+    def tangent(self, x: Vector) -> Model:
+        """The model with the tangents of its members."""
+        members = {name: member.tangent(x) for name, member in self.members.items()}
+        design = sp.csr_matrix(sp.vstack([member.design for member in members.values()], format="csr"))
+        offset = np.concatenate([member.offset for member in members.values()])
+        return replace(self, members=members, design=design, offset=offset)
+
 
 @dataclass(frozen=True)
 class _Written:
@@ -166,7 +188,7 @@ def build_joint(
             build_model(
                 w.formula, o.data, family=o.family, link=o.link, mesh=mesh, coords=o.coords, exposure=o.exposure,
                 offset=o.offset, weights=o.weights, priors={**own[name], **extra}, shared=mine, graphs=graphs,
-                covariates=of_sites,
+                covariates=of_sites, support=o.areas,
             )  # fmt: skip
         )
     if given:
@@ -188,6 +210,11 @@ def _with_columns(
         mine, places = [shared[name] for name in w.places], None
         if o.domain is not None:
             o, places = _as_rows(o, w.formula, mesh, covariates)
+        if o.areas is not None:
+            o = _as_support(o, " + ".join([w.formula, *mine]), mesh, covariates)
+            out.append(o)
+            sites.append(o.areas.covariates)
+            continue
         found = with_covariates(" + ".join([w.formula, *mine]), o.data, covariates, o.coords, places)
         given = {name: found.rows_of(getattr(o, name)) for name in ("exposure", "offset", "weights")}
         out.append(replace(o, data=found.table, **given))
@@ -203,6 +230,16 @@ def _as_rows(o: Observations, formula: str, mesh: Any, covariates: Any) -> tuple
     refuse_rows(family.name, exposure=o.exposure, offset=o.offset, weights=o.weights)
     found = pattern(formula, o.data, o.domain, mesh, o.coords, covariates)
     return replace(o, data=found.table, exposure=found.exposure, domain=None), found.places
+
+
+def _as_support(o: Observations, formula: str, mesh: Any, covariates: Any) -> Observations:
+    """Areas with the places within them; what is laid out already stays."""
+    if isinstance(o.areas, Support):
+        return o
+    family = read_family(o.family, o.link)
+    return replace(
+        o, areas=read_support(o.areas, formula, o.data, family, mesh=mesh, coords=o.coords, covariates=covariates)
+    )
 
 
 def _names(observations: Sequence[Observations]) -> list[str]:
@@ -276,7 +313,7 @@ def _plain(o: Observations, name: str) -> Model:
     try:
         return build_model(
             f"{left} ~ 1", o.data, family=o.family, link=o.link, coords=o.coords, exposure=o.exposure,
-            priors={"Intercept": {"gaussian": [0.0, 1.0]}},
+            priors={"Intercept": {"gaussian": [0.0, 1.0]}}, support=o.areas,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
@@ -284,19 +321,19 @@ def _plain(o: Observations, name: str) -> Model:
 
 def _shared_terms(
     calls: dict[str, Any], written: Sequence[_Written], names: Sequence[str], bare: Sequence[Model],
-    places: tuple[Any, Any], given: dict[str, Any], copies: Counter[str],
+    given_places: tuple[Any, Any], given: dict[str, Any], copies: Counter[str],
 ) -> dict[str, LatentTerm]:
     """Read each shared term against the rows of the likelihoods that have it."""
     found: dict[str, LatentTerm] = {}
-    mesh, graphs = places
+    mesh, graphs = given_places
     for name, call in calls.items():
         if call is None:
             continue
         users = [k for k, w in enumerate(written) if name in w.places]
-        table = pd.concat([bare[k].table for k in users], ignore_index=True)
-        points = None
-        if all(bare[k].points is not None for k in users):
-            points = np.vstack([bare[k].points for k in users])  # type: ignore[misc]
+        sites = [bare[k].sites for k in users]
+        table = pd.concat([table for table, _ in sites], ignore_index=True)
+        places = [points for _, points in sites if points is not None]
+        points = np.vstack(places) if len(places) == len(users) else None
         first = bare[users[0]]
         context = Context(table, points, mesh, first.crs, first.likelihood, given, None, list(found.values()), graphs)
         labelled = replace(call, options={**call.options, "label": name}) if call.name == "spde" else call
@@ -369,7 +406,7 @@ def _joined(
         start, None, models[0].crs, ", ".join(names), table,
         np.vstack([m.points for m in models]) if everywhere else None,  # type: ignore[misc]
         read_offset([], None, table), np.concatenate([m.weights for m in models]), given,
-        {k: v for m in models for k, v in m.meshes.items()}, held, None, members,
+        {k: v for m in models for k, v in m.meshes.items()}, held, members=members,
         made_of=Recipe(tuple(replace(o, name=n) for o, n in zip(observations, names)), dict(texts)),
     )  # fmt: skip
 
@@ -381,7 +418,9 @@ def _selection(columns: NDArray[np.intp], total: int) -> sp.csr_matrix:
 
 def _part(model: Model, selection: sp.csr_matrix, design: sp.csr_matrix, hyper: Any) -> PartModel:
     own = {each.name: getattr(model, each.name) for each in fields(Model)}
-    return PartModel(**{**own, "design": design, "hyperparameters": hyper}, selection=selection)
+    aggregate = None if model.aggregate is None else model.aggregate.of_columns(selection)
+    own |= {"design": design, "hyperparameters": hyper, "aggregate": aggregate}
+    return PartModel(**own, selection=selection)
 
 
 def _fixed_priors(models: Sequence[Model], columns: Sequence[NDArray[np.intp]], first: int, size: int) -> FixedPriors:

@@ -30,6 +30,8 @@ class Observations:
         What tables call it; by default the response.
     domain : polygons, optional
         Of a point pattern, ``family="lgcp"``, whose formula needs no response.
+    areas : {"mean", "total"} or dict, optional
+        As of `geospde.fit`, where the rows are polygons.
 
     Examples
     --------
@@ -48,6 +50,7 @@ class Observations:
     weights: Any = None
     name: str | None = None
     domain: Any = field(default=None, repr=False)
+    areas: Any = field(default=None, repr=False)
 
     @property
     def full_formula(self) -> str:

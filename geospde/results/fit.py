@@ -39,6 +39,7 @@ from geospde.model.delta import build_delta, refuse_of_delta
 from geospde.model.joint import build_joint
 from geospde.model.observations import Observations
 from geospde.model.pattern import pattern, refuse_rows
+from geospde.model.support import Tangent, linearised_at_mode, read_support
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.estimates import EstimatedFit
@@ -73,6 +74,7 @@ def fit(
     priors: Any = "default",
     covariates: Mapping[str, Any] | None = None,
     domain: Any = None,
+    areas: str | Mapping[str, Any] | None = None,
     graphs: Mapping[str, Any] | None = None,
     terms: Mapping[str, str] | None = None,
     formula2: str | None = None,
@@ -157,6 +159,9 @@ def fit(
     domain : polygons, optional
         Of a point pattern, ``family="lgcp"``: where points would have been seen. The formula then needs no response,
         ``"~ 1 + spde(mesh)"``, and covariates are rasters.
+    areas : {"mean", "total"} or dict, optional
+        Where the rows are polygons: the response is of the mean, or the total, over each. Weighed by a raster, such as
+        counts of people, ``{"kind": "mean", "weights": "population.tif"}``.
     graphs : dict, optional
         Which areas are neighbours, by the name that the formula calls it: a GeoDataFrame of polygons (they touch), a
         libpysal Graph, a sparse matrix, a dictionary from each area to its neighbours, or a file, a vector layer or
@@ -205,7 +210,8 @@ def fit(
         "callback": callback, "began": began, "client": client,
     }  # fmt: skip
     if not isinstance(formula, str):
-        _refuse_beside(data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights)
+        _refuse_beside(data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights,
+                       areas=areas)
         if domain is not None:
             raise InputError(
                 "domain= is of one point pattern: of several likelihoods a pattern comes as its nodes and "
@@ -214,7 +220,7 @@ def fit(
         joint = build_joint(formula, terms=terms, mesh=mesh, priors=priors, graphs=graphs, covariates=covariates)
         return fit_model(joint, {"formula": joint.formula.text}, **options)
     if (delta := delta_of(family, link)) is not None:
-        refuse_of_delta(delta.name, exposure=exposure, weights=weights, domain=domain, terms=terms)
+        refuse_of_delta(delta.name, exposure=exposure, weights=weights, domain=domain, areas=areas, terms=terms)
         two = build_delta(
             delta, formula, formula2, data, mesh=mesh, coords=coords, offset=offset, priors=priors, graphs=graphs,
             covariates=covariates,
@@ -232,11 +238,15 @@ def fit(
     elif domain is not None:
         patterns = ", ".join(names(lambda one: one.is_pattern))
         raise InputError(f"domain= is of point patterns, family {patterns}, not of {known.name!r}")
+    support = None
+    if areas is not None:
+        support = read_support(areas, formula, data, known, mesh=mesh, coords=coords, covariates=covariates)
+        covariates = None  # taken at its places
     sampled = with_covariates(formula, data, covariates, coords, places)
     exposure, offset, weights = (sampled.rows_of(given) for given in (exposure, offset, weights))
     model = build_model(
         formula, sampled.table, family=known, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
-        weights=weights, priors=priors, covariates=sampled.covariates, graphs=graphs,
+        weights=weights, priors=priors, covariates=sampled.covariates, graphs=graphs, support=support,
     )  # fmt: skip
     arguments = {
         "formula": formula, "coords": coords,
@@ -286,11 +296,24 @@ def fit_model(
     }  # fmt: skip
     progress = callback or silent
     with cluster(client):
-        if method in LIKELIHOODS:
-            return fit_likelihood(model, settings, began, progress)
-        if method == "ubre":
-            return fit_smooths(model, settings, began, progress)
-        return fit_posterior(model, settings, began, progress)
+        if model.is_linearised:
+            at_mode = settings if method in LIKELIHOODS else {**settings, "method": "eb", "strategy": "gaussian"}
+            model = linearised_at_mode(model, lambda m: _tangent(fit_by(m, at_mode, began, progress)))
+        return fit_by(model, settings, began, progress)
+
+
+def _tangent(fit: Fit) -> Tangent:
+    point = fit.point
+    return Tangent(point.x, point.theta, point.eta_variance)
+
+
+def fit_by(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> Fit:
+    """Fit a model whose predictor is linear, by the method of the settings."""
+    if settings["method"] in LIKELIHOODS:
+        return fit_likelihood(model, settings, began, progress)
+    if settings["method"] == "ubre":
+        return fit_smooths(model, settings, began, progress)
+    return fit_posterior(model, settings, began, progress)
 
 
 def fit_posterior(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> BayesianFit:

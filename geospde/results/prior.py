@@ -1,4 +1,4 @@
-"""Priors of a fit: of single quantities as a `Marginal` beside the posterior's, and Student t ones matched to Gaussians."""
+"""Priors: of single quantities, as a `Marginal` beside the posterior's; Student t ones matched to Gaussians."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from geospde.results.fit import estimated_fit
 from geospde.results.saving.archive import Archive
 from geospde.results.saving.compact import expand
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
-from geospde.results.saving.tables import recipe_of, table_of
+from geospde.results.saving.tables import recipe_of, support_of, table_of
 from geospde.results.storage import files_of
 from geospde.survey.covariates.sites import restored
 from geospde.survey.graphs import Graph
@@ -107,12 +107,15 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
             priors=words.priors or "default",
             covariates=restored(words.covariates),
             graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
+            support=support_of(words.support, arrays, _crs(words), restored(words.covariates)),
         )
     return _with_matched(model.labelled(words.label), words, arrays)
 
 
 def _with_matched(model: Model, words: Words, arrays: dict[str, Any]) -> Model:
-    """The model with heavy-tailed priors as the fit had matched them."""
+    """The model with heavy-tailed priors as the fit had matched them, and linearised where it was."""
+    if "linearised_at" in arrays:
+        model = model.tangent(arrays["linearised_at"])
     if "fixed_precision" not in arrays:
         return model
     priors = replace(model.fixed_priors, precision=arrays["fixed_precision"], log_shift=words.fixed_log_shift)

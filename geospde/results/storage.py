@@ -14,7 +14,7 @@ from geospde.likelihood.search import Maximum
 from geospde.results.saving.archive import write_arrays
 from geospde.results.saving.compact import compact
 from geospde.results.saving.schema import FORMAT, words_text
-from geospde.results.saving.tables import stored_parts, stored_table
+from geospde.results.saving.tables import stored_parts, stored_table, support_words
 from geospde.results.state import FitState
 
 
@@ -82,6 +82,8 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
     arrays: dict[str, Any] = {**stored.arrays, **table}
     if model.fixed_priors.heavy_tailed:
         arrays["fixed_precision"] = model.fixed_precision
+    if model.linearised_at is not None:
+        arrays["linearised_at"] = model.linearised_at
     parts, of_parts = stored_parts(model)
     arrays |= of_parts
     meshes: dict[str, list[str]] = {}
@@ -106,6 +108,7 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
         "fixed_log_shift": model.fixed_log_shift,
         "graphs": {name: graph.to_json() for name, graph in model.graphs.items()},
         "covariates": None if model.covariates is None else model.covariates.without_objects(),
+        "support": support_words(model.support, model.used_columns),
     }
     try:
         words_text(words)

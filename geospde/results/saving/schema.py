@@ -26,7 +26,7 @@ SHAPES: dict[str, tuple[Side, ...]] = {
     "hyper_centre": ("free",), "hyper_root": ("free", "free"),
     "warp_u": ("free", "grid"), "warp_z": ("free", "grid"), "warp_log_slope": ("free", "grid"),
     "offset": ("rows",), "exposure": ("rows",), "observation_weights": ("rows",), "points": ("rows", 2),
-    "fixed_precision": ("fixed",),
+    "fixed_precision": ("fixed",), "support_points": ("places", 2), "linearised_at": ("latent",),
     "maximum_theta": ("free",), "maximum_fixed": ("fixed",), "maximum_covariance": ("free", "free"),
     "maximum_fixed_covariance": ("fixed", "fixed"), "maximum_edges": ("free",), "maximum_flat": ("free",),
     "maximum_x": ("latent",), "maximum_log_likelihood": (), "maximum_whole_curvature": (),
@@ -40,7 +40,8 @@ for _name, _side in (("modes", "latent"), ("means", "latent"), ("shifts", "laten
 FINITE = (
     "theta", "log_posterior", "weights", "modes", "means", "shifts", "covariances", "modes_axes", "shifts_axes",
     "covariances_axes", "hyper_centre", "hyper_root", "warp_u", "warp_z", "warp_log_slope", "offset", "exposure",
-    "observation_weights", "points", "maximum_theta", "maximum_fixed", "maximum_x", "maximum_log_likelihood",
+    "observation_weights", "points", "support_points", "support_data", "linearised_at",
+    "maximum_theta", "maximum_fixed", "maximum_x", "maximum_log_likelihood",
 )  # fmt: skip
 OF_POSTERIOR = ("theta", "log_posterior", "weights")
 ALWAYS = ("offset", "exposure", "observation_weights")
@@ -63,6 +64,15 @@ class Settings(BaseModel):
     offset: str | None
 
 
+class SupportWords(BaseModel):
+    """Rows that are areas, and the columns of the places within them."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    kind: Literal["mean", "total"]
+    columns: dict[str, Literal["number", "category", "ordered", "text"]]
+
+
 class PartWords(BaseModel):
     """One of several likelihoods."""
 
@@ -77,6 +87,7 @@ class PartWords(BaseModel):
     columns: dict[str, Literal["number", "category", "ordered", "text"]]
     crs: str | None
     covariates: dict[str, Any] | None
+    support: SupportWords | None = None
 
 
 class SeveralWords(BaseModel):
@@ -114,6 +125,7 @@ class Words(BaseModel):
     covariates: dict[str, Any] | None = None
     graphs: dict[str, dict[str, Any]] = {}
     several: SeveralWords | None = None
+    support: SupportWords | None = None
 
 
 def words_text(words: Mapping[str, Any]) -> str:

@@ -7,28 +7,40 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from geospde.families.registry import path_of, read_family
 from geospde.formula.formula import parse_formula
 from geospde.model.build import Model
 from geospde.model.observations import Observations, Recipe
-from geospde.results.saving.schema import PartWords
+from geospde.model.support import Support
+from geospde.results.saving.schema import PartWords, SupportWords
 from geospde.survey.covariates.sites import restored
 from geospde.terms.registry import special_names
 
 
 def stored_table(model: Model, names: Iterable[str], before: str = "") -> tuple[dict[str, Any], dict[str, str]]:
     """Arrays of some columns, of offset, exposure, weights and sites, after a prefix; and what each column is."""
+    beside = model.offsets.beside_terms(model.sites[0])
     arrays: dict[str, Any] = {
-        f"{before}offset": model.offsets.beside_terms(model.table),
+        f"{before}offset": beside if model.support is None else model.support.of_first(beside),
         f"{before}exposure": model.exposure,
         f"{before}observation_weights": model.weights,
     }
     if model.points is not None:
         arrays[f"{before}points"] = model.points
+    if model.support is not None:
+        arrays |= _stored_support(model.support, names, before)
+    of_columns, columns = _stored_columns(model.table, names, before)
+    return arrays | of_columns, columns
+
+
+def _stored_columns(table: pd.DataFrame, names: Iterable[str], before: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Arrays of some columns, after a prefix, and what each is."""
+    arrays: dict[str, Any] = {}
     columns: dict[str, str] = {}
     for k, column in enumerate(names):
-        values = model.table[column]
+        values = table[column]
         if isinstance(values.dtype, pd.CategoricalDtype):
             columns[column] = "ordered" if values.cat.ordered else "category"
             arrays[f"{before}column_{k}"] = values.cat.codes.to_numpy()
@@ -41,10 +53,25 @@ def stored_table(model: Model, names: Iterable[str], before: str = "") -> tuple[
     return arrays, columns
 
 
-def table_of(
-    columns: Mapping[str, str], arrays: Mapping[str, Any], crs: Any, coords: Any, before: str = ""
-) -> pd.DataFrame:
-    """The columns as they were, with the sites as geometry where no columns are coordinates."""
+def support_words(support: Support | None, names: Iterable[str]) -> dict[str, Any] | None:
+    """What `support_of` reads beside arrays: kind, and the columns of the places; None where rows are no areas."""
+    return None if support is None else {"kind": support.kind, "columns": _of_places(support, names, "")[1]}
+
+
+def _of_places(support: Support, names: Iterable[str], before: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Columns of the places, of those that a model uses."""
+    own = support.table
+    return _stored_columns(own, [c for c in names if c in own.columns], f"{before}place_")
+
+
+def _stored_support(support: Support, names: Iterable[str], before: str) -> dict[str, Any]:
+    """Arrays of the places in areas."""
+    parts = {f"{before}support_{name}": getattr(support.weights, name) for name in ("data", "indices", "indptr")}
+    return {**parts, f"{before}support_points": support.points, **_of_places(support, names, before)[0]}
+
+
+def _columns_of(columns: Mapping[str, str], arrays: Mapping[str, Any], before: str) -> pd.DataFrame:
+    """The columns as they were."""
     found: dict[str, Any] = {}
     for k, (column, kind) in enumerate(columns.items()):
         values = arrays[f"{before}column_{k}"]
@@ -53,7 +80,28 @@ def table_of(
             found[column] = pd.Categorical.from_codes(values, categories=levels, ordered=kind == "ordered")
         else:
             found[column] = values
-    table = pd.DataFrame(found)
+    return pd.DataFrame(found)
+
+
+def support_of(
+    words: SupportWords | None, arrays: Mapping[str, Any], crs: Any, covariates: Any, before: str = ""
+) -> Support | None:
+    """The places in areas that were written."""
+    if words is None:
+        return None
+    data, indices, indptr = (arrays[f"{before}support_{name}"] for name in ("data", "indices", "indptr"))
+    points, centres = arrays[f"{before}support_points"], arrays[f"{before}points"]
+    weights = sp.csr_matrix((data, indices, indptr), shape=(len(centres), len(points)))
+    weights.check_format()
+    table = _columns_of(words.columns, arrays, f"{before}place_").reindex(range(len(points)))
+    return Support(words.kind, weights, table, points, centres, crs, covariates)
+
+
+def table_of(
+    columns: Mapping[str, str], arrays: Mapping[str, Any], crs: Any, coords: Any, before: str = ""
+) -> pd.DataFrame:
+    """The columns as they were, with the sites as geometry where no columns are coordinates."""
+    table = _columns_of(columns, arrays, before)
     if f"{before}points" not in arrays or coords is not None:
         return table
     import geopandas as gpd
@@ -82,6 +130,7 @@ def stored_parts(model: Model) -> tuple[dict[str, Any] | None, dict[str, Any]]:
                 "columns": columns,
                 "crs": None if part.crs is None else part.crs.to_wkt(),
                 "covariates": None if part.covariates is None else part.covariates.without_objects(),
+                "support": support_words(part.support, named),
             }
         )  # fmt: skip
     return {"parts": parts, "terms": dict(recipe.terms), "delta": recipe.delta}, arrays
@@ -103,6 +152,7 @@ def recipe_of(parts: list[PartWords], terms: Mapping[str, str], delta: str, arra
                 exposure=arrays[f"{before}exposure"],
                 offset=arrays[f"{before}offset"] if words.offset == "given a row" else words.offset,
                 weights=arrays[f"{before}observation_weights"], name=words.name,
+                areas=support_of(words.support, arrays, crs, restored(words.covariates), before),
             )
         )  # fmt: skip
     return Recipe(tuple(observations), terms, delta, tuple(restored(words.covariates) for words in parts))

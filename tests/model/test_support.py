@@ -1,0 +1,206 @@
+"""Means and totals over areas, against exact integrals of basis functions and dense posteriors."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import shapely
+from scipy.optimize import minimize
+from scipy.stats import multivariate_normal
+
+import geospde as gs
+from geospde.errors import InputError
+from geospde.mesh.cover import basis_integrals
+
+SPDE = "spde(mesh, prior_range=(1, 0.05), prior_sigma=(2, 0.05))"
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return gs.build_mesh(shapely.box(0, 0, 6, 6), max_edge=(1.3, 3.0), offset=2.0)
+
+
+@pytest.fixture(scope="module")
+def areas():
+    """Nine areas with oblique borders, one of them in two parts, one with a hole."""
+    lines = shapely.MultiLineString([[(2, 0), (2.5, 6)], [(4, 0), (3.8, 6)], [(0, 2), (6, 2.4)], [(0, 4.1), (6, 4)]])
+    parts = shapely.ops.polygonize(shapely.union_all([lines, shapely.box(0, 0, 6, 6).boundary]))
+    shapes = sorted(parts, key=lambda shape: (shape.centroid.y // 2, shape.centroid.x))
+    shapes[0] = shapes[0].difference(shapely.box(0.5, 0.4, 1.1, 1.5))
+    shapes[1] = shapes[1].difference(shapely.box(2.6, 0, 3.1, 6))
+    rng = np.random.default_rng(4)
+    level = np.array([np.sin(s.centroid.x) + 0.3 * s.centroid.y for s in shapes])
+    return gpd.GeoDataFrame(
+        {
+            "level": level + 0.1 * rng.normal(size=9),
+            "cases": rng.poisson(4 * np.exp(0.5 * level)),
+            "x": rng.normal(size=9),
+        },
+        geometry=shapes,
+    )
+
+
+def _averages(mesh, areas):
+    return np.array([basis_integrals(mesh, shape) for shape in areas.geometry])
+
+
+def test_rows_are_exact_integrals(mesh, areas):
+    fit = gs.fit(f"level ~ x + {SPDE}", areas, mesh=mesh, areas="mean", method="eb")
+    integrals = _averages(mesh, areas)
+    n = len(mesh.vertices)
+    design = fit.model.design.toarray()
+    np.testing.assert_allclose(design[:, :n], integrals / areas.area.to_numpy()[:, None], atol=1e-12)
+    np.testing.assert_allclose(design[:, n:], np.column_stack([np.ones(9), areas["x"]]), atol=1e-12)
+
+
+def test_likelihood_of_points_and_areas_is_the_dense_one(mesh, areas):
+    rng = np.random.default_rng(1)
+    points = pd.DataFrame(rng.uniform(0, 6, (25, 2)), columns=["e", "n"])
+    points["level"] = np.sin(points["e"]) + 0.3 * points["n"] + 0.2 * rng.normal(size=25)
+    fit = gs.fit(
+        [
+            gs.Observations("level ~ 1 + field", areas, areas="mean", name="areas"),
+            gs.Observations("level ~ 1 + field", points, coords=("e", "n"), name="points"),
+        ],
+        terms={"field": "spde(mesh)"}, mesh=mesh, method="ml",
+    )  # fmt: skip
+    term = fit.model.terms[0]
+    theta = fit.point.theta
+    covariance = np.linalg.inv(term.precision.matrix(theta[:2]).toarray())
+    basis = mesh.basis(points[["e", "n"]].to_numpy()).toarray()
+    rows = np.vstack([_averages(mesh, areas) / areas.area.to_numpy()[:, None], basis])
+    sigmas = np.repeat(fit.hyper.loc[["areas: sigma", "points: sigma"], "estimate"], [9, 25])
+    mean = np.repeat(fit.fixed["estimate"].to_numpy(), [9, 25])
+    y = np.concatenate([areas["level"], points["level"]])
+    dense = multivariate_normal(mean, rows @ covariance @ rows.T + np.diag(sigmas**2)).logpdf(y)
+    assert fit.log_likelihood == pytest.approx(dense, abs=1e-6)  # both are exact; rounding of Q's inverse
+
+
+@pytest.mark.parametrize(("kind", "family", "link"), [("total", "poisson", "log"), ("mean", "binomial", "logit")])
+def test_mode_is_that_of_the_aggregate_on_the_response_scale(mesh, areas, kind, family, link):
+    frame = areas.assign(n=40)
+    response = "cases" if family == "poisson" else "p(cases, n)"
+    hyper = {"range(spde)": {"fixed": 3.0}, "sigma(spde)": {"fixed": 1.5}, "Intercept": {"gaussian": [0, 4]}}
+    fit = gs.fit(
+        f"{response} ~ 1 + spde(mesh)",
+        frame,
+        mesh=mesh,
+        family=family,
+        areas=kind,
+        method="eb",
+        priors=hyper,
+        strategy="gaussian",
+    )
+    precision = fit.model.terms[0].precision.matrix(np.log([3.0, 1.5])).toarray()
+    precision = sp.block_diag([precision, [[1 / 16]]]).toarray()
+    support = fit.model.support
+    rows = np.column_stack([mesh.basis(support.points).toarray(), np.ones(len(support.points))])
+    weights, y = support.weights.toarray(), frame["cases"].to_numpy()
+
+    def objective(x):
+        mean = weights @ fit.model.family.link.inverse(rows @ x)
+        fits = y * np.log(mean) - mean if family == "poisson" else y * np.log(mean) + (40 - y) * np.log1p(-mean)
+        return 0.5 * x @ precision @ x - fits.sum()
+
+    found = minimize(objective, np.zeros(len(precision)), method="BFGS", options={"gtol": 1e-5, "maxiter": 3000})
+    # the tangent is taken to a thousandth of a predictor's standard deviation, BFGS ends at numerical gradients
+    sds = np.sqrt(np.diag(np.linalg.inv(precision)))
+    assert np.max(np.abs(fit.point.x - found.x) / sds) < 5e-3
+    np.testing.assert_allclose(fit.model.predictors(fit.point.x), fit.point.eta, atol=1e-3)
+    expected = 1.0 if kind == "mean" else areas.area.to_numpy()
+    np.testing.assert_allclose(weights.sum(axis=1), expected, rtol=1e-10)
+
+
+def test_weights_of_a_raster_say_where_in_an_area(mesh, areas):
+    import xarray as xr
+
+    people = np.zeros((60, 60))
+    people[15, 5] = 100.0  # one cell, at x .55, y 4.45
+    people[:, 30:] = 1.0
+    where = np.arange(60) * 0.1 + 0.05
+    raster = xr.DataArray(people, dims=("y", "x"), coords={"y": where[::-1], "x": where})
+    west = areas[[shape.contains(shapely.Point(0.55, 4.45)) for shape in areas.geometry]]
+    frame = pd.concat([west, areas[areas.centroid.x > 4]], ignore_index=True)
+    for kind in ("mean", "total"):
+        fit = gs.fit(f"level ~ 1 + {SPDE}", frame, mesh=mesh, areas={"kind": kind, "weights": raster}, method="eb")
+        support = fit.model.support
+        nearest = support.points[support.weights[[0]].indices]
+        share = support.weights[[0]].data / support.weights[[0]].data.sum()
+        # cells as wide as half a triangle share one cell of the raster out
+        assert np.hypot(*(share @ nearest - [0.55, 4.45])) < 0.3
+        totals = support.weights @ np.ones(len(support.points))
+        if kind == "total":
+            inside = frame.geometry.iloc[1].area * 100
+            assert totals[1] == pytest.approx(inside, rel=0.02)  # raster cells at its edge are cut as squares
+        else:
+            np.testing.assert_allclose(totals, 1.0)
+
+
+def test_covariates_are_averaged_on_the_scale_of_the_response(mesh, areas):
+    """With exp(x) known, no field and a log link, the total is the integral of exp(a + b x)."""
+    rng = np.random.default_rng(6)
+    fine = np.arange(0, 6, 0.05) + 0.025
+    x, y = np.meshgrid(fine, fine)
+    inside = [shapely.contains_xy(shape, x.ravel(), y.ravel()) for shape in areas.geometry]
+    totals = np.array([np.exp(1.5 + 0.4 * x.ravel()[here]).sum() * 0.05**2 for here in inside])
+    frame = areas.assign(cases=rng.poisson(1000 * totals), exposure=1000.0)
+    fit = gs.fit(
+        "cases ~ east",
+        frame,
+        mesh=mesh,
+        family="poisson",
+        areas="total",
+        exposure="exposure",
+        covariates={"east": {"coordinate": "x"}},
+    )
+    assert np.all(np.abs(fit.fixed["mean"] - [1.5, 0.4]) < 4 * fit.fixed["sd"] + 0.005)  # of the midpoint rule
+    linear = gs.fit(
+        "cases ~ east",
+        frame,
+        family="poisson",
+        exposure=1000 * areas.area.to_numpy(),
+        areas="mean",
+        covariates={"east": {"coordinate": "x"}},
+    )
+    assert linear.fixed["mean"].to_numpy() == pytest.approx(fit.fixed["mean"].to_numpy(), abs=0.01)
+
+
+def test_saved_fits_are_of_areas_again(mesh, areas, tmp_path):
+    frame = areas.assign(kind=np.resize(["a", "b"], 9), x=np.arange(9.0))
+    options = {"mesh": mesh, "covariates": {"east": {"coordinate": "x"}}, "method": "eb"}
+    one = gs.fit(
+        f"cases ~ kind + east + {SPDE}", frame, family="poisson", areas="total", offset=frame["x"] / 10, **options
+    )
+    points = pd.DataFrame({"e": [1.0, 2.0, 5.0], "n": [1.0, 4.0, 3.0], "level": [1.2, 2.0, 0.3]})
+    both = gs.fit(
+        [
+            gs.Observations("cases ~ 1 + field + east", frame, family="poisson", areas="total"),
+            gs.Observations("level ~ 1 + field", points, coords=("e", "n")),
+        ],
+        terms={"field": SPDE}, **options,
+    )  # fmt: skip
+    for k, fit in enumerate((one, both)):
+        fit.save(tmp_path / f"fit{k}")
+        again = gs.load_fit(tmp_path / f"fit{k}")
+        pd.testing.assert_frame_equal(again.fixed, fit.fixed)
+        assert abs(again.model.design - fit.model.design).max() < 1e-12
+        np.testing.assert_allclose(again.model.predictors(fit.point.x), fit.model.predictors(fit.point.x), rtol=1e-10)
+
+
+def test_what_areas_cannot_be_is_told(mesh, areas):
+    def refused(message, frame=areas, formula=f"level ~ 1 + {SPDE}", **options):
+        with pytest.raises(InputError, match=message):
+            gs.fit(formula, frame, **{"mesh": mesh, "areas": "mean", **options})
+
+    refused("'mean' or 'total'", areas="average")
+    refused("no key 'weight'", areas={"weight": "a.tif"})
+    refused("GeoDataFrame", frame=pd.DataFrame(areas.drop(columns="geometry")))
+    refused("covers", frame=areas.set_geometry(areas.translate(7.0)))
+    refused("is a LineString", frame=areas.set_geometry([shapely.LineString([(1, 1), (2, 2)])] * 9))
+    refused("no total", formula="p(cases, cases) ~ 1", family="binomial", areas="total")
+    refused("its predictor is not that of a mean", family="lognormal")
+    refused("leave coords out", coords=("x", "x"))
+    refused("one CRS", frame=areas.set_crs("EPSG:32633"), mesh=gs.Mesh(mesh.vertices, mesh.triangles, crs="EPSG:32634"))
+    with pytest.raises(InputError, match="areas='mean'"):
+        gs.fit(f"level ~ 1 + {SPDE}", areas, mesh=mesh)
