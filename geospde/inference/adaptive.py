@@ -88,16 +88,30 @@ class _Points:
             errors = errors * np.exp(log_slopes)
         top = float(values.max())
         # cliffs, where the density is nothing, are made less steep: they would ask for a rougher process everywhere
-        below = np.maximum(top - DEEP - values, 0.0)
-        values = np.maximum(values, top - DEEP) - SOFT * np.log1p(below / SOFT)
-        flatter = 1.0 / (1.0 + below / SOFT)[:, None]
-        gradients, errors = gradients * flatter, errors * flatter
+        slopes = _slope_of_depth(values - top)[:, None]
+        gradients, errors = gradients * slopes, errors * slopes
+        depth = _depth(values - top)
+        # so are the corrections there: added whole to a shallow cliff, those of tens would make a peak of it
+        corrections = _depth(values + corrections - top) - depth
         # the process's length and height are looked for again as the points become many more
         search = near is None or len(self) > 1.3 * self._searched
         if search:
             self._searched = len(self)
-        found = Emulator.through(self.u, values - top, gradients, errors, near, search).around(self.holes)
+        found = Emulator.through(self.u, depth, gradients, errors, near, search).around(self.holes)
         return found.with_corrections(corrections).proposing(), top
+
+
+def _depth(log_density: Vector) -> Vector:
+    """Log density relative to the top, drawn as its logarithm where it is deep."""
+    below = np.maximum(-DEEP - log_density, 0.0)
+    values: Vector = np.maximum(log_density, -DEEP) - SOFT * np.log1p(below / SOFT)
+    return values
+
+
+def _slope_of_depth(log_density: Vector) -> Vector:
+    """Derivative of `_depth`."""
+    values: Vector = 1.0 / (1.0 + np.maximum(-DEEP - log_density, 0.0) / SOFT)
+    return values
 
 
 def adaptive(evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | None = None) -> Posterior:
