@@ -34,6 +34,7 @@ FURTHEST = 40.0  # standard deviations that tails are followed
 APART = 0.5  # standard deviations around a point that failed in which no other is tried
 SCOUT = 4.5  # standard deviations at which each axis is looked at for another arm of the posterior
 CANDIDATES = 400
+ROUND = 64  # new points lie on a grid of a part of this of a standard deviation
 
 
 class Evaluator(Protocol):
@@ -66,6 +67,13 @@ class _Points:
         self.holes = np.vstack([self.holes, u[~good]])
         self.u = np.vstack([self.u, u[good]])
         self.points += [p for p in found if p is not None]
+
+    def others(self, u: Vector) -> Vector:
+        """Those of u, (p, d), where no point is, on a grid: what rounding did to them is forgotten, and cannot grow."""
+        u = np.unique(np.round(u * ROUND) / ROUND, axis=0)
+        seen = np.vstack([self.u, self.holes])
+        away: Vector = u[(np.abs(u[:, None] - seen).max(axis=2) > 0.5 / ROUND).all(axis=1)]
+        return away
 
     def on(self, centre: Vector, root: Vector) -> None:
         """See them on other axes, straight ones."""
@@ -139,11 +147,11 @@ def adaptive(evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | No
             emulator, top = points.emulator(None)
             continue
         doubt = float(np.clip(np.sqrt((misses[-4 * d :] ** 2).mean()), 1.0, 10.0))
-        new = _next(emulator, points.holes, 2 * d if d < 4 else 3 * d, 1024, doubt)
+        new = points.others(_next(emulator, points.holes, 2 * d if d < 4 else 3 * d, 1024, doubt))
         if not len(new):
-            new = _open_tails(emulator)
+            new = points.others(_open_tails(emulator))
         if not len(new):
-            new = _next(emulator, points.holes, 2 * d, 2**13, doubt)
+            new = points.others(_next(emulator, points.holes, 2 * d, 2**13, doubt))
         if not len(new) or len(points) >= most:
             break
         foretold, sd = emulator.log_density(new, bounded=False) + top, emulator.sd(new)
