@@ -36,6 +36,8 @@ class Candidate:
         Whether the column's name says that they are such.
     trials : str or None
         The column of trials that they are successes of.
+    named_logs : bool
+        Whether the column's name says that they are logarithms.
     """
 
     values: Vector
@@ -43,6 +45,7 @@ class Candidate:
     named_counts: bool = False
     named_proportions: bool = False
     trials: str | None = None
+    named_logs: bool = False
 
     @property
     def whole(self) -> bool:

@@ -100,7 +100,7 @@ FAMILIES = {family.name: family for family in REGISTERED}
 ALIASES = {alias: family.name for family in REGISTERED for alias in family.aliases}
 PLAIN = {name.replace("_", ""): name for name in FAMILIES} | ALIASES
 DEFAULT = Gaussian.name
-SUGGESTED = (Binomial, Bernoulli, Poisson, Beta, LogNormal, Gamma, Gaussian)  # the narrower support first
+SUGGESTED = (Binomial, Bernoulli, Poisson, Beta, Tweedie, LogNormal, Gamma, Gaussian)  # the narrower support first
 
 
 def family_by_name(name: str, link: str | None = None) -> Family:

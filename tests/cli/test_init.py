@@ -104,7 +104,9 @@ FAMILIES = [
     ("weight", [71.2, 70.1, 69.0, 72.3], None, "gaussian"),
     ("dose", [1.0, 1.1, 1.2, 1.15, 1.05, 900.0], None, "lognormal"),
     ("anomaly", [-1.5, 0.2, 3.1, 0.0], None, "gaussian"),
-    ("biomass", [0.0, 12.5, 0.0, 3.2], None, "gaussian"),
+    ("biomass", [0.0, 12.5, 0.0, 3.2], None, "tweedie"),
+    ("balance", [-2.0, 12.5, 0.0, 3.2], None, "gaussian"),
+    ("log_zinc", [3.2, 3.3, 3.5, 8.1, 3.4], None, "gaussian"),
 ]
 
 

@@ -113,7 +113,7 @@ class Gamma(Family):
     @classmethod
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
         """Positive values that are skewed."""
-        if candidate.values.min() <= 0 or symmetric(candidate.values):
+        if candidate.named_logs or candidate.values.min() <= 0 or symmetric(candidate.values):
             return None
         why = "positive and skewed; lognormal if the tail is longer"
         return cls(), f"{candidate.described}, {why}{candidate.if_counts}."

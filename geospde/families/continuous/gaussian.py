@@ -116,14 +116,16 @@ class Gaussian(Family):
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
         """Any numbers, but the skewed ones that other families have been asked for."""
         y = candidate.values
+        if candidate.named_logs:
+            return cls(), f"{candidate.described}, logarithms by their name; t if a few of them lie far out."
         if symmetric(y):
             why = "positive and nearly symmetric; gamma if they scatter more where they are large"
             return cls(), f"{candidate.described}, {why}{candidate.if_counts}."
         if y.min() == 0:
             zeros = counted(int((y == 0).sum()), "zero")
             return cls(), (
-                f"{candidate.described} with {zeros}, which gamma and lognormal cannot take; if these are many, map "
-                "presence (zero or not) and the positive values apart."
+                f"{candidate.described} with {zeros}, which gamma and lognormal cannot take; tweedie if they are "
+                "amounts of which some are none."
             )
         return cls(), f"{candidate.described}; t if a few of them lie far out."
 

@@ -107,7 +107,7 @@ class LogNormal(Family):
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
         """Positive values that are skewed even as logarithms."""
         y = candidate.values
-        if y.min() <= 0 or symmetric(y) or skewness(np.log(y)) <= 0.5:
+        if candidate.named_logs or y.min() <= 0 or symmetric(y) or skewness(np.log(y)) <= 0.5:
             return None
         why = "positive and skewed even as logs: medians are mapped; gamma maps means"
         return cls("log"), f"{candidate.described}, {why}{candidate.if_counts}."

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, expit, gammainc, gammaincc, gammaln
 
-from geospde.families.base import Family
+from geospde.families.base import Candidate, Family
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, between_one_and_two
 from geospde.families.links import LOG, Link
 from geospde.families.priors import GammaPositive, Gaussian
@@ -179,6 +179,18 @@ class Tweedie(Family):
     needs = "numbers of 0 and above"
     without_exposure = "add its logarithm as an offset"
     first_choice_for = ("zeros",)
+
+    @classmethod
+    def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
+        """Zeros, at least a twentieth of all, among positive values that are not all whole."""
+        y = candidate.values
+        share = float(np.mean(y == 0))
+        if candidate.named_logs or y.min() < 0 or share < 0.05 or not (y > 0).any():
+            return None
+        return cls(), (
+            f"{candidate.described}, {share:.0%} of them zero: amounts with zeros; delta_gamma fits where there is "
+            "any, and how much there, apart."
+        )
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are negative."""

@@ -47,7 +47,6 @@ class Guesser:
         self.doubts.append(f"{what} is a guess: {best!r}; others are {others} ({option})")
         return best
 
-
     def note(self, sentence: str) -> None:
         """Keep what a user should know of a guess that leaves nothing to choose."""
         self.doubts.append(sentence)

@@ -79,6 +79,13 @@ class Layer:
         fine = np.abs(self.places * 100 - np.round(self.places * 100)) > 1e-6
         return self.could_be_degrees and away > 3 and bool(fine.any(axis=1).mean() > 0.5)
 
+    @property
+    def utm_in_km(self) -> bool:
+        """Whether its columns are called UTM and hold what would be kilometres there."""
+        west, south, east, north = self.bounds
+        named = bool(self.columns) and all(any(word.startswith("utm") for word in words_of(c)) for c in self.columns)
+        return named and 0 < west and east < 1000 and 0 <= south and north < 10_000 and north > 1000
+
     def shown(self) -> str:
         """Return the bounding box for a sentence."""
         west, south, east, north = self.bounds
@@ -104,14 +111,27 @@ class Frame:
     reason: str
 
 
-def points_layer(table: Table, x: str | None, y: str | None) -> Layer:
+def points_layer(table: Table, path: str | Path, x: str | None, y: str | None) -> Layer:
     """Return where a table's points lie; their coordinates must be numbers."""
     import geopandas as gpd
 
     if x is not None and y is not None:
-        return Layer(table.source, None, np.column_stack([table.numbers(x), table.numbers(y)]), (x, y))
+        return Layer(table.source, _beside(path), np.column_stack([table.numbers(x), table.numbers(y)]), (x, y))
     assert isinstance(table.frame, gpd.GeoDataFrame)
     return _without_default(Layer(table.source, table.frame.crs, shapely.get_coordinates(table.frame.geometry)))
+
+
+def _beside(path: str | Path) -> CRS | None:
+    """Return the CRS that a .prj file of a table's name says, as beside a shapefile."""
+    prj = Path(path).expanduser().with_suffix(".prj")
+    try:
+        text = prj.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    try:
+        return parse_crs(text)
+    except InputError as error:
+        raise InputError(f"{prj.name} beside the table holds no coordinate reference system: {error}") from None
 
 
 def coastline_layer(coastline: str | Path, layer: str | None) -> Layer:
@@ -165,7 +185,7 @@ def find_frame(points: Layer, coast: Layer | None, given: str | None, guesser: G
     if held is not None and not held.is_geographic:
         work, crs, reason = held, _code(str(given)), "As --crs says."
     elif not source.is_geographic:
-        own = points.stated is not None and source.to_authority() is None
+        own = points.stated is not None and not points.columns and source.to_authority() is None
         work, crs, reason = source, None if own else _named(source), f"{why}."
     elif coast is not None and coast.stated is not None and not coast.stated.is_geographic:
         work, crs = coast.stated, _named(coast.stated)
@@ -186,7 +206,8 @@ def _code(given: str) -> str:
 def _source(points: Layer, coast: Layer | None, held: CRS | None, guesser: Guesser) -> tuple[CRS | None, str]:
     """Return the CRS that the points' numbers are in, None for a local frame, and how that is known."""
     if points.stated is not None:
-        return points.stated, f"{points.source} is in {points.stated.name}"
+        said = f"the .prj file beside {points.source} says" if points.columns else f"{points.source} is in"
+        return points.stated, f"{said[:1].upper() if points.columns else said[:1]}{said[1:]} {points.stated.name}"
     degrees = parse_crs(DEGREES)
     if points.named_degrees and np.abs(points.places).max() <= 360 and (held is None or held.is_projected):
         return degrees, f"The columns {points.columns[0]} and {points.columns[1]} are longitude and latitude"
@@ -235,7 +256,7 @@ def _unstated(coast: Layer, work: CRS, source: CRS) -> CRS:
 
 def _source_crs(points: Layer, coast: Layer | None, source: CRS, work: CRS) -> str | None:
     """Return the run file's source_crs: what the numbers are in where their files do not say, if it is not `work`."""
-    silent = {points.source: source} if points.stated is None else {}
+    silent = {points.source: source} if points.stated is None or points.columns else {}
     if coast is not None and coast.stated is None:
         silent[coast.source] = _unstated(coast, work, source)
     systems = list(silent.values())
@@ -252,6 +273,12 @@ def _source_crs(points: Layer, coast: Layer | None, source: CRS, work: CRS) -> s
 def _local(points: Layer, coast: Layer | None) -> Frame:
     """Return a local frame in the unit that the columns' names end on."""
     unit = next((words_of(c)[-1] for c in points.columns[:1] if words_of(c)[-1] in UNITS), "m")
+    if unit == "m" and points.utm_in_km:
+        return Frame(
+            "local:km", None,
+            "The columns are called UTM, and their numbers are too small for metres: taken for kilometres. The zone is "
+            "not in them: multiplied by 1,000, with its EPSG code here, they would be put into place.",
+        )  # fmt: skip
     if coast is not None and not _boxes_meet(points.bounds, coast.bounds):
         raise InputError(_apart(points, None, coast))
     west, south, east, north = points.bounds

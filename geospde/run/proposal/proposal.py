@@ -130,7 +130,7 @@ def propose(
     else:
         x, y = find_coordinates(table, columns, options, guesser)
     coast = coastline_layer(coastline, options.coastline_layer) if coastline is not None else None
-    frame = find_frame(points_layer(table, x, y), coast, options.crs, guesser)
+    frame = find_frame(points_layer(table, points, x, y), coast, options.crs, guesser)
     roles = find_roles(table, columns, {name for name in (x, y) if name is not None}, options, guesser)
     files: dict[str, Any] = {
         "points": points, "layer": options.layer, "x": x, "y": y,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 
 COUNTS = set("abundance case catch count death individual infected number obs observation occurrence seen".split())
+LOGS = {"log", "log10", "ln", "logged"}
 PROPORTIONS = set("fraction percentage prevalence prop proportion rate share".split())
 
 
@@ -149,5 +150,6 @@ def find_family(column: Column, trials: Column | None) -> tuple[Family, str]:
             named_counts=bool(column.words & COUNTS),
             named_proportions=bool(column.words & PROPORTIONS),
             trials=None if trials is None else trials.name,
+            named_logs=bool(column.words & LOGS),
         )
     )

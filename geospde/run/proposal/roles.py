@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.registry import family_by_name, names
@@ -16,9 +17,12 @@ from geospde.formula.parser import parse_expression
 from geospde.formula.syntax import Call, Symbol
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, words_of
+from geospde.run.proposal.names import COVARIATES, EXPOSURES, LABELS, RESPONSES, SUBSTANCES, TRIALS, says
 from geospde.run.proposal.response import find_family
 from geospde.survey.tables import Table
 from geospde.text.words import did_you_mean, listed
+
+Vector = NDArray[np.float64]
 
 # words for the first and the second coordinate: degrees first, since they say where on Earth the survey is
 DEGREES = (("longitude", "latitude"), ("lon", "lat"), ("long", "lat"), ("lng", "lat"))
@@ -26,21 +30,6 @@ LENGTHS = (
     ("easting", "northing"), ("east", "north"), ("rechtswert", "hochwert"), ("cx", "cy"), ("utmx", "utmy"),
     ("utme", "utmn"), ("xcoord", "ycoord"), ("coordx", "coordy"), ("x", "y"), ("x1", "x2"), ("e", "n"),
 )  # fmt: skip
-
-# words in the singular; tables call the same things by many names
-RESPONSES = set(
-    "abundance biomass case catch conc concentration count cpue death density detected detection dose fraction "
-    "incidence individual infected level measured measurement number obs observation observed occ occurrence pa "
-    "positive presab presence present prevalence prop proportion rate response resp richness seen value y yield z"
-    .split()
-)
-EXPOSURES = set("area atrisk duration effort expected exposure pop population swept time".split())
-TRIALS = set("denom denominator examined n ntested sampled screened size tested trial".split())
-COVARIATES = set(
-    "alt altitude aspect cov covariate date day depth dist distance elev elevation humidity latitude lat lon long "
-    "longitude month ndvi ph precip precipitation rain rainfall salinity slope soil sst temp temperature year".split()
-)
-LABELS = set("code fid gid id index key label name no objectid plot quadrat row site station transect zone".split())
 
 
 @dataclass(frozen=True)
@@ -88,9 +77,7 @@ class Roles:
     others: tuple[Column, ...]
 
 
-def find_roles(
-    table: Table, columns: dict[str, Column], places: set[str], options: Options, guesser: Guesser
-) -> Roles:
+def find_roles(table: Table, columns: dict[str, Column], places: set[str], options: Options, guesser: Guesser) -> Roles:
     """Return which columns a model uses, all of them numbers without a gap.
 
     Parameters
@@ -175,9 +162,7 @@ def _refuse_unspeakable(name: str, source: str) -> None:
         raise InputError(f"{source}: a formula cannot name the column {name!r}: rename it, say to {plain!r}")
 
 
-def find_coordinates(
-    table: Table, columns: dict[str, Column], options: Options, guesser: Guesser
-) -> tuple[str, str]:
+def find_coordinates(table: Table, columns: dict[str, Column], options: Options, guesser: Guesser) -> tuple[str, str]:
     """Return the columns that hold the coordinates: as the user says, or by their names.
 
     Raises
@@ -196,6 +181,7 @@ def find_coordinates(
         raise InputError(
             f"{table.source}: say which columns hold the coordinates, with --x and --y; it has {listed(columns)}"
         )
+    pairs = [pair for i, pair in enumerate(pairs) if not any(_same_places(columns, pair, p) for p in pairs[:i])]
     if len(pairs) == 1:
         return pairs[0]
     choices = {f"{x}, {y}": f"{columns[x].describe()}; {columns[y].describe()}" for x, y in pairs}
@@ -219,6 +205,20 @@ def coordinate_pairs(columns: dict[str, Column]) -> list[tuple[str, str]]:
             if first in words and other is not None and other != name:
                 pairs.append((name, other))
     return list(dict.fromkeys(pairs))
+
+
+def _same_places(columns: dict[str, Column], pair: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Tell whether two pairs are the same places in two systems: a plane through one gives the other, nearly."""
+    both = [columns[name] for name in (*other, *pair)]
+    if len(numbers_of := [c.values for c in both if c.values is not None and c.complete]) < 4:
+        return False
+    plane = np.column_stack([np.ones(len(numbers_of[0])), *numbers_of[:2]])
+    plane -= plane.mean(axis=0) * [0, 1, 1]
+    for values in numbers_of[2:]:
+        residual = values - plane @ np.linalg.lstsq(plane, values, rcond=None)[0]
+        if len(values) < 8 or residual.std() > 0.05 * values.std():
+            return False
+    return True
 
 
 def named_degrees(name: str) -> bool:
@@ -246,16 +246,23 @@ def guess_response(columns: dict[str, Column], taken: set[str], source: str, gue
         If no column could be it.
     """
     twins = {name for pair in coordinate_pairs(columns) for name in pair}
-    score = {
-        name: _likeness(column) - 2 * (name in twins)
-        for name, column in columns.items()
-        if name not in taken and column.values is not None
-    }
+    free = {name: column for name, column in columns.items() if name not in taken and column.values is not None}
+    score = {name: _likeness(column) - 2 * (name in twins) for name, column in free.items()}
+    for name, column in free.items():
+        if score[name] > -4 and find_trials(free, column, {*taken, name}) is not None:
+            score[name] += 2
+    for name, (less, why) in _derived(free).items():
+        if score.get(name, -4) - less > -4 and _likeness(free[name]) > 0:
+            guesser.note(f"{name!r} is not taken for the response: {why}")
+        score[name] -= less
     rest = {name: s for name, s in score.items() if s > -4}
     if not rest:
         others = [f"{n!r} ({_why_not(columns[n])})" for n in columns if n not in taken]
         have = f"beside the coordinates it has {', '.join(others)}" if others else "it has coordinates only"
-        raise InputError(f"{source} has no column that looks like a response: {have}; name one with --response")
+        raise InputError(
+            f"{source} has no column that looks like a response: {have}; name one with --response, "
+            'or, if the places themselves are what was seen, fit a point pattern in Python: family="lgcp"'
+        )
     best = max(rest, key=lambda name: rest[name])
     rivals = [name for name in rest if rest[name] > max(rest[best] - 2, -3)]
     if rest[best] < 0 and len(rest) > 1:
@@ -269,13 +276,38 @@ def guess_response(columns: dict[str, Column], taken: set[str], source: str, gue
 def _likeness(column: Column) -> int:
     """Return how much a column looks like a response; -4 and less: it cannot be one."""
     words = column.words
-    named = bool(words & RESPONSES)
+    named = says(words, RESPONSES | SUBSTANCES)
     if words & LABELS or (column.numbers_rows and not named):
         return -4
     if column.constant:
         return -3 if named else -4
-    other = not named and bool(words & (COVARIATES | EXPOSURES | TRIALS))
+    other = words & (COVARIATES | EXPOSURES) or says(words, TRIALS)
+    other = bool(other) and not words & RESPONSES
     return 3 * named - 3 * other + (column.whole and bool((numbers(column) >= 0).all()))
+
+
+def _derived(columns: dict[str, Column]) -> dict[str, tuple[int, str]]:
+    """Return the columns that others say more than, with what that costs them and why."""
+    derived = {}
+    whole = {name: c for name, c in columns.items() if c.complete and (numbers(c) >= 0).all()}
+    for name, column in whole.items():
+        values = numbers(column)
+        zeros_and_ones = column.whole and set(np.unique(values)) == {0, 1}
+        for other, more in whole.items():
+            if other == name or not says(more.words, RESPONSES | SUBSTANCES):
+                continue
+            amounts = numbers(more)
+            if zeros_and_ones and len(np.unique(amounts)) > 2 and ((amounts > 0) == values).all():
+                derived[name] = 4, f"it says no more than where {other!r} is above 0"
+            of = None if column.whole else find_trials(columns, more, {name, other})
+            if of is not None and _is_share(values, amounts / numbers(columns[of])):
+                derived[name] = 4, f"it is {other!r} by {of!r}, which say how sure it is"
+    return derived
+
+
+def _is_share(values: Vector, share: Vector) -> bool:
+    """Tell whether values are a share or a percentage, rounded to two digits at worst."""
+    return any(bool(np.allclose(values / by, share, rtol=0.02, atol=0.006)) for by in (1, 100))
 
 
 def _why_not(column: Column) -> str:
@@ -291,7 +323,7 @@ def find_trials(columns: dict[str, Column], response: Column, taken: set[str]) -
     if not response.whole or (numbers(response) < 0).any():
         return None
     for name, column in columns.items():
-        if name in taken or not column.whole or not column.words & TRIALS or column.numbers_rows:
+        if name in taken or not column.whole or not says(column.words, TRIALS) or column.numbers_rows:
             continue
         of = numbers(column)
         if (of >= np.maximum(numbers(response), 1)).all() and (of > 1).any():
@@ -304,8 +336,8 @@ def find_exposure(columns: dict[str, Column], taken: set[str], guesser: Guesser)
     named = [
         column
         for name, column in columns.items()
-        if name not in taken and column.words & EXPOSURES and not column.words & LABELS and column.values is not None
-        and not _years(column)
+        if name not in taken and says(column.words, EXPOSURES) and not column.words & LABELS
+        and column.values is not None and not _years(column)
     ]  # fmt: skip
     likely = {c.name: c.describe() for c in named if c.complete and (numbers(c) > 0).all()}
     for column in named:

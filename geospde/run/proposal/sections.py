@@ -90,6 +90,7 @@ def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
     edges = {
         "": "a fifth of the range",
         "fewest": "shorter than a fifth of the range, since vertices cost little here",
+        "sites": "half of the sites' spacing, since a field that is rougher is not seen between them",
         "most": "longer than a fifth of the range, which would make a large mesh; shorten them for the last run, and "
         "see whether the standard deviations between sites still grow",
     }[sizes.bound]

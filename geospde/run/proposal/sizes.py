@@ -14,8 +14,12 @@ from geospde.run.proposal.look import FirstLook
 from geospde.run.proposal.response import short
 from geospde.survey.survey import Survey
 
-VERTICES = (2500, 8000)
+VERTICES = (1000, 8000)
 """Fewest and most vertices of a proposed mesh, but for those that sites add: a fit takes seconds."""
+FINE = 2500
+"""Vertices up to which edges are made shorter than a fifth of the range, since they cost little."""
+EACH = 12
+"""Vertices a site that are enough for that."""
 CELLS = 100
 """Cells across the shorter side, or as many squared on the area to map if that is narrow."""
 MOST_CELLS = 300_000
@@ -35,7 +39,8 @@ class Sizes:
     cell, buffer : float
         As `geospde.Grid.around` takes them.
     bound : str
-        ``"most"`` or ``"fewest"`` if the vertices' budget, not the range, set the edges; else empty.
+        ``"most"`` or ``"fewest"`` if the vertices' budget, ``"sites"`` if the sites' spacing, and not the range, set
+        the edges; else empty.
     """
 
     max_edge: tuple[float, float]
@@ -61,20 +66,28 @@ class Sizes:
             # the hull's corners are round, and must not cut into the hull of the sites, which is mapped to its edge
             span = diameter(domain)
             least, concave = max(2 * cell, 0.03 * span) + buffer, 5 * span
-        edge, bound = _edge(domain, look.range / 5, offset, least)
+        wanted, by = look.range / 5, ""
+        if wanted < look.spacing / 2:  # no field so rough is seen between sites
+            wanted, by = min(look.range / 3, look.spacing / 2), "sites"
+        edge, bound = _edge(domain, wanted, offset, least, EACH * len(np.unique(survey.coordinates, axis=0)))
+        bound = bound or by
         convex, concave = max(edge, least), concave or edge
         return cls((edge, 2 * edge), short(edge / 5), offset, short(convex), short(concave), cell, buffer, bound)
 
 
-def _edge(domain: Any, edge: float, offset: float, least: float) -> tuple[float, str]:
-    """Return the inner edge: the wanted one, within the budget of vertices, for hulls at least so wide."""
+def _edge(domain: Any, edge: float, offset: float, least: float, enough: int) -> tuple[float, str]:
+    """Return the inner edge: the wanted one, within the budget of vertices, for hulls at least so wide.
+
+    Edges that are wanted long are shortened until there are vertices enough.
+    """
 
     def vertices(edge: float) -> float:
         inner = shapely.buffer(shapely.simplify(domain, edge / 10), max(edge, least))
         return expected_vertices([inner, shapely.buffer(inner, offset)], (edge, 2 * edge))
 
     bound = ""
-    fewest, most = VERTICES
+    most = VERTICES[1]
+    fewest = int(np.clip(enough, VERTICES[0], FINE))
     for _ in range(20):
         expected = vertices(edge)
         if expected > most:

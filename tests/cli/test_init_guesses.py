@@ -1,0 +1,125 @@
+"""What `geospde init` makes of tables as people keep them: response, denominator, family, mesh, coordinates."""
+
+import numpy as np
+import pandas as pd
+import pyproj
+import pytest
+from small_run import quietly_in
+
+import geospde as gs
+from geospde.run.proposal import Guesser, propose
+from geospde.run.proposal.columns import Column
+from geospde.run.proposal.names import RESPONSES, TRIALS, says
+from geospde.run.proposal.roles import guess_response
+from geospde.run.proposal.writing import nested
+
+SITES = 70
+
+
+@pytest.fixture
+def sites():
+    """Return 70 places near Nairobi, and the generator that drew them."""
+    rng = np.random.default_rng(8)
+    return {"lon": rng.uniform(36, 38, SITES).round(5), "lat": rng.uniform(-2, 0, SITES).round(5)}, rng
+
+
+def proposed(folder, table, **options):
+    """Return what is proposed for a table, and its keys."""
+    pd.DataFrame(table).to_csv(folder / "sites.csv", index=False)
+    with quietly_in(folder):
+        proposal = propose(folder / "sites.csv", **options)
+    return proposal, nested(proposal.entries)
+
+
+def guess(**columns):
+    """Return the response that is guessed among columns, and what is said of the others."""
+    table = {name: Column(name, np.asarray(values, dtype=float)) for name, values in columns.items()}
+    guesser = Guesser()
+    return guess_response(table, set(), "t.csv", guesser), guesser.doubts
+
+
+def test_words_with_a_count_before_them():
+    assert says({"numexamined"}, TRIALS) and says({"samplesize"}, TRIALS) and says({"npos"}, RESPONSES)
+    assert not says({"name"}, RESPONSES) and not says({"n2"}, RESPONSES)
+
+
+def test_a_denominator_makes_the_response(sites, tmp_path):
+    places, rng = sites
+    examined = rng.integers(20, 90, SITES)
+    ill = rng.binomial(examined, 0.3)
+    income = np.exp(rng.normal(10, 2, SITES)).round(1)
+    for first, second in (("indicator", "samplesize"), ("Pf", "Ex"), ("npos", "numexamined"), ("stunted", "total")):
+        table = {"income": income, second: examined, first: ill}
+        assert guess(**table)[0] == first
+    proposal, keys = proposed(tmp_path, {**places, **table})
+    assert keys["model"]["formula"].startswith("p(stunted, total) ~ ") and keys["model"]["family"] == "binomial"
+    assert proposal.doubts == ()
+
+
+def test_what_other_columns_say_more_is_no_response():
+    catch = np.array([0.0, 0, 2.5, 0, 8.1, 3.3, 0, 1.2])
+    response, doubts = guess(present=catch > 0, density=catch)
+    assert response == "density" and "says no more than where 'density' is above 0" in doubts[0]
+    ill, examined = np.array([3, 8, 5, 2]), np.array([31, 40, 17, 25])
+    response, doubts = guess(prevalence=(100 * ill / examined).round(1), positive=ill, examined=examined)
+    assert response == "positive" and "it is 'positive' by 'examined'" in doubts[0]
+
+
+def test_substances_are_responses_and_replicates_are_not():
+    numbers = {"field_dup": [1, 1, 2], "lab_rep": [2, 1, 1], "depth_cm": [10, 20, 5], "log_Zn": [7.3, 3.2, 5.5]}
+    assert guess(**numbers) == ("log_Zn", [])
+    assert guess(A=[95.2, 164.1, 150.0], WS=[0.9, 0.8, 0.1], PM10=[28, 22, 9])[0] == "PM10"
+
+
+def test_rates_of_a_population_and_amounts_with_zeros(sites, tmp_path):
+    places, rng = sites
+    people = rng.integers(500, 5000, SITES)
+    proposal, keys = proposed(tmp_path, {**places, "cases": rng.poisson(people / 300), "population": people})
+    assert keys["model"]["exposure"] == "population" and keys["output"]["label"] == "cases per population"
+    hauls = np.where(rng.uniform(size=SITES) < 0.4, 0, rng.gamma(2, 3, SITES)).round(2)
+    proposal, keys = proposed(tmp_path, {**places, "catch_kg": hauls})
+    assert keys["model"]["family"] == "tweedie" and "delta_gamma" in proposal.response.reason
+
+
+def test_meshes_are_no_finer_than_sites_and_range_ask_for(sites, tmp_path):
+    places, rng = sites
+    smooth = np.sin(3 * places["lon"]) + np.cos(2 * places["lat"]) + rng.normal(0, 0.2, SITES)
+    rough = rng.gamma(2, 3, SITES)
+    for values in (smooth, rough):
+        proposal, keys = proposed(tmp_path, {**places, "level": values.round(3)})
+        assert proposal.mesh.n_vertices < 30 * SITES
+        assert keys["mesh"]["max_edge"][0] > 4000  # a third of the sites' spacing: nothing finer is seen between them
+
+
+def test_the_system_beside_a_table(sites, tmp_path):
+    """A .prj file of the table's name, as exports leave it, says what its numbers are in."""
+    places, rng = sites
+    x, y = 1e5 * (places["lon"] - 34.5), 1e5 * places["lat"] + 1e7
+    (tmp_path / "sites.prj").write_text(as_prj("EPSG:32737"))
+    proposal, keys = proposed(tmp_path, {"x": x.round(), "y": y.round(), "count": rng.poisson(3, SITES)})
+    assert keys["survey"]["crs"] == "EPSG:32737" and "source_crs" not in keys["survey"]
+    assert proposal.survey.crs.to_epsg() == 32737 and proposal.doubts == ()
+    (tmp_path / "sites.prj").write_text(as_prj("EPSG:4267"))
+    proposal, keys = proposed(tmp_path, {"x": places["lon"], "y": places["lat"], "count": rng.poisson(3, SITES)})
+    assert keys["survey"]["source_crs"] == "EPSG:4267" and keys["survey"]["crs"] == "EPSG:32737"
+    (tmp_path / "sites.prj").write_text("nothing of the kind")
+    with pytest.raises(gs.InputError, match="sites.prj"):
+        proposed(tmp_path, {"x": x, "y": y, "count": rng.poisson(3, SITES)})
+
+
+def as_prj(code):
+    return pyproj.CRS(code).to_wkt("WKT1_ESRI")
+
+
+def test_one_place_in_two_systems_is_no_question(sites, tmp_path):
+    places, rng = sites
+    x, y = 111 * np.cos(np.radians(1)) * (places["lon"] - 36) + 388, 111 * places["lat"] + 9800
+    table = {"X": x.round(3), "Y": y.round(3), **places, "count": rng.poisson(3, SITES)}
+    proposal, keys = proposed(tmp_path, table)
+    assert keys["survey"]["x"] == "lon" and proposal.doubts == ()
+
+
+def test_utm_in_kilometres(sites, tmp_path):
+    places, rng = sites
+    table = {"UTMX": 111 * (places["lon"] - 32), "UTMY": 4900 + 111 * places["lat"], "count": rng.poisson(3, SITES)}
+    assert proposed(tmp_path, table)[1]["survey"]["crs"] == "local:km"
