@@ -5,7 +5,7 @@ Simpson, Rue, Riebler, Martins & Sørbye (2017), Statist. Sci. 32, 1-28.
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp, log, pi, sqrt
+from math import exp, expm1, log, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from geospde.errors import InputError
 
 Vector = NDArray[np.float64]
 EULER = float(np.euler_gamma)
+END = 12.0  # of the logit of a share, where its prior ends
 FAR = -4.5  # a shape's logarithm below which densities are 0
 NEAR = 1e-3  # of a shape's logarithm to 0: there divergences cancel, and are taken by their series
 
@@ -347,6 +348,9 @@ class PCMixing:
 
     The distance depends on the structure, which `of` tells: R-INLA's ``pc`` of ``phi`` in BYM2. Seen on the logit.
 
+    As R-INLA's it ends at a logit of 12, and has mass 1 up to there: the distance grows so slowly with the logit that a
+    quarter of the prior may lie beyond, where phi is 1 to six digits. It ends there as half a Gaussian of sd 1 does.
+
     Riebler, Sørbye, Simpson & Rue (2016), Stat. Methods Med. Res. 25, 1145-1165, appendix.
     """
 
@@ -400,18 +404,29 @@ class PCMixingOf:
     def _rate(self) -> float:
         return -log(1 - self.prior.p) / self._distance(self.prior.phi0, 1 - self.prior.phi0)[0]
 
+    @cached_property
+    def _log_mass(self) -> float:
+        """Log of the mass up to the end, and of the half Gaussian beyond."""
+        up_to_end = -expm1(-self._rate * self._distance(float(expit(END)), float(expit(-END)))[0])
+        return log(up_to_end + sqrt(pi / 2) * exp(self._endless(END)))
+
+    def _endless(self, t: float) -> float:
+        """Log density of a logit without an end."""
+        distance, product, _ = self._distance(float(expit(t)), float(expit(-t)))
+        return log(self._rate) - self._rate * distance + log(product) - log(distance) + float(log_expit(t))
+
     def log_density(self, theta: Vector) -> float:
         """Log density of the logit of phi."""
         t = float(theta[0])
-        distance, product, _ = self._distance(float(expit(t)), float(expit(-t)))
-        return log(self._rate) - self._rate * distance + log(product) - log(distance) + float(log_expit(t))
+        return self._endless(t) - 0.5 * max(t - END, 0.0) ** 2 - self._log_mass
 
     def gradient(self, theta: Vector) -> Vector:
         """Gradient of the log density."""
         phi, left = float(expit(theta[0])), float(expit(-theta[0]))
         distance, product, second = self._distance(phi, left)
         slope = product / distance * phi  # of the distance, in the logit
-        return np.array([-self._rate * slope + second / product * phi - slope / distance + left - phi])
+        beyond = max(float(theta[0]) - END, 0.0)
+        return np.array([-self._rate * slope + second / product * phi - slope / distance + left - phi - beyond])
 
     def describe(self) -> str:
         """One line for the summary."""

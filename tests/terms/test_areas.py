@@ -74,17 +74,44 @@ def test_bym2_is_the_sum_of_its_parts():
     assert covariance[:7, :7] == pytest.approx(expected, abs=1e-10)
 
 
-def test_the_prior_of_phi_is_a_density():
-    density = PCMixing(0.5, 0.6).of(np.r_[0.0, np.linspace(0.2, 4.0, 30)])
-    below, near, beyond = (
+def test_the_prior_of_phi_is_r_inlas_which_ends_at_a_logit_of_12():
+    variances = np.r_[0.0, np.linspace(0.2, 4.0, 30)]
+    density = PCMixing(0.5, 0.6).of(variances)
+
+    def distance(t):
+        below = expit(-t) + expit(t) * variances
+        return np.sqrt(np.sum(expit(t) * (variances - 1) - np.log(below)))
+
+    rate = -np.log(0.4) / distance(0.0)
+    mass = 1 - np.exp(-rate * distance(12.0))
+    below, above, beyond = (
         quad(lambda t: np.exp(density.log_density(np.array([t]))), *ends, limit=200)[0]
-        for ends in ((-30, 0), (0, 20), (20, 700))
+        for ends in ((-30, 0), (0, 12), (12, 24))
     )
-    assert below == pytest.approx(0.6, abs=1e-6)
-    assert below + near + beyond == pytest.approx(1.0, abs=1e-4)  # its tail is longer than 700
-    for s in (-12.0, -5.0, 0.3, 4.0, 20.0):
+    assert below / (below + above) == pytest.approx(0.6 / mass, abs=1e-6)
+    assert below + above + beyond == pytest.approx(1.0, abs=1e-3)  # of the density's slope at the end
+    assert beyond < 0.01
+    for s in (-12.0, -5.0, 0.3, 4.0, 11.9, 13.0):
         slope = (density.log_density(np.array([s + 1e-5])) - density.log_density(np.array([s - 1e-5]))) / 2e-5
         assert density.gradient(np.array([s]))[0] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+def test_bym2_of_scottish_lips_has_the_posterior_of_a_grid():
+    """Lip cancer in Scotland; the share of what neighbours have in common is skewed, and flat up to one."""
+    data = pd.read_csv(REFERENCE / "scotland.csv")
+    fit = gs.fit(
+        "Counts ~ scale(X) + bym2(Region, graph=w)", data, family="poisson", exposure="E",
+        graphs={"w": REFERENCE / "scotland.graph"}, priors={"sd(bym2(Region))": {"pc": [1, 0.01]}},
+    )  # fmt: skip
+    sds, logits = np.linspace(-1.9, 0.3, 9), np.linspace(-4.0, 14.0, 25)
+    found = [[fit.laplace.at(np.array([s, t]), gradient=False).log_posterior for t in logits] for s in sds]
+    weights = np.exp(np.array(found) - np.max(found))
+    weights /= weights.sum()
+    for row, values in (("sd(bym2(Region))", np.exp(sds)[:, None]), ("phi(bym2(Region))", expit(logits))):
+        mean = (weights * values).sum()
+        sd = np.sqrt((weights * values**2).sum() - mean**2)
+        assert fit.hyper.loc[row, "mean"] == pytest.approx(mean, abs=0.1 * sd)
+        assert fit.hyper.loc[row, "sd"] == pytest.approx(sd, rel=0.1)
 
 
 # R-INLA 26.06.08: cancer in 544 German districts, pc.prec(1, 0.01), flat intercept; mean (sd)
