@@ -11,6 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
 from geospde.inference.mixture import GaussianMixture, Transform, bend
+from geospde.text.words import numeral
 
 Vector = NDArray[np.float64]
 STRAIGHT = 6.0  # normal scores on a grid of seven deviations that lack less than a thousandth of the tail beyond it
@@ -189,7 +190,7 @@ def response_summary(
     mean, sd = _response_moments(mixture, link)
     table = {"mean": mean, "sd": sd}
     for p, values in zip(quantiles, mixture.quantiles(quantiles)):
-        table[f"q{p:g}"] = link.inverse(values)
+        table[f"q{numeral(p)}"] = link.inverse(values)
     if mode:
         table["mode"] = link.inverse(mixture.mode(lambda eta: -link.log_derivative(eta)))
     return table

@@ -13,7 +13,7 @@ import numpy as np
 
 from geospde.errors import InputError
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import did_you_mean
+from geospde.text.words import did_you_mean, numeral
 
 KINDS = ("mean", "quantile", "sd", "probability", "decided", "difference", "other")
 """What the numbers of a layer may be."""
@@ -232,7 +232,7 @@ def quantile_layer(level: float) -> Layer:
     percent = f"{100 * level:.4g}"
     side = "Median" if level == 0.5 else "Lower limit" if level < 0.5 else "Upper limit"
     return Layer(
-        f"q{level:g}",
+        f"q{numeral(level)}",
         "quantile",
         title=side if level == 0.5 else f"{side} ({percent}% quantile)",
         short=side if level == 0.5 else f"{percent}% limit",
@@ -252,17 +252,17 @@ def probability_layer(threshold: float) -> Layer:
     'Probability of counts / time above 8'
     """
     return Layer(
-        f"exceed_{threshold:g}",
+        f"exceed_{numeral(threshold)}",
         "probability",
-        title=f"Probability of {_LABEL} above {threshold:g}",
-        short=f"Probability above {threshold:g}",
+        title=f"Probability of {_LABEL} above {numeral(threshold)}",
+        short=f"Probability above {numeral(threshold)}",
         axis="probability",
         unit="1",
         scale="probability",
         limits=(0.0, 1.0),
         colours="cividis",
         page_colours="PuOr_r",  # diverges at 0.5, where the data do not decide
-        caption=f"Posterior probability that {_LABEL} is above {threshold:g}.",
+        caption=f"Posterior probability that {_LABEL} is above {numeral(threshold)}.",
         level=float(threshold),
     )
 
@@ -276,15 +276,15 @@ def excursion_layer(threshold: float, kind: str = ">") -> Layer:
         "=": ("contour", "about"),
     }[kind]
     return Layer(
-        f"{word}_{threshold:g}",
-        title=f"Joint probability of {_LABEL} {side} {threshold:g}",
-        short=f"Jointly {side} {threshold:g}",
+        f"{word}_{numeral(threshold)}",
+        title=f"Joint probability of {_LABEL} {side} {numeral(threshold)}",
+        short=f"Jointly {side} {numeral(threshold)}",
         axis="joint probability",
         unit="1",
         scale="probability",
         limits=(0.0, 1.0),
         colours="cividis",
-        caption=f"Excursion function of {_LABEL} {side} {threshold:g}: "
+        caption=f"Excursion function of {_LABEL} {side} {numeral(threshold)}: "
         "the probability that a place and all surer ones lie there at once.",
         level=float(threshold),
     )
@@ -293,16 +293,16 @@ def excursion_layer(threshold: float, kind: str = ">") -> Layer:
 def decided_layer(threshold: float, level: float) -> Layer:
     """Return the layer of three classes: above a threshold, below it, undecided."""
     return Layer(
-        f"decided_{threshold:g}",
+        f"decided_{numeral(threshold)}",
         "decided",
-        title=f"{_LABEL} above or below {threshold:g}, decided at {level:g}",
-        short=f"Decided at {threshold:g}",
-        axis=f"below (\N{MINUS SIGN}1), undecided (0), above (1) {threshold:g}",
+        title=f"{_LABEL} above or below {numeral(threshold)}, decided at {level:g}",
+        short=f"Decided at {numeral(threshold)}",
+        axis=f"below (\N{MINUS SIGN}1), undecided (0), above (1) {numeral(threshold)}",
         unit="1",
         limits=(-1.0, 1.0),
         colours="PuOr_r",
-        caption=f"Where {_LABEL} is above {threshold:g} (1), where below (\N{MINUS SIGN}1), and where the data do not "
-        f"decide (0): with probability {level:g} all that is decided is right at once.",
+        caption=f"Where {_LABEL} is above {numeral(threshold)} (1), where below (\N{MINUS SIGN}1), and where the data "
+        f"do not decide (0): with probability {level:g} all that is decided is right at once.",
         level=float(threshold),
     )
 

@@ -14,6 +14,7 @@ from geospde.mesh.cover import basis_integrals
 from geospde.results.bayesian import BayesianFit
 from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
+from geospde.text.words import numeral
 
 
 @answers_keywords
@@ -90,6 +91,6 @@ def expected_numbers(
         seen = float(model.likelihood.y.sum())
         number = number / total * np.random.default_rng(seed).gamma(seen, size=number.shape[1])
     columns = {"mean": number.mean(axis=1), "sd": number.std(axis=1, ddof=1)}
-    columns |= {f"q{q:g}": np.quantile(number, q, axis=1) for q in quantiles}
+    columns |= {f"q{numeral(q)}": np.quantile(number, q, axis=1) for q in quantiles}
     index = parts.index if hasattr(regions, "geometry") else None
     return pd.DataFrame(columns, index=index)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geospde.inference.mixture import GaussianMixture
 from geospde.results.base import Fit
+from geospde.text.words import numeral
 
 if TYPE_CHECKING:
     from geospde.families.likelihood import Likelihood
@@ -95,5 +96,5 @@ class Product:
         mean, sd = self.plug_in() if self.fit.plug_in else self.moments()
         drawn = scale * self.draws()
         out: dict[str, Any] = {"mean": scale * mean, "sd": scale * sd}
-        out |= {f"q{q:g}": np.quantile(drawn, q, axis=0) for q in quantiles}
+        out |= {f"q{numeral(q)}": np.quantile(drawn, q, axis=0) for q in quantiles}
         return out | {name: (drawn > level).mean(axis=0) for name, level in exceed.items()}

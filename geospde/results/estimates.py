@@ -29,7 +29,7 @@ from geospde.results.storage import Stored, stored_maximum
 from geospde.results.wald import WaldTest, wald_test
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import nearest
+from geospde.text.words import nearest, numeral
 
 _BAYES = "fit with method='inla'"
 
@@ -144,7 +144,7 @@ class EstimatedFit(Fit):
         """The mean per unit exposure at the estimated predictor, its standard error (as `sd`), and normal limits."""
         link, eta = self.model.family.link, mixture.mean
         with np.errstate(over="ignore"):  # far outside the data a rate may be infinite
-            limits = {f"q{p:g}": link.inverse(mixture.quantile(p)) for p in quantiles}
+            limits = {f"q{numeral(p)}": link.inverse(mixture.quantile(p)) for p in quantiles}
             return {"mean": link.inverse(eta), "sd": np.exp(link.log_derivative(eta)) * mixture.sd, **limits}
 
     def _fitted_predictor(self) -> Vector:

@@ -164,6 +164,17 @@ def area(value: float, unit: str) -> str:
     return in_unit(value, f"{unit}²")
 
 
+def numeral(value: float) -> str:
+    """Return a number as a part of a name, such as a column's: all its digits, and no plus sign.
+
+    Examples
+    --------
+    >>> numeral(0.975), numeral(8.0), numeral(1234567), numeral(1e300), numeral(-2.5)
+    ('0.975', '8', '1234567', '1e300', '-2.5')
+    """
+    return f"{value:.15g}".replace("+", "")
+
+
 def number(value: float) -> str:
     """Return a number as a reader expects it: four significant digits, no exponent where few zeros would do.
 

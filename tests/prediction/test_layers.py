@@ -160,9 +160,11 @@ def test_a_layer_that_cannot_be_is_refused(arguments, sentence):
 
 
 def test_thresholds_that_one_name_cannot_tell_apart_are_refused():
-    with pytest.raises(InputError, match="8.0 and 8.0000001 are too near: both layers would be called 'exceed_8'"):
-        posterior_layers((), (8, 8.0000001))
+    with pytest.raises(InputError, match=r"8.0 and 8.000000000000002 are too near: .* called 'exceed_8'"):
+        posterior_layers((), (8, 8.000000000000002))
     assert [layer.name for layer in posterior_layers((0.5, 0.5), (8, 8.0))] == ["mean", "sd", "q0.5", "exceed_8"]
+    names = [layer.name for layer in posterior_layers((), (1e6, 8.0000001))]
+    assert names == ["mean", "sd", "exceed_1000000", "exceed_8.0000001"]
 
 
 def test_limits_are_the_outermost_quantiles_whatever_their_order():

@@ -32,7 +32,7 @@ from geospde.prediction.surface import places
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
-from geospde.text.words import did_you_mean, listed
+from geospde.text.words import did_you_mean, listed, numeral
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -388,7 +388,8 @@ def _by_draws(draws: int, seed: int | None) -> str:
 
 
 def _table_of(sums: Sums | None, size: int, quantiles: Sequence[float], exceed: Sequence[float]) -> pd.DataFrame:
-    names = ["mean", "sd", *(f"q{p:g}" for p in quantiles), *(f"exceed_{t:g}" for t in exceed), "sd_error"]
+    levels = [*(f"q{numeral(p)}" for p in quantiles), *(f"exceed_{numeral(t)}" for t in exceed)]
+    names = ["mean", "sd", *levels, "sd_error"]
     if sums is None:
         return pd.DataFrame(np.nan, index=range(size), columns=names)
     columns = [sums.mean, sums.sd, *(sums.quantile(p) for p in quantiles), *(sums.above(t) for t in exceed), sums.error]
