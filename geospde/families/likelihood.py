@@ -135,10 +135,11 @@ class Likelihood:
         """What the standard deviation of a field or a smooth is seldom above: default priors are of it.
 
         Three standard deviations of the rough predictor (`start`), and at least a tenth of its unit, or 1 where it has
-        none: rare events, and points of a pattern, hide how the logarithm of their rate varies.
+        none: rare events, and points of a pattern, hide how the logarithm of their rate varies. It is exact where it
+        has a unit, so that no answer depends on that; a pure number has two digits.
         """
-        least = 1.0 if self.unit is None else 0.1 * self.unit
-        return max(3 * float(np.std(self.start())), least)
+        wide = 3 * float(np.std(self.start()))
+        return max(float(f"{wide:.2g}"), 1.0) if self.unit is None else max(wide, 0.1 * self.unit)
 
     @property
     def parameters(self) -> tuple[str, ...]:

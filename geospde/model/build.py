@@ -31,7 +31,7 @@ from geospde.model.priors import FixedPriors, fixed_priors, prior_table
 from geospde.model.support import Aggregate, Support
 from geospde.survey.covariates.sites import SiteCovariates
 from geospde.survey.graphs import Graph
-from geospde.terms.base import Context, LatentTerm, round_to
+from geospde.terms.base import Context, LatentTerm
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.registry import TERMS, special_names
 from geospde.terms.rows import MovingRows
@@ -281,9 +281,9 @@ def build_model(
         response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors,
         censoring=response.censoring,
     )  # fmt: skip
-    if any(c.in_response_unit for c in classes) and defaults is None and likelihood.unit is not None:
-        # beside a term whose prior is P(sd > s) the residual's is, too
-        beside = PCSd(round_to(3 * likelihood.unit, 2), 0.05)
+    if any(c.follows_all for c in classes) and defaults is None and likelihood.residual_unit is not None:
+        # beside a term that can follow every observation the residual's prior must not draw it to zero
+        beside = PCSd(3 * likelihood.residual_unit, 0.05)
         own = {**{h.name: beside for h in likelihood.hyper if h.kind == "sd"}, **family_priors}
         likelihood = bound_family.bind(
             response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own,

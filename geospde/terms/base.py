@@ -86,8 +86,9 @@ class LatentTerm(ABC):
     penalty_scales : tuple of float
         Of a penalised smooth, which has a test, effective degrees of freedom, and a place in ``method="ubre"``: mgcv's
         smoothing parameter for a standard deviation of 1 and a dispersion of 1, for each penalty. Empty for others.
-    in_response_unit : bool
-        Whether its default priors have the unit of the response, so that the residual's has it, too.
+    follows_all : bool
+        Whether it may follow every observation: the default prior of a residual's sd beside it is P(sd > s) = 0.05
+        then, which has no mass to speak of near zero, as R-INLA's gamma prior of the precision has.
     """
 
     precision: Precision
@@ -103,7 +104,7 @@ class LatentTerm(ABC):
     free_part: str = "the linear trend"
     without_free_part: str = "leave the term out"
     penalty_scales: tuple[float, ...] = ()
-    in_response_unit: ClassVar[bool] = False
+    follows_all: ClassVar[bool] = False
 
     # -- to be written --------------------------------------------------------------------------------------
 
@@ -273,8 +274,3 @@ class Context:
         while label in taken:
             label, k = f"{base}{k}", k + 1
         return label
-
-
-def round_to(value: float, digits: int) -> float:
-    """Round to significant digits."""
-    return float(f"{value:.{digits}g}")

@@ -10,7 +10,7 @@ from geospde.errors import InputError
 from geospde.families.priors import PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
-from geospde.terms.base import Context, round_to
+from geospde.terms.base import Context
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
@@ -97,4 +97,4 @@ def default_sd(context: Context, size: float = 1.0) -> Prior:
     if context.defaults is not None:
         return context.defaults.sd()
     unit: Any = context.likelihood.unit
-    return PCSd(round_to((1.0 if unit is None else 3 * unit) / size, 2), 0.05)
+    return PCSd((1.0 if unit is None else 3 * unit) / size, 0.05)

@@ -13,7 +13,7 @@ from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
 from geospde.survey.crs import central_place, utm_of
-from geospde.terms.base import Context, LatentTerm, Variable, round_to
+from geospde.terms.base import Context, LatentTerm, Variable
 from geospde.terms.by import By
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.spde.base import Call, FieldPrecision
@@ -43,6 +43,8 @@ class Field(LatentTerm):
     """
 
     precision: FieldPrecision
+
+    follows_all = True
 
     def __init__(
         self,
@@ -225,4 +227,4 @@ def _default_pc(mesh: Any, likelihood: Likelihood, unit: float) -> tuple[tuple[f
     """
     extent = float(np.sqrt(2 * mesh.areas[mesh.inner].sum()))
     largest = unit * likelihood.largest_sd
-    return (round_to(extent / 20, 2), 0.05), (round_to(largest, 2), 0.05)
+    return (extent / 20, 0.05), (largest, 0.05)

@@ -15,7 +15,7 @@ from geospde.families.priors import Independent, InverseGamma, PCSd, Prior, read
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
 from geospde.formula.table import Coding, column_of, label, refuse_missing
-from geospde.terms.base import Context, LatentTerm, round_to
+from geospde.terms.base import Context, LatentTerm
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.covariance import BasisCovariance, KernelCovariance
 from geospde.terms.precisions.gaussian_process import BasisProcess, GaussianProcess
@@ -77,7 +77,7 @@ class Process(LatentTerm):
     curves : tuple of Curve
     """
 
-    in_response_unit = True
+    follows_all = True
 
     def __init__(
         self, covariates: Covariates, by: str | None, coding: Coding | None, curves: Sequence[Curve], label: str
@@ -282,7 +282,7 @@ def _distances(places: Vector) -> tuple[float, float]:
 def _priors(names: tuple[str, ...], spans: list[tuple[float, float]], context: Context) -> tuple[Prior, ...]:
     """Of the sd and of each length-scale, by the smallest and largest distances that it is to tell."""
     unit = context.likelihood.unit
-    sd: Prior = PCSd(round_to(1.0 if unit is None else 3 * unit, 2), 0.05)
+    sd: Prior = PCSd(1.0 if unit is None else 3 * unit, 0.05)
     if context.defaults is not None:
         sd = context.defaults.sd()
     priors = [sd]

@@ -16,7 +16,7 @@ from geospde.formula.columns import Columns
 from geospde.formula.formula import Name, TermCall
 from geospde.formula.grouping import Grouping
 from geospde.formula.table import label
-from geospde.terms.base import Context, LatentTerm, Variable, round_to
+from geospde.terms.base import Context, LatentTerm, Variable
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.correlated import Correlated
 from geospde.terms.precisions.iid import Iid
@@ -115,7 +115,7 @@ class Group(LatentTerm):
                 effect = shared.pop()
                 raise InputError(f"the effect {effect!r} of group {group!r} is in two terms: {call.text!r} is one")
         unit = context.likelihood.unit
-        sds = [round_to((1.0 if unit is None else 3 * unit) / size, 2) for size in _sizes(effects.matrix)]
+        sds = [(1.0 if unit is None else 3 * unit) / size for size in _sizes(effects.matrix)]
         brms = context.defaults
         priors: list[Prior] = [PCSd(sd, 0.05) if brms is None else brms.sd() for sd in sds]
         for i, name in enumerate(names):

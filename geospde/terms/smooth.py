@@ -11,7 +11,7 @@ from geospde.errors import InputError
 from geospde.families.priors import Independent, PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import TermCall
-from geospde.terms.base import Context, LatentTerm, round_to
+from geospde.terms.base import Context, LatentTerm
 from geospde.terms.calls import own_prior, refuse_unknown
 from geospde.terms.groups import Group
 from geospde.terms.hyperparameter import Hyperparameter
@@ -228,7 +228,7 @@ def _smooth(basis: Eigenbasis, covariates: Covariates, by: Multiplier, label: st
         default = context.defaults.sd()
     else:
         largest = context.likelihood.largest_sd / (basis.typical * by.size(context.table))
-        default = PCSd(round_to(largest, 2), 0.05)
+        default = PCSd(largest, 0.05)
     names = [f"sd({label})"]
     if basis.shares is not None:
         names = [f"sd({label}: {name})" for name in covariates.names]

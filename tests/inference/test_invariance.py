@@ -31,7 +31,7 @@ def plain():
     return answers(SPDE, TABLE)
 
 
-@pytest.mark.parametrize("unit", [1e6, 1e-6, 1e-3])
+@pytest.mark.parametrize("unit", [1e6, 0.3048, 1e-6])
 @pytest.mark.parametrize("formula", [SPDE, "z ~ u", "z ~ u + (1 | g)"])
 def test_the_unit_of_the_response_changes_nothing(formula, unit):
     free = 2  # coefficients with a flat prior: each has a unit of its own
@@ -87,6 +87,14 @@ def test_seconds_and_hours_of_exposure_are_one():
     one = answers(formula, TABLE, **options)
     other = answers(formula, TABLE.assign(time=TABLE["time"] / 3600), unit=3600.0, **options)
     assert other == pytest.approx(one, rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", [0.3048, 1e-5])
+def test_a_nugget_beside_a_field_keeps_its_size_in_any_unit(unit):
+    fit = gs.fit("z ~ 1 + spde(mesh)", TABLE.assign(z=unit * TABLE["z"]), mesh=MESH, coords=("x", "y"), method="eb")
+    said = fit.describe()["priors"]["sigma"]
+    assert said == f"PC: P(sd > {3 * unit * TABLE['z'].std(ddof=0):.4g}) = 0.05"
+    assert 0.2 < fit.hyper.loc["sigma", "mean"] / unit < 0.9  # 0.5; a gamma prior of the precision has it at 0.07
 
 
 def test_r_inlas_priors_go_by_their_name():

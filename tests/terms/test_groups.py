@@ -124,7 +124,7 @@ def test_default_priors_follow_the_scale_of_a_column():
     priors = [h.prior for h in random_part("y ~ (far | g)", data)[1].hyperparameters]
     unit = 3 * data.y.std(ddof=0)
     size = np.sqrt((data.far**2).mean())
-    assert priors[:2] == [f"PC: P(sd > {float(f'{s:.2g}'):g}) = 0.05" for s in (unit, unit / size)]
+    assert priors[:2] == [f"PC: P(sd > {s:.4g}) = 0.05" for s in (unit, unit / size)]
     assert priors[2] == "LKJ(1)"
 
 

@@ -219,8 +219,8 @@ def test_the_default_prior_is_of_a_step_whatever_the_unit():
     for factor in (1.0, 100.0):
         model = build_model("y ~ rw1(x)", data.assign(x=factor * data.x))
         described[factor] = model.precisions[0].prior.parts[0]
-    assert described[1.0].describe() == f"PC: P(sd > {float(f'{3 * unit:.2g}'):g}) = 0.05"
-    assert described[100.0].describe() == f"PC: P(sd > {float(f'{0.3 * unit:.2g}'):g}) = 0.05"
+    assert described[1.0].describe() == f"PC: P(sd > {3 * unit:.4g}) = 0.05"
+    assert described[100.0].describe() == f"PC: P(sd > {0.3 * unit:.4g}) = 0.05"
 
 
 def test_names_are_the_nodes():

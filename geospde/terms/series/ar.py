@@ -41,6 +41,8 @@ class Autoregression(LatentTerm):
     precision: Autoregressive
     first_order = False  # whether the call is of ar1
 
+    follows_all = True
+
     def __init__(
         self, precision: Autoregressive, covariates: Covariates, lattice: Lattice, by: Covariates | None, by_size: float
     ):

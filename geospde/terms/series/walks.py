@@ -36,6 +36,7 @@ class Walk(LatentTerm):
         Distances of neighbouring nodes, of a cyclic walk that of the last from the first, too.
     """
 
+    follows_all = True
     options: ClassVar[tuple[str, ...]] = ("scale", "cyclic", "by", "constr")
     scaled_by_default: ClassVar[bool] = False
     least: ClassVar[int] = 2  # nodes
