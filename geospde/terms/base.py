@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,7 +104,7 @@ class LatentTerm(ABC):
     free_part: str = "the linear trend"
     without_free_part: str = "leave the term out"
     penalty_scales: tuple[float, ...] = ()
-    follows_all: ClassVar[bool] = False
+    follows_all: bool = False
 
     # -- to be written --------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ class Shared(LatentTerm):
         self.scales = tuple(names)
         self.in_formula = places
         self.mesh, self.mesh_name = term.mesh, term.mesh_name
+        self.follows_all = term.follows_all
 
     @classmethod
     def read(cls, call: Any, context: Any) -> "Shared":

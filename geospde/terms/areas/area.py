@@ -35,6 +35,7 @@ class Area(LatentTerm):
     """
 
     graph: Graph
+    follows_all = True
     options: ClassVar[tuple[str, ...]] = ("graph",)
 
     def __init__(self, precision: Precision, column: str, graph: Graph, graph_name: str):
