@@ -281,7 +281,8 @@ def build_model(
         response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors,
         censoring=response.censoring,
     )  # fmt: skip
-    if any(c.follows_all for c in (*classes, *shared)) and defaults is None and likelihood.residual_unit is not None:
+    follow = [*(c.follows_all for c in classes), *(term.follows_all for term in shared)]
+    if any(follow) and defaults is None and likelihood.residual_unit is not None:
         # beside a term that can follow every observation the residual's prior must not draw it to zero
         beside = PCSd(3 * likelihood.residual_unit, 0.05)
         own = {**{h.name: beside for h in likelihood.hyper if h.kind == "sd"}, **family_priors}

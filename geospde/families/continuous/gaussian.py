@@ -92,7 +92,8 @@ class Gaussian(Family):
 
     The prior of the precision 1 / sigma² is Gamma(1, rate 5e-5), R-INLA's ``loggamma(1, 5e-5)``, with the response
     counted in its own standard deviations: a sigma below a hundredth of that is held up. Beside a term that may follow
-    every observation, such as a field, it is P(sigma > three sds of the response) = 0.05: the other has most mass near 0.
+    every observation, such as a field, it is P(sigma > three sds of the response) = 0.05: the former is
+    largest near 0.
 
     Examples
     --------
