@@ -17,7 +17,10 @@ Vector = NDArray[np.float64]
 
 
 def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | None, Any]:
-    """Points of a table, (m, 2), and their CRS: from named columns, or the geometry of a GeoDataFrame."""
+    """Points of a table, (m, 2), and their CRS: from named columns, or the geometry of a GeoDataFrame.
+
+    None of a table of polygons, which have no places but labels.
+    """
     if coords is not None:
         if isinstance(coords, str) or len(coords) != 2:
             raise InputError(f"coords names two columns, such as ('x', 'y'), not {coords!r}")
@@ -25,6 +28,8 @@ def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | Non
         return points, getattr(data, "crs", None)
     geometry = getattr(data, "geometry", None)
     if geometry is None or not hasattr(geometry, "geom_type"):
+        return None, None
+    if len(geometry) and geometry.geom_type.isin(["Polygon", "MultiPolygon"]).all():
         return None, None
     bad = np.flatnonzero((geometry.geom_type != "Point") | geometry.is_empty)
     if bad.size:

@@ -78,7 +78,8 @@ class LatentTerm(ABC):
     time_column : str
         The column of steps that the term goes along and forecasts beyond, if it does.
     graph : Graph or None
-        Which areas are neighbours, where the latent variables are of areas; `graph_name` is what the formula calls it.
+        Which areas are neighbours, where the latent variables are of areas; `graph_name` is what the formula calls it,
+        `graph_column` the column of their labels.
     trend : tuple of str
         What the last latent variables are linear in, where they are coefficients that nothing penalises.
     free_part, without_free_part : str
@@ -100,6 +101,7 @@ class LatentTerm(ABC):
     time_column: str = ""
     graph: Graph | None = None
     graph_name: str = ""
+    graph_column: str = ""
     trend: tuple[str, ...] = ()
     free_part: str = "the linear trend"
     without_free_part: str = "leave the term out"

@@ -109,7 +109,8 @@ class Field(LatentTerm):
         if points is None:
             raise InputError(
                 f"the term {self.precision.label!r} needs coordinates: give a GeoDataFrame of points or "
-                "coords=('x', 'y')"
+                "coords=('x', 'y')",
+                remedy="or say what the response is of polygons, as in areas='mean'",
             )
         rows = self.by.rows(self.precision.rows(sp.csr_matrix(self.mesh.basis(points))), table)
         return rows if self.times is None else self.times.rows(rows, table, self.label, new)

@@ -257,3 +257,37 @@ def test_a_run_sums_its_map_up_over_areas(tmp_path, capsys):
         assert '<section id="regions">' in page and "Mean of caught" in page
         with zipfile.ZipFile("out/project.qgz") as project:
             assert "regions.gpkg|layername=halves" in project.read("project.qgs").decode()
+
+
+def test_areas_by_label_have_the_figures_of_predict(tmp_path):
+    names = [f"d{i}{j}" for i in range(4) for j in range(4)]
+    rng = np.random.default_rng(2)
+    districts = gpd.GeoDataFrame(
+        {"code": np.arange(16.0), "district": names, "x": rng.normal(size=16), "expected": 10.0},
+        geometry=[shapely.box(i, j, i + 1, j + 1) for i in range(4) for j in range(4)], crs=32630,
+    )  # fmt: skip
+    districts["deaths"] = rng.poisson(10 * np.exp(0.5 * np.sin(np.repeat(np.arange(4), 4))))
+    fit = gs.fit(
+        "deaths ~ x + bym2(district, graph=w)", districts, family="poisson", exposure="expected", method="eb",
+        graphs={"w": districts},
+    )  # fmt: skip
+    shuffled = districts.iloc[::-1]
+    found = fit.predict_regions(shuffled, exceed=[1])
+    table = found.to_frame()
+    expected = fit.predict(pd.DataFrame(districts[["district", "x"]]), exceed=[1]).to_frame()
+    assert table["area"].tolist() == names[::-1]
+    for column in ("mean", "sd", "q0.975", "exceed_1"):
+        np.testing.assert_allclose(table[column][::-1], expected[column], rtol=1e-12)
+    assert found.to_geodataframe().geometry.iloc[0].equals(districts.geometry.iloc[-1])
+    assert len(found.plot(column="exceed_1").collections) == 1
+    assert "mean" in gpd.read_file(found.to_gpkg(tmp_path / "risk.gpkg")).columns
+    at = fit.predict_regions(districts.drop(columns="x"), at={"x": [0.0, 1.0]}).to_frame()
+    assert len(at) == 32 and at["x"].tolist() == [0.0] * 16 + [1.0] * 16
+    with pytest.raises(gs.InputError, match="weights= is of models in space"):
+        fit.predict_regions(districts, weights="population.tif")
+    with pytest.raises(gs.InputError, match="kind= is of models in space"):
+        fit.predict_regions(districts, kind="total")
+    with pytest.raises(gs.InputError, match="needs the column 'x'"):
+        fit.predict_regions(districts[["district", "geometry"]])
+    with pytest.raises(gs.InputError, match="no area of the graph"):
+        fit.predict_regions(districts.assign(district="nowhere"))

@@ -27,6 +27,13 @@ from geospde.prediction.regions.moments import (
     log_sums,
     marginal_sums,
 )
+from geospde.prediction.regions.neighbours import (
+    HOW,
+    areas_by_label,
+    figures_by_label,
+    is_of_areas,
+    refuse_cells,
+)
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import places
 from geospde.text.findings import Finding
@@ -152,7 +159,8 @@ def predict_regions(
     ----------
     fit : Fit
     areas : path, GeoDataFrame, GeoSeries or sequence of polygons
-        In any CRS.
+        In any CRS. Of a model of areas by their labels, such as `bym2`, the polygons with these labels and what else
+        the model reads: each has the figures that `predict` gives it.
     weights : raster or (grid.n,) array, optional
         Such as counts of people: a path, a dataset of rasterio, a DataArray of xarray, whose sum over each cell weighs
         it. By default the area of the cell.
@@ -204,6 +212,13 @@ def predict_regions(
     """
     _check(kind, threshold, quantiles, draws)
     model = fit.model
+    if is_of_areas(model):
+        refuse_cells(weights=weights, threshold=threshold, grid=grid, kind=None if kind == "mean" else kind)
+        held = areas_by_label(areas, model, name, layer)
+        tables = [(v, figures_by_label(fit, held, v, quantiles, exceed, groups, callback)) for v in _combinations(at)]
+        frame = pd.concat([_labelled(one, held.names, v) for v, one in tables], ignore_index=True)
+        frame = frame.assign(weight=1.0, covered=1.0)
+        return RegionPrediction(model.response_label, kind, None, "area", HOW, held.findings, frame, held.frame)
     held = read_areas(areas, model.crs, name, layer)
     own = _grid(model, held) if grid is None else grid
     combinations = _combinations(at)
@@ -240,14 +255,17 @@ def predict_regions(
                 callback(part.stop, scaled.shape[0], "areas")
         one = pd.concat(parts, ignore_index=True)
         one.loc[weight == 0] = np.nan
-        one.insert(0, "area", held.names)
-        for k, (column, value) in enumerate(values.items(), 1):
-            one.insert(k, column, value)
-        frames.append(one.assign(weight=weight, covered=covered))
+        frames.append(_labelled(one, held.names, values).assign(weight=weight, covered=covered))
     frame = pd.concat(frames, ignore_index=True)
     return RegionPrediction(
         model.response_label, kind, threshold, what, how, tuple(findings), frame, held.frame
     )  # fmt: skip
+
+
+def _labelled(table: pd.DataFrame, names: list[str], values: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with the areas' names and the values of other columns before it."""
+    own = {"area": names, **{column: [value] * len(names) for column, value in values.items()}}
+    return pd.concat([pd.DataFrame(own), table], axis=1)
 
 
 def _check(kind: str, threshold: Any, quantiles: Sequence[float], draws: Any) -> None:

@@ -40,7 +40,7 @@ class Area(LatentTerm):
 
     def __init__(self, precision: Precision, column: str, graph: Graph, graph_name: str):
         self.precision = precision
-        self.column = column
+        self.column = self.graph_column = column
         self.graph = graph
         self.graph_name = graph_name
 
