@@ -5,7 +5,7 @@ import tomllib
 
 import matplotlib
 import pytest
-from pages import DOCS, Page, blocks, differs, pages
+from pages import DOCS, Page, blocks, differs, pages, shared
 
 import geospde as gs
 from geospde.cli.commands import app, main
@@ -16,12 +16,16 @@ from geospde.terms.registry import TERMS
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="an installed package has no documentation")
 
 
+FIT = shared(gs.fit)  # fits are frozen, so that pages may share them
+
+
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     """Go to an empty folder, where figures are drawn without a screen."""
     from matplotlib import pyplot as plt
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(gs, "fit", FIT)
     before, terms = matplotlib.get_backend(), dict(TERMS)
     plt.switch_backend("agg")
     yield tmp_path
