@@ -12,6 +12,7 @@ import ast
 import csv
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,16 +36,25 @@ def files() -> dict[str, Path]:
     return found
 
 
+@cache
+def statements(path: Path) -> list[tuple[ast.stmt, bool]]:
+    """Return a file's imports as Python parses them, and whether a function holds each; every file is parsed once."""
+    found: list[tuple[ast.stmt, bool]] = []
+
+    def search(node: ast.AST, inside: bool) -> None:
+        for part in ast.iter_child_nodes(node):
+            if isinstance(part, ast.Import | ast.ImportFrom):
+                found.append((part, inside))
+            elif not isinstance(part, ast.expr):  # in which no import can stand
+                search(part, inside or isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef))
+
+    search(ast.parse(path.read_text(encoding="utf-8")), False)
+    return found
+
+
 def imports(path: Path, known: dict[str, Path]) -> Iterator[tuple[str, bool]]:
     """Yield the modules that a file imports, and whether a function does."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    inside = {
-        id(part)
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        for part in ast.walk(node)
-    }
-    for node in ast.walk(tree):
+    for node, inside in statements(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -52,7 +62,7 @@ def imports(path: Path, known: dict[str, Path]) -> Iterator[tuple[str, bool]]:
             names = [name if name in known else node.module for name in names]
         else:
             continue
-        yield from ((name, id(node) in inside) for name in names if name in known)
+        yield from ((name, inside) for name in names if name in known)
 
 
 def room(module: str) -> str:

@@ -7,9 +7,9 @@ from geospde.survey.datasets import data_folder
 
 # files of the most work, which begin first, so that no worker has one of them left when the others are done
 LONGEST = (
-    "scripts/test_docs", "cli/test_init", "families/test_families_fit", "prediction/test_validation",
-    "results/test_fit", "explore/test_exploration", "run/test_steps", "cli/test_cli", "run/test_validating",
-    "plots/test_figures",
+    "scripts/test_docs", "terms/test_contract", "linalg/test_executor", "families/test_families_fit", "cli/test_init",
+    "prediction/test_validation", "run/test_steps", "explore/test_exploration", "cli/test_cli", "run/test_validating",
+    "results/test_fit", "plots/test_figures", "cli/test_streams", "families/test_own_family", "inference/test_adaptive",
 )  # fmt: skip
 
 
