@@ -32,10 +32,14 @@ DELTAS = {
         Delta("delta_gengamma", "bernoulli", "gengamma"),
         Delta("delta_beta", "bernoulli", "beta", alike="ordered_beta"),
         Delta("delta_truncated_nbinomial", "bernoulli", "truncated_nbinomial", alike="nbinomial"),
+        Delta("delta_truncated_nbinomial1", "bernoulli", "truncated_nbinomial1", alike="nbinomial1"),
         Delta("delta_truncated_poisson", "bernoulli", "truncated_poisson", alike="poisson"),
     )
 }
-ALIASES = {"delta_truncated_nbinom2": "delta_truncated_nbinomial"}
+ALIASES = {
+    "delta_truncated_nbinom2": "delta_truncated_nbinomial",
+    "delta_truncated_nbinom1": "delta_truncated_nbinomial1",
+}
 PARTS = ("presence", "positive")
 """What tables call the two."""
 

@@ -20,6 +20,7 @@ zeroinflatedpoisson0     log                                 p0                 
 zeroinflatednbinomial0   log                                 size, p0                  hurdlenbinomial
 truncated_poisson        log
 truncated_nbinomial      log                                 size                      truncatednbinom2
+truncated_nbinomial1     log                                 phi                       truncatednbinom1
 binomial                 logit, probit, cloglog, loglog,
                          cauchit
 bernoulli                as binomial
@@ -59,6 +60,7 @@ from geospde.families.counts.negative_binomial import NegativeBinomial
 from geospde.families.counts.negative_binomial_1 import NegativeBinomial1
 from geospde.families.counts.poisson import Poisson
 from geospde.families.counts.truncated_negative_binomial import TruncatedNegativeBinomial
+from geospde.families.counts.truncated_negative_binomial_1 import TruncatedNegativeBinomial1
 from geospde.families.counts.truncated_poisson import TruncatedPoisson
 from geospde.families.counts.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
@@ -88,6 +90,7 @@ REGISTERED: tuple[type[Family], ...] = (
     HurdleNegativeBinomial,
     TruncatedPoisson,
     TruncatedNegativeBinomial,
+    TruncatedNegativeBinomial1,
     Binomial,
     Bernoulli,
     BetaBinomial,

@@ -104,6 +104,11 @@ def test_counts_without_zeros_and_behind_hurdles_are_scipys():
         expected = np.where(behind.y == 0, p0, (1 - p0) * law.pmf(y) / there)
         np.testing.assert_allclose(behind.log_density(ETA), np.log(expected), rtol=1e-10)
         np.testing.assert_allclose(behind.cdf(ETA)[0], p0, rtol=1e-12)
+    phi = 0.7
+    law = stats.nbinom(e * np.exp(ETA) / phi, 1 / (1 + phi))
+    plain = bound("truncated_nbinomial1", y, [np.log(phi)], exposure=e)
+    np.testing.assert_allclose(plain.log_density(ETA), np.log(law.pmf(y) / (1 - law.pmf(0))), rtol=1e-10)
+    np.testing.assert_allclose(plain.sf(ETA), law.sf(y) / (1 - law.pmf(0)), rtol=1e-9)
 
 
 def test_overdispersed_counts_and_shares_are_scipys():
@@ -208,7 +213,8 @@ def test_posteriors_are_the_exact_ones(family):
 TRUTH = {
     "gengamma": [-0.6, 0.5], "tweedie": [0.3, 0.2], "weibull": [0.4], "exponential": [], "nbinomial1": [0.2],
     "zeroinflatedpoisson0": [-0.5], "zeroinflatednbinomial0": [0.9, -0.5], "truncated_poisson": [],
-    "truncated_nbinomial": [0.9], "betabinomial": [-1.5], "ordered_beta": [1.5, -1.0, 0.7], "ordinal": [-0.3, 0.3],
+    "truncated_nbinomial": [0.9], "truncated_nbinomial1": [0.2],
+    "betabinomial": [-1.5], "ordered_beta": [1.5, -1.0, 0.7], "ordinal": [-0.3, 0.3],
 }  # fmt: skip
 
 
