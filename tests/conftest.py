@@ -1,3 +1,4 @@
+import gc
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; all others stay in their order."""
     rank = {Path(__file__).parent / f"{name}.py": k for k, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage seldom, and never look for it among the tests themselves and the modules: they stay."""
+    gc.set_threshold(50_000, 20, 20)
+    gc.freeze()
 
 
 @pytest.fixture

@@ -72,6 +72,9 @@ def _options(
     refuse_few_addresses()
 
 
+FAILED = 3
+"""Exit code of a computation that failed, and of output that cannot be written."""
+
 CLOSED_PIPE = 141
 """Exit code where whoever read the output has gone: that of other programs that a closed pipe ends."""
 
@@ -146,7 +149,7 @@ def _as_program() -> int:
     try:
         code = main(sys.argv[1:])
         for error in filter(None, map(written_out, (sys.stdout, sys.stderr))):
-            code = _failed(error, ())
+            code = code if code == FAILED else _failed(error, ())  # one sentence, where printing failed before
         return code
     except OSError as error:  # not even stderr takes anything
         return CLOSED_PIPE if isinstance(error, BrokenPipeError) else 3

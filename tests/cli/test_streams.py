@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import unicodedata
 from pathlib import Path
 
 import pytest
-from small_run import write_survey
+from small_run import quietly_in, write_survey
 
+from geospde.cli import commands
 from geospde.cli.commands import main
 from geospde.cli.console import Lines
 from geospde.cli.streams import plain
@@ -70,13 +72,13 @@ def test_a_full_device_is_a_sentence():
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_stop_no_work(tmp_path, closed):
-    command = f"{sys.executable} -m geospde explore bay.toml {closed}"
+    command = f"{sys.executable} -m geospde init sites.csv --yes --crs local:m {closed}"
     write_survey(tmp_path)
     ended = subprocess.run(
         ["sh", "-c", command], check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": PACKAGE}, capture_output=True
     )
     assert ended.returncode == 0 and b"Error" not in ended.stderr
-    assert (tmp_path / "out-explore" / "explore.json").is_file()
+    assert "sites.csv" in (tmp_path / "run.toml").read_text()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
@@ -108,3 +110,81 @@ def test_an_error_beside_json_has_its_fields(tmp_path, monkeypatch, capsys):
         "message": "sites.csv, line 4, column 'caught': 'many' is not a number",
         "exit_code": 2,
     }
+
+
+# -- every command: in this process, as a program, with streams that are real ones ---------------------------------
+
+COMMANDS = {
+    "init": ["init", "sites.csv", "--yes", "--crs", "local:m", "--out", "new.toml"],
+    "validate": ["validate", "bay.toml", "--folds", "random", "--k", "2", "--out", "again", "--overwrite"],
+    "compare": ["compare", "out", "other"],
+    "design": ["design", "bay.toml", "--add", "1", "--out", "sites", "--overwrite"],
+    "predict": ["predict", "bay.toml"],
+    "certify": ["certify", "bay.toml", "--draws", "200"],
+    "info": ["info", "out"],
+    "check": ["check", "bay.toml"],
+}
+
+
+def as_program(words, shown, said):
+    """Exit code of the command line with these as its standard output and standard error."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", shown)
+        patch.setattr(sys, "stderr", said)
+        patch.setattr(sys, "argv", ["geospde", *words])
+        return commands._as_program()
+
+
+def stream_of(path, encoding):
+    return open(path, "w+", encoding=encoding, newline="")
+
+
+def text_of(stream):
+    stream.flush()
+    stream.buffer.seek(0)
+    return stream.buffer.read().decode(stream.encoding)  # fails where what was written is of another encoding
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory):
+    """A survey that was mapped, into a terminal of ASCII alone."""
+    folder = tmp_path_factory.mktemp("streams")
+    write_survey(folder)
+    with quietly_in(folder), stream_of("shown", "ascii") as shown, stream_of("said", "ascii") as said:
+        assert as_program(["run", "bay.toml"], shown, said) == 0
+        assert "report" in text_of(said)
+        shutil.copytree("out", "other")
+    return folder
+
+
+@pytest.fixture
+def there(mapped, monkeypatch):
+    monkeypatch.chdir(mapped)
+    yield mapped
+    (mapped / "new.toml").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
+def test_any_command_speaks_to_any_terminal(there, tmp_path, name):
+    for encoding in ("ascii", "cp1252", "latin-1") if name in ("info", "check", "predict") else ("ascii",):
+        with stream_of(tmp_path / "shown", encoding) as shown, stream_of(tmp_path / "said", encoding) as said:
+            assert as_program(COMMANDS[name], shown, said) == 0, text_of(said)
+            assert "Traceback" not in text_of(said)
+            assert text_of(shown)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "validate"])
+@pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
+def test_any_command_ends_in_order_where_its_output_does(there, tmp_path, name):
+    with open("/dev/full", "w") as full, stream_of(tmp_path / "said", "utf-8") as said:
+        assert as_program(COMMANDS[name], full, said) == 3
+        assert text_of(said).count(f"geospde: the output cannot be written: {os.strerror(28)}\n") == 1
+        assert "Traceback" not in text_of(said)
+    (there / "new.toml").unlink(missing_ok=True)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe, stream_of(tmp_path / "said", "utf-8") as said:
+        assert as_program(COMMANDS[name], pipe, said) == 141
+        assert "geospde: " not in text_of(said) and "Traceback" not in text_of(said)
