@@ -6,6 +6,7 @@ import numpy as np
 
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.vanishing import residual_places
+from geospde.model.build import theta_slices
 from geospde.text.words import listed
 
 LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing
@@ -53,6 +54,10 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
             f"the likelihood is flat in {listed(unknown)}, which {'has' if len(unknown) == 1 else 'have'} no finite "
             "estimate within its range; a simpler family may do"
         )
+    whole = model.held.copy()
+    whole[np.isnan(whole)] = found.theta
+    for term, where in zip(model.terms, theta_slices(model.terms)):
+        out += term.notes(whole[where])
     if found.whole_curvature and not np.isfinite(found.fixed_covariance).all():
         out.append("no standard errors: the likelihood does not curve downwards in every direction at its maximum")
     return tuple(out)

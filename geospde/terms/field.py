@@ -153,6 +153,18 @@ class Field(LatentTerm):
             out.append("The field is conditioned on integrating to zero.")
         return out + self.by.method_sentences()
 
+    def notes(self, theta: Vector) -> list[str]:
+        """That a field's shortest range is within the triangles of its mesh, which then do not tell how short it is."""
+        shortest = self.precision.shortest_range(theta)
+        wide = float(np.sqrt(4.0 / np.sqrt(3.0) * np.median(self.mesh.areas[self.mesh.inner])))
+        if shortest is None or shortest > wide:
+            return []
+        return [
+            f"the range of {self.label} in its shortest direction, {shortest:.2g}, is within the triangles of the "
+            f"mesh, {wide:.2g} wide: the ratio of its ranges has run off; refine the mesh, or take priors, method "
+            "'inla'"
+        ]
+
     def start(self, unit: float) -> Vector:
         """From the inner zone's extent, and the predictor's scale."""
         return self.precision.start(float(np.sqrt(self.mesh.areas[self.mesh.inner].sum())), self.unit * unit)

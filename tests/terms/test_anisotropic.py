@@ -9,6 +9,8 @@ from conformance import table
 from oracles import square_mesh
 
 import geospde as gs
+from geospde.likelihood.notes import notes_on
+from geospde.likelihood.search import Maximum
 from geospde.model.build import build_model
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.matern import MaternSpde
@@ -74,3 +76,20 @@ def test_a_prior_of_the_ratio_is_an_option():
             "v ~ 1 + spde(mesh, anisotropy=True)", table(), mesh=square_mesh(4), coords=("x", "y"),
             priors={"anisotropy_ratio(spde)": {"fixed": [2.0]}},
         )  # fmt: skip
+
+
+def test_an_anisotropy_that_runs_off_on_a_coarse_mesh_is_told():
+    """REML of responses that are the same at every y goes to such an estimate, at a cost that a test does not want."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(rng.uniform(0, 10, (60, 2)), columns=["x", "y"])
+    data["z"] = np.sin(data["x"] / 1.5) + 0.4 * rng.normal(size=60)
+    mesh = gs.build_mesh(sites=data[["x", "y"]].to_numpy(), max_edge=(3.0, 6.0), offset=3.0)
+    model = build_model("z ~ spde(mesh, anisotropy=True)", data, coords=("x", "y"), mesh=mesh)
+    none = np.zeros(5)
+    for theta, told in (([1.5, 0.0, 0.5, 0.5, -1.0], 0), ([-0.3, 2.1, -8.4, 0.2, -0.9], 1)):
+        found = Maximum(
+            np.array(theta), np.zeros(1), -40.0, np.eye(5), np.eye(1), none.astype(int), none > 0, none, True
+        )
+        notes = notes_on(model, found)
+        assert len(notes) == told
+        assert all("in its shortest direction, 0.011, is within the triangles of the mesh" in note for note in notes)

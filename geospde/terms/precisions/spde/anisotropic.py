@@ -101,6 +101,10 @@ class Anisotropic(OperatorPrecision):
         """Theta on the user's scale."""
         return np.array([*np.exp(theta[:2]), *_ratio(theta[None, :]), *_angle(theta[None, :])])
 
+    def shortest_range(self, theta: Vector) -> float:
+        """The range across the first axis of H."""
+        return float(np.exp(theta[0] - 0.5 * np.hypot(theta[2], theta[3])))
+
     def method_sentences(self, name: str) -> list[str]:
         """What the methods paragraph of a report says of it."""
         return [

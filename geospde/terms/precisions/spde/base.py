@@ -106,6 +106,10 @@ class FieldPrecision(Precision):
         unit = np.eye(len(self.names))
         return [Hyperparameter(name, unit[k], 0.0, words[k]) for k, name in enumerate(self.names)]
 
+    def shortest_range(self, theta: Vector) -> float | None:  # noqa: ARG002
+        """The range in the direction where it is shortest; None where all directions are alike."""
+        return None
+
     def method_sentences(self, name: str) -> list[str]:
         """What the methods paragraph of a report says of it, see `LatentTerm.method_sentences`."""
         return [
