@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError, NumericalError
+from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.families.base import Family
 from geospde.families.links import Link
 from geospde.model.covariates import with_covariates
@@ -173,7 +174,9 @@ def linearised_at_mode(model: Any, mode_of: Callable[[Any], Tangent]) -> Any:
     """
     at, before, length = np.zeros(model.design.shape[1]), np.inf, 1.0
     for _ in range(ROUNDS):
-        found = mode_of(model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GeospdeWarning)  # of a fit that is not the last
+            found = mode_of(model)
         gap = np.abs(model.predictors(found.x) - (model.design @ found.x + model.offset))
         far = float(np.max(np.where(np.isfinite(gap), gap, np.inf) / np.sqrt(found.variance)))
         if far < NEAR:
@@ -282,7 +285,9 @@ def _check_shapes(shapes: Any, kind: str) -> None:
 def _finest(mesh: Any) -> Any:
     """Of several meshes the one with most triangles."""
     if isinstance(mesh, Mapping):
-        return max(mesh.values(), key=lambda one: len(one.triangles), default=None)
+        return max(map(_finest, mesh.values()), key=lambda one: len(one.triangles), default=None)
+    if mesh is not None and not hasattr(mesh, "triangles"):
+        raise InputError(f"mesh must be a Mesh, not a {type(mesh).__name__}")
     return mesh
 
 

@@ -200,6 +200,7 @@ def test_what_areas_cannot_be_is_told(mesh, areas):
     refused("is a LineString", frame=areas.set_geometry([shapely.LineString([(1, 1), (2, 2)])] * 9))
     refused("no total", formula="p(cases, cases) ~ 1", family="binomial", areas="total")
     refused("its predictor is not that of a mean", family="lognormal")
+    refused("mesh must be a Mesh, not a int", mesh=3)
     refused("leave coords out", coords=("x", "x"))
     refused("one CRS", frame=areas.set_crs("EPSG:32633"), mesh=gs.Mesh(mesh.vertices, mesh.triangles, crs="EPSG:32634"))
     with pytest.raises(InputError, match="areas='mean'"):
