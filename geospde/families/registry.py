@@ -5,7 +5,7 @@ name                     links                               hyperparameters    
 =======================  ==================================  ========================  ============================
 gaussian                 identity                            sigma                     normal
 t                        identity                            sigma, df                 student, studentt
-lognormal                identity, log                       sigma
+lognormal                log                                 sigma
 gamma                    log                                 shape
 gengamma                 log                                 sigma, Q                  generalisedgamma
 tweedie                  log                                 p, phi

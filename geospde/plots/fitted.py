@@ -44,7 +44,7 @@ def plot_fitted(fit: Fit, ax: Axes | None = None) -> Axes:
 
 
 def observed_means(fit: Fit) -> NDArray[np.float64]:
-    """Responses on the scale of `Fit.fitted`: over exposure and trials, logarithms of a lognormal with its own link."""
+    """Responses on the scale of `Fit.fitted`: over exposure and trials."""
     return fit.model.likelihood.observed()
 
 

@@ -62,11 +62,17 @@ def test_fitted_is_the_inverse_link_of_the_predictor():
     assert fit.model.response_label == "y / trials"
 
 
-def test_the_lognormals_links_are_one_model_told_in_logs_or_as_medians():
-    logs, medians = fitted("lognormal"), fitted("lognormal", link="log")
-    pd.testing.assert_frame_equal(logs.fixed, medians.fixed)
-    assert logs.log_marginal_likelihood == pytest.approx(medians.log_marginal_likelihood, abs=1e-9)
-    np.testing.assert_allclose(np.exp(logs.fitted["q0.5"]), medians.fitted["q0.5"], rtol=1e-9)
+@pytest.mark.parametrize("link", ["identity", "log", None])
+def test_a_lognormal_is_predicted_on_the_responses_scale_whatever_the_link(link):
+    priors = {"sd(Intercept | g)": {"pc": [1, 0.05]}}
+    fit, table = fitted("lognormal", link=link, priors=priors), data("lognormal")
+    middle = float(table["y"].median())
+    surface = fit.predict(table, exceed=[middle]).to_frame()
+    np.testing.assert_allclose(surface["q0.5"], fit.fitted["q0.5"], rtol=1e-6)
+    gaussian = gs.fit("z ~ x + (1 | g)", table.assign(z=np.log(table["y"])), priors=priors)
+    np.testing.assert_allclose(surface["q0.5"], np.exp(gaussian.fitted["q0.5"]), rtol=1e-4)
+    above = gaussian.predict(table.assign(z=0.0), exceed=[np.log(middle)]).to_frame().filter(like="exceed_").iloc[:, 0]
+    np.testing.assert_allclose(surface.filter(like="exceed_").iloc[:, 0], above, atol=1e-4)
 
 
 def test_a_lognormal_is_a_gaussian_of_the_logarithm():

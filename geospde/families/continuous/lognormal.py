@@ -1,7 +1,8 @@
 """Positive values whose logarithm is Gaussian."""
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,8 @@ class LogNormalLikelihood(GaussianLikelihood):
         return self._values, *super().moments(eta)
 
     def observed(self) -> Vector:
-        """Responses, or their logarithms where fitted values are means of those."""
-        return self.y if self.link.name == "log" else self._values
+        """Responses, as fitted values are their medians."""
+        return self.y
 
     def start(self) -> Vector:
         """A rough eta to start from."""
@@ -62,9 +63,9 @@ class LogNormalLikelihood(GaussianLikelihood):
 class LogNormal(Family):
     """Positive values whose logarithm is Gaussian with mean eta and standard deviation `sigma`.
 
-    With the link ``identity``, R-INLA's, fitted values and predictions are means of the logarithm of the response;
-    with ``log`` they are its medians, exp(eta). The model is the same. Its mean is exp(eta + sigma² / 2). The prior of
-    1 / sigma² is that of a Gaussian of the logarithm.
+    Fitted values and predictions are medians of the response, exp(eta); its mean is exp(eta + sigma² / 2). The link
+    ``identity`` is R-INLA's name for the same model, and is taken for ``log``. The prior of 1 / sigma² is that of a
+    Gaussian of the logarithm.
 
     Examples
     --------
@@ -75,11 +76,15 @@ class LogNormal(Family):
 
     name = "lognormal"
     words = "a lognormal"
-    links: ClassVar[tuple[Link, ...]] = (IDENTITY, LOG)
+    links: ClassVar[tuple[Link, ...]] = (LOG, IDENTITY)
     likelihood = LogNormalLikelihood
     needs = "numbers above 0"
     without_exposure = "divide the response by it"
     first_choice_for = ("skewness",)
+
+    def __init__(self, link: str | None = None, priors: Mapping[str, Any] | None = None):
+        super().__init__(link, priors)
+        self.link = LOG  # whatever R-INLA calls it, a map and its thresholds are of the response
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are not positive."""
@@ -88,20 +93,11 @@ class LogNormal(Family):
     @property
     def fitted_is(self) -> str:
         """What fitted values and predictions are of."""
-        return "the response's median" if self.link.name == "log" else "the response's mean logarithm"
-
-    @property
-    def predictor_scale(self) -> str:
-        """The logarithm, whatever the link."""
-        return "log"
-
-    def fitted_label(self, response: str) -> str:
-        """What figures call fitted values."""
-        return response if self.link.name == "log" else f"log({response})"
+        return "the response's median"
 
     def quantity(self, response: str, exposure: str | None = None) -> str:
         """What a map of the predictions shows."""
-        return f"median {response}" if self.link.name == "log" else f"mean log {response}"
+        return f"median {response}"
 
     @classmethod
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
@@ -110,4 +106,4 @@ class LogNormal(Family):
         if candidate.named_logs or y.min() <= 0 or symmetric(y) or skewness(np.log(y)) <= 0.5:
             return None
         why = "positive and skewed even as logs: medians are mapped; gamma maps means"
-        return cls("log"), f"{candidate.described}, {why}{candidate.if_counts}."
+        return cls(), f"{candidate.described}, {why}{candidate.if_counts}."
