@@ -1,9 +1,11 @@
 """Two halves of an elimination tree, done side by side: what one after the other gives, to the last bit."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from oracles import square_mesh
 
+import geospde as gs
 from geospde.linalg import threads
 from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
 from geospde.terms.precisions.fem import fem_matrices
@@ -75,3 +77,16 @@ def test_what_the_first_raises_counts(monkeypatch):
         threads.beside(lambda: failing("first"), lambda: failing("second"), 10**6)
     with pytest.raises(ValueError, match="second"):
         threads.beside(lambda: 1, lambda: failing("second"), 10**6)
+
+
+def test_a_fit_has_the_same_digits_by_one_thread_and_by_two(monkeypatch):
+    places = np.random.default_rng(4).uniform(0.05, 0.95, (40, 2))
+    data = pd.DataFrame(places, columns=["x", "y"]).assign(n=lambda t: np.round(5 * t.x).astype(int))
+    found = []
+    for cores, large in ((1, 4_000), (2, 0)):
+        monkeypatch.setattr(threads, "cores", lambda n=cores: n)
+        monkeypatch.setattr(threads, "LARGE", large)
+        fit = gs.fit("n ~ 1 + spde(mesh)", data, mesh=square_mesh(6), coords=("x", "y"), family="poisson")
+        found.append((fit.hyper, fit.fixed, fit.predict(data).to_frame()))
+    for one, other in zip(*found):
+        assert one.equals(other)

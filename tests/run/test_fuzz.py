@@ -1,14 +1,18 @@
-"""Whatever a run file or a table holds, it is read or refused with one sentence; `scripts/fuzz` tries for longer."""
+"""Whatever a run file, table, saved fit or domain holds, it is used or refused in a sentence; see `scripts/fuzz`."""
 
 import os
+import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
+import shapely
 from hostile_inputs import GOOD, run_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import geospde as gs
 from geospde.errors import InputError
 from geospde.run.config import Config, read_config
 from geospde.survey.tables import read_csv
@@ -21,6 +25,7 @@ VALUES = st.recursive(
 )
 SECTIONS = st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), VALUES, max_size=4)
 TEXT = run_file(GOOD)
+SAVED = Path(__file__).parents[1] / "reference" / "saved" / "rongelap"
 EXAMPLES = int(os.environ.get("GEOSPDE_FUZZ", "60"))
 
 
@@ -73,3 +78,49 @@ def test_any_text_is_a_table_or_refused(rows, separator, tail):
                 assert np.isfinite(table.numbers(column)).all()
         except InputError as error:
             assert "Traceback" not in str(error)
+
+
+@st.composite
+def altered(draw, files=(".npz", ".json")):
+    """A file of a saved fit, a place in it as a share of its length, how many bytes go, and what comes instead."""
+    return draw(st.sampled_from(files)), draw(st.floats(0, 1)), draw(st.integers(0, 9)), draw(st.binary(max_size=9))
+
+
+@settings(deadline=None, max_examples=EXAMPLES // 4)
+@given(altered())
+def test_a_saved_fit_of_other_bytes_is_refused_or_the_same_fit(change):
+    suffix, share, length, other = change
+    with tempfile.TemporaryDirectory() as folder:
+        for each in (".npz", ".json"):
+            shutil.copy(SAVED.with_suffix(each), folder)
+        path = Path(folder) / f"{SAVED.name}{suffix}"
+        data = path.read_bytes()
+        start = int(share * len(data))
+        path.write_bytes(data[:start] + other + data[start + length :])
+        try:
+            again = gs.load_fit(path.with_suffix(""))
+        except InputError as error:
+            assert is_one_sentence(error), str(error)
+        else:
+            assert again.hyper.equals(gs.load_fit(SAVED).hyper)
+
+
+@settings(deadline=None, max_examples=EXAMPLES // 4, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(*[st.floats(0, 1)] * 2, st.floats(1e-3, 0.6), st.floats(1e-3, 0.6)), min_size=1, max_size=4),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.0, 1e-14, 1e-9, 1e-4])), max_size=4),
+    st.floats(0.1, 1.0),
+)
+def test_building_a_mesh_ends_and_its_area_is_that_of_the_domain(boxes, near, max_edge):
+    """Rectangles, slivers among them, that touch, cross or lie apart; pairs of sites that are nearly one."""
+    domain = shapely.union_all([shapely.box(x, y, x + width, y + height) for x, y, width, height in boxes])
+    sites = np.array([(x + shift * k, y) for x, y, shift in near for k in (0, 1)]).reshape(-1, 2)
+    sites = sites[shapely.intersects_xy(domain, sites)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gs.GeospdeWarning)
+        try:
+            mesh = gs.build_mesh(domain, sites=sites, max_edge=max_edge, convex=0, cutoff=0, max_vertices=20_000)
+        except InputError as error:
+            assert is_one_sentence(error), str(error)
+        else:
+            assert abs(mesh.areas.sum() - domain.area) <= 1e-9 * domain.area
