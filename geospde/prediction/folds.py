@@ -10,6 +10,9 @@ from geospde.errors import InputError
 Vector = NDArray[np.float64]
 Index = NDArray[np.intp]
 
+USUAL, FEWEST = 10, 5
+"""Folds where their number is not given; blocks beneath which these are made shorter."""
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -44,7 +47,7 @@ def block_folds(points: Vector, k: int, block: float, seed: int = 0) -> list[Fol
     if not (np.isfinite(block) and block > 0):
         raise InputError(f"the block size must be a positive length, not {block}")
     rng = np.random.default_rng(seed)
-    cell = np.floor((points - points.min(axis=0)) / block + rng.uniform(size=2)).astype(np.int64)
+    cell = _cells(points, block, rng)
     _, of_block, counts = np.unique(cell, axis=0, return_inverse=True, return_counts=True)
     of_block = of_block.ravel()
     if counts.size < k:
@@ -58,6 +61,72 @@ def block_folds(points: Vector, k: int, block: float, seed: int = 0) -> list[Fol
         fold_of_block[b] = int(np.argmin(load))
         load[fold_of_block[b]] += counts[b]
     return [_plain(np.flatnonzero(fold_of_block[of_block] == f)) for f in range(k)]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Folds of square blocks, their side, and why they are fewer than `USUAL` or shorter than the range, if so."""
+
+    folds: list[Fold]
+    side: float
+    reason: str
+
+
+def fitting_blocks(points: Vector, k: int | None, block: float | None, reach: float, seed: int = 0) -> Blocks:
+    """Folds of square blocks, of a number and size that the places allow where these are not given.
+
+    Blocks are as long as the field's range, or shorter where the places lie in too few of them; folds are
+    `USUAL`, or as many as there are blocks.
+
+    Parameters
+    ----------
+    points : (m, 2) array
+    k : int, optional
+    block : float, optional
+    reach : float
+        Range of the field, in the unit of the points.
+    seed : int
+    """
+    side = reach if block is None else float(block)
+    need = FEWEST if k is None else k
+    reasons = []
+    if block is None and (_blocks(points, side, seed) < need):
+        extent = float(np.hypot(*np.ptp(points, axis=0)))
+        side = min(side, extent)
+        while _blocks(points, side, seed) < need and side > extent / 1000:
+            side *= 0.8
+        reasons.append(f"shorter than the range, {reach:.4g}, within which the places would lie in too few blocks")
+    if k is None:
+        there = _blocks(points, side, seed)
+        k = min(USUAL, there) if there > 1 else USUAL
+        if k < USUAL:
+            reasons.append(f"{k} folds, since there are no more blocks")
+    return Blocks(block_folds(points, k, side, seed), side, "; ".join(reasons))
+
+
+def _blocks(points: Vector, block: float, seed: int) -> int:
+    """Return in how many blocks the points lie."""
+    if not (np.isfinite(block) and block > 0):
+        return 0
+    return len(np.unique(_cells(points, block, np.random.default_rng(seed)), axis=0))
+
+
+def _cells(points: Vector, block: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the block of each point, on a grid of a random origin."""
+    return np.asarray(np.floor((points - points.min(axis=0)) / block + rng.uniform(size=2)), dtype=np.int64)
+
+
+def fitting_buffer(points: Vector, reach: float) -> tuple[float, str]:
+    """Return a radius that leaves half of the observations to each fit, the range or less, and why it is less."""
+    from scipy.spatial import cKDTree
+
+    tree, radius = cKDTree(points), reach
+    most = len(points) // 2
+    farthest = tree.query(points, k=most + 1)[0][:, -1]  # within which more than half lie
+    if radius < farthest.min():
+        return radius, ""
+    radius = 0.99 * float(farthest.min())
+    return radius, f"less than the range, {reach:.4g}, which would leave less than half of the data to a fit"
 
 
 def buffered_folds(points: Vector, k: int | None, buffer: float, seed: int = 0) -> list[Fold]:

@@ -283,6 +283,55 @@ class Layers:
             spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
         )  # fmt: skip
 
+    def explore(
+        self,
+        column: str = "mean",
+        *,
+        tiles: Any = None,
+        coastline: Any = None,
+        sites: Any = None,
+        label: str | None = None,
+        spacing: str | None = None,
+        cmap: str | Colormap | None = None,
+        vmin: float | None = None,
+        vmax: float | None = None,
+        opacity: float = 0.85,
+        m: Any = None,
+    ) -> Any:
+        """Show one layer on an interactive map, as geopandas' `explore`; needs folium (``geospde[explore]``).
+
+        Parameters
+        ----------
+        column : str
+            Name of the layer.
+        tiles : str or xyzservices provider, optional
+            A basemap, such as ``"OpenStreetMap"``, which needs a network; none by default.
+        coastline, label, spacing, cmap, vmin, vmax
+            As `plot` takes them.
+        sites : Survey, GeoDataFrame, bool or (n, 2) array, optional
+            Places to mark on top, with all their columns in pop-ups; True takes those that the model was fitted to.
+        opacity : float
+            Of the cells, from 0 to 1.
+        m : folium.Map, optional
+            A map to draw into.
+
+        Returns
+        -------
+        folium.Map
+            A notebook shows it; ``.save("map.html")`` writes it. Its page takes Leaflet from the network.
+
+        Raises
+        ------
+        InputError
+            Without folium, without places, or for a layer that is not there.
+        """
+        from geospde.report.folium_map import explore_layer
+
+        return explore_layer(
+            self, column, tiles=tiles, coastline=coastline, sites=sites, label=label, spacing=spacing, cmap=cmap,
+            vmin=vmin, vmax=vmax, opacity=opacity, m=m,
+        )  # fmt: skip
+
     def plot_panels(
         self,
         columns: Sequence[str] | None = None,

@@ -18,7 +18,15 @@ from geospde.inference.integration import posterior
 from geospde.inference.laplace import Laplace
 from geospde.linalg.executor import executor
 from geospde.model.build import build_model
-from geospde.prediction.folds import Fold, block_folds, buffered_folds, future_folds, random_folds
+from geospde.prediction.folds import (
+    USUAL,
+    Fold,
+    buffered_folds,
+    fitting_blocks,
+    fitting_buffer,
+    future_folds,
+    random_folds,
+)
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -64,6 +72,8 @@ class Validation:
     folds : int
     distance : float or None
         Side of the blocks or radius of the buffer.
+    reason : str
+        Why folds or distance are not those of the defaults, where the data allow no such; else empty.
     """
 
     scores: pd.DataFrame
@@ -73,6 +83,7 @@ class Validation:
     folds: int
     distance: float | None
     label: str
+    reason: str = ""
 
     def __str__(self) -> str:
         return f"{self.describe()}\n\n{self.scores.to_string(float_format=lambda v: f'{v:.4g}')}"
@@ -93,7 +104,8 @@ class Validation:
             "buffered": f"single observations, left out with all within {self.distance:.4g}" if self.distance else "",
             "future": f"the last {self.folds} times, each from those before it",
         }[self.kind]
-        return f"{len(self.pointwise)} observations of {self.label} predicted from the rest: {how}"
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{len(self.pointwise)} observations of {self.label} predicted from the rest: {how}{why}"
 
     def plot(self, figure: Figure | None = None) -> Figure:
         """Draw calibration: predicted against observed, PIT histogram, coverage; see `geospde.plots.validation`."""
@@ -135,10 +147,11 @@ def validate(
         observations left out with all within a distance; the last times of a model in time, each predicted from those
         before it.
     k : int, optional
-        Number of folds, 10 by default; of ``"buffered"`` the number of observations, at most 40 by default; of
-        ``"future"`` the number of times, 3 by default.
+        Number of folds, 10 by default or as many as there are blocks; of ``"buffered"`` the number of observations, at
+        most 40 by default; of ``"future"`` the number of times, 3 by default.
     distance : float, optional
-        Side of the blocks or radius of the buffer; by default the posterior median of the first field's range.
+        Side of the blocks or radius of the buffer; by default the posterior median of the first field's range, or less
+        where too few blocks, or too few observations outside of the buffer, would be left.
     baselines : bool
         Score a model of an intercept alone, too, and for counts and successes one with an effect for each observation.
     draws : int
@@ -169,21 +182,21 @@ def validate(
     if folds in ("blocks", "buffered"):
         if model.points is None:
             raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
-        distance = _range(fit, model) if distance is None else float(distance)
-    else:
-        distance = None
-    if folds == "loo":
-        made: list[Fold] = []
-    elif folds == "random":
-        made = random_folds(size, 10 if k is None else k, seed)
+        reach = _range(fit, model) if distance is None else float(distance)
+    made: list[Fold] = []
+    side, reason = None, ""
+    if folds == "random":
+        made = random_folds(size, min(USUAL, size) if k is None else k, seed)
     elif folds == "future":
         made = _future(model, k)
     elif folds == "blocks":
-        assert model.points is not None and distance is not None
-        made = block_folds(model.points, 10 if k is None else k, distance, seed)
-    else:
-        assert model.points is not None and distance is not None
-        made = buffered_folds(model.points, min(FEW, size) if k is None else k, distance, seed)
+        assert model.points is not None
+        blocks = fitting_blocks(model.points, k, distance, reach, seed)
+        made, side, reason = blocks.folds, blocks.side, blocks.reason
+    elif folds == "buffered":
+        assert model.points is not None
+        side, reason = fitting_buffer(model.points, reach) if distance is None else (reach, "")
+        made = buffered_folds(model.points, min(FEW, size) if k is None else k, side, seed)
 
     contenders = {"model": (fit.laplace, fit.posterior.mode.theta)}
     if baselines:
@@ -208,7 +221,7 @@ def validate(
         rows[name] = _scored(model.likelihood, [replace(part, rows=part.rows - begin) for part in parts], rng)
     table = pd.DataFrame({name: frame.attrs["scores"] for name, frame in rows.items()}).T
     return Validation(
-        table, rows["model"], _differences(rows), folds, len(made) or size, distance, model.response_label
+        table, rows["model"], _differences(rows), folds, len(made) or size, side, model.response_label, reason
     )
 
 
@@ -218,11 +231,11 @@ def check_folds(model: Any, folds: str, k: int | None, distance: float | None) -
     if folds in ("blocks", "buffered") and model.points is None:
         raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
     if folds == "random" or (folds == "blocks" and k is not None and k > size):
-        random_folds(size, 10 if k is None else k)
+        random_folds(size, min(USUAL, size) if k is None else k)
     elif folds == "future":
         _future(model, k)
     elif folds == "blocks" and distance is not None:
-        block_folds(model.points, 10 if k is None else k, distance)
+        fitting_blocks(model.points, k, distance, distance)
     elif folds == "buffered" and distance is not None:
         buffered_folds(model.points, min(FEW, size) if k is None else k, distance)
 

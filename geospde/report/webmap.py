@@ -322,11 +322,11 @@ def _sites(survey: Any, fit: Any, prediction: Any, origin: NDArray[np.float64]) 
     facts = _facts(points, xy, fit, columns, Rate("") if prediction is None else prediction.rate())
     rates = None if prediction is None else observed(survey, columns)
     names = _names(points)
-    rows = [list(row) for row in zip(*([_fact(v) for v in list(values)[chosen]] for values in facts.values()))]
+    rows = [list(row) for row in zip(*([shown_value(v) for v in list(values)[chosen]] for values in facts.values()))]
     return {
         "xy": packed(xy[chosen] - origin),
         "number": (np.arange(len(points))[chosen] + 1).tolist(),
-        "name": None if names is None else list(map(_fact, names[chosen])),
+        "name": None if names is None else list(map(shown_value, names[chosen])),
         "head": list(facts),
         "rows": rows,
         "observed": None if rates is None else packed(rates[chosen]),
@@ -370,12 +370,12 @@ def _is_coordinate(column: Any, xy: NDArray[np.float64]) -> bool:
     return pd.api.types.is_numeric_dtype(column) and any(np.array_equal(column, at) for at in xy.T)
 
 
-def _fact(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """Return what a table holds as text: numbers rounded, long words cut.
 
     Examples
     --------
-    >>> _fact(2013), _fact(-8.15321), _fact(True), _fact("Ridge"), _fact(None)
+    >>> shown_value(2013), shown_value(-8.15321), shown_value(True), shown_value("Ridge"), shown_value(None)
     ('2013', '−8.153', 'yes', 'Ridge', '–')
     """
     if isinstance(value, bool | np.bool_):

@@ -1,12 +1,14 @@
 """`FitState`: what a fit is made of, as tables, effects, draws and pictures read it."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +22,9 @@ from geospde.inference.mixture import GaussianMixture
 from geospde.model.build import Model
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import nearest
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
 
 Vector = NDArray[np.float64]
 LEVELS = (0.025, 0.5, 0.975)
@@ -114,6 +119,47 @@ class FitState(ABC):
     @abstractmethod
     def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = LEVELS) -> dict[str, Vector]:
         """Mean, sd and quantiles of the mean per unit exposure whose predictor has this distribution."""
+
+    def explore(
+        self,
+        column: str | None = None,
+        *,
+        tiles: Any = None,
+        spacing: str = "auto",
+        cmap: str | Colormap = "viridis",
+        vmin: float | None = None,
+        vmax: float | None = None,
+        m: Any = None,
+    ) -> Any:
+        """Show the sites on an interactive map, as geopandas' `explore`; needs folium (``geospde[explore]``).
+
+        Parameters
+        ----------
+        column : str, optional
+            What colours a site: a column of `fitted` or of the data; by default the fitted mean. A click on a site
+            shows all of them.
+        tiles : str or xyzservices provider, optional
+            A basemap, such as ``"OpenStreetMap"``, which needs a network; none by default.
+        spacing, cmap, vmin, vmax
+            As `plot` of a prediction takes them.
+        m : folium.Map, optional
+            A map to draw into, such as that of ``surface.explore()``.
+
+        Returns
+        -------
+        folium.Map
+            A notebook shows it; ``.save("map.html")`` writes it. Its page takes Leaflet from the network.
+
+        Raises
+        ------
+        InputError
+            Without folium, without places, or for a column that is not there.
+        """
+        from geospde.report.folium_map import explore_fit
+
+        return explore_fit(
+            self, column, tiles=tiles, spacing=spacing, cmap=cmap, vmin=vmin, vmax=vmax, m=m
+        )
 
     # -- names ----------------------------------------------------------------------------------------------
 
