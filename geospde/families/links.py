@@ -70,6 +70,11 @@ class Link:
         """Whether the mean is the predictor."""
         return False
 
+    @property
+    def is_log(self) -> bool:
+        """Whether the mean is the exponential of the predictor."""
+        return False
+
 
 class _Identity(Link):
     """The mean is the predictor."""
@@ -93,6 +98,11 @@ class _Log(Link):
         with np.errstate(over="ignore"):
             of_mean = np.exp(mean + 0.5 * variance)
             return of_mean, of_mean**2 * np.expm1(variance)
+
+    @property
+    def is_log(self) -> bool:
+        """It is."""
+        return True
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.linalg.mixtures import triple_sums
 
 Vector = NDArray[np.float64]
 
@@ -28,6 +29,12 @@ SHARE = 0.2
 SAMPLE = 64  # observations whose column of C is taken for the double sum of cubes
 NOTICED = 0.01  # correction of the log evidence below which it is left alone
 UNHELD = 1e12  # variance of a predictor that neither data nor prior hold: a separated one, whose fit is refused
+WIDEST, FEWEST, SHARED = (
+    6,
+    2000,
+    4,
+)  # columns, rows, and rows a set of columns, for which what rows share is computed once
+ARRANGEMENTS = {1: 1.0, 2: 3.0, 3: 6.0}  # of three things, so many of them different
 LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are left to the Gaussian
 
 
@@ -91,7 +98,7 @@ class HigherOrder:
     def at(cls, laplace: Laplace, point: LaplacePoint) -> "HigherOrder":
         """At a point whose likelihood is not Gaussian."""
         third, fourth = derivatives_beyond(laplace.likelihood_at(point.theta), point.eta)
-        loadings = laplace.solve(point, laplace.design.T.toarray())
+        loadings = np.ascontiguousarray(laplace.solve(point, laplace.design.T.toarray()))
         covariance = laplace.design @ loadings
         h = point.eta_variance
         inner = 0.5 * np.outer(third, third) * covariance**2
@@ -121,14 +128,61 @@ class HigherOrder:
             From entries on the pattern of H to the rows' quadratic forms, where the pattern covers the rows: with it a
             row costs no square of the number of observations.
         """
-        ratio, skewness = np.ones(rows.shape[0]), np.zeros(rows.shape[0])
-        added = None if quadratic is None else quadratic @ self.on_pattern
-        for a in range(0, rows.shape[0], 2048):
-            part = slice(a, a + 2048)
+        ratio, cubes = np.ones(rows.shape[0]), np.empty(rows.shape[0])
+        safe = np.maximum(variances, 1e-300)
+        more = None if quadratic is None else quadratic @ self.on_pattern
+        shared = shared_supports(rows)
+        for members, supports, which in shared:
+            cubes[members] = self._cubes(rows, members, supports, which)
+        alone = np.ones(rows.shape[0], bool)
+        for members, _, _ in shared:
+            alone[members] = False
+        if more is None:
+            more, alone = np.empty(rows.shape[0]), np.ones_like(alone)
+        left = np.flatnonzero(alone)
+        for a in range(0, left.size, 2048):
+            part = left[a : a + 2048]
             c = rows[part] @ self.loadings
-            safe = np.maximum(variances[part], 1e-300)
-            more = ((c @ self.inner) * c).sum(axis=1) if added is None else added[part]
-            # the series is one of small terms: where they are not small, it is not to be trusted far
-            ratio[part] = 1.0 + np.clip(more / safe, -0.2, 0.3)
-            skewness[part] = np.clip((c * c * c) @ self.third / safe**1.5, -1.5, 1.5)
-        return ratio, skewness
+            cubes[part] = (c * c * c) @ self.third
+            if quadratic is None:
+                more[part] = ((c @ self.inner) * c).sum(axis=1)
+        # the series is one of small terms: where they are not small, it is not to be trusted far
+        ratio += np.clip(more / safe, -0.2, 0.3)
+        return ratio, np.clip(cubes / safe**1.5, -1.5, 1.5)
+
+    def _cubes(
+        self, rows: sp.csr_matrix, members: NDArray[np.intp], supports: NDArray[np.int64], which: NDArray[np.intp]
+    ) -> Vector:
+        """Third cumulants of rows that share supports: sums over the observations are taken once a support."""
+        k = supports.shape[1]
+        triples = [(a, b, c) for a in range(k) for b in range(a, k) for c in range(b, k)]
+        sums, out = np.empty((len(supports), len(triples))), np.zeros(members.size)
+        triple_sums(supports, self.loadings, self.third, sums)
+        w = rows.data[rows.indptr[members][:, None] + np.arange(k)].T
+        for (a, b, c), column in zip(triples, sums.T):
+            out += ARRANGEMENTS[len({a, b, c})] * w[a] * w[b] * w[c] * column[which]
+        return out
+
+
+def shared_supports(
+    rows: sp.csr_matrix,
+) -> list[tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.intp]]]:
+    """Find the rows whose columns are those of many others, as of a map's cells within one triangle.
+
+    Returns
+    -------
+    list of (members, supports, which)
+        Row numbers; the different sets of columns, (s, k); which of them each row has.
+    """
+    counts, found = np.diff(rows.indptr), []
+    for k in range(1, WIDEST + 1):
+        members = np.flatnonzero(counts == k)
+        if members.size < FEWEST:
+            continue
+        columns = rows.indices[rows.indptr[members][:, None] + np.arange(k)].astype(np.int64)
+        keys = columns @ np.random.default_rng(k).integers(1, 2**62, k)  # equal for equal columns; wraps around
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        supports = columns[first]
+        if len(supports) * SHARED <= members.size and (supports[which] == columns).all():
+            found.append((members, supports, which))
+    return found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.mixture import GaussianMixture
-from geospde.inference.system import LatentGaussianModel, System
+from geospde.inference.system import LatentGaussianModel, QuadraticForms, System
 from geospde.linalg.cholesky import NotPositiveDefinite
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.supernodal import symmetric_times
@@ -278,11 +278,14 @@ class Laplace(System):
         assert point.factor is not None
         return point.mean[:, None] + point.factor.draw(noise)
 
-    def mixture(self, posterior: Any, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
+    def mixture(
+        self, posterior: Any, rows: Any, offset: Vector | float = 0.0, forms: QuadraticForms | None = None
+    ) -> GaussianMixture:
         """Posterior of ``rows @ x + offset`` as a mixture of Gaussians over the theta points.
 
         Variances come from the selected covariances; a row whose support leaves the pattern costs a solve a point, as
         does one that depends on theta (`rows` then has ``at(theta)``, which gives rows and further variances).
+        `forms` is the rows' `quadratic_map`, where it is known.
         """
         if hasattr(rows, "at"):
             means, variances = np.empty((2, len(posterior.points), rows.shape[0]))
@@ -292,7 +295,7 @@ class Laplace(System):
                     means[k] = own @ point.mean + offset
                     variances[k] = self._covered_variances(point, own) + more
             return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
-        quadratic, inside = self.quadratic_map(rows)
+        quadratic, inside = forms or self.quadratic_map(rows)
         means = np.array([rows @ p.mean + offset for p in posterior.points])
         variances = np.array([quadratic @ p.covariance for p in posterior.points])
         if not inside.all():

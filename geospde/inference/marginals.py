@@ -201,6 +201,8 @@ def _response_moments(mixture: GaussianMixture, link: Any) -> tuple[Vector, Vect
     if link.is_linear:  # skew components have the mean and sd that Gaussians have
         return mixture.mean, mixture.sd
     each = link.gaussian_moments(mixture.means, mixture.sds) if mixture.shape is None else None
+    if each is None and link.is_log:
+        return mixture.exponential_moments()
     if each is None:
         return mixture.transformed_moments(link.inverse)
     means, variances = each

@@ -14,6 +14,7 @@ from geospde.linalg.supernodal import symmetric_times
 from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
+QuadraticForms = tuple[sp.csr_matrix, NDArray[np.bool_]]  # see `System.quadratic_map`
 
 
 class LatentGaussianModel(Protocol):
@@ -166,7 +167,7 @@ class System:
         assert inside.all()
         self.solver = Cholesky(self.pattern)
 
-    def quadratic_map(self, rows: sp.csr_matrix) -> tuple[sp.csr_matrix, NDArray[np.bool_]]:
+    def quadratic_map(self, rows: sp.csr_matrix) -> QuadraticForms:
         """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.
 
         Returns

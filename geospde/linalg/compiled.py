@@ -16,3 +16,8 @@ def compiled(function: F) -> F:
     wrapper for callers from C, of whom there are none.
     """
     return cast(F, njit(**OPTIONS)(function))
+
+
+def compiled_sums(function: F) -> F:
+    """Compile as `compiled`, and let sums be taken in another order: four numbers at a time."""
+    return cast(F, njit(fastmath={"reassoc", "contract"}, **OPTIONS)(function))

@@ -237,7 +237,9 @@ class BayesianFit(Fit):
         rows : (m, n) csr_matrix or MovingRows
         offset : (m,) array or float
         """
-        gaussian = self.laplace.mixture(self.posterior, rows, offset)
+        many = rows.shape[0] > self.laplace.n
+        forms = self.laplace.quadratic_map(rows) if many and not hasattr(rows, "at") else None
+        gaussian = self.laplace.mixture(self.posterior, rows, offset, forms)
         heaviest = int(np.argmax(self.posterior.weights))
         if hasattr(rows, "at"):
             rows = rows.at(self.posterior.heaviest.theta)[0]
@@ -252,10 +254,8 @@ class BayesianFit(Fit):
             return GaussianMixture(gaussian.weights, means, sds, shape_of(moments[:, 2]))
         if self._higher_order is None:
             return gaussian
-        quadratic = None
-        if rows.shape[0] > self.laplace.n:
-            quadratic, inside = self.laplace.quadratic_map(rows)
-            quadratic = quadratic if inside.all() else None
+        forms = self.laplace.quadratic_map(rows) if many and forms is None else forms
+        quadratic = forms[0] if forms is not None and forms[1].all() else None
         ratio, skewness = self._higher_order.of(rows, gaussian.sds[heaviest] ** 2, quadratic)
         return GaussianMixture(gaussian.weights, gaussian.means, gaussian.sds * np.sqrt(ratio), shape_of(skewness))
 

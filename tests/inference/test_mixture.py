@@ -4,6 +4,7 @@ from scipy.stats import norm
 
 from geospde.errors import InputError
 from geospde.families.links import IDENTITY, LOG, LOGIT
+from geospde.inference import kernels
 from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
 from geospde.inference.mixture import GaussianMixture
 
@@ -108,6 +109,15 @@ def test_compiled_quantiles_and_tails_are_those_of_the_plain_search():
         np.testing.assert_allclose(mixture.sf(-np.inf), 1.0)
 
 
+def test_quantiles_are_those_of_the_search_from_a_single_component():
+    for mixture in mixtures():
+        m = mixture.means.shape[1]
+        shape, plain = np.zeros(0) if mixture.shape is None else mixture.shape, np.empty((3, m))
+        levels = (0.025, 0.5, 0.975)
+        kernels.mixture_quantiles(mixture.weights, mixture.means, mixture.sds, shape, norm.ppf(levels), plain, 0, m)
+        np.testing.assert_allclose(mixture.quantiles(levels), plain, atol=2e-7 * mixture.sd.min(), rtol=1e-7)
+
+
 def squared_deviation(link, mean):
     return lambda eta: (link.inverse(eta) - mean) ** 2
 
@@ -122,6 +132,16 @@ def test_moments_of_a_response_do_not_depend_on_how_they_are_found():
             # 21 nodes of a function of sd up to a third, and rounding against the mean of small sds
             np.testing.assert_allclose(table["mean"], mean, rtol=1e-9, atol=1e-12)
             np.testing.assert_allclose(table["sd"], sd, rtol=1e-6)
+
+
+def test_compiled_moments_of_exponentials_are_those_of_the_plain_quadrature(monkeypatch):
+    monkeypatch.setattr("geospde.inference.mixture.MANY", 0)
+    for mixture in mixtures():
+        narrow = GaussianMixture(mixture.weights, mixture.means / 30, mixture.sds / 30, mixture.shape)
+        for found, plain in zip(narrow.exponential_moments(), narrow.transformed_moments(np.exp)):
+            np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-13)
+    huge = GaussianMixture(np.array([0.5, 0.5]), np.array([[0.0], [900.0]]), np.ones((2, 1)), np.array([0.2]))
+    assert np.isposinf(huge.exponential_moments()).all()
 
 
 def test_many_quantities_are_shared_among_threads_without_a_seam():

@@ -1,0 +1,216 @@
+"""Compiled loops of maps: quantiles of many mixtures, moments of their exponentials, third cumulants of many rows."""
+
+from math import exp, expm1, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.linalg.compiled import compiled, compiled_sums
+
+Vector = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+HEIGHT = 1 / sqrt(2 * np.pi)
+STRAIGHT = 1e-4  # shapes of skew components below which they are Gaussian
+CLOSE = 1e-3  # of the narrowest component: the next step would be its cube
+FLAT = 1e-2  # relative change of a density
+STEPS = 80
+LEAST = 1e-300
+
+FAR = 700.0  # exp of it is finite
+ROUNDS = 6755399441055744.0  # 1.5 2^52: added to a number below 2^51 it leaves no fraction
+PER_LOG_2 = 1.4426950408889634
+LOG_2, LOG_2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # a number of few bits, and the rest
+
+
+@compiled
+def tail_ratio(t: float) -> float:
+    """``P(Z > t) exp(t²/2)`` of a standard normal, for t >= 0, to 1e-10 up to 5 and to 1e-7 up to 10.
+
+    Formula 5666 of Hart et al. (1968), Computer Approximations, as printed by West (2005), Wilmott Magazine, 70-76.
+    """
+    above = 3.52624965998911e-2 * t + 0.700383064443688
+    above = above * t + 6.37396220353165
+    above = above * t + 33.912866078383
+    above = above * t + 112.079291497871
+    above = above * t + 221.213596169931
+    above = above * t + 220.206867912376
+    below = 8.83883476483184e-2 * t + 1.75566716318264
+    below = below * t + 16.064177579207
+    below = below * t + 86.7807322029461
+    below = below * t + 296.564248779674
+    below = below * t + 637.333633378831
+    below = below * t + 793.826512519948
+    below = below * t + 440.413735824752
+    return above / below
+
+
+@compiled
+def mixture_quantiles(
+    weights: Vector, means: Vector, sds: Vector, shape: Vector, scores: Vector, out: Vector, first: int, last: int
+) -> None:
+    """Quantiles at normal scores, (q,), of mixtures of k components, (k, m) each, into columns of `out`, (q, m).
+
+    Halley's method on the smaller tail, inside a bracket that begins with the components' own quantiles, from Cornish
+    and Fisher's expansion in the mixture's first four moments. `shape` is empty for Gaussian components.
+    """
+    k = weights.size
+    centre, rate = np.empty(k), np.empty(k)
+    for i in range(first, last):
+        a = shape[i] if shape.size else 0.0
+        straight = abs(a) < STRAIGHT
+        growth = expm1(a * a)
+        root = sqrt(growth) if a > 0 else -sqrt(growth)
+        lean, peak = (growth + 3.0) * root, 3.0 + growth * (16.0 + growth * (15.0 + growth * (6.0 + growth)))
+        mean, least = 0.0, np.inf
+        for c in range(k):
+            centre[c] = means[c, i]
+            rate[c] = 1.0 / sds[c, i]
+            least = min(least, sds[c, i])
+            mean += weights[c] * centre[c]
+        second, third, fourth = 0.0, 0.0, 0.0
+        for c in range(k):
+            off, sd = centre[c] - mean, sds[c, i]
+            square, variance, cube = off * off, sd * sd, lean * sd * sd * sd
+            second += weights[c] * (square + variance)
+            third += weights[c] * (off * (square + 3.0 * variance) + cube)
+            fourth += weights[c] * (square * (square + 6.0 * variance) + 4.0 * off * cube + peak * variance * variance)
+        sd = sqrt(second)
+        skewness, excess = third / (second * sd), fourth / (second * second) - 3.0
+        for q in range(scores.size):
+            z = scores[q]
+            g = z if straight else expm1(a * z - 0.5 * a * a) / root
+            low, high = np.inf, -np.inf
+            for c in range(k):
+                own = centre[c] + g * sds[c, i]
+                low, high = min(low, own), max(high, own)
+            sign = 1.0 if z > 0 else -1.0
+            wanted = exp(-0.5 * z * z) * tail_ratio(abs(z))
+            bent = z + (z * z - 1.0) * skewness / 6.0 + z * (z * z - 3.0) * excess / 24.0
+            bent -= z * (2.0 * z * z - 5.0) * skewness * skewness / 36.0
+            x = min(max(mean + bent * sd, low), high)
+            for turn in range(STEPS if k > 1 else 0):
+                tail, density, bend, steep = 0.0, 0.0, 0.0, 0.0
+                for c in range(k):
+                    scale = rate[c]
+                    score = (x - centre[c]) * scale
+                    if not straight:
+                        inside = max(1.0 + score * root, LEAST)  # less is beyond the end of a component
+                        scale *= root / (a * inside)
+                        score = log(inside) / a + 0.5 * a
+                    height = weights[c] * exp(-0.5 * score * score)
+                    part = height * tail_ratio(abs(score))
+                    tail += part if sign * score > 0 else weights[c] - part
+                    height *= HEIGHT * scale
+                    density += height
+                    bend -= height * (score + a) * scale  # a is zero, or so nearly that it does not matter, if straight
+                    steep += height * (1.0 + abs(score)) * scale
+                missing = sign * (wanted - tail)
+                if missing == 0.0:
+                    break
+                if missing < 0:
+                    low = x
+                else:
+                    high = x
+                new = np.inf
+                if density > 0:
+                    step = missing / density
+                    # far out in a tail Halley creeps: what Newton would do then is beyond the bracket, which is halved
+                    new = x - step / min(max(1 - 0.5 * step * bend / density, 0.5), 2.0)
+                halved = not (low < new < high) or turn % 6 == 5  # lest it goes to and fro
+                if halved:
+                    new = 0.5 * (low + high)
+                step, x = abs(new - x), new
+                # a density that hardly changes over the step: near the end of a skew component it may within little
+                if step <= (1e-12 * sd if halved else CLOSE * least) and (halved or step * steep <= FLAT * density):
+                    break
+            out[q, i] = x if k > 1 else centre[0] + g * sds[0, i]
+
+
+@compiled
+def exponential_moments(
+    weights: Vector, means: Vector, sds: Vector, shape: Vector, scores: Vector, shares: Vector, out: Vector,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """Mean and sd of exp(X), into `out`, (2, m), X being mixtures of k components, by a quadrature in each.
+
+    Parameters
+    ----------
+    weights : (k,) array
+    means, sds : (k, m) arrays
+    shape : (m,) array
+        Empty for Gaussian components.
+    scores, shares : (j,) arrays
+        Nodes for a standard normal, increasing, and their weights.
+    """
+    nodes = shares.size
+    score, power, whole = scores.copy(), np.empty(nodes), np.empty(nodes)
+    one, two = np.empty(nodes), np.empty(nodes)
+    bits = whole.view(np.int64)
+    for i in range(first, last):
+        mean, most = 0.0, -np.inf
+        a = shape[i] if shape.size else 0.0
+        if shape.size:
+            root = sqrt(expm1(a * a)) if a > 0 else -sqrt(expm1(a * a))
+            for j in range(nodes):
+                z = scores[j]
+                score[j] = z if abs(a) < STRAIGHT else expm1(a * z - 0.5 * a * a) / root
+        for c in range(weights.size):
+            mean += weights[c] * means[c, i]
+        one[:], two[:] = 0.0, 0.0
+        for c in range(weights.size):
+            centre, sd, weight = means[c, i] - mean, sds[c, i], weights[c]
+            most = max(most, centre + sd * score[0], centre + sd * score[nodes - 1])
+            # exp(k log 2 + r) by a polynomial in r and k put into the exponent's bits: loops that run four at a time
+            for j in range(nodes):
+                x = min(max(centre + sd * score[j], -FAR), FAR)
+                whole[j] = x * PER_LOG_2 + ROUNDS  # its last bits are the nearest whole number
+                k = whole[j] - ROUNDS
+                r = (x - k * LOG_2) - k * LOG_2_REST
+                p = r / 39916800 + 1 / 3628800
+                p = ((p * r + 1 / 362880) * r + 1 / 40320) * r + 1 / 5040
+                p = ((p * r + 1 / 720) * r + 1 / 120) * r + 1 / 24
+                power[j] = (((p * r + 1 / 6) * r + 0.5) * r + 1.0) * r + 1.0
+            for j in range(nodes):
+                bits[j] = (bits[j] + 1023) << 52
+            for j in range(nodes):
+                off = power[j] * whole[j] - 1.0
+                one[j] += weight * off
+                two[j] += weight * off * off
+        total, square = 0.0, 0.0
+        for j in range(nodes):
+            total += shares[j] * one[j]
+            square += shares[j] * two[j]
+        if most > FAR:
+            total, square = np.inf, np.inf
+        # about exp(mean): what is subtracted is small
+        scale = exp(mean)
+        out[0, i] = scale * (1.0 + total)
+        out[1, i] = scale * sqrt(max(square - total * total, 0.0)) if square < np.inf else np.inf
+
+
+@compiled_sums
+def triple_sums(supports: Index, loadings: Vector, third: Vector, out: Vector) -> None:
+    """Sums over l of ``third_l L_al L_bl L_cl``, a <= b <= c of each support, into `out`, (s, k (k + 1) (k + 2) / 6).
+
+    Parameters
+    ----------
+    supports : (s, k) array
+        Rows of `loadings`, L.
+    """
+    pair = np.empty(third.size)
+    for s in range(supports.shape[0]):
+        at = 0
+        for a in range(supports.shape[1]):
+            row_a = supports[s, a]
+            for b in range(a, supports.shape[1]):
+                row_b = supports[s, b]
+                for j in range(third.size):
+                    pair[j] = third[j] * loadings[row_a, j] * loadings[row_b, j]
+                for c in range(b, supports.shape[1]):
+                    row_c = supports[s, c]
+                    total = 0.0
+                    for j in range(third.size):
+                        total += pair[j] * loadings[row_c, j]
+                    out[s, at] = total
+                    at += 1
