@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyproj import CRS
     from shapely import MultiPolygon, Polygon
 
+
 def nonconvex_hull(
     geometry: Any, convex: float, concave: float | None = None, *, tolerance: float = 0.0
 ) -> Polygon | MultiPolygon:

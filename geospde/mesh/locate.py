@@ -74,41 +74,38 @@ def _cell_of(
 def search(finder: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Triangle (-1 outside) and barycentric weights of each point."""
     f, points = finder, np.ascontiguousarray(points, dtype=float)
-    steps = (points - f.low) / f.cell
-    near = ((steps >= -1.0) & (steps <= np.add(f.shape, 1.0))).all(axis=1)  # not a number is near nothing
-    cell = np.full(len(points), -1, np.int64)
-    column, row = np.clip(steps[near].astype(np.int64), 0, np.subtract(f.shape, 1)).T
-    cell[near] = row * f.shape[0] + column
-    found, weights = np.full(len(points), -1, np.int64), np.zeros((len(points), 3))
-    _search(points, cell, f.corners, f.slack, f.start, f.content, found)
-
-    inside = found >= 0
-    (ax, ay), (bx, by), (cx, cy) = np.moveaxis(f.corners[found[inside]] - points[inside, None], 0, -1)
-    parts = np.maximum([bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx], 0.0)
-    weights[inside] = (parts / (parts[0] + parts[1] + parts[2])).T
+    found, weights = np.empty(len(points), np.int64), np.zeros((len(points), 3))
+    _search(points, f.low, f.cell, np.array(f.shape), f.corners, f.slack, f.start, f.content, found, weights)
     return found, weights
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _search(
     points: NDArray[np.float64],
-    cell: NDArray[np.int64],
+    low: NDArray[np.float64],
+    side: NDArray[np.float64],
+    shape: NDArray[np.int64],
     corners: NDArray[np.float64],
     slack: NDArray[np.float64],
     start: NDArray[np.int64],
     content: NDArray[np.int64],
     found: NDArray[np.int64],
+    weights: NDArray[np.float64],
 ) -> None:
-    """Write the triangle of each point that is in a cell: the first that holds it, or the one it is least outside of.
+    """Write the triangle of each point: the first that holds it, or the one it is least outside of; and its weights.
 
     Rounding puts a point outside every triangle at times: `slack` is how far.
     """
     for i in range(found.size):
-        if cell[i] < 0:
-            continue
+        found[i] = -1
         x, y = points[i, 0], points[i, 1]
+        across, up = (x - low[0]) / side[0], (y - low[1]) / side[1]
+        if not (-1.0 <= across <= shape[0] + 1.0 and -1.0 <= up <= shape[1] + 1.0):  # not a number is near nothing
+            continue
+        column, row = min(max(int(across), 0), shape[0] - 1), min(max(int(up), 0), shape[1] - 1)
+        cell = row * shape[0] + column
         best = -np.inf
-        for k in range(start[cell[i]], start[cell[i] + 1]):
+        for k in range(start[cell], start[cell + 1]):
             t = content[k]
             ax, ay = corners[t, 0, 0] - x, corners[t, 0, 1] - y
             bx, by = corners[t, 1, 0] - x, corners[t, 1, 1] - y
@@ -119,5 +116,8 @@ def _search(
             if least >= -slack[t] and least > best:
                 best = least
                 found[i] = t
+                wa, wb, wc = max(wa, 0.0), max(wb, 0.0), max(wc, 0.0)
+                total = wa + wb + wc
+                weights[i, 0], weights[i, 1], weights[i, 2] = wa / total, wb / total, wc / total
                 if least >= 0:
                     break

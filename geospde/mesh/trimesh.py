@@ -328,8 +328,9 @@ class Mesh:
             )
         columns = self.triangles[triangle]
         columns[lost] = 0
-        rows = np.repeat(np.arange(len(points)), 3)
-        matrix = sparse.csr_array((weights.ravel(), (rows, columns.ravel())), shape=(len(points), self.n_vertices))
+        starts = np.arange(0, 3 * len(points) + 1, 3)
+        matrix = sparse.csr_array((weights.ravel(), columns.ravel(), starts), shape=(len(points), self.n_vertices))
+        matrix.sort_indices()
         matrix.eliminate_zeros()
         return matrix
 
