@@ -106,7 +106,7 @@ class _Points:
         if search:
             self._searched = len(self)
         found = Emulator.through(self.u, depth, gradients, errors, near, search).around(self.holes)
-        return found.with_corrections(corrections).proposing(), top
+        return found.with_corrections(corrections, float((depth + corrections).max())).proposing(), top
 
 
 def _depth(log_density: Vector) -> Vector:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 from scipy.special import gammaincinv, gammaln, ndtri
 
 Vector = NDArray[np.float64]
@@ -23,7 +23,8 @@ HEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)  # its standard deviation, in units of log 
 VALUE_NOISE, GRADIENT_NOISE = 1e-4, 1e-3  # sds: what Newton's tolerance leaves, and what keeps the matrix invertible
 TREND = (30.0, 5.0, 0.5)  # prior sds of constant, slopes and curvatures about the standard Gaussian's
 REACH = 1.5  # distance from the nearest point, in sqrt(d) standard deviations, beyond which the density is drawn down
-CORRECTION_LENGTH = 2.5  # of the process through second-order corrections, which vary slowly
+CORRECTION_LENGTHS = (1.25, 2.5)  # of the process through second-order corrections, which vary slowly
+CORRECTION_NOISE = 0.003  # and its noise, as a part of their spread: keeps its matrix invertible
 FREEDOM = 5.0  # degrees of freedom of the proposal's Student t
 NOTHING = -700.0  # log density in a hole
 RISE = 2.0  # of the log density above that of all points, at most
@@ -70,6 +71,62 @@ def _standard_nodes(size: int, d: int, heavy: bool) -> tuple[Vector, Vector]:
 
 
 @dataclass(frozen=True)
+class Corrections:
+    """A second process, through second-order corrections of the values, which the gradients have no part of.
+
+    Attributes
+    ----------
+    coefficients : (n,) array
+        Of its kernels.
+    shift : float
+        What is added everywhere.
+    length : float
+    spread, level : float
+        Standard deviations of the process, and of the constant that it goes about.
+    factor : (n, n) array or None
+        Lower Cholesky factor of the covariance of the corrections; None in a saved fit.
+    """
+
+    coefficients: Vector
+    shift: float
+    length: float = CORRECTION_LENGTHS[-1]
+    spread: float = 0.0
+    level: float = 0.0
+    factor: Vector | None = None
+
+    @classmethod
+    def through(cls, squares: Vector, values: Vector) -> "Corrections":
+        """Condition on corrections, (n,), at places with these squared distances, (n, n), by the likelier length."""
+        spread, level = float(np.std(values)), 10 * float(np.abs(values).max())
+        best = -np.inf
+        found: Corrections | None = None
+        for length in CORRECTION_LENGTHS:
+            matrix = spread**2 * np.exp(-0.5 * squares / length**2) + level**2
+            matrix[np.diag_indices_from(matrix)] += (CORRECTION_NOISE * spread + 1e-6) ** 2
+            factor = np.asarray(np.linalg.cholesky(matrix), dtype=float)
+            weights = np.asarray(cho_solve((factor, True), values))
+            evidence = -0.5 * float(values @ weights) - float(np.log(np.diag(factor)).sum())
+            if found is None or evidence > best:
+                best = evidence
+                found = cls(spread**2 * weights, level**2 * float(weights.sum()), length, spread, level, factor)
+        assert found is not None
+        return found
+
+    def at(self, squares: Vector) -> Vector:
+        """Corrections at squared distances from the places, (p, n) -> (p,)."""
+        values: Vector = np.exp(-0.5 * squares / self.length**2) @ self.coefficients + self.shift
+        return values
+
+    def variance(self, squares: Vector) -> Vector:
+        """How unsure they are there, (p,)."""
+        assert self.factor is not None
+        cross = self.spread**2 * np.exp(-0.5 * squares / self.length**2) + self.level**2
+        half = solve_triangular(self.factor, cross.T, lower=True)
+        values: Vector = np.maximum(self.spread**2 + self.level**2 - (half**2).sum(axis=0), 0.0)
+        return values
+
+
+@dataclass(frozen=True)
 class Emulator:
     """Residual of the log posterior, log p + u'u/2 up to a constant: a Gaussian process given values and gradients.
 
@@ -81,10 +138,6 @@ class Emulator:
         Of the kernels of values, then of derivatives in each coordinate.
     length, height : float
         Of the squared exponential kernel.
-    correction : (n,) array
-        Coefficients of a second process, through the second-order corrections of the values; zero where there are none.
-    shift : float
-        What is added everywhere.
     top : float
         Largest log density at a point.
     proposal : Proposal
@@ -92,18 +145,19 @@ class Emulator:
         Places that could not be evaluated: what is nearer to one of them than to a point has no density.
     factor : (N, N) array or None
         Lower Cholesky factor of the covariance of what was observed; None in a saved fit.
+    corrections : Corrections or None
+        Of the values; None where there are none.
     """
 
     places: Vector
     coefficients: Vector
     length: float
     height: float
-    correction: Vector
-    shift: float
     top: float
     proposal: Proposal
     holes: Vector
     factor: Vector | None = None
+    corrections: Corrections | None = None
 
     @classmethod
     def through(
@@ -140,23 +194,14 @@ class Emulator:
         coefficients = solve_triangular(factor, half, lower=True, trans="T")
         proposal = Proposal(np.zeros(d), np.eye(d)) if near is None else near.proposal
         top, no_holes = float(values.max()), np.empty((0, d))
-        return cls(places, coefficients, length, height, np.zeros(n), 0.0, top, proposal, no_holes, factor)
+        return cls(places, coefficients, length, height, top, proposal, no_holes, factor)
 
-    def with_corrections(self, corrections: Vector) -> "Emulator":
-        """The same with corrections, (n,), added to the values."""
-        spread = float(np.std(corrections))
+    def with_corrections(self, corrections: Vector, top: float) -> "Emulator":
+        """The same with corrections, (n,), added to the values, of which the largest is then `top`."""
         if not np.abs(corrections).max() > 1e-6:
             return self
-        kernel = squared_exponential(self.places, self.places, CORRECTION_LENGTH, values_only=True)[
-            :, : len(self.places)
-        ]
-        level = (10 * float(np.abs(corrections).max())) ** 2
-        matrix = spread**2 * kernel + level
-        matrix[np.diag_indices_from(matrix)] += (0.01 * spread + 1e-6) ** 2
-        weights = np.linalg.solve(matrix, corrections)
-        shift = level * float(weights.sum())
-        top = self.top + float(corrections.max())
-        return replace(self, correction=np.asarray(spread**2 * weights), shift=shift, top=top)
+        found = Corrections.through(squared_distances(self.places, self.places), corrections)
+        return replace(self, corrections=found, top=top)
 
     def around(self, holes: Vector) -> "Emulator":
         """The same with holes, (k, d)."""
@@ -175,8 +220,8 @@ class Emulator:
             kernel = np.exp(-0.5 * s * squares)
             value = self.height**2 * (kernel * (level + s * (part @ slopes))).sum(axis=1)
             value += quadratic_times(part, self.places, self.coefficients)
-            if self.correction.any():
-                value += np.exp(-0.5 * squares / CORRECTION_LENGTH**2) @ self.correction + self.shift
+            if self.corrections is not None:
+                value += self.corrections.at(squares)
             beyond = np.maximum(np.sqrt(squares.min(axis=1)) - REACH * np.sqrt(d), 0.0)
             highest = self.top + RISE + 0.5 * (part**2).sum(axis=1)
             out[a : a + PART] = np.minimum(value, highest) - (beyond**2 if bounded else 0.0)
@@ -196,7 +241,7 @@ class Emulator:
         return values
 
     def sd(self, u: Vector) -> Vector:
-        """Standard deviation of the process at u, (p, d) -> (p,)."""
+        """Standard deviation at u, (p, d) -> (p,), of both processes."""
         assert self.factor is not None
         cross = self.height**2 * squared_exponential(u, self.places, self.length, values_only=True)
         cross += quadratic(u, self.places, values_only=True)
@@ -204,7 +249,10 @@ class Emulator:
         a, b, c = TREND
         square = (u**2).sum(axis=1)
         own = self.height**2 + a**2 + b**2 * square + 0.5 * c**2 * square**2
-        values: Vector = np.sqrt(np.maximum(own - (half**2).sum(axis=0), 0.0))
+        variance = np.maximum(own - (half**2).sum(axis=0), 0.0)
+        if self.corrections is not None:
+            variance += self.corrections.variance(squared_distances(u, self.places))
+        values: Vector = np.sqrt(variance)
         return values
 
     def nodes(self, size: int = 2**14) -> tuple[Vector, Vector]:
@@ -233,22 +281,25 @@ class Emulator:
 
     def arrays(self) -> dict[str, Vector]:
         """What a saved fit keeps of it."""
-        proposal = self.proposal
+        proposal, second = self.proposal, self.corrections or Corrections(np.zeros(len(self.places)), 0.0)
         return {
-            "places": self.places, "kernels": self.coefficients, "correction": self.correction,
-            "shape": np.array([self.length, self.height, self.shift, self.top]), "heavy": np.array(proposal.heavy),
-            "holes": self.holes, "mean": proposal.mean, "root": proposal.root,
+            "places": self.places, "kernels": self.coefficients, "correction": second.coefficients,
+            "shape": np.array([self.length, self.height, second.shift, self.top, second.length]),
+            "heavy": np.array(proposal.heavy), "holes": self.holes, "mean": proposal.mean, "root": proposal.root,
         }  # fmt: skip
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Vector]) -> "Emulator":
         """An emulator from what `arrays` gave."""
-        length, height, shift, top = (float(v) for v in arrays["shape"])
+        length, height, shift, top, *reach = (float(v) for v in arrays["shape"])
         proposal = Proposal(arrays["mean"], arrays["root"], bool(arrays["heavy"]))
+        length_of_second = reach[0] if reach else CORRECTION_LENGTHS[-1]  # those of older fits have but one
+        second = (
+            Corrections(arrays["correction"], shift, length_of_second) if arrays["correction"].any() or shift else None
+        )
         return cls(
-            arrays["places"], arrays["kernels"], length, height, arrays["correction"], shift, top, proposal,
-            arrays["holes"],
-        )  # fmt: skip
+            arrays["places"], arrays["kernels"], length, height, top, proposal, arrays["holes"], corrections=second
+        )
 
 
 def _moved(proposal: Proposal, u: Vector, log_ratio: Vector) -> Proposal:
