@@ -134,7 +134,9 @@ def _map(m: Any, crs: Any, tiles: Any) -> Any:
     plane = crs is None or is_local(crs)
     if plane and tiles is not None:
         raise InputError("a survey in a local frame has no place on Earth: leave out tiles, or state its CRS")
-    return _folium().Map(tiles=tiles, crs="Simple" if plane else "EPSG3857", control_scale=not plane, min_zoom=-20)
+    if plane:  # lengths are no degrees: a survey of kilometres is seen whole far below zoom 0
+        return _folium().Map(tiles=None, crs="Simple", minZoom=-20, zoomSnap=0.25)
+    return _folium().Map(tiles=tiles, control_scale=True)
 
 
 def _known(crs: Any) -> Any:
@@ -237,7 +239,7 @@ def _legend(scale: Scale, caption: str, per: float = 1.0) -> Any:
     steps = np.linspace(0, 1, 33)
     ramp = colour_map(scale.ramp)
     values = per * scale.values_at(steps)
-    ticks = [float(f"{t:.6g}") for t in per * scale.ticks(5)]
+    ticks = [float(f"{t:.6g}") for t in per * scale.ticks(9)]  # as fine as Leaflet writes them
     words = f"{caption} ({scale.said})" if scale.said else caption
     return cm.LinearColormap(
         [to_hex(ramp(s)) for s in steps], index=list(values), vmin=values[0], vmax=values[-1], caption=words,

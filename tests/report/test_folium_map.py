@@ -48,7 +48,7 @@ def test_a_surface_lies_where_it_is(explored):
         assert "EPSG3857" in html
     else:
         assert (west, south, east, north) == pytest.approx(bounds)
-        assert "CRS.Simple" in html
+        assert "CRS.Simple" in html and '"minZoom": -20' in html
 
 
 def test_pixels_have_the_colours_of_their_cells(explored):
