@@ -7,7 +7,7 @@ Processes for Machine Learning, section 9.4, for derivatives; Rasmussen & Ghahra
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
@@ -27,7 +27,7 @@ CORRECTION_LENGTHS = (1.25, 2.5)  # of the process through second-order correcti
 CORRECTION_NOISE = 0.003  # and its noise, as a part of their spread: keeps its matrix invertible
 FREEDOM = 5.0  # degrees of freedom of the proposal's Student t
 NOTHING = -700.0  # log density in a hole
-RISE = 2.0  # of the log density above that of all points, at most
+RISE = 2.0  # of the log density above that of all points, at most, and above the tangent at the nearest one
 PART = 4096  # rows at a time
 
 
@@ -115,6 +115,12 @@ class Corrections:
     def at(self, squares: Vector) -> Vector:
         """Corrections at squared distances from the places, (p, n) -> (p,)."""
         values: Vector = np.exp(-0.5 * squares / self.length**2) @ self.coefficients + self.shift
+        return values
+
+    def gradient(self, places: Vector, squares: Vector) -> Vector:
+        """Their gradients at the places, (n, d)."""
+        weights = np.exp(-0.5 * squares / self.length**2) * self.coefficients
+        values: Vector = (weights @ places - weights.sum(axis=1)[:, None] * places) / self.length**2
         return values
 
     def variance(self, squares: Vector) -> Vector:
@@ -224,11 +230,31 @@ class Emulator:
                 value += self.corrections.at(squares)
             beyond = np.maximum(np.sqrt(squares.min(axis=1)) - REACH * np.sqrt(d), 0.0)
             highest = self.top + RISE + 0.5 * (part**2).sum(axis=1)
-            out[a : a + PART] = np.minimum(value, highest) - (beyond**2 if bounded else 0.0)
+            # a log-concave density lies below its tangents; others bend up, but by no more than a Gaussian bends down
+            nearest = squares.argmin(axis=1)
+            level_there, slope_there = self._tangents
+            step = part - self.places[nearest]
+            tangent = level_there[nearest] + (slope_there[nearest] * step).sum(axis=1) + (step**2).sum(axis=1)
+            value = np.minimum(np.minimum(value, highest), tangent + RISE)
+            out[a : a + PART] = value - (beyond**2 if bounded else 0.0)
             if len(self.holes):
                 in_hole = squared_distances(part, self.holes).min(axis=1) < squares.min(axis=1)
                 out[a : a + PART][in_hole] = NOTHING
         return out
+
+    @cached_property
+    def _tangents(self) -> tuple[Vector, Vector]:
+        """The residual at the points, (n,), and its gradients there, (n, d)."""
+        places = self.places
+        n, d = places.shape
+        both = self.height**2 * squared_exponential(places, places, self.length) + quadratic(places, places)
+        found = (both @ self.coefficients).reshape(1 + d, n)
+        values, slopes = found[0], found[1:].T
+        if self.corrections is not None:
+            squares = squared_distances(places, places)
+            values = values + self.corrections.at(squares)
+            slopes = slopes + self.corrections.gradient(places, squares)
+        return values, slopes
 
     def log_density(self, u: Vector, bounded: bool = True) -> Vector:
         """Log density at u, up to a constant."""
