@@ -162,7 +162,7 @@ def _scale(values: NDArray[np.float64], exposure: str | None, known: Family | No
         return "log" if exposure is not None and positive else "value"
     if known.takes_trials:
         return "value" if exposure is None else "logit"
-    return "log" if positive and (known.predictor_scale == "log") else "value"
+    return "log" if positive and known.link.name == "log" else "value"
 
 
 def _whole(values: NDArray[Any]) -> bool:

@@ -92,6 +92,8 @@ class Family:
         Whether responses are successes of trials; whether an exposure multiplies the mean.
     takes_categories : bool
         Whether a response may be an ordered factor, whose levels count from 1.
+    predicts_means : bool
+        Whether the predictor's inverse link is a mean, so that the mean of an area is that of its places.
     without_exposure : str
         What to do instead of giving an exposure.
     fixed_scatter : bool
@@ -116,6 +118,7 @@ class Family:
     is_binary: ClassVar[bool] = False
     takes_trials: ClassVar[bool] = False
     takes_categories: ClassVar[bool] = False
+    predicts_means: ClassVar[bool] = True
     has_exposure: ClassVar[bool] = False
     without_exposure: ClassVar[str] = "leave it out"
     fixed_scatter: ClassVar[bool] = False
@@ -232,11 +235,6 @@ class Family:
     def fitted_is(self) -> str:
         """What fitted values and predictions are of, where they are no means of the response; else empty."""
         return ""
-
-    @property
-    def predictor_scale(self) -> str:
-        """What the predictor is the location of: the response by this link."""
-        return self.link.name
 
     def fitted_label(self, response: str) -> str:
         """What figures call fitted values, with the response's label."""

@@ -126,7 +126,7 @@ def family_by_name(name: str, link: str | None = None) -> Family:
     if plain not in PLAIN:
         near = get_close_matches(plain, [*FAMILIES, *ALIASES], 1)
         hint = f"did you mean {near[0]!r}? geospde has" if near else "geospde has"
-        raise InputError(f"unknown family {name!r}; {hint} {', '.join(map(repr, FAMILIES))}")
+        raise InputError(f"unknown family {name!r}; {hint} {', '.join(FAMILIES)}")
     return FAMILIES[PLAIN[plain]](link)
 
 

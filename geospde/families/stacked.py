@@ -37,6 +37,11 @@ class RowLink:
         """Whether all are."""
         return all(link.is_linear for link in self.links)
 
+    @property
+    def is_log(self) -> bool:
+        """Whether all are."""
+        return all(link.is_log for link in self.links)
+
     def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector] | None:
         """Mean and variance of the inverse link of Gaussians; None where one of the links has no closed form."""
         found = []

@@ -15,7 +15,6 @@ from geospde.errors import GeospdeWarning, InputError
 from geospde.families.base import Family
 from geospde.families.default_priors import BrmsDefaults, Defaults, InlaDefaults
 from geospde.families.likelihood import Likelihood
-from geospde.families.links import LINKS
 from geospde.families.priors import Fixed, PCSd, as_written, read_prior
 from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
@@ -269,7 +268,7 @@ def build_model(
     priors_given = written if chosen == "default" else {"defaults": chosen, **written}
     defaults: Defaults | None = InlaDefaults() if chosen == "inla" else None
     if chosen == "brms":
-        defaults = BrmsDefaults.of_response(response.values, LINKS.get(bound_family.predictor_scale, bound_family.link))
+        defaults = BrmsDefaults.of_response(response.values, bound_family.link)
     classes = [TERMS[call.name] for call in parsed.terms if call.name != "offset"]
     family_priors = {}
     for h in bound_family.hyperparameters(response.values):

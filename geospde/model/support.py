@@ -261,7 +261,7 @@ def _read(areas: Any, family: Family) -> tuple[str, Any]:
     kind = given.get("kind", "mean")
     if kind not in KINDS:
         raise InputError(f"areas is 'mean' or 'total', what the response is of each polygon, not {kind!r}")
-    if family.is_pattern or family.takes_categories or family.predictor_scale != family.link.name:
+    if family.is_pattern or family.takes_categories or not family.predicts_means:
         raise InputError(f"family {family.name!r} has no means of areas: its predictor is not that of a mean")
     if kind == "total" and np.isfinite(family.link.high):
         raise InputError(f"a response of family {family.name!r} is no total: its mean lies between 0 and 1")

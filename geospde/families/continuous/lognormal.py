@@ -76,6 +76,7 @@ class LogNormal(Family):
 
     name = "lognormal"
     words = "a lognormal"
+    predicts_means = False
     links: ClassVar[tuple[Link, ...]] = (LOG, IDENTITY)
     likelihood = LogNormalLikelihood
     needs = "numbers above 0"

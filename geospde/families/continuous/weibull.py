@@ -86,6 +86,8 @@ class WeibullLikelihood(Likelihood):
 class Survival(Positive):
     """A family of times until an event, whose hazard is proportional to exp(eta)."""
 
+    predicts_means = False
+
     @property
     def fitted_is(self) -> str:
         """What fitted values and predictions are of."""
