@@ -318,7 +318,11 @@ CLASSES = {
         **{
             f"quantiles {w}": (keys("prediction", quantiles=v), "")
             for w, v in {
-                "zero": [0], "one": [1], "text": ["a"], "nan": [NAN], "too near": [0.5, 0.5000000000000001],
+                "zero": [0],
+                "one": [1],
+                "text": ["a"],
+                "nan": [NAN],
+                "too near": [0.5, 0.5000000000000001],
             }.items()  # fmt: skip
         },
         **{

@@ -97,6 +97,7 @@ class Exploration:
     def _repr_html_(self) -> str:
         """Show facts and findings in a notebook."""
         from geospde.plots.exploration import fact_rows
+
         found = {f"{f.level}: {f.subject}": "; ".join(filter(None, [f.message, f.remedy])) for f in self.findings}
         told = repr(self).removeprefix(f"<Exploration of {self.observed.label}: ").removesuffix(">")
         parts = facts(dict(fact_rows(self)), "the survey"), facts(found, "findings")

@@ -120,14 +120,18 @@ def write_project(
     regions = [_areas(name, *one) for name, one in (areas or {}).items()]
     groups = [("Survey", vectors, True), ("Mesh", meshes, False), ("Areas", regions, False)]
     groups.append(("Prediction", rasters, True))
-    text = templates().get_template("project.qgs").render(
-        version=QGIS,
-        title=f"{survey.name}: {words}",
-        groups=[group for group in groups if group[1]],
-        layers=[layer for _, members, _ in groups for layer in members],
-        crs=_system(crs),
-        view=_view(survey, prediction),
-        unit="degrees" if crs.is_geographic else "meters",
+    text = (
+        templates()
+        .get_template("project.qgs")
+        .render(
+            version=QGIS,
+            title=f"{survey.name}: {words}",
+            groups=[group for group in groups if group[1]],
+            layers=[layer for _, members, _ in groups for layer in members],
+            crs=_system(crs),
+            view=_view(survey, prediction),
+            unit="degrees" if crs.is_geographic else "meters",
+        )
     )
     path = folder / "project.qgz"
     try:

@@ -216,8 +216,10 @@ class Family:
         if censoring is None or not censoring.kind.any():
             return bound
         if not bound.has_flow:
-            raise InputError(f"responses of family {self.name!r} cannot be censored: it is for measurements, times and "
-                             "counts that are poisson or nbinomial")
+            raise InputError(
+                f"responses of family {self.name!r} cannot be censored: it is for measurements, times and "
+                "counts that are poisson or nbinomial"
+            )
         refuse(self.name, self.needs, censoring.upper, self.outside(censoring.upper))
         return Censored.of(bound, censoring)
 

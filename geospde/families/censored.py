@@ -209,7 +209,5 @@ def tail_jet(likelihood: Likelihood, eta: Vector, above: bool) -> Jet:
         parts = of_logarithm(value, (r1, r1 * d1, r1 * (d2 + d1**2)))
         leading = log_f + np.log(np.abs(c)) - np.log(np.abs(d1))
         far = ~np.isfinite(value)
-        value, first, second, third = (
-            np.where(far, b, a) for a, b in zip(parts, (leading, d1, d2, d3))
-        )
+        value, first, second, third = (np.where(far, b, a) for a, b in zip(parts, (leading, d1, d2, d3)))
     return value, first, second, third

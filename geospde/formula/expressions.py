@@ -282,9 +282,7 @@ class _Reader:
             options = [literal(each) for each in tree.arguments[1:]]
             named = {option: literal(each) for option, each in tree.options}
         except ValueError:
-            raise InputError(
-                f"options of {name} are numbers, texts and lists of them: {excerpt(self.text)}"
-            ) from None
+            raise InputError(f"options of {name} are numbers, texts and lists of them: {excerpt(self.text)}") from None
         signature = inspect.signature(function)
         try:
             signature.bind(value, *options, **named)

@@ -178,9 +178,7 @@ def _groups(node: Bar, text: str, special: Sequence[str]) -> list[TermCall]:
         if isinstance(part, Call) and part.function not in FUNCTIONS:
             raise InputError(unknown_function(part.function, text, special))
     groupings = accumulate(node.nested)  # a/b stands for a and a:b
-    return [
-        TermCall("group", (each, tuple(map(Name, names))), {}, written) for names in groupings for each in lefts
-    ]
+    return [TermCall("group", (each, tuple(map(Name, names))), {}, written) for names in groupings for each in lefts]
 
 
 def _independent(left: Node, written: str) -> list[str]:

@@ -53,7 +53,6 @@ class Chain(Node):
     first: Node
     rest: tuple[tuple[str, Node], ...]
 
-
     @property
     def rank(self) -> int:
         """Place of the signs in `RANKS`."""

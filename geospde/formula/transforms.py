@@ -172,9 +172,7 @@ def _every_knot(x: Vector, inner: Sequence[float], degree: int) -> tuple[float, 
     return (low,) * (degree + 1) + tuple(sorted(map(float, inner))) + (high,) * (degree + 1)
 
 
-def _inner_knots(
-    x: Vector, of: Vector, df: int | None, knots: Sequence[float] | None, fewest: int
-) -> list[float]:
+def _inner_knots(x: Vector, of: Vector, df: int | None, knots: Sequence[float] | None, fewest: int) -> list[float]:
     """Inner knots: those given, or as many quantiles of `of` as there are columns beyond the fewest."""
     if (df is None) == (knots is None):
         raise InputError("it takes either df or knots")

@@ -30,9 +30,7 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 20) -> 
     curvature = -point.derivatives[1]
     for _ in range(steps):
         moved = laplace.design @ shift
-        expected = sum(
-            w * likelihood.derivatives(point.eta + moved + sd * z)[0] for z, w in zip(nodes, weights)
-        )
+        expected = sum(w * likelihood.derivatives(point.eta + moved + sd * z)[0] for z, w in zip(nodes, weights))
         # A'(E d1 - d1) - Q shift = 0, with Q = H - A'WA
         right = laplace.design_t @ (expected - modal + curvature * moved)
         new = laplace.solve(point, right)

@@ -75,9 +75,7 @@ class Warp:
         value, change = np.empty_like(u), np.empty_like(u)
         for k in range(u.shape[1]):
             value[:, k] = np.interp(u[:, k], self.u[k], self.log_slope[k])
-            change[:, k] = np.interp(
-                u[:, k], self.u[k], np.gradient(self.log_slope[k], self.u[k]), left=0.0, right=0.0
-            )
+            change[:, k] = np.interp(u[:, k], self.u[k], np.gradient(self.log_slope[k], self.u[k]), left=0.0, right=0.0)
         return value, change
 
     def arrays(self) -> dict[str, Vector]:

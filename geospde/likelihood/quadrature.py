@@ -86,9 +86,7 @@ class Quadrature(Joint):
         rows[self._place] = laplace.design.data
 
         prior = self._blocks(laplace.prior_at(whole), self._padding)
-        inverse_root = np.linalg.inv(
-            np.linalg.cholesky(prior + self._blocks(laplace.data_part(-point.derivatives[1])))
-        )
+        inverse_root = np.linalg.inv(np.linalg.cholesky(prior + self._blocks(laplace.data_part(-point.derivatives[1]))))
         moved = np.einsum("cji,kj->cki", inverse_root, self._nodes)  # of the latent variables from their mode
         latent = self._by_group(point.x)[:, None] + moved
         eta = point.eta + np.einsum("iq,ikq->ki", rows, moved[self._group_of_row])

@@ -109,9 +109,7 @@ class PredictionError(Restricted):
         return np.asarray(out)
 
 
-def least_prediction_error(
-    model: Unpriored, start: Vector, family: Any, progress: Progress = silent
-) -> Maximum:
+def least_prediction_error(model: Unpriored, start: Vector, family: Any, progress: Progress = silent) -> Maximum:
     """Minimise UBRE, or GCV for a family with a free dispersion.
 
     With a free dispersion the penalised fit at one is that at any other with the standard deviations in proportion, so

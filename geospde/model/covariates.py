@@ -13,7 +13,10 @@ from geospde.terms.registry import special_names
 
 
 def with_covariates(
-    formula: str, data: Any, covariates: Any, coords: tuple[str, str] | None = None,
+    formula: str,
+    data: Any,
+    covariates: Any,
+    coords: tuple[str, str] | None = None,
     places: Any = None,
 ) -> Sampled:
     """Return the data with a column for each covariate that a formula uses.

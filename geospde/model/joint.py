@@ -142,8 +142,13 @@ class _Written:
 
 
 def build_joint(
-    observations: Sequence[Observations], *, terms: Mapping[str, str] | None = None, mesh: Any = None,
-    priors: Any = "default", graphs: Any = None, covariates: Any = None,
+    observations: Sequence[Observations],
+    *,
+    terms: Mapping[str, str] | None = None,
+    mesh: Any = None,
+    priors: Any = "default",
+    graphs: Any = None,
+    covariates: Any = None,
 ) -> JointModel:
     """Build the model of several likelihoods.
 
@@ -186,9 +191,20 @@ def build_joint(
         extra = {k: v for k, v in fixed_given.items() if _names_of(k, w.shared_fixed)}
         models.append(
             build_model(
-                w.formula, o.data, family=o.family, link=o.link, mesh=mesh, coords=o.coords, exposure=o.exposure,
-                offset=o.offset, weights=o.weights, priors={**own[name], **extra}, shared=mine, graphs=graphs,
-                covariates=of_sites, support=o.areas,
+                w.formula,
+                o.data,
+                family=o.family,
+                link=o.link,
+                mesh=mesh,
+                coords=o.coords,
+                exposure=o.exposure,
+                offset=o.offset,
+                weights=o.weights,
+                priors={**own[name], **extra},
+                shared=mine,
+                graphs=graphs,
+                covariates=of_sites,
+                support=o.areas,
             )  # fmt: skip
         )
     if given:
@@ -201,7 +217,10 @@ def build_joint(
 
 
 def _with_columns(
-    observations: Sequence[Observations], written: Sequence[_Written], shared: Mapping[str, str], covariates: Any,
+    observations: Sequence[Observations],
+    written: Sequence[_Written],
+    shared: Mapping[str, str],
+    covariates: Any,
     mesh: Any,
 ) -> tuple[list[Observations], list[Any]]:
     """The observations with columns of the covariates that formulas and shared terms name, and patterns as rows."""
@@ -320,8 +339,13 @@ def _plain(o: Observations, name: str) -> Model:
 
 
 def _shared_terms(
-    calls: dict[str, Any], written: Sequence[_Written], names: Sequence[str], bare: Sequence[Model],
-    given_places: tuple[Any, Any], given: dict[str, Any], copies: Counter[str],
+    calls: dict[str, Any],
+    written: Sequence[_Written],
+    names: Sequence[str],
+    bare: Sequence[Model],
+    given_places: tuple[Any, Any],
+    given: dict[str, Any],
+    copies: Counter[str],
 ) -> dict[str, LatentTerm]:
     """Read each shared term against the rows of the likelihoods that have it."""
     found: dict[str, LatentTerm] = {}
@@ -362,8 +386,14 @@ def _is_shared(name: str, written: Sequence[_Written]) -> bool:
 
 
 def _joined(
-    models: list[Model], names: list[str], written: list[_Written], read: dict[str, LatentTerm], given: dict[str, Any],
-    observations: Sequence[Observations], shared: tuple[Any, ...], texts: Mapping[str, str],
+    models: list[Model],
+    names: list[str],
+    written: list[_Written],
+    read: dict[str, LatentTerm],
+    given: dict[str, Any],
+    observations: Sequence[Observations],
+    shared: tuple[Any, ...],
+    texts: Mapping[str, str],
 ) -> JointModel:
     """One model of several: shared terms first, then each likelihood's own, then fixed effects."""
     terms: list[LatentTerm] = list(read.values())

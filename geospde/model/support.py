@@ -140,9 +140,7 @@ class Aggregate:
         """Design, (m, n), and offset, (m,), of the linear predictor that equals it to first order at x."""
         eta, value = self.design @ x + self.offset, self.value(x)
         slopes = np.exp(self.link.log_derivative(eta)), np.exp(-self.link.log_derivative(value))
-        design = sp.csr_matrix(
-            sp.diags_array(slopes[1]) @ (self.weights @ (sp.diags_array(slopes[0]) @ self.design))
-        )
+        design = sp.csr_matrix(sp.diags_array(slopes[1]) @ (self.weights @ (sp.diags_array(slopes[0]) @ self.design)))
         return design, value - design @ x
 
 
@@ -191,7 +189,13 @@ def linearised_at_mode(model: Any, mode_of: Callable[[Any], Tangent]) -> Any:
 
 
 def read_support(
-    areas: Any, formula: str, data: Any, family: Family, *, mesh: Any = None, coords: Any = None,
+    areas: Any,
+    formula: str,
+    data: Any,
+    family: Family,
+    *,
+    mesh: Any = None,
+    coords: Any = None,
     covariates: Any = None,
 ) -> Support:
     """Lay places in the areas of a table.
@@ -230,8 +234,9 @@ def read_support(
     finest = _finest(mesh)
     own = getattr(finest, "crs", None)
     if own is not None and data.crs is not None and own != data.crs:
-        raise InputError(f"the areas are in {data.crs.name!r} but the mesh is in {own.name!r}: bring them to one CRS "
-                         "with to_crs")
+        raise InputError(
+            f"the areas are in {data.crs.name!r} but the mesh is in {own.name!r}: bring them to one CRS with to_crs"
+        )
     if weights is None:
         row, points, weight = _pieces(shapes, finest)
     else:

@@ -72,6 +72,4 @@ def residual_variogram(fit: Fit, *, kind: str = "quantile", permutations: int = 
         )
     values = fit.residuals(kind, seed=seed)
     words = {"quantile": "quantile residuals", "pearson": "Pearson residuals"}[kind]
-    return variogram(
-        points, values, permutations=permutations, seed=seed, unit=unit_of(fit.model.crs), label=words
-    )
+    return variogram(points, values, permutations=permutations, seed=seed, unit=unit_of(fit.model.crs), label=words)

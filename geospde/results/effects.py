@@ -56,6 +56,7 @@ class Effects:
     def _repr_html_(self) -> str:
         """Show the picture in a notebook."""
         from geospde.plots.thumbnails import axes_png
+
         title = f"Effects of {', '.join(self.names)} on {self.response}"
         subtitle = repr(self).removeprefix(f"<{title}").removesuffix(">").strip()
         return card(title, subtitle, picture(axes_png(self.plot), title))

@@ -210,8 +210,9 @@ def fit(
         "callback": callback, "began": began, "client": client,
     }  # fmt: skip
     if not isinstance(formula, str):
-        _refuse_beside(data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights,
-                       areas=areas)
+        _refuse_beside(
+            data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights, areas=areas
+        )
         if domain is not None:
             raise InputError(
                 "domain= is of one point pattern: of several likelihoods a pattern comes as its nodes and "

@@ -157,9 +157,7 @@ class FitState(ABC):
         """
         from geospde.report.folium_map import explore_fit
 
-        return explore_fit(
-            self, column, tiles=tiles, spacing=spacing, cmap=cmap, vmin=vmin, vmax=vmax, m=m
-        )
+        return explore_fit(self, column, tiles=tiles, spacing=spacing, cmap=cmap, vmin=vmin, vmax=vmax, m=m)
 
     # -- names ----------------------------------------------------------------------------------------------
 

@@ -144,6 +144,7 @@ POLR = {
                0.3139727374 + 0.4082465949),
 }  # fmt: skip
 
+
 def housing():
     """Satisfaction of householders in Copenhagen (Madsen 1976), MASS's `housing`."""
     return pd.read_csv(HERE / "housing.csv")

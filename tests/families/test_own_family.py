@@ -195,8 +195,7 @@ def test_a_fit_of_a_script_is_loaded_elsewhere_with_its_class(tmp_path):
     script = tmp_path / "script.py"
     here = Path(__file__).parent
     script.write_text(
-        (here / "own_family.py").read_text()
-        + "\nimport pandas as pd\nrng = np.random.default_rng(1)\n"
+        (here / "own_family.py").read_text() + "\nimport pandas as pd\nrng = np.random.default_rng(1)\n"
         "fit = gs.fit('y ~ 1', pd.DataFrame({'y': rng.weibull(2, 40)}), family=Weibull(), method='eb')\n"
         "fit.save('mine')\nprint(bool((gs.load_fit('mine').hyper == fit.hyper).all(axis=None)))\n"
     )

@@ -49,10 +49,12 @@ def free_of_prior(laplace, theta):
     """Log marginal likelihood and gradient at theta, without p(theta)."""
     point = laplace.at(theta)
     model = laplace.model
-    slope = np.concatenate([
-        *(t.prior.gradient(theta[b]) for t, b in zip(laplace.precisions, laplace.theta_blocks)),
-        model.likelihood.prior.gradient(theta[laplace.family_block]),
-    ])
+    slope = np.concatenate(
+        [
+            *(t.prior.gradient(theta[b]) for t, b in zip(laplace.precisions, laplace.theta_blocks)),
+            model.likelihood.prior.gradient(theta[laplace.family_block]),
+        ]
+    )
     return point.log_posterior - laplace.log_prior(theta), point.gradient - slope
 
 

@@ -25,9 +25,7 @@ class ZeroInflated(CountLikelihood):
 
     @cached_property
     def _counts(self) -> Likelihood:
-        return self.counts(
-            self.y, self.exposure, self.trials, np.ones(self.n), self.link, self.prior, self.theta[:-1]
-        )
+        return self.counts(self.y, self.exposure, self.trials, np.ones(self.n), self.link, self.prior, self.theta[:-1])
 
     @cached_property
     def _zero(self) -> NDArray[np.bool_]:

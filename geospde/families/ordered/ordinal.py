@@ -42,9 +42,7 @@ class OrdinalLikelihood(Likelihood):
         parts = (below, above, self.link.log_probability(upper), self.link.log_complement(lower))
         with np.errstate(all="ignore"):
             left = self.link.inverse(upper) + self.link.inverse(lower) < 1
-        value, d1, d2, d3 = (
-            np.where(first, c, np.where(last, d, np.where(left, a, b))) for a, b, c, d in zip(*parts)
-        )
+        value, d1, d2, d3 = (np.where(first, c, np.where(last, d, np.where(left, a, b))) for a, b, c, d in zip(*parts))
         return mirrored((value, d1, d2, d3))
 
     def _log_density(self, eta: Vector) -> Vector:

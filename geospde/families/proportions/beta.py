@@ -23,9 +23,7 @@ class BetaLikelihood(Likelihood):
 
     link: ProbabilityLink
 
-    hyper: ClassVar[tuple[Parameter, ...]] = (
-        Parameter("phi", "shape", GammaPositive(1.0, 0.1), float(np.log(10.0))),
-    )
+    hyper: ClassVar[tuple[Parameter, ...]] = (Parameter("phi", "shape", GammaPositive(1.0, 0.1), float(np.log(10.0))),)
 
     @cached_property
     def _logs(self) -> tuple[Vector, Vector]:

@@ -32,9 +32,7 @@ class BinomialLikelihood(Likelihood):
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         p, q = self._jets(eta)
-        first, second, third = (
-            _times(self.y, a) + _times(self.trials - self.y, b) for a, b in zip(p[1:], q[1:])
-        )
+        first, second, third = (_times(self.y, a) + _times(self.trials - self.y, b) for a, b in zip(p[1:], q[1:]))
         return first, second, third
 
     def _weights(self, eta: Vector) -> Vector:

@@ -66,9 +66,7 @@ class OrderedBetaLikelihood(Likelihood):
     def _derivatives(self, eta: Vector) -> Derivatives:
         zero, inside, one = self._parts(eta)
         beta = self._beta.derivatives(eta)
-        first, second, third = (
-            self._chosen(zero[k], inside[k] + beta[k - 1], one[k]) for k in (1, 2, 3)
-        )
+        first, second, third = (self._chosen(zero[k], inside[k] + beta[k - 1], one[k]) for k in (1, 2, 3))
         return first, second, third
 
     def _weights(self, eta: Vector) -> Vector:

@@ -31,8 +31,13 @@ def areas_by_label(areas: Any, model: Any, name: str | None, layer: str | None) 
 
 
 def figures_by_label(
-    fit: Fit, held: Areas, values: Mapping[str, Any], quantiles: Sequence[float], exceed: Sequence[float],
-    groups: bool, callback: Any,
+    fit: Fit,
+    held: Areas,
+    values: Mapping[str, Any],
+    quantiles: Sequence[float],
+    exceed: Sequence[float],
+    groups: bool,
+    callback: Any,
 ) -> pd.DataFrame:
     """Mean, standard deviation, quantiles and exceedances of each area."""
     table = pd.DataFrame(held.frame.drop(columns=held.frame.geometry.name)).assign(**values)

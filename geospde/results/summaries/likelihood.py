@@ -1,6 +1,5 @@
 """The summary of a likelihood fit, as a user of mixed models reads one."""
 
-
 import numpy as np
 import pandas as pd
 

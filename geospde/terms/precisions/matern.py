@@ -158,9 +158,7 @@ class MaternSpde(FieldPrecision):
         """Range and sigma, then kappa and tau."""
         own = super().hyperparameters()
         for k, name in ((1, "kappa"), (0, "tau")):
-            own.append(
-                Hyperparameter(f"{name}({self.label})", self.to_tau_kappa[k], float(self.tau_kappa_shift[k]))
-            )
+            own.append(Hyperparameter(f"{name}({self.label})", self.to_tau_kappa[k], float(self.tau_kappa_shift[k])))
         return own
 
     def method_sentences(self, name: str) -> list[str]:

@@ -119,7 +119,6 @@ class Autoregression(LatentTerm):
         """The series, along its steps."""
         return [Variable(self.label, f"{self.label}_step", self.lattice.places, np.arange(self.n))]
 
-
     def conditional(self, theta: Vector, ahead: NDArray[np.intp]) -> tuple[Vector, Vector]:
         """What the steps at an end tell of those so many beyond it; see `geospde.terms.series.forecast.Forecast`."""
         near = np.arange(self.precision.order)

@@ -45,9 +45,7 @@ class Anisotropic(OperatorPrecision):
     parameters = ("range", "sigma", "anisotropy_ratio", "anisotropy_angle")
     kinds = ("range", "sd", "", "")
 
-    def __init__(
-        self, mesh: Any, prior: tuple[float, float] = PRIOR, constr: bool = False, label: str = "spde"
-    ):
+    def __init__(self, mesh: Any, prior: tuple[float, float] = PRIOR, constr: bool = False, label: str = "spde"):
         vertices, triangles = mesh.vertices, mesh.triangles
         self.n = len(vertices)
         self.label = label
