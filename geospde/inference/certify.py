@@ -48,6 +48,7 @@ KERNEL = 0.5  # width of the kernels that follow a posterior unlike a Gaussian, 
 UNLIKE = 0.5  # skewness, or a third of the excess kurtosis, from which kernels do
 CLOUD = 8_000  # thetas of the fitted density
 EVEN = 1e-8  # spread of log weights that is rounding
+DIGITS = 0.1  # of a log weight, that rounding may take
 NEAR = 0.5  # gain up to which a Newton step is the last
 
 
@@ -167,12 +168,12 @@ class ThetaCloud:
     def fitted(cls, proposal: ThetaProposal, theta: Vector, weights: Vector, log_density: Vector) -> "ThetaCloud":
         """One for thetas whose weights sum to one; none where it would not help."""
         d = theta.shape[1]
-        mean = weights @ theta
-        root = np.linalg.cholesky((theta - mean).T @ (weights[:, None] * (theta - mean)) + 1e-12 * np.eye(d))
         heavy = weights > 1e-4 * weights.max()
         degree = next((k for k in (4, 3, 2) if comb(d + k, k) < heavy.sum() / 5), 0)
         if not degree:
             return cls.none(theta)
+        mean = weights @ theta
+        root = np.linalg.cholesky((theta - mean).T @ (weights[:, None] * (theta - mean)) + 1e-12 * np.eye(d))
         powers = [p for p in product(range(degree + 1), repeat=d) if sum(p) <= degree]
         z = np.linalg.solve(root, (theta - mean).T).T
         many = proposal.draw(CLOUD, np.random.default_rng(0))
@@ -388,20 +389,24 @@ class Sampler:
                 x = x + step
                 break
             x = laplace.at(theta, x, gradient=False).x
-        shift = self._shift(x, factor, likelihood)
+        selected = laplace.selected_inverse(factor)
+        rounding = laplace.determinant_rounding(prior_values, -weights, selected)
+        if max(rounding, laplace.quadratic_rounding(prior_values, x)) > DIGITS:
+            raise NumericalError(f"rounding swallows the data at {laplace.describe(theta)}")
+        shift = self._shift(x, factor, likelihood, selected)
         self._thetas.append(theta)
         self._modes.append(x)
         self._shifts.append(shift)
         return x + shift, factor, weights
 
-    def _shift(self, x: Vector, factor: ConstrainedFactor, likelihood: Any) -> Vector:
+    def _shift(self, x: Vector, factor: ConstrainedFactor, likelihood: Any, selected: Vector) -> Vector:
         """From mode to mean, by the slope of the log likelihood that is expected about the mode.
 
         The first step of `geospde.inference.correction.variational_mean`; no predictor goes further than its sd.
         """
         laplace = self.laplace
         eta = laplace.design @ x + laplace.model.offset
-        sd = np.sqrt(np.maximum(laplace.variances(laplace.selected_inverse(factor)), 1e-300))
+        sd = np.sqrt(np.maximum(laplace.variances(selected), 1e-300))
         nodes, weights = np.polynomial.hermite_e.hermegauss(7)
         with np.errstate(all="ignore"):
             expected = sum(w * likelihood.derivatives(eta + sd * z)[0] for z, w in zip(nodes, weights / weights.sum()))
@@ -478,12 +483,10 @@ def importance_draws(
         out[good] = np.array(values)
         return out
 
-    sds = gathered([one.sds for one in there])
-    sds[~good] = 1.0
+    sds = gathered([one.sds for one in there]) + ~good[:, None]
     return WeightedDraws(
         thetas, weights, gaussian, cloud, batch, gathered([one.fixed for one in there]),
-        gathered([one.centres for one in there]), sds, evidence,
-        float(error), k_hat,
+        gathered([one.centres for one in there]), sds, evidence, float(error), k_hat,
     )  # fmt: skip
 
 

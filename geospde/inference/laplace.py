@@ -179,10 +179,10 @@ class Laplace(System):
             )
         return LaplacePoint(
             theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h, derivatives, slope, x,
-            error[self.free], steps, factor, 0.0, self._determinant_rounding(prior_values, derivatives[1], selected),
+            error[self.free], steps, factor, 0.0, self.determinant_rounding(prior_values, derivatives[1], selected),
         )  # fmt: skip
 
-    def _determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
+    def determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
         """First-order bound of what rounding H does to ``log|H|``: its diagonal times that of its inverse."""
         diagonal = self.pattern.indptr[:-1]
         of_data = self.design_t.power(2) @ np.abs(second)
@@ -431,7 +431,7 @@ class Laplace(System):
                 # rounding of the objective itself is the only loss allowed
                 if np.isfinite(new_value) and new_value >= value - 1e-10 * max(1.0, abs(value)):
                     break
-                if gain < self._rounding(prior_values, x):
+                if gain < self.quadratic_rounding(prior_values, x):
                     return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
                 length *= 0.5
                 if length < 1e-10:
@@ -445,8 +445,8 @@ class Laplace(System):
             f"at {self.describe(theta)}"
         )
 
-    def _rounding(self, prior_values: Vector, x: Vector) -> float:
-        """What rounding may do to the prior's quadratic form: where a precision is large, its terms cancel."""
+    def quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:
+        """What rounding may do to the prior's quadratic form at x: where a precision is large, its terms cancel."""
         size = np.abs(self.centred(x))
         return EPSILON * float(size @ self.times(np.abs(prior_values), size))
 
