@@ -32,7 +32,7 @@ from scipy.special import gammaln, logsumexp, ndtr, ndtri
 from geospde.errors import NumericalError
 from geospde.inference.emulator import low_discrepancy
 from geospde.inference.hyper import HyperPosterior, Posterior
-from geospde.inference.laplace import LOG_2PI, Laplace
+from geospde.inference.laplace import DIGITS, LOG_2PI, Laplace
 from geospde.inference.mode import Progress, silent
 from geospde.inference.pareto import smoothed_log_weights
 from geospde.linalg.constrained import ConstrainedFactor
@@ -48,7 +48,6 @@ KERNEL = 0.5  # width of the kernels that follow a posterior unlike a Gaussian, 
 UNLIKE = 0.5  # skewness, or a third of the excess kurtosis, from which kernels do
 CLOUD = 8_000  # thetas of the fitted density
 EVEN = 1e-8  # spread of log weights that is rounding
-DIGITS = 0.1  # of a log weight, that rounding may take
 NEAR = 0.5  # gain up to which a Newton step is the last
 
 
@@ -390,8 +389,7 @@ class Sampler:
                 break
             x = laplace.at(theta, x, gradient=False).x
         selected = laplace.selected_inverse(factor)
-        rounding = laplace.determinant_rounding(prior_values, -weights, selected)
-        if max(rounding, laplace.quadratic_rounding(prior_values, x)) > DIGITS:
+        if laplace.rounding(prior_values, -weights, selected, x) > DIGITS:
             raise NumericalError(f"rounding swallows the data at {laplace.describe(theta)}")
         shift = self._shift(x, factor, likelihood, selected)
         self._thetas.append(theta)

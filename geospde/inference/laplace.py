@@ -22,6 +22,7 @@ from geospde.linalg.threads import beside, one_blas_thread
 Vector = NDArray[np.float64]
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
 SMALL_LAG = 1e-6  # and where a gradient is wanted to a thousandth, which no first order mends
+DIGITS = 0.1  # of a log density, that rounding may take: beyond it has none
 ROUNDING = 1e-10  # expected gain that may be rounding, where steps no longer make it smaller
 SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 LOG_2PI = float(np.log(2 * np.pi))
@@ -179,10 +180,15 @@ class Laplace(System):
             )
         return LaplacePoint(
             theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h, derivatives, slope, x,
-            error[self.free], steps, factor, 0.0, self.determinant_rounding(prior_values, derivatives[1], selected),
+            error[self.free], steps, factor, 0.0, self.rounding(prior_values, derivatives[1], selected, x),
         )  # fmt: skip
 
-    def determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
+    def rounding(self, prior_values: Vector, second: Vector, selected: Vector, x: Vector) -> float:
+        """What rounding may do to the log posterior with its mode at x, (n,), and H's selected inverse."""
+        of_determinant = self._determinant_rounding(prior_values, second, selected)
+        return max(of_determinant, self._quadratic_rounding(prior_values, x))
+
+    def _determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
         """First-order bound of what rounding H does to ``log|H|``: its diagonal times that of its inverse."""
         diagonal = self.pattern.indptr[:-1]
         of_data = self.design_t.power(2) @ np.abs(second)
@@ -431,7 +437,7 @@ class Laplace(System):
                 # rounding of the objective itself is the only loss allowed
                 if np.isfinite(new_value) and new_value >= value - 1e-10 * max(1.0, abs(value)):
                     break
-                if gain < self.quadratic_rounding(prior_values, x):
+                if gain < self._quadratic_rounding(prior_values, x):
                     return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
                 length *= 0.5
                 if length < 1e-10:
@@ -445,7 +451,7 @@ class Laplace(System):
             f"at {self.describe(theta)}"
         )
 
-    def quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:
+    def _quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:
         """What rounding may do to the prior's quadratic form at x: where a precision is large, its terms cancel."""
         size = np.abs(self.centred(x))
         return EPSILON * float(size @ self.times(np.abs(prior_values), size))

@@ -10,7 +10,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from geospde.errors import NumericalError
 from geospde.inference.emulator import quadratic, squared_exponential
-from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.laplace import DIGITS, Laplace, LaplacePoint
 from geospde.linalg.executor import executor
 
 Vector = NDArray[np.float64]
@@ -31,6 +31,8 @@ def evaluated(
     own.evaluations = own.factorisations = 0
     try:
         found: LaplacePoint | None = own.lagging(*where, gradient)
+        if found is not None and found.rounding > DIGITS:
+            found = None
     except NumericalError:
         found = None
     if found is not None and finish is not None:

@@ -48,6 +48,7 @@ class Point(SimpleNamespace):
             slope=np.zeros((1, theta.size)),
             gradient_error=np.zeros(theta.size),
             correction=0.0,
+            rounding=0.0,
         )
 
     def without_factor(self):
