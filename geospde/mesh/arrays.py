@@ -77,25 +77,31 @@ def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.flo
     idle = np.bincount(triangles.ravel(), minlength=len(vertices)) == 0
     if idle.any():
         raise InputError(f"{idle.sum()} vertices belong to no triangle, the first is {int(np.argmax(idle))}; drop them")
-    order = np.lexsort(vertices.T)
-    same = np.flatnonzero((np.diff(vertices[order], axis=0) == 0).all(axis=1))
-    if len(same):
+    if _has_repeats(np.ascontiguousarray(vertices).view(np.complex128).ravel()):
+        order = np.lexsort(vertices.T)
+        same = np.flatnonzero((np.diff(vertices[order], axis=0) == 0).all(axis=1))
         first, second = sorted(order[same[0] : same[0] + 2])
         raise InputError(f"vertices {first} and {second} are the same point {vertices[first]}; merge them")
     areas = signed_areas(vertices, triangles)
     triangles[areas < 0] = triangles[areas < 0][:, [0, 2, 1]]
-    span = np.ptp(vertices[triangles], axis=1).max(axis=1)
+    span = np.maximum(*(np.ptp(vertices[:, k][triangles.T], axis=0) for k in (0, 1)))
     flat = np.abs(areas) <= 1e-12 * span**2
     if flat.any():
         at = int(np.argmax(flat))
         raise InputError(f"triangle {at} has no area: its corners {triangles[at]} lie on a line")
     # Neighbours that turn the same way run along their common edge in opposite directions.
     key = (triangles * len(vertices) + np.roll(triangles, -1, axis=1)).ravel()
-    unique, first_use, uses = np.unique(key, return_index=True, return_counts=True)
-    if (uses > 1).any():
+    if _has_repeats(key):
+        _, first_use, uses = np.unique(key, return_index=True, return_counts=True)
         at = int(first_use[np.argmax(uses > 1)]) // 3
         raise InputError(f"triangle {at} overlaps another that shares an edge with it; the triangles must only touch")
     return vertices, triangles
+
+
+def _has_repeats(values: NDArray[Any]) -> bool:
+    """Whether a number, real or complex, stands twice."""
+    ordered = np.sort(values)
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def checked_marks(values: ArrayLike, triangles: int) -> NDArray[np.bool_]:

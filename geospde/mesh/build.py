@@ -12,7 +12,7 @@ from geospde.errors import GeospdeWarning, InputError
 from geospde.mesh.arrays import point_array
 from geospde.mesh.domain import common_crs, diameter, nonconvex_hull, simplified
 from geospde.mesh.inputs import read_crs, read_region
-from geospde.mesh.refine import Controls, expected_vertices, fill
+from geospde.mesh.refine import Controls, expected_vertices, fill, has_angle_below
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
 from geospde.text.keywords import answers_keywords
@@ -294,6 +294,8 @@ def _inside(lines: Any, area: Any, cutoff: float) -> list[Any]:
 
 
 def _warn_of_thin(mesh: Mesh, min_angle: float) -> None:
+    if not has_angle_below(min_angle, mesh.vertices, mesh.triangles):
+        return
     least = mesh.angles.min()
     if least < min_angle - 1e-6:
         triangle, corner = np.unravel_index(np.argmin(mesh.angles), mesh.angles.shape)

@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 
 from geospde.errors import InputError, NumericalError
+from geospde.mesh.relax import relaxed
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.triangulation import Triangulation
 from geospde.text.memory import refuse_beyond_memory
@@ -28,6 +29,8 @@ _SPACING = 0.8  # of the lattice, in longest edges: leaves room for uneven trian
 _CLEARANCE = 0.7  # of lattice points from all that is fixed, in lattice spacings
 _SMOOTHING = (3, 2, 1)  # sweeps in the first rounds; later rounds only split, so that they come to an end
 _ROUNDS = 40
+_CHUNK = 32_768  # triangles that are looked at together
+_LARGE = 100_000  # points from which smoothing flips edges rather than triangulate anew
 BYTES = 700  # of memory a vertex while a mesh is made, measured up to 220,000
 
 
@@ -101,8 +104,11 @@ def fill(
     points = np.vstack([skeleton.points, *_lattices(skeleton, areas, limits)])
     mesh = Triangulation.of(points, skeleton.segments)
     mesh, zone = _graded(mesh, areas, controls)
+    large = len(mesh.points) > _LARGE
+    if large:
+        mesh = Triangulation.of(*relaxed(mesh, zone, skeleton.n_sites, limits))
     for turn in range(_ROUNDS):
-        for _ in range(_SMOOTHING[turn] if turn < len(_SMOOTHING) else 0):
+        for _ in range(_SMOOTHING[turn] if turn < len(_SMOOTHING) and not large else 0):
             mesh = Triangulation.of(_smoothed(mesh, skeleton.n_sites), mesh.segments)
         mesh, zone = _graded(mesh, areas, controls)
         split = _too_long(mesh, zone, limits)
@@ -114,8 +120,10 @@ def fill(
             f"edges longer than max_edge = {controls.max_edge} remain after {_ROUNDS} rounds of splitting"
         )
     inside = zone >= 0
-    used, triangles = np.unique(mesh.triangles[inside], return_inverse=True)
-    return mesh.points[used], triangles.reshape(-1, 3), zone[inside]
+    triangles = mesh.triangles[inside]
+    used = np.zeros(len(mesh.points), bool)
+    used[triangles] = True
+    return mesh.points[used], (np.cumsum(used) - 1)[triangles], zone[inside]
 
 
 def expected_vertices(areas: Sequence[Any], max_edge: tuple[float, ...]) -> float:
@@ -163,16 +171,33 @@ def _lattices(skeleton: Skeleton, areas: Sequence[Any], limits: NDArray[np.float
         points = points[shapely.contains_xy(area, points)]
         if number:
             points = points[~shapely.contains_xy(areas[number - 1], points)]
-        tree = shapely.STRtree(shapely.points(fixed))
-        near, _ = tree.query(shapely.points(points), predicate="dwithin", distance=_CLEARANCE * step)
-        lattices.append(np.delete(points, near, axis=0))
+        lattices.append(points[~_near(points, fixed, _CLEARANCE * step)])
     return lattices
+
+
+def _near(points: NDArray[np.float64], others: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
+    """Whether each point is within a distance of one of the others; those in cells far from all are not looked at."""
+    near = np.zeros(len(points), bool)
+    if not len(points):
+        return near
+    low = points.min(axis=0)
+    cells = [((xy - low) // (1.001 * distance)).astype(np.int64) + 1 for xy in (points, others)]
+    width, height = cells[0].max(axis=0) + 2
+    inside = ((cells[1] >= 0) & (cells[1] < (width, height))).all(axis=1)
+    column, row = cells[1][inside].T
+    around = np.zeros((height + 2, width + 2), bool)
+    for step in np.ndindex(3, 3):
+        around[row + step[0], column + step[1]] = True
+    at = np.flatnonzero(around[cells[0][:, 1] + 1, cells[0][:, 0] + 1])
+    tree = shapely.STRtree(shapely.points(others))
+    near[at[tree.query(shapely.points(points[at]), predicate="dwithin", distance=distance)[0]]] = True
+    return near
 
 
 def _graded(mesh: Triangulation, areas: Sequence[Any], controls: Controls) -> tuple[Triangulation, NDArray[np.int64]]:
     """Refine until the angles hold; also the zone of each triangle."""
     zone = mesh.zones(areas)
-    if _has_angle_below(controls.min_angle, mesh.points, mesh.triangles[zone >= 0]):
+    if has_angle_below(controls.min_angle, mesh.points, mesh.triangles[zone >= 0]):
         room = controls.max_vertices - len(mesh.points) + 1
         mesh = mesh.refined(controls.min_angle, zone < 0, max(room, 0), controls.snap / 4)
         zone = mesh.zones(areas)
@@ -233,10 +258,14 @@ def sides(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[
     return value
 
 
-def _has_angle_below(degrees: float, points: NDArray[np.float64], triangles: NDArray[np.int64]) -> bool:
+def has_angle_below(degrees: float, points: NDArray[np.float64], triangles: NDArray[np.int64]) -> bool:
     """Whether a triangle has an angle below so many degrees, up to 60."""
-    a, b, c = points[triangles].transpose(1, 2, 0)
-    ab, bc, ca = b - a, c - b, a - c
-    sine = ab[0] * bc[1] - ab[1] * bc[0]  # times the lengths of both sides, as the cosine: the same at all corners
-    cosine = -np.minimum(np.minimum((ab * ca).sum(axis=0), (ab * bc).sum(axis=0)), (bc * ca).sum(axis=0))
-    return bool((sine < np.tan(np.deg2rad(degrees)) * cosine).any())
+    steepness = np.tan(np.deg2rad(degrees))
+    for start in range(0, len(triangles), _CHUNK):
+        a, b, c = points[triangles[start : start + _CHUNK]].transpose(1, 2, 0)
+        ab, bc, ca = b - a, c - b, a - c
+        sine = ab[0] * bc[1] - ab[1] * bc[0]  # times the lengths of both sides, as the cosine: the same at all corners
+        cosine = -np.minimum(np.minimum((ab * ca).sum(axis=0), (ab * bc).sum(axis=0)), (bc * ca).sum(axis=0))
+        if (sine < steepness * cosine).any():
+            return True
+    return False

@@ -80,14 +80,13 @@ class Triangulation:
         largest triangle: rounding of the segments cannot put a thin triangle on the wrong side.
         """
         real = self.triangles.min(axis=1) >= 0
-        corners = self.points[np.maximum(self.triangles, 0)]  # those of the frame are not used
-        first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-        size = np.where(real, np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]), -1.0)
-        beside = np.where(self._parted(), -1, self.neighbours)
+        size = np.empty(len(real))
+        sizes(self.points, self.triangles, size)
+        beside = np.where(self.parted(), -1, self.neighbours)
         patch, largest = np.full(len(size), -1), np.empty(len(size), np.int64)
         count = patches(beside, size, patch, largest, np.empty(len(size), np.int64))
         largest = largest[:count]
-        middles = corners[largest].mean(axis=1)
+        middles = self.points[np.maximum(self.triangles[largest], 0)].mean(axis=1)  # those of the frame are not used
         zone = np.full(count, -1)
         for number in reversed(range(len(areas))):
             shapely.prepare(areas[number])
@@ -96,7 +95,7 @@ class Triangulation:
         value: NDArray[np.int64] = zone[patch]
         return value
 
-    def _parted(self) -> NDArray[np.bool_]:
+    def parted(self) -> NDArray[np.bool_]:
         """Whether a segment runs along the side from each corner to the next, (t, 3)."""
         n = len(self.points)
         ends = np.zeros(n + _HELPERS, bool)
@@ -121,6 +120,17 @@ class Triangulation:
             min_edge_length=min_edge,
         )
         return self._read(self._cdt)
+
+
+@njit(cache=True, nogil=True)
+def sizes(points: NDArray[np.float64], triangles: NDArray[np.int64], size: NDArray[np.float64]) -> None:
+    """Write twice the area of each triangle, -1 where a corner is negative."""
+    for t in range(size.size):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        size[t] = -1.0
+        if i >= 0 and j >= 0 and k >= 0:
+            x, y = points[j, 0] - points[i, 0], points[j, 1] - points[i, 1]
+            size[t] = abs(x * (points[k, 1] - points[i, 1]) - y * (points[k, 0] - points[i, 0]))
 
 
 @njit(cache=True, nogil=True)
