@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
-from geospde.inference.kernels import mixture_tails
-from geospde.linalg.mixtures import exponential_moments, mixture_quantiles
+from geospde.linalg.mixtures import exponential_moments, mixture_quantiles, mixture_tails
 from geospde.linalg.threads import side_by_side
 
 Vector = NDArray[np.float64]

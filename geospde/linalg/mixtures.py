@@ -1,6 +1,6 @@
-"""Compiled loops of maps: quantiles of many mixtures, moments of their exponentials, third cumulants of many rows."""
+"""Compiled loops of maps: quantiles and tails of mixtures, moments of their exponentials, third cumulants of rows."""
 
-from math import exp, expm1, log, sqrt
+from math import erfc, exp, expm1, log, log1p, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from geospde.linalg.compiled import compiled, compiled_sums
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+HALF_ROOT = sqrt(0.5)
 HEIGHT = 1 / sqrt(2 * np.pi)
 STRAIGHT = 1e-4  # shapes of skew components below which they are Gaussian
 CLOSE = 1e-3  # of the narrowest component: the next step would be its cube
@@ -125,6 +126,29 @@ def mixture_quantiles(
                 if step <= (1e-12 * sd if halved else CLOSE * least) and (halved or step * steep <= FLAT * density):
                     break
             out[q, i] = x if k > 1 else centre[0] + g * sds[0, i]
+
+
+@compiled
+def mixture_tails(
+    weights: Vector, means: Vector, sds: Vector, shape: Vector, x: Vector, out: Vector, first: int, last: int
+) -> None:
+    """P(X > x), with its digits where it is small, of mixtures, into a part of `out`, (m,)."""
+    for i in range(first, last):
+        a = shape[i] if shape.size else 0.0
+        straight = abs(a) < STRAIGHT
+        sign = -1.0 if a < 0 else 1.0
+        root = 1.0 if straight else sqrt(expm1(a * a))
+        total = 0.0
+        for c in range(weights.size):
+            score = (x[i] - means[c, i]) / sds[c, i]
+            if not straight:
+                inside = sign * score * root
+                if inside <= -1.0:
+                    total += weights[c] if sign > 0 else 0.0
+                    continue
+                score = (log1p(inside) + 0.5 * a * a) / a
+            total += weights[c] * 0.5 * erfc(score * HALF_ROOT)
+        out[i] = total
 
 
 @compiled
