@@ -29,11 +29,11 @@ SHARE = 0.2
 SAMPLE = 64  # observations whose column of C is taken for the double sum of cubes
 NOTICED = 0.01  # correction of the log evidence below which it is left alone
 UNHELD = 1e12  # variance of a predictor that neither data nor prior hold: a separated one, whose fit is refused
-WIDEST, FEWEST, SHARED = (
-    6,
-    2000,
-    4,
-)  # columns, rows, and rows a set of columns, for which what rows share is computed once
+# What rows share is computed once for rows of at most so many columns, of which there are so many, so many a set of
+# columns on average.
+WIDEST = 6
+FEWEST = 2000
+SHARED = 4
 ARRANGEMENTS = {1: 1.0, 2: 3.0, 3: 6.0}  # of three things, so many of them different
 LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are left to the Gaussian
 

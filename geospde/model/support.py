@@ -20,6 +20,7 @@ from geospde.survey.covariates.base import Cells
 from geospde.survey.covariates.raster import Raster
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.covariates.sites import SiteCovariates
+from geospde.survey.crs import check_of_one_crs
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
@@ -232,11 +233,7 @@ def read_support(
     shapes = np.asarray(data.geometry.array)
     _check_shapes(shapes, kind)
     finest = _finest(mesh)
-    own = getattr(finest, "crs", None)
-    if own is not None and data.crs is not None and own != data.crs:
-        raise InputError(
-            f"the areas are in {data.crs.name!r} but the mesh is in {own.name!r}: bring them to one CRS with to_crs"
-        )
+    check_of_one_crs("areas", data.crs, getattr(finest, "crs", None))
     if weights is None:
         row, points, weight = _pieces(shapes, finest)
     else:

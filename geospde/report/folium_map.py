@@ -33,18 +33,18 @@ CLASSES = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#b
 
 def explore_layer(
     prediction: Layers,
-    column: str = "mean",
+    column: str,
     *,
-    tiles: Any = None,
-    coastline: Any = None,
-    sites: Any = None,
-    label: str | None = None,
-    spacing: str | None = None,
-    cmap: str | Colormap | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-    opacity: float = 0.85,
-    m: Any = None,
+    tiles: Any,
+    coastline: Any,
+    sites: Any,
+    label: str | None,
+    spacing: str | None,
+    cmap: str | Colormap | None,
+    vmin: float | None,
+    vmax: float | None,
+    opacity: float,
+    m: Any,
 ) -> Any:
     """Show one layer on an interactive map; see `geospde.prediction.layers.Layers.explore`."""
     import geopandas as gpd
@@ -84,14 +84,14 @@ def explore_layer(
 
 def explore_fit(
     fit: FitState,
-    column: str | None = None,
+    column: str | None,
     *,
-    tiles: Any = None,
-    spacing: str = "auto",
-    cmap: str | Colormap = "viridis",
-    vmin: float | None = None,
-    vmax: float | None = None,
-    m: Any = None,
+    tiles: Any,
+    spacing: str,
+    cmap: str | Colormap,
+    vmin: float | None,
+    vmax: float | None,
+    m: Any,
 ) -> Any:
     """Show the sites of a fit on an interactive map; see `geospde.results.state.FitState.explore`."""
     _folium()

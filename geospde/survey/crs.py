@@ -119,6 +119,14 @@ def local_crs(unit: str = "m") -> CRS:
     )
 
 
+def check_of_one_crs(what: str, crs: CRS | None, mesh_crs: CRS | None) -> None:
+    """Refuse data or areas in another coordinate reference system than the mesh's; an unknown one passes."""
+    if crs is not None and mesh_crs is not None and crs != mesh_crs:
+        raise InputError(
+            f"the {what} are in {crs.name!r} but the mesh is in {mesh_crs.name!r}: bring them to one CRS with to_crs"
+        )
+
+
 def is_local(crs: CRS) -> bool:
     """Tell whether `crs` is a local frame, which no transformation leads to or from."""
     return bool(crs.is_engineering)

@@ -12,7 +12,7 @@ from geospde.errors import InputError
 from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
-from geospde.survey.crs import central_place, utm_of
+from geospde.survey.crs import central_place, check_of_one_crs, utm_of
 from geospde.terms.base import Context, LatentTerm, Variable
 from geospde.terms.by import By
 from geospde.terms.hyperparameter import Hyperparameter
@@ -80,11 +80,7 @@ class Field(LatentTerm):
         if len(call.arguments) != 1 or not isinstance(call.arguments[0], Name):
             raise InputError(f"spde takes the name of one mesh, as in spde(mesh): {call.text!r}")
         mesh = _mesh(call.arguments[0], context.meshes)
-        if context.crs is not None and mesh.crs is not None and context.crs != mesh.crs:
-            raise InputError(
-                f"the data are in {context.crs.name!r} but the mesh is in {mesh.crs.name!r}: bring them to one CRS "
-                "with to_crs"
-            )
+        check_of_one_crs("data", context.crs, mesh.crs)
         for places, crs in ((context.points, context.crs), (mesh.vertices, mesh.crs)):
             _refuse_degrees(places, crs, call.text)
         options = dict(call.options)
