@@ -11,6 +11,7 @@ import pytest
 from geospde.errors import InputError
 from geospde.families import Family, Likelihood
 from geospde.families.priors import Independent
+from geospde.families.relinked import Relinked
 
 DRAWS = 20_000
 
@@ -30,6 +31,8 @@ def simulated(family: Family, rng: np.random.Generator, m: int = 8) -> tuple[Lik
     Exposures and trials are there where the family has them.
     """
     eta = rng.uniform(-1.0, 1.0, m)  # beyond, draws of proportions round to 1
+    if family.natural_link not in (None, family.link):
+        eta = family.link.forward(np.exp(eta))
     return drawn_at(family, eta, rng), eta
 
 
@@ -40,7 +43,9 @@ def drawn_at(family: Family, eta: np.ndarray, rng: np.random.Generator) -> Likel
     trials = rng.integers(1, 9, m).astype(float) if family.takes_trials else ones
     hyper, theta = family.hyperparameters(CATEGORIES), parameters(family, rng)
     prior = Independent(tuple(h.prior for h in hyper))
-    unbound = family.likelihood(0.5 * ones, exposure, trials, ones, family.link, prior, theta)
+    natural = family.natural_link or family.link
+    unbound = family.likelihood(0.5 * ones, exposure, trials, ones, natural, prior, theta)
+    unbound = unbound if natural is family.link else Relinked.of(unbound, family.link)
     y = unbound.draw(eta, rng)
     if len(hyper) > len(family.hyperparameters()):  # of categories, each of which is to be seen
         y[: CATEGORIES.size] = CATEGORIES[:m]

@@ -14,6 +14,7 @@ from geospde.families.censored import Censored, Censoring
 from geospde.families.likelihood import Likelihood, Parameter, Vector
 from geospde.families.links import Link
 from geospde.families.priors import Independent, Prior, read_prior
+from geospde.families.relinked import Relinked
 
 REQUIRED = {
     "name": "what users call it, a word",
@@ -82,6 +83,9 @@ class Family:
         The default first.
     likelihood : type
         Class of the responses bound to it, a `Likelihood`, with the hyperparameters.
+    natural_link : Link or None
+        The link that the likelihood's densities are written in, `LOG` or `IDENTITY`; under the others they follow by
+        the chain rule (`geospde.families.relinked`). None where the class serves every one of `links`.
     needs : str
         What a response must be, to end "family 'x' needs ...": see `outside`.
     is_discrete : bool
@@ -113,6 +117,7 @@ class Family:
     words: ClassVar[str] = ""
     links: ClassVar[tuple[Link, ...]]
     likelihood: ClassVar[type[Likelihood]]
+    natural_link: ClassVar[Link | None] = None
     needs: ClassVar[str] = "finite numbers"
     is_discrete: ClassVar[bool] = False
     is_binary: ClassVar[bool] = False
@@ -206,15 +211,19 @@ class Family:
             exposure,
             ones if trials is None else np.asarray(trials, dtype=float),
             ones if weights is None else np.asarray(weights, dtype=float),
-            self.link,
+            self.natural_link or self.link,
             Independent(tuple(h.prior for h in hyper)),
             np.zeros(len(hyper)),
         )
         self._check(bound)
         prior = Independent(tuple(own.get(h.name) or h.default_prior(bound.residual_unit) for h in hyper))
         bound = replace(bound, prior=prior, theta=bound.first_theta())
-        if censoring is None or not censoring.kind.any():
-            return bound
+        bound = bound if censoring is None or not censoring.kind.any() else self._censored(bound, censoring)
+        written = self.natural_link is None or self.natural_link is self.link
+        return bound if written else Relinked.of(bound, self.link)
+
+    def _censored(self, bound: Likelihood, censoring: Censoring) -> Likelihood:
+        """The responses where of some only bounds are known."""
         if not bound.has_flow:
             raise InputError(
                 f"responses of family {self.name!r} cannot be censored: it is for measurements, times and "

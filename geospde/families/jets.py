@@ -57,6 +57,12 @@ def relative(jet: Jet) -> tuple[Vector, Vector, Vector]:
     return first, second + first**2, third + 3 * first * second + first**3
 
 
+def relative_to(value: Vector, derivatives: tuple[Vector, Vector, Vector]) -> tuple[Vector, Vector, Vector]:
+    """Derivatives over the function."""
+    first, second, third = (part / value for part in derivatives)
+    return first, second, third
+
+
 def of_logarithm(value: Vector, ratios: tuple[Vector, Vector, Vector]) -> Jet:
     """The jet of a logarithm, from its value and the derivatives of the function over the function."""
     r1, r2, r3 = ratios

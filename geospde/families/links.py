@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import erfcx, expit, log_expit, log_ndtr, logit, ndtr, ndtri
 
 __all__ = [
-    "CAUCHIT", "CLOGLOG", "IDENTITY", "LINKS", "LOG", "LOGIT", "LOGLOG", "PROBABILITY_LINKS", "PROBIT", "Link",
-    "ProbabilityLink",
+    "CAUCHIT", "CLOGLOG", "IDENTITY", "INVERSE", "LINKS", "LOG", "LOGIT", "LOGLOG", "PROBABILITY_LINKS", "PROBIT",
+    "SQRT", "Link", "ProbabilityLink",
 ]  # fmt: skip
 
 Vector = NDArray[np.float64]
@@ -65,6 +65,24 @@ class Link:
         """Mean and variance of the inverse of Gaussian predictors, or None where they have no closed form."""
         return None
 
+    def jet(self, eta: Vector) -> Jet:
+        """The mean and its first three derivatives in the predictor."""
+        raise NotImplementedError(f"the link {self.name} gives logarithms of its mean")
+
+    def level(self, p: float) -> float:
+        """Level of the predictor at which the mean has its quantile of level p: 1 - p where the mean falls."""
+        return 1.0 - p if self.falls else p
+
+    @property
+    def least(self) -> float:
+        """What the predictor lies above."""
+        return -np.inf
+
+    @property
+    def falls(self) -> bool:
+        """Whether the mean falls where the predictor rises."""
+        return False
+
     @property
     def is_linear(self) -> bool:
         """Whether the mean is the predictor."""
@@ -79,6 +97,10 @@ class Link:
 class _Identity(Link):
     """The mean is the predictor."""
 
+    def jet(self, eta: Vector) -> Jet:
+        """The predictor, which rises by itself."""
+        return eta, np.ones_like(eta), np.zeros_like(eta), np.zeros_like(eta)
+
     def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
         """The predictor's own."""
         return mean, sd**2
@@ -92,6 +114,11 @@ class _Identity(Link):
 class _Log(Link):
     """The mean is the exponential of the predictor."""
 
+    def jet(self, eta: Vector) -> Jet:
+        """The exponential, four times."""
+        mean = _exp(eta)
+        return mean, mean, mean, mean
+
     def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
         """Those of log-normals."""
         variance = sd**2
@@ -103,6 +130,55 @@ class _Log(Link):
     def is_log(self) -> bool:
         """It is."""
         return True
+
+
+class _Positive(Link):
+    """A link whose predictor is positive."""
+
+    @property
+    def least(self) -> float:
+        """The predictor is positive."""
+        return 0.0
+
+    def forward(self, mean: Vector) -> Vector:
+        """Predictor at a mean; NaN where there is none."""
+        mean = np.asarray(mean, dtype=float)
+        with np.errstate(all="ignore"):
+            return np.where(mean > 0, self._forward(np.where(mean > 0, mean, 1.0)), self._forward(np.zeros_like(mean)))
+
+    def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
+        """Of the predictor where it is positive, by Gauss-Hermite quadrature."""
+        first, second, mass = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
+        for node, weight in zip(*np.polynomial.hermite_e.hermegauss(21)):
+            eta = mean + sd * node
+            near = np.maximum(eta, 0.05 * np.abs(mean) + 1e-300)
+            there = weight * (eta > 0.05 * np.abs(mean))
+            value = self._inverse(near)
+            first, second, mass = first + there * value, second + there * value**2, mass + there
+        mass = np.maximum(mass, 1e-300)
+        return first / mass, np.maximum(second / mass - (first / mass) ** 2, 0.0)
+
+
+class _Inverse(_Positive):
+    """The mean is one over the predictor."""
+
+    def jet(self, eta: Vector) -> Jet:
+        """1 / eta and its derivatives."""
+        mean = 1 / eta
+        return mean, -(mean**2), 2 * mean**3, -6 * mean**4
+
+    @property
+    def falls(self) -> bool:
+        """It does."""
+        return True
+
+
+class _Sqrt(_Positive):
+    """The mean is the square of the predictor."""
+
+    def jet(self, eta: Vector) -> Jet:
+        """The square and its derivatives."""
+        return eta**2, 2 * eta, np.full_like(eta, 2.0), np.zeros_like(eta)
 
 
 @dataclass(frozen=True)
@@ -184,8 +260,23 @@ def _cloglog_inverse(eta: Vector) -> Vector:
     return -np.expm1(-_exp(eta))
 
 
+def _reciprocal(eta: Vector) -> Vector:
+    with np.errstate(divide="ignore"):
+        return np.where(eta > 0, 1 / np.where(eta > 0, eta, 1.0), np.inf)
+
+
+def _square(eta: Vector) -> Vector:
+    return np.maximum(eta, 0.0) ** 2
+
+
+def _of_positive(slope: Callable[[Vector], Vector]) -> Callable[[Vector], Vector]:
+    return lambda eta: slope(np.log(np.maximum(eta, 1e-300)))
+
+
 IDENTITY = _Identity("identity", -np.inf, np.inf, _same, _same, np.zeros_like)
 LOG = _Log("log", 0.0, np.inf, _exp, np.log, _same)
+INVERSE = _Inverse("inverse", 0.0, np.inf, _reciprocal, _reciprocal, _of_positive(lambda log: -2 * log))
+SQRT = _Sqrt("sqrt", 0.0, np.inf, _square, np.sqrt, _of_positive(lambda log: np.log(2.0) + log))
 LOGIT = ProbabilityLink(
     "logit", 0.0, 1.0, expit, logit, lambda eta: log_expit(eta) + log_expit(-eta), _logit_jet, _mirrored(_logit_jet)
 )
@@ -206,4 +297,4 @@ CAUCHIT = ProbabilityLink(
 )  # fmt: skip
 
 PROBABILITY_LINKS = (LOGIT, PROBIT, CLOGLOG, LOGLOG, CAUCHIT)
-LINKS = {link.name: link for link in (IDENTITY, LOG, *PROBABILITY_LINKS)}
+LINKS = {link.name: link for link in (IDENTITY, LOG, INVERSE, SQRT, *PROBABILITY_LINKS)}

@@ -3,16 +3,16 @@
 =======================  ==================================  ========================  ============================
 name                     links                               hyperparameters           other names
 =======================  ==================================  ========================  ============================
-gaussian                 identity                            sigma                     normal
-t                        identity                            sigma, df                 student, studentt
-lognormal                log                                 sigma
-gamma                    log                                 shape
-gengamma                 log                                 sigma, Q                  generalisedgamma
-tweedie                  log                                 p, phi
+gaussian                 identity, log, inverse              sigma                     normal
+t                        identity, log, inverse              sigma, df                 student, studentt
+lognormal                log, inverse                        sigma
+gamma                    log, inverse, identity              shape
+gengamma                 log, inverse, identity              sigma, Q                  generalisedgamma
+tweedie                  log, identity                       p, phi
 weibull                  log                                 shape                     weibullsurv
 exponential              log                                                           exponentialsurv
-poisson                  log
-nbinomial                log                                 size                      negbin, negativebinomial, nb
+poisson                  log, identity, sqrt
+nbinomial                log, identity, sqrt                 size                      negbin, negativebinomial, nb
 nbinomial1               log                                 phi                       nbinom1, nb1
 zeroinflatedpoisson1     log                                 p0                        zip
 zeroinflatednbinomial1   log                                 size, p0                  zinb

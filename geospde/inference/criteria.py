@@ -82,8 +82,12 @@ def criteria(laplace: Laplace, posterior: Posterior, mixture: GaussianMixture) -
 def _criteria(
     posterior: Posterior, mixture: GaussianMixture, likelihoods: list[Likelihood], at_mean: Vector
 ) -> Criteria:
-    mean_log = mixture.expectation_each([f.log_density for f in likelihoods])
-    square = mixture.expectation_each([_then(f, lambda v: (v - mean_log) ** 2) for f in likelihoods])
+    def allowed(v: Vector) -> Vector:
+        """The posterior has nothing beyond the domain of a link, a Gaussian of it a little."""
+        return np.where(np.isneginf(v), at_mean, v)
+
+    mean_log = mixture.expectation_each([_then(f, allowed) for f in likelihoods])
+    square = mixture.expectation_each([_then(f, lambda v: (allowed(v) - mean_log) ** 2) for f in likelihoods])
     ratio = mixture.expectation_each([_then(f, lambda v: np.exp(v - at_mean)) for f in likelihoods])
     p_dic = 2.0 * (at_mean - mean_log)
     waic = -2.0 * (np.log(ratio) + at_mean - square)

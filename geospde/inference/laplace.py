@@ -410,9 +410,13 @@ class Laplace(System):
             return density - 0.5 * float(centred @ self.times(prior_values, centred)), eta
 
         value, eta = objective(x)
-        if not np.isfinite(value):
-            x = np.zeros(self.n)
-            value, eta = objective(x)
+        for flat in (False, True):
+            if not np.isfinite(value):
+                x = self.project(self._start(theta, likelihood, prior_values, True)[0]) if flat else np.zeros(self.n)
+                value, eta, near = *objective(x), None
+        if np.isneginf(value):
+            words = f"the link {model.likelihood.link.name!r} has no mean at any predictor that a search may begin at"
+            raise NumericalError(f"{words}: has the model an intercept? {self.describe(theta)}")
         last_gain = np.inf
         for step in range(1, self.max_steps + 1):
             derivatives = likelihood.derivatives(eta)
@@ -477,13 +481,18 @@ class Laplace(System):
         except NotPositiveDefinite as error:
             raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
 
-    def _start(self, theta: Vector, likelihood: Any, prior_values: Vector) -> tuple[Vector, _Curved | None]:
-        """One weighted least-squares step from the data's own rough predictor, and the factor if it was of H."""
+    def _start(
+        self, theta: Vector, likelihood: Any, prior_values: Vector, flat: bool = False
+    ) -> tuple[Vector, _Curved | None]:
+        """One weighted least-squares step from the data's own rough predictor, and the factor if it was of H.
+
+        With `flat` it is to that predictor, which lies in the domain of its link, whatever the responses.
+        """
         eta = likelihood.start()
         derivatives = likelihood.derivatives(eta)
         weights = likelihood.newton_weights(eta, derivatives[1])
         weights = np.maximum(weights, 1e-8 * (weights.max(initial=0.0) or 1.0))
-        right = self.design_t @ (derivatives[0] + weights * (eta - self.model.offset))
+        right = self.design_t @ (derivatives[0] * (not flat) + weights * (eta - self.model.offset))
         right[self.n_random :] += self.fixed_precision @ self.fixed_mean
         factor = self.factor_of(theta, prior_values, weights)
         own = np.array_equal(weights, -derivatives[1])

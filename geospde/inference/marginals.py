@@ -189,7 +189,7 @@ def response_summary(
     """
     mean, sd = _response_moments(mixture, link)
     table = {"mean": mean, "sd": sd}
-    for p, values in zip(quantiles, mixture.quantiles(quantiles)):
+    for p, values in zip(quantiles, mixture.quantiles([link.level(p) for p in quantiles])):
         table[f"q{numeral(p)}"] = link.inverse(values)
     if mode:
         table["mode"] = link.inverse(mixture.mode(lambda eta: -link.log_derivative(eta)))
@@ -200,7 +200,8 @@ def _response_moments(mixture: GaussianMixture, link: Any) -> tuple[Vector, Vect
     """Mean and sd of the inverse link of a mixture: in closed form where there is one."""
     if link.is_linear:  # skew components have the mean and sd that Gaussians have
         return mixture.mean, mixture.sd
-    each = link.gaussian_moments(mixture.means, mixture.sds) if mixture.shape is None else None
+    plain = mixture.shape is None or link.falls  # a reciprocal has moments where its predictor is positive alone
+    each = link.gaussian_moments(mixture.means, mixture.sds) if plain else None
     if each is None and link.is_log:
         return mixture.exponential_moments()
     if each is None:

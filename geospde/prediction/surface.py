@@ -139,7 +139,12 @@ class _Rows:
 
     def limits(self, threshold: float, fit: Fit) -> tuple[Any, NDArray[np.float64]]:
         """All rows of the design at once, and the value of ``rows @ x`` at which the scaled mean is the threshold."""
-        at = fit.model.family.link.forward(threshold / np.asarray(self._scale))
+        link = fit.model.family.link
+        if link.falls:
+            raise InputError(
+                f"excursions need a link whose mean rises with its predictor, which {link.name!r} does not"
+            )
+        at = link.forward(threshold / np.asarray(self._scale))
         at = np.where(np.isnan(at), -np.inf, at)  # no mean lies below what the link allows
         return self._model.rows(self._table, self.points, **self._options), at - self._offset
 
@@ -462,6 +467,9 @@ def _offset(model: Any, table: pd.DataFrame, given: Any) -> Any:
 
 def _exceed(mixture: Any, fit: Fit, threshold: float, scale: Any) -> NDArray[np.float64]:
     """P(scale * inverse link > threshold)."""
-    at = fit.model.family.link.forward(threshold / scale)
+    link = fit.model.family.link
+    at = link.forward(threshold / scale)
+    if link.falls:
+        return np.where(np.isfinite(at), 1.0 - np.minimum(mixture.sf(np.where(np.isfinite(at), at, 0.0)), 1.0), 1.0)
     sure = np.isnan(at) | np.isneginf(at)  # no mean lies below what the link allows
     return np.where(sure, 1.0, np.minimum(mixture.sf(np.where(sure, 0.0, at)), 1.0))

@@ -136,6 +136,8 @@ class EstimatedFit(Fit):
         se = np.sqrt(np.maximum(point.eta_variance, 0.0))
         table = wald(point.eta, se)
         columns = {name: link.inverse(table[name].to_numpy()) for name in ("estimate", "lower", "upper")}
+        if link.falls:
+            columns["lower"], columns["upper"] = columns["upper"], columns["lower"]
         return pd.DataFrame({**columns, "se": np.exp(link.log_derivative(point.eta)) * se})[COLUMNS]
 
     plug_in: ClassVar[bool] = True
@@ -144,7 +146,7 @@ class EstimatedFit(Fit):
         """The mean per unit exposure at the estimated predictor, its standard error (as `sd`), and normal limits."""
         link, eta = self.model.family.link, mixture.mean
         with np.errstate(over="ignore"):  # far outside the data a rate may be infinite
-            limits = {f"q{numeral(p)}": link.inverse(mixture.quantile(p)) for p in quantiles}
+            limits = {f"q{numeral(p)}": link.inverse(mixture.quantile(link.level(p))) for p in quantiles}
             return {"mean": link.inverse(eta), "sd": np.exp(link.log_derivative(eta)) * mixture.sd, **limits}
 
     def _fitted_predictor(self) -> Vector:

@@ -10,7 +10,7 @@ from scipy.special import digamma, gammainc, gammaincc, gammaln
 from geospde.families.base import Candidate, Family
 from geospde.families.continuous.gaussian import symmetric
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
-from geospde.families.links import LOG, Link
+from geospde.families.links import IDENTITY, INVERSE, LOG, Link
 from geospde.families.priors import GammaPositive
 
 
@@ -82,7 +82,7 @@ class GammaLikelihood(Likelihood):
 
 
 class Gamma(Family):
-    """Positive values of mean exp(eta) and variance mean² / `shape`, log link.
+    """Positive values of mean exp(eta) and variance mean² / `shape`, by default with log link.
 
     `shape` is R-INLA's precision parameter phi, with its prior Gamma(1, rate 0.01).
 
@@ -95,7 +95,8 @@ class Gamma(Family):
 
     name = "gamma"
     words = "a gamma"
-    links: ClassVar[tuple[Link, ...]] = (LOG,)
+    links: ClassVar[tuple[Link, ...]] = (LOG, INVERSE, IDENTITY)
+    natural_link = LOG
     likelihood = GammaLikelihood
     needs = "numbers above 0"
     without_exposure = "divide the response by it, or add its logarithm as an offset"

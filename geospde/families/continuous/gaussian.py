@@ -8,7 +8,7 @@ from scipy.special import log_ndtr, ndtr
 
 from geospde.families.base import Candidate, Family, skewness
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
-from geospde.families.links import HALF_LOG_2PI, IDENTITY, Link
+from geospde.families.links import HALF_LOG_2PI, IDENTITY, INVERSE, LOG, Link
 from geospde.families.priors import LogGamma
 from geospde.text.words import counted
 
@@ -88,7 +88,7 @@ class GaussianLikelihood(Likelihood):
 
 
 class Gaussian(Family):
-    """Gaussian values with residual standard deviation `sigma`, identity link.
+    """Gaussian values with residual standard deviation `sigma`, by default with identity link.
 
     The prior of the precision 1 / sigma² is Gamma(1, rate 5e-5), R-INLA's ``loggamma(1, 5e-5)``, with the response
     counted in its own standard deviations: a sigma below a hundredth of that is held up. Beside a term that may follow
@@ -105,7 +105,8 @@ class Gaussian(Family):
     name = "gaussian"
     aliases = ("normal",)
     words = "a Gaussian"
-    links: ClassVar[tuple[Link, ...]] = (IDENTITY,)
+    links: ClassVar[tuple[Link, ...]] = (IDENTITY, LOG, INVERSE)
+    natural_link = IDENTITY
     likelihood = GaussianLikelihood
     dispersion_power = 2.0
     without_exposure = "divide the response by it, or add an offset"

@@ -8,7 +8,7 @@ from scipy.special import gammainc, gammaincc, gammaln, ndtr
 
 from geospde.families.continuous.positive import Positive
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread, unchanged
-from geospde.families.links import HALF_LOG_2PI
+from geospde.families.links import HALF_LOG_2PI, IDENTITY, INVERSE, LOG, Link
 from geospde.families.priors import Gaussian, LogGamma
 
 NORMAL = 1e-5  # |Q| below which tails are those of the lognormal
@@ -172,4 +172,5 @@ class GeneralisedGamma(Positive):
     name = "gengamma"
     aliases = ("generalisedgamma", "generalizedgamma")
     words = "a generalised gamma"
+    links: ClassVar[tuple[Link, ...]] = (LOG, INVERSE, IDENTITY)
     likelihood = GeneralisedGammaLikelihood

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from geospde.families.base import Candidate, Family, skewness
 from geospde.families.continuous.gaussian import GaussianLikelihood, symmetric
 from geospde.families.likelihood import Vector, spread
-from geospde.families.links import IDENTITY, LOG, Link
+from geospde.families.links import IDENTITY, INVERSE, LOG, Link
 
 
 class LogNormalLikelihood(GaussianLikelihood):
@@ -77,7 +77,8 @@ class LogNormal(Family):
     name = "lognormal"
     words = "a lognormal"
     predicts_means = False
-    links: ClassVar[tuple[Link, ...]] = (LOG, IDENTITY)
+    links: ClassVar[tuple[Link, ...]] = (LOG, IDENTITY, INVERSE)
+    natural_link = LOG
     likelihood = LogNormalLikelihood
     needs = "numbers above 0"
     without_exposure = "divide the response by it"
@@ -85,7 +86,8 @@ class LogNormal(Family):
 
     def __init__(self, link: str | None = None, priors: Mapping[str, Any] | None = None):
         super().__init__(link, priors)
-        self.link = LOG  # whatever R-INLA calls it, a map and its thresholds are of the response
+        # whatever R-INLA calls it, a map and its thresholds are of the response
+        self.link = LOG if self.link is IDENTITY else self.link
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are not positive."""

@@ -11,9 +11,10 @@ from geospde.families.links import LOG, Link
 
 
 class Positive(Family):
-    """A family of positive values, log link."""
+    """A family of positive values, by default with log link."""
 
     links: ClassVar[tuple[Link, ...]] = (LOG,)
+    natural_link = LOG
     needs = "numbers above 0"
     without_exposure = "divide the response by it, or add its logarithm as an offset"
 

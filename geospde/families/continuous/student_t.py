@@ -8,7 +8,7 @@ from scipy.special import betaln, digamma, stdtr
 from geospde.families.base import Family
 from geospde.families.continuous.gaussian import SIGMA
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, above_two, spread
-from geospde.families.links import IDENTITY, Link
+from geospde.families.links import IDENTITY, INVERSE, LOG, Link
 from geospde.families.priors import PCDf
 
 
@@ -126,7 +126,8 @@ class StudentT(Family):
     name = "t"
     aliases = ("student", "studentt")
     words = "a Student t"
-    links: ClassVar[tuple[Link, ...]] = (IDENTITY,)
+    links: ClassVar[tuple[Link, ...]] = (IDENTITY, LOG, INVERSE)
+    natural_link = IDENTITY
     likelihood = StudentLikelihood
     first_choice_for = ("outliers",)
     without_exposure = "divide the response by it, or add an offset"

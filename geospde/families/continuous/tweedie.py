@@ -9,7 +9,7 @@ from scipy.special import digamma, expit, gammainc, gammaincc, gammaln
 
 from geospde.families.base import Candidate, Family
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, between_one_and_two
-from geospde.families.links import LOG, Link
+from geospde.families.links import IDENTITY, LOG, Link
 from geospde.families.priors import GammaPositive, Gaussian
 
 NEAREST = 1e-6  # of the power to an end of its range: beyond, the series loses the digits of its derivatives
@@ -174,7 +174,8 @@ class Tweedie(Family):
 
     name = "tweedie"
     words = "a Tweedie"
-    links: ClassVar[tuple[Link, ...]] = (LOG,)
+    links: ClassVar[tuple[Link, ...]] = (LOG, IDENTITY)
+    natural_link = LOG
     likelihood = TweedieLikelihood
     needs = "numbers of 0 and above"
     without_exposure = "add its logarithm as an offset"

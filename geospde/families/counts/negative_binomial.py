@@ -8,6 +8,7 @@ from scipy.special import betainc, betaln, digamma, expit, gammaln, log_expit
 
 from geospde.families.counts.shared import CountLikelihood, Counts
 from geospde.families.likelihood import Derivatives, Parameter, Vector
+from geospde.families.links import IDENTITY, LOG, SQRT, Link
 from geospde.families.priors import PCSize
 
 SIZE = Parameter("size", "size", PCSize(7.0), float(np.log(10.0)))
@@ -99,7 +100,7 @@ def _rising_slope(n: float, y: Vector) -> Vector:
 
 
 class NegativeBinomial(Counts):
-    """Negative binomial counts of mean mu = exposure × exp(eta) and variance mu + mu² / size, log link.
+    """Negative binomial counts of mean mu = exposure × exp(eta) and variance mu + mu² / size, by default with log link.
 
     `size` does not grow with the exposure (R-INLA's variant 0). Its prior is R-INLA's ``pc.mgamma`` of rate 7.
 
@@ -114,4 +115,6 @@ class NegativeBinomial(Counts):
     aliases = ("negbin", "negativebinomial", "nb")
     words = "a negative binomial"
     first_choice_for = ("zeros", "outliers")
+    links: ClassVar[tuple[Link, ...]] = (LOG, IDENTITY, SQRT)
+    natural_link = LOG
     likelihood = NegativeBinomialLikelihood

@@ -1,6 +1,7 @@
 """Poisson counts."""
 
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import gammaln, pdtr, pdtrc
@@ -9,6 +10,7 @@ from geospde.families.base import Candidate, Family
 from geospde.families.counts.negative_binomial import NegativeBinomial
 from geospde.families.counts.shared import CountLikelihood, Counts
 from geospde.families.likelihood import Derivatives, Vector
+from geospde.families.links import IDENTITY, LOG, SQRT, Link
 
 SMALL = 5  # the least of values that are taken for counts whatever they are called
 
@@ -57,7 +59,7 @@ class PoissonLikelihood(CountLikelihood):
 
 
 class Poisson(Counts):
-    """Poisson counts, log link; `exposure` multiplies the mean.
+    """Poisson counts, by default with log link; `exposure` multiplies the mean.
 
     Examples
     --------
@@ -68,6 +70,8 @@ class Poisson(Counts):
 
     name = "poisson"
     words = "a Poisson"
+    links: ClassVar[tuple[Link, ...]] = (LOG, IDENTITY, SQRT)
+    natural_link = LOG
     likelihood = PoissonLikelihood
     fixed_scatter = True
 

@@ -364,6 +364,8 @@ def _sums(
     fit = cells.fit
     link = fit.model.family.link
     if kind == "share":
+        if link.falls:
+            raise InputError(f"shares need a link whose mean rises with its predictor, which {link.name!r} does not")
         at = float(link.forward(np.asarray(threshold)))
         sums = drawn_sums(
             cells,
