@@ -13,6 +13,8 @@ class Delta(NamedTuple):
     name : str
     presence, positive : str
         Of zeros and ones; of the values above 0.
+    links : pair
+        Of both; None for that of the family.
     alike : str
         A family in one part of the same responses, for a look at them before any model.
     """
@@ -30,6 +32,8 @@ DELTAS = {
         Delta("delta_gamma", "bernoulli", "gamma"),
         Delta("delta_lognormal", "bernoulli", "lognormal", (None, "log")),
         Delta("delta_gengamma", "bernoulli", "gengamma"),
+        Delta("delta_gamma_mix", "bernoulli", "gamma_mix"),
+        Delta("delta_lognormal_mix", "bernoulli", "lognormal_mix", (None, "log")),
         Delta("delta_beta", "bernoulli", "beta", alike="ordered_beta"),
         Delta("delta_truncated_nbinomial", "bernoulli", "truncated_nbinomial", alike="nbinomial"),
         Delta("delta_truncated_nbinomial1", "bernoulli", "truncated_nbinomial1", alike="nbinomial1"),
@@ -44,10 +48,17 @@ PARTS = ("presence", "positive")
 """What tables call the two."""
 
 
-def delta_of(family: Any, link: str | None = None) -> Delta | None:
-    """The delta family of a name, in any case, with dashes or not; None for another family."""
+def delta_of(family: Any, link: Any = None) -> Delta | None:
+    """The delta family of a name, in any case, with dashes or not; None for another family.
+
+    Its two links are written one after the other, ``"cloglog, log"``, or given as a pair.
+    """
     plain = family.lower().replace("-", "_").replace(" ", "_") if isinstance(family, str) else ""
     found = DELTAS.get(ALIASES.get(plain, plain))
-    if found is not None and link is not None:
-        raise InputError(f"family {found.name!r} has two links, of its own: leave link= out")
-    return found
+    if found is None or link is None:
+        return found
+    pair = [word.strip() for word in link.split(",")] if isinstance(link, str) else list(link)
+    if len(pair) != 2:
+        words = "has two links, of its own: leave link= out, or give both"
+        raise InputError(f"family {found.name!r} {words}, of {PARTS[0]} and of the {PARTS[1]}, as in 'cloglog, log'")
+    return found._replace(links=(pair[0], pair[1]))

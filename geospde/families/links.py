@@ -140,12 +140,6 @@ class _Positive(Link):
         """The predictor is positive."""
         return 0.0
 
-    def forward(self, mean: Vector) -> Vector:
-        """Predictor at a mean; NaN where there is none."""
-        mean = np.asarray(mean, dtype=float)
-        with np.errstate(all="ignore"):
-            return np.where(mean > 0, self._forward(np.where(mean > 0, mean, 1.0)), self._forward(np.zeros_like(mean)))
-
     def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
         """Of the predictor where it is positive, by Gauss-Hermite quadrature."""
         first, second, mass = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)

@@ -21,6 +21,9 @@ zeroinflatednbinomial0   log                                 size, p0           
 truncated_poisson        log
 truncated_nbinomial      log                                 size                      truncatednbinom2
 truncated_nbinomial1     log                                 phi                       truncatednbinom1
+gamma_mix                log, inverse, identity              shape, p_extreme, ratio
+lognormal_mix            log, inverse, identity               sigma, p_extreme, ratio
+nbinomial_mix            log, identity, sqrt                 size, p_extreme, ratio    nbinom2mix
 binomial                 logit, probit, cloglog, loglog,
                          cauchit
 bernoulli                as binomial
@@ -64,6 +67,9 @@ from geospde.families.counts.truncated_negative_binomial_1 import TruncatedNegat
 from geospde.families.counts.truncated_poisson import TruncatedPoisson
 from geospde.families.counts.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
+from geospde.families.mixtures.gamma_mix import GammaMix
+from geospde.families.mixtures.lognormal_mix import LogNormalMix
+from geospde.families.mixtures.negative_binomial_mix import NegativeBinomialMix
 from geospde.families.ordered.ordinal import Ordinal
 from geospde.families.patterns.lgcp import Lgcp
 from geospde.families.proportions.bernoulli import Bernoulli
@@ -91,6 +97,9 @@ REGISTERED: tuple[type[Family], ...] = (
     TruncatedPoisson,
     TruncatedNegativeBinomial,
     TruncatedNegativeBinomial1,
+    GammaMix,
+    LogNormalMix,
+    NegativeBinomialMix,
     Binomial,
     Bernoulli,
     BetaBinomial,

@@ -207,8 +207,10 @@ def test_probit_and_cloglog_keep_their_digits_in_the_tails():
 @pytest.mark.parametrize("link", LINKS.values(), ids=lambda link: link.name)
 def test_links_are_inverse_to_themselves_and_know_their_derivative(link):
     eta = np.linspace(-2, 2, 41)
+    eta = eta[eta > link.least + 0.01]
     np.testing.assert_allclose(link.forward(link.inverse(eta)), eta, atol=1e-12)
-    np.testing.assert_allclose(np.exp(link.log_derivative(eta)), slope(link.inverse, eta), rtol=1e-8)
+    sign = -1 if link.falls else 1
+    np.testing.assert_allclose(np.exp(link.log_derivative(eta)), sign * slope(link.inverse, eta), rtol=1e-8)
     if np.isfinite(link.low):
         np.testing.assert_array_equal(link.forward(np.array([link.low, link.low - 1])), -np.inf)
     if np.isfinite(link.high):
@@ -282,7 +284,7 @@ def test_names_aliases_and_links():
     with pytest.raises(InputError, match="did you mean 'poisson'"):
         family_by_name("poison")
     with pytest.raises(InputError, match="'log', not 'identity'"):
-        family_by_name("poisson", "identity")
+        family_by_name("nbinomial1", "identity")
     with pytest.raises(InputError, match="'probit'"):
         family_by_name("binomial", "log")
 

@@ -21,6 +21,7 @@ from geospde.terms.precisions.matern import MaternSpde
 FURTHER = {
     "gengamma", "tweedie", "weibull", "exponential", "nbinomial1", "zeroinflatedpoisson0", "zeroinflatednbinomial0",
     "truncated_poisson", "truncated_nbinomial", "truncated_nbinomial1", "betabinomial", "ordered_beta", "ordinal",
+    "gamma_mix", "lognormal_mix", "nbinomial_mix",
 }  # fmt: skip
 CASES = [
     (name, link.name)

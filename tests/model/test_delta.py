@@ -101,6 +101,18 @@ def test_optima_are_sdmtmbs(family):
     assert fit.predict(new).to_frame()["mean"].mean() == pytest.approx(mean, rel=1e-5)
 
 
+@pytest.mark.parametrize("link", ["cloglog, inverse", ("cloglog", "inverse")])
+def test_both_links_may_be_chosen(table, link, tmp_path):
+    fit = gs.fit("y ~ x", table, formula2="~ z", family="delta_gamma", link=link, method="ml")
+    presence = gs.fit("n ~ x", table.assign(n=1.0 * (table.y > 0)), family="bernoulli", link="cloglog", method="ml")
+    positive = gs.fit("y ~ z", table[table.y > 0], family="gamma", link="inverse", method="ml")
+    assert fit.log_likelihood == pytest.approx(presence.log_likelihood + positive.log_likelihood, abs=1e-7)
+    parts = [one.predict(table.head(5)).to_frame()["mean"] for one in (presence, positive)]
+    np.testing.assert_allclose(fit.predict(table.head(5)).to_frame()["mean"], parts[0] * parts[1], rtol=1e-4)
+    fit.save(tmp_path / "fit")
+    assert gs.load_fit(tmp_path / "fit").model.family.link.name == "cloglog, inverse"
+
+
 BAD = [
     ({"formula": "log(y) ~ x"}, "is a column"),
     ({"data": lambda t: t.assign(y=-1.0)}, "row 0 holds -1"),

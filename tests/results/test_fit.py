@@ -139,7 +139,7 @@ BAD = [
     ("cuonts ~ 1 + spde(mesh)", {}, "did you mean 'count'"),
     ("count ~ dpeth + spde(mesh)", {}, "did you mean 'depth'"),
     ("count ~ 1 + spde(mesh)", {"family": "poison"}, "family"),
-    ("count ~ 1 + spde(mesh)", {"family": "poisson", "link": "identity"}, "link"),
+    ("count ~ 1 + spde(mesh)", {"family": "poisson", "link": "inverse"}, "link"),
     ("count ~ 1 + spde(mesh)", {"method": "magic"}, "method"),
     ("count ~ 1 + spde(mesh)", {"exposure": "efort"}, "did you mean 'effort'"),
     ("count ~ 1 + spde(mesh)", {"exposure": "station"}, "'station' must be a finite number: row 0 holds 's0'"),
