@@ -191,9 +191,20 @@ def build_joint(
         extra = {k: v for k, v in fixed_given.items() if _names_of(k, w.shared_fixed)}
         models.append(
             build_model(
-                w.formula, o.data, family=o.family, link=o.link, mesh=mesh, coords=o.coords, exposure=o.exposure,
-                offset=o.offset, weights=o.weights, priors={**own[name], **extra}, shared=mine, graphs=graphs,
-                covariates=of_sites, support=o.areas,
+                w.formula,
+                o.data,
+                family=o.family,
+                link=o.link,
+                mesh=mesh,
+                coords=o.coords,
+                exposure=o.exposure,
+                offset=o.offset,
+                weights=o.weights,
+                priors={**own[name], **extra},
+                shared=mine,
+                graphs=graphs,
+                covariates=of_sites,
+                support=o.areas,
             )  # fmt: skip
         )
     if given:

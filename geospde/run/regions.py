@@ -74,8 +74,15 @@ def predict_all(config: Config, fit: Fit, grid: Grid, callback: Any = None) -> d
     at = {name: np.atleast_1d(value).tolist() for name, value in config.prediction.at.items()}
     return {
         name: predict_regions(
-            fit, path, grid=grid, weights=None if weights is None else config.path(weights), groups=False,
-            at=at or None, quantiles=config.prediction.quantiles, callback=callback, **options,
+            fit,
+            path,
+            grid=grid,
+            weights=None if weights is None else config.path(weights),
+            groups=False,
+            at=at or None,
+            quantiles=config.prediction.quantiles,
+            callback=callback,
+            **options,
         )  # fmt: skip
         for name, path in _paths(config).items()
     }

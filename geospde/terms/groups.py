@@ -130,6 +130,11 @@ class Group(LatentTerm):
         term.prior = Independent(tuple(priors))
         return Group(term, effects, grouping)
 
+    @property
+    def identities(self) -> tuple[Any, ...]:
+        """Of intercepts alone the levels, which effects of areas may have, too."""
+        return (("independent", self.grouping.name),) if self.effect_names == ("Intercept",) else ()
+
     def taking_new_levels(self) -> "Group":
         """The same, where a prediction may have levels that were not learnt."""
         out = copy(self)

@@ -1,7 +1,7 @@
 """What terms of areas share: their graph, rows of the design, names."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ class Area(LatentTerm):
     graph: Graph
     follows_all = True
     options: ClassVar[tuple[str, ...]] = ("graph",)
+    shares: ClassVar[str] = "neighbours"  # what terms of one kind have in common
 
     def __init__(self, precision: Precision, column: str, graph: Graph, graph_name: str):
         self.precision = precision
@@ -88,6 +89,11 @@ class Area(LatentTerm):
                 f"{self.graph_name!r}, which has {', '.join(self.graph.labels[:3])} and so on"
             )
         return sp.csr_matrix((np.ones(code.size), (np.arange(code.size), code)), shape=(code.size, self.n))
+
+    @property
+    def identities(self) -> tuple[Any, ...]:
+        """What neighbours share, of the column and its graph."""
+        return ((type(self).shares, self.column, self.graph_name),)
 
     def names(self) -> list[str]:
         """Names of the latent variables: the areas."""

@@ -48,6 +48,11 @@ class Bym2(Area):
         precision.prior = Independent((of_sd, of_phi))
         return cls(precision, column, graph, name)
 
+    @property
+    def identities(self) -> tuple[Any, ...]:
+        """What neighbours share, and the independent effects that ``(1 | g)`` has, too."""
+        return (*super().identities, ("independent", self.column))
+
     def names(self) -> list[str]:
         """Names of the latent variables: the effects, then what neighbours share of them."""
         return [*super().names(), *(f"{self.label}[shared, {label}]" for label in self.graph.labels)]

@@ -27,6 +27,7 @@ class Car(Area):
 
     precision: Neighbours
     signed = False
+    shares = "conditional"
 
     @classmethod
     def read(cls, call: TermCall, context: Context) -> "Car":
@@ -63,6 +64,7 @@ class Sar(Car):
     """
 
     signed = True
+    shares = "simultaneous"
 
     @staticmethod
     def parts(graph: Graph) -> tuple[sp.csc_matrix, sp.csc_matrix, sp.csc_matrix]:
