@@ -190,6 +190,27 @@ class ProbabilityLink(Link):
         """Log (1 - p) at eta and its first three derivatives."""
         return self._log_complement(np.asarray(eta, dtype=float))
 
+    def of_counts(self, successes: Vector, failures: Vector, eta: Vector) -> tuple[Vector, Vector, Vector]:
+        """First three derivatives of ``successes log p + failures log (1 - p)``."""
+        p, q = self.log_probability(eta), self.log_complement(eta)
+        first, second, third = (times(successes, a) + times(failures, b) for a, b in zip(p[1:], q[1:]))
+        return first, second, third
+
+
+class _Logit(ProbabilityLink):
+    """The canonical link: what its derivatives share is computed once."""
+
+    def of_counts(self, successes: Vector, failures: Vector, eta: Vector) -> tuple[Vector, Vector, Vector]:
+        """First three derivatives of ``successes log p + failures log (1 - p)``."""
+        p, q = expit(eta), expit(-eta)
+        second = -(successes + failures) * p * q
+        return successes * q - failures * p, second, second * (q - p)
+
+
+def times(count: Vector, value: Vector) -> Vector:
+    """The product, 0 where the count is 0 whatever the value."""
+    return np.where(count > 0, count * np.where(count > 0, value, 0.0), 0.0)
+
 
 def _mirrored(jet: Callable[[Vector], Jet]) -> Callable[[Vector], Jet]:
     """The function of -eta, with derivatives in eta."""
@@ -271,7 +292,7 @@ IDENTITY = _Identity("identity", -np.inf, np.inf, _same, _same, np.zeros_like)
 LOG = _Log("log", 0.0, np.inf, _exp, np.log, _same)
 INVERSE = _Inverse("inverse", 0.0, np.inf, _reciprocal, _reciprocal, _of_positive(lambda log: -2 * log))
 SQRT = _Sqrt("sqrt", 0.0, np.inf, _square, np.sqrt, _of_positive(lambda log: np.log(2.0) + log))
-LOGIT = ProbabilityLink(
+LOGIT = _Logit(
     "logit", 0.0, 1.0, expit, logit, lambda eta: log_expit(eta) + log_expit(-eta), _logit_jet, _mirrored(_logit_jet)
 )
 PROBIT = ProbabilityLink(

@@ -10,7 +10,7 @@ from scipy.special import betainc, betaln
 from geospde.errors import InputError
 from geospde.families.base import Candidate, Family, not_counts, refuse
 from geospde.families.likelihood import Derivatives, Likelihood, Vector
-from geospde.families.links import PROBABILITY_LINKS, Jet, Link, ProbabilityLink
+from geospde.families.links import PROBABILITY_LINKS, Jet, Link, ProbabilityLink, times
 
 
 class BinomialLikelihood(Likelihood):
@@ -28,12 +28,10 @@ class BinomialLikelihood(Likelihood):
 
     def _log_density(self, eta: Vector) -> Vector:
         p, q = self._jets(eta)
-        return self._constant + _times(self.y, p[0]) + _times(self.trials - self.y, q[0])
+        return self._constant + times(self.y, p[0]) + times(self.trials - self.y, q[0])
 
     def _derivatives(self, eta: Vector) -> Derivatives:
-        p, q = self._jets(eta)
-        first, second, third = (_times(self.y, a) + _times(self.trials - self.y, b) for a, b in zip(p[1:], q[1:]))
-        return first, second, third
+        return self.link.of_counts(self.y, self.trials - self.y, eta)
 
     def _weights(self, eta: Vector) -> Vector:
         """Expected information: trials p'² / (p (1 - p)) = -trials (log p)' (log (1 - p))'."""
@@ -68,11 +66,6 @@ class BinomialLikelihood(Likelihood):
     def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """No success lies at the lower end, no failure at the upper one."""
         return self.y == 0, self.y == self.trials
-
-
-def _times(count: Vector, value: Vector) -> Vector:
-    """The product, 0 where the count is 0 whatever the value."""
-    return np.where(count > 0, count * np.where(count > 0, value, 0.0), 0.0)
 
 
 class OfProbability(Family):
