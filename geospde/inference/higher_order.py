@@ -61,9 +61,9 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     chosen = np.arange(m) if m <= 2 * SAMPLE else np.linspace(0, m - 1, SAMPLE).astype(int)
     solved = laplace.solve(point, np.column_stack([chain, design[chosen].T.toarray()]))
     columns = design @ solved[:, 1:]
-    cubes = third[chosen] * ((columns**3).T @ third)
+    cubes = third[chosen] * ((columns * columns * columns).T @ third)
     # the diagonal is known for all; what lies beside it is that of the sample
-    diagonal = third**2 * h**3
+    diagonal = third**2 * h * h * h
     beside = (cubes - diagonal[chosen]).mean()
     each = fourth * h**2 / 8 + third * h * (design @ solved[:, 0]) / 8 + (diagonal + beside) / 12
     return float((each / (1 + np.abs(each) / SHARE)).sum())
