@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from scipy.special import logsumexp
 
 from geospde.errors import NumericalError
-from geospde.inference.emulator import REACH, Emulator
+from geospde.inference.emulator import REACH, Emulator, nearest_of
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.warp import Warp
@@ -260,9 +260,7 @@ def _weights(hyper: HyperPosterior, points: _Points) -> Vector:
     inverse = np.linalg.inv(points.root)
     z = (theta - points.centre) @ inverse.T
     own = np.array([(p.theta - points.centre) @ inverse.T for p in points.points])
-    nearest = np.empty(len(z), dtype=np.intp)
-    for a in range(0, len(z), 4096):
-        nearest[a : a + 4096] = ((z[a : a + 4096, None] - own) ** 2).sum(axis=2).argmin(axis=1)
+    nearest = nearest_of(z, own)
     voronoi = np.bincount(nearest, mass, len(own))
     mean = mass @ z
     spread = np.linalg.cholesky((z - mean).T @ (mass[:, None] * (z - mean)))

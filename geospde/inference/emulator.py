@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.special import gammaincinv, gammaln, ndtri
 
+from geospde.inference.kernels import kernel_sums
+
 Vector = NDArray[np.float64]
 
 LENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # of the process, in standard deviations of theta
@@ -27,8 +29,8 @@ CORRECTION_LENGTHS = (1.25, 2.5)  # of the process through second-order correcti
 CORRECTION_NOISE = 0.003  # and its noise, as a part of their spread: keeps its matrix invertible
 FREEDOM = 5.0  # degrees of freedom of the proposal's Student t
 NOTHING = -700.0  # log density in a hole
+PART = 1024  # rows at a time
 RISE = 2.0  # of the log density above that of all points, at most, and above the tangent at the nearest one
-PART = 4096  # rows at a time
 
 
 @dataclass(frozen=True)
@@ -215,32 +217,44 @@ class Emulator:
 
     def __call__(self, z: Vector, bounded: bool = True) -> Vector:
         """The residual at z, (p, d) -> (p,), drawn down beyond the reach of the points unless it is not `bounded`."""
+        d = z.shape[1]
+        value, nearest, squares = self._sums(z)
+        value += quadratic_times(z, self.places, self.coefficients)
+        beyond = np.maximum(np.sqrt(squares) - REACH * np.sqrt(d), 0.0)
+        highest = self.top + RISE + 0.5 * (z**2).sum(axis=1)
+        # a log-concave density lies below its tangents; others bend up, but by no more than a Gaussian bends down
+        level_there, slope_there = self._tangents
+        step = z - self.places[nearest]
+        tangent = level_there[nearest] + (slope_there[nearest] * step).sum(axis=1) + (step**2).sum(axis=1)
+        value = np.minimum(np.minimum(value, highest), tangent + RISE)
+        out: Vector = value - (beyond**2 if bounded else 0.0)
+        if len(self.holes):
+            out[squared_distances(z, self.holes).min(axis=1) < squares] = NOTHING
+        return out
+
+    def _sums(self, z: Vector) -> tuple[Vector, NDArray[np.int64], Vector]:
+        """Both processes at z but for the trend, (p,), the nearest point and the squared distance to it."""
+        value, square = np.empty((2, len(z)))
+        nearest = np.empty(len(z), np.int64)
+        terms = self._terms
+        work = np.empty((2, len(self.places)))
+        kernel_sums(np.ascontiguousarray(z), *terms, work, value, nearest, square)
+        if self.corrections is not None:
+            value += self.corrections.shift
+        return value, nearest, square
+
+    @cached_property
+    def _terms(self) -> tuple[Vector, Vector, Vector]:
+        """Places, slopes and scales as `kernel_sums` takes them."""
         n, d = self.places.shape
         own, slopes = self.coefficients[:n], self.coefficients[n:].reshape(d, n)
-        s = 1.0 / self.length**2
-        level = own - s * (slopes * self.places.T).sum(axis=0)
-        out = np.empty(len(z))
-        for a in range(0, len(z), PART):
-            part = z[a : a + PART]
-            squares = squared_distances(part, self.places)
-            kernel = np.exp(-0.5 * s * squares)
-            value = self.height**2 * (kernel * (level + s * (part @ slopes))).sum(axis=1)
-            value += quadratic_times(part, self.places, self.coefficients)
-            if self.corrections is not None:
-                value += self.corrections.at(squares)
-            beyond = np.maximum(np.sqrt(squares.min(axis=1)) - REACH * np.sqrt(d), 0.0)
-            highest = self.top + RISE + 0.5 * (part**2).sum(axis=1)
-            # a log-concave density lies below its tangents; others bend up, but by no more than a Gaussian bends down
-            nearest = squares.argmin(axis=1)
-            level_there, slope_there = self._tangents
-            step = part - self.places[nearest]
-            tangent = level_there[nearest] + (slope_there[nearest] * step).sum(axis=1) + (step**2).sum(axis=1)
-            value = np.minimum(np.minimum(value, highest), tangent + RISE)
-            out[a : a + PART] = value - (beyond**2 if bounded else 0.0)
-            if len(self.holes):
-                in_hole = squared_distances(part, self.holes).min(axis=1) < squares.min(axis=1)
-                out[a : a + PART][in_hole] = NOTHING
-        return out
+        scale = 1.0 / self.length**2
+        level = own - scale * (slopes * self.places.T).sum(axis=0)
+        terms, scales = [np.vstack([level, scale * slopes]) * self.height**2], [scale]
+        if self.corrections is not None:
+            terms.append(np.vstack([self.corrections.coefficients, np.zeros((d, n))]))
+            scales.append(1.0 / self.corrections.length**2)
+        return np.ascontiguousarray(self.places.T), np.array(terms), np.array(scales)
 
     @cached_property
     def _tangents(self) -> tuple[Vector, Vector]:
@@ -356,6 +370,14 @@ def squared_distances(u: Vector, v: Vector) -> Vector:
     """Squared distances, (p, q)."""
     values: Vector = np.maximum((u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T, 0.0)
     return values
+
+
+def nearest_of(u: Vector, v: Vector) -> NDArray[np.intp]:
+    """Which row of v, (q, d), is nearest to each of u, (p, d)."""
+    found = np.empty(len(u), np.intp)
+    for a in range(0, len(u), PART):
+        found[a : a + PART] = squared_distances(u[a : a + PART], v).argmin(axis=1)
+    return found
 
 
 def squared_exponential(u: Vector, v: Vector, length: float, values_only: bool = False) -> Vector:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
 
-from geospde.inference.emulator import Emulator, low_discrepancy
+from geospde.inference.emulator import Emulator, low_discrepancy, nearest_of
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.residual import Residual
 from geospde.inference.warp import Warp
@@ -108,7 +108,7 @@ class HyperPosterior:
         theta, weights = self.cloud
         inverse = np.linalg.inv(self.root)
         places, centres = (theta - self.centre) @ inverse.T, (points - self.centre) @ inverse.T
-        nearest = ((places[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+        nearest = nearest_of(places, centres)
         rng, found = np.random.default_rng(seed), points[chosen].copy()
         for k in np.unique(chosen):
             cell, mine = np.flatnonzero(nearest == k), np.flatnonzero(chosen == k)
@@ -118,11 +118,10 @@ class HyperPosterior:
 
     def log_integral(self) -> float:
         """Log of the integral, over theta, of the Gaussian's kernel times the exponential of the residual."""
-        u, log_gaussian = self._nodes()
+        u, log_gaussian, log_weights = self._weighted
         if isinstance(self.residual, Emulator):
-            log_sum = logsumexp(self.residual(u) + log_gaussian)
-            return float(log_sum - np.log(len(u)) + np.linalg.slogdet(self.root)[1])
-        log_ratio = logsumexp(self.residual(u) + log_gaussian) - logsumexp(log_gaussian)
+            return float(logsumexp(log_weights) - np.log(len(u)) + np.linalg.slogdet(self.root)[1])
+        log_ratio = logsumexp(log_weights) - logsumexp(log_gaussian)
         return float(log_ratio + 0.5 * self.dimension * np.log(2 * np.pi) + np.linalg.slogdet(self.root)[1])
 
     def _nodes(self) -> tuple[Vector, Vector]:
@@ -141,10 +140,15 @@ class HyperPosterior:
         return u, np.zeros(len(u))
 
     @cached_property
+    def _weighted(self) -> tuple[Vector, Vector, Vector]:
+        """`_nodes`, and the log of what each counts for under the posterior."""
+        u, log_gaussian = self._nodes()
+        return u, log_gaussian, self.residual(u) + log_gaussian
+
+    @cached_property
     def cloud(self) -> tuple[Vector, Vector]:
         """Thetas all over the posterior, (p, d), and their weights, (p,)."""
-        u, log_gaussian = self._nodes()
-        log_weights = self.residual(u) + log_gaussian
+        u, _, log_weights = self._weighted
         weights = np.exp(log_weights - log_weights.max())
         heavy = weights > 1e-9
         z = u[heavy] if self.warp is None else self.warp(u[heavy])[0]
