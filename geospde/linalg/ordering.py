@@ -19,7 +19,7 @@ except ImportError:  # there is no wheel for this machine
 Index = NDArray[np.int64]
 GraphOrder = Callable[[sp.csr_matrix], Index]
 
-FEW = 2_000  # unknowns of meshes up to which minimum degree fills less than dissection
+FEW = 500  # unknowns of meshes up to which minimum degree fills less than dissection
 DENSE = 10.0  # a row with more entries than this, times the root of the number of unknowns, comes last
 
 
