@@ -20,6 +20,7 @@ from geospde.linalg.supernodal import symmetric_times
 from geospde.linalg.threads import beside, one_blas_thread
 
 Vector = NDArray[np.float64]
+PriorPart = tuple[float, Vector]
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
 SMALL_LAG = 1e-6  # and where a gradient is wanted to a thousandth, which no first order mends
 DIGITS = 0.1  # of a log density, that rounding may take: beyond it has none
@@ -139,11 +140,15 @@ class Laplace(System):
         """
         return self._at(theta, start, gradient, 0.0 if gradient else LAG)
 
-    def lagging(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
-        """The same, for a start near the mode: the gradient is good to a thousandth, at one factorisation fewer."""
-        return self._at(theta, start, gradient, SMALL_LAG if gradient else LAG)
+    def lagging(
+        self, theta: Vector, start: Vector | None = None, gradient: bool = True, prior: PriorPart | None = None
+    ) -> LaplacePoint:
+        """The same from near the mode: a factorisation fewer, the gradient to a thousandth; `prior` where it is known."""
+        return self._at(theta, start, gradient, SMALL_LAG if gradient else LAG, prior)
 
-    def _at(self, theta: Vector, start: Vector | None, gradient: bool, lag: float) -> LaplacePoint:
+    def _at(
+        self, theta: Vector, start: Vector | None, gradient: bool, lag: float, prior: PriorPart | None = None
+    ) -> LaplacePoint:
         """The same, where the factor of a Newton step's start serves for its end if it promises a gain below `lag`."""
         self.evaluations += 1
         theta = self.whole(np.asarray(theta, dtype=float))
@@ -156,7 +161,7 @@ class Laplace(System):
         prior_values = self.prior_values(values)
         # the prior's factor and inverse wait for nothing: they are found beside the mode
         of_prior, of_mode = beside(
-            lambda: self._prior_part(theta, gradient),
+            lambda: self.prior_part(theta, gradient) if prior is None else prior,
             lambda: self._mode_and_inverse(theta, likelihood, prior_values, start, lag),
             self.n,
         )
@@ -211,29 +216,27 @@ class Laplace(System):
         The explicit part of each theta, and the part through the mode by one solve for all of them.
         """
         gradient = gradient.copy()
-        slope, error = np.zeros((self.n, theta.size)), np.zeros(theta.size)
-        through = factor.solve(self.design_t @ (h * derivatives[2]))
+        right, error = np.zeros((self.n, theta.size)), np.zeros(theta.size)
         for term, block, places, where in zip(self.precisions, self.blocks, self.term_places, self.theta_blocks):
             try:
                 with np.errstate(over="raise", invalid="raise", divide="raise"):
                     slopes = term.gradients(theta[where])
             except FloatingPointError:
                 raise NumericalError(f"the slope of a precision overflows at {self.describe(theta)}") from None
-            for j, q_j in enumerate(slopes):
-                qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_j, x[block])
-                k = where.start + j
-                gradient[k] += -0.5 * float(x[block] @ qx)
-                products = (selected * self.double)[places] * q_j
-                gradient[k] -= 0.5 * float(products.sum())
+            doubled = selected[places] * self.double[places]
+            for k, q_k in enumerate(slopes, where.start):
+                qx = symmetric_times(term.pattern.indptr, term.pattern.indices, q_k, x[block])
+                products = doubled * q_k
+                gradient[k] -= 0.5 * (float(x[block] @ qx) + float(products.sum()))
                 error[k] = EPSILON * float(np.abs(products).sum())
-                gradient[k] -= 0.5 * float(through[block] @ qx)
-                slope[block, k] = -qx
+                right[block, k] = -qx
         if likelihood.parameters:
             of_density, of_first, of_second = likelihood.theta_derivatives(eta)
-            right = self.design_t @ of_first.T
-            gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h + 0.5 * through @ right
-            slope[:, self.family_block] = right
-        return gradient, factor.solve(slope[:, self.free]), error
+            gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h
+            right[:, self.family_block] = self.design_t @ of_first.T
+        solved = factor.solve(np.column_stack([self.design_t @ (h * derivatives[2]), right[:, self.free]]))
+        gradient += 0.5 * solved[:, 0] @ right
+        return gradient, np.ascontiguousarray(solved[:, 1:]), error
 
     def whole(self, theta: Vector) -> Vector:
         """Theta with the hyperparameters that are held put in; one that is whole stays as it is."""
@@ -362,8 +365,12 @@ class Laplace(System):
         of_terms = sum(t.prior.log_density(theta[b]) for t, b in zip(self.precisions, self.theta_blocks))
         return float(of_terms + self.model.likelihood.prior.log_density(theta[self.family_block]))
 
-    def _prior_part(self, theta: Vector, gradient: bool) -> tuple[float, Vector]:
-        """Log normaliser of p(x | theta) plus log p(theta), and its gradient."""
+    def prior_part(self, theta: Vector, gradient: bool = True) -> PriorPart:
+        """Log normaliser of p(x | theta) plus log p(theta), and its gradient in the whole theta.
+
+        A precision may remember what it found at one theta for the next.
+        """
+        theta = self.whole(theta)
         total = self.fixed_log_normaliser - 0.5 * self.proper_rank * LOG_2PI
         slope = np.zeros(theta.size)
         for term, where in zip(self.precisions, self.theta_blocks):

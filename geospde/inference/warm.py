@@ -10,8 +10,9 @@ from scipy.linalg import cho_factor, cho_solve
 
 from geospde.errors import NumericalError
 from geospde.inference.emulator import quadratic, squared_exponential
-from geospde.inference.laplace import DIGITS, Laplace, LaplacePoint
+from geospde.inference.laplace import DIGITS, Laplace, LaplacePoint, PriorPart
 from geospde.linalg.executor import executor
+from geospde.linalg.threads import LARGE
 
 Vector = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ NOISE = 1e-8  # variance, and share of each: keeps its matrix invertible where p
 
 
 def evaluated(
-    where: tuple[Vector, Vector | None],
+    where: tuple[Vector, Vector | None, PriorPart | None],
     laplace: Laplace,
     gradient: bool,
     finish: Callable[[Laplace, LaplacePoint], LaplacePoint] | None,
@@ -30,7 +31,8 @@ def evaluated(
     own = copy(laplace)
     own.evaluations = own.factorisations = 0
     try:
-        found: LaplacePoint | None = own.lagging(*where, gradient)
+        theta, start, prior = where
+        found: LaplacePoint | None = own.lagging(theta, start, gradient, prior)
         if found is not None and found.rounding > DIGITS:
             found = None
     except NumericalError:
@@ -84,7 +86,7 @@ class WarmLaplace:
     ) -> Iterator[LaplacePoint | None]:
         """Points side by side, None where there is none, each as `finish` leaves it while its factor is there."""
         # all are foretold before any is found, so that the order in which threads end changes nothing
-        starts = [(theta, self.foretold(theta)) for theta in thetas]
+        starts = [(theta, self.foretold(theta), self._prior_part(theta, gradient)) for theta in thetas]
         found = []
         work = partial(evaluated, gradient=gradient, finish=finish)
         for point, evaluations, factorisations in executor().map(work, starts, self.laplace, size=self.laplace.n):
@@ -93,6 +95,15 @@ class WarmLaplace:
             found.append(point)
             yield point
         self._remember(found, gradient)
+
+    def _prior_part(self, theta: Vector, gradient: bool) -> PriorPart | None:
+        """The prior's part, where it takes little time: what precisions remember of it has an order, too."""
+        if self.laplace.n >= LARGE:
+            return None
+        try:
+            return self.laplace.prior_part(theta, gradient)
+        except NumericalError:
+            return None  # as the point will say
 
     def _remember(self, points: Sequence[LaplacePoint | None], gradient: bool) -> None:
         if gradient:

@@ -14,7 +14,8 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 NAME = "geospde"  # of the threads
-LARGE = 4_000  # unknowns from which threads repay their cost
+SEVERAL = 1_000  # unknowns from which threads repay their cost where each has a whole task,
+LARGE = 4_000  # and where they share one
 
 
 def cores() -> int:
@@ -33,7 +34,7 @@ def one_blas_thread() -> Iterator[None]:
 
 def side_by_side(work: Callable[..., Any], items: Iterable[Any], size: int) -> Iterator[Any]:
     """Results of `work` in order, by threads where a problem of this size is worth it and none run yet."""
-    if size < LARGE or cores() == 1 or threading.current_thread().name.startswith(NAME):
+    if size < SEVERAL or cores() == 1 or threading.current_thread().name.startswith(NAME):
         yield from map(work, items)
         return
     with ThreadPoolExecutor(cores(), NAME) as pool:

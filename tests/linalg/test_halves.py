@@ -86,6 +86,7 @@ def test_a_fit_has_the_same_digits_by_one_thread_and_by_two(monkeypatch):
     for cores, large in ((1, 4_000), (2, 0)):
         monkeypatch.setattr(threads, "cores", lambda n=cores: n)
         monkeypatch.setattr(threads, "LARGE", large)
+        monkeypatch.setattr(threads, "SEVERAL", large)
         fit = gs.fit("n ~ 1 + spde(mesh)", data, mesh=square_mesh(6), coords=("x", "y"), family="poisson")
         found.append((fit.hyper, fit.fixed, fit.predict(data).to_frame()))
     for one, other in zip(*found):
