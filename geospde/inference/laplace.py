@@ -143,7 +143,7 @@ class Laplace(System):
     def lagging(
         self, theta: Vector, start: Vector | None = None, gradient: bool = True, prior: PriorPart | None = None
     ) -> LaplacePoint:
-        """The same from near the mode: a factorisation fewer, the gradient to a thousandth; `prior` where it is known."""
+        """The same from near the mode: a factorisation fewer, a gradient to a thousandth; `prior` where it is known."""
         return self._at(theta, start, gradient, SMALL_LAG if gradient else LAG, prior)
 
     def _at(

@@ -215,8 +215,8 @@ class MaternSpde(FieldPrecision):
         form = self.factored(theta)
         value = 0.5 * self.n * form.log_scale - 0.5 * (len(form.log_shifts) - 1) * self._log_mass
         slope = 0.5 * self.n * form.log_scale_gradient
-        for log_shift in form.log_shifts:
-            log_determinant, change = self._determinants(log_shift)
+        found = {s: self._determinants(s) for s in sorted(set(form.log_shifts))}
+        for log_determinant, change in (found[s] for s in form.log_shifts):
             value += 0.5 * log_determinant
             slope = slope + change * form.log_kappa_gradient
         if self.constraints is not None:
