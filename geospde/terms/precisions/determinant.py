@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.interpolate import KroghInterpolator
 
 from geospde.linalg.cholesky import Cholesky, Factor
 
@@ -70,9 +69,8 @@ class DeterminantCurve:
         if near:
             places, values, slopes = np.array(near).T
             # about the nearest, so that little is lost where all are large
-            curve = KroghInterpolator(np.repeat(places - s, 2), np.column_stack([values - values[0], slopes]).ravel())
-            value, slope = curve.derivatives(0.0, 2)
-            return float(value + values[0]), float(slope)
+            value, slope = hermite_at_zero(places - s, values - values[0], slopes)
+            return value + float(values[0]), slope
         factor = self.factor(s)
         slope = float(np.exp(s) * self.mass @ factor.selected_inverse()[self._diagonal])
         self._found.append((s, factor.log_determinant, slope))
@@ -92,3 +90,18 @@ class DeterminantCurve:
             if len(chosen) == MOST:
                 break
         return []
+
+
+def hermite_at_zero(places: Vector, values: Vector, slopes: Vector) -> tuple[float, float]:
+    """Value and derivative at zero of the polynomial with these values and slopes, (k,), by divided differences."""
+    twice = np.repeat(places, 2)
+    coefficients, differences = [float(values[0])], np.empty(twice.size - 1)
+    differences[::2], differences[1::2] = slopes, (values[1:] - values[:-1]) / (places[1:] - places[:-1])
+    for order in range(1, twice.size):
+        coefficients.append(float(differences[0]))
+        differences = (differences[1:] - differences[:-1]) / (twice[order + 1 :] - twice[: -order - 1])
+    value = slope = 0.0
+    for coefficient, place in zip(reversed(coefficients), reversed(twice.tolist())):
+        slope = value - slope * place
+        value = coefficient - value * place
+    return value, slope
