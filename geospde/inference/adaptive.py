@@ -222,13 +222,12 @@ def _open_tails(emulator: Emulator) -> Vector:
 def _next(emulator: Emulator, holes: Vector, most: int, size: int, doubt: float) -> Vector:
     """Where to evaluate next, (most, d), among many nodes; nowhere if the emulator is sure enough."""
     u, log_inverse = emulator.nodes(size)
-    log_density = emulator.log_density(u)
+    log_density, log_open, far = emulator.survey(u)
     log_mass = log_density + log_inverse
     mass = np.exp(log_mass - logsumexp(log_mass))
     cumulative = np.cumsum(mass)
     by_mass = np.searchsorted(cumulative, (np.arange(CANDIDATES) + 0.5) / CANDIDATES * cumulative[-1])
     # and those far from all points that would count most, were the density not drawn down there
-    far, log_open = emulator.distances(u), emulator.log_density(u, bounded=False)
     spread = np.argsort(-(log_open + log_inverse + 2.0 * np.minimum(far, 3.0)), kind="stable")[:CANDIDATES]
     sd_by_mass, sd_spread = doubt * emulator.sd(u[by_mass]), doubt * emulator.sd(u[spread])
     error = float(np.sqrt((np.minimum(sd_by_mass, 3.0) ** 2).mean()))

@@ -217,20 +217,28 @@ class Emulator:
 
     def __call__(self, z: Vector, bounded: bool = True) -> Vector:
         """The residual at z, (p, d) -> (p,), drawn down beyond the reach of the points unless it is not `bounded`."""
-        d = z.shape[1]
+        value, distances = self._looked_at(z)
+        return self._bounded(value, distances) if bounded else value
+
+    def _bounded(self, value: Vector, distances: Vector) -> Vector:
+        """Drawn down beyond the reach of the points, but in holes, where there is nothing."""
+        beyond = np.maximum(distances - REACH * np.sqrt(self.places.shape[1]), 0.0)
+        drawn: Vector = np.where(value == NOTHING, NOTHING, value - beyond**2)
+        return drawn
+
+    def _looked_at(self, z: Vector) -> tuple[Vector, Vector]:
+        """The residual at z, (p,), and the distance of each to the nearest point."""
         value, nearest, squares = self._sums(z)
         value += quadratic_times(z, self.places, self.coefficients)
-        beyond = np.maximum(np.sqrt(squares) - REACH * np.sqrt(d), 0.0)
         highest = self.top + RISE + 0.5 * (z**2).sum(axis=1)
         # a log-concave density lies below its tangents; others bend up, but by no more than a Gaussian bends down
         level_there, slope_there = self._tangents
         step = z - self.places[nearest]
         tangent = level_there[nearest] + (slope_there[nearest] * step).sum(axis=1) + (step**2).sum(axis=1)
         value = np.minimum(np.minimum(value, highest), tangent + RISE)
-        out: Vector = value - (beyond**2 if bounded else 0.0)
         if len(self.holes):
-            out[squared_distances(z, self.holes).min(axis=1) < squares] = NOTHING
-        return out
+            value[squared_distances(z, self.holes).min(axis=1) < squares] = NOTHING
+        return value, np.sqrt(squares)
 
     def _sums(self, z: Vector) -> tuple[Vector, NDArray[np.int64], Vector]:
         """Both processes at z but for the trend, (p,), the nearest point and the squared distance to it."""
@@ -274,6 +282,12 @@ class Emulator:
         """Log density at u, up to a constant."""
         values: Vector = self(u, bounded) - 0.5 * (u**2).sum(axis=1)
         return values
+
+    def survey(self, u: Vector) -> tuple[Vector, Vector, Vector]:
+        """Log density at u, (p,), the same not drawn down, and the distance of each to the nearest point."""
+        value, distances = self._looked_at(u)
+        gaussian = 0.5 * (u**2).sum(axis=1)
+        return self._bounded(value, distances) - gaussian, value - gaussian, distances
 
     def distances(self, u: Vector) -> Vector:
         """Distance of each u, (p, d), to the nearest point, (p,)."""

@@ -12,7 +12,7 @@ from geospde.errors import NumericalError
 from geospde.inference.emulator import quadratic, squared_exponential
 from geospde.inference.laplace import DIGITS, Laplace, LaplacePoint, PriorPart
 from geospde.linalg.executor import executor
-from geospde.linalg.threads import LARGE
+from geospde.linalg.threads import LARGE, SEVERAL
 
 Vector = NDArray[np.float64]
 
@@ -32,7 +32,8 @@ def evaluated(
     own.evaluations = own.factorisations = 0
     try:
         theta, start, prior = where
-        found: LaplacePoint | None = own.lagging(theta, start, gradient, prior)
+        known = () if prior is None else (prior,)
+        found: LaplacePoint | None = own.lagging(theta, start, gradient, *known)
         if found is not None and found.rounding > DIGITS:
             found = None
     except NumericalError:
@@ -97,8 +98,8 @@ class WarmLaplace:
         self._remember(found, gradient)
 
     def _prior_part(self, theta: Vector, gradient: bool) -> PriorPart | None:
-        """The prior's part, where it takes little time: what precisions remember of it has an order, too."""
-        if self.laplace.n >= LARGE:
+        """The prior's part, where threads have the rest and it takes little time: what it remembers has an order."""
+        if not SEVERAL <= self.laplace.n < LARGE:
             return None
         try:
             return self.laplace.prior_part(theta, gradient)
