@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.mixture import GaussianMixture
-from geospde.inference.system import LatentGaussianModel, QuadraticForms, System
+from geospde.inference.system import EPSILON, LatentGaussianModel, QuadraticForms, System
 from geospde.linalg.cholesky import NotPositiveDefinite
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.supernodal import symmetric_times
@@ -27,7 +27,6 @@ DIGITS = 0.1  # of a log density, that rounding may take: beyond it has none
 ROUNDING = 1e-10  # expected gain that may be rounding, where steps no longer make it smaller
 SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 LOG_2PI = float(np.log(2 * np.pi))
-EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -190,14 +189,8 @@ class Laplace(System):
 
     def rounding(self, prior_values: Vector, second: Vector, selected: Vector, x: Vector) -> float:
         """What rounding may do to the log posterior with its mode at x, (n,), and H's selected inverse."""
-        of_determinant = self._determinant_rounding(prior_values, second, selected)
-        return max(of_determinant, self._quadratic_rounding(prior_values, x))
-
-    def _determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
-        """First-order bound of what rounding H does to ``log|H|``: its diagonal times that of its inverse."""
-        diagonal = self.pattern.indptr[:-1]
-        of_data = self.design_t.power(2) @ np.abs(second)
-        return EPSILON * float((prior_values[diagonal] + of_data) @ selected[diagonal])
+        of_determinant = self.determinant_rounding(prior_values, second, selected)
+        return max(of_determinant, self.quadratic_rounding(prior_values, x))
 
     def _gradient(
         self,
@@ -448,7 +441,7 @@ class Laplace(System):
                 # rounding of the objective itself is the only loss allowed
                 if np.isfinite(new_value) and new_value >= value - 1e-10 * max(1.0, abs(value)):
                     break
-                if gain < self._quadratic_rounding(prior_values, x):
+                if gain < self.quadratic_rounding(prior_values, x):
                     return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
                 length *= 0.5
                 if length < 1e-10:
@@ -461,11 +454,6 @@ class Laplace(System):
             f"the mode search of the latent field did not converge in {self.max_steps} Newton steps "
             f"at {self.describe(theta)}"
         )
-
-    def _quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:
-        """What rounding may do to the prior's quadratic form at x: where a precision is large, its terms cancel."""
-        size = np.abs(self.centred(x))
-        return EPSILON * float(size @ self.times(np.abs(prior_values), size))
 
     def _newton_factor(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector

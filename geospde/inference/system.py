@@ -14,6 +14,7 @@ from geospde.linalg.supernodal import symmetric_times
 from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
+EPSILON = float(np.finfo(float).eps)
 QuadraticForms = tuple[sp.csr_matrix, NDArray[np.bool_]]  # see `System.quadratic_map`
 
 
@@ -243,6 +244,17 @@ class System:
         out = x.copy()
         out[self.n_random :] -= self.fixed_mean
         return out
+
+    def determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
+        """First-order bound of what rounding H does to ``log|H|``: its diagonal times that of its inverse."""
+        diagonal = self.pattern.indptr[:-1]
+        of_data = self.design_t.power(2) @ np.abs(second)
+        return EPSILON * float((prior_values[diagonal] + of_data) @ selected[diagonal])
+
+    def quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:
+        """What rounding may do to the prior's quadratic form at x: where a precision is large, its terms cancel."""
+        size = np.abs(self.centred(x))
+        return EPSILON * float(size @ self.times(np.abs(prior_values), size))
 
     def project(self, x: Vector) -> Vector:
         """Nearest x that meets the constraints."""
