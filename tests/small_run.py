@@ -22,22 +22,24 @@ family = "poisson"
 method = "eb"
 [prediction]
 cell = 100
-[validation]
-folds = "random"
-k = 3
 [output]
 dir = "out"
 """
+VALIDATION = """
+[validation]
+folds = "random"
+k = 3
+"""
 
 
-def write_survey(folder):
-    """Write ``sites.csv`` and ``bay.toml``; return the run file."""
+def write_survey(folder, more=""):
+    """Write ``sites.csv`` and ``bay.toml``, with more sections such as `VALIDATION`; return the run file."""
     rng = np.random.default_rng(1)
     table = pd.DataFrame(rng.uniform(0, 1000, (40, 2)), columns=["x", "y"])
     table["caught"] = rng.poisson(np.exp(1 + np.sin(table["x"] / 200)))
     table.to_csv(folder / "sites.csv", index=False)
     path = folder / "bay.toml"
-    path.write_text(RUN_FILE)
+    path.write_text(RUN_FILE + more)
     return path
 
 

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from small_run import write_survey
+from small_run import VALIDATION, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
@@ -152,7 +152,7 @@ def test_each_kind_of_failure_has_its_exit_code(run_file, monkeypatch, capsys, e
 
 def test_json_of_a_run_is_all_that_stdout_holds(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_survey(tmp_path)
+    write_survey(tmp_path, VALIDATION)
     assert main(["run", "bay.toml", "--json"]) == 0
     shown = capsys.readouterr()
     told = json.loads(shown.out)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from own_family import Weibull, WeibullLikelihood
 from scipy import stats
-from small_run import RUN_FILE, quietly_in, write_survey
+from small_run import RUN_FILE, VALIDATION, quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
@@ -122,7 +122,7 @@ def test_a_whole_run_draws_its_report(given, tmp_path):
     table["speed"] = np.exp(np.sin(table["x"] / 200)) * np.random.default_rng(3).weibull(3.0, len(table))
     table.to_csv(tmp_path / "sites.csv", index=False)
     with quietly_in(tmp_path):
-        config = tomllib.loads(RUN_FILE)
+        config = tomllib.loads(RUN_FILE + VALIDATION)
         config["model"] = {"formula": "speed ~ 1 + spde(mesh)", "family": given}
         config["validation"]["k"] = 2
         done = gs.run(config)

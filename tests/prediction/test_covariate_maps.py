@@ -24,10 +24,9 @@ def here(tmp_path_factory):
     kind = {"driver": "GTiff", "height": 60, "width": 60, "count": 1, "dtype": "float64", "nodata": -1}
     with rasterio.open(folder / "up.tif", "w", transform=Affine(20, 0, -100, 0, -20, 1100), **kind) as raster:
         raster.write(values, 1)
-    text = (folder / "bay.toml").read_text().replace("~ 1 +", "~ 1 + up +").replace("[validation]", "[ignored]")
-    start, _, rest = text.partition("[ignored]")
+    text = (folder / "bay.toml").read_text().replace("~ 1 +", "~ 1 + up +")
     covariates = '[covariates]\nup = { raster = "up.tif", missing = "drop" }\n'
-    (folder / "up.toml").write_text(start + covariates + rest[rest.index("[output]") :].replace('"out"', '"mapped"'))
+    (folder / "up.toml").write_text(text.replace('"out"', '"mapped"') + covariates)
     return folder
 
 

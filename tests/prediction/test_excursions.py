@@ -136,7 +136,7 @@ def test_points_have_no_area(fit):
 
 def test_a_run_decides(tmp_path, capsys):
     path = write_survey(tmp_path)
-    text = path.read_text().replace('[validation]\nfolds = "random"\nk = 3\n', "").replace("cell = 100", "cell = 200")
+    text = path.read_text().replace("cell = 100", "cell = 200")
     path.write_text(text + "[excursions]\nexceed = 3\nlevel = 0.9\ndraws = 400\n")
     with quietly_in(tmp_path):
         assert main(["run", "bay.toml", "--json"]) == 0

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def done(tmp_path_factory):
     """Return a folder with run files ``bay`` and ``wide``, and their runs in ``out`` and ``wide``."""
     folder = tmp_path_factory.mktemp("bay")
-    text = write_survey(folder).read_text().partition("[validation]")[0]
+    text = write_survey(folder).read_text().partition("[output]")[0]
     (folder / "bay.toml").write_text(f'{text}[output]\ndir = "out"\nlabel = "fish"\n')
     wider = text.replace("[150, 300]", "[250, 400]").replace('"poisson"', '"nbinomial"')
     (folder / "wide.toml").write_text(f'{wider}[output]\ndir = "wide"\n')

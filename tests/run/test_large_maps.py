@@ -20,8 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bay")
-    run_file = write_survey(folder)
-    run_file.write_text(run_file.read_text().partition("[validation]")[0] + '[output]\ndir = "out"\n')
+    write_survey(folder)
     with quietly_in(folder):
         gs.run("bay.toml", out="out")
     return folder

@@ -5,21 +5,19 @@ import shutil
 
 import pandas as pd
 import pytest
-from small_run import RUN_FILE, quietly_in, write_survey
+from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
 from geospde.run.repeating.files import compare_files
 from geospde.run.repeating.rerun import rerun
 
-PLAIN = RUN_FILE.replace('[validation]\nfolds = "random"\nk = 3\n', "")
-
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A folder with a survey and the run of it."""
     folder = tmp_path_factory.mktemp("rerun")
-    write_survey(folder).write_text(PLAIN)
+    write_survey(folder)
     with quietly_in(folder):
         result = gs.run("bay.toml")
     return folder, result

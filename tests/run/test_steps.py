@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import rasterio
 from matplotlib.image import imread
-from small_run import quietly_in, write_survey
+from small_run import VALIDATION, quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def done(tmp_path_factory):
     """Return a folder with a survey, its run in ``whole``, and the same by steps in ``out``."""
     folder = tmp_path_factory.mktemp("bay")
-    write_survey(folder)
+    write_survey(folder, VALIDATION)
     with quietly_in(folder):
         gs.run("bay.toml", out="whole")
         for name in commands(read_config("bay.toml")):

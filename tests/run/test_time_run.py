@@ -19,7 +19,6 @@ def bay(tmp_path_factory):
     table["year"] = [2001, 2002, 2004, 2005] * 10
     table.to_csv(folder / "sites.csv", index=False)
     text = path.read_text().replace("spde(mesh)", "spde(mesh, time=year)")
-    text = text[: text.index("[validation]")] + '[output]\ndir = "out"\n'
     path.write_text(text.replace("cell = 100\n", "cell = 200\nexceed = 4\nlayers = 'cv'\n" + YEARS))
     return path
 

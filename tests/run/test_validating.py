@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from small_run import quietly_in, write_survey
+from small_run import VALIDATION, quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def done(tmp_path_factory):
     """Return a folder with a survey and its run."""
     folder = tmp_path_factory.mktemp("bay")
-    write_survey(folder)
+    write_survey(folder, VALIDATION)
     with quietly_in(folder):
         gs.run("bay.toml")
     return folder
@@ -161,7 +161,7 @@ def test_what_is_neither_run_file_nor_run_is_a_sentence(bay, capsys):
 def test_a_section_that_is_wrong_names_line_and_key(bay, edit, capsys):
     edit(bay / "bay.toml", 'folds = "random"', 'folds = "radnom"')
     assert main(["check", "bay.toml"]) == 2
-    assert "bay.toml, line 15: [validation] folds must be one of" in said(capsys)
+    assert "bay.toml, line 18: [validation] folds must be one of" in said(capsys)
     edit(bay / "bay.toml", 'folds = "radnom"', "fold = 3")
     assert main(["check", "bay.toml"]) == 2
     assert "[validation] has no key 'fold': did you mean 'folds'?" in said(capsys)
