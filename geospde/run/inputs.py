@@ -23,6 +23,7 @@ from geospde.terms.registry import special_names
 
 def load_survey(config: Config) -> Survey:
     """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
+    _refuse_pattern(config.model.family)
     keys = config.survey.given()
     for name in ("points", "coastline", "boundary"):
         if name in keys:
@@ -46,6 +47,15 @@ def load_survey(config: Config) -> Survey:
     if model.formula2 is not None:
         used += parse_formula(f"y ~ {model.formula2.rpartition('~')[2]}", special_names()).columns
     return survey.with_covariates(config.covariates, path_of=config.path, used=used)
+
+
+def _refuse_pattern(name: str) -> None:
+    """Raise an InputError for a point pattern, whose domain and places of integration a run file has no keys for."""
+    if delta_of(name) is None and family_by_name(name).is_pattern:
+        raise InputError(
+            f"family {name!r} is of point patterns, which a run file does not fit yet",
+            remedy=f"fit it from Python: gs.fit('~ 1 + spde(mesh)', points, family={name!r}, domain=..., mesh=mesh)",
+        )
 
 
 def explore_survey(config: Config, survey: Survey) -> Exploration:
