@@ -69,10 +69,6 @@ class Link:
         """The mean and its first three derivatives in the predictor."""
         raise NotImplementedError(f"the link {self.name} gives logarithms of its mean")
 
-    def level(self, p: float) -> float:
-        """Level of the predictor at which the mean has its quantile of level p: 1 - p where the mean falls."""
-        return 1.0 - p if self.falls else p
-
     @property
     def least(self) -> float:
         """What the predictor lies above."""

@@ -42,6 +42,11 @@ class RowLink:
         """Whether all are."""
         return all(link.is_log for link in self.links)
 
+    @property
+    def falls(self) -> NDArray[np.bool_]:
+        """Of which rows the mean falls where the predictor rises."""
+        return np.repeat([link.falls for link in self.links], self.sizes)
+
     def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector] | None:
         """Mean and variance of the inverse link of Gaussians; None where one of the links has no closed form."""
         found = []

@@ -189,18 +189,28 @@ def response_summary(
     """
     mean, sd = _response_moments(mixture, link)
     table = {"mean": mean, "sd": sd}
-    for p, values in zip(quantiles, mixture.quantiles([link.level(p) for p in quantiles])):
+    for p, values in zip(quantiles, predictor_quantiles(mixture, link, quantiles)):
         table[f"q{numeral(p)}"] = link.inverse(values)
     if mode:
         table["mode"] = link.inverse(mixture.mode(lambda eta: -link.log_derivative(eta)))
     return table
 
 
+def predictor_quantiles(mixture: GaussianMixture, link: Any, levels: Sequence[float]) -> list[Vector]:
+    """The predictor where its inverse link has quantiles of these levels: from above where that falls."""
+    rising = list(mixture.quantiles(levels))
+    if not np.any(link.falls):
+        return rising
+    falling = mixture.quantiles([1.0 - p for p in levels])
+    return [np.where(link.falls, b, a) for a, b in zip(rising, falling)]
+
+
 def _response_moments(mixture: GaussianMixture, link: Any) -> tuple[Vector, Vector]:
     """Mean and sd of the inverse link of a mixture: in closed form where there is one."""
     if link.is_linear:  # skew components have the mean and sd that Gaussians have
         return mixture.mean, mixture.sd
-    plain = mixture.shape is None or link.falls  # a reciprocal has moments where its predictor is positive alone
+    # a reciprocal has moments where its predictor is positive alone
+    plain = mixture.shape is None or bool(np.all(link.falls))
     each = link.gaussian_moments(mixture.means, mixture.sds) if plain else None
     if each is None and link.is_log:
         return mixture.exponential_moments()

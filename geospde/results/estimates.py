@@ -13,7 +13,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.inference.hyper import Posterior
-from geospde.inference.marginals import Marginal
+from geospde.inference.marginals import Marginal, predictor_quantiles
 from geospde.inference.mixture import GaussianMixture
 from geospde.likelihood.degrees import groups_of
 from geospde.likelihood.intervals import COLUMNS, hyper_table, wald
@@ -136,8 +136,8 @@ class EstimatedFit(Fit):
         se = np.sqrt(np.maximum(point.eta_variance, 0.0))
         table = wald(point.eta, se)
         columns = {name: link.inverse(table[name].to_numpy()) for name in ("estimate", "lower", "upper")}
-        if link.falls:
-            columns["lower"], columns["upper"] = columns["upper"], columns["lower"]
+        low, high = columns["lower"], columns["upper"]
+        columns["lower"], columns["upper"] = np.where(link.falls, high, low), np.where(link.falls, low, high)
         return pd.DataFrame({**columns, "se": np.exp(link.log_derivative(point.eta)) * se})[COLUMNS]
 
     plug_in: ClassVar[bool] = True
@@ -146,7 +146,8 @@ class EstimatedFit(Fit):
         """The mean per unit exposure at the estimated predictor, its standard error (as `sd`), and normal limits."""
         link, eta = self.model.family.link, mixture.mean
         with np.errstate(over="ignore"):  # far outside the data a rate may be infinite
-            limits = {f"q{numeral(p)}": link.inverse(mixture.quantile(link.level(p))) for p in quantiles}
+            values = predictor_quantiles(mixture, link, quantiles)
+            limits = {f"q{numeral(p)}": link.inverse(each) for p, each in zip(quantiles, values)}
             return {"mean": link.inverse(eta), "sd": np.exp(link.log_derivative(eta)) * mixture.sd, **limits}
 
     def _fitted_predictor(self) -> Vector:

@@ -111,6 +111,9 @@ def test_both_links_may_be_chosen(table, link, tmp_path):
     np.testing.assert_allclose(fit.predict(table.head(5)).to_frame()["mean"], parts[0] * parts[1], rtol=1e-4)
     fit.save(tmp_path / "fit")
     assert gs.load_fit(tmp_path / "fit").model.family.link.name == "cloglog, inverse"
+    assert (fit.fitted["lower"] < fit.fitted["upper"]).all()
+    of_draws = gs.fit("y ~ x", table, formula2="~ z", family="delta_gamma", link=link, method="eb").fitted
+    assert (of_draws["q0.025"] < of_draws["q0.5"]).all() and (of_draws["q0.5"] < of_draws["q0.975"]).all()
 
 
 BAD = [

@@ -22,6 +22,7 @@ class NegativeBinomialMix(Counts):
 
     Examples
     --------
+    >>> import numpy as np
     >>> counts = NegativeBinomialMix().bind([3, 0]).at(np.array([np.log(2.0), -50.0, 0.0]))  # none is extreme
     >>> counts.log_density(np.array([0.0, 0.0])).round(4)
     array([-2.7205, -0.8109])
