@@ -3,6 +3,7 @@
 A test lists a term by a `Case` and calls `check`, or the checks one by one.
 """
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,12 +131,12 @@ def check_precision(case):
     p, pattern = case.latent.precision, case.latent.precision.pattern
     rows, columns = pattern.indices, np.repeat(np.arange(p.n), np.diff(pattern.indptr))
     assert (rows >= columns).all() and pattern.has_sorted_indices and set(range(p.n)) == set(rows[rows == columns])
-    misses = []
+    misses, sent = [], pickle.loads(pickle.dumps(p))  # as to the workers of a cluster
     for theta in case.thetas():
         values, slopes = p.values(theta), p.gradients(theta)
         value, gradient = p.log_normaliser(theta)
         assert values.shape == (pattern.nnz,) and slopes.shape == (theta.size, pattern.nnz)
-        assert np.isfinite(values).all()
+        assert np.isfinite(values).all() and np.array_equal(values, sent.values(theta))
         for k, step in enumerate(1e-5 * np.eye(theta.size)):
             ends, size = (p.values(theta + step) - p.values(theta - step)) / 2e-5, np.abs(values).max()
             assert slopes[k] == pytest.approx(ends, rel=1e-5, abs=1e-7 * size)

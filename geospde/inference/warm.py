@@ -98,8 +98,9 @@ class WarmLaplace:
         self._remember(found, gradient)
 
     def _prior_part(self, theta: Vector, gradient: bool) -> PriorPart | None:
-        """The prior's part, where threads have the rest and it takes little time: what it remembers has an order."""
-        if not SEVERAL <= self.laplace.n < LARGE:
+        """The prior's part, where others have the rest: what it learns has an order; threads' where it takes little time."""
+        learns = executor().apart and any(term.learns for term in self.laplace.precisions)
+        if not (learns or SEVERAL <= self.laplace.n < LARGE):
             return None
         try:
             return self.laplace.prior_part(theta, gradient)

@@ -24,7 +24,15 @@ WAIT = 60  # seconds for the first worker
 
 
 class Executor(ABC):
-    """Does independent tasks."""
+    """Does independent tasks.
+
+    Attributes
+    ----------
+    apart : bool
+        Whether tasks are done in other processes: what they learn is not known here.
+    """
+
+    apart: bool = False
 
     @abstractmethod
     def map(self, work: Callable[..., Any], items: Iterable[Any], *shared: Any, size: int = 0) -> Iterator[Any]:
@@ -58,6 +66,8 @@ class Dask(Executor):
     ----------
     client : distributed.Client
     """
+
+    apart = True
 
     def __init__(self, client: Any):
         self.client = client

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import owens_t
 
 from geospde.errors import InputError
-from geospde.linalg.executor import executor
+from geospde.linalg.executor import cluster, executor
 from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.surface import places
@@ -140,6 +140,7 @@ def design(
     min_distance: float = 0.0,
     costs: Any = None,
     fixed: Any = None,
+    client: Any = None,
 ) -> Design:
     """Choose sites to sample next.
 
@@ -165,6 +166,8 @@ def design(
         Of each candidate: the gain for the cost is what counts.
     fixed : as `candidates`, optional
         Sites already decided on: they count as visited.
+    client : distributed.Client or str, optional
+        A Dask cluster whose workers take 256 candidates at a time, see `geospde.cluster`.
 
     Returns
     -------
@@ -185,7 +188,7 @@ def design(
         raise InputError(f"a threshold must be a finite number, not {threshold!r}")
     if isinstance(min_distance, bool) or not isinstance(min_distance, int | float) or not 0 <= min_distance < np.inf:
         raise InputError(f"min_distance is a distance, not {min_distance!r}")
-    with one_blas_thread():
+    with cluster(client), one_blas_thread():
         return _Greedy(fit, candidates, where, fixed, criterion, threshold, weights, costs).chosen(add, min_distance)
 
 

@@ -16,7 +16,7 @@ from geospde.errors import InputError, NumericalError
 from geospde.inference.criteria import cavity
 from geospde.inference.integration import posterior
 from geospde.inference.laplace import Laplace
-from geospde.linalg.executor import executor
+from geospde.linalg.executor import cluster
 from geospde.model.build import build_model
 from geospde.prediction.folds import (
     USUAL,
@@ -134,6 +134,7 @@ def validate(
     seed: int = 0,
     observations: str | None = None,
     callback: Callback | None = None,
+    client: Any = None,
 ) -> Validation:
     """Cross-validate a fit.
 
@@ -161,6 +162,8 @@ def validate(
         Which of several likelihoods is left out and predicted, by its name; the rows of the others stay.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each fold.
+    client : distributed.Client or str, optional
+        A Dask cluster whose workers refit the folds, see `geospde.cluster`.
 
     Returns
     -------
@@ -214,10 +217,11 @@ def validate(
             rule = "eb" if fit.method == "eb" else str(fit.settings["integration"])
             left_out = [Fold(fold.predicted + begin, fold.left_out + begin) for fold in made]
             work = partial(refitted, start=start, rule=rule, strategy=fit.posterior.strategy)
-            for done, (fold, found) in enumerate(zip(left_out, executor().map(work, left_out, laplace)), 1):
-                parts.append(_of_fold(laplace, fold, found, draws, rng))
-                if callback is not None:
-                    callback(at * len(made) + done, total, "validation")
+            with cluster(client) as workers:
+                for done, (fold, found) in enumerate(zip(left_out, workers.map(work, left_out, laplace)), 1):
+                    parts.append(_of_fold(laplace, fold, found, draws, rng))
+                    if callback is not None:
+                        callback(at * len(made) + done, total, "validation")
         rows[name] = _scored(model.likelihood, [replace(part, rows=part.rows - begin) for part in parts], rng)
     table = pd.DataFrame({name: frame.attrs["scores"] for name, frame in rows.items()}).T
     return Validation(

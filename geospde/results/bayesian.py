@@ -421,6 +421,7 @@ class BayesianFit(Fit):
         seed: int = 0,
         observations: str | None = None,
         callback: Callback = None,
+        client: Any = None,
     ) -> Any:
         """Cross-validate, by spatial blocks or otherwise.
 
@@ -438,7 +439,7 @@ class BayesianFit(Fit):
             From each predictive distribution.
         observations : str, optional
             Which of several likelihoods is left out and predicted.
-        callback : callable, optional
+        callback, client : optional
 
         Returns
         -------
@@ -447,10 +448,8 @@ class BayesianFit(Fit):
         """
         from geospde.prediction.validation import validate
 
-        return validate(
-            self, folds, k=k, distance=distance, baselines=baselines, draws=draws, seed=seed,
-            observations=observations, callback=callback,
-        )  # fmt: skip
+        return validate(self, folds, k=k, distance=distance, baselines=baselines, draws=draws, seed=seed,
+                        observations=observations, callback=callback, client=client)  # fmt: skip
 
     def _stored(self) -> Stored:
         return stored_posterior(self.posterior, self.notes)

@@ -46,6 +46,8 @@ class Precision(ABC):
         What those that `penalised` leaves out have of the others, in a likelihood with them for fixed effects.
     factorisations : int
         Of matrices, that `log_normaliser` has made so far.
+    learns : bool
+        Whether `log_normaliser` goes by what it found before, to rounding: then it is asked in one order, in one place.
     effects : int
         Latent variables of each level, which follow one another, where the block is that of a group.
     pairs : sequence of (int, int)
@@ -62,6 +64,7 @@ class Precision(ABC):
     unpenalised: Vector | None = None
     slants: Vector | None = None
     factorisations: int = 0
+    learns: bool = False
     effects: int = 1
     pairs: Sequence[tuple[int, int]] = ()
 

@@ -6,7 +6,7 @@ basis are independent, with the kernel's spectral density for variances.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -56,9 +56,21 @@ class GaussianProcess(Precision):
         self._upper = np.triu_indices(self.n)
         starts = np.concatenate([[0], np.cumsum(np.arange(self.n, 0, -1))])
         self.pattern = sp.csc_matrix((np.ones(starts[-1]), self._upper[1], starts), shape=(self.n, self.n))
+        self._remember()
+
+    def _remember(self) -> None:
         # values, normaliser and gradients are asked for at one theta after the other
         self._inverse = lru_cache(maxsize=2)(self._inverted)
         self._slope = lru_cache(maxsize=2)(self._sloped)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is remembered, which cannot be sent to another process."""
+        return {name: value for name, value in vars(self).items() if name not in ("_inverse", "_slope")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin to remember anew."""
+        vars(self).update(state)
+        self._remember()
 
     @property
     def basis(self) -> Basis | None:

@@ -228,6 +228,8 @@ class MaternSpde(FieldPrecision):
             value, slope = value + more, slope + of_constraints
         return value, slope
 
+    learns = True
+
     @property
     def factorisations(self) -> int:  # type: ignore[override]
         """Of matrices on the mesh's edges, so far."""

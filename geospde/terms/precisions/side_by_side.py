@@ -56,6 +56,11 @@ class SideBySide(Precision):
         """Of all terms, so far."""
         return sum(term.factorisations for term in self.precisions)
 
+    @property
+    def learns(self) -> bool:  # type: ignore[override]
+        """Whether one of the terms does."""
+        return any(term.learns for term in self.precisions)
+
     def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """½ log|Q| and its gradient."""
         found = [term.log_normaliser(t, gradient) for term, t in zip(self.precisions, self.own(theta))]

@@ -98,6 +98,11 @@ class OneRange(FieldPrecision):
         """The field's, so far."""
         return self.field.factorisations
 
+    @property
+    def learns(self) -> bool:  # type: ignore[override]
+        """Whether the field does."""
+        return self.field.learns
+
     def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
         """From that of one field: sigma scales it."""
         own, sigmas = self._own(theta)
