@@ -14,7 +14,7 @@ from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
-from geospde.prediction.regions import moments
+from geospde.prediction.regions import moments, regions
 from geospde.prediction.regions.areas import overlaps
 from geospde.results.draws import draw
 
@@ -160,10 +160,14 @@ def test_one_cell_is_the_map(fits):
         assert found["sd"] == pytest.approx(surface.values("sd")[200], rel=0.02 if name == "binomial" else 1e-6)
 
 
-def test_batches_change_nothing(fits, monkeypatch):
-    whole = fits["binomial"].predict_regions(AREAS, grid=GRID, seed=1).to_frame()
+@pytest.mark.parametrize("name", ["binomial", "gaussian", "reml", "poisson"])
+def test_batches_change_nothing(fits, name, monkeypatch):
+    options = {"grid": GRID, "seed": 1, "at": {"wet": [0.0]} if name == "poisson" else None}
+    whole = fits[name].predict_regions(AREAS, **options).to_frame()
     monkeypatch.setattr(moments, "BATCH", 100)
-    again = fits["binomial"].predict_regions(AREAS, grid=GRID, seed=1).to_frame()
+    monkeypatch.setattr(regions, "LINEAR", 100)
+    monkeypatch.setattr(regions, "NUMBERS", 100)
+    again = fits[name].predict_regions(AREAS, **options).to_frame()
     pd.testing.assert_frame_equal(whole, again)
 
 

@@ -200,11 +200,11 @@ def _cut(shape: Any, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[np.intp]
         single = (b - a == 1) & (d - c == 1)
         inside = np.zeros(len(blocks), dtype=bool)
         inside[meets] = shapely.contains(shape, boxes[meets])
-        for i, j, k, m in blocks[inside]:
-            r, q = np.mgrid[i:j, k:m]
-            rows.append(r.ravel())
-            cols.append(q.ravel())
-            shares.append(np.ones(r.size))
+        if inside.any():
+            own_rows, own_cols = _cells_of(blocks[inside])
+            rows.append(own_rows)
+            cols.append(own_cols)
+            shares.append(np.ones(own_rows.size))
         edge = meets & single & ~inside
         rows.append(a[edge])
         cols.append(c[edge])
@@ -213,6 +213,16 @@ def _cut(shape: Any, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[np.intp]
     share = np.concatenate(shares)
     some = share > 0
     return np.concatenate(rows)[some], np.concatenate(cols)[some], share[some]
+
+
+def _cells_of(blocks: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of each cell of blocks, (b, 4): first row, past the last row, first column, past the last."""
+    low, high, left, right = blocks.T
+    wide = right - left
+    count = (high - low) * wide
+    owner = np.repeat(np.arange(len(blocks)), count)
+    step = np.arange(owner.size) - np.repeat(np.cumsum(count) - count, count)
+    return low[owner] + step // wide[owner], left[owner] + step % wide[owner]
 
 
 def lost_finding(names: list[str], covered: Vector) -> Iterator[Finding]:

@@ -309,7 +309,7 @@ class _Part:
         return own[self.part], more[self.part]
 
 
-def batches(weights: sp.csr_matrix, most: int = BATCH) -> Iterator[slice]:
+def batches(weights: sp.csr_matrix, most: int) -> Iterator[slice]:
     """Yield areas, few enough at a time that their cells are at most so many."""
     first, size = 0, np.diff(weights.indptr)
     for r in range(1, len(size) + 1):

@@ -18,6 +18,7 @@ from geospde.inference.mixture import GaussianMixture
 from geospde.prediction.grid import Grid
 from geospde.prediction.regions.areas import Areas, lost_finding, overlaps, read_areas
 from geospde.prediction.regions.moments import (
+    BATCH,
     Cells,
     Sums,
     batches,
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 
 KINDS = ("mean", "total", "share")
+LINEAR = 1_000_000  # cells at once of sums that are linear in the predictor
+NUMBERS = 6_000_000  # marginals at once, of points and cells, of sums that are not
 BLOCKS = 4000
 """Blocks of cells of all areas together, for the second moments of the log link; an area has 4 to 400 of them."""
 SECOND_ORDER = "exact first and second moments, with all covariance between cells"
@@ -240,7 +243,8 @@ def predict_regions(
     for values in combinations:
         table = filled.table.assign(**values)
         parts: list[pd.DataFrame] = []
-        for part in _pieces(fit, scaled, kind):
+        moving = hasattr(model.rows(table.iloc[:1], filled.points[:1], leave_out=leave_out), "at")
+        for part in _pieces(fit, scaled, kind, moving):
             some = np.unique(scaled[part].indices)
             if not some.size:
                 parts.append(_table_of(None, part.stop - part.start, quantiles, exceed))
@@ -338,11 +342,17 @@ def _offset(model: Any, table: pd.DataFrame) -> Vector:
     return np.asarray(model.offsets.of(table), dtype=float)
 
 
-def _pieces(fit: Fit, weights: sp.csr_matrix, kind: str) -> list[slice]:
-    """Areas to be done at once: all of them where draws are shared."""
-    if _is_exact(fit, kind):
-        return list(batches(weights))
-    return [slice(0, weights.shape[0])]
+def _pieces(fit: Fit, weights: sp.csr_matrix, kind: str, moving: bool) -> list[slice]:
+    """Areas to be done at once, each time with factors anew: all of them where draws are shared.
+
+    Few where rows move with theta: they may be dense.
+    """
+    if not _is_exact(fit, kind):
+        return [slice(0, weights.shape[0])]
+    if moving:
+        return list(batches(weights, BATCH))
+    is_linear = fit.plug_in or fit.model.family.link.name == "identity"
+    return list(batches(weights, LINEAR if is_linear else NUMBERS // len(fit.approximation.points)))
 
 
 def _is_exact(fit: Fit, kind: str) -> bool:
