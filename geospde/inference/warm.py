@@ -98,7 +98,7 @@ class WarmLaplace:
         self._remember(found, gradient)
 
     def _prior_part(self, theta: Vector, gradient: bool) -> PriorPart | None:
-        """The prior's part, where others have the rest: what it learns has an order; threads' where it takes little time."""
+        """The prior's part, of workers, and of threads if it takes little time: what it remembers has an order."""
         learns = executor().apart and any(term.learns for term in self.laplace.precisions)
         if not (learns or SEVERAL <= self.laplace.n < LARGE):
             return None
