@@ -208,5 +208,8 @@ def _family(words: Words) -> Family:
         )
     try:
         return family_by_name(path, words.settings.link)
-    except InputError as error:
-        raise InputError(f"{error}; give load_fit the class itself, as family=") from None
+    except InputError:
+        raise InputError(
+            f"the saved fit is of family {path[:60]!r} and link {words.settings.link!r}, which geospde does not have",
+            remedy="give load_fit the class itself, as family=",
+        ) from None
