@@ -165,6 +165,11 @@ class Censored(Likelihood):
         """Mean and variance of each response, known or not."""
         return self.uncensored.moments(eta)
 
+    @property
+    def is_replicated(self) -> bool:
+        """No."""
+        return False
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta, none of them censored."""
         return self.uncensored.draw(eta, rng)

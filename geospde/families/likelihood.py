@@ -245,6 +245,11 @@ class Likelihood:
         """P(Y > y | eta); a class that has it as a tail of its own keeps its digits where it is small."""
         return 1.0 - self.cdf(eta)
 
+    @property
+    def is_replicated(self) -> bool:
+        """Whether `draw` makes what `y` is one of: not of bounds of censored responses, nor of several likelihoods."""
+        return True
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta; eta may have leading axes."""
         self._refuse("draw(eta, rng)", "a new response for each eta: cross-validation and simulation draw them")

@@ -194,6 +194,11 @@ class Stacked(Likelihood):
         value, mean, variance = (np.concatenate(each) for each in zip(*found))
         return value, mean, variance
 
+    @property
+    def is_replicated(self) -> bool:
+        """No."""
+        return False
+
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         return self._joined(eta, lambda part, e: part.draw(e, rng))

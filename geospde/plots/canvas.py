@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from geospde.plots.scale import Scale
@@ -219,6 +220,26 @@ def title(ax: Axes, text: str, room: float = math.inf) -> None:
 def _fitting(text: str, size: float, room: float) -> float:
     """Return the size of type in points, `size` or less, at which a line fits into `room` inches."""
     return min(size, 72 * room / (_SET_WIDTH * max(len(text), 1)))
+
+
+def legend(place: Axes, scale: Scale, classes: Sequence[str]) -> None:
+    """Draw a square and a name a class, the highest above, beside the middle of a map."""
+    figure = place.get_figure()
+    assert isinstance(figure, Figure)
+    place.set_axis_off()
+    box = place.get_position()
+    across, down = (figure.get_figwidth() * 25.4 * box.width, figure.get_figheight() * 25.4 * box.height)
+    side, step = _BAR / across, 2.0 * _BAR / down
+    first = 0.5 - 0.5 * step * (len(classes) - 1)
+    for k, (colour, name) in enumerate(zip(scale.class_colours, classes)):
+        middle = first + k * step
+        square = Rectangle(
+            (0.0, middle - 0.5 * _BAR / down), side, _BAR / down, fc=colour, ec=FRAME, lw=0.5,
+            transform=place.transAxes, clip_on=False,
+        )  # fmt: skip
+        place.add_patch(square)
+        size = _fitting(name, SMALL, _BAR_TEXT / 25.4)
+        place.text(side + 1.2 / across, middle, name, transform=place.transAxes, va="center", fontsize=size, color=INK)
 
 
 def colour_bar(place: Axes, scale: Scale, label: str, per: float = 1.0) -> None:

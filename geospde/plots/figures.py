@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, SMALL, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
-from geospde.plots.fitted import draw_fitted
+from geospde.plots.fitted import draw_fitted, draw_predictive_check
 from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
+from geospde.results.simulate import PredictiveCheck
 from geospde.text.words import counted, listed
 
 FORMATS = ("png", "pdf", "svg")
@@ -32,6 +33,7 @@ def save_figures(
     mesh: Any = None,
     fit: Any = None,
     prediction: Layers | None = None,
+    check: PredictiveCheck | None = None,
     label: str | None = None,
     dpi: int = 200,
     crop: bool = True,
@@ -52,6 +54,8 @@ def save_figures(
         Its fitted means are drawn against the observed rates.
     prediction : Prediction, optional
         Every layer that it has, but quantiles between the outermost limits.
+    check : PredictiveCheck, optional
+        The responses among replicates of the fit.
     label : str, optional
         What is predicted, in words for titles and colour bars; by default the prediction's own label.
     dpi : int, default 200
@@ -79,7 +83,7 @@ def save_figures(
     folder, paths = Path(folder), []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in _figures(survey, mesh, fit, prediction, label, crop, sites):
+        for name, figure in _figures(survey, mesh, fit, prediction, check, label, crop, sites):
             for kind in formats:
                 path = folder / f"{name}.{kind}"
                 _write(figure, path, dpi)
@@ -111,7 +115,14 @@ def _write_png(figure: Figure, path: Path, dpi: int) -> None:
 
 
 def _figures(
-    survey: Any, mesh: Any, fit: Any, prediction: Layers | None, label: str | None, crop: bool, sites: bool
+    survey: Any,
+    mesh: Any,
+    fit: Any,
+    prediction: Layers | None,
+    check: PredictiveCheck | None,
+    label: str | None,
+    crop: bool,
+    sites: bool,
 ) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure, one at a time so that one is in memory."""
     coastline = getattr(survey, "coastline", None)
@@ -143,6 +154,8 @@ def _figures(
             alone = fit is not None and len(fit.fitted) == len(rates)  # else they are of the rows of parts
             if alone and limits and set(level) <= set(fit.fitted.columns):
                 yield "fitted", fitted_plot(rate.per * fit.fitted, rate.per * rates, rate.label, limits=limits)
+    if check is not None and fit is not None:
+        yield "predictive_check", predictive_plot(check, fit.model.formula.response.strip())
     if mesh is not None:
         yield "mesh", mesh_map(mesh, survey=survey)
 
@@ -244,6 +257,13 @@ def fitted_plot(fitted: Any, rates: ArrayLike, label: str, *, limits: tuple[Laye
     ax.set_xlabel(f"observed {label}", fontsize=SMALL)
     ax.set_ylabel(f"fitted {label}", fontsize=SMALL)
     title(ax, f"Fitted against observed, with {interval_percent(limits)} limits")
+    return figure
+
+
+def predictive_plot(check: PredictiveCheck, label: str) -> Figure:
+    """Draw a predictive check as a figure of a page."""
+    figure = Figure(figsize=(120 / 25.4, 80 / 25.4), facecolor="white", layout="constrained")
+    draw_predictive_check(check, label, figure.subplots())
     return figure
 
 

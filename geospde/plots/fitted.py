@@ -6,19 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geospde.plots.canvas import FRAME, INK
+from geospde.plots.canvas import FRAME, INK, SMALL
 from geospde.plots.frame import BAND, LINE, MARK, finish, new_axes
 from geospde.plots.random_effects import centre_and_limits
 from geospde.results.base import Fit
-from geospde.results.simulate import simulate_fit
+from geospde.results.simulate import PredictiveCheck, predictive_check
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
-
-
-POINTS = 200
-"""Values at which a predictive check draws its shares."""
 
 
 def plot_fitted(fit: Fit, ax: Axes | None = None) -> Axes:
@@ -83,16 +79,14 @@ def plot_predictive_check(fit: Fit, ax: Axes | None = None, *, draws: int = 200,
     ----------
     Gelman, Meng & Stern (1996), Statistica Sinica 6, 733-807.
     """
-    replicates = simulate_fit(fit, draws, seed).to_numpy()
-    seen = np.asarray(fit.model.likelihood.y, dtype=float)
-    low, high = np.quantile(replicates, [0.001, 0.999])
-    at = np.unique(np.concatenate([np.linspace(min(low, seen.min()), max(high, seen.max()), POINTS), seen]))
-    shares = np.array([np.searchsorted(np.sort(one), at, "right") for one in replicates.T]) / len(seen)
+    return draw_predictive_check(predictive_check(fit, draws, seed), fit.model.formula.response.strip(), ax)
+
+
+def draw_predictive_check(check: PredictiveCheck, label: str, ax: Axes | None = None) -> Axes:
+    """Draw a predictive check that is made, of responses of this name."""
     ax = new_axes(ax)
-    lower, upper = np.quantile(shares, [0.025, 0.975], axis=0)
-    ax.fill_between(at, lower, upper, step="post", color=BAND, lw=0, label="95 % of replicates")
-    ax.step(at, np.median(shares, axis=0), where="post", color=LINE, lw=0.8, label="median replicate")
-    own = np.searchsorted(np.sort(seen), at, "right") / len(seen)
-    ax.step(at, own, where="post", color=INK, lw=1.2, label="observed")
-    ax.legend(loc="lower right", frameon=False)
-    return finish(ax, "Posterior predictive check", fit.model.formula.response.strip(), "share of responses up to here")
+    ax.fill_between(check.at, check.lower, check.upper, step="post", color=BAND, lw=0, label="95% of replicates")
+    ax.step(check.at, check.middle, where="post", color=LINE, lw=0.8, label="median replicate")
+    ax.step(check.at, check.observed, where="post", color=INK, lw=1.2, label="observed")
+    ax.legend(loc="lower right", frameon=False, fontsize=SMALL)
+    return finish(ax, "Posterior predictive check", label, "share of responses up to here")

@@ -9,13 +9,13 @@ import numpy as np
 import shapely
 
 from geospde.errors import InputError
-from geospde.plots.canvas import INK, PAGE, View, colour_bar, dress, sheet
+from geospde.plots.canvas import INK, PAGE, View, colour_bar, dress, legend, sheet
 from geospde.plots.canvas import title as write_title
 from geospde.plots.drawing import draw_cells, draw_coast, draw_hatching, draw_scale_bar
 from geospde.plots.frame import new_panels
 from geospde.plots.scale import Scale, chosen_scale
 from geospde.prediction.cells import cells_that_meet
-from geospde.prediction.layer import EXTRAPOLATION, RESPONSE, outer_limits
+from geospde.prediction.layer import EXTRAPOLATION, RESPONSE, Layer, outer_limits
 from geospde.prediction.layers import Layers
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def layers_map(
         draw_sites(ax, prediction, sites)
     draw_scale_bar(axes[-1], view, coastline)
     shown = scale.showing(*(prediction.values(column)[painted] for column in columns))
-    colour_bar(place, shown, words[0].axis, rate.per if words[0].unit == RESPONSE else 1.0)
+    _draw_key(place, shown, words[0], words[0].axis, rate.per)
     return figure
 
 
@@ -162,9 +162,8 @@ def plot_layer(
     write_title(ax, layer.title if title is None else title)
     draw_sites(ax, prediction, sites)
     draw_scale_bar(ax, view, coastline)
-    per = rate.per if layer.unit == RESPONSE else 1.0
     # An inset is as tall as the map, whatever its aspect.
-    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(*values), layer.axis, per)
+    _draw_key(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(*values), layer, layer.axis, rate.per)
     return ax
 
 
@@ -216,9 +215,8 @@ def steps_map(
     shown = _painted(prediction, coastline, crop)
     rate = prediction.rate(label)
     words = layers[0].without_step().with_label(*rate)
-    per = rate.per if words.unit == RESPONSE else 1.0
     showing = scale.showing(*(prediction.values(name)[shown] for name in names))
-    colour_bar(bar, showing, words.description(rate.label), per)
+    _draw_key(bar, showing, words, words.description(rate.label), rate.per)
     return list(axes)
 
 
@@ -335,6 +333,14 @@ def _draw_layer(ax: Axes, prediction: Layers, column: str, scale: Scale, coastli
         ax.scatter(x, y, c=values, s=10, edgecolors=INK, linewidths=0.2, **scale.style)
     if coastline is not None:
         draw_coast(ax, coastline)
+
+
+def _draw_key(place: Axes, scale: Scale, layer: Layer, label: str, per: float) -> None:
+    """Say what the colours mean: a legend of a layer's classes under its own colours, else a colour bar."""
+    if scale.classes and scale.norm is None:
+        legend(place, scale, layer.classes)
+    else:
+        colour_bar(place, scale, label, per if layer.unit == RESPONSE else 1.0)
 
 
 def draw_sites(ax: Axes, prediction: Layers, sites: Any) -> None:

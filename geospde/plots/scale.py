@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgba
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
 from geospde.prediction.layer import SPACINGS, Layer
 from geospde.text.words import did_you_mean
+
+MIDDLE = "#dcd7cc"
+"""Of classes: the one that is neither above nor below."""
 
 _CROWDED = 0.15
 """Share of a linear scale in whose lowest part half of all values make a map of one colour."""
@@ -65,6 +68,8 @@ class Scale:
         How values between the ends are spread over the colours.
     knots : tuple of float
         Of quantiles: the values at equal steps along the colours, both ends among them.
+    classes : int
+        Of whole numbers from `low` to `high` that are classes: how many; 0 where values are no classes.
     """
 
     low: float
@@ -75,6 +80,7 @@ class Scale:
     norm: Normalize | None = None
     spacing: str = "linear"
     knots: tuple[float, ...] = ()
+    classes: int = 0
 
     @classmethod
     def over(cls, values: Iterable[ArrayLike], ramp: str | Colormap = "viridis", *, spacing: str = "linear") -> "Scale":
@@ -155,7 +161,7 @@ class Scale:
         ramp = layer.colours if ramp is None else ramp
         fixed = layer.limits
         if fixed[0] is not None and fixed[1] is not None:
-            return cls(fixed[0], fixed[1], fixed[1], ramp).showing(*values)
+            return cls(fixed[0], fixed[1], fixed[1], ramp, classes=len(layer.classes)).showing(*values)
         made = cls.over(values, ramp, spacing=layer.spacing)
         if layer.centre is not None:
             pooled = _finite(values)
@@ -191,9 +197,20 @@ class Scale:
     def style(self) -> dict[str, Any]:
         """Keywords of `imshow` and `scatter`."""
         norm = self.norm
+        if self.classes and norm is None:
+            return {"norm": Normalize(self.low, self.high), "cmap": ListedColormap(self.class_colours)}
         if norm is None:
             norm = Normalize(self.low, self.high) if self.spacing == "linear" else Spaced(self)
         return {"norm": norm, "cmap": colour_map(self.ramp)}
+
+    @property
+    def class_colours(self) -> list[Any]:
+        """A colour a class: from the ramp short of its darkest ends, and a grey that no sea has for a middle one."""
+        ramp, count = colour_map(self.ramp), self.classes
+        colours = [ramp(share) for share in np.linspace(0.12, 0.88, count)]
+        if count % 2:
+            colours[count // 2] = to_rgba(MIDDLE)
+        return colours
 
     def shares(self, values: ArrayLike) -> NDArray[np.float64]:
         """Return how far along the colours values lie: 0 at the lower end, 1 at the upper, and on beyond them.

@@ -74,6 +74,8 @@ class Layer:
         Of a layer that is one of several steps, such as of a year: the column, and its value there.
     spacing : {"auto", "linear", "log", "quantiles"}
         How values are spread over the colours; by default evenly, but where that leaves a map of one colour.
+    classes : tuple of str
+        Of whole numbers between the two `limits`: what each is called, in a legend in place of a colour bar.
 
     Raises
     ------
@@ -103,6 +105,7 @@ class Layer:
     along: str = ""
     step: str = ""
     spacing: str = "auto"
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name in PLACES:
@@ -116,6 +119,7 @@ class Layer:
             near = did_you_mean(str(self.spacing), SPACINGS, "spacings")
             raise InputError(f"layer {self.name!r} cannot spread its colours by {self.spacing!r}: {near}")
         object.__setattr__(self, "limits", _as_limits(self.name, self.limits))
+        object.__setattr__(self, "classes", tuple(self.classes))
         title = self.title or self.name
         defaults = {
             "title": title,
@@ -138,11 +142,13 @@ class Layer:
             What numbers of the response are multiplied with where they are shown, as the label says: 1000 for "cases
             per 1,000 population". Thresholds in words are, too.
         """
-        words = {field: getattr(self, field) for field in _WORDS}
+        words = {field: getattr(self, field) for field in _WORDS} | {str(k): c for k, c in enumerate(self.classes)}
         if per != 1.0 and self.level is not None:
             level = re.compile(rf"(?<![\w.]){re.escape(f'{self.level:g}')}(?![\w.])")
             words = {field: level.sub(f"{self.level * per:.6g}", text) for field, text in words.items()}
-        return replace(self, **{field: text.replace(_LABEL, label) for field, text in words.items()})
+        words = {field: text.replace(_LABEL, label) for field, text in words.items()}
+        classes = tuple(words.pop(str(k)) for k in range(len(self.classes)))
+        return replace(self, **words, classes=classes)
 
     def at_step(self, along: str, step: str) -> Layer:
         """Return the layer as one of several steps, told apart by name and words; scale and colours are shared.
@@ -189,7 +195,7 @@ class Layer:
         """
         try:
             content = json.loads(text)
-            later = {"along": "", "step": "", "spacing": "auto"}  # files of before have layers without
+            later = {"along": "", "step": "", "spacing": "auto", "classes": ()}  # files of before have layers without
             return cls(**{field.name: (later | content)[field.name] for field in fields(cls)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"this is no layer: {error}") from None
@@ -304,6 +310,7 @@ def decided_layer(threshold: float, level: float) -> Layer:
         caption=f"Where {_LABEL} is above {numeral(threshold)} (1), where below (\N{MINUS SIGN}1), and where the data "
         f"do not decide (0): with probability {level:g} all that is decided is right at once.",
         level=float(threshold),
+        classes=(f"below {numeral(threshold)}", "undecided", f"above {numeral(threshold)}"),
     )
 
 

@@ -36,6 +36,8 @@ _CAPTIONS = {
     "maps": "{mean} and limits of {label}, on one colour scale.",
     "observed": "What was observed: {label} at each site, on the colours of the map of the mean.",
     "fitted": "Fitted means with their limits against what was observed, a point a site.",
+    "predictive_check": "The share of responses up to each value, in the band of 95% of replicates drawn from the "
+    "fit: a line beyond the band tells of which responses the model makes too few or too many.",
     "mesh": "The mesh that carries the field, with coast and sites.",
 }
 """Of figures that are not of one layer, which have captions of their own."""
@@ -98,6 +100,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "certificate": None if run.certificate is None else certificate_section(run.certificate),
         "fitted": _chosen(pictures, "fitted"),
         "checks": sorted(map(found, [*(explored or {}).get("findings", ()), *run.checks]), key=_gravest_first),
+        "checked": _chosen(pictures, "predictive_check"),
         "levels": LEVELS,
         "validation": None if run.validation is None else validation_section(run.validation),
         "regions": regions_sections(run.regions),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,19 @@ from geospde.results.prior import prior_marginal
 from geospde.results.state import FitState
 from geospde.terms.base import LatentTerm
 from geospde.text.arguments import refuse_seed
+from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import did_you_mean, listed
+from geospde.text.words import did_you_mean, listed, number
 
 Vector = NDArray[np.float64]
 
 RESPONSE = "y"
 """The column of a response that the formula does not name."""
+
+POINTS = 200
+"""Values at which distributions are compared, beside those observed."""
+
+UNLIKELY, PREDICTIVE = 0.01, "predictive check"
 
 PLACEHOLDERS = ((1.0, 2.0), (0.0, 1.0), (0.3, 0.7))
 """Responses that one family or another takes, to build a model of before there are any."""
@@ -130,6 +137,72 @@ def simulate_fit(fit: FitState, n: int = 1, seed: int | None = None) -> pd.DataF
     eta = (fit.laplace.design @ draws.latent.T).T + fit.model.offset
     made = [fit.laplace.likelihood_at(theta).draw(one, rng) for theta, one in zip(draws.theta, eta)]
     return pd.DataFrame(np.array(made).T, columns=range(1, n + 1))
+
+
+@dataclass(frozen=True)
+class PredictiveCheck:
+    """The distribution of a fit's responses among those of replicates.
+
+    Attributes
+    ----------
+    at : (m,) array
+        Values of the response.
+    observed, lower, middle, upper : (m,) arrays
+        The share of responses up to each value: of those observed, and the 2.5 %, 50 % and 97.5 % quantiles of that of
+        the replicates.
+    p : float
+        The share of replicates, the observed responses among them, whose greatest distance from `middle` is at least
+        that of the observed: small where the fit could hardly have made the data. As both are of the same data it errs
+        to the large side.
+    """
+
+    at: Vector
+    observed: Vector
+    lower: Vector
+    middle: Vector
+    upper: Vector
+    p: float
+
+    @property
+    def finding(self) -> Finding:
+        """What it says, in a sentence."""
+        inside = (self.observed >= self.lower) & (self.observed <= self.upper)
+        band = f"replicates of the fit: {100 * inside.mean():.0f}% of the range of responses lies in their 95% band"
+        if self.p >= UNLIKELY:
+            return Finding("ok", PREDICTIVE, f"the responses are spread as those of {band} (p = {self.p:.2g})")
+        worst = int(np.argmax(np.abs(self.observed - self.middle)))
+        own, theirs = (f"{100 * share:.0f}%" for share in (self.observed[worst], self.middle[worst]))
+        return Finding(
+            "warning",
+            PREDICTIVE,
+            f"the responses are not spread as those of {band} (p = {self.p:.2g}); {own} of them are at most "
+            f"{number(float(f'{self.at[worst]:.3g}'))}, where replicates have {theirs}",
+            "look at it, and try another family: one with more zeros, or with heavier tails",
+        )
+
+
+def predictive_check(fit: FitState, draws: int = 200, seed: int = 0) -> PredictiveCheck:
+    """Compare the distribution of the responses with those of replicates.
+
+    Raises
+    ------
+    InputError
+        For a family that draws no responses.
+
+    References
+    ----------
+    Gelman, Meng & Stern (1996), Statistica Sinica 6, 733-807.
+    """
+    replicates = simulate_fit(fit, draws, seed).to_numpy()
+    seen = np.asarray(fit.model.likelihood.y, dtype=float)
+    low, high = np.quantile(replicates, [0.001, 0.999])
+    at = np.unique(np.concatenate([np.linspace(min(low, seen.min()), max(high, seen.max()), POINTS), seen]))
+    shares = np.array([np.searchsorted(np.sort(one), at, "right") for one in replicates.T]) / len(seen)
+    own = np.searchsorted(np.sort(seen), at, "right") / len(seen)
+    lower, middle, upper = np.quantile(shares, [0.025, 0.5, 0.975], axis=0)
+    far = np.abs(shares - middle).max(axis=1)
+    p = (1 + np.sum(far >= np.abs(own - middle).max())) / (draws + 1)
+    return PredictiveCheck(at, own, lower, middle, upper, float(p))
 
 
 def _placeholder_model(formula: str, table: Any, name: str, **options: Any) -> Model:

@@ -30,11 +30,15 @@ from geospde.results import fit as fitting
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
+from geospde.results.simulate import PredictiveCheck, predictive_check
 from geospde.run.config import Config, ExcursionsSection
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
 from geospde.text.words import counted, listed
+
+MOST_REPLICATED = 20_000
+"""Responses up to which a run compares them with 200 replicates: more take gigabytes."""
 
 BAYESIAN = ("inla", "eb")
 """Methods of `geospde.fit` that give a posterior."""
@@ -206,6 +210,17 @@ def check_fit(survey: Survey, mesh: Mesh, fit: Fit) -> tuple[Finding, ...]:
     found = fit.check()
     judged = ("mesh edges", "mesh extension") if any(finding.subject == "mesh" for finding in found) else ()
     return (*found, *(finding for finding in check_mesh(mesh, survey) if finding.subject not in judged))
+
+
+def check_replicates(fit: Fit) -> PredictiveCheck | None:
+    """Compare the responses with replicates of the fit; None of fits whose responses are none, or very many."""
+    likelihood = fit.model.likelihood
+    if not likelihood.is_replicated or len(likelihood.y) > MOST_REPLICATED:
+        return None
+    try:
+        return predictive_check(fit)
+    except InputError:  # a family that draws no responses
+        return None
 
 
 def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction | SteppedPrediction:

@@ -18,7 +18,8 @@ from geospde.prediction.validation import Validation
 from geospde.report.parts import RunParts
 from geospde.results.base import Fit
 from geospde.results.certificate import Certificate
-from geospde.run.analysis import check_fit
+from geospde.results.simulate import PredictiveCheck
+from geospde.run.analysis import check_fit, check_replicates
 from geospde.run.config import Config
 from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.logs import LOG, begin
@@ -99,11 +100,17 @@ class Work:
     def _of_fit(self) -> tuple[Finding, ...]:
         return check_fit(self.survey, self.mesh, self.fit)
 
+    @cached_property
+    def replicates(self) -> PredictiveCheck | None:
+        """The responses among replicates of the fit."""
+        return check_replicates(self.fit)
+
     @property
     def checks(self) -> tuple[Finding, ...]:
         """What was looked at in the fit and its mesh, and what its certificate says."""
         certified = () if self.certificate is None else (self.certificate.finding,)
-        return (*self._of_fit, *certified)
+        replicated = () if self.replicates is None else (self.replicates.finding,)
+        return (*self._of_fit, *replicated, *certified)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -72,6 +72,13 @@ def test_all_of_the_set_is_above_as_often_as_it_says(fit, surface):
     assert (found.function <= surface.exceedance(0.4) + 1e-12).all()
 
 
+def test_the_map_of_classes_has_a_legend_of_their_names(surface):
+    ax = surface.excursions(0.4, level=0.9).plot()
+    (key,) = [other for other in ax.figure.axes if other is not ax]
+    assert [text.get_text() for text in key.texts] == ["below 0.4", "undecided", "above 0.4"]
+    assert len(key.patches) == 3 and not key.axison
+
+
 def test_above_below_and_undecided(surface):
     both = surface.excursions(0.4, 0.9, "!=")
     above, below = (surface.excursions(0.4, 0.9, kind) for kind in "><")

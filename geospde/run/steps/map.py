@@ -14,7 +14,7 @@ from geospde.text.words import counted
 COMPUTED = tuple(computed.layer.name for computed in LAYERS)
 FIGURES = (
     "maps", "mean", "lower", "upper", "sd", "exceed_*", "excursion_*", "decided_*", EXTRAPOLATION, *COMPUTED,
-    "observed", "fitted",
+    "observed", "fitted", "predictive_check",
 )  # fmt: skip
 
 
@@ -24,7 +24,7 @@ def make(work: Work) -> None:
     with work.log.step("figures") as told:
         unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
         write_project(work.folder, **objects, label=work.config.output.label, crop=work.crop, areas=work.areas)
-        work.draw(**objects)
+        work.draw(check=work.replicates, **objects)
         told(counted(len(work.figures), "figure"))
 
 
