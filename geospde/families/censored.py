@@ -92,7 +92,12 @@ class Censored(Likelihood):
     @property
     def unit(self) -> float | None:
         """As if all were known."""
-        return self.uncensored.unit
+        return replace(self.uncensored, weights=self.weights).unit
+
+    @property
+    def says(self) -> Vector:
+        """As if all were known."""
+        return self.weights * self.uncensored.says
 
     def at(self, theta: Vector) -> Self:
         """The same observations with these hyperparameters."""
@@ -180,6 +185,11 @@ class Censored(Likelihood):
     def observed(self) -> Vector:
         """What was observed, bounds as if they were values."""
         return self.uncensored.observed()
+
+    def less_offset(self, offset: Vector) -> Self:
+        """As if all were known."""
+        inner = self.uncensored.less_offset(offset)
+        return replace(self, y=inner.y, exposure=inner.exposure, uncensored=inner)
 
     def start(self) -> Vector:
         """A rough eta to start from."""

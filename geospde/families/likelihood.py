@@ -131,14 +131,27 @@ class Likelihood:
         return self.unit
 
     @property
+    def says(self) -> Vector:
+        """How much each row says of its predictor, (m,), beside the others: its weight, unless the class knows more."""
+        return self.weights
+
+    def less_offset(self, offset: Vector) -> Self:
+        """The responses that an offset leaves to be explained: default priors are of them.
+
+        These, unless the class knows how to take it out.
+        """
+        return self
+
+    @property
     def largest_sd(self) -> float:
         """What the standard deviation of a field or a smooth is seldom above: default priors are of it.
 
         Three standard deviations of the rough predictor (`start`), and at least a tenth of its unit, or 1 where it has
-        none: rare events, and points of a pattern, hide how the logarithm of their rate varies. It is exact where it
-        has a unit, so that no answer depends on that; a pure number has two digits.
+        none: rare events, and points of a pattern, hide how the logarithm of their rate varies. Rows count by
+        `says`: one that says nothing moves no prior. It is exact where it has a unit, so that no answer depends on
+        that; a pure number has two digits.
         """
-        wide = 3 * float(np.std(self.start()))
+        wide = 3 * deviation(self.start(), self.says)
         return max(float(f"{wide:.2g}"), 1.0) if self.unit is None else max(wide, 0.1 * self.unit)
 
     @property
@@ -365,7 +378,24 @@ class Likelihood:
         return "lower" if lower.all() else "upper" if upper.all() else None
 
 
-def spread(values: Vector) -> float:
-    """Standard deviation; the largest size of values that are all the same, and 1 if that is 0."""
-    deviation, largest = float(np.std(values)), float(np.abs(values).max(initial=0.0))
-    return deviation if deviation > 1e-9 * largest else largest or 1.0
+def scaled(values: Vector, logs: Vector) -> Vector:
+    """Positive values times exponentials, positive and finite whatever those are."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.clip(values * np.exp(np.clip(logs, -600.0, 600.0)), 1e-300, 1e300)
+
+
+def deviation(values: Vector, weights: Vector) -> float:
+    """Standard deviation of values that count by their weights; of all alike where no weight is positive."""
+    largest = float(weights.max(initial=0.0))
+    if largest <= 0 or (weights == largest).all():
+        return float(np.std(values))
+    share = weights / largest
+    middle = np.average(values, weights=share)
+    return float(np.sqrt(np.average((values - middle) ** 2, weights=share)))
+
+
+def spread(values: Vector, weights: Vector) -> float:
+    """Weighted standard deviation; the largest size of values that are all the same, and 1 if that is 0."""
+    counted = np.abs(values[weights > 0] if (weights > 0).any() else values)
+    found, largest = deviation(values, weights), float(counted.max(initial=0.0))
+    return found if found > 1e-9 * largest else largest or 1.0

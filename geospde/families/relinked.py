@@ -58,19 +58,24 @@ class Relinked(Likelihood):
         return self.natural.has_moments
 
     @property
+    def says(self) -> Vector:
+        """As under the other link."""
+        return self.weights * self.natural.says
+
+    @property
     def unit(self) -> float | None:
         """Standard deviation of the response where the predictor is its mean."""
-        return spread(self.natural.observed()) if self.link.is_linear else None
+        return spread(self.natural.observed(), self.says) if self.link.is_linear else None
 
     @property
     def residual_unit(self) -> float | None:
         """As under the other link: a residual standard deviation is no part of the predictor."""
-        return self.natural.residual_unit
+        return replace(self.natural, weights=self.weights).residual_unit
 
     @property
     def largest_sd(self) -> float:
         """Three standard deviations of the responses on the predictor's scale."""
-        wide = 3 * spread(self._each())
+        wide = 3 * spread(self._each(), self.says)
         return max(wide, 1.0) if self.link.is_log else wide
 
     def at(self, theta: Vector) -> Self:

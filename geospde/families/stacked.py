@@ -207,6 +207,12 @@ class Stacked(Likelihood):
         """What was observed of the inverse links of eta."""
         return np.concatenate([part.observed() for part in self.parts])
 
+    @property
+    def says(self) -> Vector:
+        """As of each."""
+        values: Vector = self.weights * np.concatenate([part.says for part in self.parts])
+        return values
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return np.concatenate([part.start() for part in self.parts])

@@ -281,15 +281,18 @@ def build_model(
         censoring=response.censoring,
     )  # fmt: skip
     follow = [*(c.follows_all for c in classes), *(term.follows_all for term in shared)]
-    if any(follow) and defaults is None and likelihood.residual_unit is not None:
+    away = np.asarray(offsets.values, dtype=float)
+    explained = likelihood.less_offset(away) if support is None and away.any() else likelihood
+    if defaults is None and explained.residual_unit is not None and (any(follow) or explained is not likelihood):
         # beside a term that can follow every observation the residual's prior must not draw it to zero
-        beside = PCSd(3 * likelihood.residual_unit, 0.05)
-        own = {**{h.name: beside for h in likelihood.hyper if h.kind == "sd"}, **family_priors}
+        beside = PCSd(3 * explained.residual_unit, 0.05) if any(follow) else None
+        own = {h.name: beside or h.default_prior(explained.residual_unit) for h in likelihood.hyper if h.kind == "sd"}
+        own.update(family_priors)
         likelihood = bound_family.bind(
             response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own,
             censoring=response.censoring,
         )  # fmt: skip
-    context = Context(places, at, mesh, crs, likelihood, overrides, defaults, graphs=graphs)
+    context = Context(places, at, mesh, crs, explained, overrides, defaults, graphs=graphs)
     terms = context.terms
     for call in parsed.terms:
         if call.name != "offset":

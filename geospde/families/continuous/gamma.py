@@ -1,7 +1,8 @@
 """Positive values, gamma."""
 
+from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from scipy.special import digamma, gammainc, gammaincc, gammaln
 
 from geospde.families.base import Candidate, Family
 from geospde.families.continuous.gaussian import symmetric
-from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, scaled, spread
 from geospde.families.links import IDENTITY, INVERSE, LOG, Link
 from geospde.families.priors import GammaPositive
 
@@ -72,13 +73,17 @@ class GammaLikelihood(Likelihood):
         values: Vector = rng.gamma(shape, self.link.inverse(eta) / shape)
         return values
 
+    def less_offset(self, offset: Vector) -> Self:
+        """Values over exp(offset)."""
+        return replace(self, y=scaled(self.y, -offset))
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return self._logs
 
     def first_theta(self) -> Vector:
         """Where the search starts: half of the logarithm's variance is the residual's."""
-        return np.array([np.log(2.0) - 2 * np.log(spread(self._logs))])
+        return np.array([np.log(2.0) - 2 * np.log(spread(self._logs, self.weights))])
 
 
 class Gamma(Family):

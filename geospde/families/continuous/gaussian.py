@@ -1,7 +1,8 @@
 """Gaussian values."""
 
+from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import log_ndtr, ndtr
@@ -23,7 +24,7 @@ class GaussianLikelihood(Likelihood):
     @property
     def unit(self) -> float | None:
         """Standard deviation of the response."""
-        return spread(self.y)
+        return spread(self.y, self.weights)
 
     @cached_property
     def _values(self) -> Vector:
@@ -78,13 +79,17 @@ class GaussianLikelihood(Likelihood):
         """New responses, one for each eta."""
         return rng.normal(eta, np.exp(self.theta[0]))
 
+    def less_offset(self, offset: Vector) -> Self:
+        """Values less the offset."""
+        return replace(self, y=self.y - offset)
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return self._values
 
     def first_theta(self) -> Vector:
         """Where the search starts: half of the variance is the residual's."""
-        return np.array([np.log(spread(self._values) / np.sqrt(2))])
+        return np.array([np.log(spread(self._values, self.weights) / np.sqrt(2))])
 
 
 class Gaussian(Family):

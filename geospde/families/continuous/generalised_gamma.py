@@ -1,5 +1,6 @@
 """Positive values, generalised gamma."""
 
+from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -7,7 +8,7 @@ import numpy as np
 from scipy.special import gammainc, gammaincc, gammaln, ndtr
 
 from geospde.families.continuous.positive import Positive
-from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread, unchanged
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, scaled, spread, unchanged
 from geospde.families.links import HALF_LOG_2PI, IDENTITY, INVERSE, LOG, Link
 from geospde.families.priors import Gaussian, LogGamma
 
@@ -109,13 +110,17 @@ class GeneralisedGammaLikelihood(Likelihood):
             w = (np.log(rng.gamma(self._q**-2, size=eta.shape)) + 2 * np.log(abs(self._q))) / self._q
         return np.exp(eta - self._shift + self._sigma * w)
 
+    def less_offset(self, offset: Vector) -> Self:
+        """Values over exp(offset)."""
+        return replace(self, y=scaled(self.y, -offset))
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return self._logs
 
     def first_theta(self) -> Vector:
         """Where the search starts: half of the logarithm's variance is the residual's."""
-        return np.array([np.log(spread(self._logs) / np.sqrt(2)), self.hyper[1].start])
+        return np.array([np.log(spread(self._logs, self.weights) / np.sqrt(2)), self.hyper[1].start])
 
 
 def _over_square(q: float) -> float:

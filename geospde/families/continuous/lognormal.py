@@ -1,15 +1,16 @@
 """Positive values whose logarithm is Gaussian."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.families.base import Candidate, Family, skewness
 from geospde.families.continuous.gaussian import GaussianLikelihood, symmetric
-from geospde.families.likelihood import Vector, spread
+from geospde.families.likelihood import Vector, scaled, spread
 from geospde.families.links import IDENTITY, INVERSE, LOG, Link
 
 
@@ -24,7 +25,7 @@ class LogNormalLikelihood(GaussianLikelihood):
     @property
     def residual_unit(self) -> float | None:
         """Standard deviation of the logarithms, as the Gaussian's that they are."""
-        return spread(self._values)
+        return spread(self._values, self.weights)
 
     @cached_property
     def _values(self) -> Vector:
@@ -54,6 +55,10 @@ class LogNormalLikelihood(GaussianLikelihood):
     def observed(self) -> Vector:
         """Responses, as fitted values are their medians."""
         return self.y
+
+    def less_offset(self, offset: Vector) -> Self:
+        """Values over exp(offset)."""
+        return replace(self, y=scaled(self.y, -offset))
 
     def start(self) -> Vector:
         """A rough eta to start from."""

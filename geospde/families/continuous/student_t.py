@@ -1,6 +1,7 @@
 """Values with heavy tails, Student's t."""
 
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import betaln, digamma, stdtr
@@ -26,7 +27,7 @@ class StudentLikelihood(Likelihood):
     @property
     def unit(self) -> float | None:
         """Standard deviation of the response."""
-        return spread(self.y)
+        return spread(self.y, self.weights)
 
     @property
     def _df(self) -> float:
@@ -100,13 +101,17 @@ class StudentLikelihood(Likelihood):
         values: Vector = eta + scale * rng.standard_t(self._df, eta.shape)
         return values
 
+    def less_offset(self, offset: Vector) -> Self:
+        """Values less the offset."""
+        return replace(self, y=self.y - offset)
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return self.y
 
     def first_theta(self) -> Vector:
         """Where the search starts: half of the variance is the residual's, the tails are moderate."""
-        return np.array([np.log(spread(self.y) / np.sqrt(2)), self.hyper[1].start])
+        return np.array([np.log(spread(self.y, self.weights) / np.sqrt(2)), self.hyper[1].start])
 
 
 class StudentT(Family):

@@ -1,5 +1,6 @@
 """Positive values with zeros among them, Tweedie."""
 
+from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma, expit, gammainc, gammaincc, gammaln
 
 from geospde.families.base import Candidate, Family
-from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, between_one_and_two
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, between_one_and_two, scaled
 from geospde.families.links import IDENTITY, LOG, Link
 from geospde.families.priors import GammaPositive, Gaussian
 
@@ -136,6 +137,10 @@ class TweedieLikelihood(Likelihood):
         """New responses, one for each eta."""
         rate, shape, scale = self._compound(eta)
         return np.asarray(rng.gamma(shape * rng.poisson(rate)) * scale)
+
+    def less_offset(self, offset: Vector) -> Self:
+        """Values over exp(offset)."""
+        return replace(self, y=np.where(self._zero, 0.0, scaled(self.y, -offset)))
 
     def start(self) -> Vector:
         """A rough eta to start from; a zero stands for a tenth of the least other value."""

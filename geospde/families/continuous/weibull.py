@@ -1,13 +1,14 @@
 """Times until an event, Weibull."""
 
+from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import gamma
 
 from geospde.families.continuous.positive import Positive
-from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, spread
+from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, scaled, spread
 from geospde.families.pc import PCWeibull
 
 
@@ -70,13 +71,17 @@ class WeibullLikelihood(Likelihood):
         """New responses, one for each eta."""
         return np.exp(-eta / self._shape) * rng.weibull(self._shape, eta.shape)
 
+    def less_offset(self, offset: Vector) -> Self:
+        """Times whose hazard is without the offset."""
+        return replace(self, y=scaled(self.y, offset / self._shape))
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return -self._shape * self._logs
 
     def first_theta(self) -> Vector:
         """Where the search starts: the shape whose log times scatter as the responses do."""
-        return np.array([np.log(np.pi / np.sqrt(6) / spread(self._logs))])
+        return np.array([np.log(np.pi / np.sqrt(6) / spread(self._logs, self.weights))])
 
     def observed(self) -> Vector:
         """What an observed time is worth as a hazard: the one that makes it the mean, were the shape one."""

@@ -7,16 +7,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.families.base import Family, not_counts
-from geospde.families.likelihood import Likelihood, Vector
+from geospde.families.likelihood import Likelihood, Vector, scaled
 from geospde.families.links import LOG, Link
 
 
 class CountLikelihood(Likelihood):
     """Counts with a mean of ``exposure * exp(eta)``, or a mixture with such a part."""
 
+    def less_offset(self, offset: Vector) -> Self:
+        """Counts whose exposure is exp(offset) times as large."""
+        return replace(self, exposure=scaled(self.exposure, offset))
+
     def start(self) -> Vector:
         """A rough eta to start from."""
         return np.log((self.y + 0.5) / self.exposure)
+
+    @property
+    def says(self) -> Vector:
+        """Weights, of rows whose count and expected count, at the rate of all, are below one by that much less."""
+        with np.errstate(over="ignore"):
+            seen = float((self.weights * self.y).sum())
+            rate = max(seen, 0.5) / max(float((self.weights * self.exposure).sum()), 1e-300)
+            values: Vector = self.weights * np.clip(np.maximum(self.y, rate * self.exposure), 0.0, 1.0)
+        return values
 
     def edge(self) -> Self:
         """The same of counts that are one higher, of which the slope of P(Y <= y) is a multiple."""

@@ -1,5 +1,6 @@
 """Positive values, lognormal, some of them extreme."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ class LogNormalMixLikelihood(MixtureLikelihood):
     @property
     def residual_unit(self) -> float | None:
         """Standard deviation of the logarithms."""
-        return self._component.residual_unit
+        return replace(self._component, weights=self.weights).residual_unit
 
     def _log_multiple(self) -> tuple[float, Vector]:
         """A lognormal's mean is exp(sigma² / 2) times its median."""

@@ -1,8 +1,9 @@
 """What mixtures share: responses of a family, of which a share has means that are larger by a factor."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +134,11 @@ class MixtureLikelihood(Likelihood):
         """New responses, one for each eta."""
         extreme = rng.uniform(size=eta.shape) < expit(self.theta[-2])
         return self._component.draw(self._places(eta)[0] + self._ratio * extreme, rng)
+
+    def less_offset(self, offset: Vector) -> Self:
+        """As of the component."""
+        inner = self._component.less_offset(offset)
+        return replace(self, y=inner.y, exposure=inner.exposure)
 
     def start(self) -> Vector:
         """A rough eta to start from."""
