@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.text.words import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pyproj import CRS
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+THIN = 4e-7  # area over squared width, of an angle of a ten-thousandth of a degree: precisions have its inverse square
 
 
 def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
@@ -89,6 +92,13 @@ def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.flo
     if flat.any():
         at = int(np.argmax(flat))
         raise InputError(f"triangle {at} has no area: its corners {triangles[at]} lie on a line")
+    thin = np.abs(areas) <= THIN * span**2
+    if thin.any():
+        at = int(np.argmin(np.where(thin, np.abs(areas) / span**2, np.inf)))
+        raise InputError(
+            f"triangle {at} has an angle of {number(_smallest_angle(vertices[triangles[at]]))} degrees: its corners "
+            f"{triangles[at]} nearly lie on a line, and rounding would swallow the data there; merge or move a vertex"
+        )
     # Neighbours that turn the same way run along their common edge in opposite directions.
     key = (triangles * len(vertices) + np.roll(triangles, -1, axis=1)).ravel()
     if _has_repeats(key):
@@ -96,6 +106,14 @@ def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.flo
         at = int(first_use[np.argmax(uses > 1)]) // 3
         raise InputError(f"triangle {at} overlaps another that shares an edge with it; the triangles must only touch")
     return vertices, triangles
+
+
+def _smallest_angle(corners: NDArray[np.float64]) -> float:
+    """Smallest angle of a triangle, (3, 2), in degrees."""
+    a, b, c = corners
+    sides = np.sort([np.hypot(*(b - a)), np.hypot(*(c - b)), np.hypot(*(a - c))])
+    doubled = abs((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+    return float(np.degrees(np.arcsin(min(1.0, doubled / (sides[1] * sides[2])))))
 
 
 def _has_repeats(values: NDArray[Any]) -> bool:

@@ -23,6 +23,7 @@ Vector = NDArray[np.float64]
 
 PULL = 1.0  # of a prior, in posterior sds: log prior slope times sd
 LEARNT = 0.9  # posterior sd over prior sd beyond which the data have told nothing
+SHARP = 1.0  # degrees
 EDGE, COARSE = 0.5, 0.2  # longest inner edge over the range: warn, note
 LONG = 1.0  # range over the extent
 NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
@@ -103,7 +104,11 @@ def posterior_findings(
 def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
     """The fitted range between the mesh's edges and the extent of the inner zone."""
     unit = unit_of(mesh.crs)
-    edges = mesh.quality().inner_edges
+    quality = mesh.quality()
+    if quality.min_angle < SHARP:
+        fact = f"its smallest angle is {number(quality.min_angle)} degrees"
+        yield Finding("warning", "angle", fact, "build it with gs.build_mesh, or move vertices: slivers cost digits")
+    edges = quality.inner_edges
     longest, inner = max(edges, default=0.0), mesh.vertices[np.unique(mesh.triangles[mesh.inner])]
     extent = float(np.hypot(*np.ptp(inner, axis=0)))
     fact = f"{name} is {length(reach, unit)}, the mesh's longest inner edge {length(longest, unit)}"

@@ -67,6 +67,17 @@ def test_edges_of_a_third_of_the_range_are_a_note():
     assert found(fit(counts(), mesh(1.0)).check(), "mesh", "note")
 
 
+def test_a_sliver_is_told_with_its_angle():
+    whole = mesh(2.0)
+    corners, new = whole.triangles[0], len(whole.vertices)
+    a, b, c = whole.vertices[corners]
+    vertex = 0.5 * (a + b) + 1e-3 * (c - 0.5 * (a + b))
+    around = [[corners[k], corners[(k + 1) % 3], new] for k in range(3)]
+    sharp = gs.Mesh(np.vstack([whole.vertices, vertex]), np.vstack([whole.triangles[1:], around]))
+    (finding,) = found(fit(counts(), sharp, integration="eb").check(), "angle")
+    assert "degrees" in finding.message and finding.level == "warning"
+
+
 def test_a_range_longer_than_the_study_area():
     data = counts(reach=60.0)
     data = data.assign(count=np.random.default_rng(1).poisson(np.exp(1 + 0.25 * data["x"])))
