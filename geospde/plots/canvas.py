@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from geospde.errors import InputError
 from geospde.plots.scale import Scale
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.words import did_you_mean
 from geospde.text.words import number as number_in_words
 
 PAGE = (180.0, 230.0)
@@ -22,6 +25,63 @@ PAGE = (180.0, 230.0)
 
 TEXT, SMALL = 8.0, 7.0  # points, as printed
 SEA, INK, FRAME = "#f1f5f8", "#1a1a1a", "#666666"
+
+
+@dataclass(frozen=True)
+class Style:
+    """What figures are made for.
+
+    Parameters
+    ----------
+    page : (float, float)
+        The most that one may measure, mm. Letters and lines have the same points on any page: on a smaller one, shown
+        as large, they are larger.
+    dpi : int
+        Dots per inch.
+    sea : str
+        Colour of what is no land.
+    """
+
+    page: tuple[float, float] = PAGE
+    dpi: int = 200
+    sea: str = SEA
+
+
+STYLES = {"paper": Style(dpi=300, sea="white"), "screen": Style(page=(140.0, 90.0), dpi=220)}
+"""By name: for a printed page, and for slides and screens."""
+
+
+class Look(NamedTuple):
+    """What a caller wants of maps besides their content.
+
+    Parameters
+    ----------
+    style : str, optional
+        One of `STYLES`.
+    graticule : bool
+        Whether lines of longitude and latitude are drawn, and their degrees written at the frame.
+    inset : bool or polygons, optional
+        Whether a small map shows where the map is: in the land, or in these polygons.
+    """
+
+    style: str | None = None
+    graticule: bool = False
+    inset: Any = None
+
+    def made(self) -> Style:
+        """Return the style itself; `InputError` for a name of none."""
+        if self.style is None:
+            return Style()
+        if self.style not in STYLES:
+            raise InputError(f"there is no style {self.style!r}: {did_you_mean(str(self.style), STYLES, 'styles')}")
+        return STYLES[self.style]
+
+    def has_inset(self) -> bool:
+        """Tell whether there is to be a small map."""
+        return self.inset is not None and self.inset is not False
+
+
+PLAIN = Look()
 
 # Millimetres around the maps, and between them.
 _LEFT, _RIGHT, _BOTTOM, _TOP, _GAP = 14.0, 3.0, 11.0, 7.0, 5.0
@@ -130,7 +190,7 @@ class Sheet(NamedTuple):
     """Inches that a map's title may take."""
 
 
-def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None = None) -> Sheet:
+def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None = None, look: Look = PLAIN) -> Sheet:
     """Lay out equal maps, as large as a page lets them be, and the place of one colour bar for all.
 
     Millimetres rather than a layout engine, so that every figure of one coast has the same frame.
@@ -146,16 +206,20 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
         Whether to leave room for a colour bar on the right; without, its axes are hidden.
     figure : Figure, optional
         Take this one and give it its size; a new one by default.
+    look : Look
+        Its style is that of the page.
 
     Returns
     -------
     Sheet
     """
+    style = look.made()
+    page = style.page
     right = _RIGHT + (_BAR_GAP + _BAR + _BAR_TEXT if bar else 0.0)
 
     def map_width(rows: int, cols: int) -> float:
-        across = (PAGE[0] - _LEFT - right - (cols - 1) * _GAP) / cols
-        down = (PAGE[1] - _BOTTOM - rows * _TOP) / rows
+        across = (page[0] - _LEFT - right - (cols - 1) * _GAP) / cols
+        down = (page[1] - _BOTTOM - rows * _TOP) / rows
         return min(across, down / view.tallness)
 
     if count < 4:
@@ -172,6 +236,8 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
     figure = Figure() if figure is None else figure
     figure.set_size_inches(width / 25.4, height / 25.4)
     figure.set_facecolor("white")
+    if look.style is not None:
+        figure.set_dpi(style.dpi)
 
     def place(x: float, y: float, w: float, h: float) -> Axes:
         return figure.add_axes((x / width, y / height, w / width, h / height))
@@ -181,6 +247,7 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
         row, col = divmod(number, cols)
         ax = place(_LEFT + col * (wide + _GAP), _BOTTOM + (rows - 1 - row) * (tall + _TOP), wide, tall)
         dress(ax, view, x_labels=number + cols >= count, y_labels=col == 0, ticks=6 if wide > 90 else 4)
+        ax.set_facecolor(style.sea)
         axes.append(ax)
     long = min(body, _LONGEST_BAR)
     left = _LEFT + cols * (wide + _GAP) - _GAP + _BAR_GAP
@@ -212,14 +279,34 @@ def _tick(value: float, _: int, *, size: float) -> str:
     return f"{value / size:.10g}".replace("-", "\N{MINUS SIGN}")
 
 
-def title(ax: Axes, text: str, room: float = math.inf) -> None:
-    """Write a map's title above its left edge, at most `room` inches wide."""
-    ax.set_title(text, loc="left", pad=3, color=INK, fontsize=_fitting(text, TEXT, room))
+def title(ax: Axes, text: str, room: float = math.inf, pad: float = 3.0) -> None:
+    """Write a map's title above its left edge, at most `room` inches wide and `pad` points above it."""
+    ax.set_title(text, loc="left", pad=pad, color=INK, fontsize=_fitting(text, TEXT, room))
 
 
 def _fitting(text: str, size: float, room: float) -> float:
     """Return the size of type in points, `size` or less, at which a line fits into `room` inches."""
     return min(size, 72 * room / (_SET_WIDTH * max(len(text), 1)))
+
+
+def make_room(figure: Figure, place: Axes) -> None:
+    """Widen a figure to hold all that stands beside a colour bar, the axes staying as large as they are."""
+    right = right_of(figure, place) + _RIGHT / 25.4
+    wide = figure.get_figwidth()
+    if right <= wide:
+        return
+    figure.set_figwidth(right)
+    for ax in figure.axes:
+        if ax in figure.get_children():  # insets follow their maps
+            box = ax.get_position()
+            ax.set_position((box.x0 * wide / right, box.y0, box.width * wide / right, box.height))
+
+
+def right_of(figure: Figure, ax: Axes) -> float:
+    """Return how far to the right axes and their labels reach, in inches."""
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    box = ax.get_tightbbox(renderer)
+    return 0.0 if box is None else float(box.x1 / figure.get_dpi())
 
 
 def legend(place: Axes, scale: Scale, classes: Sequence[str]) -> None:
@@ -272,8 +359,7 @@ def colour_bar(place: Axes, scale: Scale, label: str, per: float = 1.0) -> None:
         bar.minorticks_off()
     bar.outline.set(linewidth=0.5, edgecolor=FRAME)
     place.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
-    power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    label = f"{label} (× 10{power})" if exponent else label
+    label = f"{label} (× 10{_raised(exponent)})" if exponent else label
     room = place.get_position().height * figure.get_figheight()
     reach = [f"down to {_short(scale.least / size)}"] if below and scale.least is not None else []
     reach += [f"up to {_short(scale.largest / size)}"] if above else []
@@ -298,9 +384,27 @@ def _exponent(scale: Scale, per: float) -> int:
 
 def _tick_label(value: float, size: float, scale: Scale) -> str:
     """Return what stands beside a colour: quantiles to three digits, round values as they are."""
-    shown = f"{value / size:.3g}" if scale.spacing == "quantiles" else f"{value / size:.10g}"
-    text = shown if "e" in shown else f"{float(shown):,.10g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    if scale.spacing == "quantiles":
+        return _short(value / size)
+    text = f"{value / size:.10g}"
+    return _power(value / size) if "e" in text else f"{float(text):,.10g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _power(value: float) -> str:
+    """Return three digits times a power of ten, as a printed page has it.
+
+    Examples
+    --------
+    >>> _power(8.65e-08)
+    '8.65×10⁻⁸'
+    """
+    digits, _, exponent = f"{value:.3g}".partition("e") if "e" in f"{value:.3g}" else f"{value:.2e}".partition("e")
+    return f"{digits}×10{_raised(int(exponent))}".replace("-", "\N{MINUS SIGN}")
+
+
+def _raised(exponent: int) -> str:
+    """Return an exponent in small raised figures."""
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _short(value: float) -> str:
@@ -311,4 +415,5 @@ def _short(value: float) -> str:
     >>> _short(3468.2), _short(0.01554), _short(-2.0)
     ('3,470', '0.0155', '−2')
     """
-    return number_in_words(float(f"{value:.3g}"))
+    text = number_in_words(float(f"{value:.3g}"))
+    return _power(value) if "e" in text else text

@@ -2,26 +2,42 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import shapely
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedFormatter, FixedLocator
 from numpy.typing import NDArray
 
-from geospde.plots.canvas import INK, SMALL, View
+from geospde.errors import InputError
+from geospde.plots.canvas import FRAME, INK, SEA, SMALL, View
 from geospde.plots.frame import ALARM, new_axes
+from geospde.survey.crs import is_local, parse_crs
 
 LAND = "#e4e0d8"
 
 _FINEST = 3000
 """Most cells along a side that a picture takes: 180 mm at 300 dpi are 2,126 pixels."""
 
+
+GRATICULE = "#9fb2c1"
+
+_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 18000, 36000, 54000, 108000)
+"""Steps of a graticule, in seconds of arc."""
+
+_DEGREE_ROOM = 28.0
+"""Millimetres between two lines of a graticule, at least: a label such as 166°53′20″E has 17."""
+
+_INSET = (0.26, 0.34)
+"""Most that a small map takes of a map's width and height."""
 
 _HATCHED, _STRIPE = 1200, 12
 """Pixels along the longer side of hatching, and between its stripes."""
@@ -82,6 +98,123 @@ def draw_hatching(ax: Axes, shaded: NDArray[np.bool_], bounds: Sequence[float], 
     if clip is not None:
         painted.set_clip_path(PathPatch(polygon_path(clip), transform=ax.transData))
     return painted
+
+
+def draw_graticule(ax: Axes, view: View, crs: Any) -> None:
+    """Draw lines of longitude and latitude, and write their degrees at the ticks of the lower and the left side.
+
+    Raises
+    ------
+    InputError
+        For a CRS that has no place on Earth.
+    """
+    from pyproj import Transformer
+
+    known = None if crs is None else parse_crs(crs)
+    if known is None or is_local(known):
+        raise InputError("a graticule needs a CRS that has a place on Earth, which a local frame has not")
+    there = Transformer.from_crs(known, 4326, always_xy=True)
+    across, up = np.linspace(view.west, view.east, 200), np.linspace(view.south, view.north, 200)
+    edges = np.concatenate([
+        np.column_stack([across, np.full(200, side)]) for side in (view.south, view.north)
+    ] + [np.column_stack([np.full(200, side), up]) for side in (view.west, view.east)])  # fmt: skip
+    lon, lat = there.transform(*edges.T)
+    lon = lon[0] + (np.asarray(lon) - lon[0] + 180.0) % 360.0 - 180.0  # in one piece across the date line
+    figure = ax.get_figure()
+    assert isinstance(figure, Figure)
+    box = ax.get_position()
+    sizes = figure.get_figwidth() * 25.4 * box.width, figure.get_figheight() * 25.4 * box.height
+    others = np.linspace(lon.min(), lon.max(), 60), np.linspace(lat.min(), lat.max(), 60)
+    for axis, along, edge, own, size, sides in (
+        (ax.xaxis, across, lon[:200], lon, sizes[0], "EW"),
+        (ax.yaxis, up, lat[400:600], lat, sizes[1], "NS"),
+    ):
+        values, seconds = _round_degrees(float(own.min()), float(own.max()), max(2, int(size / _DEGREE_ROOM)))
+        for value in values:
+            line = np.full((2, 60), value)
+            line[1 if axis is ax.xaxis else 0] = others[1 if axis is ax.xaxis else 0]
+            x, y = there.transform(line[0], line[1], direction="INVERSE")
+            ax.plot(x, y, color=GRATICULE, lw=0.4, zorder=2.5, scalex=False, scaley=False)
+        seen = [value for value in values if edge.min() <= value <= edge.max()]
+        order = np.argsort(edge)
+        axis.set_major_locator(FixedLocator(np.interp(seen, edge[order], along[order])))
+        axis.set_major_formatter(FixedFormatter([_degrees(value, seconds, sides) for value in seen]))
+    ax.set(xlabel="", ylabel="")
+    for tick in ax.get_yticklabels():
+        tick.set(rotation=90, va="center")
+
+
+def _round_degrees(low: float, high: float, most: int) -> tuple[NDArray[np.float64], int]:
+    """Return round values between two, at most so many, and their step in seconds of arc.
+
+    Examples
+    --------
+    >>> _round_degrees(11.1, 11.9, 4)
+    (array([11.25, 11.5 , 11.75]), 900)
+    """
+    step = next((s for s in _SECONDS if (high - low) * 3600 / s <= most), _SECONDS[-1])
+    first, last = math.ceil(low * 3600 / step - 1e-9), math.floor(high * 3600 / step + 1e-9)
+    return np.arange(first, last + 1) * step / 3600.0, step
+
+
+def _degrees(value: float, step: int, sides: str) -> str:
+    """Return degrees, minutes and seconds, as many as steps of these seconds need.
+
+    Examples
+    --------
+    >>> _degrees(-11.25, 900, "NS"), _degrees(190.0, 3600, "EW")
+    ('11°15′S', '170°W')
+    """
+    value = value if sides == "NS" else (value + 180.0) % 360.0 - 180.0
+    total = round(abs(value) * 3600)
+    text = f"{total // 3600}°"
+    if step % 3600:
+        text += f"{total % 3600 // 60:02d}′"
+    if step % 60:
+        text += f"{total % 60:02d}″"
+    return text + ("" if total == 0 else sides[int(value < 0)])
+
+
+def draw_inset(ax: Axes, view: View, whole: Any, land: Any = None) -> Any:
+    """Draw a small map of what lies around, with the map's own window in it, in the corner with the least land.
+
+    Parameters
+    ----------
+    ax : Axes
+    view : View
+        Its window.
+    whole : polygons
+        What the small map shows.
+    land : polygons, optional
+        What is drawn on the map.
+
+    Returns
+    -------
+    Polygon
+        The room that it takes of the map.
+    """
+    window = (view.west, view.south, view.east, view.north)
+    around = replace(View.of([tuple(shapely.bounds(whole)), window], margin=0.06), unit=view.unit)
+    wide = min(_INSET[0], _INSET[1] * view.tallness / around.tallness)
+    tall = wide * around.tallness / view.tallness
+    size, high = view.east - view.west, view.north - view.south
+    pad_x, pad_y = (0.015, 0.015 / view.tallness) if view.tallness > 1 else (0.015 * view.tallness, 0.015)
+    corners = [(x, y) for y in (1 - pad_y - tall, pad_y) for x in (1 - pad_x - wide, pad_x)]
+    boxes = [
+        shapely.box(
+            view.west + x * size, view.south + y * high, view.west + (x + wide) * size, view.south + (y + tall) * high
+        )
+        for x, y in corners
+    ]
+    covered = [0.0] * 4 if land is None else shapely.area(shapely.intersection(land, boxes))
+    best = int(np.argmin(covered))
+    small = ax.inset_axes((*corners[best], wide, tall), zorder=6)
+    small.set(xlim=(around.west, around.east), ylim=(around.south, around.north), xticks=[], yticks=[], facecolor=SEA)
+    for spine in small.spines.values():
+        spine.set(linewidth=0.5, edgecolor=FRAME)
+    small.add_artist(PathPatch(polygon_path(whole), fc=LAND, ec=FRAME, lw=0.3))
+    small.add_patch(Rectangle(window[:2], size, high, fc="none", ec=ALARM, lw=1.0))
+    return boxes[best]
 
 
 def draw_scale_bar(ax: Axes, view: View, land: Any = None) -> None:

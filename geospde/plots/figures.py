@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
-from geospde.plots.canvas import FRAME, INK, SMALL, View, colour_bar, dress, sheet, title
-from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
+from geospde.plots.canvas import FRAME, INK, PLAIN, SMALL, Look, View, colour_bar, dress, sheet, title
+from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar
 from geospde.plots.fitted import draw_fitted, draw_predictive_check
 from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.results.simulate import PredictiveCheck
+from geospde.survey.crs import is_local, parse_crs
 from geospde.text.words import counted, listed
 
 FORMATS = ("png", "pdf", "svg")
@@ -35,10 +36,13 @@ def save_figures(
     prediction: Layers | None = None,
     check: PredictiveCheck | None = None,
     label: str | None = None,
-    dpi: int = 200,
+    dpi: int | None = None,
     crop: bool = True,
     sites: bool = False,
     formats: Sequence[str] = ("png",),
+    style: str | None = None,
+    graticule: bool | None = None,
+    inset: Any = None,
 ) -> list[Path]:
     """Draw every figure that the given objects allow and write them as ``folder/*.png``.
 
@@ -58,14 +62,18 @@ def save_figures(
         The responses among replicates of the fit.
     label : str, optional
         What is predicted, in words for titles and colour bars; by default the prediction's own label.
-    dpi : int, default 200
-        Dots per inch of a figure of at most 180 mm; journals ask for 300.
+    dpi : int, optional
+        Dots per inch of a figure of at most 180 mm: by default 200, or what `style` has; journals ask for 300.
     crop : bool, default True
         Paint land only. False paints all predicted cells, those in the sea too.
     sites : bool, default False
         Mark the survey's sites on the map of the mean.
     formats : sequence of {"png", "pdf", "svg"}
         What each is written as; pdf and svg are made of lines and letters, with cells as a picture in them.
+    style, inset
+        As `geospde.prediction.layers.Layers.plot` takes them.
+    graticule : bool, optional
+        Whether maps have degrees along their sides: by default those of a survey in longitude and latitude.
 
     Returns
     -------
@@ -80,10 +88,12 @@ def save_figures(
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise InputError(f"figures are not written as {unknown[0]!r}", remedy=f"the formats are {listed(FORMATS)}")
-    folder, paths = Path(folder), []
+    degrees = _in_degrees(survey) if graticule is None else graticule
+    look, folder, paths = Look(style, degrees, inset), Path(folder), []
+    dpi = look.made().dpi if dpi is None else dpi
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in _figures(survey, mesh, fit, prediction, check, label, crop, sites):
+        for name, figure in _figures(survey, mesh, fit, prediction, check, label, crop, sites, look):
             for kind in formats:
                 path = folder / f"{name}.{kind}"
                 _write(figure, path, dpi)
@@ -123,6 +133,7 @@ def _figures(
     label: str | None,
     crop: bool,
     sites: bool,
+    look: Look,
 ) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure, one at a time so that one is in memory."""
     coastline = getattr(survey, "coastline", None)
@@ -130,7 +141,7 @@ def _figures(
         one = prediction.at_step(prediction.steps[0])
         for column in mapped_layers(one):
             figure = Figure()
-            steps_map(prediction, column, coastline=coastline, label=label, crop=crop, figure=figure)
+            steps_map(prediction, column, coastline=coastline, label=label, crop=crop, figure=figure, look=look)
             yield figure_name(one, column), figure
     elif prediction is not None and prediction.points is not None:
         rate, limits = prediction.rate(label), outer_limits(prediction.layers)
@@ -141,7 +152,7 @@ def _figures(
         def drawn(columns: Sequence[str], scale: Scale | None = None) -> Figure:
             marked = survey if sites and columns == level[:1] else None
             return layers_map(
-                prediction, columns, coastline=coastline, label=label, crop=crop, sites=marked, scale=scale
+                prediction, columns, coastline=coastline, label=label, crop=crop, sites=marked, scale=scale, look=look
             )
 
         if limits:
@@ -150,14 +161,14 @@ def _figures(
             yield figure_name(prediction, column), drawn([column], shared if column in level else None)
         rates = observed(survey, prediction.label)
         if rates is not None:
-            yield "observed", sites_map(survey, rates, rate.label, scale=shared, per=rate.per)
+            yield "observed", sites_map(survey, rates, rate.label, scale=shared, per=rate.per, look=look)
             alone = fit is not None and len(fit.fitted) == len(rates)  # else they are of the rows of parts
             if alone and limits and set(level) <= set(fit.fitted.columns):
                 yield "fitted", fitted_plot(rate.per * fit.fitted, rate.per * rates, rate.label, limits=limits)
     if check is not None and fit is not None:
         yield "predictive_check", predictive_plot(check, fit.model.formula.response.strip())
     if mesh is not None:
-        yield "mesh", mesh_map(mesh, survey=survey)
+        yield "mesh", mesh_map(mesh, survey=survey, look=look)
 
 
 def figure_name(prediction: Layers, column: str) -> str:
@@ -168,7 +179,13 @@ def figure_name(prediction: Layers, column: str) -> str:
 
 
 def sites_map(
-    survey: Any, values: NDArray[np.float64], label: str, *, scale: Scale | None = None, per: float = 1.0
+    survey: Any,
+    values: NDArray[np.float64],
+    label: str,
+    *,
+    scale: Scale | None = None,
+    per: float = 1.0,
+    look: Look = PLAIN,
 ) -> Figure:
     """Draw values at the survey's sites.
 
@@ -184,6 +201,8 @@ def sites_map(
         Colours, as those of the prediction; made from the values by default.
     per : float
         What values are multiplied with under this label.
+    look : Look
+        Style and graticule.
     """
     scale = Scale.over([values], spacing="auto") if scale is None else scale.showing(values)
     sites = _sites(survey)
@@ -191,7 +210,7 @@ def sites_map(
     if survey.coastline is not None:
         bounds.append(survey.coastline.bounds)
     view = View.of(bounds, survey.crs)
-    figure, (ax,), place, room = sheet(view)
+    figure, (ax,), place, room = sheet(view, look=look)
     if survey.coastline is not None:
         draw_land(ax, survey.coastline)
         draw_coast(ax, survey.coastline)
@@ -199,12 +218,14 @@ def sites_map(
     x, y = sites[order].T
     ax.scatter(x, y, c=values[order], s=8, edgecolors=INK, linewidths=0.25, zorder=4, **scale.style)
     title(ax, f"Observed {label} at {counted(len(sites), 'site')}", room)
+    if look.graticule:
+        draw_graticule(ax, view, survey.crs)
     draw_scale_bar(ax, view, survey.coastline)
     colour_bar(place, scale, label, per)
     return figure
 
 
-def mesh_map(mesh: Any, *, survey: Any = None) -> Figure:
+def mesh_map(mesh: Any, *, survey: Any = None, look: Look = PLAIN) -> Figure:
     """Draw the mesh, with coast and sites if a survey is given.
 
     Parameters
@@ -213,10 +234,12 @@ def mesh_map(mesh: Any, *, survey: Any = None) -> Figure:
         Drawn by its own `plot`.
     survey : Survey, optional
         Gives coastline and sites.
+    look : Look
+        Its style.
     """
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     view = View.of([(*low, *high)], mesh.crs)
-    figure, (ax,), _, room = sheet(view, bar=False)
+    figure, (ax,), _, room = sheet(view, bar=False, look=look)
     mesh.plot(ax)
     dress(ax, view)
     ax.set_facecolor("white")
@@ -282,6 +305,14 @@ def observed(survey: Any, label: str) -> NDArray[np.float64] | None:
         return None
     response, *exposure = (survey.points[name].to_numpy(dtype=float) for name in names)
     return np.asarray(response / exposure[0] if exposure else response)
+
+
+def _in_degrees(survey: Any) -> bool:
+    """Tell whether a survey came in longitude and latitude, and its CRS leads back there."""
+    came, crs = getattr(survey, "source_crs", None), getattr(survey, "crs", None)
+    if came is None or crs is None:
+        return False
+    return bool(parse_crs(came).is_geographic) and not is_local(parse_crs(crs))
 
 
 def _sites(survey: Any) -> NDArray[np.float64]:

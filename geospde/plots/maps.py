@@ -9,14 +9,15 @@ import numpy as np
 import shapely
 
 from geospde.errors import InputError
-from geospde.plots.canvas import INK, PAGE, View, colour_bar, dress, legend, sheet
+from geospde.plots.canvas import INK, PLAIN, Look, View, colour_bar, dress, legend, make_room, right_of, sheet
 from geospde.plots.canvas import title as write_title
-from geospde.plots.drawing import draw_cells, draw_coast, draw_hatching, draw_scale_bar
+from geospde.plots.drawing import draw_cells, draw_coast, draw_graticule, draw_hatching, draw_inset, draw_scale_bar
 from geospde.plots.frame import new_panels
 from geospde.plots.scale import Scale, chosen_scale
 from geospde.prediction.cells import cells_that_meet
 from geospde.prediction.layer import EXTRAPOLATION, RESPONSE, Layer, outer_limits
 from geospde.prediction.layers import Layers
+from geospde.survey.crs import parse_crs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # millimetres beside and above a map of a panel: tick labels and colour bar, title and labels
-_BESIDE, _ABOVE, _MARGIN = 34.0, 16.0, 16.0
+_BESIDE, _ABOVE = 36.0, 17.0
+_LEFT, _BELOW, _NARROW = 14.0, 10.0, 34.0  # of these on the left, and below; and the least that a map is wide
 
 
 def layers_map(
@@ -39,6 +41,7 @@ def layers_map(
     sites: Any = None,
     scale: Scale | None = None,
     figure: Figure | None = None,
+    look: Look = PLAIN,
 ) -> Figure:
     """Draw layers as maps with one colour scale, for a page.
 
@@ -62,6 +65,8 @@ def layers_map(
         Made from the layers by default.
     figure : Figure, optional
         Draw into this one.
+    look : Look
+        Style, graticule, small map.
 
     Returns
     -------
@@ -78,15 +83,16 @@ def layers_map(
     words = [prediction.layer(column).with_label(*rate) for column in columns]
     painted = _painted(prediction, coastline, crop)
     scale = scale_of(prediction, columns, coastline=coastline, crop=crop) if scale is None else scale
-    view = _view(prediction, coastline)
-    figure, axes, place, room = sheet(view, len(columns), figure=figure)
+    view = _view(prediction, coastline, look)
+    figure, axes, place, room = sheet(view, len(columns), figure=figure, look=look)
     for ax, layer in zip(axes, words):
         _draw_layer(ax, prediction, layer.name, scale, coastline, crop)
         write_title(ax, layer.title if title is None else title, room)
         draw_sites(ax, prediction, sites)
-    draw_scale_bar(axes[-1], view, coastline)
+    _draw_around(axes, prediction, view, coastline, look)
     shown = scale.showing(*(prediction.values(column)[painted] for column in columns))
     _draw_key(place, shown, words[0], words[0].axis, rate.per)
+    make_room(figure, place)
     return figure
 
 
@@ -106,6 +112,7 @@ def plot_layer(
     norm: Normalize | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
+    look: Look = PLAIN,
 ) -> Any:
     """Draw one layer for the screen, as ``prediction.plot()`` does; each step of one that has several.
 
@@ -123,6 +130,8 @@ def plot_layer(
         Over the map, in place of the layer's own; of several steps before each of them.
     spacing, cmap, norm, vmin, vmax
         As `geospde.prediction.layers.Layers.plot` takes them.
+    look : Look
+        Style, graticule, small map; of a style's page nothing holds where `ax` is given.
 
     Returns
     -------
@@ -146,22 +155,23 @@ def plot_layer(
     if steps:
         drawn = steps_map(
             prediction, column, None if ax is None else new_panels(ax, len(steps), "steps"), coastline=coastline,
-            label=label, title=title, crop=crop, sites=sites, scale=scale, figure=figure,
+            label=label, title=title, crop=crop, sites=sites, scale=scale, figure=figure, look=look,
         )  # fmt: skip
         return np.array(drawn, dtype=object)
     if ax is None:
         return layers_map(
             prediction, [column], coastline=coastline, label=label, title=title, crop=crop, sites=sites,
-            scale=scale, figure=figure,
+            scale=scale, figure=figure, look=look,
         ).axes[0]  # fmt: skip
     rate = prediction.rate(label)
     layer = layers[0].with_label(*rate)
-    view = _view(prediction, coastline)
-    dress(ax, view)
+    view = _view(prediction, coastline, look)
+    dress(ax, view, ticks=_ticks(ax))
+    ax.set_facecolor(look.made().sea)
     _draw_layer(ax, prediction, column, scale, coastline, crop)
     write_title(ax, layer.title if title is None else title)
     draw_sites(ax, prediction, sites)
-    draw_scale_bar(ax, view, coastline)
+    _draw_around([ax], prediction, view, coastline, look)
     # An inset is as tall as the map, whatever its aspect.
     _draw_key(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(*values), layer, layer.axis, rate.per)
     return ax
@@ -179,6 +189,7 @@ def steps_map(
     sites: Any = None,
     scale: Scale | None = None,
     figure: Figure | None = None,
+    look: Look = PLAIN,
 ) -> list[Any]:
     """Draw a layer at each step, as small maps beside each other with one colour bar.
 
@@ -192,6 +203,8 @@ def steps_map(
         Made from the layers by default.
     figure : Figure, optional
         Where to lay them out.
+    look : Look
+        Style, graticule, small map.
 
     Returns
     -------
@@ -200,9 +213,9 @@ def steps_map(
     layers = prediction.over_steps(column)
     names = [layer.name for layer in layers]
     scale = scale_of(prediction, names, coastline=coastline, crop=crop) if scale is None else scale
-    view, room = _view(prediction, coastline), np.inf
+    view, room, laid = _view(prediction, coastline, look), np.inf, None
     if axes is None:
-        _, axes, bar, room = sheet(view, len(layers), figure=figure)
+        laid, axes, bar, room = sheet(view, len(layers), figure=figure, look=look)
     else:
         for one in axes:
             dress(one, view)
@@ -211,12 +224,14 @@ def steps_map(
         _draw_layer(one, prediction, layer.name, scale, coastline, crop)
         draw_sites(one, prediction, sites)
         write_title(one, f"{'' if title is None else f'{title}, '}{layer.along} {layer.step}", room)
-    draw_scale_bar(axes[-1], view, coastline)
+    _draw_around(axes, prediction, view, coastline, look)
     shown = _painted(prediction, coastline, crop)
     rate = prediction.rate(label)
     words = layers[0].without_step().with_label(*rate)
     showing = scale.showing(*(prediction.values(name)[shown] for name in names))
     _draw_key(bar, showing, words, words.description(rate.label), rate.per)
+    if laid is not None:
+        make_room(laid, bar)
     return list(axes)
 
 
@@ -228,6 +243,7 @@ def plot_panels(
     coastline: Any = None,
     label: str | None = None,
     crop: bool = True,
+    look: Look = PLAIN,
 ) -> NDArray[Any]:
     """Draw layers as maps, a panel each; those of one scale, such as mean and quantiles, share their colours.
 
@@ -239,7 +255,7 @@ def plot_panels(
         By default every layer but the quantiles between the outermost limits.
     ax : array of Axes, optional
         As many; a new pyplot figure by default.
-    coastline, label, crop
+    coastline, label, crop, look
         As `plot_layer` takes them.
 
     Returns
@@ -261,13 +277,16 @@ def plot_panels(
     for layer in layers:
         shared.setdefault(layer.scale, []).append(layer.name)
     scales = {name: scale_of(prediction, of, coastline=coastline, crop=crop) for name, of in shared.items()}
-    cols, row = _layout(prediction, coastline, len(layers))
-    axes = new_panels(ax, len(layers), "columns", cols, row, PAGE[0])
+    if ax is None:
+        axes, room = _panels(_view(prediction, coastline, look), len(layers), look)
+    else:
+        axes, room = new_panels(ax, len(layers), "columns"), np.inf
     for one, layer in zip(axes, layers):
         scale = scales[layer.scale]
-        plot_layer(prediction, layer.name, one, coastline=coastline, label=label, crop=crop, scale=scale)
-        if ax is None:  # a long label must not run into the next panel
-            write_title(one, layer.title, (PAGE[0] / cols - _MARGIN) / 25.4)
+        plot_layer(prediction, layer.name, one, coastline=coastline, label=label, crop=crop, scale=scale, look=look)
+        write_title(one, layer.title, room, 6.0)  # a long one must not run into the next panel
+    if ax is None:
+        _space(axes)
     return axes
 
 
@@ -313,9 +332,34 @@ def _bounds(prediction: Layers, coastline: Any) -> tuple[float, ...]:
     return (*prediction.points.min(axis=0), *prediction.points.max(axis=0))
 
 
-def _view(prediction: Layers, coastline: Any) -> View:
-    """Return the window of a map."""
-    return View.of([_bounds(prediction, coastline)], prediction.crs)
+def _view(prediction: Layers, coastline: Any, look: Look = PLAIN) -> View:
+    """Return the window of a map: all of the land, but what is mapped where a small map shows the land."""
+    return View.of([_bounds(prediction, None if look.has_inset() else coastline)], prediction.crs)
+
+
+def _draw_around(axes: Sequence[Any], prediction: Layers, view: View, coastline: Any, look: Look) -> None:
+    """Draw what stands on a map beside its content: graticule, small map on the first, scale bar on the last."""
+    if look.graticule:
+        for ax in axes:
+            draw_graticule(ax, view, prediction.crs)
+    taken = None
+    if look.has_inset():
+        land = shapely.box(*_bounds(prediction, None)) if coastline is None else coastline
+        taken = draw_inset(
+            axes[0], view, land if look.inset is True else _polygons(look.inset, prediction.crs), coastline
+        )
+    used = [part for part in (coastline, taken if len(axes) == 1 else None) if part is not None]
+    draw_scale_bar(axes[-1], view, shapely.union_all(used) if used else None)
+
+
+def _polygons(given: Any, crs: Any) -> Any:
+    """Return what a small map shows as one geometry: polygons, or those of a table, brought to the map's CRS."""
+    if hasattr(given, "geometry"):
+        moved = given.to_crs(parse_crs(crs)) if given.crs is not None and crs is not None else given
+        given = shapely.union_all(np.asarray(moved.geometry.array))
+    if not isinstance(given, shapely.Geometry) or given.is_empty or given.area == 0:
+        raise InputError(f"inset is True or polygons that the map lies in, not {type(given).__name__}")
+    return given
 
 
 def _draw_layer(ax: Axes, prediction: Layers, column: str, scale: Scale, coastline: Any, crop: bool) -> None:
@@ -360,16 +404,50 @@ def draw_sites(ax: Axes, prediction: Layers, sites: Any) -> None:
     ax.scatter(xy[:, 0], xy[:, 1], s=size, facecolors="white", edgecolors=INK, linewidths=0.4, zorder=4)
 
 
-def _layout(prediction: Layers, coastline: Any, count: int) -> tuple[int, float]:
-    """Columns of panels, and the height of a row in millimetres, that make the maps largest on a page."""
-    assert prediction.points is not None
-    points = prediction.points
-    bounds = (*points.min(axis=0), *points.max(axis=0)) if coastline is None else coastline.bounds
-    tallness = View.of([bounds], prediction.crs).tallness
+def _panels(view: View, count: int, look: Look) -> tuple[NDArray[Any], float]:
+    """Lay out panels with a colour bar each, as large as a page lets them be; and the inches that a title may take."""
+    from matplotlib import pyplot as plt
+
+    page = look.made().page
     choices = []
     for cols in range(1, min(count, 4) + 1):
         rows = -(-count // cols)
-        wide = min(PAGE[0] / cols - _BESIDE, (PAGE[1] / rows - _ABOVE) / tallness)
+        wide = min(page[0] / cols - _BESIDE, (page[1] / rows - _ABOVE) / view.tallness)
         choices.append((wide, cols))
-    wide, cols = max(choices)
-    return cols, wide * tallness + _ABOVE
+    wide, cols = choices[-1] if count <= 3 and view.tallness > 1 else max(choices)
+    wide = max(wide, _NARROW / max(view.tallness, 1.0))
+    rows, tall = -(-count // cols), wide * view.tallness
+    width, height = cols * (wide + _BESIDE), rows * (tall + _ABOVE)
+    figure = plt.figure(figsize=(width / 25.4, height / 25.4), facecolor="white")
+    if look.style is not None:
+        figure.set_dpi(look.made().dpi)
+    axes = np.empty(count, dtype=object)
+    for k in range(count):
+        row, col = divmod(k, cols)
+        left, bottom = col * (wide + _BESIDE) + _LEFT, (rows - 1 - row) * (tall + _ABOVE) + _BELOW
+        axes[k] = figure.add_axes((left / width, bottom / height, wide / width, tall / height))
+    return axes, (wide + _BESIDE - _LEFT - 3.0) / 25.4
+
+
+def _space(axes: NDArray[Any]) -> None:
+    """Move panels apart where what stands beside their colour bars needs it; the maps stay as large as they are."""
+    figure = axes[0].get_figure()
+    wide = figure.get_figwidth()
+    boxes = [ax.get_position() for ax in axes]
+    lefts = sorted({round(box.x0, 9) for box in boxes})
+    pitch = wide / len(lefts)
+    need = max(right_of(figure, ax) - wide * box.x0 for ax, box in zip(axes, boxes)) + (_LEFT + 2.0) / 25.4
+    if need <= pitch:
+        return
+    new = need * len(lefts)
+    figure.set_figwidth(new)
+    for ax, box in zip(axes, boxes):
+        left = lefts.index(round(box.x0, 9)) * need + _LEFT / 25.4
+        ax.set_position((left / new, box.y0, box.width * wide / new, box.height))
+
+
+def _ticks(ax: Axes) -> int:
+    """Return how many ticks stand along a map without their labels running into each other."""
+    figure = ax.get_figure()
+    wide = ax.get_position().width * figure.get_figwidth() * 25.4  # type: ignore[union-attr]
+    return 6 if wide > 60 else 4 if wide > 34 else 2

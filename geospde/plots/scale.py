@@ -95,7 +95,7 @@ class Scale:
         ramp : str or matplotlib Colormap
         spacing : {"linear", "auto", "log", "quantiles"}
             ``"auto"`` is linear but where half of all values would share the lowest seventh of the colours: there
-            colours follow the logarithm of positive values, and quantiles of others.
+            colours follow the logarithm of positive values, and quantiles of others and of those of many decades.
 
         Raises
         ------
@@ -117,6 +117,8 @@ class Scale:
         if spacing == "auto":
             crowded = plain.high > plain.low and np.median(plain.shares(pooled)) < _CROWDED if pooled.size else False
             spacing = "linear" if not crowded else "log" if (pooled > 0).all() else "quantiles"
+            if spacing == "log" and np.median(plain.spaced(spacing, pooled).shares(pooled)) < _CROWDED:
+                spacing = "quantiles"  # more decades than a logarithmic scale goes through
         return plain.spaced(spacing, pooled)
 
     def spaced(self, spacing: str, values: ArrayLike) -> "Scale":

@@ -244,6 +244,9 @@ class Layers:
         norm: Normalize | None = None,
         vmin: float | None = None,
         vmax: float | None = None,
+        style: str | None = None,
+        graticule: bool = False,
+        inset: Any = None,
     ) -> Any:
         """Draw one layer as a map; see `geospde.plots.maps.plot_layer`.
 
@@ -271,16 +274,23 @@ class Layers:
             From values to colours, such as ``matplotlib.colors.LogNorm()``; then without `vmin` and `vmax`.
         vmin, vmax : float, optional
             Ends of the colours; an arrow of the colour bar tells of values beyond.
+        style : {"paper", "screen"}, optional
+            For a printed page of 180 mm at 300 dpi without tints, or for slides, with larger letters.
+        graticule : bool
+            Draw lines of longitude and latitude with their degrees.
+        inset : bool or polygons, optional
+            Show in a small map where the map is: within the coastline, or within these polygons.
 
         Returns
         -------
         Axes, or an array of Axes of several steps
         """
+        from geospde.plots.canvas import Look
         from geospde.plots.maps import plot_layer
 
         return plot_layer(
             self, column, ax, coastline=coastline, label=label, title=title, crop=crop, sites=sites,
-            spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax,
+            spacing=spacing, cmap=cmap, norm=norm, vmin=vmin, vmax=vmax, look=Look(style, graticule, inset),
         )  # fmt: skip
 
     def explore(
@@ -340,11 +350,15 @@ class Layers:
         coastline: Any = None,
         label: str | None = None,
         crop: bool = True,
+        style: str | None = None,
+        graticule: bool = False,
     ) -> NDArray[Any]:
         """Draw several layers as maps, a panel each; see `geospde.plots.maps.plot_panels`."""
+        from geospde.plots.canvas import Look
         from geospde.plots.maps import plot_panels
 
-        return plot_panels(self, columns, ax, coastline=coastline, label=label, crop=crop)
+        look = Look(style, graticule)
+        return plot_panels(self, columns, ax, coastline=coastline, label=label, crop=crop, look=look)
 
 
 def _numbers(name: str, values: Any, size: int) -> NDArray[np.float64]:

@@ -227,6 +227,9 @@ class OutputSection(_Section):
     label: Text | None = None
     sites: Flag = False
     formats: tuple[Literal["png", "pdf", "svg"], ...] = ("png",)
+    style: Literal["paper", "screen"] | None = None
+    graticule: Flag | None = None
+    inset: Flag = False
 
 
 class ExcursionsSection(_Section):

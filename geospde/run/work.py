@@ -136,7 +136,10 @@ class Work:
         """Draw the figures of survey, mesh, fit and prediction, those that are given."""
         output = self.config.output
         formats = dict.fromkeys(("png", *output.formats))  # the report is made of pictures
-        save_figures(self.folder / "figures", label=output.label, sites=output.sites, formats=tuple(formats), **objects)
+        save_figures(
+            self.folder / "figures", label=output.label, sites=output.sites, formats=tuple(formats),
+            style=output.style, graticule=output.graticule, inset=output.inset or None, **objects,
+        )  # fmt: skip
 
     def parts(self) -> RunParts:
         """Return what a report is drawn from; warnings that a check says in full are left to the check."""

@@ -7,18 +7,22 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from oracles import square_mesh
+from pyproj import Transformer
 from scipy import stats
 from scipy.special import gamma
 from test_figures import DOMAINS, prediction_on
 
 import geospde as gs
 from geospde.explore.variogram import variogram
+from geospde.plots.canvas import Look, View, dress
+from geospde.plots.drawing import draw_graticule, draw_inset
 from geospde.plots.frame import LINE, MARK
 from geospde.plots.maps import plot_panels
 from geospde.plots.pit import pit_heights, plot_pit
@@ -526,3 +530,34 @@ def test_a_fit_that_was_saved_draws_the_same(tmp_path):
         assert here.get_title(loc="left") == there.get_title(loc="left")
         for one, other in zip(here.lines, there.lines, strict=True):
             np.testing.assert_allclose(one.get_xydata(), other.get_xydata(), rtol=1e-9, atol=1e-12)
+
+
+def test_degrees_at_the_frame_are_round_and_where_they_belong():
+    ax, view = plt.figure().add_subplot(), View.of([(400_000, 700_000, 480_000, 800_000)], "EPSG:32631")
+    dress(ax, view)
+    draw_graticule(ax, view, "EPSG:32631")
+    labels = [tick.get_text() for tick in ax.get_xticklabels()]
+    assert labels and all(label.endswith("E") and label.startswith(("2°", "3°")) for label in labels)
+    lon, _ = Transformer.from_crs(32631, 4326, always_xy=True).transform(
+        ax.get_xticks(), np.full(len(labels), view.south)
+    )
+    # ticks stand between 200 points of the edge: a thousandth of its length
+    minutes = np.asarray(lon) * 60
+    np.testing.assert_allclose(minutes, np.round(minutes), atol=0.01)
+    with pytest.raises(gs.InputError, match="place on Earth"):
+        draw_graticule(ax, view, "local:m")
+    plt.close(ax.figure)
+
+
+def test_a_small_map_holds_the_window_and_styles_have_names():
+    ax, view = plt.figure().add_subplot(), View.of([(0, 0, 10, 10)], "local:km")
+    dress(ax, view)
+    room = draw_inset(ax, view, shapely.box(-40, -40, 40, 40), shapely.box(5, 5, 10, 10))
+    assert shapely.box(view.west, view.south, view.east, view.north).contains(room)
+    assert not room.intersects(shapely.box(5, 5, 10, 10))
+    (small,) = ax.child_axes
+    assert small.get_xlim()[0] < -40 and small.get_xlim()[1] > 40
+    assert Look("paper").made().dpi == 300 and Look("screen").made().page < Look("paper").made().page
+    with pytest.raises(gs.InputError, match="style"):
+        Look("papr").made()
+    plt.close(ax.figure)
