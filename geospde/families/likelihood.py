@@ -394,8 +394,9 @@ def deviation(values: Vector, weights: Vector) -> float:
     return float(np.sqrt(np.average((values - middle) ** 2, weights=share)))
 
 
-def spread(values: Vector, weights: Vector) -> float:
+def spread(values: Vector, weights: Vector | None = None) -> float:
     """Weighted standard deviation; the largest size of values that are all the same, and 1 if that is 0."""
+    weights = np.ones(len(values)) if weights is None else weights
     counted = np.abs(values[weights > 0] if (weights > 0).any() else values)
     found, largest = deviation(values, weights), float(counted.max(initial=0.0))
     return found if found > 1e-9 * largest else largest or 1.0

@@ -208,8 +208,7 @@ def _family(words: Words) -> Family:
         )
     try:
         return family_by_name(path, words.settings.link)
-    except InputError:
-        raise InputError(
-            f"the saved fit is of family {path[:60]!r} and link {words.settings.link!r}, which geospde does not have",
-            remedy="give load_fit the class itself, as family=",
-        ) from None
+    except InputError as error:
+        unknown = f"the saved fit is of family {path[:60]!r} with link {words.settings.link!r}, which is not known here"
+        why = str(error) if ":" in path else unknown  # that of a name lists all families
+        raise InputError(why, remedy="give load_fit the class itself, as family=") from None

@@ -351,13 +351,13 @@ def _pieces(fit: Fit, weights: sp.csr_matrix, kind: str, moving: bool) -> list[s
         return [slice(0, weights.shape[0])]
     if moving:
         return list(batches(weights, BATCH))
-    is_linear = fit.plug_in or fit.model.family.link.name == "identity"
+    is_linear = fit.plug_in or fit.model.family.link.is_linear
     return list(batches(weights, LINEAR if is_linear else NUMBERS // len(fit.approximation.points)))
 
 
 def _is_exact(fit: Fit, kind: str) -> bool:
     link = fit.model.family.link
-    return kind != "share" and (fit.plug_in or link.name in ("identity", "log"))
+    return kind != "share" and (fit.plug_in or link.is_linear or link.is_log)
 
 
 def _sums(
