@@ -13,10 +13,11 @@ from scipy.optimize import nnls
 from scipy.special import logsumexp
 
 from geospde.errors import NumericalError
-from geospde.inference.emulator import REACH, Emulator, nearest_of
+from geospde.inference.emulator import REACH, Emulator
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.warp import Warp
+from geospde.linalg.processes import nearest_of
 
 Vector = NDArray[np.float64]
 

@@ -30,12 +30,12 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, ndtr, ndtri
 
 from geospde.errors import NumericalError
-from geospde.inference.emulator import low_discrepancy
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import DIGITS, LOG_2PI, Laplace
 from geospde.inference.mode import Progress, silent
 from geospde.inference.pareto import smoothed_log_weights
 from geospde.linalg.constrained import ConstrainedFactor
+from geospde.linalg.sequences import low_discrepancy
 from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]

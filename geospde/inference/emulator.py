@@ -17,19 +17,19 @@ from scipy.linalg import cho_solve, solve_triangular
 from scipy.special import gammaincinv, gammaln, ndtri
 
 from geospde.inference.kernels import kernel_sums
+from geospde.linalg.processes import TREND, quadratic, quadratic_times, squared_distances, squared_exponential
+from geospde.linalg.sequences import low_discrepancy
 
 Vector = NDArray[np.float64]
 
 LENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # of the process, in standard deviations of theta
 HEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)  # its standard deviation, in units of log density
 VALUE_NOISE, GRADIENT_NOISE = 1e-4, 1e-3  # sds: what Newton's tolerance leaves, and what keeps the matrix invertible
-TREND = (30.0, 5.0, 0.5)  # prior sds of constant, slopes and curvatures about the standard Gaussian's
 REACH = 1.5  # distance from the nearest point, in sqrt(d) standard deviations, beyond which the density is drawn down
 CORRECTION_LENGTHS = (1.25, 2.5)  # of the process through second-order corrections, which vary slowly
 CORRECTION_NOISE = 0.003  # and its noise, as a part of their spread: keeps its matrix invertible
 FREEDOM = 5.0  # degrees of freedom of the proposal's Student t
 NOTHING = -700.0  # log density in a hole
-PART = 1024  # rows at a time
 RISE = 2.0  # of the log density above that of all points, at most, and above the tangent at the nearest one
 
 
@@ -378,68 +378,3 @@ def _shapes(near: Emulator | None) -> list[tuple[float, float]]:
     steps = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1)]
     inside = [(i + a, j + b) for a, b in steps if 0 <= i + a < len(LENGTHS) and 0 <= j + b < len(HEIGHTS)]
     return [(LENGTHS[a], HEIGHTS[b]) for a, b in inside]
-
-
-def squared_distances(u: Vector, v: Vector) -> Vector:
-    """Squared distances, (p, q)."""
-    values: Vector = np.maximum((u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T, 0.0)
-    return values
-
-
-def nearest_of(u: Vector, v: Vector) -> NDArray[np.intp]:
-    """Which row of v, (q, d), is nearest to each of u, (p, d)."""
-    found = np.empty(len(u), np.intp)
-    for a in range(0, len(u), PART):
-        found[a : a + PART] = squared_distances(u[a : a + PART], v).argmin(axis=1)
-    return found
-
-
-def squared_exponential(u: Vector, v: Vector, length: float, values_only: bool = False) -> Vector:
-    """Squared exponential covariances of values (and derivatives) at u with values and derivatives at v."""
-    d, s = u.shape[1], 1.0 / length**2
-    k = np.exp(-0.5 * s * squared_distances(u, v))
-    apart = [u[:, j, None] - v[:, j] for j in range(d)]
-    top = np.hstack([k, *(s * apart[j] * k for j in range(d))])
-    if values_only:
-        return top
-    rows = [top]
-    for i in range(d):
-        rest = [((i == j) * s - s**2 * apart[i] * apart[j]) * k for j in range(d)]
-        rows.append(np.hstack([-s * apart[i] * k, *rest]))
-    return np.vstack(rows)
-
-
-def quadratic(u: Vector, v: Vector, values_only: bool = False) -> Vector:
-    """Covariances that a random quadratic adds: a² + b² u'v + c² (u'v)² / 2, and its derivatives."""
-    d = u.shape[1]
-    a, b, c = TREND
-    inner = u @ v.T
-    slope = b**2 + c**2 * inner
-    top = np.hstack([a**2 + b**2 * inner + 0.5 * c**2 * inner**2, *(u[:, j, None] * slope for j in range(d))])
-    if values_only:
-        return top
-    rows = [top]
-    for i in range(d):
-        rest = [(i == j) * slope + c**2 * np.outer(u[:, j], v[:, i]) for j in range(d)]
-        rows.append(np.hstack([v[:, i] * slope, *rest]))
-    return np.vstack(rows)
-
-
-def quadratic_times(u: Vector, v: Vector, coefficients: Vector) -> Vector:
-    """``quadratic(u, v, values_only=True) @ coefficients``, which is a quadratic in u."""
-    n, d = v.shape
-    a, b, c = TREND
-    own, slopes = coefficients[:n], coefficients[n:].reshape(d, n)
-    linear = b**2 * (v.T @ own + slopes.sum(axis=1))
-    square = c**2 * (0.5 * (v.T * own) @ v + slopes @ v)
-    values: Vector = a**2 * own.sum() + u @ linear + ((u @ (0.5 * (square + square.T))) * u).sum(axis=1)
-    return values
-
-
-def low_discrepancy(size: int, d: int) -> Vector:
-    """Points in the unit cube, (size, d): the additive recurrence of the generalised golden ratio."""
-    ratio = 2.0
-    for _ in range(40):
-        ratio = (1.0 + ratio) ** (1.0 / (d + 1))
-    steps = ratio ** -np.arange(1.0, d + 1)
-    return (0.5 + np.arange(1, size + 1)[:, None] * steps) % 1.0

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
 
-from geospde.inference.emulator import Emulator, low_discrepancy, nearest_of
+from geospde.inference.emulator import Emulator
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.residual import Residual
 from geospde.inference.warp import Warp
+from geospde.linalg.processes import nearest_of
+from geospde.linalg.sequences import low_discrepancy
 
 Vector = NDArray[np.float64]
 

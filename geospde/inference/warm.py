@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from geospde.errors import NumericalError
-from geospde.inference.emulator import quadratic, squared_exponential
 from geospde.inference.laplace import DIGITS, Laplace, LaplacePoint, PriorPart
 from geospde.linalg.executor import executor
+from geospde.linalg.processes import quadratic, squared_exponential
 from geospde.linalg.threads import LARGE, SEVERAL
 
 Vector = NDArray[np.float64]

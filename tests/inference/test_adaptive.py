@@ -11,8 +11,9 @@ from scipy.stats import norm
 
 import geospde as gs
 from geospde.inference.adaptive import adaptive
-from geospde.inference.emulator import Emulator, quadratic, squared_exponential
+from geospde.inference.emulator import Emulator
 from geospde.inference.residual import residual_from
+from geospde.linalg.processes import quadratic, squared_exponential
 
 SLANT = np.array([[1.0, 0.0, 0.0], [0.7, 0.6, 0.0], [-0.4, 0.3, 1.2]])
 
