@@ -23,16 +23,19 @@ Vector = NDArray[np.float64]
 
 FIRST = 1.1  # distance of the first points from the mode, in sqrt(d) standard deviations: in star form they can have
 # the moments of a Gaussian
-UNSURE = 0.06  # rms error of the log density, over the mass, at which the refinement ends, for two dimensions
-HIDDEN = 0.0005  # and the share of mass that may lie where the emulator is unsure
+EVIDENCE, SPREAD, QUANTILE = 0.01, 0.02, 0.035  # standard errors at which the refinement ends: of the log evidence,
+# relative ones of sds, and of quantiles in sds
+LEVELS = ((0.025, 0.01), (0.5, 0.1), (0.975, 0.01))  # of the quantiles, and how far around a density is taken
+HIDDEN = 0.5  # and what the mass may do that may lie where the emulator is unsure, in the same units
 MOST = 90  # points that are added at most, and for each hyperparameter beyond two:
 MORE = 15
 MOVES = 2  # of the axes
 DEEP, SOFT = 12.0, 4.0  # log density below the top, beyond which it is drawn as its logarithm, in these units
+DEPTH_NOISE = 0.3  # share of what lies beyond that need not be followed
 SEEN = 1.0  # standard deviations within which a point vouches for the density
 TAIL = 1e-3  # mass beyond the last such place, as a part of the peak's height, that is looked for
 FURTHEST = 40.0  # standard deviations that tails are followed
-APART = 0.5  # standard deviations around a point that failed in which no other is tried
+APART = 0.2  # standard deviations around a point that failed in which no other is tried
 SCOUT = 4.5  # standard deviations at which each axis is looked at for another arm of the posterior
 CANDIDATES = 400
 ROUND = 64  # new points lie on a grid of a part of this of a standard deviation
@@ -100,13 +103,16 @@ class _Points:
         slopes = _slope_of_depth(values - top)[:, None]
         gradients, errors = gradients * slopes, errors * slopes
         depth = _depth(values - top)
+        # nor does it matter how deep they are
+        noise = DEPTH_NOISE * np.maximum(-DEEP - depth, 0.0)
+        errors = errors + DEPTH_NOISE * np.abs(gradients) * (depth < -DEEP)[:, None]
         # so are the corrections there: added whole to a shallow cliff, those of tens would make a peak of it
         corrections = _depth(values + corrections - top) - depth
         # the process's length and height are looked for again as the points become many more
         search = near is None or len(self) > 1.3 * self._searched
         if search:
             self._searched = len(self)
-        found = Emulator.through(self.u, depth, gradients, errors, near, search).around(self.holes)
+        found = Emulator.through(self.u, depth, gradients, noise, errors, near, search).around(self.holes)
         return found.with_corrections(corrections, float((depth + corrections).max())).proposing(), top
 
 
@@ -148,11 +154,11 @@ def adaptive(evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | No
             emulator, top = points.emulator(None)
             continue
         doubt = float(np.clip(np.sqrt((misses[-4 * d :] ** 2).mean()), 1.0, 10.0))
-        new = points.others(_next(emulator, points.holes, 2 * d if d < 4 else 3 * d, 1024, doubt))
+        new = points.others(_next(points, emulator, 2 * d if d < 4 else 3 * d, 2048, doubt)[0])
         if not len(new):
             new = points.others(_open_tails(emulator))
         if not len(new):
-            new = points.others(_next(emulator, points.holes, 2 * d, 2**13, doubt))
+            new = points.others(_next(points, emulator, 2 * d, 2**14, doubt)[0])
         if not len(new) or len(points) >= most:
             break
         foretold, sd = emulator.log_density(new, bounded=False) + top, emulator.sd(new)
@@ -190,12 +196,13 @@ def _open_tails(emulator: Emulator) -> Vector:
 
     A tail falls on as it does at the last place along the ray that a point vouches for.
     """
-    u, log_inverse = emulator.nodes(1024)
+    u, log_inverse = emulator.nodes(2048)
     log_density = emulator.log_density(u)
     log_mass = log_density + log_inverse
     mass = np.exp(log_mass - logsumexp(log_mass))
     log_peak = float(emulator.log_density(emulator.places).max())
     centre, found = mass @ u, []
+    sds = np.sqrt(mass @ (u - centre) ** 2)
     for values in u.T:
         order = np.argsort(values)
         below = np.cumsum(mass[order])
@@ -215,43 +222,87 @@ def _open_tails(emulator: Emulator) -> Vector:
             place = emulator.places[((emulator.places - last) ** 2).sum(axis=1).argmin()]
             value, before, after = emulator.log_density(place + np.outer([0.0, -0.1, 0.1], ray / length)) - log_peak
             fall = max((before - after) / 0.2, 0.1)
-            if np.exp(value) / fall > TAIL:
+            # an sd has it by the square of its distance
+            away = float(np.sqrt((((last - centre) / sds) ** 2).sum()))
+            if np.exp(value) / fall * max(1.0, away / 3.0) ** 2 > TAIL:
                 found.append(last + min(3.0, 2.0 / fall) * ray / length)
     return np.array(found).reshape(-1, u.shape[1])
 
 
-def _next(emulator: Emulator, holes: Vector, most: int, size: int, doubt: float) -> Vector:
-    """Where to evaluate next, (most, d), among many nodes; nowhere if the emulator is sure enough."""
+def _next(points: _Points, emulator: Emulator, most: int, size: int, doubt: float) -> tuple[Vector, float]:
+    """Where to evaluate next, (most, d), among many nodes; nowhere if the emulator is sure enough. And its error."""
     u, log_inverse = emulator.nodes(size)
     log_density, log_open, far = emulator.survey(u)
     log_mass = log_density + log_inverse
     mass = np.exp(log_mass - logsumexp(log_mass))
-    cumulative = np.cumsum(mass)
+    z = u if points.warp is None else points.warp(u)[0]
+    influence = _influence(z @ points.root.T, mass)
+    # those that count most for what is wanted
+    matter = mass * np.abs(influence).max(axis=1)
+    cumulative = np.cumsum(np.sqrt(matter * mass))
     by_mass = np.searchsorted(cumulative, (np.arange(CANDIDATES) + 0.5) / CANDIDATES * cumulative[-1])
     # and those far from all points that would count most, were the density not drawn down there
     spread = np.argsort(-(log_open + log_inverse + 2.0 * np.minimum(far, 3.0)), kind="stable")[:CANDIDATES]
-    sd_by_mass, sd_spread = doubt * emulator.sd(u[by_mass]), doubt * emulator.sd(u[spread])
-    error = float(np.sqrt((np.minimum(sd_by_mass, 3.0) ** 2).mean()))
+    covariance = doubt**2 * emulator.covariance(u[by_mass])
+    share = mass[by_mass] / (np.sqrt(matter * mass)[by_mass] / cumulative[-1]) / CANDIDATES
+    each = share[:, None] * influence[by_mass]
+    error = float(np.sqrt(max(0.0, ((covariance @ each) * each).sum(axis=0).max())))
+    sd_by_mass, sd_spread = np.sqrt(np.maximum(np.diag(covariance), 0.0)), doubt * emulator.sd(u[spread])
     # mass where the emulator is unsure, were it one standard deviation denser there
-    unsure = (sd_spread > 0.5) | (far[spread] > REACH * np.sqrt(u.shape[1]))
-    log_hidden = (log_open[spread] + log_inverse[spread] + np.minimum(sd_spread, 5.0))[unsure]
-    hidden = float(np.exp(logsumexp(log_hidden) - logsumexp(log_mass))) if unsure.any() else 0.0
-    if error < UNSURE * np.sqrt(max(1.0, u.shape[1] / 2)) and hidden < HIDDEN:
-        return np.empty((0, u.shape[1]))
+    unsure = (sd_spread > 0.5) | (far[spread] > REACH * np.sqrt(u.shape[1])) | _beside(points, u[spread])
+    log_hidden = log_open[spread] + log_inverse[spread] + np.minimum(sd_spread, 5.0) - logsumexp(log_mass)
+    hidden = float((np.exp(log_hidden)[:, None] * np.abs(influence[spread]))[unsure].sum(axis=0).max())
+    if error < 1.0 and hidden < HIDDEN:
+        return np.empty((0, u.shape[1])), error
     sd_spread = np.where(unsure, np.maximum(sd_spread, 1.0), sd_spread)
     places, sd = np.vstack([u[by_mass], u[spread]]), np.concatenate([sd_by_mass, sd_spread])
     height = np.concatenate([log_open[by_mass], log_open[spread]])
-    if len(holes):
-        open_ = ((places[:, None] - holes) ** 2).sum(axis=2).min(axis=1) > APART**2
+    height += np.log(np.abs(np.concatenate([influence[by_mass], influence[spread]])).max(axis=1))
+    if len(points.holes):
+        open_ = ((places[:, None] - points.holes) ** 2).sum(axis=2).min(axis=1) > APART**2
         places, sd, height = places[open_], sd[open_], height[open_]
+    return _apart(emulator, places, sd, height, most), error
+
+
+def _apart(emulator: Emulator, places: Vector, sd: Vector, height: Vector, most: int) -> Vector:
+    """The places, (most, d), where most is to be known, one after another: each makes those around it surer."""
     chosen = []
     for _ in range(min(most, len(places))):
         gain = height + np.minimum(sd, 5.0) + 2.0 * np.log(np.minimum(sd, 3.0) + 1e-12)
         at = places[int(np.argmax(gain))]
         chosen.append(at)
-        near = np.exp(-((places - at) ** 2).sum(axis=1) / emulator.length**2)
+        apart = places - at
+        near = np.exp(-((apart @ emulator.metric) * apart).sum(axis=1) / emulator.length**2)
         sd = sd * np.sqrt(1.0 - 0.999 * near)
-    return np.array(chosen)
+    return np.array(chosen).reshape(-1, places.shape[1])
+
+
+def _beside(points: _Points, u: Vector) -> NDArray[np.bool_]:
+    """Whether each u, (p, d), is no further from a hole than a point is from it: where it ends nobody knows."""
+    found = np.zeros(len(u), dtype=bool)
+    for hole in points.holes:
+        reach = ((points.u - hole) ** 2).sum(axis=1).min()
+        found |= ((u - hole) ** 2).sum(axis=1) < reach
+    return found
+
+
+def _influence(theta: Vector, mass: Vector) -> Vector:
+    """What one more unit of log density at each theta, (p, d), changes, (p, k), a unit of mass, in tolerances.
+
+    Of the log evidence, and of the sd and the quantiles of each coordinate.
+    """
+    columns = [np.full(len(mass), 1.0 / EVIDENCE)]
+    for values in theta.T:
+        mean = mass @ values
+        sd = np.sqrt(mass @ (values - mean) ** 2)
+        standard = (values - mean) / sd
+        columns.append(0.5 * (standard**2 - 1.0) / SPREAD)
+        order = np.argsort(standard)
+        below = np.cumsum(mass[order]) - 0.5 * mass[order]
+        for level, width in LEVELS:
+            low, middle, high = np.interp([level - width, level, level + width], below, standard[order])
+            columns.append((level - (standard < middle)) * (high - low) / (2 * width) / QUANTILE)
+    return np.column_stack(columns)
 
 
 def _weights(hyper: HyperPosterior, points: _Points) -> Vector:

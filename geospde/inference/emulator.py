@@ -7,18 +7,16 @@ Processes for Machine Learning, section 9.4, for derivatives; Rasmussen & Ghahra
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.special import gammaincinv, gammaln, ndtri
 
 from geospde.inference.kernels import kernel_sums
 from geospde.linalg.processes import TREND, quadratic, quadratic_times, squared_distances, squared_exponential
-from geospde.linalg.sequences import low_discrepancy
+from geospde.linalg.proposal import Proposal, coarse
 
 Vector = NDArray[np.float64]
 
@@ -28,48 +26,12 @@ VALUE_NOISE, GRADIENT_NOISE = 1e-4, 1e-3  # sds: what Newton's tolerance leaves,
 REACH = 1.5  # distance from the nearest point, in sqrt(d) standard deviations, beyond which the density is drawn down
 CORRECTION_LENGTHS = (1.25, 2.5)  # of the process through second-order corrections, which vary slowly
 CORRECTION_NOISE = 0.003  # and its noise, as a part of their spread: keeps its matrix invertible
-FREEDOM = 5.0  # degrees of freedom of the proposal's Student t
 NOTHING = -700.0  # log density in a hole
 RISE = 2.0  # of the log density above that of all points, at most, and above the tangent at the nearest one
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Where an emulated density is summed: a Gaussian, or a Student t where it is not nearly one.
-
-    Attributes
-    ----------
-    mean : (d,) array
-    root : (d, d) array
-        Of its scale matrix.
-    heavy : bool
-        Whether it is the Student t.
-    """
-
-    mean: Vector
-    root: Vector
-    heavy: bool = True
-
-    def nodes(self, size: int) -> tuple[Vector, Vector]:
-        """Points of low discrepancy, (2 size, d), in mirrored pairs, and their log density, (2 size,)."""
-        standard, log_density = _standard_nodes(size, self.mean.size, self.heavy)
-        return self.mean + standard @ self.root.T, log_density - np.log(np.diag(self.root)).sum()
-
-
-@lru_cache(maxsize=16)
-def _standard_nodes(size: int, d: int, heavy: bool) -> tuple[Vector, Vector]:
-    """Nodes of a standard proposal, and their log density."""
-    if heavy:
-        uniform = low_discrepancy(size, d + 1)
-        chi_square = 2.0 * gammaincinv(0.5 * FREEDOM, uniform[:, d])
-        t = ndtri(uniform[:, :d]) * np.sqrt(FREEDOM / chi_square)[:, None]
-        t = np.vstack([t, -t])
-        constant = gammaln(0.5 * (FREEDOM + d)) - gammaln(0.5 * FREEDOM) - 0.5 * d * np.log(np.pi * FREEDOM)
-        return t, constant - 0.5 * (FREEDOM + d) * np.log1p((t**2).sum(axis=1) / FREEDOM)
-    t = ndtri(low_discrepancy(size, d))
-    t = np.vstack([t, -t])  # mirrored and whitened: first, second and third moments are exact
-    t = t @ np.linalg.inv(np.linalg.cholesky(t.T @ t / len(t))).T
-    return t, -0.5 * (t**2).sum(axis=1) - 0.5 * d * np.log(2 * np.pi)
+UNEVEN = 0.2  # standard deviation of log weights up to which a density is nearly Gaussian
+FEW, MANY = 2048, 2**15  # nodes
+ENOUGH = 0.5  # share of them that count after weighting, below which they are four times as many
+ROUND = 0.15  # shortest axis of the metric, of which the longest is one
 
 
 @dataclass(frozen=True)
@@ -125,6 +87,14 @@ class Corrections:
         values: Vector = (weights @ places - weights.sum(axis=1)[:, None] * places) / self.length**2
         return values
 
+    def covariance(self, squares: Vector, between: Vector) -> Vector:
+        """How unsure they are there, (p, p), with squared distances between the p."""
+        assert self.factor is not None
+        cross = self.spread**2 * np.exp(-0.5 * squares / self.length**2) + self.level**2
+        half = solve_triangular(self.factor, cross.T, lower=True)
+        values: Vector = self.spread**2 * np.exp(-0.5 * between / self.length**2) + self.level**2 - half.T @ half
+        return values
+
     def variance(self, squares: Vector) -> Vector:
         """How unsure they are there, (p,)."""
         assert self.factor is not None
@@ -146,6 +116,8 @@ class Emulator:
         Of the kernels of values, then of derivatives in each coordinate.
     length, height : float
         Of the squared exponential kernel.
+    metric : (d, d) array
+        Of its distances: long in directions along which the log density is nearly quadratic.
     top : float
         Largest log density at a point.
     proposal : Proposal
@@ -161,6 +133,7 @@ class Emulator:
     coefficients: Vector
     length: float
     height: float
+    metric: Vector
     top: float
     proposal: Proposal
     holes: Vector
@@ -173,36 +146,37 @@ class Emulator:
         places: Vector,
         values: Vector,
         gradients: Vector,
+        noise: Vector,
         errors: Vector,
         near: "Emulator | None" = None,
         search: bool = True,
     ) -> "Emulator":
-        """Condition on log densities, (n,), and their gradients, (n, d), the latter with these errors, (n, d).
+        """Condition on log densities, (n,), and their gradients, (n, d), with these errors, (n,) and (n, d).
 
         Length and height have the largest marginal likelihood on a grid; with an emulator of fewer points, beside its
-        own, or, without a search, are its own.
+        own, or, without a search, are its own. So has the metric, of two: round, or of the slopes that a first process
+        has beside its quadratic trend.
         """
         n, d = places.shape
         target = np.concatenate([values + 0.5 * (places**2).sum(axis=1), (gradients + places).T.ravel()])
-        noise = np.concatenate([np.full(n, VALUE_NOISE**2), GRADIENT_NOISE**2 + errors.T.ravel() ** 2])
-        trend = quadratic(places, places) + np.diag(noise)
-        best: tuple[float, float, float, Any, Any] | None = None
-        for length, height in _shapes(near) if search or near is None else [(near.length, near.height)]:
-            try:
-                factor = np.linalg.cholesky(height**2 * squared_exponential(places, places, length) + trend)
-            except np.linalg.LinAlgError:
-                continue
-            half = solve_triangular(factor, target, lower=True)
-            evidence = -0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
-            if best is None or evidence > best[0]:
-                best = evidence, length, height, factor, half
+        variances = [VALUE_NOISE**2 + noise**2, GRADIENT_NOISE**2 + errors.T.ravel() ** 2]
+        trend = quadratic(places, places) + np.diag(np.concatenate(variances))
+        shapes = _shapes(near) if search or near is None else [(near.length, near.height)]
+        metric = np.eye(d) if near is None else near.metric
+        best = _likeliest(places, target, trend, shapes, metric)
         if best is None:  # the noise keeps short lengths positive definite
-            return cls.through(places, values, gradients, errors)
-        _, length, height, factor, half = best
-        coefficients = solve_triangular(factor, half, lower=True, trans="T")
-        proposal = Proposal(np.zeros(d), np.eye(d)) if near is None else near.proposal
+            return cls.through(places, values, gradients, noise, errors)
+        if (search or near is None) and d > 1:
+            slopes = best.slopes(places)
+            for other in [_metric(slopes)] + ([np.eye(d)] if near is not None else []):
+                found = _likeliest(places, target, trend, _shapes(near), other)
+                if found is not None and found.evidence > best.evidence:
+                    best = found
+        proposal = Proposal.gaussian(np.zeros(d), np.eye(d)) if near is None else near.proposal
         top, no_holes = float(values.max()), np.empty((0, d))
-        return cls(places, coefficients, length, height, top, proposal, no_holes, factor)
+        return cls(
+            places, best.coefficients, best.length, best.height, best.metric, top, proposal, no_holes, best.factor
+        )
 
     def with_corrections(self, corrections: Vector, top: float) -> "Emulator":
         """The same with corrections, (n,), added to the values, of which the largest is then `top`."""
@@ -222,8 +196,7 @@ class Emulator:
 
     def _bounded(self, value: Vector, distances: Vector) -> Vector:
         """Drawn down beyond the reach of the points, but in holes, where there is nothing."""
-        beyond = np.maximum(distances - REACH * np.sqrt(self.places.shape[1]), 0.0)
-        drawn: Vector = np.where(value == NOTHING, NOTHING, value - beyond**2)
+        drawn: Vector = np.where(value == NOTHING, NOTHING, value - self.drawn_down(distances))
         return drawn
 
     def _looked_at(self, z: Vector) -> tuple[Vector, Vector]:
@@ -244,32 +217,35 @@ class Emulator:
         """Both processes at z but for the trend, (p,), the nearest point and the squared distance to it."""
         value, square = np.empty((2, len(z)))
         nearest = np.empty(len(z), np.int64)
-        terms = self._terms
-        work = np.empty((2, len(self.places)))
-        kernel_sums(np.ascontiguousarray(z), *terms, work, value, nearest, square)
+        work, stretch = np.empty((3, len(self.places))), np.linalg.cholesky(self.metric)
+        kernel_sums(np.ascontiguousarray(z), z @ stretch, *self._terms, work, value, nearest, square)
         if self.corrections is not None:
             value += self.corrections.shift
         return value, nearest, square
 
     @cached_property
-    def _terms(self) -> tuple[Vector, Vector, Vector]:
-        """Places, slopes and scales as `kernel_sums` takes them."""
+    def _terms(self) -> tuple[Vector, Vector, Vector, Vector]:
+        """Places, the same in the metric, slopes and scales as `kernel_sums` takes them."""
         n, d = self.places.shape
         own, slopes = self.coefficients[:n], self.coefficients[n:].reshape(d, n)
+        slopes = self.metric @ slopes
         scale = 1.0 / self.length**2
         level = own - scale * (slopes * self.places.T).sum(axis=0)
         terms, scales = [np.vstack([level, scale * slopes]) * self.height**2], [scale]
         if self.corrections is not None:
             terms.append(np.vstack([self.corrections.coefficients, np.zeros((d, n))]))
             scales.append(1.0 / self.corrections.length**2)
-        return np.ascontiguousarray(self.places.T), np.array(terms), np.array(scales)
+        stretched = (self.places @ np.linalg.cholesky(self.metric)).T
+        places = np.ascontiguousarray(self.places.T)
+        return places, np.ascontiguousarray(stretched), np.array(terms), np.array(scales)
 
     @cached_property
     def _tangents(self) -> tuple[Vector, Vector]:
         """The residual at the points, (n,), and its gradients there, (n, d)."""
         places = self.places
         n, d = places.shape
-        both = self.height**2 * squared_exponential(places, places, self.length) + quadratic(places, places)
+        own = self.height**2 * squared_exponential(places, places, self.length, self.metric)
+        both = own + quadratic(places, places)
         found = (both @ self.coefficients).reshape(1 + d, n)
         values, slopes = found[0], found[1:].T
         if self.corrections is not None:
@@ -294,12 +270,32 @@ class Emulator:
         values: Vector = np.sqrt(squared_distances(u, self.places).min(axis=1))
         return values
 
+    def covariance(self, u: Vector) -> Vector:
+        """Covariance between the u, (p, d) -> (p, p), of both processes."""
+        half = self._half(u)
+        a, b, c = TREND
+        stretched, inner = u @ np.linalg.cholesky(self.metric), u @ u.T
+        own = self.height**2 * np.exp(-0.5 * squared_distances(stretched, stretched) / self.length**2)
+        own += a**2 + b**2 * inner + 0.5 * c**2 * inner**2 - half.T @ half
+        if self.corrections is not None:
+            own += self.corrections.covariance(squared_distances(u, self.places), squared_distances(u, u))
+        return own
+
+    def _half(self, u: Vector) -> Vector:
+        """Covariances of what was observed, whitened, with the values at u, (N, p)."""
+        assert self.factor is not None
+        cross = self.height**2 * squared_exponential(u, self.places, self.length, self.metric, values_only=True)
+        cross += quadratic(u, self.places, values_only=True)
+        return np.asarray(solve_triangular(self.factor, cross.T, lower=True))
+
+    def drawn_down(self, distances: Vector) -> Vector:
+        """By how much the log density is drawn down at these distances from the nearest points."""
+        values: Vector = np.maximum(distances - REACH * np.sqrt(self.places.shape[1]), 0.0) ** 2
+        return values
+
     def sd(self, u: Vector) -> Vector:
         """Standard deviation at u, (p, d) -> (p,), of both processes."""
-        assert self.factor is not None
-        cross = self.height**2 * squared_exponential(u, self.places, self.length, values_only=True)
-        cross += quadratic(u, self.places, values_only=True)
-        half = solve_triangular(self.factor, cross.T, lower=True)
+        half = self._half(u)
         a, b, c = TREND
         square = (u**2).sum(axis=1)
         own = self.height**2 + a**2 + b**2 * square + 0.5 * c**2 * square**2
@@ -309,25 +305,32 @@ class Emulator:
         values: Vector = np.sqrt(variance)
         return values
 
-    def nodes(self, size: int = 2**14) -> tuple[Vector, Vector]:
-        """Many u, and minus the log of the density that they are drawn from."""
+    def nodes(self, size: int | None = None) -> tuple[Vector, Vector]:
+        """Many u, and minus the log of the density that they are drawn from; by default as many as that needs."""
+        if size is None:
+            u, log_proposal = self.proposal.nodes(FEW)
+            ratio = self.log_density(u) - log_proposal
+            ratio = np.exp(ratio - ratio.max())
+            size = MANY if ratio.sum() ** 2 > ENOUGH * len(ratio) * (ratio @ ratio) else 4 * MANY
         u, log_proposal = self.proposal.nodes(size)
         return u, -log_proposal
 
-    def proposing(self, size: int = 512, rounds: int = 2) -> "Emulator":
+    def proposing(self, size: int = 1024, rounds: int = 2) -> "Emulator":
         """The same with a proposal on the moments of the density: a Gaussian where it nearly is one."""
-        found = self
+        old = self.proposal
         for _ in range(rounds):
-            proposal = replace(found.proposal, heavy=False)
-            u, log_proposal = proposal.nodes(size)
+            gaussian = Proposal.gaussian(
+                old.mean, coarse(np.asarray(np.linalg.cholesky(old.root @ old.root.T), dtype=float))
+            )
+            u, log_proposal = gaussian.nodes(size)
             log_ratio = self.log_density(u) - log_proposal
-            heavy = float(np.std(log_ratio)) > 0.2
-            if heavy:
-                proposal = replace(proposal, heavy=True)
-                u, log_proposal = proposal.nodes(size)
-                log_ratio = self.log_density(u) - log_proposal
-            found = replace(found, proposal=_moved(proposal, u, log_ratio))
-        return found
+            if float(np.std(log_ratio)) < UNEVEN:
+                old = gaussian.toward(u, log_ratio)
+                continue
+            proposal = Proposal.heavy_tailed(old.mean, old.root) if old.is_gaussian else old
+            u, log_proposal = proposal.nodes(size)
+            old = proposal.toward(u, self.log_density(u) - log_proposal, self.metric)
+        return replace(self, proposal=old)
 
     def reach(self) -> float:
         """A little beyond the outermost point."""
@@ -339,35 +342,76 @@ class Emulator:
         return {
             "places": self.places, "kernels": self.coefficients, "correction": second.coefficients,
             "shape": np.array([self.length, self.height, second.shift, self.top, second.length]),
-            "heavy": np.array(proposal.heavy), "holes": self.holes, "mean": proposal.mean, "root": proposal.root,
+            "metric": self.metric, "holes": self.holes, "mean": proposal.mean, "root": proposal.root,
+            "below": proposal.below, "bends": proposal.bends,
         }  # fmt: skip
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Vector]) -> "Emulator":
         """An emulator from what `arrays` gave."""
         length, height, shift, top, *reach = (float(v) for v in arrays["shape"])
-        proposal = Proposal(arrays["mean"], arrays["root"], bool(arrays["heavy"]))
+        if "below" in arrays:
+            proposal = Proposal(arrays["mean"], arrays["root"], arrays["below"], arrays["bends"])
+        else:  # that of older fits is a Student t or a Gaussian
+            named = Proposal.heavy_tailed if arrays["heavy"] else Proposal.gaussian
+            proposal = named(arrays["mean"], arrays["root"])
         length_of_second = reach[0] if reach else CORRECTION_LENGTHS[-1]  # those of older fits have but one
         second = (
             Corrections(arrays["correction"], shift, length_of_second) if arrays["correction"].any() or shift else None
         )
+        metric = arrays.get("metric", np.eye(arrays["places"].shape[1]))  # that of older fits is round
+        holes = arrays["holes"]
         return cls(
-            arrays["places"], arrays["kernels"], length, height, top, proposal, arrays["holes"], corrections=second
+            arrays["places"], arrays["kernels"], length, height, metric, top, proposal, holes, corrections=second
         )
 
 
-def _moved(proposal: Proposal, u: Vector, log_ratio: Vector) -> Proposal:
-    """A proposal on the moments of nodes with these log weights."""
-    ratio = np.exp(log_ratio - log_ratio.max())
-    share = ratio / ratio.sum()
-    mean = share @ u
-    covariance = (u - mean).T @ (share[:, None] * (u - mean))
-    # few nodes that count are a poor guide: move by part of what they say
-    d = mean.size
-    trust = min(1.0, 1.0 / float(share @ share) / (50 * d))
-    mean = trust * mean + (1 - trust) * proposal.mean
-    covariance = trust * covariance + (1 - trust) * proposal.root @ proposal.root.T + 1e-9 * np.eye(d)
-    return replace(proposal, mean=mean, root=np.linalg.cholesky(covariance))
+@dataclass(frozen=True)
+class _Process:
+    """A process of one shape through what was observed."""
+
+    evidence: float
+    length: float
+    height: float
+    metric: Vector
+    factor: Vector
+    coefficients: Vector
+
+    def slopes(self, places: Vector) -> Vector:
+        """Its slopes at the places, (n, d), without those of the quadratic trend."""
+        n, d = places.shape
+        found = self.height**2 * squared_exponential(places, places, self.length, self.metric)[n:] @ self.coefficients
+        values: Vector = found.reshape(d, n).T
+        return values
+
+
+def _likeliest(
+    places: Vector, target: Vector, trend: Vector, shapes: list[tuple[float, float]], metric: Vector
+) -> _Process | None:
+    """The process of most marginal likelihood, None where no covariance is positive definite."""
+    best: tuple[float, float, float, Vector, Vector] | None = None
+    kernels = {length: squared_exponential(places, places, length, metric) for length in {at[0] for at in shapes}}
+    for length, height in shapes:
+        try:
+            factor = np.asarray(np.linalg.cholesky(height**2 * kernels[length] + trend))
+        except np.linalg.LinAlgError:
+            continue
+        half = np.asarray(solve_triangular(factor, target, lower=True))
+        evidence = -0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
+        if best is None or evidence > best[0]:
+            best = evidence, length, height, factor, half
+    if best is None:
+        return None
+    evidence, length, height, factor, half = best
+    return _Process(evidence, length, height, metric, factor, solve_triangular(factor, half, lower=True, trans="T"))
+
+
+def _metric(slopes: Vector) -> Vector:
+    """The metric in which a process has slopes, (n, d), alike in all directions, but not far from round."""
+    squares = (slopes**2).sum(axis=1)
+    weights = 1.0 / (squares + np.median(squares) + 1e-12)  # steep places have no more to say than others
+    scales, turn = np.linalg.eigh(slopes.T @ (weights[:, None] * slopes))
+    return coarse((turn * np.maximum(scales / max(scales[-1], 1e-300), ROUND**2)) @ turn.T, 9)
 
 
 def _shapes(near: Emulator | None) -> list[tuple[float, float]]:

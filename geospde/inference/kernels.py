@@ -52,20 +52,22 @@ def row_pair_places(
 
 @compiled_sums
 def kernel_sums(
-    u: Vector, places: Vector, slopes: Vector, scales: Vector, work: Vector,
+    u: Vector, stretched_u: Vector, places: Vector, stretched: Vector, slopes: Vector, scales: Vector, work: Vector,
     value: Vector, nearest: Index, square: Vector,
 ) -> None:  # fmt: skip
     """Sums of squared exponentials times linear functions, and which place is nearest.
 
     Parameters
     ----------
-    u : (p, d) array
-    places : (d, n) array
+    u, stretched_u : (p, d) arrays
+        The second in the metric of the first scale; the others are round.
+    places, stretched : (d, n) arrays
+        Likewise.
     slopes : (c, 1 + d, n) array
         Of the linear function of u at each place, its constant first, for each of c scales.
     scales : (c,) array
         One over the squared lengths.
-    work : (2, n) array
+    work : (3, n) array
         Scratch.
     value, nearest, square : (p,) arrays
         Filled: the sum, the nearest place and the squared distance to it.
@@ -73,21 +75,23 @@ def kernel_sums(
     n, d = work.shape[1], places.shape[0]
     for i in range(value.size):
         for j in range(n):
-            work[0, j] = 0.0
+            work[0, j] = work[1, j] = 0.0
         for k in range(d):
-            own = u[i, k]
+            own, there = stretched_u[i, k], u[i, k]
             for j in range(n):
-                apart = own - places[k, j]
+                apart = own - stretched[k, j]
                 work[0, j] += apart * apart
+                apart = there - places[k, j]
+                work[1, j] += apart * apart
         at, total = 0, 0.0
         for j in range(n):
-            if work[0, j] < work[0, at]:
+            if work[1, j] < work[1, at]:
                 at = j
         for c in range(scales.size):
             # exp(t)^256 for t within (-1/4, 0): a polynomial and eight squares, which a processor does four at a time
             part = -0.5 * scales[c] / 256.0
             for j in range(n):
-                t = max(part * work[0, j], -0.25)
+                t = max(part * work[min(c, 1), j], -0.25)
                 e = 1 / 5040 + t * (1 / 40320 + t / 362880)
                 e = 1.0 + t * (1.0 + t * (0.5 + t * (1 / 6 + t * (1 / 24 + t * (1 / 120 + t * (1 / 720 + t * e))))))
                 e *= e
@@ -97,11 +101,11 @@ def kernel_sums(
                 e *= e
                 e *= e
                 e *= e
-                work[1, j] = e * e
+                work[2, j] = e * e
             for k in range(d + 1):
                 one = u[i, k - 1] if k else 1.0
                 own = 0.0
                 for j in range(n):
-                    own += work[1, j] * slopes[c, k, j]
+                    own += work[2, j] * slopes[c, k, j]
                 total += one * own
-        value[i], nearest[i], square[i] = total, at, work[0, at]
+        value[i], nearest[i], square[i] = total, at, work[1, at]

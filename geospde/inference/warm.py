@@ -121,7 +121,8 @@ class WarmLaplace:
         own = HEIGHT**2 * squared_exponential(places, places, LENGTH) + quadratic(places, places)
         own[np.diag_indices_from(own)] += NOISE * (1 + own.diagonal())
         middle = np.zeros((1, theta.size))
-        cross = HEIGHT**2 * squared_exponential(middle, places, LENGTH, True) + quadratic(middle, places, True)
+        cross = HEIGHT**2 * squared_exponential(middle, places, LENGTH, values_only=True)
+        cross += quadratic(middle, places, values_only=True)
         weights = cho_solve(cho_factor(own, lower=True), cross[0]).reshape(1 + theta.size, -1)
         found = np.zeros(self.laplace.n)
         for k, i in enumerate(near):

@@ -23,18 +23,23 @@ def nearest_of(u: Vector, v: Vector) -> NDArray[np.intp]:
     return found
 
 
-def squared_exponential(u: Vector, v: Vector, length: float, values_only: bool = False) -> Vector:
+def squared_exponential(
+    u: Vector, v: Vector, length: float, metric: Vector | None = None, values_only: bool = False
+) -> Vector:
     """Squared exponential covariances of values (and derivatives) at u with values and derivatives at v."""
     d, s = u.shape[1], 1.0 / length**2
-    k = np.exp(-0.5 * s * squared_distances(u, v))
-    apart = [u[:, j, None] - v[:, j] for j in range(d)]
-    top = np.hstack([k, *(s * apart[j] * k for j in range(d))])
+    scale = s * (np.eye(d) if metric is None else metric)
+    stretch = np.linalg.cholesky(scale)
+    k = np.exp(-0.5 * squared_distances(u @ stretch, v @ stretch))
+    toward, to = u @ scale, v @ scale
+    apart = [toward[:, j, None] - to[:, j] for j in range(d)]
+    top = np.hstack([k, *(apart[j] * k for j in range(d))])
     if values_only:
         return top
     rows = [top]
     for i in range(d):
-        rest = [((i == j) * s - s**2 * apart[i] * apart[j]) * k for j in range(d)]
-        rows.append(np.hstack([-s * apart[i] * k, *rest]))
+        rest = [(scale[i, j] - apart[i] * apart[j]) * k for j in range(d)]
+        rows.append(np.hstack([-apart[i] * k, *rest]))
     return np.vstack(rows)
 
 

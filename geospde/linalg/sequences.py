@@ -1,9 +1,15 @@
 """Points that fill a cube evenly."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
+
+SOBOL = ((1, 0, 1), (2, 1, 1, 3), (3, 1, 1, 3, 1), (3, 2, 1, 1, 1), (4, 1, 1, 1, 3, 3), (4, 4, 1, 3, 5, 13),
+    (5, 2, 1, 1, 5, 5, 17), (5, 4, 1, 1, 5, 5, 5), (5, 7, 1, 1, 7, 11, 19), (5, 11, 1, 1, 5, 1, 1))  # fmt: skip
+# degree and inner coefficients of a primitive polynomial, and first directions (Joe & Kuo 2008, SIAM J Sci Comput 30)
 
 
 def low_discrepancy(size: int, d: int) -> Vector:
@@ -13,3 +19,26 @@ def low_discrepancy(size: int, d: int) -> Vector:
         ratio = (1.0 + ratio) ** (1.0 / (d + 1))
     steps = ratio ** -np.arange(1.0, d + 1)
     return (0.5 + np.arange(1, size + 1)[:, None] * steps) % 1.0
+
+
+@lru_cache(maxsize=8)
+def sobol(size: int, d: int) -> Vector:
+    """Sobol's points in the unit cube, (size, d), size a power of two; of more than 11 axes, `low_discrepancy`'s."""
+    if d > len(SOBOL) + 1:
+        return low_discrepancy(size, d)
+    bits = size.bit_length() - 1
+    index = np.arange(size)
+    out = np.zeros((size, d), dtype=np.int64)
+    for k in range(d):
+        if k == 0:
+            directions = [1] * bits
+        else:
+            degree, inner, *directions = SOBOL[k - 1]
+            for i in range(degree, bits):
+                new = directions[i - degree] ^ (directions[i - degree] << degree)
+                for j in range(1, degree):
+                    new ^= ((inner >> (degree - 1 - j)) & 1) * (directions[i - j] << j)
+                directions.append(new)
+        for i in range(bits):
+            out[:, k] ^= ((index >> i) & 1) * (directions[i] << (bits - 1 - i))
+    return (out + 0.5) / size
