@@ -154,11 +154,11 @@ def adaptive(evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | No
             emulator, top = points.emulator(None)
             continue
         doubt = float(np.clip(np.sqrt((misses[-4 * d :] ** 2).mean()), 1.0, 10.0))
-        new = points.others(_next(points, emulator, 2 * d if d < 4 else 3 * d, 2048, doubt)[0])
+        new = points.others(_next(points, emulator, 2 * d if d < 4 else 3 * d, 2048, doubt))
         if not len(new):
             new = points.others(_open_tails(emulator))
         if not len(new):
-            new = points.others(_next(points, emulator, 2 * d, 2**14, doubt)[0])
+            new = points.others(_next(points, emulator, 2 * d, 2**14, doubt))
         if not len(new) or len(points) >= most:
             break
         foretold, sd = emulator.log_density(new, bounded=False) + top, emulator.sd(new)
@@ -229,8 +229,8 @@ def _open_tails(emulator: Emulator) -> Vector:
     return np.array(found).reshape(-1, u.shape[1])
 
 
-def _next(points: _Points, emulator: Emulator, most: int, size: int, doubt: float) -> tuple[Vector, float]:
-    """Where to evaluate next, (most, d), among many nodes; nowhere if the emulator is sure enough. And its error."""
+def _next(points: _Points, emulator: Emulator, most: int, size: int, doubt: float) -> Vector:
+    """Where to evaluate next, (most, d), among many nodes; nowhere if the emulator is sure enough."""
     u, log_inverse = emulator.nodes(size)
     log_density, log_open, far = emulator.survey(u)
     log_mass = log_density + log_inverse
@@ -253,7 +253,7 @@ def _next(points: _Points, emulator: Emulator, most: int, size: int, doubt: floa
     log_hidden = log_open[spread] + log_inverse[spread] + np.minimum(sd_spread, 5.0) - logsumexp(log_mass)
     hidden = float((np.exp(log_hidden)[:, None] * np.abs(influence[spread]))[unsure].sum(axis=0).max())
     if error < 1.0 and hidden < HIDDEN:
-        return np.empty((0, u.shape[1])), error
+        return np.empty((0, u.shape[1]))
     sd_spread = np.where(unsure, np.maximum(sd_spread, 1.0), sd_spread)
     places, sd = np.vstack([u[by_mass], u[spread]]), np.concatenate([sd_by_mass, sd_spread])
     height = np.concatenate([log_open[by_mass], log_open[spread]])
@@ -261,7 +261,7 @@ def _next(points: _Points, emulator: Emulator, most: int, size: int, doubt: floa
     if len(points.holes):
         open_ = ((places[:, None] - points.holes) ** 2).sum(axis=2).min(axis=1) > APART**2
         places, sd, height = places[open_], sd[open_], height[open_]
-    return _apart(emulator, places, sd, height, most), error
+    return _apart(emulator, places, sd, height, most)
 
 
 def _apart(emulator: Emulator, places: Vector, sd: Vector, height: Vector, most: int) -> Vector:

@@ -80,12 +80,8 @@ class Patchwork:
             self.links = np.vstack([self.links, np.zeros((2 * more, 3), np.int64)])
             self.zone = np.append(self.zone, np.zeros(2 * more, np.int64))
             n, t = _halve(self.points, self.triangles, self.links, self.zone, bad, limits, n, t)
-            self.points, self.triangles, self.links, self.zone = (
-                self.points[:n],
-                self.triangles[:t],
-                self.links[:t],
-                self.zone[:t],
-            )
+            self.points = self.points[:n]
+            self.triangles, self.links, self.zone = self.triangles[:t], self.links[:t], self.zone[:t]
 
 
 def relaxed(
