@@ -14,7 +14,7 @@ from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
-from geospde.prediction.regions import moments, regions
+from geospde.prediction.regions import moments, sums
 from geospde.prediction.regions.areas import overlaps
 from geospde.results.draws import draw
 
@@ -113,7 +113,7 @@ def test_of_the_log_link_second_moments_are_exact_and_blocks_change_little(fits,
     scaled = np.sqrt(second - first**2) / first
     few = found["sd"] / found["mean"]
     np.testing.assert_allclose(few, scaled, rtol=1e-3)  # 441 cells in 400 blocks
-    monkeypatch.setattr("geospde.prediction.regions.regions.BLOCKS", 48)  # 16 an area
+    monkeypatch.setattr("geospde.prediction.regions.sums.BLOCKS", 48)  # 16 an area
     coarse = fit.predict_regions(AREAS, grid=GRID, at={"wet": [0.0]}).to_frame()
     np.testing.assert_allclose(coarse["sd"] / coarse["mean"], scaled, rtol=5e-3)
 
@@ -165,8 +165,8 @@ def test_batches_change_nothing(fits, name, monkeypatch):
     options = {"grid": GRID, "seed": 1, "at": {"wet": [0.0]} if name == "poisson" else None}
     whole = fits[name].predict_regions(AREAS, **options).to_frame()
     monkeypatch.setattr(moments, "BATCH", 100)
-    monkeypatch.setattr(regions, "LINEAR", 100)
-    monkeypatch.setattr(regions, "NUMBERS", 100)
+    monkeypatch.setattr(sums, "LINEAR", 100)
+    monkeypatch.setattr(sums, "NUMBERS", 100)
     again = fits[name].predict_regions(AREAS, **options).to_frame()
     pd.testing.assert_frame_equal(whole, again)
 

@@ -14,20 +14,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.inference.mixture import GaussianMixture
 from geospde.prediction.grid import Grid
 from geospde.prediction.regions.areas import Areas, lost_finding, overlaps, read_areas
-from geospde.prediction.regions.moments import (
-    BATCH,
-    Cells,
-    Sums,
-    batches,
-    delta_sums,
-    drawn_sums,
-    identity_sums,
-    log_sums,
-    marginal_sums,
-)
 from geospde.prediction.regions.neighbours import (
     HOW,
     areas_by_label,
@@ -35,12 +23,13 @@ from geospde.prediction.regions.neighbours import (
     is_of_areas,
     refuse_cells,
 )
+from geospde.prediction.regions.sums import table_of_sums
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import places
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
-from geospde.text.words import did_you_mean, listed, numeral
+from geospde.text.words import did_you_mean, listed
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -52,11 +41,6 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 
 KINDS = ("mean", "total", "share")
-LINEAR = 1_000_000  # cells at once of sums that are linear in the predictor
-NUMBERS = 6_000_000  # marginals at once, of points and cells, of sums that are not
-BLOCKS = 4000
-"""Blocks of cells of all areas together, for the second moments of the log link; an area has 4 to 400 of them."""
-SECOND_ORDER = "exact first and second moments, with all covariance between cells"
 
 
 @answers_keywords
@@ -237,27 +221,13 @@ def predict_regions(
         if finding.level == "warning":
             warnings.warn(finding.as_warning(), stacklevel=2)
     scaled = sp.csr_matrix(sp.diags(1.0 / np.where(weight > 0, weight, 1.0)) @ total) if kind != "total" else total
-    leave_out = () if groups else model.groups
     frames = []
     how = ""
     for values in combinations:
-        table = filled.table.assign(**values)
-        parts: list[pd.DataFrame] = []
-        moving = hasattr(model.rows(table.iloc[:1], filled.points[:1], leave_out=leave_out), "at")
-        for part in _pieces(fit, scaled, kind, moving):
-            some = np.unique(scaled[part].indices)
-            if not some.size:
-                parts.append(_table_of(None, part.stop - part.start, quantiles, exceed))
-                continue
-            points = filled.points[some]
-            rows = model.rows(table.iloc[some], points, leave_out=leave_out)
-            offset = _offset(model, table.iloc[some])
-            cells = Cells(fit, rows, offset, sp.csr_matrix(scaled[part][:, some]))
-            sums, how = _sums(cells, points, kind, threshold, scaled.shape[0], draws, seed, callback)
-            parts.append(_table_of(sums, part.stop - part.start, quantiles, exceed))
-            if callback is not None:
-                callback(part.stop, scaled.shape[0], "areas")
-        one = pd.concat(parts, ignore_index=True)
+        one, how = table_of_sums(
+            fit, filled._replace(table=filled.table.assign(**values)), scaled, kind, threshold, quantiles, exceed,
+            groups, draws, seed, callback,
+        )  # fmt: skip
         one.loc[weight == 0] = np.nan
         frames.append(_labelled(one, held.names, values).assign(weight=weight, covered=covered))
     frame = pd.concat(frames, ignore_index=True)
@@ -334,93 +304,3 @@ def _empty(names: list[str], covered: Vector, weight: Vector) -> list[Finding]:
     if light:
         found.append(Finding("warning", "weights", f"nothing weighs in {listed(light, most=5)}: no figures"))
     return found
-
-
-def _offset(model: Any, table: pd.DataFrame) -> Vector:
-    if not model.has_offset:
-        return np.zeros(len(table))
-    return np.asarray(model.offsets.of(table), dtype=float)
-
-
-def _pieces(fit: Fit, weights: sp.csr_matrix, kind: str, moving: bool) -> list[slice]:
-    """Areas to be done at once, each time with factors anew: all of them where draws are shared.
-
-    Few where rows move with theta: they may be dense.
-    """
-    if not _is_exact(fit, kind):
-        return [slice(0, weights.shape[0])]
-    if moving:
-        return list(batches(weights, BATCH))
-    is_linear = fit.plug_in or fit.model.family.link.is_linear
-    return list(batches(weights, LINEAR if is_linear else NUMBERS // len(fit.approximation.points)))
-
-
-def _is_exact(fit: Fit, kind: str) -> bool:
-    link = fit.model.family.link
-    return kind != "share" and (fit.plug_in or link.is_linear or link.is_log)
-
-
-def _sums(
-    cells: Cells,
-    points: Vector,
-    kind: str,
-    threshold: float | None,
-    areas: int,
-    draws: int,
-    seed: int | None,
-    callback: Any,
-) -> tuple[Sums, str]:
-    """Sums over areas, and how they were computed."""
-    fit = cells.fit
-    link = fit.model.family.link
-    if kind == "share":
-        if link.falls:
-            raise InputError(f"shares need a link whose mean rises with its predictor, which {link.name!r} does not")
-        at = float(link.forward(np.asarray(threshold)))
-        sums = drawn_sums(
-            cells,
-            lambda eta: (eta > at).astype(float),
-            lambda m: m.density(at) if np.isfinite(at) else np.zeros(m.means.shape[1]),
-            lambda m: m.sf(at) if np.isfinite(at) else np.full(m.means.shape[1], float(at < 0)),
-            draws, seed, callback,
-        )  # fmt: skip
-        return sums, _by_draws(draws, seed)
-    if fit.plug_in:
-        return delta_sums(cells), "the estimate, with standard errors by the delta method"
-    if link.name == "identity":
-        return identity_sums(cells), SECOND_ORDER
-
-    def exact(mixture: GaussianMixture) -> Vector:
-        return mixture.expectation(link.inverse)
-
-    if link.name == "log":
-        sums = log_sums(cells, points, int(np.clip(BLOCKS // areas, 4, 400)))
-        return _around(sums, marginal_sums(cells, exact)), SECOND_ORDER
-    sums = drawn_sums(cells, link.inverse, lambda m: np.exp(link.log_derivative(m.mean)), exact, draws, seed, callback)
-    return sums, _by_draws(draws, seed)
-
-
-def _around(sums: Sums, mean: Vector) -> Sums:
-    """The sums about the means of the map: those of corrected marginals, which differ a little from the Gaussians'."""
-    scale = np.where(sums.mean > 0, mean / np.where(sums.mean > 0, sums.mean, 1.0), 1.0)
-    return Sums(mean, sums.sd * scale, sums.error, lambda p: scale * sums.quantile(p), lambda t: _above(sums, t, scale))
-
-
-def _above(sums: Sums, threshold: float, scale: Vector) -> Vector:
-    if np.allclose(scale, scale[0], rtol=1e-9):
-        return sums.above(threshold / float(scale[0]))
-    return np.array([sums.above(threshold / one)[k] for k, one in enumerate(scale)])
-
-
-def _by_draws(draws: int, seed: int | None) -> str:
-    seeded = "" if seed is None else f" of seed {seed}"
-    return f"exact means; {draws:,} draws{seeded} with control variates for the spread"
-
-
-def _table_of(sums: Sums | None, size: int, quantiles: Sequence[float], exceed: Sequence[float]) -> pd.DataFrame:
-    levels = [*(f"q{numeral(p)}" for p in quantiles), *(f"exceed_{numeral(t)}" for t in exceed)]
-    names = ["mean", "sd", *levels, "sd_error"]
-    if sums is None:
-        return pd.DataFrame(np.nan, index=range(size), columns=names)
-    columns = [sums.mean, sums.sd, *(sums.quantile(p) for p in quantiles), *(sums.above(t) for t in exceed), sums.error]
-    return pd.DataFrame(dict(zip(names, columns)))

@@ -1,0 +1,173 @@
+"""Sums over areas at places that are read: how each kind of fit and link has them computed, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from geospde.errors import InputError
+from geospde.inference.mixture import GaussianMixture
+from geospde.prediction.regions.moments import (
+    BATCH,
+    Cells,
+    Sums,
+    batches,
+    delta_sums,
+    drawn_sums,
+    identity_sums,
+    log_sums,
+    marginal_sums,
+)
+from geospde.prediction.surface import Places
+from geospde.text.words import numeral
+
+if TYPE_CHECKING:
+    from geospde.results.base import Fit
+
+Vector = NDArray[np.float64]
+
+LINEAR = 1_000_000  # cells at once of sums that are linear in the predictor
+NUMBERS = 6_000_000  # marginals at once, of points and cells, of sums that are not
+BLOCKS = 4000
+"""Blocks of cells of all areas together, for the second moments of the log link; an area has 4 to 400 of them."""
+SECOND_ORDER = "exact first and second moments, with all covariance between cells"
+
+
+def table_of_sums(
+    fit: Fit,
+    place: Places,
+    weights: sp.csr_matrix,
+    kind: str,
+    threshold: float | None,
+    quantiles: Sequence[float],
+    exceed: Sequence[float],
+    groups: bool,
+    draws: int,
+    seed: int | None,
+    callback: Callable[[int, int | None, str], None] | None,
+) -> tuple[pd.DataFrame, str]:
+    """Posterior of ``weights @ mean per unit exposure``, a row an area, and how it was computed.
+
+    Parameters
+    ----------
+    fit : Fit
+    place : Places
+        The cells, with the model's columns in their table.
+    weights : (areas, cells) csr_matrix
+    kind, threshold, quantiles, exceed, groups, draws, seed, callback
+        As of `predict_regions`.
+    """
+    model, table = fit.model, place.table
+    leave_out = () if groups else model.groups
+    parts: list[pd.DataFrame] = []
+    how = ""
+    moving = hasattr(model.rows(table.iloc[:1], place.points[:1], leave_out=leave_out), "at")
+    for part in _pieces(fit, weights, kind, moving):
+        some = np.unique(weights[part].indices)
+        if not some.size:
+            parts.append(_table_of(None, part.stop - part.start, quantiles, exceed))
+            continue
+        points = place.points[some]
+        rows = model.rows(table.iloc[some], points, leave_out=leave_out)
+        offset = _offset(model, table.iloc[some])
+        cells = Cells(fit, rows, offset, sp.csr_matrix(weights[part][:, some]))
+        sums, how = _sums(cells, points, kind, threshold, weights.shape[0], draws, seed, callback)
+        parts.append(_table_of(sums, part.stop - part.start, quantiles, exceed))
+        if callback is not None:
+            callback(part.stop, weights.shape[0], "areas")
+    return pd.concat(parts, ignore_index=True), how
+
+
+def _offset(model: Any, table: pd.DataFrame) -> Vector:
+    if not model.has_offset:
+        return np.zeros(len(table))
+    return np.asarray(model.offsets.of(table), dtype=float)
+
+
+def _pieces(fit: Fit, weights: sp.csr_matrix, kind: str, moving: bool) -> list[slice]:
+    """Areas to be done at once, each time with factors anew: all of them where draws are shared.
+
+    Few where rows move with theta: they may be dense.
+    """
+    if not _is_exact(fit, kind):
+        return [slice(0, weights.shape[0])]
+    if moving:
+        return list(batches(weights, BATCH))
+    is_linear = fit.plug_in or fit.model.family.link.is_linear
+    return list(batches(weights, LINEAR if is_linear else NUMBERS // len(fit.approximation.points)))
+
+
+def _is_exact(fit: Fit, kind: str) -> bool:
+    link = fit.model.family.link
+    return kind != "share" and (fit.plug_in or link.is_linear or link.is_log)
+
+
+def _sums(
+    cells: Cells,
+    points: Vector,
+    kind: str,
+    threshold: float | None,
+    areas: int,
+    draws: int,
+    seed: int | None,
+    callback: Any,
+) -> tuple[Sums, str]:
+    """Sums over areas, and how they were computed."""
+    fit = cells.fit
+    link = fit.model.family.link
+    if kind == "share":
+        if link.falls:
+            raise InputError(f"shares need a link whose mean rises with its predictor, which {link.name!r} does not")
+        at = float(link.forward(np.asarray(threshold)))
+        sums = drawn_sums(
+            cells,
+            lambda eta: (eta > at).astype(float),
+            lambda m: m.density(at) if np.isfinite(at) else np.zeros(m.means.shape[1]),
+            lambda m: m.sf(at) if np.isfinite(at) else np.full(m.means.shape[1], float(at < 0)),
+            draws, seed, callback,
+        )  # fmt: skip
+        return sums, _by_draws(draws, seed)
+    if fit.plug_in:
+        return delta_sums(cells), "the estimate, with standard errors by the delta method"
+    if link.name == "identity":
+        return identity_sums(cells), SECOND_ORDER
+
+    def exact(mixture: GaussianMixture) -> Vector:
+        return mixture.expectation(link.inverse)
+
+    if link.name == "log":
+        sums = log_sums(cells, points, int(np.clip(BLOCKS // areas, 4, 400)))
+        return _around(sums, marginal_sums(cells, exact)), SECOND_ORDER
+    sums = drawn_sums(cells, link.inverse, lambda m: np.exp(link.log_derivative(m.mean)), exact, draws, seed, callback)
+    return sums, _by_draws(draws, seed)
+
+
+def _around(sums: Sums, mean: Vector) -> Sums:
+    """The sums about the means of the map: those of corrected marginals, which differ a little from the Gaussians'."""
+    scale = np.where(sums.mean > 0, mean / np.where(sums.mean > 0, sums.mean, 1.0), 1.0)
+    return Sums(mean, sums.sd * scale, sums.error, lambda p: scale * sums.quantile(p), lambda t: _above(sums, t, scale))
+
+
+def _above(sums: Sums, threshold: float, scale: Vector) -> Vector:
+    if np.allclose(scale, scale[0], rtol=1e-9):
+        return sums.above(threshold / float(scale[0]))
+    return np.array([sums.above(threshold / one)[k] for k, one in enumerate(scale)])
+
+
+def _by_draws(draws: int, seed: int | None) -> str:
+    seeded = "" if seed is None else f" of seed {seed}"
+    return f"exact means; {draws:,} draws{seeded} with control variates for the spread"
+
+
+def _table_of(sums: Sums | None, size: int, quantiles: Sequence[float], exceed: Sequence[float]) -> pd.DataFrame:
+    levels = [*(f"q{numeral(p)}" for p in quantiles), *(f"exceed_{numeral(t)}" for t in exceed)]
+    names = ["mean", "sd", *levels, "sd_error"]
+    if sums is None:
+        return pd.DataFrame(np.nan, index=range(size), columns=names)
+    columns = [sums.mean, sums.sd, *(sums.quantile(p) for p in quantiles), *(sums.above(t) for t in exceed), sums.error]
+    return pd.DataFrame(dict(zip(names, columns)))
