@@ -1,18 +1,21 @@
-"""Choropleths: areas in the colours of what is predicted for them."""
+"""Choropleths: areas in the colours of what is predicted for them; and a region's index by year as a curve."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import shapely
 from matplotlib.collections import PathCollection
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, View, colour_bar, dress, sheet
 from geospde.plots.canvas import title as write_title
 from geospde.plots.drawing import LAND, draw_scale_bar, polygon_path
 from geospde.plots.scale import Scale
+from geospde.prediction.regions.index import Index
 from geospde.prediction.regions.regions import RegionPrediction
 from geospde.text.words import did_you_mean
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+BAND = "#0072B2"
 UNCERTAIN = ("sd", "plasma")
 
 
@@ -87,6 +91,45 @@ def regions_map(
             colour_bar(ax.inset_axes((0.03, 0.04, 0.025, 0.32)), scale, "")
     draw_scale_bar(axes[-1], view, shapely.union_all(np.asarray(frames[0].geometry.array)))
     return figure
+
+
+def plot_index(index: Index, ax: Axes | None = None) -> Axes:
+    """Draw an index with its band: a line over numbers, such as years, intervals over words.
+
+    Parameters
+    ----------
+    index : Index
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        ax = plt.figure(figsize=(5.4, 3.2), layout="constrained").add_subplot()
+    frame = index.to_frame()
+    bounds = [c for c in frame if c.startswith("q") and c != index.along]
+    low, high = (frame[bounds].min(axis=1), frame[bounds].max(axis=1)) if bounds else (frame["mean"], frame["mean"])
+    if pd.api.types.is_numeric_dtype(frame[index.along]):
+        x = frame[index.along].to_numpy(dtype=float)
+        ax.fill_between(x, low, high, color=BAND, alpha=0.2, lw=0)
+        ax.plot(x, frame["mean"], "o-", color=BAND, ms=4, lw=1.4)
+        ax.xaxis.set_major_locator(MaxNLocator(min(len(x) + 1, 9), integer=bool((x == np.round(x)).all())))
+    else:
+        x = np.arange(len(frame))
+        ax.vlines(x, low, high, color=BAND, lw=1.4)
+        ax.plot(x, frame["mean"], "o", color=BAND, ms=5)
+        ax.set_xticks(x, frame[index.along].astype(str))
+    low_end, high_end = float(low.min()), float(high.max())
+    if low_end >= 0 and low_end < 0.7 * high_end:
+        ax.set_ylim(bottom=0)  # how much is gone is seen from zero
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", "\N{MINUS SIGN}")))
+    ax.set_xlabel(index.along)
+    ax.set_ylabel(f"{index.kind.capitalize()} of {index.label}")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
 
 
 def _frame(regions: RegionPrediction, column: str) -> Any:

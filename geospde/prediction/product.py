@@ -66,18 +66,26 @@ class Product:
             total += share * of
         return total[0], np.sqrt(np.maximum(total[1] - total[0] ** 2, 0.0))
 
-    def plug_in(self) -> tuple[Vector, Vector]:
-        """The product of the estimates, and its standard error by the delta method."""
+    def at(self, k: int, presence: Vector, positive: Vector) -> Vector:
+        """The product at predictors of the two parts, any shape, and one point of the hyperparameters."""
+        return np.asarray(self.link.inverse(presence)) * self._of_positive(k, positive)
+
+    def gradient(self) -> tuple[Vector, Vector, Vector]:
+        """The product of the estimates, and its derivatives by the predictor of each part."""
         step = 1e-5
-        value, variance = [], []
+        value, slope = [], []
         for mixture, function in (
             (self.presence, self.link.inverse), (self.positive, lambda eta: self._of_positive(0, eta)),
         ):  # fmt: skip
             eta = mixture.mean
-            slope = (function(eta + step) - function(eta - step)) / (2 * step)
             value.append(function(eta))
-            variance.append((slope * mixture.sd) ** 2)
-        return value[0] * value[1], np.sqrt(variance[0] * value[1] ** 2 + variance[1] * value[0] ** 2)
+            slope.append((function(eta + step) - function(eta - step)) / (2 * step))
+        return value[0] * value[1], slope[0] * value[1], value[0] * slope[1]
+
+    def plug_in(self) -> tuple[Vector, Vector]:
+        """The product of the estimates, and its standard error by the delta method."""
+        value, by_presence, by_positive = self.gradient()
+        return value, np.sqrt((by_presence * self.presence.sd) ** 2 + (by_positive * self.positive.sd) ** 2)
 
     def draws(self, n: int = DRAWS, seed: int = 0) -> Vector:
         """Draws at each place, (n, m); each place by itself."""

@@ -31,6 +31,8 @@ class RunParts:
         How far the fit is from the exact posterior.
     regions : sequence
         Figures for areas, a layer each: objects with ``title``, ``how``, ``table`` and ``picture``.
+    index : sequence
+        Figures for the whole region at each of several values, such as years: an object of the same kind, or none.
     figures : sequence of paths
         PNG files, as `geospde.plots.figures.save_figures` returns them; the report holds them in itself.
     files : iterable of paths
@@ -54,6 +56,7 @@ class RunParts:
     certificate: Any = None
     validation: Any = None
     regions: Sequence[Any] = ()
+    index: Sequence[Any] = ()
     figures: Sequence[str | Path] = ()
     files: Iterable[str | Path] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)

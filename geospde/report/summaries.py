@@ -37,6 +37,8 @@ _FILES = {
     "validation.png": "calibration of those predictions",
     "validation-summary.json": "what the cross-validation is of and says",
     "prediction.tif": "the layers of the map, for a GIS",
+    "index.csv": "mean and total of the whole map by year, or what else it is mapped at several values of",
+    "index.json": "what the index is",
     "grid.csv": "the layers of the map, a row a cell",
     "layers.gpkg": "coastline, sites and contours, for a GIS",
     "project.qgz": "QGIS project of all layers, styled: a double click opens it",

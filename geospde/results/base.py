@@ -316,23 +316,12 @@ class Fit(FitState):
         )  # fmt: skip
 
     def predict_regions(
-        self,
-        areas: Any,
-        *,
-        weights: Any = None,
-        kind: str = "mean",
-        threshold: float | None = None,
-        grid: Any = None,
-        name: str | None = None,
-        layer: str | None = None,
-        at: Mapping[str, Sequence[Any]] | None = None,
-        quantiles: Sequence[float] = (0.025, 0.5, 0.975),
-        exceed: Sequence[float] = (),
-        groups: bool = True,
-        draws: int = 4000,
-        seed: int | None = None,
+        self, areas: Any, *, weights: Any = None, kind: str = "mean", threshold: float | None = None, grid: Any = None,
+        name: str | None = None, layer: str | None = None, at: Mapping[str, Sequence[Any]] | None = None,
+        quantiles: Sequence[float] = (0.025, 0.5, 0.975), exceed: Sequence[float] = (), groups: bool = True,
+        draws: int = 4000, seed: int | None = None, observations: str | None = None,
         callback: Callable[[int, int | None, str], None] | None = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """Predict means, totals or shares above a threshold over areas, with all covariance between their cells.
 
         Parameters
@@ -356,6 +345,8 @@ class Fit(FitState):
             False leaves the effects of groups out.
         draws, seed : int
             Where the uncertainty is not exact: of other links than identity and log, and of shares.
+        observations : str, optional
+            Which of several likelihoods, by its name.
         callback : callable, optional
 
         Returns
@@ -367,7 +358,22 @@ class Fit(FitState):
 
         return predict_regions(
             self, areas, weights=weights, kind=kind, threshold=threshold, grid=grid, name=name, layer=layer, at=at,
-            quantiles=quantiles, exceed=exceed, groups=groups, draws=draws, seed=seed, callback=callback,
+            quantiles=quantiles, exceed=exceed, groups=groups, draws=draws, seed=seed, observations=observations,
+            callback=callback,
+        )  # fmt: skip
+
+    def index(
+        self, where: Any, along: str, values: Sequence[Any] | None = None, *, weights: Any = None, kind: str = "total",
+        at: Mapping[str, Any] | None = None, quantiles: Sequence[float] = (0.025, 0.5, 0.975), groups: bool = True,
+        draws: int = 4000, seed: int | None = None, observations: str | None = None,
+        callback: Callable[[int, int | None, str], None] | None = None,
+    ) -> Any:  # fmt: skip
+        """Sum up a region at each value of a column, such as a year; see `geospde.prediction.regions.index.index`."""
+        from geospde.prediction.regions.index import index
+
+        return index(
+            self, where, along, values, weights=weights, kind=kind, at=at, quantiles=quantiles, groups=groups,
+            draws=draws, seed=seed, observations=observations, callback=callback,
         )  # fmt: skip
 
     def effects(

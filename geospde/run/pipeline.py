@@ -23,6 +23,7 @@ from geospde.run.record import MARK, read_record
 from geospde.run.step import Step
 from geospde.run.steps.certify import CERTIFY
 from geospde.run.steps.fit import FIT
+from geospde.run.steps.index import INDEX
 from geospde.run.steps.map import MAP
 from geospde.run.steps.mesh import MESH
 from geospde.run.steps.predict import PREDICT
@@ -36,7 +37,7 @@ from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
 
-STEPS: tuple[Step[Work], ...] = (MESH, FIT, CERTIFY, VALIDATE, PREDICT, REGIONS, MAP, REPORT)
+STEPS: tuple[Step[Work], ...] = (MESH, FIT, CERTIFY, VALIDATE, PREDICT, INDEX, REGIONS, MAP, REPORT)
 """The pipeline: each step after those that it needs."""
 
 
@@ -78,7 +79,7 @@ class RunResult:
         """Return what the work of all steps made, now in `folder`."""
         return cls(
             folder, work.survey, work.mesh, work.fit, work.prediction, work.findings, work.validation,
-            work.certificate,            work.log.seconds, tuple(work.log.warnings),
+            work.certificate, work.log.seconds, tuple(work.log.warnings),
         )  # fmt: skip
 
     @property

@@ -56,6 +56,26 @@ class RegionFigures:
         return pd.DataFrame(self.frame.iloc[:, start:].drop(columns=self.frame.geometry.name, errors="ignore"))
 
 
+@dataclass(frozen=True, eq=False)
+class IndexFigures:
+    """What a run says of its whole region, a row a year or other value.
+
+    Attributes
+    ----------
+    title, how : str
+        As of `RegionFigures`.
+    table : DataFrame
+        Its first column are the values.
+    picture : bytes
+        The curve as PNG.
+    """
+
+    title: str
+    how: str
+    table: pd.DataFrame
+    picture: bytes
+
+
 def check_regions(config: Config, crs: Any) -> None:
     """Raise an InputError for areas that cannot be read."""
     if config.wants_regions and not config.regions.areas:

@@ -25,7 +25,7 @@ from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.logs import LOG, begin
 from geospde.run.progress import StepLog
 from geospde.run.record import MARK, Record
-from geospde.run.regions import RegionFigures
+from geospde.run.regions import IndexFigures, RegionFigures
 from geospde.run.step import Step
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
@@ -44,7 +44,7 @@ class Work:
     log : StepLog
     record : Record
     survey : Survey
-    mesh, grid, fit, certificate, prediction, regions, validation
+    mesh, grid, fit, certificate, prediction, regions, index, validation
         Made by a step, or read again from what it left; each is None before.
     """
 
@@ -61,6 +61,7 @@ class Work:
     validation: Validation | None = None
     certificate: Certificate | None = None
     regions: tuple[RegionFigures, ...] = ()
+    index: tuple[IndexFigures, ...] = ()
 
     @classmethod
     def begun(
@@ -156,6 +157,7 @@ class Work:
             checks=self.checks,
             certificate=self.certificate,
             regions=self.regions,
+            index=self.index,
             validation=self.validation,
             figures=self.figures,
             files=[*filter(Path.is_file, self.folder.rglob("*")), *later],

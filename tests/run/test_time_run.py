@@ -30,7 +30,14 @@ def test_a_run_maps_every_step(bay):
     with rasterio.open(out / "prediction.tif") as raster:
         assert {"mean_2002", "mean_2006", "exceed_4_2003", "cv_2003"} <= set(raster.descriptions)
     assert (out / "figures" / "mean.png").exists() and (out / "figures" / "exceed_4.png").exists()
+    index = pd.read_csv(out / "index.csv")
+    assert index["year"].tolist() == [2002, 2003, 2006] and (index["q0.025"] < index["q0.975"]).all()
+    with rasterio.open(out / "prediction.tif") as raster:  # of one link, means over all cells are those of the map
+        cells = raster.read(raster.descriptions.index("mean_2003") + 1, masked=True)
+    assert index["mean"][1] == pytest.approx(float(cells.mean()), rel=1e-5)
+    assert (out / "figures" / "index.png").exists()
     report = (out / "report.html").read_text()
+    assert '<section id="index">' in report
     assert 'id="map-step" min="0" max="2"' in report and "year 2006, the last of 3" in report
 
 

@@ -96,13 +96,28 @@ def identity_sums(cells: Cells) -> Sums:
 
 
 def delta_sums(cells: Cells) -> Sums:
-    """Sums at the estimated predictor, with standard errors by the delta method: of fits without priors."""
+    """Sums at the estimated predictor, with standard errors by the delta method: of fits without priors.
+
+    Under a log link intervals are those of the sum's logarithm, and never reach zero.
+    """
     link, point = cells.fit.model.family.link, cells.fit.point
     eta = cells.at(point)[0] @ point.mean + cells.offset
     slopes = cells.weights @ sp.diags(np.exp(link.log_derivative(eta)))
     at, around = cells.weights @ link.inverse(eta), linear(cells, slopes, eta)
+    if link.is_log:
+        return positive_sums(at, around.sd)
     normal = GaussianMixture(around.weights, around.means + at, around.sds)
     return Sums(at, around.sd, np.zeros(len(at)), normal.quantile, normal.sf)
+
+
+def positive_sums(estimate: Vector, sd: Vector) -> Sums:
+    """Estimates of positive sums, whose logarithms are normal by the delta method."""
+    safe = np.where(estimate > 0, estimate, 1.0)
+    logs = GaussianMixture(np.ones(1), np.log(safe)[None], np.maximum(sd / safe, 1e-150)[None])
+    return Sums(
+        estimate, sd, np.zeros(len(estimate)), lambda p: np.where(estimate > 0, np.exp(logs.quantile(p)), 0.0),
+        lambda t: logs.sf(np.log(t)) if t > 0 else (estimate > t).astype(float),
+    )  # fmt: skip
 
 
 def log_sums(cells: Cells, centres: Vector, blocks: int) -> Sums:

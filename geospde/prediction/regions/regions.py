@@ -23,7 +23,7 @@ from geospde.prediction.regions.neighbours import (
     is_of_areas,
     refuse_cells,
 )
-from geospde.prediction.regions.sums import table_of_sums
+from geospde.prediction.regions.sums import check_levels, table_of_sums
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import places
 from geospde.text.findings import Finding
@@ -138,6 +138,7 @@ def predict_regions(
     groups: bool = True,
     draws: int = 4000,
     seed: int | None = None,
+    observations: str | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> RegionPrediction:
     """Posterior of means, totals or shares above a threshold over areas, with all covariance between their cells.
@@ -174,6 +175,8 @@ def predict_regions(
         Where the uncertainty is not exact: of other links than identity and log, and of shares.
     seed : int, optional
         Of the draws.
+    observations : str, optional
+        Which of several likelihoods the figures are of, by its name.
     callback : callable, optional
         Called as ``callback(done, total, message)``.
 
@@ -197,15 +200,20 @@ def predict_regions(
     variances are computed. After ML, REML or UBRE they are those of the estimate, with standard errors by the delta
     method.
     """
-    _check(kind, threshold, quantiles, draws)
-    model = fit.model
+    _check(kind, threshold, quantiles, exceed, draws)
+    whole = fit.model.multiplies and observations is None
+    label = fit.model.response_label
+    if not whole:
+        fit = fit.of_likelihood(observations)
+    model = next(iter(fit.model.parts.values())) if whole else fit.model
+    label = label if whole else model.response_label
     if is_of_areas(model):
         refuse_cells(weights=weights, threshold=threshold, grid=grid, kind=None if kind == "mean" else kind)
         held = areas_by_label(areas, model, name, layer)
         tables = [(v, figures_by_label(fit, held, v, quantiles, exceed, groups, callback)) for v in _combinations(at)]
         frame = pd.concat([_labelled(one, held.names, v) for v, one in tables], ignore_index=True)
         frame = frame.assign(weight=1.0, covered=1.0)
-        return RegionPrediction(model.response_label, kind, None, "area", HOW, held.findings, frame, held.frame)
+        return RegionPrediction(label, kind, None, "area", HOW, held.findings, frame, held.frame)
     held = read_areas(areas, model.crs, name, layer)
     own = _grid(model, held) if grid is None else grid
     combinations = _combinations(at)
@@ -232,7 +240,7 @@ def predict_regions(
         frames.append(_labelled(one, held.names, values).assign(weight=weight, covered=covered))
     frame = pd.concat(frames, ignore_index=True)
     return RegionPrediction(
-        model.response_label, kind, threshold, what, how, tuple(findings), frame, held.frame
+        label, kind, threshold, what, how, tuple(findings), frame, held.frame
     )  # fmt: skip
 
 
@@ -242,7 +250,7 @@ def _labelled(table: pd.DataFrame, names: list[str], values: Mapping[str, Any]) 
     return pd.concat([pd.DataFrame(own), table], axis=1)
 
 
-def _check(kind: str, threshold: Any, quantiles: Sequence[float], draws: Any) -> None:
+def _check(kind: str, threshold: Any, quantiles: Sequence[float], exceed: Sequence[float], draws: Any) -> None:
     if kind not in KINDS:
         raise InputError(f"kind is one of {listed(KINDS)}, not {kind!r}; {did_you_mean(str(kind), KINDS)}")
     if kind == "share" and threshold is None:
@@ -256,9 +264,7 @@ def _check(kind: str, threshold: Any, quantiles: Sequence[float], draws: Any) ->
         isinstance(threshold, bool) or not np.isreal(threshold) or not np.isfinite(threshold)
     ):
         raise InputError(f"a threshold must be a finite number, not {threshold!r}")
-    for p in quantiles:
-        if not 0 < p < 1:
-            raise InputError(f"a quantile level lies between 0 and 1, not {p}")
+    check_levels(quantiles, exceed)
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 10:
         raise InputError(f"draws must be a whole number of 10 at least, not {draws!r}")
 

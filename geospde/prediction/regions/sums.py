@@ -23,6 +23,7 @@ from geospde.prediction.regions.moments import (
     log_sums,
     marginal_sums,
 )
+from geospde.prediction.regions.products import ProductCells, drawn_products, estimated_products
 from geospde.prediction.surface import Places
 from geospde.text.words import numeral
 
@@ -35,6 +36,7 @@ LINEAR = 1_000_000  # cells at once of sums that are linear in the predictor
 NUMBERS = 6_000_000  # marginals at once, of points and cells, of sums that are not
 BLOCKS = 4000
 """Blocks of cells of all areas together, for the second moments of the log link; an area has 4 to 400 of them."""
+ESTIMATE = "the estimate, with standard errors by the delta method"
 SECOND_ORDER = "exact first and second moments, with all covariance between cells"
 
 
@@ -62,25 +64,55 @@ def table_of_sums(
     kind, threshold, quantiles, exceed, groups, draws, seed, callback
         As of `predict_regions`.
     """
+    if fit.model.multiplies:
+        cells = _product_cells(fit, place, weights, groups)
+        if fit.plug_in and kind != "share":
+            return _table_of(estimated_products(cells), weights.shape[0], quantiles, exceed), ESTIMATE
+        sums = drawn_products(cells, threshold, draws, seed, callback)
+        return _table_of(sums, weights.shape[0], quantiles, exceed), _by_draws(draws, seed, "")
     model, table = fit.model, place.table
     leave_out = () if groups else model.groups
     parts: list[pd.DataFrame] = []
     how = ""
-    moving = hasattr(model.rows(table.iloc[:1], place.points[:1], leave_out=leave_out), "at")
+    moving = hasattr(model.rows(table.iloc[:1], _some(place.points, slice(1)), leave_out=leave_out), "at")
     for part in _pieces(fit, weights, kind, moving):
         some = np.unique(weights[part].indices)
         if not some.size:
             parts.append(_table_of(None, part.stop - part.start, quantiles, exceed))
             continue
-        points = place.points[some]
+        points = _some(place.points, some)
         rows = model.rows(table.iloc[some], points, leave_out=leave_out)
         offset = _offset(model, table.iloc[some])
-        cells = Cells(fit, rows, offset, sp.csr_matrix(weights[part][:, some]))
-        sums, how = _sums(cells, points, kind, threshold, weights.shape[0], draws, seed, callback)
+        own = Cells(fit, rows, offset, sp.csr_matrix(weights[part][:, some]))
+        sums, how = _sums(own, points, kind, threshold, weights.shape[0], draws, seed, callback)
         parts.append(_table_of(sums, part.stop - part.start, quantiles, exceed))
         if callback is not None:
             callback(part.stop, weights.shape[0], "areas")
     return pd.concat(parts, ignore_index=True), how
+
+
+def check_levels(quantiles: Sequence[float], exceed: Sequence[float] = ()) -> None:
+    """Raise an InputError for levels and thresholds that are none."""
+    for p in quantiles:
+        if not 0 < p < 1:
+            raise InputError(f"a quantile level lies between 0 and 1, not {p}")
+    for t in exceed:
+        if isinstance(t, bool) or not isinstance(t, int | float | np.number) or not np.isfinite(t):
+            raise InputError(f"a threshold must be a finite number, not {t!r}")
+
+
+def _product_cells(fit: Fit, place: Places, weights: sp.csr_matrix, groups: bool) -> ProductCells:
+    """The cells with weight, as both parts see them."""
+    some = np.unique(weights.indices)
+    table, points = place.table.iloc[some], _some(place.points, some)
+    models = list(fit.model.parts.values())
+    rows = [model.rows(table, points, leave_out=() if groups else model.groups) for model in models]
+    return ProductCells(fit, rows, [_offset(model, table) for model in models], sp.csr_matrix(weights[:, some]))
+
+
+def _some(points: Vector | None, some: Any) -> Any:
+    """Some of the points, where the model has any."""
+    return None if points is None else points[some]
 
 
 def _offset(model: Any, table: pd.DataFrame) -> Vector:
@@ -109,7 +141,7 @@ def _is_exact(fit: Fit, kind: str) -> bool:
 
 def _sums(
     cells: Cells,
-    points: Vector,
+    points: Vector | None,
     kind: str,
     threshold: float | None,
     areas: int,
@@ -133,7 +165,7 @@ def _sums(
         )  # fmt: skip
         return sums, _by_draws(draws, seed)
     if fit.plug_in:
-        return delta_sums(cells), "the estimate, with standard errors by the delta method"
+        return delta_sums(cells), ESTIMATE
     if link.name == "identity":
         return identity_sums(cells), SECOND_ORDER
 
@@ -141,10 +173,16 @@ def _sums(
         return mixture.expectation(link.inverse)
 
     if link.name == "log":
-        sums = log_sums(cells, points, int(np.clip(BLOCKS // areas, 4, 400)))
+        centres = points if points is not None else _in_a_row(len(cells.offset))
+        sums = log_sums(cells, centres, int(np.clip(BLOCKS // areas, 4, 400)))
         return _around(sums, marginal_sums(cells, exact)), SECOND_ORDER
     sums = drawn_sums(cells, link.inverse, lambda m: np.exp(link.log_derivative(m.mean)), exact, draws, seed, callback)
     return sums, _by_draws(draws, seed)
+
+
+def _in_a_row(size: int) -> Vector:
+    """Places of cells that have none."""
+    return np.column_stack([np.arange(size, dtype=float), np.zeros(size)])
 
 
 def _around(sums: Sums, mean: Vector) -> Sums:
@@ -159,9 +197,9 @@ def _above(sums: Sums, threshold: float, scale: Vector) -> Vector:
     return np.array([sums.above(threshold / one)[k] for k, one in enumerate(scale)])
 
 
-def _by_draws(draws: int, seed: int | None) -> str:
+def _by_draws(draws: int, seed: int | None, with_what: str = " with control variates") -> str:
     seeded = "" if seed is None else f" of seed {seed}"
-    return f"exact means; {draws:,} draws{seeded} with control variates for the spread"
+    return f"exact means; {draws:,} draws{seeded}{with_what} for the spread"
 
 
 def _table_of(sums: Sums | None, size: int, quantiles: Sequence[float], exceed: Sequence[float]) -> pd.DataFrame:
