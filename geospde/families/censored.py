@@ -85,6 +85,11 @@ class Censored(Likelihood):
         return self.uncensored.hyper
 
     @property
+    def dispersion(self) -> str:  # type: ignore[override]
+        """As if all were known."""
+        return self.uncensored.dispersion
+
+    @property
     def observed_exactly(self) -> bool:
         """Not so."""
         return False

@@ -100,9 +100,13 @@ class Likelihood:
     prior : Prior
         Of the hyperparameters, on their internal scale.
     theta : (k,) array
-        Hyperparameters, on their internal scale.
+        Hyperparameters, on their internal scale; (k, m) where they differ between rows, see `dispersion`.
     hyper : tuple of Parameter
         What they are, of the class.
+    dispersion : str
+        The name of the one that a formula may stand for (`geospde.families.dispersed`), empty where there is none. A
+        class that names one takes its entry of theta as a number or as an array of a value a row, and reads the others
+        by `common`.
     """
 
     y: Vector
@@ -114,6 +118,7 @@ class Likelihood:
     theta: Vector
 
     hyper: ClassVar[tuple[Parameter, ...]] = ()
+    dispersion: ClassVar[str] = ""
 
     @property
     def n(self) -> int:
@@ -162,7 +167,21 @@ class Likelihood:
     def user(self, theta: Vector) -> Vector:
         """Hyperparameters on the user's scale."""
         near = np.clip(np.asarray(theta, dtype=float), -700.0, 700.0)
-        return np.array([h.transform(t) for h, t in zip(self.hyper, near)])
+        return np.array([h.transform(t) for h, t in zip(self.hyper, self.user_map @ near)])
+
+    @property
+    def user_map(self) -> Vector:
+        """What each hyperparameter is a linear function of, before its transform: a row of theta's coefficients."""
+        return np.eye(len(self.hyper))
+
+    def common(self, k: int) -> float:
+        """Entry k of theta, which is the same for all rows."""
+        return float(np.ravel(self.theta[k])[0])
+
+    @property
+    def has_one_mean(self) -> bool:
+        """Whether the mean per unit exposure is one function of eta, the same for all rows."""
+        return True
 
     def at(self, theta: Vector) -> Self:
         """The same observations with these hyperparameters; raises FloatingPointError where they overflow."""
@@ -176,7 +195,7 @@ class Likelihood:
     def of_rows(self, index: NDArray[np.intp]) -> Self:
         """Some of the observations."""
         own = {name: getattr(self, name)[index] for name in ("y", "exposure", "trials", "weights")}
-        return replace(self, **own)
+        return replace(self, **own, theta=self.theta[:, index] if self.theta.ndim == 2 else self.theta)
 
     def without(self, index: NDArray[np.intp]) -> Self:
         """The same observations, some of which count for nothing."""
@@ -227,7 +246,8 @@ class Likelihood:
     def _theta_derivatives(self, eta: Vector) -> Derivatives:
         """Derivatives in each theta, (k, m), of the log density and of its first two derivatives; by differences."""
         found = []
-        for axis in np.eye(self.theta.size):
+        for axis in np.eye(len(self.theta)):
+            axis = axis[:, None] if self.theta.ndim == 2 else axis
             near, far = ([self._at_step(eta, sign * size * axis) for sign in (1.0, -1.0)] for size in (STEP, 2 * STEP))
             found.append((8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * STEP))
         density, first, second = np.moveaxis(np.array(found), 1, 0)

@@ -43,6 +43,11 @@ class Relinked(Likelihood):
         return self.natural.hyper
 
     @property
+    def dispersion(self) -> str:  # type: ignore[override]
+        """As under the other link."""
+        return self.natural.dispersion
+
+    @property
     def observed_exactly(self) -> bool:
         """As under the other link."""
         return self.natural.observed_exactly

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from geospde.families.base import Family
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector
@@ -109,6 +110,12 @@ class Stacked(Likelihood):
     def hyper(self) -> tuple[Parameter, ...]:  # type: ignore[override]
         """Those of all, each after the name of its likelihood."""
         return tuple(replace(h, name=f"{n}: {h.name}") for n, p in zip(self.names, self.parts) for h in p.hyper)
+
+    @property
+    def user_map(self) -> Vector:
+        """Those of all, along a diagonal."""
+        own = [part.user_map for part in self.parts if part.hyper]
+        return np.asarray(block_diag(*own)) if own else np.eye(0)
 
     @property
     def observed_exactly(self) -> bool:

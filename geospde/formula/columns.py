@@ -186,6 +186,11 @@ class FixedEffects:
         return np.asarray(self._columns.matrix.mean(axis=0))
 
     @property
+    def matrix(self) -> Vector:
+        """The columns that are estimated, for the table that they were read against, (m, k)."""
+        return self._columns.matrix[:, self.kept]
+
+    @property
     def left_out(self) -> str:
         """What a summary says of the columns left out; empty where there are none."""
         if not self.dropped:

@@ -50,6 +50,8 @@ def only_smooths(model: Any) -> Unpriored:
         raise InputError(
             f"method 'ubre' is for the families {exponential_names()}, not {family.name!r}: fit with method='reml'"
         )
+    if model.dispersion is not None:
+        raise InputError("method 'ubre' has one dispersion, and dispformula several: fit with method='reml'")
     if not model.likelihood.observed_exactly:
         raise InputError("method 'ubre' is not for censored responses, which have no deviance: fit with method='reml'")
     refuse_priors(model, "ubre")

@@ -23,6 +23,7 @@ from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import TELLING, read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
+from geospde.model.dispersion import Dispersion, read_dispersion
 from geospde.model.identified import refuse_alike, warn_of_repeated
 from geospde.model.observations import Recipe
 from geospde.model.overlap import overlap
@@ -67,6 +68,7 @@ class Model:
     covariates: SiteCovariates | None = None
     support: Support | None = None
     aggregate: Aggregate | None = None
+    dispersion: Dispersion | None = None
 
     @property
     def fixed_mean(self) -> Vector:
@@ -151,8 +153,14 @@ class Model:
     @property
     def used_columns(self) -> list[str]:
         """Columns of the table that the formula or an argument names."""
-        named = {*self.formula.columns, *self.offsets.columns, *(self.coords or ())}
+        of_dispersion = self.dispersion.columns if self.dispersion is not None else ()
+        named = {*self.formula.columns, *self.offsets.columns, *of_dispersion, *(self.coords or ())}
         return [c for c in self.table.columns if c in named]
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """What was given beside the formula, for the record of a fit."""
+        return {} if self.dispersion is None else {"dispformula": self.dispersion.text}
 
     def labelled(self, label: str) -> "Model":
         """The same model under another label of its response."""
@@ -217,6 +225,7 @@ def build_model(
     graphs: Any = None,
     shared: Sequence[LatentTerm] = (),
     support: Support | None = None,
+    dispformula: str | None = None,
 ) -> Model:
     """Read a formula against a table; see `geospde.fit` for the arguments.
 
@@ -292,6 +301,9 @@ def build_model(
             response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own,
             censoring=response.censoring,
         )  # fmt: skip
+    dispersion = read_dispersion(dispformula, table)
+    if dispersion is not None:
+        likelihood = dispersion.of(likelihood, bound_family.name, overrides)
     context = Context(places, at, mesh, crs, explained, overrides, defaults, graphs=graphs)
     terms = context.terms
     for call in parsed.terms:
@@ -333,6 +345,7 @@ def build_model(
         coords, crs if crs is not None else _mesh_crs(terms), label,
         table if support is None else support.described(table), points, offsets,
         np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates, support, aggregate,
+        dispersion,
     )  # fmt: skip
 
 
@@ -431,7 +444,8 @@ def hyperparameters_of(
     start[at:] = own
     for k, h in enumerate(likelihood.hyper):
         prior = likelihood.prior.parts[k]  # type: ignore[attr-defined]
-        hyper.append(Hyperparameter(h.name, np.eye(total)[at + k], 0.0, prior.describe(), h.transform))
+        direction = np.concatenate([np.zeros(at), likelihood.user_map[k]])
+        hyper.append(Hyperparameter(h.name, direction, 0.0, prior.describe(), h.transform))
     held = _fixed_values(terms, likelihood, hyper)
     return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
 

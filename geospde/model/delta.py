@@ -29,6 +29,7 @@ def build_delta(
     priors: Any = "default",
     graphs: Any = None,
     covariates: Any = None,
+    dispformula: str | None = None,
 ) -> JointModel:
     """Build the model of a delta family.
 
@@ -41,9 +42,9 @@ def build_delta(
     formula2 : str, optional
         Of the values above 0: ``"~ depth"``, or with the response before it.
     data : DataFrame or GeoDataFrame
-    mesh, coords, offset, priors, graphs, covariates
-        As of `geospde.fit`; an offset, a column's name, is of the values above 0. Names begin with ``presence:`` or
-        ``positive:``.
+    mesh, coords, offset, priors, graphs, covariates, dispformula
+        As of `geospde.fit`; an offset, a column's name, and `dispformula` are of the values above 0. Names begin with
+        ``presence:`` or ``positive:``.
 
     Raises
     ------
@@ -75,7 +76,8 @@ def build_delta(
             name=PARTS[0], **common,
         ),
         Observations(
-            second, data.loc[y > 0], family=delta.positive, link=delta.links[1], offset=offset, name=PARTS[1], **common
+            second, data.loc[y > 0], family=delta.positive, link=delta.links[1], offset=offset, name=PARTS[1],
+            dispformula=dispformula, **common,
         ),
     ]  # fmt: skip
     model = build_joint(parts, mesh=mesh, priors=priors, graphs=graphs, covariates=covariates)

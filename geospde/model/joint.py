@@ -23,6 +23,7 @@ from geospde.formula.parser import parse_expression, parse_sides
 from geospde.formula.syntax import Call, Chain, Node, Signed, Symbol
 from geospde.model.build import Model, build_model, hyperparameters_of
 from geospde.model.covariates import with_covariates
+from geospde.model.dispersion import with_dispersion
 from geospde.model.observations import Observations, Recipe
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.model.priors import FixedPriors, prior_table
@@ -205,6 +206,7 @@ def build_joint(
                 graphs=graphs,
                 covariates=of_sites,
                 support=o.areas,
+                dispformula=o.dispformula,
             )  # fmt: skip
         )
     if given:
@@ -234,7 +236,8 @@ def _with_columns(
             out.append(o)
             sites.append(o.areas.covariates)
             continue
-        found = with_covariates(" + ".join([w.formula, *mine]), o.data, covariates, o.coords, places)
+        wanted = with_dispersion(" + ".join([w.formula, *mine]), o.dispformula)
+        found = with_covariates(wanted, o.data, covariates, o.coords, places)
         given = {name: found.rows_of(getattr(o, name)) for name in ("exposure", "offset", "weights")}
         out.append(replace(o, data=found.table, **given))
         sites.append(found.covariates)

@@ -32,6 +32,8 @@ class Observations:
         Of a point pattern, ``family="lgcp"``, whose formula needs no response.
     areas : {"mean", "total"} or dict, optional
         As of `geospde.fit`, where the rows are polygons.
+    dispformula : str, optional
+        As of `geospde.fit`.
 
     Examples
     --------
@@ -51,6 +53,7 @@ class Observations:
     name: str | None = None
     domain: Any = field(default=None, repr=False)
     areas: Any = field(default=None, repr=False)
+    dispformula: str | None = None
 
     @property
     def full_formula(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geospde.errors import InputError
 from geospde.inference.mixture import GaussianMixture
 from geospde.results.base import Fit
 from geospde.text.words import numeral
@@ -44,6 +45,11 @@ class Product:
         self.link = parts[0].family.link
         points = fit.approximation.points
         second = (fit.laplace.likelihood_at(point.theta).parts[1] for point in points)
+        if not fit.laplace.model.likelihood.parts[1].has_one_mean:
+            raise InputError(
+                "the mean of the values above 0 depends on their dispersion, which dispformula gives at the data only",
+                remedy="give observations='presence' or 'positive', or fit without dispformula",
+            )
         one = np.array([0])  # of any row, the mean per unit exposure is a function of eta
         self.means: list[Likelihood] = [replace(each.of_rows(one), exposure=np.ones(1)) for each in second]
 

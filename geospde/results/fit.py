@@ -36,6 +36,7 @@ from geospde.linalg.threads import LARGE, one_blas_thread
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.delta import build_delta, refuse_of_delta
+from geospde.model.dispersion import with_dispersion
 from geospde.model.joint import build_joint
 from geospde.model.observations import Observations
 from geospde.model.pattern import pattern, refuse_rows
@@ -78,6 +79,7 @@ def fit(
     graphs: Mapping[str, Any] | None = None,
     terms: Mapping[str, str] | None = None,
     formula2: str | None = None,
+    dispformula: str | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
     client: Any = None,
 ) -> Fit:
@@ -172,6 +174,9 @@ def fit(
     formula2 : str, optional
         Of delta families, such as ``"delta_gamma"``: the predictor of the values above 0, where it is another
         than that of their presence.
+    dispformula : str, optional
+        ``"~ x"``: fixed effects of the logarithm (of a probability: the logit) of the family's dispersion, such as
+        ``sigma`` or ``shape``; of delta families of the values above 0.
     callback : callable, optional
         Called as ``callback(done, total, message)`` after each evaluation.
     client : distributed.Client or str, optional
@@ -211,8 +216,9 @@ def fit(
     }  # fmt: skip
     if not isinstance(formula, str):
         _refuse_beside(
-            data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights, areas=areas
-        )
+            data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights, areas=areas,
+            dispformula=dispformula,
+        )  # fmt: skip
         if domain is not None:
             raise InputError(
                 "domain= is of one point pattern: of several likelihoods a pattern comes as its nodes and "
@@ -224,7 +230,7 @@ def fit(
         refuse_of_delta(delta.name, exposure=exposure, weights=weights, domain=domain, areas=areas, terms=terms)
         two = build_delta(
             delta, formula, formula2, data, mesh=mesh, coords=coords, offset=offset, priors=priors, graphs=graphs,
-            covariates=covariates,
+            covariates=covariates, dispformula=dispformula,
         )  # fmt: skip
         second = "" if formula2 is None else f"; {formula2}"
         return fit_model(two, {"formula": formula + second, "offset": offset}, **options)
@@ -243,11 +249,12 @@ def fit(
     if areas is not None:
         support = read_support(areas, formula, data, known, mesh=mesh, coords=coords, covariates=covariates)
         covariates = None  # taken at its places
-    sampled = with_covariates(formula, data, covariates, coords, places)
+    sampled = with_covariates(with_dispersion(formula, dispformula), data, covariates, coords, places)
     exposure, offset, weights = (sampled.rows_of(given) for given in (exposure, offset, weights))
     model = build_model(
         formula, sampled.table, family=known, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
         weights=weights, priors=priors, covariates=sampled.covariates, graphs=graphs, support=support,
+        dispformula=dispformula,
     )  # fmt: skip
     arguments = {
         "formula": formula, "coords": coords,
@@ -293,7 +300,7 @@ def fit_model(
     settings = {
         "formula": arguments["formula"], "family": model.family.name, "link": model.family.link.name, "method": method,
         "integration": integration, "strategy": strategy, "quadrature": int(quadrature),
-        **{name: arguments.get(name) for name in ("coords", "exposure", "offset")},
+        **{name: arguments.get(name) for name in ("coords", "exposure", "offset")}, **model.beside,
     }  # fmt: skip
     progress = callback or silent
     with cluster(client):

@@ -108,6 +108,7 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
             covariates=restored(words.covariates),
             graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
             support=support_of(words.support, arrays, _crs(words), restored(words.covariates)),
+            dispformula=settings.dispformula,
         )
     return _with_matched(model.labelled(words.label), words, arrays)
 

@@ -19,6 +19,7 @@ from geospde.formula.syntax import symbols
 from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
 from geospde.model.build import Model, build_model, theta_slices
 from geospde.model.covariates import with_covariates
+from geospde.model.dispersion import with_dispersion
 from geospde.results.draws import draw
 from geospde.results.prior import prior_marginal
 from geospde.results.state import FitState
@@ -58,6 +59,7 @@ def simulate(
     weights: Any = None,
     priors: Any = "default",
     covariates: Mapping[str, Any] | None = None,
+    dispformula: str | None = None,
     seed: int | None = None,
 ) -> Any:
     """Simulate responses of a model at the rows of a table.
@@ -74,7 +76,7 @@ def simulate(
     fixed : dict, optional
         Fixed effects by the names of `Fit.fixed`; those that are left out are drawn from their priors, which must be
         proper.
-    family, link, mesh, coords, exposure, offset, weights, priors, covariates
+    family, link, mesh, coords, exposure, offset, weights, priors, covariates, dispformula
         As of `geospde.fit`.
     seed : int, optional
 
@@ -102,11 +104,11 @@ def simulate(
     refuse_seed(seed, optional=True)
     whole = f"{RESPONSE} {formula.strip()}" if formula.strip().startswith("~") else formula
     name = next(iter(symbols(parse_sides(whole)[0])))
-    sampled = with_covariates(whole, data, covariates, coords)
+    sampled = with_covariates(with_dispersion(whole, dispformula), data, covariates, coords)
     exposure, offset, weights = (sampled.rows_of(given) for given in (exposure, offset, weights))
     model = _placeholder_model(
         whole, sampled.table, name, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure,
-        offset=offset, weights=weights, priors=priors, covariates=sampled.covariates,
+        offset=offset, weights=weights, priors=priors, covariates=sampled.covariates, dispformula=dispformula,
     )  # fmt: skip
     rng = np.random.default_rng(seed)
     theta = _theta(model, hyper or {}, rng)

@@ -144,7 +144,8 @@ def _model(config: Config, survey: Survey, mesh: Mesh, priors: Any) -> Model:
             raise InputError(f"formula2 in [model] is of the families {', '.join(DELTAS)}: the values above 0")
         return build_model(**wanted, **given)
     refuse_of_delta(delta.name, exposure=wanted.get("exposure"), weights=wanted.get("weights"))
-    return build_delta(delta, config.model.formula, formula2, offset=wanted.get("offset"), **given)
+    own = {name: wanted.get(name) for name in ("offset", "dispformula")}
+    return build_delta(delta, config.model.formula, formula2, **own, **given)
 
 
 def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = None) -> None:

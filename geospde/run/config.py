@@ -98,6 +98,7 @@ class ModelSection(_Section):
 
     formula: Text
     formula2: Text | None = None
+    dispformula: Text | None = None
     family: Text = DEFAULT
     link: Text | None = None
     exposure: Text | None = None

@@ -15,6 +15,7 @@ from geospde.families.registry import family_by_name
 from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
 from geospde.formula.response import numeric_columns, read_response
+from geospde.model.dispersion import with_dispersion
 from geospde.run.config import Config
 from geospde.survey.numbers import Vector, others_like_it
 from geospde.survey.survey import Survey, read_survey
@@ -46,6 +47,7 @@ def load_survey(config: Config) -> Survey:
     used = list(parse_formula(model.formula, special_names()).columns)
     if model.formula2 is not None:
         used += parse_formula(f"y ~ {model.formula2.rpartition('~')[2]}", special_names()).columns
+    used += parse_formula(with_dispersion("y ~ 1", model.dispformula), special_names()).columns
     return survey.with_covariates(config.covariates, path_of=config.path, used=used)
 
 

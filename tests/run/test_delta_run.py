@@ -81,3 +81,14 @@ def test_mistakes_are_told(folder, old, new, words):
     with pytest.raises(gs.InputError, match=words):
         survey = load_survey(config)
         make_model(config, survey, gs.build_mesh(survey.points, max_edge=(300, 600)))
+
+
+def test_the_dispersion_of_a_run_follows_a_column(folder):
+    (folder / "bay.toml").write_text(RUN_FILE.replace('formula2 = "~ 1"', 'formula2 = "~ 1"\ndispformula = "~ x"'))
+    config = read_config(folder / "bay.toml")
+    survey = load_survey(config)
+    model = make_model(config, survey, gs.build_mesh(survey.points, max_edge=(300, 600)))
+    assert [h.name for h in model.hyperparameters][-2:] == [
+        "positive: log(shape): Intercept",
+        "positive: log(shape): x",
+    ]

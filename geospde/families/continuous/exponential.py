@@ -12,14 +12,15 @@ class ExponentialLikelihood(WeibullLikelihood):
     """P(Y > y) = exp(-exp(eta) y)."""
 
     hyper: ClassVar[tuple[Parameter, ...]] = ()
+    dispersion = ""
 
     def first_theta(self) -> Vector:
         """There is nothing to search for."""
         return np.zeros(0)
 
     @property
-    def _log_shape(self) -> float:
-        return 0.0
+    def _log_shape(self) -> Vector:
+        return np.zeros(())
 
 
 class Exponential(Survival):

@@ -19,6 +19,7 @@ class GammaLikelihood(Likelihood):
     """Positive values of mean mu = exp(eta) and variance mu² / shape; theta = log shape."""
 
     hyper: ClassVar[tuple[Parameter, ...]] = (Parameter("shape", "shape", GammaPositive(1.0, 0.01), 0.0),)
+    dispersion = "shape"
 
     @cached_property
     def _logs(self) -> Vector:

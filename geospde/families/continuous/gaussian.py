@@ -20,6 +20,7 @@ class GaussianLikelihood(Likelihood):
     """Values of mean eta and standard deviation sigma; theta = log sigma."""
 
     hyper: ClassVar[tuple[Parameter, ...]] = (SIGMA,)
+    dispersion = "sigma"
 
     @property
     def unit(self) -> float | None:

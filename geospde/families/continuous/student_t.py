@@ -24,6 +24,8 @@ class StudentLikelihood(Likelihood):
         Parameter("df", "df", PCDf(15.0, 0.5), float(np.log(8.0)), above_two),
     )
 
+    dispersion = "sigma"
+
     @property
     def unit(self) -> float | None:
         """Standard deviation of the response."""
@@ -31,7 +33,7 @@ class StudentLikelihood(Likelihood):
 
     @property
     def _df(self) -> float:
-        return 2.0 + float(np.exp(self.theta[1]))
+        return 2.0 + float(np.exp(self.common(1)))
 
     def _standard(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
         """With u = (y - eta) / sqrt(c): u, 1 / (1 + u²) and 1 / sqrt(c)."""

@@ -31,6 +31,8 @@ class TweedieLikelihood(Likelihood):
         Parameter("phi", "shape", GammaPositive(100.0, 100.0), 0.0),
     )
 
+    dispersion = "phi"
+
     def at(self, theta: Vector) -> Self:
         """The same observations with these hyperparameters; FloatingPointError at the ends of the power, too."""
         moved = super().at(theta)
@@ -40,7 +42,7 @@ class TweedieLikelihood(Likelihood):
 
     @property
     def _p(self) -> float:
-        return float(between_one_and_two(self.theta[:1])[0])
+        return float(between_one_and_two(np.array([self.common(0)]))[0])
 
     @cached_property
     def _zero(self) -> NDArray[np.bool_]:
@@ -89,7 +91,7 @@ class TweedieLikelihood(Likelihood):
     def _theta_derivatives(self, eta: Vector) -> Derivatives:
         down, up = self._powers(eta)
         p = self._p
-        scale = float(expit(self.theta[0]) * expit(-self.theta[0]))  # d p / d theta
+        scale = float(expit(self.common(0)) * expit(-self.common(0)))  # d p / d theta
         _, in_p, in_phi = (np.where(self._zero, 0.0, part) for part in self._series)
         density = in_p - down * (eta / (1 - p) - 1 / (1 - p) ** 2) + up * (eta / (2 - p) - 1 / (2 - p) ** 2)
         first = eta * (up - down)

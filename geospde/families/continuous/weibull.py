@@ -16,18 +16,19 @@ class WeibullLikelihood(Likelihood):
     """P(Y > y) = exp(-H), with the cumulative hazard ``H = exp(eta) y^shape``; theta = log shape."""
 
     hyper: ClassVar[tuple[Parameter, ...]] = (Parameter("shape", "weibull", PCWeibull(5.0), 0.0),)
+    dispersion = "shape"
 
     @cached_property
     def _logs(self) -> Vector:
         return np.log(self.y)
 
     @property
-    def _log_shape(self) -> float:
-        return float(self.theta[0])
+    def _log_shape(self) -> Vector:
+        return np.asarray(self.theta[0])
 
     @property
-    def _shape(self) -> float:
-        return float(np.exp(self._log_shape))
+    def _shape(self) -> Vector:
+        return np.exp(self._log_shape)
 
     def _hazard(self, eta: Vector) -> Vector:
         with np.errstate(over="ignore"):  # the line search steps back from an infinite hazard

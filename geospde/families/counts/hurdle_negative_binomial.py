@@ -11,6 +11,7 @@ class HurdleNegativeBinomialLikelihood(Hurdle):
 
     positive = TruncatedNegativeBinomialLikelihood
     hyper = (SIZE, ZERO)
+    dispersion = "size"
 
 
 class HurdleNegativeBinomial(HurdleCounts):

@@ -11,6 +11,7 @@ from geospde.families.likelihood import Derivatives, Parameter, Vector
 from geospde.families.links import IDENTITY, LOG, SQRT, Link
 from geospde.families.priors import PCSize
 
+LARGE = 1e5  # a size beyond which differences of gamma functions cancel
 SIZE = Parameter("size", "size", PCSize(7.0), float(np.log(10.0)))
 
 
@@ -21,6 +22,7 @@ class NegativeBinomialLikelihood(CountLikelihood):
     """
 
     hyper: ClassVar[tuple[Parameter, ...]] = (SIZE,)
+    dispersion = "size"
 
     @cached_property
     def _shift(self) -> Vector:
@@ -30,13 +32,13 @@ class NegativeBinomialLikelihood(CountLikelihood):
     @cached_property
     def _constant(self) -> Vector:
         """Log of gamma(y + n) / (gamma(n) y!)."""
-        values: Vector = _log_rising(float(np.exp(self.theta[0])), self.y) - gammaln(self.y + 1)
+        values: Vector = _log_rising(np.exp(self.theta[0]), self.y) - gammaln(self.y + 1)
         return values
 
     @cached_property
     def _slope(self) -> Vector:
         """Its derivative in theta."""
-        return _rising_slope(float(np.exp(self.theta[0])), self.y)
+        return _rising_slope(np.exp(self.theta[0]), self.y)
 
     def _log_density(self, eta: Vector) -> Vector:
         z = eta + self._shift
@@ -82,21 +84,22 @@ class NegativeBinomialLikelihood(CountLikelihood):
         return values
 
 
-def _log_rising(n: float, y: Vector) -> Vector:
+def _log_rising(n: Vector, y: Vector) -> Vector:
     """Log of gamma(n + y) / gamma(n), where both are large by Stirling's series."""
-    if n < 1e5:
-        values: Vector = gammaln(y + 1) - betaln(n, y + 1) - np.log(n + y)
+    values: Vector = gammaln(y + 1) - betaln(np.minimum(n, LARGE), y + 1) - np.log(n + y)
+    if np.all(n < LARGE):
         return values
-    values = y * np.log(n) + (n + y - 0.5) * np.log1p(y / n) - y - y / (12 * n * (n + y))
-    return values
+    series = y * np.log(n) + (n + y - 0.5) * np.log1p(y / n) - y - y / (12 * n * (n + y))
+    return np.where(n < LARGE, values, series)
 
 
-def _rising_slope(n: float, y: Vector) -> Vector:
+def _rising_slope(n: Vector, y: Vector) -> Vector:
     """Derivative of `_log_rising` in log n."""
-    if n < 1e5:
-        values: Vector = n * (digamma(n + y) - digamma(n))
+    values: Vector = n * (digamma(n + y) - digamma(n))
+    if np.all(n < LARGE):
         return values
-    return n * np.log1p(y / n) + y / (2 * (n + y)) + y * (2 * n + y) / (12 * n * (n + y) ** 2)
+    series = n * np.log1p(y / n) + y / (2 * (n + y)) + y * (2 * n + y) / (12 * n * (n + y) ** 2)
+    return np.where(n < LARGE, values, series)
 
 
 class NegativeBinomial(Counts):

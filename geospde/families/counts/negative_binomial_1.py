@@ -20,6 +20,7 @@ class NegativeBinomial1Likelihood(CountLikelihood):
     """
 
     hyper: ClassVar[tuple[Parameter, ...]] = (Parameter("phi", "shape", GammaPositive(1.0, 0.1), 0.0),)
+    dispersion = "phi"
 
     @cached_property
     def _constant(self) -> Vector:

@@ -12,6 +12,7 @@ class TruncatedNegativeBinomialLikelihood(Truncated):
 
     counts = NegativeBinomialLikelihood
     hyper = (SIZE,)
+    dispersion = "size"
 
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta.

@@ -15,6 +15,7 @@ class TruncatedNegativeBinomial1Likelihood(Truncated):
 
     counts = NegativeBinomial1Likelihood
     hyper: ClassVar[tuple[Parameter, ...]] = NegativeBinomial1Likelihood.hyper
+    dispersion = "phi"
 
     def _weights(self, eta: Vector) -> Vector:
         """That of a count with this variance, whose density is not log-concave."""

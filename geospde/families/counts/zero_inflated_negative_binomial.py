@@ -9,6 +9,7 @@ class ZeroInflatedNegativeBinomialLikelihood(ZeroInflated):
 
     counts = NegativeBinomialLikelihood
     hyper = (SIZE, ZERO)
+    dispersion = "size"
 
 
 class ZeroInflatedNegativeBinomial(ZeroInflatedCounts):

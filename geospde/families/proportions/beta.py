@@ -24,6 +24,7 @@ class BetaLikelihood(Likelihood):
     link: ProbabilityLink
 
     hyper: ClassVar[tuple[Parameter, ...]] = (Parameter("phi", "shape", GammaPositive(1.0, 0.1), float(np.log(10.0))),)
+    dispersion = "phi"
 
     @cached_property
     def _logs(self) -> tuple[Vector, Vector]:

@@ -25,6 +25,7 @@ class BetaBinomialLikelihood(Likelihood):
     hyper: ClassVar[tuple[Parameter, ...]] = (
         Parameter("overdispersion", "probability", Gaussian(0.0, 0.4, "logit"), -2.0, probability),
     )
+    dispersion = "overdispersion"
 
     @cached_property
     def _constant(self) -> Vector:

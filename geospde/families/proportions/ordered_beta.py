@@ -25,6 +25,7 @@ class OrderedBetaLikelihood(Likelihood):
         Parameter("cut", "real", Gaussian(-2.0, 0.25, "natural"), -2.0, unchanged),
         Parameter("gap", "shape", Gaussian(1.0, 1.0), 1.0),
     )
+    dispersion = "phi"
 
     @cached_property
     def _zero(self) -> NDArray[np.bool_]:
@@ -44,7 +45,7 @@ class OrderedBetaLikelihood(Likelihood):
 
     @property
     def _cuts(self) -> tuple[float, float]:
-        return float(self.theta[1]), float(self.theta[1] + np.exp(self.theta[2]))
+        return self.common(1), self.common(1) + float(np.exp(self.common(2)))
 
     def _parts(self, eta: Vector) -> tuple[Jet, Jet, Jet]:
         """Jets of the log probabilities of a zero, of something in between, of a one."""

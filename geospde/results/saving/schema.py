@@ -62,6 +62,7 @@ class Settings(BaseModel):
     coords: list[str] | None = Field(min_length=2, max_length=2)
     exposure: str | None
     offset: str | None
+    dispformula: str | None = Field(default=None, max_length=100_000)
 
 
 class SupportWords(BaseModel):
@@ -88,6 +89,7 @@ class PartWords(BaseModel):
     crs: str | None
     covariates: dict[str, Any] | None
     support: SupportWords | None = None
+    dispformula: str | None = Field(default=None, max_length=100_000)
 
 
 class SeveralWords(BaseModel):

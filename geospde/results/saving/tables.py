@@ -131,6 +131,7 @@ def stored_parts(model: Model) -> tuple[dict[str, Any] | None, dict[str, Any]]:
                 "crs": None if part.crs is None else part.crs.to_wkt(),
                 "covariates": None if part.covariates is None else part.covariates.without_objects(),
                 "support": support_words(part.support, named),
+                "dispformula": o.dispformula,
             }
         )  # fmt: skip
     return {"parts": parts, "terms": dict(recipe.terms), "delta": recipe.delta}, arrays
@@ -153,6 +154,7 @@ def recipe_of(parts: list[PartWords], terms: Mapping[str, str], delta: str, arra
                 offset=arrays[f"{before}offset"] if words.offset == "given a row" else words.offset,
                 weights=arrays[f"{before}observation_weights"], name=words.name,
                 areas=support_of(words.support, arrays, crs, restored(words.covariates), before),
+                dispformula=words.dispformula,
             )
         )  # fmt: skip
     return Recipe(tuple(observations), terms, delta, tuple(restored(words.covariates) for words in parts))
