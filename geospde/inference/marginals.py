@@ -15,6 +15,7 @@ from geospde.text.words import numeral
 
 Vector = NDArray[np.float64]
 STRAIGHT = 6.0  # normal scores on a grid of seven deviations that lack less than a thousandth of the tail beyond it
+FAR, MADE_UP = 1e-3, 1 / 3  # probability at an end that makes up more than this of a moment, which is then no figure
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,27 @@ class Marginal:
         """Posterior standard deviation."""
         value: float = self._average((self.map(self.inner) - self.mean) ** 2) ** 0.5
         return value
+
+    @cached_property
+    def finite_moments(self) -> tuple[float, float]:
+        """Mean and sd, each NaN where the density's far tail makes it up.
+
+        Such a moment is infinite, or its figure says where a grid ends: of a Pareto tail, x to the power -a in the
+        distribution function, the mean is NaN for a below 1.2 and the sd below 2.4.
+        """
+        heavy = [self._share_of_tails(power) > MADE_UP for power in (1, 2)]
+        return np.nan if heavy[0] else self.mean, np.nan if heavy[1] else self.sd
+
+    def _share_of_tails(self, power: int) -> float:
+        """Part of the absolute moment about the median that the `FAR` outermost probability at each end makes up."""
+        low, middle, high = self.quantile(np.array([FAR, 0.5, 1 - FAR]))
+        values = self.map(self.inner)
+        parts = np.abs(values - middle) ** power * self.inner_density
+        total = float(np.trapezoid(parts, self.inner))
+        inside = float(np.trapezoid(np.where((values >= low) & (values <= high), parts, 0.0), self.inner))
+        if not np.isfinite(total):
+            return 1.0
+        return 1.0 - inside / total if total > 0 else 0.0
 
     @cached_property
     def x(self) -> Vector:

@@ -1,6 +1,7 @@
 """What a map says, in sentences with numbers."""
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,7 @@ def _ranges(hyper: Any, unit: str) -> Iterator[str]:
         if str(name).rpartition(": ")[2].startswith("range("):
             row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
             mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
+            mean = row["q0.5"] if isnan(mean) and known else mean
             limits = f" (95% limits {lengths([row['q0.025'], row['q0.975']], unit)})" if known else ""
             yield (
                 f"Two places are hardly correlated (about 0.1) when {length(mean, unit)} apart{limits}: "

@@ -11,6 +11,7 @@ from geospde.prediction.layers import Layers
 from geospde.report.findings import on_land
 from geospde.report.page import Link, Table, frame_table, shown
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.findings import without_moments
 from geospde.text.words import area, bytes_of, counted, length, lengths, number
 
 _CRITERIA = {
@@ -56,7 +57,9 @@ _FILES = {
 
 def estimates(fit: Any) -> list[Table]:
     """Return fixed effects and hyperparameters."""
-    tables = [("Fixed effects (scale of the linear predictor)", fit.fixed), ("Hyperparameters", fit.hyper)]
+    heavy = without_moments(fit.hyper)
+    hyper = f"Hyperparameters ({heavy})" if heavy else "Hyperparameters"
+    tables = [("Fixed effects (scale of the linear predictor)", fit.fixed), (hyper, fit.hyper)]
     return [frame_table(caption, frame) for caption, frame in tables if len(frame)]
 
 

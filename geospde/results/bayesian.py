@@ -496,4 +496,4 @@ def _table(mixture: GaussianMixture, names: list[str]) -> pd.DataFrame:
 
 
 def _marginal_row(marginal: Marginal) -> list[float]:
-    return [marginal.mean, marginal.sd, *marginal.quantile(np.array(LEVELS)), marginal.mode]
+    return [*marginal.finite_moments, *marginal.quantile(np.array(LEVELS)), marginal.mode]

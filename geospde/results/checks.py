@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from geospde.errors import InputError
 from geospde.inference.higher_order import evidence_correction
-from geospde.inference.hyper import Posterior
+from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model
 from geospde.results.loo import Loo
+from geospde.results.prior import prior_marginal
 from geospde.survey.crs import unit_of
-from geospde.text.findings import Finding, count_levels, findings_frame
+from geospde.terms.hyperparameter import Hyperparameter
+from geospde.text.findings import Finding, count_levels, findings_frame, without_moments
 from geospde.text.words import counted, in_unit, length, listed, number
 
 Vector = NDArray[np.float64]
 
 PULL = 1.0  # of a prior, in posterior sds: log prior slope times sd
 LEARNT = 0.9  # posterior sd over prior sd beyond which the data have told nothing
+DECIDED = 0.7  # beyond which the prior decides much
+NARROWED = 0.4  # beyond which it does where the data leave an end open
+SPEAKS = 0.5  # fall of the log likelihood at an end of the interval, less than which leaves it open
 SHARP = 1.0  # degrees
 EDGE, COARSE = 0.5, 0.2  # longest inner edge over the range: warn, note
 LONG = 1.0  # range over the extent
@@ -96,6 +103,7 @@ def posterior_findings(
     """
     yield from _priors(model, laplace, posterior)
     yield from _zero_variances(hyper)
+    yield from _heavy_tails(hyper)
     yield from _calibration(pointwise, model.jumps)
     yield from _influence(loo.pareto_k)
     yield from _laplace(laplace, posterior)
@@ -140,24 +148,30 @@ def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
 
 
 def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
-    """How far priors hold each hyperparameter."""
+    """How far priors hold each hyperparameter, and which of them they decide."""
     hyper = posterior.hyper
     if hyper is None:
         return
     mode = posterior.mode.theta
     covariance = hyper.root @ hyper.root.T
     slope = _log_prior_slope(laplace, mode)
-    pulled, flat = [], []
+    decided: list[Finding] = []
+    pulled, flat, seen = [], [], set()
     for h in model.hyperparameters:
         if h.is_held or h.function is not None or np.count_nonzero(h.direction) != 1:
             continue
         k = int(np.flatnonzero(h.direction)[0])
+        if k in seen:  # kappa goes with range
+            continue
+        seen.add(k)
+        learning = _learning(model, hyper, h)
         sd = float(np.sqrt(covariance[k, k]))
-        prior_sd = _prior_sd(laplace, mode, k)
-        if prior_sd is not None and sd > LEARNT * prior_sd:
+        if learning is not None and learning.ratio > LEARNT:
             flat.append(h.name)
         elif abs(slope[k]) * sd > PULL:
             pulled.append((h.name, slope[k] * sd))
+        elif learning is not None and learning.by_prior:
+            decided.append(learning.finding(h.name))
     for name, pull in pulled:
         yield Finding(
             "warning",
@@ -165,35 +179,86 @@ def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Fi
             f"the prior of {name} pulls it {'up' if pull > 0 else 'down'} by about {abs(pull):.1f} posterior sds",
             "see whether the prior says what you mean, and fit again with a wider one",
         )
+    yield from decided
     if flat:
         yield Finding(
             "note",
             "prior",
-            f"the data say next to nothing of {listed(flat)}: the posterior is as wide as the prior",
+            f"the data say next to nothing of {listed(flat)}: the posterior is as wide as the prior, which decides",
             "fix it, or leave out the term",
         )
-    if not pulled and not flat:
-        yield Finding("ok", "prior", "no prior moves a hyperparameter by more than a posterior sd")
+    if not pulled and not flat and not decided:
+        yield Finding("ok", "prior", "no prior moves a hyperparameter by more than a posterior sd, or decides it")
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """What the data add to the prior of one hyperparameter.
+
+    Attributes
+    ----------
+    ratio : float
+        Posterior over prior sd, on the internal scale.
+    ends : (float, float)
+        Of the posterior's 95 % interval, on the user's scale.
+    falls : (float, float)
+        By how much the log of posterior over prior density is lower at these ends than at its highest between them: 0
+        where the data do not speak against going further.
+    """
+
+    ratio: float
+    ends: tuple[float, float]
+    falls: tuple[float, float]
+
+    @property
+    def open_ends(self) -> list[str]:
+        """Values that the prior alone excludes."""
+        sides = [f"{side} {number(end)}" for side, end in zip(("below", "above"), self.ends)]
+        return [side for side, fall in zip(sides, self.falls) if fall < SPEAKS]
+
+    @property
+    def by_prior(self) -> bool:
+        """Whether another prior would give another figure."""
+        return self.ratio > DECIDED or (self.ratio > NARROWED and bool(self.open_ends))
+
+    def finding(self, name: str) -> Finding:
+        fact = f"the prior decides much of {name}: the posterior is {self.ratio:.2g} times as wide as the prior"
+        if self.open_ends:
+            fact += f", and the data exclude no values {' nor '.join(self.open_ends)}"
+        return Finding("note", "prior", fact, "fit with another prior and see what moves, or fix it at what is known")
+
+
+def _learning(model: Model, hyper: HyperPosterior, h: Hyperparameter) -> _Learning | None:
+    """Prior and posterior of one hyperparameter compared; None where the prior has no density."""
+    try:
+        prior = prior_marginal(model, h.name)
+    except InputError:
+        return None
+    values, density = hyper.along(h.direction)
+    values = values + h.shift
+    below = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(values))])
+    ends = np.interp([0.025, 0.975], below / below[-1], values)
+    floor = 1e-300
+    log_prior = np.interp(values, prior.inner, np.log(np.maximum(prior.inner_density, floor)))
+    learnt = np.log(np.maximum(density, floor)) - log_prior
+    low, high = np.interp(ends, values, learnt)
+    top = float(learnt[(values >= ends[0]) & (values <= ends[1])].max(initial=max(low, high)))
+    ratio = _sd(values, density) / _sd(prior.inner, prior.inner_density)
+    first, last = map(float, h.transform(ends))
+    return _Learning(ratio, (first, last), (top - float(low), top - float(high)))
+
+
+def _sd(values: Vector, density: Vector) -> float:
+    """Standard deviation of a density on a grid."""
+    total = np.trapezoid(density, values)
+    mean = np.trapezoid(values * density, values) / total
+    return float(np.sqrt(np.trapezoid((values - mean) ** 2 * density, values) / total))
 
 
 def _log_prior_slope(laplace: Laplace, theta: Vector) -> Vector:
     """Derivative of the hyperparameters' log prior, by differences: priors are smooth and cheap."""
     steps = 1e-4 * np.eye(theta.size)
     return np.array([(laplace.log_prior(theta + s) - laplace.log_prior(theta - s)) / 2e-4 for s in steps])
-
-
-def _prior_sd(laplace: Laplace, theta: Vector, k: int) -> float | None:
-    """Sd of the prior of one theta with the others held, on the internal scale; None for improper ones."""
-    grid = theta[k] + np.linspace(-25, 25, 2001)
-    at = np.tile(theta, (grid.size, 1))
-    at[:, k] = grid
-    with np.errstate(over="ignore"):
-        values = np.array([laplace.log_prior(t) for t in at])
-    density = np.exp(values - values.max())
-    if density[0] > 1e-6 or density[-1] > 1e-6:
-        return None
-    mean = np.average(grid, weights=density)
-    return float(np.sqrt(np.average((grid - mean) ** 2, weights=density)))
 
 
 def _zero_variances(table: pd.DataFrame) -> Iterator[Finding]:
@@ -210,6 +275,14 @@ def _zero_variances(table: pd.DataFrame) -> Iterator[Finding]:
                 f"{number(row['q0.975'])}",
                 "compare with a fit that leaves the term out",
             )
+
+
+def _heavy_tails(table: pd.DataFrame) -> Iterator[Finding]:
+    """Hyperparameters that have no mean or sd."""
+    said = without_moments(table)
+    if said:
+        remedy = "see the median and the interval, or give a prior that says how large it can be"
+        yield Finding("note", "moments", said, remedy)
 
 
 def _calibration(point: pd.DataFrame, jumps: NDArray[np.bool_]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geospde.errors import GeospdeWarning
 from geospde.text.keywords import answers_keywords
+from geospde.text.words import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,3 +81,13 @@ def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
 
     columns = ["level", "subject", "message", "remedy"]
     return pd.DataFrame([f.to_dict() for f in findings], columns=[*columns, "rows"])[columns]
+
+
+def without_moments(table: pd.DataFrame) -> str:
+    """Which hyperparameters have no mean or sd, since a far tail would make it up; empty where all have both."""
+    if not {"mean", "sd"} <= set(table.columns):
+        return ""
+    no_mean = [str(name) for name in table.index[table["mean"].isna()]]
+    no_sd = [str(name) for name in table.index[table["mean"].notna() & table["sd"].isna()]]
+    parts = [f"{what} of {listed(names)}" for what, names in (("mean or sd", no_mean), ("sd", no_sd)) if names]
+    return f"no {'; no '.join(parts)}: values far out, of next to no probability, would make it up" if parts else ""

@@ -56,6 +56,16 @@ def test_a_marginal_on_a_bent_scale_ends_where_its_grid_does():
     assert float(positive.sf(np.exp(5.0))) == pytest.approx(stats.norm.sf(5.0), rel=2e-3)
 
 
+@pytest.mark.parametrize("tail, has_mean, has_sd", [(0.8, False, False), (1.5, True, False), (5.0, True, True)])
+def test_moments_that_a_far_tail_makes_up_are_absent(tail, has_mean, has_sd):
+    # log of a Pareto variable: it has no mean for a tail below 1 and no sd below 2
+    t = np.linspace(0, 30 / tail, 2001)
+    mean, sd = Marginal(t, stats.expon.pdf(t, scale=1 / tail), np.exp).finite_moments
+    assert np.isfinite(mean) == has_mean and np.isfinite(sd) == has_sd
+    if has_sd:  # the grid's spacing
+        assert [mean, sd] == pytest.approx([stats.pareto.mean(tail), stats.pareto.std(tail)], rel=1e-2)
+
+
 @pytest.fixture(scope="module")
 def fit():
     rng = np.random.default_rng(2)

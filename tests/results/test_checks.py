@@ -108,6 +108,40 @@ def test_a_parameter_of_which_the_data_say_nothing():
     assert "sd(Intercept | g)" in finding.message
 
 
+@cache
+def plane():
+    """Sites on a smooth surface, all but without noise: the nugget is what its prior says."""
+    rng = np.random.default_rng(1)
+    sites = rng.uniform(0, 10, (60, 2))
+    return pd.DataFrame({"x": sites[:, 0], "y": sites[:, 1], "z": 5 + matern(sites, 3.0, rng)})
+
+
+@pytest.mark.parametrize("priors", [None, "inla"])
+def test_a_nugget_that_its_prior_decides_is_named(priors):
+    # medians near 0.07 and 0.009: each prior has its own figure
+    on = gs.build_mesh(sites=plane()[["x", "y"]].to_numpy(), max_edge=(0.9, 3))
+    checks = fit(plane(), on, "z ~ 1 + spde(mesh)", family="gaussian", priors=priors).check()
+    assert any("sigma" in f.message.replace("sigma(spde)", "") for f in found(checks, "prior", "note"))
+    assert not found(checks, "prior", "ok")
+
+
+def test_a_prior_that_decides_nothing_is_not_told():
+    (finding,) = found(good().check(), "prior")
+    assert finding.level == "ok"
+
+
+def test_a_size_without_moments_has_a_median_and_an_interval(capsys):
+    fit = gs.fit("count ~ 1", pd.DataFrame({"count": np.random.default_rng(3).poisson(3.0, 80)}), family="nbinomial")
+    row = fit.hyper.loc["size"]
+    assert row[["mean", "sd"]].isna().all() and row[["q0.025", "q0.5", "q0.975", "mode"]].notna().all()
+    (finding,) = found(fit.check(), "moments", "note")
+    assert finding.message.startswith("no mean or sd of 'size'")
+    fit.summary()
+    printed = capsys.readouterr().out
+    assert "no mean or sd of 'size'" in printed and "nan" not in printed.lower()
+    assert not found(good().check(), "moments")
+
+
 def test_a_variance_that_may_be_zero():
     rng = np.random.default_rng(3)
     data = pd.DataFrame({"y": rng.normal(0, 1, 200), "g": np.tile(np.arange(20), 10)})

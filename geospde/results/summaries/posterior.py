@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import TYPE_CHECKING, NamedTuple
 
 from geospde.model.build import Model
 from geospde.results.base import Fit
+from geospde.text.findings import without_moments
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
+
+
+ABSENT = "-"
 
 
 class Block(NamedTuple):
@@ -55,8 +60,10 @@ def posterior_blocks(
             f"{c['pareto_k_above_0.7']:.0f} of {size} observations, where CPO stands in"
         )
     said = ["\n".join(["Priors", *priors])] if priors else []
+    heavy = without_moments(fit.hyper)
     left_out = [fit.model.effects.left_out] if fit.model.effects.dropped else []
-    return [head, *(table for table in tables if len(table.frame)), *left_out, *said, last]
+    notes = [*left_out, *([f"{heavy}: see the median and the interval"] if heavy else [])]
+    return [head, *(table for table in tables if len(table.frame)), *notes, *said, last]
 
 
 def priors_of(model: Model) -> dict[str, list[str]]:
@@ -105,7 +112,7 @@ def show(blocks: Sequence[str | Block], console: Console | None = None) -> None:
 
 
 def _plain(block: Block) -> str:
-    return f"{block.title}\n{block.frame.to_string(float_format=_number)}"
+    return f"{block.title}\n{block.frame.to_string(float_format=_number, na_rep=ABSENT)}"
 
 
 def _ruled(block: Block) -> Table:
@@ -123,4 +130,4 @@ def _ruled(block: Block) -> Table:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return ABSENT if isnan(value) else f"{value:.4g}"
