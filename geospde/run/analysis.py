@@ -31,7 +31,8 @@ from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
 from geospde.results.simulate import PredictiveCheck, predictive_check
-from geospde.run.config import Config, ExcursionsSection
+from geospde.run.config import Config
+from geospde.run.sections.results import ExcursionsSection
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding

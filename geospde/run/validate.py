@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from geospde.prediction.validation import Validation
-from geospde.run.config import Config, ValidationSection
+from geospde.run.config import Config
 from geospde.run.folders import whole_folder
 from geospde.run.logs import LOG, begin, keep_log
 from geospde.run.progress import Progress, StepLog, announce_compiling
+from geospde.run.sections.results import ValidationSection
 from geospde.run.stored_fit import find_run, fitted
 from geospde.run.validation_files import ALONE, described, validate, write_validation
 

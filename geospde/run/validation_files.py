@@ -15,7 +15,7 @@ from geospde.export.provenance import write_json
 from geospde.prediction.validation import Validation
 from geospde.prediction.validation import validate as cross_validate
 from geospde.results.base import Fit
-from geospde.run.config import ValidationSection
+from geospde.run.sections.results import ValidationSection
 from geospde.text.words import counted, number
 
 _LOSS = "_difference"  # ends the columns of a simpler model's loss, in the table of scores

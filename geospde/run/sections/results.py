@@ -1,0 +1,168 @@
+"""Sections of a run file that say how it is fitted, and what is made of the fit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from geospde.errors import InputError
+from geospde.prediction.computed.registry import computed_layer
+from geospde.prediction.layer import posterior_layers
+from geospde.prediction.steps import several_steps
+from geospde.run.sections.values import MOST_DRAWS, MOST_LAYERS, Count, Flag, Number, Section, Seed, Text, is_number
+from geospde.text.words import in_brief
+
+
+class InferenceSection(Section):
+    """``[inference]``: how the model is fitted, as in `geospde.fit`."""
+
+    method: Literal["inla", "eb", "ml", "reml", "ubre"] = "inla"
+    integration: Text = "auto"
+    strategy: Text = "auto"
+    quadrature: Annotated[Count, Field(le=1000)] = 1
+    certify: Flag | Annotated[Count, Field(le=MOST_DRAWS)] = False
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """The keys that say how the model is fitted."""
+        return self.given("method", "integration", "strategy", "quadrature")
+
+
+class PredictionSection(Section):
+    """``[prediction]``: the grid, and what is predicted in its cells."""
+
+    shape: tuple[int, int] | None = None
+    cell: Annotated[Number, Field(gt=0)] | None = None
+    buffer: Number = 0.0
+    quantiles: tuple[Number, ...] = (0.025, 0.5, 0.975)
+    exceed: tuple[Number, ...] = ()
+    layers: tuple[Text, ...] = ()
+    at: dict[str, Any] = Field(default_factory=dict)
+    crop: Flag = False
+
+    @field_validator("shape", mode="before")
+    @classmethod
+    def _two_counts(cls, value: Any) -> Any:
+        whole = isinstance(value, list | tuple) and all(type(n) is int and n > 0 for n in value)
+        if value is not None and not (whole and len(value) == 2):
+            raise ValueError(f"must be two whole numbers, [rows, columns], not {in_brief(value)}")
+        return value
+
+    @field_validator("quantiles", "exceed", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        numbers = list(value) if isinstance(value, list | tuple) else [value]
+        if not all(is_number(n) for n in numbers):
+            raise ValueError(f"must be a list of numbers, not {in_brief(value)}")
+        if len(numbers) > MOST_LAYERS:
+            raise ValueError(f"has {len(numbers):,} numbers, each of which is a map: {MOST_LAYERS} are the most")
+        if info.field_name == "quantiles" and not all(0 < n < 1 for n in numbers):
+            raise ValueError(f"must lie between 0 and 1, not {in_brief(value)}")
+        return sorted(set(map(float, numbers)))
+
+    @field_validator("at")
+    @classmethod
+    def _one_of_each(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            several_steps(value)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _computed(cls, value: Any) -> Any:
+        names = list(value) if isinstance(value, list | tuple) else [value]
+        for name in names:
+            try:
+                computed_layer(name)
+            except InputError as error:
+                raise ValueError(f"must name layers that can be computed: {error}") from None
+        return list(dict.fromkeys(names))
+
+    @model_validator(mode="after")
+    def _one_resolution(self) -> PredictionSection:
+        if self.shape is not None and self.cell is not None:
+            raise ValueError("has both shape and cell: keep one")
+        try:
+            posterior_layers(self.quantiles, self.exceed)
+        except InputError as error:
+            raise ValueError(f"has {error}") from None
+        return self
+
+
+class RegionsSection(Section):
+    """``[regions]``: figures for areas, as in `geospde.Fit.predict_regions`; without the section there are none."""
+
+    areas: tuple[Text, ...] = ()
+    name: Text | None = None
+    layer: Text | None = None
+    weights: Text | None = None
+    kind: Literal["mean", "total", "share"] = "mean"
+    threshold: Number | None = None
+    exceed: tuple[Number, ...] = ()
+    draws: Annotated[int, Field(strict=True, ge=10, le=MOST_DRAWS)] = 4000
+    seed: Seed = 0
+
+    @field_validator("areas", "exceed", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return list(value) if isinstance(value, list | tuple) else [value]
+
+    @model_validator(mode="after")
+    def _share_above(self) -> RegionsSection:
+        if (self.kind == "share") != (self.threshold is not None):
+            raise ValueError("needs a threshold for kind 'share', and for that kind only")
+        return self
+
+
+class OutputSection(Section):
+    """``[output]``: the run's folder, from the folder that the command is run in, and words for what is mapped."""
+
+    dir: Text | None = None
+    label: Text | None = None
+    sites: Flag = False
+    formats: tuple[Literal["png", "pdf", "svg"], ...] = ("png",)
+    style: Literal["paper", "screen"] | None = None
+    graticule: Flag | None = None
+    inset: Flag = False
+
+
+class ExcursionsSection(Section):
+    """``[excursions]``: thresholds that maps are decided at, all cells at once, as in `Prediction.excursions`."""
+
+    exceed: tuple[Number, ...] = ()
+    level: Annotated[Number, Field(gt=0, lt=1)] = 0.95
+    draws: Annotated[int, Field(strict=True, ge=100, le=MOST_DRAWS)] = 4000
+    seed: Seed = 1
+
+    @field_validator("exceed", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        numbers = list(value) if isinstance(value, list | tuple) else [value]
+        if not numbers or not all(is_number(n) for n in numbers):
+            raise ValueError(f"must be a list of numbers, not {value!r}")
+        return sorted(set(map(float, numbers)))
+
+    @model_validator(mode="after")
+    def _some(self) -> ExcursionsSection:
+        if self.model_fields_set and not self.exceed:
+            raise ValueError("needs the key 'exceed'")
+        return self
+
+
+class ValidationSection(Section):
+    """``[validation]``: how a run is cross-validated, as in `BayesianFit.validate`; without the section it is not."""
+
+    folds: Literal["blocks", "random", "loo", "buffered", "future"] = "blocks"
+    k: Annotated[Count, Field(le=1_000_000)] | None = None
+    distance: Annotated[Number, Field(gt=0)] | None = None
+    seed: Seed = 0
+    observations: Text | None = None
+
+    @model_validator(mode="after")
+    def _several(self) -> ValidationSection:
+        if self.k == 1 and self.folds in ("blocks", "random"):
+            raise ValueError(f"k must be 2 or more, not 1: with one of the {self.folds} nothing is left to fit")
+        return self
