@@ -66,7 +66,8 @@ class Outcome:
     def picture(self) -> str | None:
         """The map to show first, within the folder."""
         maps = [name for name in self.content.get("files", ()) if name.startswith("figures/") and name.endswith(".png")]
-        return next((name for name in maps if Path(name).stem.startswith("mean")), maps[0] if maps else None)
+        first = (name for start in ("mean", "regions-") for name in maps if Path(name).stem.startswith(start))
+        return next(first, maps[0] if maps else None)
 
     def row(self) -> dict[str, Any]:
         """One row of the table over all runs."""

@@ -103,10 +103,13 @@ def where(result: RunResult) -> str:
     from geospde.text.words import counted
 
     folder, names = result.folder, [path.stem for path in result.figures]
-    bands = ", ".join(c for c in result.prediction.to_frame().columns if c not in ("x", "y"))
+    layers = ("regions.gpkg", "the areas with their figures, for a GIS")
+    if result.prediction is not None:
+        bands = ", ".join(c for c in result.prediction.to_frame().columns if c not in ("x", "y"))
+        layers = ("prediction.tif", f"layers for a GIS: {bands}")
     rows = [
         ("report.html", "maps, tables and settings on one page"),
-        ("prediction.tif", f"layers for a GIS: {bands}"),
+        layers,
         ("figures/", f"{counted(len(names), 'map')} for a paper: {', '.join(names)}"),
         ("*.csv", "the tables behind them"),
     ]

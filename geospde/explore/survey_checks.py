@@ -81,6 +81,8 @@ def _size(survey: Survey) -> Finding:
 def _coordinates(survey: Survey) -> list[Finding]:
     west, south, east, north = survey.points.total_bounds
     span, subject = max(east - west, north - south), "coordinates"
+    if survey.areas is not None and survey.crs.is_geographic:  # only those that need no lengths come so far
+        return [Finding("ok", subject, f"{survey.crs.name}; areas by their labels need no lengths")]
     if survey.crs.is_geographic:
         what = f"they are in degrees ({survey.crs.name}), and meshes and ranges need lengths"
         remedy = "set crs in [survey] to a projected one, such as the UTM zone of the place"

@@ -74,7 +74,7 @@ class ProjectLayer:
 
 
 def write_project(
-    folder: str | Path, *, survey: Survey, prediction: Layers, fit: Fit | None = None, label: str | None = None,
+    folder: str | Path, *, survey: Survey, prediction: Layers | None, fit: Fit | None = None, label: str | None = None,
     crop: Any = None, areas: Mapping[str, tuple[str, Any]] | None = None,
 ) -> Path:  # fmt: skip
     """Write what QGIS opens: ``project.qgz``, ``layers.gpkg`` and ``prediction.qml``, and styles into ``mesh.gpkg``.
@@ -88,8 +88,8 @@ def write_project(
         Holds ``prediction.tif``, as `Prediction.to_raster` writes it, and perhaps ``mesh.gpkg``.
     survey : Survey
         Gives sites, coastline, CRS and title.
-    prediction : Layers
-        On a Grid; the raster's, such as a `Prediction`.
+    prediction : Layers or None
+        On a Grid; the raster's, such as a `Prediction`. Without one the project is of the areas alone.
     fit : Fit, optional
         Gives the sites their fitted values.
     label : str, optional
@@ -109,17 +109,20 @@ def write_project(
     InputError
         If the prediction is not on a grid, or a file cannot be written.
     """
-    folder, words = Path(folder), label or prediction.label
-    if prediction.grid is None:
-        raise InputError("a project needs a prediction on a Grid: predict(gs.Grid.around(...))")
+    folder = Path(folder)
+    regions = [_areas(name, *one, on=prediction is None) for name, one in (areas or {}).items()]
+    groups = [("Areas", regions, prediction is None)]
+    if prediction is None:
+        words, bounds = label or "areas", survey.domain.bounds
+    else:
+        if prediction.grid is None:
+            raise InputError("a project needs a prediction on a Grid: predict(gs.Grid.around(...))")
+        words, bounds = label or prediction.label, prediction.grid.bounds
+        rasters = _rasters(prediction, words, crop)
+        write_qml(folder / "prediction.qml", rasters[0].style)
+        vectors = _vectors(folder, survey, prediction, fit, words, rasters[0].style, crop)
+        groups = [("Survey", vectors, True), ("Mesh", _mesh(folder), False), *groups, ("Prediction", rasters, True)]
     crs = parse_crs(survey.crs)
-    rasters = _rasters(prediction, words, crop)
-    write_qml(folder / "prediction.qml", rasters[0].style)
-    vectors = _vectors(folder, survey, prediction, fit, words, rasters[0].style, crop)
-    meshes = _mesh(folder, prediction)
-    regions = [_areas(name, *one) for name, one in (areas or {}).items()]
-    groups = [("Survey", vectors, True), ("Mesh", meshes, False), ("Areas", regions, False)]
-    groups.append(("Prediction", rasters, True))
     text = (
         templates()
         .get_template("project.qgs")
@@ -129,7 +132,7 @@ def write_project(
             groups=[group for group in groups if group[1]],
             layers=[layer for _, members, _ in groups for layer in members],
             crs=_system(crs),
-            view=_view(survey, prediction),
+            view=_view(*bounds),
             unit="degrees" if crs.is_geographic else "meters",
         )
     )
@@ -188,16 +191,16 @@ def _vectors(
     return layers
 
 
-def _areas(name: str, title: str, frame: Any) -> ProjectLayer:
+def _areas(name: str, title: str, frame: Any, *, on: bool) -> ProjectLayer:
     """Return the layer of some areas, in the colours of their means."""
     west, south, east, north = map(float, frame.total_bounds)
     style = filled("mean", frame["mean"])
     return ProjectLayer(
-        _id("regions", name), title, f"{AREAS}|layername={name}", style, (west, south, east, north), "Polygon"
+        _id("regions", name), title, f"{AREAS}|layername={name}", style, (west, south, east, north), "Polygon", on
     )
 
 
-def _mesh(folder: Path, prediction: Layers) -> list[ProjectLayer]:
+def _mesh(folder: Path) -> list[ProjectLayer]:
     """Return the layers of the mesh, if the folder has it, and put their styles into its file."""
     import pyogrio
 
@@ -237,9 +240,7 @@ def _system(crs: CRS) -> dict[str, Any]:
     }
 
 
-def _view(survey: Survey, prediction: Layers) -> tuple[float, float, float, float]:
-    """Return the window of the map: the prediction with a margin, wherever the mesh ends."""
-    assert prediction.grid is not None
-    west, south, east, north = prediction.grid.bounds
+def _view(west: float, south: float, east: float, north: float) -> tuple[float, float, float, float]:
+    """Return the window of the map: what is predicted with a margin, wherever the mesh ends."""
     margin = 0.05 * max(east - west, north - south)
     return west - margin, south - margin, east + margin, north + margin

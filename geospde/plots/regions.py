@@ -53,7 +53,7 @@ def plot_regions(regions: RegionPrediction, ax: Axes | None = None, column: str 
     frame = _frame(regions, column)
     view = View.of([tuple(frame.total_bounds)], frame.crs)
     dress(ax, view)
-    scale = _scale(frame, column)
+    scale = _scale(regions, frame, column)
     _draw(ax, frame, column, scale)
     write_title(ax, _title(regions, column))
     colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale, column)
@@ -80,15 +80,19 @@ def regions_map(
     """
     frames = [_frame(regions, column) for column in columns]
     view = View.of([tuple(frames[0].total_bounds)], frames[0].crs)
-    figure, axes, place, room = sheet(view, len(columns), bar=len(columns) == 1, figure=figure)
-    for ax, frame, column in zip(axes, frames, columns):
-        scale = _scale(frame, column)
+    scales = [_scale(regions, frame, column, columns) for frame, column in zip(frames, columns)]
+    one_scale = all(scale == scales[0] for scale in scales)
+    figure, axes, place, room = sheet(view, len(columns), bar=one_scale, figure=figure)
+    for ax, frame, column, scale in zip(axes, frames, columns, scales):
         _draw(ax, frame, column, scale)
-        write_title(ax, title if title and column == "mean" else _title(regions, column), room)
-        if len(columns) == 1:
-            colour_bar(place, scale, column)
-        else:
+        write_title(ax, title if title and column == "mean" else _title(regions, column, title), room)
+        if not one_scale:
             colour_bar(ax.inset_axes((0.03, 0.04, 0.025, 0.32)), scale, "")
+    if one_scale:
+        layer = next((one for one in regions.layers if one.name == columns[0]), None)
+        words = title or regions.title
+        said = columns[0] if layer is None else layer.with_label(f"{words[:1].lower()}{words[1:]}").axis
+        colour_bar(place, scales[0], said)
     draw_scale_bar(axes[-1], view, shapely.union_all(np.asarray(frames[0].geometry.array)))
     return figure
 
@@ -140,13 +144,22 @@ def _frame(regions: RegionPrediction, column: str) -> Any:
     return frame
 
 
-def _scale(frame: Any, column: str) -> Scale:
-    return Scale.over([frame[column]], UNCERTAIN[1] if column == UNCERTAIN[0] else "viridis")
+def _scale(regions: RegionPrediction, frame: Any, column: str, columns: tuple[str, ...] = ()) -> Scale:
+    """Colours of a column; limits that are drawn together have one scale, a probability has all of it."""
+    layers = {layer.name: layer for layer in regions.layers if layer.kind in ("quantile", "probability")}
+    if column not in layers:
+        return Scale.over([frame[column]], UNCERTAIN[1] if column == UNCERTAIN[0] else "viridis")
+    same = [name for name in columns if name in layers and layers[name].scale == layers[column].scale]
+    return Scale.of(layers[column], [frame[name] for name in same or [column]])
 
 
-def _title(regions: RegionPrediction, column: str) -> str:
+def _title(regions: RegionPrediction, column: str, title: str | None = None) -> str:
     said = {"mean": regions.title, "sd": "Standard deviation"}
-    return said.get(column, f"{regions.title}: {column}")
+    words = title or regions.title
+    layer = next((one for one in regions.layers if one.name == column), None)
+    if column in said or layer is None:
+        return said.get(column, f"{words}: {column}")
+    return layer.with_label(f"{words[:1].lower()}{words[1:]}").title
 
 
 def _draw(ax: Axes, frame: Any, column: str, scale: Scale) -> None:

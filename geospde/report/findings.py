@@ -14,7 +14,7 @@ from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.places import place_in_words
 from geospde.text.rates import Rate
-from geospde.text.words import area, length, lengths, number
+from geospde.text.words import area, counted, length, lengths, listed, number
 
 SURE = 0.95
 """Probability from which a place is called above or below a threshold."""
@@ -62,6 +62,44 @@ def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: 
     if fit is not None:
         said += _ranges(fit.hyper, unit)
     return said
+
+
+def area_findings(regions: Sequence[Any]) -> list[str]:
+    """Say what figures for areas show, of those that have no map of cells above them.
+
+    Parameters
+    ----------
+    regions : sequence
+        Objects with ``label``, ``layers`` and ``frame``, with columns ``area`` and ``mean``.
+    """
+    said = []
+    for one in regions:
+        frame = one.frame.dropna(subset=["mean"])
+        if not len(frame):
+            continue
+        low, high = frame.loc[frame["mean"].idxmin()], frame.loc[frame["mean"].idxmax()]
+        words = f"Of {counted(len(frame), 'area')}, {high['area']} has the highest {one.label}, "
+        words += f"{number(_round(high['mean']))}{_limits(high, one.layers)}, and {low['area']} the lowest, "
+        said.append(f"{words}{number(_round(low['mean']))}{_limits(low, one.layers)}.")
+        for layer in one.layers:
+            if layer.kind == "probability" and layer.level is not None:
+                above, below = ((frame[layer.name] >= SURE), (frame[layer.name] <= 1 - SURE))
+                names = f" ({listed(frame.loc[above, 'area'], most=5)})" if above.any() else ""
+                said.append(
+                    f"The probability of {one.label} above {number(layer.level)} is {SURE:g} or more in "
+                    f"{counted(int(above.sum()), 'area')}{names}, and {1 - SURE:.2g} or less in {int(below.sum())}; "
+                    f"in the other {int((~above & ~below).sum())} the data do not decide."
+                )
+    return said
+
+
+def _limits(row: Any, layers: Sequence[Layer]) -> str:
+    """The limits of a row, in brackets."""
+    limits = outer_limits(layers)
+    if limits is None:
+        return ""
+    lower, upper = (number(_round(row[layer.name])) for layer in limits)
+    return f" ({interval_percent(limits)} limits {lower} and {upper})"
 
 
 def on_land(prediction: Layers, coastline: Any, outline: str | None = None) -> tuple[NDArray[np.bool_], str]:

@@ -121,13 +121,13 @@ def survey_section(told: Mapping[str, Any]) -> Section:
     return Section(tables=[Table("The survey", [], told["facts"]), distributions], pictures=pictures)
 
 
-def regions_sections(regions: Sequence[Any], beside: str) -> list[Section]:
+def regions_sections(regions: Sequence[Any]) -> list[Section]:
     """Take in the figures for areas, a section a layer; or those of the whole region by year."""
     sections = []
     for one in regions:
         table = frame_table(one.title, one.table.set_index(one.table.columns[0]))
-        caption = f"{one.title}{beside}."
-        sections.append(Section([f"{one.how[:1].upper()}{one.how[1:]}."], [table], [picture(one.picture, caption)]))
+        pictures = [picture(png, caption) for caption, png in one.shown]
+        sections.append(Section([f"{one.how[:1].upper()}{one.how[1:]}."], [table], pictures))
     return sections
 
 

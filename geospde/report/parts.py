@@ -30,7 +30,7 @@ class RunParts:
     certificate : Certificate, optional
         How far the fit is from the exact posterior.
     regions : sequence
-        Figures for areas, a layer each: objects with ``title``, ``how``, ``table`` and ``picture``.
+        Figures for areas, a layer each: objects with ``title``, ``how``, ``table`` and ``shown``.
     index : sequence
         Figures for the whole region at each of several values, such as years: an object of the same kind, or none.
     figures : sequence of paths

@@ -14,7 +14,7 @@ from geospde.plots.exploration import exploration_section
 from geospde.plots.figures import figure_name
 from geospde.prediction.layers import Layers
 from geospde.report import summaries
-from geospde.report.findings import findings
+from geospde.report.findings import area_findings, findings
 from geospde.report.methods import Methods
 from geospde.report.page import (
     LEVELS,
@@ -89,7 +89,9 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "version": __version__,
         "summary": summaries.summary(survey, mesh, prediction, label),
-        "findings": [] if prediction is None else findings(prediction, survey=survey, fit=fit, label=label),
+        "findings": area_findings(run.regions)
+        if prediction is None
+        else findings(prediction, survey=survey, fit=fit, label=label),
         "map": web_map(survey=survey, mesh=mesh, fit=fit, prediction=prediction, label=label),
         "still": [pictures.pop(name) for name in ("maps", "mean") if name in pictures][:1],
         "layers": None if prediction is None else summaries.layers_table(prediction, survey, label),
@@ -103,8 +105,8 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "checked": _chosen(pictures, "predictive_check"),
         "levels": LEVELS,
         "validation": None if run.validation is None else validation_section(run.validation),
-        "regions": regions_sections(run.regions, ", and its standard deviation"),
-        "index": regions_sections(run.index, ", with its band"),
+        "regions": regions_sections(run.regions),
+        "index": regions_sections(run.index),
         "figures": _further(pictures, prediction),
         "mesh_table": None if mesh is None else summaries.mesh_table(mesh),
         "mesh": _chosen(pictures, "mesh"),

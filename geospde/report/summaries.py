@@ -194,7 +194,7 @@ def summary(survey: Any, mesh: Any, prediction: Any, label: str) -> str:
     """Return the line under the title."""
     parts = []
     if survey is not None:
-        parts.append(counted(len(survey.points), "site"))
+        parts.append(counted(len(survey.points), getattr(survey, "word", "site")))
     if mesh is not None:
         parts.append(f"mesh of {counted(len(mesh.vertices), 'vertex', 'vertices')}")
     if prediction is not None:

@@ -17,10 +17,12 @@ from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.explore.mesh_checks import check_mesh
 from geospde.export import windowed
 from geospde.families.delta import DELTAS, delta_of
+from geospde.families.registry import read_family
 from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
 from geospde.model.delta import build_delta, refuse_of_delta
+from geospde.model.support import Support, read_support
 from geospde.prediction.grid import Grid
 from geospde.prediction.steps import SteppedPrediction, several_steps
 from geospde.prediction.surface import Prediction, places, with_values
@@ -33,6 +35,7 @@ from geospde.results.certificate import FEWEST
 from geospde.results.simulate import PredictiveCheck, predictive_check
 from geospde.run.config import Config
 from geospde.run.sections.results import ExcursionsSection
+from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
@@ -46,6 +49,9 @@ BAYESIAN = ("inla", "eb")
 
 LARGE = 5_000_000
 """Cells beyond which a map is predicted window by window, into a raster alone."""
+
+OWN_GRAPH = "areas"
+"""What formulas call the graph of a survey of areas, in which those that touch are neighbours."""
 
 _CELLS = "the cells of a grid have coordinates only"
 
@@ -114,7 +120,7 @@ def _unmeshed(grid: Grid, mesh: Mesh, but: Any = None) -> NDArray[np.bool_]:
     return out
 
 
-def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
+def make_model(config: Config, survey: Survey, mesh: Mesh | None) -> Model:
     """Build ``[model]`` under ``[priors]``, and check that it is for the method of ``[inference]``."""
     inference, priors = config.inference, config.priors or "default"
     fitting.check_options(**inference.how, priors=priors)
@@ -131,22 +137,37 @@ def make_model(config: Config, survey: Survey, mesh: Mesh) -> Model:
     return model
 
 
-def _model(config: Config, survey: Survey, mesh: Mesh, priors: Any) -> Model:
+def _model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Model:
     """The model of one likelihood, or of the two of a delta family."""
+    touching = {} if survey.areas is None else {OWN_GRAPH: survey.table}
     given = {
-        "data": survey.points, "mesh": mesh, "priors": priors, "covariates": survey.covariates,
-        "graphs": {name: config.path(file) for name, file in config.graphs.items()},
+        "data": survey.table, "mesh": mesh, "priors": priors, "covariates": survey.covariates,
+        "graphs": {**touching, **{name: config.path(file) for name, file in config.graphs.items()}},
     }  # fmt: skip
     wanted = config.model.given()
     formula2 = wanted.pop("formula2", None)
+    areas = wanted.pop("areas", None)
     delta = delta_of(config.model.family, config.model.link)
     if delta is None:
         if formula2 is not None:
             raise InputError(f"formula2 in [model] is of the families {', '.join(DELTAS)}: the values above 0")
+        if areas is not None:
+            given |= {"support": _support(config, areas, survey, mesh), "covariates": None}
         return build_model(**wanted, **given)
-    refuse_of_delta(delta.name, exposure=wanted.get("exposure"), weights=wanted.get("weights"))
+    refuse_of_delta(delta.name, exposure=wanted.get("exposure"), weights=wanted.get("weights"), areas=areas)
     own = {name: wanted.get(name) for name in ("offset", "dispformula")}
     return build_delta(delta, config.model.formula, formula2, **own, **given)
+
+
+def _support(config: Config, areas: Any, survey: Survey, mesh: Mesh | None) -> Support:
+    """Places within the areas of a survey, as ``areas`` of ``[model]`` asks for them."""
+    if isinstance(areas, Mapping):
+        areas = {**areas, "weights": config.path(areas["weights"])}
+    family = read_family(config.model.family, config.model.link)
+    covariates = read_covariates(config.covariates, config.path) if config.covariates else None
+    return read_support(
+        areas, config.model.formula, survey.table, family, mesh=mesh, coords=None, covariates=covariates
+    )
 
 
 def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = None) -> None:
@@ -207,9 +228,11 @@ def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
     return fitting.fit_model(model, arguments, **config.inference.how, callback=callback)
 
 
-def check_fit(survey: Survey, mesh: Mesh, fit: Fit) -> tuple[Finding, ...]:
+def check_fit(survey: Survey, mesh: Mesh | None, fit: Fit) -> tuple[Finding, ...]:
     """Look at a fit, and at what of its mesh the fit's own check does not: that knows the range, a guess no more."""
     found = fit.check()
+    if mesh is None:
+        return tuple(found)
     judged = ("mesh edges", "mesh extension") if any(finding.subject == "mesh" for finding in found) else ()
     return (*found, *(finding for finding in check_mesh(mesh, survey) if finding.subject not in judged))
 

@@ -119,19 +119,23 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     log = StepLog(progress or Progress())
     exploration = _explored(config, log)
     survey = exploration.survey
-    with log.step("mesh") as told:
-        mesh = analysis.make_mesh(config, survey)
-        told(repr(mesh))
-    findings = [*exploration.findings, *check_mesh(mesh, survey, ExpectedRange.of(survey, exploration.variogram))]
-    with log.step("grid") as told, announce_compiling(log.progress):
-        grid = analysis.make_grid(config, survey, mesh)
-        refuse_too_large(config, grid, Path())
-        told(repr(grid))
-    findings.append(Finding("ok", "prediction", repr(grid).removeprefix("Grid").strip("<>()")))
+    findings = [*exploration.findings]
+    mesh = grid = None
+    if config.has_places:
+        with log.step("mesh") as told:
+            mesh = analysis.make_mesh(config, survey)
+            told(repr(mesh))
+        findings += check_mesh(mesh, survey, ExpectedRange.of(survey, exploration.variogram))
+        with log.step("grid") as told, announce_compiling(log.progress):
+            grid = analysis.make_grid(config, survey, mesh)
+            refuse_too_large(config, grid, Path())
+            told(repr(grid))
+        findings.append(Finding("ok", "prediction", repr(grid).removeprefix("Grid").strip("<>()")))
     with log.step("model") as told:
         model = analysis.make_model(config, survey, mesh)
-        analysis.check_predictable(model, grid, config.prediction.at)
-        check_regions(config, model.crs)
+        if grid is not None:
+            analysis.check_predictable(model, grid, config.prediction.at)
+        check_regions(config, survey, model.crs)
         System(model)  # refuses what does not fit into memory
         told(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from geospde.errors import InputError
 from geospde.run.sections.model import MeshSection, ModelSection, SurveySection
@@ -22,6 +22,11 @@ from geospde.run.sections.results import (
 from geospde.run.sections.sentences import lower_first, sentence_of
 from geospde.run.sections.values import Section, Text
 from geospde.survey.covariates.reading import check_covariates
+
+BY_LABEL = (
+    "the survey is of areas by their labels: leave it out, or say with areas in [model] that a row is the mean or the "
+    "total over its area"
+)
 
 
 class Config(Section):
@@ -55,6 +60,20 @@ class Config(Section):
     _file: Path | None = PrivateAttr(default=None)
     _folder: Path = PrivateAttr(default=Path())
 
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Config:
+        if self.survey.areas is None and self.model.areas is not None:
+            raise ValueError("[model] areas is of a survey of areas: name their layer with areas in [survey]")
+        if self.has_places:
+            return self
+        for name in ("mesh", "covariates", "excursions"):
+            if name in self.model_fields_set:
+                raise ValueError(f"[{name}] is of places, and {BY_LABEL}")
+        for key in ("shape", "cell", "buffer", "layers", "crop"):
+            if key in self.prediction.model_fields_set:
+                raise ValueError(f"[prediction] {key} is of a map of cells, and {BY_LABEL}")
+        return self
+
     @field_validator("covariates", mode="after")
     @classmethod
     def _known_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -76,8 +95,13 @@ class Config(Section):
 
     @property
     def wants_regions(self) -> bool:
-        """Whether a run is to sum its map up over areas."""
-        return "regions" in self.model_fields_set
+        """Whether a run is to have figures for areas."""
+        return "regions" in self.model_fields_set or not self.has_places
+
+    @property
+    def has_places(self) -> bool:
+        """Whether there are a mesh and cells: a survey of areas by their labels has neither."""
+        return self.survey.areas is None or self.model.areas is not None
 
     def path(self, name: str) -> Path:
         """Return an input's path: relative ones start at the run file."""

@@ -82,6 +82,8 @@ def design_run(
     """
     log = StepLog(progress or Progress())
     run = find_run(source)
+    if not run.config.has_places:
+        raise InputError("a design is of places to sample, and the survey is of areas by their labels")
     begin(log, f"design {run.source}".strip())
     target = Path(out) if out is not None else run.beside("design")
     with keep_log(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="design") as folder:

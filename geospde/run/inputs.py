@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,11 @@ from geospde.families.registry import family_by_name
 from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
 from geospde.formula.response import numeric_columns, read_response
+from geospde.formula.syntax import symbols
 from geospde.model.dispersion import with_dispersion
 from geospde.run.config import Config
+from geospde.run.sections.model import INPUTS
+from geospde.survey.areal import read_areal_survey
 from geospde.survey.numbers import Vector, others_like_it
 from geospde.survey.survey import Survey, read_survey
 from geospde.terms.registry import special_names
@@ -25,14 +28,15 @@ from geospde.terms.registry import special_names
 def load_survey(config: Config) -> Survey:
     """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
     _refuse_pattern(config.model.family)
-    keys = config.survey.given()
-    for name in ("points", "coastline", "boundary"):
-        if name in keys:
-            keys[name] = config.path(keys[name])
     model = config.model
     response = response_columns(model.formula)
-    named = [*response, model.exposure, model.offset, model.weights]
-    survey = read_survey(**keys, numeric=tuple(dict.fromkeys(n for n in named if n)))
+    if not config.has_places and "mesh" in symbols(parse_sides(model.formula)[1]):
+        raise InputError(
+            "a field is of places, and the survey is of areas",
+            remedy='say what a row is of its places: areas = "mean" or "total" in [model]; or take a term of areas, '
+            "such as bym2(district, graph=areas)",
+        )
+    survey = _read(config, [*response, model.exposure, model.offset, model.weights])
     delta = delta_of(model.family, model.link)
     family = family_by_name(model.family, model.link) if delta is None else family_by_name(delta.alike)
     for column in response:
@@ -42,13 +46,25 @@ def load_survey(config: Config) -> Survey:
         _refuse(survey, response[0], lambda v: v > trials, "there cannot be more successes than trials")
     if model.exposure:
         _refuse(survey, model.exposure, lambda v: v <= 0, "an exposure must be above 0")
-    if not config.covariates:
+    if not config.covariates or survey.areas is not None:  # of areas they are taken all over them
         return survey
     used = list(parse_formula(model.formula, special_names()).columns)
     if model.formula2 is not None:
         used += parse_formula(f"y ~ {model.formula2.rpartition('~')[2]}", special_names()).columns
     used += parse_formula(with_dispersion("y ~ 1", model.dispformula), special_names()).columns
     return survey.with_covariates(config.covariates, path_of=config.path, used=used)
+
+
+def _read(config: Config, named: Sequence[str | None]) -> Survey:
+    """Read the layer or the table; the columns that are named must hold numbers."""
+    keys = config.survey.given()
+    for name in INPUTS:
+        if name in keys:
+            keys[name] = config.path(keys[name])
+    numeric = tuple(dict.fromkeys(name for name in named if name))
+    if config.survey.areas is not None:
+        return read_areal_survey(**keys, numeric=numeric, lengths=config.has_places)
+    return read_survey(**keys, numeric=numeric)
 
 
 def _refuse_pattern(name: str) -> None:

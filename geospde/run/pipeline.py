@@ -10,7 +10,6 @@ from typing import Any
 from geospde.errors import InputError
 from geospde.linalg.executor import cluster
 from geospde.mesh.trimesh import Mesh
-from geospde.prediction.surface import Prediction
 from geospde.prediction.validation import Validation
 from geospde.results.base import Fit
 from geospde.results.certificate import Certificate
@@ -20,6 +19,7 @@ from geospde.run.folders import amended_folder, whole_folder
 from geospde.run.logs import keep_log
 from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.record import MARK, read_record
+from geospde.run.regions import RegionFigures
 from geospde.run.step import Step
 from geospde.run.steps.certify import CERTIFY
 from geospde.run.steps.fit import FIT
@@ -50,7 +50,9 @@ class RunResult:
     folder : pathlib.Path
         Where its files are.
     survey, mesh, fit, prediction
-        The objects behind them.
+        The objects behind them; of areas by their labels there is no mesh and no prediction of cells.
+    regions : tuple of RegionFigures
+        Figures for areas.
     checks : tuple of Finding
         What was looked at in survey, mesh and fit, what is well too.
     validation : Validation or None
@@ -65,21 +67,22 @@ class RunResult:
 
     folder: Path
     survey: Survey
-    mesh: Mesh
+    mesh: Mesh | None
     fit: Fit
-    prediction: Prediction
+    prediction: Any
     checks: tuple[Finding, ...]
     validation: Validation | None
     certificate: Certificate | None
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+    regions: tuple[RegionFigures, ...] = ()
 
     @classmethod
     def of(cls, work: Work, folder: Path) -> RunResult:
         """Return what the work of all steps made, now in `folder`."""
         return cls(
             folder, work.survey, work.mesh, work.fit, work.prediction, work.findings, work.validation,
-            work.certificate, work.log.seconds, tuple(work.log.warnings),
+            work.certificate, work.log.seconds, tuple(work.log.warnings), work.regions,
         )  # fmt: skip
 
     @property
@@ -198,7 +201,8 @@ def run_step(
         raise InputError(f"a run has no step {name!r}", remedy=did_you_mean(name, commands(), "steps"))
     config = source if isinstance(source, Config) else read_config(source)
     if not any(step.is_wanted(config) for step in steps):
-        raise InputError(f"the run file does not ask for {steps[0].makes}: it has no [{steps[0].name}]")
+        why = steps[0].without or f"it has no [{steps[0].name}]"
+        raise InputError(f"the run file does not ask for {steps[0].makes}: {why}")
     target = Path(out) if out is not None else config.folder()
     log = StepLog(progress or Progress())
     replaced = [pattern for step in steps for pattern in step.files]

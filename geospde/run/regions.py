@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +17,19 @@ from geospde.export.styles import filled, store_styles
 from geospde.export.vectors import write_layers
 from geospde.plots.regions import regions_map
 from geospde.prediction.grid import Grid
+from geospde.prediction.layer import Layer, outer_limits
 from geospde.prediction.regions.areas import read_areas
 from geospde.prediction.regions.regions import RegionPrediction, predict_regions
 from geospde.results.base import Fit
 from geospde.run.config import Config
+from geospde.survey.survey import Survey
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
 TABLE, LAYERS, WORDS, FIGURE = "regions.csv", "regions.gpkg", "regions.json", "figures/regions-{name}.png"
+LIMITS = "limits"
+"""After the name of a figure that has both limits; that of an exceedance has the name of its column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +43,28 @@ class RegionFigures:
     title, how : str
         What the figures are, and how they were computed.
     frame : GeoDataFrame
-    picture : bytes
-        The map as PNG.
+    label : str
+        What the figures are of.
+    layers : tuple of Layer
+        What their columns are.
+    pictures : mapping
+        Maps as PNG by what they show: ``""`` mean and standard deviation, ``"limits"``, ``"exceed_1"``.
     """
 
     name: str
     title: str
     how: str
     frame: gpd.GeoDataFrame
-    picture: bytes
+    label: str
+    layers: tuple[Layer, ...]
+    pictures: Mapping[str, bytes]
+
+    @property
+    def shown(self) -> list[tuple[str, bytes]]:
+        """A caption and a picture for each map."""
+        said = {"": f"{self.title}, and its standard deviation.", LIMITS: f"{self.title}: lower and upper limit."}
+        said |= {layer.name: layer.with_label(self.label).caption for layer in self.layers}
+        return [(said[what], png) for what, png in self.pictures.items()]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -75,36 +92,45 @@ class IndexFigures:
     table: pd.DataFrame
     picture: bytes
 
+    @property
+    def shown(self) -> list[tuple[str, bytes]]:
+        """The picture with its caption."""
+        return [(f"{self.title}, with its band.", self.picture)]
 
-def check_regions(config: Config, crs: Any) -> None:
+
+def check_regions(config: Config, survey: Survey, crs: Any) -> None:
     """Raise an InputError for areas that cannot be read."""
-    if config.wants_regions and not config.regions.areas:
+    if config.wants_regions and not config.regions.areas and config.has_places:
         raise InputError("[regions] needs the key 'areas': the file of their polygons, or several")
     weights = config.regions.weights
     if weights is not None and not config.path(weights).is_file():
         raise InputError(f"there is no file {weights!r} for the weights of [regions]")
-    for path in _paths(config).values():
-        read_areas(path, crs, config.regions.name, config.regions.layer)
+    for areas in _areas(config, survey).values():
+        read_areas(areas, crs if config.has_places else None, config.regions.name, config.regions.layer)
 
 
-def predict_all(config: Config, fit: Fit, grid: Grid, callback: Any = None) -> dict[str, RegionPrediction]:
-    """Predict for the areas of each file."""
+def predict_all(
+    config: Config, fit: Fit, survey: Survey, grid: Grid | None, callback: Any = None
+) -> dict[str, RegionPrediction]:
+    """Predict for the areas of each file, or for those of the survey itself."""
     options = config.regions.given("kind", "threshold", "exceed", "draws", "seed", "name", "layer")
+    if not config.has_places:  # there is no other map to ask for
+        options["exceed"] = sorted({*config.prediction.exceed, *config.regions.exceed})
     weights = config.regions.weights
     at = {name: np.atleast_1d(value).tolist() for name, value in config.prediction.at.items()}
     return {
         name: predict_regions(
             fit,
-            path,
-            grid=grid,
+            areas,
+            grid=grid if config.has_places else None,
             weights=None if weights is None else config.path(weights),
-            groups=False,
+            groups=not config.has_places and not config.regions.areas,
             at=at or None,
             quantiles=config.prediction.quantiles,
             callback=callback,
             **options,
         )  # fmt: skip
-        for name, path in _paths(config).items()
+        for name, areas in _areas(config, survey).items()
     }
 
 
@@ -115,15 +141,28 @@ def write_regions(folder: Path, regions: dict[str, RegionPrediction], label: str
     made = []
     for name, one in regions.items():
         said = one.title if label is None else one.title.replace(one.label, label)
-        png = figure_png(regions_map(one, title=said), 200)
-        made.append(RegionFigures(name, said, one.how, one.to_geodataframe(), png))
-        path = folder / FIGURE.format(name=name)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(png)
+        pictures = {}
+        for what, columns in _pages(one).items():
+            pictures[what] = png = figure_png(regions_map(one, columns, title=said), 200)
+            path = folder / _figure(name, what)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(png)
+        frame, words = one.to_geodataframe(), one.label if label is None else label
+        made.append(RegionFigures(name, said, one.how, frame, words, one.layers, pictures))
     pd.concat([one.table.assign(layer=one.name) for one in made]).to_csv(folder / TABLE, index=False)
     write_layers(folder / LAYERS, {one.name: one.frame for one in made})
     store_styles(folder / LAYERS, {one.name: filled("mean", one.frame["mean"]) for one in made})
-    write_json(folder / WORDS, {one.name: {"title": one.title, "how": one.how} for one in made})
+    told = {
+        one.name: {
+            "title": one.title,
+            "how": one.how,
+            "label": one.label,
+            "layers": [layer.to_json() for layer in one.layers],
+            "pictures": list(one.pictures),
+        }
+        for one in made
+    }
+    write_json(folder / WORDS, told)
     return tuple(made)
 
 
@@ -139,15 +178,31 @@ def _stored(folder: Path) -> Iterator[RegionFigures]:
         words = json.loads((folder / WORDS).read_text(encoding="utf-8"))
         for name, said in words.items():
             frame = gpd.read_file(folder / LAYERS, layer=name)
-            png = (folder / FIGURE.format(name=name)).read_bytes()
-            yield RegionFigures(name, said["title"], said["how"], frame, png)
+            pictures = {what: (folder / _figure(name, what)).read_bytes() for what in said["pictures"]}
+            layers = tuple(map(Layer.from_json, said["layers"]))
+            yield RegionFigures(name, said["title"], said["how"], frame, said["label"], layers, pictures)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"the areas in {folder} cannot be read ({error}): predict them again") from None
 
 
-def _paths(config: Config) -> dict[str, Path]:
-    """Files of areas by the name of their layer."""
-    paths: dict[str, Path] = {}
+def _figure(name: str, what: str) -> str:
+    return FIGURE.format(name=f"{name}-{what}" if what else name)
+
+
+def _pages(one: RegionPrediction) -> dict[str, tuple[str, ...]]:
+    """The columns of each figure: mean and its spread, both limits, and each probability."""
+    pages: dict[str, tuple[str, ...]] = {"": ("mean", "sd")}
+    limits = outer_limits(one.layers)
+    if limits is not None:
+        pages[LIMITS] = (limits[0].name, limits[1].name)
+    return pages | {layer.name: (layer.name,) for layer in one.layers if layer.kind == "probability"}
+
+
+def _areas(config: Config, survey: Survey) -> dict[str, Any]:
+    """Files of areas by the name of their layer; without any the areas of the survey."""
+    if not config.has_places and not config.regions.areas:
+        return {"areas": survey.table}
+    paths: dict[str, Any] = {}
     for given in config.regions.areas:
         path = config.path(given)
         name = path.stem

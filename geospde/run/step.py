@@ -38,6 +38,8 @@ class Step(Generic[W]):
         Reads again what it left in the folder, for the steps that stand on it.
     is_wanted : callable
         Whether a run file asks for it.
+    without : str
+        What a sentence says where a run file does not ask for it; by default that its section is not there.
     of : str
         The step whose command does it as well, where it has none of its own.
     """
@@ -50,6 +52,7 @@ class Step(Generic[W]):
     files: tuple[str, ...] = ()
     recall: Callable[[W], None] | None = None
     is_wanted: Callable[[Config], bool] = _always
+    without: str = ""
     of: str = ""
 
     @property

@@ -120,6 +120,8 @@ class Fitted:
 
     def estimate(self, log: StepLog) -> RasterEstimate:
         """Say how long the prediction of the run file's cells would take, and how much room."""
+        if not self.run.config.has_places:
+            raise InputError("an estimate is of a map of cells, and the survey is of areas by their labels")
         survey = load_survey(self.run.config) if self.survey is None else self.survey
         grid = self._grid(survey)
         with log.step("estimate"):
@@ -169,9 +171,11 @@ def fitted(run: Run, log: StepLog) -> Fitted:
             with log.step("fit") as told:
                 told(f"the one in {run.folder}, of the same inputs and settings")
             return Fitted(run, kept, run.folder, survey)
-    with log.step("mesh") as told:
-        mesh = analysis.make_mesh(run.config, survey)
-        told(repr(mesh))
+    mesh = None
+    if run.config.has_places:
+        with log.step("mesh") as told:
+            mesh = analysis.make_mesh(run.config, survey)
+            told(repr(mesh))
     with log.step("fit") as told:
         model = analysis.make_model(run.config, survey, mesh)
         fit = analysis.fit_model(run.config, model, callback=log.progress.update)

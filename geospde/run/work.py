@@ -54,7 +54,7 @@ class Work:
     log: StepLog
     record: Record
     survey: Survey
-    mesh: Mesh = None  # type: ignore[assignment]
+    mesh: Mesh | None = None
     grid: Grid = None  # type: ignore[assignment]
     fit: Fit = None  # type: ignore[assignment]
     prediction: Any = None

@@ -265,7 +265,7 @@ def _mended(polygon: Polygon, what: str) -> Polygon | MultiPolygon:
         _refuse_invalid(polygon, what)
     faults = "has holes without area, left out" if len(solid) < len(holes) else "touches or retraces itself"
     _note(f"{what} {faults}{spot}: mended, what its rings go round once is {land.area:.6g} in area")
-    return _polygons_of(land)
+    return polygons_of(land)
 
 
 def _gone_round_once(ring: Any) -> Polygon | MultiPolygon | None:
@@ -275,11 +275,11 @@ def _gone_round_once(ring: Any) -> Polygon | MultiPolygon | None:
     vertices = shapely.get_coordinates(ring)
     x, y = (vertices - vertices.mean(axis=0)).T
     signed = abs(float(0.5 * np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])))
-    area = _polygons_of(shapely.make_valid(shapely.Polygon(vertices)))
+    area = polygons_of(shapely.make_valid(shapely.Polygon(vertices)))
     return area if abs(area.area - signed) <= 1e-9 * shapely.box(*ring.bounds).area else None
 
 
-def _polygons_of(geometry: BaseGeometry) -> Polygon | MultiPolygon:
+def polygons_of(geometry: BaseGeometry) -> Polygon | MultiPolygon:
     """Return the polygons of a geometry, without lines and points."""
     import shapely
 

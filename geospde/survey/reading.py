@@ -11,9 +11,9 @@ import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.crs import is_local, parse_crs, refuse_placeless
-from geospde.survey.polygons import as_land, polygon_from_rings
+from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
 from geospde.survey.tables import Table, read_csv
-from geospde.text.words import did_you_mean, listed, nearest
+from geospde.text.words import counted, did_you_mean, listed, nearest
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -26,6 +26,7 @@ COORDINATES = ["x y", "lon lat", "long lat", "longitude latitude", "easting nort
 RINGS = {"ring", "island"}
 SITES = [{"Point"}]
 LAND = [{"Polygon"}, {"LineString"}]
+AREAS = [{"Polygon"}]
 
 
 def read_points(
@@ -129,6 +130,62 @@ def _coordinate_columns(table: Table, x: str | None, y: str | None) -> tuple[str
     raise InputError(what, where=Place(table.source))
 
 
+def read_areas_of_survey(
+    areas: Any,
+    *,
+    crs: Any,
+    source_crs: Any,
+    layer: str | None,
+    numeric: tuple[str, ...],
+    missing: Sequence[str] = (),
+) -> tuple[Table, gpd.GeoDataFrame]:
+    """Return the table of a survey's areas, and their polygons in the survey's CRS."""
+    import geopandas as gpd
+
+    table = read_table(areas, layer, want=AREAS, what="areas", missing=missing)
+    frame = table.frame
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise InputError("has no polygons", of=Place(table.source), remedy="a survey's areas are a vector layer")
+    if not len(frame):
+        raise InputError("has no rows", of=Place(table.source), remedy="a survey needs areas")
+    for column in numeric:
+        table.numbers(column)
+    table.warn_of_stray_text()
+    _warn_of_unused(frame, source_crs, table.source)
+    frame = frame.set_geometry(_polygons(table), crs=frame.crs)
+    return table, _into_crs(frame, parse_crs(crs) if crs is not None else None, source_crs, table.source)
+
+
+def _polygons(table: Table) -> Any:
+    """Return the polygons of a layer's rows in the plane; those that cross themselves are mended, with a warning."""
+    import shapely
+
+    geometry = table.frame.geometry
+    empty = (geometry.isna() | geometry.is_empty).to_numpy()
+    if empty.any():
+        raise InputError("has no shape", of=table.at(int(np.argmax(empty))), remedy="give it one or leave it out")
+    right = geometry.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy()
+    if not right.all():
+        i = int(np.argmin(right))
+        kind = geometry.geom_type.iloc[i]
+        remedy = "a survey's areas must be polygons" + ("; a layer of points is named with points" * ("Point" in kind))
+        raise InputError(f"is a {kind}", of=table.at(i), remedy=remedy)
+    shapes = shapely.force_2d(np.asarray(geometry.array))
+    if not np.isfinite(shapely.get_coordinates(shapes)).all():
+        i = next(k for k, shape in enumerate(shapes) if not np.isfinite(shapely.get_coordinates(shape)).all())
+        raise InputError("has a vertex that is not finite", of=table.at(i))
+    broken = ~shapely.is_valid(shapes)
+    if broken.any():
+        shapes = shapes.copy()
+        shapes[broken] = [polygons_of(shape) for shape in shapely.make_valid(shapes[broken])]
+        what = f"{counted(int(broken.sum()), 'area')} crossed itself, first {table.at(int(np.argmax(broken)))}: mended"
+        warnings.warn(GeospdeWarning(what, where=Place(table.source), subject="areas"), stacklevel=4)
+    flat = shapely.area(shapes) <= 0
+    if flat.any():
+        raise InputError("has no area", of=table.at(int(np.argmax(flat))), remedy="mend it or leave it out")
+    return shapes
+
+
 def _single_points(table: Table) -> Any:
     """Return the places of a layer's rows as plane points; a MultiPoint of one point is that point."""
     import shapely
@@ -143,7 +200,9 @@ def _single_points(table: Table) -> Any:
         i = int(np.argmin(single))
         kind = geometry.iloc[i].geom_type
         kind += f" of {counts[i]} points" if kind == "MultiPoint" else ""
-        raise InputError(f"is a {kind}", of=table.at(i), remedy="a survey's points must be points")
+        remedy = "a survey's points must be points"
+        remedy += "; a layer of polygons is named with areas" if "Polygon" in kind else ""
+        raise InputError(f"is a {kind}", of=table.at(i), remedy=remedy)
     places = shapely.get_coordinates(geometry)
     finite = np.isfinite(places).all(axis=1)
     if not finite.all():
@@ -210,7 +269,7 @@ def read_table(
     want : list of set of str
         The kinds of geometry to take of several layers, those preferred first: `SITES` or `LAND`.
     what : str
-        What errors call it: ``points`` or ``coastline``.
+        What errors call it: ``points``, ``areas`` or ``coastline``.
     missing : sequence of str
         Marks of missing values, beside the empty field.
 
@@ -293,7 +352,7 @@ def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) 
             kinds = {n: kind.split(" ")[0].removeprefix("Multi") for n, kind in layers.items()}
             fitting = next(filter(None, ([n for n in layers if kinds[n] in wanted] for wanted in want)), [])
             if len(fitting) != 1:
-                key = "layer" if what == "points" else "coastline_layer"
+                key = "coastline_layer" if what == "coastline" else "layer"
                 what = f"has the layers {listed(fitting or layers)}"
                 raise InputError(what, of=Place(path.name), remedy=f"name one of them with {key}")
             layer = fitting[0]

@@ -64,6 +64,8 @@ class Survey:
         What the points came in, where that is not `crs`.
     outline : str
         What sentences call the coastline: ``"coastline"``, or ``"boundary"`` where it was given as one.
+    areas : geopandas.GeoSeries or None
+        The polygons that the rows are of, where they are of areas; the points are then places within.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class Survey:
     covariates: SiteCovariates | None = field(default=None, repr=False)
     source_crs: CRS | None = field(default=None, repr=False)
     outline: str = field(default="coastline", repr=False)
+    areas: gpd.GeoSeries | None = field(default=None, repr=False)
 
     @property
     def units(self) -> str:
@@ -102,6 +105,16 @@ class Survey:
     def domain(self) -> Polygon | MultiPolygon:
         """The area the survey is about: the coastline or, without one, the convex hull of the sites."""
         return self.coastline if self.coastline is not None else self.points.union_all().convex_hull
+
+    @property
+    def word(self) -> str:
+        """What a row is of: a site, or an area."""
+        return "site" if self.areas is None else "area"
+
+    @property
+    def table(self) -> gpd.GeoDataFrame:
+        """What models are fitted to: the rows with their places, or with their polygons where they are of areas."""
+        return self.points if self.areas is None else self.points.set_geometry(self.areas)
 
     def offshore(self) -> np.ndarray:
         """Return each site's distance off the coastline, 0 on land: an array of shape (n,).
@@ -165,7 +178,8 @@ class Survey:
 
     def __repr__(self) -> str:
         coast = "no coastline" if self.coastline is None else f"{self.outline} {self._area()}"
-        return f"<Survey {self.name!r}: {counted(len(self.points), 'site')}, {coast}, {self.crs.name}>"
+        coast = "polygons" if self.crs.is_geographic else coast
+        return f"<Survey {self.name!r}: {counted(len(self.points), self.word)}, {coast}, {self.crs.name}>"
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: where the sites are, and what each column holds."""
@@ -285,12 +299,12 @@ def read_survey(
         points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric), missing=tuple(missing)
     )
     held = frame.crs
-    _refuse_degrees(frame, held, table.source, columns)
+    refuse_degrees(frame, held, table.source, columns)
     land, coast_name = None, f"the {outline}"
     if coastline is not None:
         land, coast_name = read_coastline(coastline, crs=held, source_crs=source_crs, layer=coastline_layer, ring=ring)
     files = [Path(f) for f in (points, coastline) if isinstance(f, str | Path)]
-    name = name or (_name(files[0]) if files else "survey")
+    name = name or (name_of(files[0]) if files else "survey")
     came = getattr(table.frame, "crs", None) or (None if source_crs is None else parse_crs(source_crs))
     came = None if came == held else came
     survey = Survey(frame, land, held, name, tuple(files), table.at, None, came, outline)
@@ -298,13 +312,13 @@ def read_survey(
     return survey
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Return a file's name without its ending, or its folder's where the file's says nothing."""
     stem = path.stem
     return path.resolve().parent.name if stem in {"points", "sites", "survey", "data"} else stem
 
 
-def _refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tuple[str, ...] | None) -> None:
+def refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tuple[str, ...] | None) -> None:
     """Raise an InputError for degrees, stated or hidden, since meshes and ranges need lengths.
 
     A projected system that somebody stated outranks what numbers look like: they are refused only where it has no

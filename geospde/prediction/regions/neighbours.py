@@ -1,4 +1,4 @@
-"""Figures of areas that are levels of a term, such as `bym2`: one a row, without cells."""
+"""Figures of areas that are rows of the data, or levels of a term such as `bym2`: one a row, without cells."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ HOW = "the posterior of each area, as predict gives it"
 
 
 def is_of_areas(model: Any) -> bool:
-    """Whether the model is of areas by their labels, and of no places."""
-    return any(term.graph is not None for term in model.terms) and not model.meshes
+    """Whether the model is of areas by their labels, or of rows without places."""
+    return not model.meshes and (model.points is None or any(term.graph is not None for term in model.terms))
 
 
 def areas_by_label(areas: Any, model: Any, name: str | None, layer: str | None) -> Areas:
     """The polygons, named by the column that the first term of areas has, where they have it."""
-    column = next(term.graph_column for term in model.terms if term.graph is not None)
+    column = next((term.graph_column for term in model.terms if term.graph is not None), None)
     if name is None and column in getattr(areas, "columns", ()):
         name = column
     return read_areas(areas, None, name, layer)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
+from geospde.prediction.layer import Layer, posterior_layers
 from geospde.prediction.regions.areas import Areas, lost_finding, overlaps, read_areas
 from geospde.prediction.regions.neighbours import (
     HOW,
@@ -61,6 +62,8 @@ class RegionPrediction:
         How the uncertainty was computed.
     findings : tuple of Finding
         What is to be known about areas and weights.
+    layers : tuple of Layer
+        What its columns are, and how they are drawn.
     """
 
     label: str
@@ -71,6 +74,7 @@ class RegionPrediction:
     findings: tuple[Finding, ...]
     _table: pd.DataFrame
     _areas: gpd.GeoDataFrame
+    layers: tuple[Layer, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row an area: ``area, mean, sd``, quantiles, exceedances, and what they rest on.
@@ -213,7 +217,8 @@ def predict_regions(
         tables = [(v, figures_by_label(fit, held, v, quantiles, exceed, groups, callback)) for v in _combinations(at)]
         frame = pd.concat([_labelled(one, held.names, v) for v, one in tables], ignore_index=True)
         frame = frame.assign(weight=1.0, covered=1.0)
-        return RegionPrediction(label, kind, None, "area", HOW, held.findings, frame, held.frame)
+        layers = posterior_layers(quantiles, exceed)
+        return RegionPrediction(label, kind, None, "area", HOW, held.findings, frame, held.frame, layers)
     held = read_areas(areas, model.crs, name, layer)
     own = _grid(model, held) if grid is None else grid
     combinations = _combinations(at)
@@ -240,7 +245,8 @@ def predict_regions(
         frames.append(_labelled(one, held.names, values).assign(weight=weight, covered=covered))
     frame = pd.concat(frames, ignore_index=True)
     return RegionPrediction(
-        label, kind, threshold, what, how, tuple(findings), frame, held.frame
+        label, kind, threshold, what, how, tuple(findings), frame, held.frame,
+        posterior_layers(quantiles, exceed),
     )  # fmt: skip
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geospde.errors import InputError
+from geospde.run.sections.model import INPUTS
 
 if TYPE_CHECKING:
     from geospde.run.proposal.proposal import Proposal
 
 WIDTH = 110
-INPUTS = ("points", "coastline", "boundary")
 
 
 @dataclass(frozen=True)

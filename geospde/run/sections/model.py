@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from geospde.families.base import Family
 from geospde.families.registry import DEFAULT, path_of, read_family
 from geospde.run.sections.values import MOST_VERTICES, Count, Flag, Number, Pair, Section, Text
+from geospde.text.words import in_brief
+
+SUPPORTS = ("mean", "total")
+INPUTS = ("points", "areas", "coastline", "boundary")
+"""Keys of ``[survey]`` that are files."""
+OF_POINTS = ("x", "y", "coastline", "coastline_layer", "ring")
+"""Keys of ``[survey]`` that areas have no use for."""
 
 
 class SurveySection(Section):
-    """``[survey]``: the arguments of `geospde.read_survey`, paths from the run file."""
+    """``[survey]``: the arguments of `geospde.read_survey`, paths from the run file; or a layer of areas."""
 
-    points: Text
+    points: Text | None = None
+    areas: Text | None = None
     x: Text | None = None
     y: Text | None = None
     coastline: Text | None = None
@@ -27,6 +35,17 @@ class SurveySection(Section):
     ring: Text | None = None
     missing: tuple[Text, ...] = ()
     name: Text | None = None
+
+    @model_validator(mode="after")
+    def _points_or_areas(self) -> SurveySection:
+        if self.points is None and self.areas is None:
+            raise ValueError("needs the key 'points', a table of sites, or 'areas', a layer of polygons")
+        if self.points is not None and self.areas is not None:
+            raise ValueError("has both points and areas: keep one")
+        for key in OF_POINTS if self.areas is not None else ():
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key} is of points, and the survey is of areas: leave it out")
+        return self
 
 
 class MeshSection(Section):
@@ -43,6 +62,17 @@ class MeshSection(Section):
     max_vertices: Annotated[Count, Field(le=MOST_VERTICES)] | None = None
 
 
+def _support(value: Any) -> Any:
+    """Let rows be the mean or the total over areas, weighed by a raster or not."""
+    if isinstance(value, str) and value in SUPPORTS:
+        return value
+    keys = dict(value) if isinstance(value, Mapping) else {}
+    if set(keys) == {"kind", "weights"} and keys["kind"] in SUPPORTS and isinstance(keys["weights"], str):
+        return keys
+    known = """"mean", "total", or a table such as { kind = "mean", weights = "population.tif" }"""
+    raise ValueError(f"is {known}, not {in_brief(value)}")
+
+
 class ModelSection(Section):
     """``[model]``: formula and family, as in `geospde.fit`."""
 
@@ -54,6 +84,7 @@ class ModelSection(Section):
     exposure: Text | None = None
     offset: Text | None = None
     weights: Text | None = None
+    areas: Annotated[Any, BeforeValidator(_support)] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -17,8 +17,9 @@ def make(work: Work) -> None:
     """Fit the model and write its tables; then look at survey, mesh and fit."""
     with work.log.step("fit") as told:
         model = analysis.make_model(work.config, work.survey, work.mesh)
-        analysis.check_predictable(model, work.grid, work.config.prediction.at)
-        check_regions(work.config, model.crs)
+        if work.config.has_places:
+            analysis.check_predictable(model, work.grid, work.config.prediction.at)
+        check_regions(work.config, work.survey, model.crs)
         work.fit = analysis.fit_model(work.config, model, callback=work.log.progress.update)
         work.fit.compute_criteria(work.log.progress.update)
         write(work)
@@ -51,7 +52,7 @@ FIT = Step(
     "fit",
     make,
     needs=(MESH,),
-    reads=("model", "covariates", "graphs", "priors", "inference"),
+    reads=("survey", "model", "covariates", "graphs", "priors", "inference"),
     files=(*(f"{name}.csv" for name in TABLES), "criteria.json", "fit.npz", "fit.json", "checks.csv"),
     recall=recall,
 )

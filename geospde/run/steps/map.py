@@ -22,7 +22,8 @@ def make(work: Work) -> None:
     """Draw the maps, and write a project for QGIS."""
     objects = {"survey": work.survey, "fit": work.fit, "prediction": work.prediction}
     with work.log.step("figures") as told:
-        unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
+        if work.mesh is not None:
+            unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
         write_project(work.folder, **objects, label=work.config.output.label, crop=work.crop, areas=work.areas)
         work.draw(check=work.replicates, **objects)
         told(counted(len(work.figures), "figure"))

@@ -2,6 +2,7 @@
 
 from geospde.mesh.trimesh import Mesh
 from geospde.run import analysis
+from geospde.run.config import Config
 from geospde.run.room import refuse_too_large
 from geospde.run.step import Step
 from geospde.run.work import Work
@@ -28,4 +29,20 @@ def recall(work: Work) -> None:
     work.grid = analysis.make_grid(work.config, work.survey, work.mesh)
 
 
-MESH = Step("mesh", "mesh", make, reads=("survey", "mesh"), files=(FILE, "figures/mesh.*"), recall=recall)
+def is_wanted(config: Config) -> bool:
+    """Tell whether the model is of places."""
+    return config.has_places
+
+
+BY_LABEL = "its survey is of areas by their labels; geospde regions has figures for them"
+
+MESH = Step(
+    "mesh",
+    "mesh",
+    make,
+    reads=("survey", "mesh"),
+    files=(FILE, "figures/mesh.*"),
+    recall=recall,
+    is_wanted=is_wanted,
+    without=BY_LABEL,
+)

@@ -6,6 +6,7 @@ from geospde.prediction.stored import RASTER, TABLE, read_overview, read_predict
 from geospde.run import analysis
 from geospde.run.step import Step
 from geospde.run.steps.fit import FIT
+from geospde.run.steps.mesh import BY_LABEL, is_wanted
 from geospde.run.work import Work
 
 
@@ -58,5 +59,13 @@ def recall(work: Work) -> None:
 
 
 PREDICT = Step(
-    "predict", "prediction", make, needs=(FIT,), reads=("prediction", "excursions"), files=tuple(FORMATS), recall=recall
-)  # fmt: skip
+    "predict",
+    "prediction",
+    make,
+    needs=(FIT,),
+    reads=("prediction", "excursions"),
+    files=tuple(FORMATS),
+    recall=recall,
+    is_wanted=is_wanted,
+    without=BY_LABEL,
+)
