@@ -114,8 +114,7 @@ def plot_index(index: Index, ax: Axes | None = None) -> Axes:
 
         ax = plt.figure(figsize=(5.4, 3.2), layout="constrained").add_subplot()
     frame = index.to_frame()
-    bounds = [c for c in frame if c.startswith("q") and c != index.along]
-    low, high = (frame[bounds].min(axis=1), frame[bounds].max(axis=1)) if bounds else (frame["mean"], frame["mean"])
+    low, high = index.band
     if pd.api.types.is_numeric_dtype(frame[index.along]):
         x = frame[index.along].to_numpy(dtype=float)
         ax.fill_between(x, low, high, color=BAND, alpha=0.2, lw=0)

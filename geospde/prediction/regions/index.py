@@ -21,7 +21,7 @@ from geospde.prediction.surface import Places, places, with_values
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
-from geospde.text.words import counted, did_you_mean, listed
+from geospde.text.words import counted, did_you_mean, listed, numeral
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +50,8 @@ class Index:
         What weighs the places: ``"area"``, a raster's or a column's name.
     how : str
         How the uncertainty was computed.
+    quantiles : tuple of float
+        Levels of the quantile columns.
     findings : tuple of Finding
         What is to be known about the weights.
     """
@@ -59,6 +61,7 @@ class Index:
     along: str
     weights: str
     how: str
+    quantiles: tuple[float, ...]
     findings: tuple[Finding, ...]
     _table: pd.DataFrame
 
@@ -80,6 +83,13 @@ class Index:
         from geospde.plots.regions import plot_index
 
         return plot_index(self, ax)
+
+    @property
+    def band(self) -> tuple[pd.Series, pd.Series]:
+        """The outermost quantiles; the means themselves where there are none."""
+        ends = (min(self.quantiles), max(self.quantiles)) if self.quantiles else ()
+        columns = [f"q{numeral(level)}" for level in ends] or ["mean", "mean"]
+        return self._table[columns[0]], self._table[columns[1]]
 
     @property
     def title(self) -> str:
@@ -177,7 +187,7 @@ def index(
             callback(done, len(steps), "index")
     frame = pd.concat(parts, ignore_index=True)
     label = fit.model.response_label if whole else model.response_label
-    return Index(label, kind, along, what, how, found, frame)
+    return Index(label, kind, along, what, how, tuple(map(float, quantiles)), found, frame)
 
 
 def _check(kind: str, draws: Any) -> None:
