@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp, ndtr, ndtri
+from scipy.special import gammaincinv, gammaln, logsumexp, ndtr, ndtri
 
 from geospde.errors import NumericalError
 from geospde.inference.hyper import HyperPosterior, Posterior
@@ -110,10 +110,8 @@ class ThetaProposal:
 
 def _student(uniform: Vector, df: float) -> Vector:
     """Standard multivariate t from uniforms, (n, d + 1): Gaussians, and what divides them."""
-    from scipy.stats import chi2
-
     inside = np.clip(uniform, 1e-12, 1 - 1e-12)
-    values: Vector = ndtri(inside[:, 1:]) / np.sqrt(chi2.ppf(inside[:, :1], df) / df)
+    values: Vector = ndtri(inside[:, 1:]) / np.sqrt(2.0 * gammaincinv(df / 2, inside[:, :1]) / df)
     return values
 
 

@@ -1,6 +1,7 @@
 """Figures for a paper: every layer of a prediction, observations, fitted means, mesh."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -93,27 +94,35 @@ def save_figures(
     dpi = look.made().dpi if dpi is None else dpi
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in _figures(survey, mesh, fit, prediction, check, label, crop, sites, look):
-            for kind in formats:
-                path = folder / f"{name}.{kind}"
-                _write(figure, path, dpi)
-                paths.append(path)
+        with ThreadPoolExecutor(max_workers=1) as writer:  # packs a picture while the next one is drawn
+            packed = []
+            for name, figure in _figures(survey, mesh, fit, prediction, check, label, crop, sites, look):
+                for kind in formats:
+                    path = folder / f"{name}.{kind}"
+                    packed.append(_write(figure, path, dpi, writer))
+                    paths.append(path)
+            for one in packed:
+                if one is not None:
+                    one.result()
     except OSError as error:
         raise InputError(f"cannot write the figures into {folder}: {error}") from error
     return paths
 
 
-def _write(figure: Figure, path: Path, dpi: int) -> None:
-    """Write a figure in the format of its name's ending, without the time of day: the same data, the same file."""
+def _write(figure: Figure, path: Path, dpi: int, writer: Executor) -> Future[None] | None:
+    """Write a figure in the format of its name's ending, without the time of day: the same data, the same file.
+
+    Of a PNG the writing is left to `writer`, and its future returned.
+    """
     if path.suffix == ".png":
-        _write_png(figure, path, dpi)
-        return
+        return _write_png(figure, path, dpi, writer)
     metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
     with rc_context({"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": path.stem}):
         figure.savefig(path, dpi=dpi, metadata=metadata)
+    return None
 
 
-def _write_png(figure: Figure, path: Path, dpi: int) -> None:
+def _write_png(figure: Figure, path: Path, dpi: int, writer: Executor) -> Future[None]:
     """Write a figure without an alpha channel: smaller, and half as long in the compressor as `savefig`."""
     from PIL import Image
 
@@ -121,7 +130,7 @@ def _write_png(figure: Figure, path: Path, dpi: int) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib has no types for its canvases
     picture = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.renderer.buffer_rgba())[..., :3]))
-    picture.save(path, dpi=(dpi, dpi), compress_level=4)
+    return writer.submit(picture.save, path, dpi=(dpi, dpi), compress_level=4)
 
 
 def _figures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -316,10 +317,16 @@ def _painted(prediction: Layers, coastline: Any, crop: bool) -> NDArray[np.bool_
     everything = np.ones(len(prediction.frame), dtype=bool)
     if grid is None or coastline is None or not crop:
         return everything
-    x = grid.x0 + grid.dx * np.arange(grid.cols + 1)
-    y = grid.y0 + grid.dy * np.arange(grid.rows + 1)
-    shown = cells_that_meet(coastline, x, y)[grid.mask]
+    shown = _land(coastline, grid.x0, grid.dx, grid.cols, grid.y0, grid.dy, grid.rows)[grid.mask]
     return shown if shown.any() else everything
+
+
+@lru_cache(maxsize=2)
+def _land(coastline: Any, x0: float, dx: float, cols: int, y0: float, dy: float, rows: int) -> NDArray[np.bool_]:
+    """Tell which cells meet the land: once for all figures of a run."""
+    meets = cells_that_meet(coastline, x0 + dx * np.arange(cols + 1), y0 + dy * np.arange(rows + 1))
+    meets.setflags(write=False)
+    return meets
 
 
 def _bounds(prediction: Layers, coastline: Any) -> tuple[float, ...]:

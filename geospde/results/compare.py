@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from geospde.errors import InputError
 from geospde.results.base import Fit
@@ -299,7 +299,7 @@ def _tests(named: Mapping[str, Any]) -> pd.DataFrame:
         df = b.n_parameters - a.n_parameters
         if df > 0 and a.family == b.family and all(i <= j for i, j in zip(_parts(a), _parts(b))):
             chi_squared = max(2 * (b.log_likelihood - a.log_likelihood), 0.0)
-            rows[larger] = {"smaller": smaller, "chi_squared": chi_squared, "df": df, "p": chi2.sf(chi_squared, df)}
+            rows[larger] = {"smaller": smaller, "chi_squared": chi_squared, "df": df, "p": chdtrc(df, chi_squared)}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
