@@ -182,6 +182,7 @@ def validate(
         raise InputError(f"a validation needs 100 draws or more, not {draws}")
     own, first = fit.of_likelihood(observations), _first_row(fit, observations)
     model, size = own.model, own.model.likelihood.n
+    _refuse_pattern(model)
     if folds in ("blocks", "buffered"):
         if model.points is None:
             raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
@@ -229,9 +230,18 @@ def validate(
     )
 
 
+def _refuse_pattern(model: Any) -> None:
+    """Refuse a point pattern: its rows, points and places of integration, cannot be left out one without others."""
+    if model.family.is_pattern:
+        raise InputError(
+            "a point pattern is not cross-validated: its rows are points and places of integration, no observations"
+        )
+
+
 def check_folds(model: Any, folds: str, k: int | None, distance: float | None) -> None:
     """Raise the InputError that `validate` would for these folds, before any fit: those that hang on no range."""
     size = model.likelihood.n
+    _refuse_pattern(model)
     if folds in ("blocks", "buffered") and model.points is None:
         raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
     if folds == "random" or (folds == "blocks" and k is not None and k > size):

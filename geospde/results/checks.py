@@ -105,8 +105,9 @@ def posterior_findings(
     yield from _priors(model, laplace, posterior)
     yield from _zero_variances(hyper)
     yield from _heavy_tails(hyper)
-    yield from _calibration(pointwise, model.jumps)
-    yield from _influence(loo.pareto_k)
+    if not any(one.family.is_pattern for one in model.parts.values() or [model]):  # whose rows are no observations
+        yield from _calibration(pointwise, model.jumps)
+        yield from _influence(loo.pareto_k)
     yield from _laplace(laplace, posterior)
 
 

@@ -21,7 +21,10 @@ from geospde.families.registry import read_family
 from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
+from geospde.model.covariates import with_covariates
 from geospde.model.delta import build_delta, refuse_of_delta
+from geospde.model.pattern import LABEL as POINTS
+from geospde.model.pattern import pattern
 from geospde.model.support import Support, read_support
 from geospde.prediction.grid import Grid
 from geospde.prediction.steps import SteppedPrediction, several_steps
@@ -34,8 +37,8 @@ from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
 from geospde.results.simulate import PredictiveCheck, predictive_check
 from geospde.run.config import Config
+from geospde.run.inputs import pattern_domain
 from geospde.run.sections.results import ExcursionsSection
-from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
@@ -61,7 +64,9 @@ def make_mesh(config: Config, survey: Survey) -> Mesh:
 
     Where the reach of its outer zone is left to it, it goes around all that is mapped.
     """
-    keys = {"sites": survey.points, "crs": survey.crs, **config.mesh.given()}
+    keys: dict[str, Any] = {"sites": survey.points, "crs": survey.crs, **config.mesh.given()}
+    if config.is_pattern:  # points of a cluster would be vertices, one beside the other
+        keys |= {"use_sites": config.mesh.use_sites and "use_sites" in config.mesh.model_fields_set}
     if config.mesh.barrier is not None:
         path = config.path(config.mesh.barrier)
         keys["barrier"], _ = read_coastline(path, crs=survey.crs, source_crs=None, layer=None, ring=None)
@@ -151,6 +156,8 @@ def _model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Mo
     if delta is None:
         if formula2 is not None:
             raise InputError(f"formula2 in [model] is of the families {', '.join(DELTAS)}: the values above 0")
+        if config.is_pattern:
+            return _pattern_model(config, survey, given)
         if areas is not None:
             given |= {"support": _support(config, areas, survey, mesh), "covariates": None}
         return build_model(**wanted, **given)
@@ -164,10 +171,22 @@ def _support(config: Config, areas: Any, survey: Survey, mesh: Mesh | None) -> S
     if isinstance(areas, Mapping):
         areas = {**areas, "weights": config.path(areas["weights"])}
     family = read_family(config.model.family, config.model.link)
-    covariates = read_covariates(config.covariates, config.path) if config.covariates else None
+    covariates = config.covariate_files() or None
     return read_support(
         areas, config.model.formula, survey.table, family, mesh=mesh, coords=None, covariates=covariates
     )
+
+
+def _pattern_model(config: Config, survey: Survey, given: Mapping[str, Any]) -> Model:
+    """The model of a point pattern: its points, and places where its intensity is integrated."""
+    covariates = config.covariate_files() or None
+    laid = pattern(config.model.formula, survey.points, pattern_domain(config, survey), given["mesh"], None, covariates)
+    sampled = with_covariates(laid.formula, laid.table, covariates, None, laid.places)
+    own: dict[str, Any] = {
+        **given, **config.model.given("family", "link", "dispformula"), "data": sampled.table,
+        "covariates": sampled.covariates, "exposure": sampled.rows_of(laid.exposure),
+    }  # fmt: skip
+    return build_model(laid.formula, **own)
 
 
 def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = None) -> None:
@@ -223,6 +242,8 @@ def describe_model(model: Model) -> str:
 def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
     """Fit a model as ``[inference]`` says."""
     arguments = {name: getattr(config.model, name) for name in ("formula", "exposure", "offset")}
+    if config.is_pattern:
+        arguments["formula"] = f"{POINTS} {config.model.formula}"
     if config.model.formula2 is not None:
         arguments["formula"] += f"; {config.model.formula2}"
     return fitting.fit_model(model, arguments, **config.inference.how, callback=callback)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geospde.errors import InputError
 from geospde.explore.explore import Exploration
 from geospde.explore.mesh_checks import ExpectedRange, check_mesh
+from geospde.explore.survey_checks import check_survey
 from geospde.export.provenance import write_json
 from geospde.inference.system import System
 from geospde.plots.exploration import save_exploration
@@ -19,6 +21,7 @@ from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.regions import check_regions
 from geospde.run.room import refuse_too_large
+from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, findings_frame
 
 MARK = "explore.json"
@@ -82,13 +85,17 @@ def explore_run(
         If the run file, the survey or the output folder need mending.
     """
     config = source if isinstance(source, Config) else read_config(source)
+    if config.is_pattern:
+        raise InputError("a point pattern has no response to explore: what was seen are its places")
     log = StepLog(progress or Progress())
     if not write:
-        exploration = _explored(config, log)
+        _, exploration = _explored(config, log)
+        assert exploration is not None
         return Explored(exploration, None, (*exploration.findings, *_remaining(log, exploration.findings)))
     target = Path(out) if out is not None else config.folder("explore")
     with whole_folder(target, overwrite=overwrite, mark=MARK) as folder:
-        exploration = _explored(config, log)
+        _, exploration = _explored(config, log)
+        assert exploration is not None
         explored = Explored(exploration, target, (*exploration.findings, *_remaining(log, exploration.findings)))
         with log.step("write"):
             write_exploration(folder, explored)
@@ -117,15 +124,15 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     """
     config = source if isinstance(source, Config) else read_config(source)
     log = StepLog(progress or Progress())
-    exploration = _explored(config, log)
-    survey = exploration.survey
-    findings = [*exploration.findings]
+    survey, exploration = _explored(config, log)
+    findings = [*(check_survey(survey) if exploration is None else exploration.findings)]
+    seen = None if exploration is None else exploration.variogram
     mesh = grid = None
     if config.has_places:
         with log.step("mesh") as told:
             mesh = analysis.make_mesh(config, survey)
             told(repr(mesh))
-        findings += check_mesh(mesh, survey, ExpectedRange.of(survey, exploration.variogram))
+        findings += check_mesh(mesh, survey, ExpectedRange.of(survey, seen))
         with log.step("grid") as told, announce_compiling(log.progress):
             grid = analysis.make_grid(config, survey, mesh)
             refuse_too_large(config, grid, Path())
@@ -154,12 +161,12 @@ def write_exploration(folder: Path, explored: Explored) -> None:
     write_json(folder / MARK, explored.to_dict())
 
 
-def _explored(config: Config, log: StepLog) -> Exploration:
+def _explored(config: Config, log: StepLog) -> tuple[Survey, Exploration | None]:
     with log.step("survey") as told:
         survey = load_survey(config)
         exploration = explore_survey(config, survey)
         told(in_short(survey))
-    return exploration
+    return survey, exploration
 
 
 def _remaining(log: StepLog, findings: Iterable[Finding]) -> Iterator[Finding]:

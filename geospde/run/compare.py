@@ -139,7 +139,7 @@ def write_comparison(folder: Path, compared: Compared) -> None:
         stem = f"{_slug(name)}-less-{_slug(first)}"
         made.to_raster(folder / f"{stem}.tif", crop=base.coastline() if config.prediction.crop else None)
         for column in COLUMNS:
-            options: dict[str, Any] = {"coastline": base.coastline(), "label": config.output.label}
+            options: dict[str, Any] = {"coastline": base.coastline(), "label": config.label}
             difference_map(made, column, (name, first), **options).savefig(folder / f"{stem}-{column}.png", dpi=200)
     write_json(folder / MARK, compared.to_dict())
 

@@ -10,6 +10,9 @@ from typing import Any
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from geospde.errors import InputError
+from geospde.families.delta import delta_of
+from geospde.families.registry import family_by_name
+from geospde.model.pattern import LABEL as POINTS
 from geospde.run.sections.model import MeshSection, ModelSection, SurveySection
 from geospde.run.sections.results import (
     ExcursionsSection,
@@ -64,6 +67,11 @@ class Config(Section):
     def _of_one_kind(self) -> Config:
         if self.survey.areas is None and self.model.areas is not None:
             raise ValueError("[model] areas is of a survey of areas: name their layer with areas in [survey]")
+        if self.survey.domain is not None and not self.is_pattern:
+            raise ValueError(
+                f"[survey] domain is of point patterns, and family {self.model.family!r} is of none: the area that is "
+                "mapped is coastline or boundary"
+            )
         if self.has_places:
             return self
         for name in ("mesh", "covariates", "excursions"):
@@ -99,9 +107,31 @@ class Config(Section):
         return "regions" in self.model_fields_set or not self.has_places
 
     @property
+    def is_pattern(self) -> bool:
+        """Whether the response is the places themselves."""
+        if delta_of(self.model.family, self.model.link) is not None:
+            return False
+        return family_by_name(self.model.family, self.model.link).is_pattern
+
+    @property
+    def label(self) -> str | None:
+        """What maps and report call the value; without one they have the response's name."""
+        if self.output.label is None and self.is_pattern:
+            return family_by_name(self.model.family).quantity(POINTS)
+        return self.output.label
+
+    @property
     def has_places(self) -> bool:
         """Whether there are a mesh and cells: a survey of areas by their labels has neither."""
         return self.survey.areas is None or self.model.areas is not None
+
+    def covariate_files(self) -> dict[str, Any]:
+        """Return ``[covariates]`` with paths from the run file."""
+        found: dict[str, Any] = {}
+        for name, given in self.covariates.items():
+            keys = {"raster": given} if isinstance(given, str) else dict(given)
+            found[name] = keys | {key: str(self.path(keys[key])) for key in ("raster", "distance_to") if key in keys}
+        return found
 
     def path(self, name: str) -> Path:
         """Return an input's path: relative ones start at the run file."""

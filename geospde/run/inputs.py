@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,23 @@ from geospde.formula.parser import parse_sides
 from geospde.formula.response import numeric_columns, read_response
 from geospde.formula.syntax import symbols
 from geospde.model.dispersion import with_dispersion
+from geospde.model.pattern import refuse_rows
 from geospde.run.config import Config
 from geospde.run.sections.model import INPUTS
 from geospde.survey.areal import read_areal_survey
+from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.numbers import Vector, others_like_it
+from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey, read_survey
 from geospde.terms.registry import special_names
+from geospde.text.words import length
 
 
 def load_survey(config: Config) -> Survey:
     """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
-    _refuse_pattern(config.model.family)
     model = config.model
+    if config.is_pattern:
+        return load_pattern(config)
     response = response_columns(model.formula)
     if not config.has_places and "mesh" in symbols(parse_sides(model.formula)[1]):
         raise InputError(
@@ -46,7 +52,9 @@ def load_survey(config: Config) -> Survey:
         _refuse(survey, response[0], lambda v: v > trials, "there cannot be more successes than trials")
     if model.exposure:
         _refuse(survey, model.exposure, lambda v: v <= 0, "an exposure must be above 0")
-    if not config.covariates or survey.areas is not None:  # of areas they are taken all over them
+    if survey.areas is not None:  # covariates are taken all over them
+        return _with_files(config, survey)
+    if not config.covariates:
         return survey
     used = list(parse_formula(model.formula, special_names()).columns)
     if model.formula2 is not None:
@@ -62,23 +70,65 @@ def _read(config: Config, named: Sequence[str | None]) -> Survey:
         if name in keys:
             keys[name] = config.path(keys[name])
     numeric = tuple(dict.fromkeys(name for name in named if name))
+    domain = keys.pop("domain", None)
+    if domain is not None and not {"coastline", "boundary"} & set(keys):
+        keys["boundary"] = domain  # that is what is mapped
     if config.survey.areas is not None:
         return read_areal_survey(**keys, numeric=numeric, lengths=config.has_places)
     return read_survey(**keys, numeric=numeric)
 
 
-def _refuse_pattern(name: str) -> None:
-    """Raise an InputError for a point pattern, whose domain and places of integration a run file has no keys for."""
-    if delta_of(name) is None and family_by_name(name).is_pattern:
-        raise InputError(
-            f"family {name!r} is of point patterns, which a run file does not fit yet",
-            remedy=f"fit it from Python: gs.fit('~ 1 + spde(mesh)', points, family={name!r}, domain=..., mesh=mesh)",
-        )
-
-
-def explore_survey(config: Config, survey: Survey) -> Exploration:
-    """Explore a survey that was read for a run: the response as the formula has it, on the family's scale."""
+def load_pattern(config: Config) -> Survey:
+    """Read the points of a pattern, which must lie in its domain."""
     model = config.model
+    if model.formula.strip()[:1] != "~":
+        raise InputError(
+            f"the response of a point pattern is its places: write '~ terms' for the formula, not {model.formula!r}"
+        )
+    refuse_rows(model.family, exposure=model.exposure, offset=model.offset, weights=model.weights)
+    survey = _read(config, ())
+    off = np.asarray(survey.points.distance(pattern_domain(config, survey)))
+    outside = np.flatnonzero(off > 1e-9 * np.hypot(*np.ptp(survey.coordinates, axis=0)))
+    if outside.size:
+        row = int(outside[0])
+        raise InputError(
+            f"lies outside of the domain, by {length(float(off[row]), survey.units)}"
+            f"{others_like_it(off > 0) if outside.size > 1 else ''}",
+            of=survey.place(row, None),
+            remedy="drop it, or widen the domain",
+        )
+    return _with_files(config, survey)
+
+
+def pattern_domain(config: Config, survey: Survey) -> Any:
+    """Return the polygon in which points of a pattern would have been seen: the domain, else the outline."""
+    if config.survey.domain is None:
+        if survey.coastline is None:
+            raise InputError(
+                f"family {config.model.family!r} needs the area in which points would have been seen",
+                remedy='name its file, domain = "park.gpkg" in [survey]',
+            )
+        return survey.coastline
+    path, source_crs = config.path(config.survey.domain), config.survey.source_crs
+    return read_coastline(path, crs=survey.crs, source_crs=source_crs, layer=None, ring=None)[0]
+
+
+def _with_files(config: Config, survey: Survey) -> Survey:
+    """Return the survey with the files of its covariates and its domain, which its record is to know, too."""
+    named = [] if config.survey.domain is None else [config.path(config.survey.domain)]
+    named += [path for one in read_covariates(config.covariates, config.path) for path in one.files]
+    sources = (*survey.sources, *(path for path in dict.fromkeys(named) if path not in survey.sources))
+    return replace(survey, sources=sources)
+
+
+def explore_survey(config: Config, survey: Survey) -> Exploration | None:
+    """Explore a survey that was read for a run: the response as the formula has it, on the family's scale.
+
+    None of a point pattern, which has no response.
+    """
+    model = config.model
+    if config.is_pattern:
+        return None
     response = read_response(parse_sides(model.formula)[0], survey.points)
     column, *trials = response_columns(model.formula)
     over: str | float | None = model.exposure or (trials[0] if trials else None)

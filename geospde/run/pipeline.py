@@ -26,6 +26,7 @@ from geospde.run.steps.fit import FIT
 from geospde.run.steps.index import INDEX
 from geospde.run.steps.map import MAP
 from geospde.run.steps.mesh import MESH
+from geospde.run.steps.numbers import NUMBERS
 from geospde.run.steps.predict import PREDICT
 from geospde.run.steps.regions import REGIONS
 from geospde.run.steps.report import REPORT
@@ -37,7 +38,7 @@ from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean
 
-STEPS: tuple[Step[Work], ...] = (MESH, FIT, CERTIFY, VALIDATE, PREDICT, INDEX, REGIONS, MAP, REPORT)
+STEPS: tuple[Step[Work], ...] = (MESH, FIT, CERTIFY, VALIDATE, PREDICT, INDEX, NUMBERS, REGIONS, MAP, REPORT)
 """The pipeline: each step after those that it needs."""
 
 

@@ -98,6 +98,28 @@ class IndexFigures:
         return [(f"{self.title}, with its band.", self.picture)]
 
 
+@dataclass(frozen=True, eq=False)
+class NumberFigures:
+    """What a run says of the numbers of a point pattern.
+
+    Attributes
+    ----------
+    title, how : str
+        As of `RegionFigures`.
+    table : DataFrame
+        Its first column are the areas.
+    """
+
+    title: str
+    how: str
+    table: pd.DataFrame
+
+    @property
+    def shown(self) -> list[tuple[str, bytes]]:
+        """No pictures."""
+        return []
+
+
 def check_regions(config: Config, survey: Survey, crs: Any) -> None:
     """Raise an InputError for areas that cannot be read."""
     if config.wants_regions and not config.regions.areas and config.has_places:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from geospde.explore.explore import Exploration
+from geospde.explore.survey_checks import check_survey
 from geospde.mesh.trimesh import Mesh
 from geospde.plots.figures import save_figures
 from geospde.prediction.grid import Grid
@@ -25,7 +26,7 @@ from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.logs import LOG, begin
 from geospde.run.progress import StepLog
 from geospde.run.record import MARK, Record
-from geospde.run.regions import IndexFigures, RegionFigures
+from geospde.run.regions import IndexFigures, NumberFigures, RegionFigures
 from geospde.run.step import Step
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
@@ -61,6 +62,7 @@ class Work:
     validation: Validation | None = None
     certificate: Certificate | None = None
     regions: tuple[RegionFigures, ...] = ()
+    numbers: tuple[NumberFigures, ...] = ()
     index: tuple[IndexFigures, ...] = ()
 
     @classmethod
@@ -93,8 +95,8 @@ class Work:
             step.recall(self)
 
     @cached_property
-    def exploration(self) -> Exploration:
-        """The survey before any model."""
+    def exploration(self) -> Exploration | None:
+        """The survey before any model; None where there is no one response."""
         return explore_survey(self.config, self.survey)
 
     @cached_property
@@ -116,7 +118,8 @@ class Work:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was looked at: survey, fit, mesh."""
-        return (*self.exploration.findings, *self.checks)
+        explored = check_survey(self.survey) if self.exploration is None else self.exploration.findings
+        return (*explored, *self.checks)
 
     @property
     def crop(self) -> Any:
@@ -138,7 +141,7 @@ class Work:
         output = self.config.output
         formats = dict.fromkeys(("png", *output.formats))  # the report is made of pictures
         save_figures(
-            self.folder / "figures", label=output.label, sites=output.sites, formats=tuple(formats),
+            self.folder / "figures", label=self.config.label, sites=output.sites, formats=tuple(formats),
             style=output.style, graticule=output.graticule, inset=output.inset or None, **objects,
         )  # fmt: skip
 
@@ -148,15 +151,15 @@ class Work:
         later = (self.folder / MARK, self.folder / LOG)
         return RunParts(
             title=self.survey.name,
-            label=self.config.output.label,
+            label=self.config.label,
             survey=self.survey,
             mesh=self.mesh,
             fit=self.fit,
             prediction=self.prediction,
             exploration=self.exploration,
-            checks=self.checks,
+            checks=self.findings if self.exploration is None else self.checks,
             certificate=self.certificate,
-            regions=self.regions,
+            regions=(*self.regions, *self.numbers),
             index=self.index,
             validation=self.validation,
             figures=self.figures,

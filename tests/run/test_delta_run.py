@@ -59,13 +59,6 @@ def test_a_delta_model_runs_from_its_file(folder):
     assert len(validation) == (seen > 0).sum()
 
 
-def test_a_point_pattern_is_sent_to_python(folder):
-    text = RUN_FILE.replace('"delta_gamma"', '"lgcp"').replace('formula2 = "~ 1"\n', "").replace("caught ~", "~")
-    (folder / "bay.toml").write_text(text)
-    with pytest.raises(gs.InputError, match="is of point patterns, which a run file does not fit yet.*from Python"):
-        load_survey(read_config(folder / "bay.toml"))
-
-
 @pytest.mark.parametrize(
     "old, new, words",
     [

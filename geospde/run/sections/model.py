@@ -13,9 +13,9 @@ from geospde.run.sections.values import MOST_VERTICES, Count, Flag, Number, Pair
 from geospde.text.words import in_brief
 
 SUPPORTS = ("mean", "total")
-INPUTS = ("points", "areas", "coastline", "boundary")
+INPUTS = ("points", "areas", "coastline", "boundary", "domain")
 """Keys of ``[survey]`` that are files."""
-OF_POINTS = ("x", "y", "coastline", "coastline_layer", "ring")
+OF_POINTS = ("x", "y", "coastline", "coastline_layer", "ring", "domain")
 """Keys of ``[survey]`` that areas have no use for."""
 
 
@@ -28,6 +28,7 @@ class SurveySection(Section):
     y: Text | None = None
     coastline: Text | None = None
     boundary: Text | None = None
+    domain: Text | None = None
     crs: str | int | None = None
     source_crs: str | int | None = None
     layer: Text | None = None

@@ -38,7 +38,7 @@ def make(work: Work) -> None:
         )  # fmt: skip
         frame = index.to_frame()
         frame["total"] = frame["mean"] * frame["weight"]
-        label = work.config.output.label or index.label
+        label = work.config.label or index.label
         figure = Figure(figsize=(5.4, 3.2), layout="constrained")
         plot_index(index, figure.add_subplot()).set_ylabel(f"Mean of {label}")
         path = work.folder / FIGURE

@@ -24,7 +24,7 @@ def make(work: Work) -> None:
     with work.log.step("figures") as told:
         if work.mesh is not None:
             unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
-        write_project(work.folder, **objects, label=work.config.output.label, crop=work.crop, areas=work.areas)
+        write_project(work.folder, **objects, label=work.config.label, crop=work.crop, areas=work.areas)
         work.draw(check=work.replicates, **objects)
         told(counted(len(work.figures), "figure"))
 

@@ -14,7 +14,7 @@ def make(work: Work) -> None:
     with work.log.step("regions") as told:
         grid = analysis.covered(work.fit.model, work.grid) if work.config.has_places else None
         found = predict_all(work.config, work.fit, work.survey, grid, callback=work.log.progress.update)
-        work.regions = write_regions(work.folder, found, work.config.output.label)
+        work.regions = write_regions(work.folder, found, work.config.label)
         told(counted(sum(len(one.frame) for one in work.regions), "area"))
 
 
