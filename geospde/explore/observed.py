@@ -57,6 +57,11 @@ class Observed:
         return self.response if self.exposure is None else f"{self.response} / {self.exposure}"
 
     @property
+    def over(self) -> str:
+        """What kind of numbers the response is counted over."""
+        return "trials" if self.scale == "logit" else "exposure"
+
+    @property
     def scale_label(self) -> str:
         """What the scaled rates are: ``"log(counts / time)"``."""
         return self.label if self.scale == "value" else f"{self.scale}({self.label})"

@@ -113,7 +113,7 @@ class Summary:
             rows.append((f"total {observed.response}", float(observed.values.sum()), ""))  # concentrations have none
         if observed.exposure is not None:
             rows += [
-                (f"total exposure ({observed.exposure})", float(observed.exposures.sum()), ""),
+                (f"total {observed.over} ({observed.exposure})", float(observed.exposures.sum()), ""),
                 (f"overall {observed.label}", self.rate, ""),
             ]
         else:

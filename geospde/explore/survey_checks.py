@@ -150,32 +150,35 @@ def _exposure(survey: Survey, observed: Observed) -> Iterator[Finding]:
     e = observed.exposures
     rows = np.flatnonzero(~(e > 0))
     if len(rows):
+        untried = observed.over == "trials"
+        nothing = "the fit leaves them out" if untried else f"nothing can be counted over no {observed.over}"
         yield Finding(
-            "error",
-            "exposure",
+            "note" if untried else "error",
+            observed.over,
             f"{observed.exposure!r} is not above 0 in {counted(len(rows), 'row')}, first in {_where(survey, rows[0])}",
-            "mend these rows or leave them out: nothing can be counted over no exposure",
+            f"mend these rows or leave them out: {nothing}",
             tuple(map(int, rows)),
         )
     low, high = e[e > 0].min(initial=np.inf), e.max()
+    few = "few trials" if observed.over == "trials" else "short exposures"
     spread = f"{observed.exposure!r} runs from {number(low)} to {number(high)}"
     if high == low:
         yield Finding(
             "note",
-            "exposure",
+            observed.over,
             f"{observed.exposure!r} is {number(low)} everywhere",
-            "it sets the unit of the rate, and changes nothing else",
+            "" if observed.over == "trials" else "it sets the unit of the rate, and changes nothing else",
         )
     elif high / low > UNEVEN:
         level = "warning" if high / low > VERY_UNEVEN else "note"
         yield Finding(
             level,
-            "exposure",
+            observed.over,
             f"{spread}, {number(_rough(high / low))} to 1",
-            "check its unit in every row; short exposures make noisy rates: read the map of rates with their size",
+            f"check its unit in every row; {few} make noisy rates: read the map of rates with their size",
         )
     elif not len(rows):
-        yield Finding("ok", "exposure", spread)
+        yield Finding("ok", observed.over, spread)
 
 
 def _response(observed: Observed) -> Finding:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, PLAIN, SMALL, Look, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar
-from geospde.plots.fitted import draw_fitted, draw_predictive_check
+from geospde.plots.fitted import draw_fitted, draw_predictive_check, responses_label
 from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
@@ -175,7 +175,7 @@ def _figures(
             if alone and limits and set(level) <= set(fit.fitted.columns):
                 yield "fitted", fitted_plot(rate.per * fit.fitted, rate.per * rates, rate.label, limits=limits)
     if check is not None and fit is not None:
-        yield "predictive_check", predictive_plot(check, fit.model.formula.response.strip())
+        yield "predictive_check", predictive_plot(check, responses_label(fit))
     if mesh is not None:
         yield "mesh", mesh_map(mesh, survey=survey, look=look)
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geospde.formula.parser import parse_expression
+from geospde.formula.response import numeric_columns
+from geospde.formula.syntax import Call
 from geospde.plots.canvas import FRAME, INK, SMALL
 from geospde.plots.frame import BAND, LINE, MARK, finish, new_axes
 from geospde.plots.random_effects import centre_and_limits
@@ -79,7 +82,14 @@ def plot_predictive_check(fit: Fit, ax: Axes | None = None, *, draws: int = 200,
     ----------
     Gelman, Meng & Stern (1996), Statistica Sinica 6, 733-807.
     """
-    return draw_predictive_check(predictive_check(fit, draws, seed), fit.model.formula.response.strip(), ax)
+    return draw_predictive_check(predictive_check(fit, draws, seed), responses_label(fit), ax)
+
+
+def responses_label(fit: Fit) -> str:
+    """What replicates are of: the response by itself, not over trials."""
+    left = parse_expression(fit.model.formula.response)
+    over_trials = isinstance(left, Call) and left.function == "p"
+    return numeric_columns(left)[0] if over_trials else fit.model.formula.response.strip()
 
 
 def draw_predictive_check(check: PredictiveCheck, label: str, ax: Axes | None = None) -> Axes:

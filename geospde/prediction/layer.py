@@ -31,6 +31,7 @@ SPACINGS = ("auto", "linear", "log", "quantiles")
 """How values may be spread over colours; "auto" takes what the values need."""
 
 _LABEL = "{label}"
+_OF = re.compile(r"robability of \{label\} (above|below|on one side of|about)\b")
 _WORDS = ("title", "short", "axis", "caption")
 
 
@@ -146,6 +147,8 @@ class Layer:
         if per != 1.0 and self.level is not None:
             level = re.compile(rf"(?<![\w.]){re.escape(f'{self.level:g}')}(?![\w.])")
             words = {field: level.sub(f"{self.level * per:.6g}", text) for field, text in words.items()}
+        if "probability" in label.lower():  # a probability that it is above, not of a probability above
+            words = {field: _OF.sub(rf"robability that {_LABEL} is \1", text) for field, text in words.items()}
         words = {field: text.replace(_LABEL, label) for field, text in words.items()}
         classes = tuple(words.pop(str(k)) for k in range(len(self.classes)))
         return replace(self, **words, classes=classes)

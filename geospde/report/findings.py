@@ -161,8 +161,9 @@ def _exceedance(
             threshold, probability = number(rate.per * layer.level), frame[layer.name].to_numpy()
             above, below = np.mean(probability >= SURE), np.mean(probability <= 1 - SURE)
             much = f" ({area(above * whole, unit)})" if whole is not None else ""
+            label = f"that {rate.label} is" if "probability" in rate.label.lower() else f"of {rate.label}"
             yield (
-                f"The probability of {rate.label} above {threshold} is {SURE:g} or more on {_share(above)} of the "
+                f"The probability {label} above {threshold} is {SURE:g} or more on {_share(above)} of the "
                 f"{place}{much}, and {1 - SURE:.2g} or less on {_share(below)}; "
                 f"on the remaining {_share(1 - above - below)} the data do not decide."
             )

@@ -18,6 +18,9 @@ _HEADINGS = {
     "q0.5": "median",
     "q0.975": "97.5%",
     "mc_error": "MC error",
+    "sd_error": "MC error of sd",
+    "weight": "sum of weights",
+    "covered": "part on the map",
     "log_score": "log score",
     "crps": "CRPS",
     "log_score_se": "its se",
@@ -164,10 +167,10 @@ def column_heading(name: str) -> str:
 
     Examples
     --------
-    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("sd"), column_heading("crps")
-    ('2.5%', 'median', 'sd', 'CRPS')
+    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("exceed_8"), column_heading("crps")
+    ('2.5%', 'median', 'P(> 8)', 'CRPS')
     """
-    return _HEADINGS.get(name, name)
+    return f"P(> {name.removeprefix('exceed_')})" if name.startswith("exceed_") else _HEADINGS.get(name, name)
 
 
 def shown(value: Any) -> str:

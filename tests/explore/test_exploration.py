@@ -432,6 +432,8 @@ def test_a_proportion_of_trials_is_explored_as_one(tmp_path):
         warnings.simplefilter("ignore", gs.GeospdeWarning)
         found = checks.explore_run(sections, write=False).exploration
         assert found.observed.scale_label == "logit(cases / tested)"
+        assert "total trials (tested)" in found.summary.table().index
+        assert {"trials"} == {f.subject for f in found.findings if "'tested'" in f.message}
         sections["model"]["formula"] = "p(cases, 500) ~ 1 + spde(mesh)"
         found = checks.explore_run(sections, write=False).exploration
     assert found.observed.label == "cases / 500"

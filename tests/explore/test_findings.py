@@ -103,6 +103,13 @@ def test_no_coastline_is_a_note():
     assert beside_ok(explored(table(), coastline=None).findings) == [("note", "coastline")]
 
 
+def test_rows_without_trials_are_a_note():
+    frame = table().assign(counts=0.0)
+    frame.loc[[2, 6], "hours"] = 0.0
+    one = only(explored(frame, family="binomial").findings, "trials")
+    assert (one.level, one.rows) == ("note", (2, 6)) and "'hours' is not above 0" in one.message
+
+
 @pytest.mark.parametrize("bad", [0.0, -2.0])
 def test_an_exposure_that_is_not_above_zero(bad):
     frame = table()

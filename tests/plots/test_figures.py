@@ -22,7 +22,7 @@ from geospde.plots.figures import observed, save_figures
 from geospde.plots.maps import layers_map, plot_layer, scale_of
 from geospde.plots.scale import Scale
 from geospde.prediction.grid import Grid
-from geospde.prediction.layer import probability_layer, quantile_layer
+from geospde.prediction.layer import decided_layer, excursion_layer, mean_layer, probability_layer, quantile_layer
 from geospde.report.findings import findings
 from geospde.survey.crs import parse_crs
 
@@ -292,6 +292,16 @@ def test_observed_rates(atoll):
 )
 def test_headings(layer, words):
     assert layer.with_label("y").title == words
+
+
+@pytest.mark.parametrize(
+    "layer", [probability_layer(0.3), excursion_layer(0.3), decided_layer(0.3, 0.95), mean_layer()]
+)
+def test_no_probability_is_of_a_probability(layer):
+    told = layer.with_label("probability of infection")
+    for words in (told.title, told.short, told.axis, told.caption):
+        assert "robability of probability" not in words
+    assert "infection" in told.title or told.axis == "probability of infection"
 
 
 def test_a_label_in_words_stands_on_title_and_colour_bar(atoll):
