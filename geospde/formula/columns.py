@@ -1,6 +1,7 @@
 """Columns of a design that a formula makes of a table: the fixed effects, and the left sides of groups."""
 
 import warnings
+from collections.abc import Sequence
 from copy import copy
 from functools import reduce
 from itertools import product
@@ -193,9 +194,7 @@ class FixedEffects:
     @property
     def left_out(self) -> str:
         """What a summary says of the columns left out; empty where there are none."""
-        if not self.dropped:
-            return ""
-        return f"Left out, as the data do not tell them from the other fixed effects\n  {', '.join(self.dropped)}"
+        return left_out_words(self.dropped)
 
     def columns(self, table: pd.DataFrame, new: bool) -> sp.csr_matrix:
         """Rows of the design.
@@ -211,11 +210,19 @@ class FixedEffects:
         rows = self._columns.of(table)
         if self._rank is not None and (missed := self._rank.misses(rows)) is not None:
             row, column = missed
+            name, value = self._columns.names[column], rows[row, column]
+            what = f"where {name!r} is {value:g}" if value else f"which needs {name!r}"
             raise InputError(
-                f"the fit cannot tell the mean of row {table.index[row]}, where {self._columns.names[column]!r} is "
-                f"{rows[row, column]:g}: its data do not tell this effect from others, so that it was left out"
+                f"the fit cannot tell the mean of row {table.index[row]}, {what}: its data do not tell this effect "
+                "from others, so that it was left out"
             )
         return sp.csr_matrix(rows[:, self.kept])
+
+
+def left_out_words(dropped: Sequence[str]) -> str:
+    """What a summary says of fixed effects that are left out; empty where there are none."""
+    said = "Left out, as the data do not tell them from the other fixed effects"
+    return f"{said}\n  {', '.join(dropped)}" if dropped else ""
 
 
 def _dropped_words(matrix: Vector, names: list[str], rank: Rank) -> str:

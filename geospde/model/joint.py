@@ -17,6 +17,7 @@ from geospde.families.priors import as_written, read_prior
 from geospde.families.registry import read_family
 from geospde.families.stacked import Several, Stacked
 from geospde.formula.algebra import Sum
+from geospde.formula.columns import left_out_words
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import read_offset
 from geospde.formula.parser import parse_expression, parse_sides
@@ -41,7 +42,11 @@ class JointEffects:
 
     names: list[str]
     dropped: tuple[str, ...] = ()
-    left_out: str = ""
+
+    @property
+    def left_out(self) -> str:
+        """What a summary says of the columns left out; empty where there are none."""
+        return left_out_words(self.dropped)
 
     @property
     def needs(self) -> list[str]:
@@ -419,6 +424,7 @@ def _joined(
         called = [e if _names_of(e, w.shared_fixed) else f"{name}: {e}" for e in model.effects.names]
         places = [blocks[id(term.precision)] + np.arange(term.n) for term in model.terms]
         columns.append(np.concatenate([*places, [at + fixed.setdefault(e, len(fixed)) for e in called]]).astype(int))
+    dropped = [f"{name}: {e}" for model, name in zip(models, names) for e in model.effects.dropped]
     total = at + len(fixed)
     likelihood = Stacked.of([m.likelihood for m in models], names, [m.family.is_discrete for m in models])
     hyper, start, held = hyperparameters_of(terms, likelihood, models[0].likelihood.unit, owners)
@@ -433,7 +439,7 @@ def _joined(
     return JointModel(
         Formula(text, models[0].formula.left, Sum(False, ()), calls, used),
         Several([m.family for m in models], likelihood), tuple(terms),
-        JointEffects(list(fixed)),  # type: ignore[arg-type]
+        JointEffects(list(fixed), tuple(dropped)),  # type: ignore[arg-type]
         sp.csr_matrix(sp.vstack(designs, format="csr")), np.concatenate([m.offset for m in models]),
         np.concatenate([m.exposure for m in models]), likelihood, _fixed_priors(models, columns, at, len(fixed)), hyper,
         start, None, models[0].crs, ", ".join(names), table,

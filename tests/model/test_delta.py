@@ -40,6 +40,16 @@ def test_a_delta_model_is_its_two_parts(table, name):
     np.testing.assert_allclose(frame["sd"], expected, rtol=1e-3)
 
 
+def test_effects_left_out_of_a_part_are_named_with_it(table, capsys):
+    with pytest.warns(gs.GeospdeWarning, match="1 fixed effect cannot be estimated"):
+        fit = gs.fit(
+            "y ~ x", table.assign(twice=2 * table.z), formula2="~ z + twice", family="delta_gamma", method="ml"
+        )
+    assert fit.model.effects.dropped == ("positive: twice",)
+    fit.summary()
+    assert "the other fixed effects\n  positive: twice" in capsys.readouterr().out
+
+
 def test_a_posterior_of_the_product_has_the_moments_of_draws(table):
     fit = gs.fit("y ~ x", table, formula2="~ z", family="delta_gamma", method="eb")
     frame = fit.predict(table.head(4), exceed=[1.0]).to_frame()
