@@ -126,10 +126,13 @@ def values_of(table: pd.DataFrame, column: str, kind: str | None = None) -> Any:
 
 
 _NEARLY = re.compile(
-    r"\s*[<>~≈≤≥$€£]*\s*[-+\N{MINUS SIGN}]?\s*\d[\d.,' ]*(?:[eE][-+]?\d+)?\s*"  # <1,019.5
-    r"(?:[%‰]|°?[^\W\d_]{1,4}(?:/[^\W\d_]{1,4})?[²³]?)?\s*"  # mg/l
+    r"\s*[(\[]?\s*[<>~≈≤≥$€£]*\s*[-+\N{MINUS SIGN}]?\s*\d[\d.,'’\s]*(?:[eE][-+]?\d*)?\s*"  # (<1,019.5
+    r"(?:±\s*\d[\d.,]*)?\s*"
+    r"(?:[%‰$€£]|°?[^\W\d_]{1,4}(?:/[^\W\d_]{1,4})?[²³]?)?\s*[)\]]?[-+*†‡?]*\s*"  # mg/l)*
 )
+_DATE = re.compile(r"\s*(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{2,4})(?:[T ]\d.*)?\s*")
 MOSTLY = 0.8  # of the rows
+HALF = 0.5  # of the rows, where there are many texts
 
 
 def refuse_near_numbers(values: pd.Series, column: str) -> None:
@@ -139,18 +142,22 @@ def refuse_near_numbers(values: pd.Series, column: str) -> None:
     """
     if isinstance(values.dtype, pd.CategoricalDtype) or not values.map(lambda value: isinstance(value, str)).all():
         return
+    many = values.nunique() > max(0.25 * len(values), 2)
+    if many and values.map(lambda text: bool(_DATE.fullmatch(text))).mean() >= MOSTLY:
+        first = f"{values.iloc[0]!r} in row {values.index[0]}"
+        remedy = "make a number of it, such as days since a date, or write C(...) for labels"
+        raise InputError(f"column {column!r} holds dates as text, such as {first}: {remedy}")
     plain = ~np.isnan(as_numbers(values))
     nearly = ~plain & values.map(lambda text: bool(_NEARLY.fullmatch(text))).to_numpy()
-    many = values.nunique() > max(0.25 * len(values), 2)
-    if (plain | nearly).mean() < MOSTLY or not (many or (nearly.any() and plain.mean() >= MOSTLY)):
+    share = float((plain | nearly).mean())
+    if share < (HALF if many else MOSTLY) or not (many or (nearly.any() and plain.mean() >= MOSTLY)):
         return
-    rows = np.flatnonzero(nearly if nearly.any() else plain)
+    others = ~plain & ~nearly
+    rows = np.flatnonzero(nearly if nearly.any() else others if others.any() else plain)
     shown = " and ".join(f"{values.iloc[k]!r} in row {values.index[k]}" for k in rows[:2])
     more = f" ({rows.size} such rows)" if rows.size > 2 else ""
-    raise InputError(
-        f"column {column!r} is text, nearly numbers, such as {shown}{more}: make numbers of it, or write C(...) "
-        "for labels"
-    )
+    what = "numbers but for" if others.any() and not nearly.any() else "nearly numbers, such as"
+    raise InputError(f"column {column!r} is text, {what} {shown}{more}: make numbers of it, or write C(...) for labels")
 
 
 def refuse_missing(values: pd.Series, column: str) -> None:

@@ -1,5 +1,6 @@
 """Columns of fixed effects: against hand-built matrices and R's values; what cannot be read; new data."""
 
+import re
 import warnings
 
 import numpy as np
@@ -356,6 +357,13 @@ def test_new_data_are_of_the_kind_that_the_fit_has():
         ([f"{k}%" for k in range(36)], "'0%' in row 0"),
         ([*map(str, range(34)), "<0.1", "≈ 3"], "'<0.1' in row 34 and '≈ 3' in row 35"),
         ([f"{k / 7:.3f}" for k in range(36)], "'0.000' in row 0"),
+        ([*map(str, range(25)), *["n.d."] * 11], r"numbers but for 'n.d.' in row 25 and .* \(11 such rows\)"),
+        ([f"2020-01-{1 + k % 28:02d}" for k in range(36)], "holds dates as text, such as '2020-01-01' in row 0: make"),
+        ([f"{1 + k % 28}.1.2020" for k in range(36)], "holds dates as text"),
+        *(
+            ([*map(str, range(20)), *[text] * 16], f"nearly numbers, such as {re.escape(repr(text))} in row 20")
+            for text in ("1 019", "1\u202f019", "(5)", "12*", "5±1", "12 €", "5e", "1'019", "5-", "~5 mg/l")
+        ),
     ],
 )
 def test_text_that_is_nearly_numbers_is_told(values, message):
