@@ -17,6 +17,8 @@ class Delta(NamedTuple):
         Of both; None for that of the family.
     alike : str
         A family in one part of the same responses, for a look at them before any model.
+    is_coupled : bool
+        Whether the two predictors are the logarithms of numbers and of amounts each: `geospde.families.poisson_link`.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Delta(NamedTuple):
     positive: str
     links: tuple[str | None, str | None] = (None, None)
     alike: str = "tweedie"
+    is_coupled: bool = False
 
 
 DELTAS = {
@@ -38,12 +41,17 @@ DELTAS = {
         Delta("delta_truncated_nbinomial", "bernoulli", "truncated_nbinomial", alike="nbinomial"),
         Delta("delta_truncated_nbinomial1", "bernoulli", "truncated_nbinomial1", alike="nbinomial1"),
         Delta("delta_truncated_poisson", "bernoulli", "truncated_poisson", alike="poisson"),
+        *(
+            Delta(f"delta_poisson_link_{name}", "bernoulli", name, ("cloglog", "log"), is_coupled=True)
+            for name in ("gamma", "lognormal", "gengamma", "gamma_mix", "lognormal_mix")
+        ),
     )
 }
 ALIASES = {
     "delta_truncated_nbinom2": "delta_truncated_nbinomial",
     "delta_truncated_nbinom1": "delta_truncated_nbinomial1",
 }
+POISSON_LINK = ("poisson-link", "poisson_link")
 PARTS = ("presence", "positive")
 """What tables call the two."""
 
@@ -51,12 +59,19 @@ PARTS = ("presence", "positive")
 def delta_of(family: Any, link: Any = None) -> Delta | None:
     """The delta family of a name, in any case, with dashes or not; None for another family.
 
-    Its two links are written one after the other, ``"cloglog, log"``, or given as a pair.
+    Its two links are written one after the other, ``"cloglog, log"``, or given as a pair; ``"poisson-link"`` is the
+    family ``delta_poisson_link_...``.
     """
     plain = family.lower().replace("-", "_").replace(" ", "_") if isinstance(family, str) else ""
     found = DELTAS.get(ALIASES.get(plain, plain))
     if found is None or link is None:
         return found
+    if link in POISSON_LINK or found.is_coupled:
+        name = found.name if found.is_coupled else found.name.replace("delta_", "delta_poisson_link_")
+        if link not in POISSON_LINK or name not in DELTAS:
+            others = ", ".join(each.name for each in DELTAS.values() if each.is_coupled)
+            raise InputError(f"family {found.name!r} has no link {link!r}: a Poisson link is of {others}")
+        return DELTAS[name]
     pair = [word.strip() for word in link.split(",")] if isinstance(link, str) else list(link)
     if len(pair) != 2:
         words = "has two links, of its own: leave link= out, or give both"

@@ -218,6 +218,19 @@ class Likelihood:
         first, second, third = self._derivatives(eta)
         return self.weights * first, self.weights * second, self.weights * third
 
+    @property
+    def pairs(self) -> NDArray[np.intp] | None:
+        """Pairs (i, j) of rows, (k, 2), whose densities depend on both predictors; None where each has its own.
+
+        With pairs the second of `derivatives` has k entries more: the log density bends as half the sum of the first
+        ones times eta_i squared, and of these times ``(eta_i + eta_j)`` squared, which says any 2 x 2 block.
+        """
+        return None
+
+    def pull(self, eta: Vector, third: Vector, variances: Vector) -> Vector:
+        """Derivative in eta, (m,), of the sum of variances times second derivatives, as `derivatives` has them."""
+        return variances * third
+
     def newton_weights(self, eta: Vector, second: Vector) -> Vector:
         """Non-negative weights for Newton steps; `second` is the second derivative at eta.
 

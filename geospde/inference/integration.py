@@ -14,7 +14,7 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import NumericalError
+from geospde.errors import InputError, NumericalError
 from geospde.inference.adaptive import adaptive
 from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import evidence_correction, worth_correcting
@@ -309,6 +309,11 @@ def posterior(
     progress : callable
         Told of every evaluation.
     """
+    if laplace.pairs is not None:
+        raise InputError(
+            "a likelihood of two predictors a row, such as one with a Poisson link, is fitted by maximum likelihood",
+            remedy="give method='ml' or 'reml'",
+        )
     with one_blas_thread():
         if laplace.n_theta == 0:
             only = laplace.at(np.zeros(0))

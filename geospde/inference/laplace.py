@@ -4,7 +4,7 @@ The Laplace approximation of p(theta | y) is equation (3) of Rue, Martino & Chop
 319-392. Its gradient is exact, by implicit differentiation of the mode; the traces in it come from selected inverses.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +71,7 @@ class LaplacePoint:
     factor: ConstrainedFactor | None = None  # dropped where many points are kept
     correction: float = 0.0
     rounding: float = 0.0
+    pull: Vector = field(default_factory=lambda: np.zeros(0))  # of -log|H| in eta, (m,)
 
     def without_factor(self) -> "LaplacePoint":
         """The point without its factor, which takes most of its memory."""
@@ -167,24 +168,25 @@ class Laplace(System):
         log_prior, total_gradient = of_prior
         (x, eta, derivatives, factor, steps, moved, _), selected = of_mode
         h = self.variances(selected)
-
+        pull = likelihood.pull(eta, derivatives[2], h)
         centred = self.centred(x)
         log_posterior = (
             float(likelihood.log_density(eta).sum())
             - 0.5 * float(centred @ self.times(prior_values, centred))
             + log_prior
-            - 0.5 * (factor.log_determinant - float((h * derivatives[2]) @ moved))
+            - 0.5 * (factor.log_determinant - float(pull @ moved))
             + 0.5 * (self.n - self.n_constraints) * LOG_2PI
         )
 
         slope, error = np.zeros((self.n, self.n_theta)), np.zeros(theta.size)
         if gradient:
             total_gradient, slope, error = self._gradient(
-                theta, likelihood, total_gradient, x, eta, h, derivatives, factor, selected
+                theta, likelihood, total_gradient, x, eta, h, pull, factor, selected
             )
         return LaplacePoint(
-            theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h, derivatives, slope, x,
-            error[self.free], steps, factor, 0.0, self.rounding(prior_values, derivatives[1], selected, x),
+            theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h[: eta.size], derivatives,
+            slope, x, error[self.free], steps, factor, 0.0, self.rounding(prior_values, derivatives[1], selected, x),
+            pull,
         )  # fmt: skip
 
     def rounding(self, prior_values: Vector, second: Vector, selected: Vector, x: Vector) -> float:
@@ -200,7 +202,7 @@ class Laplace(System):
         x: Vector,
         eta: Vector,
         h: Vector,
-        derivatives: tuple[Vector, Vector, Vector],
+        pull: Vector,
         factor: ConstrainedFactor,
         selected: Vector,
     ) -> tuple[Vector, Vector, Vector]:
@@ -227,7 +229,7 @@ class Laplace(System):
             of_density, of_first, of_second = likelihood.theta_derivatives(eta)
             gradient[self.family_block] += of_density.sum(axis=1) + 0.5 * of_second @ h
             right[:, self.family_block] = self.design_t @ of_first.T
-        solved = factor.solve(np.column_stack([self.design_t @ (h * derivatives[2]), right[:, self.free]]))
+        solved = factor.solve(np.column_stack([self.design_t @ pull, right[:, self.free]]))
         gradient += 0.5 * solved[:, 0] @ right
         return gradient, np.ascontiguousarray(solved[:, 1:]), error
 
@@ -257,7 +259,7 @@ class Laplace(System):
         eta = self.design @ x + self.model.offset
         derivatives = self.likelihood_at(theta).derivatives(eta)
         nothing = np.zeros(0)
-        variance = self.variances(covariance)
+        variance = self.variances(covariance)[: eta.size]
         return LaplacePoint(
             theta, float(log_posterior), nothing, x, covariance, eta, variance, derivatives, nothing, mean, nothing
         )
@@ -485,7 +487,7 @@ class Laplace(System):
         """
         eta = likelihood.start()
         derivatives = likelihood.derivatives(eta)
-        weights = likelihood.newton_weights(eta, derivatives[1])
+        weights = likelihood.newton_weights(eta, derivatives[1])[: eta.size]
         weights = np.maximum(weights, 1e-8 * (weights.max(initial=0.0) or 1.0))
         right = self.design_t @ (derivatives[0] * (not flat) + weights * (eta - self.model.offset))
         right[self.n_random :] += self.fixed_precision @ self.fixed_mean

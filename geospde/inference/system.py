@@ -138,7 +138,9 @@ class System:
         n = self.n
         blocks = [sp.csc_matrix(t.pattern) for t in self.precisions]
         prior = sp.block_diag([*blocks, sp.csc_matrix((self.n_fixed, self.n_fixed))], format="csc")
-        touched = abs(self.design)
+        self.pairs = getattr(self.model.likelihood, "pairs", None)
+        forms = self.with_pairs(self.design)
+        touched = abs(forms)
         # full rows for the fixed effects, so that their covariance with every latent variable is selected
         rows = sp.csc_matrix((self.n_fixed, n))
         if self.n_fixed:
@@ -164,9 +166,27 @@ class System:
         a, b = np.tril_indices(self.n_fixed)
         self._fixed_places = np.searchsorted(self._keys, (b + self.n_random) * n + a + self.n_random)
         self._fixed_values = self.fixed_precision[a, b]
-        self._squares, inside = self.quadratic_map(self.design)
+        self._squares, inside = self.quadratic_map(forms)
         assert inside.all()
         self.solver = Cholesky(self.pattern)
+
+    def with_pairs(self, design: sp.csr_matrix) -> sp.csr_matrix:
+        """The rows of a design, and after them the sums of those that the likelihood couples: `Likelihood.pairs`."""
+        if self.pairs is None:
+            return design
+        i, j = self.pairs.T
+        return sp.csr_matrix(sp.vstack([design, design[i] + design[j]], format="csr"))
+
+    def bent(self, second: Vector, values: Vector) -> Vector:
+        """Second derivatives of the log density in the predictors, a matrix, times values, (m, p)."""
+        m = len(values)
+        out: Vector = second[:m, None] * values
+        if self.pairs is not None:
+            i, j = self.pairs.T
+            both = second[m:, None] * (values[i] + values[j])
+            np.add.at(out, i, both)
+            np.add.at(out, j, both)
+        return out
 
     def quadratic_map(self, rows: sp.csr_matrix) -> QuadraticForms:
         """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.
@@ -225,7 +245,8 @@ class System:
         return whole
 
     def data_part(self, weights: Vector) -> Vector:
-        """Entries of design' W design on the pattern."""
+        """Entries of design' W design on the pattern; weights of sums of rows (`with_pairs`) may be left out."""
+        weights = np.pad(weights, (0, self._squares.shape[0] - weights.size))
         values: Vector = (self._squares.T @ weights) / self.double  # the map holds off-diagonal pairs once, doubled
         return values
 
@@ -248,7 +269,7 @@ class System:
     def determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
         """First-order bound of what rounding H does to ``log|H|``: its diagonal times that of its inverse."""
         diagonal = self.pattern.indptr[:-1]
-        of_data = self.design_t.power(2) @ np.abs(second)
+        of_data = self.design_t.power(2) @ np.abs(second[: self.design_t.shape[1]])
         return EPSILON * float((prior_values[diagonal] + of_data) @ selected[diagonal])
 
     def quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:
@@ -284,6 +305,6 @@ class System:
         return factor.selected_inverse(self._entry_rows, self._entry_columns)
 
     def variances(self, selected: Vector) -> Vector:
-        """Variances of the predictors from an inverse on the pattern."""
+        """Variances of the predictors from an inverse on the pattern, and after them those of sums (`with_pairs`)."""
         values: Vector = self._squares @ selected
         return values

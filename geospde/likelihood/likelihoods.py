@@ -303,9 +303,9 @@ class Joint:
         self.factorisations += laplace.factorisations - before
         if not gradient:
             return replace(point, theta=psi, gradient=np.zeros(psi.size), slope=np.zeros((laplace.n, psi.size)))
-        first, second, third = point.derivatives
-        moves = laplace.solve(point, laplace.design_t @ (second[:, None] * self.fixed.toarray()))
-        pull = point.eta_variance * third  # derivative of -½ log|H| in eta, doubled
+        first, second, _ = point.derivatives
+        moves = laplace.solve(point, laplace.design_t @ laplace.bent(second, self.fixed.toarray()))
+        pull = point.pull
         of_fixed = self.fixed.T @ (first + 0.5 * pull) + 0.5 * moves.T @ (laplace.design_t @ pull)
         return replace(
             point,
@@ -370,8 +370,8 @@ class Estimated(Laplace):
         selected = self.selected_inverse(factor)
         nothing = np.zeros(0)
         return LaplacePoint(
-            self._inside, log_likelihood, nothing, self._x, selected, eta, self.variances(selected), derivatives,
-            nothing, self._x, nothing, 0, factor,
+            self._inside, log_likelihood, nothing, self._x, selected, eta, self.variances(selected)[: eta.size],
+            derivatives, nothing, self._x, nothing, 0, factor,
         )  # fmt: skip
 
 

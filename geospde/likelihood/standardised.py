@@ -174,7 +174,7 @@ class Standardised(Laplace):
             whole, columns = slice(at, at + len(term.parameters)), slice(first, first + term.n)
             at, first = whole.stop, columns.stop
             block = sp.csr_matrix(model.design[:, columns])
-            if term.pairs and free[whole].all():
+            if term.pairs and free[whole].all() and model.likelihood.pairs is None:
                 where = slice(int(number[whole.start]), int(number[whole.start]) + len(term.parameters))
                 values, level = _by_level(block, term.effects)
                 factor = Factor(np.exp(start[where][: term.effects]))
@@ -219,6 +219,9 @@ class Standardised(Laplace):
         weight = data[pair.a] * data[pair.b] * pair.times
         shape = (self.design.shape[0], self.pattern.nnz)
         self._squares = sp.csr_matrix((weight, self._pair_places, self._pair_starts), shape)
+        if self.pairs is not None:
+            sums = self.with_pairs(self.design)[self.design.shape[0] :]
+            self._squares = sp.csr_matrix(sp.vstack([self._squares, self.quadratic_map(sums)[0]], format="csr"))
 
     def viewed(self, psi: Vector) -> "Standardised":
         """The same with the design that psi gives; itself where there is nothing to standardise."""

@@ -141,6 +141,11 @@ class Model:
         return False
 
     @property
+    def whole(self) -> "Model | None":
+        """Of several likelihoods of one response, the model of its mean where that has one predictor; else None."""
+        return None
+
+    @property
     def recipe(self) -> Recipe | None:
         """What a model of several likelihoods was made of; None of one."""
         return None

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
-from geospde.families.delta import PARTS, Delta
+from geospde.families.delta import DELTAS, PARTS, Delta
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import Symbol
 from geospde.formula.table import numeric
 from geospde.model.joint import JointModel, build_joint
 from geospde.model.observations import Observations, Recipe
+from geospde.model.poisson_link import coupled
 
 
 def build_delta(
@@ -43,7 +44,8 @@ def build_delta(
         Of the values above 0: ``"~ depth"``, or with the response before it.
     data : DataFrame or GeoDataFrame
     mesh, coords, offset, priors, graphs, covariates, dispformula
-        As of `geospde.fit`; an offset, a column's name, and `dispformula` are of the values above 0. Names begin with
+        As of `geospde.fit`; an offset, a column's name, and `dispformula` are of the values above 0, but with a Poisson
+        link an offset is of the numbers. Names begin with
         ``presence:`` or ``positive:``.
 
     Raises
@@ -70,13 +72,14 @@ def build_delta(
     if str(parse_sides(second)[0]) != str(left):
         raise InputError(f"formula2 is of the response of the first, {left}: {second!r}")
     common: dict[str, Any] = {"coords": coords}
+    offsets = (offset, None) if delta.is_coupled else (None, offset)
     parts = [
         Observations(
             formula, data.assign(**{left.name: (y > 0).astype(float)}), family=delta.presence, link=delta.links[0],
-            name=PARTS[0], **common,
+            name=PARTS[0], offset=offsets[0], **common,
         ),
         Observations(
-            second, data.loc[y > 0], family=delta.positive, link=delta.links[1], offset=offset, name=PARTS[1],
+            second, data.loc[y > 0], family=delta.positive, link=delta.links[1], offset=offsets[1], name=PARTS[1],
             dispformula=dispformula, **common,
         ),
     ]  # fmt: skip
@@ -86,10 +89,12 @@ def build_delta(
 
 def as_delta(model: JointModel, name: str, label: str) -> JointModel:
     """The model of two likelihoods as that of a delta family of this name, of a response of this label."""
+    if DELTAS[name].is_coupled:
+        model = coupled(model)
     model.family.name = name  # type: ignore[misc]
     assert model.made_of is not None
     made_of = Recipe(model.made_of.observations, model.made_of.terms, name)
-    return replace(model, is_product=True, response_label=label, made_of=made_of)
+    return replace(model, is_product=not DELTAS[name].is_coupled, response_label=label, made_of=made_of)
 
 
 def made_again(recipe: Recipe, *, mesh: Any, priors: Any, graphs: Any, label: str) -> JointModel:

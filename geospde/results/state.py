@@ -96,6 +96,11 @@ class FitState(ABC):
             if name is not None:
                 raise InputError(f"observations={name!r} is of fits of several likelihoods, and this is of one")
             return self
+        whole = self.model.whole if name is None else None
+        if whole is not None:
+            view = copy(self)
+            view.model = whole
+            return view
         if name is None or name not in parts:
             what = "say which" if name is None else f"none is called {name!r}"
             raise InputError(
