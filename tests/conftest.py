@@ -20,8 +20,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
+def pytest_configure() -> None:
+    """Look for no garbage while the tests are collected: all of it stays."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Collect garbage seldom, and never look for it among the tests themselves and the modules: they stay."""
+    """Collect garbage seldom, and never look for it among the tests themselves and the modules."""
+    gc.enable()
     gc.set_threshold(50_000, 20, 20)
     gc.freeze()
 

@@ -6,7 +6,6 @@ The panels besides the map are in `geospde.plots.panels`.
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from geospde.explore.explore import Exploration
 from geospde.explore.observed import Observed
 from geospde.plots.canvas import FRAME, INK, PAGE, SMALL, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
-from geospde.plots.frame import ALARM, MARK, plain
+from geospde.plots.frame import ALARM, MARK, figure_png, plain
 from geospde.plots.panels import plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
 from geospde.plots.scale import Scale
 from geospde.text.findings import findings_frame
@@ -134,7 +133,7 @@ def save_exploration(folder: str | Path, exploration: Exploration, *, dpi: int =
     whole = plot_exploration(exploration, Figure())
     for name, figure in [("exploration", whole), *((n, f) for n, _, f in _pictures(exploration))]:
         paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=dpi)
+        paths[-1].write_bytes(figure_png(figure, dpi))
     return paths
 
 
@@ -308,6 +307,4 @@ def _view(exploration: Exploration) -> View:
 
 
 def _data_uri(figure: Figure, dpi: int) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(figure_png(figure, dpi)).decode("ascii")

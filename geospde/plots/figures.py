@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import shapely
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,6 +15,7 @@ from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, PLAIN, SMALL, Look, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar
 from geospde.plots.fitted import draw_fitted, draw_predictive_check, responses_label
+from geospde.plots.frame import dots_of, packed_png
 from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
@@ -109,28 +109,18 @@ def save_figures(
     return paths
 
 
-def _write(figure: Figure, path: Path, dpi: int, writer: Executor) -> Future[None] | None:
+def _write(figure: Figure, path: Path, dpi: int, writer: Executor) -> Future[int] | None:
     """Write a figure in the format of its name's ending, without the time of day: the same data, the same file.
 
     Of a PNG the writing is left to `writer`, and its future returned.
     """
     if path.suffix == ".png":
-        return _write_png(figure, path, dpi, writer)
+        dots = dots_of(figure, dpi)
+        return writer.submit(lambda: path.write_bytes(packed_png(dots, dpi)))
     metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
     with rc_context({"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": path.stem}):
         figure.savefig(path, dpi=dpi, metadata=metadata)
     return None
-
-
-def _write_png(figure: Figure, path: Path, dpi: int, writer: Executor) -> Future[None]:
-    """Write a figure without an alpha channel: smaller, and half as long in the compressor as `savefig`."""
-    from PIL import Image
-
-    figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib has no types for its canvases
-    picture = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.renderer.buffer_rgba())[..., :3]))
-    return writer.submit(picture.save, path, dpi=(dpi, dpi), compress_level=4)
 
 
 def _figures(

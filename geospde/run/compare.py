@@ -12,6 +12,7 @@ from typing import Any
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
 from geospde.plots.comparison import difference_map, plot_comparison
+from geospde.plots.frame import figure_png
 from geospde.prediction.difference import COLUMNS, Difference, difference
 from geospde.results.compare import Comparison, compare
 from geospde.run.folders import whole_folder
@@ -132,7 +133,7 @@ def write_comparison(folder: Path, compared: Compared) -> None:
         comparison.tests.rename_axis("model").to_csv(folder / "tests.csv")
     figure = Figure(figsize=(120 / 25.4, (22 + 9 * len(comparison.table)) / 25.4), layout="constrained")
     plot_comparison(comparison, figure.subplots())
-    figure.savefig(folder / "comparison.png", dpi=200)
+    (folder / "comparison.png").write_bytes(figure_png(figure, 200))
     first, base = next(iter(compared.runs.items()))
     config = base.run.config
     for name, made in compared.maps.items():
@@ -140,7 +141,8 @@ def write_comparison(folder: Path, compared: Compared) -> None:
         made.to_raster(folder / f"{stem}.tif", crop=base.coastline() if config.prediction.crop else None)
         for column in COLUMNS:
             options: dict[str, Any] = {"coastline": base.coastline(), "label": config.label}
-            difference_map(made, column, (name, first), **options).savefig(folder / f"{stem}-{column}.png", dpi=200)
+            drawn = difference_map(made, column, (name, first), **options)
+            (folder / f"{stem}-{column}.png").write_bytes(figure_png(drawn, 200))
     write_json(folder / MARK, compared.to_dict())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from geospde.errors import InputError
+from geospde.plots.frame import figure_png
 from geospde.prediction.design import Design, design
 from geospde.prediction.grid import Grid
 from geospde.run.config import Config
@@ -110,6 +111,6 @@ def design_run(
             if found.has_longitudes:
                 found.to_gpx(folder / "design.gpx")
             figure: Any = found.plot().figure
-            figure.savefig(folder / "design.png", dpi=200)
+            (folder / "design.png").write_bytes(figure_png(figure, 200))
         (folder / LOG).write_text(log.text(), encoding="utf-8")
     return Designed(found, target)

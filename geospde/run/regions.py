@@ -158,7 +158,7 @@ def predict_all(
 
 def write_regions(folder: Path, regions: dict[str, RegionPrediction], label: str | None) -> tuple[RegionFigures, ...]:
     """Write a table, a layer for each file of areas, and its map."""
-    from geospde.plots.thumbnails import figure_png
+    from geospde.plots.frame import figure_png
 
     made = []
     for name, one in regions.items():

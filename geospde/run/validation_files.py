@@ -12,6 +12,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
+from geospde.plots.frame import figure_png
 from geospde.prediction.validation import Validation
 from geospde.prediction.validation import validate as cross_validate
 from geospde.results.base import Fit
@@ -48,7 +49,7 @@ def write_validation(folder: Path, validation: Validation, names: Names, told: M
     losses = validation.differences.rename(columns=_as_loss)
     validation.scores.join(losses).rename_axis("model").to_csv(folder / names.scores)
     validation.pointwise.to_csv(folder / names.pointwise, index=False)
-    validation.plot().savefig(folder / names.picture, dpi=200)
+    (folder / names.picture).write_bytes(figure_png(validation.plot(), 200))
     write_json(folder / names.told, told or described(validation))
 
 

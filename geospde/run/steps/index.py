@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
+from geospde.plots.frame import figure_png
 from geospde.plots.regions import plot_index
-from geospde.plots.thumbnails import figure_png
 from geospde.prediction.steps import several_steps
 from geospde.run import analysis
 from geospde.run.config import Config
