@@ -31,6 +31,8 @@ class RunParts:
         How far the fit is from the exact posterior.
     regions : sequence
         Figures for areas, a layer each: objects with ``title``, ``how``, ``table`` and ``shown``.
+    likelihoods : sequence
+        What there is of each of several likelihoods: objects of the same kind.
     index : sequence
         Figures for the whole region at each of several values, such as years: an object of the same kind, or none.
     figures : sequence of paths
@@ -56,6 +58,7 @@ class RunParts:
     certificate: Any = None
     validation: Any = None
     regions: Sequence[Any] = ()
+    likelihoods: Sequence[Any] = ()
     index: Sequence[Any] = ()
     figures: Sequence[str | Path] = ()
     files: Iterable[str | Path] = ()

@@ -106,6 +106,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "levels": LEVELS,
         "validation": None if run.validation is None else validation_section(run.validation),
         "regions": regions_sections(run.regions),
+        "likelihoods": regions_sections(run.likelihoods),
         "index": regions_sections(run.index),
         "figures": _further(pictures, prediction),
         "mesh_table": None if mesh is None else summaries.mesh_table(mesh),

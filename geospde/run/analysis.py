@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
@@ -23,6 +24,8 @@ from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.delta import build_delta, refuse_of_delta
+from geospde.model.joint import build_joint
+from geospde.model.observations import Observations
 from geospde.model.pattern import LABEL as POINTS
 from geospde.model.pattern import pattern
 from geospde.model.support import Support, read_support
@@ -67,6 +70,9 @@ def make_mesh(config: Config, survey: Survey) -> Mesh:
     keys: dict[str, Any] = {"sites": survey.points, "crs": survey.crs, **config.mesh.given()}
     if config.is_pattern:  # points of a cluster would be vertices, one beside the other
         keys |= {"use_sites": config.mesh.use_sites and "use_sites" in config.mesh.model_fields_set}
+    if config.observations:
+        measured = [s.points[["geometry"]] for c, s in zip(config.likelihoods(), survey.parts) if not c.is_pattern]
+        keys |= {"sites": pd.concat(measured) if measured else None}
     if config.mesh.barrier is not None:
         path = config.path(config.mesh.barrier)
         keys["barrier"], _ = read_coastline(path, crs=survey.crs, source_crs=None, layer=None, ring=None)
@@ -144,6 +150,8 @@ def make_model(config: Config, survey: Survey, mesh: Mesh | None) -> Model:
 
 def _model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Model:
     """The model of one likelihood, or of the two of a delta family."""
+    if config.observations:
+        return _joint_model(config, survey, mesh, priors)
     touching = {} if survey.areas is None else {OWN_GRAPH: survey.table}
     given = {
         "data": survey.table, "mesh": mesh, "priors": priors, "covariates": survey.covariates,
@@ -187,6 +195,24 @@ def _pattern_model(config: Config, survey: Survey, given: Mapping[str, Any]) -> 
         "covariates": sampled.covariates, "exposure": sampled.rows_of(laid.exposure),
     }  # fmt: skip
     return build_model(laid.formula, **own)
+
+
+def _joint_model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Model:
+    """The model of several likelihoods."""
+    members = []
+    for one, part, own in zip(config.observations, config.likelihoods(), survey.parts):
+        domain = pattern_domain(part, own) if part.is_pattern else None
+        members.append(Observations(data=own.points, name=one.name, domain=domain, **one.model))
+    graphs = {name: config.path(file) for name, file in config.graphs.items()}
+    return build_joint(
+        members, terms=config.terms, mesh=mesh, priors=priors, graphs=graphs,
+        covariates=config.covariate_files() or None,
+    )  # fmt: skip
+
+
+def mapped(config: Config, fit: Fit) -> Fit:
+    """Return the fit as what is mapped first sees it: of several likelihoods the first."""
+    return fit.of_likelihood(next(iter(fit.model.parts))) if config.observations else fit
 
 
 def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = None) -> None:
@@ -241,7 +267,9 @@ def describe_model(model: Model) -> str:
 
 def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
     """Fit a model as ``[inference]`` says."""
-    arguments = {name: getattr(config.model, name) for name in ("formula", "exposure", "offset")}
+    arguments: dict[str, Any] = {name: getattr(config.model, name) for name in ("formula", "exposure", "offset")}
+    if config.observations:
+        arguments = {"formula": model.formula.text}
     if config.is_pattern:
         arguments["formula"] = f"{POINTS} {config.model.formula}"
     if config.model.formula2 is not None:

@@ -85,6 +85,8 @@ def explore_run(
         If the run file, the survey or the output folder need mending.
     """
     config = source if isinstance(source, Config) else read_config(source)
+    if config.observations:
+        raise InputError("an exploration is of one response, and [[observations]] have several")
     if config.is_pattern:
         raise InputError("a point pattern has no response to explore: what was seen are its places")
     log = StepLog(progress or Progress())
@@ -141,7 +143,8 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     with log.step("model") as told:
         model = analysis.make_model(config, survey, mesh)
         if grid is not None:
-            analysis.check_predictable(model, grid, config.prediction.at)
+            for one in model.parts.values() if config.observations else [model]:
+                analysis.check_predictable(one, grid, config.prediction.at)
         check_regions(config, survey, model.crs)
         System(model)  # refuses what does not fit into memory
         told(analysis.describe_model(model))

@@ -14,6 +14,7 @@ from geospde.families.delta import delta_of
 from geospde.families.registry import family_by_name
 from geospde.model.pattern import LABEL as POINTS
 from geospde.run.sections.model import MeshSection, ModelSection, SurveySection
+from geospde.run.sections.observations import ObservationsSection
 from geospde.run.sections.results import (
     ExcursionsSection,
     InferenceSection,
@@ -43,12 +44,18 @@ class Config(Section):
         A prior for each named parameter, as in `geospde.fit`; or the name of a set of priors.
     covariates : dict
         A raster for each covariate that the points have no column of, as in `geospde.fit`.
+    observations : tuple of ObservationsSection
+        Several likelihoods, in place of the one of ``model``.
+    terms : dict
+        What they share, as in `geospde.fit`.
     graphs : dict
         A file for each graph of areas that the formula names: a vector layer, or R-INLA's graph.
     """
 
     survey: SurveySection
-    model: ModelSection
+    model: ModelSection = ModelSection(formula="~ 1")
+    observations: tuple[ObservationsSection, ...] = ()
+    terms: dict[str, Text] = Field(default_factory=dict)
     mesh: MeshSection = MeshSection()
     priors: dict[str, Any] | str = Field(default_factory=dict)
     covariates: dict[str, Any] = Field(default_factory=dict)
@@ -65,6 +72,14 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Config:
+        if self.observations:
+            return self._of_several()
+        if "model" not in self.model_fields_set:
+            raise ValueError("the section [model] is missing")
+        if self.terms:
+            raise ValueError("[terms] are what several likelihoods share: write [[observations]] for each")
+        if self.survey.points is None and self.survey.areas is None:
+            raise ValueError("[survey] needs the key 'points', a table of sites, or 'areas', a layer of polygons")
         if self.survey.areas is None and self.model.areas is not None:
             raise ValueError("[model] areas is of a survey of areas: name their layer with areas in [survey]")
         if self.survey.domain is not None and not self.is_pattern:
@@ -80,6 +95,19 @@ class Config(Section):
         for key in ("shape", "cell", "buffer", "layers", "crop"):
             if key in self.prediction.model_fields_set:
                 raise ValueError(f"[prediction] {key} is of a map of cells, and {BY_LABEL}")
+        return self
+
+    def _of_several(self) -> Config:
+        """Check a run file of several likelihoods."""
+        if "model" in self.model_fields_set:
+            raise ValueError("[model] is of one likelihood: its keys stand in each [[observations]]")
+        if len(self.observations) < 2:
+            raise ValueError("[[observations]] are two or more: one likelihood is [survey] and [model]")
+        if self.survey.areas is not None:
+            raise ValueError("[survey] areas is of one likelihood, and [[observations]] are of points")
+        for number, one in enumerate(self.observations, 1):
+            if one.points is None and self.survey.points is None:
+                raise ValueError(f"[[observations]] number {number} needs the key 'points', or [survey] has them")
         return self
 
     @field_validator("covariates", mode="after")
@@ -106,12 +134,23 @@ class Config(Section):
         """Whether a run is to have figures for areas."""
         return "regions" in self.model_fields_set or not self.has_places
 
+    def likelihoods(self) -> list[Config]:
+        """Return a configuration of survey and model for each of several likelihoods, in their order."""
+        survey, parts = self.survey.given(), []
+        for number, one in enumerate(self.observations, 1):
+            beside = {k: v for k, v in survey.items() if k not in ("x", "y", "layer", "domain") or one.points is None}
+            keys = {"survey": beside | one.data, "model": one.model}
+            if "domain" in beside and "domain" not in one.data and not _is_pattern(one.family, one.link):
+                del keys["survey"]["domain"]
+            part = _validated(keys, f"[[observations]] number {number}", "")
+            part._file, part._folder = self._file, self._folder
+            parts.append(part)
+        return parts
+
     @property
     def is_pattern(self) -> bool:
         """Whether the response is the places themselves."""
-        if delta_of(self.model.family, self.model.link) is not None:
-            return False
-        return family_by_name(self.model.family, self.model.link).is_pattern
+        return not self.observations and _is_pattern(self.model.family, self.model.link)
 
     @property
     def label(self) -> str | None:
@@ -160,8 +199,13 @@ class Config(Section):
     def settings(self) -> dict[str, Any]:
         """Return all keys with their values, those left out at their defaults, as plain JSON types."""
         unasked = {"validation", "excursions", "regions"} - self.model_fields_set  # without the section nothing is done
+        unasked |= {"model"} if self.observations else {"observations", "terms"}
         unasked |= set() if self.excursions.exceed else {"excursions"}
         return self.model_dump(mode="json", exclude_none=True, exclude=unasked)
+
+
+def _is_pattern(family: str, link: str | None) -> bool:
+    return delta_of(family, link) is None and family_by_name(family, link).is_pattern
 
 
 def read_config(source: str | Path | Mapping[str, Any]) -> Config:
@@ -234,3 +278,4 @@ def _validated(keys: Mapping[str, Any], name: str, text: str) -> Config:
 
 
 _SECTIONS = {name: field.annotation for name, field in Config.model_fields.items()}
+_SECTIONS["observations"] = ObservationsSection

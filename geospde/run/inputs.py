@@ -32,6 +32,8 @@ from geospde.text.words import length
 
 def load_survey(config: Config) -> Survey:
     """Read ``[survey]``; the columns that the model counts with must hold numbers that it can use."""
+    if config.observations:
+        return load_several(config)
     model = config.model
     if config.is_pattern:
         return load_pattern(config)
@@ -76,6 +78,29 @@ def _read(config: Config, named: Sequence[str | None]) -> Survey:
     if config.survey.areas is not None:
         return read_areal_survey(**keys, numeric=numeric, lengths=config.has_places)
     return read_survey(**keys, numeric=numeric)
+
+
+def load_several(config: Config) -> Survey:
+    """Read the survey of each of several likelihoods, in the CRS of the first, and put their places together."""
+    import pandas as pd
+
+    parts: list[Survey] = []
+    for number, part in enumerate(config.likelihoods(), 1):
+        if parts and part.survey.crs is None:
+            part = part.replacing("survey", {**part.survey.given(), "crs": parts[0].crs.to_wkt()})
+        try:
+            parts.append(load_survey(part))
+        except InputError as error:
+            raise InputError(f"[[observations]] number {number}: {error}") from None
+    first = parts[0]
+    places = pd.concat([part.points[["geometry"]] for part in parts]).drop_duplicates(ignore_index=True)
+    files = tuple(dict.fromkeys(path for part in parts for path in part.sources))
+    outlined = next((part for part in parts if part.coastline is not None), first)
+    together = Survey(
+        places, outlined.coastline, first.crs, config.survey.name or first.name, files,
+        source_crs=first.source_crs, outline=outlined.outline, parts=tuple(parts),
+    )  # fmt: skip
+    return _with_files(config, together)
 
 
 def load_pattern(config: Config) -> Survey:
@@ -124,10 +149,10 @@ def _with_files(config: Config, survey: Survey) -> Survey:
 def explore_survey(config: Config, survey: Survey) -> Exploration | None:
     """Explore a survey that was read for a run: the response as the formula has it, on the family's scale.
 
-    None of a point pattern, which has no response.
+    None of a point pattern, which has no response, and of several likelihoods, which have several.
     """
     model = config.model
-    if config.is_pattern:
+    if config.is_pattern or config.observations:
         return None
     response = read_response(parse_sides(model.formula)[0], survey.points)
     column, *trials = response_columns(model.formula)

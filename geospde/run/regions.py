@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,48 @@ class NumberFigures:
     def shown(self) -> list[tuple[str, bytes]]:
         """No pictures."""
         return []
+
+
+OTHERS = "likelihoods"
+"""The folder of what is predicted for the second of several likelihoods and those after it, a folder each."""
+
+
+def folder_of(name: str) -> str:
+    """Return the folder of one of several likelihoods, from the run's: a response may be an expression."""
+    return "/".join([OTHERS, re.sub(r"[^\w .()-]+", "_", name)])
+
+
+@dataclass(frozen=True, eq=False)
+class LikelihoodFigures:
+    """What a run says of one of several likelihoods.
+
+    Attributes
+    ----------
+    title, how : str
+        Its name; formula, family, and number of rows.
+    table : DataFrame
+        Its fixed effects; the first column are their names.
+    folder : pathlib.Path
+        Of its figures.
+    label : str
+        What its map is of.
+    """
+
+    title: str
+    how: str
+    table: pd.DataFrame
+    folder: Path
+    label: str
+
+    @property
+    def shown(self) -> list[tuple[str, bytes]]:
+        """Those of its maps that there are."""
+        said = {
+            "maps": f"Posterior mean and limits of {self.label}.",
+            "sd": f"Posterior standard deviation of {self.label}.",
+        }
+        there = [(caption, self.folder / f"{name}.png") for name, caption in said.items()]
+        return [(caption, path.read_bytes()) for caption, path in there if path.exists()]
 
 
 def check_regions(config: Config, survey: Survey, crs: Any) -> None:

@@ -106,17 +106,18 @@ class Fitted:
         InputError
             If the folder that was named holds none, or the grid of the run file needs mending.
         """
-        config, label = self.run.config, self.fit.model.response_label
+        config, fit = self.run.config, analysis.mapped(self.run.config, self.fit)
+        label = fit.model.response_label
         if self.survey is None:
             assert self.saved is not None
-            return read_prediction(self.saved, label, crs=self.fit.model.crs)
+            return read_prediction(self.saved, label, crs=fit.model.crs)
         grid = self._grid(self.survey)
         if self.saved is not None:
             record = Record(config, self.survey, log, read_record(self.saved))
             if record.is_current(PREDICT) and is_there(self.saved):
-                return read_prediction(self.saved, label, analysis.covered(self.fit.model, grid))
+                return read_prediction(self.saved, label, analysis.covered(fit.model, grid))
         with log.step("predict"):
-            return analysis.predict(config, self.fit, grid, callback=log.progress.update)
+            return analysis.predict(config, fit, grid, callback=log.progress.update)
 
     def estimate(self, log: StepLog) -> RasterEstimate:
         """Say how long the prediction of the run file's cells would take, and how much room."""

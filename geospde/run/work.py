@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,17 @@ from geospde.report.parts import RunParts
 from geospde.results.base import Fit
 from geospde.results.certificate import Certificate
 from geospde.results.simulate import PredictiveCheck
-from geospde.run.analysis import check_fit, check_replicates
+from geospde.run.analysis import check_fit, check_replicates, mapped
 from geospde.run.config import Config
 from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.logs import LOG, begin
 from geospde.run.progress import StepLog
 from geospde.run.record import MARK, Record
-from geospde.run.regions import IndexFigures, NumberFigures, RegionFigures
+from geospde.run.regions import IndexFigures, LikelihoodFigures, NumberFigures, RegionFigures, folder_of
 from geospde.run.step import Step
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
+from geospde.text.words import counted
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Work:
     grid: Grid = None  # type: ignore[assignment]
     fit: Fit = None  # type: ignore[assignment]
     prediction: Any = None
+    predictions: dict[str, Any] = field(default_factory=dict)
     validation: Validation | None = None
     certificate: Certificate | None = None
     regions: tuple[RegionFigures, ...] = ()
@@ -81,6 +83,22 @@ class Work:
             survey = load_survey(config)
             told(in_short(survey))
         return cls(config, folder, target, log, Record(config, survey, log, before), survey)
+
+    @property
+    def mapped(self) -> Fit:
+        """The fit as what is mapped first sees it."""
+        return mapped(self.config, self.fit)
+
+    @property
+    def others(self) -> list[str]:
+        """The names of the second of several likelihoods and those after it."""
+        return list(self.fit.model.parts)[1:] if self.config.observations else []
+
+    def survey_of(self, name: str | None = None) -> Survey:
+        """Return the survey of one of several likelihoods, by default the first; of one likelihood the survey."""
+        if not self.survey.parts:
+            return self.survey
+        return self.survey.parts[0 if name is None else list(self.fit.model.parts).index(name)]
 
     def take(self, step: Step[Work]) -> None:
         """Do a step, if the run file asks for it, and note that it is done."""
@@ -136,14 +154,28 @@ class Work:
         """The figures in the folder."""
         return figures_in(self.folder)
 
-    def draw(self, **objects: Any) -> None:
+    def draw(self, folder: Path | None = None, **objects: Any) -> None:
         """Draw the figures of survey, mesh, fit and prediction, those that are given."""
         output = self.config.output
         formats = dict.fromkeys(("png", *output.formats))  # the report is made of pictures
         save_figures(
-            self.folder / "figures", label=self.config.label, sites=output.sites, formats=tuple(formats),
+            (folder or self.folder) / "figures", label=self.config.label, sites=output.sites, formats=tuple(formats),
             style=output.style, graticule=output.graticule, inset=output.inset or None, **objects,
         )  # fmt: skip
+
+    @property
+    def likelihoods(self) -> list[LikelihoodFigures]:
+        """What there is of each of several likelihoods."""
+        if not self.config.observations:
+            return []
+        shown, fixed = [], self.fit.fixed
+        for name, model in self.fit.model.parts.items():
+            folder = self.folder / folder_of(name) if name in self.others else self.folder
+            own = fixed[fixed.index.str.startswith(f"{name}: ")].rename_axis("effect").reset_index()
+            how = f"{model.formula.text}, family {model.family.name}, {counted(model.likelihood.n, 'row')}"
+            label = model.family.quantity(model.response_label) if model.family.is_pattern else model.response_label
+            shown.append(LikelihoodFigures(name, how, own, folder / "figures", label))
+        return shown
 
     def parts(self) -> RunParts:
         """Return what a report is drawn from; warnings that a check says in full are left to the check."""
@@ -152,7 +184,7 @@ class Work:
         return RunParts(
             title=self.survey.name,
             label=self.config.label,
-            survey=self.survey,
+            survey=self.survey_of(),
             mesh=self.mesh,
             fit=self.fit,
             prediction=self.prediction,
@@ -162,6 +194,7 @@ class Work:
             regions=(*self.regions, *self.numbers),
             index=self.index,
             validation=self.validation,
+            likelihoods=self.likelihoods,
             figures=self.figures,
             files=[*filter(Path.is_file, self.folder.rglob("*")), *later],
             settings=self.config.settings(),

@@ -66,6 +66,8 @@ class Survey:
         What sentences call the coastline: ``"coastline"``, or ``"boundary"`` where it was given as one.
     areas : geopandas.GeoSeries or None
         The polygons that the rows are of, where they are of areas; the points are then places within.
+    parts : tuple of Survey
+        The surveys of several likelihoods, whose places it has together.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class Survey:
     source_crs: CRS | None = field(default=None, repr=False)
     outline: str = field(default="coastline", repr=False)
     areas: gpd.GeoSeries | None = field(default=None, repr=False)
+    parts: tuple[Survey, ...] = field(default=(), repr=False)
 
     @property
     def units(self) -> str:

@@ -10,6 +10,7 @@ from pages import DOCS, Page, blocks, differs, pages, shared
 import geospde as gs
 from geospde.cli.commands import app, main
 from geospde.run.config import Config, read_config
+from geospde.run.sections.observations import ObservationsSection
 from geospde.survey.covariates.reading import COMMON, KEYS
 from geospde.terms.registry import TERMS
 
@@ -74,12 +75,14 @@ def test_outputs_agree_by_words_and_to_the_digits_shown():
 def test_every_key_of_a_run_file_has_its_row():
     page = text_of("reference/run-file.md")
     for name, field in Config.model_fields.items():
-        section = section_of(page, f"`[{name}]`")
+        several = name == "observations"
+        section = section_of(page, "`[[observations]]`" if several else f"`[{name}]`")
         if name == "covariates":
             keys = {*COMMON, *KEYS, *(key for beside in KEYS.values() for key in beside)}
             assert set(first_cells(section)) == keys
-        elif name not in ("priors", "graphs"):  # whose keys are names of the user's
-            assert first_cells(section) == list(field.annotation.model_fields), name
+        elif name not in ("priors", "graphs", "terms"):  # whose keys are names of the user's
+            model = ObservationsSection if several else field.annotation
+            assert first_cells(section) == list(model.model_fields), name
 
 
 def test_run_files_on_the_pages_are_read():
@@ -88,7 +91,8 @@ def test_run_files_on_the_pages_are_read():
         for block in blocks(page.read_text("utf-8")):
             if block.language == "toml":
                 keys = tomllib.loads(block.text)
-                rest = {"survey": {"points": "p.csv"}, "model": {"formula": "y ~ 1"}}
+                rest = {"survey": {"points": "p.csv"}}
+                rest |= {} if "observations" in keys else {"model": {"formula": "y ~ 1"}}
                 read_config(rest | keys)
                 whole += {"survey", "model"} <= set(keys)
     assert whole >= 2

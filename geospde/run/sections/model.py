@@ -39,8 +39,6 @@ class SurveySection(Section):
 
     @model_validator(mode="after")
     def _points_or_areas(self) -> SurveySection:
-        if self.points is None and self.areas is None:
-            raise ValueError("needs the key 'points', a table of sites, or 'areas', a layer of polygons")
         if self.points is not None and self.areas is not None:
             raise ValueError("has both points and areas: keep one")
         for key in OF_POINTS if self.areas is not None else ():

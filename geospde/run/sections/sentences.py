@@ -34,11 +34,14 @@ def sentence_of(
         line = _line_of(text, named[1], named[2]) if named else None
         return f"{name}, line {line}: {told}" if line else f"{name}: {told}"
     section, *rest = (str(part) for part in fault["loc"])
+    number = int(rest.pop(0)) if rest and isinstance(fault["loc"][1], int) else None  # of an array of tables
     key = rest[0] if rest else None
-    line = _line_of(text, section, key)
+    line = _line_of(text, section, key, number or 0)
     place = f"{name}, line {line}:" if line else f"{name}:"
-    owner = f"[{section}]"
+    owner = f"[{section}]" if number is None else f"[[{section}]] number {number + 1}"
     match fault["type"]:
+        case "tuple_type" if key is None and number is None:
+            return f"{place} write [[{section}]], with two brackets, above each of several, not [{section}]"
         case "extra_forbidden" if key is None:
             if isinstance(keys.get(section), Mapping):
                 return f"{place} there is no section {owner}: {did_you_mean(section, sections, 'sections')}"
@@ -66,18 +69,22 @@ def _home(key: str, sections: Mapping[str, Any], section: str | None = None) -> 
     """Return the end of a sentence about a key that its section does not know."""
     keys = {name: list(getattr(s, "model_fields", ())) for name, s in sections.items()}
     for name, known in keys.items():
-        if key in known:
+        if key in known and name != "observations":
             return f"it belongs into [{name}]"
     return did_you_mean(key, keys[section], "keys") if section else did_you_mean(key, keys, "sections")
 
 
-def _line_of(text: str, section: str, key: str | None) -> int | None:
-    """Return the line of a key, else of its section's header, in a run file's text."""
+def _line_of(text: str, section: str, key: str | None, before: int = 0) -> int | None:
+    """Return the line of a key, else of its section's header, in a run file's text; of the one after others."""
     here, found = "", None
     for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[\s*\"?([\w-]+)\"?\s*\]", line):
+        if header := re.match(r"\s*\[{1,2}\s*\"?([\w-]+)\"?\s*\]", line):
             here = header[1]
-            if here == section:
+            if here == section and before > 0:
+                here, before = "", before - 1
+            elif here == section and found is not None:  # the next of an array
+                return found
+            elif here == section:
                 found = number
                 if key is None:
                     return number

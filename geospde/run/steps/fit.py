@@ -18,7 +18,8 @@ def make(work: Work) -> None:
     with work.log.step("fit") as told:
         model = analysis.make_model(work.config, work.survey, work.mesh)
         if work.config.has_places:
-            analysis.check_predictable(model, work.grid, work.config.prediction.at)
+            for one in model.parts.values() if work.config.observations else [model]:
+                analysis.check_predictable(one, work.grid, work.config.prediction.at)
         check_regions(work.config, work.survey, model.crs)
         work.fit = analysis.fit_model(work.config, model, callback=work.log.progress.update)
         work.fit.compute_criteria(work.log.progress.update)
@@ -52,7 +53,7 @@ FIT = Step(
     "fit",
     make,
     needs=(MESH,),
-    reads=("survey", "model", "covariates", "graphs", "priors", "inference"),
+    reads=("survey", "model", "observations", "terms", "covariates", "graphs", "priors", "inference"),
     files=(*(f"{name}.csv" for name in TABLES), "criteria.json", "fit.npz", "fit.json", "checks.csv"),
     recall=recall,
 )

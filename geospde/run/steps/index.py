@@ -68,7 +68,7 @@ def _stored(folder: Path) -> IndexFigures:
 
 def is_wanted(config: Config) -> bool:
     """Tell whether several steps are mapped."""
-    return config.has_places and several_steps(config.prediction.at) is not None
+    return config.has_places and not config.observations and several_steps(config.prediction.at) is not None
 
 
 INDEX = Step(

@@ -4,6 +4,7 @@ from geospde.export.qgis import write_project
 from geospde.prediction.computed.registry import LAYERS
 from geospde.prediction.layer import EXTRAPOLATION
 from geospde.run.folders import unlink_from_original
+from geospde.run.regions import OTHERS, folder_of
 from geospde.run.step import Step
 from geospde.run.steps import mesh
 from geospde.run.steps.predict import PREDICT
@@ -20,12 +21,14 @@ FIGURES = (
 
 def make(work: Work) -> None:
     """Draw the maps, and write a project for QGIS."""
-    objects = {"survey": work.survey, "fit": work.fit, "prediction": work.prediction}
+    objects = {"survey": work.survey_of(), "fit": work.fit, "prediction": work.prediction}
     with work.log.step("figures") as told:
         if work.mesh is not None:
             unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
         write_project(work.folder, **objects, label=work.config.label, crop=work.crop, areas=work.areas)
         work.draw(check=work.replicates, **objects)
+        for name, prediction in work.predictions.items():
+            work.draw(work.folder / folder_of(name), survey=work.survey_of(name), prediction=prediction)
         told(counted(len(work.figures), "figure"))
 
 
@@ -35,5 +38,11 @@ MAP = Step(
     make,
     needs=(PREDICT, REGIONS),
     reads=("output",),
-    files=("prediction.qml", "layers.gpkg", "project.qgz", *(f"figures/{name}.*" for name in FIGURES)),
+    files=(
+        "prediction.qml",
+        "layers.gpkg",
+        "project.qgz",
+        *(f"figures/{name}.*" for name in FIGURES),
+        f"{OTHERS}/*/figures/*",
+    ),
 )

@@ -40,7 +40,7 @@ MESH = Step(
     "mesh",
     "mesh",
     make,
-    reads=("survey", "mesh"),
+    reads=("survey", "observations", "mesh"),
     files=(FILE, "figures/mesh.*"),
     recall=recall,
     is_wanted=is_wanted,

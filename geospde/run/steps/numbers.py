@@ -29,7 +29,11 @@ def make(work: Work) -> None:
     """Draw expected numbers, and write their table."""
     with work.log.step("numbers") as told:
         assert isinstance(work.fit, BayesianFit)
-        config, domain = work.config, pattern_domain(work.config, work.survey)
+        config, name, part, survey = work.config, None, work.config, work.survey
+        if config.observations:
+            number = next(k for k, one in enumerate(config.likelihoods()) if one.is_pattern)
+            name, part, survey = list(work.fit.model.parts)[number], config.likelihoods()[number], survey.parts[number]
+        domain = pattern_domain(part, survey)
         shapes, names = [domain], [WHOLE]
         for path in map(config.path, config.regions.areas):
             areas = read_areas(path, work.fit.model.crs, config.regions.name, config.regions.layer)
@@ -39,9 +43,10 @@ def make(work: Work) -> None:
         numbers = expected_numbers(
             work.fit, gpd.GeoSeries([shapes[k] for k in there], index=[names[k] for k in there], crs=work.survey.crs),
             quantiles=config.prediction.quantiles, draws=config.regions.draws, seed=config.regions.seed,
+            observations=name,
         )  # fmt: skip
         numbers.rename_axis("area").reset_index().to_csv(work.folder / TABLE, index=False)
-        seen = len(work.survey.points)
+        seen = len(survey.points)
         how = f"integrals of the intensity over each area within the domain, where {counted(seen, 'point')} was seen"
         how = how if seen == 1 else how.replace(" was ", " were ")
         write_json(work.folder / WORDS, {"title": "Expected numbers of points", "how": how})
@@ -60,7 +65,8 @@ def recall(work: Work) -> None:
 
 def is_wanted(config: Config) -> bool:
     """Tell whether the run is of a point pattern with a posterior."""
-    return config.is_pattern and config.inference.method in analysis.BAYESIAN
+    patterns = [one.is_pattern for one in config.likelihoods() or [config]]
+    return any(patterns) and config.inference.method in analysis.BAYESIAN
 
 
 NUMBERS = Step(

@@ -12,8 +12,8 @@ from geospde.text.words import counted
 def make(work: Work) -> None:
     """Predict for areas, and write their figures."""
     with work.log.step("regions") as told:
-        grid = analysis.covered(work.fit.model, work.grid) if work.config.has_places else None
-        found = predict_all(work.config, work.fit, work.survey, grid, callback=work.log.progress.update)
+        grid = analysis.covered(work.mapped.model, work.grid) if work.config.has_places else None
+        found = predict_all(work.config, work.mapped, work.survey, grid, callback=work.log.progress.update)
         work.regions = write_regions(work.folder, found, work.config.label)
         told(counted(sum(len(one.frame) for one in work.regions), "area"))
 
