@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, gammaln, logsumexp, ndtr, ndtri
+from scipy.special import gammaincinv, logsumexp, ndtr, ndtri
 
 from geospde.errors import NumericalError
 from geospde.inference.hyper import HyperPosterior, Posterior
@@ -35,6 +35,7 @@ from geospde.inference.laplace import DIGITS, LOG_2PI, Laplace
 from geospde.inference.mode import Progress, silent
 from geospde.inference.pareto import smoothed_log_weights
 from geospde.linalg.constrained import ConstrainedFactor
+from geospde.linalg.proposal import log_student
 from geospde.linalg.sequences import low_discrepancy
 from geospde.linalg.threads import one_blas_thread
 
@@ -100,11 +101,11 @@ class ThetaProposal:
     def log_density(self, theta: Vector, size: int) -> Vector:
         """Log density of thetas that were drawn `size` at a time."""
         wide = int(round(DEFENCE * size)) / size
-        core = np.array([_log_student(theta, centre, self.root, CORE) for centre in self.centres])
+        core = np.array([log_student(theta, centre, self.root, CORE) for centre in self.centres])
         log_core = logsumexp(core, axis=0) - np.log(len(self.centres)) + np.log1p(-wide)
         if not wide:
             return np.asarray(log_core)
-        values: Vector = np.logaddexp(log_core, np.log(wide) + _log_student(theta, self.mean, self.spread, WIDE))
+        values: Vector = np.logaddexp(log_core, np.log(wide) + log_student(theta, self.mean, self.spread, WIDE))
         return values
 
 
@@ -113,13 +114,6 @@ def _student(uniform: Vector, df: float) -> Vector:
     inside = np.clip(uniform, 1e-12, 1 - 1e-12)
     values: Vector = ndtri(inside[:, 1:]) / np.sqrt(2.0 * gammaincinv(df / 2, inside[:, :1]) / df)
     return values
-
-
-def _log_student(theta: Vector, mean: Vector, root: Vector, df: float) -> Vector:
-    d = mean.size
-    z = np.linalg.solve(root, (theta - mean).T)
-    constant = gammaln(0.5 * (df + d)) - gammaln(0.5 * df) - 0.5 * d * np.log(df * np.pi)
-    return np.asarray(constant - np.log(np.diag(root)).sum() - 0.5 * (df + d) * np.log1p((z**2).sum(axis=0) / df))
 
 
 class Summary(NamedTuple):

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import gammaln, ndtri
 
 from geospde.linalg.sequences import low_discrepancy, sobol
 
@@ -103,6 +103,15 @@ class Proposal:
             bends.append(bend)
             below.append(_distribution(own, share, 1.0 - (1.0 - TAILS) * trust))
         return Proposal(mean, root, np.array(below), np.array(bends))
+
+
+def log_student(u: Vector, mean: Vector, root: Vector, freedom: float) -> Vector:
+    """Log density at u, (p, d), of a Student t about the mean, (d,), with this root of its scale matrix."""
+    d = mean.size
+    z = np.linalg.solve(root, (u - mean).T)
+    constant = gammaln(0.5 * (freedom + d)) - gammaln(0.5 * freedom) - 0.5 * d * np.log(freedom * np.pi)
+    log_volume = np.log(np.diag(root)).sum()
+    return np.asarray(constant - log_volume - 0.5 * (freedom + d) * np.log1p((z**2).sum(axis=0) / freedom))
 
 
 def coarse(values: Vector, bits: int = BITS) -> Vector:
