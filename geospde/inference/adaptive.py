@@ -5,6 +5,7 @@ until what it is unsure of no longer matters. The same points carry the latent v
 it, shifted as little as lets them have the mean and the covariance of theta.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -14,10 +15,12 @@ from scipy.special import logsumexp
 
 from geospde.errors import NumericalError
 from geospde.inference.emulator import REACH, Emulator
-from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.warp import Warp
+from geospde.inference.residual import Reweighted
+from geospde.inference.warp import Axes
 from geospde.linalg.processes import nearest_of
+from geospde.linalg.proposal import log_student
 
 Vector = NDArray[np.float64]
 
@@ -38,6 +41,8 @@ FURTHEST = 40.0  # standard deviations that tails are followed
 APART = 0.2  # standard deviations around a point that failed in which no other is tried
 SCOUT = 4.5  # standard deviations at which each axis is looked at for another arm of the posterior
 CANDIDATES = 400
+EACH, DRAWS = 128, 512  # draws at a time and at most, where the emulator's errors do not serve
+WIDE_SHARE, WIDER, FREEDOM = 0.25, 1.5, 5.0  # of the Student t among them: share, scale and degrees of freedom
 ROUND = 64  # new points lie on a grid of a part of this of a standard deviation
 
 
@@ -52,12 +57,12 @@ class Evaluator(Protocol):
 
 
 class _Points:
-    """Evaluated points, and the axes that theta is seen on: ``theta = centre + root @ z``, z = u or z = warp(u)."""
+    """Evaluated points, and the axes that theta is seen on."""
 
-    def __init__(self, evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | None):
-        self.evaluator, self.centre, self.root, self.warp = evaluator, centre, root, warp
+    def __init__(self, evaluator: Evaluator, axes: Axes):
+        self.evaluator, self.axes = evaluator, axes
         self.points: list[LaplacePoint] = []
-        self.u = self.holes = np.empty((0, centre.size))
+        self.u = self.holes = np.empty((0, axes.centre.size))
         self._searched = 0
 
     def __len__(self) -> int:
@@ -65,8 +70,7 @@ class _Points:
 
     def add(self, u: Vector) -> None:
         """Evaluate at u, (p, d)."""
-        z = u if self.warp is None else self.warp(u)[0]
-        found = self.evaluator.at([self.centre + self.root @ zk for zk in z], gradient=True)
+        found = self.evaluator.at(list(self.axes.theta(u)), gradient=True)
         good = np.array([p is not None for p in found])
         self.holes = np.vstack([self.holes, u[~good]])
         self.u = np.vstack([self.u, u[good]])
@@ -80,24 +84,19 @@ class _Points:
         return away
 
     def on(self, centre: Vector, root: Vector) -> None:
-        """See them on other axes, straight ones."""
-        holes = self.holes if self.warp is None else self.warp(self.holes)[0]
-        turn = np.linalg.inv(root)
-        self.holes = (self.centre + holes @ self.root.T - centre) @ turn.T
-        self.u = (np.array([p.theta for p in self.points]) - centre) @ turn.T
-        self.centre, self.root, self.warp = centre, root, None
+        """See them on other axes, straight ones, of the same scale."""
+        axes = Axes(centre, root, None, self.axes.scale)
+        self.holes = axes.straight(self.axes.theta(self.holes))
+        self.u = axes.straight(np.array([p.theta for p in self.points]))
+        self.axes = axes
 
     def emulator(self, near: Emulator | None) -> tuple[Emulator, float]:
         """What they say of the density of u, and the log density that it is relative to."""
         corrections = np.array([p.correction for p in self.points])
-        values = np.array([p.log_posterior for p in self.points]) - corrections
-        gradients = np.array([p.gradient for p in self.points]) @ self.root
-        errors = np.array([p.gradient_error for p in self.points]) @ np.abs(self.root)
-        if self.warp is not None:
-            values = values + self.warp(self.u)[1]
-            log_slopes, bends = self.warp.slopes(self.u)
-            gradients = gradients * np.exp(log_slopes) + bends
-            errors = errors * np.exp(log_slopes)
+        values = np.array([p.log_posterior for p in self.points]) - corrections + self.axes.log_volume(self.u)
+        gradients = np.array([p.gradient for p in self.points])
+        errors = np.array([p.gradient_error for p in self.points])
+        gradients, errors = self.axes.gradients(self.u, gradients, errors)
         top = float(values.max())
         # cliffs, where the density is nothing, are made less steep: they would ask for a rougher process everywhere
         slopes = _slope_of_depth(values - top)[:, None]
@@ -129,36 +128,32 @@ def _slope_of_depth(log_density: Vector) -> Vector:
     return values
 
 
-def adaptive(evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | None = None) -> Posterior:
-    """Posterior of theta of any shape.
-
-    Parameters
-    ----------
-    evaluator : Evaluator
-    centre, root : (d,), (d, d) arrays
-        ``theta = centre + root @ z`` has about unit scale, with z = u or z = warp(u).
-    """
-    d = centre.size
-    points = _Points(evaluator, centre, root, warp)
+def adaptive(evaluator: Evaluator, axes: Axes) -> Posterior:
+    """Posterior of theta of any shape, which has about unit scale on these axes."""
+    d = axes.centre.size
+    points = _Points(evaluator, axes)
     star = np.vstack([np.eye(d), -np.eye(d)])
     points.add(np.vstack([np.zeros((1, d)), max(1.5, FIRST * np.sqrt(d)) * star, SCOUT * star]))
     if not points.points:
+        centre = axes.theta(np.zeros((1, d)))[0]
         raise NumericalError(f"no point around {evaluator.laplace.describe(centre)} could be evaluated")
     most = len(points) + MOST + MORE * max(0, d - 2)
     emulator, top = points.emulator(None)
     moves, misses = 0, np.ones(1)
     while True:
-        if moves < MOVES and (axes := _better_axes(points, emulator)) is not None:
-            points.on(*axes)
+        if moves < MOVES and (better := _better_axes(points.axes, emulator)) is not None:
+            points.on(*better)
             moves += 1
             emulator, top = points.emulator(None)
             continue
         doubt = float(np.clip(np.sqrt((misses[-4 * d :] ** 2).mean()), 1.0, 10.0))
-        new = points.others(_next(points, emulator, 2 * d if d < 4 else 3 * d, 2048, doubt))
+        survey = _survey(points, emulator, 2048, doubt)
+        new = points.others(survey.next(emulator, 2 * d if d < 4 else 3 * d))
         if not len(new):
             new = points.others(_open_tails(emulator))
         if not len(new):
-            new = points.others(_next(points, emulator, 2 * d, 2**14, doubt))
+            survey = _survey(points, emulator, 2**14, doubt)
+            new = points.others(survey.next(emulator, 2 * d))
         if not len(new) or len(points) >= most:
             break
         foretold, sd = emulator.log_density(new, bounded=False) + top, emulator.sd(new)
@@ -167,7 +162,12 @@ def adaptive(evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | No
         # the emulator's errors are taken to be larger than it says by as much as they were at the last points
         found = np.abs(emulator.log_density(new) + top - foretold) / (sd + 0.01)
         misses = np.concatenate([misses, np.minimum(found, 10.0)])
-    hyper = HyperPosterior(points.centre, points.root, emulator, points.warp)
+    accuracy = survey.accuracy()
+    residual: Emulator | Reweighted = emulator
+    if not accuracy.serves:
+        residual, accuracy = _put_right(points, emulator, top)
+    axes = points.axes
+    hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
     weights = _weights(hyper, points)
     chosen = [(p, w) for p, w in zip(points.points, weights) if w > 1e-7]
     kept = np.array([w for _, w in chosen])
@@ -175,7 +175,64 @@ def adaptive(evaluator: Evaluator, centre: Vector, root: Vector, warp: Warp | No
     return Posterior([p for p, _ in chosen], kept / kept.sum(), evidence, hyper, evaluator.mode)
 
 
-def _better_axes(points: _Points, emulator: Emulator) -> tuple[Vector, Vector] | None:
+def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweighted, Accuracy]:
+    """The emulator with the exact density at draws, and the Monte Carlo errors of that.
+
+    Draws come from the emulator's own density and, a part of them, from a wide Student t. Sums over the posterior are
+    sums over the emulator's, and over the draws, weighted by how much denser the posterior is there than the emulator
+    has it: without bias whatever the emulator, and with the less error the better it is.
+    """
+    rng, axes = np.random.default_rng(0), points.axes
+    u, log_mass = emulator.weighted
+    log_whole = float(logsumexp(log_mass) - np.log(len(u)))
+    mass = np.exp(log_mass - logsumexp(log_mass))
+    mean = mass @ u
+    root = np.linalg.cholesky((u - mean).T @ (mass[:, None] * (u - mean)))
+    draws, values = np.empty((0, mean.size)), np.empty(0)
+    while True:
+        wide = int(WIDE_SHARE * EACH)
+        own = u[rng.choice(len(u), EACH - wide, p=mass)]
+        far = rng.normal(size=(wide, mean.size)) / np.sqrt(rng.chisquare(FREEDOM, (wide, 1)) / FREEDOM)
+        new = np.vstack([own, mean + WIDER * far @ root.T])
+        found = points.evaluator.at(list(axes.theta(new)))
+        draws = np.vstack([draws, new])
+        values = np.append(values, [-np.inf if p is None else p.log_posterior for p in found])
+        log_own = emulator.log_density(draws) - log_whole
+        log_far = np.log(WIDE_SHARE) + log_student(draws, mean, WIDER * root, FREEDOM)
+        log_draw = np.logaddexp(np.log1p(-WIDE_SHARE) + log_own, log_far) + np.log(len(draws))
+        exact = np.exp(values + axes.log_volume(draws) - top - log_whole - log_draw)
+        more = exact - np.exp(log_own - log_draw)
+        residual = _reweighted(emulator, draws, more, u, mass)
+        inside, log_weights = residual.weighted
+        weights = np.exp(log_weights - logsumexp(log_weights))
+        influence = _influence(axes.theta(np.vstack([inside, draws])), np.append(weights, np.zeros(len(draws))))
+        each = (more / (1.0 + more.sum()))[:, None] * influence[len(inside) :]
+        variance = (each**2).sum(axis=0) - each.sum(axis=0) ** 2 / len(draws)
+        errors = np.sqrt(np.maximum(variance, 0.0))
+        accuracy = _accuracy(errors, False, len(draws))
+        if errors.max() < 1.0 or len(draws) >= DRAWS:
+            return residual, accuracy
+
+
+def _reweighted(emulator: Emulator, draws: Vector, more: Vector, u: Vector, mass: Vector) -> Reweighted:
+    """With `more` mass, (n,), about each draw, of nodes u with these masses: a factor, or a lump if that is large."""
+    cells = np.bincount(nearest_of(u, draws), mass, len(draws))
+    share = more / np.maximum(cells, 1e-300)
+    factors = np.where(np.abs(share) <= 1.0, 1.0 + share, np.where(more > 0, 1.0, 0.0))
+    lumps = np.where(share > 1.0, more, 0.0)
+    # what could not be taken away about a draw is taken away everywhere
+    scale = max(1.0 + float(more.sum()), 1e-6) / float(cells @ factors + lumps.sum())
+    return Reweighted(emulator, draws, scale * factors, scale * lumps)
+
+
+def _accuracy(errors: Vector, within: bool, draws: int = 0) -> Accuracy:
+    """In the units of what is wanted, of errors in tolerances as `_influence` has them."""
+    by_coordinate = errors[1:].reshape(-1, 1 + len(LEVELS))
+    spread, quantile = by_coordinate[:, 0].max(), by_coordinate[:, 1:].max()
+    return Accuracy(EVIDENCE * float(errors[0]), SPREAD * float(spread), QUANTILE * float(quantile), within, draws)
+
+
+def _better_axes(axes: Axes, emulator: Emulator) -> tuple[Vector, Vector] | None:
     """Centre and root on the moments of the density, where the axes are far from them."""
     mean, root = emulator.proposal.mean, emulator.proposal.root
     scales, turn = np.linalg.eigh(root @ root.T)
@@ -184,11 +241,11 @@ def _better_axes(points: _Points, emulator: Emulator) -> tuple[Vector, Vector] |
     # the moments of a poor emulator: not too far at once
     within = (turn * np.clip(scales, 0.25, 4.0)) @ turn.T
     z, stretch = np.clip(mean, -1.5, 1.5), np.ones(mean.size)
-    if points.warp is not None:
-        log_slope = points.warp.slopes(z[None])[0][0]
-        z, stretch = points.warp(z[None])[0][0], np.exp(log_slope)
-    scaled = points.root * stretch
-    return points.centre + points.root @ z, np.asarray(np.linalg.cholesky(scaled @ within @ scaled.T))
+    if axes.warp is not None:
+        log_slope = axes.warp.slopes(z[None])[0][0]
+        z, stretch = axes.warp(z[None])[0][0], np.exp(log_slope)
+    scaled = axes.root * stretch
+    return axes.centre + axes.root @ z, np.asarray(np.linalg.cholesky(scaled @ within @ scaled.T))
 
 
 def _open_tails(emulator: Emulator) -> Vector:
@@ -229,14 +286,49 @@ def _open_tails(emulator: Emulator) -> Vector:
     return np.array(found).reshape(-1, u.shape[1])
 
 
-def _next(points: _Points, emulator: Emulator, most: int, size: int, doubt: float) -> Vector:
-    """Where to evaluate next, (most, d), among many nodes; nowhere if the emulator is sure enough."""
+@dataclass(frozen=True)
+class _Survey:
+    """What an emulator is unsure of, and the places that may be evaluated next.
+
+    Attributes
+    ----------
+    errors : (k,) array
+        Standard errors of what `_influence` has, in tolerances.
+    hidden : (k,) array
+        What the mass may do that may lie where the emulator is unsure, were it one standard deviation denser there.
+    places, sd, height : (c, d), (c,) and (c,) arrays
+        Places, how unsure the log density is there, and how much it counts.
+    """
+
+    errors: Vector
+    hidden: Vector
+    places: Vector
+    sd: Vector
+    height: Vector
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether all is within the tolerances."""
+        return bool(self.errors.max() < 1.0 and self.hidden.max() < HIDDEN)
+
+    def next(self, emulator: Emulator, most: int) -> Vector:
+        """Where to evaluate next, (most, d); nowhere if the emulator is sure enough."""
+        if self.is_sure:
+            return np.empty((0, self.places.shape[1]))
+        return _apart(emulator, self.places, self.sd, self.height, most)
+
+    def accuracy(self) -> Accuracy:
+        """The same in the units of what is wanted."""
+        return _accuracy(np.maximum(self.errors, self.hidden), self.is_sure)
+
+
+def _survey(points: _Points, emulator: Emulator, size: int, doubt: float) -> _Survey:
+    """Look at many nodes for where the emulator is unsure of what counts."""
     u, log_inverse = emulator.nodes(size)
     log_density, log_open, far = emulator.survey(u)
     log_mass = log_density + log_inverse
     mass = np.exp(log_mass - logsumexp(log_mass))
-    z = u if points.warp is None else points.warp(u)[0]
-    influence = _influence(z @ points.root.T, mass)
+    influence = _influence(points.axes.theta(u), mass)
     # those that count most for what is wanted
     matter = mass * np.abs(influence).max(axis=1)
     cumulative = np.cumsum(np.sqrt(matter * mass))
@@ -246,14 +338,12 @@ def _next(points: _Points, emulator: Emulator, most: int, size: int, doubt: floa
     covariance = doubt**2 * emulator.covariance(u[by_mass])
     share = mass[by_mass] / (np.sqrt(matter * mass)[by_mass] / cumulative[-1]) / CANDIDATES
     each = share[:, None] * influence[by_mass]
-    error = float(np.sqrt(max(0.0, ((covariance @ each) * each).sum(axis=0).max())))
+    errors = np.sqrt(np.maximum(0.0, ((covariance @ each) * each).sum(axis=0)))
     sd_by_mass, sd_spread = np.sqrt(np.maximum(np.diag(covariance), 0.0)), doubt * emulator.sd(u[spread])
     # mass where the emulator is unsure, were it one standard deviation denser there
     unsure = (sd_spread > 0.5) | (far[spread] > REACH * np.sqrt(u.shape[1])) | _beside(points, u[spread])
     log_hidden = log_open[spread] + log_inverse[spread] + np.minimum(sd_spread, 5.0) - logsumexp(log_mass)
-    hidden = float((np.exp(log_hidden)[:, None] * np.abs(influence[spread]))[unsure].sum(axis=0).max())
-    if error < 1.0 and hidden < HIDDEN:
-        return np.empty((0, u.shape[1]))
+    hidden = (np.exp(log_hidden)[:, None] * np.abs(influence[spread]))[unsure].sum(axis=0)
     sd_spread = np.where(unsure, np.maximum(sd_spread, 1.0), sd_spread)
     places, sd = np.vstack([u[by_mass], u[spread]]), np.concatenate([sd_by_mass, sd_spread])
     height = np.concatenate([log_open[by_mass], log_open[spread]])
@@ -261,7 +351,7 @@ def _next(points: _Points, emulator: Emulator, most: int, size: int, doubt: floa
     if len(points.holes):
         open_ = ((places[:, None] - points.holes) ** 2).sum(axis=2).min(axis=1) > APART**2
         places, sd, height = places[open_], sd[open_], height[open_]
-    return _apart(emulator, places, sd, height, most)
+    return _Survey(errors, hidden, places, sd, height)
 
 
 def _apart(emulator: Emulator, places: Vector, sd: Vector, height: Vector, most: int) -> Vector:
@@ -308,13 +398,11 @@ def _influence(theta: Vector, mass: Vector) -> Vector:
 def _weights(hyper: HyperPosterior, points: _Points) -> Vector:
     """Weights of the points, (n,): the mass nearest to each, but so that theta has its mean and covariance."""
     theta, mass = hyper.cloud
-    inverse = np.linalg.inv(points.root)
-    z = (theta - points.centre) @ inverse.T
-    own = np.array([(p.theta - points.centre) @ inverse.T for p in points.points])
-    nearest = nearest_of(z, own)
+    own = np.array([p.theta for p in points.points])
+    nearest = nearest_of(points.axes.straight(theta), points.axes.straight(own))
     voronoi = np.bincount(nearest, mass, len(own))
-    mean = mass @ z
-    spread = np.linalg.cholesky((z - mean).T @ (mass[:, None] * (z - mean)))
+    mean = mass @ theta
+    spread = np.linalg.cholesky((theta - mean).T @ (mass[:, None] * (theta - mean)))
     own = np.linalg.solve(spread, (own - mean).T).T  # standardised by the moments that are wanted
     i, j = np.tril_indices(len(mean))
     moments = np.column_stack([np.ones(len(own)), own, own[:, i] * own[:, j]])

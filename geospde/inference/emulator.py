@@ -315,6 +315,12 @@ class Emulator:
         u, log_proposal = self.proposal.nodes(size)
         return u, -log_proposal
 
+    @cached_property
+    def weighted(self) -> tuple[Vector, Vector]:
+        """Many u, and the log of what each counts for: the mean of that is the integral of the density."""
+        u, log_inverse = self.nodes()
+        return u, self.log_density(u) + log_inverse
+
     def proposing(self, size: int = 1024, rounds: int = 2) -> "Emulator":
         """The same with a proposal on the moments of the density: a Gaussian where it nearly is one."""
         old = self.proposal

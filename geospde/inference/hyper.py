@@ -10,12 +10,58 @@ from scipy.special import logsumexp, ndtri
 
 from geospde.inference.emulator import Emulator
 from geospde.inference.laplace import LaplacePoint
-from geospde.inference.residual import Residual
-from geospde.inference.warp import Warp
+from geospde.inference.residual import Residual, Reweighted
+from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
 from geospde.linalg.sequences import low_discrepancy
 
 Vector = NDArray[np.float64]
+
+SUMMED = (Emulator, Reweighted)  # residuals whose density is summed over points that lie as it does
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What a rule over theta says of its own error, Laplace's beside it.
+
+    Attributes
+    ----------
+    evidence : float
+        Standard error of the log evidence.
+    spread : float
+        Largest relative standard error of a posterior sd.
+    quantile : float
+        Largest standard error of a 2.5, 50 or 97.5 % quantile, in posterior sds.
+    within : bool
+        Whether the rule ended by its tolerance, and not by its budget of evaluations.
+    draws : int
+        How many draws with exact values put the rule right; the errors are then those of the draws.
+    """
+
+    evidence: float
+    spread: float
+    quantile: float
+    within: bool
+    draws: int = 0
+
+    @property
+    def serves(self) -> bool:
+        """Whether the errors are such as a reader of a table does not see."""
+        return self.evidence <= 0.03 and self.spread <= 0.05 and self.quantile <= 0.1
+
+    def __str__(self) -> str:
+        by = f" and {self.draws} draws" if self.draws else ""
+        return (
+            f"{'ended by its tolerance' if self.within else f'spent its budget of evaluations{by}'}: quantiles may err "
+            f"by {self.quantile:.2g} posterior sds, sds by {100 * self.spread:.2g} %, the log evidence by "
+            f"{self.evidence:.2g} (standard errors)"
+        )
+
+    @classmethod
+    def from_array(cls, values: Vector) -> "Accuracy":
+        """From its values."""
+        evidence, spread, quantile, within, draws = (float(v) for v in values)
+        return cls(evidence, spread, quantile, bool(within), int(draws))
 
 
 @dataclass(frozen=True)
@@ -26,17 +72,26 @@ class HyperPosterior:
     ----------
     centre : (d,) array
     root : (d, d) array
-        ``theta = centre + root @ z``, with z = u, or z = warp(u).
+        ``theta = scale(centre + root @ warp(u))``, as `Axes` have it.
     residual : Residual
         Log density of u plus u'u/2, up to a constant.
-    warp : Warp, optional
-        Bends the axes of a posterior that is skew or heavy-tailed.
+    warp, scale : Warp, optional
+        Of its `Axes`.
+    accuracy : Accuracy, optional
+        None where the rule does not tell.
     """
 
     centre: Vector
     root: Vector
     residual: Residual
     warp: Warp | None = None
+    scale: Warp | None = None
+    accuracy: Accuracy | None = None
+
+    @property
+    def axes(self) -> Axes:
+        """What theta is seen on."""
+        return Axes(self.centre, self.root, self.warp, self.scale)
 
     @property
     def dimension(self) -> int:
@@ -52,7 +107,7 @@ class HyperPosterior:
             Increasing values, and the normalised density there.
         """
         direction = np.asarray(direction, dtype=float)
-        if self.warp is None and self.dimension <= 2 and not isinstance(self.residual, Emulator):
+        if self.warp is None and self.scale is None and self.dimension <= 2 and not isinstance(self.residual, SUMMED):
             return self._straight(direction, size)
         theta, weights = self.cloud
         return _smoothed(theta @ direction, weights, size)
@@ -100,7 +155,7 @@ class HyperPosterior:
     def agreement(self) -> float:
         """Share of points of the Gaussian that count after weighting by the posterior: 1 where it is that Gaussian."""
         weights = self.cloud[1]
-        return float(1.0 / (weights @ weights) / len(self._nodes()[0]))
+        return float(1.0 / (weights @ weights) / len(self._weighted[0]))
 
     def around(self, points: Vector, chosen: NDArray[np.intp], seed: int | None = None) -> Vector:
         """A theta near each chosen point, (n, d), of those to which no other point is nearer, by their density.
@@ -108,9 +163,7 @@ class HyperPosterior:
         So that draws among a few points, (k, d), become draws of a density.
         """
         theta, weights = self.cloud
-        inverse = np.linalg.inv(self.root)
-        places, centres = (theta - self.centre) @ inverse.T, (points - self.centre) @ inverse.T
-        nearest = nearest_of(places, centres)
+        nearest = nearest_of(self.axes.straight(theta), self.axes.straight(points))
         rng, found = np.random.default_rng(seed), points[chosen].copy()
         for k in np.unique(chosen):
             cell, mine = np.flatnonzero(nearest == k), np.flatnonzero(chosen == k)
@@ -120,18 +173,16 @@ class HyperPosterior:
 
     def log_integral(self) -> float:
         """Log of the integral, over theta, of the Gaussian's kernel times the exponential of the residual."""
-        u, log_gaussian, log_weights = self._weighted
-        if isinstance(self.residual, Emulator):
+        u, log_weights = self._weighted
+        if isinstance(self.residual, SUMMED):
             return float(logsumexp(log_weights) - np.log(len(u)) + np.linalg.slogdet(self.root)[1])
+        log_gaussian = self._nodes()[1]
         log_ratio = logsumexp(log_weights) - logsumexp(log_gaussian)
         return float(log_ratio + 0.5 * self.dimension * np.log(2 * np.pi) + np.linalg.slogdet(self.root)[1])
 
     def _nodes(self) -> tuple[Vector, Vector]:
         """Many u, and the log of what each counts for under the Gaussian."""
         d = self.dimension
-        if isinstance(self.residual, Emulator):
-            u, log_inverse = self.residual.nodes()
-            return u, log_inverse - 0.5 * (u**2).sum(axis=1)
         if d <= 2:
             nodes = np.linspace(-5.0, 5.0, {1: 4001, 2: 201}[d])
             u = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
@@ -142,19 +193,20 @@ class HyperPosterior:
         return u, np.zeros(len(u))
 
     @cached_property
-    def _weighted(self) -> tuple[Vector, Vector, Vector]:
-        """`_nodes`, and the log of what each counts for under the posterior."""
+    def _weighted(self) -> tuple[Vector, Vector]:
+        """Many u, and the log of what each counts for under the posterior."""
+        if isinstance(self.residual, SUMMED):
+            return self.residual.weighted
         u, log_gaussian = self._nodes()
-        return u, log_gaussian, self.residual(u) + log_gaussian
+        return u, self.residual(u) + log_gaussian
 
     @cached_property
     def cloud(self) -> tuple[Vector, Vector]:
         """Thetas all over the posterior, (p, d), and their weights, (p,)."""
-        u, _, log_weights = self._weighted
+        u, log_weights = self._weighted
         weights = np.exp(log_weights - log_weights.max())
         heavy = weights > 1e-9
-        z = u[heavy] if self.warp is None else self.warp(u[heavy])[0]
-        return self.centre + z @ self.root.T, weights[heavy] / weights[heavy].sum()
+        return self.axes.theta(u[heavy]), weights[heavy] / weights[heavy].sum()
 
 
 def _smoothed(values: Vector, weights: Vector, size: int) -> tuple[Vector, Vector]:
@@ -206,6 +258,11 @@ class Posterior:
     hyper: HyperPosterior | None
     mode: LaplacePoint
     strategy: str = "vb"
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """What the rule over theta says of its own error; None where it does not tell."""
+        return None if self.hyper is None else self.hyper.accuracy
 
     @property
     def heaviest(self) -> LaplacePoint:

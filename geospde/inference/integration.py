@@ -23,13 +23,14 @@ from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mode import Progress, curvature, find_mode, silent
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
 from geospde.inference.warm import WarmLaplace
-from geospde.inference.warp import Warp
+from geospde.inference.warp import Axes, Warp
 from geospde.linalg.threads import LARGE, one_blas_thread
 
 Vector = NDArray[np.float64]
 
 STEP = 1.0  # of the grid, in standard deviations: a sum over it integrates a Gaussian to 1e-8
 DROP = 7.0  # of the log density, where the grid ends
+FEW = 8  # hyperparameters that a Gaussian process follows: of more the covariances of values and gradients are large
 FURTHEST = 12  # steps that the grid goes out at most
 SMOOTH = 0.3  # roughness up to which the Gauss-Hermite rule errs by a per cent or less
 WIDE, NARROW = 1.3, 1.1  # radii of composite designs, in sqrt(d): to see the tails, to carry the bulk
@@ -267,13 +268,13 @@ def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto
     third : (d,) array
         Third derivatives of the log posterior in z, at the mode.
     rule : {"auto", "grid", "ccd", "adaptive"}
-        `auto`: Gauss-Hermite, 5 nodes on one axis or 4 on each of two, where that fits, else `adaptive` up to three
+        `auto`: Gauss-Hermite, 5 nodes on one axis or 4 on each of two, where that fits, else `adaptive` up to eight
         hyperparameters, a composite design for more; `grid`: an even grid; `ccd`: a composite design; `adaptive`:
         points that are added where a Gaussian process through them is unsure.
     """
     centre = explorer.mode.theta
     d = centre.size
-    if rule == "ccd" or (rule == "auto" and d > 3):
+    if rule == "ccd" or (rule == "auto" and d > FEW):
         # the density along every axis costs some ten evaluations each
         return composite_design(explorer, centre, root, None if explorer.laplace.n < LARGE else third)
     if rule == "grid":
@@ -283,7 +284,8 @@ def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto
         found, fit = gauss_hermite(explorer, centre, root, {1: 5, 2: 4}[d], warp)
         if fit.within(SMOOTH):
             return found
-    return adaptive(explorer, centre, root, warp)
+    scale = Warp.of_prior(explorer.laplace.log_prior, centre) if d > 3 else None
+    return adaptive(explorer, Axes.at_mode(centre, root, third, scale))
 
 
 def posterior(

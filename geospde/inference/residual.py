@@ -1,13 +1,16 @@
 """What is left of log p(theta | y) beside a Gaussian, interpolated through the points of a rule."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, permutations
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from geospde.inference.emulator import Emulator
+from geospde.linalg.processes import nearest_of
 
 Vector = NDArray[np.float64]
 HIGHEST = 2.0  # of a polynomial above the points it goes through: the tails of variances are heavier than Gaussian
@@ -153,6 +156,52 @@ def _term_gradients(z: Vector) -> Vector:
     return out
 
 
+@dataclass(frozen=True)
+class Reweighted:
+    """An emulator that exact values at draws have put right: its mass about each draw counts for more or for less.
+
+    Attributes
+    ----------
+    emulator : Emulator
+    places : (n, d) array
+        The draws.
+    factors : (n,) array
+        What the emulator's mass that is nearest to each draw is multiplied by.
+    lumps : (n,) array
+        Mass at the draws themselves, where the emulator has too little to multiply, as a part of its mass.
+    """
+
+    emulator: Emulator
+    places: Vector
+    factors: Vector
+    lumps: Vector
+
+    def __call__(self, z: Vector) -> Vector:
+        """The emulator's residual and the log of the factors at z, (p, d) -> (p,)."""
+        with np.errstate(divide="ignore"):
+            values: Vector = self.emulator(z) + np.log(self.factors)[nearest_of(z, self.places)]
+        return values
+
+    @cached_property
+    def weighted(self) -> tuple[Vector, Vector]:
+        """Many u, and the log of what each counts for: the mean of that is the integral of the density."""
+        u, log_mass = self.emulator.weighted
+        log_whole = logsumexp(log_mass)
+        own = self.lumps > 0
+        with np.errstate(divide="ignore"):
+            log_mass = log_mass + np.log(self.factors)[nearest_of(u, self.places)]
+        both = np.concatenate([log_mass, log_whole + np.log(self.lumps[own])]) + np.log1p(own.sum() / len(u))
+        return np.vstack([u, self.places[own]]), both
+
+    def reach(self) -> float:
+        """The emulator's, or that of the outermost draw."""
+        return max(self.emulator.reach(), float(np.sqrt((self.places**2).sum(axis=1)).max()))
+
+    def arrays(self) -> dict[str, Vector]:
+        """What a saved fit keeps of it."""
+        return {**self.emulator.arrays(), "draws": self.places, "factors": self.factors, "lumps": self.lumps}
+
+
 def _products(d: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Axes (i, j) of the terms z_i z_j, and of the terms z_i² z_j."""
     return list(combinations(range(d), 2)), list(permutations(range(d), 2))
@@ -161,7 +210,10 @@ def _products(d: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
 def residual_from(arrays: dict[str, Vector]) -> Residual:
     """A residual from what `arrays` gave."""
     if "places" in arrays:
-        return Emulator.from_arrays(arrays)
+        emulator = Emulator.from_arrays(arrays)
+        if "draws" in arrays:
+            return Reweighted(emulator, arrays["draws"], arrays["factors"], arrays["lumps"])
+        return emulator
     if "coefficients" in arrays:
         return Polynomial(arrays["coefficients"], arrays["limit"], float(arrays.get("ceiling", np.inf)))
     if "values" in arrays:

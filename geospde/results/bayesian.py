@@ -462,7 +462,8 @@ class BayesianFit(Fit):
     def summary(self) -> None:
         """Print the fit: in a terminal with ruled tables, elsewhere as plain text."""
         criteria = self.criteria if self._criteria_are_quick else {}
-        show(posterior_blocks(self, self.log_marginal_likelihood, self._quick_fixed(), criteria))
+        accuracy = self.posterior.accuracy
+        show(posterior_blocks(self, self.log_marginal_likelihood, self._quick_fixed(), criteria, accuracy))
 
     def _quick_fixed(self) -> Block:
         """Fixed effects, or where their corrections would take long, by the Gaussians of the latent vector alone."""

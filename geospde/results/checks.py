@@ -109,6 +109,7 @@ def posterior_findings(
         yield from _calibration(pointwise, model.jumps)
         yield from _influence(loo.pareto_k)
     yield from _laplace(laplace, posterior)
+    yield from _integration(posterior)
 
 
 def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
@@ -155,7 +156,7 @@ def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Fi
     if hyper is None:
         return
     mode = posterior.mode.theta
-    covariance = hyper.root @ hyper.root.T
+    sds = np.sqrt(np.diag(hyper.moments()[1]))
     slope = _log_prior_slope(laplace, mode)
     decided: list[Finding] = []
     pulled, flat, seen = [], [], set()
@@ -167,7 +168,7 @@ def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Fi
             continue
         seen.add(k)
         learning = _learning(model, hyper, h)
-        sd = float(np.sqrt(covariance[k, k]))
+        sd = float(sds[k])
         if learning is not None and learning.ratio > LEARNT:
             flat.append(h.name)
         elif abs(slope[k]) * sd > PULL:
@@ -376,6 +377,19 @@ def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
         yield Finding("note", "Laplace", f"{fact} (strategy {posterior.strategy!r} has done so)")
     else:
         yield Finding("ok", "Laplace", fact)
+
+
+def _integration(posterior: Posterior) -> Iterator[Finding]:
+    """What the rule over the hyperparameters says of its own error, where it ended by its budget."""
+    accuracy = posterior.accuracy
+    if accuracy is None or accuracy.within:
+        return
+    fact = f"the integration over the hyperparameters {accuracy}"
+    if accuracy.serves:
+        yield Finding("note", "integration", fact)
+    else:
+        remedy = "take the figures of fit.certify(), fix a hyperparameter, or give narrower priors"
+        yield Finding("warning", "integration", fact, remedy)
 
 
 def singular_findings(is_singular: bool, no_residual: bool = False) -> Iterator[Finding]:

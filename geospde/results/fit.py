@@ -140,7 +140,7 @@ def fit(
         `geospde.PenalisedFit`).
     integration : {"auto", "grid", "ccd", "adaptive", "eb"}
         How: a reweighted Gauss-Hermite product rule for one or two hyperparameters where it fits, else `adaptive` up to
-        three and a composite design beyond (`auto`); an even grid; a composite design; points added where a Gaussian
+        eight and a composite design beyond (`auto`); an even grid; a composite design; points added where a Gaussian
         process through them is unsure, for posteriors of any shape (`adaptive`); the mode only.
     strategy : {"auto", "gaussian", "vb", "simplified", "laplace"}
         Latent marginals: Gaussians at the mode; with variationally corrected means; with second-order variances and

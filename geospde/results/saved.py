@@ -11,7 +11,7 @@ import numpy as np
 from geospde.errors import GeospdeError, GeospdeWarning, InputError
 from geospde.families.base import Family
 from geospde.families.registry import family_by_name
-from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.residual import residual_from
 from geospde.inference.warp import Warp
@@ -165,8 +165,13 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     hyper = None
     if "hyper_centre" in arrays:
         residual = {k.removeprefix("residual_"): v for k, v in arrays.items() if k.startswith("residual_")}
-        warp = Warp(*(arrays[f"warp_{k}"] for k in ("u", "z", "log_slope"))) if "warp_u" in arrays else None
-        hyper = HyperPosterior(arrays["hyper_centre"], arrays["hyper_root"], residual_from(residual), warp)
+        warp, scale = (
+            Warp(*(arrays[f"{name}_{k}"] for k in ("u", "z", "log_slope"))) if f"{name}_u" in arrays else None
+            for name in ("warp", "scale")
+        )
+        accuracy = Accuracy.from_array(arrays["hyper_accuracy"]) if "hyper_accuracy" in arrays else None
+        centre, root = arrays["hyper_centre"], arrays["hyper_root"]
+        hyper = HyperPosterior(centre, root, residual_from(residual), warp, scale, accuracy)
     mode = max(points, key=lambda p: p.log_posterior)
     laplace.evaluations, laplace.factorisations = words.evaluations, words.factorisations
     posterior = Posterior(points, arrays["weights"], words.log_marginal_likelihood, hyper, mode, words.strategy)

@@ -1,6 +1,6 @@
 """Fits on their way to disk: ``<name>.npz`` for arrays, ``<name>.json`` for words and checksums; no pickles."""
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,8 +53,11 @@ def stored_posterior(posterior: Posterior, notes: tuple[str, ...] = ()) -> Store
     if posterior.hyper is not None:
         arrays["hyper_centre"], arrays["hyper_root"] = posterior.hyper.centre, posterior.hyper.root
         arrays.update({f"residual_{k}": v for k, v in posterior.hyper.residual.arrays().items()})
-        if posterior.hyper.warp is not None:
-            arrays.update({f"warp_{k}": v for k, v in posterior.hyper.warp.arrays().items()})
+        for name, warp in (("warp", posterior.hyper.warp), ("scale", posterior.hyper.scale)):
+            if warp is not None:
+                arrays.update({f"{name}_{k}": v for k, v in warp.arrays().items()})
+        if posterior.hyper.accuracy is not None:
+            arrays["hyper_accuracy"] = np.array(astuple(posterior.hyper.accuracy), dtype=float)
     evidence = posterior.log_marginal_likelihood
     words = {"log_marginal_likelihood": evidence, "strategy": posterior.strategy, "notes": list(notes)}
     return Stored(arrays, words)

@@ -34,6 +34,9 @@ class Known:
 
     lagging = at
 
+    def log_prior(self, theta):
+        return 0.0
+
     def describe(self, theta):
         return f"theta = {theta}"
 
@@ -148,7 +151,7 @@ def test_an_even_grid_serves_two_skew_hyperparameters():
 def test_a_composite_design_serves_many_mildly_skew_hyperparameters():
     shapes = [12.0, 20.0, 9.0, 15.0, 30.0]
     known, mean, covariance, evidence = log_gamma(shapes)
-    found = solve(known)
+    found = solve(known, "ccd")
     assert len(found.points) == 1 + 2 * 5 + 16
     assert found.log_marginal_likelihood == pytest.approx(evidence, abs=0.1)
     for k, sd in enumerate(np.sqrt(np.diag(covariance))):
@@ -211,7 +214,8 @@ def test_a_posterior_of_which_the_data_say_little_stays_within_its_priors():
     data = pd.DataFrame({"x": rng.uniform(0, 1, 60)})
     data["y"] = np.sin(6 * data["x"]) + rng.normal(0, 0.3, 60)
     fit = gs.fit("y ~ gp(x) + gp(x, k=5)", data)
-    assert np.isfinite(fit.hyper.to_numpy()).all()
+    # the inverse gamma prior of a length, shape 1.5, has no variance, and where it decides the table shows no sd
+    assert np.isfinite(fit.hyper.drop(columns="sd").to_numpy()).all()
     # the response has an sd of 0.7: half Student t of scale 2.5 leaves 1 in 50 above 10
     assert (fit.hyper["q0.975"] < 20).all()
     assert fit.hyper.loc["sigma", "mean"] == pytest.approx(0.3, abs=0.1)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, NamedTuple
 
+from geospde.inference.hyper import Accuracy
 from geospde.model.build import Model
 from geospde.results.base import Fit
 from geospde.text.findings import without_moments
@@ -28,7 +29,11 @@ class Block(NamedTuple):
 
 
 def posterior_blocks(
-    fit: Fit, evidence: float, fixed: Block | None = None, criteria: Mapping[str, float] | None = None
+    fit: Fit,
+    evidence: float,
+    fixed: Block | None = None,
+    criteria: Mapping[str, float] | None = None,
+    accuracy: Accuracy | None = None,
 ) -> list[str | Block]:
     """What the summary of a posterior says, from top to bottom.
 
@@ -40,6 +45,8 @@ def posterior_blocks(
         What to show for its fixed effects.
     criteria : mapping, optional
         What to show for its criteria; empty where they would take long.
+    accuracy : Accuracy, optional
+        Of its integration over the hyperparameters: told where it does not serve.
     """
     tables = [Block("Fixed effects", fit.fixed) if fixed is None else fixed, Block("Hyperparameters", fit.hyper)]
     size = fit.model.likelihood.n
