@@ -24,7 +24,7 @@ from geospde.formula.response import TELLING, read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
 from geospde.model.dispersion import Dispersion, read_dispersion
-from geospde.model.identified import refuse_alike, warn_of_repeated
+from geospde.model.identified import refuse_alike, warn_of_repeated, warn_of_residual
 from geospde.model.observations import Recipe
 from geospde.model.overlap import overlap
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
@@ -335,6 +335,7 @@ def build_model(
     if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
         _refuse_one_sided(likelihood, bound_family.name)
     hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
+    warn_of_residual(terms, likelihood, is_free=bool(np.isnan(held[len(held) - len(likelihood.hyper) :]).any()))
     if overrides:
         known = [h.name for h in hyper] + effects.names
         name = next(iter(overrides))

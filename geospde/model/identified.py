@@ -61,6 +61,29 @@ def warn_of_repeated(
             warnings.warn(GeospdeWarning(what, remedy="leave one of them out", subject=term.label), stacklevel=4)
 
 
+def warn_of_residual(terms: Sequence[LatentTerm], likelihood: Any, is_free: bool) -> None:
+    """Warn of an effect of each row beside a residual of each row: the data tell only the sum of their variances.
+
+    Parameters
+    ----------
+    terms : sequence of LatentTerm
+    likelihood : Likelihood
+        With a residual where one of its parameters is a standard deviation.
+    is_free : bool
+        Whether the residual is estimated.
+    """
+    differing = likelihood.weights is not None and np.ptp(likelihood.weights) > 0
+    if not is_free or differing or not any(h.kind == "sd" for h in likelihood.hyper):
+        return
+    for term in terms:
+        if term.grouping is not None and len(term.grouping.labels) == likelihood.n:
+            what = (
+                f"{term.label} has an effect of each of {likelihood.n:,} rows, as the residual has: the data tell only "
+                "the sum of their variances, and priors share it out"
+            )
+            warnings.warn(GeospdeWarning(what, remedy="leave it out", subject=term.label), stacklevel=4)
+
+
 def _within(columns: NDArray[np.float64], basis: NDArray[np.float64]) -> bool:
     """Whether columns are in the span of an orthonormal basis."""
     left = columns - basis @ (basis.T @ columns)

@@ -37,3 +37,14 @@ def test_a_prior_of_the_fixed_effects_tells_them_apart(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         build_model("v ~ C(year) + ar1(year)", data, priors={name: {"gaussian": [0, 1]} for name in names})
+
+
+def test_an_effect_of_each_row_beside_a_residual_is_told(data):
+    each = data.assign(id=range(len(data)), w=np.linspace(1, 2, len(data)), n=3)
+    with pytest.warns(GeospdeWarning, match="has an effect of each of 24 rows, as the residual has"):
+        build_model("v ~ 1 + (1 | id)", each)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build_model("v ~ 1 + (1 | id)", each, weights="w")  # residuals of known, different spread
+        build_model("n ~ 1 + (1 | id)", each, family="poisson")
+        build_model("v ~ 1 + (1 | year)", each)

@@ -181,3 +181,23 @@ def test_a_field_without_a_support_is_told(tmp_path):
     path = written(tmp_path, RUN_FILE.replace("bym2(district, graph=areas)", "spde(mesh)"))
     with pytest.raises(gs.InputError, match=r'areas = "mean" or "total" in \[model\]'):
         check(path)
+
+
+def test_init_proposes_neighbours_over_what_was_expected(tmp_path, capsys):
+    frame = districts().assign(objectid=range(1, 26), deprived=np.linspace(0, 1, 25))
+    frame.to_file(tmp_path / "districts.gpkg")
+    with quietly_in(tmp_path):
+        assert main(["init", "districts.gpkg", "--out", "new.toml", "--yes"]) == 0
+        said = capsys.readouterr().out
+        text = (tmp_path / "new.toml").read_text()
+        assert main(["check", "new.toml", "--quiet"]) == 0
+        assert main(["init", "districts.gpkg", "--out", "b.toml", "--yes", "--coastline", "c.csv"]) == 2
+        assert "holds areas" in capsys.readouterr().err
+        frame.drop(columns="district").to_file("codes.gpkg")
+        assert main(["init", "codes.gpkg", "--out", "b.toml", "--yes", "--quiet"]) == 0
+        assert "bym2(objectid, graph=areas)" in (tmp_path / "b.toml").read_text()
+        frame.assign(district="a").drop(columns="objectid").to_file("same.gpkg")
+        assert main(["init", "same.gpkg", "--out", "c.toml", "--yes"]) == 2
+        assert "no column that tells its areas apart" in capsys.readouterr().err
+    assert 'formula = "deaths ~ 1 + bym2(district, graph=areas)"' in text and 'exposure = "expected"' in text
+    assert "exceed = [1]" in text and 'label = "relative risk"' in text and "25 areas" in said

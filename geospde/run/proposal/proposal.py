@@ -14,6 +14,7 @@ from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
 from geospde.run.analysis import check_predictable, make_grid, make_mesh, make_model
 from geospde.run.config import read_config
+from geospde.run.proposal.areas import areal_sections, is_areal
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import read_columns
 from geospde.run.proposal.covariates import with_covariates
@@ -40,8 +41,9 @@ class Proposal:
         Its keys in order, paths as they were given.
     survey : Survey
     response : Response
-    mesh : Mesh
-    grid : Grid
+    mesh : Mesh or None
+    grid : Grid or None
+        Of a survey of areas there are none.
     doubts : tuple of str
         What was guessed without being sure, and what looks odd.
     """
@@ -49,8 +51,8 @@ class Proposal:
     entries: tuple[Entry, ...]
     survey: Survey
     response: Response
-    mesh: Mesh
-    grid: Grid
+    mesh: Mesh | None
+    grid: Grid | None
     doubts: tuple[str, ...]
 
     def heading(self, target: Path) -> str:
@@ -60,7 +62,7 @@ class Proposal:
         crs = self.survey.crs
         frame = "the local frame" if is_local(crs) else crs.name if crs.name != "unknown" else "the projection"
         return (
-            f"{label[:1].upper()}{label[1:]}: maps from {counted(len(self.survey.points), 'site')}.\n"
+            f"{label[:1].upper()}{label[1:]}: maps from {counted(len(self.survey.points), self.survey.word)}.\n"
             f"Proposed by geospde init from {files}: look at every line, and change what you know better.\n\n"
             f"    geospde check {target.name}     reads and checks everything, fits nothing\n"
             f"    geospde run {target.name}       fits the model and draws the maps\n\n"
@@ -70,18 +72,25 @@ class Proposal:
     def summary(self) -> str:
         """Return what was found, a line a topic, then what to look at."""
         keys, unit = nested(self.entries), unit_of(self.survey.crs)
-        inner, outer = (length(edge, unit) for edge in keys["mesh"]["max_edge"])
         over = f" / {self.response.exposure.name}" if self.response.exposure is not None else ""
         rows = [
             ("survey", repr(self.survey).strip("<>").removeprefix("Survey ")),
             ("response", f"{self.response.formula}{over}: {lower(self.response.reason)}"),
             ("family", self.response.family.name),
             ("crs", keys["survey"].get("crs") or self.survey.crs.name),
-            ("mesh", f"{counted(self.mesh.n_vertices, 'vertex', 'vertices')}, edges of {inner} and, outside, {outer}"),
-            ("map", f"{counted(self.grid.n, 'cell')} of {length(self.grid.dx, unit)}"),
+            *self._places(keys, unit),
             *(("look at", doubt) for doubt in self.doubts),
         ]
         return "\n".join(f"  {topic:<9} {text}" for topic, text in rows)
+
+    def _places(self, keys: dict[str, dict[str, Any]], unit: str) -> list[tuple[str, str]]:
+        """Mesh and map, where there are any."""
+        if self.mesh is None or self.grid is None:
+            return [("model", keys["model"]["formula"])]
+        inner, outer = (length(edge, unit) for edge in keys["mesh"]["max_edge"])
+        vertices = counted(self.mesh.n_vertices, "vertex", "vertices")
+        cells = f"{counted(self.grid.n, 'cell')} of {length(self.grid.dx, unit)}"
+        return [("mesh", f"{vertices}, edges of {inner} and, outside, {outer}"), ("map", cells)]
 
 
 def propose(
@@ -123,6 +132,8 @@ def propose(
     table = read_table(points, options.layer, want=SITES, what="points")
     if not len(table.frame):
         raise InputError(f"{table.source} has no rows: a survey needs sites")
+    if is_areal(table):
+        return Proposal(*_of_areas(points, table, coastline, covariates, options, guesser))
     columns = read_columns(table)
     if isinstance(table.frame, gpd.GeoDataFrame):
         _refuse_geometry(points, table, options)
@@ -153,6 +164,17 @@ def propose(
         survey = survey.with_covariates(config.covariates)
     check_predictable(make_model(config, survey, mesh), grid)
     return Proposal(entries, survey, response, mesh, grid, (*guesser.doubts, *_cautions(survey)))
+
+
+def _of_areas(
+    path: str | Path, table: Table, coastline: Any, covariates: Sequence[Any], options: Options, guesser: Guesser
+) -> tuple[Any, ...]:
+    """Return what a proposal for a layer of polygons consists of."""
+    for option, given in {"coastline": coastline, "covariate": covariates, "x": options.x, "y": options.y}.items():
+        if given:
+            raise InputError(f"{table.source} holds areas, which are mapped as they are: leave out --{option}")
+    entries, survey, response = areal_sections(path, table, options, guesser)
+    return entries, survey, response, None, None, tuple(guesser.doubts)
 
 
 def _refuse_geometry(points: str | Path, table: Table, options: Options) -> None:

@@ -261,7 +261,7 @@ def guess_response(columns: dict[str, Column], taken: set[str], source: str, gue
         have = f"beside the coordinates it has {', '.join(others)}" if others else "it has coordinates only"
         raise InputError(
             f"{source} has no column that looks like a response: {have}; name one with --response, "
-            "or, if the places themselves are what was seen, map them as a point pattern, in Python"
+            "or, if the places themselves are what was seen, map them as a point pattern, by a run file of its own"
         )
     best = max(rest, key=lambda name: rest[name])
     rivals = [name for name in rest if rest[name] > max(rest[best] - 2, -3)]
