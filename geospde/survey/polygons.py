@@ -144,9 +144,11 @@ def as_land(geometry: BaseGeometry, source: str = "the coastline") -> Polygon | 
         other = ", ".join(sorted(kinds - {"Polygon"}))
         raise InputError(f"{source} holds {other} where polygons or closed lines belong")
     solid = [part for part in parts if _has_area(shapely.get_coordinates(part.exterior))]
-    if solid and len(solid) < len(parts):
+    if not solid:
+        raise InputError(f"{source} has no area")
+    if len(solid) < len(parts):
         _note(f"{counted(len(parts) - len(solid), 'part')} of {source} without area left out")
-    parts = [_mended(part, source) for part in solid or parts]
+    parts = [_mended(part, source) for part in solid]
     land = parts[0] if len(parts) == 1 else shapely.union_all(parts)
     islands = [p for p in shapely.get_parts(land) if p.geom_type == "Polygon" and p.area > 0]
     if not islands:
@@ -272,11 +274,20 @@ def _gone_round_once(ring: Any) -> Polygon | MultiPolygon | None:
     """Return the area of a ring, None where it crosses itself: then even-odd and winding readings differ."""
     import shapely
 
-    vertices = shapely.get_coordinates(ring)
+    vertices = _first_round(shapely.get_coordinates(ring))
     x, y = (vertices - vertices.mean(axis=0)).T
     signed = abs(float(0.5 * np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])))
     area = polygons_of(shapely.make_valid(shapely.Polygon(vertices)))
     return area if abs(area.area - signed) <= 1e-9 * shapely.box(*ring.bounds).area else None
+
+
+def _first_round(vertices: np.ndarray) -> np.ndarray:
+    """Return a closed ring, (k, 2), once where it goes through the same vertices in the same order several times."""
+    once = vertices[:-1]
+    for size in range(3, len(once) // 2 + 1):
+        if len(once) % size == 0 and np.array_equal(once, np.tile(once[:size], (len(once) // size, 1))):
+            return np.vstack([once[:size], once[:1]])
+    return vertices
 
 
 def polygons_of(geometry: BaseGeometry) -> Polygon | MultiPolygon:

@@ -81,6 +81,7 @@ SITES = pd.DataFrame({"x": [5.0, 60, 20], "y": [50.0, 70, 52], "z": [1.0, 2, 3]}
         (Polygon(SQUARE, [[(0, 40), (30, 40), (30, 60), (0, 60)]]), 9400),  # a hole along the shell
         (Polygon(SQUARE, [[(20, 20), (40, 40), (40, 20), (20, 40)]]), None),  # a hole that crosses itself
         (Polygon(SQUARE, [[(20, 20), (40, 40), (60, 20), (60, 60), (40, 40), (20, 60)]]), 9200),  # touches itself
+        (Polygon([*SQUARE, *SQUARE]), 10000),  # gone round twice
         (Polygon(SQUARE, [[(50, 50), (60, 50), (50, 50)]]), 10000),
         (MultiPolygon([Polygon(SQUARE), Polygon([(200, 200)] * 4)]), 10000),
         (MultiPolygon([Polygon(SQUARE), Polygon([(200, 200), (300, 300), (400, 400), (200, 200)])]), 10000),
