@@ -58,6 +58,7 @@ def _log_density(laplace: Laplace, point: LaplacePoint, prior: Vector, b: Vector
     model = laplace.model
     theta = laplace.whole(point.theta)
     likelihood = laplace.likelihood_at(theta)
+    furthest = 3.0 * (likelihood.unit or 1.0)
     for _ in range(30):
         eta = laplace.design @ x + model.offset
         first, second, _ = likelihood.derivatives(eta)
@@ -71,5 +72,5 @@ def _log_density(laplace: Laplace, point: LaplacePoint, prior: Vector, b: Vector
             density = float(likelihood.log_density(eta).sum())
             density -= 0.5 * float(laplace.centred(x) @ laplace.times(prior, laplace.centred(x)))
             return density - 0.5 * factor.log_determinant - 0.5 * float(np.log(inner))
-        x = x + step * min(1.0, 3.0 / np.abs(laplace.design @ step).max())
+        x = x + step * min(1.0, furthest / np.abs(laplace.design @ step).max())
     raise NumericalError(f"a marginal's mode search did not converge at {laplace.describe(theta)}")

@@ -40,8 +40,9 @@ LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are lef
 
 def derivatives_beyond(likelihood: Any, eta: Vector) -> tuple[Vector, Vector]:
     """Third and fourth derivative of the log density; the fourth by central differences of the third."""
-    step = 1e-3
-    third = likelihood.derivatives(eta)[2]
+    _, second, third = likelihood.derivatives(eta)
+    # predictors in a unit are stepped along by the width of their likelihoods
+    step = 1e-3 if likelihood.unit is None else 1e-3 / np.sqrt(np.abs(second).max(initial=np.finfo(float).tiny))
     fourth = (likelihood.derivatives(eta + step)[2] - likelihood.derivatives(eta - step)[2]) / (2 * step)
     return third, fourth
 
