@@ -21,99 +21,27 @@ E[w f(theta)] = E_q[f r / q] + E[(w - r / q) f(theta)], the first by very many t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
-from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, logsumexp, ndtr, ndtri
+from scipy.special import logsumexp, ndtr
 
 from geospde.errors import NumericalError
-from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import DIGITS, LOG_2PI, Laplace
 from geospde.inference.mode import Progress, silent
 from geospde.inference.pareto import smoothed_log_weights
 from geospde.linalg.constrained import ConstrainedFactor
-from geospde.linalg.proposal import log_student
-from geospde.linalg.sequences import low_discrepancy
+from geospde.linalg.importance import ThetaCloud, ThetaProposal
 from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 
 BATCHES = 10  # independent: the spread of their means is the Monte Carlo error
 EACH = 8  # latent vectors a theta: four mirrored pairs
-CORE, WIDE = 8.0, 2.0  # degrees of freedom of the t that follows the fit, and of the one that defends it
-DEFENCE, FAR = 0.16, 2.5  # share of the latter, and how many times wider it is
-KERNEL = 0.5  # width of the kernels that follow a posterior unlike a Gaussian, in its standard deviations
-UNLIKE = 0.5  # skewness, or a third of the excess kurtosis, from which kernels do
-CLOUD = 8_000  # thetas of the fitted density
 EVEN = 1e-8  # spread of log weights that is rounding
 NEAR = 0.5  # gain up to which a Newton step is the last
-
-
-@dataclass(frozen=True)
-class ThetaProposal:
-    """Student t densities over theta: one about the fit's posterior, or kernels all over it, and a wide one.
-
-    Attributes
-    ----------
-    centres : (k, d) array
-    root : (d, d) array
-        Of the scale matrix of each.
-    mean : (d,) array
-        Of the wide one.
-    spread : (d, d) array
-        Root of its scale matrix.
-    """
-
-    centres: Vector
-    root: Vector
-    mean: Vector
-    spread: Vector
-
-    @classmethod
-    def following(cls, hyper: HyperPosterior, kernels: int) -> "ThetaProposal":
-        """One with the fit's mean and covariance, of as many kernels as told where that is unlike a Gaussian."""
-        theta, weights = hyper.cloud
-        mean = np.asarray(weights @ theta, dtype=float)
-        covariance = (theta - mean).T @ (weights[:, None] * (theta - mean))
-        root = np.asarray(np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))), dtype=float)
-        z = np.linalg.solve(root, (theta - mean).T).T
-        skewness, excess = weights @ z**3, weights @ z**4 - 3.0
-        if max(np.abs(skewness).max(), np.abs(excess).max() / 3) < UNLIKE:
-            return cls(mean[None], root, mean, FAR * root)
-        centres = hyper.sample(kernels)
-        # drawn towards the mean, so that the mixture is no wider than the posterior (West 1993)
-        centres = mean + np.sqrt(1.0 - KERNEL**2) * (centres - mean)
-        return cls(centres, KERNEL * root, mean, FAR * root)
-
-    def draw(self, size: int, rng: np.random.Generator) -> Vector:
-        """Thetas, (size, d): of low discrepancy, shifted at random, a fixed share of them wide."""
-        d, wide = self.mean.size, int(round(DEFENCE * size))
-        core = size - wide
-        uniform = (low_discrepancy(core, d + 1) + rng.random(d + 1)) % 1.0
-        chosen = rng.permutation(np.arange(core) % len(self.centres))
-        theta = self.centres[chosen] + _student(uniform, CORE) @ self.root.T
-        far = (low_discrepancy(wide, d + 1) + rng.random(d + 1)) % 1.0
-        return np.vstack([theta, self.mean + _student(far, WIDE) @ self.spread.T])
-
-    def log_density(self, theta: Vector, size: int) -> Vector:
-        """Log density of thetas that were drawn `size` at a time."""
-        wide = int(round(DEFENCE * size)) / size
-        core = np.array([log_student(theta, centre, self.root, CORE) for centre in self.centres])
-        log_core = logsumexp(core, axis=0) - np.log(len(self.centres)) + np.log1p(-wide)
-        if not wide:
-            return np.asarray(log_core)
-        values: Vector = np.logaddexp(log_core, np.log(wide) + log_student(theta, self.mean, self.spread, WIDE))
-        return values
-
-
-def _student(uniform: Vector, df: float) -> Vector:
-    """Standard multivariate t from uniforms, (n, d + 1): Gaussians, and what divides them."""
-    inside = np.clip(uniform, 1e-12, 1 - 1e-12)
-    values: Vector = ndtri(inside[:, 1:]) / np.sqrt(2.0 * gammaincinv(df / 2, inside[:, :1]) / df)
-    return values
 
 
 class Summary(NamedTuple):
@@ -123,74 +51,6 @@ class Summary(NamedTuple):
     sd: float
     quantiles: Vector
     error: float
-
-
-@dataclass(frozen=True)
-class ThetaCloud:
-    """Very many thetas that stand for a density fitted to the weights of few.
-
-    Attributes
-    ----------
-    theta : (n, d) array
-    weights : (n,) array
-        Of the fitted density over that they come from.
-    at : (t,) array
-        The same at the thetas it was fitted to.
-    basis, basis_at : (n, p), (t, p) arrays
-        Polynomials at both.
-    trust : (t,) array
-        Weights of fits to values at the few.
-    """
-
-    theta: Vector
-    weights: Vector
-    at: Vector
-    basis: Vector
-    basis_at: Vector
-    trust: Vector
-
-    @classmethod
-    def none(cls, theta: Vector) -> "ThetaCloud":
-        """No cloud: the weights of the few are all there is."""
-        t, d = theta.shape
-        return cls(np.zeros((0, d)), np.zeros(0), np.zeros(t), np.zeros((0, 0)), np.zeros((t, 0)), np.zeros(t))
-
-    @classmethod
-    def fitted(cls, proposal: ThetaProposal, theta: Vector, weights: Vector, log_density: Vector) -> "ThetaCloud":
-        """One for thetas whose weights sum to one; none where it would not help."""
-        d = theta.shape[1]
-        heavy = weights > 1e-4 * weights.max()
-        degree = next((k for k in (4, 3, 2) if comb(d + k, k) < heavy.sum() / 5), 0)
-        if not degree:
-            return cls.none(theta)
-        mean = weights @ theta
-        root = np.linalg.cholesky((theta - mean).T @ (weights[:, None] * (theta - mean)) + 1e-12 * np.eye(d))
-        powers = [p for p in product(range(degree + 1), repeat=d) if sum(p) <= degree]
-        z = np.linalg.solve(root, (theta - mean).T).T
-        many = proposal.draw(CLOUD, np.random.default_rng(0))
-        z_many = np.linalg.solve(root, (many - mean).T).T
-        reach = (z[heavy] ** 2).sum(axis=1).max()  # beyond the points that it is fitted to a polynomial may rise
-        inside, near = (z**2).sum(axis=1) <= reach, (z_many**2).sum(axis=1) <= reach
-        many, z_many = many[near], z_many[near]
-        trust = np.where(heavy, np.sqrt(weights / weights.max()), 0.0)
-        basis, basis_at = _monomials(z_many, powers), _monomials(z, powers)
-        with np.errstate(divide="ignore"):
-            log_target = np.where(heavy, np.log(weights * len(weights)) + log_density, 0.0)
-        fit = np.linalg.lstsq(trust[:, None] * basis_at, trust * log_target, rcond=None)[0]
-        at = np.where(inside, np.exp(np.minimum(basis_at @ fit - log_density, 50.0)), 0.0) / len(theta)
-        out = np.exp(np.minimum(basis @ fit - proposal.log_density(many, CLOUD), 50.0)) / CLOUD
-        helps = ((weights - at) ** 2).sum() < 0.5 * (weights**2).sum()
-        well = (out**2).sum() * len(theta) < out.sum() ** 2  # the many are worth more than the few
-        return cls(many, out, at, basis, basis_at, trust) if helps and well else cls.none(theta)
-
-    def carried(self, values: Vector) -> tuple[Vector, Vector]:
-        """A polynomial through values at the few, (t,): at the many, and at the few themselves."""
-        fit = np.linalg.lstsq(self.trust[:, None] * self.basis_at, self.trust * values, rcond=None)[0]
-        return self.basis @ fit, self.basis_at @ fit
-
-
-def _monomials(z: Vector, powers: list[tuple[int, ...]]) -> Vector:
-    return np.column_stack([(z ** np.array(p)).prod(axis=1) for p in powers])
 
 
 @dataclass(frozen=True)
@@ -433,7 +293,7 @@ def importance_draws(
     if posterior.hyper is None:
         thetas, log_density = np.zeros((batch.size, 0)), np.zeros(batch.size)
     else:
-        proposal = ThetaProposal.following(posterior.hyper, max(2 * size, 40))
+        proposal = ThetaProposal.following(*posterior.hyper.cloud, posterior.hyper.sample(max(2 * size, 40)))
         thetas = np.vstack([proposal.draw(size, rng) for _ in range(BATCHES)])
         log_density = proposal.log_density(thetas, size)
     sampler = Sampler(laplace, posterior)
