@@ -14,8 +14,8 @@ Res. 25 (72), have it.
 Three things make a few thousand draws enough. Thetas are of low discrepancy, shifted at random in each batch (Owen
 1998). Latent vectors come in mirrored pairs. And what is known exactly is not left to chance (control variates). Of the
 latent vector: with c L the weight that Laplace's approximation at that theta gives,
-E[w f(x)] = E[c L E_q f(x)] + E[(w - c L) f(x)], where only the second, small term is a mean over draws. Of theta: a
-density r(theta) is fitted to the weights, a polynomial in its logarithm, and
+E[w f(x)] = E[c L E_q f(x)] + E[(w - c L) f(x)], where only the second, small term is a mean over draws. Of theta: with
+the fit's own density r(theta), bent to the weights by a bounded polynomial in its logarithm,
 E[w f(theta)] = E_q[f r / q] + E[(w - r / q) f(theta)], the first by very many thetas that cost nothing.
 """
 
@@ -33,12 +33,11 @@ from geospde.inference.laplace import DIGITS, LOG_2PI, Laplace
 from geospde.inference.mode import Progress, silent
 from geospde.inference.pareto import smoothed_log_weights
 from geospde.linalg.constrained import ConstrainedFactor
-from geospde.linalg.importance import ThetaCloud, ThetaProposal
+from geospde.linalg.importance import BATCHES, ThetaCloud, ThetaProposal
 from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 
-BATCHES = 10  # independent: the spread of their means is the Monte Carlo error
 EACH = 8  # latent vectors a theta: four mirrored pairs
 EVEN = 1e-8  # spread of log weights that is rounding
 NEAR = 0.5  # gain up to which a Newton step is the last
@@ -103,8 +102,7 @@ class WeightedDraws:
         x, mass = np.concatenate([values, many]), np.concatenate([rest, cloud.weights]) / total
         order = np.argsort(x)
         x, mass = x[order], mass[order]
-        below = np.maximum.accumulate(np.clip(np.cumsum(mass) - 0.5 * mass, 0.0, 1.0))
-        quantiles = np.interp(levels, below, x)
+        quantiles = np.interp(levels, _rising(np.cumsum(mass) - 0.5 * mass), x)
         return Summary(mean, np.sqrt(max(square, 0.0)), quantiles, self._error(rest / total * (values - mean)))
 
     def of_fixed(self, k: int, levels: Sequence[float]) -> Summary:
@@ -130,7 +128,7 @@ class WeightedDraws:
         steps = np.concatenate([[0.0], np.cumsum(rest.ravel()[order])])
         below = steps[np.searchsorted(x.ravel()[order], grid, side="right")]
         below = below + np.array([w @ ndtr((t - mean_of) / sd_of) for t in grid])
-        below = np.maximum.accumulate(np.clip(below / total, 0.0, 1.0))
+        below = _rising(below / total)
         rising = np.concatenate([[True], np.diff(below) > 0])
         quantiles = np.interp(levels, below[rising], grid[rising])
         return Summary(mean, sd, quantiles, self._error(influence / total))
@@ -150,6 +148,14 @@ class _At:
     fixed: Vector
     centres: Vector
     sds: Vector
+
+
+def _rising(below: Vector) -> Vector:
+    """A distribution function without the falls that negative weights leave in it, halfway between its two hulls."""
+    within = np.clip(below, 0.0, 1.0)
+    upper, lower = np.maximum.accumulate(within), np.minimum.accumulate(within[::-1])[::-1]
+    values: Vector = 0.5 * (upper + lower)
+    return values
 
 
 class Sampler:
@@ -321,9 +327,11 @@ def importance_draws(
     if ((weights - gaussian[:, None]) ** 2).sum() > (weights**2).sum():
         gaussian = np.zeros_like(gaussian)
 
-    cloud = ThetaCloud.none(thetas)
-    if posterior.hyper is not None:
-        cloud = ThetaCloud.fitted(proposal, thetas, weights.sum(axis=1), log_density)
+    cloud, hyper = ThetaCloud.none(thetas), posterior.hyper
+    if hyper is not None and hyper.has_density:
+        cloud = ThetaCloud.bent(
+            *hyper.cloud, thetas, weights.sum(axis=1), log_density, log_fit=hyper.log_density(thetas)
+        )
     rest = weights.sum(axis=1) - cloud.at
     evidence += float(np.log(cloud.weights.sum() + rest.sum()))
     error = np.bincount(batch, rest).std(ddof=1) * np.sqrt(BATCHES)

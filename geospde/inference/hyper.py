@@ -136,6 +136,18 @@ class HyperPosterior:
         values = float(direction @ self.centre) + scale * t
         return values, density / np.trapezoid(density, values)
 
+    @property
+    def has_density(self) -> bool:
+        """Whether `cloud` is of `log_density` alone, without mass at single thetas."""
+        return not (isinstance(self.residual, Reweighted) and self.residual.lumps.any())
+
+    def log_density(self, theta: Vector) -> Vector:
+        """Log density of theta, (p, d) -> (p,), normalised."""
+        z = self.axes.straight(theta)
+        u = z if self.warp is None else self.warp.inverse(z)
+        values: Vector = self.residual(u) - 0.5 * (u**2).sum(axis=1) - self.axes.log_volume(u) - self.log_integral()
+        return values
+
     def moments(self) -> tuple[Vector, Vector]:
         """Posterior mean, (d,), and covariance, (d, d), of theta."""
         theta, weights = self.cloud

@@ -1,4 +1,4 @@
-"""Where thetas are drawn for importance sampling, and a density fitted to their weights."""
+"""Where thetas are drawn for importance sampling, and what is known of their weights without drawing."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -17,7 +17,9 @@ CORE, WIDE = 8.0, 2.0  # degrees of freedom of the t that follows the fit, and o
 DEFENCE, FAR = 0.16, 2.5  # share of the latter, and how many times wider it is
 KERNEL = 0.5  # width of the kernels that follow a posterior unlike a Gaussian, in its standard deviations
 UNLIKE = 0.5  # skewness, or a third of the excess kurtosis, from which kernels do
-CLOUD = 8_000  # thetas of the fitted density
+BENT = 1.0  # of log ratios that a fit's density is bent by, the largest
+BATCHES = 10  # of thetas, independent: the spread of their means is the Monte Carlo error
+ODD = 5.0  # such errors by which sums over many thetas and over few may differ
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class ThetaProposal:
 
     @classmethod
     def following(cls, theta: Vector, weights: Vector, even: Vector) -> "ThetaProposal":
-        """One with the mean and covariance of weighted thetas, of kernels about `even` where they are unlike a Gaussian.
+        """One with the mean and covariance of weighted thetas; of kernels about `even` where they are no Gaussian.
 
         Parameters
         ----------
@@ -92,15 +94,14 @@ def _student(uniform: Vector, df: float) -> Vector:
 
 @dataclass(frozen=True)
 class ThetaCloud:
-    """Very many thetas that stand for a density fitted to the weights of few.
+    """Very many thetas that stand for the fit's density over theta, bent to the weights of few.
 
     Attributes
     ----------
     theta : (n, d) array
     weights : (n,) array
-        Of the fitted density over that they come from.
     at : (t,) array
-        The same at the thetas it was fitted to.
+        Weights that the same density gives the few.
     basis, basis_at : (n, p), (t, p) arrays
         Polynomials at both.
     trust : (t,) array
@@ -121,37 +122,61 @@ class ThetaCloud:
         return cls(np.zeros((0, d)), np.zeros(0), np.zeros(t), np.zeros((0, 0)), np.zeros((t, 0)), np.zeros(t))
 
     @classmethod
-    def fitted(cls, proposal: ThetaProposal, theta: Vector, weights: Vector, log_density: Vector) -> "ThetaCloud":
-        """One for thetas whose weights sum to one; none where it would not help."""
+    def bent(
+        cls, many: Vector, of_many: Vector, theta: Vector, weights: Vector, log_drawn: Vector, log_fit: Vector
+    ) -> "ThetaCloud":
+        """One for weighted thetas; none where it would not help.
+
+        Parameters
+        ----------
+        many, of_many : (n, d), (n,) arrays
+            Thetas that stand for the fit's density, and their weights, which sum to one.
+        theta, weights : (t, d), (t,) arrays
+            Thetas that were drawn, batch after batch, and their weights, which sum to one.
+        log_drawn, log_fit : (t,) arrays
+            Log densities at them, of what they were drawn from and of the fit.
+        """
         d = theta.shape[1]
-        heavy = weights > 1e-4 * weights.max()
+        plain = np.exp(log_fit - log_drawn) / len(theta)
+        heavy = (weights > 1e-4 * weights.max()) & (plain > 0)
         degree = next((k for k in (4, 3, 2) if comb(d + k, k) < heavy.sum() / 5), 0)
         if not degree:
             return cls.none(theta)
         mean = weights @ theta
         root = np.linalg.cholesky((theta - mean).T @ (weights[:, None] * (theta - mean)) + 1e-12 * np.eye(d))
         powers = [p for p in product(range(degree + 1), repeat=d) if sum(p) <= degree]
-        z = np.linalg.solve(root, (theta - mean).T).T
-        many = proposal.draw(CLOUD, np.random.default_rng(0))
-        z_many = np.linalg.solve(root, (many - mean).T).T
-        reach = (z[heavy] ** 2).sum(axis=1).max()  # beyond the points that it is fitted to a polynomial may rise
-        inside, near = (z**2).sum(axis=1) <= reach, (z_many**2).sum(axis=1) <= reach
-        many, z_many = many[near], z_many[near]
-        trust = np.where(heavy, np.sqrt(weights / weights.max()), 0.0)
+        z, z_many = (np.linalg.solve(root, (t - mean).T).T for t in (theta, many))
         basis, basis_at = _monomials(z_many, powers), _monomials(z, powers)
-        with np.errstate(divide="ignore"):
-            log_target = np.where(heavy, np.log(weights * len(weights)) + log_density, 0.0)
-        fit = np.linalg.lstsq(trust[:, None] * basis_at, trust * log_target, rcond=None)[0]
-        at = np.where(inside, np.exp(np.minimum(basis_at @ fit - log_density, 50.0)), 0.0) / len(theta)
-        out = np.exp(np.minimum(basis @ fit - proposal.log_density(many, CLOUD), 50.0)) / CLOUD
+        trust = np.where(heavy, np.sqrt(weights / weights.max()), 0.0)
+        # where the fit's density is quite another the draws speak alone
+        ratio = np.clip(np.log(np.where(heavy, weights, 1.0) / np.where(heavy, plain, 1.0)), -BENT, BENT)
+        found = []
+        for k in range(2, degree + 1):
+            low = [sum(p) <= k for p in powers]
+            bends, bends_at = cls(many, of_many, plain, basis[:, low], basis_at[:, low], trust).carried(ratio)
+            found.append((of_many * np.exp(bends), plain * np.exp(bends_at)))
+        of_many, at = min(found, key=lambda one: float(((weights - one[1]) ** 2).sum()))
         helps = ((weights - at) ** 2).sum() < 0.5 * (weights**2).sum()
-        well = (out**2).sum() * len(theta) < out.sum() ** 2  # the many are worth more than the few
-        return cls(many, out, at, basis, basis_at, trust) if helps and well else cls.none(theta)
+        cloud = cls(many, of_many, at, basis, basis_at, trust)
+        return cloud if helps and _agree(z_many, of_many, z, at) else cls.none(theta)
 
     def carried(self, values: Vector) -> tuple[Vector, Vector]:
-        """A polynomial through values at the few, (t,): at the many, and at the few themselves."""
+        """A polynomial through values at the few, (t,): at the many, and at the few themselves.
+
+        It stays within the values that it goes through: beyond those points it may rise without end.
+        """
         fit = np.linalg.lstsq(self.trust[:, None] * self.basis_at, self.trust * values, rcond=None)[0]
-        return self.basis @ fit, self.basis_at @ fit
+        seen = values[self.trust > 0]
+        low, high = seen.min(), seen.max()
+        return np.clip(self.basis @ fit, low, high), np.clip(self.basis_at @ fit, low, high)
+
+
+def _agree(z_many: Vector, of_many: Vector, z: Vector, at: Vector) -> bool:
+    """Whether a density has the same mass, means and variances by many thetas as by the few, in batches."""
+    many, few = (np.column_stack([np.ones(len(u)), u, u**2]) for u in (z_many, z))
+    sums = (at[:, None] * few).reshape(BATCHES, -1, few.shape[1]).sum(axis=1)
+    error = np.sqrt(BATCHES) * sums.std(axis=0, ddof=1)
+    return bool((np.abs(of_many @ many - sums.sum(axis=0)) < ODD * error + 1e-9).all())
 
 
 def _monomials(z: Vector, powers: list[tuple[int, ...]]) -> Vector:

@@ -179,3 +179,13 @@ def test_the_same_seed_gives_the_same(few):
 def test_a_fit_without_priors_has_none(few):
     with pytest.raises(gs.GeospdeError, match="has no posterior to certify"):
         gs.fit("y ~ 1 + (1 | g)", few[0], family="poisson", method="ml").certify()
+
+
+def test_the_fits_density_of_theta_integrates_to_one(few):
+    _, fit = few
+    hyper = fit.posterior.hyper
+    assert hyper.has_density
+    mean, covariance = hyper.moments()
+    theta = mean + np.sqrt(covariance[0, 0]) * np.linspace(-12, 12, 4001)[:, None]
+    # the cloud of the summaries is a sum over 4,001 nodes within five sds, and so is the normaliser
+    assert np.trapezoid(np.exp(hyper.log_density(theta)), theta[:, 0]) == pytest.approx(1, abs=1e-3)
