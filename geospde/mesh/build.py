@@ -16,7 +16,7 @@ from geospde.mesh.refine import Controls, expected_vertices, fill, has_angle_bel
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import in_brief
+from geospde.text.words import coordinate, in_brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -262,7 +262,8 @@ def _refuse_outside(points: Any, area: Any) -> None:
         row = int(np.argmax(lost))
         raise InputError(
             f"{lost.sum()} of {len(points)} sites lie outside the mesh's domain, the first is row {row} "
-            f"({points[row, 0]:.6g}, {points[row, 1]:.6g}); raise convex or offset, or leave those sites out"
+            f"({coordinate(points[row, 0])}, {coordinate(points[row, 1])}); raise convex or offset, or leave those "
+            "sites out"
         )
 
 
@@ -301,8 +302,8 @@ def _warn_of_thin(mesh: Mesh, min_angle: float) -> None:
         triangle, corner = np.unravel_index(np.argmin(mesh.angles), mesh.angles.shape)
         x, y = mesh.vertices[mesh.triangles[triangle, corner]]
         warning = GeospdeWarning(
-            f"the smallest angle of the mesh is {least:.1f} degrees, at ({x:.6g}, {y:.6g}); a sharp corner "
-            "of the domain or of lines forces it (convex and concave round corners off)",
+            f"the smallest angle of the mesh is {least:.1f} degrees, at ({coordinate(x)}, {coordinate(y)}); a sharp "
+            "corner of the domain or of lines forces it (convex and concave round corners off)",
             subject="mesh angles",
         )
         warnings.warn(warning, stacklevel=3)

@@ -14,6 +14,7 @@ from geospde.errors import InputError
 from geospde.mesh.arrays import checked_marks, checked_triangulation, checked_values, frozen, point_array, signed_areas
 from geospde.mesh.inputs import read_crs, unit_of
 from geospde.text.keywords import answers_keywords
+from geospde.text.words import coordinate
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -323,7 +324,7 @@ class Mesh:
             row = int(np.argmax(lost))
             raise InputError(
                 f"{lost.sum()} of {len(points)} points lie outside the mesh, the first is row {row} "
-                f"({points[row, 0]:.6g}, {points[row, 1]:.6g}); "
+                f"({coordinate(points[row, 0])}, {coordinate(points[row, 1])}); "
                 "enlarge the mesh (offset, convex) or drop them"
             )
         columns = self.triangles[triangle]

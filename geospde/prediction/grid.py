@@ -14,7 +14,7 @@ from geospde.prediction.cells import cells_that_meet
 from geospde.survey.covariates.base import Cells
 from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import in_unit
+from geospde.text.words import coordinate, in_unit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -396,7 +396,7 @@ class Grid:
         xmin, ymin, xmax, ymax = self.bounds
         return (
             f"Grid({self.rows} x {self.cols} cells of {self.dx:.6g} x {self.dy:.6g}, {self.n} predicted, "
-            f"x {xmin:.6g} to {xmax:.6g}, y {ymin:.6g} to {ymax:.6g})"
+            f"x {coordinate(xmin)} to {coordinate(xmax)}, y {coordinate(ymin)} to {coordinate(ymax)})"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,13 +45,16 @@ from geospde.run.sections.results import ExcursionsSection
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
-from geospde.text.words import counted, listed
+from geospde.text.words import counted, listed, number
 
 MOST_REPLICATED = 20_000
 """Responses up to which a run compares them with 200 replicates: more take gigabytes."""
 
 BAYESIAN = ("inla", "eb")
 """Methods of `geospde.fit` that give a posterior."""
+
+SURE = 1e-6
+"""A probability that is 0 but for rounding."""
 
 LARGE = 5_000_000
 """Cells beyond which a map is predicted window by window, into a raster alone."""
@@ -312,9 +315,22 @@ def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Pr
             f"({columns}): the data say too little for these priors",
             remedy='give tighter ones in [priors], such as "sigma(spde)" = { pc = [1, 0.01] }',
         )
+    _warn_of_thresholds(prediction, [*wanted.exceed, *config.excursions.exceed])
     for name in wanted.layers:
         prediction = prediction.with_layer(name)
     return prediction.each(partial(decide, config.excursions))
+
+
+def _warn_of_thresholds(prediction: Prediction | SteppedPrediction, thresholds: Sequence[float]) -> None:
+    """Warn of thresholds beyond all that is predicted: maps of them are of one colour."""
+    for threshold in dict.fromkeys(thresholds):
+        above = np.asarray(prediction.exceedance(threshold), dtype=float)
+        if above.max() < SURE or above.min() > 1 - SURE:
+            side = "above" if above.max() < SURE else "below"
+            what = f"the threshold {number(threshold)} lies {side} all that is predicted: its maps are of one colour"
+            warnings.warn(
+                GeospdeWarning(what, remedy="exceed is in the unit of the map", subject="exceed"), stacklevel=3
+            )
 
 
 def predict_raster(

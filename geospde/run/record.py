@@ -36,6 +36,7 @@ class Record:
         self._config, self._now, self._log = config, config.settings(), log
         self._before = before or {}
         self._inputs = [_input(path) for path in survey.sources]
+        self._of_steps = {e["path"]: e for e in self._before.get("inputs", ()) if e.get("of_step")}
         self._steps = dict(self._before.get("steps", {}))
         self._settings = dict(self._before.get("configuration", {}))
         self._reported = 0
@@ -46,6 +47,9 @@ class Record:
             self._settings.pop(section, None)
             if section in self._now:
                 self._settings[section] = self._now[section]
+        for path in step.inputs(self._config):
+            entry = _input(path)
+            self._of_steps[entry["path"]] = entry
         self._steps[step.name] = {
             "finished": _clock(),
             "made_from": self._fingerprint(step),
@@ -77,7 +81,8 @@ class Record:
         known = {entry["sha256"] for entry in self._before.get("inputs", ())}
         sections = step.sections(self._config)
         changed = [f"[{name}]" for name in sections if _shared(self._now, name) != _shared(self._settings, name)]
-        return changed + [Path(entry["path"]).name for entry in self._inputs if entry["sha256"] not in known]
+        read = [*self._inputs, *map(_input, step.files_read(self._config))]
+        return changed + [Path(entry["path"]).name for entry in read if entry["sha256"] not in known]
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -93,6 +98,7 @@ class Record:
     def write(self, folder: Path) -> None:
         """Write ``run.json``."""
         inputs = [*([_input(self._config.file)] if self._config.file else []), *self._inputs]
+        inputs += [{**entry, "of_step": True} for entry in self._of_steps.values()]
         write_json(
             folder / MARK,
             {
@@ -112,7 +118,8 @@ class Record:
     def _fingerprint(self, step: Step[Any]) -> str:
         """Return a hash of all that a step's result depends on."""
         settings = [_shared(self._now, section) for section in step.sections(self._config)]
-        inputs = [entry["sha256"] for entry in self._inputs]
+        read = [*self._inputs, *map(_input, step.files_read(self._config))]
+        inputs = [entry["sha256"] for entry in read]
         return hashlib.sha256(json.dumps([settings, inputs], sort_keys=True).encode()).hexdigest()
 
 

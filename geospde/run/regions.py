@@ -19,8 +19,9 @@ from geospde.export.vectors import write_layers
 from geospde.plots.regions import regions_map
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, outer_limits
-from geospde.prediction.regions.areas import read_areas
+from geospde.prediction.regions.areas import read_areas, refuse_elsewhere
 from geospde.prediction.regions.regions import RegionPrediction, predict_regions
+from geospde.prediction.regions.weights import cell_weights
 from geospde.results.base import Fit
 from geospde.run.config import Config
 from geospde.survey.survey import Survey
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 TABLE, LAYERS, WORDS, FIGURE = "regions.csv", "regions.gpkg", "regions.json", "figures/regions-{name}.png"
 LIMITS = "limits"
 """After the name of a figure that has both limits; that of an exceedance has the name of its column."""
+
+MOST_WEIGHED = 5_000_000
+"""Cells up to which weights are looked at before a fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,15 +167,19 @@ class LikelihoodFigures:
         return [(caption, path.read_bytes()) for caption, path in there if path.exists()]
 
 
-def check_regions(config: Config, survey: Survey, crs: Any) -> None:
-    """Raise an InputError for areas that cannot be read."""
+def check_regions(config: Config, survey: Survey, crs: Any, grid: Grid | None = None) -> None:
+    """Raise an InputError for areas that cannot be read, or lie off a grid, and weights that weigh nothing on it."""
     if config.wants_regions and not config.regions.areas and config.has_places:
         raise InputError("[regions] needs the key 'areas': the file of their polygons, or several")
     weights = config.regions.weights
     if weights is not None and not config.path(weights).is_file():
         raise InputError(f"there is no file {weights!r} for the weights of [regions]")
     for areas in _areas(config, survey).values():
-        read_areas(areas, crs if config.has_places else None, config.regions.name, config.regions.layer)
+        held = read_areas(areas, crs if config.has_places else None, config.regions.name, config.regions.layer)
+        if grid is not None:
+            refuse_elsewhere(held, grid)
+    if grid is not None and weights is not None and grid.n <= MOST_WEIGHED:
+        cell_weights(config.path(weights), grid, crs)
 
 
 def predict_all(
@@ -213,7 +221,8 @@ def write_regions(folder: Path, regions: dict[str, RegionPrediction], label: str
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(png)
         frame, words = one.to_geodataframe(), one.label if label is None else label
-        made.append(RegionFigures(name, said, one.how, frame, words, one.layers, pictures))
+        how = ". ".join([one.how, *(f"{f.message[:1].upper()}{f.message[1:]}" for f in one.findings)])
+        made.append(RegionFigures(name, said, how, frame, words, one.layers, pictures))
     pd.concat([one.table.assign(layer=one.name) for one in made]).to_csv(folder / TABLE, index=False)
     write_layers(folder / LAYERS, {one.name: one.frame for one in made})
     store_styles(folder / LAYERS, {one.name: filled("mean", one.frame["mean"]) for one in made})

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from geospde.run.config import Config
 
 W = TypeVar("W")
 """What steps work on: `geospde.run.work.Work`."""
+
+
+def _none(_: Config) -> Sequence[Path]:
+    return ()
 
 
 def _always(_: Config) -> bool:
@@ -36,6 +41,8 @@ class Step(Generic[W]):
         Patterns of the files that it writes, and writes anew.
     recall : callable, optional
         Reads again what it left in the folder, for the steps that stand on it.
+    inputs : callable
+        Of a run file: the files that its result depends on, besides those of the survey.
     is_wanted : callable
         Whether a run file asks for it.
     without : str
@@ -51,6 +58,7 @@ class Step(Generic[W]):
     reads: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     recall: Callable[[W], None] | None = None
+    inputs: Callable[[Config], Sequence[Path]] = _none
     is_wanted: Callable[[Config], bool] = _always
     without: str = ""
     of: str = ""
@@ -71,3 +79,7 @@ class Step(Generic[W]):
     def sections(self, config: Config) -> list[str]:
         """Return the sections of the run file that its result depends on."""
         return [section for step in (*self.before(config), self) for section in step.reads]
+
+    def files_read(self, config: Config) -> list[Path]:
+        """Return the files that its result depends on, besides those of the survey."""
+        return [path for step in (*self.before(config), self) for path in step.inputs(config)]

@@ -175,6 +175,17 @@ def numeral(value: float) -> str:
     return f"{value:.15g}".replace("+", "")
 
 
+def coordinate(value: float) -> str:
+    """Return a coordinate: six digits, and all those before the point.
+
+    Examples
+    --------
+    >>> coordinate(4998800.2), coordinate(11.3125), coordinate(400010.26)
+    ('4998800', '11.3125', '400010')
+    """
+    return f"{value:.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
+
+
 def number(value: float) -> str:
     """Return a number as a reader expects it: four significant digits, no exponent where few zeros would do.
 

@@ -298,3 +298,61 @@ def test_areas_by_label_have_the_figures_of_predict(tmp_path):
         fit.predict_regions(districts[["district", "geometry"]])
     with pytest.raises(gs.InputError, match="no area of the graph"):
         fit.predict_regions(districts.assign(district="nowhere"))
+
+
+def test_areas_of_no_extent_of_one_name_and_off_the_map_are_told(fits):
+    fit, inside = fits["reml"], shapely.box(100, 100, 400, 400)
+    line = shapely.Polygon([(100, 100), (200, 100), (100, 100)])
+    with pytest.raises(gs.InputError, match="area '2' of the list is a line without any area"):
+        fit.predict_regions([inside, line], grid=GRID)
+    twice = gpd.GeoDataFrame({"n": ["a", "a"]}, geometry=[inside, inside.buffer(-40)])
+    found = fit.predict_regions(twice, name="n", grid=GRID)
+    assert "several areas are called 'a'" in " ".join(f.message for f in found.findings)
+    with pytest.warns(gs.GeospdeWarning) as warned:
+        fit.predict_regions([inside, shapely.box(5000, 0, 5100, 90)], grid=GRID)
+    said = " ".join(str(w.message) for w in warned)
+    assert "1 area lies off the map and has no figures: '2'" in said and "partly" not in said
+
+
+def test_weights_that_do_not_reach_the_map_and_thresholds_beyond_it_are_told(fits, tmp_path):
+    fit, inside = fits["reml"], shapely.box(100, 100, 400, 400)
+    path = tmp_path / "people.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=9, height=9, count=1, dtype="float32", transform=Affine(10, 0, 9e6, 0, -10, 0)
+    ) as raster:
+        raster.write(np.ones((9, 9), dtype="float32"), 1)
+    with pytest.raises(gs.InputError, match="weighs nothing.*it lies at x 9000000 to 9000090"):
+        fit.predict_regions([inside], grid=GRID, weights=path)
+    with pytest.raises(gs.InputError, match="more than nothing: 625 cells weigh less"):
+        fit.predict_regions([inside], grid=GRID, weights=-np.ones(GRID.n))
+    with pytest.warns(gs.GeospdeWarning, match="threshold 1,000,000 lies above all that is predicted: each share is 0"):
+        fit.predict_regions([inside], grid=GRID, kind="share", threshold=1e6, seed=1, draws=50)
+    with pytest.warns(gs.GeospdeWarning, match="threshold −1,000 lies below .* each probability is 1"):
+        fit.predict_regions([inside], grid=GRID, exceed=[-1000])
+
+
+def test_a_run_knows_when_its_areas_change(tmp_path, capsys, monkeypatch):
+    def write(*shapes):
+        (tmp_path / "areas.gpkg").unlink(missing_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            gpd.GeoDataFrame({"n": [f"a{k}" for k in range(len(shapes))]}, geometry=list(shapes)).to_file(
+                tmp_path / "areas.gpkg"
+            )
+
+    path = write_survey(tmp_path, '[regions]\nareas = "areas.gpkg"\n')
+    path.write_text(path.read_text().replace("cell = 100\n", "cell = 200\nexceed = [1000]\n"))
+    monkeypatch.chdir(tmp_path)
+    write(shapely.box(9e4, 0, 9.1e4, 900))
+    assert main(["check", "bay.toml"]) == 2
+    assert "no area lies on the map" in capsys.readouterr().err
+    write(shapely.box(300, 300, 600, 600))
+    assert main(["run", "bay.toml"]) == 0
+    assert "the threshold 1,000 lies above all that is predicted" in "".join(capsys.readouterr())
+    write(shapely.box(300, 300, 600, 600), shapely.box(300, 300, 400, 400))
+    assert main(["report", "bay.toml"]) == 2
+    assert "areas.gpkg changed since the areas in out were made" in capsys.readouterr().err
+    assert main(["rerun", "out"]) == 2
+    assert "areas.gpkg has changed since the run was made" in capsys.readouterr().err
+    assert main(["regions", "bay.toml"]) == 0
+    assert "1 pair of areas overlap" in (tmp_path / "out" / "regions.json").read_text()

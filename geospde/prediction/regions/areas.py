@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from geospde.errors import InputError
 from geospde.prediction.cells import quarters
 from geospde.prediction.grid import Grid
 from geospde.text.findings import Finding
-from geospde.text.words import counted, did_you_mean
+from geospde.text.words import coordinate, counted, did_you_mean, listed
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -64,7 +65,7 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
     import geopandas as gpd
     import shapely
 
-    source = "the areas"
+    source = f"the {type(areas).__name__}"
     if isinstance(areas, str | Path):
         source = Path(areas).name
         if Path(areas).exists() and not (Path(areas).is_file() or Path(areas).is_dir()):
@@ -100,9 +101,14 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
         mended[broken] = shapely.make_valid(mended[broken])
         frame = frame.set_geometry(gpd.GeoSeries(mended, crs=frame.crs))
         first = names[int(np.argmax(broken))]
-        said = f"{counted(int(broken.sum()), 'area')} crossed itself, such as {first!r}: mended"
+        itself = "itself" if broken.sum() == 1 else "themselves"
+        said = f"{counted(int(broken.sum()), 'area')} crossed {itself}, such as {first!r}: mended"
         found.append(Finding("note", "areas", said))
-    return Areas(frame, names, (*found, *_overlaps(frame, names)))
+    flat = ~(frame.geometry.area.to_numpy() > 0)
+    if flat.any():
+        first = names[int(np.argmax(flat))]
+        raise InputError(f"the area {first!r} of {source} is a line without any area", remedy="leave it out or mend it")
+    return Areas(frame, names, (*found, *_alike(names), *_overlaps(frame, names)))
 
 
 def _brought_to(frame: Any, crs: Any, source: str) -> Any:
@@ -128,6 +134,14 @@ def _names(frame: Any, name: str | None, source: str) -> list[str]:
         if values.dtype.kind not in "fiub" and values.notna().all() and values.astype(str).is_unique:
             return [str(value) for value in values]
     return [str(k) for k in range(1, len(frame) + 1)]
+
+
+def _alike(names: list[str]) -> Iterator[Finding]:
+    """Tell of areas of one name: each is computed by itself."""
+    several = [name for name, count in Counter(names).items() if count > 1]
+    if several:
+        said = f"several areas are called {listed(several, most=5)}: each is computed by itself"
+        yield Finding("note", "areas", said, "dissolve them if they are one, or name another column")
 
 
 def _overlaps(frame: Any, names: list[str]) -> Iterator[Finding]:
@@ -225,13 +239,25 @@ def _cells_of(blocks: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.in
     return low[owner] + step // wide[owner], left[owner] + step % wide[owner]
 
 
+def refuse_elsewhere(held: Areas, grid: Grid) -> None:
+    """Raise an InputError where no area reaches the frame of a grid."""
+    xmin, ymin, xmax, ymax = grid.bounds
+    west, south, east, north = held.frame.geometry.bounds.to_numpy().T
+    if not ((west < xmax) & (east > xmin) & (south < ymax) & (north > ymin)).any():
+        raise InputError(
+            "no area lies on the map: are both in one CRS?",
+            remedy=f"areas begin at ({coordinate(west.min())}, {coordinate(south.min())}), the map at "
+            f"({coordinate(xmin)}, {coordinate(ymin)})",
+        )
+
+
 def lost_finding(names: list[str], covered: Vector) -> Iterator[Finding]:
     """Tell of areas that the map does not cover whole."""
     lost = 1.0 - covered
-    some = np.flatnonzero(lost > 1e-3)
+    some = np.flatnonzero((lost > 1e-3) & (covered > 0))  # those that lie off it whole are told by themselves
     if some.size:
         order = some[np.argsort(-lost[some])]
-        worst = ", ".join(f"{names[k]} ({100 * lost[k]:.2g} %)" for k in order[:5])
+        worst = ", ".join(f"{names[k]} ({100 * lost[k]:.3g} %)" for k in order[:5])
         yield Finding(
             "warning",
             "areas",

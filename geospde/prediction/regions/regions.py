@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from geospde.prediction.surface import places
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
-from geospde.text.words import did_you_mean, listed
+from geospde.text.words import counted, did_you_mean, listed, number, numeral
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -244,6 +244,9 @@ def predict_regions(
         one.loc[weight == 0] = np.nan
         frames.append(_labelled(one, held.names, values).assign(weight=weight, covered=covered))
     frame = pd.concat(frames, ignore_index=True)
+    for finding in _beyond(frame, kind, threshold, exceed):
+        warnings.warn(finding.as_warning(), stacklevel=2)
+        findings.append(finding)
     return RegionPrediction(
         label, kind, threshold, what, how, tuple(findings), frame, held.frame,
         posterior_layers(quantiles, exceed),
@@ -303,6 +306,20 @@ def _combinations(at: Mapping[str, Sequence[Any]] | None) -> list[dict[str, Any]
     return [dict(zip(columns, values)) for values in product(*columns.values())]
 
 
+def _beyond(frame: pd.DataFrame, kind: str, threshold: float | None, exceed: Sequence[float]) -> Iterator[Finding]:
+    """Tell of thresholds beyond all that there is: every area has the same answer."""
+    columns = [(t, f"exceed_{numeral(t)}", "probability") for t in exceed]
+    if kind == "share" and threshold is not None:
+        columns.append((threshold, "mean", "share"))
+    for level, column, what in columns:
+        values = frame[column].dropna().to_numpy(dtype=float)
+        sure = 1e-6  # of a probability that is one but for rounding
+        if values.size and (values.max() < sure or values.min() > 1 - sure):
+            side = "above" if values.max() < sure else "below"
+            said = f"the threshold {number(level)} lies {side} all that is predicted"
+            yield Finding("warning", "thresholds", f"{said}: each {what} is {round(float(values[0]))}")
+
+
 def _empty(names: list[str], covered: Vector, weight: Vector) -> list[Finding]:
     """Tell of areas without a cell, or without weight."""
     off = [name for name, share in zip(names, covered) if share == 0]
@@ -311,7 +328,9 @@ def _empty(names: list[str], covered: Vector, weight: Vector) -> list[Finding]:
         raise InputError("no area lies on the map: are both in one CRS?")
     found = []
     if off:
-        said = f"{len(off)} lie off the map and have no figures: {listed(off, most=5)}"
+        lie = "lies" if len(off) == 1 else "lie"
+        said = f"{counted(len(off), 'area')} {lie} off the map and {'has' if len(off) == 1 else 'have'} no figures"
+        said = f"{said}: {listed(off, most=5)}"
         found.append(Finding("warning", "areas", said))
     if light:
         found.append(Finding("warning", "weights", f"nothing weighs in {listed(light, most=5)}: no figures"))

@@ -13,9 +13,18 @@ from geospde.prediction.grid import Grid
 from geospde.survey.covariates.raster import Raster
 from geospde.survey.covariates.reading import read_covariates
 from geospde.text.findings import Finding
-from geospde.text.words import counted, number
+from geospde.text.words import coordinate, counted, number
 
 Vector = NDArray[np.float64]
+
+
+def _reach(raster: Any, grid: Grid) -> str:
+    """Where weights and map lie, for one who has to see why they do not meet."""
+    if raster is None:
+        return "give weights above zero"
+    xmin, ymin, xmax, ymax = map(coordinate, grid.bounds)
+    crs = "" if raster.held.frame.crs is None else f" in {raster.held.frame.crs.name}"
+    return f"it lies at {raster.held.frame.words}{crs}, the map at x {xmin} to {xmax}, y {ymin} to {ymax}"
 
 
 def cell_weights(weights: Any, grid: Grid, crs: Any) -> tuple[Vector, str, tuple[Finding, ...]]:
@@ -41,6 +50,7 @@ def cell_weights(weights: Any, grid: Grid, crs: Any) -> tuple[Vector, str, tuple
     InputError
         For weights that cannot be read, or are all zero.
     """
+    raster = None
     if weights is None:
         return np.full(grid.n, grid.dx * grid.dy), "area", ()
     if isinstance(weights, str | Path | dict) or hasattr(weights, "transform") or hasattr(weights, "dims"):
@@ -64,5 +74,7 @@ def cell_weights(weights: Any, grid: Grid, crs: Any) -> tuple[Vector, str, tuple
         findings.append(Finding("warning", "weights", said, "mend the weights"))
         values = np.maximum(values, 0.0)
     if not (values > 0).any():
-        raise InputError(f"{what} weighs nothing in every cell of the map")
+        if findings:
+            raise InputError(f"no cell of the map weighs more than nothing: {findings[0].message}")
+        raise InputError(f"{what} weighs nothing in every cell of the map", remedy=_reach(raster, grid))
     return values, what, tuple(findings)

@@ -1,5 +1,7 @@
 """The step of a run that sums its map up over areas, where the run file has a section for it."""
 
+from pathlib import Path
+
 from geospde.run import analysis
 from geospde.run.config import Config
 from geospde.run.regions import FIGURE, LAYERS, TABLE, WORDS, predict_all, read_regions, write_regions
@@ -28,6 +30,15 @@ def is_wanted(config: Config) -> bool:
     return config.wants_regions
 
 
+def inputs(config: Config) -> list[Path]:
+    """Return the files of areas and of their weights."""
+    if not config.wants_regions:
+        return []
+    weights = config.regions.weights
+    named = [*config.regions.areas, *([] if weights is None else [weights])]
+    return [path for path in map(config.path, named) if path.is_file()]
+
+
 REGIONS = Step(
     "regions",
     "areas",
@@ -36,5 +47,6 @@ REGIONS = Step(
     reads=("prediction", "regions"),
     files=(TABLE, LAYERS, WORDS, FIGURE.format(name="*")),
     recall=recall,
+    inputs=inputs,
     is_wanted=is_wanted,
 )

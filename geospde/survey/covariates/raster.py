@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.survey.covariates.base import Cells, Covariate, Vector
-from geospde.text.words import did_you_mean, listed
+from geospde.text.words import coordinate, did_you_mean, listed
 
 METHODS = ("bilinear", "nearest", "average")
 COARSER = 1.5
@@ -47,7 +47,7 @@ class Frame(NamedTuple):
     def words(self) -> str:
         """Its extent, for messages."""
         x1, y0 = self.x0 + self.cols * self.dx, self.y1 - self.rows * self.dy
-        return f"x {self.x0:.6g} to {x1:.6g}, y {y0:.6g} to {self.y1:.6g}"
+        return f"x {coordinate(self.x0)} to {coordinate(x1)}, y {coordinate(y0)} to {coordinate(self.y1)}"
 
 
 class Source(ABC):

@@ -17,7 +17,7 @@ from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.crs import parse_crs
 from geospde.survey.numbers import as_numbers
 from geospde.text.findings import Finding
-from geospde.text.words import counted, in_unit, number
+from geospde.text.words import coordinate, counted, in_unit, number
 
 DIFFERENT = 0.25
 """Root mean square difference of a survey's column from a raster, in standard deviations, that is told."""
@@ -348,7 +348,7 @@ def _at_sites(one: Covariate, table: Any, points: Vector, crs: Any) -> tuple[Any
 def _elsewhere(one: Covariate, points: Vector, crs: Any) -> tuple[str]:
     """What to say of a raster that no site lies on."""
     low, high = points.min(axis=0), points.max(axis=0)
-    sites = f"x {low[0]:.6g} to {high[0]:.6g}, y {low[1]:.6g} to {high[1]:.6g}"
+    sites = f"x {coordinate(low[0])} to {coordinate(high[0])}, y {coordinate(low[1])} to {coordinate(high[1])}"
     frame = getattr(getattr(one, "held", None), "frame", None)
     lies = "" if frame is None else f" ({frame.words}{'' if frame.crs is None else ', ' + frame.crs.name})"
     survey = "" if crs is None else f", {crs.name}"
@@ -360,7 +360,7 @@ def _unknown(one: Covariate, points: Vector, known: NDArray[np.bool_], texts: An
     """What to say of places without a usable value."""
     first = int(np.argmax(~known))
     some = f"{int((~known).sum()):,} of {counted(len(known), what)}"
-    at = f"such as that at ({points[first, 0]:.6g}, {points[first, 1]:.6g})"
+    at = f"such as that at ({coordinate(points[first, 0])}, {coordinate(points[first, 1])})"
     advice = f'say what to do, as in {one.name} = {{ ..., missing = "drop" }}'
     if texts is not None and texts[first] is not None:
         return (f"covariate {one.name!r} is {texts[first]!r} in {some}, a class that no site has, {at}: {advice}",)
