@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from geospde.plots import canvas
 from geospde.survey.datasets import data_folder
 
 # files of the most work, which begin first, so that no worker has one of them left when the others are done
@@ -30,6 +31,14 @@ def pytest_collection_finish() -> None:
     gc.enable()
     gc.set_threshold(50_000, 20, 20)
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def coarse_pictures():
+    """Draw the many pictures of whole runs with few dots: no test looks at single ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canvas, "USUAL", canvas.Style(dpi=60))
+        yield
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,20 @@ def versions() -> dict[str, str]:
     >>> list(versions())[:3]
     ['geospde', 'python', 'numpy']
     """
-    found = {"geospde": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "missing"
-    return found
+    return {"geospde": __version__, "python": platform.python_version(), **dict(_of_packages())}
+
+
+@cache
+def _of_packages() -> tuple[tuple[str, str], ...]:
+    """Name and version of each of `PACKAGES`: a run tells them in its record, its log and its report."""
+    return tuple((package, _version_of(package)) for package in PACKAGES)
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
 
 
 def machine() -> dict[str, str | int | None]:

@@ -47,6 +47,9 @@ class Style:
     sea: str = SEA
 
 
+USUAL = Style()
+"""Of who names none."""
+
 STYLES = {"paper": Style(dpi=300, sea="white"), "screen": Style(page=(140.0, 90.0), dpi=220)}
 """By name: for a printed page, and for slides and screens."""
 
@@ -71,7 +74,7 @@ class Look(NamedTuple):
     def made(self) -> Style:
         """Return the style itself; `InputError` for a name of none."""
         if self.style is None:
-            return Style()
+            return USUAL
         if self.style not in STYLES:
             raise InputError(f"there is no style {self.style!r}: {did_you_mean(str(self.style), STYLES, 'styles')}")
         return STYLES[self.style]

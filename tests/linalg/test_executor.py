@@ -90,6 +90,16 @@ def test_folds_and_candidates_are_shared_out(client, fit, grid):
     assert here[1].sites.equals(there[1].sites)
 
 
+def test_surveys_are_run_on_the_workers(client, tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text("[survey]\n")
+    with quietly_in(tmp_path):
+        assert main(["run", "one.toml", "two.toml", "--out", "all", "--dask", client.scheduler.address, "-q"]) == 2
+    said = capsys.readouterr().err
+    assert "one.toml: refused: " in said and "two.toml: refused: " in said
+    assert (tmp_path / "all/runs.html").is_file()
+
+
 def test_a_lost_worker_costs_no_more_than_its_tasks(client, tmp_path, small_windows, fit, grid):
     serial = fit.predict_raster(tmp_path / "serial.tif", grid, exceed=[5]).read_bytes()
     process, *_ = client.run(os.getpid).values()
@@ -103,16 +113,6 @@ def test_a_lost_worker_costs_no_more_than_its_tasks(client, tmp_path, small_wind
     with gs.cluster(client):
         shared = fit.predict_raster(tmp_path / "shared.tif", grid, exceed=[5], callback=kill)
     assert process is None and shared.read_bytes() == serial
-
-
-def test_surveys_are_run_on_the_workers(client, tmp_path, capsys):
-    for name in ("one", "two"):
-        (tmp_path / f"{name}.toml").write_text("[survey]\n")
-    with quietly_in(tmp_path):
-        assert main(["run", "one.toml", "two.toml", "--out", "all", "--dask", client.scheduler.address, "-q"]) == 2
-    said = capsys.readouterr().err
-    assert "one.toml: refused: " in said and "two.toml: refused: " in said
-    assert (tmp_path / "all/runs.html").is_file()
 
 
 def test_what_is_no_cluster_is_refused(monkeypatch, capsys):

@@ -21,7 +21,7 @@ from test_figures import DOMAINS, prediction_on
 
 import geospde as gs
 from geospde.explore.variogram import variogram
-from geospde.plots.canvas import Look, View, dress
+from geospde.plots.canvas import Look, Style, View, dress
 from geospde.plots.drawing import draw_graticule, draw_inset
 from geospde.plots.frame import LINE, MARK
 from geospde.plots.maps import plot_panels
@@ -557,7 +557,8 @@ def test_a_small_map_holds_the_window_and_styles_have_names():
     assert not room.intersects(shapely.box(5, 5, 10, 10))
     (small,) = ax.child_axes
     assert small.get_xlim()[0] < -40 and small.get_xlim()[1] > 40
-    assert Look("paper").made().dpi == 300 and Look("screen").made().page < Look("paper").made().page
+    assert Style().dpi == 200 and Look("paper").made().dpi == 300
+    assert Look("screen").made().page < Look("paper").made().page
     with pytest.raises(gs.InputError, match="style"):
         Look("papr").made()
     plt.close(ax.figure)
