@@ -19,6 +19,7 @@ from geospde.errors import NumericalError
 from geospde.inference.laplace import LOG_2PI, Laplace, LaplacePoint
 from geospde.inference.system import LatentGaussianModel
 from geospde.likelihood.coordinates import Coordinates
+from geospde.likelihood.penalties import penalties
 from geospde.likelihood.standardised import Effects, NoPrior, Standardised
 from geospde.linalg.supernodal import symmetric_times
 
@@ -51,11 +52,12 @@ class Unpriored:
 
     @classmethod
     def of(cls, model: LatentGaussianModel) -> "Unpriored":
-        """The same model without its priors."""
+        """The same model with no priors but those that were given, as penalties: `geospde.likelihood.penalties`."""
         terms = [copy(term) for term in model.precisions]
-        for term in terms:
-            term.prior = NoPrior()
-        likelihood = replace(model.likelihood, prior=NoPrior())
+        own: list[Any] = list(penalties(model)) if hasattr(model, "priors_given") else [NoPrior()] * (len(terms) + 1)
+        for term, penalty in zip(terms, own):
+            term.prior = penalty
+        likelihood = replace(model.likelihood, prior=own[-1])
         count = sum(len(term.parameters) for term in terms) + len(likelihood.parameters)
         held = np.asarray(getattr(model, "held", np.full(count, np.nan)), dtype=float)
         offset, start = np.asarray(model.offset, dtype=float), np.asarray(getattr(model, "start", np.zeros(0)))
@@ -85,6 +87,20 @@ class Unpriored:
     def fixed_precision(self) -> Vector:
         """Zeros, (p,)."""
         return np.zeros(self.n_fixed)
+
+    @property
+    def penalised(self) -> list[str]:
+        """Names of the hyperparameters whose priors penalise the likelihood."""
+        return [name for prior in self._priors for name in getattr(prior, "names", ())]
+
+    @property
+    def penalties(self) -> list[str]:
+        """A line for each of those, in words."""
+        return [line for prior in self._priors for line in getattr(prior, "lines", ())]
+
+    @property
+    def _priors(self) -> list[Any]:
+        return [*(term.prior for term in self.precisions), self.likelihood.prior]
 
     @property
     def is_gaussian(self) -> bool:

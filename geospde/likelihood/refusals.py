@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.likelihood.exponential import exponential_names
 from geospde.likelihood.likelihoods import Unpriored
+from geospde.likelihood.penalties import refuse_formula_priors
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.separation import separated, suspicious
 from geospde.likelihood.ubre import LARGEST
@@ -35,8 +36,10 @@ def refuse_options(method: str, integration: str, strategy: str, quadrature: Any
 
 def without_priors(model: Any, method: str, points: int) -> Unpriored:
     """The model as ML or REML sees it; raises InputError for one that they are not for."""
-    refuse_priors(model, method)
+    refuse_formula_priors(model, method)
     unpriored = Unpriored.of(model)
+    if unpriored.penalised and points > 1:
+        raise InputError(f"quadrature has no penalties: leave the prior of {unpriored.penalised[0]!r} out")
     _refuse_saturated(model, unpriored)
     if points > 1:
         _refuse_quadrature(model)

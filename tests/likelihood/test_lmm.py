@@ -457,7 +457,7 @@ REFUSED = {
     "a constant": ("flat ~ 1 + (1 | g)", {}, "perfectly"),
     "as many coefficients": ("y ~ C(row)", {}, "60 fixed effects cannot be told"),
     "priors by name": ("y ~ x", {"priors": "brms"}, "knows no priors"),
-    "a prior": ("y ~ x + (1 | g)", {"priors": {"sd(Intercept | g)": {"pc": [1, 0.05]}}}, "knows no priors"),
+    "a prior": ("y ~ x + (1 | g)", {"priors": {"x": {"gaussian": [0, 1]}}}, "a likelihood takes priors of ranges.*'x'"),
     "a rule": ("y ~ x", {"integration": "grid"}, "of method 'inla'"),
     "a strategy": ("y ~ x", {"strategy": "vb"}, "of method 'inla'"),
     "quadrature": ("y ~ x + (1 | g)", {"method": "reml", "quadrature": 5}, "of method 'ml'"),

@@ -184,7 +184,7 @@ BAD = [
     ({"priors": {"sigma": {"pc": [1, 0.1]}}}, "a prior is given for 'sigma'"),
     ({"coords": ("e", "n")}, "coords= is given to each gs.Observations"),
     ({"priors": "brms"}, "take priors by name"),
-    ({"method": "ml"}, "knows no priors: leave prior_range out"),
+    ({"method": "ml", "priors": {"count: x": {"gaussian": [0, 1]}}}, "a likelihood takes priors of ranges"),
 ]
 
 

@@ -8,7 +8,7 @@ from geospde.results.estimates import EstimatedFit
 
 def text(fit: EstimatedFit) -> str:
     """The whole summary."""
-    parts = (_heading, _criteria, _residuals, _random, _others, _fixed, _correlation)
+    parts = (_heading, _criteria, _penalties, _residuals, _random, _others, _fixed, _correlation)
     blocks = [part(fit) for part in parts] + ["\n".join(fit.notes)]
     return "\n\n".join(block for block in blocks if block)
 
@@ -18,6 +18,7 @@ def _heading(fit: EstimatedFit) -> str:
     kind = ("Linear" if linear else "Generalised linear") + (" mixed" if grouped else "") + " model"
     points = int(fit.settings["quadrature"])
     by = {"ml": "maximum likelihood", "reml": "REML"}.get(fit.method, fit.method)
+    by = f"penalised {by}" if fit.unpriored.penalised else by
     if not linear and fit.model.terms:
         by += " (Laplace)" if points == 1 else f" (adaptive Gauss-Hermite quadrature, {points} points)"
     groups = "".join(f"; {name}: {count} levels" for name, count in fit.groups.items())
@@ -30,6 +31,12 @@ def _heading(fit: EstimatedFit) -> str:
 def _criteria(fit: EstimatedFit) -> str:
     first = f"REML criterion {fit.deviance:.2f}" if fit.method == "reml" else f"deviance {fit.deviance:.2f}"
     return f"log likelihood {fit.log_likelihood:.2f}   {first}   AIC {fit.aic:.2f}   BIC {fit.bic:.2f}"
+
+
+def _penalties(fit: EstimatedFit) -> str:
+    """The priors that are in the log likelihood."""
+    lines = [f"  {line}" for line in fit.unpriored.penalties]
+    return "\n".join(["Penalised, log likelihood and AIC with it, by the priors of", *lines]) if lines else ""
 
 
 def _residuals(fit: EstimatedFit) -> str:
