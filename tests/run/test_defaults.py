@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from small_run import quietly_in
 
 import geospde as gs
 from geospde.run import analysis
+from geospde.run.check import check
 from geospde.run.config import read_config
 from geospde.run.inputs import load_survey
 
@@ -45,3 +47,46 @@ def test_a_survey_without_a_coastline_is_meshed_where_it_is_mapped(tmp_path, max
         inside = shapely.intersects_xy(survey.domain.buffer(config.prediction.buffer), whole.centres)
         kept = {tuple(centre) for centre in grid.centres}
         assert all(tuple(centre) in kept for centre in whole.centres[inside])
+
+
+# -- the other sections: the simplest run file of all, and each with the keys that may be left out ------------
+
+SIMPLEST = {
+    "survey": {"points": "sites.csv", "crs": "local:m"},
+    "mesh": {"max_edge": 250.0},
+    "model": {"formula": "caught ~ 1 + spde(mesh)", "family": "poisson"},
+}
+OPTIONAL = {
+    "survey": {"name": "bay", "x": "x", "y": "y", "missing": ["NA"]},
+    "mesh": {"offset": 300.0, "convex": 150.0, "cutoff": 5.0, "min_angle": 25.0, "use_sites": False},
+    "model": {"exposure": "hours", "link": "log"},
+    "priors": {"range(spde)": {"pc": [100, 0.05]}},
+    "inference": {"method": "eb", "integration": "eb", "strategy": "gaussian", "certify": 200},
+    "prediction": {
+        "cell": 100.0, "buffer": 50.0, "quantiles": [0.1, 0.9], "exceed": [2.0], "layers": ["cv"], "crop": True,
+    },
+    "excursions": {"exceed": [2.0], "level": 0.9, "draws": 200, "seed": 2},
+    "validation": {"folds": "random", "k": 2, "distance": 300.0, "seed": 1},
+    "output": {
+        "label": "per hour", "sites": True, "formats": ["pdf"], "style": "paper", "graticule": True, "inset": True,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(rng.uniform(0, 1000, (40, 2)), columns=["x", "y"])
+    table["hours"] = rng.uniform(1, 3, 40)
+    table["caught"] = rng.poisson(table["hours"] * np.exp(1 + np.sin(table["x"] / 200)))
+    table.to_csv(folder / "sites.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("sections", [(), *((name,) for name in OPTIONAL), tuple(OPTIONAL)], ids="+".join)
+def test_defaults_fit_one_another(sections, folder):
+    keys = {name: {**SIMPLEST.get(name, {}), **OPTIONAL[name]} for name in sections}
+    with quietly_in(folder):
+        found = check({**SIMPLEST, **keys})
+    assert not [finding for finding in found if finding.level == "error"]
