@@ -145,7 +145,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
         if grid is not None:
             for one in model.parts.values() if config.observations else [model]:
                 analysis.check_predictable(one, grid, config.prediction.at)
-        check_regions(config, survey, model.crs, grid)
+        check_regions(config, survey, model, grid)
         System(model)  # refuses what does not fit into memory
         told(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))

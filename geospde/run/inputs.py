@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -54,9 +54,8 @@ def load_survey(config: Config) -> Survey:
         _refuse(survey, response[0], lambda v: v > trials, "there cannot be more successes than trials")
     if model.exposure:
         _refuse(survey, model.exposure, lambda v: v <= 0, "an exposure must be above 0")
-    if survey.areas is not None:  # covariates are taken all over them
-        return _with_files(config, survey)
-    if not config.covariates:
+    survey = _with_files(config, survey)
+    if survey.areas is not None or not config.covariates:  # of areas they are taken all over them
         return survey
     used = list(parse_formula(model.formula, special_names()).columns)
     if model.formula2 is not None:
@@ -139,11 +138,13 @@ def pattern_domain(config: Config, survey: Survey) -> Any:
 
 
 def _with_files(config: Config, survey: Survey) -> Survey:
-    """Return the survey with the files of its covariates and its domain, which its record is to know, too."""
-    named = [] if config.survey.domain is None else [config.path(config.survey.domain)]
-    named += [path for one in read_covariates(config.covariates, config.path) for path in one.files]
-    sources = (*survey.sources, *(path for path in dict.fromkeys(named) if path not in survey.sources))
-    return replace(survey, sources=sources)
+    """Return the survey with the files beside it that a model is made from, which its record is to know, too."""
+    support = config.model.areas if isinstance(config.model.areas, Mapping) else {}
+    named = [*filter(None, (config.survey.domain, support.get("weights"))), *config.graphs.values()]
+    rasters = read_covariates(config.covariates, config.path)
+    files = [*map(config.path, named), *(path for one in rasters for path in one.files)]
+    there = [path for path in dict.fromkeys(files) if path.is_file() and path not in survey.sources]
+    return replace(survey, sources=(*survey.sources, *there))
 
 
 def explore_survey(config: Config, survey: Survey) -> Exploration | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 TABLE, LAYERS, WORDS, FIGURE = "regions.csv", "regions.gpkg", "regions.json", "figures/regions-{name}.png"
+AT = "@"
+"""Before the values of other columns, such as a year, in the name of what a picture shows."""
 LIMITS = "limits"
 """After the name of a figure that has both limits; that of an exceedance has the name of its column."""
 
@@ -69,7 +71,8 @@ class RegionFigures:
         """A caption and a picture for each map."""
         said = {"": f"{self.title}, and its standard deviation.", LIMITS: f"{self.title}: lower and upper limit."}
         said |= {layer.name: layer.with_label(self.label).caption for layer in self.layers}
-        return [(said[what], png) for what, png in self.pictures.items()]
+        parted = [(what.partition(AT), png) for what, png in self.pictures.items()]
+        return [(f"{step}: {said[kind]}" if step else said[kind], png) for (kind, _, step), png in parted]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -167,19 +170,21 @@ class LikelihoodFigures:
         return [(caption, path.read_bytes()) for caption, path in there if path.exists()]
 
 
-def check_regions(config: Config, survey: Survey, crs: Any, grid: Grid | None = None) -> None:
+def check_regions(config: Config, survey: Survey, model: Any, grid: Grid | None = None) -> None:
     """Raise an InputError for areas that cannot be read, or lie off a grid, and weights that weigh nothing on it."""
     if config.wants_regions and not config.regions.areas and config.has_places:
         raise InputError("[regions] needs the key 'areas': the file of their polygons, or several")
     weights = config.regions.weights
     if weights is not None and not config.path(weights).is_file():
         raise InputError(f"there is no file {weights!r} for the weights of [regions]")
-    for areas in _areas(config, survey).values():
-        held = read_areas(areas, crs if config.has_places else None, config.regions.name, config.regions.layer)
+    for areas in _areas(config, survey, model).values():
+        held = read_areas(areas, model.crs if config.has_places else None, config.regions.name, config.regions.layer)
         if grid is not None:
             refuse_elsewhere(held, grid)
+        if not config.has_places and not config.regions.areas:
+            _refuse_unknown_rows(config, areas, model)
     if grid is not None and weights is not None and grid.n <= MOST_WEIGHED:
-        cell_weights(config.path(weights), grid, crs)
+        cell_weights(config.path(weights), grid, model.crs)
 
 
 def predict_all(
@@ -203,7 +208,7 @@ def predict_all(
             callback=callback,
             **options,
         )  # fmt: skip
-        for name, areas in _areas(config, survey).items()
+        for name, areas in _areas(config, survey, fit.model).items()
     }
 
 
@@ -215,8 +220,11 @@ def write_regions(folder: Path, regions: dict[str, RegionPrediction], label: str
     for name, one in regions.items():
         said = one.title if label is None else one.title.replace(one.label, label)
         pictures = {}
-        for what, columns in _pages(one).items():
-            pictures[what] = png = figure_png(regions_map(one, columns, title=said), 200)
+        for step, part in _steps(one).items():
+            for what, columns in _pages(part).items():
+                png = figure_png(regions_map(part, columns, title=f"{said}, {step}" if step else said), 200)
+                pictures[f"{what}{AT}{step}" if step else what] = png
+        for what, png in pictures.items():
             path = folder / _figure(name, what)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(png)
@@ -260,7 +268,21 @@ def _stored(folder: Path) -> Iterator[RegionFigures]:
 
 
 def _figure(name: str, what: str) -> str:
-    return FIGURE.format(name=f"{name}-{what}" if what else name)
+    kind, _, step = what.partition(AT)
+    return FIGURE.format(name="-".join(filter(None, [name, kind, re.sub(r"[^\w.-]+", "_", step)])))
+
+
+def _steps(one: RegionPrediction) -> dict[str, RegionPrediction]:
+    """The figures at each combination of other columns, by what they are there; of one combination all."""
+    table = one.to_frame()
+    columns = list(table.columns[1 : list(table.columns).index("mean")])
+    if not columns or len(table[columns].drop_duplicates()) == 1:
+        return {"": one}
+    parts = {}
+    for values, rows in table.groupby(columns, sort=False, dropna=False):
+        step = ", ".join(f"{column} {value}" for column, value in zip(columns, values))
+        parts[step] = replace(one, _table=rows.reset_index(drop=True))
+    return parts
 
 
 def _pages(one: RegionPrediction) -> dict[str, tuple[str, ...]]:
@@ -272,10 +294,32 @@ def _pages(one: RegionPrediction) -> dict[str, tuple[str, ...]]:
     return pages | {layer.name: (layer.name,) for layer in one.layers if layer.kind == "probability"}
 
 
-def _areas(config: Config, survey: Survey) -> dict[str, Any]:
+def _own_areas(survey: Survey, model: Any) -> Any:
+    """The areas of the survey, each once: of those of several rows without the columns that differ among these."""
+    frame = survey.table
+    column = next((term.graph_column for term in model.terms if term.graph is not None), None)
+    if column not in frame.columns or frame[column].is_unique:
+        return frame
+    shape = frame.geometry.name
+    others = frame.drop(columns=shape).groupby(column, sort=False).nunique(dropna=False).max()
+    return frame[~frame[column].duplicated()].drop(columns=list(others.index[others > 1])).reset_index(drop=True)
+
+
+def _refuse_unknown_rows(config: Config, areas: Any, model: Any) -> None:
+    """Raise an InputError for areas that miss a column of the model."""
+    at = {name: np.atleast_1d(value)[0] for name, value in config.prediction.at.items()}
+    table = pd.DataFrame(areas.drop(columns=areas.geometry.name)).assign(**at)
+    try:
+        model.rows(table, None)
+    except InputError as error:
+        remedy = "name its values in [prediction], as in at.year = [2019, 2020]"
+        raise InputError(f"{error.what}, and each area is mapped once", remedy=remedy) from None
+
+
+def _areas(config: Config, survey: Survey, model: Any) -> dict[str, Any]:
     """Files of areas by the name of their layer; without any the areas of the survey."""
     if not config.has_places and not config.regions.areas:
-        return {"areas": survey.table}
+        return {"areas": _own_areas(survey, model)}
     paths: dict[str, Any] = {}
     for given in config.regions.areas:
         path = config.path(given)

@@ -76,8 +76,9 @@ def read_graph(given: Any, column: str, name: str) -> Graph:
     ----------
     given : Graph, GeoDataFrame, libpysal Graph or W, sparse or dense matrix, dict, str or Path
         Polygons are neighbours where they touch, at a corner too; their labels are those of the column, where they have
-        it, else of the index. Areas of a matrix are counted from 0. A file is a vector layer, or R-INLA's graph: the
-        number of areas, then for each a line of its number, that of its neighbours, and those.
+        it, else of the index; rows of one label and shape are one area. Areas of a matrix are counted from 0. A file is
+        a vector layer, or R-INLA's graph: the number of areas, then for each a line of its number, that of its
+        neighbours, and those.
     column : str
         Of the data, with the areas' labels.
     name : str
@@ -150,6 +151,9 @@ def _of_polygons(frame: Any, column: str, name: str) -> Graph:
     empty = [k for k, shape in enumerate(shapes) if shape is None or shape.is_empty]
     if empty:
         raise InputError(f"row {empty[0]} of the polygons of the graph {name!r} has no shape")
+    first = pd.Series(range(len(frame))).groupby(list(map(label_of, ids)), sort=False).transform("first").to_numpy()
+    if np.all([shapes[k].equals(shapes[j]) for k, j in enumerate(first) if k != j]):  # an area at several times
+        frame, ids = frame.iloc[np.unique(first)], [ids[k] for k in np.unique(first)]
     first, second = frame.sindex.query(frame.geometry, predicate="intersects")
     ids = list(ids)
     return _of_pairs(ids, [(ids[i], ids[j]) for i, j in zip(first, second)], name)

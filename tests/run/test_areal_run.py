@@ -1,6 +1,7 @@
 """Runs of a survey of areas: by their labels, mapped as they are, and over a field; mistakes told in a sentence."""
 
 import zipfile
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -13,7 +14,7 @@ import geospde as gs
 from geospde.cli.commands import main
 from geospde.run.check import check
 from geospde.run.config import read_config
-from geospde.run.pipeline import run
+from geospde.run.pipeline import run, run_step
 
 SIDE = 5
 RUN_FILE = """
@@ -201,3 +202,55 @@ def test_init_proposes_neighbours_over_what_was_expected(tmp_path, capsys):
         assert "no column that tells its areas apart" in capsys.readouterr().err
     assert 'formula = "deaths ~ 1 + bym2(district, graph=areas)"' in text and 'exposure = "expected"' in text
     assert "exceed = [1]" in text and 'label = "relative risk"' in text and "25 areas" in said
+
+
+def test_areas_of_several_years_are_mapped_at_each(tmp_path):
+    frame = districts()
+    years = [frame.assign(year=year, deaths=frame["deaths"] + year - 2001) for year in (2001, 2002, 2003)]
+    text = RUN_FILE.replace("graph=areas)", "graph=areas) + year").replace("exceed = [1]", "at.year = [2001, 2004]")
+    path = written(tmp_path, text, pd.concat(years, ignore_index=True))
+    with quietly_in(tmp_path):
+        run(path)
+        table = pd.read_csv("out/regions.csv")
+        assert table["year"].tolist() == [2001] * 25 + [2004] * 25
+        assert (table["mean"][25:].mean() > table["mean"][:25].mean()) and (tmp_path / "out").is_dir()
+        assert {f"regions-areas-year_{year}.png" for year in (2001, 2004)} <= {
+            path.name for path in (tmp_path / "out" / "figures").iterdir()
+        }
+        path.write_text(text.replace("at.year = [2001, 2004]", ""))
+        with pytest.raises(gs.InputError, match="'year'.*each area is mapped once.*at.year"):
+            check(path)
+
+
+def test_scottish_lips_from_a_run_file_are_those_of_fit(tmp_path):
+    reference = Path(__file__).parents[1] / "reference" / "areas"
+    table = pd.read_csv(reference / "scotland.csv")
+    table["X"] = (table["X"] - table["X"].mean()) / table["X"].std()
+    shapes = [shapely.box(k % 8, k // 8, k % 8 + 1, k // 8 + 1) for k in range(len(table))]
+    (tmp_path / "w.graph").write_text((reference / "scotland.graph").read_text())
+    text = """
+    [survey]
+    areas = "districts.gpkg"
+    [graphs]
+    w = "w.graph"
+    [model]
+    formula = "Counts ~ X + bym2(Region, graph=w)"
+    family = "poisson"
+    exposure = "E"
+    [priors]
+    "sd(bym2(Region))" = { pc = [1, 0.01] }
+    [inference]
+    method = "eb"
+    strategy = "gaussian"
+    [output]
+    dir = "out"
+    """
+    path = written(tmp_path, text, gpd.GeoDataFrame(table, geometry=shapes, crs=32630))
+    with quietly_in(tmp_path):
+        found = run_step("fit", path).fit
+    fit = gs.fit(
+        "Counts ~ X + bym2(Region, graph=w)", table, family="poisson", exposure="E", method="eb", strategy="gaussian",
+        graphs={"w": reference / "scotland.graph"}, priors={"sd(bym2(Region))": {"pc": [1, 0.01]}},
+    )  # fmt: skip
+    np.testing.assert_allclose(found.fixed["mean"], fit.fixed["mean"], rtol=1e-6)
+    np.testing.assert_allclose(found.hyper["mean"], fit.hyper["mean"], rtol=1e-6)

@@ -20,7 +20,7 @@ def make(work: Work) -> None:
         if work.config.has_places:
             for one in model.parts.values() if work.config.observations else [model]:
                 analysis.check_predictable(one, work.grid, work.config.prediction.at)
-        check_regions(work.config, work.survey, model.crs, work.grid)
+        check_regions(work.config, work.survey, model, work.grid)
         work.fit = analysis.fit_model(work.config, model, callback=work.log.progress.update)
         work.fit.compute_criteria(work.log.progress.update)
         write(work)
