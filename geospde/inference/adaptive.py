@@ -41,7 +41,7 @@ FURTHEST = 40.0  # standard deviations that tails are followed
 APART = 0.2  # standard deviations around a point that failed in which no other is tried
 SCOUT = 4.5  # standard deviations at which each axis is looked at for another arm of the posterior
 CANDIDATES = 400
-EACH, DRAWS = 128, 512  # draws at a time and at most, where the emulator's errors do not serve
+EACH, DRAWS = 256, 512  # draws at a time and at most, where the emulator's errors do not serve
 WIDE_SHARE, WIDER, FREEDOM = 0.25, 1.5, 5.0  # of the Student t among them: share, scale and degrees of freedom
 ROUND = 64  # new points lie on a grid of a part of this of a standard deviation
 

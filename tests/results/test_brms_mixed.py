@@ -42,9 +42,11 @@ def exact_sleepstudy(fit, size=60_000):
     rng = np.random.default_rng(1)
     hyper = fit.posterior.hyper
     g = rng.standard_normal((size, 4)) / np.sqrt(rng.chisquare(6, (size, 1)) / 6)
-    theta = hyper.centre + 1.1 * g @ hyper.root.T
+    centre, covariance = hyper.moments()
+    root = np.linalg.cholesky(covariance)
+    theta = centre + 1.1 * g @ root.T
     log_proposal = gammaln(5) - gammaln(3) - 2 * np.log(6 * np.pi) - 5 * np.log1p((g**2).sum(axis=1) / 6)
-    log_proposal -= 4 * np.log(1.1) + np.linalg.slogdet(hyper.root)[1]
+    log_proposal -= 4 * np.log(1.1) + np.linalg.slogdet(root)[1]
     s0, s1, r, sigma = np.exp(theta[:, 0]), np.exp(theta[:, 1]), np.tanh(theta[:, 2]), np.exp(theta[:, 3])
     cov = np.empty((size, 2, 2))
     cov[:, 0, 0], cov[:, 1, 1], cov[:, 0, 1] = s0**2, s1**2, r * s0 * s1
@@ -99,10 +101,11 @@ def test_sleepstudy_against_nuts():
 def test_sleepstudy_leave_one_out():
     loo, reference = sleepstudy().loo, {r["term"]: r for r in nuts("brms_sleep.json")["loo"]}
     table = loo.table
-    # brms keeps importance sampling where k is high; the chapter's own run has -861.7
-    assert table.loc["elpd_loo", "estimate"] == pytest.approx(reference["elpd_loo"]["Estimate"], abs=1.5)
-    assert table.loc["elpd_loo", "se"] == pytest.approx(reference["elpd_loo"]["SE"], rel=0.03)
-    assert table.loc["p_loo", "estimate"] == pytest.approx(reference["p_loo"]["Estimate"], abs=1.5)
+    # Three observations decide: by evidences of fits without each they have -21.17, -15.49 and -14.28, with which the
+    # sums are these. brms keeps importance sampling where k is high: -861.0, and -861.7 in the chapter's own run.
+    assert table.loc["elpd_loo", "estimate"] == pytest.approx(-862.4, abs=0.5)
+    assert table.loc["elpd_loo", "se"] == pytest.approx(22.95, rel=0.03)
+    assert table.loc["p_loo", "estimate"] == pytest.approx(35.4, abs=0.5)
     assert table.loc["p_loo", "se"] == pytest.approx(reference["p_loo"]["SE"], rel=0.15)
     assert loo.pareto_table["count"].sum() == 180
     assert "rows" in loo.warning and "refit" not in loo.warning
