@@ -18,9 +18,10 @@ from matplotlib.ticker import FixedFormatter, FixedLocator
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.plots.canvas import FRAME, INK, SEA, SMALL, View
-from geospde.plots.frame import ALARM, new_axes
+from geospde.plots.canvas import FRAME, INK, SEA, SMALL, View, dress, sheet, title
+from geospde.plots.frame import ALARM
 from geospde.survey.crs import is_local, parse_crs
+from geospde.text.words import counted
 
 LAND = "#e4e0d8"
 
@@ -254,12 +255,26 @@ def draw_scale_bar(ax: Axes, view: View, land: Any = None) -> None:
 
 
 def plot_design(design: Any, ax: Axes | None = None) -> Axes:
-    """Draw the candidates of a sampling design as dots, and the chosen sites with their numbers."""
-    ax = new_axes(ax, 120.0, 120.0)
-    ax.scatter(design.points[:, 0], design.points[:, 1], s=4, color="0.8", linewidths=0)
-    ax.scatter(design.sites["x"], design.sites["y"], s=30, color=ALARM, zorder=3)
-    for k, (x, y) in enumerate(zip(design.sites["x"], design.sites["y"]), 1):
-        ax.annotate(str(k), (x, y), xytext=(4, 3), textcoords="offset points")
-    ax.set_aspect("equal")
-    ax.set_title(f"{len(design.sites)} sites leave {100 * design.curve.iloc[-1]:.0f} % of the {design.criterion}")
+    """Draw the candidates of a sampling design as dots, and the chosen sites with their numbers, the first largest."""
+    x, y = design.sites["x"].to_numpy(), design.sites["y"].to_numpy()
+    places = np.vstack([design.points, np.column_stack([x, y])])
+    view = View.of([(*places.min(axis=0), *places.max(axis=0))], design.crs)
+    room = math.inf
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        _, (ax,), _, room = sheet(view, bar=False, figure=plt.figure())
+    else:
+        dress(ax, view)
+    ax.scatter(design.points[:, 0], design.points[:, 1], s=4, color="#b4bcc4", linewidths=0)
+    order = np.arange(len(x))
+    ax.scatter(x, y, s=36 - 16 * order / max(len(x) - 1, 1), color=ALARM, ec="white", linewidths=0.5, zorder=3)
+    for k, place in enumerate(zip(x, y), 1):
+        ax.annotate(
+            str(k), place, xytext=(3.5, 2.5), textcoords="offset points", fontsize=SMALL, color=INK, zorder=4,
+            path_effects=[withStroke(linewidth=2.0, foreground="white")],
+        )  # fmt: skip
+    left = 100 * design.curve.iloc[-1]
+    title(ax, f"{counted(len(x), 'new site')}, in order: {left:.0f} % of the {design.criterion} is left", room)
+    draw_scale_bar(ax, view)
     return ax

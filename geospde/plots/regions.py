@@ -56,7 +56,7 @@ def plot_regions(regions: RegionPrediction, ax: Axes | None = None, column: str 
     scale = _scale(regions, frame, column)
     _draw(ax, frame, column, scale)
     write_title(ax, _title(regions, column))
-    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale, column)
+    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale, _bar_label(regions, column))
     return ax
 
 
@@ -89,12 +89,16 @@ def regions_map(
         if not one_scale:
             colour_bar(ax.inset_axes((0.03, 0.04, 0.025, 0.32)), scale, "")
     if one_scale:
-        layer = next((one for one in regions.layers if one.name == columns[0]), None)
-        words = title or regions.title
-        said = columns[0] if layer is None else layer.with_label(f"{words[:1].lower()}{words[1:]}").axis
-        colour_bar(place, scales[0], said)
+        colour_bar(place, scales[0], _bar_label(regions, columns[0], title))
     draw_scale_bar(axes[-1], view, shapely.union_all(np.asarray(frames[0].geometry.array)))
     return figure
+
+
+def _bar_label(regions: RegionPrediction, column: str, title: str | None = None) -> str:
+    """What the colours of a column are of: the quantity, such as "standard deviation of mean of lead"."""
+    layer = next((one for one in regions.layers if one.name == column), None)
+    words = title or regions.title
+    return column if layer is None else layer.with_label(f"{words[:1].lower()}{words[1:]}").axis
 
 
 def plot_index(index: Index, ax: Axes | None = None) -> Axes:

@@ -114,6 +114,7 @@ def test_files_and_picture(tmp_path):
     found.to_gpkg(tmp_path / "d.gpkg")
     assert gpd.read_file(tmp_path / "d.gpkg")["order"].tolist() == [1, 2, 3]
     assert len(found.plot().texts) == 3 and "3 sites leave" in repr(found)
+    assert found.plot().get_title(loc="left").startswith("3 new sites, in order: ")
     with pytest.raises(gs.InputError, match="longitude and latitude"):
         found.to_gpx(tmp_path / "d.gpx")
 
