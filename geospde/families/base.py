@@ -39,6 +39,8 @@ class Candidate:
         The column of trials that they are successes of.
     named_logs : bool
         Whether the column's name says that they are logarithms.
+    named_amounts : bool
+        Whether it names a substance, such as pm10: whole numbers are then rounded measurements.
     """
 
     values: Vector
@@ -47,6 +49,7 @@ class Candidate:
     named_proportions: bool = False
     trials: str | None = None
     named_logs: bool = False
+    named_amounts: bool = False
 
     @property
     def whole(self) -> bool:
@@ -56,6 +59,8 @@ class Candidate:
     @property
     def if_counts(self) -> str:
         """What to add to the reason where positive whole numbers are taken for measurements."""
+        if self.named_amounts and self.whole:
+            return "; measurements by their name, rounded to whole numbers"
         return "; none is small, so taken for measurements, poisson if they are counts" if self.whole else ""
 
 

@@ -44,7 +44,7 @@ def load_survey(config: Config) -> Survey:
             remedy='say what a row is of its places: areas = "mean" or "total" in [model]; or take a term of areas, '
             "such as bym2(district, graph=areas)",
         )
-    survey = _read(config, [*response, model.exposure, model.offset, model.weights])
+    survey = _read(config, [*response, model.exposure, model.offset, model.weights], response[:1])
     delta = delta_of(model.family, model.link)
     family = family_by_name(model.family, model.link) if delta is None else family_by_name(delta.alike)
     for column in response:
@@ -64,8 +64,11 @@ def load_survey(config: Config) -> Survey:
     return survey.with_covariates(config.covariates, path_of=config.path, used=used)
 
 
-def _read(config: Config, named: Sequence[str | None]) -> Survey:
-    """Read the layer or the table; the columns that are named must hold numbers."""
+def _read(config: Config, named: Sequence[str | None], drop_missing: Sequence[str] = ()) -> Survey:
+    """Read the layer or the table; the columns that are named must hold numbers.
+
+    Rows of places without one of `drop_missing` are left out.
+    """
     keys = config.survey.given()
     for name in INPUTS:
         if name in keys:
@@ -76,7 +79,7 @@ def _read(config: Config, named: Sequence[str | None]) -> Survey:
         keys["boundary"] = domain  # that is what is mapped
     if config.survey.areas is not None:
         return read_areal_survey(**keys, numeric=numeric, lengths=config.has_places)
-    return read_survey(**keys, numeric=numeric)
+    return read_survey(**keys, numeric=numeric, drop_missing=tuple(drop_missing))
 
 
 def load_several(config: Config) -> Survey:

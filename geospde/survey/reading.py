@@ -39,6 +39,7 @@ def read_points(
     layer: str | None,
     numeric: tuple[str, ...],
     missing: Sequence[str] = (),
+    drop_missing: Sequence[str] = (),
 ) -> tuple[Table, gpd.GeoDataFrame, tuple[str, ...] | None]:
     """Return the table of a survey's points, the points in the survey's CRS, and which columns are its coordinates.
 
@@ -49,6 +50,7 @@ def read_points(
     table = read_table(points, layer, want=SITES, what="points", missing=missing)
     if not len(table.frame):
         raise InputError("has no rows", of=Place(table.source), remedy="a survey needs sites")
+    table = table.without_gaps(drop_missing)
     for column in numeric:
         table.numbers(column)
     table.warn_of_stray_text()

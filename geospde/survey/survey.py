@@ -231,6 +231,7 @@ def read_survey(
     boundary: Any = None,
     numeric: tuple[str, ...] | list[str] = (),
     missing: tuple[str, ...] | list[str] = (),
+    drop_missing: tuple[str, ...] | list[str] = (),
     name: str | None = None,
 ) -> Survey:
     """Read points and a coastline, bring them into one coordinate reference system, and check them.
@@ -266,6 +267,8 @@ def read_survey(
     missing : sequence of str
         What stands for a missing value beside the empty field: ``["NA", "-9999"]``. Without it, "NA", "None" and
         their like are missing, with a warning, in a column of numbers, and labels in a column of labels.
+    drop_missing : sequence of str
+        Columns, such as the response, without which a row is left out, with a warning.
     name : str, optional
         What titles and reports call the survey; by default the points' file or folder name.
 
@@ -299,8 +302,9 @@ def read_survey(
         key = "coastline_layer" if coastline_layer is not None else "ring"
         raise InputError(f"{key} is of a coastline, and none is given", remedy="name its file with coastline")
     table, frame, columns = read_points(
-        points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric), missing=tuple(missing)
-    )
+        points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric), missing=tuple(missing),
+        drop_missing=tuple(drop_missing),
+    )  # fmt: skip
     held = frame.crs
     refuse_degrees(frame, held, table.source, columns)
     land, coast_name = None, f"the {outline}"

@@ -70,6 +70,23 @@ class Table:
         self.require(column)
         return finite_numbers(self.frame[column], lambda i: self.at(i, column))
 
+    def without_gaps(self, columns: Sequence[str], warn: bool = True) -> Table:
+        """Return the table without the rows in which one of some columns is empty, and warn of these.
+
+        A column that is empty in every row stays, for `numbers` to refuse.
+        """
+        gaps = np.zeros(len(self.frame), dtype=bool)
+        for column in columns:
+            empty = self.frame[column].isna().to_numpy() if column in self.frame.columns else gaps
+            gaps |= empty & (not empty.all())
+        if not gaps.any() or gaps.all():
+            return self
+        if warn:
+            first = self.at(int(np.argmax(gaps)), columns[0] if len(columns) == 1 else None)
+            what = f"{counted(int(gaps.sum()), 'row')} of {len(gaps):,} without {listed(columns)} left out"
+            warnings.warn(GeospdeWarning(f"{what}, this one first", where=first), stacklevel=5)
+        return replace(self, frame=self.frame.loc[~gaps].reset_index(drop=True), rows=self.rows[~gaps])
+
     def without_marks(self, missing: Sequence[str]) -> Table:
         """Return the table without values where a cell is one of the marks that the user lists.
 

@@ -501,7 +501,11 @@ HOSTILE = {
     "only coordinates": (lambda t: t[["x", "y"]], [], "it has coordinates only"),
     "huge": (lambda t: t.assign(x=t["x"] * 1e13), [], "beyond any survey"),
     "decimal comma": (lambda t: t.to_csv(index=False, sep=";", decimal=","), [], "write decimals with a point"),
-    "gap": (lambda t: t.assign(count=t["count"].where(t.index != 5)), [], "line 7, column 'count' is empty (or NaN)"),
+    "gap": (
+        lambda t: t.assign(n=(t["count"] + 1.0).where(t.index != 5)),
+        ["--response", "p(count, n)"],
+        "line 7, column 'n' is empty",
+    ),
     "gap in x": (lambda t: t.assign(x=t["x"].where(t.index != 5)), [], "line 7, column 'x' is empty (or NaN)"),
     "infinite": (lambda t: t.assign(y=t["y"].where(t.index != 5, np.inf)), [], "column 'y' is infinite"),
     "constant": (lambda t: t.assign(count=3), [], "has a count of 3 in every row: there is nothing to map"),

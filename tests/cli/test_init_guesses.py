@@ -7,6 +7,8 @@ import pytest
 from small_run import quietly_in
 
 import geospde as gs
+from geospde.run.config import read_config
+from geospde.run.inputs import load_survey
 from geospde.run.proposal import Guesser, propose
 from geospde.run.proposal.columns import Column
 from geospde.run.proposal.names import RESPONSES, TRIALS, says
@@ -79,6 +81,21 @@ def test_rates_of_a_population_and_amounts_with_zeros(sites, tmp_path):
     hauls = np.where(rng.uniform(size=SITES) < 0.4, 0, rng.gamma(2, 3, SITES)).round(2)
     proposal, keys = proposed(tmp_path, {**places, "catch_kg": hauls})
     assert keys["model"]["family"] == "tweedie" and "delta_gamma" in proposal.response.reason
+
+
+def test_rows_without_a_response_are_left_out_and_rounded_substances_are_no_counts(sites, tmp_path):
+    places, rng = sites
+    pm10 = np.round(np.exp(rng.normal(3, 0.5, SITES)))
+    pm10[[3, 40]] = np.nan
+    pd.DataFrame({**places, "PM10": pm10}).to_csv(tmp_path / "sites.csv", index=False)
+    with pytest.warns(gs.GeospdeWarning, match="line 5, column 'PM10': 2 rows of 70 without 'PM10' left out"):
+        proposal = propose(tmp_path / "sites.csv")
+    assert len(proposal.survey.points) == SITES - 2
+    assert proposal.response.family.name == "gamma" and "rounded to whole numbers" in proposal.response.reason
+    with quietly_in(tmp_path):
+        survey = load_survey(read_config(nested(proposal.entries)))  # a run leaves them out, too
+    assert len(survey.points) == SITES - 2
+    assert survey.place(3).row == 6
 
 
 def test_meshes_are_no_finer_than_sites_and_range_ask_for(sites, tmp_path):

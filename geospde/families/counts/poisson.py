@@ -83,6 +83,8 @@ class Poisson(Counts):
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
         """Whole numbers, one of which is small, or that are called counts: else they may be rounded measurements."""
         least = candidate.values.min()
+        if candidate.named_amounts and not candidate.named_counts:
+            return None
         if candidate.whole and least >= 0 and (least <= SMALL or candidate.named_counts):
             return cls(), f"{candidate.described}, so counts"
         return None

@@ -149,10 +149,12 @@ def propose(
     }  # fmt: skip
     said = {key: str(value) for key, value in files.items() if value is not None}
     others: dict[str, Any] = {key: value for key, value in said.items() if key != "points"}
-    survey = read_survey(points, **others, crs=frame.crs, source_crs=frame.source_crs)
+    survey = read_survey(
+        points, **others, crs=frame.crs, source_crs=frame.source_crs, drop_missing=(roles.response.name,)
+    )
     if coast is not None:
         _refuse_elsewhere(survey, table.source, coast.source)
-    response, look = find_response(table, roles, survey.coordinates, options.family)
+    response, look = find_response(roles.table, roles, survey.coordinates, options.family)
     sizes = Sizes.of(survey, look)
     entries = tuple(sections(said, frame, survey, response, roles.others, look, sizes, options.exceed))
     config = read_config(nested(entries))

@@ -15,6 +15,7 @@ from geospde.families.likelihood import Likelihood
 from geospde.families.registry import family_by_name, suggest
 from geospde.run.proposal.columns import Column, numbers
 from geospde.run.proposal.look import BELIEVED, FirstLook
+from geospde.run.proposal.names import SUBSTANCES
 from geospde.survey.tables import Table
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def find_family(column: Column, trials: Column | None) -> tuple[Family, str]:
             numbers(column),
             column.describe(),
             named_counts=bool(column.words & COUNTS),
+            named_amounts=bool(column.words & SUBSTANCES),
             named_proportions=bool(column.words & PROPORTIONS),
             trials=None if trials is None else trials.name,
             named_logs=bool(column.words & LOGS),

@@ -16,7 +16,7 @@ from geospde.families.registry import family_by_name, names
 from geospde.formula.parser import parse_expression
 from geospde.formula.syntax import Call, Symbol
 from geospde.run.proposal.asking import Guesser
-from geospde.run.proposal.columns import Column, numbers, words_of
+from geospde.run.proposal.columns import Column, numbers, read_columns, words_of
 from geospde.run.proposal.names import COVARIATES, EXPOSURES, LABELS, RESPONSES, SUBSTANCES, TRIALS, says
 from geospde.run.proposal.response import find_family
 from geospde.survey.tables import Table
@@ -69,8 +69,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns of response, trials and exposure, and those that are left."""
+    """The columns of response, trials and exposure, those that are left, and the rows that have a response."""
 
+    table: Table
     response: Column
     trials: Column | None
     exposure: Column | None
@@ -100,7 +101,9 @@ def find_roles(table: Table, columns: dict[str, Column], places: set[str], optio
     for name in filter(None, (response, trials)):
         _require(table, columns, name, "--response")
     response = response or guess_response(columns, places, table.source, guesser)
+    table = table.without_gaps([response], warn=False)
     table.numbers(response)
+    columns = read_columns(table)
     column = columns[response]
     taken = places | {response}
     family = family_by_name(options.family) if options.family is not None else None
@@ -120,7 +123,7 @@ def find_roles(table: Table, columns: dict[str, Column], places: set[str], optio
             exposure = find_exposure(columns, taken, guesser)
     used = taken | {trials, exposure}
     others = tuple(c for name, c in columns.items() if name not in used and not (c.words & LABELS or c.numbers_rows))
-    return Roles(column, of, columns[exposure] if exposure is not None else None, others)
+    return Roles(table, column, of, columns[exposure] if exposure is not None else None, others)
 
 
 def _said(response: str | None) -> tuple[str | None, str | None]:
