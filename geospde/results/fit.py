@@ -300,7 +300,7 @@ def fit_model(
     settings = {
         "formula": arguments["formula"], "family": model.family.name, "link": model.family.link.name, "method": method,
         "integration": integration, "strategy": strategy, "quadrature": int(quadrature),
-        **{name: arguments.get(name) for name in ("coords", "exposure", "offset")}, **model.beside,
+        **{name: arguments.get(name) for name in ("coords", "exposure", "offset", "dispformula")}, **model.beside,
     }  # fmt: skip
     progress = callback or silent
     with cluster(client):

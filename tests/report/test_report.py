@@ -15,6 +15,7 @@ from sample_run import made, predicted
 
 import geospde as gs
 from geospde.errors import InputError
+from geospde.plots import canvas
 from geospde.plots.figures import save_figures
 from geospde.report.findings import findings
 from geospde.report.page import Section, Table, picture
@@ -284,7 +285,8 @@ def test_files_are_linked_from_where_the_page_is(tmp_path):
     assert "grid.csv the layers of the map, a row a cell 2 kB" in page.text
 
 
-def test_the_report_of_rongelap_is_small(tmp_path):
+def test_the_report_of_rongelap_is_small(tmp_path, monkeypatch):
+    monkeypatch.setattr(canvas, "USUAL", canvas.Style())  # with as many dots as a user's
     survey = gs.load_dataset("rongelap")
     mesh = gs.build_mesh(survey.coastline, sites=survey.points, max_edge=(150, 300), offset=300)
     grid = gs.Grid.around(survey.coastline, shape=(75, 150), buffer=50)
