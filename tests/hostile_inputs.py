@@ -250,6 +250,8 @@ CLASSES = {
             for n in ("x", "caught")
             for w, v in {"text": "many", "missing": None, "inf": "inf", "1e300": 1e300, "decimal comma": "3,5"}.items()
         },
+        "caught missing": (cell("caught", 3, None), None),  # a row without a response is left out, with a warning
+        "exposure missing": (cell_of("e", 1.0, 3, None, exposure="e"), ""),
         "all in one place": (column(lambda t: t.__setitem__(["x", "y"], 1.0)), ""),
         "on a line": (fill("x", 5.0), "no area"),
         "count negative": (cell("caught", 3, -1), "row|line"),

@@ -49,6 +49,11 @@ class Accuracy:
         """Whether the errors are such as a reader of a table does not see."""
         return self.evidence <= 0.03 and self.spread <= 0.05 and self.quantile <= 0.1
 
+    @property
+    def is_fair(self) -> bool:
+        """Whether the errors leave a table its first digit."""
+        return max(self.evidence, self.spread, self.quantile) <= 0.2
+
     def __str__(self) -> str:
         by = f" and {self.draws} draws" if self.draws else ""
         return (

@@ -30,6 +30,7 @@ Vector = NDArray[np.float64]
 
 STEP = 1.0  # of the grid, in standard deviations: a sum over it integrates a Gaussian to 1e-8
 DROP = 7.0  # of the log density, where the grid ends
+GOOD = 0.9  # agreement of a composite design with the posterior, from which it serves
 FEW = 8  # hyperparameters that a Gaussian process follows: of more the covariances of values and gradients are large
 FURTHEST = 12  # steps that the grid goes out at most
 SMOOTH = 0.3  # roughness up to which the Gauss-Hermite rule errs by a per cent or less
@@ -187,14 +188,18 @@ def composite_design(explorer: Explorer, centre: Vector, root: Vector, third: Ve
     the moments, carries the latent variables: its weights integrate constants and squares exactly (Rue, Martino &
     Chopin 2009, section 6.5).
     """
-    hyper, log_top = _fitted(explorer, centre, root, third)
+    return _carrying(explorer, *_fitted(explorer, centre, root, third), third)
+
+
+def _carrying(explorer: Explorer, hyper: HyperPosterior, log_top: float, third: Vector | None) -> Posterior:
+    """The posterior of a polynomial through a first design, which is laid anew where it is poor, with the last one."""
     if third is None and hyper.agreement < POOR:
         moved, scaled = _tamed(hyper)
         again, again_top = _fitted(explorer, moved, scaled, None)
         if again.agreement > hyper.agreement:
             hyper, log_top = again, again_top
     mean, covariance = hyper.moments()
-    v, weights = _design(centre.size, NARROW)
+    v, weights = _design(hyper.dimension, NARROW)
     carried = explorer.at([mean + step for step in v @ np.linalg.cholesky(covariance).T])
     kept = [(p, w) for p, w in zip(carried, weights) if p is not None]
     if not kept:
@@ -268,15 +273,19 @@ def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto
     third : (d,) array
         Third derivatives of the log posterior in z, at the mode.
     rule : {"auto", "grid", "ccd", "adaptive"}
-        `auto`: Gauss-Hermite, 5 nodes on one axis or 4 on each of two, where that fits, else `adaptive` up to eight
-        hyperparameters, a composite design for more; `grid`: an even grid; `ccd`: a composite design; `adaptive`:
-        points that are added where a Gaussian process through them is unsure.
+        `auto`: Gauss-Hermite, 5 nodes on one axis or 4 on each of two, and a composite design for four and more, where
+        they fit, else `adaptive`; of more than eight hyperparameters always the design; `grid`: an even grid; `ccd`: a
+        composite design; `adaptive`: points that are added where a Gaussian process through them is unsure.
     """
     centre = explorer.mode.theta
     d = centre.size
-    if rule == "ccd" or (rule == "auto" and d > FEW):
+    design = None
+    if rule == "ccd" or (rule == "auto" and d > 3):
         # the density along every axis costs some ten evaluations each
-        return composite_design(explorer, centre, root, None if explorer.laplace.n < LARGE else third)
+        skew = None if explorer.laplace.n < LARGE else third
+        design = *_fitted(explorer, centre, root, skew), skew
+        if rule == "ccd" or d > FEW or design[0].agreement > GOOD:
+            return _carrying(explorer, *design)
     if rule == "grid":
         return even_grid(explorer, centre, root)
     warp = Warp.of_third_derivatives(third)
@@ -285,7 +294,13 @@ def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto
         if fit.within(SMOOTH):
             return found
     scale = Warp.of_prior(explorer.laplace.log_prior, centre) if d > 3 else None
-    return adaptive(explorer, Axes.at_mode(centre, root, third, scale))
+    found = adaptive(explorer, Axes.at_mode(centre, root, third, scale))
+    if design is None or found.accuracy is None or found.accuracy.is_fair:
+        return found
+    # draws that leave as much open as this say less of the bulk than a polynomial does
+    smooth = _carrying(explorer, *design)
+    assert smooth.hyper is not None
+    return replace(smooth, hyper=replace(smooth.hyper, accuracy=found.accuracy))
 
 
 def posterior(

@@ -128,7 +128,9 @@ def regions_sections(regions: Sequence[Any]) -> list[Section]:
     """Take in the figures for areas, a section a layer; or those of the whole region by year."""
     sections = []
     for one in regions:
-        table = frame_table(one.title, one.table.set_index(one.table.columns[0]))
+        layers = getattr(one, "layers", ())  # a table of numbers has none
+        above = {layer.name: f"P(> {layer.level:g})" for layer in layers if layer.kind == "probability"}
+        table = frame_table(one.title, one.table.set_index(one.table.columns[0]).rename(columns=above))
         pictures = [picture(png, caption) for caption, png in one.shown]
         sections.append(Section([f"{one.how[:1].upper()}{one.how[1:]}."], [table], pictures))
     return sections
@@ -167,10 +169,10 @@ def column_heading(name: str) -> str:
 
     Examples
     --------
-    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("exceed_8"), column_heading("crps")
-    ('2.5%', 'median', 'P(> 8)', 'CRPS')
+    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("crps")
+    ('2.5%', 'median', 'CRPS')
     """
-    return f"P(> {name.removeprefix('exceed_')})" if name.startswith("exceed_") else _HEADINGS.get(name, name)
+    return _HEADINGS.get(name, name)
 
 
 def shown(value: Any) -> str:

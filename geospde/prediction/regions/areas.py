@@ -104,7 +104,7 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
         itself = "itself" if broken.sum() == 1 else "themselves"
         said = f"{counted(int(broken.sum()), 'area')} crossed {itself}, such as {first!r}: mended"
         found.append(Finding("note", "areas", said))
-    flat = ~(frame.geometry.area.to_numpy() > 0)
+    flat = ~(shapely.area(frame.geometry.to_numpy()) > 0)
     if flat.any():
         first = names[int(np.argmax(flat))]
         raise InputError(f"the area {first!r} of {source} is a line without any area", remedy="leave it out or mend it")
