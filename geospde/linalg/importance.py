@@ -69,7 +69,10 @@ class ThetaProposal:
         d, wide = self.mean.size, int(round(DEFENCE * size))
         core = size - wide
         uniform = (low_discrepancy(core, d + 1) + rng.random(d + 1)) % 1.0
-        chosen = rng.permutation(np.arange(core) % len(self.centres))
+        # each centre as often as the others, up to one, and in each batch others of those that come once more
+        whole, more = divmod(core, len(self.centres))
+        often = np.tile(np.arange(len(self.centres)), whole)
+        chosen = rng.permutation(np.append(often, rng.permutation(len(self.centres))[:more]))
         theta = self.centres[chosen] + _student(uniform, CORE) @ self.root.T
         far = (low_discrepancy(wide, d + 1) + rng.random(d + 1)) % 1.0
         return np.vstack([theta, self.mean + _student(far, WIDE) @ self.spread.T])

@@ -39,6 +39,21 @@ def moments(cloud, theta, weights):
     return mean, np.sqrt(mass @ (x - mean) ** 2), np.sqrt(BATCHES) * parts.std(ddof=1)
 
 
+def test_draws_come_from_all_kernels():
+    """Their density says so: from the same part of them in every batch, no spread of batches would show the error."""
+    rng = np.random.default_rng(5)
+    skewed = rng.gamma(0.5, size=(1000, 1))  # unlike a Gaussian, so that there are kernels
+    proposal = ThetaProposal.following(skewed, np.full(1000, 1e-3), np.sort(skewed[:100], axis=0))
+    assert len(proposal.centres) == 100
+    apart = ThetaProposal(100.0 * np.arange(100)[:, None], proposal.root, proposal.mean - 1e6, 1e-3 * proposal.spread)
+    for size in (50, 300):
+        drawn = np.concatenate([apart.draw(size, rng)[:, 0] for _ in range(BATCHES)])
+        counts = np.bincount(np.round(drawn[drawn > -1e5] / 100).astype(int), minlength=100)
+        each = counts.sum() / 100
+        # of a hypergeometric count in each batch, the standard deviation is below the square root of its mean
+        assert np.abs(counts - each).max() < 5 * np.sqrt(each)
+
+
 def test_a_tail_unlike_the_fits_is_corrected(drawn):
     many, theta, weights, log_drawn, log_fit = drawn
     cloud = ThetaCloud.bent(many, np.full(len(many), 1 / len(many)), theta, weights, log_drawn, log_fit)
