@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BAND = "#0072B2"
 UNCERTAIN = ("sd", "plasma")
+_CORNER = (0.16, 0.4)  # of a map, that a colour bar and its numbers take
 
 
 def plot_regions(regions: RegionPrediction, ax: Axes | None = None, column: str = "mean") -> Axes:
@@ -82,6 +84,9 @@ def regions_map(
     view = View.of([tuple(frames[0].total_bounds)], frames[0].crs)
     scales = [_scale(regions, frame, column, columns) for frame, column in zip(frames, columns)]
     one_scale = all(scale == scales[0] for scale in scales)
+    land = shapely.union_all(np.asarray(frames[0].geometry.array))
+    if not one_scale:
+        view = _with_room(view, land)
     figure, axes, place, room = sheet(view, len(columns), bar=one_scale, figure=figure)
     for ax, frame, column, scale in zip(axes, frames, columns, scales):
         _draw(ax, frame, column, scale)
@@ -90,8 +95,20 @@ def regions_map(
             colour_bar(ax.inset_axes((0.03, 0.04, 0.025, 0.32)), scale, "")
     if one_scale:
         colour_bar(place, scales[0], _bar_label(regions, columns[0], title))
-    draw_scale_bar(axes[-1], view, shapely.union_all(np.asarray(frames[0].geometry.array)))
+    draw_scale_bar(axes[-1], view, land if one_scale else shapely.union(land, _corner(view)))
     return figure
+
+
+def _with_room(view: View, land: Any) -> View:
+    """A view as it is where a colour bar in its lower left corner hides no land, else wider by that bar."""
+    wide = view.east - view.west
+    return replace(view, west=view.west - _CORNER[0] * wide) if _corner(view).intersects(land) else view
+
+
+def _corner(view: View) -> Any:
+    """What a colour bar in the lower left corner takes of a view."""
+    wide, high = view.east - view.west, view.north - view.south
+    return shapely.box(view.west, view.south, view.west + _CORNER[0] * wide, view.south + _CORNER[1] * high)
 
 
 def _bar_label(regions: RegionPrediction, column: str, title: str | None = None) -> str:
