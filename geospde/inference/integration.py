@@ -279,13 +279,15 @@ def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto
     """
     centre = explorer.mode.theta
     d = centre.size
+    # the density along every axis costs some ten evaluations each
+    skew = None if explorer.laplace.n < LARGE else third
+    if rule == "ccd" or (rule == "auto" and d > FEW):
+        return composite_design(explorer, centre, root, skew)
     design = None
-    if rule == "ccd" or (rule == "auto" and d > 3):
-        # the density along every axis costs some ten evaluations each
-        skew = None if explorer.laplace.n < LARGE else third
-        design = *_fitted(explorer, centre, root, skew), skew
-        if rule == "ccd" or d > FEW or design[0].agreement > GOOD:
-            return _carrying(explorer, *design)
+    if rule == "auto" and d > 3:
+        design = _fitted(explorer, centre, root, skew)
+        if design[0].agreement > GOOD:
+            return _carrying(explorer, *design, skew)
     if rule == "grid":
         return even_grid(explorer, centre, root)
     warp = Warp.of_third_derivatives(third)
@@ -298,7 +300,7 @@ def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto
     if design is None or found.accuracy is None or found.accuracy.is_fair:
         return found
     # draws that leave as much open as this say less of the bulk than a polynomial does
-    smooth = _carrying(explorer, *design)
+    smooth = _carrying(explorer, *design, skew)
     assert smooth.hyper is not None
     return replace(smooth, hyper=replace(smooth.hyper, accuracy=found.accuracy))
 
