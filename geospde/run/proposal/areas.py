@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from geospde.errors import InputError
-from geospde.families.registry import path_of
 from geospde.run.analysis import OWN_GRAPH, make_model
 from geospde.run.config import read_config
 from geospde.run.proposal.asking import Guesser
@@ -19,7 +18,7 @@ from geospde.run.proposal.columns import Column, read_columns
 from geospde.run.proposal.names import LABELS
 from geospde.run.proposal.response import Response, find_family, find_response
 from geospde.run.proposal.roles import Options, find_roles
-from geospde.run.proposal.sections import lower
+from geospde.run.proposal.sections import likelihood
 from geospde.run.proposal.writing import Entry, nested
 from geospde.survey.areal import read_areal_survey
 from geospde.survey.survey import Survey
@@ -104,16 +103,7 @@ def _entries(
         "An intercept and an effect of each area, in part alike among those that touch, in part its own. For other "
         f"neighbours write graph=w, and w = a file in [graphs].{more}",
     )  # fmt: skip
-    first = f"{response.formula}: {lower(response.reason)}"
-    yield Entry("model", "family", path_of(response.family), first)
-    if response.family.link.name != type(response.family)().link.name:
-        yield Entry("model", "link", response.family.link.name)
-    if response.exposure is not None:
-        yield Entry(
-            "model", "exposure", response.exposure.name,
-            f"What each count is of, {response.exposure.describe()}: rates per unit of it are mapped. Leave it out if "
-            "counts are to be mapped as they are.",
-        )  # fmt: skip
+    yield from likelihood(response)
     value, what = response.threshold()
     is_risk = response.exposure is not None and EXPECTED in response.exposure.words
     if options.exceed is not None:

@@ -117,8 +117,20 @@ def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
     yield Entry("mesh", "concave", sizes.concave)
 
 
+def likelihood(response: Response, of_link: str = "") -> Iterator[Entry]:
+    """Yield family, link and exposure; `of_link` says what the link does."""
+    yield Entry("model", "family", path_of(response.family), f"{response.formula}: {lower(response.reason)}")
+    if response.family.link.name != type(response.family)().link.name:
+        yield Entry("model", "link", response.family.link.name, of_link)
+    if response.exposure is not None:
+        yield Entry(
+            "model", "exposure", response.exposure.name,
+            f"What each count is of, {response.exposure.describe()}: rates per unit of it are mapped. Leave it out if "
+            "counts are to be mapped as they are.",
+        )  # fmt: skip
+
+
 def _model(response: Response, others: tuple[Column, ...]) -> Iterator[Entry]:
-    first = f"{response.formula}: {lower(response.reason)}"
     free = [c.name for c in others]
     more = (
         f" Not used: {listed(free, most=8)}; as covariates they need a raster of their name in [covariates], "
@@ -127,15 +139,7 @@ def _model(response: Response, others: tuple[Column, ...]) -> Iterator[Entry]:
         else ""
     )
     yield Entry("model", "formula", f"{response.formula} ~ 1 + spde(mesh)", f"An intercept and a field.{more}")
-    yield Entry("model", "family", path_of(response.family), first)
-    if response.family.link.name != type(response.family)().link.name:
-        yield Entry("model", "link", response.family.link.name, "log maps medians, identity means of logs.")
-    if response.exposure is not None:
-        yield Entry(
-            "model", "exposure", response.exposure.name,
-            f"What each count is of, {response.exposure.describe()}: rates per unit of it are mapped. Leave it out if "
-            "counts are to be mapped as they are.",
-        )  # fmt: skip
+    yield from likelihood(response, "log maps medians, identity means of logs.")
 
 
 def _priors(response: Response, look: FirstLook, survey: Survey) -> Iterator[Entry]:
