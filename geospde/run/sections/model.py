@@ -72,22 +72,17 @@ def _support(value: Any) -> Any:
     raise ValueError(f"is {known}, not {in_brief(value)}")
 
 
-class LikelihoodKeys(Section):
-    """What a likelihood is, in ``[model]`` and in each of ``[[observations]]``."""
+class ModelSection(Section):
+    """``[model]``: formula and family, as in `geospde.fit`."""
 
     formula: Text
+    formula2: Text | None = None
     dispformula: Text | None = None
     family: Text = DEFAULT
     link: Text | None = None
     exposure: Text | None = None
     offset: Text | None = None
     weights: Text | None = None
-
-
-class ModelSection(LikelihoodKeys):
-    """``[model]``: formula and family, as in `geospde.fit`."""
-
-    formula2: Text | None = None
     areas: Annotated[Any, BeforeValidator(_support)] = None
 
     @model_validator(mode="before")

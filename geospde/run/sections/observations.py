@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import model_validator
 
-from geospde.run.sections.model import LikelihoodKeys
-from geospde.run.sections.values import Text
+from geospde.families.registry import DEFAULT
+from geospde.run.sections.values import Section, Text
 
 DATA = ("points", "x", "y", "layer", "domain")
 """Keys that are of ``[survey]`` elsewhere."""
 
 
-class ObservationsSection(LikelihoodKeys):
+class ObservationsSection(Section):
     """``[[observations]]``: one likelihood, as in `geospde.Observations`."""
 
     name: Text | None = None
@@ -22,6 +22,13 @@ class ObservationsSection(LikelihoodKeys):
     y: Text | None = None
     layer: Text | None = None
     domain: Text | None = None
+    formula: Text
+    dispformula: Text | None = None
+    family: Text = DEFAULT
+    link: Text | None = None
+    exposure: Text | None = None
+    offset: Text | None = None
+    weights: Text | None = None
 
     @model_validator(mode="after")
     def _named_as_a_file(self) -> ObservationsSection:
@@ -37,4 +44,4 @@ class ObservationsSection(LikelihoodKeys):
     @property
     def model(self) -> dict[str, Any]:
         """The keys that say how it is modelled, as ``[model]`` has them."""
-        return self.given(*LikelihoodKeys.model_fields)
+        return self.given("formula", "dispformula", "family", "link", "exposure", "offset", "weights")
