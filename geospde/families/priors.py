@@ -291,6 +291,26 @@ class Fixed:
 
 
 @dataclass(frozen=True)
+class InUnit:
+    """The prior of a parameter of which theta is `unit` times as much: a coefficient of a standardised column."""
+
+    of_parameter: Prior
+    unit: float
+
+    def log_density(self, theta: Vector) -> float:
+        """Log density of theta."""
+        return self.of_parameter.log_density(theta / self.unit) - log(self.unit)
+
+    def gradient(self, theta: Vector) -> Vector:
+        """Gradient of the log density."""
+        return self.of_parameter.gradient(theta / self.unit) / self.unit
+
+    def describe(self) -> str:
+        """One line for the summary, of the parameter."""
+        return self.of_parameter.describe()
+
+
+@dataclass(frozen=True)
 class Independent:
     """Independent priors, one for each internal parameter."""
 

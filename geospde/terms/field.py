@@ -193,7 +193,7 @@ def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: An
         if name in context.overrides and not kind:
             raise InputError(f"{name} has a prior by an option of {call.text}, not by its name")
         if name in context.overrides:
-            parts[k] = read_prior(context.overrides.pop(name), name, kind)
+            parts[k] = precision.prior_of_theta(k, read_prior(context.overrides.pop(name), name, kind))
     return Independent(tuple(parts))
 
 

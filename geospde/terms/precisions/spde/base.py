@@ -1,7 +1,7 @@
 """The contract of a precision of a field on a mesh: what an `spde` term asks of it besides being a `Precision`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,6 +79,13 @@ class FieldPrecision(Precision):
         """Priors of the parameters, one for each theta, from those that a term has for range and sigma."""
         return [of_range, of_sigma]
 
+    def prior_of_theta(self, at: int, prior: Prior) -> Prior:  # noqa: ARG002
+        """The prior that a user gives of one parameter, the one numbered `at`, as one of its theta.
+
+        They differ where theta is in a unit of its own; by default none is.
+        """
+        return prior
+
     def nominal_prior(self, diameter: float, text: str, **nominal: float) -> Prior:
         """R-INLA's Gaussian prior on log tau and log kappa, which a call asks for by ``prior='spde2'``.
 
@@ -124,3 +131,11 @@ class FieldPrecision(Precision):
         size = self.n // self.layers
         names = [f"{k}, " if self.layers > 1 else "" for k in range(1, self.layers + 1)]
         return [f"{self.label}[{part}{name}{i}]" for name in names for i in range(size)]
+
+
+def embedded(h: Hyperparameter, places: Sequence[int] | NDArray[np.intp], total: int) -> Hyperparameter:
+    """A hyperparameter of a part as one of the whole, whose theta of `total` numbers has the part's at `places`."""
+    own, inner = np.asarray(places, dtype=np.intp), h.function
+    direction = np.zeros(total)
+    direction[own] = h.direction
+    return replace(h, direction=direction, function=None if inner is None else lambda t: inner(t[:, own]))

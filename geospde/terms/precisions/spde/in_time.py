@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +13,7 @@ from geospde.families.priors import Flat, Gaussian, Independent, Prior
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.autoregressive import Autoregressive
-from geospde.terms.precisions.spde.base import FieldPrecision
+from geospde.terms.precisions.spde.base import FieldPrecision, embedded
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -190,22 +189,21 @@ class InTime(FieldPrecision):
         own: list[Prior] = [Gaussian(0.0, 0.15, "logit")] * len(self.steps.parameters)
         return self.field.default_priors(of_range, of_sigma) + own
 
+    def prior_of_theta(self, at: int, prior: Prior) -> Prior:
+        """That of the field; of a correlation in time it is the same."""
+        return self.field.prior_of_theta(at, prior) if at < len(self.field.parameters) else prior
+
     def start(self, extent: float, unit: float) -> Vector:
         """Where a search begins: neighbouring steps are somewhat alike."""
         return np.concatenate([self.field.start(extent, unit), np.ones(len(self.steps.parameters))])
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """One for each theta, and what else follows from those of the field."""
-        of_field = described(self.field)
-        own, transforms = super().hyperparameters(), transforms_of(self.field, self.steps)
-        own = [replace(h, transform=transform) for h, transform in zip(own, transforms)]
-        return own + [self._lifted(h) for h in of_field[len(self.field.parameters) :]]
-
-    def _lifted(self, h: Hyperparameter) -> Hyperparameter:
-        """A hyperparameter of the field as one of all."""
-        inner, size = h.function, h.direction.size
-        direction = np.concatenate([h.direction, np.zeros(len(self.parameters) - size)])
-        return replace(h, direction=direction, function=None if inner is None else lambda t: inner(t[:, :size]))
+        own, size = super().hyperparameters(), len(self.field.parameters)
+        lifted = [embedded(h, range(size), len(self.parameters)) for h in described(self.field)]
+        of_field = [replace(h, name=mine.name, prior=mine.prior) for h, mine in zip(lifted[:size], own)]
+        of_steps = [replace(h, transform=correlation) for h in own[size:]]
+        return of_field + of_steps + lifted[size:]
 
     def split(self, theta: Vector) -> tuple[Vector, Vector]:
         """Theta of the field and that of the steps."""
@@ -269,12 +267,6 @@ def described(field: FieldPrecision) -> list[Hyperparameter]:
     return alone.hyperparameters()
 
 
-def transforms_of(field: FieldPrecision, steps: Steps) -> list[Any]:
-    """From each theta, of a field and of its steps, to the user's scale."""
-    own = [h.transform for h in described(field)[: len(field.parameters)]]
-    return own + [correlation] * len(steps.parameters)
-
-
 class WithConstant(FieldPrecision):
     """A field that does not change, and one that changes in time, independent and of one range.
 
@@ -318,6 +310,10 @@ class WithConstant(FieldPrecision):
         first, second, *others = self.changing.default_priors(of_range, of_sigma)
         return [first, second, second, *others]
 
+    def prior_of_theta(self, at: int, prior: Prior) -> Prior:
+        """That of the field that changes."""
+        return self.changing.prior_of_theta(at if at < 2 else at - 1, prior)
+
     def start(self, extent: float, unit: float) -> Vector:
         """Where a search begins."""
         first, second, *others = self.changing.start(extent, unit)
@@ -325,9 +321,10 @@ class WithConstant(FieldPrecision):
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """One for each theta."""
-        own = super().hyperparameters()
-        transforms = transforms_of(self.constant, self.changing.steps)[2:]
-        return own[:3] + [replace(h, transform=transform) for h, transform in zip(own[3:], transforms)]
+        own, size = super().hyperparameters(), len(self.constant.parameters) + 1
+        lifted = [embedded(h, self._of_constant, len(self.parameters)) for h in described(self.constant)[2:]]
+        of_field = [replace(h, name=mine.name, prior=mine.prior) for h, mine in zip(lifted, own[3:size])]
+        return own[:3] + of_field + [replace(h, transform=correlation) for h in own[size:]]
 
     def user(self, theta: Vector) -> Vector:
         """On the user's scale."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geospde.families.priors import Prior
 from geospde.terms.hyperparameter import Hyperparameter
-from geospde.terms.precisions.spde.base import FieldPrecision
+from geospde.terms.precisions.spde.base import FieldPrecision, embedded
 
 Vector = NDArray[np.float64]
 
@@ -51,6 +51,10 @@ class OneRange(FieldPrecision):
         first, second, *others = self.field.default_priors(of_range, of_sigma)
         return [first, *([second] * len(self.parts)), *others]
 
+    def prior_of_theta(self, at: int, prior: Prior) -> Prior:
+        """That of one field."""
+        return self.field.prior_of_theta(min(at, 1) if at <= len(self.parts) else at + 1 - len(self.parts), prior)
+
     def start(self, extent: float, unit: float) -> Vector:
         """Where a search begins."""
         first, second, *others = self.field.start(extent, unit)
@@ -58,20 +62,20 @@ class OneRange(FieldPrecision):
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """One for each theta, and what else the fields have that no sigma enters."""
-        own, derived = super().hyperparameters(), self.field.hyperparameters()[len(self.field.names) :]
-        return own + [self._lifted(h) for h in derived if h.direction[1] == 0.0]
+        own, of_field, first = super().hyperparameters(), self.field.hyperparameters(), len(self.parts) + 1
+        more = [replace(self._lifted(f), name=h.name, prior=h.prior) for h, f in zip(own[first:], of_field[2:])]
+        derived = of_field[len(self.field.names) :]
+        return own[:first] + more + [self._lifted(h) for h in derived if h.direction[1] == 0.0]
+
+    def user(self, theta: Vector) -> Vector:
+        """On the user's scale."""
+        own, sigmas = self._own(theta)
+        of_field = self.field.user(own)
+        return np.concatenate([of_field[:1], np.exp(sigmas), of_field[2:]])
 
     def _lifted(self, h: Hyperparameter) -> Hyperparameter:
-        """A hyperparameter of one field as one of all."""
-        places = [0, *range(1 + len(self.parts), len(self.parameters))]  # in theta, of what is not a sigma
-        direction, inner = np.zeros(len(self.parameters)), h.function
-        direction[places] = np.delete(h.direction, 1)
-
-        def of_all(thetas: Vector) -> Vector:
-            assert inner is not None
-            return inner(np.insert(thetas[:, places], 1, 0.0, axis=1))
-
-        return replace(h, direction=direction, function=None if inner is None else of_all)
+        """A hyperparameter of one field as one of all, the first field's."""
+        return embedded(h, [0, 1, *range(1 + len(self.parts), len(self.parameters))], len(self.parameters))
 
     def _own(self, theta: Vector) -> tuple[Vector, Vector]:
         """Theta of a field with sigma = 1, and the logarithms of the sigmas."""

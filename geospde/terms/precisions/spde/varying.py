@@ -1,6 +1,7 @@
 """A field whose range and sigma vary in space: ``spde(mesh, log_range="~ elev", log_sigma="~ elev")``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import log, pi
 from typing import Any
 
@@ -10,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.priors import Gaussian, Independent, PCRange, PCSd, Prior
+from geospde.families.priors import Fixed, Flat, Gaussian, Independent, InUnit, PCRange, PCSd, Prior
 from geospde.formula.columns import Columns
 from geospde.formula.formula import parse_formula
 from geospde.terms.hyperparameter import Hyperparameter
@@ -28,7 +29,8 @@ class Varying(OperatorPrecision):
     """``(kappa(s)² - Laplacian)(tau(s) u) = W``: theta = (log range, log sigma, coefficients of both).
 
     At each vertex the logarithms of range and sigma are linear in columns: `range` and `sigma` are where all are zero.
-    They are those of a stationary field with the parameters there, which the field has where these change slowly.
+    They are those of a stationary field with the parameters there, which the field has where these change slowly. A
+    call's columns are standardised, so that theta, its prior and the search are the same in any unit.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ class Varying(OperatorPrecision):
         Condition the field on integrating to zero.
     label : str
         Name in tables.
+    units : (p + q,) array, optional
+        Standard deviations that the columns were divided by: coefficients are reported of what they were before.
 
     References
     ----------
@@ -58,6 +62,7 @@ class Varying(OperatorPrecision):
         sigma_names: Sequence[str],
         constr: bool = False,
         label: str = "spde",
+        units: Vector | None = None,
     ):
         self.label = label
         self.mass, g = fem_matrices(mesh.vertices, mesh.triangles)
@@ -85,16 +90,19 @@ class Varying(OperatorPrecision):
         self._names += [f"log_sigma({label}, {name})" for name in sigma_names]
         if constr:
             self.constraints = self.areas[:, None]
-        spreads = np.hstack([of_range, of_sigma])[np.unique(mesh.triangles[mesh.inner])].std(axis=0)
-        slopes = [Gaussian(0.0, float(spread) ** 2, "natural") for spread in spreads]
+        self.units = np.ones(p + q) if units is None else units
+        slopes = [InUnit(Gaussian(0.0, float(unit) ** 2, "natural"), float(unit)) for unit in self.units]
         self.prior = Independent((PCRange(1.0, 0.5), PCSd(1.0, 0.05), *slopes))
 
     @classmethod
     def read(cls, call: Call) -> "Varying":
         """The field of a ``spde(mesh, log_range="~ x", log_sigma="~ x")`` call."""
         (of_range, range_names), (of_sigma, sigma_names) = (_columns(call, option) for option in cls.options)
+        within = np.unique(call.mesh.triangles[call.mesh.inner])
+        units = np.hstack([of_range, of_sigma])[within].std(axis=0)
+        of_range, of_sigma = ((c - c[within].mean(axis=0)) / c[within].std(axis=0) for c in (of_range, of_sigma))
         constr = call.options.get("constr", False)
-        return cls(call.mesh, of_range, of_sigma, range_names, sigma_names, constr, call.label)
+        return cls(call.mesh, of_range, of_sigma, range_names, sigma_names, constr, call.label, units)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,14 +113,19 @@ class Varying(OperatorPrecision):
         """Those of range and sigma; of a coefficient N(0, 1 / sd²), with the sd of its column in the inner zone."""
         return [of_range, of_sigma, *self.prior.parts[2:]]  # type: ignore[attr-defined]
 
+    def prior_of_theta(self, at: int, prior: Prior) -> Prior:
+        """Of a coefficient, in the unit of its column."""
+        plain = at < 2 or isinstance(prior, Fixed | Flat)  # a density of 1 is one in any unit
+        return prior if plain else InUnit(prior, float(self.units[at - 2]))
+
     def hyperparameters(self) -> list[Hyperparameter]:
-        """Range and sigma where all columns are zero, and the coefficients."""
+        """Range and sigma where all columns are at their means, and the coefficients."""
         own = super().hyperparameters()
-        return own[:2] + [Hyperparameter(h.name, h.direction, 0.0, h.prior, _same) for h in own[2:]]
+        return own[:2] + [replace(h, transform=_OverUnit(float(u))) for h, u in zip(own[2:], self.units)]
 
     def user(self, theta: Vector) -> Vector:
         """Theta on the user's scale."""
-        return np.concatenate([np.exp(theta[:2]), theta[2:]])
+        return np.concatenate([np.exp(theta[:2]), theta[2:] / self.units])
 
     def method_sentences(self, name: str) -> list[str]:
         """What the methods paragraph of a report says of it."""
@@ -168,8 +181,14 @@ class Varying(OperatorPrecision):
         return np.log(self._state(np.asarray(theta, dtype=float))[1]), self._log_tau.T
 
 
-def _same(inner: Any) -> Any:
-    return inner
+@dataclass(frozen=True)
+class _OverUnit:
+    """From the coefficient of a standardised column to that of the column."""
+
+    unit: float
+
+    def __call__(self, inner: Any) -> Any:
+        return inner / self.unit
 
 
 def _columns(call: Call, option: str) -> tuple[Vector, list[str]]:
@@ -193,7 +212,8 @@ def _columns(call: Call, option: str) -> tuple[Vector, list[str]]:
     if not own:
         raise InputError(f"{option} names no column, so that it says nothing: leave it out of {call.text}")
     matrix = np.asarray(columns.matrix, dtype=float)[:, own]
-    constant = np.flatnonzero(matrix[np.unique(mesh.triangles[mesh.inner])].std(axis=0) == 0)
+    within = matrix[np.unique(mesh.triangles[mesh.inner])]
+    constant = np.flatnonzero(np.ptp(within, axis=0) <= 1e-12 * np.abs(within).max(axis=0))
     if constant.size:
         name = columns.names[own[constant[0]]]
         raise InputError(f"{name!r} of {option} is the same at every vertex of the inner zone")
