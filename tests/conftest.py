@@ -1,6 +1,12 @@
 import gc
+import os
 import shutil
+import sys
 from pathlib import Path
+
+if sys.dont_write_bytecode:  # workers and programs of the tests compile each module once, as numba its kernels
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, RunOrFolder, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, RunOrFolder, Silent, Verbose, first_look, listening, print_json
 
 
 def certify(
@@ -21,10 +21,11 @@ def certify(
 
     The fit in the run's folder is taken if inputs and settings are still the same.
     """
+    source = first_look(run)
     from geospde.run.certify import certify_run
 
     with listening(quiet or as_json, verbose) as progress:
-        result = certify_run(run, draws=draws, seed=seed, progress=progress)
+        result = certify_run(source, draws=draws, seed=seed, progress=progress)
     if as_json:
         print_json(result.to_dict())
     elif not quiet:

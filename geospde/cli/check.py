@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from geospde.cli.options import Json, MaxMemory, RunFile, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, MaxMemory, RunFile, Silent, Verbose, first_look, listening, print_json
 
 
 def check(
@@ -17,11 +17,12 @@ def check(
     verbose: Verbose = False,
 ) -> None:
     """Read and check everything, fit nothing, write nothing: a table of findings, exit code 2 if one is an error."""
+    source = first_look(run_file)
     from geospde.run import check
     from geospde.text.findings import count_levels
 
     with listening(quiet or as_json, verbose, max_memory) as progress:
-        findings = check.check(run_file, progress=progress)
+        findings = check.check(source, progress=progress)
     levels = count_levels(findings)
     if as_json:
         told = [finding.to_dict() for finding in findings]

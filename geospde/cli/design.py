@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, RunFile, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, RunFile, Silent, Verbose, first_look, listening, print_json
 
 
 def design(
@@ -37,11 +37,12 @@ def design(
 
     The fit in the run's folder is taken if inputs and settings are still the same.
     """
+    source = first_look(run_file)
     from geospde.run.design import design_run
 
     with listening(quiet or as_json, verbose) as progress:
         result = design_run(
-            run_file, add=add, candidates=candidates, criterion=criterion, threshold=threshold,
+            source, add=add, candidates=candidates, criterion=criterion, threshold=threshold,
             min_distance=min_distance, out=out, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, RunFile, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, RunFile, Silent, Verbose, first_look, listening, print_json
 
 
 def explore(
@@ -25,11 +25,12 @@ def explore(
 
     With --json nothing is written unless --out says where.
     """
+    source = first_look(run_file)
     from geospde.run.check import explore_run
 
     with listening(quiet or as_json, verbose) as progress:
         write = out is not None or not as_json
-        explored = explore_run(run_file, out=out, write=write, overwrite=overwrite, progress=progress)
+        explored = explore_run(source, out=out, write=write, overwrite=overwrite, progress=progress)
     if as_json:
         print_json(explored.to_dict())
     elif not quiet:

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from geospde.cli.console import Bars, Lines, Quiet
 from geospde.errors import GeospdeError
 from geospde.run.progress import Progress
+
+if TYPE_CHECKING:
+    from geospde.run.config import Config
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", show_default=False, help="The run file.")]
 RunOrFolder = Annotated[
@@ -66,6 +69,17 @@ def listening(quiet: bool, verbose: bool, max_memory: int | None = None) -> Iter
     except KeyboardInterrupt as stop:
         notes = getattr(stop, "__notes__", [])
         raise Interrupted("; ".join(["interrupted", *notes]) if notes else "") from None
+
+
+def first_look(source: Path) -> Path | Config:
+    """Read a run file, unless it is a run's folder: its mistakes are told before what takes seconds to import."""
+    from geospde.run.config import read_config
+
+    if source.expanduser().is_dir():
+        return source
+    config = read_config(source)
+    config.refuse_at_once()
+    return config
 
 
 def print_json(content: Mapping[str, Any]) -> None:

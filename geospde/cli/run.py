@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geospde.cli.options import Interrupted, Json, MaxMemory, Out, Silent, Verbose, listening, print_json
+from geospde.cli.options import Interrupted, Json, MaxMemory, Out, Silent, Verbose, first_look, listening, print_json
 
 if TYPE_CHECKING:
     from geospde.run.pipeline import RunResult
@@ -47,10 +47,11 @@ def run(
     """
     if len(run_files) > 1 or run_files[0].is_dir():
         raise typer.Exit(_run_many(run_files, out, overwrite, jobs, dask, max_memory, as_json, quiet))
+    source = first_look(run_files[0])
     from geospde.run import pipeline
 
     with listening(quiet or as_json, verbose, max_memory) as progress:
-        result = pipeline.run(run_files[0], out=out, overwrite=overwrite, progress=progress, client=dask)
+        result = pipeline.run(source, out=out, overwrite=overwrite, progress=progress, client=dask)
     if as_json:
         print_json(result.to_dict())
         return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geospde.cli.options import MaxMemory, Out, RunFile, Silent, Verbose, listening
+from geospde.cli.options import MaxMemory, Out, RunFile, Silent, Verbose, first_look, listening
 
 if TYPE_CHECKING:
     from geospde.run.work import Work
@@ -30,10 +30,11 @@ def step_command(name: str, what: str) -> Callable[..., None]:
         quiet: Silent = False,
         verbose: Verbose = False,
     ) -> None:
+        source = first_look(run_file)
         from geospde.run.pipeline import run_step
 
         with listening(quiet, verbose, max_memory) as progress:
-            work = run_step(name, run_file, out=out, progress=progress)
+            work = run_step(name, source, out=out, progress=progress)
         if not quiet:
             print(_what_next(name, work, run_file, out))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, RunOrFolder, Silent, Verbose, listening, print_json
+from geospde.cli.options import Json, RunOrFolder, Silent, Verbose, first_look, listening, print_json
 
 
 def validate(
@@ -36,12 +36,13 @@ def validate(
     The fit in the run's folder is taken if inputs and settings are still the same. With --json nothing is written
     unless --out says where.
     """
+    source = first_look(run)
     from geospde.run.validate import validate_run
 
     with listening(quiet or as_json, verbose) as progress:
         write = out is not None or not as_json
         result = validate_run(
-            run, folds=folds, k=k, distance=distance, seed=seed, out=out, write=write, overwrite=overwrite,
+            source, folds=folds, k=k, distance=distance, seed=seed, out=out, write=write, overwrite=overwrite,
             progress=progress,
         )  # fmt: skip
     if as_json:

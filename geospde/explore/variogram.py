@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.spatial.distance import pdist
 
 from geospde.errors import InputError
 from geospde.explore.robust import pulled_in
@@ -200,6 +199,8 @@ class _Pairs:
 
     @classmethod
     def of(cls, sites: NDArray[np.float64], bins: int | Sequence[float], reach: float | None) -> _Pairs:
+        from scipy.spatial.distance import pdist
+
         apart = pdist(sites)
         edges = _edges(sites, apart, bins, reach)
         near = np.flatnonzero((apart <= edges[-1]) & (apart >= edges[0]))

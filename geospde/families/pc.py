@@ -9,7 +9,6 @@ from math import exp, expm1, log, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import betaln, digamma, expit, gammaln, log_expit, polygamma
 
 from geospde.errors import InputError
@@ -270,6 +269,8 @@ class PCCor1:
     @cached_property
     def _rate(self) -> float:
         """Of the exponential density of the distance, cut off at rho = -1."""
+        from scipy.optimize import brentq
+
         near = sqrt(1 - self.rho0)
 
         def excess(log_rate: float) -> float:

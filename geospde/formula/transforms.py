@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 
 from geospde.errors import InputError
 
@@ -129,6 +128,8 @@ class Spline:
 
     def __call__(self, x: Vector, derivative: int = 0) -> Vector:
         """Values, or a derivative, at x, (m, k)."""
+        from scipy.interpolate import BSpline
+
         spline = BSpline(np.array(self.knots), self.mix, self.degree)
         if not self.straight:
             return np.asarray(spline(x, derivative))

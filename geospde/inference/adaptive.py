@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 from scipy.special import logsumexp
 
 from geospde.errors import NumericalError
@@ -397,6 +396,8 @@ def _influence(theta: Vector, mass: Vector) -> Vector:
 
 def _weights(hyper: HyperPosterior, points: _Points) -> Vector:
     """Weights of the points, (n,): the mass nearest to each, but so that theta has its mean and covariance."""
+    from scipy.optimize import nnls
+
     theta, mass = hyper.cloud
     own = np.array([p.theta for p in points.points])
     nearest = nearest_of(points.axes.straight(theta), points.axes.straight(own))

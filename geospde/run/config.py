@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator, model
 from geospde.errors import InputError
 from geospde.families.delta import delta_of
 from geospde.families.registry import family_by_name
+from geospde.formula.parser import parse_sides
 from geospde.model.pattern import LABEL as POINTS
 from geospde.run.sections.model import MeshSection, ModelSection, SurveySection
 from geospde.run.sections.observations import ObservationsSection
@@ -26,6 +27,7 @@ from geospde.run.sections.results import (
 from geospde.run.sections.sentences import lower_first, sentence_of
 from geospde.run.sections.values import Section, Text
 from geospde.survey.covariates.reading import check_covariates
+from geospde.survey.paths import refuse_unreadable
 
 BY_LABEL = (
     "the survey is of areas by their labels: leave it out, or say with areas in [model] that a row is the mean or the "
@@ -195,6 +197,25 @@ class Config(Section):
         config = _validated({**self.settings(), section: keys}, "options", "")
         config._file, config._folder = self._file, self._folder
         return config
+
+    def refuse_at_once(self) -> None:
+        """Refuse inputs that are not there, unknown families and formulas that do not parse; opens no file.
+
+        What reads a run file does so before it imports what reads and fits, which takes seconds.
+        """
+        for number, part in enumerate(self.likelihoods(), 1):
+            try:
+                part.refuse_at_once()
+            except InputError as error:
+                raise InputError(f"[[observations]] number {number}: {error}") from None
+        if self.observations:
+            return
+        for key in ("points", "areas", "coastline", "boundary"):
+            given = getattr(self.survey, key)
+            if given is not None:
+                refuse_unreadable(self.path(given), key)
+        if not self.is_pattern:
+            parse_sides(self.model.formula)
 
     def settings(self) -> dict[str, Any]:
         """Return all keys with their values, those left out at their defaults, as plain JSON types."""

@@ -11,9 +11,10 @@ import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.crs import is_local, parse_crs, refuse_placeless
+from geospde.survey.paths import refuse_unreadable
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
 from geospde.survey.tables import Table, read_csv
-from geospde.text.words import counted, did_you_mean, listed, nearest
+from geospde.text.words import counted, did_you_mean, listed
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -294,18 +295,7 @@ def read_table(
         return Table(frame, f"the {what}", np.arange(1, len(frame) + 1)).without_marks(missing)
     if not isinstance(source, str | Path):
         raise InputError(f"{type(source).__name__} is neither a file's path nor a table", where=Place(what))
-    path = Path(source)
-    try:
-        path.stat()
-    except (OSError, ValueError) as error:  # a name too long, or with a character that no name has
-        if not isinstance(error, FileNotFoundError):
-            raise InputError(f"{str(source)!r} cannot be read: {error}", where=Place(what)) from None
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(f"{str(source)!r} is no file but a pipe or a device", where=Place(what), remedy="name a file")
-    if path.is_dir() and path.suffix.casefold() != ".gdb":
-        raise InputError(f"{str(source)!r} is a folder: name the file in it", where=Place(what))
-    if not path.exists():
-        raise InputError(f"there is no file {str(source)!r}{_near(path)}", where=Place(what))
+    path = refuse_unreadable(source, what)
     ending = path.suffix.casefold()
     try:
         if layer is not None and ending in (*TEXT, *PARQUET):
@@ -316,14 +306,6 @@ def read_table(
     except PermissionError:
         raise InputError(f"no permission to read {str(source)!r}", where=Place(what)) from None
     return Table(frame, path.name, np.arange(1, len(frame) + 1)).without_marks(missing)
-
-
-def _near(path: Path) -> str:
-    """Return a hint at a file of nearly this name."""
-    if not path.parent.is_dir():
-        return f" (nor a folder {str(path.parent)!r})"
-    stem = nearest(path.stem, sorted(p.stem for p in path.parent.glob(f"*{path.suffix}")))
-    return f": did you mean {stem + path.suffix!r}?" if stem is not None else ""
 
 
 def _read_parquet(path: Path) -> Any:

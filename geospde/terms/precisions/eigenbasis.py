@@ -10,7 +10,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh, qr
-from scipy.spatial.distance import cdist
 
 from geospde.errors import InputError
 
@@ -135,7 +134,7 @@ class Eigenbasis:
             chosen = np.random.default_rng(SEED).choice(len(distinct), MOST_KNOTS, replace=False)
             distinct = distinct[np.sort(chosen)]
         self.knots = distinct - self.centre
-        distances = cdist(self.knots, self.knots)
+        distances = _distances(self.knots, self.knots)
         self.correlation = Correlation(kind, float(distances.max()) if reach is None else reach, power)
         correlation = self.correlation(distances)
         self._refuse_islands(distances, correlation)
@@ -206,7 +205,7 @@ class Eigenbasis:
         out = np.empty((len(places), self._map.shape[1]))
         for a in range(0, len(places), CHUNK):
             part = slice(a, a + CHUNK)
-            out[part] = self.correlation(cdist(places[part] - self.centre, self.knots)) @ self._map
+            out[part] = self.correlation(_distances(places[part] - self.centre, self.knots)) @ self._map
         return out
 
     def _trend(self, places: Vector) -> Vector:
@@ -227,3 +226,10 @@ def _oriented(values: Vector, vectors: Vector) -> Vector:
         q, r, _ = qr((earlier[:, None] * vectors[:, own]).T, pivoting=True)
         out[:, own] = vectors[:, own] @ (q * np.where(np.diag(r) < 0, -1.0, 1.0))
     return out
+
+
+def _distances(a: Vector, b: Vector) -> Vector:
+    from scipy.spatial.distance import cdist
+
+    distances: Vector = cdist(a, b)
+    return distances

@@ -10,9 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 from scipy.linalg import eigh
-from scipy.spatial.distance import cdist
 
 from geospde.errors import InputError
 from geospde.terms.precisions.eigenbasis import MOST_KNOTS, SEED, Eigenbasis
@@ -79,6 +77,8 @@ class ThinPlate(Spline):
         return np.hstack([self._radial(at) @ self._map, np.ones((len(at), 1)), at / self._units])
 
     def _radial(self, at: Vector) -> Vector:
+        from scipy.spatial.distance import cdist
+
         distance = cdist(at, self.knots)
         if at.shape[1] == 1:
             values: Vector = distance**3 / 12
@@ -153,6 +153,8 @@ class PSpline(Spline):
     least = 4
 
     def __init__(self, places: Vector, size: int):
+        from scipy.interpolate import BSpline
+
         low, high = float(places.min()), float(places.max())
         reach = 0.001 * (high - low)
         self._ends = (low - reach, high + reach)
