@@ -127,11 +127,12 @@ def draw() -> None:
         row = count - 1 - k
         ax.axhspan(row - 0.5, row + 0.5, color="0.96" if k % 2 else "w", zorder=0)
         ax.text(k, row, str(files_of), ha="center", va="center", fontsize=8, color="0.35")
+    places, colours, faces = [], [], []
     for (above, below), how in arrows().items():
-        x, y = ROOMS.index(below), count - 1 - ROOMS.index(above)
-        up = ROOMS.index(below) > ROOMS.index(above)
-        style = {"s": 55, "color": "C1" if up else "C0", "zorder": 2}
-        ax.scatter(x, y, **style, facecolors="none" if how == "handed on" else style["color"])
+        places.append((ROOMS.index(below), count - 1 - ROOMS.index(above)))
+        colours.append("C1" if ROOMS.index(below) > ROOMS.index(above) else "C0")
+        faces.append("none" if how == "handed on" else colours[-1])
+    ax.scatter(*zip(*places), s=55, edgecolors=colours, facecolors=faces, zorder=2)
     ax.plot([-0.5, count - 0.5], [count - 0.5, -0.5], color="0.7", linewidth=0.8, zorder=1)
     ax.set_xticks(range(count), ROOMS, rotation=60, ha="left")
     ax.set_yticks(range(count), reversed(ROOMS))

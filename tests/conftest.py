@@ -9,6 +9,7 @@ if sys.dont_write_bytecode:  # workers and programs of the tests compile each mo
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from geospde.plots import canvas
 from geospde.survey.datasets import data_folder
@@ -45,6 +46,19 @@ def coarse_pictures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(canvas, "USUAL", canvas.Style(dpi=60))
         yield
+
+
+@pytest.fixture(scope="module")
+def unrendered():
+    """Lay all pictures out, and leave their dots white: for runs of which no test looks at a picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasAgg, "draw", leave_white)
+        yield
+
+
+def leave_white(canvas):
+    """Draw nothing: a canvas of agg is white to begin with."""
+    canvas.renderer = canvas.get_renderer()
 
 
 @pytest.fixture

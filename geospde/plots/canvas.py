@@ -284,7 +284,9 @@ def _tick(value: float, _: int, *, size: float) -> str:
 
 def title(ax: Axes, text: str, room: float = math.inf, pad: float = 3.0) -> None:
     """Write a map's title above its left edge, at most `room` inches wide and `pad` points above it."""
-    ax.set_title(text, loc="left", pad=pad, color=INK, fontsize=_fitting(text, TEXT, room))
+    # above a map stand no numbers that matplotlib would have to look for, a quarter of the time of drawing it
+    y = 1.0 if isinstance(ax.yaxis.get_major_formatter(), FuncFormatter) else None
+    ax.set_title(text, loc="left", y=y, pad=pad, color=INK, fontsize=_fitting(text, TEXT, room))
 
 
 def _fitting(text: str, size: float, room: float) -> float:

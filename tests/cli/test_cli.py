@@ -13,6 +13,8 @@ import geospde as gs
 from geospde.cli.commands import main
 from geospde.run import analysis
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 @pytest.fixture
 def run_file(island, monkeypatch):

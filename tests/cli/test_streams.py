@@ -16,6 +16,8 @@ from geospde.cli.commands import main
 from geospde.cli.console import Lines
 from geospde.cli.streams import plain
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 PACKAGE = str(Path(__file__).parents[2])
 
 

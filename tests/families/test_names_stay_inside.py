@@ -20,9 +20,9 @@ OWN = (set(FAMILIES) | set(ALIASES)) - SHARED
 CLASSES = {family.__name__ for family in REGISTERED} | {family.likelihood.__name__ for family in REGISTERED}
 
 
-def docstrings(tree):
+def docstrings(nodes):
     """The constants of a module that are docstrings, or strings below a name, which describe it."""
-    for node in ast.walk(tree):
+    for node in nodes:
         for a in getattr(node, "body", []) if isinstance(getattr(node, "body", None), list) else []:
             if isinstance(a, ast.Expr) and isinstance(a.value, ast.Constant):
                 yield id(a.value)
@@ -30,14 +30,15 @@ def docstrings(tree):
 
 def namings(tree, room=""):
     """Names of families in code: strings that are one or hold one as a word, classes, and comparisons of families."""
-    described = set(docstrings(tree))
+    nodes = list(ast.walk(tree))
+    described = set(docstrings(nodes))
     # classes of other modules that are called as a family is: a prior, exponential families
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     own = [node for node in imports if str(node.module).startswith("geospde.families")]
     priors = [node for node in own if str(node.module).endswith("priors")]
     others = {a.name for node in imports if node not in own or node in priors for a in node.names}
-    others |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-    for node in ast.walk(tree):
+    others |= {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
             if node.value in SHARED and room not in ELSEWHERE.get(node.value, ()):
                 yield node.lineno, node.value

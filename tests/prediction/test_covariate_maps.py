@@ -13,6 +13,8 @@ from small_run import quietly_in, write_survey
 import geospde as gs
 from geospde.cli.commands import main
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):

@@ -15,6 +15,8 @@ from geospde.run.check import check
 from geospde.run.config import read_config
 from geospde.run.inputs import load_survey
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 KEYS = {
     "mesh": {"offset": 300, "convex": 60, "concave": 200},
     "prediction": {"cell": 40, "crop": True, "buffer": 150},

@@ -14,7 +14,7 @@ from geospde.prediction import windows
 from geospde.prediction.stored import read_prediction
 from geospde.run import analysis
 
-pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning"), pytest.mark.usefixtures("unrendered")]
 
 
 @pytest.fixture(scope="module")
