@@ -6,7 +6,7 @@ import numpy as np
 
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.vanishing import residual_places
-from geospde.model.build import theta_slices
+from geospde.model.hyperparameters import theta_slices
 from geospde.text.words import listed
 
 LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing

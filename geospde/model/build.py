@@ -15,7 +15,7 @@ from geospde.errors import GeospdeWarning, InputError
 from geospde.families.base import Family
 from geospde.families.default_priors import BrmsDefaults, Defaults, InlaDefaults
 from geospde.families.likelihood import Likelihood
-from geospde.families.priors import Fixed, PCSd, as_written, read_prior
+from geospde.families.priors import PCSd, as_written, read_prior
 from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
@@ -24,6 +24,7 @@ from geospde.formula.response import TELLING, read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
 from geospde.model.dispersion import Dispersion, read_dispersion
+from geospde.model.hyperparameters import hyperparameters_of, theta_slices
 from geospde.model.identified import refuse_alike, warn_of_repeated, warn_of_residual
 from geospde.model.observations import Recipe
 from geospde.model.overlap import overlap
@@ -422,55 +423,3 @@ def _meshes(terms: list[LatentTerm]) -> dict[str, Any]:
 
 def _mesh_crs(terms: list[LatentTerm]) -> Any:
     return next((term.mesh.crs for term in terms if term.mesh is not None), None)
-
-
-def hyperparameters_of(
-    terms: list[LatentTerm], likelihood: Likelihood, unit: float | None, owners: Sequence[str] = ()
-) -> tuple[tuple[Hyperparameter, ...], Vector, Vector]:
-    """User names of all hyperparameters, where the search for their mode starts, and which are held where.
-
-    Parameters
-    ----------
-    terms : list of LatentTerm
-    likelihood : Likelihood
-    unit : float or None
-        Of the predictor.
-    owners : sequence of str, optional
-        Of several likelihoods, the one whose own each term is; empty for those that are shared.
-    """
-    own = likelihood.first_theta()
-    total = sum(len(term.precision.parameters) for term in terms) + own.size
-    hyper: list[Hyperparameter] = []
-    start = np.zeros(total)
-    for term, where, owner in zip(terms, theta_slices(terms), owners or [""] * len(terms)):
-        before = f"{owner}: " if owner else ""
-        hyper += [replace(h.placed(where.start, total), name=before + h.name) for h in term.hyperparameters()]
-        start[where] = term.start(unit or 1.0)
-    at = total - own.size
-    start[at:] = own
-    for k, h in enumerate(likelihood.hyper):
-        prior = likelihood.prior.parts[k]  # type: ignore[attr-defined]
-        direction = np.concatenate([np.zeros(at), likelihood.user_map[k]])
-        hyper.append(Hyperparameter(h.name, direction, 0.0, prior.describe(), h.transform))
-    held = _fixed_values(terms, likelihood, hyper)
-    return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
-
-
-def theta_slices(terms: Sequence[LatentTerm]) -> list[slice]:
-    """Each term's own hyperparameters among those of the model."""
-    ends = np.cumsum([0, *(len(term.precision.parameters) for term in terms)])
-    return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:])]
-
-
-def _fixed_values(terms: list[LatentTerm], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
-    """Inner values of the hyperparameters that are fixed, NaN for the others."""
-    priors: list[Any] = []
-    for term in terms:
-        priors += getattr(term.precision.prior, "parts", [None] * len(term.precision.parameters))
-    priors += getattr(likelihood.prior, "parts", ())
-    held = np.full(len(priors), np.nan)
-    for k, prior in enumerate(priors):
-        if isinstance(prior, Fixed):
-            own = next(h for h in hyper if h.shift == 0.0 and np.array_equal(h.direction, np.eye(len(priors))[k]))
-            held[k] = own.inverse(prior.value)
-    return held

@@ -22,9 +22,10 @@ from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import read_offset
 from geospde.formula.parser import parse_expression, parse_sides
 from geospde.formula.syntax import Call, Chain, Node, Signed, Symbol
-from geospde.model.build import Model, build_model, hyperparameters_of
+from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.dispersion import with_dispersion
+from geospde.model.hyperparameters import hyperparameters_of
 from geospde.model.observations import Observations, Recipe
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.model.priors import FixedPriors, prior_table

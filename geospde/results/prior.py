@@ -14,7 +14,8 @@ from geospde.errors import InputError
 from geospde.families.priors import LKJ, Flat, LinearGaussian
 from geospde.inference.laplace import Laplace
 from geospde.inference.marginals import Marginal
-from geospde.model.build import Model, theta_slices
+from geospde.model.build import Model
+from geospde.model.hyperparameters import theta_slices
 from geospde.model.priors import FixedPriors
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.words import did_you_mean

@@ -17,9 +17,10 @@ from geospde.families.registry import DEFAULT
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import symbols
 from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
-from geospde.model.build import Model, build_model, theta_slices
+from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.dispersion import with_dispersion
+from geospde.model.hyperparameters import theta_slices
 from geospde.results.draws import draw
 from geospde.results.prior import prior_marginal
 from geospde.results.state import FitState
