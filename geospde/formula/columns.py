@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from functools import reduce
 from itertools import product
 
@@ -17,6 +18,7 @@ from geospde.formula.expressions import Expression, learn
 from geospde.formula.formula import Formula
 from geospde.formula.parser import parse_expression
 from geospde.formula.rank import Rank
+from geospde.formula.thresholds import Curve
 from geospde.text.words import counted
 
 Vector = NDArray[np.float64]
@@ -33,7 +35,7 @@ class Columns:
         For the table that the terms were read against.
     """
 
-    def __init__(self, terms: str | Sum, table: pd.DataFrame):
+    def __init__(self, terms: str | Sum, table: pd.DataFrame, curves: bool = False):
         if isinstance(terms, str):
             terms = Sum.of([("+", parse_expression(terms))], terms)
         for note in terms.notes:
@@ -52,10 +54,99 @@ class Columns:
             for piece in pieces
         ]
         self.names = ["Intercept"] * terms.intercept
+        self._curves: dict[str, slice] = {}
         for parts in self._pieces:
-            own = [_names(name, values[name], whole) for name, whole in parts]
+            own = [_names(self._variables[name], values[name], whole) for name, whole in parts]
+            bends = [name for name, _ in parts if self._variables[name].curve is not None]
+            if bends and (len(parts) > 1 or not curves):
+                raise InputError(f"{bends[0]} stands as a fixed effect by itself: it has a threshold of its own")
+            for name in bends:
+                self._curves[name] = slice(len(self.names), len(self.names) + len(own[0]))
             self.names += [":".join(names) for names in product(*own)]
+        self._along = {name: self._variables[name].along(table) for name in self._curves}
         self.matrix = self._columns(values, len(table))
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether some of the columns are tangents of curves, which depend on the coefficients."""
+        return bool(self._curves)
+
+    def bent(self, coefficients: Vector) -> "Columns":
+        """The same with the tangents of curves at these coefficients, (k,)."""
+        return self._along_curves({n: self._curve(n).bent(coefficients[own]) for n, own in self._curves.items()})
+
+    def begun(self, y: Vector, weights: Vector) -> "Columns":
+        """The same with curves that follow y by weighted least squares, one after the other."""
+        found = self
+        for name, own in self._curves.items():
+            best, least = self._curve(name), np.inf
+            for curve in self._curve(name).beginnings(self._along[name]):
+                others = np.delete(found.matrix, own, axis=1)
+                matrix = np.column_stack([others, curve.value(self._along[name])])
+                root = np.sqrt(weights)
+                beta = np.linalg.lstsq(matrix * root[:, None], y * root, rcond=None)[0]
+                left = float(weights @ (y - matrix @ beta) ** 2)
+                if left < least and beta[-1] != 0:
+                    best, least = curve.of_height(float(beta[-1])), left
+            found = found._along_curves({name: best})
+        return found
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Names of the curves with a threshold."""
+        return tuple(self._curves)
+
+    def rounded(self) -> "Columns":
+        """The same with corners of curves rounded a little."""
+        return self._along_curves({n: self._curve(n).rounded(x) for n, x in self._along.items()})
+
+    @property
+    def corners(self) -> list[int]:
+        """Columns whose coefficients say where a curve has a corner."""
+        return [own.start + k for name, own in self._curves.items() for k in self._curve(name).corners]
+
+    @property
+    def bends_within(self) -> bool:
+        """Whether all curves bend between values of the data."""
+        return all(self._curve(name).bends_within(x) for name, x in self._along.items())
+
+    @property
+    def widths(self) -> Vector:
+        """Of the curves' rounding, a number each."""
+        return np.array([self._curve(name).width for name in self._curves])
+
+    def of_widths(self, widths: Vector) -> "Columns":
+        """The same with those."""
+        curves = {n: replace(self._curve(n), width=float(w)) for n, w in zip(self._curves, widths)}
+        return self._along_curves(curves)
+
+    def begin(self) -> Vector:
+        """Coefficients, of curves those that their tangents are at, and zero of others, (k,)."""
+        out = np.zeros(len(self.names))
+        for name, own in self._curves.items():
+            out[own] = self._curve(name).at
+        return out
+
+    def remainder(self, table: pd.DataFrame | None = None) -> Vector:
+        """What tangents of curves have besides columns times coefficients, (m,); by default where they were read."""
+        total = np.zeros(len(self.matrix) if table is None else len(table))
+        for name in self._curves:
+            x = self._along[name] if table is None else self._variables[name].along(table)
+            total += self._curve(name).remainder(x)
+        return total
+
+    def _curve(self, name: str) -> Curve:
+        curve = self._variables[name].curve
+        assert curve is not None
+        return curve
+
+    def _along_curves(self, curves: dict[str, Curve]) -> "Columns":
+        out = copy(self)
+        out._variables = {**self._variables, **{n: self._variables[n].with_curve(c) for n, c in curves.items()}}
+        out.matrix = self.matrix.copy()
+        for name, curve in curves.items():
+            out.matrix[:, self._curves[name]] = curve(self._along[name])
+        return out
 
     @property
     def needs(self) -> list[str]:
@@ -102,8 +193,11 @@ def _learnt(terms: Sum, table: pd.DataFrame) -> tuple[list[list[str]], dict[str,
     return named, variables
 
 
-def _names(name: str, values: Vector | pd.Categorical, whole: bool) -> list[str]:
+def _names(variable: Expression, values: Vector | pd.Categorical, whole: bool) -> list[str]:
     """Names of a variable's own columns."""
+    name = variable.text
+    if variable.curve is not None:
+        return [f"{name}[{label}]" for label in variable.curve.labels]
     if isinstance(values, pd.Categorical):
         return [f"{name}[{level}]" for level in values.categories[0 if whole else 1 :]]
     return [name] if values.ndim == 1 else [f"{name}[{j}]" for j in range(values.shape[1])]
@@ -136,11 +230,62 @@ class FixedEffects:
     """
 
     def __init__(self, formula: Formula, table: pd.DataFrame):
-        self._columns = Columns(formula.effects, table)
+        self._columns = Columns(formula.effects, table, curves=True)
         self._rank: Rank | None = None
         self.names = self._columns.names
         self.dropped: tuple[str, ...] = ()
         self.kept = np.arange(len(self.names))
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether some of them bend in their coefficients; the columns are their tangents."""
+        return self._columns.has_curves
+
+    def begun(self, y: Vector, weights: Vector) -> "FixedEffects":
+        """The same with curves that follow y, (m,), by weighted least squares."""
+        return self._with(self._columns.begun(y, weights))
+
+    def begin(self) -> Vector:
+        """Coefficients, of curves those that their tangents are at, and zero of others, (k,)."""
+        return self._columns.begin()[self.kept]
+
+    def bent(self, coefficients: Vector) -> "FixedEffects":
+        """The same with the tangents of curves at these coefficients, (k,)."""
+        whole = np.zeros(len(self._columns.names))
+        whole[self.kept] = coefficients
+        return self._with(self._columns.bent(whole))
+
+    def rounded(self) -> "FixedEffects":
+        """The same with corners of curves rounded a little."""
+        return self._with(self._columns.rounded())
+
+    @property
+    def corners(self) -> NDArray[np.intp]:
+        """Which coefficients say where a curve has a corner."""
+        return np.flatnonzero(np.isin(self.kept, self._columns.corners))
+
+    @property
+    def bends_within(self) -> bool:
+        """Whether all curves bend between values of the data."""
+        return self._columns.bends_within
+
+    @property
+    def widths(self) -> Vector:
+        """Of the curves' rounding, a number each."""
+        return self._columns.widths
+
+    def of_widths(self, widths: Vector) -> "FixedEffects":
+        """The same with those."""
+        return self._with(self._columns.of_widths(widths))
+
+    def remainder(self, table: pd.DataFrame | None = None) -> Vector:
+        """What the predictor has besides columns times coefficients, (m,); by default where they were read."""
+        return self._columns.remainder(table)
+
+    def _with(self, columns: Columns) -> "FixedEffects":
+        out = copy(self)
+        out._columns = columns
+        return out
 
     def estimable(self, priors: Vector | None = None) -> "FixedEffects":
         """The same without columns that are combinations of those before them, of which a warning tells.
@@ -169,6 +314,9 @@ class FixedEffects:
                 f"{counted(rows, 'observation')} cannot tell {counted(width, 'fixed effect')}: take fewer terms, or "
                 "make a factor of many levels a group, (1 | g)"
             )
+        lost = {names[k].rpartition("[")[0] for k in rank.dropped} & set(self._columns.curves)
+        if lost:
+            raise InputError(f"the data do not tell the threshold of {min(lost)}: leave it out, or give it a prior")
         out = copy(self)
         out._rank, out.kept = rank, rank.kept
         out.names = [names[k] for k in rank.kept]

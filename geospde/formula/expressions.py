@@ -6,7 +6,7 @@ Of the tree of a formula, only columns, constants, arithmetic, comparisons and t
 import inspect
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from geospde.formula.parser import excerpt, parse_expression
 from geospde.formula.syntax import Call, Chain, Constant, Power, Signed, Symbol, literal, spelling
 from geospde.formula.syntax import Node as Tree
 from geospde.formula.table import Coding, column_of, kind_of, label, refuse_near_numbers, values_of
+from geospde.formula.thresholds import Breakpoint, Curve, Logistic
 from geospde.text.words import listed, nearest
 
 Vector = NDArray[np.float64]
@@ -35,9 +36,11 @@ PLAIN: dict[str, Callable[[Vector], Vector]] = {
 LEARNT: dict[str, Callable[..., Callable[[Any], Any]]] = {
     "C": Coding.learn,
     "factor": Coding.learn,
+    "breakpt": Breakpoint.learn,
     "bs": transforms.bs,
     "center": transforms.center,
     "cr": transforms.cr,
+    "logistic": Logistic.learn,
     "ns": transforms.ns,
     "poly": transforms.poly,
     "scale": transforms.scale,
@@ -157,6 +160,22 @@ class Expression:
         values = np.broadcast_to(values, (len(table), *np.shape(values)[1:])).astype(float)
         self._refuse(table, ~np.isfinite(values if values.ndim == 1 else values.sum(axis=1)), "is no finite number")
         return values
+
+    @property
+    def curve(self) -> Curve | None:
+        """The curve with a threshold that it is, if it is one."""
+        function = getattr(self.node, "function", None)
+        return function if isinstance(function, Curve) else None
+
+    def with_curve(self, curve: Curve) -> "Expression":
+        """The same along another curve."""
+        assert isinstance(self.node, Applied)
+        return replace(self, node=Applied(curve, self.node.parts))
+
+    def along(self, table: pd.DataFrame) -> Vector:
+        """What the curve goes along, (m,)."""
+        assert isinstance(self.node, Applied)
+        return np.broadcast_to(self.node.parts[0](table), (len(table),)).astype(float)
 
     def _refuse(self, table: pd.DataFrame, bad: NDArray[np.bool_], what: str) -> None:
         rows = np.flatnonzero(bad)

@@ -26,6 +26,7 @@ from geospde.model.bounds import check_exposure, check_response, check_weights, 
 from geospde.model.dispersion import Dispersion, read_dispersion
 from geospde.model.hyperparameters import hyperparameters_of, theta_slices
 from geospde.model.identified import refuse_alike, warn_of_repeated, warn_of_residual
+from geospde.model.nonlinear import Curved, Nonlinear
 from geospde.model.observations import Recipe
 from geospde.model.overlap import overlap
 from geospde.model.priors import FixedPriors, fixed_priors, prior_table
@@ -68,7 +69,7 @@ class Model:
     held: Vector
     covariates: SiteCovariates | None = None
     support: Support | None = None
-    aggregate: Aggregate | None = None
+    nonlinear: Nonlinear | None = None
     dispersion: Dispersion | None = None
 
     @property
@@ -113,23 +114,39 @@ class Model:
     @property
     def is_linearised(self) -> bool:
         """Whether the predictor is no linear function of x, and `design` the tangent of one; see `tangent`."""
-        return self.aggregate is not None
+        return self.nonlinear is not None
 
     def predictors(self, x: Vector) -> Vector:
         """The predictors of the rows at x, (m,), whether linear or not."""
-        return self.design @ x + self.offset if self.aggregate is None else self.aggregate.value(x)
+        return self.design @ x + self.offset if self.nonlinear is None else self.nonlinear.value(x)
 
     def tangent(self, x: Vector) -> "Model":
         """The model whose predictor is linear, and equals this one to first order at x; itself where it is linear."""
-        if self.aggregate is None:
+        if self.nonlinear is None:
             return self
-        design, offset = self.aggregate.tangent(x)
-        return replace(self, design=design, offset=offset, aggregate=replace(self.aggregate, at=x))
+        design, offset = self.nonlinear.tangent(x)
+        there = self.nonlinear.linearised(x)
+        return replace(self, design=design, offset=offset, nonlinear=there, effects=there.effects(self.effects))
 
     @property
     def linearised_at(self) -> Vector | None:
         """Where the predictor was linearised, as `tangent` takes it; None where it is linear."""
-        return None if self.aggregate is None else self.aggregate.at
+        return None if self.nonlinear is None else self.nonlinear.at
+
+    def rounded(self) -> "Model":
+        """The model with corners of its predictor rounded; see `Nonlinear.rounded`."""
+        if self.nonlinear is None or self.nonlinear.at is None:
+            return self
+        return replace(self, nonlinear=self.nonlinear.rounded()).tangent(self.nonlinear.at)
+
+    def of_widths(self, widths: Vector) -> "Model":
+        """The model with corners rounded over these widths."""
+        return self if self.nonlinear is None else replace(self, nonlinear=self.nonlinear.of_widths(widths))
+
+    @property
+    def nonlinearities(self) -> list[Nonlinear]:
+        """Of the predictor, one a likelihood that has one."""
+        return [] if self.nonlinear is None else [self.nonlinear]
 
     @property
     def graphs(self) -> dict[str, Graph]:
@@ -192,6 +209,10 @@ class Model:
     def latent_names(self) -> list[str]:
         """Names of the random part of x."""
         return [name for term in self.terms for name in term.names()]
+
+    def remainder(self, table: pd.DataFrame) -> Vector:
+        """What predictors of a table have besides ``rows @ x`` and the offset, where they are tangents of curves."""
+        return self.effects.remainder(table) if self.effects.has_curves else np.zeros(len(table))
 
     def rows(
         self,
@@ -317,6 +338,10 @@ def build_model(
             terms += TERMS[call.name].read_all(call, context)
     terms += shared
     effects = FixedEffects(parsed, places)
+    if effects.has_curves:
+        if support is not None:
+            raise InputError("curves with a threshold are of places, not of areas: take s(x)")
+        effects = effects.begun(explained.start() - away, explained.says)
     priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)
     effects = effects.estimable(priors_of_fixed.proper)
     priors_of_fixed = priors_of_fixed.of(effects.kept)
@@ -325,11 +350,15 @@ def build_model(
     blocks = [term.columns(places, at, False) for term in terms]
     of_fixed = effects.columns(places, False)
     refuse_alike(terms)
-    design, total_offset, aggregate = sp.hstack([*blocks, of_fixed], format="csr"), offsets.values, None
+    nonlinear: Nonlinear | None = None
+    design, total_offset = sp.hstack([*blocks, of_fixed], format="csr"), offsets.values
+    if effects.has_curves:
+        random = sp.csr_matrix(design[:, : design.shape[1] - len(effects.names)])
+        nonlinear, total_offset = Curved.of(random, effects, away), away + effects.remainder()
     if support is not None:
         aggregate = Aggregate(support.weights, sp.csr_matrix(design), total_offset, bound_family.link)
         design, total_offset = aggregate.tangent(np.zeros(design.shape[1]))
-        aggregate = None if bound_family.link.is_linear else aggregate
+        nonlinear = None if bound_family.link.is_linear else aggregate
         blocks, of_fixed = [support.weights @ block for block in blocks], support.weights @ of_fixed
     _refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
     warn_of_repeated(terms, blocks, of_fixed, effects.names, np.asarray(priors_of_fixed.precision) == 0)
@@ -351,7 +380,7 @@ def build_model(
         np.ones(size) if exposures is None else exposures, likelihood, priors_of_fixed, hyper, start,
         coords, crs if crs is not None else _mesh_crs(terms), label,
         table if support is None else support.described(table), points, offsets,
-        np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates, support, aggregate,
+        np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates, support, nonlinear,
         dispersion,
     )  # fmt: skip
 

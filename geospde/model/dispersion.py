@@ -71,6 +71,8 @@ def read_dispersion(text: str | None, table: pd.DataFrame) -> Dispersion | None:
     if parsed.terms:
         raise InputError(f"dispformula has fixed effects only, not {parsed.terms[0].text}")
     effects = FixedEffects(parsed, table).estimable()
+    if effects.has_curves:
+        raise InputError("dispformula has no thresholds, whose curves are of the mean: leave them out")
     if not effects.names:
         raise InputError(f"dispformula {text!r} has nothing to estimate: it needs a constant or a covariate")
     return Dispersion(text, tuple(effects.needs), effects)

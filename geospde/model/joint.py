@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.dispersion import with_dispersion
 from geospde.model.hyperparameters import hyperparameters_of
+from geospde.model.nonlinear import Nonlinear
 from geospde.model.observations import Observations, Recipe
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.model.priors import FixedPriors, prior_table
@@ -124,8 +126,26 @@ class JointModel(Model):
 
     @property
     def linearised_at(self) -> Vector | None:
-        """Where those were linearised, all at one latent vector."""
-        return next((m.linearised_at for m in self.members.values() if m.linearised_at is not None), None)
+        """Where those were linearised, all at one latent vector; before that each where its own curves begin."""
+        places = [m.linearised_at for m in self.members.values() if m.linearised_at is not None]
+        return reduce(lambda one, other: np.where(one == 0, other, one), places) if places else None
+
+    @property
+    def nonlinearities(self) -> list[Nonlinear]:
+        """Of all."""
+        return [each for member in self.members.values() for each in member.nonlinearities]
+
+    def rounded(self) -> Model:
+        """The model with corners of all predictors rounded."""
+        return replace(self, members={name: member.rounded() for name, member in self.members.items()})
+
+    def of_widths(self, widths: Vector) -> Model:
+        """The model with corners rounded over these widths, in the order of `nonlinearities`."""
+        members, first = dict(self.members), 0
+        for name, member in members.items():
+            last = first + sum(each.widths.size for each in member.nonlinearities)
+            members[name], first = member.of_widths(widths[first:last]), last
+        return replace(self, members=members)
 
     def predictors(self, x: Vector) -> Vector:
         """The predictors of all rows."""
@@ -458,8 +478,8 @@ def _selection(columns: NDArray[np.intp], total: int) -> sp.csr_matrix:
 
 def _part(model: Model, selection: sp.csr_matrix, design: sp.csr_matrix, hyper: Any) -> PartModel:
     own = {each.name: getattr(model, each.name) for each in fields(Model)}
-    aggregate = None if model.aggregate is None else model.aggregate.of_columns(selection)
-    own |= {"design": design, "hyperparameters": hyper, "aggregate": aggregate}
+    nonlinear = None if model.nonlinear is None else model.nonlinear.of_columns(selection)
+    own |= {"design": design, "hyperparameters": hyper, "nonlinear": nonlinear}
     return PartModel(**own, selection=selection)
 
 

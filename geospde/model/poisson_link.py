@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -40,6 +41,10 @@ class SumModel(PartModel):
     def used_columns(self) -> list[str]:
         """Columns of the table that either names."""
         return list(dict.fromkeys([*super().used_columns, *self.other.used_columns]))
+
+    def remainder(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """What predictors of a table have besides rows and offset: of both."""
+        return np.asarray(super().remainder(table) + self.other.remainder(table))
 
     def rows(
         self,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError, NumericalError
+from geospde.errors import InputError
 from geospde.families.base import Family
 from geospde.families.links import Link
 from geospde.model.covariates import with_covariates
+from geospde.model.nonlinear import Nonlinear
 from geospde.survey.covariates.base import Cells
 from geospde.survey.covariates.raster import Raster
 from geospde.survey.covariates.reading import read_covariates
@@ -27,8 +27,6 @@ Vector = NDArray[np.float64]
 KINDS = ("mean", "total")
 UNCOVERED = 1e-6  # share of an area that may lie outside of the mesh: rounding
 FEWEST, MOST = 16, 200  # cells along the longer side of an area
-ROUNDS = 40
-NEAR = 1e-3  # of a predictor's sd, between the aggregate and its tangent
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Support:
 
 
 @dataclass(frozen=True)
-class Aggregate:
+class Aggregate(Nonlinear):
     """The predictor of means or totals, where it is no linear function of the latent vector.
 
     ``g(W g^-1(A x + o))`` for the link g.
@@ -137,56 +135,16 @@ class Aggregate:
         """Of a longer latent vector, of which `selection` takes this one."""
         return replace(self, design=sp.csr_matrix(self.design @ selection))
 
+    def linearised(self, x: Vector) -> Aggregate:
+        """The same, taken by its tangent at x."""
+        return replace(self, at=x)
+
     def tangent(self, x: Vector) -> tuple[sp.csr_matrix, Vector]:
         """Design, (m, n), and offset, (m,), of the linear predictor that equals it to first order at x."""
         eta, value = self.design @ x + self.offset, self.value(x)
         slopes = np.exp(self.link.log_derivative(eta)), np.exp(-self.link.log_derivative(value))
         design = sp.csr_matrix(sp.diags_array(slopes[1]) @ (self.weights @ (sp.diags_array(slopes[0]) @ self.design)))
         return design, value - design @ x
-
-
-class Tangent(NamedTuple):
-    """The mode of a model with a linear predictor: latent vector, hyperparameters, variances of the predictors."""
-
-    x: Vector
-    theta: Vector
-    variance: Vector
-
-
-def linearised_at_mode(model: Any, mode_of: Callable[[Any], Tangent]) -> Any:
-    """The model with the tangent of its aggregates at the mode of the latent vector.
-
-    The iteration of inlabru (Lindgren et al. 2024, arXiv:2407.00791): each mode is that of the tangent at the one
-    before, until the two predictors agree there to a thousandth of their standard deviation. Where they agree less
-    than before, steps are halved.
-
-    Parameters
-    ----------
-    model : Model
-    mode_of : callable
-        The mode of a model with a linear predictor.
-
-    Raises
-    ------
-    NumericalError
-        Where it does not converge.
-    """
-    at, before, length = np.zeros(model.design.shape[1]), np.inf, 1.0
-    for _ in range(ROUNDS):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", GeospdeWarning)  # of a fit that is not the last
-            found = mode_of(model)
-        gap = np.abs(model.predictors(found.x) - (model.design @ found.x + model.offset))
-        far = float(np.max(np.where(np.isfinite(gap), gap, np.inf) / np.sqrt(found.variance)))
-        if far < NEAR:
-            return replace(model.tangent(found.x), start=found.theta)
-        length = max(0.5 * length, 0.1) if far >= before else min(1.5 * length, 1.0)
-        before, step = far, found.x - at
-        while not np.isfinite(model.predictors(at + length * step)).all():
-            length *= 0.5
-        at = at + length * step
-        model = replace(model.tangent(at), start=found.theta)
-    raise NumericalError(f"the means of areas on the scale of the response did not settle in {ROUNDS} rounds")
 
 
 def read_support(

@@ -79,7 +79,7 @@ def expected_numbers(
         table = model.covariates.at(places, model.crs).table
     rows: Any = model.rows(table, places)
     exposure, offset = model.likelihood.exposure, model.offset[:, None]
-    beside = model.offsets.of(table)[:, None]
+    beside = (model.offsets.of(table) + model.remainder(table))[:, None]
     numbers, totals = [], []
     for _, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
         numbers.append(weights[:, used] @ np.exp(rows @ x + beside))

@@ -461,8 +461,8 @@ def _vector(table: pd.DataFrame, value: Any, what: str, default: float) -> Any:
 def _offset(model: Any, table: pd.DataFrame, given: Any) -> Any:
     """The offset at the new places: given here, or the columns that the model was fitted with."""
     if given is not None or not model.has_offset:
-        return _vector(table, given, "offset", 0.0)
-    return model.offsets.of(table)
+        return _vector(table, given, "offset", 0.0) + model.remainder(table)
+    return model.offsets.of(table) + model.remainder(table)
 
 
 def _exceed(mixture: Any, fit: Fit, threshold: float, scale: Any) -> NDArray[np.float64]:

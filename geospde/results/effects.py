@@ -47,7 +47,7 @@ class Effects:
     surface: bool
     _fit: FitState
     _rows: Any
-    _offset: float
+    _offset: Any
 
     def __repr__(self) -> str:
         at = ", ".join(f"{k} = {v:.4g}" if isinstance(v, float) else f"{k} = {v}" for k, v in self.at.items())
@@ -154,9 +154,10 @@ def effects(
             frame[column] = pd.Categorical(frame[column], dtype=table[column].dtype)
     left_out = [part for part in model.terms if not part.function_of]
     rows = model.rows(frame, None, leave_out=left_out)
-    table_of = fit.response(fit.mixture(rows, offset), quantiles)
+    shift = offset + model.remainder(frame)
+    table_of = fit.response(fit.mixture(rows, shift), quantiles)
     return Effects(
-        frame[list(names)].assign(**table_of), names, others, model.response_label, surface, fit, rows, offset
+        frame[list(names)].assign(**table_of), names, others, model.response_label, surface, fit, rows, shift
     )
 
 

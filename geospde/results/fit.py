@@ -38,9 +38,10 @@ from geospde.model.covariates import with_covariates
 from geospde.model.delta import build_delta, refuse_of_delta
 from geospde.model.dispersion import with_dispersion
 from geospde.model.joint import build_joint
+from geospde.model.linearise import linearised_at_mode
 from geospde.model.observations import Observations
 from geospde.model.pattern import pattern, refuse_rows
-from geospde.model.support import Tangent, linearised_at_mode, read_support
+from geospde.model.support import read_support
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.estimates import EstimatedFit
@@ -306,13 +307,8 @@ def fit_model(
     with cluster(client):
         if model.is_linearised:
             at_mode = settings if method in LIKELIHOODS else {**settings, "method": "eb", "strategy": "gaussian"}
-            model = linearised_at_mode(model, lambda m: _tangent(fit_by(m, at_mode, began, progress)))
+            model = linearised_at_mode(model, lambda m: fit_by(m, at_mode, began, progress).point)
         return fit_by(model, settings, began, progress)
-
-
-def _tangent(fit: Fit) -> Tangent:
-    point = fit.point
-    return Tangent(point.x, point.theta, point.eta_variance)
 
 
 def fit_by(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> Fit:

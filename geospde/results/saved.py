@@ -116,7 +116,7 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
 def _with_matched(model: Model, words: Words, arrays: dict[str, Any]) -> Model:
     """The model with heavy-tailed priors as the fit had matched them, and linearised where it was."""
     if "linearised_at" in arrays:
-        model = model.tangent(arrays["linearised_at"])
+        model = model.of_widths(arrays.get("linearised_over", np.zeros(0))).tangent(arrays["linearised_at"])
     if "fixed_precision" not in arrays:
         return model
     priors = replace(model.fixed_priors, precision=arrays["fixed_precision"], log_shift=words.fixed_log_shift)

@@ -87,6 +87,7 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
         arrays["fixed_precision"] = model.fixed_precision
     if model.linearised_at is not None:
         arrays["linearised_at"] = model.linearised_at
+        arrays["linearised_over"] = np.concatenate([each.widths for each in model.nonlinearities])
     parts, of_parts = stored_parts(model)
     arrays |= of_parts
     meshes: dict[str, list[str]] = {}

@@ -117,8 +117,8 @@ def _some(points: Vector | None, some: Any) -> Any:
 
 def _offset(model: Any, table: pd.DataFrame) -> Vector:
     if not model.has_offset:
-        return np.zeros(len(table))
-    return np.asarray(model.offsets.of(table), dtype=float)
+        return np.asarray(model.remainder(table))
+    return np.asarray(model.offsets.of(table) + model.remainder(table), dtype=float)
 
 
 def _pieces(fit: Fit, weights: sp.csr_matrix, kind: str, moving: bool) -> list[slice]:
