@@ -33,6 +33,7 @@ from geospde.prediction.layers import Layers
 from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs
 from geospde.survey.survey import Survey
+from geospde.text.rates import observed_label
 from geospde.text.words import counted
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _vectors(
     first = prediction.layers[0]
     frames: dict[str, Any] = {"sites": sites_layer(survey, fit, observed=rates)}
     sites = Symbols(marker("#ffffff", 1.8)) if rates is None else coloured("observed", rates, mean.stops, 1.8)
-    words = counted(len(survey.points), "site") + ("" if rates is None else f", observed {label}")
+    words = counted(len(survey.points), "site") + ("" if rates is None else f", observed {observed_label(label)}")
     said: dict[str, tuple[str, str, Symbols]] = {"sites": (words, "Point", sites)}
     contours = contour_lines(prediction, first.name, within=crop)
     if len(contours):

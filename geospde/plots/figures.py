@@ -22,6 +22,7 @@ from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.results.simulate import PredictiveCheck
 from geospde.survey.crs import is_local, parse_crs
+from geospde.text.rates import observed_label
 from geospde.text.words import counted, listed
 
 FORMATS = ("png", "pdf", "svg")
@@ -89,7 +90,7 @@ def save_figures(
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise InputError(f"figures are not written as {unknown[0]!r}", remedy=f"the formats are {listed(FORMATS)}")
-    degrees = _in_degrees(survey) if graticule is None else graticule
+    degrees = in_degrees(survey) if graticule is None else graticule
     look, folder, paths = Look(style, degrees, inset), Path(folder), []
     dpi = look.made().dpi if dpi is None else dpi
     try:
@@ -195,7 +196,7 @@ def sites_map(
     values : (sites,) array
         What to show.
     label : str
-        What they are, for title and colour bar.
+        What they are, or what is predicted of them, for title and colour bar.
     scale : Scale, optional
         Colours, as those of the prediction; made from the values by default.
     per : float
@@ -203,6 +204,7 @@ def sites_map(
     look : Look
         Style and graticule.
     """
+    label = observed_label(label)
     scale = Scale.over([values], spacing="auto") if scale is None else scale.showing(values)
     sites = _sites(survey)
     bounds = [(*sites.min(axis=0), *sites.max(axis=0))]
@@ -276,7 +278,7 @@ def fitted_plot(fitted: Any, rates: ArrayLike, label: str, *, limits: tuple[Laye
     ax.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
     for spine in ax.spines.values():
         spine.set(linewidth=0.5, edgecolor=FRAME)
-    ax.set_xlabel(f"observed {label}", fontsize=SMALL)
+    ax.set_xlabel(f"observed {observed_label(label)}", fontsize=SMALL)
     ax.set_ylabel(f"fitted {label}", fontsize=SMALL)
     title(ax, f"Fitted against observed, with {interval_percent(limits)} limits")
     return figure
@@ -306,8 +308,8 @@ def observed(survey: Any, label: str) -> NDArray[np.float64] | None:
     return np.asarray(response / exposure[0] if exposure else response)
 
 
-def _in_degrees(survey: Any) -> bool:
-    """Tell whether a survey came in longitude and latitude, and its CRS leads back there."""
+def in_degrees(survey: Any) -> bool:
+    """Tell whether a survey came in longitude and latitude, and its CRS leads back there: its maps have degrees."""
     came, crs = getattr(survey, "source_crs", None), getattr(survey, "crs", None)
     if came is None or crs is None:
         return False

@@ -14,10 +14,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, View, colour_bar, dress, sheet
 from geospde.plots.canvas import title as write_title
-from geospde.plots.drawing import LAND, draw_scale_bar, polygon_path
+from geospde.plots.drawing import LAND, draw_graticule, draw_scale_bar, polygon_path
 from geospde.plots.scale import Scale
+from geospde.prediction.layer import RESPONSE, Layer
 from geospde.prediction.regions.index import Index
 from geospde.prediction.regions.regions import RegionPrediction
+from geospde.text.rates import Rate
 from geospde.text.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -55,10 +57,11 @@ def plot_regions(regions: RegionPrediction, ax: Axes | None = None, column: str 
     frame = _frame(regions, column)
     view = View.of([tuple(frame.total_bounds)], frame.crs)
     dress(ax, view)
-    scale = _scale(regions, frame, column)
+    scale, rate = _scale(regions, frame, column), regions.rate()
     _draw(ax, frame, column, scale)
-    write_title(ax, _title(regions, column))
-    colour_bar(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale, _bar_label(regions, column))
+    write_title(ax, _title(regions, column, rate))
+    place = ax.inset_axes((1.02, 0.0, 0.025, 1.0))
+    colour_bar(place, scale, _bar_label(regions, column, rate), _per(regions, column, rate))
     return ax
 
 
@@ -66,7 +69,9 @@ def regions_map(
     regions: RegionPrediction,
     columns: tuple[str, ...] = ("mean", "sd"),
     *,
-    title: str | None = None,
+    label: str | None = None,
+    step: str = "",
+    degrees: bool = False,
     figure: Figure | None = None,
 ) -> Figure:
     """Draw columns as maps on one page: figures on one colour scale, and their uncertainty beside them.
@@ -75,8 +80,12 @@ def regions_map(
     ----------
     regions : RegionPrediction
     columns : tuple of str
-    title : str, optional
-        Over the figures, in place of their own.
+    label : str, optional
+        What is summed up, in words; by default the prediction's own label.
+    step : str
+        Which of several steps it is, such as ``"year 2020"``.
+    degrees : bool
+        Draw lines of longitude and latitude.
     figure : Figure, optional
         Draw into this one.
     """
@@ -88,13 +97,17 @@ def regions_map(
     if not one_scale:
         view = _with_room(view, land)
     figure, axes, place, room = sheet(view, len(columns), bar=one_scale, figure=figure)
+    rate = regions.rate(label)
     for ax, frame, column, scale in zip(axes, frames, columns, scales):
         _draw(ax, frame, column, scale)
-        write_title(ax, title if title and column == "mean" else _title(regions, column, title), room)
+        words = _title(regions, column, rate)
+        write_title(ax, f"{words}, {step}" if step and column == columns[0] else words, room)
         if not one_scale:
-            colour_bar(ax.inset_axes((0.03, 0.04, 0.025, 0.32)), scale, "")
+            colour_bar(ax.inset_axes((0.03, 0.04, 0.025, 0.32)), scale, "", _per(regions, column, rate))
+        if degrees:
+            draw_graticule(ax, view, frame.crs)
     if one_scale:
-        colour_bar(place, scales[0], _bar_label(regions, columns[0], title))
+        colour_bar(place, scales[0], _bar_label(regions, columns[0], rate), _per(regions, columns[0], rate))
     draw_scale_bar(axes[-1], view, land if one_scale else shapely.union(land, _corner(view)))
     return figure
 
@@ -111,11 +124,22 @@ def _corner(view: View) -> Any:
     return shapely.box(view.west, view.south, view.west + _CORNER[0] * wide, view.south + _CORNER[1] * high)
 
 
-def _bar_label(regions: RegionPrediction, column: str, title: str | None = None) -> str:
-    """What the colours of a column are of: the quantity, such as "standard deviation of mean of lead"."""
+def _layer(regions: RegionPrediction, column: str, rate: Rate) -> Layer | None:
+    """The layer of a column in the words of its quantity, such as "standard deviation of the mean of lead"."""
     layer = next((one for one in regions.layers if one.name == column), None)
-    words = title or regions.title
-    return column if layer is None else layer.with_label(f"{words[:1].lower()}{words[1:]}").axis
+    return None if layer is None else layer.with_label(regions.phrase(rate.label), rate.per)
+
+
+def _bar_label(regions: RegionPrediction, column: str, rate: Rate) -> str:
+    """What the colours of a column are of."""
+    layer = _layer(regions, column, rate)
+    return column if layer is None else layer.axis.removeprefix("the ")
+
+
+def _per(regions: RegionPrediction, column: str, rate: Rate) -> float:
+    """What the numbers of a column are multiplied with beside its colours."""
+    layer = _layer(regions, column, rate)
+    return rate.per if layer is not None and layer.unit == RESPONSE else 1.0
 
 
 def plot_index(index: Index, ax: Axes | None = None) -> Axes:
@@ -173,13 +197,11 @@ def _scale(regions: RegionPrediction, frame: Any, column: str, columns: tuple[st
     return Scale.of(layers[column], [frame[name] for name in same or [column]])
 
 
-def _title(regions: RegionPrediction, column: str, title: str | None = None) -> str:
-    said = {"mean": regions.title, "sd": "Standard deviation"}
-    words = title or regions.title
-    layer = next((one for one in regions.layers if one.name == column), None)
-    if column in said or layer is None:
-        return said.get(column, f"{words}: {column}")
-    return layer.with_label(f"{words[:1].lower()}{words[1:]}").title
+def _title(regions: RegionPrediction, column: str, rate: Rate) -> str:
+    words = regions.called(rate.label)
+    said = {"mean": words, "sd": "Standard deviation"}
+    layer = _layer(regions, column, rate)
+    return said.get(column, f"{words}: {column}") if column in said or layer is None else layer.title
 
 
 def _draw(ax: Axes, frame: Any, column: str, scale: Scale) -> None:

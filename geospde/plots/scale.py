@@ -141,6 +141,8 @@ class Scale:
         if not pooled.size:
             return cls(0.0, 1.0, 1.0, ramp)
         low, high, largest = (float(q) for q in np.quantile(pooled, [0, 0.99, 1]))
+        if high <= low < largest:  # all but a few cells are alike
+            high = float(np.quantile(pooled[pooled > low], 0.99))
         if largest <= low + 1.25 * (high - low):
             high = largest
         if 0 <= low <= 0.25 * high:

@@ -31,7 +31,6 @@ SPACINGS = ("auto", "linear", "log", "quantiles")
 """How values may be spread over colours; "auto" takes what the values need."""
 
 _LABEL = "{label}"
-_OF = re.compile(r"robability of \{label\} (above|below|on one side of|about)\b")
 _WORDS = ("title", "short", "axis", "caption")
 
 
@@ -147,8 +146,6 @@ class Layer:
         if per != 1.0 and self.level is not None:
             level = re.compile(rf"(?<![\w.]){re.escape(f'{self.level:g}')}(?![\w.])")
             words = {field: level.sub(f"{self.level * per:.6g}", text) for field, text in words.items()}
-        if "probability" in label.lower():  # a probability that it is above, not of a probability above
-            words = {field: _OF.sub(rf"robability that {_LABEL} is \1", text) for field, text in words.items()}
         words = {field: text.replace(_LABEL, label) for field, text in words.items()}
         classes = tuple(words.pop(str(k)) for k in range(len(self.classes)))
         return replace(self, **words, classes=classes)
@@ -258,12 +255,12 @@ def probability_layer(threshold: float) -> Layer:
     Examples
     --------
     >>> probability_layer(8).with_label("counts / time").title
-    'Probability of counts / time above 8'
+    'Probability that counts / time is above 8'
     """
     return Layer(
         f"exceed_{numeral(threshold)}",
         "probability",
-        title=f"Probability of {_LABEL} above {numeral(threshold)}",
+        title=f"Probability that {_LABEL} is above {numeral(threshold)}",
         short=f"Probability above {numeral(threshold)}",
         axis="probability",
         unit="1",
@@ -286,7 +283,7 @@ def excursion_layer(threshold: float, kind: str = ">") -> Layer:
     }[kind]
     return Layer(
         f"{word}_{numeral(threshold)}",
-        title=f"Joint probability of {_LABEL} {side} {numeral(threshold)}",
+        title=f"Joint probability that {_LABEL} is {side} {numeral(threshold)}",
         short=f"Jointly {side} {numeral(threshold)}",
         axis="joint probability",
         unit="1",
@@ -304,7 +301,7 @@ def decided_layer(threshold: float, level: float) -> Layer:
     return Layer(
         f"decided_{numeral(threshold)}",
         "decided",
-        title=f"{_LABEL} above or below {numeral(threshold)}, decided at {level:g}",
+        title=f"Where {_LABEL} is above or below {numeral(threshold)}, with probability {level:g}",
         short=f"Decided at {numeral(threshold)}",
         axis=f"below (\N{MINUS SIGN}1), undecided (0), above (1) {numeral(threshold)}",
         unit="1",

@@ -70,7 +70,7 @@ def area_findings(regions: Sequence[Any]) -> list[str]:
     Parameters
     ----------
     regions : sequence
-        Objects with ``label``, ``layers`` and ``frame``, with columns ``area`` and ``mean``.
+        Objects with ``label``, ``per``, ``layers`` and ``frame``, with columns ``area`` and ``mean``.
     """
     said = []
     for one in regions:
@@ -79,26 +79,26 @@ def area_findings(regions: Sequence[Any]) -> list[str]:
             continue
         low, high = frame.loc[frame["mean"].idxmin()], frame.loc[frame["mean"].idxmax()]
         words = f"Of {counted(len(frame), 'area')}, {high['area']} has the highest {one.label}, "
-        words += f"{number(_round(high['mean']))}{_limits(high, one.layers)}, and {low['area']} the lowest, "
-        said.append(f"{words}{number(_round(low['mean']))}{_limits(low, one.layers)}.")
+        words += f"{number(_round(one.per * high['mean']))}{_limits(high, one)}, and {low['area']} the lowest, "
+        said.append(f"{words}{number(_round(one.per * low['mean']))}{_limits(low, one)}.")
         for layer in one.layers:
             if layer.kind == "probability" and layer.level is not None:
                 above, below = ((frame[layer.name] >= SURE), (frame[layer.name] <= 1 - SURE))
                 names = f" ({listed(frame.loc[above, 'area'], most=5)})" if above.any() else ""
                 said.append(
-                    f"The probability of {one.label} above {number(layer.level)} is {SURE:g} or more in "
+                    f"The probability that {one.label} is above {number(one.per * layer.level)} is {SURE:g} or more in "
                     f"{counted(int(above.sum()), 'area')}{names}, and {1 - SURE:.2g} or less in {int(below.sum())}; "
                     f"in the other {int((~above & ~below).sum())} the data do not decide."
                 )
     return said
 
 
-def _limits(row: Any, layers: Sequence[Layer]) -> str:
+def _limits(row: Any, figures: Any) -> str:
     """The limits of a row, in brackets."""
-    limits = outer_limits(layers)
+    limits = outer_limits(figures.layers)
     if limits is None:
         return ""
-    lower, upper = (number(_round(row[layer.name])) for layer in limits)
+    lower, upper = (number(_round(figures.per * row[layer.name])) for layer in limits)
     return f" ({interval_percent(limits)} limits {lower} and {upper})"
 
 
@@ -161,9 +161,8 @@ def _exceedance(
             threshold, probability = number(rate.per * layer.level), frame[layer.name].to_numpy()
             above, below = np.mean(probability >= SURE), np.mean(probability <= 1 - SURE)
             much = f" ({area(above * whole, unit)})" if whole is not None else ""
-            label = f"that {rate.label} is" if "probability" in rate.label.lower() else f"of {rate.label}"
             yield (
-                f"The probability {label} above {threshold} is {SURE:g} or more on {_share(above)} of the "
+                f"The probability that {rate.label} is above {threshold} is {SURE:g} or more on {_share(above)} of the "
                 f"{place}{much}, and {1 - SURE:.2g} or less on {_share(below)}; "
                 f"on the remaining {_share(1 - above - below)} the data do not decide."
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from geospde.plots.frame import figure_png
+from geospde.prediction.layer import RESPONSE
 from geospde.text.words import number
 
 LEVELS = {"ok": "Passed", "note": "Note", "warning": "Warning", "error": "Error"}
@@ -128,9 +129,12 @@ def regions_sections(regions: Sequence[Any]) -> list[Section]:
     """Take in the figures for areas, a section a layer; or those of the whole region by year."""
     sections = []
     for one in regions:
-        layers = getattr(one, "layers", ())  # a table of numbers has none
-        above = {layer.name: f"P(> {layer.level:g})" for layer in layers if layer.kind == "probability"}
-        table = frame_table(one.title, one.table.set_index(one.table.columns[0]).rename(columns=above))
+        layers, per = getattr(one, "layers", ()), getattr(one, "per", 1.0)  # a table of numbers has none
+        above = {layer.name: f"P(> {number(per * layer.level)})" for layer in layers if layer.kind == "probability"}
+        figures = one.table.set_index(one.table.columns[0])
+        scaled = [layer.name for layer in layers if layer.unit == RESPONSE] + ["sd_error"]
+        figures = figures.assign(**{name: per * figures[name] for name in scaled if name in figures and per != 1})
+        table = frame_table(one.title, figures.rename(columns=above))
         pictures = [picture(png, caption) for caption, png in one.shown]
         sections.append(Section([f"{one.how[:1].upper()}{one.how[1:]}."], [table], pictures))
     return sections

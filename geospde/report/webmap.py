@@ -24,7 +24,7 @@ from geospde.plots.scale import colour_map
 from geospde.prediction.layer import RESPONSE, Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
-from geospde.text.rates import Rate
+from geospde.text.rates import Rate, observed_label
 from geospde.text.words import counted, number
 
 MOST_NUMBERS = 500_000
@@ -351,7 +351,7 @@ def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str, rate: Rat
     facts: dict[str, Iterable[Any]] = {str(c): points[c] for c in words}
     rates = observed(SimpleNamespace(points=points), label)
     if rates is not None and label not in columns:
-        facts[f"observed {rate.label}"] = rate.per * rates
+        facts[f"observed {observed_label(rate.label)}"] = rate.per * rates
     fitted, alone = getattr(fit, "fitted", None), None
     if fitted is not None and len(fitted) == len(points):
         alone = getattr(fit, "pointwise", None)

@@ -52,6 +52,8 @@ class RegionFigures:
     frame : GeoDataFrame
     label : str
         What the figures are of.
+    per : float
+        What they are multiplied with under this label.
     layers : tuple of Layer
         What their columns are.
     pictures : mapping
@@ -63,6 +65,7 @@ class RegionFigures:
     how: str
     frame: gpd.GeoDataFrame
     label: str
+    per: float
     layers: tuple[Layer, ...]
     pictures: Mapping[str, bytes]
 
@@ -70,7 +73,7 @@ class RegionFigures:
     def shown(self) -> list[tuple[str, bytes]]:
         """A caption and a picture for each map."""
         said = {"": f"{self.title}, and its standard deviation.", LIMITS: f"{self.title}: lower and upper limit."}
-        said |= {layer.name: layer.with_label(self.label).caption for layer in self.layers}
+        said |= {layer.name: layer.with_label(self.label, self.per).caption for layer in self.layers}
         parted = [(what.partition(AT), png) for what, png in self.pictures.items()]
         return [(f"{step}: {said[kind]}" if step else said[kind], png) for (kind, _, step), png in parted]
 
@@ -212,25 +215,26 @@ def predict_all(
     }
 
 
-def write_regions(folder: Path, regions: dict[str, RegionPrediction], label: str | None) -> tuple[RegionFigures, ...]:
-    """Write a table, a layer for each file of areas, and its map."""
+def write_regions(
+    folder: Path, regions: dict[str, RegionPrediction], label: str | None, *, degrees: bool = False
+) -> tuple[RegionFigures, ...]:
+    """Write a table, a layer for each file of areas, and its map, with lines of longitude and latitude if asked for."""
     from geospde.plots.frame import figure_png
 
     made = []
     for name, one in regions.items():
-        said = one.title if label is None else one.title.replace(one.label, label)
-        pictures = {}
+        rate, pictures = one.rate(label), {}
         for step, part in _steps(one).items():
             for what, columns in _pages(part).items():
-                png = figure_png(regions_map(part, columns, title=f"{said}, {step}" if step else said), 200)
+                png = figure_png(regions_map(part, columns, label=label, step=step, degrees=degrees), 200)
                 pictures[f"{what}{AT}{step}" if step else what] = png
         for what, png in pictures.items():
             path = folder / _figure(name, what)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(png)
-        frame, words = one.to_geodataframe(), one.label if label is None else label
+        frame, said = one.to_geodataframe(), one.called(rate.label)
         how = ". ".join([one.how, *(f"{f.message[:1].upper()}{f.message[1:]}" for f in one.findings)])
-        made.append(RegionFigures(name, said, how, frame, words, one.layers, pictures))
+        made.append(RegionFigures(name, said, how, frame, one.phrase(rate.label), rate.per, one.layers, pictures))
     pd.concat([one.table.assign(layer=one.name) for one in made]).to_csv(folder / TABLE, index=False)
     write_layers(folder / LAYERS, {one.name: one.frame for one in made})
     store_styles(folder / LAYERS, {one.name: filled("mean", one.frame["mean"]) for one in made})
@@ -239,6 +243,7 @@ def write_regions(folder: Path, regions: dict[str, RegionPrediction], label: str
             "title": one.title,
             "how": one.how,
             "label": one.label,
+            "per": one.per,
             "layers": [layer.to_json() for layer in one.layers],
             "pictures": list(one.pictures),
         }
@@ -262,7 +267,9 @@ def _stored(folder: Path) -> Iterator[RegionFigures]:
             frame = gpd.read_file(folder / LAYERS, layer=name)
             pictures = {what: (folder / _figure(name, what)).read_bytes() for what in said["pictures"]}
             layers = tuple(map(Layer.from_json, said["layers"]))
-            yield RegionFigures(name, said["title"], said["how"], frame, said["label"], layers, pictures)
+            yield RegionFigures(
+                name, said["title"], said["how"], frame, said["label"], said.get("per", 1.0), layers, pictures
+            )  # fmt: skip
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"the areas in {folder} cannot be read ({error}): predict them again") from None
 

@@ -9,6 +9,17 @@ _UNITS = ((2e-4, 100_000), (0.1, 1_000))
 """Rates up to this are told per so many, the smallest first."""
 
 
+def observed_label(label: str) -> str:
+    """Return what was observed, in the words of what is predicted.
+
+    Examples
+    --------
+    >>> observed_label("expected zinc"), observed_label("median zinc"), observed_label("cases per population")
+    ('zinc', 'zinc', 'cases per population')
+    """
+    return re.sub(r"^(expected|median) ", "", label)
+
+
 class Rate(NamedTuple):
     """What numbers are of, in words, and what they are multiplied with where they are shown under these words."""
 

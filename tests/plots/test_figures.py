@@ -185,6 +185,8 @@ def test_the_arrow_tells_of_painted_cells_only():
 
 
 def test_scales_of_constant_and_missing_values():
+    few = Scale.over([np.append(np.zeros(995), [0.01, 0.02, 0.02, 0.02, 0.03])])
+    assert few.low == 0 and 0.02 < few.high <= 0.03  # a map that is zero but for five cells
     constant = Scale.over([np.full(5, 3.0)])
     assert constant.low < 3 < constant.high
     assert Scale.over([np.full(5, np.nan)]) == Scale(0.0, 1.0, 1.0)
@@ -196,7 +198,7 @@ def test_probabilities_run_from_zero_to_one(atoll):
     _, prediction = atoll
     figure = layers_map(prediction, ["exceed_8"], coastline=ATOLL)
     assert figure.axes[0].images[0].get_clim() == (0, 1)
-    assert figure.axes[0].get_title(loc="left") == "Probability of counts / time above 8"
+    assert figure.axes[0].get_title(loc="left") == "Probability that counts / time is above 8"
 
 
 def test_the_scale_bar_is_as_long_as_it_says_and_off_the_land():
@@ -287,7 +289,7 @@ def test_observed_rates(atoll):
     [
         (quantile_layer(0.05), "Lower limit (5% quantile)"),
         (quantile_layer(0.5), "Median"),
-        (probability_layer(0.5), "Probability of y above 0.5"),
+        (probability_layer(0.5), "Probability that y is above 0.5"),
     ],
 )
 def test_headings(layer, words):
@@ -307,7 +309,7 @@ def test_no_probability_is_of_a_probability(layer):
 def test_a_label_in_words_stands_on_title_and_colour_bar(atoll):
     _, prediction = atoll
     figure = layers_map(prediction, ["exceed_8"], label="counts per second")
-    assert figure.axes[0].get_title(loc="left") == "Probability of counts per second above 8"
+    assert figure.axes[0].get_title(loc="left") == "Probability that counts per second is above 8"
     ax = plot_layer(prediction, label="counts per second", ax=Figure().subplots())
     assert ax.child_axes[0].get_ylabel().startswith("counts per second")
 

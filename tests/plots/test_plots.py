@@ -432,7 +432,7 @@ def test_panels_of_a_prediction_share_the_colours_of_mean_and_limits():
     titles = [ax.get_title(loc="left") for ax in axes]
     assert titles == [
         "Posterior mean", "Lower limit (2.5% quantile)", "Upper limit (97.5% quantile)", "Posterior standard deviation",
-        "Probability of y above 8",
+        "Probability that y is above 8",
     ]  # fmt: skip
     limits = [ax.images[0].get_clim() for ax in axes]
     assert limits[0] == limits[1] == limits[2] != limits[3] and limits[4] == (0, 1)

@@ -2,6 +2,7 @@
 
 import warnings
 import zipfile
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -14,6 +15,7 @@ from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
+from geospde.plots.regions import regions_map
 from geospde.prediction.regions import moments, sums
 from geospde.prediction.regions.areas import overlaps
 from geospde.results.draws import draw
@@ -238,6 +240,17 @@ def test_a_choropleth_and_a_layer(fits, tmp_path):
     np.testing.assert_allclose(again["mean"], found.to_frame()["mean"])
 
 
+def test_small_rates_of_areas_are_told_per_so_many(fits):
+    found = fits["gaussian"].predict_regions(AREAS, grid=GRID, exceed=[0.5])
+    table = found.to_frame().assign(mean=[5.3e-5, 2e-5, 1e-5])
+    rare = replace(found, label="cases / population", _table=table)
+    figure = regions_map(rare, ("mean", "exceed_0.5"), step="year 2020")
+    titles = [ax.get_title(loc="left") for ax in figure.axes[:2]]
+    assert titles[0] == "Mean of cases per 100,000 population, year 2020"
+    assert titles[1] == "Probability that the mean of cases per 100,000 population is above 50000"
+    assert "5" in {text.get_text() for text in regions_map(rare, ("mean",)).axes[-1].get_yticklabels()}
+
+
 def test_a_run_sums_its_map_up_over_areas(tmp_path, capsys):
     run_file = write_survey(tmp_path)
     text = run_file.read_text()
@@ -287,6 +300,7 @@ def test_areas_by_label_have_the_figures_of_predict(tmp_path):
         np.testing.assert_allclose(table[column][::-1], expected[column], rtol=1e-12)
     assert found.to_geodataframe().geometry.iloc[0].equals(districts.geometry.iloc[-1])
     assert len(found.plot(column="exceed_1").collections) == 1
+    assert found.plot(column="exceed_1").get_title(loc="left") == "Probability that deaths / expected is above 1"
     assert "mean" in gpd.read_file(found.to_gpkg(tmp_path / "risk.gpkg")).columns
     at = fit.predict_regions(districts.drop(columns="x"), at={"x": [0.0, 1.0]}).to_frame()
     assert len(at) == 32 and at["x"].tolist() == [0.0] * 16 + [1.0] * 16

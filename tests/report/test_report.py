@@ -150,7 +150,7 @@ def test_numbers_of_the_fit_stand_in_the_tables(page):
 def test_the_layers_are_summed_up_in_numbers(page):
     assert "Layers over the land (200 cells)" in page.text
     assert "Posterior mean 4 4 6 8 8" in page.text  # half of the land has 4, half 8
-    assert "Probability of counts / time above 6 0.01 0.01 0.255 0.99 0.99" in page.text
+    assert "Probability that counts / time is above 6 0.01 0.01 0.255 0.99 0.99" in page.text
 
 
 def test_the_sentences_are_true_of_the_land(page):

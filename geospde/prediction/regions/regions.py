@@ -30,6 +30,7 @@ from geospde.prediction.surface import places
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
+from geospde.text.rates import Rate
 from geospde.text.words import counted, did_you_mean, listed, number, numeral
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class RegionPrediction:
         What is to be known about areas and weights.
     layers : tuple of Layer
         What its columns are, and how they are drawn.
+    has_cells : bool
+        Whether the figures sum up cells of a map; those of a model of areas are the areas' own.
     """
 
     label: str
@@ -75,6 +78,7 @@ class RegionPrediction:
     _table: pd.DataFrame
     _areas: gpd.GeoDataFrame
     layers: tuple[Layer, ...] = ()
+    has_cells: bool = True
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row an area: ``area, mean, sd``, quantiles, exceedances, and what they rest on.
@@ -112,11 +116,31 @@ class RegionPrediction:
     @property
     def title(self) -> str:
         """What the figures are, in words."""
+        return self.called(self.label)
+
+    def called(self, label: str) -> str:
+        """Return the title where what is summed up goes by another name."""
         by = "" if self.weights == "area" else f", weighted by {self.weights}"
+        words = f"{self.phrase(label)}{by}".removeprefix("the ")
+        return f"{words[:1].upper()}{words[1:]}"
+
+    def phrase(self, label: str) -> str:
+        """Return what the figures are as it stands inside a sentence, such as "the mean of lead"."""
         if self.kind == "share":
             of = "area" if self.weights == "area" else "weight"
-            return f"Share of the {of} with {self.label} above {self.threshold:g}{by}"
-        return f"{self.kind.capitalize()} of {self.label}{by}"
+            return f"the share of the {of} with {label} above {self.threshold:g}"
+        return f"the {self.kind} of {label}" if self.has_cells else label
+
+    def rate(self, label: str | None = None) -> Rate:
+        """Return what is summed up in words, and what the figures are multiplied with beside them: 1 if not small.
+
+        Parameters
+        ----------
+        label : str, optional
+            Words for it, in place of its own.
+        """
+        known = self._table["mean"].dropna() if self.kind == "mean" else ()
+        return Rate.of(label or self.label, float(np.quantile(known, 0.95)) if len(known) else 0.0)
 
     def __repr__(self) -> str:
         return f"<RegionPrediction: {self.title[:1].lower()}{self.title[1:]}, {len(self._table)} rows>"
@@ -218,7 +242,9 @@ def predict_regions(
         frame = pd.concat([_labelled(one, held.names, v) for v, one in tables], ignore_index=True)
         frame = frame.assign(weight=1.0, covered=1.0)
         layers = posterior_layers(quantiles, exceed)
-        return RegionPrediction(label, kind, None, "area", HOW, held.findings, frame, held.frame, layers)
+        return RegionPrediction(
+            label, kind, None, "area", HOW, held.findings, frame, held.frame, layers, has_cells=False
+        )  # fmt: skip
     held = read_areas(areas, model.crs, name, layer)
     own = _grid(model, held) if grid is None else grid
     combinations = _combinations(at)

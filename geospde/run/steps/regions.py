@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from geospde.plots.figures import in_degrees
 from geospde.run import analysis
 from geospde.run.config import Config
 from geospde.run.regions import FIGURE, LAYERS, TABLE, WORDS, predict_all, read_regions, write_regions
@@ -16,7 +17,7 @@ def make(work: Work) -> None:
     with work.log.step("regions") as told:
         grid = analysis.covered(work.mapped.model, work.grid) if work.config.has_places else None
         found = predict_all(work.config, work.mapped, work.survey, grid, callback=work.log.progress.update)
-        work.regions = write_regions(work.folder, found, work.config.label)
+        work.regions = write_regions(work.folder, found, work.config.label, degrees=in_degrees(work.survey))
         told(counted(sum(len(one.frame) for one in work.regions), "area"))
 
 
