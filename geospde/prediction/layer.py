@@ -301,7 +301,7 @@ def decided_layer(threshold: float, level: float) -> Layer:
     return Layer(
         f"decided_{numeral(threshold)}",
         "decided",
-        title=f"Where {_LABEL} is above or below {numeral(threshold)}, with probability {level:g}",
+        title=f"Where {_LABEL} is above or below {numeral(threshold)}, decided at {level:g}",
         short=f"Decided at {numeral(threshold)}",
         axis=f"below (\N{MINUS SIGN}1), undecided (0), above (1) {numeral(threshold)}",
         unit="1",
