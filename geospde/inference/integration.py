@@ -20,7 +20,7 @@ from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import evidence_correction, worth_correcting
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.mode import Progress, curvature, find_mode, silent
+from geospde.inference.mode import Guess, Progress, curvature, find_mode, silent
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
 from geospde.inference.warm import WarmLaplace
 from geospde.inference.warp import Axes, Warp
@@ -311,6 +311,7 @@ def posterior(
     rule: str = "auto",
     strategy: str = "auto",
     progress: Progress = silent,
+    guess: Guess | None = None,
 ) -> Posterior:
     """Posterior of a latent Gaussian model.
 
@@ -327,6 +328,8 @@ def posterior(
         Laplace approximation errs noticeably by its own next term, else `vb`.
     progress : callable
         Told of every evaluation.
+    guess : Guess, optional
+        Of a smaller model of the same hyperparameters, where the search for the mode then starts.
     """
     if laplace.pairs is not None:
         raise InputError(
@@ -340,9 +343,10 @@ def posterior(
             only = finished(laplace, only, strategy)
             return Posterior([only], np.ones(1), only.log_posterior, None, only, strategy)
         warm = WarmLaplace(laplace)
-        mode, guess = find_mode(warm, start, progress)
-        warm.root = np.asarray(np.linalg.cholesky(guess), dtype=float)
-        root, third = curvature(warm, mode, guess, progress)
+        near, bend = (start, None) if guess is None else (guess.theta, guess.curvature)
+        mode, covariance = find_mode(warm, near, progress, curvature=bend)
+        warm.root = np.asarray(np.linalg.cholesky(covariance), dtype=float)
+        root, third = curvature(warm, mode, covariance, progress)
         warm.root = root
         strategy = _settled(strategy, laplace, mode)
         if rule == "eb":

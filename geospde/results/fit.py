@@ -47,7 +47,7 @@ from geospde.results.bayesian import BayesianFit
 from geospde.results.estimates import EstimatedFit
 from geospde.results.maximum_likelihood import MaximumLikelihoodFit
 from geospde.results.penalised import PenalisedFit
-from geospde.results.prior import with_matched_priors
+from geospde.results.prior import first_look, with_matched_priors
 from geospde.text.keywords import answers_keywords
 
 Vector = NDArray[np.float64]
@@ -343,7 +343,7 @@ def fit_posterior(model: Model, settings: dict[str, Any], began: float, progress
     model, laplace = with_matched_priors(model)
     rule = "eb" if settings["method"] == "eb" else settings["integration"]
     try:
-        found = posterior(laplace, model.start, rule, strategy=settings["strategy"], progress=progress)
+        found = posterior(laplace, model.start, rule, settings["strategy"], progress, first_look(model, progress))
     except NumericalError:
         refuse_improper(model)
         raise

@@ -14,7 +14,9 @@ from geospde.errors import InputError
 from geospde.families.priors import LKJ, Flat, LinearGaussian
 from geospde.inference.laplace import Laplace
 from geospde.inference.marginals import Marginal
+from geospde.inference.mode import Guess, Progress, guess_of
 from geospde.model.build import Model
+from geospde.model.coarse import coarser
 from geospde.model.hyperparameters import theta_slices
 from geospde.model.priors import FixedPriors
 from geospde.terms.hyperparameter import Hyperparameter
@@ -213,3 +215,9 @@ def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
             model = replace(model, fixed_priors=model.fixed_priors.matched(mode[laplace.n_random :]))
             laplace = Laplace(model)
     return model, laplace
+
+
+def first_look(model: Model, progress: Progress) -> Guess | None:
+    """Where the mode of the hyperparameters is on a coarser mesh; None for a model that is small itself."""
+    smaller = coarser(model)
+    return None if smaller is None else guess_of(Laplace(smaller), model.start, progress)

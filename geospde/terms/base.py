@@ -217,6 +217,18 @@ class LatentTerm(ABC):
         """What two terms have in common that only their sum can be told of, hashable; none where that cannot be."""
         return ()
 
+    def coarser(self, table: pd.DataFrame) -> LatentTerm | None:  # noqa: ARG002
+        """The same with fewer latent variables and the same hyperparameters and priors, for starting values.
+
+        Itself where it has no mesh; None where it cannot be made, by default of any term that has one.
+
+        Parameters
+        ----------
+        table : DataFrame
+            The data.
+        """
+        return self if self.mesh is None else None
+
     # -- prediction -----------------------------------------------------------------------------------------
 
     def reach(self, points: Vector) -> sp.csr_matrix | None:  # noqa: ARG002

@@ -12,6 +12,7 @@ from geospde.errors import InputError
 from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
+from geospde.mesh.coarse import coarser
 from geospde.survey.crs import central_place, check_of_one_crs, utm_of
 from geospde.terms.base import Context, LatentTerm, Variable
 from geospde.terms.by import By
@@ -38,8 +39,8 @@ class Field(LatentTerm):
         Of sigma, beside the predictor's: a field that is multiplied with large numbers is small.
     times : Times or None
         Steps of time, where the field changes.
-    kind : tuple
-        Options that the call chose its precision by.
+    call : TermCall
+        What it was read from.
     """
 
     precision: FieldPrecision
@@ -53,8 +54,8 @@ class Field(LatentTerm):
         mesh_name: str,
         by: By,
         unit: float,
-        times: Times | None = None,
-        kind: tuple[tuple[str, str], ...] = (),
+        times: Times | None,
+        call: TermCall,
     ):
         self.precision = precision
         self.mesh = mesh
@@ -63,7 +64,7 @@ class Field(LatentTerm):
         self.unit = unit
         self.times = times
         self.time_column = "" if times is None else times.column
-        self.kind = kind
+        self.call = call
 
     @classmethod
     def read(cls, call: TermCall, context: Context) -> "Field":
@@ -89,13 +90,16 @@ class Field(LatentTerm):
         by = By.read(options.get("by"), context.table, call.text)
         unit = 1.0 / float(np.sqrt((by.sizes(context.table) ** 2).mean()))
         label = context.own_label(options["label"]) if "label" in options else context.label("spde")
-        precision = chosen_precision(Call(mesh, options, label, call.text))
-        if len(by.labels) > 1:
-            precision = OneRange(precision, by.labels)
-        precision, times = read_times(call, context.table, precision, len(by.labels))
+        precision, times = _precision(call, mesh, label, by, context.table)
         precision.prior = _prior(precision, call, context, mesh, unit)
-        kind = tuple((option, str(options[option])) for option in all_options() if option in options)
-        return cls(precision, mesh, str(call.arguments[0]), by, unit, times, kind)
+        return cls(precision, mesh, str(call.arguments[0]), by, unit, times, call)
+
+    def coarser(self, table: pd.DataFrame) -> "Field":
+        """The field on a mesh of about a quarter of the vertices."""
+        mesh = coarser(self.mesh)
+        precision, times = _precision(self.call, mesh, self.label, self.by, table)
+        precision.prior = self.precision.prior
+        return type(self)(precision, mesh, self.mesh_name, self.by, self.unit, times, self.call)
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
         """Rows of the design: basis functions at the points, times what the field is multiplied with, at their times.
@@ -131,6 +135,12 @@ class Field(LatentTerm):
         return self.precision.hyperparameters()
 
     @property
+    def kind(self) -> tuple[tuple[str, str], ...]:
+        """Options that the call chose its precision by."""
+        given = self.call.options
+        return tuple((option, str(given[option])) for option in all_options() if option in given)
+
+    @property
     def identities(self) -> tuple[Any, ...]:
         """Mesh, kind, what multiplies the field, its time; of a field that does not change beside it, too."""
         if self.by.coding is not None:
@@ -164,6 +174,16 @@ class Field(LatentTerm):
     def start(self, unit: float) -> Vector:
         """From the inner zone's extent, and the predictor's scale."""
         return self.precision.start(float(np.sqrt(self.mesh.areas[self.mesh.inner].sum())), self.unit * unit)
+
+
+def _precision(
+    call: TermCall, mesh: Any, label: str, by: By, table: pd.DataFrame
+) -> tuple[FieldPrecision, Times | None]:
+    """The precision of a call on a mesh, without its prior, and the steps of time where it changes."""
+    precision = chosen_precision(Call(mesh, dict(call.options), label, call.text))
+    if len(by.labels) > 1:
+        precision = OneRange(precision, by.labels)
+    return read_times(call, table, precision, len(by.labels))
 
 
 def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: Any, unit: float) -> Prior:

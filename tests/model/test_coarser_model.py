@@ -1,0 +1,93 @@
+"""The model of a first look: the same hyperparameters on fewer vertices."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from oracles import square_mesh
+
+import geospde as gs
+from geospde.inference.laplace import Laplace
+from geospde.inference.mode import find_mode, guess_of
+from geospde.inference.warm import WarmLaplace
+from geospde.model import coarse
+from geospde.model.build import build_model
+
+MESH = square_mesh(40)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """What is large here has some hundred latent variables."""
+    monkeypatch.setattr(coarse, "MANY", 1_000)
+    monkeypatch.setattr(coarse, "FEW", 100)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame({"x": rng.uniform(0, 1, 300), "y": rng.uniform(0, 1, 300), "year": rng.integers(1, 4, 300)})
+    wave = np.sin(15 * table.x) * np.cos(13 * table.y)
+    return table.assign(
+        z=rng.standard_normal(300), level=wave + 0.3 * rng.standard_normal(300), counts=rng.poisson(np.exp(1 + wave))
+    )
+
+
+def model(data, formula="counts ~ z + spde(mesh)", family="poisson", **given):
+    return build_model(formula, data, family=family, mesh=MESH, coords=("x", "y"), **given)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "spde(mesh)",
+        "spde(mesh, alpha=1.5, constr=True)",
+        "spde(mesh, nu=0.5)",
+        "spde(mesh, anisotropy=True)",
+        "spde(mesh, by=(1, z))",
+        "spde(mesh, time=year, temporal='ar1')",
+        "spde(mesh, time=year, temporal='ar1', spatial=True)",
+        "spde(mesh) + (1 | year)",
+    ],
+)
+def test_a_coarser_model_has_the_same_hyperparameters_and_a_posterior_near_the_model_s(data, call):
+    whole = model(data, f"counts ~ 1 + {call}")
+    found = coarse.coarser(whole)
+    assert found.design.shape[0] == whole.design.shape[0]
+    assert found.design.shape[1] < 0.5 * whole.design.shape[1]
+    assert [h.name for h in found.hyperparameters] == [h.name for h in whole.hyperparameters]
+    assert [h.prior for h in found.hyperparameters] == [h.prior for h in whole.hyperparameters]
+    own, smaller = (Laplace(m).at(m.start) for m in (whole, found))
+    # its triangles are twice as wide: a deviance of up to a fifth a count
+    assert smaller.log_posterior == pytest.approx(own.log_posterior, abs=0.1 * len(data))
+
+
+def test_a_small_model_and_one_that_has_no_mesh_are_their_own(data, monkeypatch):
+    assert coarse.coarser(model(data, "counts ~ z + (1 | year)")) is None
+    monkeypatch.setattr(coarse, "MANY", 5_000)
+    assert coarse.coarser(model(data)) is None
+
+
+def test_the_first_look_leaves_the_posterior(data, monkeypatch):
+    arguments = {"mesh": MESH, "coords": ("x", "y"), "family": "poisson"}
+    fit = gs.fit("counts ~ z + spde(mesh)", data, **arguments)
+    monkeypatch.setattr(coarse, "MANY", 5_000)
+    plain = gs.fit("counts ~ z + spde(mesh)", data, **arguments)
+    # the mode is the same; the rule's axes, found by differences along those of the search, to a few thousandths
+    shown = ["mean", "q0.025", "q0.5", "q0.975"]
+    away = (fit.hyper[shown] - plain.hyper[shown]).div(plain.hyper["sd"], axis=0)
+    assert float(away.abs().max().max()) < 0.01
+    np.testing.assert_allclose(fit.fixed["sd"], plain.fixed["sd"], rtol=1e-3)
+    evidences = [f.posterior.log_marginal_likelihood for f in (fit, plain)]
+    assert evidences[0] == pytest.approx(evidences[1], abs=1e-3)
+
+
+@pytest.mark.parametrize(("family", "response"), [("gaussian", "level"), ("poisson", "counts")])
+def test_the_mode_is_the_same_after_fewer_evaluations(data, family, response):
+    whole = model(data, f"{response} ~ z + spde(mesh)", family)
+    own, led = WarmLaplace(Laplace(whole)), WarmLaplace(Laplace(whole))
+    plain = find_mode(own, whole.start)[0]
+    guess = guess_of(Laplace(coarse.coarser(whole)), whole.start)
+    found = find_mode(led, guess.theta, curvature=guess.curvature)[0]
+    assert led.evaluations < own.evaluations
+    # the search ends where a Newton step promises half a millionth: within a thousandth of a posterior sd
+    np.testing.assert_allclose(found.theta, plain.theta, atol=2e-3)
