@@ -337,6 +337,32 @@ DAMAGED = {
     "response negative": (of_arrays(put("column_0", lambda a: -1.0 - a)), "hold together"),
     "vertices all one": (of_arrays(put("mesh_mesh_vertices", lambda a: 0 * a)), "hold together"),
     "triangles beyond": (of_arrays(put("mesh_mesh_triangles", lambda a: a + 10**6)), "hold together"),
+    **{
+        f"{name} as {kind}": (of_arrays(put(name, lambda a, k=kind: a.astype(k))), words)
+        for name, kind, words in (
+            ("weights", "f2", "describes"), ("theta", "i8", "holds no numbers"), ("theta", "c16", "describes"),
+            ("points", "f2", "describes"),
+        )
+    },
+    "theta all one": (of_arrays(put("theta", lambda a: np.broadcast_to(a[:1], a.shape).copy())), "axes"),
+    "covariances negative": (of_arrays(put("covariances", lambda a: -a)), "variances"),
+    "covariances zero": (of_arrays(put("covariances", lambda a: 0 * a)), "variances"),
+    "coords twice the same": (of_words(setting(coords=["x", "x"])), "twice"),
+    "integration unknown": (of_words(setting(integration="magic")), "no saved fit"),
+    "evidence 1e308": (of_words(word(log_marginal_likelihood=1e308)), "no saved fit"),
+    "label commands a terminal": (of_words(word(label="\x1b[2J")), "no saved fit"),
+    "note commands a terminal": (of_words(word(notes=["\x1b]0;x\x07"])), "no saved fit"),
+    "dispersion of none": (of_words(setting(dispformula="~ x")), "no dispersion"),
+    "covariates of a file": (of_words(word(covariates={"elev": {"raster": "/etc/passwd"}})), "hold together"),
+    "graphs of nothing": (of_words(word(graphs={"w": {"a": 1}})), "hold together"),
+    "support of nothing": (of_words(word(support={"kind": "mean", "columns": {}})), "hold together"),
+    "mesh of a path": (of_words(lambda w: w["meshes"].update(mesh=["vertices", "../x"])), "lacks the array"),
+    "bytes behind an array": (member("weights", lambda data: data + bytes(8)), "describes"),
+    "triangle without area": (
+        of_arrays(put("mesh_mesh_triangles", lambda a: np.column_stack([a[:, 0], a[:, 0], a[:, 2]]))), "no area",
+    ),
+    "vertices counted from behind": (of_arrays(put("mesh_mesh_triangles", lambda a: -1 - a)), "refer to vertices"),
+    "rows weigh nothing": (of_arrays(put("observation_weights", lambda a: 0 * a)), "weights are zero"),
     "no points of theta": (
         of_arrays(
             lambda a: a.update(

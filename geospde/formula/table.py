@@ -24,6 +24,8 @@ def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | Non
     if coords is not None:
         if isinstance(coords, str) or len(coords) != 2:
             raise InputError(f"coords names two columns, such as ('x', 'y'), not {coords!r}")
+        if coords[0] == coords[1]:
+            raise InputError(f"coords names the column {coords[0]!r} twice: name one for each direction")
         points = np.column_stack([numeric(data, c, "coordinate") for c in coords])
         return points, getattr(data, "crs", None)
     geometry = getattr(data, "geometry", None)

@@ -156,6 +156,11 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     wanted = (laplace.n, laplace.n_entries, laplace.free.size)
     if (modes.shape[1], covariances.shape[1], arrays["theta"].shape[1]) != wanted:
         raise InputError(f"{file} holds the points of another model")
+    rows, columns = laplace.entries
+    variances = covariances[:, rows == columns]  # that of a variable which a constraint fixes is zero, but for rounding
+    largest = np.abs(variances).max(axis=1, keepdims=True)
+    if (variances < -1e-6 * largest).any() or (largest == 0).any():
+        raise InputError(f"{file} holds variances that are not positive")
     points = [
         laplace.restored(theta, value, x, mean, covariance)
         for theta, value, x, mean, covariance in zip(

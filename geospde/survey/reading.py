@@ -64,6 +64,9 @@ def read_points(
         frame = frame.set_geometry(_single_points(table), crs=frame.crs)
     else:
         x, y = columns = _coordinate_columns(table, x, y)
+        if x == y:
+            remedy = "name one for each direction"
+            raise InputError(f"x and y are one column, {x!r}", of=Place(table.source), remedy=remedy)
         if "geometry" in frame.columns:
             what = "has a column 'geometry', a name geospde needs"
             raise InputError(what, of=Place(table.source), remedy="rename it")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 BEYOND = 1e12
+WITHIN = 1e-100  # across: squares of less are no numbers
 """Coordinates larger than this are mistakes in any unit."""
 
 TINY = 20.0
@@ -376,6 +377,11 @@ def _check(survey: Survey, table: Any, coast_name: str) -> None:
     if beyond.any():
         i = int(np.argmax(beyond))
         raise InputError(f"lies at ({places[i, 0]:g}, {places[i, 1]:g}), beyond any survey", of=table.at(i))
+    across = float(np.ptp(places, axis=0).max())
+    if 0 < across < WITHIN:
+        raise InputError(
+            f"is {across:.3g} across, less than any survey: give coordinates in another unit", of=Place(table.source)
+        )
     unique, first, counts = np.unique(places, axis=0, return_index=True, return_counts=True)
     if len(places) == 1:
         raise InputError("has one site", of=Place(table.source), remedy="a map between sites needs more than that")

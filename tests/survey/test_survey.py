@@ -109,6 +109,7 @@ def test_geojson_of_local_metres_is_not_taken_for_degrees(tmp_path):
         (SITES, {"x": "west", "y": "y"}, "points.csv has no column 'west': the columns are 'x', 'y' and 'c'"),
         (SITES, {"x": "x", "y": "Y"}, "has no column 'Y': did you mean 'y'?"),
         (SITES, {"x": "x"}, "give both x and y, or neither; y is missing"),
+        (SITES, {"x": "x", "y": "x"}, "x and y are one column, 'x'"),
         (SITES, {"numeric": ["counts"]}, "has no column 'counts'"),
         ("a,b\n1,2\n", {}, "say which columns hold the coordinates"),
         (SITES + "abc,3,4\n", {}, "points.csv, line 5, column 'x': 'abc' is not a number"),

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,15 @@ FINITE = (
     "maximum_theta", "maximum_fixed", "maximum_x", "maximum_log_likelihood",
 )  # fmt: skip
 OF_POSTERIOR = ("theta", "log_posterior", "weights")
+FLOATS = (*OF_POSTERIOR, "hyper_centre", "hyper_root")
+"""Arrays that are no whole numbers."""
 ALWAYS = ("offset", "exposure", "observation_weights")
+
+
+Evidence = Annotated[FiniteFloat, Field(ge=-1e100, le=1e100)]
+"""A logarithm, of which no data make more."""
+Shown = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$", max_length=100_000)]
+"""Words that are printed, and hold no command to a terminal."""
 
 
 class Settings(BaseModel):
@@ -57,8 +65,8 @@ class Settings(BaseModel):
     family: str
     link: str | None
     method: Literal["inla", "eb", "ml", "reml", "ubre"]
-    integration: str
-    strategy: str
+    integration: Literal["auto", "grid", "ccd", "adaptive", "eb"]
+    strategy: Literal["auto", "gaussian", "vb", "simplified", "laplace"]
     quadrature: int = Field(ge=1, le=1000)
     coords: list[str] | None = Field(min_length=2, max_length=2)
     exposure: str | None
@@ -118,11 +126,11 @@ class Words(BaseModel):
     columns: dict[str, Literal["number", "category", "ordered", "text"]]
     meshes: dict[str, list[str]]
     crs: str | None
-    label: str
-    fixed_log_shift: FiniteFloat = 0.0
-    notes: list[str] = []
-    log_marginal_likelihood: FiniteFloat | None = None
-    log_likelihood: FiniteFloat | None = None
+    label: Shown
+    fixed_log_shift: Evidence = 0.0
+    notes: list[Shown] = []
+    log_marginal_likelihood: Evidence | None = None
+    log_likelihood: Evidence | None = None
     strategy: Literal["gaussian", "vb", "simplified", "laplace"] | None = None
     arrays: dict[str, str] | None = None
     covariates: dict[str, Any] | None = None
@@ -209,7 +217,7 @@ def check_shapes(path: Path, words: Words, shapes: Mapping[str, tuple[int, ...]]
             if known != "any"
         ):
             raise InputError(f"{path}: the array {name[:60]!r} is of shape {shape}, which the fit's others do not fit")
-        if name in FINITE and kinds[name] not in "fiu":
+        if name in FINITE and kinds[name] not in ("f" if name in FLOATS else "fiu"):
             raise InputError(f"{path}: the array {name[:60]!r} holds no numbers")
     if posterior and (sides["points"] == 0 or sides["rows"] == 0):
         raise InputError(f"{path} holds no points of a fit: save it again")
@@ -237,7 +245,7 @@ def _check_axes(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     except np.linalg.LinAlgError:
         raise fault from None
     sd = np.sqrt(weights @ (u**2).T)  # about one; bent and heavy-tailed axes have others, but not by this much
-    if len(theta) > 2 * len(root) and not ((sd > 0.02) & (sd < 50.0)).all():
+    if len(theta) > 2 * len(root) and not ((sd > 0.02) & (sd < 50.0) & (np.ptp(u, axis=1) > 0.02)).all():
         raise fault
 
 
