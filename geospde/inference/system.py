@@ -166,9 +166,14 @@ class System:
         a, b = np.tril_indices(self.n_fixed)
         self._fixed_places = np.searchsorted(self._keys, (b + self.n_random) * n + a + self.n_random)
         self._fixed_values = self.fixed_precision[a, b]
-        self._squares, inside = self.quadratic_map(forms)
+        squares, inside = self.quadratic_map(forms)
         assert inside.all()
+        self._set_squares(squares)
         self.solver = Cholesky(self.pattern)
+
+    def _set_squares(self, squares: sp.csr_matrix) -> None:
+        """Set the `quadratic_map` of the design's rows, and what goes with it at every theta."""
+        self._squares, self._squares_t, self._design_squared = squares, squares.T, self.design_t.power(2)
 
     def with_pairs(self, design: sp.csr_matrix) -> sp.csr_matrix:
         """The rows of a design, and after them the sums of those that the likelihood couples: `Likelihood.pairs`."""
@@ -246,8 +251,9 @@ class System:
 
     def data_part(self, weights: Vector) -> Vector:
         """Entries of design' W design on the pattern; weights of sums of rows (`with_pairs`) may be left out."""
-        weights = np.pad(weights, (0, self._squares.shape[0] - weights.size))
-        values: Vector = (self._squares.T @ weights) / self.double  # the map holds off-diagonal pairs once, doubled
+        if weights.size < self._squares.shape[0]:
+            weights = np.pad(weights, (0, self._squares.shape[0] - weights.size))
+        values: Vector = (self._squares_t @ weights) / self.double  # the map holds off-diagonal pairs once, doubled
         return values
 
     # -- small algebra --------------------------------------------------------------------------------------
@@ -269,7 +275,7 @@ class System:
     def determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
         """First-order bound of what rounding H does to ``log|H|``: its diagonal times that of its inverse."""
         diagonal = self.pattern.indptr[:-1]
-        of_data = self.design_t.power(2) @ np.abs(second[: self.design_t.shape[1]])
+        of_data = self._design_squared @ np.abs(second[: self.design_t.shape[1]])
         return EPSILON * float((prior_values[diagonal] + of_data) @ selected[diagonal])
 
     def quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:

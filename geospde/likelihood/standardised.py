@@ -218,10 +218,11 @@ class Standardised(Laplace):
         data, pair = self.design.data, self._pairs
         weight = data[pair.a] * data[pair.b] * pair.times
         shape = (self.design.shape[0], self.pattern.nnz)
-        self._squares = sp.csr_matrix((weight, self._pair_places, self._pair_starts), shape)
+        squares = sp.csr_matrix((weight, self._pair_places, self._pair_starts), shape)
         if self.pairs is not None:
             sums = self.with_pairs(self.design)[self.design.shape[0] :]
-            self._squares = sp.csr_matrix(sp.vstack([self._squares, self.quadratic_map(sums)[0]], format="csr"))
+            squares = sp.csr_matrix(sp.vstack([squares, self.quadratic_map(sums)[0]], format="csr"))
+        self._set_squares(squares)
 
     def viewed(self, psi: Vector) -> "Standardised":
         """The same with the design that psi gives; itself where there is nothing to standardise."""

@@ -18,8 +18,11 @@ def squared_distances(u: Vector, v: Vector) -> Vector:
 def nearest_of(u: Vector, v: Vector) -> NDArray[np.intp]:
     """Which row of v, (q, d), is nearest to each of u, (p, d)."""
     found = np.empty(len(u), np.intp)
+    lengths = (v**2).sum(axis=1)
     for a in range(0, len(u), PART):
-        found[a : a + PART] = squared_distances(u[a : a + PART], v).argmin(axis=1)
+        apart = u[a : a + PART] @ (-2 * v.T)
+        apart += lengths  # the squared distances, but for what a row of them has in common
+        found[a : a + PART] = apart.argmin(axis=1)
     return found
 
 
@@ -29,9 +32,12 @@ def squared_exponential(
     """Squared exponential covariances of values (and derivatives) at u with values and derivatives at v."""
     d, s = u.shape[1], 1.0 / length**2
     scale = s * (np.eye(d) if metric is None else metric)
-    stretch = np.linalg.cholesky(scale)
-    k = np.exp(-0.5 * squared_distances(u @ stretch, v @ stretch))
-    toward, to = u @ scale, v @ scale
+    if metric is None:
+        near, other, toward, to = np.sqrt(s) * u, np.sqrt(s) * v, s * u, s * v
+    else:
+        stretch = np.linalg.cholesky(scale)
+        near, other, toward, to = u @ stretch, v @ stretch, u @ scale, v @ scale
+    k = np.exp(-0.5 * squared_distances(near, other))
     apart = [toward[:, j, None] - to[:, j] for j in range(d)]
     top = np.hstack([k, *(apart[j] * k for j in range(d))])
     if values_only:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 A = TypeVar("A")
@@ -26,10 +27,17 @@ def cores() -> int:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Keep BLAS to one thread inside the block."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _libraries() -> Any:
+    """Those that have threads, which take milliseconds to find; numpy's and SciPy's are loaded before any matrix is."""
+    import scipy.linalg  # noqa: F401  # its BLAS is another than numpy's
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def side_by_side(work: Callable[..., Any], items: Iterable[Any], size: int) -> Iterator[Any]:

@@ -15,6 +15,9 @@ Vector = NDArray[np.float64]
 
 LARGEST = 1e100  # a square of it is still a number, and the sum of many
 WHOLE = 2.0**53  # whole numbers beyond it cannot be told from their neighbours
+MOST = 1e11  # of counts that scatter as their mean says: more, and the prior is lost beside their curvature
+HEAVIEST = 1e12  # of weights, times the median: more, and all other rows are lost beside that one
+LAST_DIGITS = 1e-12  # of a number: differences below it are of few digits
 
 
 def refuse_truths(table: pd.DataFrame, column: str, family: Family) -> None:
@@ -26,11 +29,27 @@ def refuse_truths(table: pd.DataFrame, column: str, family: Family) -> None:
     raise InputError(f"the response {column!r} holds True and False, and the family is {family.name!r}", remedy=remedy)
 
 
-def check_response(values: Vector, is_discrete: bool) -> None:
+def check_response(values: Vector, family: Family) -> None:
     """Raise InputError for a response beyond what can be computed with, or a count that is no longer exact."""
     _refuse(np.abs(values) > LARGEST, values, "the response", f"beyond {LARGEST:g}", "give it in another unit")
-    if is_discrete:
+    if family.is_discrete:
         _refuse(values > WHOLE, values, "a count", "beyond 2^53, no longer exact", "mend it, or model a rate")
+        if family.fixed_scatter:
+            why = f"beyond {MOST:g}, where a {family.name} count scatters by less than a fit can tell"
+            _refuse(values > MOST, values, "a count", why, "mend it, or model its logarithm")
+        return
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return
+    tiny = (values != 0) & (np.abs(values) < 1 / LARGEST)
+    if family.outside(np.zeros(1)).any() or np.abs(finite).max() < 1 / LARGEST:
+        _refuse(tiny, values, "the response", f"nearer to 0 than {1 / LARGEST:g}", "give it in another unit")
+    apart, largest = float(np.ptp(finite)), float(np.abs(finite).max())
+    if 0 < apart < LAST_DIGITS * largest:
+        raise InputError(
+            f"all responses lie within {apart:.3g} of {finite[0]:.6g}, and differ in their last digits only",
+            remedy="subtract what they have in common",
+        )
 
 
 def check_exposure(values: Vector | None) -> None:
@@ -48,6 +67,8 @@ def check_weights(values: Vector | None) -> None:
         tiny = (values > 0) & (values < 1 / LARGEST)
         _refuse(tiny, values, "the weight", f"below {1 / LARGEST:g}, nearly none", "give 0, or other weights")
         _refuse(values > LARGEST, values, "the weight", f"beyond {LARGEST:g}", "divide all weights by one number")
+        usual = float(np.median(values[values > 0]))
+        _refuse(values > HEAVIEST * usual, values, "the weight", f"and the median {usual:g}", "mend it")
 
 
 def _refuse(off: Any, values: Vector, what: str, why: str, remedy: str) -> None:

@@ -281,7 +281,7 @@ def build_model(
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords) if support is None else (support.centres, support.crs)
     response = read_response(parsed.left, table, bound_family.takes_categories)
-    check_response(response.values, bound_family.is_discrete)
+    check_response(response.values, bound_family)
     refuse_truths(table, response.label, bound_family)
     size = len(table)
     exposures = per_row(table, exposure, "exposure", size)

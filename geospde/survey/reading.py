@@ -127,11 +127,15 @@ def _coordinate_columns(table: Table, x: str | None, y: str | None) -> tuple[str
     if x is not None or y is not None:
         missing = "y" if y is None else "x"
         raise InputError(f"give both x and y, or neither; {missing} is missing", where=Place(table.source))
-    folded = {c.casefold(): c for c in columns}
     for pair in COORDINATES:
-        east, north = pair.split()
-        if east in folded and north in folded:
-            return folded[east], folded[north]
+        found = [[c for c in columns if c.casefold() == name] for name in pair.split()]
+        pairs = [(east, north) for east in found[0] for north in found[1]]
+        alike = [both for both in pairs if all(map(str.islower, both)) or not any(map(str.islower, both))]
+        if len(pairs) == 1 or len(alike) == 1:
+            return (alike or pairs)[0]
+        if pairs:
+            what = f"has columns {listed([*found[0], *found[1]])}: say which two hold the coordinates"
+            raise InputError(what, of=Place(table.source), remedy="name them with x and y")
     what = f"say which columns hold the coordinates (x and y); it has {listed(columns)}"
     raise InputError(what, where=Place(table.source))
 

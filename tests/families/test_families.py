@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 from geospde.errors import InputError
+from geospde.families.counts.shared import poisson_variates
 from geospde.families.links import LINKS, PROBABILITY_LINKS
 from geospde.families.pc import PCDf, PCSize
 from geospde.families.priors import GammaPositive, Gaussian, LogGamma, LogitBeta, prior_by_name
@@ -346,3 +347,11 @@ def test_priors_by_name_know_what_they_are_of():
     for bad in (lambda: PCDf(1.5, 0.5), lambda: PCSize(0.0), lambda: GammaPositive(1, 0), lambda: LogitBeta(0, 1)):
         with pytest.raises(InputError):
             bad()
+
+
+def test_poisson_variates_have_any_mean():
+    mean = np.repeat([3.0, 1e14, 1e18, 1e40], 2000)
+    drawn = poisson_variates(mean, np.random.default_rng(1)).reshape(4, -1)
+    z = (drawn.mean(axis=1) - mean[::2000]) / np.sqrt(mean[::2000] / 2000)
+    assert (np.abs(z) < 4).all()  # standard normal, but for the last digits of a double
+    np.testing.assert_allclose(drawn[:3].var(axis=1), mean[:6000:2000], rtol=0.2)  # six standard errors of a variance

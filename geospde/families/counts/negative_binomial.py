@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betainc, betaln, digamma, expit, gammaln, log_expit
 
-from geospde.families.counts.shared import CountLikelihood, Counts
+from geospde.families.counts.shared import CountLikelihood, Counts, poisson_variates
 from geospde.families.likelihood import Derivatives, Parameter, Vector
 from geospde.families.links import IDENTITY, LOG, SQRT, Link
 from geospde.families.priors import PCSize
@@ -80,8 +80,7 @@ class NegativeBinomialLikelihood(CountLikelihood):
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         size = np.exp(self.theta[0])
-        values: Vector = rng.poisson(rng.gamma(size, self.exposure * np.exp(eta) / size)).astype(float)
-        return values
+        return poisson_variates(rng.gamma(size, self.exposure * np.exp(eta) / size), rng)
 
 
 def _log_rising(n: Vector, y: Vector) -> Vector:

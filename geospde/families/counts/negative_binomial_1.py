@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betainc, expit, gammaln
 
-from geospde.families.counts.shared import CountLikelihood, Counts
+from geospde.families.counts.shared import CountLikelihood, Counts, poisson_variates
 from geospde.families.jets import log_rising
 from geospde.families.likelihood import Derivatives, Parameter, Vector
 from geospde.families.links import Jet
@@ -70,7 +70,7 @@ class NegativeBinomial1Likelihood(CountLikelihood):
 
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
-        return rng.poisson(rng.gamma(self._parts(eta)[1], np.exp(self.theta[0]))).astype(float)
+        return poisson_variates(rng.gamma(self._parts(eta)[1], np.exp(self.theta[0])), rng)
 
 
 class NegativeBinomial1(Counts):

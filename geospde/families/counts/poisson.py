@@ -8,7 +8,7 @@ from scipy.special import gammaln, pdtr, pdtrc
 
 from geospde.families.base import Candidate, Family
 from geospde.families.counts.negative_binomial import NegativeBinomial
-from geospde.families.counts.shared import CountLikelihood, Counts
+from geospde.families.counts.shared import CountLikelihood, Counts, poisson_variates
 from geospde.families.likelihood import Derivatives, Vector
 from geospde.families.links import IDENTITY, LOG, SQRT, Link
 
@@ -55,7 +55,7 @@ class PoissonLikelihood(CountLikelihood):
 
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
-        return rng.poisson(self._mean(eta)).astype(float)
+        return poisson_variates(self._mean(eta), rng)
 
 
 class Poisson(Counts):

@@ -10,6 +10,16 @@ from geospde.families.base import Family, not_counts
 from geospde.families.likelihood import Likelihood, Vector, scaled
 from geospde.families.links import LOG, Link
 
+MOST = 1e15  # of a mean: NumPy's Poisson variates end at 9e18, and doubles hold whole numbers to 9e15
+
+
+def poisson_variates(mean: Vector, rng: np.random.Generator) -> Vector:
+    """Poisson variates, (n,); of a mean beyond `MOST` the normal ones that no double tells from them."""
+    values = rng.poisson(np.minimum(mean, MOST)).astype(float)
+    if (mean > MOST).any():
+        values = np.where(mean > MOST, rng.normal(mean, np.sqrt(mean)), values)
+    return values
+
 
 class CountLikelihood(Likelihood):
     """Counts with a mean of ``exposure * exp(eta)``, or a mixture with such a part."""

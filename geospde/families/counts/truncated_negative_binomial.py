@@ -3,6 +3,7 @@
 import numpy as np
 
 from geospde.families.counts.negative_binomial import SIZE, NegativeBinomialLikelihood
+from geospde.families.counts.shared import poisson_variates
 from geospde.families.counts.truncated import Truncated, TruncatedCounts, first_event
 from geospde.families.likelihood import Vector
 
@@ -23,7 +24,7 @@ class TruncatedNegativeBinomialLikelihood(Truncated):
         mean = self.exposure * np.exp(eta)
         clusters = size * np.log1p(mean / size)
         rest = size * (1 - first_event(clusters, rng) / clusters)
-        values: Vector = rng.logseries(mean / (size + mean)) + rng.poisson(rng.gamma(rest, mean / size)).astype(float)
+        values: Vector = rng.logseries(mean / (size + mean)) + poisson_variates(rng.gamma(rest, mean / size), rng)
         return values
 
 

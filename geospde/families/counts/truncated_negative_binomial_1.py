@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit
 
 from geospde.families.counts.negative_binomial_1 import NegativeBinomial1Likelihood
+from geospde.families.counts.shared import poisson_variates
 from geospde.families.counts.truncated import Truncated, TruncatedCounts, first_event
 from geospde.families.likelihood import Parameter, Vector
 
@@ -29,7 +30,7 @@ class TruncatedNegativeBinomial1Likelihood(Truncated):
         clusters = size * np.log1p(phi)
         rest = size * (1 - first_event(clusters, rng) / clusters)
         first = rng.logseries(phi / (1 + phi), size=size.shape)
-        values: Vector = first + rng.poisson(rng.gamma(rest, phi)).astype(float)
+        values: Vector = first + poisson_variates(rng.gamma(rest, phi), rng)
         return values
 
 

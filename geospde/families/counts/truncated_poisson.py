@@ -3,6 +3,7 @@
 import numpy as np
 
 from geospde.families.counts.poisson import PoissonLikelihood
+from geospde.families.counts.shared import poisson_variates
 from geospde.families.counts.truncated import Truncated, TruncatedCounts, first_event
 from geospde.families.likelihood import Vector
 
@@ -15,7 +16,7 @@ class TruncatedPoissonLikelihood(Truncated):
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
         mean = self.exposure * np.exp(eta)
-        return rng.poisson(mean - first_event(mean, rng)).astype(float) + 1.0
+        return poisson_variates(mean - first_event(mean, rng), rng) + 1.0
 
 
 class TruncatedPoisson(TruncatedCounts):
