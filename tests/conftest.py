@@ -2,6 +2,7 @@ import gc
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 if sys.dont_write_bytecode:  # workers and programs of the tests compile each module once, as numba its kernels
@@ -10,6 +11,7 @@ if sys.dont_write_bytecode:  # workers and programs of the tests compile each mo
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from sharing import FOLDER
 
 from geospde.plots import canvas
 from geospde.survey.datasets import data_folder
@@ -28,9 +30,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
-def pytest_configure() -> None:
-    """Look for no garbage while the tests are collected: all of it stays."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for no garbage while the tests are collected: all of it stays. Give workers a folder for what they share."""
     gc.disable()
+    if FOLDER not in os.environ:
+        folder = tempfile.mkdtemp(prefix="geospde-tests-")
+        os.environ[FOLDER] = folder
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True))
 
 
 def pytest_collection_finish() -> None:

@@ -13,16 +13,14 @@ As a program it makes the pictures anew (./scripts/docs pictures): of all pages,
 
 import ast
 import contextlib
-import functools
 import io
-import pickle
 import re
 import shlex
 import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -211,26 +209,6 @@ def _unit(number: str) -> float:
     digits, _, exponent = number.partition("e")
     decimals = len(digits.partition(".")[2])
     return (0.5 if not decimals and not exponent else 1.0) * 10.0 ** (int(exponent or 0) - decimals)
-
-
-def shared(function: Callable[..., object]) -> Callable[..., object]:
-    """Return a function that is computed once for equal arguments: pages begin with the same fits.
-
-    What cannot be pickled, such as a family of the page's own, is computed each time.
-    """
-    known: dict[bytes, object] = {}
-
-    @functools.wraps(function)
-    def answer(*arguments: object, **options: object) -> object:
-        try:
-            key = pickle.dumps((arguments, sorted(options.items())))
-        except (pickle.PicklingError, AttributeError, TypeError):
-            return function(*arguments, **options)
-        if key not in known:
-            known[key] = function(*arguments, **options)
-        return known[key]
-
-    return answer
 
 
 def draw_pictures(wanted: list[str]) -> None:

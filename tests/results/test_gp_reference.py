@@ -15,6 +15,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 from scipy.stats import invgamma, t
+from sharing import shared
 
 import geospde as gs
 
@@ -30,7 +31,7 @@ def brms(model):
 
 @cache
 def fitted(formula, data):
-    return gs.fit(formula, gs.load_dataset(data), priors="brms")
+    return shared(gs.fit)(formula, gs.load_dataset(data), priors="brms")
 
 
 def gamsim_curves():

@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from sharing import shared
+
+import geospde as gs
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "chapter.py"
 spec = importlib.util.spec_from_file_location("chapter", SCRIPT)
@@ -13,6 +16,7 @@ chapter = importlib.util.module_from_spec(spec)
 sys.modules["chapter"] = chapter
 spec.loader.exec_module(chapter)
 
+SHARED = shared(gs.fit)
 MISSES = {
     # NUTS had some 100 effective draws of these two: their means carry an error of 0.1 sd and more. Ours agree with
     # quadrature over the hyperparameters (test_gp_reference.py); those of the exact process are the same to 3 digits.
@@ -21,6 +25,12 @@ MISSES = {
     # (test_gam.py); the map differs most where it extrapolates (median difference 0.04 %).
     "GP smooth, UBRE (mgcv)": {"edf", "map, largest relative difference"},
 }
+
+
+@pytest.fixture(autouse=True)
+def shared_fits(monkeypatch):
+    """Fits as other test files make them too."""
+    monkeypatch.setattr(gs, "fit", SHARED)
 
 
 @pytest.mark.parametrize("system", chapter.SYSTEMS, ids=lambda system: system.name)

@@ -5,7 +5,8 @@ import tomllib
 
 import matplotlib
 import pytest
-from pages import DOCS, Page, blocks, differs, pages, shared
+from pages import DOCS, Page, blocks, differs, pages
+from sharing import shared
 
 import geospde as gs
 from geospde.cli.commands import app, main
