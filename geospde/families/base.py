@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -62,6 +63,30 @@ class Candidate:
         if self.named_amounts and self.whole:
             return "; measurements by their name, rounded to whole numbers"
         return "; none is small, so taken for measurements, poisson if they are counts" if self.whole else ""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How a response scatters from one site to those near it.
+
+    Attributes
+    ----------
+    beyond, doubtful : bool
+        Whether sites scatter by themselves, more than the family says they do; whether that may be so.
+    ratio, ratio_error : float
+        Of counts: how many times as far from each other those of neighbours are, squared, as Poisson counts of one
+        rate, and its standard error were they such; NaN of other numbers.
+    variance, lean, lean_error : float
+        Variance and skewness of rough predictors around what neighbours have in common, and its standard error.
+    """
+
+    beyond: bool
+    doubtful: bool
+    ratio: float = math.nan
+    ratio_error: float = math.nan
+    variance: float = math.nan
+    lean: float = math.nan
+    lean_error: float = math.nan
 
 
 class Family:
@@ -270,15 +295,14 @@ class Family:
         """
         return None
 
-    def given_scatter(self, described: str, beyond: bool, doubtful: bool) -> tuple[Family, str] | None:
-        """The family to take, and why, once it is known how far sites scatter by themselves; None to ask no further.
+    def given_scatter(self, candidate: Candidate, scatter: Scatter) -> tuple[Family, str] | None:
+        """The family to take, and why, once it is known how sites scatter around their neighbours; None as it is.
 
         Parameters
         ----------
-        described : str
-            The values, to begin a sentence with.
-        beyond, doubtful : bool
-            Whether they scatter more than this family says they do; whether that may be so.
+        candidate : Candidate
+            The values.
+        scatter : Scatter
         """
         return None
 

@@ -66,7 +66,7 @@ class StepLog:
             self.say(f"{name}: stopped after {time.perf_counter() - start:.2f} s")
             raise
         finally:
-            for warning in caught:
+            for warning in {str(one.message): one for one in caught}.values():  # maps of several years have the same
                 if isinstance(warning.message, GeospdeWarning):
                     self._keep(warning.message)
                 # once more, now under the caller's own filters

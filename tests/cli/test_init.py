@@ -20,8 +20,8 @@ from geospde.run.inputs import load_survey
 from geospde.run.proposal import Guesser, Options, Terminal, propose, write_run_file
 from geospde.run.proposal.columns import Column, words_of
 from geospde.run.proposal.look import FirstLook, mixed, profile_likelihood, restricted_likelihood
-from geospde.run.proposal.response import find_family
-from geospde.run.proposal.roles import coordinate_pairs
+from geospde.run.proposal.response import find_family, find_response
+from geospde.run.proposal.roles import Roles, coordinate_pairs
 from geospde.run.proposal.sizes import VERTICES
 from geospde.run.proposal.writing import nested
 from geospde.survey.datasets import data_folder
@@ -173,6 +173,34 @@ def test_single_sites_that_scatter_ask_for_the_negative_binomial():
     assert not any(answers["nothing"] + answers["few"] + answers["field"])
     # the scatter gains about 8 units, with a standard deviation of 3; 3 are asked for, or Poisson stays
     assert sum(answers["scatter"]) >= 2
+
+
+def families_proposed(draw, named="abundance"):
+    """The families that are proposed for four surveys of a field, and the last reason."""
+    found = []
+    for seed in range(1, 5):
+        rng = np.random.default_rng(seed)
+        places = rng.uniform(0, 1, (150, 2))
+        values = draw(field(places, 0.3, rng), rng).astype(float)
+        roles = Roles(None, Column(named, values), None, None, ())
+        response, _ = find_response(None, roles, places, None)
+        found.append(response.family.name)
+    return found, response.reason
+
+
+def test_sparse_counts_that_differ_between_neighbours_are_negative_binomial():
+    # of Poisson counts a ratio three errors above 1 is one in a thousand: none of four
+    assert families_proposed(lambda f, rng: rng.poisson(np.exp(-1 + f)))[0] == ["poisson"] * 4
+    found, reason = families_proposed(lambda f, rng: rng.poisson(np.exp(-0.5 + f) * rng.gamma(0.4, 2.5, 150)))
+    assert found == ["nbinomial"] * 4 and "times the variance of Poisson counts" in reason
+
+
+def test_logs_around_their_neighbours_tell_gamma_from_lognormal():
+    # their skewness has an error of 0.3 where a gamma's of shape 1 is -1.14, a lognormal's 0
+    found, reason = families_proposed(lambda f, rng: np.exp(f + 0.9 * rng.normal(size=150)), "level")
+    assert found.count("lognormal") >= 3 and "logs have a skewness" in reason
+    found, reason = families_proposed(lambda f, rng: np.exp(f) * rng.gamma(1, 1, 150), "level")
+    assert found.count("gamma") >= 3 and "a lognormal's 0" in reason
 
 
 def test_rongelap_stays_poisson_and_says_that_neighbours_differ():

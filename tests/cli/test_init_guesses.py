@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pyproj
 import pytest
+import rasterio
+from affine import Affine
 from small_run import quietly_in
 
 import geospde as gs
@@ -96,6 +98,33 @@ def test_rows_without_a_response_are_left_out_and_rounded_substances_are_no_coun
         survey = load_survey(read_config(nested(proposal.entries)))  # a run leaves them out, too
     assert len(survey.points) == SITES - 2
     assert survey.place(3).row == 6
+
+
+def test_years_become_levels_and_maps_of_each(sites, tmp_path):
+    places, rng = sites
+    table = {**places, "year": np.repeat([2019, 2020, 2022, 2023, 2024], SITES // 5), "count": rng.poisson(3, SITES)}
+    proposal, keys = proposed(tmp_path, table)
+    assert keys["model"]["formula"] == "count ~ 1 + C(year) + spde(mesh)"
+    assert keys["prediction"]["at"] == {"year": [2019, 2020, 2022, 2023, 2024]}
+    reason = next(entry.comment for entry in proposal.entries if entry.key == "formula")
+    assert "5 from 2019 to 2024" in reason and "temporal='ar1'" in reason
+    many = {**table, "year": 1980 + np.arange(SITES) % 35}
+    keys = proposed(tmp_path, many)[1]
+    assert keys["model"]["formula"] == "count ~ 1 + rw1(year) + spde(mesh)"
+    assert keys["prediction"]["at"]["year"] == list(range(2009, 2015))
+    assert "year" not in proposed(tmp_path, {**table, "year": 2020})[1]["model"]["formula"]
+
+
+def test_classes_of_a_raster_are_seen_between_its_cells(sites, tmp_path):
+    places, rng = sites
+    classes = rng.integers(1, 4, (30, 30)).astype("uint8")
+    place = Affine(0.1, 0, 35.5, 0, -0.1, 0.5)
+    kind = {"driver": "GTiff", "height": 30, "width": 30, "count": 1, "dtype": "uint8", "crs": "EPSG:4326"}
+    with rasterio.open(tmp_path / "land.tif", "w", transform=place, **kind) as raster:
+        raster.write(classes, 1)
+    keys = proposed(tmp_path, {**places, "level": rng.normal(size=SITES)}, covariates=[tmp_path / "land.tif"])[1]
+    assert keys["model"]["formula"] == "level ~ 1 + C(land) + spde(mesh)"
+    assert keys["covariates"]["land"]["method"] == "nearest"
 
 
 def test_meshes_are_no_finer_than_sites_and_range_ask_for(sites, tmp_path):

@@ -6,10 +6,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, gammainc, gammaincc, gammaln
+from scipy.optimize import brentq
+from scipy.special import digamma, gammainc, gammaincc, gammaln, polygamma
 
-from geospde.families.base import Candidate, Family
+from geospde.families.base import Candidate, Family, Scatter
 from geospde.families.continuous.gaussian import symmetric
+from geospde.families.continuous.lognormal import LogNormal
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, scaled, spread
 from geospde.families.links import IDENTITY, INVERSE, LOG, Link
 from geospde.families.priors import GammaPositive
@@ -122,5 +124,34 @@ class Gamma(Family):
         """Positive values that are skewed."""
         if candidate.named_logs or candidate.values.min() <= 0 or symmetric(candidate.values):
             return None
-        why = "positive and skewed; lognormal if the tail is longer"
+        why = "positive and skewed; lognormal if logs scatter as far up as down, but it maps medians, gamma means"
         return cls(), f"{candidate.described}, {why}{candidate.if_counts}."
+
+    def given_scatter(self, candidate: Candidate, scatter: Scatter) -> tuple[Family, str] | None:
+        """Lognormal where logarithms scatter around their neighbours as far up as down, which a gamma's do not.
+
+        The logarithm of a gamma variate of shape a has variance psi'(a) and skewness psi''(a) / psi'(a)^(3/2).
+        """
+        expected = log_gamma_skewness(scatter.variance)
+        if not abs(expected) > 2 * scatter.lean_error:
+            return None
+        said = f"{candidate.described}, positive and skewed; around those of their neighbours logs have a skewness of "
+        said += f"{scatter.lean:.2f}".replace("-", "\N{MINUS SIGN}")
+        of_gamma = f"a gamma's {expected:.2f}".replace("-", "\N{MINUS SIGN}")
+        if scatter.lean > expected / 2:
+            return LogNormal(), f"{said}, {of_gamma}: medians are mapped, gamma maps means{candidate.if_counts}."
+        return self, f"{said}, {of_gamma}, a lognormal's 0{candidate.if_counts}."
+
+
+def log_gamma_skewness(variance: float) -> float:
+    """Return the skewness of the logarithm of a gamma variate from that logarithm's variance; NaN of none.
+
+    Examples
+    --------
+    >>> round(log_gamma_skewness(np.pi**2 / 6), 4)  # shape 1, minus a Gumbel variate
+    -1.1395
+    """
+    if not variance > 0:
+        return np.nan
+    shape = np.exp(brentq(lambda log: np.log(polygamma(1, np.exp(log))) - np.log(variance), -20.0, 20.0))
+    return float(polygamma(2, shape) / polygamma(1, shape) ** 1.5)

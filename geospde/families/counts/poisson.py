@@ -6,13 +6,16 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import gammaln, pdtr, pdtrc
 
-from geospde.families.base import Candidate, Family
+from geospde.families.base import Candidate, Family, Scatter
 from geospde.families.counts.negative_binomial import NegativeBinomial
 from geospde.families.counts.shared import CountLikelihood, Counts, poisson_variates
 from geospde.families.likelihood import Derivatives, Vector
 from geospde.families.links import IDENTITY, LOG, SQRT, Link
 
 SMALL = 5  # the least of values that are taken for counts whatever they are called
+
+APART = 3.0
+"""Standard errors by which neighbours' counts must differ more than Poisson counts of one rate."""
 
 
 class PoissonLikelihood(CountLikelihood):
@@ -89,15 +92,21 @@ class Poisson(Counts):
             return cls(), f"{candidate.described}, so counts"
         return None
 
-    def given_scatter(self, described: str, beyond: bool, doubtful: bool) -> tuple[Family, str] | None:
+    def given_scatter(self, candidate: Candidate, scatter: Scatter) -> tuple[Family, str] | None:
         """Negative binomial where sites scatter by themselves, more than counts around a field do."""
-        if beyond:
+        described = candidate.described
+        if scatter.ratio > 1 + max(0.5, APART * scatter.ratio_error):
+            return NegativeBinomial(), (
+                f"{described}, so counts, and neighbours' counts have {scatter.ratio:.2g} times the variance of "
+                "Poisson counts of one rate. poisson puts that into the field, which is then rough."
+            )
+        if scatter.beyond:
             return NegativeBinomial(), (
                 f"{described}, so counts, and sites scatter by themselves, more than Poisson counts around a "
                 "smooth field do. poisson puts that scatter into the field, which is then rough."
             )
         hint = "nbinomial if sites scatter by themselves, more than Poisson counts around a field do"
-        if doubtful:
+        if scatter.doubtful:
             hint = (
                 "neighbours differ by more than Poisson noise, which makes the field rough; nbinomial lets each site "
                 "scatter by itself and draws a smoother map"

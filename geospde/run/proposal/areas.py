@@ -57,7 +57,8 @@ def areal_sections(
     if options.family is None:  # what areas scatter by themselves is a part of bym2
         family, reason = find_family(roles.response, roles.trials)
         response = replace(response, family=family, reason=reason)
-    entries = tuple(_entries(path, options, survey, response, label, roles.others))
+    others = roles.others if roles.year is None else (*roles.others, roles.year)
+    entries = tuple(_entries(path, options, survey, response, label, others))
     config = read_config(nested(entries))
     make_model(config, survey, None)
     return entries, survey, response

@@ -63,15 +63,18 @@ def _proposed(files: Sequence[str | Path], survey: Survey, grid: Grid) -> Iterat
         names.add(name)
         one = read_covariates({name: file})[0]
         values = one.at_points(survey.coordinates, survey.crs)
+        plain = read_covariates({name: {"raster": file, "method": "nearest"}})[0]  # not between classes
+        own = plain.at_points(survey.coordinates, survey.crs)
         known = np.isfinite(values)
         if not known.any():
             survey.with_covariates({name: file})  # says what is wrong
             raise InputError(f"the raster {file} has no value at any site")
         keys: dict[str, Any] = {"raster": str(file)}
-        few = np.unique(values[known])
+        few = np.unique(own[np.isfinite(own)])
         classes = len(few) <= CLASSES and bool((few == np.round(few)).all())
         span = f"{number(float(few[0]))} to {number(float(few[-1]))} at the sites"
-        said = f"{one.source}, {span}; {one.method(grid.cells, survey.crs)}."
+        taken = (plain if classes else one).method(grid.cells, survey.crs)
+        said = f"{one.source}, {span}; {taken}."
         if classes:
             keys["method"] = "nearest"
             said += ' Whole numbers, few of them: taken for classes; labels = { 1 = "forest" } would name them.'

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.explore.structure import matern_correlation
+from geospde.families.base import Scatter, skewness
 from geospde.families.likelihood import Likelihood
 from geospde.linalg.threads import one_blas_thread
 
@@ -19,6 +21,10 @@ BELIEVED = 2.0
 """Units of log likelihood that structure must gain to be believed."""
 SCATTERED = (3.0, 12.0)
 """Units that scatter of single sites must gain to be believed: without structure, and with some."""
+NEIGHBOURS = 4
+"""Of a site, that it is compared with."""
+ROUGH = 0.5
+"""Variance of logarithms around those of neighbours from which a field that has it would be a rash of spots."""
 _NUGGETS = (0.02, 0.1, 0.3, 0.6, 0.85)
 _SILLS = (0.15, 0.3, 0.6, 1.0, 2.0, 5.0)  # in variances of the values
 _RANGES = 16
@@ -105,6 +111,56 @@ def nearest_distances(places: Vector) -> Vector:
 
     places = np.unique(places, axis=0)
     return np.asarray(cKDTree(places).query(places, k=2)[0][:, 1])
+
+
+def scatter_at(places: Vector, likelihood: Likelihood, look: FirstLook, *, counts: bool) -> Scatter:
+    """Return how a response scatters from one site to its neighbours.
+
+    Parameters
+    ----------
+    places : (n, 2) array
+    likelihood : Likelihood
+        A family bound to the response.
+    look : FirstLook
+        At the same.
+    counts : bool
+        Whether the responses are counts of an exposure.
+    """
+    known = Scatter(look.overdispersed, look.scatter > BELIEVED)
+    if len(places) < 5 * NEIGHBOURS:
+        return known
+    near = _neighbours(places, NEIGHBOURS)
+    rough = likelihood.start()
+    above = rough - rough[near].mean(axis=1)
+    n = len(above)
+    # a value less the mean of k others has 1 + 1 / k times the variance, and 1 - 1 / k^2 times the third moment
+    wider, leaner = 1 + 1 / NEIGHBOURS, (1 + 1 / NEIGHBOURS) ** 1.5 / (1 - 1 / NEIGHBOURS**2)
+    known = replace(
+        known, variance=float(above.var() / wider), lean=leaner * skewness(above), lean_error=leaner * math.sqrt(6 / n)
+    )  # fmt: skip
+    unseen = own_noise(likelihood) is None or (known.doubtful and known.variance > ROUGH)
+    if not (counts and unseen):  # else the first look has seen enough
+        return known
+    pairs = np.unique(np.sort(np.c_[np.arange(n), near[:, 0]], axis=1), axis=0)
+    found, exposure = likelihood.y[pairs], likelihood.exposure[pairs]
+    both, share = found.sum(axis=1), exposure[:, 0] / exposure.sum(axis=1)
+    told = both > 1  # one alone is with one of the two, whatever they are
+    if told.sum() < 5:
+        return known
+    # of Poisson counts of one rate the first is binomial of both (McCullagh & Nelder 1989, section 4.4)
+    spread = both[told] * share[told] * (1 - share[told])
+    ratio = float(np.mean((found[told, 0] - both[told] * share[told]) ** 2 / spread))
+    return replace(known, ratio=ratio, ratio_error=math.sqrt(2 * float(np.mean(1 - 1 / both[told])) / told.sum()))
+
+
+def _neighbours(places: Vector, count: int) -> NDArray[np.intp]:
+    """Return the nearest other sites of each, (n, count), the nearest first."""
+    from scipy.spatial import cKDTree
+
+    found = np.asarray(cKDTree(places).query(places, k=count + 1)[1])
+    own = found == np.arange(len(places))[:, None]
+    own[~own.any(axis=1), -1] = True  # among many sites of one place it may not find itself
+    return np.asarray(found[~own].reshape(len(places), count))
 
 
 def own_noise(likelihood: Likelihood) -> float | None:

@@ -156,7 +156,7 @@ def propose(
         _refuse_elsewhere(survey, table.source, coast.source)
     response, look = find_response(roles.table, roles, survey.coordinates, options.family)
     sizes = Sizes.of(survey, look)
-    entries = tuple(sections(said, frame, survey, response, roles.others, look, sizes, options.exceed))
+    entries = tuple(sections(said, frame, survey, response, roles.others, look, sizes, options.exceed, roles.year))
     config = read_config(nested(entries))
     mesh = make_mesh(config, survey)
     grid = make_grid(config, survey, mesh)
@@ -164,7 +164,7 @@ def propose(
         entries = with_covariates(entries, covariates, survey, grid)
         config = read_config(nested(entries))
         survey = survey.with_covariates(config.covariates)
-    check_predictable(make_model(config, survey, mesh), grid)
+    check_predictable(make_model(config, survey, mesh), grid, config.prediction.at)
     return Proposal(entries, survey, response, mesh, grid, (*guesser.doubts, *_cautions(survey)))
 
 

@@ -14,7 +14,7 @@ from geospde.families.base import Candidate, Family
 from geospde.families.likelihood import Likelihood
 from geospde.families.registry import family_by_name, suggest
 from geospde.run.proposal.columns import Column, numbers
-from geospde.run.proposal.look import BELIEVED, FirstLook
+from geospde.run.proposal.look import FirstLook, scatter_at
 from geospde.run.proposal.names import SUBSTANCES
 from geospde.survey.tables import Table
 
@@ -117,8 +117,11 @@ def find_response(table: Table, roles: Roles, places: Vector, said: str | None) 
         what = f"a {response.label} of" if response.trials or response.exposure else f"a {column.name} of"
         raise InputError(f"{table.source} has {what} {response.rates[0]:g} in every row: there is nothing to map")
     look = FirstLook.at(places, response.likelihood)
-    beyond, doubtful = look.overdispersed, look.scatter > BELIEVED
-    again = family.given_scatter(column.describe(), beyond, doubtful) if said is None else None
+    again = None
+    if said is None:
+        counts = family.is_discrete and family.has_exposure
+        scatter = scatter_at(places, response.likelihood, look, counts=counts)
+        again = family.given_scatter(_candidate(column, trials), scatter)
     if again is None:
         return response, look
     response = replace(response, family=again[0], reason=again[1])
@@ -144,14 +147,16 @@ def find_family(column: Column, trials: Column | None) -> tuple[Family, str]:
     trials : Column, optional
         Of which the response counts the successes.
     """
-    return suggest(
-        Candidate(
-            numbers(column),
-            column.describe(),
-            named_counts=bool(column.words & COUNTS),
-            named_amounts=bool(column.words & SUBSTANCES),
-            named_proportions=bool(column.words & PROPORTIONS),
-            trials=None if trials is None else trials.name,
-            named_logs=bool(column.words & LOGS),
-        )
+    return suggest(_candidate(column, trials))
+
+
+def _candidate(column: Column, trials: Column | None) -> Candidate:
+    return Candidate(
+        numbers(column),
+        column.describe(),
+        named_counts=bool(column.words & COUNTS),
+        named_amounts=bool(column.words & SUBSTANCES),
+        named_proportions=bool(column.words & PROPORTIONS),
+        trials=None if trials is None else trials.name,
+        named_logs=bool(column.words & LOGS),
     )

@@ -17,12 +17,15 @@ from geospde.formula.parser import parse_expression
 from geospde.formula.syntax import Call, Symbol
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, read_columns, words_of
-from geospde.run.proposal.names import COVARIATES, EXPOSURES, LABELS, RESPONSES, SUBSTANCES, TRIALS, says
+from geospde.run.proposal.names import COVARIATES, EXPOSURES, LABELS, RESPONSES, SUBSTANCES, TRIALS, YEARS, says
 from geospde.run.proposal.response import find_family
 from geospde.survey.tables import Table
 from geospde.text.words import did_you_mean, listed
 
 Vector = NDArray[np.float64]
+
+MOST_YEARS = 100
+"""Different numbers up to which a column called so is of years."""
 
 # words for the first and the second coordinate: degrees first, since they say where on Earth the survey is
 DEGREES = (("longitude", "latitude"), ("lon", "lat"), ("long", "lat"), ("lng", "lat"))
@@ -69,13 +72,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns of response, trials and exposure, those that are left, and the rows that have a response."""
+    """The columns of response, trials, exposure and year, those that are left, and the rows that have a response."""
 
     table: Table
     response: Column
     trials: Column | None
     exposure: Column | None
     others: tuple[Column, ...]
+    year: Column | None = None
 
 
 def find_roles(table: Table, columns: dict[str, Column], places: set[str], options: Options, guesser: Guesser) -> Roles:
@@ -123,7 +127,16 @@ def find_roles(table: Table, columns: dict[str, Column], places: set[str], optio
             exposure = find_exposure(columns, taken, guesser)
     used = taken | {trials, exposure}
     others = tuple(c for name, c in columns.items() if name not in used and not (c.words & LABELS or c.numbers_rows))
-    return Roles(table, column, of, columns[exposure] if exposure is not None else None, others)
+    year = next((one for one in others if is_year(one)), None)
+    others = tuple(one for one in others if one is not year)
+    return Roles(table, column, of, columns[exposure] if exposure is not None else None, others, year)
+
+
+def is_year(column: Column) -> bool:
+    """Tell whether a column says of which of several years a row is."""
+    if not (column.words & YEARS and column.whole and re.fullmatch(r"[^\W\d]\w*", column.name)):
+        return False
+    return 1 < len(np.unique(numbers(column))) <= MOST_YEARS
 
 
 def _said(response: str | None) -> tuple[str | None, str | None]:

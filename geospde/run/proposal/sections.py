@@ -11,6 +11,7 @@ from geospde.run.proposal.frame import Frame
 from geospde.run.proposal.look import FirstLook
 from geospde.run.proposal.response import Response, short
 from geospde.run.proposal.sizes import Sizes
+from geospde.run.proposal.times import YearTerm
 from geospde.run.proposal.writing import Entry
 from geospde.survey.survey import Survey
 from geospde.text.words import counted, in_unit, listed
@@ -25,6 +26,7 @@ def sections(
     look: FirstLook,
     sizes: Sizes,
     exceed: float | None = None,
+    year: Column | None = None,
 ) -> Iterator[Entry]:
     """Yield the keys of a run file in order.
 
@@ -43,12 +45,15 @@ def sections(
     sizes : Sizes
     exceed : float, optional
         The limit that the map is to be decided at.
+    year : Column, optional
+        Which of several years each row is of.
     """
     yield from _survey(files, frame, survey)
     yield from _mesh(look, sizes, survey)
-    yield from _model(response, others)
+    time = None if year is None else YearTerm.of(year)
+    yield from _model(response, others, time)
     yield from _priors(response, look, survey)
-    yield from _prediction(response, sizes, survey, exceed)
+    yield from _prediction(response, sizes, survey, exceed, time)
     yield from _output(response, survey)
 
 
@@ -130,7 +135,7 @@ def likelihood(response: Response, of_link: str = "") -> Iterator[Entry]:
         )  # fmt: skip
 
 
-def _model(response: Response, others: tuple[Column, ...]) -> Iterator[Entry]:
+def _model(response: Response, others: tuple[Column, ...], time: YearTerm | None) -> Iterator[Entry]:
     free = [c.name for c in others]
     more = (
         f" Not used: {listed(free, most=8)}; as covariates they need a raster of their name in [covariates], "
@@ -138,7 +143,8 @@ def _model(response: Response, others: tuple[Column, ...]) -> Iterator[Entry]:
         if free
         else ""
     )
-    yield Entry("model", "formula", f"{response.formula} ~ 1 + spde(mesh)", f"An intercept and a field.{more}")
+    terms, what = ("1", "An intercept and a field.") if time is None else (f"1 + {time.term}", time.reason)
+    yield Entry("model", "formula", f"{response.formula} ~ {terms} + spde(mesh)", f"{what}{more}")
     yield from likelihood(response, "log maps medians, identity means of logs.")
 
 
@@ -164,7 +170,9 @@ def _priors(response: Response, look: FirstLook, survey: Survey) -> Iterator[Ent
         yield Entry("priors", "sigma", {"pc": [short(3 * unit), 0.05]}, "The same for what single values scatter by.")
 
 
-def _prediction(response: Response, sizes: Sizes, survey: Survey, exceed: float | None) -> Iterator[Entry]:
+def _prediction(
+    response: Response, sizes: Sizes, survey: Survey, exceed: float | None, time: YearTerm | None
+) -> Iterator[Entry]:
     yield Entry(
         "prediction", "cell", sizes.cell,
         "About 100 cells across the shorter side, or 10,000 in all where it is narrow. Smaller ones draw finer maps, "
@@ -172,6 +180,8 @@ def _prediction(response: Response, sizes: Sizes, survey: Survey, exceed: float 
     )  # fmt: skip
     area = f"the {survey.outline}" if survey.coastline is not None else "the hull of the sites"
     yield Entry("prediction", "buffer", sizes.buffer, f"Map so far beyond {area}.")
+    if time is not None:
+        yield Entry("prediction", "at", {time.name: list(time.mapped)}, time.of_maps)
     value, what = response.threshold()
     if exceed is None:
         what = f"{what}. Put the limit that matters to you"
