@@ -192,6 +192,15 @@ CLASSES = {
                 "empty": [],
             }.items()
         },
+        "range 1e308": (prior("range(spde)", {"pc": [1e308, 0.5]}), "another unit"),
+        "range 1e9 on a kilometre": (prior("range(spde)", {"pc": [1e9, 0.5]}), "unit of the coordinates"),
+        "range 1e9 in the formula": (
+            keys("model", formula="caught ~ spde(mesh, prior_range=(1e9, 0.5))"), "unit of the coordinates",
+        ),
+        "sd 1e-308": (prior("sigma(spde)", {"pc": [1e-308, 0.5]}), "another unit"),
+        "mean 1e308": (prior("Intercept", {"gaussian": [1e308, 1]}), "another unit"),
+        "mean of 400 digits": (prior("Intercept", {"gaussian": [10**400, 1]}), ""),
+        "gaussian sd 1e-320": (prior("Intercept", {"gaussian": [0, 1e-320]}), "another unit"),
         "unknown kind": (prior("range(spde)", {"magic": [1, 2]}), "no prior"),
         "unknown name": (prior("nothing", {"pc": [1, 0.5]}), "does not have"),
         "two kinds": (prior("range(spde)", {"pc": [1, 0.5], "gaussian": [0, 1]}), "reads like"),

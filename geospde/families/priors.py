@@ -26,6 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 Vector = NDArray[np.float64]
+LARGEST = 1e30  # of a prior's parameters: squares of it, and of its inverse, are still numbers beside others
 
 
 class Prior(Protocol):
@@ -434,7 +435,15 @@ def _finite(argument: Any, name: str) -> float:
         value = nan
     if not isfinite(value):
         raise InputError(f"the parameters of a prior are finite numbers: {name!r} was given {in_brief(argument)}")
+    refuse_size(value, name)
     return value
+
+
+def refuse_size(value: float, name: str) -> None:
+    """Raise InputError for a finite parameter of a prior that is nearly 0 or infinite, and is neither."""
+    if value and isfinite(value) and not 1 / LARGEST <= abs(value) <= LARGEST:
+        sizes = f"the parameters of a prior lie between {1 / LARGEST:g} and {LARGEST:g} in size, or are 0"
+        raise InputError(f"{sizes}: {name!r} was given {value:g}", remedy="give the data in another unit")
 
 
 _CLASSES = (

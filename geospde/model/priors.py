@@ -10,7 +10,8 @@ from scipy.special import gammaln
 
 from geospde.errors import InputError
 from geospde.families.default_priors import Defaults
-from geospde.families.priors import name_and_arguments
+from geospde.families.priors import name_and_arguments, refuse_size
+from geospde.text.words import in_brief
 
 Vector = NDArray[np.float64]
 SETS = ("default", "brms", "inla")
@@ -130,7 +131,9 @@ def fixed_priors(
             continue
         given = overrides.pop(name)
         word, arguments = name_and_arguments(given, name)
-        good = all(isinstance(a, (int, float)) for a in arguments)
+        good = all(isinstance(a, float) or (isinstance(a, int) and abs(a) < 2**1023) for a in arguments)
+        for number in arguments if good else ():
+            refuse_size(float(number), name)
         if word == "flat" and not arguments:
             continue
         if word == "gaussian" and len(arguments) == 2 and good and arguments[1] > 0:
@@ -140,7 +143,7 @@ def fixed_priors(
         else:
             raise InputError(
                 f"the prior of {name!r} reads {{'gaussian': [mean, sd]}} or {{'student_t': [df, location, scale]}}, "
-                f"not {given!r}"
+                f"not {in_brief(given)}"
             )
     t = np.isfinite(df)
     precision[t] = scale[t] ** -2.0

@@ -24,6 +24,7 @@ from geospde.terms.times import TIME_OPTIONS, Times, read_times
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
+FARTHEST = 1e4  # times across the mesh: a range beyond it is none
 PRIOR_OPTIONS = ("prior", "prior_range", "prior_sigma", "nominal_range", "nominal_sigma")
 
 
@@ -214,7 +215,18 @@ def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: An
             raise InputError(f"{name} has a prior by an option of {call.text}, not by its name")
         if name in context.overrides:
             parts[k] = precision.prior_of_theta(k, read_prior(context.overrides.pop(name), name, kind))
+    _refuse_far(parts[0], names[0], mesh.diameter)
     return Independent(tuple(parts))
+
+
+def _refuse_far(prior: Prior, name: str, across: float) -> None:
+    """Raise InputError for a prior of ranges that no field on this mesh can tell from infinite ones."""
+    far = getattr(prior, "range0", 0.0)
+    if far > FARTHEST * across:
+        raise InputError(
+            f"the prior of {name} is of ranges about {far:g}, and the mesh is {across:.3g} across",
+            remedy="give the range in the unit of the coordinates",
+        )
 
 
 def _pair(value: Any, option: str, text: str) -> tuple[float, float]:
