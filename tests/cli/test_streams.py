@@ -8,13 +8,16 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import geopandas as gpd
 import pytest
+from shapely import box
 from small_run import quietly_in, write_survey
 
 from geospde.cli import commands
 from geospde.cli.commands import main
 from geospde.cli.console import Lines
 from geospde.cli.streams import plain
+from geospde.survey.crs import parse_crs
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -118,7 +121,13 @@ COMMANDS = {
     "certify": ["certify", "bay.toml", "--draws", "200"],
     "info": ["info", "out"],
     "check": ["check", "bay.toml"],
+    "regions": ["regions", "bay.toml"],
+    "rerun": ["rerun", "out"],
 }
+AREAS = """
+[regions]
+areas = "areas.gpkg"
+"""
 
 
 def as_program(words, shown, said):
@@ -144,7 +153,9 @@ def text_of(stream):
 def mapped(tmp_path_factory):
     """A survey that was mapped, into a terminal of ASCII alone."""
     folder = tmp_path_factory.mktemp("streams")
-    write_survey(folder)
+    write_survey(folder, AREAS)
+    halves = gpd.GeoDataFrame({"name": ["Ü → −", "語"]}, geometry=[box(0, 0, 500, 1000), box(500, 0, 1000, 1000)])
+    halves.set_crs(parse_crs("local:m")).to_file(folder / "areas.gpkg")
     with quietly_in(folder), stream_of("shown", "ascii") as shown, stream_of("said", "ascii") as said:
         assert as_program(["run", "bay.toml"], shown, said) == 0
         assert "report" in text_of(said)
@@ -173,7 +184,7 @@ def test_any_command_speaks_to_any_terminal(there, tmp_path, name):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "validate"])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("validate", "rerun")])
 @pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def test_any_command_ends_in_order_where_its_output_does(there, tmp_path, name):
     with open("/dev/full", "w") as full, stream_of(tmp_path / "said", "utf-8") as said:

@@ -7,13 +7,16 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import shapely
 from hostile_inputs import GOOD, run_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oracles import square_mesh
 
 import geospde as gs
 from geospde.errors import InputError
+from geospde.model.build import build_model
 from geospde.run.config import Config, read_config
 from geospde.survey.tables import read_csv
 
@@ -78,6 +81,43 @@ def test_any_text_is_a_table_or_refused(rows, separator, tail):
                 assert np.isfinite(table.numbers(column)).all()
         except InputError as error:
             assert "Traceback" not in str(error)
+
+
+TABLE = pd.DataFrame({"x": np.linspace(0.1, 3, 12), "z": [1, -2, 0, 3] * 3, "g": list("abc") * 4, "k": [1, 2, 3] * 4})
+TABLE["y"] = np.sin(TABLE["x"]) + TABLE["k"]
+MESH = square_mesh(3)
+ATOMS = st.sampled_from([*TABLE, *"soil 0 1 -1 2.5 1e400 'a' mesh True None . `x` pi".split()])
+CALLS = st.sampled_from(
+    "log exp sqrt I poly scale C factor offset s te gp rw1 ar1 iid spde cens copy besag cut open __import__ x".split()
+)
+SIGNS = st.sampled_from([*" + , - , * ,:,/,^,**, | , || ,=,%in%,==, ".split(","), ", ", ", k=", ", by="])
+TERMS_OF_TEXT = st.recursive(
+    ATOMS,
+    lambda inner: st.tuples(inner, SIGNS, inner).map("".join)
+    | st.tuples(CALLS, inner).map("{0[0]}({0[1]})".format)
+    | inner.map("({})".format)
+    | inner.map("-{}".format),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(["y", "log(k)", "p(k, k)", "cens(y, g)", "x + z", "soil", ""]),
+    TERMS_OF_TEXT,
+    st.integers(0, 40),
+    st.sampled_from(["", "", "", "~", "(", ")", "`", "\x00", "é", "|", "\n"]),
+)
+def test_any_formula_is_a_model_or_refused(left, right, at, other):
+    text = f"{left} ~ {right}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            model = build_model(text[:at] + other + text[at:], TABLE, mesh=MESH, coords=("x", "k"))
+        except InputError as error:
+            assert is_one_sentence(error), str(error)
+        else:
+            assert np.isfinite(model.design.data).all() and model.design.shape[0] <= len(TABLE)
 
 
 @st.composite
