@@ -107,7 +107,7 @@ class Exploration:
         levels = count_levels(self.findings)
         told = [counted(levels[level], level) for level in ("error", "warning", "note") if levels[level]]
         distances = [] if self.variogram is None else [counted(len(self.variogram.table), "distance")]
-        parts = [counted(self.summary.sites, "site"), *distances, *(told or ["all well"])]
+        parts = [counted(self.summary.sites, self.summary.word), *distances, *(told or ["all well"])]
         return f"<Exploration of {self.observed.label}: {', '.join(parts)}>"
 
 

@@ -135,14 +135,14 @@ def _extension(mesh: Mesh, survey: Survey, expected: ExpectedRange) -> Finding:
 
 def _size(mesh: Mesh, survey: Survey) -> Finding:
     each = mesh.n_vertices / len(np.unique(survey.coordinates, axis=0))
-    message = f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {each:.3g} for each site"
+    message = f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {each:.3g} for each {survey.word}"
     if each < SPARSE:
         return Finding(
             "note",
             "mesh size",
             message,
-            "sites share triangles, and the field is smoothed between them: lower max_edge in [mesh] if the maps "
-            "look smoother than the readings",
+            f"{survey.word}s share triangles, and the field is smoothed between them: lower max_edge in [mesh] if the "
+            "maps look smoother than the readings",
         )
     if each > LAVISH and mesh.n_vertices > QUICK:
         return Finding(
@@ -158,13 +158,13 @@ def _size(mesh: Mesh, survey: Survey) -> Finding:
 def _outside(mesh: Mesh, survey: Survey) -> Finding:
     rows = np.flatnonzero(mesh.locate(survey.points) < 0)
     if not len(rows):
-        return Finding("ok", "sites in the mesh", "all sites lie in the mesh")
+        return Finding("ok", f"{survey.word}s in the mesh", f"all {survey.word}s lie in the mesh")
     x, y = survey.coordinates[rows[0]]
     return Finding(
         "error",
-        "sites in the mesh",
-        f"{len(rows)} of {counted(len(survey.points), 'site')} outside, the first at ({x:.6g}, {y:.6g})",
-        "widen the mesh (convex or offset in [mesh]) or leave those sites out",
+        f"{survey.word}s in the mesh",
+        f"{len(rows)} of {counted(len(survey.points), survey.word)} outside, the first at ({x:.6g}, {y:.6g})",
+        "widen the mesh (convex or offset in [mesh]) or leave those out",
         tuple(map(int, rows)),
     )
 

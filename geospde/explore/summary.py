@@ -62,6 +62,7 @@ class Summary:
     spacing: NDArray[np.float64]
     observed: Observed
     outline: str = "coastline"
+    word: str = "site"
 
     @classmethod
     def of(cls, survey: Survey, observed: Observed) -> Summary:
@@ -84,6 +85,7 @@ class Summary:
             spacing=spacing,
             observed=observed,
             outline=survey.outline,
+            word=survey.word,
         )
 
     @property
@@ -100,12 +102,12 @@ class Summary:
         observed, unit = self.observed, self.unit
         squared = f"{unit}²" if unit else ""
         rows: list[tuple[str, float | None, str]] = [
-            ("sites", self.sites, ""),
+            (f"{self.word}s", self.sites, ""),
             ("places", self.places, ""),
             ("width", self.width, unit),
             ("height", self.height, unit),
             (f"area {'of' if self.outline == 'coastline' else 'within'} the {self.outline}", self.area, squared),
-            (f"sites {off_the(self.outline)}", None if self.area is None else self.offshore, ""),
+            (f"{self.word}s {off_the(self.outline)}", None if self.area is None else self.offshore, ""),
             (f"furthest {off_the(self.outline)}", self.furthest_offshore if self.offshore else None, unit),
             ("mean nearest neighbour", float(self.spacing.mean()), unit),
         ]

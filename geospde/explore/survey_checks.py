@@ -74,8 +74,8 @@ def _size(survey: Survey) -> Finding:
     if n < FEW:
         level = "warning" if n < VERY_FEW else "note"
         remedy = "the priors decide on range and spread: state them in [priors], and measure at more places if you can"
-        return Finding(level, "number of sites", message, remedy)
-    return Finding("ok", "number of sites", message)
+        return Finding(level, f"number of {survey.word}s", message, remedy)
+    return Finding("ok", f"number of {survey.word}s", message)
 
 
 def _coordinates(survey: Survey) -> list[Finding]:
@@ -104,7 +104,7 @@ def _duplicates(survey: Survey, observed: Observed | None) -> Finding:
     _, again, counts = np.unique(survey.coordinates, axis=0, return_inverse=True, return_counts=True)
     rows = np.flatnonzero(counts[again.ravel()] > 1)
     if not len(rows):
-        return Finding("ok", "duplicated sites", "no place was measured twice")
+        return Finding("ok", f"duplicated {survey.word}s", "no place was measured twice")
     message = f"{counted(int((counts > 1).sum()), 'place')} measured more than once, in {counted(len(rows), 'row')}"
     remedy = "if they are repeats, keep them: each counts as a measurement of its own; else drop them"
     if observed is not None:
@@ -113,7 +113,7 @@ def _duplicates(survey: Survey, observed: Observed | None) -> Finding:
         if copies:
             message += f"; {counted(copies, 'row repeats', 'rows repeat')} the reading too, as if entered twice"
             remedy = "drop what was entered twice; true repeats may stay"
-    return Finding("warning", "duplicated sites", message, remedy, tuple(map(int, rows)))
+    return Finding("warning", f"duplicated {survey.word}s", message, remedy, tuple(map(int, rows)))
 
 
 def _at_sea(survey: Survey) -> Iterator[Finding]:
@@ -125,21 +125,21 @@ def _at_sea(survey: Survey) -> Iterator[Finding]:
             "give coastline in [survey], a polygon of the land or whatever area the survey is about",
         )
         return
-    subject = "sites at sea" if survey.outline == "coastline" else "sites outside"
+    subject = f"{survey.word}s at sea" if survey.outline == "coastline" else f"{survey.word}s outside"
     off = survey.offshore()
     rows = np.flatnonzero(off > 0)
     if not len(rows):
-        yield Finding("ok", subject, f"all sites lie within the {survey.outline}")
+        yield Finding("ok", subject, f"all {survey.word}s lie within the {survey.outline}")
         return
     rows = rows[np.argsort(-off[rows])]
     by = ", ".join(length(float(off[i]), survey.units) for i in rows[:5]) + (", ..." if len(rows) > 5 else "")
     yield Finding(
         "warning",
         subject,
-        f"{len(rows)} of {counted(len(off), 'site')} {off_the(survey.outline)}, by {by}; the first of these is "
+        f"{len(rows)} of {counted(len(off), survey.word)} {off_the(survey.outline)}, by {by}; the first of these is "
         f"{_where(survey, rows[0])}",
-        f"correct the sites or the {survey.outline}, or leave them: they are used where they are, if the mesh reaches "
-        "them",
+        f"correct the {survey.word}s or the {survey.outline}, or leave them: they are used where they are, if the mesh "
+        "reaches them",
         tuple(map(int, rows)),
     )
 

@@ -190,7 +190,8 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
     figure, (ax,), bar, room = sheet(_view(exploration))
     _draw_rates(exploration, ax, bar, room)
     larger = f", larger where {observed.exposure} is" if _varies(observed) else ""
-    yield "rates", f"Observed {observed.label} at each site{larger}; a red ring marks sites of a finding.", figure
+    word = exploration.survey.word
+    yield "rates", f"Observed {observed.label} at each {word}{larger}; a red ring marks {word}s of a finding.", figure
     if exploration.variogram is not None:
         figure = Figure(figsize=(120 / 25.4, 70 / 25.4), facecolor="white")
         plot_variogram(exploration.variogram, figure.add_axes((0.11, 0.15, 0.86, 0.76)))
@@ -201,7 +202,7 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
         )
     figure = Figure(figsize=(90 / 25.4, 70 / 25.4), facecolor="white")
     plot_histogram(exploration, figure.add_axes((0.14, 0.15, 0.82, 0.76)))
-    yield "histogram", f"Distribution of {observed.label}, a tick a site.", figure
+    yield "histogram", f"Distribution of {observed.label}, a tick a {word}.", figure
     names, cols = _trends(exploration)
     figure = Figure(figsize=(PAGE[0] / 25.4, -(-len(names) // cols) * _ROW / 25.4), facecolor="white")
     for k, name in enumerate(names):

@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,11 @@ from geospde.text.rates import Rate
 
 _CAPTIONS = {
     "maps": "{mean} and limits of {label}, on one colour scale.",
-    "observed": "What was observed: {label} at each site, on the colours of the map of the mean.",
-    "fitted": "Fitted means with their limits against what was observed, a point a site.",
+    "observed": "What was observed: {label} at each {place}, on the colours of the map of the mean.",
+    "fitted": "Fitted means with their limits against what was observed, a point a {place}.",
     "predictive_check": "The share of responses up to each value, in the band of 95% of replicates drawn from the "
     "fit: a line beyond the band tells of which responses the model makes too few or too many.",
-    "mesh": "The mesh that carries the field, with coast and sites.",
+    "mesh": "The mesh that carries the field, with coast and {place}s.",
 }
 """Of figures that are not of one layer, which have captions of their own."""
 
@@ -83,7 +84,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
     columns = "" if prediction is None else prediction.label
     label = run.label or columns
     explored = None if run.exploration is None else exploration_section(run.exploration)
-    pictures = _pictures(run.figures, prediction, label)
+    pictures = _pictures(run.figures, prediction, label, getattr(survey, "word", "site"))
     return {
         "title": run.title,
         "date": datetime.date.today().isoformat(),
@@ -151,14 +152,15 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str) -> dict[str, Picture]:
+def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str, place: str) -> dict[str, Picture]:
     """Take PNG files in, with their captions."""
     if prediction is not None and prediction.steps:
         prediction = prediction.at_step(prediction.steps[0])
     rate = Rate("the response") if prediction is None else prediction.rate(label or "the response")
     layers = () if prediction is None else prediction.layers
     mean = next((layer.title for layer in layers if layer.kind == "mean"), "Mean")
-    captions = {name: text.replace("{mean}", mean).replace("{label}", rate.label) for name, text in _CAPTIONS.items()}
+    said = {"{mean}": mean, "{label}": rate.label, "{place}": place}
+    captions = {name: reduce(lambda t, key: t.replace(key, said[key]), said, text) for name, text in _CAPTIONS.items()}
     if prediction is not None:
         for layer in layers:
             captions[figure_name(prediction, layer.name)] = layer.with_label(*rate).caption

@@ -41,13 +41,13 @@ _FILES = {
     "index.csv": "mean and total of the whole map by year, or what else it is mapped at several values of",
     "index.json": "what the index is",
     "grid.csv": "the layers of the map, a row a cell",
-    "layers.gpkg": "coastline, sites and contours, for a GIS",
+    "layers.gpkg": "outlines, places and contours, for a GIS",
     "project.qgz": "QGIS project of all layers, styled: a double click opens it",
     "prediction.qml": "colours of prediction.tif in QGIS",
     "mesh.gpkg": "the mesh, for a GIS",
     "fixed.csv": "fixed effects",
     "hyper.csv": "hyperparameters",
-    "fitted.csv": "fitted means at the sites",
+    "fitted.csv": "fitted means of the observations",
     "criteria.json": "information criteria",
     "fit.json": "the fit, for geospde.load_fit (settings)",
     "fit.npz": "the fit, for geospde.load_fit (numbers)",
@@ -96,7 +96,7 @@ def survey_table(survey: Any, columns: str) -> Table:
     columns : str
         Names of the columns to sum up, ``"counts / time"``; those that the survey lacks are left out.
     """
-    rows = [["name", survey.name], ["sites", f"{len(survey.points):,}"]]
+    rows = [["name", survey.name], [f"{getattr(survey, 'word', 'site')}s", f"{len(survey.points):,}"]]
     for name in columns.split(" / ") if columns else []:
         if name in survey.points.columns:
             column = survey.points[name]

@@ -126,6 +126,7 @@ def web_map(
         "coast": None,
         "outline": "",
         "sites": None,
+        "place": getattr(survey, "word", "site"),
         "mesh": None,
     }
     notes: list[str] = []
@@ -145,7 +146,9 @@ def web_map(
         notes += [f"The {outline} is drawn with {counted(thinner, 'vertex', 'vertices')}."] if thinner else []
     if survey is not None:
         data["sites"], every = _sites(survey, fit, prediction, origin)
-        notes += [f"Of {counted(len(survey.points), 'site')}, the map shows one in {every}."] if every > 1 else []
+        notes += (
+            [f"Of {counted(len(survey.points), data['place'])}, the map shows one in {every}."] if every > 1 else []
+        )
     if mesh is not None:
         if len(mesh.edges) <= MOST_EDGES:
             data["mesh"] = _mesh(mesh, origin)

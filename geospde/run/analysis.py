@@ -205,7 +205,10 @@ def _joint_model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any)
     members = []
     for one, part, own in zip(config.observations, config.likelihoods(), survey.parts):
         domain = pattern_domain(part, own) if part.is_pattern else None
-        members.append(Observations(data=own.points, name=one.name, domain=domain, **one.model))
+        keys = one.model
+        if isinstance(keys.get("areas"), Mapping):
+            keys["areas"] = {**keys["areas"], "weights": config.path(keys["areas"]["weights"])}
+        members.append(Observations(data=own.table, name=one.name, domain=domain, **keys))
     graphs = {name: config.path(file) for name, file in config.graphs.items()}
     return build_joint(
         members, terms=config.terms, mesh=mesh, priors=priors, graphs=graphs,

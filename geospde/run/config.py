@@ -14,7 +14,7 @@ from geospde.families.delta import delta_of
 from geospde.families.registry import family_by_name
 from geospde.formula.parser import parse_sides
 from geospde.model.pattern import LABEL as POINTS
-from geospde.run.sections.model import MeshSection, ModelSection, SurveySection
+from geospde.run.sections.model import OF_POINTS, MeshSection, ModelSection, SurveySection
 from geospde.run.sections.observations import ObservationsSection
 from geospde.run.sections.results import (
     ExcursionsSection,
@@ -29,6 +29,12 @@ from geospde.run.sections.values import Section, Text
 from geospde.survey.covariates.reading import check_covariates
 from geospde.survey.paths import refuse_unreadable
 
+OF_PLACES = ("mesh", "covariates", "excursions")
+"""Sections that areas by their labels have no use for."""
+OF_CELLS = ("shape", "cell", "buffer", "layers", "crop")
+"""Keys of ``[prediction]`` that they have no use for, either."""
+OF_DATA = ("x", "y", "layer", "domain")
+"""Keys of ``[survey]`` that are of its own points, not of those that one of several likelihoods has."""
 BY_LABEL = (
     "the survey is of areas by their labels: leave it out, or say with areas in [model] that a row is the mean or the "
     "total over its area"
@@ -91,10 +97,10 @@ class Config(Section):
             )
         if self.has_places:
             return self
-        for name in ("mesh", "covariates", "excursions"):
+        for name in OF_PLACES:
             if name in self.model_fields_set:
                 raise ValueError(f"[{name}] is of places, and {BY_LABEL}")
-        for key in ("shape", "cell", "buffer", "layers", "crop"):
+        for key in OF_CELLS:
             if key in self.prediction.model_fields_set:
                 raise ValueError(f"[prediction] {key} is of a map of cells, and {BY_LABEL}")
         return self
@@ -108,7 +114,7 @@ class Config(Section):
         if self.survey.areas is not None:
             raise ValueError("[survey] areas is of one likelihood, and [[observations]] are of points")
         for number, one in enumerate(self.observations, 1):
-            if one.points is None and self.survey.points is None:
+            if not one.has_data and self.survey.points is None:
                 raise ValueError(f"[[observations]] number {number} needs the key 'points', or [survey] has them")
         return self
 
@@ -140,7 +146,9 @@ class Config(Section):
         """Return a configuration of survey and model for each of several likelihoods, in their order."""
         survey, parts = self.survey.given(), []
         for number, one in enumerate(self.observations, 1):
-            beside = {k: v for k, v in survey.items() if k not in ("x", "y", "layer", "domain") or one.points is None}
+            own = OF_DATA if one.has_data else ()
+            own = own if one.areas is None else (*own, "points", *OF_POINTS)
+            beside = {k: v for k, v in survey.items() if k not in own}
             keys = {"survey": beside | one.data, "model": one.model}
             if "domain" in beside and "domain" not in one.data and not _is_pattern(one.family, one.link):
                 del keys["survey"]["domain"]
@@ -210,7 +218,7 @@ class Config(Section):
                 raise InputError(f"[[observations]] number {number}: {error}") from None
         if self.observations:
             return
-        for key in ("points", "areas", "coastline", "boundary"):
+        for key in ("points", "areas", "table", "coastline", "boundary"):
             given = getattr(self.survey, key)
             if given is not None:
                 refuse_unreadable(self.path(given), key)
@@ -222,7 +230,10 @@ class Config(Section):
         unasked = {"validation", "excursions", "regions"} - self.model_fields_set  # without the section nothing is done
         unasked |= {"model"} if self.observations else {"observations", "terms"}
         unasked |= set() if self.excursions.exceed else {"excursions"}
-        return self.model_dump(mode="json", exclude_none=True, exclude=unasked)
+        left_out: dict[str, Any] = dict.fromkeys(unasked, True)
+        if not self.has_places:
+            left_out |= dict.fromkeys(OF_PLACES, True) | {"prediction": set(OF_CELLS)}
+        return self.model_dump(mode="json", exclude_none=True, exclude=left_out)
 
 
 def _is_pattern(family: str, link: str | None) -> bool:

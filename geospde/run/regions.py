@@ -194,7 +194,8 @@ def predict_all(
     config: Config, fit: Fit, survey: Survey, grid: Grid | None, callback: Any = None
 ) -> dict[str, RegionPrediction]:
     """Predict for the areas of each file, or for those of the survey itself."""
-    options = config.regions.given("kind", "threshold", "exceed", "draws", "seed", "name", "layer")
+    options = config.regions.given("kind", "threshold", "exceed", "draws", "name", "layer")
+    options["seed"] = config.regions.seed
     if not config.has_places:  # there is no other map to ask for
         options["exceed"] = sorted({*config.prediction.exceed, *config.regions.exceed})
     weights = config.regions.weights

@@ -106,6 +106,8 @@ class Fitted:
         InputError
             If the folder that was named holds none, or the grid of the run file needs mending.
         """
+        if not self.run.config.has_places:
+            raise InputError("the survey is of areas by their labels, whose figures are in the regions.csv of each run")
         config, fit = self.run.config, analysis.mapped(self.run.config, self.fit)
         label = fit.model.response_label
         if self.survey is None:

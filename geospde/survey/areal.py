@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ def read_areal_survey(
     missing: tuple[str, ...] | list[str] = (),
     name: str | None = None,
     lengths: bool = True,
+    table: Any = None,
+    key: str | Sequence[str] | None = None,
 ) -> Survey:
     """Read the polygons of a survey.
 
@@ -35,6 +38,10 @@ def read_areal_survey(
         The area that is mapped; by default the areas together.
     lengths : bool
         Whether coordinates are to have a unit of length: a mesh needs one, areas by their labels do not.
+    table : path or DataFrame, optional
+        What was counted or measured in the areas, where their layer has the shapes alone.
+    key : str or pair of str
+        The column of both that has the areas' labels, or that of the table and that of the layer.
 
     Returns
     -------
@@ -48,21 +55,22 @@ def read_areal_survey(
     """
     import shapely
 
-    table, frame = read_areas_of_survey(
-        areas, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric), missing=tuple(missing)
-    )
+    read, frame = read_areas_of_survey(
+        areas, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric), missing=tuple(missing), rows=table,
+        key=key,
+    )  # fmt: skip
     if len(frame) < 2:
-        raise InputError("has one area", of=Place(table.source), remedy="a map takes two or more")
+        raise InputError("has one area", of=Place(read.source), remedy="a map takes two or more")
     within = frame.set_geometry(frame.representative_point())
     if lengths:
-        refuse_degrees(within, frame.crs, table.source, ())
+        refuse_degrees(within, frame.crs, read.source, ())
     if boundary is None:
         outline = shapely.union_all(frame.geometry.array)
     else:
         outline, _ = read_coastline(boundary, crs=frame.crs, source_crs=source_crs, layer=None, ring=None)
-    files = tuple(Path(given) for given in (areas, boundary) if isinstance(given, str | Path))
-    came = getattr(table.frame, "crs", None) or (None if source_crs is None else parse_crs(source_crs))
+    files = tuple(Path(given) for given in (areas, table, boundary) if isinstance(given, str | Path))
+    came = getattr(read.frame, "crs", None) or (None if source_crs is None else parse_crs(source_crs))
     return Survey(
-        within, outline, frame.crs, name or (name_of(files[0]) if files else "survey"), files, table.at,
+        within, outline, frame.crs, name or (name_of(files[0]) if files else "survey"), files, read.at,
         source_crs=None if came == frame.crs else came, outline="boundary", areas=frame.geometry,
     )  # fmt: skip

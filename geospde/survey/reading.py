@@ -11,6 +11,7 @@ import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.crs import is_local, parse_crs, refuse_placeless
+from geospde.survey.joined import joined
 from geospde.survey.paths import refuse_unreadable
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
 from geospde.survey.tables import Table, read_csv
@@ -148,11 +149,19 @@ def read_areas_of_survey(
     layer: str | None,
     numeric: tuple[str, ...],
     missing: Sequence[str] = (),
+    rows: Any = None,
+    key: str | Sequence[str] | None = None,
 ) -> tuple[Table, gpd.GeoDataFrame]:
-    """Return the table of a survey's areas, and their polygons in the survey's CRS."""
+    """Return the table of a survey's areas, and their polygons in the survey's CRS.
+
+    `rows` is a table that is joined to the polygons by its column `key`.
+    """
     import geopandas as gpd
 
     table = read_table(areas, layer, want=AREAS, what="areas", missing=missing)
+    if rows is not None:
+        assert key is not None
+        table = joined(read_table(rows, None, want=[], what="table", missing=missing), table, key)
     frame = table.frame
     if not isinstance(frame, gpd.GeoDataFrame):
         raise InputError("has no polygons", of=Place(table.source), remedy="a survey's areas are a vector layer")

@@ -14,6 +14,7 @@ import geospde as gs
 from geospde.cli.commands import main
 from geospde.run.check import check
 from geospde.run.config import read_config
+from geospde.run.inputs import load_survey
 from geospde.run.pipeline import run, run_step
 
 SIDE = 5
@@ -254,3 +255,53 @@ def test_scottish_lips_from_a_run_file_are_those_of_fit(tmp_path):
     )  # fmt: skip
     np.testing.assert_allclose(found.fixed["mean"], fit.fixed["mean"], rtol=1e-6)
     np.testing.assert_allclose(found.hyper["mean"], fit.hyper["mean"], rtol=1e-6)
+
+
+def joined(folder, lines=("key = ['code', 'district']",), **changes):
+    """Write shapes and counts apart, and a run file that joins them; return its path."""
+    frame = districts()
+    frame["district"] = [f"{k:02d}" for k in range(len(frame))]
+    frame[["district", "geometry"]].to_file(folder / "districts.gpkg")
+    counts = pd.DataFrame(frame.drop(columns="geometry")).assign(code=range(len(frame))).drop(columns="district")
+    counts.assign(**changes).to_csv(folder / "deaths.csv", index=False)
+    text = RUN_FILE.replace(
+        '"districts.gpkg"\n', '"districts.gpkg"\n' + "\n".join(['table = "deaths.csv"', *lines]) + "\n"
+    )
+    (folder / "areas.toml").write_text(text.replace("bym2(district", "bym2(code"))
+    return folder / "areas.toml"
+
+
+def test_counts_in_a_table_are_joined_to_their_shapes(tmp_path):
+    with quietly_in(tmp_path):
+        survey = load_survey(read_config(joined(tmp_path)))
+    frame = districts()
+    np.testing.assert_array_equal(survey.table["deaths"], frame["deaths"])
+    assert survey.table["district"].tolist()[:2] == ["00", "01"] and survey.word == "area"
+    assert [path.name for path in survey.sources] == ["districts.gpkg", "deaths.csv"]
+
+
+@pytest.mark.parametrize(
+    "lines, code, words",
+    [
+        (("key = ['code', 'district']",), [77, *range(1, 25)], "deaths.csv, line 2, column 'code'.*has no area '77'"),
+        (("key = 'district'",), range(25), "deaths.csv.*has no column 'district'"),
+        ((), range(25), "table and key go together"),
+    ],
+)
+def test_areas_that_do_not_join_are_told(tmp_path, lines, code, words):
+    with quietly_in(tmp_path), pytest.raises(gs.InputError, match=words):
+        load_survey(read_config(joined(tmp_path, lines, code=list(code))))
+
+
+def test_an_area_without_a_row_is_left_out_with_a_warning(tmp_path):
+    file = joined(tmp_path)
+    lines = (tmp_path / "deaths.csv").read_text().splitlines()
+    (tmp_path / "deaths.csv").write_text("\n".join(lines[:-1]))
+    with quietly_in(tmp_path), pytest.warns(gs.GeospdeWarning, match="1 area of districts.gpkg has no row.*'24'"):
+        assert len(load_survey(read_config(file)).points) == 24
+
+
+def test_what_is_recorded_of_areas_by_their_labels_can_be_read_again(tmp_path):
+    config = read_config(written(tmp_path))
+    again = read_config(config.settings())
+    assert again.settings() == config.settings() and "covariates" not in config.settings()

@@ -1,5 +1,6 @@
 """Runs of several likelihoods: shared terms, a pattern and its marks, maps of each, mistakes told in a sentence."""
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +9,11 @@ from small_run import quietly_in
 
 import geospde as gs
 from geospde.cli.commands import main
+from geospde.model.joint import build_joint
+from geospde.run.analysis import make_mesh, make_model
 from geospde.run.check import check
+from geospde.run.config import read_config
+from geospde.run.inputs import load_survey
 from geospde.run.pipeline import run
 
 SQUARE = shapely.box(0, 0, 10, 10)
@@ -118,3 +123,31 @@ def test_one_bracket_and_terms_alone_are_told(tmp_path):
         check(written(tmp_path, alone + '[model]\nformula = "lead ~ 1"\n[terms]\nfield = "spde(mesh)"\n'))
     with pytest.raises(gs.InputError, match=r"the section \[model\] is missing"):
         check(written(tmp_path, alone))
+
+
+def test_areas_are_among_several_likelihoods(tmp_path):
+    boxes = [shapely.box(i, j, i + 5, j + 5) for i in (0, 5) for j in (0, 5)]
+    gpd.GeoDataFrame({"code": list("abcd")}, geometry=boxes).to_file(tmp_path / "quarters.gpkg")
+    pd.DataFrame({"code": list("abcd"), "average": [2.1, 1.5, 2.9, 2.0]}).to_csv(tmp_path / "averages.csv", index=False)
+    text = RUN_FILE.replace(
+        'name = "sites"\nformula = "~ 1 + copy(field)"\nfamily = "lgcp"\n',
+        'areas = { file = "quarters.gpkg", kind = "mean" }\ntable = "averages.csv"\nkey = "code"\n'
+        'formula = "average ~ 1 + field"\n',
+    )
+    with quietly_in(tmp_path):
+        config = read_config(written(tmp_path, text))
+        survey = load_survey(config)
+        mesh = make_mesh(config, survey)
+        model = make_model(config, survey, mesh)
+    assert list(model.parts) == ["lead", "average"] and model.parts["average"].support.kind == "mean"
+    alone = gs.Observations("average ~ 1 + field", survey.parts[1].table, areas="mean")
+    by_hand = build_joint(
+        [gs.Observations("lead ~ 1 + field", survey.parts[0].points), alone], terms={"field": FIELD}, mesh=mesh
+    )
+    assert abs(model.design - by_hand.design).max() < 1e-12
+
+
+def test_an_area_needs_a_kind(tmp_path):
+    text = RUN_FILE.replace('name = "sites"\n', 'areas = "quarters.gpkg"\n')
+    with pytest.raises(gs.InputError, match=r"areas is a table such as \{ file ="):
+        read_config(written(tmp_path, text))

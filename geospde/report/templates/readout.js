@@ -36,7 +36,7 @@ function drawLegend() {
   }
   if (sites?.observed && ofResponse >= 0 && state.shown.has('sites')) {
     const same = band?.scale.kind === 'response';
-    legend.append(make('p', same ? 'Circles: what was observed at the sites, on the same colours' : `Circles: observed ${data.label}`));
+    legend.append(make('p', same ? `Circles: what was observed at the ${data.place}s, on the same colours` : `Circles: observed ${data.label}`));
     if (!same) legend.append(colourBar(data.scales[ofResponse], Math.max(...sites.observed)).bar);
   }
 }

@@ -18,7 +18,7 @@ function placeOf(site) {
 
 /** What a site is called: by its name, where the survey has one. */
 function nameOf(site) {
-  return sites.name ? sites.name[site] : `Site ${sites.number[site]}`;
+  return sites.name ? sites.name[site] : `${data.place} ${sites.number[site]}`.replace(/^./, (c) => c.toUpperCase());
 }
 
 /** All measurements at the place of one. */
@@ -77,7 +77,7 @@ find('map-sites')?.addEventListener('toggle', () => {
   const table = find('map-sites-table');
   if (table.rows.length) return;
   const head = table.createTHead().insertRow();
-  for (const name of ['site', ...sites.head]) head.append(Object.assign(make('th', name), { scope: 'col' }));
+  for (const name of [data.place, ...sites.head]) head.append(Object.assign(make('th', name), { scope: 'col' }));
   const body = table.createTBody();
   sites.rows.forEach((row, k) => {
     const line = body.insertRow();

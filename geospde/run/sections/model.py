@@ -13,7 +13,7 @@ from geospde.run.sections.values import MOST_VERTICES, Count, Flag, Number, Pair
 from geospde.text.words import in_brief
 
 SUPPORTS = ("mean", "total")
-INPUTS = ("points", "areas", "coastline", "boundary", "domain")
+INPUTS = ("points", "areas", "table", "coastline", "boundary", "domain")
 """Keys of ``[survey]`` that are files."""
 OF_POINTS = ("x", "y", "coastline", "coastline_layer", "ring", "domain")
 """Keys of ``[survey]`` that areas have no use for."""
@@ -24,6 +24,8 @@ class SurveySection(Section):
 
     points: Text | None = None
     areas: Text | None = None
+    table: Text | None = None
+    key: Text | Annotated[tuple[Text, ...], Field(min_length=2, max_length=2)] | None = None
     x: Text | None = None
     y: Text | None = None
     coastline: Text | None = None
@@ -44,6 +46,13 @@ class SurveySection(Section):
         for key in OF_POINTS if self.areas is not None else ():
             if getattr(self, key) is not None:
                 raise ValueError(f"{key} is of points, and the survey is of areas: leave it out")
+        if (self.table is None) != (self.key is None):
+            raise ValueError(
+                "table and key go together: the file of what was counted in the areas, and the column of both that has "
+                "their labels"
+            )
+        if self.table is not None and self.areas is None:
+            raise ValueError("table is of a survey of areas: name the layer of their polygons with areas")
         return self
 
 
@@ -61,7 +70,7 @@ class MeshSection(Section):
     max_vertices: Annotated[Count, Field(le=MOST_VERTICES)] | None = None
 
 
-def _support(value: Any) -> Any:
+def support_of(value: Any) -> Any:
     """Let rows be the mean or the total over areas, weighed by a raster or not."""
     if isinstance(value, str) and value in SUPPORTS:
         return value
@@ -83,7 +92,7 @@ class ModelSection(Section):
     exposure: Text | None = None
     offset: Text | None = None
     weights: Text | None = None
-    areas: Annotated[Any, BeforeValidator(_support)] = None
+    areas: Annotated[Any, BeforeValidator(support_of)] = None
 
     @model_validator(mode="before")
     @classmethod

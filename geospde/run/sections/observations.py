@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from geospde.families.registry import DEFAULT
+from geospde.run.sections.model import support_of
 from geospde.run.sections.values import Section, Text
+from geospde.text.words import in_brief
 
-DATA = ("points", "x", "y", "layer", "domain")
+DATA = ("points", "table", "key", "x", "y", "layer", "domain")
 """Keys that are of ``[survey]`` elsewhere."""
+
+
+def _areas(value: Any) -> Any:
+    """A layer of polygons, and what a row is of each."""
+    keys = dict(value) if isinstance(value, Mapping) else {}
+    if isinstance(keys.pop("file", None), str):
+        try:
+            support_of(keys if "weights" in keys else keys.get("kind") if set(keys) == {"kind"} else None)
+            return dict(value)
+        except ValueError:
+            pass
+    known = 'a table such as { file = "districts.gpkg", kind = "mean" }, with weights = "population.tif" or without'
+    raise ValueError(f"is {known}, not {in_brief(value)}")
 
 
 class ObservationsSection(Section):
@@ -21,6 +37,9 @@ class ObservationsSection(Section):
     x: Text | None = None
     y: Text | None = None
     layer: Text | None = None
+    areas: Annotated[Any, BeforeValidator(_areas)] = None
+    table: Text | None = None
+    key: Text | Annotated[tuple[Text, ...], Field(min_length=2, max_length=2)] | None = None
     domain: Text | None = None
     formula: Text
     dispformula: Text | None = None
@@ -36,12 +55,28 @@ class ObservationsSection(Section):
             raise ValueError(f"name is of letters, digits, spaces, '_', '-' and '.', as of a folder, not {self.name!r}")
         return self
 
+    @model_validator(mode="after")
+    def _points_or_areas(self) -> ObservationsSection:
+        if self.areas is not None and self.points is not None:
+            raise ValueError("has both points and areas: keep one")
+        return self
+
+    @property
+    def has_data(self) -> bool:
+        """Whether it has data of its own, and not the survey's."""
+        return self.points is not None or self.areas is not None
+
     @property
     def data(self) -> dict[str, Any]:
         """The keys that say where its data are."""
-        return self.given(*DATA)
+        found = self.given(*DATA)
+        return found if self.areas is None else {**found, "areas": self.areas["file"]}
 
     @property
     def model(self) -> dict[str, Any]:
         """The keys that say how it is modelled, as ``[model]`` has them."""
-        return self.given("formula", "dispformula", "family", "link", "exposure", "offset", "weights")
+        found = self.given("formula", "dispformula", "family", "link", "exposure", "offset", "weights")
+        if self.areas is None:
+            return found
+        kind = {name: value for name, value in self.areas.items() if name != "file"}
+        return {**found, "areas": kind if "weights" in kind else kind["kind"]}
