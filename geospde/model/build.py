@@ -20,7 +20,7 @@ from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset, read_offset
-from geospde.formula.response import TELLING, read_response
+from geospde.formula.response import TELLING, Response, read_response
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
 from geospde.model.dispersion import Dispersion, read_dispersion
@@ -284,20 +284,11 @@ def build_model(
     check_response(response.values, bound_family)
     refuse_truths(table, response.label, bound_family)
     size = len(table)
-    exposures = per_row(table, exposure, "exposure", size)
-    least = 0.0 if bound_family.is_pattern else np.nextafter(0.0, 1.0)
-    if exposures is not None and not (exposures >= least).all():
-        row = int(np.flatnonzero(~(exposures >= least))[0])
-        raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
-    check_exposure(exposures)
+    exposures = _exposures(table, exposure, bound_family)
     places, at = (table, points) if support is None else (support.table, support.points)
     given_offset = offset if support is None else support.spread(offset)
     offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], given_offset, places)
-    weight = per_row(table, weights, "weights", size)
-    if weight is not None and not (weight >= 0).all():
-        row = int(np.flatnonzero(~(weight >= 0))[0])
-        raise InputError(f"weights must not be negative: row {row} holds {weight[row]:g}")
-    check_weights(weight)
+    weight = _weights(table, weights)
     chosen, overrides = prior_table(priors)
     overrides = {**bound_family.priors, **overrides}
     written = {name: as_written(prior) for name, prior in overrides.items()}
@@ -305,29 +296,12 @@ def build_model(
     defaults: Defaults | None = InlaDefaults() if chosen == "inla" else None
     if chosen == "brms":
         defaults = BrmsDefaults.of_response(response.values, bound_family.link)
-    classes = [TERMS[call.name] for call in parsed.terms if call.name != "offset"]
-    family_priors = {}
-    for h in bound_family.hyperparameters(response.values):
-        if h.name in overrides:
-            family_priors[h.name] = read_prior(overrides.pop(h.name), h.name, h.kind)
-        elif defaults is not None and (prior := defaults.of_family(h.kind)) is not None:
-            family_priors[h.name] = prior
-    likelihood = bound_family.bind(
-        response.values, exposure=exposures, weights=weight, trials=response.trials, priors=family_priors,
-        censoring=response.censoring,
-    )  # fmt: skip
-    follow = [*(c.follows_all for c in classes), *(term.follows_all for term in shared)]
+    follow = [TERMS[call.name].follows_all for call in parsed.terms if call.name != "offset"]
     away = np.asarray(offsets.values, dtype=float)
-    explained = likelihood.less_offset(away) if support is None and away.any() else likelihood
-    if defaults is None and explained.residual_unit is not None and (any(follow) or explained is not likelihood):
-        # beside a term that can follow every observation the residual's prior must not draw it to zero
-        beside = PCSd(3 * explained.residual_unit, 0.05) if any(follow) else None
-        own = {h.name: beside or h.default_prior(explained.residual_unit) for h in likelihood.hyper if h.kind == "sd"}
-        own.update(family_priors)
-        likelihood = bound_family.bind(
-            response.values, exposure=exposures, weights=weight, trials=response.trials, priors=own,
-            censoring=response.censoring,
-        )  # fmt: skip
+    likelihood, explained = _bound(
+        bound_family, response, exposures, weight, overrides, defaults, away if support is None else None,
+        any(follow) or any(term.follows_all for term in shared),
+    )  # fmt: skip
     dispersion = read_dispersion(dispformula, table)
     if dispersion is not None:
         likelihood = dispersion.of(likelihood, bound_family.name, overrides)
@@ -366,14 +340,7 @@ def build_model(
         _refuse_one_sided(likelihood, bound_family.name)
     hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
     warn_of_residual(terms, likelihood, is_free=bool(np.isnan(held[len(held) - len(likelihood.hyper) :]).any()))
-    if overrides:
-        known = [h.name for h in hyper] + effects.names
-        name = next(iter(overrides))
-        near = get_close_matches(name, known, 1)
-        raise InputError(
-            f"a prior is given for {name!r}, which the model does not have; it has {', '.join(known)}"
-            + (f" (did you mean {near[0]!r}?)" if near else "")
-        )
+    _refuse_unused(overrides, [*(h.name for h in hyper), *effects.names])
     label = response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
     return Model(
         parsed, bound_family, tuple(terms), effects, sp.csr_matrix(design), total_offset,
@@ -383,6 +350,76 @@ def build_model(
         np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates, support, nonlinear,
         dispersion,
     )  # fmt: skip
+
+
+def _exposures(table: pd.DataFrame, exposure: Any, family: Family) -> Vector | None:
+    """An exposure a row, as given; raises InputError for one that is not positive."""
+    exposures = per_row(table, exposure, "exposure", len(table))
+    least = 0.0 if family.is_pattern else np.nextafter(0.0, 1.0)
+    if exposures is not None and not (exposures >= least).all():
+        row = int(np.flatnonzero(~(exposures >= least))[0])
+        raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
+    check_exposure(exposures)
+    return exposures
+
+
+def _weights(table: pd.DataFrame, weights: Any) -> Vector | None:
+    """A weight a row, as given; raises InputError for a negative one."""
+    weight = per_row(table, weights, "weights", len(table))
+    if weight is not None and not (weight >= 0).all():
+        row = int(np.flatnonzero(~(weight >= 0))[0])
+        raise InputError(f"weights must not be negative: row {row} holds {weight[row]:g}")
+    check_weights(weight)
+    return weight
+
+
+def _bound(
+    family: Family,
+    response: Response,
+    exposures: Vector | None,
+    weight: Vector | None,
+    overrides: dict[str, Any],
+    defaults: Defaults | None,
+    away: Vector | None,
+    any_follow: bool,
+) -> tuple[Likelihood, Likelihood]:
+    """The likelihood of a response, and the same less what an offset explains, whose scale default priors have.
+
+    Parameters
+    ----------
+    overrides : dict
+        Priors by name; those of the family are taken out.
+    away : (m,) array or None
+        The offset, None where it is of other rows than the response.
+    any_follow : bool
+        Whether a term can follow every observation: the residual's prior must not draw it to zero beside one.
+    """
+    family_priors: dict[str, Any] = {}
+    for h in family.hyperparameters(response.values):
+        if h.name in overrides:
+            family_priors[h.name] = read_prior(overrides.pop(h.name), h.name, h.kind)
+        elif defaults is not None and (prior := defaults.of_family(h.kind)) is not None:
+            family_priors[h.name] = prior
+    given: dict[str, Any] = {"exposure": exposures, "weights": weight}
+    given |= {"trials": response.trials, "censoring": response.censoring}
+    likelihood = family.bind(response.values, priors=family_priors, **given)
+    explained = likelihood.less_offset(away) if away is not None and away.any() else likelihood
+    if defaults is None and explained.residual_unit is not None and (any_follow or explained is not likelihood):
+        beside = PCSd(3 * explained.residual_unit, 0.05) if any_follow else None
+        own = {h.name: beside or h.default_prior(explained.residual_unit) for h in likelihood.hyper if h.kind == "sd"}
+        own.update(family_priors)
+        likelihood = family.bind(response.values, priors=own, **given)
+    return likelihood, explained
+
+
+def _refuse_unused(overrides: Mapping[str, Any], known: list[str]) -> None:
+    """Raise InputError for a prior of what the model does not have."""
+    for name in overrides:
+        near = get_close_matches(name, known, 1)
+        raise InputError(
+            f"a prior is given for {name!r}, which the model does not have; it has {', '.join(known)}"
+            + (f" (did you mean {near[0]!r}?)" if near else "")
+        )
 
 
 def _without(data: pd.DataFrame, told: NDArray[np.bool_], subject: str, why: str) -> pd.DataFrame:
