@@ -1,12 +1,13 @@
 """Hostile run files and surveys: one sentence, exit code 2, no traceback, nothing written."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hostile_fits import DAMAGED
-from hostile_inputs import CASES, run_file
+from hostile_inputs import CASES, CLASSES, run_file
 
 from geospde.cli.commands import main
 
@@ -41,5 +42,15 @@ def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
     assert sorted(tmp_path.iterdir()) == before
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "hostile-input.md"
+
+
 def test_the_table_of_hostile_inputs_is_long():
     assert len(CASES) >= 300 and len(DAMAGED) >= 150
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="an installed package has no documentation")
+def test_the_page_counts_what_is_tried():
+    rows = re.findall(r"\| (\d+) \| (\d+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert [int(tried) for tried, _ in rows] == [*map(len, CLASSES.values()), len(DAMAGED)]
+    assert all(tried == held for tried, held in rows)
