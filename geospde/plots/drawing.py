@@ -255,9 +255,10 @@ def draw_scale_bar(ax: Axes, view: View, land: Any = None) -> None:
 
 
 def plot_design(design: Any, ax: Axes | None = None) -> Axes:
-    """Draw the candidates of a sampling design as dots, and the chosen sites with their numbers, the first largest."""
+    """Draw a sampling design: candidates as dots, sites that are there as rings, new ones with their numbers."""
     x, y = design.sites["x"].to_numpy(), design.sites["y"].to_numpy()
-    places = np.vstack([design.points, np.column_stack([x, y])])
+    there = np.zeros((0, 2)) if design.there is None else design.there
+    places = np.vstack([design.points, np.column_stack([x, y]), there])
     view = View.of([(*places.min(axis=0), *places.max(axis=0))], design.crs)
     room = math.inf
     if ax is None:
@@ -266,9 +267,16 @@ def plot_design(design: Any, ax: Axes | None = None) -> Axes:
         _, (ax,), _, room = sheet(view, bar=False, figure=plt.figure())
     else:
         dress(ax, view)
-    ax.scatter(design.points[:, 0], design.points[:, 1], s=4, color="#b4bcc4", linewidths=0)
+    if design.outline is not None:
+        draw_land(ax, design.outline)
+        draw_coast(ax, design.outline)
+    ax.scatter(design.points[:, 0], design.points[:, 1], s=4, color="#b4bcc4", linewidths=0, label="candidate")
+    if len(there):
+        ax.scatter(there[:, 0], there[:, 1], s=9, fc="none", ec=INK, linewidths=0.5, zorder=3, label="there already")
     order = np.arange(len(x))
-    ax.scatter(x, y, s=36 - 16 * order / max(len(x) - 1, 1), color=ALARM, ec="white", linewidths=0.5, zorder=3)
+    sizes = 36 - 16 * order / max(len(x) - 1, 1)
+    ax.scatter(x, y, s=sizes, color=ALARM, ec="white", linewidths=0.5, zorder=3.5, label="new")
+    ax.legend(loc="best", fontsize=SMALL, frameon=False, handletextpad=0.2, labelcolor=INK)
     for k, place in enumerate(zip(x, y), 1):
         ax.annotate(
             str(k), place, xytext=(3.5, 2.5), textcoords="offset points", fontsize=SMALL, color=INK, zorder=4,
@@ -276,5 +284,5 @@ def plot_design(design: Any, ax: Axes | None = None) -> Axes:
         )  # fmt: skip
     left = 100 * design.curve.iloc[-1]
     title(ax, f"{counted(len(x), 'new site')}, in order: {left:.0f} % of the {design.criterion} is left", room)
-    draw_scale_bar(ax, view)
+    draw_scale_bar(ax, view, design.outline)
     return ax

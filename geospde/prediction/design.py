@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import shapely
 from numpy.typing import NDArray
 from scipy.special import owens_t
 
@@ -24,6 +25,7 @@ from geospde.errors import InputError
 from geospde.linalg.executor import cluster, executor
 from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
+from geospde.prediction.grid import Grid
 from geospde.prediction.surface import places
 from geospde.results.base import Fit
 from geospde.survey.crs import is_local, parse_crs
@@ -58,6 +60,10 @@ class Design:
     points : (k, 2) array
         All candidates.
     crs : pyproj.CRS or None
+    there : (n, 2) array or None
+        Places of the observations that are there.
+    outline : polygons, optional
+        The region that a grid of candidates was laid around.
     """
 
     sites: pd.DataFrame
@@ -66,6 +72,8 @@ class Design:
     criterion: str
     points: Vector
     crs: Any = None
+    there: Vector | None = None
+    outline: Any = None
 
     @property
     def curve(self) -> pd.Series[float]:
@@ -117,7 +125,7 @@ class Design:
             raise InputError(f"cannot write {path}: {error}") from None
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the candidates, and the chosen sites with their numbers."""
+        """Draw the candidates, the sites that are there, and the chosen ones with their numbers."""
         from geospde.plots.drawing import plot_design
 
         return plot_design(self, ax)
@@ -150,7 +158,8 @@ def design(
     add : int
         How many.
     candidates : Grid, Mesh, GeoDataFrame, DataFrame or (k, 2) array
-        Where a site may be; covariates of the model are columns or come from its rasters.
+        Where a site may be, of a grid the centres of its cells within the region it was laid around; covariates of the
+        model are columns or come from its rasters.
     criterion : {"variance", "misclassification", "region"}
         What to reduce: the mean variance of the predictor; the expected share of places that the posterior mean puts
         on the wrong side of `threshold`; the variance of the predictor's mean over all of `where`.
@@ -214,6 +223,7 @@ class _Greedy:
         self.fit, self.criterion = fit, criterion
         self.point = fit.laplace.factor_again(fit.point)
         rows, self.points, self.crs = self._rows(candidates)
+        self.outline = candidates.domain if isinstance(candidates, Grid) else None
         self.size = len(self.points)
         already, self.already = (rows[:0], np.zeros((0, 2))) if fixed is None else self._rows(fixed)[:2]
         targets = rows if where is None else self._rows(where)[0]
@@ -279,6 +289,8 @@ class _Greedy:
             self._take(k)
         start, lost = self._value(), self._losses()
         free = np.ones(self.size, dtype=bool)
+        if self.outline is not None:
+            free &= shapely.intersects_xy(self.outline, self.points)
         for place in self.already:
             free &= _apart(self.points, place, min_distance)
         rows: list[tuple[float, ...]] = []
@@ -297,7 +309,8 @@ class _Greedy:
         sites = pd.DataFrame(rows, columns=["x", "y", "candidate", "gain", "remaining", "cost"])
         order = np.argsort(lost, kind="stable")
         present = pd.DataFrame({"row": order, "loss": lost[order]})
-        return Design(sites, start, present, self.criterion, self.points, self.crs)
+        there = self.fit.model.points
+        return Design(sites, start, present, self.criterion, self.points, self.crs, there, self.outline)
 
     def _take(self, k: int) -> None:
         """Condition all covariances on an observation at a candidate."""

@@ -177,9 +177,10 @@ def check_regions(config: Config, survey: Survey, model: Any, grid: Grid | None 
     """Raise an InputError for areas that cannot be read, or lie off a grid, and weights that weigh nothing on it."""
     if config.wants_regions and not config.regions.areas and config.has_places:
         raise InputError("[regions] needs the key 'areas': the file of their polygons, or several")
-    weights = config.regions.weights
-    if weights is not None and not config.path(weights).is_file():
-        raise InputError(f"there is no file {weights!r} for the weights of [regions]")
+    weights = weights_of(config)
+    file = weights["raster"] if weights is not None else None
+    if file is not None and not file.is_file():
+        raise InputError(f"there is no file {_written(config)!r} for the weights of [regions]")
     for areas in _areas(config, survey, model).values():
         held = read_areas(areas, model.crs if config.has_places else None, config.regions.name, config.regions.layer)
         if grid is not None:
@@ -187,7 +188,25 @@ def check_regions(config: Config, survey: Survey, model: Any, grid: Grid | None 
         if not config.has_places and not config.regions.areas:
             _refuse_unknown_rows(config, areas, model)
     if grid is not None and weights is not None and grid.n <= MOST_WEIGHED:
-        cell_weights(config.path(weights), grid, model.crs)
+        cell_weights(weights, grid, model.crs)
+
+
+def weights_of(config: Config) -> dict[str, Any] | None:
+    """Return the keys of the raster that weighs cells, as those of a covariate, from where the run file stands."""
+    given = config.regions.weights
+    if given is None:
+        return None
+    keys = given if isinstance(given, dict) else {"raster": given}
+    if not isinstance(keys.get("raster"), str):
+        remedy = 'as in weights = "people.tif", or { raster = "people.tif", band = 2 }'
+        raise InputError("the weights of [regions] are a raster", remedy=remedy)
+    return {**keys, "raster": config.path(keys["raster"])}
+
+
+def _written(config: Config) -> str:
+    """The raster of weights as the run file calls it."""
+    given = config.regions.weights
+    return str(given["raster"] if isinstance(given, dict) else given)
 
 
 def predict_all(
@@ -198,14 +217,14 @@ def predict_all(
     options["seed"] = config.regions.seed
     if not config.has_places:  # there is no other map to ask for
         options["exceed"] = sorted({*config.prediction.exceed, *config.regions.exceed})
-    weights = config.regions.weights
+    weights = weights_of(config)
     at = {name: np.atleast_1d(value).tolist() for name, value in config.prediction.at.items()}
     return {
         name: predict_regions(
             fit,
             areas,
             grid=grid if config.has_places else None,
-            weights=None if weights is None else config.path(weights),
+            weights=weights,
             groups=not config.has_places and not config.regions.areas,
             at=at or None,
             quantiles=config.prediction.quantiles,

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hostile_fits import DAMAGED
 from hostile_inputs import CASES, CLASSES, run_file
+from hostile_rasters import RASTERS
 
 from geospde.cli.commands import main
 
@@ -21,9 +22,9 @@ def survey():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *RASTERS])
 def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
-    make, words = CASES[name]
+    make, words = (CASES | RASTERS)[name]
     monkeypatch.chdir(tmp_path)
     sections, table = make(), survey()
     sections.get("change", lambda t: None)(table)

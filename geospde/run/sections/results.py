@@ -98,7 +98,7 @@ class RegionsSection(Section):
     areas: tuple[Text, ...] = ()
     name: Text | None = None
     layer: Text | None = None
-    weights: Text | None = None
+    weights: Text | dict[str, Any] | None = None
     kind: Literal["mean", "total", "share"] = "mean"
     threshold: Number | None = None
     exceed: tuple[Number, ...] = ()

@@ -5,7 +5,7 @@ from pathlib import Path
 from geospde.plots.figures import in_degrees
 from geospde.run import analysis
 from geospde.run.config import Config
-from geospde.run.regions import FIGURE, LAYERS, TABLE, WORDS, predict_all, read_regions, write_regions
+from geospde.run.regions import FIGURE, LAYERS, TABLE, WORDS, predict_all, read_regions, weights_of, write_regions
 from geospde.run.step import Step
 from geospde.run.steps.fit import FIT
 from geospde.run.work import Work
@@ -35,9 +35,9 @@ def inputs(config: Config) -> list[Path]:
     """Return the files of areas and of their weights."""
     if not config.wants_regions:
         return []
-    weights = config.regions.weights
-    named = [*config.regions.areas, *([] if weights is None else [weights])]
-    return [path for path in map(config.path, named) if path.is_file()]
+    weights = weights_of(config)
+    paths = [*map(config.path, config.regions.areas), *([] if weights is None else [weights["raster"]])]
+    return [path for path in paths if path.is_file()]
 
 
 REGIONS = Step(

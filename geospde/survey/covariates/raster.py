@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.survey.covariates.base import Cells, Covariate, Vector
-from geospde.text.words import coordinate, did_you_mean, listed
+from geospde.text.words import coordinate, counted, did_you_mean, listed
 
 METHODS = ("bilinear", "nearest", "average")
 COARSER = 1.5
@@ -407,19 +407,18 @@ class FileSource(Source):
 def _band_of(raster: Any, band: int | str | None, name: str, called: str) -> int:
     """Number of a band."""
     names = [text for text in raster.descriptions if text]
-    has = f"has {raster.count} bands" + (f" ({listed(names)})" if names else "")
-    if band is None:
-        if raster.count == 1:
-            return 1
-        if name in raster.descriptions:
-            return int(raster.descriptions.index(name)) + 1
+    has = f"has {counted(raster.count, 'band')}" + (f" ({listed(names)})" if names else "")
+    if band is None and raster.count > 1 and name not in raster.descriptions:
         raise InputError(f"the raster {called} {has}", remedy=f"say which one {name!r} is with band")
+    if band is None:
+        band = name if raster.count > 1 else 1
     if isinstance(band, int) and not isinstance(band, bool):
         if not 1 <= band <= raster.count:
             raise InputError(f"the raster {called} {has}, and no band {band}")
         return band
     if band not in raster.descriptions:
-        raise InputError(f"the raster {called} has no band {band!r}; {did_you_mean(str(band), names, 'bands')}")
+        near = did_you_mean(str(band), names, "bands") if names else "its bands have numbers only"
+        raise InputError(f"the raster {called} has no band {band!r}; {near}")
     return int(raster.descriptions.index(band)) + 1
 
 

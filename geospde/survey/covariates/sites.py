@@ -15,7 +15,7 @@ from geospde.survey.covariates.base import Cells, Covariate, Vector
 from geospde.survey.covariates.builtin import Lost
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.crs import parse_crs
-from geospde.survey.numbers import as_numbers
+from geospde.survey.numbers import as_numbers, is_text
 from geospde.text.findings import Finding
 from geospde.text.words import coordinate, counted, in_unit, number
 
@@ -316,7 +316,13 @@ def _at_sites(one: Covariate, table: Any, points: Vector, crs: Any) -> tuple[Any
     if own is not None:
         values = own.map(str).to_numpy(dtype=object) if one.labels else as_numbers(own)
         if not one.labels and not np.isfinite(values).all() and one.missing != "drop":
-            row = table.index[int(np.argmax(~np.isfinite(values)))]
+            place = int(np.argmax(~np.isfinite(values)))
+            row, text = table.index[place], is_text(own)
+            if text.any():
+                raise InputError(
+                    f"column {one.name!r} holds text, such as {own.iloc[int(np.argmax(text))]!r}, and the covariate of "
+                    "its name numbers: give this one labels, or another name"
+                )
             raise InputError(f"column {one.name!r} has no number in row {row}: drop or fill it")
         return values, list(_compared(one, values, one.at_points(points, crs)))
     values = one.at_points(points, crs)
