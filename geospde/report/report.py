@@ -15,6 +15,7 @@ from geospde.plots.exploration import exploration_section
 from geospde.plots.figures import figure_name
 from geospde.prediction.layers import Layers
 from geospde.report import summaries
+from geospde.report.areas import areas_on_a_grid
 from geospde.report.findings import area_findings, findings
 from geospde.report.methods import Methods
 from geospde.report.page import (
@@ -85,6 +86,9 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
     label = run.label or columns
     explored = None if run.exploration is None else exploration_section(run.exploration)
     pictures = _pictures(run.figures, prediction, label, getattr(survey, "word", "site"))
+    mapped = prediction
+    if mapped is None and fit is not None and run.regions:
+        mapped = areas_on_a_grid(run.regions[0], fit.model.response_label)
     return {
         "title": run.title,
         "date": datetime.date.today().isoformat(),
@@ -93,7 +97,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "findings": area_findings(run.regions)
         if prediction is None
         else findings(prediction, survey=survey, fit=fit, label=label),
-        "map": web_map(survey=survey, mesh=mesh, fit=fit, prediction=prediction, label=label),
+        "map": web_map(survey=survey, mesh=mesh, fit=fit, prediction=mapped, label=label or None),
         "still": [pictures.pop(name) for name in ("maps", "mean") if name in pictures][:1],
         "layers": None if prediction is None else summaries.layers_table(prediction, survey, label),
         "notes": list(run.notes),

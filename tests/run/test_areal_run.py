@@ -1,6 +1,7 @@
 """Runs of a survey of areas: by their labels, mapped as they are, and over a field; mistakes told in a sentence."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,10 +13,12 @@ from small_run import quietly_in
 
 import geospde as gs
 from geospde.cli.commands import main
+from geospde.report.areas import areas_on_a_grid
 from geospde.run.check import check
 from geospde.run.config import read_config
 from geospde.run.inputs import load_survey
 from geospde.run.pipeline import run, run_step
+from geospde.run.regions import read_regions
 
 SIDE = 5
 RUN_FILE = """
@@ -83,6 +86,22 @@ def test_areas_are_mapped_as_they_are(ran):
         assert "regions.gpkg|layername=areas" in project.read("project.qgs").decode()
     page = (folder / "out" / "report.html").read_text()
     assert "25 areas" in page and "has the highest relative risk" in page and "above 1 is 0.95 or more in" in page
+
+
+def test_the_report_maps_areas_in_their_colours(ran):
+    folder = ran[1] / "out"
+    figures = read_regions(folder)[0]
+    cells = areas_on_a_grid(figures, "deaths / expected")
+    names = [layer.name for layer in cells.layers]
+    assert names[:2] == ["mean", "sd"] and "exceed_1" in names and cells.grid.mask.all()
+    table = figures.frame.set_index("area")
+    for area, (x, y) in {"d00": (500_450, 4_000_550), "d34": (503_500, 4_004_500)}.items():
+        at = np.hypot(*(cells.points - (x, y)).T).argmin()
+        assert cells.frame["mean"][at] == table["mean"][area]
+    page = (folder / "report.html").read_text()
+    assert '"title":"Posterior mean"' in page and '"bands":[]' not in page
+    years = replace(figures, frame=pd.concat([figures.frame, figures.frame]))
+    assert areas_on_a_grid(years, "deaths / expected") is None
 
 
 def test_each_step_goes_on_from_the_folder_or_says_why_not(ran, capsys):
