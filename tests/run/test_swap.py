@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from small_run import write_survey
 
 from geospde.cli.commands import main
 from geospde.errors import GeospdeWarning, InputError
@@ -100,6 +101,7 @@ def test_a_folder_that_only_its_owner_may_rename_is_refused_before_any_work(tmp_
 
 def test_an_interruption_tells_of_what_was_written_before_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    write_survey(tmp_path)
 
     def stopped(*arguments, **named):
         with whole_folder("out") as new:
