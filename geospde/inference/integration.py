@@ -262,7 +262,9 @@ def _factorial(d: int) -> Vector:
     return np.column_stack([signs, *extra])[:, :d]
 
 
-def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto") -> Posterior:
+def integrate(
+    explorer: Explorer, root: Vector, third: Vector, rule: str = "auto", origin: Vector | float = 0.0
+) -> Posterior:
     """Integrate over theta.
 
     Parameters
@@ -276,6 +278,8 @@ def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto
         `auto`: Gauss-Hermite, 5 nodes on one axis or 4 on each of two, and a composite design for four and more, where
         they fit, else `adaptive`; of more than eight hyperparameters always the design; `grid`: an even grid; `ccd`: a
         composite design; `adaptive`: points that are added where a Gaussian process through them is unsure.
+    origin : (d,) array, optional
+        A theta that units move as they do the mode, such as the one that the search for it started from.
     """
     centre = explorer.mode.theta
     d = centre.size
@@ -296,7 +300,11 @@ def integrate(explorer: Explorer, root: Vector, third: Vector, rule: str = "auto
         if fit.within(SMOOTH):
             return found
     scale = Warp.of_prior(explorer.laplace.log_prior, centre) if d > 3 else None
-    found = adaptive(explorer, Axes.at_mode(centre, root, third, scale))
+    # the last digits of mode and curvature are rounding's, which would decide where points are added
+    unit = 2.0 ** (np.floor(np.log2(np.diag(root))) - 10.0)
+    centre = origin + np.round((centre - origin) / unit) * unit
+    root = np.round(root / unit[:, None]) * unit[:, None]
+    found = adaptive(explorer, Axes.at_mode(centre, root, np.round(third, 2), scale))
     if design is None or found.accuracy is None or found.accuracy.is_fair:
         return found
     # draws that leave as much open as this say less of the bulk than a polynomial does
@@ -355,7 +363,7 @@ def posterior(
             gaussian = HyperPosterior(mode.theta, root, Nothing())
             return Posterior([mode], np.ones(1), float(evidence), gaussian, mode, strategy)
         explorer = Explorer(warm, mode.without_factor(), strategy, progress)
-        return replace(integrate(explorer, root, third, rule), strategy=strategy)
+        return replace(integrate(explorer, root, third, rule, start), strategy=strategy)
 
 
 def _settled(strategy: str, laplace: Laplace, mode: LaplacePoint) -> str:

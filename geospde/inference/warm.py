@@ -18,6 +18,7 @@ Vector = NDArray[np.float64]
 
 NEAREST = 6  # points that a latent mode is foretold from
 LENGTH, HEIGHT = 2.0, 0.3  # of the process through them, in standard deviations and beside its quadratic trend
+FURTHEST = 10.0  # standard deviations from the nearest, beyond which it tends to zero
 NOISE = 1e-8  # variance, and share of each: keeps its matrix invertible where points coincide, or lie far away
 
 
@@ -124,8 +125,10 @@ class WarmLaplace:
         cross = HEIGHT**2 * squared_exponential(middle, places, LENGTH, values_only=True)
         cross += quadratic(middle, places, values_only=True)
         weights = cho_solve(cho_factor(own, lower=True), cross[0]).reshape(1 + theta.size, -1)
-        found = np.zeros(self.laplace.n)
+        # about the nearest mode: what is added to all modes, by another unit of the response, is added to this one
+        found: Vector = self.points[near[0]].x * float(np.linalg.norm(places[0]) < FURTHEST)
+        about = found.copy()
         for k, i in enumerate(near):
             point = self.points[i]
-            found += weights[0, k] * point.x + point.slope @ (self.root @ weights[1:, k])
+            found += weights[0, k] * (point.x - about) + point.slope @ (self.root @ weights[1:, k])
         return found

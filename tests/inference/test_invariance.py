@@ -51,6 +51,16 @@ def test_the_unit_of_the_response_changes_nothing(formula, unit):
     assert other == pytest.approx(one, rel=1e-6, abs=1e-6)
 
 
+def test_the_unit_of_what_is_positive_changes_nothing():
+    """Through an intercept that moves by a logarithm, and the adaptive rule over three hyperparameters."""
+    options, size = {"family": "gamma"}, TABLE.assign(z=np.exp(0.3 * TABLE["z"]))
+    formula = "z ~ 1 + spde(mesh)"
+    one = answers(formula, size, **options)
+    other = answers(formula, size.assign(z=1e3 * size["z"]), unit=1e3, **options)
+    other[-1] += len(TABLE) * np.log(1e3)
+    assert other == pytest.approx(one, rel=1e-6, abs=1e-6)
+
+
 @pytest.mark.parametrize(("formula", "family"), [(SPDE, "t"), ("z ~ gp(u)", "gaussian")])
 def test_the_unit_of_the_response_changes_no_posterior_density(formula, family):
     # at given hyperparameters: how exactly their mode is found depends on rounding where the posterior is flat

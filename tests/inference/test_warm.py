@@ -29,5 +29,13 @@ def test_points_far_away_are_a_start_still(thetas):
     assert np.isfinite(found).all() and (np.abs(found) < max(thetas)).all()
 
 
+def test_what_is_added_to_all_modes_is_added_to_the_one_foretold():
+    # another unit of the response moves the intercept by its logarithm
+    here, moved = warm(0.0, 1.0, 1.7), warm(0.0, 1.0, 1.7)
+    moved.points = [SimpleNamespace(theta=p.theta, x=p.x + [0.0, 1e3], slope=p.slope) for p in here.points]
+    at = np.array([0.4])
+    np.testing.assert_allclose(moved.foretold(at) - here.foretold(at), [0.0, 1e3], rtol=1e-12, atol=1e-9)
+
+
 def test_nothing_is_foretold_from_nothing():
     assert warm().foretold(np.zeros(1)) is None
