@@ -227,6 +227,8 @@ class FixedEffects:
         Names of those left out.
     kept : (k,) array of int
         Places of the columns that are estimated, among all.
+    faint : tuple of str
+        Of those, the ones that are so nearly combinations of others that rounding hides how they differ.
     """
 
     def __init__(self, formula: Formula, table: pd.DataFrame):
@@ -234,6 +236,7 @@ class FixedEffects:
         self._rank: Rank | None = None
         self.names = self._columns.names
         self.dropped: tuple[str, ...] = ()
+        self.faint: tuple[str, ...] = ()
         self.kept = np.arange(len(self.names))
 
     @property
@@ -307,6 +310,7 @@ class FixedEffects:
         lengths = np.linalg.norm(known, axis=1, keepdims=True)
         size = float(np.linalg.norm(matrix, axis=0).max(initial=1.0))
         rank = Rank.of(np.vstack([matrix, known * size / np.where(lengths > 0, lengths, 1.0)]))
+        self.faint = tuple(names[k] for k in rank.faint)
         if not rank.dropped.size:
             return self
         if width > rows and rank.kept.size >= rows:

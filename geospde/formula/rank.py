@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 SMALLEST = 1e-10  # share of a column's length beyond the columns before it, below which it is a combination of them
+FAINT = 1e-7  # and below which no digits are left of it: a precision matrix has the square; R's tolerance
 ROUNDING = 1e-9  # weight of a column of length 1 that is nothing but rounding
 AWAY = 1e-7  # share of a row's size by which it may miss a combination, as new values are rounded
 
@@ -23,11 +24,14 @@ class Rank:
         Places of the columns.
     weights : (r, k - r) array
         ``matrix[:, dropped] = matrix[:, kept] @ weights``.
+    shares : (r,) array
+        Of the length of each column that is kept, what lies beyond those before it.
     """
 
     kept: NDArray[np.intp]
     dropped: NDArray[np.intp]
     weights: Vector
+    shares: Vector
 
     @classmethod
     def of(cls, matrix: Vector) -> "Rank":
@@ -44,7 +48,7 @@ class Rank:
         # the triangle has the inner products of the columns in few rows
         columns = np.asarray(np.linalg.qr(matrix / scales, mode="r")) if matrix.size else np.zeros((0, matrix.shape[1]))
         basis = np.zeros((len(columns), 0))
-        kept, dropped = [], []
+        kept, dropped, shares = [], [], []
         for k in range(columns.shape[1]):
             own = columns[:, k]
             for _ in range(2):  # once more for what rounding left
@@ -54,11 +58,17 @@ class Rank:
                 dropped.append(k)
             else:
                 kept.append(k)
+                shares.append(size)
                 basis = np.column_stack([basis, own / size])
         weights, *_ = np.linalg.lstsq(columns[:, kept], columns[:, dropped], rcond=None)
         weights[np.abs(weights) < ROUNDING] = 0.0
         weights = weights * scales[dropped] / scales[kept][:, None]
-        return cls(np.array(kept, dtype=np.intp), np.array(dropped, dtype=np.intp), weights)
+        return cls(np.array(kept, dtype=np.intp), np.array(dropped, dtype=np.intp), weights, np.array(shares))
+
+    @property
+    def faint(self) -> list[int]:
+        """Columns that are kept, but of which rounding leaves nothing in a precision matrix."""
+        return [int(k) for k in self.kept[self.shares < FAINT]]
 
     def misses(self, rows: Vector) -> tuple[int, int] | None:
         """The first row of other data, (m, k), that is no such combination, and its column; None where all are.

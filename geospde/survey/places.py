@@ -186,7 +186,8 @@ def _on_earth(
         remedy = "is the CRS right" + (f", or are {swapped} swapped" if swapped else "") + "?"
         if known.all():
             code, name = better_projection(degrees)
-            remedy += f" if the places are, take crs = {code!r} ({name})"
+            if System.from_user_input(code) != crs:
+                remedy += f" if the places are, take crs = {code!r} ({name})"
         first = int(rows[np.argmax(lost)])
         some = f"{lost.sum():,} of {counted(len(lost), 'site')} lie" if not lost.all() else "the sites lie"
         yield Finding(

@@ -341,7 +341,8 @@ def refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tupl
         return
     places = np.column_stack([frame.geometry.x, frame.geometry.y])
     utm, zone = utm_of(*central_place(places))
-    advice = f"set source_crs = 'EPSG:4326' and crs = {utm!r} ({zone})"
+    own = crs.to_epsg() if crs.is_geographic else None
+    advice = f"set source_crs = 'EPSG:{own or 4326}' and crs = {utm!r} ({zone})"
     if crs.is_geographic:
         raise InputError(
             f"is in degrees ({crs.name}), and meshes and ranges need lengths",

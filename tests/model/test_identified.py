@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import geospde as gs
 from geospde.errors import GeospdeWarning
 from geospde.model.build import build_model
 
@@ -48,3 +49,29 @@ def test_an_effect_of_each_row_beside_a_residual_is_told(data):
         build_model("v ~ 1 + (1 | id)", each, weights="w")  # residuals of known, different spread
         build_model("n ~ 1 + (1 | id)", each, family="poisson")
         build_model("v ~ 1 + (1 | year)", each)
+
+
+@pytest.mark.parametrize("apart", [1e-6, 1e-8, 1e-9, 1e-12])
+def test_a_column_that_is_nearly_another_is_fitted_left_out_or_refused(data, apart):
+    table = data.assign(copy=data.x + apart * np.random.default_rng(1).normal(size=len(data)))
+    if 1e-10 < apart < 1e-7:
+        with pytest.raises(gs.InputError, match="'copy' is so nearly a combination of the columns before it"):
+            build_model("v ~ x + copy", table)
+        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = gs.fit("v ~ x + copy", table, method="eb")
+    assert ("copy" not in fit.fixed.index) == (apart < 1e-10) == any("collinear" in str(w.message) for w in caught)
+    assert np.isfinite(fit.predict(table.head(2)).to_frame()["mean"]).all()
+
+
+def test_products_of_columns_far_from_zero_are_told_how_they_can_be_fitted(data):
+    north = 6.5e6 + np.random.default_rng(1).uniform(0, 50, len(data))
+    with pytest.raises(gs.InputError, match="'year:north' is so nearly .* take its columns about their means"):
+        gs.fit("v ~ year*north", data.assign(north=north))
+    assert len(gs.fit("v ~ I(year - 2003)*I(north - 6.5e6)", data.assign(north=north), method="eb").fixed) == 4
+
+
+def test_a_response_that_would_explain_itself_is_refused(data):
+    with pytest.raises(gs.InputError, match="the response 'v' is on both sides of 'v ~ x \\+ v'"):
+        build_model("v ~ x + v", data)

@@ -71,6 +71,19 @@ def test_places_that_cannot_be_right_and_distorted_lengths_are_a_warning_and_a_f
     assert any(sentence in s for s in said), said
 
 
+def test_the_system_that_is_there_is_not_the_remedy():
+    wide = LON_LAT * (28, 1) - (276, 0)
+    said = " ".join(read(wide, "EPSG:32632"))
+    assert "outside of the area that WGS 84 / UTM zone 32N is for" in said
+    assert "take crs = 'EPSG:32632'" not in said
+
+
+def test_degrees_of_another_datum_keep_it():
+    table = pd.DataFrame(LON_LAT + (120, -80), columns=["lon", "lat"])
+    with pytest.raises(gs.InputError, match="set source_crs = 'EPSG:4202' and crs = "):
+        gs.read_survey(table, crs="EPSG:4202")
+
+
 def test_lengths_are_compared_on_the_ellipsoid():
     for latitude in (0, 30, 65):
         off = distortion(parse_crs("EPSG:3857"), np.array([(25.0, latitude), (25.01, latitude)]))
