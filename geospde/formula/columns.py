@@ -328,6 +328,19 @@ class FixedEffects:
         warnings.warn(_dropped_words(matrix, names, rank), GeospdeWarning, stacklevel=3)
         return out
 
+    def refuse_indistinct(self, response: str) -> None:
+        """Raise InputError for effects that would explain the response by itself, or that rounding hides."""
+        if response in self.names:
+            raise InputError(
+                f"the response {response!r} is on both sides of '~', and would explain itself",
+                remedy="leave it out of the right one",
+            )
+        if self.faint:
+            raise InputError(
+                f"{self.faint[0]!r} is so nearly a combination of the columns before it that rounding hides the rest",
+                remedy="leave it out, or take its columns about their means, as in I(year - 2010)",
+            )
+
     @property
     def needs(self) -> list[str]:
         """Columns of a table that are read."""

@@ -315,7 +315,7 @@ def build_model(
     priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)
     effects = effects.estimable(priors_of_fixed.proper)
     priors_of_fixed = priors_of_fixed.of(effects.kept)
-    _refuse_indistinct(effects, response.label, formula)
+    effects.refuse_indistinct(response.label)
     if not terms and not effects.names:
         raise InputError(f"the formula {formula!r} has nothing to estimate")
     blocks = [term.columns(places, at, False) for term in terms]
@@ -441,20 +441,6 @@ def _refuse_one_sided(likelihood: Likelihood, family: str) -> None:
         raise InputError(
             f"every response is at the {end} end of what family {family!r} allows, so that the intercept has no "
             "finite estimate; give it a prior, as in priors={'Intercept': {'gaussian': [0, 5]}}"
-        )
-
-
-def _refuse_indistinct(effects: FixedEffects, response: str, formula: str) -> None:
-    """Raise InputError for effects that would explain the response by itself, or that rounding cannot tell apart."""
-    if response in effects.names:
-        raise InputError(
-            f"the response {response!r} is on both sides of {formula!r}, and would explain itself",
-            remedy="leave it out of the right one",
-        )
-    if effects.faint:
-        raise InputError(
-            f"{effects.faint[0]!r} is so nearly a combination of the columns before it that rounding hides the rest",
-            remedy="leave it out, or take its columns about their means, as in I(year - 2010)",
         )
 
 
