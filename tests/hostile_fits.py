@@ -340,7 +340,9 @@ DAMAGED = {
     **{
         f"{name} as {kind}": (of_arrays(put(name, lambda a, k=kind: a.astype(k))), words)
         for name, kind, words in (
-            ("weights", "f2", "describes"), ("theta", "i8", "holds no numbers"), ("theta", "c16", "describes"),
+            ("weights", "f2", "describes"),
+            ("theta", "i8", "holds no numbers"),
+            ("theta", "c16", "describes"),
             ("points", "f2", "describes"),
         )
     },
@@ -359,7 +361,8 @@ DAMAGED = {
     "mesh of a path": (of_words(lambda w: w["meshes"].update(mesh=["vertices", "../x"])), "lacks the array"),
     "bytes behind an array": (member("weights", lambda data: data + bytes(8)), "describes"),
     "triangle without area": (
-        of_arrays(put("mesh_mesh_triangles", lambda a: np.column_stack([a[:, 0], a[:, 0], a[:, 2]]))), "no area",
+        of_arrays(put("mesh_mesh_triangles", lambda a: np.column_stack([a[:, 0], a[:, 0], a[:, 2]]))),
+        "no area",
     ),
     "vertices counted from behind": (of_arrays(put("mesh_mesh_triangles", lambda a: -1 - a)), "refer to vertices"),
     "rows weigh nothing": (of_arrays(put("observation_weights", lambda a: 0 * a)), "weights are zero"),

@@ -195,7 +195,8 @@ CLASSES = {
         "range 1e308": (prior("range(spde)", {"pc": [1e308, 0.5]}), "another unit"),
         "range 1e9 on a kilometre": (prior("range(spde)", {"pc": [1e9, 0.5]}), "unit of the coordinates"),
         "range 1e9 in the formula": (
-            keys("model", formula="caught ~ spde(mesh, prior_range=(1e9, 0.5))"), "unit of the coordinates",
+            keys("model", formula="caught ~ spde(mesh, prior_range=(1e9, 0.5))"),
+            "unit of the coordinates",
         ),
         "sd 1e-308": (prior("sigma(spde)", {"pc": [1e-308, 0.5]}), "another unit"),
         "mean 1e308": (prior("Intercept", {"gaussian": [1e308, 1]}), "another unit"),

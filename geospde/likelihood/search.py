@@ -140,7 +140,8 @@ def maximum_likelihood(
     NumericalError
         Where none is found; it names the parameters.
     """
-    if restricted or additive or model.is_gaussian:
+    coupled = model.likelihood.pairs is not None  # the profiled likelihood's slopes are of one predictor a row
+    if restricted or (additive and not coupled) or model.is_gaussian:
         inside = Restricted(model) if restricted else Profiled(model)
         return climb(inside, model.coordinates(inside.psi_of(start)), progress=progress)
     # the restricted likelihood leads near, at the cost of a search in theta alone

@@ -150,13 +150,20 @@ class Smooths:
             shares = np.linalg.eigvalsh(np.eye(b.size) - root[:, None] * covariance * root).astype(float)
             shares = shares[shares > 1e-8]
             return float(shares.size), wald, self._p(wald - float(b @ penalty @ b), shares**2)
-        weighted = np.sqrt(-self.point.derivatives[1])[:, None] * self.laplace.design[:, block].toarray()
-        r: Vector = np.asarray(np.linalg.qr(weighted, mode="r"))
+        r = self._information_root(self.laplace.design[:, block].toarray())
         values, vectors = np.linalg.eigh(r @ covariance @ r.T)
         ref = min(self._second_edf(k), float(b.size))
         squares = ((vectors.T @ (r @ b)) ** 2 / np.maximum(values, 1e-300))[::-1]
         weights = np.clip(ref - np.arange(b.size), 0.0, 1.0)
         return ref, float(weights @ squares), self._p(float(weights @ squares), weights[weights > 0])
+
+    def _information_root(self, design: Vector) -> Vector:
+        """R, where R'R is A'WA for columns A of the design, (m, k)."""
+        second = self.point.derivatives[1]
+        if self.laplace.pairs is None:
+            return np.asarray(np.linalg.qr(np.sqrt(-second)[:, None] * design, mode="r"))
+        values, vectors = np.linalg.eigh(-design.T @ self.laplace.bent(second, design))
+        return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
 
     def _p(self, statistic: float, weights: Vector) -> float:
         """P(sum of weighted chi-squares exceeds the statistic), over an estimated dispersion where it is."""
@@ -213,5 +220,5 @@ def corrected_edf(model: Unpriored, maximum: Maximum) -> float:
     slopes = np.array([(factor(maximum.theta + s) - factor(maximum.theta - s)) / (2 * STEP) for s in steps])
     covariance = restricted.solve(point, unit) + point.slope @ maximum.covariance @ point.slope.T
     covariance += np.einsum("jk,jab,kac->bc", maximum.covariance, slopes, slopes, optimize=True)
-    root = np.sqrt(-point.derivatives[1])[:, None] * model.design.toarray()
-    return float(((root @ covariance) * root).sum())
+    design = model.design.toarray()
+    return float(-((design @ covariance) * restricted.bent(point.derivatives[1], design)).sum())

@@ -171,6 +171,23 @@ def test_replicates_and_residuals_are_of_both_parts(table, fit):
     assert np.isfinite(fit.residuals("pearson")).all()
 
 
+@pytest.mark.parametrize("method", ["ml", "reml"])
+def test_a_part_may_have_a_smooth(method):
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"z": rng.uniform(0, 1, 200), "x": rng.normal(0, 1, 200)})
+    d["y"] = (rng.uniform(size=200) < 0.7) * rng.gamma(2.0, 0.5 * np.exp(np.sin(6 * d.z)), 200)
+    found = gs.fit("y ~ x", d, formula2="~ s(z, k=6)", family="delta_poisson_link_gamma", method=method)
+    # information of the coefficients by dense algebra: of both predictors of a row, which one density couples
+    likelihood = found.model.likelihood.at(found.point.theta[-1:])
+    design = found.model.design.toarray()
+    information = -design.T @ hessian(likelihood, found.point.eta) @ design
+    penalty = np.diag([1 / found.hyper.loc["positive: sd(s(z))", "estimate"] ** 2] * 4 + [0.0] * 4)
+    edf = np.trace(np.linalg.solve(information + penalty, information))
+    assert found.edf == pytest.approx(edf, rel=1e-5)  # the search leaves a hundred-thousandth of the sd
+    assert found.smooths.loc["s(z)", "edf"] > 3 and found.smooths.loc["s(z)", "p"] < 1e-6
+    assert found.aic == pytest.approx(-2 * found.log_likelihood + 2 * (edf + 1), abs=3)  # more, as sp is estimated
+
+
 def test_a_saved_one_comes_back(table, fit, tmp_path):
     fit.save(tmp_path / "one")
     again = gs.load_fit(tmp_path / "one")

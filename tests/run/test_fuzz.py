@@ -93,10 +93,12 @@ CALLS = st.sampled_from(
 SIGNS = st.sampled_from([*" + , - , * ,:,/,^,**, | , || ,=,%in%,==, ".split(","), ", ", ", k=", ", by="])
 TERMS_OF_TEXT = st.recursive(
     ATOMS,
-    lambda inner: st.tuples(inner, SIGNS, inner).map("".join)
-    | st.tuples(CALLS, inner).map("{0[0]}({0[1]})".format)
-    | inner.map("({})".format)
-    | inner.map("-{}".format),
+    lambda inner: (
+        st.tuples(inner, SIGNS, inner).map("".join)
+        | st.tuples(CALLS, inner).map("{0[0]}({0[1]})".format)
+        | inner.map("({})".format)
+        | inner.map("-{}".format)
+    ),
     max_leaves=6,
 )
 
