@@ -312,6 +312,10 @@ def build_model(
             terms += TERMS[call.name].read_all(call, context)
     terms += shared
     effects = FixedEffects(parsed, places)
+    if effects.has_curves:
+        if support is not None:
+            raise InputError("curves with a threshold are of places, not of areas: take s(x)")
+        effects = effects.begun(explained.start() - away, explained.says)
     priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)
     effects = effects.estimable(priors_of_fixed.proper)
     priors_of_fixed = priors_of_fixed.of(effects.kept)

@@ -78,7 +78,7 @@ def test_a_new_layer_has_a_figure_a_band_a_variable_a_style_and_a_place_on_the_p
     more = surface.with_layer("cv")
     paths = save_figures(tmp_path / "figures", survey=survey, prediction=more, dpi=40)
     assert "cv" in [path.stem for path in paths]
-    pictures = _pictures(paths, more, "counts / time")
+    pictures = _pictures(paths, more, "counts / time", "site")
     assert [p.caption for p in _further(pictures, more)][-1] == f"{CAPTION}: its standard deviation over its mean."
     variable = more.to_xarray(units="s-1")["cv"]
     assert variable.attrs["units"] == "1" and variable.attrs["long_name"] == CAPTION[0].lower() + CAPTION[1:]
