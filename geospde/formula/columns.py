@@ -310,9 +310,10 @@ class FixedEffects:
         lengths = np.linalg.norm(known, axis=1, keepdims=True)
         size = float(np.linalg.norm(matrix, axis=0).max(initial=1.0))
         rank = Rank.of(np.vstack([matrix, known * size / np.where(lengths > 0, lengths, 1.0)]))
-        self.faint = tuple(names[k] for k in rank.faint)
+        out = copy(self)
+        out.faint = tuple(names[k] for k in rank.faint)
         if not rank.dropped.size:
-            return self
+            return out
         if width > rows and rank.kept.size >= rows:
             raise InputError(
                 f"{counted(rows, 'observation')} cannot tell {counted(width, 'fixed effect')}: take fewer terms, or "
@@ -321,7 +322,6 @@ class FixedEffects:
         lost = {names[k].rpartition("[")[0] for k in rank.dropped} & set(self._columns.curves)
         if lost:
             raise InputError(f"the data do not tell the threshold of {min(lost)}: leave it out, or give it a prior")
-        out = copy(self)
         out._rank, out.kept = rank, rank.kept
         out.names = [names[k] for k in rank.kept]
         out.dropped = tuple(names[k] for k in rank.dropped)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
-from scipy.spatial import ConvexHull, Delaunay
+
+from geospde.mesh.arrays import signed_areas
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,23 +23,24 @@ def coarser(mesh: Mesh) -> Mesh:
     It covers the convex hull, so that every place of the mesh is in it. Holes and bays are filled: it is for starting
     values, not for answers. Marks of triangles are those at their centres, values those of the vertices.
     """
-    kept = np.flatnonzero(_apart(mesh))
+    from scipy.spatial import ConvexHull, Delaunay
+
+    kept = np.flatnonzero(_apart(mesh, ConvexHull(mesh.vertices).vertices))
     vertices = mesh.vertices[kept]
     triangles = Delaunay(vertices).simplices
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    area = 0.5 * np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
+    area = np.abs(signed_areas(vertices, triangles))
     triangles = triangles[area > FLAT * area.mean()]
-    at = mesh.locate(vertices[triangles].mean(axis=1))
+    used, numbers = np.unique(triangles, return_inverse=True)
+    kept, triangles = kept[used], numbers.reshape(-1, 3)
+    at = mesh.locate(mesh.vertices[kept][triangles].mean(axis=1))
+    inner = np.where(at >= 0, mesh.inner[at], False)
     barrier = None if mesh.barrier is None else np.where(at >= 0, mesh.barrier[at], True)
     values = None if mesh.values is None else {name: value[kept] for name, value in mesh.values.items()}
-    inner = np.where(at >= 0, mesh.inner[at], False)
-    used, numbers = np.unique(triangles, return_inverse=True)
-    values = None if values is None else {name: value[used] for name, value in values.items()}
-    return type(mesh)(vertices[used], numbers.reshape(-1, 3), crs=mesh.crs, inner=inner, barrier=barrier, values=values)
+    return type(mesh)(mesh.vertices[kept], triangles, crs=mesh.crs, inner=inner, barrier=barrier, values=values)
 
 
-def _apart(mesh: Mesh) -> NDArray[np.bool_]:
-    """Corners of the convex hull, and vertices as many as can be of which none is another's neighbour, (n,).
+def _apart(mesh: Mesh, corners: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """The corners, of the convex hull, and vertices as many as can be of which none is another's neighbour, (n,).
 
     They are taken from west to east, whatever their numbers.
     """
@@ -47,7 +49,6 @@ def _apart(mesh: Mesh) -> NDArray[np.bool_]:
     graph = sparse.coo_matrix((np.ones(i.size, bool), (i, j)), shape=(n, n)).tocsr()
     graph = (graph + graph.T).tocsr()
     start, other = graph.indptr.tolist(), graph.indices
-    corners = ConvexHull(mesh.vertices).vertices
     taken, free = np.zeros(n, bool), np.ones(n, bool)
     for v in [*corners.tolist(), *np.lexsort(mesh.vertices.T[::-1]).tolist()]:
         if free[v]:

@@ -6,7 +6,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import digamma, gammainc, gammaincc, gammaln, polygamma
 
 from geospde.families.base import Candidate, Family, Scatter
@@ -151,6 +150,8 @@ def log_gamma_skewness(variance: float) -> float:
     >>> round(log_gamma_skewness(np.pi**2 / 6), 4)  # shape 1, minus a Gumbel variate
     -1.1395
     """
+    from scipy.optimize import brentq
+
     if not variance > 0:
         return np.nan
     shape = np.exp(brentq(lambda log: np.log(polygamma(1, np.exp(log))) - np.log(variance), -20.0, 20.0))
