@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.linalg.basis import Basis
 from geospde.linalg.mixtures import triple_sums
 
 Vector = NDArray[np.float64]
@@ -88,12 +89,15 @@ class HigherOrder:
         M above.
     entries : (nnz,) arrays
         Rows and columns of the pattern of H.
+    basis : Basis
+        That H is of.
     """
 
     loadings: Vector
     third: Vector
     inner: Vector
     entries: tuple[NDArray[np.int64], NDArray[np.int64]]
+    basis: Basis
 
     @classmethod
     def at(cls, laplace: Laplace, point: LaplacePoint) -> "HigherOrder":
@@ -104,15 +108,16 @@ class HigherOrder:
         h = point.eta_variance
         inner = 0.5 * np.outer(third, third) * covariance**2
         inner[np.diag_indices_from(inner)] += 0.5 * (fourth * h + third * (covariance @ (third * h)))
-        return cls(loadings, third, inner, laplace.entries)
+        return cls(loadings, third, inner, laplace.entries, laplace.basis)
 
     @cached_property
     def on_pattern(self) -> Vector:
         """Entries of ``loadings M loadings'`` on the pattern of H, (nnz,): what many rows need of it."""
-        weighted, out = self.loadings @ self.inner, np.empty(self.entries[0].size)
+        loadings = self.basis.inside(self.loadings)
+        weighted, out = loadings @ self.inner, np.empty(self.entries[0].size)
         for a in range(0, out.size, 8192):
             i, j = (each[a : a + 8192] for each in self.entries)
-            out[a : a + 8192] = np.einsum("pm,pm->p", weighted[i], self.loadings[j])
+            out[a : a + 8192] = np.einsum("pm,pm->p", weighted[i], loadings[j])
         return out
 
     def of(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from geospde.errors import NumericalError
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.system import EPSILON, LatentGaussianModel, QuadraticForms, System
+from geospde.linalg.basis import Basis
 from geospde.linalg.cholesky import NotPositiveDefinite
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.supernodal import symmetric_times
@@ -21,6 +22,7 @@ from geospde.linalg.threads import beside, one_blas_thread
 
 Vector = NDArray[np.float64]
 PriorPart = tuple[float, Vector]
+MOST_STEPS = 60  # of Newton
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
 SMALL_LAG = 1e-6  # and where a gradient is wanted to a thousandth, which no first order mends
 DIGITS = 0.1  # of a log density, that rounding may take: beyond it has none
@@ -110,12 +112,13 @@ class Laplace(System):
     model : LatentGaussianModel
     tolerance : float
         Newton stops when the expected gain in log density is below it.
+    basis : Basis, optional
+        Coordinates of the fixed effects to compute in; by default those that `Basis.of` finds.
     """
 
-    def __init__(self, model: LatentGaussianModel, tolerance: float = 1e-14, max_steps: int = 60):
-        super().__init__(model)
+    def __init__(self, model: LatentGaussianModel, tolerance: float = 1e-14, basis: Basis | None = None):
+        super().__init__(model, basis)
         self.tolerance = tolerance
-        self.max_steps = max_steps
         self.evaluations = 0
         self.factorisations = 0
 
@@ -321,6 +324,7 @@ class Laplace(System):
         """The same by a dense S, where that is small and the pattern covers the rows."""
         if self.n > SMALL or not self._covers(rows):
             return self.row_variances(point, rows)
+        rows = self.basis.rows(rows)
         covariance, out = self.dense(point.covariance), np.empty(rows.shape[0])
         for a in range(0, rows.shape[0], 256):
             part = rows[a : a + 256].toarray()
@@ -336,7 +340,7 @@ class Laplace(System):
 
     def _covers(self, rows: sp.csr_matrix) -> bool:
         """Whether all pairs of entries within each row lie on the pattern."""
-        there, pattern = abs(rows).sign(), self.dense(np.ones(self._entry_rows.size))
+        there, pattern = abs(self.basis.rows(rows)).sign(), self.dense(np.ones(self._entry_rows.size))
         for a in range(0, rows.shape[0], 256):
             part = there[a : a + 256].toarray()
             if (np.einsum("ij,ij->i", part @ pattern, part) < part.sum(axis=1) ** 2).any():
@@ -420,7 +424,7 @@ class Laplace(System):
             words = f"the link {model.likelihood.link.name!r} has no mean at any predictor that a search may begin at"
             raise NumericalError(f"{words}: has the model an intercept? {self.describe(theta)}")
         last_gain = np.inf
-        for step in range(1, self.max_steps + 1):
+        for step in range(1, MOST_STEPS + 1):
             derivatives = likelihood.derivatives(eta)
             if near is None or not np.array_equal(near.second, derivatives[1]):
                 near = self._newton_factor(theta, likelihood, prior_values, eta, derivatives[1])
@@ -453,7 +457,7 @@ class Laplace(System):
                     )
             x, value, eta = trial, new_value, new_eta
         raise NumericalError(
-            f"the mode search of the latent field did not converge in {self.max_steps} Newton steps "
+            f"the mode search of the latent field did not converge in {MOST_STEPS} Newton steps "
             f"at {self.describe(theta)}"
         )
 

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.inference.kernels import row_pair_places
+from geospde.linalg.basis import Basis
 from geospde.linalg.cholesky import Cholesky
 from geospde.linalg.constrained import ConstrainedFactor, anchors_of
 from geospde.linalg.supernodal import symmetric_times
@@ -87,6 +88,9 @@ class System:
         Size of the latent vector, of its random terms, of its fixed effects (last).
     n_theta : int
         Number of free hyperparameters; `held` and `free` tell them from those that are held.
+    basis : Basis
+        Coordinates of the fixed effects that H, its inverse and entries on its pattern are of. Vectors, the design and
+        rows are in the plain ones, as the model has them.
     pattern : (n, n) csc_matrix
         Lower triangle of H.
     constraints : (n, k) array or None
@@ -95,7 +99,7 @@ class System:
         k.
     """
 
-    def __init__(self, model: LatentGaussianModel):
+    def __init__(self, model: LatentGaussianModel, basis: Basis | None = None):
         self.model = model
         self.precisions = list(model.precisions)
         self.design = sp.csr_matrix(model.design)
@@ -106,6 +110,7 @@ class System:
         self.blocks = [slice(a, b) for a, b in zip(starts[:-1], starts[1:])]
         self.n_random = int(starts[-1])
         self.n_fixed = self.n - self.n_random
+        self.basis = Basis.of(self.design, self.n_random) if basis is None else basis
         counts = np.concatenate([[0], np.cumsum([len(t.parameters) for t in self.precisions])]).astype(int)
         self.theta_blocks = [slice(a, b) for a, b in zip(counts[:-1], counts[1:])]
         total = int(counts[-1]) + len(model.likelihood.parameters)
@@ -140,7 +145,7 @@ class System:
         prior = sp.block_diag([*blocks, sp.csc_matrix((self.n_fixed, self.n_fixed))], format="csc")
         self.pairs = getattr(self.model.likelihood, "pairs", None)
         forms = self.with_pairs(self.design)
-        touched = abs(forms)
+        touched = abs(self.basis.rows(forms))
         # full rows for the fixed effects, so that their covariance with every latent variable is selected
         rows = sp.csc_matrix((self.n_fixed, n))
         if self.n_fixed:
@@ -149,7 +154,7 @@ class System:
         pattern = prior + touched.T @ touched + border + sp.identity(n)
         meeting = getattr(self.model, "meeting", None)
         if meeting is not None:
-            pattern = pattern + meeting.T @ meeting
+            pattern = pattern + meeting.T @ meeting  # the fixed effects' rows of H are full, in any coordinates
         pattern = sp.tril(pattern, format="csc")
         pattern.sort_indices()
         self.pattern = sp.csc_matrix((np.ones(pattern.nnz), pattern.indices, pattern.indptr), shape=(n, n))
@@ -165,7 +170,7 @@ class System:
             self.term_places.append(np.searchsorted(self._keys, c * n + term.pattern.indices + block.start))
         a, b = np.tril_indices(self.n_fixed)
         self._fixed_places = np.searchsorted(self._keys, (b + self.n_random) * n + a + self.n_random)
-        self._fixed_values = self.fixed_precision[a, b]
+        self._fixed_values = self.basis.precision_inside(self.fixed_precision)[a, b]
         squares, inside = self.quadratic_map(forms)
         assert inside.all()
         self._set_squares(squares)
@@ -173,7 +178,8 @@ class System:
 
     def _set_squares(self, squares: sp.csr_matrix) -> None:
         """Set the `quadratic_map` of the design's rows, and what goes with it at every theta."""
-        self._squares, self._squares_t, self._design_squared = squares, squares.T, self.design_t.power(2)
+        self._squares, self._squares_t = squares, squares.T
+        self._design_squared = self.basis.rows(self.design).T.tocsr().power(2)
 
     def with_pairs(self, design: sp.csr_matrix) -> sp.csr_matrix:
         """The rows of a design, and after them the sums of those that the likelihood couples: `Likelihood.pairs`."""
@@ -202,7 +208,7 @@ class System:
         inside : (k,) array of bool
             False where a row's support leaves the pattern, and M does not hold.
         """
-        rows = sp.csr_matrix(rows)
+        rows = self.basis.rows(rows)
         counts = np.diff(rows.indptr).astype(np.int64)
         starts = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)])
         places, values = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
@@ -260,7 +266,8 @@ class System:
 
     def times(self, lower: Vector, x: Vector) -> Vector:
         """Symmetric matrix, given by its lower triangle on the pattern, times x."""
-        return symmetric_times(self.pattern.indptr, self.pattern.indices, lower, x)
+        own = symmetric_times(self.pattern.indptr, self.pattern.indices, lower, self.basis.inside(x))
+        return self.basis.dual_outside(own)
 
     def prior_at(self, theta: Vector) -> Vector:
         """Entries of the prior precision on the pattern of H, at a whole theta."""
@@ -280,8 +287,9 @@ class System:
 
     def quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:
         """What rounding may do to the prior's quadratic form at x: where a precision is large, its terms cancel."""
-        size = np.abs(self.centred(x))
-        return EPSILON * float(size @ self.times(np.abs(prior_values), size))
+        size = np.abs(self.basis.inside(self.centred(x)))
+        times = symmetric_times(self.pattern.indptr, self.pattern.indices, np.abs(prior_values), size)
+        return EPSILON * float(size @ times)
 
     def project(self, x: Vector) -> Vector:
         """Nearest x that meets the constraints."""
@@ -304,7 +312,8 @@ class System:
             strengths = np.abs(values[diagonal])  # any would do: this is neither lost beside the others nor drowns them
             values = values.copy()
             values[diagonal] += strengths
-        return ConstrainedFactor(self.solver.factor(values), self.constraints, self._anchors, strengths)
+        factor = self.solver.factor(values)
+        return ConstrainedFactor(factor, self.constraints, self._anchors, strengths, self.basis)
 
     def selected_inverse(self, factor: ConstrainedFactor) -> Vector:
         """Entries of the inverse within the constraints, on the pattern of H."""

@@ -1,11 +1,12 @@
 """Intervals of the parameters of a likelihood fit: by standard errors, and by the profile of the likelihood."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
@@ -111,6 +112,20 @@ def likelihood_of(model: Unpriored, points: int) -> Profiled | Joint:
     return Joint(model) if points == 1 else Quadrature(model, points)
 
 
+def _upright(model: Unpriored, maximum: Maximum, column: int | None = None) -> tuple[Unpriored, Maximum]:
+    """A model and its maximum in coordinates that rounding leaves apart, with one fixed effect last: it is its own."""
+    if column is not None:
+        order = [*np.delete(np.arange(model.n_fixed), column), column]
+        places = np.concatenate([np.arange(model.n_random), model.n_random + np.array(order)])
+        model = replace(model, design=sp.csr_matrix(model.design[:, places]))
+        maximum = replace(
+            maximum, x=maximum.x[places], fixed=maximum.fixed[order],
+            fixed_covariance=maximum.fixed_covariance[np.ix_(order, order)],
+        )  # fmt: skip
+    upright, basis = model.upright()
+    return upright, maximum.inside(basis)
+
+
 @dataclass(frozen=True)
 class Maximised:
     """A model where its likelihood, or its restricted one, is largest.
@@ -153,7 +168,8 @@ def profile_of(found: Maximised, name: str) -> tuple[Profile, Callable[[float], 
     effects = _of_group(found, h)
     if effects is not None:
         return _of_effects(found, maximum, row, *effects), float
-    likelihood = likelihood_of(found.unpriored, found.quadrature)
+    upright, maximum = _upright(found.unpriored, maximum)
+    likelihood = likelihood_of(upright, found.quadrature)
     psi = likelihood.psi_of(maximum.theta)
     own = np.flatnonzero(h.direction)
     curve = CurveOnLevels(likelihood, maximum, psi, Linear(_outer(h.direction, likelihood)))
@@ -185,9 +201,11 @@ def _of_fixed(found: Maximised, maximum: Maximum, column: int) -> Profile:
     if model.is_gaussian:
         curve = CurveOfFixed(model, maximum, column)
     else:
-        likelihood = likelihood_of(model, found.quadrature)
-        direction = np.eye(likelihood.n_theta)[maximum.theta.size + column]
-        curve = CurveOnLevels(likelihood, maximum, likelihood.psi_of(maximum.theta), Linear(direction))
+        upright, inside = _upright(model, maximum, column)
+        likelihood = likelihood_of(upright, found.quadrature)
+        curve = CurveOnLevels(
+            likelihood, inside, likelihood.psi_of(maximum.theta), Linear(np.eye(likelihood.n_theta)[-1])
+        )
     return Profile(curve, estimate, maximum.log_likelihood, se, float)
 
 
@@ -208,7 +226,7 @@ def _of_effects(
     """The profile of a standard deviation or correlation of a group's effects, which are brought first."""
     own = found.unpriored.precisions[term]
     order = [*chosen, *(k for k in range(own.effects) if k not in chosen)]
-    model = found.unpriored.reordered(term, order)
+    model, maximum = _upright(found.unpriored.reordered(term, order), maximum)
     likelihood = likelihood_of(model, found.quadrature)
     where = slice(place, place + len(own.parameters))
     covariance = own.covariance(maximum.theta[where])[np.ix_(order, order)]

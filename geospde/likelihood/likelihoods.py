@@ -21,6 +21,7 @@ from geospde.inference.system import LatentGaussianModel
 from geospde.likelihood.coordinates import Coordinates
 from geospde.likelihood.penalties import penalties
 from geospde.likelihood.standardised import Effects, NoPrior, Standardised
+from geospde.linalg.basis import Basis
 from geospde.linalg.supernodal import symmetric_times
 
 Vector = NDArray[np.float64]
@@ -154,6 +155,11 @@ class Unpriored:
         order = [*random, *trends, *range(first, self.design.shape[1])]
         back = sp.csr_matrix(sp.block_diag([*slants, sp.eye_array(self.n_fixed)], format="csr"))[:, order]
         return replace(self, precisions=terms, design=sp.csr_matrix(self.design @ back)), back
+
+    def upright(self) -> tuple["Unpriored", Basis]:
+        """The model with fixed effects in coordinates that rounding leaves apart, to search in, and these."""
+        basis = Basis.of(self.design, self.n_random)
+        return replace(self, design=basis.rows(self.design)), basis
 
     def holding(self, column: int) -> tuple["Unpriored", Vector]:
         """The model without one fixed effect, and the column of that."""
@@ -365,15 +371,25 @@ class Estimated(Laplace):
     x : (n,) array
         Modes of the random effects at the estimates, and the estimates of the fixed effects.
     fixed_covariance : (p, p) array or None
-        Of the fixed effects; None where it is the one given theta.
+        Of the fixed effects in these coordinates; None where it is the one given theta.
+    basis : Basis, optional
+        Of the fixed effects.
     """
 
-    def __init__(self, model: Unpriored, theta: Vector, x: Vector, fixed_covariance: Vector | None = None):
-        super().__init__(model)
+    def __init__(
+        self,
+        model: Unpriored,
+        theta: Vector,
+        x: Vector,
+        fixed_covariance: Vector | None = None,
+        basis: Basis | None = None,
+    ):
+        super().__init__(model, basis=basis)
         self._theta, self._x = theta, x
         self._inside = _inside(model, theta)
         if fixed_covariance is not None and self.n_fixed:
-            given = self.solve(self.point(0.0), _fixed_units(self))[self.n_random :]
+            units = self.basis.dual_outside(_fixed_units(self))
+            given = self.basis.inside(self.solve(self.point(0.0), units))[self.n_random :]
             correction = np.linalg.inv(fixed_covariance) - np.linalg.inv(given)
             self._fixed_values = correction[np.tril_indices(self.n_fixed)]
 

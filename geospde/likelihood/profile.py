@@ -209,7 +209,7 @@ class CurveOfFixed(_Walked):
 
     def __init__(self, model: Unpriored, maximum: Maximum, column: int):
         without, self._column = model.holding(column)
-        self._likelihood = Profiled(without)
+        self._likelihood = Profiled(without.upright()[0])
         self._coordinates = model.coordinates(self._likelihood.psi_of(model.start))
         self._followed = _Followed(self._coordinates.phi(self._likelihood.psi_of(maximum.theta)))
         self._small = self._coordinates.scales.copy()

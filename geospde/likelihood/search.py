@@ -1,7 +1,7 @@
 """Maximum likelihood: the search, the edges of the parameter space, and the curvature at the maximum."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from geospde.inference.laplace import LaplacePoint
 from geospde.inference.mode import Progress, attempt, find_mode, silent
 from geospde.likelihood.coordinates import LEAST, Coordinates
 from geospde.likelihood.likelihoods import Joint, Profiled, Restricted, Unpriored
+from geospde.linalg.basis import Basis
 
 Vector = NDArray[np.float64]
 Likelihood = Restricted | Joint
@@ -52,6 +53,9 @@ class Maximum:
     whole_curvature : bool
         Whether `fixed_covariance` is from the curvature of all parameters, not given theta.
     evaluations, factorisations : int
+    basis, inner_covariance : (p, p) arrays
+        Coordinates of the fixed effects as `Basis.back`, and their covariance there, which keeps the digits that
+        `fixed_covariance` loses; empty where they are not known.
     """
 
     theta: Vector
@@ -65,12 +69,38 @@ class Maximum:
     whole_curvature: bool
     evaluations: int = 0
     factorisations: int = 0
+    basis: Vector = field(default_factory=lambda: np.zeros((0, 0)))
+    inner_covariance: Vector = field(default_factory=lambda: np.zeros((0, 0)))
 
     def mapped(self, back: sp.csr_matrix, n_fixed: int) -> "Maximum":
         """The same of a model whose latent vector is `back` times this one's; its last are the fixed effects."""
         first = self.fixed.size - n_fixed
-        of_fixed = self.fixed_covariance[first:, first:]
-        return replace(self, x=back @ self.x, fixed=self.fixed[first:], fixed_covariance=of_fixed)
+        own = np.s_[first:, first:]
+        return replace(
+            self, x=back @ self.x, fixed=self.fixed[first:], fixed_covariance=self.fixed_covariance[own],
+            basis=self.basis[own], inner_covariance=self.inner_covariance[own],
+        )  # fmt: skip
+
+    @property
+    def coordinates(self) -> tuple[Basis, Vector]:
+        """Coordinates of the fixed effects, their own where no others are known, and their covariance there."""
+        first = self.x.size - self.fixed.size
+        if len(self.basis) != self.fixed.size:
+            return Basis(first, np.eye(self.fixed.size)), self.fixed_covariance
+        return Basis(first, self.basis), self.inner_covariance
+
+    def outside(self, basis: Basis) -> "Maximum":
+        """The same with fixed effects that were found in other coordinates in their own."""
+        return replace(
+            self, x=basis.outside(self.x), fixed=basis.back @ self.fixed, basis=basis.back,
+            inner_covariance=self.fixed_covariance, fixed_covariance=basis.covariance_outside(self.fixed_covariance),
+        )  # fmt: skip
+
+    def inside(self, basis: Basis) -> "Maximum":
+        """The same with fixed effects in other coordinates, to search in."""
+        to = np.linalg.inv(basis.back)
+        of_fixed = to @ self.fixed_covariance @ to.T
+        return replace(self, x=basis.inside(self.x), fixed=to @ self.fixed, fixed_covariance=of_fixed)
 
 
 class InCoordinates:
@@ -140,6 +170,19 @@ def maximum_likelihood(
     NumericalError
         Where none is found; it names the parameters.
     """
+    upright, basis = model.upright()
+    return _maximum_of(upright, start, restricted, make, progress, additive).outside(basis)
+
+
+def _maximum_of(
+    model: Unpriored,
+    start: Vector,
+    restricted: bool,
+    make: Callable[[Unpriored], Likelihood],
+    progress: Progress,
+    additive: bool,
+) -> Maximum:
+    """The maximum of a model that is upright."""
     coupled = model.likelihood.pairs is not None  # the profiled likelihood's slopes are of one predictor a row
     if restricted or (additive and not coupled) or model.is_gaussian:
         inside = Restricted(model) if restricted else Profiled(model)

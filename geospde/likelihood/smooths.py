@@ -206,9 +206,10 @@ def corrected_edf(model: Unpriored, maximum: Maximum) -> float:
     ``tr(V A'WA)`` with ``V = H⁻¹ + J V_theta J' + sum_jk V_theta,jk R_j' R_k``: J is how the mode moves with theta, R_j
     how the upper Cholesky factor of H⁻¹ does (Wood, Pya & Säfken 2016, J. Am. Statist. Ass. 111, 1548-1563, section 4).
     """
+    model, basis = model.upright()
     restricted = Restricted(model)
     unit = np.eye(restricted.n)
-    point = restricted.at(maximum.theta, maximum.x)
+    point = restricted.at(maximum.theta, basis.inside(maximum.x))
 
     inside = unit if restricted.constraints is None else null_space(restricted.constraints.T)
 

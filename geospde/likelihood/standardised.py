@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.system import row_pairs
 from geospde.likelihood.factor import Factor
+from geospde.linalg.basis import Basis
 from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
@@ -187,7 +188,9 @@ class Standardised(Laplace):
         blocks.append(sp.csr_matrix(model.design[:, first:]))
         self._assembly = Assembly(blocks)
         self._entries = np.concatenate([block.data for block in blocks])
-        super().__init__(replace(model, precisions=terms, design=self._assembly.pattern, held=model.held[kept]), TIGHT)
+        inner = replace(model, precisions=terms, design=self._assembly.pattern, held=model.held[kept])
+        # of a model that is upright, and the design has no entries yet
+        super().__init__(inner, TIGHT, basis=Basis(first, np.eye(model.n_fixed)))
         self._pairs = row_pairs(self.design)
         i, j = (self.design.indices[k].astype(np.int64) for k in (self._pairs.a, self._pairs.b))
         self._pair_places = self.places(i, j)[0]

@@ -132,6 +132,7 @@ def least_prediction_error(model: Unpriored, start: Vector, family: Any, progres
         Of the criterion on the scale of a log likelihood; the family's hyperparameters stand at Pearson's estimate of
         the dispersion. It knows no covariance of theta: the criterion's curvature is not that of a likelihood.
     """
+    model, basis = model.upright()
     own = len(model.likelihood.parameters)
     count = model.held.size - own
     free = bool(np.isnan(model.held[count:]).any())
@@ -154,4 +155,4 @@ def least_prediction_error(model: Unpriored, start: Vector, family: Any, progres
         fixed_covariance=best.fixed_covariance * ratio,
         edges=edges,
         flat=flat,
-    )
+    ).outside(basis)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 
+from geospde.linalg.basis import Basis
 from geospde.linalg.cholesky import Factor, NotPositiveDefinite
 
 Vector = NDArray[np.float64]
@@ -38,6 +39,8 @@ class ConstrainedFactor:
         Places of the diagonal entries that were added to.
     strengths : (a,) array
         What was added.
+    basis : Basis, optional
+        Coordinates that H is of; `solve` and `draw` take and give vectors in the plain ones.
 
     Attributes
     ----------
@@ -50,8 +53,16 @@ class ConstrainedFactor:
         Where H is singular within the conditions, too.
     """
 
-    def __init__(self, factor: Factor, constraints: Vector | None, anchors: Places, strengths: Vector):
+    def __init__(
+        self,
+        factor: Factor,
+        constraints: Vector | None,
+        anchors: Places,
+        strengths: Vector,
+        basis: Basis | None = None,
+    ):
         self._factor = factor
+        self._basis = None if basis is None or basis.is_plain else basis
         self._constraints = constraints
         self._returned: Vector | None = None  # what the anchors had taken from the covariance: R of R R'
         self.log_determinant = factor.log_determinant
@@ -84,14 +95,22 @@ class ConstrainedFactor:
 
     def solve(self, b: Vector) -> Vector:
         """The x that meets the conditions and has ``H x = b`` but for multiples of C; b is (n,) or (n, k)."""
+        if self._basis is not None:
+            b = self._basis.dual_inside(b)
         x = self._factor.solve(b)
         if self._constraints is not None:
             x = self._kriged(x)
-        return x if self._returned is None else x + self._returned @ (self._returned.T @ b)
+        if self._returned is not None:
+            x = x + self._returned @ (self._returned.T @ b)
+        return x if self._basis is None else self._basis.outside(x)
 
     def draw(self, noise: Vector) -> Vector:
         """Draws that meet the conditions, of precision H among them, from independent standard normals, (n, k)."""
-        x = self._factor.half_solve(noise)
+        x = self._drawn(self._factor.half_solve(noise))
+        return x if self._basis is None else self._basis.outside(x)
+
+    def _drawn(self, x: Vector) -> Vector:
+        """Draws within the conditions, of draws without them."""
         if self._constraints is None:
             return x
         kriged = self._kriged(x)

@@ -361,7 +361,7 @@ def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
     """The Laplace approximation against its own next terms."""
     point = posterior.heaviest
     sds = np.sqrt(np.maximum(point.covariance[laplace.pattern.indptr[:-1]], 1e-300))
-    shift = float(np.abs((point.mean - point.x) / sds).max())
+    shift = float(np.abs(laplace.basis.inside(point.mean - point.x) / sds).max())
     correction = abs(evidence_correction(laplace, laplace.factor_again(point)))
     fact = f"means move by up to {shift:.2g} sd when corrected, the log evidence by {correction:.2g}"
     if posterior.strategy == "gaussian" and (shift > SHIFT or correction > EVIDENCE):

@@ -68,13 +68,12 @@ class EstimatedFit(Fit):
         notes: tuple[str, ...] = (),
         seconds: float = 0.0,
     ):
-        of_fixed = maximum.fixed_covariance if maximum.whole_curvature else None
-        if of_fixed is not None and not np.isfinite(of_fixed).all():
-            of_fixed = None
+        basis, inner = maximum.coordinates
+        of_fixed = inner if maximum.whole_curvature and np.isfinite(inner).all() else None
         self.unpriored = Unpriored.of(model)
         if residual_edges(model, maximum):
             self.unpriored = replace(self.unpriored, vanishing=residual_places(model))
-        laplace = Estimated(self.unpriored, maximum.theta, maximum.x, of_fixed)
+        laplace = Estimated(self.unpriored, maximum.theta, maximum.x, of_fixed, basis)
         point = laplace.point(maximum.log_likelihood)
         approximation = Posterior([point], np.ones(1), maximum.log_likelihood, None, point, "gaussian")
         laplace.evaluations, laplace.factorisations = maximum.evaluations, maximum.factorisations

@@ -16,6 +16,7 @@ from geospde.inference.laplace import Laplace
 from geospde.inference.residual import residual_from
 from geospde.inference.warp import Warp
 from geospde.likelihood.search import Maximum
+from geospde.linalg.basis import Basis
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
 from geospde.model.delta import made_again
@@ -150,7 +151,10 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     """A fit with priors."""
     if words.log_marginal_likelihood is None or words.strategy is None:
         raise ValueError("it does not say what was made of the latent marginals")
-    laplace = Laplace(model)
+    fixed = len(model.effects.names)
+    # what the saved covariances are of
+    basis = Basis(model.design.shape[1] - fixed, arrays.get("fixed_basis", np.eye(fixed)))
+    laplace = Laplace(model, basis=basis)
     modes, covariances = expand("modes", arrays), expand("covariances", arrays)
     means = np.asarray(arrays["means"]) if "means" in arrays else modes + expand("shifts", arrays)
     wanted = (laplace.n, laplace.n_entries, laplace.free.size)

@@ -11,6 +11,7 @@ from geospde.errors import InputError
 from geospde.families.registry import path_of
 from geospde.inference.hyper import Posterior
 from geospde.likelihood.search import Maximum
+from geospde.linalg.basis import Basis
 from geospde.results.saving.archive import write_arrays
 from geospde.results.saving.compact import compact
 from geospde.results.saving.schema import FORMAT, words_text
@@ -37,7 +38,7 @@ class Stored(NamedTuple):
     words: dict[str, Any]
 
 
-def stored_posterior(posterior: Posterior, notes: tuple[str, ...] = ()) -> Stored:
+def stored_posterior(posterior: Posterior, basis: Basis, notes: tuple[str, ...] = ()) -> Stored:
     """Points, weights and the density of the hyperparameters."""
     modes, means = np.array([p.x for p in posterior.points]), posterior.means
     of_modes = compact("modes", modes)
@@ -50,6 +51,8 @@ def stored_posterior(posterior: Posterior, notes: tuple[str, ...] = ()) -> Store
         **shifts,
         **compact("covariances", posterior.covariances),
     }
+    if not basis.is_plain:
+        arrays["fixed_basis"] = basis.back
     if posterior.hyper is not None:
         arrays["hyper_centre"], arrays["hyper_root"] = posterior.hyper.centre, posterior.hyper.root
         arrays.update({f"residual_{k}": v for k, v in posterior.hyper.residual.arrays().items()})

@@ -129,3 +129,45 @@ def test_r_inlas_priors_go_by_their_name():
     ours = gs.fit("z ~ u", TABLE.assign(z=1e-3 * TABLE["z"]), method="eb").describe()["priors"]["sigma"]
     assert ours == f"loggamma: precision ~ Gamma(1, rate {5e-11 * TABLE['z'].var(ddof=0):.4g})"
     assert gs.priors.LogGamma() == gs.priors.LogGamma(1.0, 5e-5)
+
+
+FAR = 1e7
+METHODS = [
+    ("inla", "z ~ x + y + (1 | g)", {}), ("eb", "z ~ x + y + spde(mesh)", {}),
+    ("eb", "z ~ x + y + spde(mesh)", {"priors": "brms"}), ("reml", "z ~ x + y + (1 | g)", {}),
+    ("ml", "z ~ x + y + spde(mesh)", {}), ("eb", "c ~ x + y + (1 | g)", {"family": "poisson"}),
+    ("ml", "c ~ x + y + (1 | g)", {"family": "poisson"}), ("ml", "z ~ x + y + s(u)", {}),
+    ("ubre", "z ~ x + y + s(u)", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "formula", "options"), METHODS)
+def test_covariates_far_from_zero_change_nothing(method, formula, options, tmp_path):
+    """Eastings and northings as covariates: their cross products have no digits left of how they differ from a 1."""
+    found = []
+    for shift in (0.0, FAR):
+        far = {"x": lambda d: d["x"] + shift, "y": lambda d: d["y"] + shift}  # noqa: B023
+        mesh = gs.Mesh(MESH.vertices + shift, MESH.triangles, inner=MESH.inner)
+        use = {"mesh": mesh, "coords": ("x", "y")} if "spde" in formula else {}
+        fit = gs.fit(formula, TABLE.assign(**far), method=method, **use, **options)
+        evidence = fit.log_marginal_likelihood if method in ("inla", "eb") else fit.log_likelihood
+        surface = fit.predict(NEW.assign(**far)).to_frame().filter(regex="mean|sd|se|estimate|q0").to_numpy()
+        slopes = fit.fixed.loc[["x", "y"]].iloc[:, :2].to_numpy()
+        found.append(np.concatenate([surface.ravel(), slopes.ravel(), [evidence]]))
+    # sites keep nine digits of a metre
+    assert found[1] == pytest.approx(found[0], rel=1e-6, abs=1e-8)
+    if method != "inla":  # the covariances of many points are rounded on disk
+        fit.save(tmp_path / "far")
+        again = gs.load_fit(tmp_path / "far").predict(NEW.assign(**far)).to_frame()
+        assert again.filter(regex="mean|sd|se|estimate|q0").to_numpy() == pytest.approx(surface, rel=1e-6)
+
+
+def test_profiles_and_intervals_are_those_of_covariates_near_zero():
+    found = []
+    for shift in (0.0, FAR):
+        table = TABLE.assign(x=TABLE["x"] + shift, y=TABLE["y"] + shift)
+        gaussian = gs.fit("z ~ x + y + (1 | g)", table, method="ml")
+        counts = gs.fit("c ~ x + y + (1 | g)", table, method="ml", family="poisson")
+        found.append([*gaussian.confint(["x", "sigma"]).to_numpy().ravel(), *counts.confint("y").to_numpy().ravel()])
+    # profiles are followed to 1e-7 of a log likelihood
+    assert found[1] == pytest.approx(found[0], rel=1e-5)

@@ -26,12 +26,13 @@ SHAPES: dict[str, tuple[Side, ...]] = {
     "hyper_centre": ("free",), "hyper_root": ("free", "free"),
     "warp_u": ("free", "grid"), "warp_z": ("free", "grid"), "warp_log_slope": ("free", "grid"),
     "offset": ("rows",), "exposure": ("rows",), "observation_weights": ("rows",), "points": ("rows", 2),
-    "fixed_precision": ("fixed",), "support_points": ("places", 2), "linearised_at": ("latent",),
-    "linearised_over": ("any",),
+    "fixed_precision": ("fixed",), "fixed_basis": ("fixed", "fixed"), "support_points": ("places", 2),
+    "linearised_at": ("latent",), "linearised_over": ("any",),
     "maximum_theta": ("free",), "maximum_fixed": ("fixed",), "maximum_covariance": ("free", "free"),
     "maximum_fixed_covariance": ("fixed", "fixed"), "maximum_edges": ("free",), "maximum_flat": ("free",),
     "maximum_x": ("latent",), "maximum_log_likelihood": (), "maximum_whole_curvature": (),
     "maximum_evaluations": (), "maximum_factorisations": (),
+    "maximum_basis": ("fixed", "fixed"), "maximum_inner_covariance": ("fixed", "fixed"),
 }  # fmt: skip
 for _name, _side in (("modes", "latent"), ("means", "latent"), ("shifts", "latent"), ("covariances", "entries")):
     SHAPES[_name] = ("points", _side)
@@ -42,7 +43,7 @@ FINITE = (
     "theta", "log_posterior", "weights", "modes", "means", "shifts", "covariances", "modes_axes", "shifts_axes",
     "covariances_axes", "hyper_centre", "hyper_root", "warp_u", "warp_z", "warp_log_slope", "offset", "exposure",
     "observation_weights", "points", "support_points", "support_data", "linearised_at", "linearised_over",
-    "maximum_theta", "maximum_fixed", "maximum_x", "maximum_log_likelihood",
+    "maximum_theta", "maximum_fixed", "maximum_x", "maximum_log_likelihood", "fixed_basis",
 )  # fmt: skip
 OF_POSTERIOR = ("theta", "log_posterior", "weights")
 FLOATS = (*OF_POSTERIOR, "hyper_centre", "hyper_root")
