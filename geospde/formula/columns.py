@@ -6,6 +6,7 @@ from copy import copy
 from dataclasses import replace
 from functools import reduce
 from itertools import product
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,8 @@ class Columns:
     ----------
     names : list of str
         Of the columns: of numbers ``x``, of levels ``fac[b]``, of those crossed ``x:fac[b]``.
-    matrix : (m, k) array
-        For the table that the terms were read against.
+    kept : (k,) array of int
+        Places of the columns that are estimated among all that the terms make: all of them, but for `FixedEffects`.
     """
 
     def __init__(self, terms: str | Sum, table: pd.DataFrame, curves: bool = False):
@@ -64,24 +65,32 @@ class Columns:
                 self._curves[name] = slice(len(self.names), len(self.names) + len(own[0]))
             self.names += [":".join(names) for names in product(*own)]
         self._along = {name: self._variables[name].along(table) for name in self._curves}
-        self.matrix = self._columns(values, len(table))
+        self._all_names, self.kept = self.names, np.arange(len(self.names))
+        self._matrix = self._columns(values, len(table))
+
+    @property
+    def matrix(self) -> Vector:
+        """The columns, for the table that the terms were read against, (m, k)."""
+        return self._matrix[:, self.kept]
 
     @property
     def has_curves(self) -> bool:
         """Whether some of the columns are tangents of curves, which depend on the coefficients."""
         return bool(self._curves)
 
-    def bent(self, coefficients: Vector) -> "Columns":
+    def bent(self, coefficients: Vector) -> Self:
         """The same with the tangents of curves at these coefficients, (k,)."""
-        return self._along_curves({n: self._curve(n).bent(coefficients[own]) for n, own in self._curves.items()})
+        every = np.zeros(len(self._all_names))
+        every[self.kept] = coefficients
+        return self._along_curves({n: self._curve(n).bent(every[own]) for n, own in self._curves.items()})
 
-    def begun(self, y: Vector, weights: Vector) -> "Columns":
-        """The same with curves that follow y by weighted least squares, one after the other."""
+    def begun(self, y: Vector, weights: Vector) -> Self:
+        """The same with curves that follow y, (m,), by weighted least squares, one after the other."""
         found = self
         for name, own in self._curves.items():
             best, least = self._curve(name), np.inf
             for curve in self._curve(name).beginnings(self._along[name]):
-                others = np.delete(found.matrix, own, axis=1)
+                others = np.delete(found._matrix, own, axis=1)
                 matrix = np.column_stack([others, curve.value(self._along[name])])
                 root = np.sqrt(weights)
                 beta = np.linalg.lstsq(matrix * root[:, None], y * root, rcond=None)[0]
@@ -91,19 +100,15 @@ class Columns:
             found = found._along_curves({name: best})
         return found
 
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """Names of the curves with a threshold."""
-        return tuple(self._curves)
-
-    def rounded(self) -> "Columns":
+    def rounded(self) -> Self:
         """The same with corners of curves rounded a little."""
         return self._along_curves({n: self._curve(n).rounded(x) for n, x in self._along.items()})
 
     @property
-    def corners(self) -> list[int]:
-        """Columns whose coefficients say where a curve has a corner."""
-        return [own.start + k for name, own in self._curves.items() for k in self._curve(name).corners]
+    def corners(self) -> NDArray[np.intp]:
+        """Which coefficients say where a curve has a corner."""
+        places = [own.start + k for name, own in self._curves.items() for k in self._curve(name).corners]
+        return np.flatnonzero(np.isin(self.kept, places))
 
     @property
     def bends_within(self) -> bool:
@@ -115,21 +120,21 @@ class Columns:
         """Of the curves' rounding, a number each."""
         return np.array([self._curve(name).width for name in self._curves])
 
-    def of_widths(self, widths: Vector) -> "Columns":
+    def of_widths(self, widths: Vector) -> Self:
         """The same with those."""
         curves = {n: replace(self._curve(n), width=float(w)) for n, w in zip(self._curves, widths)}
         return self._along_curves(curves)
 
     def begin(self) -> Vector:
         """Coefficients, of curves those that their tangents are at, and zero of others, (k,)."""
-        out = np.zeros(len(self.names))
+        out = np.zeros(len(self._all_names))
         for name, own in self._curves.items():
             out[own] = self._curve(name).at
-        return out
+        return out[self.kept]
 
     def remainder(self, table: pd.DataFrame | None = None) -> Vector:
         """What tangents of curves have besides columns times coefficients, (m,); by default where they were read."""
-        total = np.zeros(len(self.matrix) if table is None else len(table))
+        total = np.zeros(len(self._matrix) if table is None else len(table))
         for name in self._curves:
             x = self._along[name] if table is None else self._variables[name].along(table)
             total += self._curve(name).remainder(x)
@@ -140,12 +145,12 @@ class Columns:
         assert curve is not None
         return curve
 
-    def _along_curves(self, curves: dict[str, Curve]) -> "Columns":
+    def _along_curves(self, curves: dict[str, Curve]) -> Self:
         out = copy(self)
         out._variables = {**self._variables, **{n: self._variables[n].with_curve(c) for n, c in curves.items()}}
-        out.matrix = self.matrix.copy()
+        out._matrix = self._matrix.copy()
         for name, curve in curves.items():
-            out.matrix[:, self._curves[name]] = curve(self._along[name])
+            out._matrix[:, self._curves[name]] = curve(self._along[name])
         return out
 
     @property
@@ -154,7 +159,7 @@ class Columns:
         return list(dict.fromkeys(column for variable in self._variables.values() for column in variable.columns))
 
     def of(self, table: pd.DataFrame) -> Vector:
-        """The same columns for a new table, (m, k).
+        """All columns for a new table, (m, n).
 
         Raises
         ------
@@ -216,7 +221,7 @@ def _crossed(left: Vector, right: Vector) -> Vector:
     return (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
 
 
-class FixedEffects:
+class FixedEffects(Columns):
     """The fixed effects' columns of the design, without those that data and priors cannot tell from others.
 
     Attributes
@@ -225,72 +230,17 @@ class FixedEffects:
         Of the columns that are estimated.
     dropped : tuple of str
         Names of those left out.
-    kept : (k,) array of int
-        Places of the columns that are estimated, among all.
     faint : tuple of str
-        Of those, the ones that are so nearly combinations of others that rounding hides how they differ.
+        Of the ones estimated, those that are so nearly combinations of others that rounding hides how they differ.
     """
 
     def __init__(self, formula: Formula, table: pd.DataFrame):
-        self._columns = Columns(formula.effects, table, curves=True)
+        super().__init__(formula.effects, table, curves=True)
         self._rank: Rank | None = None
-        self.names = self._columns.names
         self.dropped: tuple[str, ...] = ()
         self.faint: tuple[str, ...] = ()
-        self.kept = np.arange(len(self.names))
 
-    @property
-    def has_curves(self) -> bool:
-        """Whether some of them bend in their coefficients; the columns are their tangents."""
-        return self._columns.has_curves
-
-    def begun(self, y: Vector, weights: Vector) -> "FixedEffects":
-        """The same with curves that follow y, (m,), by weighted least squares."""
-        return self._with(self._columns.begun(y, weights))
-
-    def begin(self) -> Vector:
-        """Coefficients, of curves those that their tangents are at, and zero of others, (k,)."""
-        return self._columns.begin()[self.kept]
-
-    def bent(self, coefficients: Vector) -> "FixedEffects":
-        """The same with the tangents of curves at these coefficients, (k,)."""
-        whole = np.zeros(len(self._columns.names))
-        whole[self.kept] = coefficients
-        return self._with(self._columns.bent(whole))
-
-    def rounded(self) -> "FixedEffects":
-        """The same with corners of curves rounded a little."""
-        return self._with(self._columns.rounded())
-
-    @property
-    def corners(self) -> NDArray[np.intp]:
-        """Which coefficients say where a curve has a corner."""
-        return np.flatnonzero(np.isin(self.kept, self._columns.corners))
-
-    @property
-    def bends_within(self) -> bool:
-        """Whether all curves bend between values of the data."""
-        return self._columns.bends_within
-
-    @property
-    def widths(self) -> Vector:
-        """Of the curves' rounding, a number each."""
-        return self._columns.widths
-
-    def of_widths(self, widths: Vector) -> "FixedEffects":
-        """The same with those."""
-        return self._with(self._columns.of_widths(widths))
-
-    def remainder(self, table: pd.DataFrame | None = None) -> Vector:
-        """What the predictor has besides columns times coefficients, (m,); by default where they were read."""
-        return self._columns.remainder(table)
-
-    def _with(self, columns: Columns) -> "FixedEffects":
-        out = copy(self)
-        out._columns = columns
-        return out
-
-    def estimable(self, priors: Vector | None = None) -> "FixedEffects":
+    def estimable(self, priors: Vector | None = None) -> Self:
         """The same without columns that are combinations of those before them, of which a warning tells.
 
         Parameters
@@ -303,7 +253,7 @@ class FixedEffects:
         InputError
             Where there are more coefficients than observations, each of which has one of its own.
         """
-        matrix, names = self._columns.matrix, self._columns.names
+        matrix, names = self._matrix, self._all_names
         rows, width = matrix.shape
         known = np.zeros((0, width)) if priors is None else priors
         # of a prior it matters what it is of, not how narrow it is
@@ -319,7 +269,7 @@ class FixedEffects:
                 f"{counted(rows, 'observation')} cannot tell {counted(width, 'fixed effect')}: take fewer terms, or "
                 "make a factor of many levels a group, (1 | g)"
             )
-        lost = {names[k].rpartition("[")[0] for k in rank.dropped} & set(self._columns.curves)
+        lost = {names[k].rpartition("[")[0] for k in rank.dropped} & set(self._curves)
         if lost:
             raise InputError(f"the data do not tell the threshold of {min(lost)}: leave it out, or give it a prior")
         out._rank, out.kept = rank, rank.kept
@@ -342,19 +292,9 @@ class FixedEffects:
             )
 
     @property
-    def needs(self) -> list[str]:
-        """Columns of a table that are read."""
-        return self._columns.needs
-
-    @property
     def means(self) -> Vector:
         """Means of all columns, of those left out, too."""
-        return np.asarray(self._columns.matrix.mean(axis=0))
-
-    @property
-    def matrix(self) -> Vector:
-        """The columns that are estimated, for the table that they were read against, (m, k)."""
-        return self._columns.matrix[:, self.kept]
+        return np.asarray(self._matrix.mean(axis=0))
 
     @property
     def left_out(self) -> str:
@@ -371,11 +311,11 @@ class FixedEffects:
             empty.
         """
         if not new:
-            return sp.csr_matrix(self._columns.matrix[:, self.kept])
-        rows = self._columns.of(table)
+            return sp.csr_matrix(self.matrix)
+        rows = self.of(table)
         if self._rank is not None and (missed := self._rank.misses(rows)) is not None:
             row, column = missed
-            name, value = self._columns.names[column], rows[row, column]
+            name, value = self._all_names[column], rows[row, column]
             what = f"where {name!r} is {value:g}" if value else f"which needs {name!r}"
             raise InputError(
                 f"the fit cannot tell the mean of row {table.index[row]}, {what}: its data do not tell this effect "
