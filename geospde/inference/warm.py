@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from geospde.errors import NumericalError
 from geospde.inference.laplace import DIGITS, Laplace, LaplacePoint, PriorPart
@@ -75,7 +74,7 @@ class WarmLaplace:
 
     def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
         """The point at theta; `start` serves where there is none to start from."""
-        foretold = self.foretold(theta)
+        (foretold,) = self.foretold([theta])
         point = self.laplace.lagging(theta, start if foretold is None else foretold, gradient)
         self._remember([point], gradient)
         return point
@@ -88,7 +87,9 @@ class WarmLaplace:
     ) -> Iterator[LaplacePoint | None]:
         """Points side by side, None where there is none, each as `finish` leaves it while its factor is there."""
         # all are foretold before any is found, so that the order in which threads end changes nothing
-        starts = [(theta, self.foretold(theta), self._prior_part(theta, gradient)) for theta in thetas]
+        starts = [
+            (theta, start, self._prior_part(theta, gradient)) for theta, start in zip(thetas, self.foretold(thetas))
+        ]
         found = []
         work = partial(evaluated, gradient=gradient, finish=finish)
         for point, evaluations, factorisations in executor().map(work, starts, self.laplace, size=self.laplace.n):
@@ -112,23 +113,36 @@ class WarmLaplace:
         if gradient:
             self.points += [p.without_factor() for p in points if p is not None]
 
-    def foretold(self, theta: Vector) -> Vector | None:
-        """Latent mode at theta: a process with a quadratic trend through modes and slopes of the nearest points."""
-        if not self.points:
-            return None
-        away = np.linalg.solve(self.root, (np.array([p.theta for p in self.points]) - theta).T).T
-        near = np.argsort((away**2).sum(axis=1), kind="stable")[:NEAREST]
-        places = np.asarray(away[near], dtype=float)
+    def foretold(self, thetas: Sequence[Vector]) -> Sequence[Vector | None]:
+        """Latent modes at thetas: a process with a quadratic trend through modes and slopes of the points nearest each.
+
+        None where there are no points.
+        """
+        if not self.points or not thetas:
+            return [None] * len(thetas)
+        known, wanted = np.array([p.theta for p in self.points]), np.array(thetas)
+        shape = len(wanted), *known.shape
+        apart = (known - wanted[:, None]).reshape(-1, self.n_theta)
+        away = np.linalg.solve(self.root, apart.T).T.reshape(shape)
+        near = np.argsort((away**2).sum(axis=2), axis=1, kind="stable")[:, :NEAREST]
+        places = np.take_along_axis(away, near[:, :, None], axis=1)
         own = HEIGHT**2 * squared_exponential(places, places, LENGTH) + quadratic(places, places)
-        own[np.diag_indices_from(own)] += NOISE * (1 + own.diagonal())
-        middle = np.zeros((1, theta.size))
+        every = np.arange(own.shape[1])
+        own[:, every, every] += NOISE * (1 + own[:, every, every])
+        middle = np.zeros((1, self.n_theta))
         cross = HEIGHT**2 * squared_exponential(middle, places, LENGTH, values_only=True)
         cross += quadratic(middle, places, values_only=True)
-        weights = cho_solve(cho_factor(own, lower=True), cross[0]).reshape(1 + theta.size, -1)
+        weights = np.linalg.solve(own, cross.swapaxes(1, 2)).reshape(len(wanted), 1 + self.n_theta, -1)
+        turns = self.root @ weights[:, 1:]
+        reached = np.linalg.norm(places[:, 0], axis=1) < FURTHEST
+        return [self._mixed(*one) for one in zip(near, weights[:, 0], turns, reached)]
+
+    def _mixed(self, near: NDArray[np.intp], weights: Vector, turns: Vector, reached: bool) -> Vector:
+        """Modes of points by their weights, (k,), and their slopes along turns, (d, k)."""
         # about the nearest mode: what is added to all modes, by another unit of the response, is added to this one
-        found: Vector = self.points[near[0]].x * float(np.linalg.norm(places[0]) < FURTHEST)
-        about = found.copy()
-        for k, i in enumerate(near):
+        about = self.points[near[0]].x * float(reached)
+        found: Vector = about.copy()
+        for i, weight, turn in zip(near, weights, turns.T):
             point = self.points[i]
-            found += weights[0, k] * (point.x - about) + point.slope @ (self.root @ weights[1:, k])
+            found += weight * (point.x - about) + point.slope @ turn
         return found
