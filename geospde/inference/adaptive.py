@@ -51,8 +51,8 @@ class Evaluator(Protocol):
     laplace: Laplace
     mode: LaplacePoint
 
-    def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
-        """A point for each theta, None where there is none."""
+    def at(self, thetas: list[Vector], gradient: bool = False, latent: bool = True) -> list[LaplacePoint | None]:
+        """A point for each theta, None where there is none; without `latent`, for its density alone."""
 
 
 class _Points:
@@ -193,7 +193,7 @@ def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweigh
         own = u[rng.choice(len(u), EACH - wide, p=mass)]
         far = rng.normal(size=(wide, mean.size)) / np.sqrt(rng.chisquare(FREEDOM, (wide, 1)) / FREEDOM)
         new = np.vstack([own, mean + WIDER * far @ root.T])
-        found = points.evaluator.at(list(axes.theta(new)))
+        found = points.evaluator.at(list(axes.theta(new)), latent=False)
         draws = np.vstack([draws, new])
         values = np.append(values, [-np.inf if p is None else p.log_posterior for p in found])
         log_own = emulator.log_density(draws) - log_whole

@@ -48,21 +48,21 @@ class Explorer:
         self.strategy = strategy
         self.progress = progress
 
-    def at(self, thetas: list[Vector], gradient: bool = False) -> list[LaplacePoint | None]:
-        """A finished point for each theta, None where there is none."""
+    def at(self, thetas: list[Vector], gradient: bool = False, latent: bool = True) -> list[LaplacePoint | None]:
+        """A finished point for each theta, None where there is none; without `latent`, for its density alone."""
         found: list[LaplacePoint | None] = []
-        for point in self.warm.all(thetas, gradient, partial(finished, strategy=self.strategy)):
+        for point in self.warm.all(thetas, gradient, partial(finished, strategy=self.strategy, latent=latent)):
             found.append(point)
             self.progress(len(found), len(thetas), "integration over the hyperparameters")
         return found
 
 
-def finished(laplace: Laplace, point: LaplacePoint, strategy: str) -> LaplacePoint:
+def finished(laplace: Laplace, point: LaplacePoint, strategy: str, latent: bool = True) -> LaplacePoint:
     """The point as it is kept: corrected while the factor is there, the factor dropped."""
     if strategy in ("simplified", "laplace"):
         correction = evidence_correction(laplace, point)
         point = replace(point, log_posterior=point.log_posterior + correction, correction=correction)
-    mean = point.x if strategy == "gaussian" else variational_mean(laplace, point)
+    mean = variational_mean(laplace, point) if latent and strategy != "gaussian" else point.x
     return replace(point, mean=mean, factor=None)
 
 
@@ -145,7 +145,7 @@ def profiles(explorer: Explorer, centre: Vector, root: Vector, step: float, drop
     """Log density along each axis, out to where it has dropped: places and values of each."""
 
     def value(z: Vector) -> float:
-        return float(_log_values(explorer.at([centre + root @ z]))[0])
+        return float(_log_values(explorer.at([centre + root @ z], latent=False))[0])
 
     middle, out = value(np.zeros(centre.size)), []
     if not np.isfinite(middle):

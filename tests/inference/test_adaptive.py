@@ -36,7 +36,7 @@ class Density:
     def __init__(self, log_density, d):
         self.log_density, self.d, self.evaluations, self.mode = log_density, d, 0, None
 
-    def at(self, thetas, gradient=False):
+    def at(self, thetas, gradient=False, latent=True):  # noqa: ARG002
         found, step = [], 1e-5
         for theta in thetas:
             self.evaluations += 1
@@ -171,7 +171,7 @@ class Corrected(Density):
         super().__init__(log_density, d)
         self.correction = correction
 
-    def at(self, thetas, gradient=False):
+    def at(self, thetas, gradient=False, latent=True):  # noqa: ARG002
         found = super().at(thetas, gradient)
         for point in found:
             point.correction = float(self.correction(point.theta[None])[0])

@@ -93,7 +93,7 @@ def solve(known, rule="auto", monkeypatch=None):
 
 @pytest.fixture(autouse=True)
 def no_latent_field(monkeypatch):
-    monkeypatch.setattr(integration, "finished", lambda laplace, point, strategy: point)
+    monkeypatch.setattr(integration, "finished", lambda laplace, point, strategy, latent: point)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6])
