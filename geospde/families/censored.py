@@ -90,6 +90,11 @@ class Censored(Likelihood):
         return self.uncensored.dispersion
 
     @property
+    def bends_units(self) -> bool:  # type: ignore[override]
+        """As of the responses."""
+        return self.uncensored.bends_units
+
+    @property
     def observed_exactly(self) -> bool:
         """Not so."""
         return False

@@ -136,6 +136,11 @@ class Dispersed(Likelihood):
         return self.inner if same else replace(self.inner, **own)
 
     @property
+    def bends_units(self) -> bool:  # type: ignore[override]
+        """As of the responses."""
+        return self.inner.bends_units
+
+    @property
     def observed_exactly(self) -> bool:
         """As of the responses."""
         return self.inner.observed_exactly

@@ -107,6 +107,9 @@ class Likelihood:
         The name of the one that a formula may stand for (`geospde.families.dispersed`), empty where there is none. A
         class that names one takes its entry of theta as a number or as an array of a value a row, and reads the others
         by `common`.
+    bends_units : bool
+        Whether the unit of the response moves predictors by what is no linear function of theta: modes are then found
+        to the end, as how near a search begins depends on the unit.
     """
 
     y: Vector
@@ -119,6 +122,7 @@ class Likelihood:
 
     hyper: ClassVar[tuple[Parameter, ...]] = ()
     dispersion: ClassVar[str] = ""
+    bends_units: ClassVar[bool] = False
 
     @property
     def n(self) -> int:
@@ -146,6 +150,10 @@ class Likelihood:
         These, unless the class knows how to take it out.
         """
         return self
+
+    def at_odds(self) -> str:
+        """How responses contradict a default prior that is not in their unit; empty where they do not."""
+        return ""
 
     @property
     def largest_sd(self) -> float:

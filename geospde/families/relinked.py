@@ -48,6 +48,11 @@ class Relinked(Likelihood):
         return self.natural.dispersion
 
     @property
+    def bends_units(self) -> bool:  # type: ignore[override]
+        """As of the responses."""
+        return self.natural.bends_units
+
+    @property
     def observed_exactly(self) -> bool:
         """As under the other link."""
         return self.natural.observed_exactly

@@ -118,6 +118,11 @@ class Stacked(Likelihood):
         return np.asarray(block_diag(*own)) if own else np.eye(0)
 
     @property
+    def bends_units(self) -> bool:  # type: ignore[override]
+        """Whether one of them does."""
+        return any(part.bends_units for part in self.parts)
+
+    @property
     def observed_exactly(self) -> bool:
         """Whether every response is known."""
         return all(part.observed_exactly for part in self.parts)

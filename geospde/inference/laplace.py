@@ -23,10 +23,12 @@ from geospde.linalg.threads import beside, one_blas_thread
 Vector = NDArray[np.float64]
 PriorPart = tuple[float, Vector]
 MOST_STEPS = 60  # of Newton
+TIGHT = 1e-20  # Newton's expected gain where differences of gradients need the mode to full precision
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
 SMALL_LAG = 1e-6  # and where a gradient is wanted to a thousandth, which no first order mends
 DIGITS = 0.1  # of a log density, that rounding may take: beyond it has none
-ROUNDING = 1e-10  # expected gain that may be rounding, where steps no longer make it smaller
+ROUNDING = 1e-10  # expected gain an observation that may be rounding, where steps no longer make it smaller
+SHARE = 1e-3  # of the log density that stands for observations where it is large, as of counts of millions
 SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -118,7 +120,8 @@ class Laplace(System):
 
     def __init__(self, model: LatentGaussianModel, tolerance: float = 1e-14, basis: Basis | None = None):
         super().__init__(model, basis)
-        self.tolerance = tolerance
+        bends = getattr(model.likelihood, "bends_units", False)
+        self.tolerance, self.lags = min(tolerance, TIGHT) if bends else tolerance, not bends
         self.evaluations = 0
         self.factorisations = 0
 
@@ -432,11 +435,12 @@ class Laplace(System):
             gradient = self.design_t @ derivatives[0] - self.times(prior_values, self.centred(x))
             direction = factor.solve(gradient)
             gain = float(gradient @ direction)
-            small = ROUNDING * max(1.0, abs(value)) > gain > 0.1 * last_gain  # rounding is all that is left
-            if small or gain < self.tolerance * max(1.0, abs(value)):
+            scale = max(eta.size, SHARE * abs(value))  # a response's unit adds to each log density
+            small = ROUNDING * scale > gain > 0.1 * last_gain  # rounding is all that is left
+            if small or gain < self.tolerance * scale:
                 return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
             last_gain = gain
-            if gain < lag and (derivatives[1] <= 0).all():
+            if self.lags and gain < lag and (derivatives[1] <= 0).all():
                 x = x + direction
                 last, eta = eta, self.design @ x + model.offset
                 return _Mode(x, eta, likelihood.derivatives(eta), factor, step, eta - last, exact)
@@ -445,21 +449,17 @@ class Laplace(System):
                 trial = x + length * direction
                 new_value, new_eta = objective(trial)
                 # rounding of the objective itself is the only loss allowed
-                if np.isfinite(new_value) and new_value >= value - 1e-10 * max(1.0, abs(value)):
+                if np.isfinite(new_value) and new_value >= value - ROUNDING * scale:
                     break
                 if gain < self.quadratic_rounding(prior_values, x):
                     return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
                 length *= 0.5
                 if length < 1e-10:
-                    raise NumericalError(
-                        f"the mode search of the latent field stalled at {self.describe(theta)} "
-                        f"after {step} Newton steps"
-                    )
+                    where = f"at {self.describe(theta)} after {step} Newton steps"
+                    raise NumericalError(f"the mode search of the latent field stalled {where}")
             x, value, eta = trial, new_value, new_eta
-        raise NumericalError(
-            f"the mode search of the latent field did not converge in {MOST_STEPS} Newton steps "
-            f"at {self.describe(theta)}"
-        )
+        where = f"in {MOST_STEPS} Newton steps at {self.describe(theta)}"
+        raise NumericalError(f"the mode search of the latent field did not converge {where}")
 
     def _newton_factor(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector

@@ -13,14 +13,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.laplace import TIGHT, Laplace, LaplacePoint
 from geospde.inference.system import row_pairs
 from geospde.likelihood.factor import Factor
 from geospde.linalg.basis import Basis
 from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
-TIGHT = 1e-20  # Newton's expected gain: differences of gradients need the latent mode to full precision
 
 
 class NoPrior:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.families.priors import LKJ, Flat, LinearGaussian
 from geospde.inference.laplace import Laplace
 from geospde.inference.marginals import Marginal
@@ -206,8 +207,11 @@ def _of_fixed(priors: FixedPriors, at: int, name: str) -> Marginal:
 def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
     """The model with its Student t priors matched to Gaussians at the mode of the coefficients, ready for inference.
 
-    A model without any stays as it is.
+    A model without any stays as it is. A default prior that the responses contradict is warned of.
     """
+    if odds := model.likelihood.at_odds():
+        remedy = "give it a prior that suits them, such as {'loggamma': [1, 0.001]}, or the responses another unit"
+        warnings.warn(GeospdeWarning(odds, remedy=remedy), stacklevel=5)
     laplace = Laplace(model)
     if model.fixed_priors.heavy_tailed:
         for _ in range(ROUNDS):

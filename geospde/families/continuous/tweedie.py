@@ -14,6 +14,7 @@ from geospde.families.links import IDENTITY, LOG, Link
 from geospde.families.priors import GammaPositive, Gaussian
 
 NEAREST = 1e-6  # of the power to an end of its range: beyond, the series loses the digits of its derivatives
+FEWEST, MOST = 0.5, 20.0  # dispersions about one mean that the default prior may be near
 REACH = 10.0  # standard deviations on either side of the largest summand
 
 
@@ -149,6 +150,21 @@ class TweedieLikelihood(Likelihood):
         least = self.y[~self._zero].min(initial=1.0)
         return np.where(self._zero, np.log(least / 10), self._logs)
 
+    def first_theta(self) -> Vector:
+        """Where the search starts: a power of 1.5, and the dispersion that the responses have about one mean."""
+        mean = float(np.average(self.y, weights=self.weights))
+        variance = float(np.average((self.y - mean) ** 2, weights=self.weights))
+        return np.array([0.0, np.log(variance) - 1.5 * np.log(mean) if mean > 0 and variance > 0 else 0.0])
+
+    def at_odds(self) -> str:
+        """R-INLA's prior of phi has 0.8 to 1.2, in whatever unit; covariates make it less than it is about one mean."""
+        prior, phi = self.prior.parts[1], float(np.exp(self.first_theta()[1]))  # type: ignore[attr-defined]
+        if prior != self.hyper[1].prior or FEWEST < phi < MOST:
+            return ""
+        return (
+            f"R-INLA's prior holds phi near 1 in the unit of the response, and these responses have it near {phi:.2g}"
+        )
+
     def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Zeros lie at the lower end; there is no upper one."""
         return self._zero, np.zeros(self.n, bool)
@@ -170,7 +186,8 @@ class Tweedie(Family):
     """Values of 0 and above with a probability of exact zeros: mean mu = exp(eta), variance `phi` mu^`p`, log link.
 
     The sum of a Poisson number of gammas, such as the catch of a haul or the rain of a day; 1 < p < 2. R-INLA's priors:
-    logit(p - 1) Gaussian with mean 0 and precision 100, phi Gamma(100, rate 100).
+    logit(p - 1) Gaussian with mean 0 and precision 100, phi Gamma(100, rate 100): phi has the unit of the response to
+    the power of 2 - p, so that this suits one unit, and a fit warns where responses are of another.
 
     Examples
     --------

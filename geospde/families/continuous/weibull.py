@@ -17,6 +17,7 @@ class WeibullLikelihood(Likelihood):
 
     hyper: ClassVar[tuple[Parameter, ...]] = (Parameter("shape", "weibull", PCWeibull(5.0), 0.0),)
     dispersion = "shape"
+    bends_units = True
 
     @cached_property
     def _logs(self) -> Vector:
