@@ -10,11 +10,8 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import rasterio
-import rasterio.shutil
 import shapely
 from numpy.typing import ArrayLike, NDArray
-from rasterio.windows import Window
 
 from geospde.errors import InputError
 from geospde.export.provenance import processors
@@ -181,6 +178,8 @@ class RasterWriter:
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
 
     def __enter__(self) -> "RasterWriter":
+        import rasterio
+
         rows, cols = self.grid.shape
         # GeoTIFF's own keys lose a local frame's unit unless it is the metre (an abstract unit becomes one).
         unnamed = self._crs is not None and is_local(self._crs) and unit_of(self._crs) != "m"
@@ -220,6 +219,8 @@ class RasterWriter:
         values : sequence of (cells of the strip,) arrays, or one 2-d array
             A row for each band.
         """
+        from rasterio.windows import Window
+
         mask = self.grid.mask[strip.rows]
         keep = self._inside(strip)
         for band, column in enumerate(values):
@@ -260,6 +261,8 @@ class RasterWriter:
 
     def _optimise(self) -> None:
         """Rewrite the file in the cloud-optimised order, with overviews that average the cells."""
+        import rasterio.shutil
+
         ordered = self._partial.with_name(f"{self._partial.name}.cog")
         try:
             rasterio.shutil.copy(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 
 from geospde.errors import GeospdeWarning, InputError
 from geospde.export.raster import BLOCK, RasterWriter, meaning_of
@@ -111,6 +110,8 @@ def predict_raster(
     If it is interrupted, in whatever way, the same call goes on after the last finished window, and the file is the
     same byte for byte. Windows of another fit, grid or wish are not taken, but made anew.
     """
+    import rasterio
+
     path = Path(path)
     predictor = _read_request(fit, grid, quantiles, exceed, layers, options)
     tell = callback or (lambda done, total, message: None)

@@ -13,7 +13,6 @@ from geospde.explore.mesh_checks import ExpectedRange, check_mesh
 from geospde.explore.survey_checks import check_survey
 from geospde.export.provenance import write_json
 from geospde.inference.system import System
-from geospde.plots.exploration import save_exploration
 from geospde.run import analysis
 from geospde.run.config import Config, read_config
 from geospde.run.folders import whole_folder
@@ -154,6 +153,8 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
 
 def write_exploration(folder: Path, explored: Explored) -> None:
     """Write pictures, tables and JSON of an exploration."""
+    from geospde.plots.exploration import save_exploration  # and matplotlib with it, which no check has use for
+
     exploration = explored.exploration
     save_exploration(folder, exploration)
     exploration.table().to_csv(folder / "facts.csv")

@@ -14,9 +14,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
-from geospde.export.styles import filled, store_styles
 from geospde.export.vectors import write_layers
-from geospde.plots.regions import regions_map
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, outer_limits
 from geospde.prediction.regions.areas import read_areas, refuse_elsewhere
@@ -239,7 +237,9 @@ def write_regions(
     folder: Path, regions: dict[str, RegionPrediction], label: str | None, *, degrees: bool = False
 ) -> tuple[RegionFigures, ...]:
     """Write a table, a layer for each file of areas, and its map, with lines of longitude and latitude if asked for."""
+    from geospde.export.styles import filled, store_styles  # and matplotlib with them, which no check has use for
     from geospde.plots.frame import figure_png
+    from geospde.plots.regions import regions_map
 
     made = []
     for name, one in regions.items():

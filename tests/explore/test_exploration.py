@@ -487,7 +487,8 @@ def test_a_warning_of_the_readers_is_among_the_findings_once(run_file, edit, cap
     assert "'deep' among numbers" in next(f for f in found if f["subject"] == "input")["message"]
 
 
-def test_the_exploration_modules_import_without_matplotlib():
-    code = "import sys, geospde as gs; gs.explore, gs.variogram; print('matplotlib' in sys.modules)"
+def test_what_draws_nothing_imports_neither_matplotlib_nor_rasterio():
+    code = "import sys, geospde as gs; gs.explore, gs.variogram; import geospde.run.check, geospde.run.proposal; "
+    code += "print({'matplotlib', 'rasterio'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "set()"
