@@ -14,15 +14,16 @@ Monte Carlo error of at most half over the root of the number of draws, and most
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.inference.laplace import LaplacePoint
 from geospde.inference.sampling import joint_draws
 from geospde.prediction.layer import decided_layer, excursion_layer
 from geospde.prediction.layers import Layers
@@ -133,15 +134,14 @@ def excursions(
     fit: Fit,
     exceedance: Callable[[float], Vector],
     rows_at: Callable[[float, Fit], tuple[Any, Vector]],
-    threshold: float,
+    asked: Sequence[tuple[float, str]],
     level: float = 0.95,
-    kind: str = ">",
     *,
     draws: int = 4000,
     seed: int = 1,
     callback: Callable[[int, int | None, str], None] | None = None,
-) -> Excursions:
-    """Find where a prediction lies above a threshold, all places at once; see `Prediction.excursions`.
+) -> list[Excursions]:
+    """Find where a prediction lies above thresholds, all places at once; see `Prediction.excursions`.
 
     Parameters
     ----------
@@ -153,41 +153,67 @@ def excursions(
         From a threshold to the probability that each place lies above it.
     rows_at : callable
         From a threshold and the fit to the rows of the design and where each row times x meets it.
-    threshold, level, kind, draws, seed, callback
+    asked : sequence of (threshold, kind)
+        What is found from the same draws.
+    level, draws, seed, callback
         As of `Prediction.excursions`.
     """
-    check_excursion(threshold, kind, draws, seed)
+    for threshold, kind in asked:
+        check_excursion(threshold, kind, draws, seed)
     level = level_between(level)
-    above = exceedance(float(threshold))
-    if kind in (">", "<"):
-        side = np.full(above.size, 1 if kind == ">" else -1, np.int8)
-        own = above if kind == ">" else 1.0 - above
-    else:
-        side = np.where(above >= 0.5, 1, -1).astype(np.int8)
-        own = np.maximum(above, 1.0 - above)
-    order = np.argsort(-own, kind="stable")
-    rows, limits = rows_at(float(threshold), fit)
-    failed = np.zeros(above.size + 1)
+    events = []
+    for threshold, kind in asked:
+        above = exceedance(float(threshold))
+        if kind in (">", "<"):
+            side = np.full(above.size, 1 if kind == ">" else -1, np.int8)
+            own = above if kind == ">" else 1.0 - above
+        else:
+            side = np.where(above >= 0.5, 1, -1).astype(np.int8)
+            own = np.maximum(above, 1.0 - above)
+        events.append(_Event(own, side, np.argsort(-own, kind="stable"), *rows_at(float(threshold), fit)))
+    failed = [np.zeros(event.own.size + 1) for event in events]
     done = 0
-    for first in _first_failures(fit, rows, limits, side, order, int(draws), int(seed)):
-        failed += np.bincount(first, minlength=failed.size)
-        done += first.size
+    for firsts in _first_failures(fit, events, int(draws), int(seed)):
+        for count, first in zip(failed, firsts):
+            count += np.bincount(first, minlength=count.size)
+        done += firsts[0].size
         if callback is not None:
             callback(done, draws, "excursions")
-    joint = 1.0 - np.cumsum(failed[:-1]) / draws
-    function = np.empty(above.size)
+    return [
+        _found(surface, event, 1.0 - np.cumsum(count[:-1]) / draws, float(threshold), level, kind, int(draws))
+        for event, count, (threshold, kind) in zip(events, failed, asked)
+    ]
+
+
+class _Event(NamedTuple):
+    """Places on their sides of a threshold."""
+
+    own: Vector
+    """Probability of each place by itself."""
+    side: NDArray[np.int8]
+    order: NDArray[np.intp]
+    """The likeliest first."""
+    rows: Any
+    limits: Vector
+
+
+def _found(
+    surface: Layers, event: _Event, joint: Vector, threshold: float, level: float, kind: str, draws: int
+) -> Excursions:
+    """Return the excursions of an event, from the probability that its first so many places hold at once."""
+    function = np.empty(joint.size)
     # all of a set at once is no likelier than its last cell alone
-    function[order] = np.minimum(np.maximum(joint, 0.0), own[order])
+    function[event.order] = np.minimum(np.maximum(joint, 0.0), event.own[event.order])
     if kind == "=":
         function = 1.0 - function
     surely = function >= level if kind != "=" else function <= 1.0 - level
     frame = surface.frame[[c for c in ("x", "y") if c in surface.frame]].copy()
     layers = (excursion_layer(threshold, kind), decided_layer(threshold, level))
-    frame[layers[0].name], frame[layers[1].name] = function, np.where(surely, side, 0).astype(float)
+    frame[layers[0].name], frame[layers[1].name] = function, np.where(surely, event.side, 0).astype(float)
     shown = Layers(
         surface.label, frame, layers, surface.grid, surface.points, surface.crs, surface.model, surface.contents
     )
-    return Excursions(function, float(threshold), level, kind, int(draws), shown, side)
+    return Excursions(function, threshold, level, kind, draws, shown, event.side)
 
 
 def check_excursion(threshold: Any, kind: Any, draws: Any, seed: Any) -> None:
@@ -202,33 +228,42 @@ def check_excursion(threshold: Any, kind: Any, draws: Any, seed: Any) -> None:
     refuse_seed(seed)
 
 
-def _first_failures(
-    fit: Fit, rows: Any, limits: Vector, side: NDArray[np.int8], order: NDArray[np.intp], draws: int, seed: int
-) -> Iterator[NDArray[np.intp]]:
-    """Of each draw the first place, in the order, where it lies on the wrong side; the number of places where none."""
-    noise = np.random.default_rng([seed, 1])
-    moving, root = hasattr(rows, "at"), np.zeros((0, 0))
-    placed: Any = None if moving else rows[order]
-    limits, side = limits[order], side[order]
-    last_theta = None
+def _first_failures(fit: Fit, events: Sequence[_Event], draws: int, seed: int) -> Iterator[list[NDArray[np.intp]]]:
+    """Of each draw the first place, in an event's order, where it lies on the wrong side; their number where none."""
+    asked = [_Asked(event, np.random.default_rng([seed, 1])) for event in events]
     for point, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
+        yield [one.first_failures(point, x) for one in asked]
+
+
+class _Asked:
+    """The rows of an event in its order, and the noise of what no vertex knows, each event's the same."""
+
+    def __init__(self, event: _Event, noise: np.random.Generator) -> None:
+        self.rows, self.order, self.noise = event.rows, event.order, noise
+        self.moving, self.root = hasattr(event.rows, "at"), np.zeros((0, 0))
+        self.placed: Any = None if self.moving else event.rows[event.order]
+        self.limits, self.side = event.limits[event.order], event.side[event.order]
+        self.at: LaplacePoint | None = None
+
+    def first_failures(self, point: LaplacePoint, x: Vector) -> NDArray[np.intp]:
+        """Of each draw of the latent vector at a point the first place that fails."""
         unsaid = None
-        if moving:
-            if last_theta is not point:
-                placed, root = rows.at(point.theta)[0][order], rows.root(point.theta)[order]
-                last_theta = point
-            unsaid = noise.standard_normal((root.shape[1], x.shape[1]))
-        first = np.full(x.shape[1], order.size)
+        if self.moving:
+            if self.at is not point:
+                self.placed = self.rows.at(point.theta)[0][self.order]
+                self.root, self.at = self.rows.root(point.theta)[self.order], point
+            unsaid = self.noise.standard_normal((self.root.shape[1], x.shape[1]))
+        first = np.full(x.shape[1], self.order.size)
         alive = np.arange(x.shape[1])
-        for a in range(0, order.size, PART):
+        for a in range(0, self.order.size, PART):
             part = slice(a, a + PART)
-            eta = placed[part] @ x[:, alive]
+            eta = self.placed[part] @ x[:, alive]
             if unsaid is not None:
-                eta = eta + root[part] @ unsaid[:, alive]
-            wrong = (eta - limits[part, None]) * side[part, None] <= 0
+                eta = eta + self.root[part] @ unsaid[:, alive]
+            wrong = (eta - self.limits[part, None]) * self.side[part, None] <= 0
             fails = wrong.any(axis=0)
             first[alive[fails]] = a + wrong[:, fails].argmax(axis=0)
             alive = alive[~fails]
             if not alive.size:
                 break
-        yield first
+        return first

@@ -119,10 +119,12 @@ class Prediction(Layers):
         InputError
             For a threshold, level or kind that is none.
         """
-        return excursions(
-            self, self._fit, self.exceedance, self._rows.limits, threshold, level, kind,
-            draws=draws, seed=seed, callback=callback,
-        )  # fmt: skip
+        options = {"draws": draws, "seed": seed, "callback": callback}
+        return self.several_excursions([(threshold, kind)], level, **options)[0]
+
+    def several_excursions(self, asked: Sequence[tuple[float, str]], level: float, **options: Any) -> list[Excursions]:
+        """Return the `excursions` of several thresholds and kinds, pairs, from one set of draws."""
+        return excursions(self, self._fit, self.exceedance, self._rows.limits, asked, level, **options)
 
 
 class _Rows:

@@ -371,11 +371,9 @@ def raster_wishes(config: Config) -> dict[str, Any]:
 
 def decide(wanted: ExcursionsSection, prediction: Prediction) -> Prediction:
     """Add the excursion functions of ``[excursions]``, and what they decide."""
-    for threshold in wanted.exceed:
-        above, sided = (
-            prediction.excursions(threshold, wanted.level, kind, draws=wanted.draws, seed=wanted.seed)
-            for kind in (">", "!=")
-        )
+    asked = [(threshold, kind) for threshold in wanted.exceed for kind in (">", "!=")]
+    found = prediction.several_excursions(asked, wanted.level, draws=wanted.draws, seed=wanted.seed) if asked else []
+    for above, sided in zip(found[::2], found[1::2]):
         prediction = prediction.with_layer(above.surface.layers[0], above.function)
         prediction = prediction.with_layer(sided.surface.layers[1], sided.decided)
     return prediction
