@@ -14,9 +14,12 @@ from geospde.families.registry import REGISTERED
 Vector = NDArray[np.float64]
 
 LARGEST = 1e100  # a square of it is still a number, and the sum of many
+LINEAR = 1e40  # of a response that is its own predictor: a field's precision has its sixth power
 WHOLE = 2.0**53  # whole numbers beyond it cannot be told from their neighbours
 MOST = 1e11  # of counts that scatter as their mean says: more, and the prior is lost beside their curvature
 HEAVIEST = 1e12  # of weights, times the median: more, and all other rows are lost beside that one
+APART = 1e10  # of exposures, times the median either way: more, and maps of the rates overflow
+FAR = 300.0  # of an intercept's prior from the data, in what default priors let a field reach: more, and none does
 LAST_DIGITS = 1e-12  # of a number: differences below it are of few digits
 
 
@@ -31,7 +34,8 @@ def refuse_truths(table: pd.DataFrame, column: str, family: Family) -> None:
 
 def check_response(values: Vector, family: Family) -> None:
     """Raise InputError for a response beyond what can be computed with, or a count that is no longer exact."""
-    _refuse(np.abs(values) > LARGEST, values, "the response", f"beyond {LARGEST:g}", "give it in another unit")
+    largest = LINEAR if family.link.is_linear else LARGEST
+    _refuse(np.abs(values) > largest, values, "the response", f"beyond {largest:g}", "give it in another unit")
     if family.is_discrete:
         _refuse(values > WHOLE, values, "a count", "beyond 2^53, no longer exact", "mend it, or model a rate")
         if family.fixed_scatter:
@@ -41,22 +45,51 @@ def check_response(values: Vector, family: Family) -> None:
     finite = values[np.isfinite(values)]
     if not finite.size:
         return
-    tiny = (values != 0) & (np.abs(values) < 1 / LARGEST)
-    if family.outside(np.zeros(1)).any() or np.abs(finite).max() < 1 / LARGEST:
-        _refuse(tiny, values, "the response", f"nearer to 0 than {1 / LARGEST:g}", "give it in another unit")
-    apart, largest = float(np.ptp(finite)), float(np.abs(finite).max())
-    if 0 < apart < LAST_DIGITS * largest:
+    tiny = (values != 0) & (np.abs(values) < 1 / largest)
+    if family.outside(np.zeros(1)).any() or np.abs(finite).max() < 1 / largest:
+        _refuse(tiny, values, "the response", f"nearer to 0 than {1 / largest:g}", "give it in another unit")
+    apart, most = float(np.ptp(finite)), float(np.abs(finite).max())
+    if 0 < apart < LAST_DIGITS * most:
         raise InputError(
             f"all responses lie within {apart:.3g} of {finite[0]:.6g}, and differ in their last digits only",
             remedy="subtract what they have in common",
         )
 
 
-def check_exposure(values: Vector | None) -> None:
-    """Raise InputError for an exposure that is nearly zero or infinite."""
-    if values is not None:
-        off = (values > LARGEST) | ((values > 0) & (values < 1 / LARGEST))
-        _refuse(off, values, "the exposure", f"not between {1 / LARGEST:g} and {LARGEST:g}", "give it in another unit")
+def check_exposure(values: Vector | None, *, is_pattern: bool = False) -> None:
+    """Raise InputError for an exposure that is nearly zero or infinite, or beside which the others are.
+
+    The weights of a pattern's quadrature may differ by any factor: those of slivers are nearly zero.
+    """
+    if values is None:
+        return
+    off = (values > LARGEST) | ((values > 0) & (values < 1 / LARGEST))
+    _refuse(off, values, "the exposure", f"not between {1 / LARGEST:g} and {LARGEST:g}", "give it in another unit")
+    if not is_pattern and values.any():
+        usual = float(np.median(values[values > 0]))
+        off = (values > APART * usual) | ((values > 0) & (values < usual / APART))
+        _refuse(off, values, "the exposure", f"and the median {usual:g}", "mend it, or leave the row out")
+
+
+def check_intercept(mean: float, sd: float, predictors: Vector, reach: float) -> None:
+    """Raise InputError for a prior of the intercept that lies so far from the data that no fit bridges it.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Of the prior.
+    predictors : (m,) array
+        Where the responses themselves put the predictor.
+    reach : float
+        How far from the intercept it goes.
+    """
+    middle = float(np.median(predictors))
+    if abs(mean - middle) - 10 * sd > FAR * reach:
+        raise InputError(
+            f"the prior of 'Intercept' is about {mean:g}, within {sd:g} or so, and the responses put the linear "
+            f"predictor about {middle:.3g}",
+            remedy="it is on the scale of the link: move it, or make it wider",
+        )
 
 
 def check_weights(values: Vector | None) -> None:

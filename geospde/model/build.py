@@ -22,7 +22,7 @@ from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import TELLING, Response, read_response
 from geospde.formula.table import coordinates, per_row
-from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
+from geospde.model.bounds import check_exposure, check_intercept, check_response, check_weights, refuse_truths
 from geospde.model.dispersion import Dispersion, read_dispersion
 from geospde.model.hyperparameters import hyperparameters_of, theta_slices
 from geospde.model.identified import refuse_alike, warn_of_repeated, warn_of_residual
@@ -317,6 +317,10 @@ def build_model(
             raise InputError("curves with a threshold are of places, not of areas: take s(x)")
         effects = effects.begun(explained.start() - away, explained.says)
     priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)
+    if "Intercept" in priors_given and "Intercept" in effects.names:
+        own = effects.names.index("Intercept")
+        mean, sd = priors_of_fixed.mean[own], priors_of_fixed.sd[own]
+        check_intercept(mean, sd, likelihood.start() - (away if support is None else 0.0), explained.largest_sd)
     effects = effects.estimable(priors_of_fixed.proper)
     priors_of_fixed = priors_of_fixed.of(effects.kept)
     effects.refuse_indistinct(response.label)
@@ -360,7 +364,7 @@ def _exposures(table: pd.DataFrame, exposure: Any, family: Family) -> Vector | N
     if exposures is not None and not (exposures >= least).all():
         row = int(np.flatnonzero(~(exposures >= least))[0])
         raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
-    check_exposure(exposures)
+    check_exposure(exposures, is_pattern=family.is_pattern)
     return exposures
 
 

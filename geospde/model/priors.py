@@ -63,6 +63,12 @@ class FixedPriors:
         return bool(np.isfinite(self.df).any())
 
     @property
+    def sd(self) -> Vector:
+        """Standard deviations of the Gaussians, scales of the Student t; infinite where flat, (k,)."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(self.precision**-0.5)
+
+    @property
     def proper(self) -> Vector:
         """Combinations of the coefficients that have a proper prior, (r, k)."""
         return np.asarray(self.transform[self.precision > 0])
