@@ -12,7 +12,7 @@ from geospde.explore.robust import OUTLYING, robust_z
 from geospde.explore.variogram import Variogram
 from geospde.families.registry import names
 from geospde.survey.crs import is_local
-from geospde.survey.places import check_places, looks_like_grid
+from geospde.survey.places import check_places, code_of_grid, looks_like_grid
 from geospde.survey.survey import TINY, Survey, off_the
 from geospde.text.findings import Finding
 from geospde.text.words import counted, length, number
@@ -95,7 +95,7 @@ def _coordinates(survey: Survey) -> list[Finding]:
         found.append(Finding("warning", subject, what, remedy))
     if is_local(survey.crs) and looks_like_grid(survey.coordinates, survey.units):
         what = "the numbers are such as UTM or a national grid has, and crs says a frame of its own"
-        remedy = "if they are, their EPSG code as crs in [survey] puts the maps into place"
+        remedy = f"if they are, that grid's crs in [survey], by {code_of_grid(survey.units)}, puts the maps into place"
         found.append(Finding("note", subject, what, remedy))
     return found or [Finding("ok", subject, f"{survey.crs.name}, {length(span, survey.units)} across")]
 

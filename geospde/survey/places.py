@@ -32,6 +32,8 @@ SLACK = (0.1, 0.5)
 DISTORTION = 0.01
 """Relative error of lengths from which another projection is worth the trouble."""
 
+METRES = {"m": 1.0, "km": 1000.0}
+
 _SAMPLE = 200  # sites at which lengths are compared
 _STEP = 1000.0  # metres
 
@@ -97,18 +99,25 @@ def stray_sites(places: Vector) -> NDArray[np.intp]:
 
 
 def looks_like_grid(places: Vector, units: str = "m") -> bool:
-    """Tell whether numbers in metres look like eastings and northings of UTM or a national grid.
+    """Tell whether numbers in metres or kilometres look like eastings and northings of UTM or a national grid.
 
-    Six digits before the point, or seven for northings, of a survey that is small against them.
+    Of metres six digits before the point, or seven for northings, of a survey that is small against them.
 
     Examples
     --------
     >>> looks_like_grid([(573_000.0, 5_541_000.0), (606_000.0, 5_580_000.0)]), looks_like_grid([(0.0, 0.0), (9e5, 9e5)])
     (True, False)
     """
-    (west, south), (east, north) = np.min(places, axis=0), np.max(places, axis=0)
+    (west, south), (east, north) = np.array([np.min(places, axis=0), np.max(places, axis=0)]) * METRES.get(
+        units, np.nan
+    )
     fits = 100_000 <= west and east <= 900_000 and 100_000 <= south and north <= 10_000_000
-    return bool(units == "m" and fits and max(east - west, north - south) < min(west, south))
+    return bool(fits and max(east - west, north - south) < min(west, south))
+
+
+def code_of_grid(units: str) -> str:
+    """Return what names a grid whose numbers are in metres or kilometres: EPSG's codes are of metres."""
+    return "its EPSG code ('EPSG:32633')" if units == "m" else "its PROJ string ('+proj=utm +zone=33 +units=km')"
 
 
 def outside_area_of_use(crs: CRS, places: Vector) -> NDArray[np.bool_]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError, Place
-from geospde.survey.crs import is_local, parse_crs, refuse_placeless
+from geospde.survey.crs import central_place, is_local, parse_crs, refuse_placeless, utm_of
 from geospde.survey.joined import joined
 from geospde.survey.paths import refuse_unreadable
+from geospde.survey.places import code_of_grid, looks_like_grid
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
 from geospde.survey.tables import Table, read_csv
 from geospde.text.words import counted, did_you_mean, listed
@@ -229,6 +230,21 @@ def _single_points(table: Table) -> Any:
     return shapely.points(places)
 
 
+def _to_state(frame: gpd.GeoDataFrame) -> str:
+    """What to say of the system that numbers are in, by what they look like."""
+    west, south, east, north = frame.total_bounds
+    corners = np.array([[west, south], [east, north]])
+    if -180 <= west and east <= 180 and -90 <= south and north <= 90:
+        utm, zone = utm_of(*central_place(corners))
+        degrees = f"if they are longitude and latitude, set source_crs = 'EPSG:4326' and crs = {utm!r} ({zone})"
+        return f"{degrees}; crs = 'local:m' is for a local frame in metres"
+    for unit, words in (("m", "metres"), ("km", "kilometres")):
+        if looks_like_grid(corners, unit):
+            grid = f"they look like eastings and northings in {words}: set crs to {code_of_grid(unit)}"
+            return f"{grid}, or to 'local:{unit}' for a local frame"
+    return "set crs to an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres"
+
+
 def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source: str) -> gpd.GeoDataFrame:
     """Return `frame` in `crs`, from the CRS its file states, else `source_crs`, else taken to be in `crs`."""
     stated = frame.crs
@@ -241,7 +257,7 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source:
         raise InputError(
             "does not state its coordinate reference system",
             of=Place(source),
-            remedy="set crs to an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres",
+            remedy=_to_state(frame),
         )
     if stated is not None:
         refuse_placeless(stated)

@@ -136,3 +136,19 @@ def test_numbers_of_a_grid_in_a_frame_of_their_own_are_a_note():
     east = pd.DataFrame({"x": 573_000 + 900 * np.arange(30.0) % 17, "y": 5_541_000 + 700 * np.arange(30.0) % 13})
     found = check_survey(gs.read_survey(east, crs="local:m"))
     assert any(f.level == "note" and "UTM or a national grid" in f.message for f in found)
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "said"),
+    [
+        (0.1, (10.0, 50.0), "if they are longitude and latitude, set source_crs = 'EPSG:4326' and crs = 'EPSG:32632'"),
+        (4e4, (5e5, 5.54e6), r"eastings and northings in metres: set crs to its EPSG code \('EPSG:32633'\)"),
+        (40.0, (500.0, 5540.0), r"in kilometres: set crs to its PROJ string .*units=km'\), or to 'local:km'"),
+        (5000.0, (0.0, 0.0), "set crs to an EPSG code"),
+    ],
+)
+def test_numbers_without_a_system_are_told_of_those_they_look_like(scale, shift, said):
+    places = np.array(shift) + scale * np.random.default_rng(1).uniform(size=(20, 2))
+    table = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "z": 1.0})
+    with pytest.raises(gs.InputError, match=said):
+        gs.read_survey(table)
