@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from oracles import square_mesh
 from scipy.special import expit
-from scipy.stats import multivariate_normal
+from scipy.stats import binom, multivariate_normal, norm
 
 import geospde as gs
 
@@ -104,3 +104,26 @@ def test_leave_one_out_of_counts_of_successes_is_that_of_refits():
         by_refit = np.exp(fit.log_marginal_likelihood - rest.log_marginal_likelihood)
         # the row is taken out of a Gaussian, which is 7 % off where its likelihood is skewed; the refit is not
         assert fit.pointwise["cpo"][row] == pytest.approx(by_refit, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("groups", "size", "sd", "single"), [(20, 5, 1.0, 0.1), (20, 1, 1.5, 0.08), (5, 20, 0.8, 0.02)]
+)
+def test_leaving_one_out_is_as_exact_as_the_docs_say(groups, size, sd, single):
+    """Of groups of 3 and of 12, whose only effect is integrated out by quadrature."""
+    rng = np.random.default_rng(1)
+    x, g = rng.normal(size=60), np.arange(60) % groups
+    effects, away = rng.normal(0, sd, groups), 0.3 + 0.8 * x
+    y = rng.binomial(size, 1 / (1 + np.exp(-away - effects[g])))
+    u = np.linspace(-9, 9, 2001)
+    densities = binom.pmf(y[:, None], size, 1 / (1 + np.exp(-away[:, None] - u)))
+    exact = np.empty(60)
+    for i in range(60):
+        of_rest = norm.pdf(u, 0, sd) * np.prod(densities[(g == g[i]) & (np.arange(60) != i)], axis=0)
+        exact[i] = (of_rest @ densities[i]) / of_rest.sum()
+    table = pd.DataFrame({"y": y, "size": size, "away": away, "g": g.astype(str)})
+    fit = gs.fit("p(y, size) ~ 0 + offset(away) + (1 | g)", table, family="binomial",
+                 priors={"sd(Intercept | g)": {"fixed": sd}})  # fmt: skip
+    cpo = fit.pointwise["cpo"].to_numpy()
+    assert np.abs(cpo / exact - 1).max() < single  # what docs/methods/criteria.md states
+    assert np.log(cpo).sum() == pytest.approx(np.log(exact).sum(), abs=0.07)

@@ -168,3 +168,19 @@ def test_bayesian_curves_have_bands(data):
 def test_a_mistake_is_told(data, term, message):
     with pytest.raises(InputError, match=message):
         build_model(f"n ~ {term}", data)
+
+
+@pytest.mark.parametrize(
+    ("unit", "there"),
+    [(1.0, [1.352655746420, -0.936803514184]), (1e-3, [1.354504866872, -0.935958320664]),
+     (1e3, [1.352909315818, -0.937097418482])],
+)  # fmt: skip
+def test_a_surface_moves_with_the_unit_of_length_as_mgcvs(unit, there):
+    """``predict(gam(z ~ s(x, y), method = "REML"))`` of mgcv 1.8-41, with lengths times the unit."""
+    rng = np.random.default_rng(4)
+    x, y = rng.uniform(0, 1000, 120), rng.uniform(0, 1500, 120)
+    z = np.sin(x / 200) + np.cos(y / 300) + rng.normal(0, 0.3, 120)
+    fit = gs.fit("z ~ s(x, y)", pd.DataFrame({"x": unit * x, "y": unit * y, "z": z}), method="reml")
+    new = pd.DataFrame({"x": [200 * unit, 700 * unit], "y": [300 * unit, 1200 * unit]})
+    # where mgcv's search ends
+    np.testing.assert_allclose(fit.predict(new).to_frame()["mean"], there, atol=2e-6)
