@@ -71,3 +71,35 @@ def test_a_prior_that_is_of_one_unit_is_told_where_responses_are_of_another():
         warnings.simplefilter("error", gs.GeospdeWarning)
         gs.fit(formula, TABLE, **options)
         gs.fit(formula, grams, priors={"phi": {"loggamma": [1, 1e-3]}}, **options)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if not name.startswith("delta")])
+def test_rows_of_next_to_no_weight_say_nothing(family):
+    """Far off, of weights that leave them a share of 1e-9 of what a row says."""
+    column = FAMILIES[family]
+    far = pd.DataFrame({"x": [0.0, 1.0], "g": ["a", "b"], column: [50.0, 50.0], "w": 1e-12})
+    table = TABLE[["x", "g", column]].assign(w=1.0)
+    fits = [
+        gs.fit(f"{column} ~ x + (1 | g)", each, family=family, weights="w", method="eb")
+        for each in (table, pd.concat([table, far], ignore_index=True))
+    ]
+    one, other = (np.append(fit.fixed[["mean", "sd"]].to_numpy(), fit.hyper["mode"]) for fit in fits)
+    # the search for a mode ends where a step gains less than 5e-7, a thousandth of an sd; a t's latent mode is found by
+    # steps of linear convergence, whose number differs
+    assert other == pytest.approx(one, rel=1e-4 if family == "t" else 1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize(("method", "family"), [("reml", "gaussian"), ("eb", "poisson"), ("ml", "poisson")])
+def test_crossed_groups_of_2000_levels_of_which_half_say_nothing(method, family):
+    rng = np.random.default_rng(4)
+    a, b, x = rng.integers(0, 2000, 6000), rng.integers(0, 40, 6000), rng.normal(size=6000)
+    effects = rng.normal(0, 0.5, 2000)[a] + rng.normal(0, 0.3, 40)[b]
+    eta = 0.5 + 0.3 * x + effects
+    y = rng.poisson(np.exp(eta)) if family == "poisson" else eta + rng.normal(size=6000)
+    table = pd.DataFrame({"x": x, "a": a.astype(str), "b": b.astype(str), "y": y, "w": np.where(a < 1000, 1.0, 1e-12)})
+    options = {"family": family, "weights": "w", "method": method}
+    # a default prior of a Poisson's standard deviations has two digits of the data's scale, which silent rows leave
+    whole, told = (gs.fit("y ~ x + (1 | a) + (1 | b)", each, **options) for each in (table, table[table["w"] == 1]))
+    assert whole.fixed.iloc[:, :2].to_numpy() == pytest.approx(told.fixed.iloc[:, :2].to_numpy(), rel=1e-5)
+    column = "mode" if method == "eb" else "estimate"
+    assert whole.hyper[column].to_numpy() == pytest.approx(told.hyper[column].to_numpy(), rel=1e-5)
