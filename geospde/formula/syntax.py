@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NAME = re.compile(r"[^\W\d][\w.]*")
-WORDS: dict[str, bool | None] = {"True": True, "False": False, "None": None}
+WORDS: dict[str, bool | None] = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": False}
 # signs by rank, the loosest first; those before an operand stand between 2 and 3, powers above all
 RANKS = (("==", "!=", "<=", ">=", "<", ">"), ("+", "-"), ("*", "/", "//", "%"), (":", "%in%"))
 BEFORE, POWER, ATOM = 2.5, 4.0, 5.0

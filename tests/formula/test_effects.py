@@ -141,7 +141,8 @@ def test_poly_is_rs():
     at = [np.polyval(np.polyfit(data.x, column, k + 1), 11) for k, column in enumerate(expected.T)]
     assert np.allclose(columns.of(pd.DataFrame({"x": [11]})), [at], atol=1e-6)
     powers = data.x.to_numpy()[:, None] ** [1, 2, 3]
-    np.testing.assert_allclose(Columns("0 + poly(x, 3, raw=True)", data).matrix, powers, rtol=1e-14)
+    for true in ("True", "TRUE"):  # in Python's words, and in R's
+        np.testing.assert_allclose(Columns(f"0 + poly(x, 3, raw={true})", data).matrix, powers, rtol=1e-14)
 
 
 def test_high_degrees_stay_orthogonal_far_from_zero():

@@ -155,7 +155,9 @@ def test_long_sums_are_no_deep_trees():
     assert len(list(symbols(right))) == 5_000
 
 
-@pytest.mark.parametrize("name", ["class", "lambda", "in", "None", "2020_rain", "soil type", "a+b", "größe", "x.y"])
+@pytest.mark.parametrize(
+    "name", ["class", "lambda", "in", "None", "TRUE", "2020_rain", "soil type", "a+b", "größe", "x.y"]
+)
 def test_any_column_but_one_with_a_backquote_can_be_named(name):
     data = pd.DataFrame({name: np.arange(6.0), "y": [1.0, 3, 2, 5, 4, 6]})
     assert Columns(f"1 + {quoted(name)}", data).names == ["Intercept", name]
