@@ -119,12 +119,21 @@ class Prediction(Layers):
         InputError
             For a threshold, level or kind that is none.
         """
-        options = {"draws": draws, "seed": seed, "callback": callback}
-        return self.several_excursions([(threshold, kind)], level, **options)[0]
+        return self.several_excursions([(threshold, kind)], level, draws=draws, seed=seed, callback=callback)[0]
 
-    def several_excursions(self, asked: Sequence[tuple[float, str]], level: float, **options: Any) -> list[Excursions]:
+    def several_excursions(
+        self,
+        asked: Sequence[tuple[float, str]],
+        level: float = 0.95,
+        *,
+        draws: int = 4000,
+        seed: int = 1,
+        callback: Callable[[int, int | None, str], None] | None = None,
+    ) -> list[Excursions]:
         """Return the `excursions` of several thresholds and kinds, pairs, from one set of draws."""
-        return excursions(self, self._fit, self.exceedance, self._rows.limits, asked, level, **options)
+        return excursions(
+            self, self._fit, self.exceedance, self._rows.limits, asked, level, draws=draws, seed=seed, callback=callback
+        )
 
 
 class _Rows:
