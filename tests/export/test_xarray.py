@@ -3,6 +3,7 @@
 import sys
 import warnings
 
+import h5netcdf  # noqa: F401  # which remembers whether h5py was there when it was first imported
 import h5py
 import numpy as np
 import pandas as pd

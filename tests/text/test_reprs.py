@@ -147,6 +147,7 @@ def test_a_fine_mesh_is_drawn_by_its_boundary():
 
 
 def test_a_fit_shows_its_tables():
+    vars(fit()).pop("criteria", None)  # which another test may have asked for
     page = shown(fit())
     assert fit().formula in page.text and "poisson (log link), 157 observations" in page.text
     for table in (fit().fixed, fit().hyper):
