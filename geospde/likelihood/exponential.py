@@ -1,6 +1,6 @@
 """What an exponential family has beside its likelihood: mean, variance function, dispersion, deviance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,38 @@ from numpy.typing import NDArray
 from geospde.families.base import Family
 from geospde.families.likelihood import Likelihood
 from geospde.families.registry import names
+from geospde.families.relinked import Relinked
+from geospde.inference.laplace import Laplace, LaplacePoint
 
 Vector = NDArray[np.float64]
+STEP = 1e-4  # of predictors: differences err by its square
 NEAREST = 1e-16  # of a saturated mean to the end of its range, where the predictor is infinite
+
+
+def expected_weights(likelihood: Likelihood, eta: Vector) -> Vector:
+    """Information of the predictors that responses have in the mean, (m,): what mgcv's edf and GCV are of.
+
+    The second derivative of an exponential family's log density is linear in the response. Under a natural link it is
+    the information that is observed.
+    """
+    means = likelihood.moments(eta)[0]
+    at_means = replace(likelihood, y=means)
+    if isinstance(likelihood, Relinked):
+        at_means = replace(likelihood, y=means, natural=replace(likelihood.natural, y=means))
+    return -at_means.derivatives(eta)[1]
+
+
+def in_the_mean(laplace: Laplace, point: LaplacePoint) -> LaplacePoint:
+    """A point with the factor of H, its inverse and derivatives that responses have in the mean."""
+    likelihood, eta = laplace.likelihood_at(point.theta), point.eta
+    weights = expected_weights(likelihood, eta)
+    if np.allclose(weights, -point.derivatives[1], rtol=1e-9, atol=0.0):
+        return point
+    whole = laplace.whole(point.theta)
+    factor = laplace.factor_of(whole, laplace.prior_at(whole), weights)
+    third = expected_weights(likelihood, eta - STEP) - expected_weights(likelihood, eta + STEP)
+    derivatives = (point.derivatives[0], -weights, third / (2 * STEP))
+    return replace(point, factor=factor, covariance=laplace.selected_inverse(factor), derivatives=derivatives)
 
 
 @dataclass(frozen=True)

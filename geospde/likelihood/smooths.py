@@ -14,7 +14,7 @@ from scipy.linalg import cholesky, null_space
 from geospde.errors import InputError
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.likelihood.chi_squares import tail
-from geospde.likelihood.exponential import Exponential, exponential_names
+from geospde.likelihood.exponential import Exponential, exponential_names, in_the_mean
 from geospde.likelihood.likelihoods import Restricted, Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.model.build import Model
@@ -41,6 +41,8 @@ class Smooths:
         self.point = laplace.factor_again(point)
         self.theta = laplace.whole(point.theta)
         self.is_exponential = model.family.is_exponential and model.likelihood.observed_exactly
+        if self.is_exponential and laplace.pairs is None:
+            self.point = in_the_mean(laplace, self.point)
 
     @cached_property
     def family(self) -> Exponential:

@@ -14,6 +14,7 @@ from geospde.errors import NumericalError
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.mode import Progress, silent
 from geospde.likelihood.coordinates import Coordinates
+from geospde.likelihood.exponential import in_the_mean
 from geospde.likelihood.likelihoods import Restricted, Unpriored
 from geospde.likelihood.search import Maximum, climb
 
@@ -50,14 +51,15 @@ class PredictionError(Restricted):
     def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
         """The criterion at theta; see `Laplace.at`."""
         point = super().at(theta, start, gradient)
-        deviance, edf = self.deviance(point), self.edf(point)
+        in_mean = in_the_mean(self, point)
+        deviance, edf = self.deviance(point), self._edf_of(in_mean)
         m = point.eta.size
         if not self.known_scale and (edf >= m or deviance < PERFECT * m):
             raise NumericalError(f"the fit is perfect at {self.describe(theta)}")
         slope = np.zeros(self.n_theta)
         if gradient:
             of_deviance = -2.0 * point.derivatives[0] @ (self.design @ point.slope)
-            of_edf = self._slope_of_edf(point)
+            of_edf = self._slope_of_edf(in_mean)
             if self.known_scale:
                 slope = -0.5 * of_deviance - of_edf
             else:
@@ -76,7 +78,10 @@ class PredictionError(Restricted):
         return 2.0 * (self.saturated - float(likelihood.log_density(point.eta).sum()))
 
     def edf(self, point: LaplacePoint) -> float:
-        """Effective degrees of freedom, the fixed effects among them."""
+        """Effective degrees of freedom, the fixed effects among them, by the information that is expected."""
+        return self._edf_of(in_the_mean(self, point))
+
+    def _edf_of(self, point: LaplacePoint) -> float:
         of_prior = (point.covariance * self.double) @ self.prior_at(self.whole(point.theta))
         return float(self.n - self.n_constraints - of_prior)
 

@@ -184,3 +184,19 @@ def test_a_surface_moves_with_the_unit_of_length_as_mgcvs(unit, there):
     new = pd.DataFrame({"x": [200 * unit, 700 * unit], "y": [300 * unit, 1200 * unit]})
     # where mgcv's search ends
     np.testing.assert_allclose(fit.predict(new).to_frame()["mean"], there, atol=2e-6)
+
+
+def test_criteria_beside_other_links_are_mgcvs():
+    """mgcv 1.8-41's ``gam`` on a gamma with a log link (GCV and REML) and a probit (UBRE): score and edf."""
+    rng = np.random.default_rng(7)
+    u = np.linspace(0, 10, 150)
+    mean = np.exp(0.5 + 0.5 * np.sin(u))
+    table = pd.DataFrame({"u": u, "p": rng.gamma(2, mean / 2), "size": 8, "k": rng.binomial(8, mean / (1 + mean))})
+    for left, options, score, edf in (
+        ("p", {"family": "gamma", "method": "ubre"}, 0.54206074453, 6.77921961791),
+        ("p", {"family": "gamma", "method": "reml"}, 209.9595219234, 6.8169635946),
+        ("p(k, size)", {"family": "binomial", "link": "probit", "method": "ubre"}, 0.06876946735, 6.27271644117),
+    ):
+        fit = gs.fit(f"{left} ~ s(u)", table, **options)
+        assert fit.score == pytest.approx(score, rel=1e-7)
+        assert fit.edf == pytest.approx(edf, rel=1e-4)  # where mgcv's search ends
