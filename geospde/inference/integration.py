@@ -272,8 +272,8 @@ def integrate(
     explorer : Explorer
     root : (d, d) array
         ``theta = mode + root z`` standardises the posterior.
-    third : (d,) array
-        Third derivatives of the log posterior in z, at the mode.
+    third : (d, d) array
+        Third derivatives of the log posterior in z, at the mode: entry (i, j) once in z_i and twice in z_j.
     rule : {"auto", "grid", "ccd", "adaptive"}
         `auto`: Gauss-Hermite, 5 nodes on one axis or 4 on each of two, and a composite design for four and more, where
         they fit, else `adaptive`; of more than eight hyperparameters always the design; `grid`: an even grid; `ccd`: a
@@ -284,7 +284,8 @@ def integrate(
     centre = explorer.mode.theta
     d = centre.size
     # the density along every axis costs some ten evaluations each
-    skew = None if explorer.laplace.n < LARGE else third
+    along = np.diag(third)
+    skew = None if explorer.laplace.n < LARGE else along
     if rule == "ccd" or (rule == "auto" and d > FEW):
         return composite_design(explorer, centre, root, skew)
     design = None
@@ -294,8 +295,8 @@ def integrate(
             return _carrying(explorer, *design, skew)
     if rule == "grid":
         return even_grid(explorer, centre, root)
-    warp = Warp.of_third_derivatives(third)
     if rule == "auto" and d < 3:
+        warp = Warp.of_third_derivatives(along)
         found, fit = gauss_hermite(explorer, centre, root, {1: 5, 2: 4}[d], warp)
         if fit.within(SMOOTH):
             return found
@@ -304,7 +305,7 @@ def integrate(
     unit = 2.0 ** (np.floor(np.log2(np.diag(root))) - 10.0)
     centre = origin + np.round((centre - origin) / unit) * unit
     root = np.round(root / unit[:, None]) * unit[:, None]
-    found = adaptive(explorer, Axes.at_mode(centre, root, np.round(third, 2), scale))
+    found = adaptive(explorer, Axes.at_mode(centre, root, np.round(along, 2), scale))
     if design is None or found.accuracy is None or found.accuracy.is_fair:
         return found
     # draws that leave as much open as this say less of the bulk than a polynomial does

@@ -163,13 +163,13 @@ def curvature(
     root : (d, d) array
         Lower triangular R: ``theta = mode + R z`` standardises the posterior. Of all roots of the covariance this one
         keeps the axes nearest the parameters, and so their skewness on single axes.
-    third : (d,) array
-        Third derivative of the log density in each z.
+    third : (d, d) array
+        Third derivatives of the log density: entry (i, j) once in z_i and twice in z_j.
     """
     eigenvalues, vectors = np.linalg.eigh(guess)
     axes = np.linalg.cholesky((vectors * np.clip(eigenvalues, 1e-6, 4.0)) @ vectors.T)
     d = axes.shape[0]
-    hessian, third = np.empty((d, d)), np.zeros(d)
+    hessian, third = np.empty((d, d)), np.zeros((d, d))
     found = list(laplace.all([mode.theta + s * axes[:, j] for j in range(d) for s in (-0.5, 0.5)]))
     progress(laplace.evaluations, None, "curvature of the hyperparameters")
     for j in range(d):
@@ -179,12 +179,13 @@ def curvature(
             raise NumericalError(f"no curvature could be found around {laplace.describe(mode.theta)}")
         hessian[:, j] = np.mean(slopes, axis=0)
         if len(slopes) == 2:
-            third[j] = slopes[1][j] - slopes[0][j]
+            third[:, j] = 2.0 * (slopes[1] - slopes[0])  # the slopes are those in the middle of each half
     values, vectors = np.linalg.eigh(-0.5 * (hessian + hessian.T))
     # a direction that the data leave flat keeps the scale of the guess
     root = axes @ (vectors / np.sqrt(np.where(values > 1e-3, values, 1.0)))
     root = np.asarray(np.linalg.cholesky(root @ root.T))
-    return root, third * (np.diag(root) / np.diag(axes)) ** 3
+    longer = np.diag(root) / np.diag(axes)
+    return root, third * longer[:, None] * longer**2
 
 
 @dataclass(frozen=True)

@@ -228,3 +228,22 @@ def test_a_distribution_function_that_rounding_lets_fall_has_quantiles():
     marginal = Marginal(inner, density)
     levels = np.array([0.001, 0.025, 0.5, 0.975, 0.999])
     assert (np.diff(marginal.quantile(levels)) > 0).all()
+
+
+def test_third_derivatives_at_the_mode_are_those_of_a_cubic():
+    # differences of the gradients of a cubic, at equal steps to both sides, are exact
+    cubic = np.array([[0.3, 0.2], [-0.1, -0.4]])  # entry (i, j) once in t_i and twice in t_j
+
+    def value(t):
+        own, cross = np.diag(cubic) @ t**3 / 6, cubic[0, 1] * t[0] * t[1] ** 2 / 2 + cubic[1, 0] * t[1] * t[0] ** 2 / 2
+        return float(own + cross - 0.5 * t @ t)
+
+    def slope(t):
+        first = cubic[0, 0] * t[0] ** 2 / 2 + cubic[0, 1] * t[1] ** 2 / 2 + cubic[1, 0] * t[0] * t[1]
+        second = cubic[1, 1] * t[1] ** 2 / 2 + cubic[1, 0] * t[0] ** 2 / 2 + cubic[0, 1] * t[0] * t[1]
+        return np.array([first, second]) - t
+
+    known = WarmLaplace(Known(value, slope, 2))
+    root, third = curvature(known, known.at(np.zeros(2)), np.eye(2))
+    np.testing.assert_allclose(root, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(third, cubic, atol=1e-12)
