@@ -247,3 +247,21 @@ def test_third_derivatives_at_the_mode_are_those_of_a_cubic():
     root, third = curvature(known, known.at(np.zeros(2)), np.eye(2))
     np.testing.assert_allclose(root, np.eye(2), atol=1e-12)
     np.testing.assert_allclose(third, cubic, atol=1e-12)
+
+
+def test_a_product_rule_that_the_mode_foretells_to_fail_is_not_tried():
+    # theta_1 turns with the square of theta_0, which no bending of single axes follows
+    def value(t):
+        return float(-0.5 * t[0] ** 2 - 0.5 * (t[1] - 0.5 * t[0] ** 2) ** 2)
+
+    def slope(t):
+        off = t[1] - 0.5 * t[0] ** 2
+        return np.array([-t[0] + off * t[0], -off])
+
+    class NoProduct(Known):
+        def lagging(self, theta, start=None, gradient=True):
+            assert gradient  # the product rule is the one that asks for none
+            return self.at(theta)
+
+    found = solve(NoProduct(value, slope, 2))
+    assert found.log_marginal_likelihood == pytest.approx(np.log(2 * np.pi), abs=0.03)  # what the rule promises
