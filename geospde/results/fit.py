@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +48,11 @@ from geospde.results.estimates import EstimatedFit
 from geospde.results.maximum_likelihood import MaximumLikelihoodFit
 from geospde.results.penalised import PenalisedFit
 from geospde.results.prior import first_look, with_matched_priors
+from geospde.results.saving.schema import Integration, Method, Strategy
 from geospde.text.keywords import answers_keywords
 
 Vector = NDArray[np.float64]
 LIKELIHOODS = ("ml", "reml")
-METHODS = ("inla", "eb", "ml", "reml", "ubre")
-INTEGRATIONS = ("auto", "grid", "ccd", "adaptive", "eb")
-STRATEGIES = ("auto", "gaussian", "vb", "simplified", "laplace")
 
 
 @answers_keywords
@@ -360,9 +358,9 @@ def check_options(
 ) -> None:
     """Raise InputError for options that there are not, or that do not go together."""
     for value, choices, what in (
-        (method, METHODS, "method"),
-        (integration, INTEGRATIONS, "integration"),
-        (strategy, STRATEGIES, "strategy"),
+        (method, get_args(Method), "method"),
+        (integration, get_args(Integration), "integration"),
+        (strategy, get_args(Strategy), "strategy"),
     ):
         if value not in choices:
             raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")

@@ -51,6 +51,11 @@ FLOATS = (*OF_POSTERIOR, "hyper_centre", "hyper_root")
 ALWAYS = ("offset", "exposure", "observation_weights")
 
 
+Method = Literal["inla", "eb", "ml", "reml", "ubre"]
+Integration = Literal["auto", "grid", "ccd", "adaptive", "eb"]
+Strategy = Literal["auto", "gaussian", "vb", "simplified", "laplace"]
+Column = Literal["number", "category", "ordered", "text"]
+"""What a column of the data holds."""
 Evidence = Annotated[FiniteFloat, Field(ge=-1e100, le=1e100)]
 """A logarithm, of which no data make more."""
 Shown = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$", max_length=100_000)]
@@ -65,9 +70,9 @@ class Settings(BaseModel):
     formula: str = Field(max_length=100_000)
     family: str
     link: str | None
-    method: Literal["inla", "eb", "ml", "reml", "ubre"]
-    integration: Literal["auto", "grid", "ccd", "adaptive", "eb"]
-    strategy: Literal["auto", "gaussian", "vb", "simplified", "laplace"]
+    method: Method
+    integration: Integration
+    strategy: Strategy
     quadrature: int = Field(ge=1, le=1000)
     coords: list[str] | None = Field(min_length=2, max_length=2)
     exposure: str | None
@@ -81,7 +86,7 @@ class SupportWords(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     kind: Literal["mean", "total"]
-    columns: dict[str, Literal["number", "category", "ordered", "text"]]
+    columns: dict[str, Column]
 
 
 class PartWords(BaseModel):
@@ -95,7 +100,7 @@ class PartWords(BaseModel):
     link: str | None
     coords: list[str] | None = Field(min_length=2, max_length=2)
     offset: str | None
-    columns: dict[str, Literal["number", "category", "ordered", "text"]]
+    columns: dict[str, Column]
     crs: str | None
     covariates: dict[str, Any] | None
     support: SupportWords | None = None
@@ -124,7 +129,7 @@ class Words(BaseModel):
     seconds: FiniteFloat = Field(ge=0)
     evaluations: int = Field(ge=0)
     factorisations: int = Field(ge=0)
-    columns: dict[str, Literal["number", "category", "ordered", "text"]]
+    columns: dict[str, Column]
     meshes: dict[str, list[str]]
     crs: str | None
     label: Shown

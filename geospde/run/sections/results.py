@@ -10,6 +10,7 @@ from geospde.errors import InputError
 from geospde.prediction.computed.registry import computed_layer
 from geospde.prediction.layer import posterior_layers
 from geospde.prediction.steps import several_steps
+from geospde.results.saving.schema import Method
 from geospde.run.sections.values import MOST_DRAWS, MOST_LAYERS, Count, Flag, Number, Section, Seed, Text, is_number
 from geospde.text.words import in_brief
 
@@ -17,7 +18,7 @@ from geospde.text.words import in_brief
 class InferenceSection(Section):
     """``[inference]``: how the model is fitted, as in `geospde.fit`."""
 
-    method: Literal["inla", "eb", "ml", "reml", "ubre"] = "inla"
+    method: Method = "inla"
     integration: Text = "auto"
     strategy: Text = "auto"
     quadrature: Annotated[Count, Field(le=1000)] = 1
