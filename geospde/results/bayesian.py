@@ -21,9 +21,10 @@ from geospde.inference.mixture import GaussianMixture, shape_of
 from geospde.inference.mode import Progress, silent
 from geospde.inference.sampling import leave_one_out
 from geospde.linalg.threads import one_blas_thread
+from geospde.results import checks
 from geospde.results.base import Fit
 from geospde.results.certificate import Certificate, certify
-from geospde.results.checks import Checks, covariate_findings, posterior_findings, range_findings
+from geospde.results.checks import Checks
 from geospde.results.draws import to_arviz
 from geospde.results.hypothesis import Hypothesis, weigh
 from geospde.results.loo import Loo
@@ -380,18 +381,17 @@ class BayesianFit(Fit):
     def check(self) -> Checks:
         """Look for what makes the figures doubtful, with remedies.
 
-        Range against the mesh's edges and the extent; hyperparameters that a prior holds, or of which the data say
-        nothing; variances at zero; calibration (PIT), leave-one-out failures and influential observations; the Laplace
-        approximation against its own next terms.
+        Fields against their meshes; hyperparameters that a prior holds; variances at zero; calibration (PIT),
+        leave-one-out failures, influential observations; the Laplace approximation against its own next terms.
 
         Returns
         -------
         Checks
             A finding for each thing that was looked at, with a remedy where one is needed.
         """
-        found = posterior_findings(self.model, self.laplace, self.posterior, self.hyper, self.pointwise, self.loo)
-        ranges = range_findings(self.model, self.hyper["q0.5"])
-        return Checks([*covariate_findings(self.model), *ranges, *found])
+        of, at, hyper = (self.model, self.laplace), self.posterior, self.hyper
+        found = checks.posterior_findings(*of, at, hyper, self.pointwise, self.loo)
+        return Checks([*checks.model_findings(*of, at.mode, hyper["q0.5"]), *found])
 
     def certify(self, draws: int = 2000, seed: int = 1, callback: Callback = None) -> Certificate:
         """Say how far the fit is from the exact posterior, and correct it, by importance sampling.

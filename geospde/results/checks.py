@@ -14,7 +14,7 @@ from scipy.special import chdtrc
 from geospde.errors import InputError
 from geospde.inference.higher_order import evidence_correction
 from geospde.inference.hyper import HyperPosterior, Posterior
-from geospde.inference.laplace import Laplace
+from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model
 from geospde.results.loo import Loo
@@ -33,6 +33,7 @@ NARROWED = 0.4  # beyond which it does where the data leave an end open
 SPEAKS = 0.5  # fall of the log likelihood at an end of the interval, less than which leaves it open
 SHARP = 1.0  # degrees
 EDGE, COARSE = 0.5, 0.2  # longest inner edge over the range: warn, note
+LOST, BLURRED = 1.0, 0.5  # sd between vertices over that of an observation: warn, note
 LONG = 1.0  # range over the extent
 NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
 SMALL = 0.01  # of a chi-square test
@@ -64,21 +65,28 @@ class Checks(tuple[Finding, ...]):
     __repr__ = __str__
 
 
-def covariate_findings(model: Model) -> Iterator[Finding]:
-    """What was looked at when covariates were taken from rasters."""
-    if model.covariates is not None:
-        yield from model.covariates.findings
-
-
-def range_findings(model: Model, ranges: Mapping[Any, float]) -> Iterator[Finding]:
-    """Each field's range against its mesh.
+def model_findings(
+    model: Model, laplace: Laplace, point: LaplacePoint, ranges: Mapping[Any, float]
+) -> Iterator[Finding]:
+    """Covariates from rasters, and each field against its mesh: by its range, and by what the observations tell.
 
     Parameters
     ----------
     model : Model
+    laplace : Laplace
+    point : LaplacePoint
+        Where the fit is looked at.
     ranges : mapping
         Estimates of the hyperparameters by name.
     """
+    if model.covariates is not None:
+        yield from model.covariates.findings
+    yield from _ranges(model, ranges)
+    yield from _resolutions(model, laplace, point)
+
+
+def _ranges(model: Model, ranges: Mapping[Any, float]) -> Iterator[Finding]:
+    """Each field's range against its mesh."""
     seen: set[str] = set()
     for term in model.terms:
         own = f"range({term.label})"
@@ -87,6 +95,43 @@ def range_findings(model: Model, ranges: Mapping[Any, float]) -> Iterator[Findin
                 continue
             seen.add(name)  # of several likelihoods each may have a field of this label
             yield from _range_and_mesh(name, term.mesh, float(ranges[name]))
+
+
+def _resolutions(model: Model, laplace: Laplace, point: LaplacePoint) -> Iterator[Finding]:
+    """What each field loses between the vertices of its mesh, beside what the observations tell of it.
+
+    Within a triangle the field is a mean of its values at the corners, and varies less than they do. Where observations
+    are more exact than what is lost so, the fit takes the difference for noise, or bends its hyperparameters.
+    """
+    theta = laplace.whole(point.theta)
+    second = laplace.likelihood_at(point.theta).derivatives(point.eta)[1][: point.eta.size]
+    for term, block, own in zip(model.terms, laplace.blocks, laplace.theta_blocks):
+        if term.mesh is None:
+            continue
+        rows = laplace.design[:, block]
+        within = np.diff(rows.indptr) <= 3  # more are sums over an area
+        rows, told = rows[within], np.maximum(-second[within], 0.0)
+        if not rows.nnz:
+            continue
+        covariances = term.precision.covariances(theta[own])
+        size = abs(rows)
+        corners = (size @ np.ones(size.shape[1])) * (size @ covariances.diagonal())
+        shown = np.asarray((rows @ covariances).multiply(rows).sum(axis=1)).ravel()
+        lost = np.where(corners - shown > 1e-9 * corners, corners - shown, 0.0)
+        yield _resolution(term.label, float(np.sqrt(lost).mean()), float(np.sqrt(lost * told).mean()))
+
+
+def _resolution(label: str, lost: float, ratio: float) -> Finding:
+    """Of one field: the sd that it loses at an observation, also over the sd that the observation leaves it."""
+    if ratio <= BLURRED:
+        return Finding("ok", "resolution", f"{label} loses little between the mesh's vertices, beside the noise")
+    return Finding(
+        "warning" if ratio > LOST else "note",
+        "resolution",
+        f"between the mesh's vertices {label} loses a standard deviation of {number(lost)} at an observation, "
+        f"{ratio:.2g} times what its noise leaves open: noise, range and sigma may be off",
+        "give build_mesh the sites, whose places are vertices then, or lower max_edge",
+    )
 
 
 def posterior_findings(

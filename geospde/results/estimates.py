@@ -21,8 +21,9 @@ from geospde.likelihood.likelihoods import Estimated, Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.vanishing import residual_edges, residual_places
 from geospde.model.build import Model
+from geospde.results import checks
 from geospde.results.base import Fit
-from geospde.results.checks import Checks, covariate_findings, range_findings, singular_findings
+from geospde.results.checks import Checks
 from geospde.results.hypothesis import read
 from geospde.results.state import LEVELS, Vector
 from geospde.results.storage import Stored, stored_maximum
@@ -259,19 +260,19 @@ class EstimatedFit(Fit):
     # -- onwards --------------------------------------------------------------------------------------------
 
     def check(self) -> Checks:
-        """Look for what makes the figures doubtful: each range against its mesh, variances at zero.
+        """Look for what makes the figures doubtful: each field against its mesh, variances at zero.
 
         Returns
         -------
         Checks
             A finding for each thing that was looked at, with a remedy where one is needed.
         """
-        ranges = range_findings(self.model, self.hyper["estimate"])
-        return Checks([*covariate_findings(self.model), *ranges, *self._singular()])
+        of_model = checks.model_findings(self.model, self.laplace, self.point, self.hyper["estimate"])
+        return Checks([*of_model, *self._singular()])
 
     def _singular(self) -> Iterator[Finding]:
         own = residual_edges(self.model, self.maximum)
-        return singular_findings(bool(np.delete(self.maximum.edges, own).any()), bool(own))
+        return checks.singular_findings(bool(np.delete(self.maximum.edges, own).any()), bool(own))
 
     def _stored(self) -> Stored:
         return stored_maximum(self.maximum, self.notes)

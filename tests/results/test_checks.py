@@ -8,6 +8,7 @@ import pytest
 import shapely
 
 import geospde as gs
+from geospde.text.words import number
 
 BOX = shapely.box(0, 0, 10, 10)
 
@@ -206,3 +207,30 @@ def test_a_singular_fit_by_likelihood():
     assert "leave out" in finding.remedy
     sleep = gs.fit("Reaction ~ Days + (Days | Subject)", gs.load_dataset("sleepstudy"), method="reml")
     assert found(sleep.check(), "singular fit", "ok")
+
+
+def exact(sites):
+    """60 measurements of a field of range 3 with an error of 0.05, on a mesh of edges of 1.2."""
+    rng = np.random.default_rng(4)
+    places = rng.uniform(0, 10, (60, 2))
+    data = pd.DataFrame({"x": places[:, 0], "y": places[:, 1]})
+    data["z"] = matern(places, 3.0, rng) + 0.05 * rng.standard_normal(60)
+    on = gs.build_mesh(BOX, max_edge=(1.2, 2.0), offset=3.0, sites=places if sites else None)
+    priors = {"range(spde)": {"fixed": [3]}, "sigma(spde)": {"fixed": [1]}, "sigma": {"fixed": [0.05]}}
+    return gs.fit("z ~ 1 + spde(mesh)", data, mesh=on, coords=("x", "y"), method="eb", priors=priors)
+
+
+def test_measurements_more_exact_than_the_mesh():
+    fit = exact(sites=False)
+    (warning,) = found(fit.check(), "resolution", "warning")
+    rows = fit.model.design[:, : fit.model.terms[0].precision.n].toarray()
+    prior = np.linalg.inv(
+        fit.model.terms[0].precision.matrix(fit.laplace.whole(fit.posterior.mode.theta)[:2]).toarray()
+    )
+    lost = np.sqrt(rows @ np.diag(prior) - np.einsum("ij,jk,ik->i", rows, prior, rows)).mean()
+    assert f"a standard deviation of {number(lost)} " in warning.message
+    assert f", {lost / 0.05:.2g} times" in warning.message
+
+
+def test_sites_as_vertices_lose_nothing():
+    assert found(exact(sites=True).check(), "resolution", "ok")

@@ -145,6 +145,18 @@ class Precision(ABC):
         lower = sp.csc_matrix((self.values(theta), self.pattern.indices, self.pattern.indptr), shape=(self.n, self.n))
         return sp.csc_matrix(lower + sp.tril(lower, -1).T)
 
+    def covariances(self, theta: Vector) -> sp.csr_matrix:
+        """Prior covariances of the pairs of latent variables in `pattern`, (n, n), constraints aside.
+
+        Raises
+        ------
+        NotPositiveDefinite
+            Where Q is singular, as that of an intrinsic term is.
+        """
+        entries = self._solver.factor(self.values(theta)).selected_inverse()
+        lower = sp.csc_matrix((entries, self.pattern.indices, self.pattern.indptr), shape=(self.n, self.n))
+        return sp.csr_matrix(lower + sp.tril(lower, -1).T)
+
     @cached_property
     def _solver(self) -> Cholesky:
         return Cholesky(self.pattern)
