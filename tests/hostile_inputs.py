@@ -94,6 +94,13 @@ def polygon(ring):
     return json.dumps({"type": "Polygon", "coordinates": [ring]})
 
 
+def second(name):
+    """Two likelihoods, the second of this name."""
+    one = {"formula": "caught ~ 1 + spde(mesh)", "family": "poisson"}
+    lines = [f"[[observations]]\n{run_file({'model': {**one, 'name': n}}).split(chr(10), 1)[1]}" for n in ("a", name)]
+    return text("\n".join([run_file({k: v for k, v in GOOD.items() if k != "model"}), *lines]))
+
+
 def beside(name, content, **sections):
     """The good run file with other keys, and another file beside it; None for a pipe that nobody writes to."""
 
@@ -394,6 +401,9 @@ CLASSES = {
         "a layer of a csv": (keys("survey", layer="other"), "no layers"),
         "ring without a coastline": (keys("survey", ring="a"), "none is given"),
         "coastline_layer without a coastline": (keys("survey", coastline_layer="a"), "none is given"),
+        "a likelihood called ..": (second(".."), "letters and digits"),
+        "a likelihood of a long name": (second("b" * 300), "longer than 200 bytes"),
+        "a range held beyond the mesh": (prior("range(spde)", {"fixed": [1e12]}), "is held at"),
         "2,001 columns": (
             beside("wide.csv", ",".join(f"c{k}" for k in range(2001)), survey={"points": "wide.csv"}),
             "more than 2,000",

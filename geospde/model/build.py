@@ -345,7 +345,7 @@ def build_model(
         _refuse_one_sided(likelihood, bound_family.name)
     hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
     warn_of_residual(terms, likelihood, is_free=bool(np.isnan(held[len(held) - len(likelihood.hyper) :]).any()))
-    _refuse_unused(overrides, [*(h.name for h in hyper), *effects.names])
+    _refuse_unused(overrides, [*(h.name for h in hyper if h.name not in overrides), *effects.names])
     label = response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
     return Model(
         parsed, bound_family, tuple(terms), effects, sp.csr_matrix(design), total_offset,

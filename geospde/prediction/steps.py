@@ -139,8 +139,14 @@ class Steps(NamedTuple):
     values: list[Any]
 
 
-def several_steps(at: Mapping[str, Any] | None) -> Steps | None:
+def several_steps(at: Mapping[str, Any] | None, who: str = "at ") -> Steps | None:
     """Return the column of which `at` gives several values, and these; None where every column has one.
+
+    Parameters
+    ----------
+    at : mapping or None
+    who : str
+        What sentences begin with, where nothing stands before them.
 
     Raises
     ------
@@ -152,19 +158,19 @@ def several_steps(at: Mapping[str, Any] | None) -> Steps | None:
         return None
     if len(several) > 1:
         raise InputError(
-            f"at gives several values of {listed(several)}: one column may have several",
+            f"{who}gives several values of {listed(several)}: one column may have several",
             remedy="predict once for each value of the others",
         )
     (name, given), = several.items()  # fmt: skip
     values = [value.item() if isinstance(value, np.generic) else value for value in given]
     if not values:
-        raise InputError(f"at gives no value of {name!r}")
+        raise InputError(f"{who}gives no value of {name!r}")
     for value in values:
         if not np.isscalar(value) or (isinstance(value, float) and not np.isfinite(value)):
-            raise InputError(f"at gives {value!r} as a value of {name!r}: give numbers or words")
+            raise InputError(f"{who}gives {value!r} as a value of {name!r}: give numbers or words")
     words = [step_words(value) for value in values]
     if len(set(words)) < len(words):
-        raise InputError(f"at gives {next(w for w in words if words.count(w) > 1)} twice for {name!r}")
+        raise InputError(f"{who}gives {next(w for w in words if words.count(w) > 1)} twice for {name!r}")
     return Steps(name, values)
 
 

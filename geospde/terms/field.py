@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.likelihood import Likelihood
-from geospde.families.priors import Independent, PCRange, PCSd, Prior, read_prior
+from geospde.families.priors import Fixed, Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
 from geospde.mesh.coarse import coarser
 from geospde.survey.crs import central_place, check_of_one_crs, utm_of
@@ -220,11 +220,14 @@ def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: An
 
 
 def _refuse_far(prior: Prior, name: str, across: float) -> None:
-    """Raise InputError for a prior of ranges that no field on this mesh can tell from infinite ones."""
-    far = getattr(prior, "range0", 0.0)
+    """Raise InputError for a range, or a prior of ranges, that no field on this mesh can tell from infinite ones."""
+    is_held = isinstance(prior, Fixed)
+    far = prior.value if isinstance(prior, Fixed) else getattr(prior, "range0", 0.0)
     if far > FARTHEST * across:
         raise InputError(
-            f"the prior of {name} is of ranges about {far:g}, and the mesh is {across:.3g} across",
+            f"{name} is held at {far:g}, and the mesh is {across:.3g} across"
+            if is_held
+            else f"the prior of {name} is of ranges about {far:g}, and the mesh is {across:.3g} across",
             remedy="give the range in the unit of the coordinates",
         )
 

@@ -211,7 +211,9 @@ def test_what_cannot_be_is_told_in_a_sentence(fits, areas, options, said):
 
 def test_what_is_odd_is_told_and_done(fits):
     fit = fits["gaussian"]
-    with pytest.warns(gs.GeospdeWarning, match="lose that part: 1 \\(50 %\\)"):
+    with pytest.warns(
+        gs.GeospdeWarning, match="1 of 1 area lies partly off the map, and loses that part: 1 \\(50 %\\)"
+    ):
         half = fit.predict_regions([shapely.box(900, 0, 1100, 1000)], grid=GRID)
     assert half.to_frame()["covered"][0] == pytest.approx(0.5)
     weights = np.where(GRID.centres[:, 0] < 500, -1.0, 1.0)
@@ -326,6 +328,15 @@ def test_areas_of_no_extent_of_one_name_and_off_the_map_are_told(fits):
         fit.predict_regions([inside, shapely.box(5000, 0, 5100, 90)], grid=GRID)
     said = " ".join(str(w.message) for w in warned)
     assert "1 area lies off the map and has no figures: '2'" in said and "partly" not in said
+
+
+def test_an_area_without_a_name_has_that_of_its_row(fits):
+    areas = gpd.GeoDataFrame({"place": ["a", None, "c"]}, geometry=AREAS)
+    assert list(fits["gaussian"].predict_regions(areas, grid=GRID, name="place").to_frame()["area"]) == [
+        "a",
+        "row 2",
+        "c",
+    ]
 
 
 def test_weights_that_do_not_reach_the_map_and_thresholds_beyond_it_are_told(fits, tmp_path):

@@ -103,7 +103,7 @@ def test_each_may_have_data_of_its_own(tmp_path):
         ("[terms]", "[terms]\nother = 'spde(mesh)'", "terms has 'other', which no formula names"),
         ("copy(field)", "copy(fiel)", "copy.name. takes the name of a shared term"),
         ('formula = "lead', 'name = "sites"\nformula = "lead', "two likelihoods are called 'sites'"),
-        ('name = "sites"', 'name = "../a"', "name is of letters, digits"),
+        ('name = "sites"', 'name = "../a"', "name is of letters and digits"),
         ('points = "lead.csv"', "", r"\[\[observations\]\] number 1 needs the key 'points'"),
         ('"lead ~ 1', '"leed ~ 1', r"number 1: lead.csv has no column 'leed'.*'lead'"),
         ('[[observations]]\nname = "sites"\nformula = "~ 1 + copy(field)"\nfamily = "lgcp"\n', "", "are two or more"),

@@ -128,7 +128,9 @@ def _names(frame: Any, name: str | None, source: str) -> list[str]:
     if name is not None:
         if name not in columns:
             raise InputError(f"{source} has no column {name!r}; {did_you_mean(name, columns, 'columns')}")
-        return [str(value) for value in frame[name]]
+        return [
+            f"row {k}" if missing else str(v) for k, (v, missing) in enumerate(zip(frame[name], frame[name].isna()), 1)
+        ]
     for column in columns:
         values = frame[column]
         if values.dtype.kind not in "fiub" and values.notna().all() and values.astype(str).is_unique:
@@ -257,10 +259,11 @@ def lost_finding(names: list[str], covered: Vector) -> Iterator[Finding]:
     some = np.flatnonzero((lost > 1e-3) & (covered > 0))  # those that lie off it whole are told by themselves
     if some.size:
         order = some[np.argsort(-lost[some])]
+        lie, lose = ("lies", "loses") if some.size == 1 else ("lie", "lose")
         worst = ", ".join(f"{names[k]} ({100 * lost[k]:.3g} %)" for k in order[:5])
         yield Finding(
             "warning",
             "areas",
-            f"{some.size:,} of {counted(len(names), 'area')} lie partly off the map, and lose that part: {worst}",
+            f"{some.size:,} of {counted(len(names), 'area')} {lie} partly off the map, and {lose} that part: {worst}",
             "widen the grid or the mesh, or judge whether anything is there",
         )

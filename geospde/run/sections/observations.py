@@ -29,6 +29,9 @@ def _areas(value: Any) -> Any:
     raise ValueError(f"is {known}, not {in_brief(value)}")
 
 
+LONGEST = 200  # of a name in bytes: file systems take 255 a part of a path
+
+
 class ObservationsSection(Section):
     """``[[observations]]``: one likelihood, as in `geospde.Observations`."""
 
@@ -51,8 +54,13 @@ class ObservationsSection(Section):
 
     @model_validator(mode="after")
     def _named_as_a_file(self) -> ObservationsSection:
-        if self.name is not None and not all(c.isalnum() or c in " _-." for c in self.name):
-            raise ValueError(f"name is of letters, digits, spaces, '_', '-' and '.', as of a folder, not {self.name!r}")
+        if self.name is None:
+            return self
+        if not all(c.isalnum() or c in " _-." for c in self.name) or not any(map(str.isalnum, self.name)):
+            words = "letters and digits, with spaces, '_', '-' and '.'"
+            raise ValueError(f"name is of {words}, as of a folder, not {in_brief(self.name)}")
+        if len(self.name.encode()) > LONGEST:
+            raise ValueError(f"name is that of a folder, and longer than {LONGEST} bytes: {in_brief(self.name)}")
         return self
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ class PredictionSection(Section):
     @classmethod
     def _one_of_each(cls, value: dict[str, Any]) -> dict[str, Any]:
         try:
-            several_steps(value)
+            several_steps(value, who="")
         except InputError as error:
             raise ValueError(str(error)) from None
         return value
