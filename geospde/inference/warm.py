@@ -100,8 +100,8 @@ class WarmLaplace:
         self._remember(found, gradient)
 
     def _prior_part(self, theta: Vector, gradient: bool) -> PriorPart | None:
-        """The prior's part, of workers, and of threads if it takes little time: what it remembers has an order."""
-        learns = executor().apart and any(term.learns for term in self.laplace.precisions)
+        """The prior's part where it remembers what came before, which has an order, or takes little time."""
+        learns = any(term.learns for term in self.laplace.precisions)
         if not (learns or SEVERAL <= self.laplace.n < LARGE):
             return None
         try:
