@@ -381,6 +381,7 @@ CLASSES = {
         "count 1e15": (cell("caught", 3, 10**15), "scatters by less"),
         "counts of exposures that span 1e90": (fill("e", np.logspace(-45, 45, 25), exposure="e"), "the median 1"),
         "one exposure 1e11": (cell_of("e", 1.0, 3, 1e11, exposure="e"), "the median 1"),
+        "one exposure 1e-11": (cell_of("e", 1.0, 3, 1e-11, exposure="e"), "the median 1"),
         "gaussian 1e50": (fill("caught", np.arange(25) * 1e50, family="gaussian"), r"beyond 1e\+40"),
         "gaussian 1e-50": (fill("caught", np.arange(25) * 1e-50, family="gaussian"), "nearer to 0 than 1e-40"),
         "an intercept about 1e5": (prior("Intercept", {"gaussian": [1e5, 1]}), "scale of the link"),

@@ -80,6 +80,7 @@ def write_raster(
     Examples
     --------
     >>> import tempfile
+    >>> import rasterio
     >>> from geospde.prediction.grid import Grid
     >>> grid = Grid.from_bounds((0, 0, 60, 40), cell=20)
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -56,10 +56,11 @@ def check_response(values: Vector, family: Family) -> None:
         )
 
 
-def check_exposure(values: Vector | None, *, is_pattern: bool = False) -> None:
+def check_exposure(values: Vector | None, responses: Vector, *, is_pattern: bool = False) -> None:
     """Raise InputError for an exposure that is nearly zero or infinite, or beside which the others are.
 
-    The weights of a pattern's quadrature may differ by any factor: those of slivers are nearly zero.
+    The weights of a pattern's quadrature may differ by any factor: those of slivers are nearly zero. So may an exposure
+    at which nothing was found, which says nothing.
     """
     if values is None:
         return
@@ -67,7 +68,7 @@ def check_exposure(values: Vector | None, *, is_pattern: bool = False) -> None:
     _refuse(off, values, "the exposure", f"not between {1 / LARGEST:g} and {LARGEST:g}", "give it in another unit")
     if not is_pattern and values.any():
         usual = float(np.median(values[values > 0]))
-        off = (values > APART * usual) | ((values > 0) & (values < usual / APART))
+        off = (values > APART * usual) | ((values > 0) & (values < usual / APART) & (responses != 0))
         _refuse(off, values, "the exposure", f"and the median {usual:g}", "mend it, or leave the row out")
 
 

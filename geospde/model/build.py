@@ -284,7 +284,7 @@ def build_model(
     check_response(response.values, bound_family)
     refuse_truths(table, response.label, bound_family)
     size = len(table)
-    exposures = _exposures(table, exposure, bound_family)
+    exposures = _exposures(table, exposure, response.values, bound_family)
     places, at = (table, points) if support is None else (support.table, support.points)
     given_offset = offset if support is None else support.spread(offset)
     offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], given_offset, places)
@@ -357,14 +357,14 @@ def build_model(
     )  # fmt: skip
 
 
-def _exposures(table: pd.DataFrame, exposure: Any, family: Family) -> Vector | None:
+def _exposures(table: pd.DataFrame, exposure: Any, responses: Vector, family: Family) -> Vector | None:
     """An exposure a row, as given; raises InputError for one that is not positive."""
     exposures = per_row(table, exposure, "exposure", len(table))
     least = 0.0 if family.is_pattern else np.nextafter(0.0, 1.0)
     if exposures is not None and not (exposures >= least).all():
         row = int(np.flatnonzero(~(exposures >= least))[0])
         raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
-    check_exposure(exposures, is_pattern=family.is_pattern)
+    check_exposure(exposures, responses, is_pattern=family.is_pattern)
     return exposures
 
 
