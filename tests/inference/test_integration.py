@@ -21,7 +21,7 @@ from geospde.inference.warm import WarmLaplace
 class Known:
     """Stands for a Laplace object: log posterior and gradient are given functions of theta."""
 
-    n, evaluations, factorisations = 1, 0, 0
+    n, evaluations, factorisations, precisions = 1, 0, 0, ()
 
     def __init__(self, log_density, gradient, d, fails=lambda theta: False):
         self.log_density, self.slope_of, self.n_theta, self.fails = log_density, gradient, d, fails
