@@ -389,9 +389,9 @@ class BayesianFit(Fit):
         Checks
             A finding for each thing that was looked at, with a remedy where one is needed.
         """
-        of, at, hyper = (self.model, self.laplace), self.posterior, self.hyper
-        found = checks.posterior_findings(*of, at, hyper, self.pointwise, self.loo)
-        return Checks([*checks.model_findings(*of, at.mode, hyper["q0.5"]), *found])
+        of_model = checks.model_findings(self.model, self.laplace, self.posterior.mode, self.hyper["q0.5"])
+        own = checks.posterior_findings(self.model, self.laplace, self.posterior, self.hyper, self.pointwise, self.loo)
+        return Checks([*of_model, *own])
 
     def certify(self, draws: int = 2000, seed: int = 1, callback: Callback = None) -> Certificate:
         """Say how far the fit is from the exact posterior, and correct it, by importance sampling.
