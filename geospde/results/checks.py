@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
@@ -108,14 +109,17 @@ def _resolutions(model: Model, laplace: Laplace, point: LaplacePoint) -> Iterato
     for term, block, own in zip(model.terms, laplace.blocks, laplace.theta_blocks):
         if term.mesh is None:
             continue
-        rows = laplace.design[:, block]
-        within = np.diff(rows.indptr) <= 3  # more are sums over an area
+        rows, vertices = laplace.design[:, block], len(term.mesh.vertices)
+        # of fields side by side, in time or of a rational approximation, each has its own corners
+        owner = sp.kron(sp.eye_array(rows.shape[1] // vertices), np.ones((vertices, 1)), format="csr")
+        within = np.diff(rows.indptr) <= 3 * np.diff((abs(rows) @ owner).indptr)  # more are sums over an area
         rows, told = rows[within], np.maximum(-second[within], 0.0)
         if not rows.nnz:
             continue
         covariances = term.precision.covariances(theta[own])
         size = abs(rows)
-        corners = (size @ np.ones(size.shape[1])) * (size @ covariances.diagonal())
+        each = size @ sp.diags_array(covariances.diagonal())
+        corners = np.asarray((size @ owner).multiply(each @ owner).sum(axis=1)).ravel()
         shown = np.asarray((rows @ covariances).multiply(rows).sum(axis=1)).ravel()
         lost = np.where(corners - shown > 1e-9 * corners, corners - shown, 0.0)
         yield _resolution(term.label, float(np.sqrt(lost).mean()), float(np.sqrt(lost * told).mean()))

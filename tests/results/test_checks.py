@@ -209,7 +209,7 @@ def test_a_singular_fit_by_likelihood():
     assert found(sleep.check(), "singular fit", "ok")
 
 
-def exact(sites):
+def exact(sites, field="spde(mesh)"):
     """60 measurements of a field of range 3 with an error of 0.05, on a mesh of edges of 1.2."""
     rng = np.random.default_rng(4)
     places = rng.uniform(0, 10, (60, 2))
@@ -217,7 +217,7 @@ def exact(sites):
     data["z"] = matern(places, 3.0, rng) + 0.05 * rng.standard_normal(60)
     on = gs.build_mesh(BOX, max_edge=(1.2, 2.0), offset=3.0, sites=places if sites else None)
     priors = {"range(spde)": {"fixed": [3]}, "sigma(spde)": {"fixed": [1]}, "sigma": {"fixed": [0.05]}}
-    return gs.fit("z ~ 1 + spde(mesh)", data, mesh=on, coords=("x", "y"), method="eb", priors=priors)
+    return gs.fit(f"z ~ 1 + {field}", data, mesh=on, coords=("x", "y"), method="eb", priors=priors)
 
 
 def test_measurements_more_exact_than_the_mesh():
@@ -232,5 +232,6 @@ def test_measurements_more_exact_than_the_mesh():
     assert f", {lost / 0.05:.2g} times" in warning.message
 
 
-def test_sites_as_vertices_lose_nothing():
-    assert found(exact(sites=True).check(), "resolution", "ok")
+@pytest.mark.parametrize("field", ["spde(mesh)", "spde(mesh, nu=0.5)"])
+def test_sites_as_vertices_lose_nothing(field):
+    assert found(exact(sites=True, field=field).check(), "resolution", "ok")
