@@ -27,6 +27,7 @@ TIGHT = 1e-20  # Newton's expected gain where differences of gradients need the 
 LAG = 1e-4  # gain of a Newton step after which H need not be factorised again: the next gain is its square or so
 SMALL_LAG = 1e-6  # and where a gradient is wanted to a thousandth, which no first order mends
 DIGITS = 0.1  # of a log density, that rounding may take: beyond it has none
+NOISE = 1.0  # of a log density: beyond it a bound of rounding is hundreds of times too small, and Newton ends anywhere
 ROUNDING = 1e-10  # expected gain an observation that may be rounding, where steps no longer make it smaller
 SHARE = 1e-3  # of the log density that stands for observations where it is large, as of counts of millions
 SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
@@ -184,6 +185,9 @@ class Laplace(System):
             + 0.5 * (self.n - self.n_constraints) * LOG_2PI
         )
 
+        rounding = self.rounding(prior_values, derivatives[1], selected, x)
+        if not rounding < NOISE:
+            raise NumericalError(f"a precision is so nearly singular that rounding is all: {self.describe(theta)}")
         slope, error = np.zeros((self.n, self.n_theta)), np.zeros(theta.size)
         if gradient:
             total_gradient, slope, error = self._gradient(
@@ -191,8 +195,7 @@ class Laplace(System):
             )
         return LaplacePoint(
             theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h[: eta.size], derivatives,
-            slope, x, error[self.free], steps, factor, 0.0, self.rounding(prior_values, derivatives[1], selected, x),
-            pull,
+            slope, x, error[self.free], steps, factor, 0.0, rounding, pull,
         )  # fmt: skip
 
     def rounding(self, prior_values: Vector, second: Vector, selected: Vector, x: Vector) -> float:
@@ -277,13 +280,7 @@ class Laplace(System):
         return point.factor.solve(b)
 
     def draw(self, point: LaplacePoint, noise: Vector) -> Vector:
-        """Draws of the latent vector at a point: its mean plus noise of covariance H⁻¹, inside the constraints.
-
-        Parameters
-        ----------
-        noise : (n, k) array
-            Independent standard normals.
-        """
+        """Draws of the latent vector at a point, (n, k), inside the constraints, of so many standard normals."""
         point = self.factor_again(point)
         assert point.factor is not None
         return point.mean[:, None] + point.factor.draw(noise)
@@ -402,9 +399,8 @@ class Laplace(System):
     def _mode(self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: float) -> _Mode:
         """Newton with a backtracking line search, inside the constraints.
 
-        Below `lag` the factor may be that of the last step's start: the log determinant is
-        then mended to first order by how far the predictors have moved since. Where the curvature is the same again,
-        as a Gaussian's always is, so is the factor.
+        Below `lag` the factor may be that of the last step's start: the log determinant is then mended to first order
+        by how far the predictors have moved. Where the curvature is the same again, as a Gaussian's, so is the factor.
         """
         model = self.model
         near: _Curved | None = None

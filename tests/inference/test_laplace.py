@@ -130,3 +130,15 @@ def test_a_lagging_factor_costs_less_and_changes_next_to_nothing(constr):
     assert lagging.log_posterior == pytest.approx(whole.log_posterior, abs=2e-5)
     np.testing.assert_allclose(lagging.x, whole.x, atol=1e-4)
     np.testing.assert_allclose(lagging.eta_variance, whole.eta_variance, rtol=5e-3)
+
+
+def test_a_theta_at_which_rounding_is_all_is_refused():
+    """Ranges of a million times the square: H is singular to rounding, and Newton ended anywhere, at values above 0."""
+    laplace = Laplace(small_model(False, 1e-3, sites=12))
+    found = []
+    for log_range in np.arange(14.0, 20.0, 0.05):
+        try:
+            found.append(laplace.at(np.array([log_range, -2.0]), np.full(laplace.n, 0.1), False))
+        except NumericalError:
+            continue
+    assert all(point.rounding < 1.0 and point.log_posterior < 0.0 for point in found)
