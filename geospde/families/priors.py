@@ -7,7 +7,7 @@ constant and the Jacobian of the change of scale, so that marginal likelihoods c
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import isfinite, log, nan, pi, sqrt
 from typing import Any, Protocol
 
@@ -313,19 +313,30 @@ class InUnit:
 
 @dataclass(frozen=True)
 class Independent:
-    """Independent priors, one for each internal parameter."""
+    """Independent priors, each of one internal parameter or of so many as its `size` says."""
 
     parts: tuple[Prior, ...]
 
+    @cached_property
+    def places(self) -> tuple[slice, ...]:
+        """Of each part in theta."""
+        ends = np.cumsum([0, *(getattr(p, "size", 1) for p in self.parts)]).tolist()
+        return tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:]))
+
+    @property
+    def of_theta(self) -> tuple[Prior, ...]:
+        """The part that each internal parameter has its prior from."""
+        return tuple(p for p in self.parts for _ in range(getattr(p, "size", 1)))
+
     def log_density(self, theta: Vector) -> float:
         """Sum of the parts' log densities."""
-        return sum(p.log_density(theta[i : i + 1]) for i, p in enumerate(self.parts))
+        return sum(p.log_density(theta[where]) for p, where in zip(self.parts, self.places))
 
     def gradient(self, theta: Vector) -> Vector:
         """The parts' gradients, one after the other."""
         if not self.parts:
             return np.zeros(0)
-        return np.concatenate([p.gradient(theta[i : i + 1]) for i, p in enumerate(self.parts)])
+        return np.concatenate([p.gradient(theta[where]) for p, where in zip(self.parts, self.places)])
 
     def describe(self) -> str:
         """One line for the summary."""
@@ -344,6 +355,11 @@ class LinearGaussian:
     mean: Vector
     precision: float
     names: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """How many internal parameters it is of."""
+        return len(self.names)
 
     def log_density(self, theta: Vector) -> float:
         """Log density."""

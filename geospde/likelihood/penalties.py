@@ -96,7 +96,7 @@ def penalties(model: Any) -> list[Penalty]:
     owners = [(term.precision.prior, term) for term in model.terms] + [(model.likelihood.prior, None)]
     for prior, term in owners:
         size = len(model.likelihood.hyper) if term is None else len(term.precision.parameters)
-        priors, found = getattr(prior, "parts", (None,) * size), []
+        priors, found = getattr(prior, "of_theta", (None,) * size), []
         for k in range(size):
             of, own = _alone(model, numbers[at + k], int(free.sum())) if free[at + k] else None, priors[k]
             if of is None or own is None or not (of.name in given or own in options.values()):

@@ -57,7 +57,7 @@ def _fixed_values(terms: list[LatentTerm], likelihood: Likelihood, hyper: list[H
     """Inner values of the hyperparameters that are fixed, NaN for the others."""
     priors: list[Any] = []
     for term in terms:
-        priors += getattr(term.precision.prior, "parts", [None] * len(term.precision.parameters))
+        priors += getattr(term.precision.prior, "of_theta", [None] * len(term.precision.parameters))
     priors += getattr(likelihood.prior, "parts", ())
     held = np.full(len(priors), np.nan)
     for k, prior in enumerate(priors):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from geospde.errors import GeospdeWarning, InputError
-from geospde.families.priors import LKJ, Flat, LinearGaussian
+from geospde.families.priors import LKJ, Flat, Independent, LinearGaussian
 from geospde.inference.laplace import Laplace
 from geospde.inference.marginals import Marginal
 from geospde.inference.mode import Guess, Progress, guess_of
@@ -102,11 +102,11 @@ def _independent(model: Model) -> Iterator[tuple[Any, slice]]:
     family = slice(model.held.size - len(model.likelihood.hyper), model.held.size)
     owners = [(part.precision.prior, where) for part, where in zip(model.terms, theta_slices(model.terms))]
     for prior, where in [*owners, (model.likelihood.prior, family)]:
-        parts = getattr(prior, "parts", None)
-        if parts is None:
-            yield prior, where
+        if isinstance(prior, Independent):
+            for part, at in zip(prior.parts, prior.places):
+                yield part, slice(where.start + at.start, where.start + at.stop)
         else:
-            yield from ((part, slice(where.start + k, where.start + k + 1)) for k, part in enumerate(parts))
+            yield prior, where
 
 
 def _of_part(prior: Any, direction: Vector, name: str) -> Density:

@@ -179,7 +179,7 @@ class LatentTerm(ABC):
         The first are one for each theta, in order, where they are functions of that theta alone. By default the
         exponential of each, called ``parameter(label)``.
         """
-        priors = getattr(self.precision.prior, "parts", None)
+        priors = getattr(self.precision.prior, "of_theta", None)
         names, unit = self.precision.parameters, np.eye(len(self.precision.parameters))
         words = [p.describe() for p in priors] if priors else [self.precision.prior.describe()] * len(names)
         return [Hyperparameter(f"{n}({self.label})", unit[k], 0.0, words[k]) for k, n in enumerate(names)]

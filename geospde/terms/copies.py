@@ -72,7 +72,7 @@ class Shared(LatentTerm):
         total = len(self.precision.parameters)
         own = [h.placed(0, total) for h in self.term.hyperparameters()]
         first = len(self.precision.inner.parameters)
-        priors = self.precision.prior.parts[first:]  # type: ignore[attr-defined]
+        priors = self.precision.prior.of_theta[first:]  # type: ignore[attr-defined]
         scales = [
             Hyperparameter(name, np.eye(total)[first + k], 0.0, prior.describe(), unchanged)
             for k, (name, prior) in enumerate(zip(self.scales, priors))

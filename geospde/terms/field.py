@@ -190,20 +190,17 @@ def _precision(
 def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: Any, unit: float) -> Prior:
     """The prior that a call and the overrides give, or the default one."""
     options, names = call.options, precision.names
+    chosen = options.get("prior", "pc")
+    if chosen not in ("pc", "spde2"):
+        raise InputError(f"the prior of spde is 'pc' or 'spde2', not {chosen!r}")
     given = [o for o in ("prior_range", "prior_sigma") if o in options]
     nominal = {o: options[o] for o in ("nominal_range", "nominal_sigma") if o in options}
-    chosen = options.get("prior", "pc")
-    if chosen == "spde2":
-        if given:
-            raise InputError(f"prior_range and prior_sigma belong to prior='pc', not to 'spde2': {call.text!r}")
-        if any(name in context.overrides for name in names):
-            raise InputError(
-                f"{precision.label!r} has prior='spde2' in the formula and another among the priors: drop one"
-            )
-        return precision.nominal_prior(mesh.diameter, call.text, **nominal)
-    if chosen != "pc":
-        raise InputError(f"the prior of spde is 'pc' or 'spde2', not {chosen!r}")
-    if nominal:
+    is_joint = chosen == "spde2"
+    if is_joint and given:
+        raise InputError(f"prior_range and prior_sigma belong to prior='pc', not to 'spde2': {call.text!r}")
+    if is_joint and any(name in context.overrides for name in names[:2]):
+        raise InputError(f"{precision.label!r} has prior='spde2' in the formula and another among the priors: drop one")
+    if nominal and not is_joint:
         raise InputError(f"nominal_range and nominal_sigma belong to prior='spde2': {call.text!r}")
     pairs = [
         _pair(options.get(o, default), o, call.text)
@@ -215,6 +212,8 @@ def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: An
             raise InputError(f"{name} has a prior by an option of {call.text}, not by its name")
         if name in context.overrides:
             parts[k] = precision.prior_of_theta(k, read_prior(context.overrides.pop(name), name, kind))
+    if is_joint:
+        return Independent((precision.nominal_prior(mesh.diameter, call.text, **nominal), *parts[2:]))
     _refuse_far(parts[0], names[0], mesh.diameter)
     return Independent(tuple(parts))
 

@@ -86,7 +86,7 @@ def test_a_prediction_uses_the_column_and_refuses_levels_without_a_field():
         ("by=none", "zero in every row"),
         ("by=same", "is constant"),
         ("by=gap", "must be a finite number: row 3"),
-        ("by=(1, z), prior='spde2'", "single stationary field"),
+        ("by=(1, z), prior='spde2'", "stationary field of one sigma"),
     ],
 )
 def test_what_cannot_multiply_a_field_is_refused(option, words):

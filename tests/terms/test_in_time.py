@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from oracles import square_mesh
+from scipy.stats import norm
 
 import geospde as gs
 from geospde.errors import InputError
 from geospde.model.build import build_model
+from geospde.results.prior import prior_marginal
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "optima"
 
@@ -91,6 +93,25 @@ def test_any_field_may_change_in_time(keys, more):
     assert model.precisions[0].matrix(model.terms[0].start(1.0)).shape[0] == model.terms[0].n
 
 
+def test_r_inlas_prior_is_of_the_field_of_a_step(keys):
+    """Gaussians of precision 0.1 on log tau and log kappa, as of `spde2.matern`, and rho's own beside them."""
+    model = build_model("v ~ 1 + spde(mesh, time=year, prior='spde2')", survey(), **keys)
+    prior, theta = model.precisions[0].prior, np.array([-1.2, 0.4, 0.7])
+    alone = build_model("v ~ 1 + spde(mesh, prior='spde2')", survey(), **keys).precisions[0]
+    expected = alone.prior.log_density(theta[:2]) + norm.logpdf(0.7, 0.0, 0.15**-0.5)
+    assert prior.log_density(theta) == pytest.approx(expected, abs=1e-12)
+    steps = 1e-5 * np.eye(3)
+    slopes = [(prior.log_density(theta + h) - prior.log_density(theta - h)) / 2e-5 for h in steps]
+    assert prior.gradient(theta) == pytest.approx(slopes, abs=1e-8)  # rounding of differences
+    told = [h.prior for h in model.hyperparameters[:3]]
+    assert told[0] == told[1] != told[2]
+    spread = prior_marginal(model, "range(spde)").quantile([0.16, 0.84])  # of 1 / kappa
+    assert np.log(spread[1] / spread[0]) == pytest.approx(2 * 0.99446 / 0.1**0.5, rel=1e-4)
+    formula = "v ~ 1 + spde(mesh, time=year, prior='spde2')"
+    held = build_model(formula, survey(), priors={"rho(spde)": {"fixed": 0.5}}, **keys)
+    assert held.hyperparameters[2].is_held
+
+
 def test_memory_is_linear_in_steps(keys):
     short, long = (
         build_model("v ~ spde(mesh, time=year, temporal='ar1')", survey(range(2000, 2000 + n), 5), **keys).precisions[0]
@@ -111,7 +132,7 @@ def test_memory_is_linear_in_steps(keys):
         ("spde(mesh, temporal='ar1')", "temporal is of a field in time"),
         ("spde(mesh, time=year, spatial=1)", "spatial of spde is True or False"),
         ("spde(mesh, time=year, by=(1, x), spatial=True)", "spatial=True is of one field"),
-        ("spde(mesh, time=year, prior='spde2')", "prior='spde2' is of a single stationary field"),
+        ("spde(mesh, time=year, spatial=True, prior='spde2')", "prior='spde2' is of a stationary field of one sigma"),
         ("spde(mesh) + spde(mesh, time=year, label='u') + spde(mesh, label='w')", "spde and w are alike"),
         ("spde(mesh) + spde(mesh, time=year, spatial=True, label='u')", "spde and u are alike"),
     ],

@@ -102,7 +102,7 @@ def test_nu_is_a_row_of_its_own_with_a_prior():
         ("nu=0.5, alpha=2", "no field with alpha and nu together"),
         ("nu=0.5, order=7", "is 2, 3 or 4"),
         ("order=2", "give nu, too"),
-        ("nu=0.5, prior='spde2'", "single stationary field"),
+        ("nu=0.5, prior='spde2'", "stationary field of one sigma"),
     ],
 )
 def test_other_calls_are_refused(option, words):

@@ -89,12 +89,14 @@ class FieldPrecision(Precision):
     def nominal_prior(self, diameter: float, text: str, **nominal: float) -> Prior:
         """R-INLA's Gaussian prior on log tau and log kappa, which a call asks for by ``prior='spde2'``.
 
+        It is of range and sigma together, the first two of theta.
+
         Raises
         ------
         InputError
             Where the field has other parameters.
         """
-        raise InputError(f"prior='spde2' is of a single stationary field: {text}")
+        raise InputError(f"prior='spde2' is of a stationary field of one sigma: {text}")
 
     def rows(self, basis: sp.csr_matrix) -> sp.csr_matrix:
         """Rows of the latent variables from those of values at the vertices."""
@@ -108,7 +110,7 @@ class FieldPrecision(Precision):
 
     def hyperparameters(self) -> list[Hyperparameter]:
         """On the user's scale, the first one for each theta: exponentials, by default."""
-        priors = getattr(self.prior, "parts", None)
+        priors = getattr(self.prior, "of_theta", None)
         words = [p.describe() for p in priors] if priors else [self.prior.describe()] * len(self.names)
         unit = np.eye(len(self.names))
         return [Hyperparameter(name, unit[k], 0.0, words[k]) for k, name in enumerate(self.names)]

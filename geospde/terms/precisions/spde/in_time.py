@@ -193,6 +193,10 @@ class InTime(FieldPrecision):
         """That of the field; of a correlation in time it is the same."""
         return self.field.prior_of_theta(at, prior) if at < len(self.field.parameters) else prior
 
+    def nominal_prior(self, diameter: float, text: str, **nominal: float) -> Prior:
+        """That of the field."""
+        return self.field.nominal_prior(diameter, text, **nominal)
+
     def start(self, extent: float, unit: float) -> Vector:
         """Where a search begins: neighbouring steps are somewhat alike."""
         return np.concatenate([self.field.start(extent, unit), np.ones(len(self.steps.parameters))])
