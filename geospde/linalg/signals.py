@@ -17,6 +17,13 @@ class Postponed:
         self._handlers: dict[int, Callable[..., Any]] = {}
         self._came: list[int] = []
 
+    def __enter__(self) -> Postponed:
+        self.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
     def begin(self) -> None:
         """From here on note signals."""
         if self._handlers or threading.current_thread() is not threading.main_thread():

@@ -8,10 +8,11 @@ import shutil
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from geospde.errors import GeospdeError, GeospdeWarning, InputError
+from geospde.linalg.signals import Postponed
 from geospde.run.swap import partial_folder, recover, remove, swap
 
 # what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
@@ -70,37 +71,39 @@ def whole_folder(
     if os.path.islink(target):
         target = target.resolve()
     made: list[Path] = []
-    partial: Path | None = None
-    try:
-        recover(target)
-        _refuse(target, shown, overwrite, mark, what)
-        _refuse_mount(target, shown)
-        _refuse_foreign(target, shown)
-        made = _make_parents(target.parent)
-        partial = partial_folder(target)
-        partial.chmod(0o777 & ~_umask())
-        yield partial
-        _refuse(target, shown, overwrite, mark, what)  # it may have come into being meanwhile
-        _refuse_mount(target, shown)
-        aside = swap(partial, target)
-        WRITTEN.append(shown)
-    except BaseException as error:
-        full = partial is not None and _is_full(partial, error)
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-        for folder in reversed(made):
-            try:
-                folder.rmdir()
-            except OSError:  # somebody else has put something there
-                break
-        if full:
-            raise InputError(
-                f"the disk of {shown} is full, and nothing was written: free some or choose another folder"
-            ) from error
-        mendable = _MENDABLE if partial is not None else {*_MENDABLE, errno.ENOENT}  # as of folders in /proc
-        if isinstance(error, OSError) and error.errno in mendable:
-            raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
-        raise
+    partial, aside = None, None
+    with ExitStack() as stack:
+        try:
+            recover(target)
+            _refuse(target, shown, overwrite, mark, what)
+            _refuse_mount(target, shown)
+            _refuse_foreign(target, shown)
+            made = _make_parents(target.parent)
+            partial = stack.enter_context(partial_folder(target))
+            partial.chmod(0o777 & ~_umask())
+            yield partial
+            _refuse(target, shown, overwrite, mark, what)  # it may have come into being meanwhile
+            _refuse_mount(target, shown)
+            with Postponed():
+                aside = swap(partial, target)
+                WRITTEN.append(shown)
+        except BaseException as error:
+            full = partial is not None and _is_full(partial, error)
+            if partial is not None:
+                shutil.rmtree(partial, ignore_errors=True)
+            for folder in reversed(made):
+                try:
+                    folder.rmdir()
+                except OSError:  # somebody else has put something there
+                    break
+            if full:
+                raise InputError(
+                    f"the disk of {shown} is full, and nothing was written: free some or choose another folder"
+                ) from error
+            mendable = _MENDABLE if partial is not None else {*_MENDABLE, errno.ENOENT}  # as of folders in /proc
+            if isinstance(error, OSError) and error.errno in mendable:
+                raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
+            raise
     if aside is not None and not remove(aside):
         told = f"the {what} that was in {shown} could not be removed wholly: what is left of it is {aside}"
         warnings.warn(GeospdeWarning(told, remedy="let its owner remove it"), stacklevel=3)

@@ -1,18 +1,22 @@
 """One folder in another's place, so that whatever ends the program, a whole one stands there or can be found again.
 
-While a folder is filled it is called ``.NAME.PID.xxxx.partial``, and one that gives way ``.NAME.PID.xxxx.old``. The
-next run, or ``geospde info``, puts back or removes those of processes that have gone.
+While a folder is filled it is called ``.NAME.PID@HOST.xxxx.partial``, and so is what is to be removed; one that gives
+way ends in ``.old`` until another stands in its place. The next run, or ``geospde info``, puts back or removes those of
+processes that have gone. A process holds a lock on what it fills, for its number alone says little: in containers most
+have number 1. Where a drive has no locks, number and machine decide.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 try:
@@ -21,16 +25,18 @@ except ImportError:  # as on Windows
     fcntl = None  # type: ignore[assignment]
 
 _EXCHANGE, _HERE = 2, -100  # of renameat2: both names change places at once; paths are from the current folder
-_WHOSE = {
-    "partial": "the run that was filling it was killed",
-    "old": "a newer one has taken its place",
-}
-_LEFT = re.compile(r"\.(\d+)\.[^.]+\.(partial|old)$")
+_LEFT = re.compile(r"\.(?P<process>\d+)(?:@(?P<host>[\w-]*))?\.[^.]+\.(?P<kind>partial|old)$")
 
 
-def partial_folder(target: Path) -> Path:
-    """Make an empty folder beside `target` that will take its place."""
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", suffix=".partial", dir=target.parent))
+@contextmanager
+def partial_folder(target: Path) -> Iterator[Path]:
+    """Make an empty folder beside `target` that will take its place, and hold a lock on it."""
+    prefix = f".{target.name}.{os.getpid()}@{_host()}."
+    with ExitStack() as stack:
+        with _locked(target.parent):  # nobody finds it before it is locked
+            partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=target.parent))
+            stack.enter_context(_locked(partial))
+        yield partial
 
 
 def swap(partial: Path, target: Path) -> Path | None:
@@ -39,17 +45,16 @@ def swap(partial: Path, target: Path) -> Path | None:
         if not target.exists():
             partial.rename(target)
             return None
-        aside = partial.with_suffix(".old")
         if _exchanged(partial, target):
-            partial.rename(aside)
-        else:
-            target.rename(aside)
-            try:
-                partial.rename(target)
-            except BaseException:
-                aside.rename(target)
-                raise
-    return aside
+            return partial
+        aside = partial.with_suffix(".old")
+        target.rename(aside)
+        try:
+            partial.rename(target)
+        except BaseException:
+            aside.rename(target)
+            raise
+        return aside.rename(partial)
 
 
 def recover(target: Path) -> list[str]:
@@ -71,13 +76,14 @@ def recover(target: Path) -> list[str]:
     with _locked(target.parent):
         for path in sorted(target.parent.iterdir()):
             left = _LEFT.search(path.name)
-            if left is None or path.name != f".{target.name}{left[0]}" or _is_running(int(left[1])):
+            if left is None or path.name != f".{target.name}{left[0]}" or _is_in_use(path, left):
                 continue
-            if left[2] == "old" and not target.exists():
+            if left["kind"] == "old" and not target.exists():
                 path.rename(target)
                 done.append(f"{target} was put back: the run that was to replace it was killed")
             else:
-                done.append(f"{path.name} {'was' if remove(path) else 'could not be'} removed: {_WHOSE[left[2]]}")
+                how = "was" if remove(path) else "could not be"
+                done.append(f"{path.name} {how} removed: a run that was killed had left it")
     return done
 
 
@@ -98,13 +104,9 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time swap folders here, where the system has locks of folders."""
-    if fcntl is None:
-        yield
-        return
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
+    """Hold a folder's lock, where the system has locks of folders."""
+    handle = None if fcntl is None else _opened(folder)
+    if fcntl is None or handle is None:
         yield
         return
     try:
@@ -117,11 +119,48 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _is_running(process: int) -> bool:
-    """Tell whether a process is there."""
+def _is_in_use(folder: Path, left: re.Match[str]) -> bool:
+    """Tell whether a process still fills a folder: by its lock, or by whether the process in its name is there."""
+    handle = None if fcntl is None else _opened(folder)
+    if fcntl is None or handle is None:
+        return _is_running(left)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no locks here
+        return _is_running(left)
+    finally:
+        os.close(handle)
+    return False
+
+
+def _opened(folder: Path) -> int | None:
+    try:
+        return os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "", platform.node(), flags=re.ASCII)[:40]
+
+
+def _is_running(left: re.Match[str]) -> bool:
+    """Tell whether a process is there, or may be, on another machine."""
+    process = int(left["process"])
+    if left["host"] not in (None, _host()):
+        return True
+    if sys.platform == "win32":  # where signal 0 is Ctrl-C
+        query, denied = 0x1000, 5
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        handle = kernel.OpenProcess(query, False, process)
+        if handle:
+            kernel.CloseHandle(handle)
+        return bool(handle) or ctypes.get_last_error() == denied
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:  # somebody else's
         return True

@@ -57,11 +57,42 @@ def test_the_next_run_clears_away_what_a_killed_one_left(tmp_path):
 
 
 def test_folders_of_others_and_of_runs_that_go_on_stay(tmp_path):
-    stay = [f".out.{os.getpid()}.abc.partial", f".output.{GONE}.abc.partial", ".out.partial", f"out.{GONE}.abc.old"]
+    stay = [f".output.{GONE}.abc.partial", ".out.partial", f"out.{GONE}.abc.old"]
     for name in stay:
         folder(tmp_path / name)
-    assert recover(tmp_path / "out") == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+    with partial_folder(tmp_path / "out") as filled:
+        assert recover(tmp_path / "out") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*stay, filled.name])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks of folders")
+def test_a_number_that_another_process_has_by_now_keeps_nothing(tmp_path):
+    # in a container each run has the number of the one that was killed before it
+    folder(tmp_path / f".out.{os.getpid()}.abc.partial")
+    assert len(recover(tmp_path / "out")) == 1 and not list(tmp_path.iterdir())
+
+
+def test_without_locks_numbers_are_believed_on_their_own_machine_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["geospde.run.swap"], "fcntl", None)
+    for name in (f".out.{GONE}@elsewhere.abc.partial", f".out.{os.getpid()}.abc.partial", f".out.{GONE}.abc.partial"):
+        folder(tmp_path / name)
+    with partial_folder(tmp_path / "out"):
+        assert [sentence.split()[0] for sentence in recover(tmp_path / "out")] == [f".out.{GONE}.abc.partial"]
+
+
+def test_a_signal_between_the_renames_waits_for_them(tmp_path, monkeypatch, capsys):
+    target, real = folder(tmp_path / "out"), folders.swap
+
+    def interrupted(partial, target):
+        signal.raise_signal(signal.SIGINT)
+        return real(partial, target)
+
+    monkeypatch.setattr(folders, "swap", interrupted)
+    before = len(folders.WRITTEN)
+    with pytest.raises(KeyboardInterrupt), whole_folder(target, overwrite=True) as new:
+        (new / "run.json").write_text("new")
+    assert folders.WRITTEN[before:] == [str(target)] and (target / "run.json").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("exchange", [True, False])
@@ -71,9 +102,9 @@ def test_swaps_at_one_moment_leave_one_whole_folder(tmp_path, monkeypatch, excha
     target = folder(tmp_path / "out", "first")
 
     def replace(k):
-        new = partial_folder(target)
-        (new / "run.json").write_text(str(k))
-        remove(swap(new, target))
+        with partial_folder(target) as new:
+            (new / "run.json").write_text(str(k))
+            remove(swap(new, target))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(replace, range(40)))
@@ -83,7 +114,7 @@ def test_swaps_at_one_moment_leave_one_whole_folder(tmp_path, monkeypatch, excha
 def test_what_cannot_be_removed_of_an_earlier_run_is_told(tmp_path, monkeypatch):
     folder(tmp_path / "out")
     monkeypatch.setattr(sys.modules["geospde.run.swap"].shutil, "rmtree", lambda *_, **more: None)
-    with pytest.warns(GeospdeWarning, match=r"could not be removed wholly.*\.old; let its owner"):
+    with pytest.warns(GeospdeWarning, match=r"could not be removed wholly.*\.partial; let its owner"):
         with whole_folder(tmp_path / "out", overwrite=True) as new:
             (new / "run.json").write_text("new")
     assert (tmp_path / "out" / "run.json").read_text() == "new"
