@@ -23,7 +23,7 @@ from geospde.cli.design import design
 from geospde.cli.explore import explore
 from geospde.cli.info import info
 from geospde.cli.init import init
-from geospde.cli.options import Interrupted
+from geospde.cli.options import Interrupted, heed_signals
 from geospde.cli.predict import WHAT, predict
 from geospde.cli.rerun import rerun
 from geospde.cli.run import run
@@ -74,6 +74,8 @@ def _options(
 
 FAILED = 3
 """Exit code of a computation that failed, and of output that cannot be written."""
+
+INTERRUPTED = 130
 
 CLOSED_PIPE = 141
 """Exit code where whoever read the output has gone: that of other programs that a closed pipe ends."""
@@ -132,11 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:  # typer's own way out, after help and usage errors too
         if isinstance(leaving.__context__, BrokenPipeError):
             return CLOSED_PIPE
+        if leaving.code == INTERRUPTED:  # typer's, of a Ctrl-C while libraries were imported
+            return _interrupted("", before)
         return leaving.code if isinstance(leaving.code, int) else 0
     except (Interrupted, KeyboardInterrupt) as stopped:
-        stand = ", ".join(dict.fromkeys(WRITTEN[before:]))
-        _say(str(stopped) or f"interrupted; {f'{stand} was written before' if stand else 'nothing was written'}")
-        return 130
+        return _interrupted(str(stopped), before)
     except Exception as error:
         return _failed(error, arguments)
 
@@ -144,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _as_program() -> int:
     """Run the process's own arguments. Most of a run's objects are modules: collecting them takes a second in all."""
     gc.set_threshold(50_000, 20, 20)
+    heed_signals()
     open_closed()
     write_anywhere(sys.stdout, sys.stderr)
     try:
@@ -156,6 +159,13 @@ def _as_program() -> int:
     finally:
         written_out(sys.stderr)
         gc.freeze()
+
+
+def _interrupted(said: str, before: int) -> int:
+    """Say that the program was interrupted, and what of this command's stands; return the exit code."""
+    stand = ", ".join(dict.fromkeys(WRITTEN[before:]))
+    _say(said or f"interrupted; {f'{stand} was written before' if stand else 'nothing was written'}")
+    return INTERRUPTED
 
 
 def _failed(error: Exception, arguments: Sequence[str]) -> int:

@@ -56,9 +56,7 @@ class Interrupted(Exception):
 @contextmanager
 def listening(quiet: bool, verbose: bool, max_memory: int | None = None) -> Iterator[Progress]:
     """Give the progress to show: bars on a terminal, else a line a step, else nothing."""
-    for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"):
-        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:  # as under nohup
-            signal.signal(getattr(signal, name), _terminate)
+    heed_signals()
     from geospde.text.memory import limited_memory
 
     bars = sys.stderr.isatty() and not verbose
@@ -69,6 +67,13 @@ def listening(quiet: bool, verbose: bool, max_memory: int | None = None) -> Iter
     except KeyboardInterrupt as stop:
         notes = getattr(stop, "__notes__", [])
         raise Interrupted("; ".join(["interrupted", *notes]) if notes else "") from None
+
+
+def heed_signals() -> None:
+    """Let signals that end a program end it with a word, once what is half written is cleared away."""
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:  # as under nohup
+            signal.signal(getattr(signal, name), _terminate)
 
 
 def first_look(source: Path) -> Path | Config:

@@ -172,3 +172,12 @@ def test_a_signal_that_ends_a_run_leaves_nothing_and_says_so(tmp_path, name):
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + getattr(signal, name) and f"ended by {name}" in said
     assert [path.name for path in tmp_path.iterdir()] == ["ready"]
+
+
+def test_ctrl_c_before_a_command_listens_is_told(monkeypatch, capsys):
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module("geospde.export.provenance"), "versions", stopped)
+    assert main(["info"]) == 130
+    assert capsys.readouterr().err == "geospde: interrupted; nothing was written\n"
