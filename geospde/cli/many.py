@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from geospde.errors import InputError
+from geospde.text.files import whole_file
 
 TABLE, PAGE = "runs.csv", "runs.html"
 COLUMNS = ("run_file", "survey", "state", "seconds", "warnings", "folder", "error")
@@ -257,8 +258,10 @@ def write_summary(outcomes: Sequence[Outcome], folders: Sequence[Path | None], o
     there = [outcome.folder or folder for outcome, folder in zip(outcomes, folders)]
     parents = [folder.resolve().parent for folder in there if folder is not None]
     home = out or Path(os.path.commonpath(parents) if parents else ".")
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / TABLE).open("w", encoding="utf-8", newline="") as file:
+    with (
+        whole_file(home / TABLE, make_folders=True) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(outcome.row() for outcome in outcomes)
@@ -269,5 +272,6 @@ def write_summary(outcomes: Sequence[Outcome], folders: Sequence[Path | None], o
 
     template = (Path(__file__).parent / "runs.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
-    (home / PAGE).write_text(page.render(outcomes=outcomes, link=link), encoding="utf-8")
+    with whole_file(home / PAGE) as partial:
+        partial.write_text(page.render(outcomes=outcomes, link=link), encoding="utf-8")
     return home / PAGE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from geospde.errors import InputError
 from geospde.prediction.layer import RESPONSE, Layer
 from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.files import whole_file
 from geospde.text.words import bytes_of
 
 if TYPE_CHECKING:
@@ -134,9 +134,7 @@ def write_netcdf(prediction: Layers, path: str | Path, *, units: str | None = No
     _require("h5py")
     encoding: dict[str, dict[str, Any]] = {str(name): {"zlib": True, "complevel": 4} for name in dataset.data_vars}
     encoding |= {str(name): {"_FillValue": None} for name in dataset.coords}  # CF: coordinates have no gaps
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, make_folders=True) as partial:
         free = shutil.disk_usage(path.parent).free
         if dataset.nbytes > free:  # HDF5 does not survive a disk that fills up
             raise InputError(
@@ -144,12 +142,6 @@ def write_netcdf(prediction: Layers, path: str | Path, *, units: str | None = No
                 "choose another disk, larger cells or fewer columns"
             )
         dataset.to_netcdf(partial, engine="h5netcdf", format="NETCDF4", encoding=encoding)
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
-    finally:
-        if path.parent.is_dir():
-            partial.unlink(missing_ok=True)
     return path
 
 

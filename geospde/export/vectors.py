@@ -11,6 +11,7 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.results.base import Fit
 from geospde.survey.survey import Survey
+from geospde.text.files import whole_file
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -61,7 +62,7 @@ def write_layers(path: str | Path, layers: Mapping[str, gpd.GeoDataFrame]) -> Pa
     Parameters
     ----------
     path : str or Path
-        A name that ends in ``.gpkg``; a file of this name is replaced.
+        A name that ends in ``.gpkg``; a file of this name is replaced by the whole new one.
     layers : mapping of str to GeoDataFrame
         From a layer's name to its rows.
 
@@ -76,11 +77,11 @@ def write_layers(path: str | Path, layers: Mapping[str, gpd.GeoDataFrame]) -> Pa
     if path.suffix.lower() != ".gpkg":
         raise InputError(f"layers are written to a GeoPackage; name the file *.gpkg, not {path.name}")
     try:
-        path.unlink(missing_ok=True)
-        for name, frame in layers.items():
-            # the version of the format that every QGIS 3 reads without a warning
-            frame.to_file(path, layer=name, driver="GPKG", engine="pyogrio", VERSION="1.2")
-    except (OSError, pyogrio.errors.DataSourceError) as error:
+        with whole_file(path) as partial:
+            for name, frame in layers.items():
+                # the version of the format that every QGIS 3 reads without a warning
+                frame.to_file(partial, layer=name, driver="GPKG", engine="pyogrio", VERSION="1.2")
+    except pyogrio.errors.DataSourceError as error:
         raise InputError(f"cannot write the layers {path}: {error}") from error
     return path
 

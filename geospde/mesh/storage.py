@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.text.files import whole_file
 
 if TYPE_CHECKING:
     from geospde.mesh.trimesh import Mesh
@@ -50,11 +51,10 @@ def write_gpkg(mesh: Mesh, path: str | PathLike[str]) -> None:
     number = np.arange(mesh.n_vertices)
     columns = {"number": number, **_values(mesh)}
     vertices = geopandas.GeoDataFrame(columns, geometry=shapely.points(mesh.vertices), crs=mesh.crs)
-    path.unlink(missing_ok=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), whole_file(path) as partial:
         warnings.filterwarnings("ignore", "'crs' was not provided")  # a mesh need not have one
         for name, frame in [("triangles", triangles), ("vertices", vertices)]:
-            frame.to_file(path, layer=name, driver="GPKG", engine="pyogrio", layer_metadata=metadata)
+            frame.to_file(partial, layer=name, driver="GPKG", engine="pyogrio", layer_metadata=metadata)
 
 
 def read_gpkg(path: str | PathLike[str]) -> tuple[Any, ...]:

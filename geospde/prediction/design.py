@@ -29,6 +29,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.surface import places
 from geospde.results.base import Fit
 from geospde.survey.crs import is_local, parse_crs
+from geospde.text.files import whole_file
 from geospde.text.keywords import answers_keywords
 
 if TYPE_CHECKING:
@@ -97,10 +98,9 @@ class Design:
 
     def to_gpkg(self, path: str | Path) -> None:
         """Write the sites as a GeoPackage."""
-        try:
-            self.to_geodataframe().to_file(path, layer="sites", driver="GPKG")
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error}") from None
+        from geospde.export.vectors import write_layers
+
+        write_layers(path, {"sites": self.to_geodataframe()})
 
     def to_gpx(self, path: str | Path) -> None:
         """Write the sites as waypoints for a GPS receiver.
@@ -119,10 +119,8 @@ class Design:
         )
         head = '<?xml version="1.0" encoding="UTF-8"?>\n<gpx version="1.1" creator="geospde" '
         text = f'{head}xmlns="http://www.topografix.com/GPX/1/1">\n{points}\n</gpx>\n'
-        try:
-            Path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error}") from None
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the candidates, the sites that are there, and the chosen ones with their numbers."""

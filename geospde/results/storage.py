@@ -17,6 +17,7 @@ from geospde.results.saving.compact import compact
 from geospde.results.saving.schema import FORMAT, words_text
 from geospde.results.saving.tables import stored_parts, stored_table, support_words
 from geospde.results.state import FitState
+from geospde.text.files import whole_file
 
 
 def files_of(path: Any) -> tuple[Path, Path]:
@@ -78,11 +79,9 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
     Raises
     ------
     InputError
-        Where the folder does not exist.
+        Where the folder does not exist, or the files cannot be written; those that were there then stay.
     """
     arrays_file, words_file = files_of(path)
-    if not arrays_file.parent.is_dir():
-        raise InputError(f"there is no folder {arrays_file.parent} to save the fit in")
     model = fit.model
     table, columns = stored_table(model, model.used_columns if model.recipe is None else [])
     arrays: dict[str, Any] = {**stored.arrays, **table}
@@ -121,5 +120,6 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
         words_text(words)
     except TypeError as error:
         raise InputError(f"this fit cannot be saved, a prior was given as an object: {error}") from None
-    sums = write_arrays(arrays_file, arrays)
-    words_file.write_text(words_text({**words, "arrays": sums}), encoding="utf-8")
+    with whole_file(arrays_file) as arrays_partial, whole_file(words_file) as words_partial:
+        sums = write_arrays(arrays_partial, arrays)
+        words_partial.write_text(words_text({**words, "arrays": sums}), encoding="utf-8")

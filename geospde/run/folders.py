@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from geospde.errors import GeospdeError, GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.linalg.signals import Postponed
 from geospde.run.swap import partial_folder, recover, remove, swap
+from geospde.text.files import is_full
 
 # what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
 _MENDABLE = {
@@ -25,8 +26,6 @@ _MENDABLE = {
     errno.EEXIST,
     errno.EFBIG,
 }
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_SCRAPS = 1_000_000  # bytes: what SQLite may give back of a full disk when it rolls back
 WRITTEN: list[str] = []
 """The folders that this process has put in their places, the latest last."""
 
@@ -88,7 +87,7 @@ def whole_folder(
                 aside = swap(partial, target)
                 WRITTEN.append(shown)
         except BaseException as error:
-            full = partial is not None and _is_full(partial, error)
+            full = partial is not None and is_full(partial, error)
             if partial is not None:
                 shutil.rmtree(partial, ignore_errors=True)
             for folder in reversed(made):
@@ -156,19 +155,6 @@ def _linked(source: str, destination: str) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copy2(source, destination)
-
-
-def _is_full(folder: Path, error: BaseException) -> bool:
-    """Tell whether a full disk is behind an error, also where a library has made something else of it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _FULL:
-            return True
-        cause = cause.__cause__
-    if os.strerror(errno.ENOSPC) in str(error):
-        return True
-    foreign = isinstance(error, Exception) and not isinstance(error, GeospdeError)
-    return foreign and shutil.disk_usage(folder).free < _SCRAPS
 
 
 def _refuse(target: Path, shown: str, overwrite: bool, mark: str, what: str) -> None:

@@ -18,6 +18,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.regions.sums import check_levels, table_of_sums
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import Places, places, with_values
+from geospde.text.files import whole_file
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
@@ -75,7 +76,8 @@ class Index:
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table."""
-        self._table.to_csv(path, index=False)
+        with whole_file(path) as partial:
+            self._table.to_csv(partial, index=False)
         return Path(path)
 
     def plot(self, ax: Axes | None = None) -> Axes:
