@@ -12,6 +12,7 @@ from geospde.families.base import Family
 from geospde.families.registry import read_family
 from geospde.survey.numbers import as_numbers
 from geospde.survey.survey import Survey
+from geospde.text.rates import Rate
 from geospde.text.words import counted, did_you_mean
 
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ class Observed:
     def label(self) -> str:
         """What the rates are: ``"counts / time"``."""
         return self.response if self.exposure is None else f"{self.response} / {self.exposure}"
+
+    @property
+    def told(self) -> Rate:
+        """The rates in words and what they are multiplied with in pictures, such as deaths per 1,000 people."""
+        rates = self.rates[np.isfinite(self.rates)]
+        return Rate.of(self.label, float(np.quantile(rates, 0.95)) if rates.size else 0.0)
+
+    @property
+    def binary(self) -> bool:
+        """Whether each row says yes or no."""
+        return self.exposure is None and set(np.unique(self.values)) == {0.0, 1.0}
 
     @property
     def over(self) -> str:

@@ -36,8 +36,8 @@ class Variogram:
     ----------
     table : pandas.DataFrame
         A row a bin of distances: ``distance`` (mean of its pairs), ``pairs``, ``semivariance`` (Matheron's),
-        ``robust`` (Cressie and Hawkins'), and ``lower`` and ``upper``, the limits of `semivariance` for values
-        permuted among the sites.
+        ``robust`` (Cressie and Hawkins', but Matheron's of yes and no), and ``lower`` and ``upper``, the limits of
+        `semivariance` for values permuted among the sites.
     edges : (bins + 1,) array
         Of the bins; a pair belongs to the bin whose upper edge is the first that it does not exceed.
     variance : float
@@ -174,7 +174,7 @@ def variogram(
     lower, upper = np.quantile(every[:, 1:], [tail, 1 - tail], axis=1, method="weibull")
     tame = pulled_in(z)
     p = _p_of_chance(every if (tame == z).all() else pairs.semivariances(tame[order]))
-    robust = pairs.robust(z)
+    robust = every[:, 0] if len(np.unique(z)) == 2 else pairs.robust(z)
     structure = fitted_structure(pairs.distance, robust, pairs.count, pairs.edges[-1]) if p <= 1 - level else None
     columns = {
         "distance": pairs.distance,

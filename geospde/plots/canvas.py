@@ -289,6 +289,11 @@ def title(ax: Axes, text: str, room: float = math.inf, pad: float = 3.0) -> None
     ax.set_title(text, loc="left", y=y, pad=pad, color=INK, fontsize=_fitting(text, TEXT, room))
 
 
+def title_fits(text: str, room: float) -> bool:
+    """Tell whether a title of `room` inches has the size of its letters that all have."""
+    return _fitting(text, TEXT, room) >= TEXT
+
+
 def _fitting(text: str, size: float, room: float) -> float:
     """Return the size of type in points, `size` or less, at which a line fits into `room` inches."""
     return min(size, 72 * room / (_SET_WIDTH * max(len(text), 1)))

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from geospde.explore.explore import Exploration
 from geospde.explore.observed import Observed
-from geospde.plots.canvas import FRAME, INK, PAGE, SMALL, View, colour_bar, dress, sheet, title
-from geospde.plots.drawing import draw_coast, draw_land, draw_scale_bar
+from geospde.plots.canvas import FRAME, INK, PAGE, SMALL, View, colour_bar, dress, sheet, title, title_fits
+from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar
+from geospde.plots.figures import in_degrees
 from geospde.plots.frame import ALARM, MARK, figure_png, plain
 from geospde.plots.panels import plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
 from geospde.plots.scale import Scale
@@ -41,6 +43,7 @@ MOST_TRENDS = 12
 _ROW = 48.0
 _PAD_LEFT, _PAD_RIGHT, _PAD_BOTTOM, _PAD_TOP = 13.0, 3.0, 10.0, 6.0
 _BESIDE = 110 / 25.4  # inches that title and legend of sizes take side by side
+_APART = 0.06  # inches between these two
 _MAP_LEFT, _MAP_RIGHT, _MAP_BOTTOM, _MAP_TOP = 14.0, 24.0, 11.0, 7.0
 
 
@@ -191,7 +194,11 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
     _draw_rates(exploration, ax, bar, room)
     larger = f", larger where {observed.exposure} is" if _varies(observed) else ""
     word = exploration.survey.word
-    yield "rates", f"Observed {observed.label} at each {word}{larger}; a red ring marks {word}s of a finding.", figure
+    yield (
+        "rates",
+        f"Observed {observed.told.label} at each {word}{larger}; a red ring marks {word}s of a finding.",
+        figure,
+    )
     if exploration.variogram is not None:
         figure = Figure(figsize=(120 / 25.4, 70 / 25.4), facecolor="white")
         plot_variogram(exploration.variogram, figure.add_axes((0.11, 0.15, 0.86, 0.76)))
@@ -202,13 +209,15 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
         )
     figure = Figure(figsize=(90 / 25.4, 70 / 25.4), facecolor="white")
     plot_histogram(exploration, figure.add_axes((0.14, 0.15, 0.82, 0.76)))
-    yield "histogram", f"Distribution of {observed.label}, a tick a {word}.", figure
+    yield "histogram", f"Distribution of {observed.told.label}, a tick a {word}.", figure
     names, cols = _trends(exploration)
     figure = Figure(figsize=(PAGE[0] / 25.4, -(-len(names) // cols) * _ROW / 25.4), facecolor="white")
     for k, name in enumerate(names):
         plot_trend(exploration, name, _panel(figure, k // cols * _ROW, k % cols / cols, 1 / cols))
     course = "medians, middle halves and rank correlation (ρ), or quartiles of each level"
-    yield "trends", f"{observed.label} along coordinates and covariates: {course}.", figure
+    if observed.binary:
+        course = "shares of ones with a standard error to either side, and rank correlation (ρ)"
+    yield "trends", f"{observed.told.label} along coordinates and covariates: {course}.", figure
 
 
 def _trends(exploration: Exploration) -> tuple[list[str], int]:
@@ -247,17 +256,25 @@ def _draw_rates(exploration: Exploration, ax: Axes, place: Axes, room: float) ->
     if 0 < len(rows) <= len(x) / 2:
         ring = 3 * np.sqrt(sizes[rows])
         ax.scatter(x[rows], y[rows], s=20 + ring**2 / 4, facecolors="none", edgecolors=ALARM, linewidths=0.8, zorder=5)
+    if in_degrees(survey):
+        draw_graticule(ax, view, survey.crs)
     draw_scale_bar(ax, view, survey.coastline)
     if _varies(observed):
-        room -= _draw_size_legend(ax, observed, room, edge)
-    title(ax, f"Observed {plain(observed.label)} at {counted(int(known.sum()), 'site')}", room)
-    colour_bar(place, scale, plain(observed.label))
+        room = _draw_size_legend(ax, observed, room, edge)
+    told = observed.told
+    words = f"Observed {plain(told.label)}"
+    long = f"{words} at {counted(int(known.sum()), 'site')}"
+    title(ax, long if title_fits(long, room) else words, room)
+    colour_bar(place, scale, plain(told.label), told.per)
     if logarithmic:
         rate_ticks(place.yaxis, observed)
 
 
 def _draw_size_legend(ax: Axes, observed: Observed, room: float, edge: dict[str, Any]) -> float:
-    """Draw a legend of exposures beside the title or, where that is narrow, in the map; return the inches it took."""
+    """Draw a legend of exposures beside the title or, where that is narrow, in the map.
+
+    Return the inches left to the title.
+    """
     cuts = np.quantile(observed.exposures[observed.known], [0.0, 0.5, 1.0])
     exposures = np.unique([float(f"{cut:.2g}") for cut in cuts])
     for exposure, size in zip(exposures, _sizes(observed, exposures)):
@@ -267,12 +284,15 @@ def _draw_size_legend(ax: Axes, observed: Observed, room: float, edge: dict[str,
         legend = ax.legend(loc="best", title=plain(str(observed.exposure)), framealpha=0.8, **words)
         legend.get_frame().set(linewidth=0.5, edgecolor=FRAME)
         legend.set_zorder(6)
-        return 0.0
+        return room
     handles, labels = ax.get_legend_handles_labels()
     handles, labels = [Line2D([], [], ls=""), *handles], [plain(str(observed.exposure)), *labels]
     words |= {"ncols": 4, "borderpad": 0.2, "borderaxespad": 0.0, "handletextpad": 0.1, "columnspacing": 1.0}
-    ax.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, **words)
-    return _BESIDE / 2
+    legend = ax.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, **words)
+    figure = legend.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    across = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())  # type: ignore[no-untyped-call]
+    return figure.get_figwidth() * ax.get_position().width - float(across.width / figure.dpi) - _APART
 
 
 def _colours(observed: Observed) -> tuple[NDArray[np.float64], Scale, bool]:

@@ -44,18 +44,22 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     values = observed.scaled[observed.known]
     count = int(np.clip(len(np.histogram_bin_edges(values, "auto")) - 1, 5, 40)) if len(values) else 5
     ax.hist(values, bins=count, color=BAND, edgecolor=MARK, linewidth=0.5)
-    if len(values):
+    if len(values) and not observed.binary:
         ax.axvline(float(np.median(values)), color=LINE, lw=0.8)
     if len(values) <= MOST_TICKS:
         ax.plot(values, np.zeros(len(values)), "|", color=LINE, ms=5, mew=0.4, alpha=0.6, clip_on=False)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS, integer=True))
-    finish(ax, f"{observed.label}, median {number(_median(observed))}", observed.label, "sites")
+    told = observed.told
+    middle = f"{number(values.mean())} are 1" if observed.binary else f"median {number(told.per * _median(observed))}"
+    finish(ax, f"{told.label}, {middle}", told.label, "sites")
     rate_ticks(ax.xaxis, observed)
     return ax
 
 
 def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> Axes:
     """Draw the rates against a covariate or a coordinate, with medians and middle halves along it.
+
+    Of zeros and ones these are shares of ones, with a standard error to either side.
 
     Parameters
     ----------
@@ -78,13 +82,13 @@ def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> A
     shown = _short(name, 24)
     if along.dtype.kind == "f":
         known_too = observed.known & np.isfinite(along)
-        rank = _draw_course(ax, along[known_too], observed.scaled[known_too])
+        rank = _draw_course(ax, along[known_too], observed.scaled[known_too], binary=observed.binary)
         words = f"{shown}, ρ = {number(round(rank, 2))}" if np.isfinite(rank) else shown
-        finish(ax, words, f"{shown} ({unit})" if unit else shown, observed.label)
+        finish(ax, words, f"{shown} ({unit})" if unit else shown, observed.told.label)
         rate_ticks(ax.yaxis, observed)
     else:
-        _draw_levels(ax, along[observed.known], observed.scaled[observed.known])
-        finish(ax, shown, observed.label, "")
+        _draw_levels(ax, along[observed.known], observed.scaled[observed.known], binary=observed.binary)
+        finish(ax, shown, observed.told.label, "")
         rate_ticks(ax.xaxis, observed)
     return ax
 
@@ -110,7 +114,8 @@ def plot_variogram(variogram: Variogram, ax: Axes | None = None) -> Axes:
     ax.fill_between(h, table["lower"], table["upper"], color=BAND, lw=0, label=band)
     ax.axhline(variogram.variance, color=FRAME, lw=0.6, ls=(0, (4, 3)), label="variance")
     ax.plot(h, table["semivariance"], "o-", color=LINE, ms=3.5, lw=0.8, label="classical")
-    ax.plot(h, table["robust"], "s", mfc="none", mec=MARK, mew=0.8, ms=3.5, label="robust")
+    if not np.array_equal(table["robust"], table["semivariance"]):
+        ax.plot(h, table["robust"], "s", mfc="none", mec=MARK, mew=0.8, ms=3.5, label="robust")
     if structure is not None:
         along = np.linspace(0, float(variogram.edges[-1]), 200)
         words = f"Matérn, range {number(float(f'{structure.range:.2g}'))} {variogram.unit}".rstrip()
@@ -135,19 +140,22 @@ def trend_names(exploration: Exploration) -> list[str]:
 
 def rate_ticks(axis: Any, observed: Observed) -> None:
     """Label an axis of scaled rates with rates."""
+    per = observed.told.per
     if observed.scale == "value":
         axis.set_major_locator(MaxNLocator(5, steps=_STEPS))
+        if per != 1:
+            axis.set_major_formatter(FuncFormatter(lambda value, _: number(float(f"{per * value:.12g}"))))
         return
     low, high = axis.get_view_interval()
     if observed.scale == "logit":
         rates = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999])
         at = np.log(rates / (1 - rates))
     else:
-        rates = round_numbers(np.exp(low), np.exp(high))
+        rates = round_numbers(per * np.exp(low), per * np.exp(high)) / per
         at = np.log(rates)
     shown = (at >= low) & (at <= high)
     axis.set_major_locator(FixedLocator(at[shown]))
-    axis.set_major_formatter(FixedFormatter([number(rate) for rate in rates[shown]]))
+    axis.set_major_formatter(FixedFormatter([number(float(f"{per * rate:.12g}")) for rate in rates[shown]]))
 
 
 def _median(observed: Observed) -> float:
@@ -171,21 +179,30 @@ def _along(exploration: Exploration, name: str) -> tuple[NDArray[Any], str]:
     return column.astype(object).where(column.notna(), "missing").astype(str).to_numpy(dtype=object), ""
 
 
-def _draw_course(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Draw points, medians and middle halves; return the rank correlation."""
+def _draw_course(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], *, binary: bool) -> float:
+    """Draw points, and their course with its band; return the rank correlation."""
     ax.scatter(x, y, s=5, color=MARK, linewidths=0, alpha=0.6, zorder=2)
-    middles, low, median, high = _running(x, y)
+    middles, low, median, high = _running(x, y, binary=binary)
     ax.fill_between(middles, low, high, color=BAND, lw=0, zorder=1)
     ax.plot(middles, median, color=LINE, lw=1.2, zorder=3)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=_STEPS))
     return _rank_correlation(x, y)
 
 
-def _running(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return medians of x, and quartiles of y, in bins of equally many sites: rows x, 25%, 50%, 75%."""
+def _running(x: NDArray[np.float64], y: NDArray[np.float64], *, binary: bool) -> NDArray[np.float64]:
+    """Return medians of x, and low, middle and high of y, in bins of equally many sites: rows of these four."""
     order = np.argsort(x, kind="stable")
     parts = np.array_split(order, int(np.clip(np.sqrt(len(x)), 1, 12))) if len(x) else []
-    return np.array([[np.median(x[p]), *np.quantile(y[p], [0.25, 0.5, 0.75])] for p in parts]).reshape(-1, 4).T
+    return np.array([[np.median(x[p]), *_middle(y[p], binary)] for p in parts]).reshape(-1, 4).T
+
+
+def _middle(y: NDArray[np.float64], binary: bool) -> NDArray[np.float64]:
+    """Return the quartiles; of zeros and ones the share of ones within a standard error (Agresti & Coull 1998)."""
+    if not binary:
+        return np.asarray(np.quantile(y, [0.25, 0.5, 0.75]))
+    raised = (y.sum() + 0.5) / (len(y) + 1)
+    error = np.sqrt(raised * (1 - raised) / (len(y) + 1))
+    return np.array([max(raised - error, 0.0), y.mean(), min(raised + error, 1.0)])
 
 
 def _rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
@@ -197,12 +214,12 @@ def _rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float(np.corrcoef(pd.Series(x).rank(), pd.Series(y).rank())[0, 1])
 
 
-def _draw_levels(ax: Axes, along: NDArray[Any], scaled: NDArray[np.float64]) -> None:
+def _draw_levels(ax: Axes, along: NDArray[Any], scaled: NDArray[np.float64], *, binary: bool) -> None:
     """Draw quartiles and sites of each level of a covariate, lying, so that the levels' names can be read."""
     levels = sorted(set(along), reverse=True)
     for k, level in enumerate(levels, start=1):
         group = scaled[along == level]
-        low, median, high = np.quantile(group, [0.25, 0.5, 0.75])
+        low, median, high = _middle(group, binary)
         ax.barh(k, high - low, left=low, height=0.6, color=BAND, edgecolor=MARK, linewidth=0.5, zorder=1)
         ax.vlines(median, k - 0.3, k + 0.3, color=LINE, lw=1.2, zorder=3)
         spread = np.linspace(-0.2, 0.2, len(group)) if len(group) > 1 else np.zeros(1)

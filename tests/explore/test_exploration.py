@@ -270,6 +270,30 @@ def test_a_trend_has_its_rank_correlation_and_medians():
         plot_trend(found, "soill")
 
 
+def test_yes_and_no_are_drawn_as_shares():
+    """Quartiles of zeros and ones jump between the two, and a robust variogram is of Gaussian differences."""
+    x, y = np.random.default_rng(3).uniform(0, 1000, (2, 200))
+    table = pd.DataFrame({"x": x, "y": y, "seen": ((x > 400) ^ (np.arange(200) % 7 == 0)).astype(int)})
+    found = gs.explore(read(table), "seen", family="bernoulli")
+    (line,) = plot_trend(found, "easting", Figure().subplots()).lines
+    share = line.get_ydata()
+    assert ((share >= 0) & (share <= 1)).all() and ((share > 0) & (share < 1)).sum() > 6
+    estimates = found.variogram.table
+    np.testing.assert_array_equal(estimates["robust"], estimates["semivariance"])
+    fitted = found.variogram.structure
+    assert fitted.nugget + fitted.sill == pytest.approx(found.variogram.variance, rel=0.25)  # of one variogram's bins
+
+
+def test_small_rates_are_told_per_so_many(rongelap):
+    survey = read(many_columns().assign(people=lambda t: 5000 * t["tested"]))
+    found = gs.explore(survey, "cases", "people", family="poisson")
+    ax = plot_rates(found, Figure().subplots())
+    assert ax.get_title(loc="left").startswith("Observed cases per 100,000 people")
+    ticks = [float(text.get_text()) for text in plot_histogram(found, Figure().subplots()).get_xticklabels()]
+    shown = 1e5 * found.observed.rates
+    assert shown.min() / 2 < min(ticks) <= max(ticks) < 2 * shown.max()
+
+
 def test_axes_of_scaled_rates_are_labelled_with_rates(rongelap):
     ax = plot_histogram(rongelap, Figure().add_axes((0.2, 0.2, 0.7, 0.7)))
     for place, label in zip(ax.get_xticks(), ax.get_xticklabels()):
