@@ -72,6 +72,7 @@ def regions_map(
     label: str | None = None,
     step: str = "",
     degrees: bool = False,
+    rate: Rate | None = None,
     figure: Figure | None = None,
 ) -> Figure:
     """Draw columns as maps on one page: figures on one colour scale, and their uncertainty beside them.
@@ -86,6 +87,8 @@ def regions_map(
         Which of several steps it is, such as ``"year 2020"``.
     degrees : bool
         Draw lines of longitude and latitude.
+    rate : Rate, optional
+        The words and the factor of several maps; by default those of these areas.
     figure : Figure, optional
         Draw into this one.
     """
@@ -97,7 +100,7 @@ def regions_map(
     if not one_scale:
         view = _with_room(view, land)
     figure, axes, place, room = sheet(view, len(columns), bar=one_scale, figure=figure)
-    rate = regions.rate(label)
+    rate = rate or regions.rate(label)
     for ax, frame, column, scale in zip(axes, frames, columns, scales):
         _draw(ax, frame, column, scale)
         words = _title(regions, column, rate)

@@ -13,6 +13,7 @@ import numpy as np
 
 from geospde.errors import InputError
 from geospde.text.keywords import answers_keywords
+from geospde.text.rates import with_article
 from geospde.text.words import did_you_mean, numeral
 
 KINDS = ("mean", "quantile", "sd", "probability", "decided", "difference", "other")
@@ -144,9 +145,9 @@ class Layer:
         """
         words = {field: getattr(self, field) for field in _WORDS} | {str(k): c for k, c in enumerate(self.classes)}
         if per != 1.0 and self.level is not None:
-            level = re.compile(rf"(?<![\w.]){re.escape(f'{self.level:g}')}(?![\w.])")
+            level = re.compile(rf"(?<![\w.]){re.escape(numeral(self.level))}(?!\w|\.\d)")
             words = {field: level.sub(f"{self.level * per:.6g}", text) for field, text in words.items()}
-        words = {field: text.replace(_LABEL, label) for field, text in words.items()}
+        words = {field: _labelled(text, label) for field, text in words.items()}
         classes = tuple(words.pop(str(k)) for k in range(len(self.classes)))
         return replace(self, **words, classes=classes)
 
@@ -178,7 +179,7 @@ class Layer:
         """Return the caption up to its colon or full stop, as it stands inside a sentence: CF's ``long_name``."""
         said = self.caption.partition(": ")[0].removesuffix(".")
         said = said[:1].lower() + said[1:] if said[1:2].islower() else said
-        return said.replace(_LABEL, label)
+        return _labelled(said, label)
 
     def to_json(self) -> str:
         """Return it as text, for `Layer.from_json`."""
@@ -199,6 +200,13 @@ class Layer:
             return cls(**{field.name: (later | content)[field.name] for field in fields(cls)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"this is no layer: {error}") from None
+
+
+def _labelled(text: str, label: str) -> str:
+    """Put what is predicted into words: with an article unless they begin with it."""
+    begins = text.startswith(_LABEL)
+    inside = text.removeprefix(_LABEL).replace(_LABEL, with_article(label))
+    return label + inside if begins else inside
 
 
 def mean_layer() -> Layer:

@@ -13,7 +13,7 @@ from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.places import place_in_words
-from geospde.text.rates import Rate
+from geospde.text.rates import Rate, with_article
 from geospde.text.words import area, counted, length, lengths, listed, number
 
 SURE = 0.95
@@ -85,8 +85,9 @@ def area_findings(regions: Sequence[Any]) -> list[str]:
             if layer.kind == "probability" and layer.level is not None:
                 above, below = ((frame[layer.name] >= SURE), (frame[layer.name] <= 1 - SURE))
                 names = f" ({listed(frame.loc[above, 'area'], most=5)})" if above.any() else ""
+                label, threshold = with_article(one.label), number(one.per * layer.level)
                 said.append(
-                    f"The probability that {one.label} is above {number(one.per * layer.level)} is {SURE:g} or more in "
+                    f"The probability that {label} is above {threshold} is {SURE:g} or more in "
                     f"{counted(int(above.sum()), 'area')}{names}, and {1 - SURE:.2g} or less in {int(below.sum())}; "
                     f"in the other {int((~above & ~below).sum())} the data do not decide."
                 )
@@ -161,9 +162,10 @@ def _exceedance(
             threshold, probability = number(rate.per * layer.level), frame[layer.name].to_numpy()
             above, below = np.mean(probability >= SURE), np.mean(probability <= 1 - SURE)
             much = f" ({area(above * whole, unit)})" if whole is not None else ""
+            sure = f"on {_share(above)} of the {place}{much}" if above else "nowhere"
             yield (
-                f"The probability that {rate.label} is above {threshold} is {SURE:g} or more on {_share(above)} of the "
-                f"{place}{much}, and {1 - SURE:.2g} or less on {_share(below)}; "
+                f"The probability that {with_article(rate.label)} is above {threshold} is {SURE:g} or more {sure}, "
+                f"and {1 - SURE:.2g} or less {f'on {_share(below)}' if below else 'nowhere'}; "
                 f"on the remaining {_share(1 - above - below)} the data do not decide."
             )
 
@@ -176,7 +178,8 @@ def _decided(
             classes = frame[layer.name].to_numpy()
             shares = [float(np.mean(classes == side)) for side in (1, -1, 0)]
             above, below, open_ = (
-                _share(share) + (f" ({area(share * whole, unit)})" if whole is not None else "") for share in shares
+                _share(share) + (f" ({area(share * whole, unit)})" if whole is not None else "") if share else "nothing"
+                for share in shares
             )
             threshold = number(rate.per * layer.level)
             yield (

@@ -10,6 +10,7 @@ from geospde.families.registry import family_by_name
 from geospde.report.page import shown
 from geospde.report.summaries import priors_once
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.rates import with_article
 from geospde.text.words import counted, in_unit
 
 _RULES = {
@@ -227,7 +228,7 @@ class Methods:
         unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
         self._say(
             f"Predictions are for the centres of {counted(grid.n, 'cell')} of {in_unit(grid.dx, '')} by "
-            f"{in_unit(grid.dy, unit)}; limits are pointwise quantiles of the posterior of {label}."
+            f"{in_unit(grid.dy, unit)}; limits are pointwise quantiles of the posterior of {with_article(label)}."
         )
         if fit is not None and _family(fit).fitted_is:
             self._say(f"They are of {_family(fit).fitted_is}.")

@@ -32,7 +32,7 @@ from geospde.report.page import (
 )
 from geospde.report.parts import RunParts
 from geospde.report.webmap import web_map
-from geospde.text.rates import Rate
+from geospde.text.rates import Rate, with_article
 
 _CAPTIONS = {
     "maps": "{mean} and limits of {label}, on one colour scale.",
@@ -40,7 +40,7 @@ _CAPTIONS = {
     "fitted": "Fitted means with their limits against what was observed, a point a {place}.",
     "predictive_check": "The share of responses up to each value, in the band of 95% of replicates drawn from the "
     "fit: a line beyond the band tells of which responses the model makes too few or too many.",
-    "mesh": "The mesh that carries the field, with coast and {place}s.",
+    "mesh": "The mesh that carries the field, with {outline} and {place}s.",
 }
 """Of figures that are not of one layer, which have captions of their own."""
 
@@ -85,7 +85,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
     columns = "" if prediction is None else prediction.label
     label = run.label or columns
     explored = None if run.exploration is None else exploration_section(run.exploration)
-    pictures = _pictures(run.figures, prediction, label, getattr(survey, "word", "site"))
+    pictures = _pictures(run.figures, prediction, label, survey)
     mapped = prediction
     if mapped is None and fit is not None and run.regions:
         mapped = areas_on_a_grid(run.regions[0], fit.model.response_label)
@@ -156,14 +156,15 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str, place: str) -> dict[str, Picture]:
+def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str, survey: Any) -> dict[str, Picture]:
     """Take PNG files in, with their captions."""
     if prediction is not None and prediction.steps:
         prediction = prediction.at_step(prediction.steps[0])
     rate = Rate("the response") if prediction is None else prediction.rate(label or "the response")
     layers = () if prediction is None else prediction.layers
     mean = next((layer.title for layer in layers if layer.kind == "mean"), "Mean")
-    said = {"{mean}": mean, "{label}": rate.label, "{place}": place}
+    place = {"{place}": getattr(survey, "word", "site"), "{outline}": getattr(survey, "outline", "coastline")}
+    said = {"{mean}": mean, "{label}": with_article(rate.label), **place}
     captions = {name: reduce(lambda t, key: t.replace(key, said[key]), said, text) for name, text in _CAPTIONS.items()}
     if prediction is not None:
         for layer in layers:

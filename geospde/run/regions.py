@@ -242,11 +242,12 @@ def write_regions(
     from geospde.plots.regions import regions_map
 
     made = []
+    rate = min((one.rate(label) for one in regions.values()), key=lambda rate: rate.per)  # districts as their country
     for name, one in regions.items():
-        rate, pictures = one.rate(label), {}
+        pictures = {}
         for step, part in _steps(one).items():
             for what, columns in _pages(part).items():
-                png = figure_png(regions_map(part, columns, label=label, step=step, degrees=degrees), 200)
+                png = figure_png(regions_map(part, columns, step=step, degrees=degrees, rate=rate), 200)
                 pictures[f"{what}{AT}{step}" if step else what] = png
         for what, png in pictures.items():
             path = folder / _figure(name, what)

@@ -9,6 +9,20 @@ _UNITS = ((2e-4, 100_000), (0.1, 1_000))
 """Rates up to this are told per so many, the smallest first."""
 
 
+_NOUN = re.compile(r"(chance|hazard|intensity|mean|median|probability|rate|share|total) of ")
+
+
+def with_article(label: str) -> str:
+    """Return what is predicted as it stands inside a sentence.
+
+    Examples
+    --------
+    >>> with_article("chance of malaria"), with_article("expected zinc"), with_article("the mean of zinc")
+    ('the chance of malaria', 'expected zinc', 'the mean of zinc')
+    """
+    return f"the {label}" if _NOUN.match(label) else label
+
+
 def observed_label(label: str) -> str:
     """Return what was observed, in the words of what is predicted.
 

@@ -25,7 +25,7 @@ from geospde.plots.maps import plot_panels
 from geospde.prediction.computed.registry import LAYERS
 from geospde.prediction.difference import difference
 from geospde.prediction.grid import Grid
-from geospde.prediction.layer import Layer, outer_limits, posterior_layers
+from geospde.prediction.layer import Layer, mean_layer, outer_limits, posterior_layers, probability_layer
 from geospde.prediction.layers import Layers
 from geospde.prediction.stored import read_prediction
 from geospde.report.findings import findings
@@ -50,6 +50,17 @@ def survey():
     sites = gpd.points_from_xy([200, 900], [300, 600], crs=32632)
     points = gpd.GeoDataFrame({"counts": [3, 7], "time": [1.0, 1.0]}, geometry=sites)
     return SimpleNamespace(points=points, coastline=BAY, crs=points.crs, name="bay")
+
+
+def test_layers_are_told_in_whole_sentences():
+    """A threshold at the end of a sentence is multiplied, too, and what is predicted has its article inside one."""
+    rare = probability_layer(0.005).with_label("deaths per 1,000 population", 1000.0)
+    assert rare.title == "Probability that deaths per 1,000 population is above 5"
+    assert rare.caption == "Posterior probability that deaths per 1,000 population is above 5."
+    seen = probability_layer(0.4).with_label("chance of present")
+    assert seen.title == "Probability that the chance of present is above 0.4"
+    assert mean_layer().description("chance of present") == "posterior mean of the chance of present"
+    assert mean_layer().with_label("chance of present").axis == "chance of present"
 
 
 # ---- one more layer ------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from geospde.plots.regions import regions_map
 from geospde.prediction.regions import moments, sums
 from geospde.prediction.regions.areas import overlaps
 from geospde.results.draws import draw
+from geospde.run.regions import write_regions
 
 AREAS = [shapely.Point(300, 300).buffer(150), shapely.box(100, 100, 900, 900), shapely.box(700, 650, 760, 690)]
 PRIORS = "prior_range=(300, 0.05), prior_sigma=(1, 0.05)"
@@ -253,6 +254,20 @@ def test_small_rates_of_areas_are_told_per_so_many(fits):
     assert "5" in {text.get_text() for text in regions_map(rare, ("mean",)).axes[-1].get_yticklabels()}
 
 
+def test_layers_of_areas_in_one_run_are_told_in_one_unit(fits, tmp_path):
+    """Districts stand beside their country: means of 0.2 and of 0.05 are not one per person and one per 1,000."""
+    found = replace(fits["gaussian"].predict_regions(AREAS, grid=GRID, exceed=[0.5]), label="cases / population")
+    level = {"districts": [0.2, 0.02, 0.01], "country": [0.05, 0.05, 0.05]}
+    each = {name: replace(found, _table=found.to_frame().assign(mean=mean)) for name, mean in level.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # there is no CRS
+        both = write_regions(tmp_path, each, None)
+        (alone,) = write_regions(tmp_path, {"country": each["country"]}, None)
+    assert [(one.title, one.per) for one in both] == 2 * [("Mean of cases / population", 1.0)]
+    assert (alone.title, alone.per) == ("Mean of cases per 1,000 population", 1000.0)
+    assert [words for words, _ in alone.shown][-1].endswith("mean of cases per 1,000 population is above 500.")
+
+
 def test_a_run_sums_its_map_up_over_areas(tmp_path, capsys):
     run_file = write_survey(tmp_path)
     text = run_file.read_text()
@@ -350,7 +365,9 @@ def test_weights_that_do_not_reach_the_map_and_thresholds_beyond_it_are_told(fit
         fit.predict_regions([inside], grid=GRID, weights=path)
     with pytest.raises(gs.InputError, match="more than nothing: 625 cells weigh less"):
         fit.predict_regions([inside], grid=GRID, weights=-np.ones(GRID.n))
-    with pytest.warns(gs.GeospdeWarning, match="threshold 1,000,000 lies above all that is predicted: each share is 0"):
+    with pytest.warns(
+        gs.GeospdeWarning, match="threshold 1,000,000 lies above all that is predicted for '1': each share is 0"
+    ):
         fit.predict_regions([inside], grid=GRID, kind="share", threshold=1e6, seed=1, draws=50)
     with pytest.warns(gs.GeospdeWarning, match="threshold −1,000 lies below .* each probability is 1"):
         fit.predict_regions([inside], grid=GRID, exceed=[-1000])

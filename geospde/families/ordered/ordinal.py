@@ -147,4 +147,4 @@ class Ordinal(Family):
 
     def quantity(self, response: str, exposure: str | None = None) -> str:
         """What a map of the predictions shows."""
-        return f"probability of {response} above the first"
+        return f"chance of {response} above the first"

@@ -30,7 +30,7 @@ from geospde.prediction.surface import places
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
-from geospde.text.rates import Rate
+from geospde.text.rates import Rate, with_article
 from geospde.text.words import counted, did_you_mean, listed, number, numeral
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ class RegionPrediction:
         """Return what the figures are as it stands inside a sentence, such as "the mean of lead"."""
         if self.kind == "share":
             of = "area" if self.weights == "area" else "weight"
-            return f"the share of the {of} with {label} above {self.threshold:g}"
-        return f"the {self.kind} of {label}" if self.has_cells else label
+            return f"the share of the {of} with {with_article(label)} above {self.threshold:g}"
+        return f"the {self.kind} of {with_article(label)}" if self.has_cells else label
 
     def rate(self, label: str | None = None) -> Rate:
         """Return what is summed up in words, and what the figures are multiplied with beside them: 1 if not small.
@@ -342,7 +342,8 @@ def _beyond(frame: pd.DataFrame, kind: str, threshold: float | None, exceed: Seq
         sure = 1e-6  # of a probability that is one but for rounding
         if values.size and (values.max() < sure or values.min() > 1 - sure):
             side = "above" if values.max() < sure else "below"
-            said = f"the threshold {number(level)} lies {side} all that is predicted"
+            areas = listed(list(dict.fromkeys(frame["area"])), most=3)
+            said = f"the threshold {number(level)} lies {side} all that is predicted for {areas}"
             yield Finding("warning", "thresholds", f"{said}: each {what} is {round(float(values[0]))}")
 
 
