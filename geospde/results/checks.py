@@ -21,6 +21,7 @@ from geospde.model.build import Model
 from geospde.results.loo import Loo
 from geospde.results.prior import prior_marginal
 from geospde.survey.crs import unit_of
+from geospde.survey.places import unprojected
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.findings import Finding, count_levels, findings_frame, without_moments
 from geospde.text.words import counted, in_unit, length, listed, number
@@ -82,8 +83,18 @@ def model_findings(
     """
     if model.covariates is not None:
         yield from model.covariates.findings
+    yield from _degrees(model)
     yield from _ranges(model, ranges)
     yield from _resolutions(model, laplace, point)
+
+
+def _degrees(model: Model) -> Iterator[Finding]:
+    """Coordinates without a system that are called longitude and latitude, where there are fields."""
+    for one in model.parts.values() or [model]:
+        if one.crs is None and one.points is not None and any(term.mesh is not None for term in one.terms):
+            found = unprojected(one.table, one.points)
+            if found is not None:
+                yield found
 
 
 def _ranges(model: Model, ranges: Mapping[Any, float]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from geospde.text.findings import Finding
 from geospde.text.words import counted, length
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyproj import CRS
 
 SUBJECT = "coordinates"
@@ -31,6 +32,9 @@ SLACK = (0.1, 0.5)
 
 DISTORTION = 0.01
 """Relative error of lengths from which another projection is worth the trouble."""
+
+DEGREES = ("longitude latitude", "lon lat", "long lat", "lng lat")
+"""What columns of degrees are called."""
 
 METRES = {"m": 1.0, "km": 1000.0}
 
@@ -113,6 +117,37 @@ def looks_like_grid(places: Vector, units: str = "m") -> bool:
     )
     fits = 100_000 <= west and east <= 900_000 and 100_000 <= south and north <= 10_000_000
     return bool(fits and max(east - west, north - south) < min(west, south))
+
+
+def unprojected(table: pd.DataFrame, places: Vector) -> Finding | None:
+    """Tell whether places without a coordinate system are columns called longitude and latitude, and hold degrees.
+
+    Near the equator, where a degree is as long east as north to a hundredth, they serve as lengths.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"lon": [7.1, 7.4], "lat": [51.2, 51.0]})
+    >>> unprojected(table, table.to_numpy()).message
+    "'lon' and 'lat' look like degrees, one east 0.63 of one north here, and no CRS is stated: ranges are no lengths"
+    """
+    for pair in DEGREES:
+        names = [str(c) for name in pair.split() for c in table.columns if str(c).casefold() == name]
+        if len(names) == 2 and np.array_equal(table[names].to_numpy(), places):
+            break
+    else:
+        return None
+    shorter = float(np.cos(np.deg2rad(np.abs(places[:, 1]).max())))
+    if np.abs(places[:, 0]).max() > 360 or np.abs(places[:, 1]).max() > 90 or shorter > 1 - DISTORTION:
+        return None
+    code, zone = utm_of(*central_place(places))
+    return Finding(
+        "warning",
+        SUBJECT,
+        f"{names[0]!r} and {names[1]!r} look like degrees, one east {shorter:.2f} of one north here, and no CRS is "
+        "stated: ranges are no lengths",
+        f"state it with geopandas' set_crs('EPSG:4326'), then project with to_crs({code!r}), {zone}",
+    )
 
 
 def code_of_grid(units: str) -> str:

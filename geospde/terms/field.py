@@ -1,5 +1,6 @@
 """An SPDE field on its mesh, as a part of a model."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +9,13 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Fixed, Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
 from geospde.mesh.coarse import coarser
 from geospde.survey.crs import central_place, check_of_one_crs, utm_of
+from geospde.survey.places import unprojected
 from geospde.terms.base import Context, LatentTerm, Variable
 from geospde.terms.by import By
 from geospde.terms.hyperparameter import Hyperparameter
@@ -85,6 +87,7 @@ class Field(LatentTerm):
         check_of_one_crs("data", context.crs, mesh.crs)
         for places, crs in ((context.points, context.crs), (mesh.vertices, mesh.crs)):
             _refuse_degrees(places, crs, call.text)
+        _warn_of_degrees(context, mesh, call.text)
         options = dict(call.options)
         if not isinstance(options.get("constr", False), bool):
             raise InputError(f"constr must be True or False: {call.text!r}")
@@ -260,6 +263,15 @@ def _refuse_degrees(places: Vector | None, crs: Any, text: str) -> None:
         f"{text} measures lengths, and the coordinates are degrees ({crs.name}): a degree is shorter east than north",
         remedy=f"project points, coastline and mesh first, for {name} with .to_crs({code!r})",
     )
+
+
+def _warn_of_degrees(context: Context, mesh: Any, text: str) -> None:
+    """Warn of coordinates without a system that are called longitude and latitude."""
+    if context.points is None or not (context.crs is None and mesh.crs is None):
+        return
+    found = unprojected(context.table, context.points)
+    if found is not None:
+        warnings.warn(GeospdeWarning(f"of {text}, {found.message}", remedy=found.remedy), stacklevel=2)
 
 
 def _default_pc(mesh: Any, likelihood: Likelihood, unit: float) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -1,5 +1,7 @@
 """What an ``spde(...)`` call says besides the kind of precision: fields that are multiplied with columns."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +119,21 @@ def test_longitudes_and_latitudes_are_refused_with_what_to_do():
         gs.fit("v ~ spde(mesh)", points, mesh=gs.Mesh(MESH.vertices + 7, MESH.triangles))
     with pytest.raises(gs.InputError, match="a mesh measures lengths"):
         gs.build_mesh(sites=[[7, 50], [8, 51], [7.5, 50.2]], crs="EPSG:4326")
+
+
+@pytest.mark.parametrize(
+    "names, latitude, warns", [(("lon", "Lat"), 51, True), (("x", "y"), 51, False), (("lon", "lat"), 2, False)]
+)
+def test_degrees_without_a_system_are_warned_of_and_a_finding(names, latitude, warns):
+    """Columns called longitude and latitude; near the equator, where a degree is as long either way, they may do."""
+    data = table()[["x", "y", "v"]].set_axis([*names, "v"], axis=1)
+    data[names[1]] += latitude
+    mesh = square_mesh(4)
+    mesh = gs.Mesh(mesh.vertices + [0, latitude], mesh.triangles)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = gs.fit("v ~ 1 + spde(mesh)", data, mesh=mesh, coords=names, method="ml")
+    said = [str(w.message) for w in caught if "look like degrees" in str(w.message)]
+    found = [f for f in fit.check() if f.subject == "coordinates"]
+    assert len(said) == len(found) == warns
+    assert not warns or "one east 0.62 of one north" in said[0] and "EPSG:32631" in said[0]
