@@ -452,7 +452,7 @@ class BayesianFit(Fit):
                         observations=observations, callback=callback, client=client)  # fmt: skip
 
     def _stored(self) -> Stored:
-        return stored_posterior(self.posterior, self.laplace.basis, self.notes)
+        return stored_posterior(self.posterior, self.laplace, self.notes)
 
     def describe(self) -> dict[str, Any]:
         """Settings and sizes, for reports."""

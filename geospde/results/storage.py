@@ -10,14 +10,17 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.families.registry import path_of
 from geospde.inference.hyper import Posterior
+from geospde.inference.laplace import Laplace
 from geospde.likelihood.search import Maximum
-from geospde.linalg.basis import Basis
 from geospde.results.saving.archive import write_arrays
-from geospde.results.saving.compact import compact
+from geospde.results.saving.compact import compact, expand
 from geospde.results.saving.schema import FORMAT, words_text
 from geospde.results.saving.tables import stored_parts, stored_table, support_words
 from geospde.results.state import FitState
 from geospde.text.files import whole_file
+
+SD_OFF = 1e-6  # what a standard deviation of a predictor may be off by, as a share, for room on disk
+MOST_BITS = 20
 
 
 def files_of(path: Any) -> tuple[Path, Path]:
@@ -39,8 +42,9 @@ class Stored(NamedTuple):
     words: dict[str, Any]
 
 
-def stored_posterior(posterior: Posterior, basis: Basis, notes: tuple[str, ...] = ()) -> Stored:
+def stored_posterior(posterior: Posterior, laplace: Laplace, notes: tuple[str, ...] = ()) -> Stored:
     """Points, weights and the density of the hyperparameters."""
+    basis = laplace.basis
     modes, means = np.array([p.x for p in posterior.points]), posterior.means
     of_modes = compact("modes", modes)
     shifts = {"means": means} if "modes" in of_modes else compact("shifts", means - modes, modes)
@@ -50,7 +54,7 @@ def stored_posterior(posterior: Posterior, basis: Basis, notes: tuple[str, ...] 
         "weights": posterior.weights,
         **of_modes,
         **shifts,
-        **compact("covariances", posterior.covariances),
+        **_compact_covariances(posterior, laplace),
     }
     if not basis.is_plain:
         arrays["fixed_basis"] = basis.back
@@ -65,6 +69,18 @@ def stored_posterior(posterior: Posterior, basis: Basis, notes: tuple[str, ...] 
     evidence = posterior.log_marginal_likelihood
     words = {"log_marginal_likelihood": evidence, "strategy": posterior.strategy, "notes": list(notes)}
     return Stored(arrays, words)
+
+
+def _compact_covariances(posterior: Posterior, laplace: Laplace) -> dict[str, Any]:
+    """Covariances in little room, by finer steps where variances of predictors are small differences of them."""
+    covariances = posterior.covariances
+    parts = compact("covariances", covariances)
+    if "covariances" in parts:
+        return parts
+    before, after = (laplace.variances(posterior.weights @ c) for c in (covariances, expand("covariances", parts)))
+    off = float(np.max(np.abs(after - before) / (2.0 * np.maximum(before, 1e-300)), initial=0.0))
+    finer = int(np.ceil(np.log2(off / SD_OFF))) if off > SD_OFF else 0
+    return compact("covariances", covariances, finer=min(finer, MOST_BITS)) if finer else parts
 
 
 def stored_maximum(maximum: Maximum, notes: tuple[str, ...]) -> Stored:

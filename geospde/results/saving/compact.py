@@ -19,7 +19,7 @@ CHUNK = 65_536  # columns at a time
 PARTS = ("axes", "exponents", "widths", "bytes")
 
 
-def compact(name: str, values: Vector, beside: Vector | None = None) -> dict[str, NDArray[Any]]:
+def compact(name: str, values: Vector, beside: Vector | None = None, finer: int = 0) -> dict[str, NDArray[Any]]:
     """Arrays that stand for a large one, (k, n), or the array itself where it is small.
 
     Parameters
@@ -29,6 +29,8 @@ def compact(name: str, values: Vector, beside: Vector | None = None) -> dict[str
         Finite. Each comes back to 1e-8 of the largest in its column, most to `STEP`.
     beside : (k, n) array, optional
         The largest in each column of this one instead: of modes, say, where the values are what means are off them.
+    finer : int
+        Bits more, each of which halves the step.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def compact(name: str, values: Vector, beside: Vector | None = None) -> dict[str
     if values.ndim != 2 or values.nbytes < LOSSLESS or len(values) < 2:
         return {name: values}
     n = values.shape[1]
-    exponents = np.frexp(np.abs(values if beside is None else beside).max(axis=0))[1].astype(np.int16)
+    exponents = np.frexp(np.abs(values if beside is None else beside).max(axis=0))[1].astype(np.int16) - finer
     scaled = np.ldexp(values, -exponents.astype(int))
     axes = _principal_axes(scaled)
     widths: list[int] = []
