@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln, zeta
 
 from geospde.families.links import Jet
 
@@ -77,26 +77,48 @@ def log_difference(larger: Jet, smaller: Jet) -> Jet:
     return of_logarithm(value, (r1, r2, r3))
 
 
-def log_rising(t: Vector, y: Vector) -> Jet:
-    """``log(gamma(a + y) / gamma(a))`` for counts y, with derivatives in ``t = log(a)``."""
-    t, y = np.broadcast_arrays(np.asarray(t, dtype=float), np.asarray(y, dtype=float))
-    near = np.clip(t, -100.0, np.log(LARGE))
-    a, there = np.exp(near), y > 0
-    up = np.where(there, y, 1.0)
-    psi = [digamma(a + up) - digamma(1 + a), *(polygamma(k, a + up) - polygamma(k, 1 + a) for k in (1, 2))]
-    s1, s2, s3 = (a**k * part for k, part in enumerate(psi, 1))
-    exact = (gammaln(a + up) - gammaln(1 + a) + t, 1 + s1, s1 + s2, s1 + 3 * s2 + s3)
-    far = np.exp(np.clip(t, np.log(LARGE), 700.0))
+def trigamma(a: Vector) -> Vector:
+    """Second derivative of log gamma(a), the digits of ``polygamma(1, a)`` without the digamma that it computes too."""
+    values: Vector = zeta(2.0, a)
+    return values
+
+
+def tetragamma(a: Vector) -> Vector:
+    """Third derivative of log gamma(a), as `trigamma`."""
+    values: Vector = -2.0 * zeta(3.0, a)
+    return values
+
+
+def log_rising(t: Vector, y: Vector) -> Vector:
+    """``log(gamma(a + y) / gamma(a))`` for counts y and ``t = log(a)``."""
+    t, y, a, far = _near_and_far(t, y)
+    exact = gammaln(a + np.where(y > 0, y, 1.0)) - gammaln(1 + a) + t
+    # by Euler and Maclaurin; the next term is below 1e-10
+    series = y * t + (far + y - 0.5) * np.log1p(y / far) - y - y / (far + y) / (12 * far)
+    return np.where(y > 0, np.where(t > np.log(LARGE), series, exact), 0.0)
+
+
+def log_rising_jet(t: Vector, y: Vector) -> Jet:
+    """`log_rising` with its derivatives in t."""
+    value = log_rising(t, y)
+    t, y, a, far = _near_and_far(t, y)
+    up = a + np.where(y > 0, y, 1.0)
+    s1 = a * (digamma(up) - digamma(1 + a))
+    s2 = a**2 * (trigamma(up) - trigamma(1 + a))
+    s3 = a**3 * (tetragamma(up) - tetragamma(1 + a))
+    exact = 1 + s1, s1 + s2, s1 + 3 * s2 + s3
     log, s = np.log1p(y / far), y / (far + y)
     bend = s * (1 - s)
-    # by Euler and Maclaurin; the next term is below 1e-10
     series = (
-        y * t + (far + y - 0.5) * log - y - s / (12 * far),
         far * log + 0.5 * s,
         far * (log - s) - 0.5 * bend,
         far * (log - 2 * s + bend) + 0.5 * bend * (1 - 2 * s),
     )
-    value, first, second, third = (
-        np.where(there, np.where(t > np.log(LARGE), b, c), 0.0) for b, c in zip(series, exact)
-    )
+    first, second, third = (np.where(y > 0, np.where(t > np.log(LARGE), b, c), 0.0) for b, c in zip(series, exact))
     return value, first, second, third
+
+
+def _near_and_far(t: Vector, y: Vector) -> tuple[Vector, Vector, Vector, Vector]:
+    """log(a) and y, each for all of them, and a where it is at most `LARGE` and where it is more."""
+    t, y = np.broadcast_arrays(np.asarray(t, dtype=float), np.asarray(y, dtype=float))
+    return t, y, np.exp(np.clip(t, -100.0, np.log(LARGE))), np.exp(np.clip(t, np.log(LARGE), 700.0))

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import betainc, expit, gammaln
 
 from geospde.families.counts.shared import CountLikelihood, Counts, poisson_variates
-from geospde.families.jets import log_rising
+from geospde.families.jets import log_rising, log_rising_jet
 from geospde.families.likelihood import Derivatives, Parameter, Vector
 from geospde.families.links import Jet
 from geospde.families.priors import GammaPositive
@@ -27,16 +27,24 @@ class NegativeBinomial1Likelihood(CountLikelihood):
         values: Vector = self.y * (self.theta[0] - np.logaddexp(0.0, self.theta[0])) - gammaln(self.y + 1)
         return values
 
+    def _log_size(self, eta: Vector) -> Vector:
+        values: Vector = eta + np.log(self.exposure) - self.theta[0]
+        return values
+
+    def _size(self, eta: Vector) -> Vector:
+        """The size r."""
+        with np.errstate(over="ignore"):  # the line search steps back from an infinite mean
+            values: Vector = np.exp(self._log_size(eta))
+        return values
+
     def _parts(self, eta: Vector) -> tuple[Jet, Vector, Vector]:
         """What gamma functions add, in log r; r; and r log(1 + phi)."""
-        log_size = eta + np.log(self.exposure) - self.theta[0]
-        with np.errstate(over="ignore"):  # the line search steps back from an infinite mean
-            size = np.exp(log_size)
-        return log_rising(log_size, self.y), size, size * np.logaddexp(0.0, self.theta[0])
+        size = self._size(eta)
+        return log_rising_jet(self._log_size(eta), self.y), size, size * np.logaddexp(0.0, self.theta[0])
 
     def _log_density(self, eta: Vector) -> Vector:
-        rising, _, pull = self._parts(eta)
-        return self._constant + rising[0] - pull
+        pull = self._size(eta) * np.logaddexp(0.0, self.theta[0])
+        return self._constant + log_rising(self._log_size(eta), self.y) - pull
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         rising, _, pull = self._parts(eta)
@@ -55,12 +63,12 @@ class NegativeBinomial1Likelihood(CountLikelihood):
 
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta)."""
-        values: Vector = betainc(self._parts(eta)[1], self.y + 1, expit(-self.theta[0]))
+        values: Vector = betainc(self._size(eta), self.y + 1, expit(-self.theta[0]))
         return values
 
     def sf(self, eta: Vector) -> Vector:
         """P(Y > y | eta)."""
-        values: Vector = betainc(self.y + 1, self._parts(eta)[1], expit(self.theta[0]))
+        values: Vector = betainc(self.y + 1, self._size(eta), expit(self.theta[0]))
         return values
 
     def moments(self, eta: Vector) -> tuple[Vector, Vector]:
@@ -70,7 +78,7 @@ class NegativeBinomial1Likelihood(CountLikelihood):
 
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
         """New responses, one for each eta."""
-        return poisson_variates(rng.gamma(self._parts(eta)[1], np.exp(self.theta[0])), rng)
+        return poisson_variates(rng.gamma(self._size(eta), np.exp(self.theta[0])), rng)
 
 
 class NegativeBinomial1(Counts):

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincc, digamma, gammaln, polygamma
+from scipy.special import betainc, betaincc, digamma, gammaln
 
 from geospde.families.base import Candidate, Family
-from geospde.families.jets import composed, plus, shifted
+from geospde.families.jets import composed, plus, shifted, tetragamma, trigamma
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector
 from geospde.families.links import PROBABILITY_LINKS, Jet, Link, ProbabilityLink
 from geospde.families.priors import GammaPositive
@@ -39,8 +39,8 @@ class BetaLikelihood(Likelihood):
 
     def _log_density(self, eta: Vector) -> Vector:
         total: Vector = gammaln(np.exp(self.theta[0])) - sum(self._logs)
-        for _, h in self._parts(eta):
-            total = total - h[0]
+        for jet, log_y in zip((self.link.log_probability, self.link.log_complement), self._logs):
+            total = total - _log_gamma(jet(eta)[0] + self.theta[0], log_y)
         return total
 
     def _derivatives(self, eta: Vector) -> Derivatives:
@@ -90,20 +90,26 @@ class BetaLikelihood(Likelihood):
         return self.link.forward(np.clip(self.y, 0.01, 0.99))
 
 
+def _log_gamma(t: Vector, log_y: Vector) -> Vector:
+    """``log gamma(a) - a log(y)`` at ``t = log(a)``."""
+    near, a = _not_too_small(t)
+    values: Vector = gammaln(a) + near - t - a * log_y
+    return values
+
+
 def _log_gamma_jet(t: Vector, log_y: Vector) -> Jet:
-    """``log gamma(a) - a log(y)`` and its first three derivatives in ``t = log(a)``."""
-    near = np.maximum(t, -100.0)  # below it log gamma(a) is -t
-    with np.errstate(over="ignore"):
-        a = np.exp(near)
+    """`_log_gamma` and its first three derivatives in t."""
+    a = _not_too_small(t)[1]
     pull = a * log_y
-    second, third = a**2 * polygamma(1, a), a**3 * polygamma(2, a)
-    first = a * digamma(a)
-    return (
-        gammaln(a) + near - t - pull,
-        first - pull,
-        first + second - pull,
-        first + 3 * second + third - pull,
-    )
+    first, second, third = a * digamma(a), a**2 * trigamma(a), a**3 * tetragamma(a)
+    return _log_gamma(t, log_y), first - pull, first + second - pull, first + 3 * second + third - pull
+
+
+def _not_too_small(t: Vector) -> tuple[Vector, Vector]:
+    """Both t and a where log gamma(a) is more than -t, which it is below."""
+    near = np.maximum(t, -100.0)
+    with np.errstate(over="ignore"):
+        return near, np.exp(near)
 
 
 class Beta(Family):

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, expit, gammaln
+from scipy.special import betaln, expit
 
-from geospde.families.jets import composed, log_rising, plus, shifted
+from geospde.families.jets import composed, log_rising, log_rising_jet, plus, shifted
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, probability
 from geospde.families.links import Jet, ProbabilityLink
 from geospde.families.priors import Gaussian
@@ -30,29 +30,29 @@ class BetaBinomialLikelihood(Likelihood):
     @cached_property
     def _constant(self) -> Vector:
         choose = -np.log1p(self.trials) - betaln(self.y + 1, self.trials - self.y + 1)
-        values: Vector = choose - log_rising(-self.theta[0], self.trials)[0]
+        values: Vector = choose - log_rising(-self.theta[0], self.trials)
         return values
 
     def _parts(self, eta: Vector) -> list[tuple[Jet, Jet]]:
         """For a and b: jets of the log of each in eta, and of R in that log."""
         jets = self.link.log_probability(eta), self.link.log_complement(eta)
         counts = self.y, self.trials - self.y
-        return [(jet, log_rising(jet[0] - self.theta[0], y)) for jet, y in zip(jets, counts)]
+        return [(jet, log_rising_jet(jet[0] - self.theta[0], y)) for jet, y in zip(jets, counts)]
 
     def _jet(self, eta: Vector) -> Jet:
         a, b = self._parts(eta)
         return plus(composed(a[1], a[0]), composed(b[1], b[0]))
 
     def _log_density(self, eta: Vector) -> Vector:
-        a, b = self._parts(eta)
-        return self._constant + a[1][0] + b[1][0]
+        a, b = (jet(eta)[0] - self.theta[0] for jet in (self.link.log_probability, self.link.log_complement))
+        return self._constant + log_rising(a, self.y) + log_rising(b, self.trials - self.y)
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         return self._jet(eta)[1:]
 
     def _theta_derivatives(self, eta: Vector) -> Derivatives:
         slope, first, second = shifted(self._parts(eta))
-        return (log_rising(-self.theta[0], self.trials)[1] + slope)[None], first[None], second[None]
+        return (log_rising_jet(-self.theta[0], self.trials)[1] + slope)[None], first[None], second[None]
 
     def _weights(self, eta: Vector) -> Vector:
         """Information of a binomial share with this variance."""
@@ -72,8 +72,8 @@ class BetaBinomialLikelihood(Likelihood):
         choose = -np.log1p(self.trials) - betaln(y + 1, self.trials - y + 1)
         a = self.link.log_probability(eta)[0] - self.theta[0]
         b = self.link.log_complement(eta)[0] - self.theta[0]
-        total = choose + _rising(a, y) + _rising(b, self.trials - y)
-        return np.where(inside, np.exp(total - log_rising(-self.theta[0], self.trials)[0]), 0.0)
+        total = choose + log_rising(a, y) + log_rising(b, self.trials - y)
+        return np.where(inside, np.exp(total - log_rising(-self.theta[0], self.trials)), 0.0)
 
     def cdf(self, eta: Vector) -> Vector:
         """P(Y <= y | eta), the sum of its probabilities."""
@@ -107,14 +107,6 @@ class BetaBinomialLikelihood(Likelihood):
     def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """No success lies at the lower end, no failure at the upper one."""
         return self.y == 0, self.y == self.trials
-
-
-def _rising(t: Vector, y: Vector) -> Vector:
-    """Log of gamma(a + y) / gamma(a) at t = log(a)."""
-    a = np.exp(np.clip(t, -100.0, np.log(1e5)))
-    exact = np.where(y > 0, gammaln(a + np.maximum(y, 1.0)) - gammaln(1 + a) + t, 0.0)
-    far = np.exp(np.clip(t, np.log(1e5), 700.0))
-    return np.where(t > np.log(1e5), y * t + (far + y - 0.5) * np.log1p(y / far) - y, exact)
 
 
 class BetaBinomial(OfTrials):
