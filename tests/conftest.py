@@ -56,10 +56,25 @@ def coarse_pictures():
 
 @pytest.fixture(scope="module")
 def unrendered():
-    """Lay all pictures out, and leave their dots white: for runs of which no test looks at a picture."""
+    """Make all pictures of a file and leave their dots white: for runs of which no test looks at a picture."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FigureCanvasAgg, "draw", leave_white)
         yield
+
+
+@pytest.fixture
+def unrendered_here(monkeypatch):
+    """Leave the pictures of one test white, in a file of which another test draws them."""
+    monkeypatch.setattr(FigureCanvasAgg, "draw", leave_white)
+
+
+@pytest.fixture
+def rendered_here(monkeypatch):
+    """Draw the pictures of one test, in a file whose others leave them white."""
+    monkeypatch.setattr(FigureCanvasAgg, "draw", DRAW)
+
+
+DRAW = FigureCanvasAgg.draw
 
 
 def leave_white(canvas):

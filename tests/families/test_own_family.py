@@ -116,7 +116,7 @@ def test_priors_may_stand_on_the_object(tmp_path):
 
 
 @pytest.mark.parametrize("given", ["own_family:Weibull", Weibull()], ids=["path", "object"])
-def test_a_whole_run_draws_its_report(given, tmp_path):
+def test_a_whole_run_draws_its_report(given, unrendered_here, tmp_path):
     write_survey(tmp_path)
     table = pd.read_csv(tmp_path / "sites.csv")
     table["speed"] = np.exp(np.sin(table["x"] / 200)) * np.random.default_rng(3).weibull(3.0, len(table))

@@ -52,7 +52,7 @@ def answers(family, method, unit):
     return np.array(found)
 
 
-@pytest.mark.parametrize("unit", [1e-6, 1 / 365.25, 1e6])
+@pytest.mark.parametrize("unit", [1 / 365250, 1e6])  # thousands of years for days, tonnes for grams
 @pytest.mark.parametrize("method", ["inla", "ml"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_unit_of_the_response_changes_nothing(family, method, unit):

@@ -104,6 +104,7 @@ def test_the_report_maps_areas_in_their_colours(ran):
     assert areas_on_a_grid(years, "deaths / expected") is None
 
 
+@pytest.mark.usefixtures("unrendered_here")
 def test_each_step_goes_on_from_the_folder_or_says_why_not(ran, capsys):
     _, folder = ran
     with quietly_in(folder):
@@ -131,6 +132,7 @@ OVER_A_FIELD = RUN_FILE.replace("bym2(district, graph=areas)", "spde(mesh)").rep
 ).replace("exceed = [1]", "cell = 500").replace('"eb"', '"eb"\nstrategy = "gaussian"')  # fmt: skip
 
 
+@pytest.mark.usefixtures("unrendered_here")
 def test_totals_of_areas_are_mapped_in_cells(tmp_path):
     with quietly_in(tmp_path):
         result = run(written(tmp_path, OVER_A_FIELD))
@@ -224,6 +226,7 @@ def test_init_proposes_neighbours_over_what_was_expected(tmp_path, capsys):
     assert "exceed = [1]" in text and 'label = "relative risk"' in text and "25 areas" in said
 
 
+@pytest.mark.usefixtures("unrendered_here")
 def test_areas_of_several_years_are_mapped_at_each(tmp_path):
     frame = districts()
     years = [frame.assign(year=year, deaths=frame["deaths"] + year - 2001) for year in (2001, 2002, 2003)]
@@ -290,6 +293,7 @@ def joined(folder, lines=("key = ['code', 'district']",), **changes):
     return folder / "areas.toml"
 
 
+@pytest.mark.usefixtures("unrendered_here")
 def test_counts_in_a_table_are_joined_to_their_shapes(tmp_path):
     with quietly_in(tmp_path):
         survey = load_survey(read_config(joined(tmp_path)))

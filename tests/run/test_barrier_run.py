@@ -8,7 +8,7 @@ from geospde.mesh.trimesh import Mesh
 from geospde.run.pipeline import run
 
 
-def test_a_run_reads_the_barrier_and_fits_around_it(tmp_path):
+def test_a_run_reads_the_barrier_and_fits_around_it(tmp_path, unrendered_here):
     path = write_survey(tmp_path)
     land = geopandas.GeoSeries([shapely.box(480, -500, 520, 700)], crs=None)
     land.to_frame("geometry").set_geometry("geometry").to_file(tmp_path / "land.gpkg", driver="GPKG")

@@ -16,7 +16,7 @@ from geospde.prediction.difference import difference, same_cells
 from geospde.run import analysis
 from geospde.run.compare import compare_runs
 
-pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning"), pytest.mark.usefixtures("unrendered")]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_runs_are_compared_from_what_they_left(bay, monkeypatch, capsys, sources
         assert told["criteria"][name] == pytest.approx(row.to_dict())
 
 
-def test_difference_maps_are_what_the_second_run_is_above_the_first(bay, capsys):
+def test_difference_maps_are_what_the_second_run_is_above_the_first(bay, rendered_here, capsys):
     assert main(["compare", "out", "wide", "--out", "versus"]) == 0
     assert "tables, pictures and difference maps: versus" in capsys.readouterr().out
     folder = bay / "versus"

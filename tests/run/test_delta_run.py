@@ -10,6 +10,8 @@ from geospde.run.config import read_config
 from geospde.run.inputs import load_survey
 from geospde.run.pipeline import run
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 RUN_FILE = """
 [survey]
 points = "sites.csv"

@@ -12,6 +12,8 @@ from geospde.cli.commands import main
 from geospde.run.check import check
 from geospde.run.pipeline import run
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 PARK = shapely.Polygon([(0, 0), (800, 100), (1000, 600), (600, 900), (100, 700)])
 RUN_FILE = """
 [survey]

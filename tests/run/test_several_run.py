@@ -16,6 +16,8 @@ from geospde.run.config import read_config
 from geospde.run.inputs import load_survey
 from geospde.run.pipeline import run
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 SQUARE = shapely.box(0, 0, 10, 10)
 FIELD = "spde(mesh, prior_range=(1, 0.05), prior_sigma=(2, 0.05))"
 RUN_FILE = f"""

@@ -11,7 +11,7 @@ from geospde.terms.registry import TERMS
 
 CASES = [
     Case("spde(mesh)"),
-    Case("spde(mesh, alpha=1.5, constr=True)"),
+    Case("spde(mesh, alpha=1.5, constr=True)", methods=("eb", "reml")),
     Case("spde(mesh, by=z)", methods=("eb", "ml")),
     Case("spde(mesh, by=f, constr=True)", methods=("eb",)),
     Case("spde(mesh, by=(1, z))", methods=("reml",)),
@@ -30,7 +30,7 @@ CASES = [
     Case("spde(mesh, log_sigma='~ elev')", methods=("reml",)),
     Case("spde(mesh, log_sigma='~ I(elev^2)', constr=True, by=(1, z))", methods=()),
     Case("iid(g)"),
-    Case("(z | g)"),
+    Case("(z | g)", methods=("eb", "reml", "ml")),  # inla: test_brms_mixed, against an exact posterior
     Case("s(w, bs='gp', k=8)", methods=("inla", "eb", "reml", "ml")),
     Case("s(x, y, bs='gp', k=12, m=-3)"),
     Case("s(w, k=8)", methods=("eb", "reml")),
@@ -50,7 +50,7 @@ CASES = [
     Case("rw2(w)", methods=("inla", "reml")),
     Case("rw2(w, scale=False)", methods=("eb",)),
     Case("rw2(w, cyclic=True)", methods=("eb",)),
-    Case("ar1(w)", methods=("inla", "ml")),
+    Case("ar1(w)", methods=("eb", "ml")),  # inla: test_series, against R's numbers
     Case("ar(w, order=3)", methods=("eb",)),
     Case("besag(g, graph=w)", methods=("inla", "reml")),
     Case("besag(g, graph=w, scale=False)", methods=("eb",)),
