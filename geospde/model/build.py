@@ -1,6 +1,5 @@
 """From a formula, a table and a mesh to a latent Gaussian model."""
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -11,25 +10,22 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import InputError
 from geospde.families.base import Family
-from geospde.families.default_priors import BrmsDefaults, Defaults, InlaDefaults
 from geospde.families.likelihood import Likelihood
-from geospde.families.priors import PCSd, as_written, read_prior
 from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
-from geospde.formula.offsets import Offset, read_offset
-from geospde.formula.response import TELLING, Response, read_response
-from geospde.formula.table import coordinates, per_row
-from geospde.model.bounds import check_exposure, check_intercept, check_response, check_weights, refuse_truths
+from geospde.formula.offsets import Offset
+from geospde.model.bounds import check_intercept
 from geospde.model.dispersion import Dispersion, read_dispersion
 from geospde.model.hyperparameters import hyperparameters_of, theta_slices
 from geospde.model.identified import refuse_alike, warn_of_repeated, warn_of_residual
 from geospde.model.nonlinear import Curved, Nonlinear
 from geospde.model.observations import Recipe
+from geospde.model.observed import Observed, bound, read_observed
 from geospde.model.overlap import overlap
-from geospde.model.priors import FixedPriors, fixed_priors, prior_table
+from geospde.model.priors import FixedPriors, GivenPriors, fixed_priors, given_priors
 from geospde.model.support import Aggregate, Support
 from geospde.survey.covariates.sites import SiteCovariates
 from geospde.survey.graphs import Graph
@@ -37,7 +33,6 @@ from geospde.terms.base import Context, LatentTerm
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.registry import TERMS, special_names
 from geospde.terms.rows import MovingRows
-from geospde.text.words import counted, listed
 
 Vector = NDArray[np.float64]
 
@@ -266,155 +261,118 @@ def build_model(
         For a formula, column, value or prior that does not fit.
     """
     parsed = parse_formula(formula, special_names())
-    if not isinstance(data, pd.DataFrame):
-        raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
-    if len(data) == 0:
-        raise InputError("the table of observations is empty")
-    covariates = covariates if support is None else support.covariates
-    bound_family = read_family(family, link)
-    for told, subject, why in TELLING:
-        rows = told(parsed.left, data, None if bound_family.is_pattern else exposure)
-        if rows.any() and not rows.all():
-            exposure, offset, weights = (_of_rows(value, rows) for value in (exposure, offset, weights))
-            data = _without(data, rows, subject, why)
-            support = None if support is None else support.of_rows(rows)
-    table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
-    points, crs = coordinates(data, coords) if support is None else (support.centres, support.crs)
-    response = read_response(parsed.left, table, bound_family.takes_categories)
-    check_response(response.values, bound_family)
-    refuse_truths(table, response.label, bound_family)
-    size = len(table)
-    exposures = _exposures(table, exposure, response.values, bound_family)
-    places, at = (table, points) if support is None else (support.table, support.points)
-    given_offset = offset if support is None else support.spread(offset)
-    offsets = read_offset([c.arguments[0] for c in parsed.terms if c.name == "offset"], given_offset, places)
-    weight = _weights(table, weights)
-    chosen, overrides = prior_table(priors)
-    overrides = {**bound_family.priors, **overrides}
-    written = {name: as_written(prior) for name, prior in overrides.items()}
-    priors_given = written if chosen == "default" else {"defaults": chosen, **written}
-    defaults: Defaults | None = InlaDefaults() if chosen == "inla" else None
-    if chosen == "brms":
-        defaults = BrmsDefaults.of_response(response.values, bound_family.link)
-    follow = [TERMS[call.name].follows_all for call in parsed.terms if call.name != "offset"]
-    away = np.asarray(offsets.values, dtype=float)
-    likelihood, explained = _bound(
-        bound_family, response, exposures, weight, overrides, defaults, away if support is None else None,
-        any(follow) or any(term.follows_all for term in shared),
-    )  # fmt: skip
-    dispersion = read_dispersion(dispformula, table)
+    kind = read_family(family, link)
+    observed = read_observed(
+        parsed, data, kind, coords=coords, exposure=exposure, offset=offset, weights=weights, support=support
+    )
+    given = given_priors(priors, kind, observed.response.values)
+    calls = [call for call in parsed.terms if call.name != "offset"]
+    any_follow = any(TERMS[call.name].follows_all for call in calls) or any(term.follows_all for term in shared)
+    likelihood, explained = bound(observed, kind, given, any_follow)
+    dispersion = read_dispersion(dispformula, observed.table)
     if dispersion is not None:
-        likelihood = dispersion.of(likelihood, bound_family.name, overrides)
-    context = Context(places, at, mesh, crs, explained, overrides, defaults, graphs=graphs)
-    terms = context.terms
-    for call in parsed.terms:
-        if call.name != "offset":
-            terms += TERMS[call.name].read_all(call, context)
-    terms += shared
-    effects = FixedEffects(parsed, places)
-    if effects.has_curves:
-        if support is not None:
-            raise InputError("curves with a threshold are of places, not of areas: take s(x)")
-        effects = effects.begun(explained.start() - away, explained.says)
-    priors_of_fixed = fixed_priors(effects.names, overrides, effects.means, defaults)
-    if "Intercept" in priors_given and "Intercept" in effects.names:
-        own = effects.names.index("Intercept")
-        mean, sd = priors_of_fixed.mean[own], priors_of_fixed.sd[own]
-        check_intercept(mean, sd, likelihood.start() - (away if support is None else 0.0), explained.largest_sd)
-    effects = effects.estimable(priors_of_fixed.proper)
-    priors_of_fixed = priors_of_fixed.of(effects.kept)
-    effects.refuse_indistinct(response.label)
+        likelihood = dispersion.of(likelihood, kind.name, given.overrides)
+    places, at = observed.sites
+    context = Context(places, at, mesh, observed.crs, explained, given.overrides, given.defaults, graphs=graphs)
+    for call in calls:
+        context.terms.extend(TERMS[call.name].read_all(call, context))
+    terms = [*context.terms, *shared]
+    effects, priors_of_fixed = _fixed_effects(parsed, observed, given, likelihood, explained)
     if not terms and not effects.names:
         raise InputError(f"the formula {formula!r} has nothing to estimate")
-    blocks = [term.columns(places, at, False) for term in terms]
-    of_fixed = effects.columns(places, False)
-    refuse_alike(terms)
-    nonlinear: Nonlinear | None = None
-    design, total_offset = sp.hstack([*blocks, of_fixed], format="csr"), offsets.values
-    if effects.has_curves:
-        random = sp.csr_matrix(design[:, : design.shape[1] - len(effects.names)])
-        nonlinear, total_offset = Curved.of(random, effects, away), away + effects.remainder()
-    if support is not None:
-        aggregate = Aggregate(support.weights, sp.csr_matrix(design), total_offset, bound_family.link)
-        design, total_offset = aggregate.tangent(np.zeros(design.shape[1]))
-        nonlinear = None if bound_family.link.is_linear else aggregate
-        blocks, of_fixed = [support.weights @ block for block in blocks], support.weights @ of_fixed
-    _refuse_shared_trends(terms, [*blocks, of_fixed], effects.names)
-    warn_of_repeated(terms, blocks, of_fixed, effects.names, np.asarray(priors_of_fixed.precision) == 0)
-    if "Intercept" in effects.names and priors_of_fixed.precision[effects.names.index("Intercept")] == 0:
-        _refuse_one_sided(likelihood, bound_family.name)
+    predictor = _predictor(observed, terms, effects, kind)
+    _check_identified(terms, effects, priors_of_fixed, predictor.blocks, likelihood, kind)
     hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
     warn_of_residual(terms, likelihood, is_free=bool(np.isnan(held[len(held) - len(likelihood.hyper) :]).any()))
+    overrides = given.overrides
     _refuse_unused(overrides, [*(h.name for h in hyper if h.name not in overrides), *effects.names])
-    label = response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
+    label = observed.response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
+    ones = np.ones(len(observed.table))
     return Model(
-        parsed, bound_family, tuple(terms), effects, sp.csr_matrix(design), total_offset,
-        np.ones(size) if exposures is None else exposures, likelihood, priors_of_fixed, hyper, start,
-        coords, crs if crs is not None else _mesh_crs(terms), label,
-        table if support is None else support.described(table), points, offsets,
-        np.ones(size) if weight is None else weight, priors_given, _meshes(terms), held, covariates, support, nonlinear,
-        dispersion,
+        formula=parsed, family=kind, terms=tuple(terms), effects=effects, design=predictor.design,
+        offset=predictor.offset, exposure=ones if observed.exposures is None else observed.exposures,
+        likelihood=likelihood, fixed_priors=priors_of_fixed, hyperparameters=hyper, start=start, coords=coords,
+        crs=observed.crs if observed.crs is not None else _mesh_crs(terms), response_label=label,
+        table=observed.described, points=observed.points,
+        offsets=observed.offsets, weights=ones if observed.weights is None else observed.weights,
+        priors_given=given.written, meshes=_meshes(terms), held=held,
+        covariates=covariates if support is None else support.covariates, support=observed.support,
+        nonlinear=predictor.nonlinear, dispersion=dispersion,
     )  # fmt: skip
 
 
-def _exposures(table: pd.DataFrame, exposure: Any, responses: Vector, family: Family) -> Vector | None:
-    """An exposure a row, as given; raises InputError for one that is not positive."""
-    exposures = per_row(table, exposure, "exposure", len(table))
-    least = 0.0 if family.is_pattern else np.nextafter(0.0, 1.0)
-    if exposures is not None and not (exposures >= least).all():
-        row = int(np.flatnonzero(~(exposures >= least))[0])
-        raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
-    check_exposure(exposures, responses, is_pattern=family.is_pattern)
-    return exposures
+def _fixed_effects(
+    parsed: Formula, observed: Observed, given: GivenPriors, likelihood: Likelihood, explained: Likelihood
+) -> tuple[FixedEffects, FixedPriors]:
+    """Columns of the fixed effects that can be estimated, and their priors, which are taken out of those given."""
+    effects = FixedEffects(parsed, observed.sites[0])
+    if effects.has_curves:
+        if observed.support is not None:
+            raise InputError("curves with a threshold are of places, not of areas: take s(x)")
+        effects = effects.begun(explained.start() - observed.away, explained.says)
+    priors = fixed_priors(effects.names, given.overrides, effects.means, given.defaults)
+    if "Intercept" in given.written and "Intercept" in effects.names:
+        own = effects.names.index("Intercept")
+        away = observed.away if observed.support is None else 0.0
+        check_intercept(priors.mean[own], priors.sd[own], likelihood.start() - away, explained.largest_sd)
+    effects = effects.estimable(priors.proper)
+    effects.refuse_indistinct(observed.response.label)
+    return effects, priors.of(effects.kept)
 
 
-def _weights(table: pd.DataFrame, weights: Any) -> Vector | None:
-    """A weight a row, as given; raises InputError for a negative one."""
-    weight = per_row(table, weights, "weights", len(table))
-    if weight is not None and not (weight >= 0).all():
-        row = int(np.flatnonzero(~(weight >= 0))[0])
-        raise InputError(f"weights must not be negative: row {row} holds {weight[row]:g}")
-    check_weights(weight)
-    return weight
+@dataclass(frozen=True)
+class _Predictor:
+    """The predictor of the rows.
 
-
-def _bound(
-    family: Family,
-    response: Response,
-    exposures: Vector | None,
-    weight: Vector | None,
-    overrides: dict[str, Any],
-    defaults: Defaults | None,
-    away: Vector | None,
-    any_follow: bool,
-) -> tuple[Likelihood, Likelihood]:
-    """The likelihood of a response, and the same less what an offset explains, whose scale default priors have.
-
-    Parameters
+    Attributes
     ----------
-    overrides : dict
-        Priors by name; those of the family are taken out.
-    away : (m,) array or None
-        The offset, None where it is of other rows than the response.
-    any_follow : bool
-        Whether a term can follow every observation: the residual's prior must not draw it to zero beside one.
+    blocks : list of csr_matrix
+        Columns of each term, then those of the fixed effects, (m, n) each.
+    design : (m, n) csr_matrix
+        All of them, or the tangent of what is not linear.
+    offset : (m,) array
+    nonlinear : Nonlinear or None
     """
-    family_priors: dict[str, Any] = {}
-    for h in family.hyperparameters(response.values):
-        if h.name in overrides:
-            family_priors[h.name] = read_prior(overrides.pop(h.name), h.name, h.kind)
-        elif defaults is not None and (prior := defaults.of_family(h.kind)) is not None:
-            family_priors[h.name] = prior
-    given: dict[str, Any] = {"exposure": exposures, "weights": weight}
-    given |= {"trials": response.trials, "censoring": response.censoring}
-    likelihood = family.bind(response.values, priors=family_priors, **given)
-    explained = likelihood.less_offset(away) if away is not None and away.any() else likelihood
-    if defaults is None and explained.residual_unit is not None and (any_follow or explained is not likelihood):
-        beside = PCSd(3 * explained.residual_unit, 0.05) if any_follow else None
-        own = {h.name: beside or h.default_prior(explained.residual_unit) for h in likelihood.hyper if h.kind == "sd"}
-        own.update(family_priors)
-        likelihood = family.bind(response.values, priors=own, **given)
-    return likelihood, explained
+
+    blocks: list[sp.csr_matrix]
+    design: sp.csr_matrix
+    offset: Vector
+    nonlinear: Nonlinear | None
+
+
+def _predictor(observed: Observed, terms: list[LatentTerm], effects: FixedEffects, family: Family) -> _Predictor:
+    """Put the columns of terms and fixed effects together: of curves their tangent, of areas their means or totals."""
+    places, at = observed.sites
+    blocks = [*(term.columns(places, at, False) for term in terms), effects.columns(places, False)]
+    design, offset = sp.csr_matrix(sp.hstack(blocks, format="csr")), observed.offsets.values
+    if effects.has_curves:
+        random = sp.csr_matrix(design[:, : design.shape[1] - len(effects.names)])
+        curved = Curved.of(random, effects, observed.away)
+        return _Predictor(blocks, design, observed.away + effects.remainder(), curved)
+    support = observed.support
+    if support is None:
+        return _Predictor(blocks, design, offset, None)
+    aggregate = Aggregate(support.weights, design, offset, family.link)
+    tangent, offset = aggregate.tangent(np.zeros(design.shape[1]))
+    nonlinear = None if family.link.is_linear else aggregate
+    return _Predictor([support.weights @ block for block in blocks], sp.csr_matrix(tangent), offset, nonlinear)
+
+
+def _check_identified(
+    terms: list[LatentTerm],
+    effects: FixedEffects,
+    priors: FixedPriors,
+    blocks: list[sp.csr_matrix],
+    likelihood: Likelihood,
+    family: Family,
+) -> None:
+    """Refuse, or warn of, parts of the predictor that the data cannot tell apart or do not bound."""
+    refuse_alike(terms)
+    _refuse_shared_trends(terms, blocks, effects.names)
+    *of_terms, of_fixed = blocks
+    warn_of_repeated(terms, of_terms, of_fixed, effects.names, np.asarray(priors.precision) == 0)
+    if "Intercept" in effects.names and priors.precision[effects.names.index("Intercept")] == 0:
+        _refuse_one_sided(likelihood, family.name)
 
 
 def _refuse_unused(overrides: Mapping[str, Any], known: list[str]) -> None:
@@ -425,21 +383,6 @@ def _refuse_unused(overrides: Mapping[str, Any], known: list[str]) -> None:
             f"a prior is given for {name!r}, which the model does not have; it has {', '.join(known)}"
             + (f" (did you mean {near[0]!r}?)" if near else "")
         )
-
-
-def _without(data: pd.DataFrame, told: NDArray[np.bool_], subject: str, why: str) -> pd.DataFrame:
-    """Leave rows out that say nothing, and warn of it."""
-    rows = np.flatnonzero(~told)
-    what = f"{counted(rows.size, 'row')} {why} left out: {listed(data.index[rows].tolist(), most=5)}"
-    warnings.warn(GeospdeWarning(what, subject=subject, remedy="fit.predict(table) has their means"), stacklevel=4)
-    return data[told]
-
-
-def _of_rows(value: Any, rows: NDArray[np.bool_]) -> Any:
-    """Some rows of an argument that is a value a row; what is a name, a number or nothing stays."""
-    if value is None or isinstance(value, str) or np.ndim(value) == 0 or len(value) != rows.size:
-        return value
-    return np.asarray(value)[rows]
 
 
 def _refuse_one_sided(likelihood: Likelihood, family: str) -> None:

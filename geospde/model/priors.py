@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from geospde.errors import InputError
-from geospde.families.default_priors import Defaults
-from geospde.families.priors import name_and_arguments, refuse_size
+from geospde.families.base import Family
+from geospde.families.default_priors import BrmsDefaults, Defaults, InlaDefaults
+from geospde.families.priors import as_written, name_and_arguments, refuse_size
 from geospde.text.words import in_brief
 
 Vector = NDArray[np.float64]
@@ -32,6 +33,36 @@ def prior_table(priors: Any) -> tuple[str, dict[str, Any]]:
     raise InputError(
         f"priors is one of {', '.join(map(repr, SETS))} or a dict from a parameter's name to a prior, not {priors!r}"
     )
+
+
+@dataclass(frozen=True)
+class GivenPriors:
+    """The `priors` of a fit.
+
+    Attributes
+    ----------
+    overrides : dict
+        Those of a name, the family's own among them; what is used is taken out.
+    written : dict
+        All of them as a file holds them.
+    defaults : Defaults or None
+        For what has none of its own; None for those of each family and term.
+    """
+
+    overrides: dict[str, Any]
+    written: dict[str, Any]
+    defaults: Defaults | None
+
+
+def given_priors(priors: Any, family: Family, responses: Vector) -> GivenPriors:
+    """Read the `priors` argument; the set called "brms" is of the scale of the responses."""
+    chosen, overrides = prior_table(priors)
+    overrides = {**family.priors, **overrides}
+    written = {name: as_written(prior) for name, prior in overrides.items()}
+    if chosen == "default":
+        return GivenPriors(overrides, written, None)
+    defaults = InlaDefaults() if chosen == "inla" else BrmsDefaults.of_response(responses, family.link)
+    return GivenPriors(overrides, {"defaults": chosen, **written}, defaults)
 
 
 @dataclass(frozen=True)
