@@ -44,7 +44,8 @@ class NegativeBinomial1Likelihood(CountLikelihood):
 
     def _log_density(self, eta: Vector) -> Vector:
         pull = self._size(eta) * np.logaddexp(0.0, self.theta[0])
-        return self._constant + log_rising(self._log_size(eta), self.y) - pull
+        values: Vector = self._constant + log_rising(self._log_size(eta), self.y) - pull
+        return values
 
     def _derivatives(self, eta: Vector) -> Derivatives:
         rising, _, pull = self._parts(eta)
