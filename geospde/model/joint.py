@@ -236,7 +236,8 @@ def build_joint(
             )  # fmt: skip
         )
     if given:
-        raise InputError(f"a prior is given for {next(iter(given))!r}, which the model does not have")
+        near = f"begin it with the likelihood that it is of, as in {f'{names[0]}: {next(iter(given))}'!r}"
+        raise InputError(f"a prior is given for {next(iter(given))!r}, which the model does not have", remedy=near)
     common = tuple(call for call in calls.values() if call is not None)
     kept = {name: as_written(prior) for name, prior in prior_table(priors)[1].items()}
     for name, model in zip(names, models):

@@ -384,7 +384,9 @@ def with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) -
     """The table with columns of one value each."""
     for name, value in (at or {}).items():
         if name not in model.used_columns:
-            raise InputError(f"at gives {name!r}, which the model does not use; it uses {listed(model.used_columns)}")
+            others = [c for c in model.used_columns if c not in model.response_label.split(" / ")]
+            uses = f"it uses {listed(others)}" if others else "it uses no column beside the response"
+            raise InputError(f"at gives {name!r}, which the model does not use; {uses}")
         if name in table.columns:
             raise InputError(f"at gives {name!r}, and the places have that column already: leave one of them out")
         if not np.isscalar(value):

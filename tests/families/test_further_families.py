@@ -183,6 +183,8 @@ def test_levels_of_an_ordered_factor_are_categories(tmp_path):
 def test_a_missing_category_is_refused():
     with pytest.raises(gs.InputError, match="categories 1 to 4, each seen: none is 3"):
         family_by_name("ordinal").bind([1.0, 2.0, 4.0])
+    with pytest.raises(gs.InputError, match="two categories or more, and every row is of one"):
+        family_by_name("ordinal").bind([1.0, 1.0])
 
 
 # our own exact posteriors by importance sampling: mean and sd of intercept, slope, sd of the groups, hyperparameters

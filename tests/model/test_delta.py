@@ -136,6 +136,7 @@ BAD = [
     ({"weights": "x"}, "takes no weights=: weights of two parts differ"),
     ({"exposure": "x"}, "takes no exposure=: an amount per effort is offset="),
     ({"link": "log"}, "two links"),
+    ({"priors": {"sd(g)": {"pc": [1, 0.05]}}}, r"as in 'presence: sd\(g\)'"),
 ]
 
 

@@ -254,6 +254,19 @@ def test_small_rates_of_areas_are_told_per_so_many(fits):
     assert "5" in {text.get_text() for text in regions_map(rare, ("mean",)).axes[-1].get_yticklabels()}
 
 
+def test_areas_that_cross_themselves_or_share_a_name_are_warned_of(fits):
+    bow = shapely.Polygon([(100, 100), (500, 500), (500, 100), (100, 500)])
+    halves = gpd.GeoDataFrame({"name": ["bow", "all"]}, geometry=[bow, shapely.box(600, 100, 900, 500)])
+    with pytest.warns(gs.GeospdeWarning, match="1 area of .* crosses itself, such as 'bow'"):
+        found = fits["gaussian"].predict_regions(halves, grid=GRID)
+    assert found.to_geodataframe().area[0] == pytest.approx(80_000)  # both wings of the bow tie
+    with pytest.warns(gs.GeospdeWarning, match="no column of .* has a name of its own for each area"):
+        found = fits["gaussian"].predict_regions(halves.assign(name="one").iloc[[1, 1]], grid=GRID)
+    assert found.to_frame()["area"].tolist() == ["1", "2"]
+    with pytest.warns(gs.GeospdeWarning, match="several areas are called 'one'"):
+        fits["gaussian"].predict_regions(halves.assign(name="one").iloc[[1, 1]], grid=GRID, name="name")
+
+
 def test_layers_of_areas_in_one_run_are_told_in_one_unit(fits, tmp_path):
     """Districts stand beside their country: means of 0.2 and of 0.05 are not one per person and one per 1,000."""
     found = replace(fits["gaussian"].predict_regions(AREAS, grid=GRID, exceed=[0.5]), label="cases / population")

@@ -123,7 +123,7 @@ def test_forecasts_are_ever_less_sure_up_to_the_stationary_field(fit):
         ({"year": [2001, None]}, "gives None as a value"),
         ({"year": [2001, np.nan]}, "gives nan as a value"),
         ({"year": [2001], "x": [1]}, "several values of 'year' and 'x'"),
-        ({"yeer": [2001]}, "'yeer', which the model does not use"),
+        ({"yeer": [2001]}, "'yeer', which the model does not use; it uses .*'year'"),
         ({"year": [2001, 2001.5]}, "goes by steps of 1 from 2001"),
     ],
 )

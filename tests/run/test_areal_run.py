@@ -75,6 +75,7 @@ def test_areas_are_mapped_as_they_are(ran):
     table = pd.read_csv(folder / "out" / "regions.csv")
     assert table["area"].tolist() == frame["district"].tolist()
     expected = fit.predict_regions(frame, exceed=[1]).to_frame()
+    assert "exceed_1.2345678" in fit.predict_regions(frame, exceed=[1.2345678]).to_frame()
     np.testing.assert_allclose(table[["mean", "sd", "exceed_1"]], expected[["mean", "sd", "exceed_1"]], rtol=1e-9)
     assert result.mesh is None and result.prediction is None and len(result.regions) == 1
     names = {path.name for path in (folder / "out").rglob("*")}

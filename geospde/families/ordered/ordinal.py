@@ -133,6 +133,8 @@ class Ordinal(Family):
         return value
 
     def _check(self, bound: Likelihood) -> None:
+        if bound.y.max() == 1:
+            raise InputError(f"family {self.name!r} needs two categories or more, and every row is of one")
         missing = set(range(1, int(bound.y.max()) + 1)) - set(bound.y.astype(int))
         if missing:
             raise InputError(

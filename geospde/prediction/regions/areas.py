@@ -101,14 +101,15 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
         mended[broken] = shapely.make_valid(mended[broken])
         frame = frame.set_geometry(gpd.GeoSeries(mended, crs=frame.crs))
         first = names[int(np.argmax(broken))]
-        itself = "itself" if broken.sum() == 1 else "themselves"
-        said = f"{counted(int(broken.sum()), 'area')} crossed {itself}, such as {first!r}: mended"
-        found.append(Finding("note", "areas", said))
+        cross = "crosses itself" if broken.sum() == 1 else "cross themselves"
+        said = f"{counted(int(broken.sum()), 'area')} of {source} {cross}, such as {first!r}"
+        taken = "what their lines go round an odd number of times is taken"
+        found.append(Finding("warning", "areas", f"{said}: {taken}", "look at them on the map, or mend them"))
     flat = ~(shapely.area(frame.geometry.to_numpy()) > 0)
     if flat.any():
         first = names[int(np.argmax(flat))]
         raise InputError(f"the area {first!r} of {source} is a line without any area", remedy="leave it out or mend it")
-    return Areas(frame, names, (*found, *_alike(names), *_overlaps(frame, names)))
+    return Areas(frame, names, (*found, *_alike(frame, names, name, source), *_overlaps(frame, names)))
 
 
 def _brought_to(frame: Any, crs: Any, source: str) -> Any:
@@ -117,7 +118,7 @@ def _brought_to(frame: Any, crs: Any, source: str) -> Any:
     if frame.crs is None:
         if crs.is_engineering:
             return frame.set_crs(crs)
-        raise InputError(f"{source} says no CRS", remedy="set it, as in areas.set_crs('EPSG:4326')")
+        raise InputError(f"{source} says no CRS", remedy="set it, as ogr2ogr -a_srs EPSG:4326 does, or areas.set_crs")
     if crs.is_engineering or frame.crs.is_engineering:
         raise InputError(f"{source} is in {frame.crs.name} and the model in {crs.name}, between which nothing leads")
     return frame.to_crs(crs)
@@ -135,15 +136,23 @@ def _names(frame: Any, name: str | None, source: str) -> list[str]:
         values = frame[column]
         if values.dtype.kind not in "fiub" and values.notna().all() and values.astype(str).is_unique:
             return [str(value) for value in values]
-    return [str(k) for k in range(1, len(frame) + 1)]
+    return _rows(frame)
 
 
-def _alike(names: list[str]) -> Iterator[Finding]:
+def _alike(frame: Any, names: list[str], name: str | None, source: str) -> Iterator[Finding]:
     """Tell of areas of one name: each is computed by itself."""
+    texts = [c for c in frame.columns if c != frame.geometry.name and frame[c].dtype.kind not in "fiubM"]
+    if name is None and texts and names == _rows(frame):
+        said = f"no column of {source} has a name of its own for each area: they are called by their rows"
+        yield Finding("warning", "areas", said, "dissolve those that are one, or say which column names them")
     several = [name for name, count in Counter(names).items() if count > 1]
     if several:
         said = f"several areas are called {listed(several, most=5)}: each is computed by itself"
-        yield Finding("note", "areas", said, "dissolve them if they are one, or name another column")
+        yield Finding("warning", "areas", said, "dissolve them if they are one, or name another column")
+
+
+def _rows(frame: Any) -> list[str]:
+    return [str(k) for k in range(1, len(frame) + 1)]
 
 
 def _overlaps(frame: Any, names: list[str]) -> Iterator[Finding]:

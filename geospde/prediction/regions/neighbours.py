@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from geospde.errors import InputError
+from geospde.prediction.layer import posterior_layers
 from geospde.prediction.regions.areas import Areas, read_areas
 from geospde.prediction.surface import predict
 
@@ -42,7 +43,7 @@ def figures_by_label(
     """Mean, standard deviation, quantiles and exceedances of each area."""
     table = pd.DataFrame(held.frame.drop(columns=held.frame.geometry.name)).assign(**values)
     surface = predict(fit, table, quantiles=quantiles, exceed=exceed, groups=groups, callback=callback)
-    own = ["mean", "sd", *(f"q{p:g}" for p in quantiles), *(f"exceed_{t:g}" for t in exceed)]
+    own = [layer.name for layer in posterior_layers(quantiles, exceed)]
     return surface.to_frame()[own].assign(sd_error=0.0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -238,6 +238,7 @@ def predict_regions(
     if is_of_areas(model):
         refuse_cells(weights=weights, threshold=threshold, grid=grid, kind=None if kind == "mean" else kind)
         held = areas_by_label(areas, model, name, layer)
+        _warn_of(held.findings)
         tables = [(v, figures_by_label(fit, held, v, quantiles, exceed, groups, callback)) for v in _combinations(at)]
         frame = pd.concat([_labelled(one, held.names, v) for v, one in tables], ignore_index=True)
         frame = frame.assign(weight=1.0, covered=1.0)
@@ -256,9 +257,7 @@ def predict_regions(
     total.eliminate_zeros()
     weight = np.asarray(total.sum(axis=1)).ravel()
     findings = [*held.findings, *found, *_empty(held.names, covered, weight), *lost_finding(held.names, covered)]
-    for finding in findings:
-        if finding.level == "warning":
-            warnings.warn(finding.as_warning(), stacklevel=2)
+    _warn_of(findings)
     scaled = sp.csr_matrix(sp.diags(1.0 / np.where(weight > 0, weight, 1.0)) @ total) if kind != "total" else total
     frames = []
     how = ""
@@ -277,6 +276,12 @@ def predict_regions(
         label, kind, threshold, what, how, tuple(findings), frame, held.frame,
         posterior_layers(quantiles, exceed),
     )  # fmt: skip
+
+
+def _warn_of(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        if finding.level == "warning":
+            warnings.warn(finding.as_warning(), stacklevel=3)
 
 
 def _labelled(table: pd.DataFrame, names: list[str], values: Mapping[str, Any]) -> pd.DataFrame:
