@@ -64,15 +64,15 @@ def block_folds(points: Vector, k: int, block: float, seed: int = 0) -> list[Fol
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Folds of square blocks, their side, and why they are fewer than `USUAL` or shorter than the range, if so."""
+class Folds:
+    """Folds, the side of blocks or radius of a buffer, and why there are fewer, or they are shorter, than usual."""
 
     folds: list[Fold]
-    side: float
-    reason: str
+    side: float | None = None
+    reason: str = ""
 
 
-def fitting_blocks(points: Vector, k: int | None, block: float | None, reach: float, seed: int = 0) -> Blocks:
+def fitting_blocks(points: Vector, k: int | None, block: float | None, reach: float, seed: int = 0) -> Folds:
     """Folds of square blocks, of a number and size that the places allow where these are not given.
 
     Blocks are as long as the field's range, or shorter where the places lie in too few of them; folds are
@@ -101,7 +101,7 @@ def fitting_blocks(points: Vector, k: int | None, block: float | None, reach: fl
         k = min(USUAL, there) if there > 1 else USUAL
         if k < USUAL:
             reasons.append(f"{k} folds, since there are no more blocks")
-    return Blocks(block_folds(points, k, side, seed), side, "; ".join(reasons))
+    return Folds(block_folds(points, k, side, seed), side, "; ".join(reasons))
 
 
 def _blocks(points: Vector, block: float, seed: int) -> int:

@@ -21,6 +21,7 @@ from geospde.model.build import build_model
 from geospde.prediction.folds import (
     USUAL,
     Fold,
+    Folds,
     buffered_folds,
     fitting_blocks,
     fitting_buffer,
@@ -183,51 +184,58 @@ def validate(
     own, first = fit.of_likelihood(observations), _first_row(fit, observations)
     model, size = own.model, own.model.likelihood.n
     _refuse_pattern(model)
-    if folds in ("blocks", "buffered"):
-        if model.points is None:
-            raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
-        reach = _range(fit, model) if distance is None else float(distance)
-    made: list[Fold] = []
-    side, reason = None, ""
-    if folds == "random":
-        made = random_folds(size, min(USUAL, size) if k is None else k, seed)
-    elif folds == "future":
-        made = _future(model, k)
-    elif folds == "blocks":
-        assert model.points is not None
-        blocks = fitting_blocks(model.points, k, distance, reach, seed)
-        made, side, reason = blocks.folds, blocks.side, blocks.reason
-    elif folds == "buffered":
-        assert model.points is not None
-        side, reason = fitting_buffer(model.points, reach) if distance is None else (reach, "")
-        made = buffered_folds(model.points, min(FEW, size) if k is None else k, side, seed)
-
+    laid = _laid_out(fit, model, folds, k, distance, seed)
     contenders = {"model": (fit.laplace, fit.posterior.mode.theta)}
     if baselines:
         contenders |= {name: (Laplace(simple), simple.start) for name, simple in _simpler(model).items()}
     rows = {}
     for at, (name, (laplace, start)) in enumerate(contenders.items()):
-        rng = np.random.default_rng([seed, at])
-        begin = first if name == "model" else 0
+        rng, begin = np.random.default_rng([seed, at]), first if name == "model" else 0
         if folds == "loo":
             rows_of_it = begin + np.arange(size)
             parts = [_leave_one_out(laplace, fit, start if name != "model" else None, draws, rng, rows_of_it)]
         else:
-            total = len(contenders) * len(made)
             parts = []
-            rule = "eb" if fit.method == "eb" else str(fit.settings["integration"])
-            left_out = [Fold(fold.predicted + begin, fold.left_out + begin) for fold in made]
-            work = partial(refitted, start=start, rule=rule, strategy=fit.posterior.strategy)
-            with cluster(client) as workers:
-                for done, (fold, found) in enumerate(zip(left_out, workers.map(work, left_out, laplace)), 1):
-                    parts.append(_of_fold(laplace, fold, found, draws, rng))
-                    if callback is not None:
-                        callback(at * len(made) + done, total, "validation")
+            left_out = [Fold(fold.predicted + begin, fold.left_out + begin) for fold in laid.folds]
+            for fold, found in _refits(fit, laplace, start, left_out, client):
+                parts.append(_of_fold(laplace, fold, found, draws, rng))
+                if callback is not None:
+                    done = at * len(left_out) + len(parts)
+                    callback(done, len(contenders) * len(left_out), "validation")
         rows[name] = _scored(model.likelihood, [replace(part, rows=part.rows - begin) for part in parts], rng)
     table = pd.DataFrame({name: frame.attrs["scores"] for name, frame in rows.items()}).T
     return Validation(
-        table, rows["model"], _differences(rows), folds, len(made) or size, side, model.response_label, reason
-    )
+        table, rows["model"], _differences(rows), folds, len(laid.folds) or size, laid.side, model.response_label,
+        laid.reason,
+    )  # fmt: skip
+
+
+def _laid_out(fit: BayesianFit, model: Any, folds: str, k: int | None, distance: float | None, seed: int) -> Folds:
+    """The folds of a kind: how many, how far apart, and why not as the defaults have it; none where they are single."""
+    size = model.likelihood.n
+    if folds == "random":
+        return Folds(random_folds(size, min(USUAL, size) if k is None else k, seed))
+    if folds == "future":
+        return Folds(_future(model, k))
+    if folds == "loo":
+        return Folds([])
+    if model.points is None:
+        raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
+    reach = _range(fit, model) if distance is None else float(distance)
+    if folds == "blocks":
+        return fitting_blocks(model.points, k, distance, reach, seed)
+    side, reason = fitting_buffer(model.points, reach) if distance is None else (reach, "")
+    return Folds(buffered_folds(model.points, min(FEW, size) if k is None else k, side, seed), side, reason)
+
+
+def _refits(
+    fit: BayesianFit, laplace: Laplace, start: Vector, folds: list[Fold], client: Any
+) -> Iterator[tuple[Fold, Refit]]:
+    """Fit without each fold, by the rule and strategy of the whole fit, here or on the workers of a cluster."""
+    rule = "eb" if fit.method == "eb" else str(fit.settings["integration"])
+    work = partial(refitted, start=start, rule=rule, strategy=fit.posterior.strategy)
+    with cluster(client) as workers:
+        yield from zip(folds, workers.map(work, folds, laplace))
 
 
 def _refuse_pattern(model: Any) -> None:

@@ -26,7 +26,7 @@ from geospde.prediction.regions.neighbours import (
 )
 from geospde.prediction.regions.sums import check_levels, table_of_sums
 from geospde.prediction.regions.weights import cell_weights
-from geospde.prediction.surface import places
+from geospde.prediction.surface import Places, places
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
@@ -235,47 +235,77 @@ def predict_regions(
         fit = fit.of_likelihood(observations)
     model = next(iter(fit.model.parts.values())) if whole else fit.model
     label = label if whole else model.response_label
+    combinations, layers = _combinations(at), posterior_layers(quantiles, exceed)
     if is_of_areas(model):
         refuse_cells(weights=weights, threshold=threshold, grid=grid, kind=None if kind == "mean" else kind)
         held = areas_by_label(areas, model, name, layer)
         _warn_of(held.findings)
-        tables = [(v, figures_by_label(fit, held, v, quantiles, exceed, groups, callback)) for v in _combinations(at)]
+        tables = [(v, figures_by_label(fit, held, v, quantiles, exceed, groups, callback)) for v in combinations]
         frame = pd.concat([_labelled(one, held.names, v) for v, one in tables], ignore_index=True)
         frame = frame.assign(weight=1.0, covered=1.0)
-        layers = posterior_layers(quantiles, exceed)
         return RegionPrediction(
             label, kind, None, "area", HOW, held.findings, frame, held.frame, layers, has_cells=False
         )  # fmt: skip
     held = read_areas(areas, model.crs, name, layer)
-    own = _grid(model, held) if grid is None else grid
-    combinations = _combinations(at)
-    filled = places(model, own)
-    own = own if filled.grid is None else filled.grid
-    cell, what, found = cell_weights(_on_grid(weights, grid, own), own, model.crs)
-    shares, covered = overlaps(held.frame, own)
-    total = sp.csr_matrix(shares @ sp.diags(cell))
-    total.eliminate_zeros()
-    weight = np.asarray(total.sum(axis=1)).ravel()
-    findings = [*held.findings, *found, *_empty(held.names, covered, weight), *lost_finding(held.names, covered)]
-    _warn_of(findings)
-    scaled = sp.csr_matrix(sp.diags(1.0 / np.where(weight > 0, weight, 1.0)) @ total) if kind != "total" else total
-    frames = []
-    how = ""
+    on_map = _on_map(held, model, grid, weights)
+    _warn_of(on_map.findings)
+    averaging, frames, how = on_map.averaging(kind), [], ""
     for values in combinations:
+        rows = on_map.cells._replace(table=on_map.cells.table.assign(**values))
         one, how = table_of_sums(
-            fit, filled._replace(table=filled.table.assign(**values)), scaled, kind, threshold, quantiles, exceed,
-            groups, draws, seed, callback,
-        )  # fmt: skip
-        one.loc[weight == 0] = np.nan
-        frames.append(_labelled(one, held.names, values).assign(weight=weight, covered=covered))
+            fit, rows, averaging, kind, threshold, quantiles, exceed, groups, draws, seed, callback
+        )
+        one.loc[on_map.weight == 0] = np.nan
+        frames.append(_labelled(one, held.names, values).assign(weight=on_map.weight, covered=on_map.covered))
     frame = pd.concat(frames, ignore_index=True)
-    for finding in _beyond(frame, kind, threshold, exceed):
-        warnings.warn(finding.as_warning(), stacklevel=2)
-        findings.append(finding)
-    return RegionPrediction(
-        label, kind, threshold, what, how, tuple(findings), frame, held.frame,
-        posterior_layers(quantiles, exceed),
-    )  # fmt: skip
+    beyond = list(_beyond(frame, kind, threshold, exceed))
+    _warn_of(beyond)
+    findings = (*on_map.findings, *beyond)
+    return RegionPrediction(label, kind, threshold, on_map.what, how, findings, frame, held.frame, layers)
+
+
+@dataclass(frozen=True)
+class _OnMap:
+    """Areas on the cells of a map.
+
+    Attributes
+    ----------
+    cells : Places
+    sums : (a, n) csr_matrix
+        What each cell weighs in each area.
+    weight, covered : (a,) arrays
+        Of each area: the sum of its weights, and the share of it that lies on the map.
+    what : str
+        What weighs.
+    findings : tuple of Finding
+    """
+
+    cells: Places
+    sums: sp.csr_matrix
+    weight: Vector
+    covered: Vector
+    what: str
+    findings: tuple[Finding, ...]
+
+    def averaging(self, kind: str) -> sp.csr_matrix:
+        """What each cell counts for in the figure of each area, (a, n): of means and shares they sum to one."""
+        if kind == "total":
+            return self.sums
+        return sp.csr_matrix(sp.diags(1.0 / np.where(self.weight > 0, self.weight, 1.0)) @ self.sums)
+
+
+def _on_map(held: Areas, model: Any, given: Grid | None, weights: Any) -> _OnMap:
+    """Lay areas over the cells of the grid given, or of one made for them."""
+    grid = _grid(model, held) if given is None else given
+    cells = places(model, grid)
+    grid = grid if cells.grid is None else cells.grid
+    cell, what, found = cell_weights(_on_grid(weights, given, grid), grid, model.crs)
+    shares, covered = overlaps(held.frame, grid)
+    sums = sp.csr_matrix(shares @ sp.diags(cell))
+    sums.eliminate_zeros()
+    weight = np.asarray(sums.sum(axis=1)).ravel()
+    findings = (*held.findings, *found, *_empty(held.names, covered, weight), *lost_finding(held.names, covered))
+    return _OnMap(cells, sums, weight, covered, what, findings)
 
 
 def _warn_of(findings: Iterable[Finding]) -> None:
