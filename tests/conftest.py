@@ -18,9 +18,12 @@ from geospde.survey.datasets import data_folder
 
 # files of the most work, which begin first, so that no worker has one of them left when the others are done
 LONGEST = (
-    "scripts/test_docs", "terms/test_contract", "linalg/test_executor", "families/test_families_fit", "cli/test_init",
-    "prediction/test_validation", "run/test_steps", "explore/test_exploration", "cli/test_cli", "run/test_validating",
-    "results/test_fit", "plots/test_figures", "cli/test_streams", "families/test_own_family", "inference/test_adaptive",
+    "scripts/test_docs", "terms/test_contract", "linalg/test_executor", "families/test_units", "results/test_checks",
+    "inference/test_adaptive", "explore/test_exploration", "inference/test_invariance", "families/test_families_fit",
+    "prediction/test_regions", "run/test_areal_run", "inference/test_certify", "cli/test_init", "run/test_steps",
+    "families/test_conformance", "likelihood/test_lmm", "likelihood/test_gam", "cli/test_streams", "cli/test_hostile",
+    "results/test_saved", "cli/test_cli", "families/test_families_laplace", "prediction/test_validation",
+    "likelihood/test_glmm", "results/test_fit", "run/test_comparing",
 )  # fmt: skip
 
 

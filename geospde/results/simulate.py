@@ -115,7 +115,10 @@ def simulate(
     theta = _theta(model, hyper or {}, rng)
     coefficients = _fixed(model, fixed or {}, rng)
     complete = _whole(model, theta)
-    latent = [_draw_term(term, complete[w], rng) for term, w in zip(model.terms, theta_slices(model.terms))]
+    latent = [
+        _draw_term(term, complete[w], rng.standard_normal(term.n))
+        for term, w in zip(model.terms, theta_slices(model.terms))
+    ]
     x = np.concatenate([*latent, coefficients])
     eta = model.design @ x + model.offset
     own = complete[len(complete) - len(model.likelihood.hyper) :]
@@ -274,11 +277,10 @@ def _fixed(model: Model, given: Mapping[str, float], rng: np.random.Generator) -
     return values
 
 
-def _draw_term(term: LatentTerm, theta: Vector, rng: np.random.Generator) -> Vector:
-    """Latent variables of a term, inside its constraints."""
+def _draw_term(term: LatentTerm, theta: Vector, noise: Vector) -> Vector:
+    """Latent variables of a term inside its constraints, (n,), or (n, k), from as many standard normal numbers."""
     precision = term.precision
-    noise, matrix = rng.standard_normal(precision.n), precision.matrix(theta)
-    constraints = precision.constraints
+    matrix, constraints = precision.matrix(theta), precision.constraints
     if precision.rank_deficiency:
         if constraints is None or constraints.shape[1] < precision.rank_deficiency:
             raise InputError(f"{term.label} leaves {term.free_part} free, which nothing can be drawn from")

@@ -38,6 +38,7 @@ def namings(tree, room=""):
     priors = [node for node in own if str(node.module).endswith("priors")]
     others = {a.name for node in imports if node not in own or node in priors for a in node.names}
     others |= {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    classes = CLASSES - others
     for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
             if node.value in SHARED and room not in ELSEWHERE.get(node.value, ()):
@@ -45,7 +46,7 @@ def namings(tree, room=""):
             yield from ((node.lineno, word) for word in re.findall(r"\w+", node.value) if word in OWN)
         names = [node.id] if isinstance(node, ast.Name) else [node.attr] if isinstance(node, ast.Attribute) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-        yield from ((node.lineno, name) for name in names if name in CLASSES - others)
+        yield from ((node.lineno, name) for name in names if name in classes)
         if isinstance(node, ast.Compare):
             parts = list(ast.walk(node))
             of_family = any(getattr(part, "attr", getattr(part, "id", "")) == "family" for part in parts)
