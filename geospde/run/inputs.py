@@ -16,7 +16,7 @@ from geospde.families.registry import family_by_name
 from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
 from geospde.formula.response import numeric_columns, read_response
-from geospde.formula.syntax import symbols
+from geospde.formula.syntax import Call, Symbol, symbols
 from geospde.model.dispersion import with_dispersion
 from geospde.model.pattern import refuse_rows
 from geospde.run.config import Config
@@ -164,7 +164,17 @@ def explore_survey(config: Config, survey: Survey) -> Exploration | None:
     if over is None and response.trials is not None:
         over = float(response.trials[0])
     delta = delta_of(model.family, model.link)
+    # which responses are bounds explains nothing
+    survey = replace(survey, points=survey.points.drop(columns=_censored_by(model.formula), errors="ignore"))
     return explore(survey, column, over, family=model.family if delta is None else delta.alike)
+
+
+def _censored_by(formula: str) -> str:
+    """The column that says which responses are bounds; an empty text where none does."""
+    match parse_sides(formula)[0]:
+        case Call("cens", (_, Symbol(name), *_), ()):
+            return name
+    return ""
 
 
 def in_short(survey: Survey) -> str:

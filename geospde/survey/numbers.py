@@ -92,6 +92,12 @@ def finite_numbers(column: Any, place: Callable[[int], Place]) -> Vector:
         cell = values.iloc[i]
         cell = cell.item() if isinstance(cell, np.generic) else cell
         hint = " (write decimals with a point)" if "," in str(cell) else ""
+        bound = re.fullmatch(r"\s*([<>\u2264\u2265])=?\s*[-+.\d]+\s*", str(cell))
+        if bound is not None:
+            side = "left" if bound[1] in "<\u2264" else "right"
+            hint = (
+                f" but a bound: leave the sign out, put {side!r} into a column of its own, and cens() into the formula"
+            )
         raise InputError(f"{cell!r} is not a number{hint}{others_like_it(text)}", where=place(i))
     if empty.any():
         remedy = f"give a number or leave the row out{others_like_it(empty)}"

@@ -10,11 +10,11 @@ from small_run import quietly_in
 
 import geospde as gs
 from geospde.run.config import read_config
-from geospde.run.inputs import load_survey
+from geospde.run.inputs import explore_survey, load_survey
 from geospde.run.proposal import Guesser, propose
 from geospde.run.proposal.columns import Column
 from geospde.run.proposal.names import RESPONSES, TRIALS, says
-from geospde.run.proposal.roles import guess_response
+from geospde.run.proposal.roles import Options, guess_response
 from geospde.run.proposal.writing import nested
 
 SITES = 70
@@ -58,6 +58,22 @@ def test_a_denominator_makes_the_response(sites, tmp_path):
     proposal, keys = proposed(tmp_path, {**places, **table})
     assert keys["model"]["formula"].startswith("p(stunted, total) ~ ") and keys["model"]["family"] == "binomial"
     assert proposal.doubts == ()
+
+
+def test_values_of_which_bounds_are_known_are_censored(sites, tmp_path):
+    places, rng = sites
+    lead = np.exp(rng.normal(2, 0.7, SITES)).round(2)
+    below = np.where(lead < 4, "left", "none")
+    table = {**places, "lead": np.maximum(lead, 4), "lead_censored": below, "zinc_censored": "none"}
+    proposal, keys = proposed(tmp_path, table)
+    assert keys["model"]["formula"] == "cens(lead, lead_censored) ~ 1 + spde(mesh)"
+    assert "lead_censored" not in explore_survey(read_config(keys), proposal.survey).covariates
+    proposal, keys = proposed(tmp_path, table | {"lead_censored": below == "left"})
+    assert keys["model"]["formula"] == "lead ~ 1 + spde(mesh)"
+    assert "with 'none', 'left' and 'right' in it, cens(lead, lead_censored)" in proposal.doubts[-1]
+    signed = np.where(below == "left", "<4", lead.astype(str))
+    with pytest.raises(gs.InputError, match="'<4' is not a number but a bound: .* put 'left' into a column of its own"):
+        proposed(tmp_path, {**places, "lead": signed}, options=Options(response="lead"))
 
 
 def test_what_other_columns_say_more_is_no_response():

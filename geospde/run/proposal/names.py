@@ -26,6 +26,7 @@ LABELS = set(
     "batch code dup duplicate fid gid id index key label name no objectid plot quadrat rep replicate row sample site "
     "station transect zone".split()
 )
+CENSORING = set("cens censor censored censoring".split())
 YEARS = set("annee ano anno jahr year yr".split())
 COUNTERS = ("n", "num", "tot", "total")
 """What a word may begin with that says how many: "ntested", "totalpop"."""

@@ -57,7 +57,8 @@ class Proposal:
 
     def heading(self, target: Path) -> str:
         """Return the comment at the head of the file."""
-        files = " and ".join(path.name for path in self.survey.sources)
+        *more, last = (path.name for path in self.survey.sources)
+        files = f"{', '.join(more)} and {last}" if more else last
         label, unit = self.response.label, unit_of(self.survey.crs)
         crs = self.survey.crs
         frame = "the local frame" if is_local(crs) else crs.name if crs.name != "unknown" else "the projection"

@@ -40,6 +40,8 @@ class Response:
     reason : str
         Why this family, and what else it could be: sentences for a comment.
     trials, exposure : Column or None
+    censored : str, optional
+        The column that says which responses are bounds.
     """
 
     column: Column
@@ -47,10 +49,13 @@ class Response:
     reason: str
     trials: Column | None = None
     exposure: Column | None = None
+    censored: str | None = None
 
     @property
     def formula(self) -> str:
         """The formula's left side."""
+        if self.censored is not None:
+            return f"cens({self.column.name}, {self.censored})"
         return self.column.name if self.trials is None else f"p({self.column.name}, {self.trials.name})"
 
     @cached_property
@@ -113,6 +118,8 @@ def find_response(table: Table, roles: Roles, places: Vector, said: str | None) 
             family.refuse_trials()
     _refuse_outside(table, column, family)
     response = Response(column, family, reason, trials, roles.exposure)
+    if roles.censored is not None and response.likelihood.has_flow:
+        response = replace(response, censored=roles.censored)
     if np.ptp(response.rates) == 0:
         what = f"a {response.label} of" if response.trials or response.exposure else f"a {column.name} of"
         raise InputError(f"{table.source} has {what} {response.rates[0]:g} in every row: there is nothing to map")

@@ -17,7 +17,17 @@ from geospde.formula.parser import parse_expression
 from geospde.formula.syntax import Call, Symbol
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, read_columns, words_of
-from geospde.run.proposal.names import COVARIATES, EXPOSURES, LABELS, RESPONSES, SUBSTANCES, TRIALS, YEARS, says
+from geospde.run.proposal.names import (
+    CENSORING,
+    COVARIATES,
+    EXPOSURES,
+    LABELS,
+    RESPONSES,
+    SUBSTANCES,
+    TRIALS,
+    YEARS,
+    says,
+)
 from geospde.run.proposal.response import find_family
 from geospde.survey.tables import Table
 from geospde.text.words import did_you_mean, listed
@@ -72,7 +82,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns of response, trials, exposure and year, those that are left, and the rows that have a response."""
+    """The columns of response, trials, exposure, censoring and year, those left, and the rows that have a response."""
 
     table: Table
     response: Column
@@ -80,6 +90,7 @@ class Roles:
     exposure: Column | None
     others: tuple[Column, ...]
     year: Column | None = None
+    censored: str | None = None
 
 
 def find_roles(table: Table, columns: dict[str, Column], places: set[str], options: Options, guesser: Guesser) -> Roles:
@@ -125,11 +136,12 @@ def find_roles(table: Table, columns: dict[str, Column], places: set[str], optio
             exposure = _said_exposure(table, columns, options.exposure, counts)
         elif counts:
             exposure = find_exposure(columns, taken, guesser)
-    used = taken | {trials, exposure}
+    censored = None if of is not None or exposure is not None else find_censoring(table, columns, column, guesser)
+    used = taken | {trials, exposure, censored}
     others = tuple(c for name, c in columns.items() if name not in used and not (c.words & LABELS or c.numbers_rows))
     year = next((one for one in others if is_year(one)), None)
     others = tuple(one for one in others if one is not year)
-    return Roles(table, column, of, columns[exposure] if exposure is not None else None, others, year)
+    return Roles(table, column, of, columns[exposure] if exposure is not None else None, others, year, censored)
 
 
 def is_year(column: Column) -> bool:
@@ -293,7 +305,7 @@ def _likeness(column: Column) -> int:
     """Return how much a column looks like a response; -4 and less: it cannot be one."""
     words = column.words
     named = says(words, RESPONSES | SUBSTANCES)
-    if words & LABELS or (column.numbers_rows and not named):
+    if words & (LABELS | CENSORING) or (column.numbers_rows and not named):
         return -4
     if column.constant:
         return -3 if named else -4
@@ -364,6 +376,22 @@ def find_exposure(columns: dict[str, Column], taken: set[str], guesser: Guesser)
         chosen = guesser.choose("the exposure", {**likely, "none": "counts as they are"}, best, "--exposure")
         return None if chosen == "none" else chosen
     return next(iter(likely), None)
+
+
+def find_censoring(table: Table, columns: dict[str, Column], response: Column, guesser: Guesser) -> str | None:
+    """Return the column that says which responses are bounds, by its name and the words of `geospde.fit`'s cens()."""
+    for name, column in columns.items():
+        of = column.words - CENSORING
+        if of == column.words or (of and not of & response.words) or not re.fullmatch(r"[^\W\d]\w*", name):
+            continue
+        said = set(table.frame[name].astype(str).str.strip().str.lower())
+        if column.values is None and said <= {"none", "left", "right"}:
+            return name if len(said) > 1 else None
+        guesser.note(
+            f"{name!r} is not taken to say which values are bounds: with 'none', 'left' and 'right' in it, "
+            f"cens({response.name}, {name}) in the formula takes them for that"
+        )
+    return None
 
 
 def _years(column: Column) -> bool:

@@ -113,8 +113,9 @@ def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
         "mesh", "offset", sizes.offset,
         "The mesh goes on so far, a range or more: its boundary raises standard deviations nearby.",
     )  # fmt: skip
+    around = survey.outline.removesuffix("line")
     hull = (
-        "The inner zone is the coast widened by an edge, its bays filled where they are narrower than about four."
+        f"The inner zone is the {around} widened by an edge, its bays filled where they are narrower than about four."
         if survey.coastline is not None
         else "The inner zone is the hull of the sites, widened; concave is so large that the hull has no bays."
     )
@@ -124,7 +125,10 @@ def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
 
 def likelihood(response: Response, of_link: str = "") -> Iterator[Entry]:
     """Yield family, link and exposure; `of_link` says what the link does."""
-    yield Entry("model", "family", path_of(response.family), f"{response.formula}: {lower(response.reason)}")
+    told = f"{response.formula}: {lower(response.reason)}"
+    if response.censored is not None:
+        told = f"{told} {response.censored!r} says which are bounds: 'left', it lies below; 'right', above."
+    yield Entry("model", "family", path_of(response.family), told)
     if response.family.link.name != type(response.family)().link.name:
         yield Entry("model", "link", response.family.link.name, of_link)
     if response.exposure is not None:
