@@ -366,6 +366,29 @@ DAMAGED = {
     ),
     "vertices counted from behind": (of_arrays(put("mesh_mesh_triangles", lambda a: -1 - a)), "refer to vertices"),
     "rows weigh nothing": (of_arrays(put("observation_weights", lambda a: 0 * a)), "weights are zero"),
+    **{
+        f"{name} made anew": (of_arrays(put(name, change)), words)
+        for name, change, words in (
+            ("theta", lambda a: a * 1.5, "mode of its model"),
+            ("theta", lambda a: a[::-1].copy(), "mode of its model"),
+            ("modes", lambda a: a + 1.0, "mode of its model"),
+            ("exposure", lambda a: a * 1.5, "mode of its model"),
+            ("column_0", lambda a: a + 1.0, "mode of its model"),
+            ("mesh_mesh_vertices", lambda a: a * 1.5, "mode of its model"),
+            ("covariances", lambda a: a * 1.5, "covariances are not"),
+            ("covariances", lambda a: a[::-1].copy(), "covariances are not"),
+            ("means", lambda a: a + 100.0, "far from the mode"),
+            ("hyper_centre", lambda a: a + 1.0, "density of its hyper"),
+            ("hyper_root", lambda a: a.T.copy(), "density of its hyper|axes"),
+            ("hyper_root", lambda a: -a, "density of its hyper"),
+            ("residual_values", lambda a: a * 1.5, "density of its hyper"),
+            ("residual_axis0", lambda a: a * 1.5, "density of its hyper"),
+            ("weights", lambda a: a[::-1].copy(), "weights of its points"),
+        )
+    },
+    "evidence made anew": (of_words(word(log_marginal_likelihood=0.0)), "density of its hyper"),
+    "density without its centre": (of_arrays(less("hyper_centre")), "lacks the array"),
+    "formula of other priors": (of_words(setting(formula="caught ~ 1 + spde(mesh, alpha=1.5)")), "mode of its model"),
     "no points of theta": (
         of_arrays(
             lambda a: a.update(
@@ -375,3 +398,28 @@ DAMAGED = {
         "",
     ),
 }
+ESTIMATES = {
+    **{
+        f"{name} {what}": (of_arrays(put(f"maximum_{name}", change)), words)
+        for name, what, change, words in (
+            ("fixed", "moved", lambda a: a + 1.0, "written twice"),
+            ("x", "moved", lambda a: a + 1.0, "written twice|mode of its model"),
+            ("theta", "moved", lambda a: a + 1.0, "mode of its model"),
+            ("log_likelihood", "moved", lambda a: a + 1.0, "written twice"),
+            ("covariance", "negated", lambda a: -a, "are none"),
+            ("covariance", "infinite", lambda a: a + np.inf, "are none"),
+            ("covariance", "of words", lambda a: a.astype("U"), "no numbers"),
+            ("fixed_covariance", "negated", lambda a: -a, "are none"),
+            ("fixed_covariance", "skew", lambda a: a + np.triu(np.ones_like(a), 1), "are none|differ"),
+            ("fixed_covariance", "larger", lambda a: 2.0 * a, "differ"),
+            ("inner_covariance", "larger", lambda a: 2.0 * a, "differ"),
+            ("edges", "beyond", lambda a: a + 5, "are none"),
+            ("edges", "moved", lambda a: a + 1, "are none"),
+            ("edges", "of fractions", lambda a: a + 0.5, "no numbers"),
+            ("flat", "of words", lambda a: a.astype("U"), "no numbers"),
+        )
+    },
+    "response of others": (of_arrays(put("column_0", lambda a: a[::-1].copy())), "mode of its model"),
+    "formula of another scale": (of_words(setting(formula="caught ~ I(3 * z) + (1 | g)")), "mode of its model"),
+}
+"""The same of estimates by maximum likelihood, of a model with a group."""

@@ -25,6 +25,7 @@ from geospde.results.bayesian import BayesianFit
 from geospde.results.fit import estimated_fit
 from geospde.results.saving.archive import Archive
 from geospde.results.saving.compact import expand
+from geospde.results.saving.consistency import check_density, check_maximum, check_points
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
 from geospde.results.saving.tables import recipe_of, support_of, table_of
 from geospde.results.storage import files_of
@@ -86,7 +87,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     except GeospdeError as error:
         raise InputError(f"the saved fit {words_file} does not hold together: {error}") from None
     except _FAULTS as error:
-        why = " ".join(str(error).split())[:80]
+        why = " ".join(str(error).split())[:80] or type(error).__name__
         raise InputError(f"the saved fit {words_file} does not hold together ({why}): save it again") from None
 
 
@@ -144,7 +145,10 @@ def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
     maximum = Maximum(**{k: v if v.ndim else v.item() for k, v in found.items()})
     if maximum.x.size != model.design.shape[1] or maximum.fixed.size != len(model.effects.names):
         raise ValueError("the estimates are of another model")
-    return estimated_fit(model, maximum, _settings(words), tuple(words.notes), words.seconds)
+    check_maximum(maximum, words.log_likelihood)
+    fit = estimated_fit(model, maximum, _settings(words), tuple(words.notes), words.seconds)
+    check_points(fit.laplace, fit.approximation.points, fit.approximation.weights, posterior=False)
+    return fit
 
 
 def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) -> Fit:
@@ -184,6 +188,8 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     mode = max(points, key=lambda p: p.log_posterior)
     laplace.evaluations, laplace.factorisations = words.evaluations, words.factorisations
     posterior = Posterior(points, arrays["weights"], words.log_marginal_likelihood, hyper, mode, words.strategy)
+    check_points(laplace, points, posterior.weights, posterior=True)
+    check_density(posterior)
     return BayesianFit(model, laplace, posterior, _settings(words), seconds=words.seconds)
 
 

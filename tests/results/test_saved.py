@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hostile_fits import DAMAGED
+from hostile_fits import DAMAGED, ESTIMATES
 from shapely import box
 
 import geospde as gs
@@ -43,6 +43,28 @@ def test_a_damaged_fit_gets_one_sentence(name, whole, tmp_path):
     said = str(caught.value)
     assert "\n" not in said and len(said) < 450, said
     assert "antigravity" not in set(sys.modules) - before
+
+
+@pytest.fixture(scope="module")
+def estimated(tmp_path_factory):
+    """A small fit by maximum likelihood, saved."""
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"z": rng.normal(size=40), "g": list("abcde") * 8})
+    data["caught"] = rng.poisson(np.exp(1 + 0.3 * data["z"] + data["g"].map(dict(zip("abcde", rng.normal(size=5))))))
+    base = tmp_path_factory.mktemp("estimated") / "fit"
+    gs.fit("caught ~ z + (1 | g)", data, family="poisson", method="ml").save(base)
+    return base
+
+
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_estimates_that_do_not_hold_together_get_one_sentence(name, estimated, tmp_path):
+    spoil, words = ESTIMATES[name]
+    for suffix in (".npz", ".json"):
+        shutil.copy(estimated.with_suffix(suffix), tmp_path / f"fit{suffix}")
+    assert gs.load_fit(tmp_path).log_likelihood == gs.load_fit(estimated).log_likelihood
+    spoil(tmp_path / "fit")
+    with pytest.raises(gs.InputError, match=words):
+        gs.load_fit(tmp_path)
 
 
 def test_the_command_line_says_the_same_and_ends_with_two(whole, tmp_path, capsys):

@@ -48,6 +48,12 @@ FINITE = (
 OF_POSTERIOR = ("theta", "log_posterior", "weights")
 FLOATS = (*OF_POSTERIOR, "hyper_centre", "hyper_root")
 """Arrays that are no whole numbers."""
+KINDS = {
+    "maximum_edges": "iu", "maximum_flat": "b", "maximum_whole_curvature": "b", "maximum_evaluations": "iu",
+    "maximum_factorisations": "iu", "maximum_covariance": "f", "maximum_fixed_covariance": "f", "maximum_basis": "f",
+    "maximum_inner_covariance": "f",
+}  # fmt: skip
+"""What arrays hold, as `numpy.dtype.kind`."""
 ALWAYS = ("offset", "exposure", "observation_weights")
 
 
@@ -209,6 +215,7 @@ def check_shapes(path: Path, words: Words, shapes: Mapping[str, tuple[int, ...]]
     if posterior:
         for name in ("modes", "means" if "modes" in shapes else "shifts", "covariances"):
             needed += [f"{name}_{part}" for part in PARTS] if f"{name}_axes" in shapes else [name]
+    needed += [name for name in ("hyper_centre", "hyper_root") if {"hyper_centre", "hyper_root"} & shapes.keys()]
     for name in needed:
         if name not in shapes:
             raise InputError(f"{path} lacks the array {name[:60]!r}: save the fit again")
@@ -223,7 +230,8 @@ def check_shapes(path: Path, words: Words, shapes: Mapping[str, tuple[int, ...]]
             if known != "any"
         ):
             raise InputError(f"{path}: the array {name[:60]!r} is of shape {shape}, which the fit's others do not fit")
-        if name in FINITE and kinds[name] not in ("f" if name in FLOATS else "fiu"):
+        wanted = KINDS.get(name, "f" if name in FLOATS else "fiu" if name in FINITE else kinds[name])
+        if kinds[name] not in wanted:
             raise InputError(f"{path}: the array {name[:60]!r} holds no numbers")
     if posterior and (sides["points"] == 0 or sides["rows"] == 0):
         raise InputError(f"{path} holds no points of a fit: save it again")

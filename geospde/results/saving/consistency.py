@@ -1,0 +1,137 @@
+"""Whether the numbers of a saved fit are of the model beside them.
+
+No checksum tells, where somebody has made it anew. What a fit's numbers have in common does, and needs no factor.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from geospde.inference.hyper import Posterior
+from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.residual import Nothing, ProductSpline
+from geospde.likelihood.search import Maximum
+
+FORCE = 1e-4  # at the latent mode, as a share of the forces that cancel there; fits have 1e-6 and less
+GAIN = 1e-4  # or what a step by it would gain in log density: a hundredth of an sd
+INVERSE = 0.05  # by which a diagonal of H times its inverse may miss one; fits miss it by 0.002 and less
+ROUNDED = 1e-7  # of the products that make the diagonal: covariances are stored to a step
+NATS = 1.0  # between the density of theta and the points' log posterior, for half of the mass: polynomials miss some
+AT_NODES = 1e-3  # where a spline goes through them, or a Gaussian stands on its only one
+SHIFT = 3.0  # of latent means off the mode, in sds; corrections of skewness are a fifth
+MANY = 20_000_000  # numbers of which all points are looked at; else the heaviest, the first and the last
+
+
+def check_points(laplace: Laplace, points: Sequence[LaplacePoint], weights: np.ndarray, *, posterior: bool) -> None:
+    """Raise ValueError where a point is not at the latent mode of its model, or has covariances of another.
+
+    At the mode the data's force on each latent variable, ``A'g``, is the prior's, ``Q (x - mu)``, and a row of H times
+    the same column of its inverse is one, which the inverse's entries on the pattern of H are enough for. Neither takes
+    a factor.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    points : sequence of LaplacePoint
+    weights : (k,) array
+    posterior : bool
+        Whether fixed effects are at the mode too, and covariances were stored: of estimates they are not.
+    """
+    chosen = list(range(len(points)))
+    if laplace.n_entries * len(points) > MANY:
+        chosen = sorted({0, len(points) - 1, int(np.argmax(weights))})
+    for point in (points[k] for k in chosen):
+        prior = laplace.prior_at(laplace.whole(point.theta))
+        _check_mode(laplace, point, prior, laplace.n if posterior else laplace.n_random)
+        if posterior:
+            _check_inverse(laplace, point, prior)
+
+
+def check_maximum(maximum: Maximum, log_likelihood: float | None) -> None:
+    """Raise ValueError where the parts of estimates are not of one another, or no estimates.
+
+    Parameters
+    ----------
+    maximum : Maximum
+    log_likelihood : float or None
+        As the words of the fit have it.
+    """
+    own = maximum.x[maximum.x.size - maximum.fixed.size :]
+    basis, inner = maximum.coordinates
+    covariances = (maximum.covariance, maximum.fixed_covariance, inner)
+    if not np.allclose(own, maximum.fixed, rtol=1e-9, atol=0) or log_likelihood not in (None, maximum.log_likelihood):
+        raise ValueError("its estimates are written twice, and differ")
+    known = np.isfinite(maximum.covariance.diagonal())
+    if (
+        not np.isin(maximum.edges, (-1, 0, 1)).all()
+        or known[maximum.edges != 0].any()
+        or any(np.isinf(one).any() for one in covariances)
+    ):
+        raise ValueError("its estimates are none")
+    sizes = [np.sqrt(np.abs(np.outer(*2 * [one.diagonal()]))) for one in covariances]  # which correlations are of
+    for one, size in zip(covariances, sizes):
+        if (one.diagonal() <= 0).any() or not (np.abs(one - one.T) <= 1e-6 * size)[np.isfinite(one)].all():
+            raise ValueError("the covariances of its estimates are none")
+    odd = ~(np.abs(basis.covariance_outside(inner) - maximum.fixed_covariance) <= 1e-6 * sizes[1])
+    if odd[np.isfinite(maximum.fixed_covariance)].any():
+        raise ValueError("the covariances of its fixed effects are written twice, and differ")
+
+
+def check_density(posterior: Posterior) -> None:
+    """Raise ValueError where the density of theta, its points' log posterior and the evidence do not go together.
+
+    The log posterior less the log density is the log evidence, at each point; and the moments of the density are those
+    of the weighted points.
+    """
+    hyper, weights = posterior.hyper, posterior.weights
+    if hyper is None:
+        return
+    theta = np.array([point.theta for point in posterior.points])
+    values = np.array([point.log_posterior for point in posterior.points])
+    off = values - hyper.log_density(theta) - posterior.log_marginal_likelihood
+    middle = _median(off, weights)
+    most = AT_NODES if isinstance(hyper.residual, ProductSpline | Nothing) else NATS
+    if not (abs(middle) < NATS and _median(np.abs(off - middle), weights) < most):
+        raise ValueError("the density of its hyperparameters is not that of its points")
+    of_density, covariance = hyper.moments()
+    sd = np.sqrt(np.diag(covariance))
+    if len(values) > 1 and not (np.abs(weights @ theta - of_density) < sd).all():
+        raise ValueError("the weights of its points are not those of its density")
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    return float(values[order][np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())])
+
+
+def _check_mode(laplace: Laplace, point: LaplacePoint, prior: np.ndarray, size: int) -> None:
+    centred = laplace.centred(point.x)
+    force = laplace.design_t @ point.derivatives[0] - laplace.times(prior, centred)
+    if laplace.constraints is not None:  # which may hold against any force along them
+        across = laplace.constraints
+        force = force - across @ np.linalg.lstsq(across, force, rcond=None)[0]
+    whole = abs(laplace.design_t) @ np.abs(point.derivatives[0]) + laplace.times(np.abs(prior), np.abs(centred))
+    rows, columns = laplace.entries
+    gain = force**2 * point.covariance[rows == columns]
+    for part in (slice(0, laplace.n_random), slice(laplace.n_random, size)):
+        if not (np.linalg.norm(force[part]) <= FORCE * np.linalg.norm(whole[part]) or gain[part].sum() <= GAIN):
+            raise ValueError("its latent values are not the mode of its model")
+
+
+def _check_inverse(laplace: Laplace, point: LaplacePoint, prior: np.ndarray) -> None:
+    products = (prior + laplace.data_part(-point.derivatives[1])) * point.covariance
+    rows, columns = laplace.entries
+    off = rows != columns
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return np.bincount(rows, values, laplace.n) + np.bincount(columns[off], values[off], laplace.n)
+
+    excess, may = summed(products) - 1.0, INVERSE + ROUNDED * summed(np.abs(products))
+    if laplace.n_constraints:  # each takes one away, from all variables together
+        excess, may = excess.sum() + laplace.n_constraints, may.sum()
+    if not (np.abs(excess) <= may).all():
+        raise ValueError("its covariances are not those of its model")
+    shifts = (point.mean - point.x) ** 2
+    variances = point.covariance[~off]
+    if laplace.basis.is_plain and not np.mean(shifts / np.maximum(variances, 1e-300)) < SHIFT**2:
+        raise ValueError("its latent means are far from the mode")
