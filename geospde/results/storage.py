@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.registry import path_of
@@ -19,8 +20,10 @@ from geospde.results.saving.tables import stored_parts, stored_table, support_wo
 from geospde.results.state import FitState
 from geospde.text.files import whole_file
 
+Vector = NDArray[np.float64]
 SD_OFF = 1e-6  # what a standard deviation of a predictor may be off by, as a share, for room on disk
-MOST_BITS = 20
+VARIANCE_OFF = 1e-7  # and a latent variance, as a share of the largest at its theta
+MOST_BITS = 20  # beyond, nothing is rounded
 
 
 def files_of(path: Any) -> tuple[Path, Path]:
@@ -72,15 +75,27 @@ def stored_posterior(posterior: Posterior, laplace: Laplace, notes: tuple[str, .
 
 
 def _compact_covariances(posterior: Posterior, laplace: Laplace) -> dict[str, Any]:
-    """Covariances in little room, by finer steps where variances of predictors are small differences of them."""
-    covariances = posterior.covariances
-    parts = compact("covariances", covariances)
-    if "covariances" in parts:
-        return parts
-    before, after = (laplace.variances(posterior.weights @ c) for c in (covariances, expand("covariances", parts)))
-    off = float(np.max(np.abs(after - before) / (2.0 * np.maximum(before, 1e-300)), initial=0.0))
-    finer = int(np.ceil(np.log2(off / SD_OFF))) if off > SD_OFF else 0
-    return compact("covariances", covariances, finer=min(finer, MOST_BITS)) if finer else parts
+    """Covariances in little room, by finer steps where variances are small beside those of another theta."""
+    covariances, finer = posterior.covariances, 0
+    while finer <= MOST_BITS:
+        parts = compact("covariances", covariances, finer=finer)
+        if "covariances" in parts:
+            return parts
+        off = _rounded_off(posterior, covariances, expand("covariances", parts), laplace)
+        if off <= 1.0:
+            return parts
+        finer += int(np.ceil(np.log2(off)))  # what was rounded to nothing is off by all of it: looked at again
+    return {"covariances": covariances}
+
+
+def _rounded_off(posterior: Posterior, before: Vector, after: Vector, laplace: Laplace) -> float:
+    """How far sds of predictors, and the latent variances of each theta point, are off, over what they may be."""
+    whole, rounded = (laplace.variances(posterior.weights @ each) for each in (before, after))
+    of_sds = np.max(np.abs(rounded - whole) / (2.0 * np.maximum(whole, 1e-300)), initial=0.0)
+    rows, columns = laplace.entries
+    variances = before[:, rows == columns]
+    off = np.abs(after[:, rows == columns] - variances).max(axis=1) / variances.max(axis=1)
+    return max(float(of_sds) / SD_OFF, float(off.max()) / VARIANCE_OFF)
 
 
 def stored_maximum(maximum: Maximum, notes: tuple[str, ...]) -> Stored:

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from shapely import box
 import geospde as gs
 from geospde.cli.commands import main
 from geospde.results.saving.compact import LOSSLESS, compact, expand
+from geospde.results.storage import _compact_covariances
 
 OLD = Path(__file__).parents[1] / "reference" / "saved"
 
@@ -116,3 +118,15 @@ def test_rounding_moves_no_standard_deviation_by_more_than_some_millionths(whole
     sds = [fit.predict(there).to_frame()["sd"].to_numpy() for fit in (exact, gs.load_fit(tmp_path / "fit"))]
     assert not np.array_equal(*sds)
     np.testing.assert_allclose(*sds, rtol=3e-6)  # a millionth at the data, and a little more elsewhere
+
+
+@pytest.mark.parametrize("larger", [1e3, 1e6, 1e12])
+def test_small_variances_beside_those_of_another_theta_are_kept(whole, monkeypatch, larger):
+    """A theta at which a field is nearly intrinsic has variances of millions: rounding left none positive elsewhere."""
+    fit = gs.load_fit(whole)
+    monkeypatch.setattr("geospde.results.saving.compact.LOSSLESS", 0)
+    other, own = (fit.posterior.points[k].covariance for k in (0, -1))
+    two = SimpleNamespace(covariances=np.array([larger * other, own]), weights=np.array([0.5, 0.5]))
+    parts = _compact_covariances(two, fit.laplace)
+    again, diagonal = expand("covariances", parts)[1], fit.laplace.pattern.indptr[:-1]
+    np.testing.assert_allclose(again[diagonal], own[diagonal], atol=2e-7 * own[diagonal].max(), rtol=0)
