@@ -6,7 +6,7 @@ import numpy as np
 
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.vanishing import residual_places
-from geospde.model.hyperparameters import theta_slices
+from geospde.model.hyperparameters import names_by_term, theta_slices
 from geospde.text.words import listed
 
 LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing
@@ -19,8 +19,8 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
     residual: list[str] = []
     one: list[str] = []
     edges = found.edges.copy()
-    smooths = [term for term in model.terms if term.penalty_scales and term.grouping is None]
-    straight = {h.name for term in smooths for h in term.hyperparameters()}
+    by_term = zip(model.terms, names_by_term(model))
+    straight = {name for term, own in by_term if term.penalty_scales and term.grouping is None for name in own}
     number = np.cumsum(np.isnan(model.held)) - 1
     of_family = {int(number[k]) for k in residual_places(model)}
     for h in model.hyperparameters:

@@ -47,6 +47,13 @@ def hyperparameters_of(
     return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
 
 
+def names_by_term(model: Any) -> list[list[str]]:
+    """What each term's own hyperparameters are called in the model: of several likelihoods, with their names before."""
+    ends = np.cumsum([0, *(len(term.hyperparameters()) for term in model.terms)])
+    names = [h.name for h in model.hyperparameters]
+    return [names[a:b] for a, b in zip(ends[:-1], ends[1:])]
+
+
 def theta_slices(terms: Sequence[LatentTerm]) -> list[slice]:
     """Each term's own hyperparameters among those of the model."""
     ends = np.cumsum([0, *(len(term.precision.parameters) for term in terms)])

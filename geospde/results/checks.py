@@ -105,6 +105,8 @@ def _ranges(model: Model, ranges: Mapping[Any, float]) -> Iterator[Finding]:
         for name in map(str, ranges.keys()):
             if term.mesh is None or name in seen or not (name == own or name.endswith(f": {own}")):
                 continue
+            if np.isnan(ranges[name]):
+                continue  # of a field whose sigma is estimated as zero
             seen.add(name)  # of several likelihoods each may have a field of this label
             yield from _range_and_mesh(name, term.mesh, float(ranges[name]))
 

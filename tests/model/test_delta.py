@@ -50,6 +50,21 @@ def test_effects_left_out_of_a_part_are_named_with_it(table, capsys):
     assert "the other fixed effects\n  positive: twice" in capsys.readouterr().out
 
 
+def test_a_summary_by_likelihood_has_the_groups_of_a_part_and_no_fault_of_a_straight_smooth(table, capsys):
+    rng = np.random.default_rng(5)
+    level = rng.integers(0, 8, len(table))
+    y = table.y * np.exp(rng.normal(0.0, 0.6, 8)[level])
+    data = table.assign(g=level.astype(str), y=y, w=rng.uniform(-1, 1, len(table)))
+    fit = gs.fit("y ~ x", data, formula2="~ z + (1 | g)", family="delta_gamma", method="ml")
+    fit.summary()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    sd = fit.hyper.loc["positive: sd(Intercept | g)", "estimate"]
+    assert ["positive:", "g", "Intercept", f"{sd**2:.5g}", f"{sd:.5g}"] in lines
+    smooth = gs.fit("y ~ x + s(w, k=5)", data, formula2="~ z", family="delta_gamma", method="ml")
+    assert smooth.hyper.loc["presence: sd(s(w))", "estimate"] == 0
+    assert not any("singular" in note for note in smooth.notes)
+
+
 def test_a_posterior_of_the_product_has_the_moments_of_draws(table):
     fit = gs.fit("y ~ x", table, formula2="~ z", family="delta_gamma", method="eb")
     frame = fit.predict(table.head(4), exceed=[1.0]).to_frame()

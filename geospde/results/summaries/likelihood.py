@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from geospde.model.hyperparameters import names_by_term
 from geospde.results.estimates import EstimatedFit
 
 
@@ -51,15 +52,16 @@ def _residuals(fit: EstimatedFit) -> str:
 def _random(fit: EstimatedFit) -> str:
     """Variances, standard deviations and correlations of groups, as lme4 lays them out."""
     estimate, rows = fit.hyper["estimate"], []
-    for part in fit.model.terms:
+    for part, own in zip(fit.model.terms, names_by_term(fit.model)):
         if part.grouping is None:
             continue
+        before = own[0].removesuffix(part.hyperparameters()[0].name)
         names, place = part.effect_names, {pair: k for k, pair in enumerate(part.precision.pairs)}
-        own = [h.name for h in part.hyperparameters()]
         for i, name in enumerate(names):
             sd = estimate[own[i]]
             correlations = [f"{estimate[own[len(names) + place[j, i]]]:.2f}" if place else "" for j in range(i)]
-            rows.append(["" if i else part.grouping.name, name, f"{sd**2:.5g}", f"{sd:.5g}", "  ".join(correlations)])
+            group = "" if i else before + part.grouping.name
+            rows.append([group, name, f"{sd**2:.5g}", f"{sd:.5g}", "  ".join(correlations)])
     if not rows:
         return ""
     if "sigma" in estimate.index:
@@ -75,7 +77,8 @@ def _random(fit: EstimatedFit) -> str:
 
 def _others(fit: EstimatedFit) -> str:
     """Hyperparameters that are not of groups."""
-    own = {h.name for part in fit.model.groups for h in part.hyperparameters()}
+    by_term = zip(fit.model.terms, names_by_term(fit.model))
+    own = {name for part, names in by_term if part.grouping is not None for name in names}
     own |= {"sigma"} if own else set()
     table = fit.hyper.loc[[name for name in fit.hyper.index if name not in own]]
     if not len(table):
