@@ -384,12 +384,23 @@ def _polished(
         if trial is None or trial.log_posterior < at.log_posterior - NO_WORSE * rounding:
             if gain < max(LITTLE, at.rounding):
                 break  # a ridge so level and bent that a Newton step leaves it, or so flat that values are rounding
+            trial = _shorter(in_phi, at, step)
+        if trial is None:
             raise NumericalError(
                 f"the search for the maximum of the likelihood did not converge: it ended at "
                 f"{in_phi.describe(at.theta)} with {gain:.2g} to gain"
             )
         at = trial
     return at, covariance, moving
+
+
+def _shorter(in_phi: InCoordinates, at: LaplacePoint, step: Vector) -> LaplacePoint | None:
+    """Where a part of a step leads higher, which leaves a bent ridge as a whole; None where none does."""
+    for length in (0.5, 0.2, 0.05):
+        trial = attempt(in_phi, at, length * step)
+        if trial is not None and trial.log_posterior > at.log_posterior:
+            return trial
+    return None
 
 
 def _maximum(

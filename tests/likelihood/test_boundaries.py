@@ -1,11 +1,14 @@
 """Estimates at the ends of their ranges, a residual or a walk of standard deviation zero, against dense algebra."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize, minimize_scalar
 
 import geospde as gs
+from geospde.likelihood.search import _polished
 from geospde.model.build import build_model
 
 
@@ -137,3 +140,24 @@ def test_the_latent_mode_is_found_where_a_precision_has_lost_its_digits():
     restricted = Restricted(Unpriored.of(build_model("y ~ 1 + seasonal(t, period=12)", table)))
     values = [restricted.at(np.array([s, 0.0]), np.full(49, 3.0)).log_posterior for s in (-11.0, -9.0, -7.0)]
     assert values == pytest.approx([values[1]] * 3, abs=1e-3)
+
+
+def test_a_newton_step_that_leaves_a_bent_ridge_is_shortened():
+    """Rosenbrock's valley, upside down: a whole step from its floor overshoots, and ended the search in an error."""
+
+    class Ridge:
+        def at(self, theta, start=None, gradient=True):
+            a, b = theta
+            value = -100.0 * (b - a**2) ** 2 - (1 - a) ** 2
+            slope = np.array([400.0 * a * (b - a**2) + 2 * (1 - a), -200.0 * (b - a**2)])
+            return SimpleNamespace(
+                theta=theta, log_posterior=value, gradient=slope, x=np.zeros(0), slope=np.zeros((0, 2)), rounding=0.0
+            )
+
+        def describe(self, theta):
+            return str(theta)
+
+    here = np.array([0.7, 0.49])
+    hessian = np.array([[1200 * 0.49 - 400 * 0.49 + 2, -400 * 0.7], [-400 * 0.7, 200.0]])
+    at, _, _ = _polished(Ridge(), Ridge().at(here), hessian, np.ones(2, dtype=bool), np.ones(2))
+    assert at.log_posterior > Ridge().at(here).log_posterior
