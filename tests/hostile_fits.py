@@ -203,11 +203,11 @@ DAMAGED = {
         }.items()
     },
     **{
-        f"json lacks {name}": (of_words(less(name)), "no saved fit")
+        f"json lacks {name}": (of_words(less(name)), "not a saved fit")
         for name in ("settings", "seconds", "evaluations", "columns", "meshes", "crs", "label", "arrays")
     },
     **{
-        f"json lacks setting {name}": (of_words(lambda w, n=name: w["settings"].pop(n)), "no saved fit")
+        f"json lacks setting {name}": (of_words(lambda w, n=name: w["settings"].pop(n)), "not a saved fit")
         for name in ("formula", "family", "method", "quadrature")
     },
     **{
@@ -350,10 +350,10 @@ DAMAGED = {
     "covariances negative": (of_arrays(put("covariances", lambda a: -a)), "variances"),
     "covariances zero": (of_arrays(put("covariances", lambda a: 0 * a)), "variances"),
     "coords twice the same": (of_words(setting(coords=["x", "x"])), "twice"),
-    "integration unknown": (of_words(setting(integration="magic")), "no saved fit"),
-    "evidence 1e308": (of_words(word(log_marginal_likelihood=1e308)), "no saved fit"),
-    "label commands a terminal": (of_words(word(label="\x1b[2J")), "no saved fit"),
-    "note commands a terminal": (of_words(word(notes=["\x1b]0;x\x07"])), "no saved fit"),
+    "integration unknown": (of_words(setting(integration="magic")), "not a saved fit"),
+    "evidence 1e308": (of_words(word(log_marginal_likelihood=1e308)), "not a saved fit"),
+    "label commands a terminal": (of_words(word(label="\x1b[2J")), "not a saved fit"),
+    "note commands a terminal": (of_words(word(notes=["\x1b]0;x\x07"])), "not a saved fit"),
     "dispersion of none": (of_words(setting(dispformula="~ x")), "no dispersion"),
     "covariates of a file": (of_words(word(covariates={"elev": {"raster": "/etc/passwd"}})), "hold together"),
     "graphs of nothing": (of_words(word(graphs={"w": {"a": 1}})), "hold together"),

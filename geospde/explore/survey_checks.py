@@ -156,7 +156,7 @@ def _exposure(survey: Survey, observed: Observed) -> Iterator[Finding]:
             "note" if untried else "error",
             observed.over,
             f"{observed.exposure!r} is not above 0 in {counted(len(rows), 'row')}, first in {_where(survey, rows[0])}",
-            f"mend these rows or leave them out: {nothing}",
+            f"correct these rows or leave them out: {nothing}",
             tuple(map(int, rows)),
         )
     low, high = e[e > 0].min(initial=np.inf), e.max()
@@ -273,7 +273,7 @@ def _structure(variogram: Variogram) -> Finding:
         )
     reach = variogram.structure
     guess = f"; the variogram suggests a range of about {number(_rough(reach.range))} {variogram.unit}" if reach else ""
-    return Finding("ok", subject, f"{variogram.label} is alike at neighbouring sites ({p}){guess}")
+    return Finding("ok", subject, f"{variogram.label} is similar at neighbouring sites ({p}){guess}")
 
 
 def _where(survey: Survey, row: int) -> str:

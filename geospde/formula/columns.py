@@ -283,7 +283,7 @@ class FixedEffects(Columns):
         if response in self.names:
             raise InputError(
                 f"the response {response!r} is on both sides of '~', and would explain itself",
-                remedy="leave it out of the right one",
+                remedy="leave it out of the right side",
             )
         if self.faint:
             raise InputError(

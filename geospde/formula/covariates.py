@@ -72,5 +72,5 @@ def checked_names(arguments: tuple[object, ...], text: str, example: str) -> tup
         raise InputError(f"{example.partition('(')[0]} takes names of columns, as in {example}: {text!r}")
     names = tuple(str(a) for a in arguments)
     if len(set(names)) < len(names):
-        raise InputError(f"a column stands twice in {text!r}")
+        raise InputError(f"a column appears twice in {text!r}")
     return names

@@ -260,7 +260,7 @@ class _Reader:
         learnt = [self.number(part) for part in parts]
         for part, (_, value) in zip(parts, learnt):
             if not isinstance(value, (np.ndarray, np.float64)) or np.ndim(value) > 1:
-                raise InputError(f"{spelling(part)!r} is no number to calculate with: {excerpt(self.text)}")
+                raise InputError(f"{spelling(part)!r} is not a number to calculate with: {excerpt(self.text)}")
         return Applied(function, tuple(node for node, _ in learnt)), function(*(value for _, value in learnt))
 
     def _comparison(self, compare: Callable[..., Any], left: Tree, right: Tree) -> tuple[Node, Any]:

@@ -75,7 +75,7 @@ def read_offset(sums: Sequence[str], given: Any, table: pd.DataFrame) -> Offset:
     terms = tuple(learn(node, table) for node in nodes)
     for term in terms:
         if np.ndim(term(table)) != 1 or isinstance(term(table), pd.Categorical):
-            raise InputError(f"an offset is one number a row, which {term.text} is not")
+            raise InputError(f"an offset is one number per row, which {term.text} is not")
     values = None if isinstance(given, str) else per_row(table, given, "offset", len(table))
     total = sum((term(table) for term in terms), np.zeros(len(table)) if values is None else values)
     return Offset(total, terms, values is not None)

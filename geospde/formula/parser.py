@@ -246,7 +246,7 @@ class _Parser:
             name, after = self.token, self.tokens[min(self.place + 1, len(self.tokens) - 1)]
             if name.kind == "name" and after.kind == "sign" and after.text == "=":
                 if name.text in options:
-                    self.fail(f"the option {name.text!r} of {function} stands twice")
+                    self.fail(f"the option {name.text!r} of {function} appears twice")
                 self.place += 2
                 options[name.text] = self.comparison()
             elif options:

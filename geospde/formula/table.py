@@ -55,7 +55,7 @@ def numeric(table: pd.DataFrame, column: str, what: str) -> Vector:
         raise InputError(
             f"the {what} {column!r} must be a finite number: row {table.index[bad[0]]} holds {raw!r}"
             + (f" ({bad.size} such rows)" if bad.size > 1 else ""),
-            remedy="drop or mend it",
+            remedy="drop or correct it",
         )
     return values
 
@@ -255,5 +255,5 @@ def per_row(table: pd.DataFrame, value: Any, what: str, size: int) -> Vector | N
     if values.ndim == 0:
         values = np.full(size, float(values))
     if values.shape != (size,) or not np.isfinite(values).all():
-        raise InputError(f"{what} must be a column's name or {size} finite numbers, one a row")
+        raise InputError(f"{what} must be a column's name or {size} finite numbers, one per row")
     return values

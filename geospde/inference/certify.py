@@ -248,7 +248,7 @@ class Sampler:
             x = laplace.at(theta, x, gradient=False).x
         selected = laplace.selected_inverse(factor)
         if laplace.rounding(prior_values, -weights, selected, x) > DIGITS:
-            raise NumericalError(f"rounding swallows the data at {laplace.describe(theta)}")
+            raise NumericalError(f"rounding error swamps the data at {laplace.describe(theta)}")
         shift = self._shift(x, factor, likelihood, selected)
         self._thetas.append(theta)
         self._modes.append(x)

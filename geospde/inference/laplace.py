@@ -187,7 +187,9 @@ class Laplace(System):
 
         rounding = self.rounding(prior_values, derivatives[1], selected, x)
         if not rounding < NOISE:
-            raise NumericalError(f"a precision is so nearly singular that rounding is all: {self.describe(theta)}")
+            raise NumericalError(
+                f"a precision is so nearly singular that only rounding error is left: {self.describe(theta)}"
+            )
         slope, error = np.zeros((self.n, self.n_theta)), np.zeros(theta.size)
         if gradient:
             total_gradient, slope, error = self._gradient(

@@ -145,6 +145,6 @@ def refuse_formula_priors(model: Any, method: str) -> None:
         for option in call.options:
             if option.startswith("prior") and option not in OPTIONS:
                 raise InputError(
-                    f"method {method!r} knows no priors such as {option}: leave it out of {call.text!r}, take "
+                    f"method {method!r} takes no priors such as {option}: leave it out of {call.text!r}, take "
                     "prior_range and prior_sigma, or fit with method='inla'"
                 )

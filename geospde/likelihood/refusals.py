@@ -25,13 +25,15 @@ def refuse_options(method: str, integration: str, strategy: str, quadrature: Any
     """Raise InputError for options that do not go with ML or REML."""
     for value, what in ((integration, "integration"), (strategy, "strategy")):
         if value != "auto":
-            raise InputError(f"{what}={value!r} is of method 'inla': method {method!r} integrates over nothing")
+            raise InputError(
+                f"{what}={value!r} is only for method 'inla': method {method!r} does not integrate over hyperparameters"
+            )
     if isinstance(quadrature, bool) or not isinstance(quadrature, (int, np.integer)) or quadrature < 1:
         raise InputError(f"quadrature is a number of points, 1 (Laplace) or more, not {quadrature!r}")
     if quadrature > 1 and method != "ml":
-        raise InputError(f"quadrature={quadrature} is of method 'ml', not {method!r}")
+        raise InputError(f"quadrature={quadrature} is only for method 'ml', not {method!r}")
     if priors is not None and not isinstance(priors, Mapping) and priors != "default":
-        raise InputError(f"method {method!r} knows no priors: leave priors={priors!r} out, or fit with method='inla'")
+        raise InputError(f"method {method!r} takes no priors: leave priors={priors!r} out, or fit with method='inla'")
 
 
 def without_priors(model: Any, method: str, points: int) -> Unpriored:
@@ -87,14 +89,14 @@ def refuse_priors(model: Any, method: str) -> None:
     for name in model.priors_given:
         if name not in held:
             raise InputError(
-                f"method {method!r} knows no priors, but one is given for {name!r}: leave it out, hold it at a value "
+                f"method {method!r} takes no priors, but one is given for {name!r}: leave it out, hold it at a value "
                 f"with {{'fixed': value}}, or fit with method='inla'"
             )
     for call in model.formula.terms:
         for option in call.options:
             if option.startswith("prior"):
                 raise InputError(
-                    f"method {method!r} knows no priors: leave {option} out of {call.text!r}, or fit with method='inla'"
+                    f"method {method!r} takes no priors: leave {option} out of {call.text!r}, or fit with method='inla'"
                 )
 
 

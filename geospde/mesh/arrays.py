@@ -97,7 +97,7 @@ def checked_triangulation(vertices: Any, triangles: Any) -> tuple[NDArray[np.flo
         at = int(np.argmin(np.where(thin, np.abs(areas) / span**2, np.inf)))
         raise InputError(
             f"triangle {at} has an angle of {number(_smallest_angle(vertices[triangles[at]]))} degrees: its corners "
-            f"{triangles[at]} nearly lie on a line, and rounding would swallow the data there; merge or move a vertex"
+            f"{triangles[at]} nearly lie on a line, where rounding error would swamp the data; merge or move a vertex"
         )
     # Neighbours that turn the same way run along their common edge in opposite directions.
     key = (triangles * len(vertices) + np.roll(triangles, -1, axis=1)).ravel()

@@ -37,10 +37,10 @@ def check_response(values: Vector, family: Family) -> None:
     largest = LINEAR if family.link.is_linear else LARGEST
     _refuse(np.abs(values) > largest, values, "the response", f"beyond {largest:g}", "give it in another unit")
     if family.is_discrete:
-        _refuse(values > WHOLE, values, "a count", "beyond 2^53, no longer exact", "mend it, or model a rate")
+        _refuse(values > WHOLE, values, "a count", "beyond 2^53, no longer exact", "correct it, or model a rate")
         if family.fixed_scatter:
             why = f"beyond {MOST:g}, where a {family.name} count scatters by less than a fit can tell"
-            _refuse(values > MOST, values, "a count", why, "mend it, or model its logarithm")
+            _refuse(values > MOST, values, "a count", why, "correct it, or model its logarithm")
         return
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -69,7 +69,7 @@ def check_exposure(values: Vector | None, responses: Vector, *, is_pattern: bool
     if not is_pattern and values.any():
         usual = float(np.median(values[values > 0]))
         off = (values > APART * usual) | ((values > 0) & (values < usual / APART) & (responses != 0))
-        _refuse(off, values, "the exposure", f"and the median {usual:g}", "mend it, or leave the row out")
+        _refuse(off, values, "the exposure", f"and the median {usual:g}", "correct it, or leave the row out")
 
 
 def check_intercept(mean: float, sd: float, predictors: Vector, reach: float) -> None:

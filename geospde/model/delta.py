@@ -70,7 +70,7 @@ def build_delta(
     second = formula if formula2 is None else formula2
     second = f"{left} {second}" if second.lstrip().startswith("~") else second
     if str(parse_sides(second)[0]) != str(left):
-        raise InputError(f"formula2 is of the response of the first, {left}: {second!r}")
+        raise InputError(f"formula2 is of the same response as the first, {left}: {second!r}")
     common: dict[str, Any] = {"coords": coords}
     offsets = (offset, None) if delta.is_coupled else (None, offset)
     parts = [

@@ -275,7 +275,7 @@ def _as_rows(o: Observations, formula: str, mesh: Any, covariates: Any) -> tuple
     """A point pattern as the rows that it is fitted by, and where those take covariates."""
     family = read_family(o.family, o.link)
     if not family.is_pattern:
-        raise InputError(f"{o.called}: domain= is of point patterns, not of family {family.name!r}")
+        raise InputError(f"{o.called}: domain= is only for point patterns, not for family {family.name!r}")
     refuse_rows(family.name, exposure=o.exposure, offset=o.offset, weights=o.weights)
     found = pattern(formula, o.data, o.domain, mesh, o.coords, covariates)
     return replace(o, data=found.table, exposure=found.exposure, domain=None), found.places
@@ -310,7 +310,7 @@ def _names(observations: Sequence[Observations]) -> list[str]:
 def _call(name: str, text: Any) -> Any:
     """The call of a shared term, None for fixed effects."""
     if not name.isidentifier() or not isinstance(text, str):
-        raise InputError(f"terms go from names to texts, as in {{'field': 'spde(mesh)'}}, not {name!r}: {text!r}")
+        raise InputError(f"terms hold texts by name, as in {{'field': 'spde(mesh)'}}, not {name!r}: {text!r}")
     parsed = parse_formula(f"y ~ 0 + {text}", special_names())
     if not parsed.terms:
         return None

@@ -75,7 +75,7 @@ class Support:
         if value is None or isinstance(value, str) or np.ndim(value) == 0:
             return value
         if len(value) != self.n:
-            raise InputError(f"offset must be a column's name or {self.n} finite numbers, one a row")
+            raise InputError(f"offset must be a column's name or {self.n} finite numbers, one per row")
         return np.asarray(value)[self.area_of_place]
 
     def of_first(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -187,7 +187,7 @@ def read_support(
     if coords is not None:
         raise InputError("areas are the geometry of a GeoDataFrame: leave coords out")
     if not isinstance(data, gpd.GeoDataFrame) or data.active_geometry_name is None:
-        raise InputError("areas= is of polygons: give a GeoDataFrame, a row an area")
+        raise InputError("areas= takes polygons: give a GeoDataFrame, one row per area")
     shapes = np.asarray(data.geometry.array)
     _check_shapes(shapes, kind)
     finest = _finest(mesh)
@@ -237,9 +237,9 @@ def _check_shapes(shapes: Any, kind: str) -> None:
         if shape.geom_type == "Point" and kind == "total":
             raise InputError(f"row {k} is a point, which has no total: areas='mean' takes points, too")
         if shape.geom_type not in ("Polygon", "MultiPolygon", "Point"):
-            raise InputError(f"areas= is of polygons: row {k} is a {shape.geom_type}")
+            raise InputError(f"areas= takes polygons: row {k} is a {shape.geom_type}")
         if not shapely.is_valid(shape):
-            raise InputError(f"the polygon of row {k} crosses itself: mend it, as with make_valid()")
+            raise InputError(f"the polygon of row {k} crosses itself: repair it, as with make_valid()")
 
 
 def _finest(mesh: Any) -> Any:

@@ -124,7 +124,7 @@ def draw_graticule(ax: Axes, view: View, crs: Any) -> None:
 
     known = None if crs is None else parse_crs(crs)
     if known is None or is_local(known):
-        raise InputError("a graticule needs a CRS that has a place on Earth, which a local frame has not")
+        raise InputError("a graticule needs a CRS that has a place on Earth, which a local frame does not have")
     there = Transformer.from_crs(known, 4326, always_xy=True)
     across, up = np.linspace(view.west, view.east, 200), np.linspace(view.south, view.north, 200)
     edges = np.concatenate([

@@ -111,7 +111,7 @@ class Layer:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name in PLACES:
             raise InputError(
-                f"a layer is called by letters, digits, '_', '.' and '-', and not x or y: {self.name!r} will not do"
+                f"the name of a layer has letters, digits, '_', '.' and '-', and not x or y: {self.name!r} will not do"
             )
         if self.kind not in KINDS:
             near = did_you_mean(str(self.kind), KINDS, "kinds")

@@ -63,9 +63,9 @@ def expected_numbers(
     whole, fit = fit.model, fit.of_likelihood(observations)
     model = fit.model
     if not model.family.is_pattern:
-        raise InputError(f"expected numbers are of point patterns, and this fit is of family {fit.family!r}")
+        raise InputError(f"expected numbers are only for point patterns, and this fit has the family {fit.family!r}")
     if not isinstance(fit, BayesianFit):
-        raise InputError("expected numbers are of posteriors: fit with method='inla' or 'eb'")
+        raise InputError("expected numbers need a posterior: fit with method='inla' or 'eb'")
     mesh = next(iter(model.meshes.values()), None)
     if mesh is None:
         raise InputError("expected numbers are integrated over the mesh of a field, and the model has none")

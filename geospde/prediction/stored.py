@@ -64,7 +64,7 @@ def read_prediction(folder: Path, label: str, grid: Grid | None = None, crs: Any
             return read_overview(folder / RASTER, label, grid.crs if grid is not None else crs)
         raise InputError(f"{folder} holds no {TABLE}: the prediction is missing") from None
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is no table of predicted cells: {error}") from None
+        raise InputError(f"{path} is not a table of predicted cells: {error}") from None
     if grid is None:
         grid = _grid_of(folder / RASTER, places, crs)
     centres = grid.centres

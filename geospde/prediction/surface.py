@@ -458,7 +458,7 @@ def _read_places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any
             raise InputError(wanted)
         table = pd.DataFrame(index=range(len(points)))
     if len(table) == 0:
-        raise InputError("there is nowhere to predict: the table is empty")
+        raise InputError("there is no place to predict at: the table is empty")
     return None, table, points, crs
 
 

@@ -266,7 +266,7 @@ def _future(model: Any, k: int | None) -> list[Fold]:
     """Folds of the last times of the first term that goes along time."""
     column = next((term.time_column for term in model.terms if term.time_column), None)
     if column is None:
-        raise InputError("folds='future' are of a model in time, such as spde(mesh, time=year) or ar1(year)")
+        raise InputError("folds='future' need a model in time, such as spde(mesh, time=year) or ar1(year)")
     times = model.table[column].to_numpy(dtype=float)
     return future_folds(times, min(LATEST, np.unique(times).size - 2) if k is None else k)
 

@@ -249,7 +249,7 @@ def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Fi
         yield Finding(
             "note",
             "prior",
-            f"the data say next to nothing of {listed(flat)}: the posterior is as wide as the prior, which decides",
+            f"the data say next to nothing about {listed(flat)}: the posterior is as wide as the prior, which decides",
             "fix it, or leave out the term",
         )
     if not pulled and not flat and not decided:
@@ -358,7 +358,7 @@ def _calibration(point: pd.DataFrame, jumps: NDArray[np.bool_]) -> Iterator[Find
         yield Finding(
             "warning",
             "leave-one-out",
-            f"CPO and PIT do not hold at {counted(failures, 'observation')}",
+            f"CPO and PIT cannot be relied on at {counted(failures, 'observation')}",
             "refit without them to judge their fit",
         )
     pit = point["pit"].to_numpy()[good]

@@ -198,4 +198,4 @@ def _refuse_unknown_levels(values: pd.Series, known: pd.Series) -> None:
     for value in values.unique():
         if value not in known.cat.categories:
             levels = ", ".join(map(str, known.cat.categories))
-            raise InputError(f"{value!r} is no level of {known.name!r}; there are {levels}")
+            raise InputError(f"{value!r} is not a level of {known.name!r}; there are {levels}")

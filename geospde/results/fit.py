@@ -234,16 +234,16 @@ def fit(
         second = "" if formula2 is None else f"; {formula2}"
         return fit_model(two, {"formula": formula + second, "offset": offset}, **options)
     if formula2 is not None:
-        raise InputError(f"formula2= is of the families {', '.join(DELTAS)}: the values above 0")
+        raise InputError(f"formula2= is only for the families {', '.join(DELTAS)}: the values above 0")
     if terms is not None:
-        raise InputError("terms= is of several likelihoods: gs.fit([gs.Observations(...), ...], terms=...)")
+        raise InputError("terms= is only for several likelihoods: gs.fit([gs.Observations(...), ...], terms=...)")
     places, known = None, read_family(family, link)
     if known.is_pattern:
         refuse_rows(known.name, exposure=exposure, offset=offset, weights=weights)
         formula, data, places, exposure = pattern(formula, data, domain, mesh, coords, covariates)
     elif domain is not None:
         patterns = ", ".join(names(lambda one: one.is_pattern))
-        raise InputError(f"domain= is of point patterns, family {patterns}, not of {known.name!r}")
+        raise InputError(f"domain= is only for point patterns, family {patterns}, not for {known.name!r}")
     support = None
     if areas is not None:
         support = read_support(areas, formula, data, known, mesh=mesh, coords=coords, covariates=covariates)
@@ -367,7 +367,7 @@ def check_options(
     if method in (*LIKELIHOODS, "ubre"):
         refuse_options(method, integration, strategy, quadrature, priors)
     elif quadrature != 1:
-        raise InputError(f"quadrature other than 1 (Laplace) is of method 'ml', not {method!r}")
+        raise InputError(f"quadrature other than 1 (Laplace) is only for method 'ml', not {method!r}")
 
 
 def check_model(model: Any, method: str = "inla", quadrature: int = 1) -> None:

@@ -94,7 +94,7 @@ class FitState(ABC):
         parts = self.model.parts
         if not parts:
             if name is not None:
-                raise InputError(f"observations={name!r} is of fits of several likelihoods, and this is of one")
+                raise InputError(f"observations={name!r} is for fits of several likelihoods, and this fit has one")
             return self
         whole = self.model.whole if name is None else None
         if whole is not None:

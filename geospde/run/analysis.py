@@ -166,7 +166,7 @@ def _model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Mo
     delta = delta_of(config.model.family, config.model.link)
     if delta is None:
         if formula2 is not None:
-            raise InputError(f"formula2 in [model] is of the families {', '.join(DELTAS)}: the values above 0")
+            raise InputError(f"formula2 in [model] is only for the families {', '.join(DELTAS)}: the values above 0")
         if config.is_pattern:
             return _pattern_model(config, survey, given)
         if areas is not None:

@@ -89,11 +89,11 @@ class Config(Section):
         if self.survey.points is None and self.survey.areas is None:
             raise ValueError("[survey] needs the key 'points', a table of sites, or 'areas', a layer of polygons")
         if self.survey.areas is None and self.model.areas is not None:
-            raise ValueError("[model] areas is of a survey of areas: name their layer with areas in [survey]")
+            raise ValueError("[model] areas needs a survey of areas: name their layer with areas in [survey]")
         if self.survey.domain is not None and not self.is_pattern:
             raise ValueError(
-                f"[survey] domain is of point patterns, and family {self.model.family!r} is of none: the area that is "
-                "mapped is coastline or boundary"
+                f"[survey] domain is only for point patterns, and family {self.model.family!r} is not one: give "
+                "the area to map as coastline or boundary"
             )
         if self.has_places:
             return self
@@ -108,11 +108,11 @@ class Config(Section):
     def _of_several(self) -> Config:
         """Check a run file of several likelihoods."""
         if "model" in self.model_fields_set:
-            raise ValueError("[model] is of one likelihood: its keys stand in each [[observations]]")
+            raise ValueError("[model] is for a single likelihood: with several, its keys go in each [[observations]]")
         if len(self.observations) < 2:
-            raise ValueError("[[observations]] are two or more: one likelihood is [survey] and [model]")
+            raise ValueError("[[observations]] must be two or more: a single likelihood goes in [survey] and [model]")
         if self.survey.areas is not None:
-            raise ValueError("[survey] areas is of one likelihood, and [[observations]] are of points")
+            raise ValueError("[survey] areas is for a single likelihood, and [[observations]] take points")
         for number, one in enumerate(self.observations, 1):
             if not one.has_data and self.survey.points is None:
                 raise ValueError(f"[[observations]] number {number} needs the key 'points', or [survey] has them")

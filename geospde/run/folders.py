@@ -165,7 +165,7 @@ def _refuse(target: Path, shown: str, overwrite: bool, mark: str, what: str) -> 
         return
     if not (target / mark).is_file():
         raise InputError(
-            f"{shown} is not empty and holds no {mark}, so it is no {what}'s folder and stays as it is: "
+            f"{shown} is not empty and holds no {mark}, so it is not the folder of a {what} and stays as it is: "
             "choose another folder"
         )
     if not overwrite:

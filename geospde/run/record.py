@@ -136,7 +136,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder} is no run's folder: it holds no {MARK}") from None
+        raise InputError(f"{folder} is not the folder of a run: it holds no {MARK}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / MARK} cannot be read: {error}") from None
     if not _is_record(content):

@@ -125,7 +125,7 @@ def _of_pairs(ids: list[Any], pairs: list[tuple[Any, Any]], name: str) -> Graph:
     places = {label: k for k, label in enumerate(labels)}
     if len(places) < len(labels):
         twice = next(label for k, label in enumerate(labels) if label in labels[:k])
-        raise InputError(f"the area {twice!r} stands twice in the graph {name!r}")
+        raise InputError(f"the area {twice!r} appears twice in the graph {name!r}")
     if len(labels) < 2:
         raise InputError(f"the graph {name!r} has {len(labels)} area: it takes two or more")
     edges = set()

@@ -29,7 +29,7 @@ def refuse_unreadable(source: str | Path, what: str) -> Path:
         if not isinstance(error, FileNotFoundError):
             raise InputError(f"{str(source)!r} cannot be read: {error}", where=Place(what)) from None
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(f"{str(source)!r} is no file but a pipe or a device", where=Place(what), remedy="name a file")
+        raise InputError(f"{str(source)!r} is a pipe or a device, not a file", where=Place(what), remedy="name a file")
     if path.is_dir() and path.suffix.casefold() != ".gdb":
         raise InputError(f"{str(source)!r} is a folder: name the file in it", where=Place(what))
     if not path.exists():

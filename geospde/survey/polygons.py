@@ -81,7 +81,7 @@ def polygon_from_rings(
             if not (outer.contains(inner) or outer.disjoint(inner) or outer.touches(inner)):
                 where = shapely.get_coordinates(inner.boundary.intersection(outer.boundary))
                 spot = f" at {_spot(where[0])}" if len(where) else ""
-                raise InputError(f"{names[i]} and {names[j]} of {source} cross each other{spot}: mend them")
+                raise InputError(f"{names[i]} and {names[j]} of {source} cross each other{spot}: correct them")
         land = land.symmetric_difference(shapes[i])
     return as_land(shapely.union_all([land, *alone]) if alone else land, source)
 
@@ -315,8 +315,8 @@ def _refuse_invalid(shape: BaseGeometry, what: str) -> NoReturn:
 
     where, fault = _invalid_at(shape), shapely.is_valid_reason(shape).partition("[")[0].strip()
     if "self-intersection" in fault.casefold():
-        raise InputError(f"{what} crosses itself{where}: mend its vertices there")
-    raise InputError(f"{what} is not a valid polygon{where} ({fault.lower()}): mend it there")
+        raise InputError(f"{what} crosses itself{where}: correct its vertices there")
+    raise InputError(f"{what} is not a valid polygon{where} ({fault.lower()}): correct it there")
 
 
 def _spot(point: Sequence[float] | np.ndarray) -> str:

@@ -335,7 +335,7 @@ def refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tupl
     west, south, east, north = frame.total_bounds
     like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
     if crs.is_geographic and not like_degrees:
-        what = f"is no longitude and latitude, but {crs.name} is"
+        what = f"is not longitude and latitude, but {crs.name} is"
         raise InputError(what, of=Place(source), remedy="set crs to what it is in")
     if not like_degrees or (columns is None and not crs.is_geographic):
         return

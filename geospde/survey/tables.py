@@ -144,7 +144,7 @@ class Table:
                 warning = GeospdeWarning(
                     f"{values.iloc[i]!r} among numbers makes the column text",
                     where=self.at(i, str(column)),
-                    remedy=f"mend it if a model is to use {column!r} as a number",
+                    remedy=f"correct it if a model is to use {column!r} as a number",
                 )
                 warnings.warn(warning, stacklevel=4)
 
@@ -180,7 +180,9 @@ def read_csv(path: Path) -> Table:
             separator = top.separator or max(",;\t", key=first.count)
             header = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
             if not any(header):
-                raise InputError("is empty", of=file_place, remedy="it needs a line of column names, then a line a row")
+                raise InputError(
+                    "is empty", of=file_place, remedy="it needs a line of column names, then one line per row"
+                )
             if len(header) > MOST_COLUMNS:
                 what = f"has {len(header):,} columns, more than {MOST_COLUMNS:,}"
                 raise InputError(what, of=file_place, remedy="leave out those that no model needs")
@@ -273,7 +275,7 @@ def _refuse_ragged(path: Path, separator: str, width: int) -> None:
                 raise InputError(
                     f"has {len(row)} fields, the header has {width}",
                     of=Place(path.name, reader.line_num, word="line"),
-                    remedy="quote text that holds the separator, or mend the row",
+                    remedy="quote text that holds the separator, or correct the row",
                 )
 
 

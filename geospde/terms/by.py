@@ -53,7 +53,7 @@ class By:
         if not names or not all(name is None or isinstance(name, Name) for name in names):
             raise InputError(f"by takes a column, or 1 and columns, as in by=x or by=(1, x): {text}")
         if len(set(names)) < len(names):
-            raise InputError(f"a column stands twice in {text}")
+            raise InputError(f"a column appears twice in {text}")
         for name in names:
             values = np.ones(1) if name is None else numeric(table, name, "covariate")
             if not values.any():

@@ -46,7 +46,7 @@ class Shared(LatentTerm):
     @classmethod
     def read(cls, call: Any, context: Any) -> "Shared":
         """Copies are read with the formulas of all likelihoods: see `geospde.model.joint`."""
-        raise InputError("copy(name) is of several likelihoods: gs.fit([gs.Observations(...), ...], terms={...})")
+        raise InputError("copy(name) is only for several likelihoods: gs.fit([gs.Observations(...), ...], terms={...})")
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
         """Rows of the term, at the places of the copies that are summed."""

@@ -136,7 +136,7 @@ class TensorSmooth(KernelSmooth):
         refuse_unknown(call, cls.options)
         columns = checked_names(call.arguments, call.text, "te(x, y)")
         if len(columns) < 2:
-            raise InputError(f"te is of two covariates or more: {call.text}", remedy=f"write s({columns[0]})")
+            raise InputError(f"te takes two covariates or more: {call.text}", remedy=f"write s({columns[0]})")
         covariates, places = _places(columns, call, context)
         return cls._each(call, covariates, places, context)
 
@@ -205,7 +205,7 @@ def _spline_basis(call: TermCall, places: Vector, constant: bool) -> SplineBasis
     """A spline's basis of k functions, the constant included."""
     spline, count = SPLINES[call.options.get("bs", "tp")], places.shape[1]
     if "m" in call.options:
-        raise InputError(f"m is of bs='gp': splines are penalised by their second derivative: {call.text!r}")
+        raise InputError(f"m is only for bs='gp': splines are penalised by their second derivative: {call.text!r}")
     if count not in spline.dimensions:
         most = "one covariate" if spline.dimensions == (1,) else "one or two covariates"
         raise InputError(f"this spline is of {most}: {call.text!r}; bs='gp' and te are of any number")

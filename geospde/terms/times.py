@@ -150,7 +150,7 @@ def read_times(
     if name is None:
         for option in TIME_OPTIONS[1:]:
             if option in call.options:
-                raise InputError(f"{option} is of a field in time, as in spde(mesh, time=year): {call.text}")
+                raise InputError(f"{option} is only for a field in time, as in spde(mesh, time=year): {call.text}")
         return field, None
     if not isinstance(name, Name):
         raise InputError(f"time is the name of a column: {call.text}")
@@ -174,5 +174,5 @@ def read_times(
     if not flag(call, "spatial", False):
         return changing, Times(str(name), lattice, changing, 0)
     if copies > 1:
-        raise InputError(f"spatial=True is of one field: {call.text}", remedy="write two terms")
+        raise InputError(f"spatial=True is only for a single field: {call.text}", remedy="write two terms")
     return WithConstant(field, changing, str(name)), Times(str(name), lattice, changing, field.n)

@@ -19,6 +19,6 @@ def is_whole(value: Any, least: int) -> bool:
 
 
 def refuse_seed(seed: Any, *, optional: bool = False) -> None:
-    """Raise InputError unless a seed is a whole number from 0, or, where it is `optional`, None."""
+    """Raise InputError unless a seed is a whole number, 0 or more, or, where it is `optional`, None."""
     if not (is_whole(seed, 0) or (optional and seed is None)):
-        raise InputError(f"a seed is a whole number from 0, not {seed!r}")
+        raise InputError(f"a seed is a whole number, 0 or more, not {seed!r}")

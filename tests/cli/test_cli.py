@@ -95,7 +95,7 @@ MISTAKES = [
     ("survey.toml", "counts ~", "count ~", "points.csv has no column 'count': did you mean 'counts'?"),
     ("survey.toml", "alpha=1.5", "alfa=1.5", "alfa"),
     ("survey.toml", '"poisson"', '"poison"', "poison"),
-    ("survey.toml", "local:m", "EPSG:4326", "is no longitude and latitude"),
+    ("survey.toml", "local:m", "EPSG:4326", "is not longitude and latitude"),
     ("survey.toml", "shape = [75, 150]", "cell = 0.01", "too large"),
     ("survey.toml", "shape = [75, 150]", "cell = 1e6", "cell"),
     ("survey.toml", "buffer = 50", "buffer = -5000", "no area after a buffer"),
@@ -103,10 +103,10 @@ MISTAKES = [
     ("survey.toml", "[300, 600]", "[0.05, 600]", "max_vertices"),
     ("survey.toml", "convex = [100, 200]", "convex = [200, 100]", "convex"),
     ("survey.toml", "counts ~ 1 + spde", "counts ~ time + spde", "needs the column 'time' of the model, and the cells"),
-    ("survey.toml", 'method = "inla"', 'method = "ml"', "method 'ml' knows no priors"),
-    ("survey.toml", 'method = "inla"', 'method = "ubre"', "method 'ubre' knows no priors"),
+    ("survey.toml", 'method = "inla"', 'method = "ml"', "method 'ml' takes no priors"),
+    ("survey.toml", 'method = "inla"', 'method = "ubre"', "method 'ubre' takes no priors"),
     ("survey.toml", 'integration = "auto"', 'integration = "gird"', "'eb', not 'gird'"),
-    ("survey.toml", 'method = "inla"', 'method = "inla"\nquadrature = 5', "is of method 'ml', not 'inla'"),
+    ("survey.toml", 'method = "inla"', 'method = "inla"\nquadrature = 5', "is only for method 'ml', not 'inla'"),
     ("survey.toml", '"counts ~ 1 + spde', '"counts ~ 1 + offset(time) + spde', "has an offset, and the cells"),
     ("points.csv", "-6050,-3270,75", "-6050,-3270,many", "points.csv, line 2, column 'counts': 'many'"),
     ("points.csv", "-6050,-3270,75", "-6050,nan,75", "points.csv, line 2, column 'cY' is empty"),
@@ -184,7 +184,7 @@ def test_a_refused_folder_stays_as_it_is(run_file, edit, capsys):
     (run_file.parent / "out").mkdir()
     (run_file.parent / "out" / "thesis.txt").write_text("years of work")
     assert main(["run", str(run_file), "--out", "out", "--overwrite"]) == 2
-    assert "no run's folder" in said(capsys)
+    assert "not the folder of a run" in said(capsys)
     edit(run_file, 'dir = "outputs/rongelap"', "")
     assert main(["run", str(run_file)]) == 2
     assert "--out" in said(capsys)

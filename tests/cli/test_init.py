@@ -350,7 +350,7 @@ def test_columns_called_degrees_that_are_not(here, counts, samples):
     counts.rename(columns={"x": "lon", "y": "lat"}).to_csv("metres.csv", index=False)
     proposal = propose("metres.csv")
     assert settings(proposal)["survey"]["crs"] == "local:m"
-    assert "no longitude and latitude" in proposal.doubts[0]
+    assert "do not hold longitude and latitude" in proposal.doubts[0]
     swapped = samples.assign(lon=samples["lat"], lat=samples["lon"] + 100, n=np.arange(60) % 5)
     swapped.to_csv("swapped.csv", index=False)
     with pytest.raises(gs.InputError, match=r"cannot be longitude and latitude: .* \(are they swapped\?\)"):
@@ -554,7 +554,7 @@ HOSTILE = {
     "out is a folder": (lambda t: t, ["--out", "."], "is a folder"),
     "out in no folder": (lambda t: t, ["--out", "a/b.toml"], "there is no folder 'a'"),
     "out is the data": (lambda t: t, ["--out", "s.csv", "--overwrite"], "is the survey's own file"),
-    "out is there": (lambda t: t, ["--out", "old.toml"], "is there already"),
+    "out is there": (lambda t: t, ["--out", "old.toml"], "already exists"),
 }
 
 

@@ -123,7 +123,7 @@ def test_signs_bind_as_in_r(text, tree):
         ("y ~ x – z", "cannot read '–', at character 7"),
         ("y ~ .", "a formula names its columns"),
         ("y ~ I(1 < x < 2)", "a comparison has two sides"),
-        ("y ~ s(x, k=3, k=4)", "stands twice"),
+        ("y ~ s(x, k=3, k=4)", "appears twice"),
         ("y ~ s(k=3, x)", "stands before the options"),
         ("y ~ x + I(1e999)", "too large a number"),
         ("y ~ x*-1", "the sign of -1 stands in a product"),

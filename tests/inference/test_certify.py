@@ -168,7 +168,7 @@ def test_draws_that_are_no_number_of_draws(few, draws):
 
 @pytest.mark.parametrize("seed", [-1, 0.5, "a", True])
 def test_seeds_that_are_none(few, seed):
-    with pytest.raises(gs.InputError, match="a seed is a whole number from 0"):
+    with pytest.raises(gs.InputError, match="a seed is a whole number, 0 or more"):
         few[1].certify(seed=seed)
 
 

@@ -398,7 +398,7 @@ def test_summary_names_the_figures(ubre, capsys):
         ("y ~ x", {}, "the formula has none"),
         ("y ~ (x | g)", {}, r"not for .*g"),
         ("y ~ s(x, bs='gp', k=6)", {"priors": {"sd(s(x))": {"fixed": 1.0}}}, "cannot hold"),
-        ("y ~ s(x, bs='gp', k=6)", {"priors": {"sd(s(x))": {"pc": [1, 0.05]}}}, "knows no priors"),
+        ("y ~ s(x, bs='gp', k=6)", {"priors": {"sd(s(x))": {"pc": [1, 0.05]}}}, "takes no priors"),
         ("y ~ s(x, bs='gp', k=6)", {"quadrature": 3}, "quadrature"),
     ],
 )

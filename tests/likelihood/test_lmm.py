@@ -456,13 +456,13 @@ REFUSED = {
     "a perfect fit": ("line ~ x + (1 | g)", {}, "perfectly"),
     "a constant": ("flat ~ 1 + (1 | g)", {}, "perfectly"),
     "as many coefficients": ("y ~ C(row)", {}, "60 fixed effects cannot be told"),
-    "priors by name": ("y ~ x", {"priors": "brms"}, "knows no priors"),
+    "priors by name": ("y ~ x", {"priors": "brms"}, "takes no priors"),
     "a prior": ("y ~ x + (1 | g)", {"priors": {"x": {"gaussian": [0, 1]}}}, "a likelihood takes priors of ranges.*'x'"),
-    "a rule": ("y ~ x", {"integration": "grid"}, "of method 'inla'"),
-    "a strategy": ("y ~ x", {"strategy": "vb"}, "of method 'inla'"),
-    "quadrature": ("y ~ x + (1 | g)", {"method": "reml", "quadrature": 5}, "of method 'ml'"),
+    "a rule": ("y ~ x", {"integration": "grid"}, "only for method 'inla'"),
+    "a strategy": ("y ~ x", {"strategy": "vb"}, "only for method 'inla'"),
+    "quadrature": ("y ~ x + (1 | g)", {"method": "reml", "quadrature": 5}, "only for method 'ml'"),
     "half a point": ("y ~ x + (1 | g)", {"quadrature": 1.5}, "number of points"),
-    "quadrature elsewhere": ("y ~ x + (1 | g)", {"method": "inla", "quadrature": 5}, "of method 'ml'"),
+    "quadrature elsewhere": ("y ~ x + (1 | g)", {"method": "inla", "quadrature": 5}, "only for method 'ml'"),
 }
 
 

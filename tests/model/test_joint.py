@@ -170,9 +170,9 @@ def test_a_pattern_is_one_of_several(tables):
     # the total is Gamma(140, 1); three Monte Carlo errors of a thousand draws
     assert numbers["mean"].iloc[0] == pytest.approx(140, abs=3 * 140**0.5 / 1000**0.5)
     assert numbers["mean"].iloc[1] == pytest.approx(its_own["mean"].iloc[1], rel=0.05)
-    with pytest.raises(gs.InputError, match="domain= is of point patterns, not of family 'poisson'"):
+    with pytest.raises(gs.InputError, match="domain= is only for point patterns, not for family 'poisson'"):
         gs.fit([both[0], gs.Observations("count ~ x", second, family="poisson", domain=park)], **light)
-    with pytest.raises(gs.InputError, match="expected numbers are of point patterns"):
+    with pytest.raises(gs.InputError, match="expected numbers are only for point patterns"):
         gs.expected_numbers(fit, west, observations="count")
 
 
@@ -180,7 +180,7 @@ BAD = [
     ({"terms": None}, "copy.name. takes the name of a shared term"),
     ({"terms": {"field": "spde(mesh)", "other": "iid(x)"}}, "'other', which no formula names"),
     ({"terms": {"field": "spde(mesh) + x"}}, "'field' is one term"),
-    ({"terms": {"field": 3}}, "go from names to texts"),
+    ({"terms": {"field": 3}}, "terms hold texts by name"),
     ({"priors": {"sigma": {"pc": [1, 0.1]}}}, "a prior is given for 'sigma'"),
     ({"coords": ("e", "n")}, "coords= is given to each gs.Observations"),
     ({"priors": "brms"}, "take priors by name"),
@@ -198,7 +198,7 @@ def test_what_is_no_list_of_observations_is_told(fit, tables):
     first, _ = tables
     with pytest.raises(gs.InputError, match="list of two or more"):
         gs.fit(observations(tables)[:1], mesh=MESH)
-    with pytest.raises(gs.InputError, match="terms= is of several likelihoods"):
+    with pytest.raises(gs.InputError, match="terms= is only for several likelihoods"):
         gs.fit("level ~ 1", first, terms={"field": "spde(mesh)"})
     with pytest.raises(gs.InputError, match="say which"):
         fit.predict(first)

@@ -131,7 +131,7 @@ def test_each_part_of_a_delta_model_has_its_own():
         ("y ~ x:breakpt(x)", "stands as a fixed effect by itself"),
         ("y ~ (breakpt(x) | g)", "stands as a fixed effect by itself"),
         ("y ~ breakpt(few)", "needs at least 4 different values"),
-        ("y ~ log(breakpt(x))", "is no number to calculate with"),
+        ("y ~ log(breakpt(x))", "is not a number to calculate with"),
     ],
 )
 def test_mistakes_are_told(table, formula, words):

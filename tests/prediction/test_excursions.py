@@ -128,7 +128,7 @@ def test_raster_and_picture(surface, tmp_path):
         ({"threshold": 1.0, "kind": ">="}, "an excursion is of kind '>', '<', '!=', '=', not '>='"),
         ({"threshold": 1.0, "draws": 3}, "100 or more, not 3"),
         ({"threshold": 1.0, "draws": 1e4}, "a whole number of draws"),
-        ({"threshold": 1.0, "seed": -1}, "a seed is a whole number from 0"),
+        ({"threshold": 1.0, "seed": -1}, "a seed is a whole number, 0 or more"),
     ],
 )
 def test_what_is_no_excursion(surface, arguments, sentence):

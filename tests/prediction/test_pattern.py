@@ -95,7 +95,10 @@ BAD = [
     ({"coords": None}, "needs places"),
     ({"formula": "~ height"}, "'height' is known at the points alone"),
     ({"formula": "log(e) ~ 1"}, "write '~ terms'"),
-    ({"family": "poisson", "formula": "height ~ 1"}, "domain= is of point patterns, family lgcp, not of 'poisson'"),
+    (
+        {"family": "poisson", "formula": "height ~ 1"},
+        "domain= is only for point patterns, family lgcp, not for 'poisson'",
+    ),
 ]
 
 
@@ -108,5 +111,5 @@ def test_what_makes_no_pattern_is_refused(change, words, mesh, points):
 
 def test_expected_numbers_are_of_patterns():
     table = pd.DataFrame({"y": [1, 2, 0, 4]})
-    with pytest.raises(gs.InputError, match="of point patterns"):
+    with pytest.raises(gs.InputError, match="only for point patterns"):
         gs.expected_numbers(gs.fit("y ~ 1", table, family="poisson"), [DOMAIN])

@@ -196,7 +196,7 @@ def test_a_raster_of_people_weighs_cells_by_its_sum(fits, tmp_path):
         ([shapely.Point(1, 1)], {}, "not a polygon"),
         ([shapely.box(5000, 0, 6000, 10)], {}, "no area lies on the map"),
         (AREAS, {"kind": "share"}, "give threshold"),
-        (AREAS, {"kind": "mean", "threshold": 1}, "is of kind 'share'"),
+        (AREAS, {"kind": "mean", "threshold": 1}, "is only for kind 'share'"),
         (AREAS, {"kind": "sum"}, "one of"),
         (AREAS, {"weights": np.zeros(GRID.n)}, "weighs nothing"),
         (AREAS, {"weights": np.ones(3)}, "the weights are"),

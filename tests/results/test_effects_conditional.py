@@ -118,7 +118,7 @@ def test_a_covariate_that_is_not_there(arguments, message):
 def test_a_level_that_is_not_there():
     data = gs.load_dataset("cbpp").assign(x=lambda d: np.arange(len(d)) % 7)
     fit = gs.fit("p(incidence, size) ~ period + x + (1 | herd)", data, family="binomial", method="eb")
-    with pytest.raises(gs.InputError, match="'5' is no level of 'period'"):
+    with pytest.raises(gs.InputError, match="'5' is not a level of 'period'"):
         fit.effects("x", at={"period": "5"})
 
 

@@ -153,7 +153,7 @@ def test_totals_of_areas_are_mapped_in_cells(tmp_path):
     [
         ('areas = "districts.gpkg"\n', "", r"\[survey\] needs the key 'points', a table of sites, or 'areas'"),
         ("[survey]\n", '[survey]\npoints = "a.csv"\n', "has both points and areas"),
-        ("[survey]\n", '[survey]\nx = "east"\n', r"\[survey\] x is of points, and the survey is of areas"),
+        ("[survey]\n", '[survey]\nx = "east"\n', r"\[survey\] x is only for points, and the survey has areas"),
         ("[inference]", "[mesh]\nmax_edge = 3\n[inference]", r"line \d+: \[mesh\] is of places, and the survey is of"),
         ("exceed = [1]", "exceed = [1]\ncell = 100", r"line \d+: \[prediction\] cell is of a map of cells"),
         ('family = "poisson"', 'family = "poisson"\nareas = "sum"', r'\[model\] areas is "mean", "total", or a table'),
@@ -174,7 +174,7 @@ def test_mistakes_in_the_file_are_told(old, new, words, tmp_path):
     "change, words",
     [
         (lambda frame: frame.drop(columns="district"), "no column 'district'"),
-        (lambda frame: frame.assign(district="d00"), "the area 'd00' stands twice in the graph 'areas'"),
+        (lambda frame: frame.assign(district="d00"), "the area 'd00' appears twice in the graph 'areas'"),
         (lambda frame: frame.drop(columns="deaths"), "has no column 'deaths'"),
         (lambda frame: frame.set_geometry(frame.centroid), "is a Point.*a layer of points is named with points"),
         (lambda frame: frame.iloc[:1], "has one area"),

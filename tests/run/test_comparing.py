@@ -116,7 +116,7 @@ def test_runs_of_one_name_are_told_apart(bay):
         (["out"], "name two run files or runs' folders, or more"),
         (["out", "./out/"], "./out/ is named twice" if os.sep != "/" else "out is named twice"),
         (["out", "none.toml"], "there is no run file 'none.toml'"),
-        (["out", "empty"], "empty is no run's folder: it holds no run.json"),
+        (["out", "empty"], "empty is not the folder of a run: it holds no run.json"),
         (["out", "sites.csv"], "sites.csv is not TOML"),
     ],
 )

@@ -91,7 +91,7 @@ def test_a_pattern_is_mapped_and_its_numbers_told(tmp_path, capsys):
         (
             'formula = "~ 1 + spde(mesh)"\nfamily = "lgcp"',
             'formula = "x ~ 1"',
-            "domain is of point patterns",
+            "domain is only for point patterns",
         ),
         ("~ 1 + spde", "~ 1 + x + spde", "'x' is known at the points alone"),
         ("[output]", "[validation]\nfolds = 'random'\n[output]", "a point pattern is not cross-validated"),

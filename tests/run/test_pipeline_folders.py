@@ -54,7 +54,7 @@ def test_an_earlier_run_is_kept_unless_asked_and_until_the_new_one_is_whole(tmp_
 
 def test_a_folder_of_other_work_is_never_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(gs.InputError, match="no run's folder"), whole_folder(tmp_path, overwrite=True):
+    with pytest.raises(gs.InputError, match="not the folder of a run"), whole_folder(tmp_path, overwrite=True):
         raise AssertionError
     assert names(tmp_path) == ["thesis.txt"]
     with pytest.raises(gs.InputError, match="is a file"), whole_folder(tmp_path / "thesis.txt"):

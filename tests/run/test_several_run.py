@@ -101,7 +101,11 @@ def test_each_may_have_data_of_its_own(tmp_path):
         ('name = "sites"', 'nam = "sites"', r"line 11: \[\[observations\]\] number 2 has no key 'nam'.*'name'"),
         ('formula = "lead ~ 1 + field"', 'family = "t"', r"line 8: .*number 1 needs the key 'formula'"),
         ('family = "lgcp"', 'family = "lgpc"', "no family 'lgpc'|'lgpc'"),
-        ("[mesh]", '[model]\nformula = "lead ~ 1"\n[mesh]', r"\[model\] is of one likelihood: its keys stand in each"),
+        (
+            "[mesh]",
+            '[model]\nformula = "lead ~ 1"\n[mesh]',
+            r"\[model\] is for a single likelihood: with several, its keys go in each",
+        ),
         ("[terms]", "[terms]\nother = 'spde(mesh)'", "terms has 'other', which no formula names"),
         ("copy(field)", "copy(fiel)", "copy.name. takes the name of a shared term"),
         ('formula = "lead', 'name = "sites"\nformula = "lead', "two likelihoods are called 'sites'"),

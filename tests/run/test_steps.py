@@ -218,7 +218,7 @@ def test_a_copy_of_a_folder_shares_no_file_that_is_written_anew(tmp_path):
     assert (tmp_path / "begun" / "run.json").is_file()
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "text").write_text("years of work")
-    with pytest.raises(gs.InputError, match="no run's folder"), amended_folder(tmp_path / "thesis", []):
+    with pytest.raises(gs.InputError, match="not the folder of a run"), amended_folder(tmp_path / "thesis", []):
         raise AssertionError
 
 

@@ -83,7 +83,7 @@ def test_a_saved_fit_that_cannot_be_read_is_made_anew(bay, fits, capsys):
     assert main(["validate", "bay.toml", "--json"]) == 0
     assert fits == [1]
     assert main(["validate", "out"]) == 2
-    assert "out/fit.npz is damaged, or no saved fit" in said(capsys)
+    assert "out/fit.npz is damaged, or not a saved fit" in said(capsys)
 
 
 def test_the_command_writes_a_folder_and_says_which_predicts_better(bay, capsys):
@@ -150,7 +150,7 @@ def test_a_choice_that_cannot_be_is_a_sentence_and_writes_nothing(bay, capsys, o
 
 def test_what_is_neither_run_file_nor_run_is_a_sentence(bay, capsys):
     (bay / "empty").mkdir()
-    for name, sentence in (("empty", "is no run's folder: it holds no run.json"), ("none.toml", "no run file")):
+    for name, sentence in (("empty", "is not the folder of a run: it holds no run.json"), ("none.toml", "no run file")):
         assert main(["validate", name]) == 2
         assert sentence in said(capsys)
     assert main(["mesh", "bay.toml", "--out", "begun", "--quiet"]) == 0

@@ -175,7 +175,7 @@ def test_extrapolation_is_told_by_range_and_by_combination(tmp_path):
     [
         ("none.tif", "there is no file"),
         ("rotated.tif", "is rotated"),
-        ("plain.tif", "says no CRS"),
+        ("plain.tif", "has no CRS"),
         ("far.tif", "do not meet"),
         ("flat.tif", "at every site"),
         ("two.tif", "has 2 bands"),

@@ -140,7 +140,7 @@ def test_geojson_of_local_metres_is_not_taken_for_degrees(tmp_path):
         ("lon,lat\n10.1,50.2\n10.3,50.4\n", {"crs": 4326}, "crs = 'EPSG:32632' (UTM zone 32N)"),
         ("x,y\n10.1,-50.2\n10.3,-50.4\n", {"crs": 32632}, "crs = 'EPSG:32732' (UTM zone 32S)"),
         ("lon,lat\n10.1,50.2\n10.3,50.4\n", {}, "has 'lon' and 'lat', degrees"),
-        (SITES, {"crs": 4326}, "is no longitude and latitude"),
+        (SITES, {"crs": 4326}, "is not longitude and latitude"),
     ],
 )
 def test_a_mistake_in_the_points_is_one_sentence_that_says_where(write, text, options, sentence):

@@ -81,7 +81,7 @@ def test_a_prediction_uses_the_column_and_refuses_levels_without_a_field():
     "option, words",
     [
         ("by=nothing", "no column 'nothing'"),
-        ("by=(z, z)", "stands twice"),
+        ("by=(z, z)", "appears twice"),
         ("by=(1, f)", "must be a finite number"),
         ("by=2", "by takes a column"),
         ("by='z'", "by takes a column"),

@@ -432,7 +432,7 @@ def test_few_places_have_a_prior_too():
     [
         ("gp()", "takes names of columns"),
         ("gp(3)", "takes names of columns"),
-        ("gp(x, x)", "stands twice"),
+        ("gp(x, x)", "appears twice"),
         ("gp(xx)", "no column 'xx'"),
         ("gp(g)", "must be a finite number: row 0 holds 'a'"),
         ("gp(one)", "the covariate 'one' of 'gp(one)' is constant"),

@@ -131,7 +131,7 @@ def test_memory_is_linear_in_steps(keys):
         ("spde(mesh, time=year, temporal='ar')", "did you mean 'ar1'"),
         ("spde(mesh, temporal='ar1')", "temporal is of a field in time"),
         ("spde(mesh, time=year, spatial=1)", "spatial of spde is True or False"),
-        ("spde(mesh, time=year, by=(1, x), spatial=True)", "spatial=True is of one field"),
+        ("spde(mesh, time=year, by=(1, x), spatial=True)", "spatial=True is only for a single field"),
         ("spde(mesh, time=year, spatial=True, prior='spde2')", "prior='spde2' is of a stationary field of one sigma"),
         ("spde(mesh) + spde(mesh, time=year, label='u') + spde(mesh, label='w')", "spde and w are alike"),
         ("spde(mesh) + spde(mesh, time=year, spatial=True, label='u')", "spde and u are alike"),

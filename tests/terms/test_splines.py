@@ -149,10 +149,10 @@ def test_bayesian_curves_have_bands(data):
     [
         ("s(x, bs='cr', k=2)", "k is a whole number from 3 to"),
         ("s(x, k=500)", "k=500 is more than the .* distinct places"),
-        ("s(x, bs='ps', m=2)", "m is of bs='gp'"),
+        ("s(x, bs='ps', m=2)", "m is only for bs='gp'"),
         ("s(x, x2, bs='cr')", "this spline is of one covariate"),
         ("s(x, x2, y)", "this spline is of one or two covariates"),
-        ("te(x)", "te is of two covariates or more"),
+        ("te(x)", "te takes two covariates or more"),
         ("te(x, x2, k=(5, 6, 7))", "k is one for all covariates, or one for each of 2"),
         ("te(x, x2, bs='gp')", "no margin bs='gp'"),
         ("te(x, x2, k=40)", "1,600 products are more than 1,000"),

@@ -69,7 +69,7 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
     if isinstance(areas, str | Path):
         source = Path(areas).name
         if Path(areas).exists() and not (Path(areas).is_file() or Path(areas).is_dir()):
-            raise InputError(f"{str(areas)!r} is no file but a pipe or a device", remedy="name a file of areas")
+            raise InputError(f"{str(areas)!r} is a pipe or a device, not a file", remedy="name a file of areas")
         if not Path(areas).exists():
             raise InputError(f"there is no file {str(areas)!r} of areas")
         try:
@@ -93,7 +93,7 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
     for k, shape in enumerate(shapes):
         if shape is None or shape.is_empty or shape.geom_type not in ("Polygon", "MultiPolygon"):
             kind = "is empty" if shape is None or shape.is_empty else f"is a {shape.geom_type}, not a polygon"
-            raise InputError(f"the area {names[k]!r} of {source} {kind}", remedy="leave it out or mend it")
+            raise InputError(f"the area {names[k]!r} of {source} {kind}", remedy="leave it out or correct it")
     found = []
     broken = ~shapely.is_valid(np.asarray(shapes))
     if broken.any():
@@ -108,7 +108,9 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
     flat = ~(shapely.area(frame.geometry.to_numpy()) > 0)
     if flat.any():
         first = names[int(np.argmax(flat))]
-        raise InputError(f"the area {first!r} of {source} is a line without any area", remedy="leave it out or mend it")
+        raise InputError(
+            f"the area {first!r} of {source} is a line without any area", remedy="leave it out or correct it"
+        )
     return Areas(frame, names, (*found, *_alike(frame, names, name, source), *_overlaps(frame, names)))
 
 
@@ -118,9 +120,11 @@ def _brought_to(frame: Any, crs: Any, source: str) -> Any:
     if frame.crs is None:
         if crs.is_engineering:
             return frame.set_crs(crs)
-        raise InputError(f"{source} says no CRS", remedy="set it, as ogr2ogr -a_srs EPSG:4326 does, or areas.set_crs")
+        raise InputError(f"{source} has no CRS", remedy="set it, as ogr2ogr -a_srs EPSG:4326 does, or areas.set_crs")
     if crs.is_engineering or frame.crs.is_engineering:
-        raise InputError(f"{source} is in {frame.crs.name} and the model in {crs.name}, between which nothing leads")
+        raise InputError(
+            f"{source} is in {frame.crs.name} and the model in {crs.name}, with no transformation between them"
+        )
     return frame.to_crs(crs)
 
 

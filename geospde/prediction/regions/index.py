@@ -254,7 +254,7 @@ def _positive(given: Any, what: str, size: int, name: str | None = None) -> tupl
     try:
         weight = np.asarray(given, dtype=float)
     except (TypeError, ValueError):
-        raise InputError("weights are a number, one a place, or a column of the places") from None
+        raise InputError("weights must be numbers, one per place, or the name of a column of the places") from None
     if weight.shape != (size,):
         raise InputError(f"there are {counted(size, 'place')}, but the weights are {weight.shape}")
     if not np.isfinite(weight).all() or (weight < 0).any():

@@ -51,4 +51,4 @@ def refuse_cells(**given: Any) -> None:
     """Refuse what is of cells: areas by label have none."""
     for argument, value in given.items():
         if value is not None:
-            raise InputError(f"{argument}= is of models in space, and this one is of areas by their labels")
+            raise InputError(f"{argument}= is only for models in space, and this one is of areas by their labels")

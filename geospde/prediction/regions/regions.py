@@ -324,10 +324,10 @@ def _check(kind: str, threshold: Any, quantiles: Sequence[float], exceed: Sequen
     if kind not in KINDS:
         raise InputError(f"kind is one of {listed(KINDS)}, not {kind!r}; {did_you_mean(str(kind), KINDS)}")
     if kind == "share" and threshold is None:
-        raise InputError("a share is of what lies above a threshold: give threshold")
+        raise InputError("a share needs the threshold above which it is taken: give threshold")
     if kind != "share" and threshold is not None:
         raise InputError(
-            f"a threshold is of kind 'share', not {kind!r}",
+            f"a threshold is only for kind 'share', not {kind!r}",
             remedy=f"exceed gives the probability that a {kind} is above",
         )
     if threshold is not None and (
@@ -362,7 +362,7 @@ def _combinations(at: Mapping[str, Sequence[Any]] | None) -> list[dict[str, Any]
     if at is None:
         return [{}]
     if not isinstance(at, Mapping) or not all(len(np.atleast_1d(v)) for v in at.values()):
-        raise InputError(f"at goes from columns to values, as in {{'year': [2003, 2004]}}, not {at!r}")
+        raise InputError(f"at holds values by column, as in {{'year': [2003, 2004]}}, not {at!r}")
     columns = {column: list(np.atleast_1d(np.asarray(values, dtype=object))) for column, values in at.items()}
     return [dict(zip(columns, values)) for values in product(*columns.values())]
 
@@ -395,5 +395,5 @@ def _empty(names: list[str], covered: Vector, weight: Vector) -> list[Finding]:
         said = f"{said}: {listed(off, most=5)}"
         found.append(Finding("warning", "areas", said))
     if light:
-        found.append(Finding("warning", "weights", f"nothing weighs in {listed(light, most=5)}: no figures"))
+        found.append(Finding("warning", "weights", f"the weights are zero in {listed(light, most=5)}: no figures"))
     return found

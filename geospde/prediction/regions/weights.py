@@ -56,13 +56,13 @@ def cell_weights(weights: Any, grid: Grid, crs: Any) -> tuple[Vector, str, tuple
     if isinstance(weights, str | Path | dict) or hasattr(weights, "transform") or hasattr(weights, "dims"):
         raster = read_covariates({"weights": weights})[0]
         if not isinstance(raster, Raster):
-            raise InputError("weights are a raster, such as counts of people, or a number a cell")
+            raise InputError("weights are a raster, such as counts of people, or one number per cell")
         values, what = raster.totals_in_cells(grid.cells, crs), raster.source
     else:
         try:
             values, what = np.asarray(weights, dtype=float), "the weights given"
         except (TypeError, ValueError):
-            raise InputError(f"weights are a raster or a number a cell, not {type(weights).__name__}") from None
+            raise InputError(f"weights must be a raster or one number per cell, not {type(weights).__name__}") from None
         if values.shape != (grid.n,):
             raise InputError(f"the grid has {grid.n:,} predicted cells, but the weights are {values.shape}")
         if not np.isfinite(values).all():
@@ -71,7 +71,7 @@ def cell_weights(weights: Any, grid: Grid, crs: Any) -> tuple[Vector, str, tuple
     if (values < 0).any():
         some, least = counted(int((values < 0).sum()), "cell"), number(float(values.min()))
         said = f"{some} weigh less than nothing, down to {least}, by {what}; they count as zero"
-        findings.append(Finding("warning", "weights", said, "mend the weights"))
+        findings.append(Finding("warning", "weights", said, "correct the weights"))
         values = np.maximum(values, 0.0)
     if not (values > 0).any():
         if findings:

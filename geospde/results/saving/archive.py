@@ -177,4 +177,4 @@ def _explain_damage(path: Path) -> Iterator[None]:
         raise
     except _FAULTS as error:
         why = " ".join(str(error).split())[:80]
-        raise InputError(f"{path} is damaged, or no saved fit{f' ({why})' if why else ''}: save it again") from None
+        raise InputError(f"{path} is damaged, or not a saved fit{f' ({why})' if why else ''}: save it again") from None

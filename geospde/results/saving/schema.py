@@ -166,7 +166,7 @@ def read_words(path: Path) -> Words:
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise InputError(f"{path} is far larger than the words of a fit: it is no saved fit")
+            raise InputError(f"{path} is far larger than the words of a fit: it is not a saved fit")
         text = path.read_text(encoding="utf-8")
         if _depth(text) > DEEPEST:
             raise InputError(f"{path} is nested deeper than a saved fit ever is: save the fit again")
@@ -177,7 +177,7 @@ def read_words(path: Path) -> Words:
         why = " ".join(str(error).split())[:80]
         raise InputError(f"cannot read the saved fit {path} ({why}): save it again") from None
     if not isinstance(content, dict) or type(content.get("format")) is not int:
-        raise InputError(f"{path} is no saved fit: it does not say of which format it is")
+        raise InputError(f"{path} is not a saved fit: it does not say of which format it is")
     if content["format"] not in READABLE:
         raise InputError(
             f"{path} holds a fit of format {str(content['format'])[:20]}, and this geospde reads "
@@ -191,9 +191,9 @@ def read_words(path: Path) -> Words:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:60]
-        raise InputError(f"{path} is no saved fit: {place}: {first['msg'][:100]}") from None
+        raise InputError(f"{path} is not a saved fit: {place}: {first['msg'][:100]}") from None
     if words.format > 1 and words.arrays is None:
-        raise InputError(f"{path} is no saved fit: it names no arrays")
+        raise InputError(f"{path} is not a saved fit: it names no arrays")
     return words
 
 

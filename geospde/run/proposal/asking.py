@@ -67,7 +67,9 @@ class Terminal(Guesser):
             line = sys.stdin.readline()
             if not line:
                 print(file=sys.stderr)
-                raise InputError(f"the answers ended before {what} was said: give {option}, or --yes to take guesses")
+                raise InputError(
+                    f"the input ended before {what} was said: give {option}, or --yes to accept the guesses"
+                )
             answer = line.strip() or best
             if answer.isdecimal() and 1 <= int(answer) <= len(names):
                 return names[int(answer) - 1]

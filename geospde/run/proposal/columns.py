@@ -101,8 +101,8 @@ def read_columns(table: Table) -> dict[str, Column]:
         raise InputError(f"{table.source} has numbers in its first line, where the columns' names belong: add a header")
     if len(plain) == len(table.frame.columns) == 1:
         raise InputError(
-            f"{table.source} has one column, {plain[0]!r}: a survey needs coordinates and a response, in fields parted "
-            "by commas, semicolons or tabs"
+            f"{table.source} has one column, {plain[0]!r}: a survey needs coordinates and a response, in fields "
+            "separated by commas, semicolons or tabs"
         )
     return columns
 

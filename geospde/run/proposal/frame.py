@@ -177,7 +177,7 @@ def find_frame(points: Layer, coast: Layer | None, given: str | None, guesser: G
     if source is None:
         if points.named_degrees:
             names = listed(points.columns)
-            guesser.note(f"{names} hold no longitude and latitude ({points.shown()}): taken for lengths")
+            guesser.note(f"{names} do not hold longitude and latitude ({points.shown()}): taken for lengths")
         return _local(points, coast)
     if source.is_geographic:
         _refuse_beyond(points)
@@ -231,7 +231,7 @@ def _ask_of_grid(points: Layer, guesser: Guesser) -> None:
     choices = {"local": "a frame of its own, of no known place", "grid": "UTM or a national grid"}
     option = "--crs with its EPSG code, such as EPSG:32633, or --crs local:m"
     if guesser.choose(f"the system of {points.shown()}", choices, "local", option) == "grid":
-        raise InputError(f"the zone of {points.source} is not in its numbers: say it, {option}")
+        raise InputError(f"the zone of {points.source} cannot be told from its numbers: give it with {option}")
 
 
 def _as_coast(points: Layer, coast: Layer) -> tuple[CRS, str]:

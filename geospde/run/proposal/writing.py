@@ -150,7 +150,7 @@ def refuse_target(target: Path, inputs: Iterable[str | Path], overwrite: bool) -
         if Path(name).expanduser().resolve() == target.resolve():
             raise InputError(f"{str(target)!r} is the survey's own file: choose another one with --out")
     if target.exists() and not overwrite:
-        raise InputError(f"{str(target)!r} is there already: choose another file (--out) or replace it (--overwrite)")
+        raise InputError(f"{str(target)!r} already exists: choose another file (--out) or replace it (--overwrite)")
 
 
 def _from_there(entry: Entry, folder: Path) -> Entry:

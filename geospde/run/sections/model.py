@@ -45,7 +45,7 @@ class SurveySection(Section):
             raise ValueError("has both points and areas: keep one")
         for key in OF_POINTS if self.areas is not None else ():
             if getattr(self, key) is not None:
-                raise ValueError(f"{key} is of points, and the survey is of areas: leave it out")
+                raise ValueError(f"{key} is only for points, and the survey has areas: leave it out")
         if (self.table is None) != (self.key is None):
             raise ValueError(
                 "table and key go together: the file of what was counted in the areas, and the column of both that has "

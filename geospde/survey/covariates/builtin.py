@@ -44,11 +44,11 @@ class Distance(Covariate):
             if crs.is_engineering or features.crs.is_engineering:
                 raise InputError(
                     f"{self.source} of covariate {self.name!r} is in {features.crs.name} and the survey in {crs.name}, "
-                    "between which no transformation leads"
+                    "with no transformation between them"
                 )
             features = features.to_crs(crs)
         elif features.crs is None and crs is not None and not crs.is_engineering:
-            raise InputError(f"{self.source} of covariate {self.name!r} says no CRS")
+            raise InputError(f"{self.source} of covariate {self.name!r} has no CRS")
         tree = shapely.STRtree(features.array)
         (which, _), far = tree.query_nearest(shapely.points(points), all_matches=False, return_distance=True)
         distances = np.full(len(points), np.nan)

@@ -173,7 +173,7 @@ class Raster(Covariate):
         frame = self.held.frame
         if frame.crs is None and crs is not None and not crs.is_engineering:
             raise InputError(
-                f"the raster {self.source} of covariate {self.name!r} says no CRS",
+                f"the raster {self.source} of covariate {self.name!r} has no CRS",
                 remedy=f'say it, as in {self.name} = {{ raster = "{self.source}", crs = "EPSG:4326" }}',
             )
         if frame.crs is None or crs is None or frame.crs == crs:

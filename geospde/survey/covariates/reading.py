@@ -98,7 +98,7 @@ def _labels(name: str, labels: Any) -> dict[str, str]:
     try:
         read = {f"{float(number):g}": str(text) for number, text in labels.items()}
     except (AttributeError, TypeError, ValueError):
-        raise InputError(f"labels of covariate {name!r} go from numbers to texts, as in {{1: 'forest'}}") from None
+        raise InputError(f"labels of covariate {name!r} hold texts by number, as in {{1: 'forest'}}") from None
     if not read:
         raise InputError(f"labels of covariate {name!r} are empty")
     return read

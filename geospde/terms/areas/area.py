@@ -57,7 +57,7 @@ class Area(LatentTerm):
         refuse_unknown(call, cls.options)
         names = checked_names(call.arguments, call.text, f"{call.name}(g, graph=w)")
         if len(names) > 1:
-            raise InputError(f"{call.name} is of one column of areas: {call.text}")
+            raise InputError(f"{call.name} takes one column of areas: {call.text}")
         given, name = context.graphs, call.options.get("graph")
         if not isinstance(name, Name):
             example = f"{call.name}({names[0]}, graph=w)"
