@@ -31,7 +31,7 @@ from geospde.cli.step import step_command
 from geospde.cli.streams import open_closed, write_anywhere, written_out
 from geospde.cli.validate import validate
 from geospde.errors import GeospdeError, OutOfMemory
-from geospde.run.folders import WRITTEN
+from geospde.run.swap import WRITTEN
 
 EXIT_CODES = """\b
 Exit codes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from geospde.errors import GeospdeWarning, InputError
 from geospde.linalg.signals import Postponed
-from geospde.run.swap import partial_folder, recover, remove, swap
+from geospde.run.swap import WRITTEN, partial_folder, recover, remove, swap
 from geospde.text.files import is_full
 
 # what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
@@ -26,8 +26,6 @@ _MENDABLE = {
     errno.EEXIST,
     errno.EFBIG,
 }
-WRITTEN: list[str] = []
-"""The folders that this process has put in their places, the latest last."""
 
 
 @contextmanager

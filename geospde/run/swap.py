@@ -24,6 +24,8 @@ try:
 except ImportError:  # as on Windows
     fcntl = None  # type: ignore[assignment]
 
+WRITTEN: list[str] = []
+"""The folders that this process has put in their places, the latest last."""
 _EXCHANGE, _HERE = 2, -100  # of renameat2: both names change places at once; paths are from the current folder
 _LEFT = re.compile(r"\.(?P<process>\d+)(?:@(?P<host>[\w-]*))?\.[^.]+\.(?P<kind>partial|old)$")
 

@@ -16,7 +16,7 @@ from geospde.cli.commands import main
 from geospde.errors import GeospdeWarning, InputError
 from geospde.run import folders
 from geospde.run.folders import whole_folder
-from geospde.run.swap import partial_folder, recover, remove, swap
+from geospde.run.swap import WRITTEN, partial_folder, recover, remove, swap
 
 GONE = 2**22 - 1  # no process has this number where the tests run
 RECORD = '{"configuration": {}}'
@@ -88,10 +88,10 @@ def test_a_signal_between_the_renames_waits_for_them(tmp_path, monkeypatch, caps
         return real(partial, target)
 
     monkeypatch.setattr(folders, "swap", interrupted)
-    before = len(folders.WRITTEN)
+    before = len(WRITTEN)
     with pytest.raises(KeyboardInterrupt), whole_folder(target, overwrite=True) as new:
         (new / "run.json").write_text("new")
-    assert folders.WRITTEN[before:] == [str(target)] and (target / "run.json").read_text() == "new"
+    assert WRITTEN[before:] == [str(target)] and (target / "run.json").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
