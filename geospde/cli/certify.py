@@ -11,15 +11,15 @@ from geospde.cli.options import Json, RunOrFolder, Silent, Verbose, first_look, 
 
 def certify(
     run: RunOrFolder,
-    draws: Annotated[int, typer.Option(help="How many.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 1,
+    draws: Annotated[int, typer.Option(help="How many draws.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 1,
     as_json: Json = False,
     quiet: Silent = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say how far the fit is from the exact posterior, with corrected figures: importance sampling. Writes nothing.
+    """Measure how far a fit is from the exact posterior by importance sampling, and correct its figures; write nothing.
 
-    The fit in the run's folder is taken if inputs and settings are still the same.
+    The fit in the run's folder is used if inputs and settings are still the same.
     """
     source = first_look(run)
     from geospde.run.certify import certify_run

@@ -35,18 +35,18 @@ from geospde.run.swap import WRITTEN
 
 EXIT_CODES = """\b
 Exit codes:
-  0    well
+  0    success
   1    a fault in geospde
   2    a mistake in the input or in the call
   3    a computation that failed, or output that cannot be written
   130  interrupted
-  141  whoever read the output has gone
+  141  the reader of the output closed it
 """
 
 # plain help: the markup mode doubles the time that help takes
 app = typer.Typer(
     name="geospde",
-    help="Model-based geostatistics with maps at the end.",
+    help="Model-based geostatistics, from a survey to its maps.",
     epilog=f"Start with: geospde init POINTS\n\n{EXIT_CODES}",
     rich_markup_mode=None,
     no_args_is_help=True,
@@ -115,9 +115,9 @@ def _program() -> Callable[..., Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0 well; 1 a fault in geospde; 2 a mistake in the input; 3 a computation that failed, or output that cannot be
-    written; 130 interrupted; 141 whoever read the output has gone. An error is one sentence on stderr; with ``--json``
-    a line of JSON follows it, with the error's fields; with ``--verbose`` the traceback stands before it.
+    0 success; 1 a fault in geospde; 2 a mistake in the input; 3 a computation that failed, or output that cannot be
+    written; 130 interrupted; 141 the reader of the output closed it. An error is one sentence on stderr; with
+    ``--json`` a line of JSON follows it, with the error's fields; with ``--verbose`` the traceback stands before it.
 
     Examples
     --------

@@ -26,7 +26,7 @@ def compare(
 ) -> None:
     """Put models or runs side by side: criteria, differences with standard errors, parameters, difference maps.
 
-    Fits and predictions in the runs' folders are taken if inputs and settings are still the same.
+    Fits and predictions in the runs' folders are used if inputs and settings are still the same.
     """
     from geospde.run.compare import compare_runs
 

@@ -15,27 +15,32 @@ def design(
     add: Annotated[int, typer.Option(help="How many sites.")] = 20,
     candidates: Annotated[
         Path | None,
-        typer.Option(metavar="LAYER", show_default=False, help="Where they may be: points; by default anywhere."),
+        typer.Option(metavar="LAYER", show_default=False, help="Points where they may be; by default anywhere."),
     ] = None,
     criterion: Annotated[
         str, typer.Option(metavar="WHAT", help="What to reduce: variance, misclassification or region.")
     ] = "variance",
     threshold: Annotated[
-        float | None, typer.Option(show_default=False, help="That places are above or below, for misclassification.")
+        float | None,
+        typer.Option(show_default=False, help="The value that places are above or below; for misclassification."),
     ] = None,
-    min_distance: Annotated[float, typer.Option(help="Between new sites, in the unit of the survey's CRS.")] = 0.0,
+    min_distance: Annotated[
+        float, typer.Option(help="Smallest distance between new sites, in the unit of the survey's CRS.")
+    ] = 0.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Folder to write; by default the run's with -design."),
+        typer.Option(
+            metavar="DIR", show_default=False, help="Folder to write; by default the run's name with -design added."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier design's folder.")] = False,
     as_json: Json = False,
     quiet: Silent = False,
     verbose: Verbose = False,
 ) -> None:
-    """Choose sites to sample next: each the one that tells most, beside all that are there.
+    """Choose sites to sample next, in order: each is the one that adds most to those already there.
 
-    The fit in the run's folder is taken if inputs and settings are still the same.
+    The fit in the run's folder is used if inputs and settings are still the same.
     """
     source = first_look(run_file)
     from geospde.run.design import design_run

@@ -14,7 +14,9 @@ def explore(
     run_file: RunFile,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Folder to write; by default the run's with -explore."),
+        typer.Option(
+            metavar="DIR", show_default=False, help="Folder to write; by default the run's name with -explore added."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier exploration's folder.")] = False,
     as_json: Json = False,
@@ -23,7 +25,7 @@ def explore(
 ) -> None:
     """Look at the survey before any model: table, findings, map, histogram, trends, variogram.
 
-    With --json nothing is written unless --out says where.
+    With --json nothing is written unless --out is given.
     """
     source = first_look(run_file)
     from geospde.run.check import explore_run

@@ -14,7 +14,7 @@ def info(
     folder: Annotated[Path | None, typer.Argument(metavar="FOLDER", show_default=False, help="A run's folder.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print versions, solver and threads; or what a run's folder is of, once what a killed run left is put right."""
+    """Print versions, solver and threads; or what a run's folder holds, after tidying up what a killed run left."""
     if folder is not None:
         _print_facts(_of_run(folder), as_json)
         return

@@ -17,10 +17,12 @@ def init(
         Path, typer.Argument(metavar="POINTS", show_default=False, help="The sites: csv or a layer of points.")
     ],
     coastline: Annotated[
-        Path | None, typer.Option(metavar="LAYER", show_default=False, help="What bounds the area to map.")
+        Path | None,
+        typer.Option(metavar="LAYER", show_default=False, help="Outline of the land, which is the area to map."),
     ] = None,
     boundary: Annotated[
-        Path | None, typer.Option(metavar="LAYER", show_default=False, help="In its place, where that is no coast.")
+        Path | None,
+        typer.Option(metavar="LAYER", show_default=False, help="Outline of the area to map, where it is not a coast."),
     ] = None,
     covariate: Annotated[
         list[Path] | None,
@@ -32,7 +34,10 @@ def init(
         typer.Option(metavar="COL", show_default=False, help="The response; or 'p(successes, trials)'."),
     ] = None,
     exposure: Annotated[
-        str | None, typer.Option(metavar="COL", show_default=False, help="What a count is of; or 'none'.")
+        str | None,
+        typer.Option(
+            metavar="COL", show_default=False, help="What each count is out of, such as hours or people; or 'none'."
+        ),
     ] = None,
     x: Annotated[
         str | None, typer.Option("--x", metavar="COL", show_default=False, help="Easting or longitude.")
@@ -42,7 +47,7 @@ def init(
     ] = None,
     crs: Annotated[
         str | None,
-        typer.Option(metavar="EPSG", show_default=False, help="What the coordinates are in, or to work in."),
+        typer.Option(metavar="EPSG", show_default=False, help="The CRS of the coordinates, or the one to work in."),
     ] = None,
     family: Annotated[
         str | None, typer.Option(metavar="NAME", show_default=False, help="The response's family.")
@@ -55,9 +60,13 @@ def init(
     ] = None,
     exceed: Annotated[
         float | None,
-        typer.Option(metavar="LIMIT", show_default=False, help="Map where the value is above this, and decide it."),
+        typer.Option(
+            metavar="LIMIT",
+            show_default=False,
+            help="Map the probability of values above this, and decide where they are.",
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the likeliest.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing and accept the likeliest answers.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run file of that name.")] = False,
     quiet: Silent = False,
     verbose: Verbose = False,

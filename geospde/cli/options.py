@@ -24,9 +24,9 @@ RunOrFolder = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", show_default=False, help="Folder of the run, in place of the run file's."),
+    typer.Option(metavar="DIR", show_default=False, help="The run's folder, instead of the one in the run file."),
 ]
-Silent = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Silent = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
 
 
@@ -43,7 +43,7 @@ MaxMemory = Annotated[
     int | None,
     typer.Option(
         "--max-memory", metavar="SIZE", parser=_size, show_default=False,
-        help="Refuse what needs more, such as 4GB; without it what the machine has.",
+        help="Refuse what needs more memory than this, such as 4GB; by default, more than the machine has.",
     ),
 ]  # fmt: skip
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks.")]

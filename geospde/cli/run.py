@@ -24,7 +24,7 @@ def run(
     jobs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, show_default=False, help="Several runs: how many at a time; as many as processors."
+            metavar="N", min=1, show_default=False, help="How many runs at a time; by default one per processor."
         ),
     ] = None,
     dask: Annotated[

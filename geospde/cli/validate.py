@@ -21,10 +21,12 @@ def validate(
         float | None,
         typer.Option(show_default=False, help="Side of the blocks, radius of the buffer; by default the fitted range."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(show_default=False, help="Of folds and draws; 0 by default.")] = None,
+    seed: Annotated[int | None, typer.Option(show_default=False, help="Seed of folds and draws; 0 by default.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Folder to write; by default the run's with -validation."),
+        typer.Option(
+            metavar="DIR", show_default=False, help="Folder to write; by default the run's name with -validation added."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier validation's folder.")] = False,
     as_json: Json = False,
@@ -33,8 +35,8 @@ def validate(
 ) -> None:
     """Cross-validate the model: its scores beside those of simpler models.
 
-    The fit in the run's folder is taken if inputs and settings are still the same. With --json nothing is written
-    unless --out says where.
+    The fit in the run's folder is used if inputs and settings are still the same. With --json nothing is written
+    unless --out is given.
     """
     source = first_look(run)
     from geospde.run.validate import validate_run

@@ -608,7 +608,13 @@ def test_semicolons_and_booleans_are_read(here, counts):
 def test_help_tells_the_exit_codes():
     done = subprocess.run([sys.executable, "-m", "geospde", "--help"], capture_output=True, text=True, check=True)
     told = " ".join(done.stdout.split())
-    for meaning in ("0 well", "1 a fault in geospde", "2 a mistake in the input", "3 a computation", "130 interrupted"):
+    for meaning in (
+        "0 success",
+        "1 a fault in geospde",
+        "2 a mistake in the input",
+        "3 a computation",
+        "130 interrupted",
+    ):
         assert meaning in told
 
 
