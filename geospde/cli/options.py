@@ -55,7 +55,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def listening(quiet: bool, verbose: bool, max_memory: int | None = None) -> Iterator[Progress]:
-    """Give the progress to show: bars on a terminal, else a line a step, else nothing."""
+    """Give the progress to show: bars on a terminal, else one line per step, else nothing."""
     heed_signals()
     from geospde.text.memory import limited_memory
 

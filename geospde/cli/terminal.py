@@ -97,7 +97,7 @@ def print_certificate(certificate: Certificate) -> None:
 
 
 def print_runs(outcomes: Iterable[Outcome]) -> None:
-    """Print a row a run: how it ended, how long it took, and what there is to look at."""
+    """Print one row per run: how it ended, how long it took, and what there is to look at."""
     table = _table("run file", "survey", "", "s", "warnings", dense=True)
     for outcome in outcomes:
         row = outcome.row()

@@ -43,7 +43,7 @@ class Exploration:
     observed : Observed
         Response, exposure, rates, and the scale that they are compared on.
     covariates : pandas.DataFrame
-        A row a site; numbers, or words with few different ones.
+        One row per site; numbers, or words with few different ones.
     summary : Summary
     variogram : Variogram or None
         Of the scaled rates; None where too few sites differ.

@@ -24,7 +24,7 @@ Scale = Literal["value", "log", "logit"]
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """The response of a survey, a number a row.
+    """The response of a survey, one number per row.
 
     Attributes
     ----------

@@ -49,7 +49,7 @@ def check_survey(
     observed : Observed, optional
         Its response and exposure, to be looked at too.
     covariates : DataFrame, optional
-        Its covariates, a row a site.
+        Its covariates, one row per site.
     variogram : Variogram, optional
         Of the response.
 

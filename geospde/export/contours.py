@@ -44,7 +44,7 @@ def contour_lines(
     Returns
     -------
     GeoDataFrame
-        A row a line, in order of ``level``; none where no level is met.
+        One row per line, in order of ``level``; none where no level is met.
 
     Raises
     ------

@@ -165,7 +165,7 @@ def estimate_raster(
 def _read_request(
     fit: Fit, grid: Any, quantiles: Sequence[float], exceed: Sequence[float], layers: Sequence[str], options: Any
 ) -> WindowPredictor:
-    """Read what is to be predicted; raises InputError for what has a value a cell."""
+    """Read what is to be predicted; raises InputError for what has one value per cell."""
     if not isinstance(grid, Grid):
         raise InputError(f"a raster is predicted on a gs.Grid, not on a {type(grid).__name__}")
     for name in ("exposure", "offset"):

@@ -105,8 +105,8 @@ class Likelihood:
         What they are, of the class.
     dispersion : str
         The name of the one that a formula may stand for (`geospde.families.dispersed`), empty where there is none. A
-        class that names one takes its entry of theta as a number or as an array of a value a row, and reads the others
-        by `common`.
+        class that names one takes its entry of theta as a number or as an array of one value per row, and reads the
+        others by `common`.
     bends_units : bool
         Whether the unit of the response moves predictors by what is no linear function of theta: modes are then found
         to the end, as how near a search begins depends on the unit.

@@ -246,7 +246,7 @@ class Coding:
 
 
 def per_row(table: pd.DataFrame, value: Any, what: str, size: int) -> Vector | None:
-    """A value a row, from a column's name, an array or one number; None stays None."""
+    """One value per row, from a column's name, an array or one number; None stays None."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -17,7 +17,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Criteria:
-    """Information criteria and leave-one-out quantities, one value an observation.
+    """Information criteria and leave-one-out quantities, one value per observation.
 
     Attributes
     ----------

@@ -292,8 +292,8 @@ class Laplace(System):
     ) -> GaussianMixture:
         """Posterior of ``rows @ x + offset`` as a mixture of Gaussians over the theta points.
 
-        Variances come from the selected covariances; a row whose support leaves the pattern costs a solve a point, as
-        does one that depends on theta (`rows` then has ``at(theta)``, which gives rows and further variances).
+        Variances come from the selected covariances; a row whose support leaves the pattern costs one solve per point,
+        as does one that depends on theta (`rows` then has ``at(theta)``, which gives rows and further variances).
         `forms` is the rows' `quadratic_map`, where it is known.
         """
         if hasattr(rows, "at"):
@@ -315,7 +315,7 @@ class Laplace(System):
         return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
 
     def row_variances(self, point: LaplacePoint, rows: sp.csr_matrix) -> Vector:
-        """``diag(rows S rows')`` by a solve a row, for rows that the pattern does not cover."""
+        """``diag(rows S rows')`` by one solve per row, for rows that the pattern does not cover."""
         point, out = self.factor_again(point), np.empty(rows.shape[0])
         for a in range(0, rows.shape[0], 256):
             part = rows[a : a + 256].T.toarray()

@@ -135,7 +135,7 @@ class Effects:
         return [(self.where.start + e, int(c), scaled[:, r]) for e, (r, c) in enumerate(zip(rows, columns))]
 
     def scattered(self, n: int, column: int, values: Vector) -> Vector:
-        """Sums of a value a row over each level, at one effect's place in the latent vector, (n,)."""
+        """Sums of one value per row over each level, at one effect's place in the latent vector, (n,)."""
         out = np.zeros(n)
         levels = (self.block.stop - self.block.start) // self.factor.q
         out[self.block.start + column : self.block.stop : self.factor.q] = np.bincount(self.level, values, levels)

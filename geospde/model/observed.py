@@ -31,14 +31,14 @@ class Observed:
     Attributes
     ----------
     table : DataFrame
-        A row a response, m of them, without geometry.
+        One row per response, m of them, without geometry.
     points : (m, 2) array or None
     crs : pyproj.CRS or None
     response : Response
     exposures, weights : (m,) arrays or None
         None where all are 1.
     offsets : Offset
-        A value a place.
+        One value per place.
     support : Support or None
         The places within each row, where rows are means or totals of several.
     """
@@ -79,7 +79,7 @@ def read_observed(
     weights: Any,
     support: Support | None,
 ) -> Observed:
-    """Read the left side of a formula and the arguments of `geospde.fit` that have a value a row.
+    """Read the left side of a formula and the arguments of `geospde.fit` that have one value per row.
 
     Rows that say nothing, such as those of a missing response, are left out with a warning.
 
@@ -153,7 +153,7 @@ def _exposures(table: pd.DataFrame, exposure: Any, responses: Vector, family: Fa
 
 
 def _weights(table: pd.DataFrame, weights: Any) -> Vector | None:
-    """A weight a row, as given; raises InputError for a negative one."""
+    """One weight per row, as given; raises InputError for a negative one."""
     weight = per_row(table, weights, "weights", len(table))
     if weight is not None and not (weight >= 0).all():
         row = int(np.flatnonzero(~(weight >= 0))[0])
@@ -171,7 +171,7 @@ def _without(data: pd.DataFrame, told: NDArray[np.bool_], subject: str, why: str
 
 
 def _of_rows(value: Any, rows: NDArray[np.bool_]) -> Any:
-    """Some rows of an argument that is a value a row; what is a name, a number or nothing stays."""
+    """Some rows of an argument that is one value per row; what is a name, a number or nothing stays."""
     if value is None or isinstance(value, str) or np.ndim(value) == 0 or len(value) != rows.size:
         return value
     return np.asarray(value)[rows]

@@ -51,7 +51,7 @@ def pattern(
     formula : str
         Without a response, or with one name for it.
     data : DataFrame or GeoDataFrame
-        A row a point.
+        One row per point.
     domain : polygons
         Where points would have been seen.
     mesh : Mesh

@@ -39,7 +39,7 @@ class Support:
     weights : (m, k) csr_matrix
         Of places in rows; those of a mean sum to 1.
     table : DataFrame
-        A row a place: the columns of its area, and covariates that were taken there.
+        One row per place: the columns of its area, and covariates that were taken there.
     points : (k, 2) array
     centres : (m, 2) array
         A place within each area.
@@ -71,7 +71,7 @@ class Support:
         )
 
     def spread(self, value: Any) -> Any:
-        """A value a row as one a place; names, numbers and nothing stay."""
+        """One value per row as one a place; names, numbers and nothing stay."""
         if value is None or isinstance(value, str) or np.ndim(value) == 0:
             return value
         if len(value) != self.n:
@@ -168,7 +168,7 @@ def read_support(
         What the response is of each row's polygon; ``{"kind": "mean", "weights": "population.tif"}``.
     formula : str
     data : GeoDataFrame
-        A row an area; of a mean rows may be points, too.
+        One row per area; of a mean rows may be points, too.
     family : Family
     mesh : Mesh or dict of str to Mesh, optional
     coords : None

@@ -320,7 +320,7 @@ def right_of(figure: Figure, ax: Axes) -> float:
 
 
 def legend(place: Axes, scale: Scale, classes: Sequence[str]) -> None:
-    """Draw a square and a name a class, the highest above, beside the middle of a map."""
+    """Draw a square and one name per class, the highest above, beside the middle of a map."""
     figure = place.get_figure()
     assert isinstance(figure, Figure)
     place.set_axis_off()

@@ -264,7 +264,7 @@ def fitted_plot(fitted: Any, rates: ArrayLike, label: str, *, limits: tuple[Laye
     Parameters
     ----------
     fitted : DataFrame
-        A row a site, with ``mean`` and the columns of the two `limits`.
+        One row per site, with ``mean`` and the columns of the two `limits`.
     rates : (sites,) array
         What was observed, per unit exposure.
     label : str

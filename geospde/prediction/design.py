@@ -50,7 +50,7 @@ class Design:
     Attributes
     ----------
     sites : DataFrame
-        A row a site, in order: ``x``, ``y``, ``candidate`` (its row among the candidates), ``gain`` (by how much it
+        One row per site, in order: ``x``, ``y``, ``candidate`` (its row among the candidates), ``gain`` (by how much it
         reduces the criterion), ``remaining`` (what is left of it) and ``cost``.
     start : float
         The criterion before any of them.

@@ -36,7 +36,7 @@ class Layers:
     label : str
         What they are of, such as ``"counts / time"``.
     frame : DataFrame
-        A row a place: ``x`` and ``y`` where it has them, and a column a layer.
+        One row per place: ``x`` and ``y`` where it has them, and one column per layer.
     layers : tuple of Layer
         What the columns mean, in their order.
     grid : Grid or None
@@ -111,7 +111,7 @@ class Layers:
     # -- layers ---------------------------------------------------------------------------------------------
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a place: ``x`` and ``y`` where it has them, then a column a layer."""
+        """One row per place: ``x`` and ``y`` where it has them, then one column per layer."""
         return self.frame.copy()
 
     def layer(self, name: str) -> Layer:
@@ -160,12 +160,12 @@ class Layers:
             A layer, or the name of one that geospde computes, such as ``"cv"``; see
             `geospde.prediction.computed.registry`.
         values : (m,) array or callable, optional
-            A number a place, or a function of this object that returns them; not for the name of a computed layer.
+            One number per place, or a function of this object that returns them; not for the name of a computed layer.
 
         Raises
         ------
         InputError
-            If there is such a layer already, or the values are not a number a place.
+            If there is such a layer already, or the values are not one number per place.
 
         Examples
         --------
@@ -362,7 +362,7 @@ class Layers:
 
 
 def _numbers(name: str, values: Any, size: int) -> NDArray[np.float64]:
-    """Return a number a place."""
+    """Return one number per place."""
     try:
         column = np.asarray(values, dtype=float)
     except (TypeError, ValueError):

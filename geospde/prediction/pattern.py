@@ -45,7 +45,7 @@ def expected_numbers(
     Returns
     -------
     DataFrame
-        ``mean``, ``sd`` and quantiles, a row a region, indexed as the regions are.
+        ``mean``, ``sd`` and quantiles, one row per region, indexed as the regions are.
 
     Notes
     -----

@@ -95,7 +95,7 @@ class SteppedPrediction(Layers):
         return iter(zip(self.values_along, self._each))
 
     def to_long(self) -> pd.DataFrame:
-        """A row a place and step: ``x`` and ``y``, the column of the steps, then a column a layer."""
+        """One row per place and step: ``x`` and ``y``, the column of the steps, then one column per layer."""
         parts = []
         for value, one in self.items():
             frame = one.to_frame()
@@ -116,7 +116,7 @@ class SteppedPrediction(Layers):
         ----------
         layer : Layer or str
         values : callable, optional
-            A function of the prediction at a step that returns a number a place.
+            A function of the prediction at a step that returns one number per place.
         """
         if values is not None and not callable(values):
             raise InputError("a layer of several steps needs a function of a step's prediction, not numbers")

@@ -328,7 +328,7 @@ class Predictor:
         table: pd.DataFrame,
         callback: Callable[[int, int | None, str], None] | None = None,
     ) -> tuple[pd.DataFrame, _Rows]:
-        """Return a column a layer at some places, whose `table` is known, and the places as rows of the design."""
+        """Return one column per layer at some places, whose `table` is known, and the places as rows of the design."""
         fit, model = self.fit, self.model
         multiplier = _vector(table, self.exposure, "exposure", 1.0)
         rows = _Rows(model, table, place.points, _offset(model, table, self.offset), multiplier, self.options)

@@ -58,12 +58,12 @@ class Validation:
     Attributes
     ----------
     scores : DataFrame
-        A row a model: ``log_score`` (mean of -log predictive density), ``crps``, ``dss`` (Dawid-Sebastiani), ``rmse``,
-        ``mae`` (of the predictive median), ``bias`` (mean of predicted less observed), ``cover_50``, ``cover_80`` and
-        ``cover_95`` (shares of observations within central intervals). Per unit exposure (or trial) but the log score;
-        the smaller the better but for coverage.
+        One row per model: ``log_score`` (mean of -log predictive density), ``crps``, ``dss`` (Dawid-Sebastiani),
+        ``rmse``, ``mae`` (of the predictive median), ``bias`` (mean of predicted less observed), ``cover_50``,
+        ``cover_80`` and ``cover_95`` (shares of observations within central intervals). Per unit exposure (or trial)
+        but the log score; the smaller the better but for coverage.
     pointwise : DataFrame
-        A row an observation that was predicted: ``row``, ``fold``, ``observed``, ``mean``, ``sd``, ``q0.025``,
+        One row per observation that was predicted: ``row``, ``fold``, ``observed``, ``mean``, ``sd``, ``q0.025``,
         ``q0.5``, ``q0.975``, ``log_density``, ``crps``, ``pit``, by the model itself.
     differences : DataFrame
         Mean difference of each simpler model's log score and CRPS from the model's own, with standard errors: positive
@@ -410,7 +410,7 @@ def _predicted(
 
 
 def _scored(likelihood: Any, parts: Sequence[_Predicted], rng: np.random.Generator) -> pd.DataFrame:
-    """A row an observation, and the totals as ``attrs["scores"]``."""
+    """One row per observation, and the totals as ``attrs["scores"]``."""
     frames, inside = [], []
     for fold, part in enumerate(parts):
         scale = (likelihood.exposure * likelihood.trials)[part.rows]

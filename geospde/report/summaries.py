@@ -40,7 +40,7 @@ _FILES = {
     "prediction.tif": "the layers of the map, for a GIS",
     "index.csv": "mean and total of the whole map by year, or what else it is mapped at several values of",
     "index.json": "what the index is",
-    "grid.csv": "the layers of the map, a row a cell",
+    "grid.csv": "the layers of the map, one row per cell",
     "layers.gpkg": "outlines, places and contours, for a GIS",
     "project.qgz": "QGIS project of all layers, styled: a double click opens it",
     "prediction.qml": "colours of prediction.tif in QGIS",

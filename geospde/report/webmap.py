@@ -91,7 +91,7 @@ def web_map(
     mesh : Mesh, optional
         Its edges, those of the inner zone apart.
     fit : Fit, optional
-        Gives the sites' fitted means, CPO and PIT, where it has a row a site.
+        Gives the sites' fitted means, CPO and PIT, where it has one row per site.
     prediction : Prediction, optional
         Gives the layers, if it is on a grid.
     label : str, optional

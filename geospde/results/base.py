@@ -44,7 +44,7 @@ class Fit(FitState):
         exposure at each observation: posterior ``mean, sd, q0.025, q0.5, q0.975, mode``, or ``estimate, se, lower,
         upper``.
     pointwise : DataFrame
-        A row an observation: what its kind of fit says of it.
+        One row per observation: what its kind of fit says of it.
     criteria : dict
         The criteria of its kind of fit.
     log_likelihood : float
@@ -208,7 +208,7 @@ class Fit(FitState):
         Returns
         -------
         DataFrame
-            A row a draw; a column a hyperparameter (user's scale), fixed effect and latent variable.
+            One row per draw; one column per hyperparameter (user's scale), fixed effect and latent variable.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class Fit(FitState):
         Returns
         -------
         DataFrame
-            A row an observation, a column a replicate, from 1.
+            One row per observation, one column per replicate, from 1.
 
         Raises
         ------

@@ -64,7 +64,7 @@ class BayesianFit(Fit):
         ``p_loo``, ``looic`` by Pareto-smoothed importance sampling, with CPO where it fails, and how often that is,
         ``pareto_k_above_0.7``.
     pointwise : DataFrame
-        A row an observation: ``cpo``, ``pit``, ``dic``, ``waic``, ``failure``, ``loo``, ``pareto_k``.
+        One row per observation: ``cpo``, ``pit``, ``dic``, ``waic``, ``failure``, ``loo``, ``pareto_k``.
     log_marginal_likelihood : float
         All constants included; a flat-prior coefficient counts as density 1, as in R-INLA.
     log_likelihood : float

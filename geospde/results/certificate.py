@@ -43,8 +43,8 @@ class Certificate:
     log_marginal_likelihood, log_marginal_likelihood_se : float
         The exact one, and its Monte Carlo error.
     hyper, fixed : DataFrame
-        Corrected tables, a row a parameter: ``mean``, ``sd``, ``q0.025``, ``q0.5``, ``q0.975``, and ``mc_error``, the
-        Monte Carlo error of the mean.
+        Corrected tables, one row per parameter: ``mean``, ``sd``, ``q0.025``, ``q0.5``, ``q0.975``, and ``mc_error``,
+        the Monte Carlo error of the mean.
     shifts : Series
         By how many posterior sds the mean of each moves, corrected less fitted.
     scales : Series

@@ -48,10 +48,10 @@ class Comparison:
         observations with ``pareto_k_above_0.7``. Of likelihoods, by ``aic``: that, ``aic_difference`` from the best,
         ``bic``, ``log_likelihood``, ``parameters``.
     models : DataFrame
-        A row a fit: ``formula``, ``family``, ``method``, number of ``latent`` variables.
+        One row per fit: ``formula``, ``family``, ``method``, number of ``latent`` variables.
     hyper, fixed : DataFrame
-        A row a parameter, columns by fit and statistic: ``mean``, ``q0.025``, ``q0.975`` or ``estimate``, ``lower``,
-        ``upper``.
+        One row per parameter, columns by fit and statistic: ``mean``, ``q0.025``, ``q0.975`` or ``estimate``,
+        ``lower``, ``upper``.
     tests : DataFrame
         Likelihood-ratio tests of likelihood fits that are nested, each against the next smaller: ``smaller``,
         ``chi_squared``, ``df``, ``p``.

@@ -32,7 +32,7 @@ class Effects:
     Attributes
     ----------
     frame : DataFrame
-        A row a point: the covariates that vary, then ``mean``, ``sd`` and quantiles of the mean per unit exposure.
+        One row per point: the covariates that vary, then ``mean``, ``sd`` and quantiles of the mean per unit exposure.
     names : tuple of str
         The covariates that vary; the first runs along the x axis.
     at : dict
@@ -62,7 +62,7 @@ class Effects:
         return card(title, subtitle, picture(axes_png(self.plot), title))
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a point, as `frame`."""
+        """One row per point, as `frame`."""
         return self.frame.copy()
 
     def draws(self, n: int = 100, seed: int | None = None) -> Vector:

@@ -155,7 +155,7 @@ class EstimatedFit(Fit):
 
     @cached_property
     def pointwise(self) -> pd.DataFrame:
-        """A row an observation: ``log_likelihood`` at the modes of the latent variables, and Pearson ``residual``.
+        """One row per observation: ``log_likelihood`` at the modes of the latent variables, and Pearson ``residual``.
 
         Residuals are not a number where the family's class does not write its moments.
         """

@@ -111,7 +111,7 @@ def fit(
 
         Or several likelihoods, a list of `geospde.Observations`, each with a formula, data and family of its own.
     data : DataFrame or GeoDataFrame
-        A row an observation. The geometry of a GeoDataFrame places them.
+        One row per observation. The geometry of a GeoDataFrame places them.
     family : str or Family
         ``"gaussian"`` (hyperparameter ``sigma``), ``"t"`` (``sigma``, ``df``), ``"lognormal"`` (``sigma``), ``"gamma"``
         (``shape``), ``"poisson"``, ``"nbinomial"`` (``size``), ``"zeroinflatedpoisson1"`` (``p0``),
@@ -127,7 +127,7 @@ def fit(
     coords : (str, str), optional
         Coordinate columns, where the data have no geometry.
     exposure : str or array, optional
-        Multiplies the mean of counts (R-INLA's E): a column's name, or a value a row.
+        Multiplies the mean of counts (R-INLA's E): a column's name, or one value per row.
     offset : str or array, optional
         Adds to the predictor.
     weights : str or array, optional

@@ -136,7 +136,7 @@ def simulate_fit(fit: FitState, n: int = 1, seed: int | None = None) -> pd.DataF
     Returns
     -------
     DataFrame
-        A row an observation, a column a replicate, from 1.
+        One row per observation, one column per replicate, from 1.
     """
     draws = draw(fit, n, seed)
     rng = np.random.default_rng(None if seed is None else [seed, 2])

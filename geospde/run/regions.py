@@ -84,7 +84,7 @@ class RegionFigures:
 
 @dataclass(frozen=True, eq=False)
 class IndexFigures:
-    """What a run says of its whole region, a row a year or other value.
+    """What a run says of its whole region, one row per year or other value.
 
     Attributes
     ----------

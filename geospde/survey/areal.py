@@ -1,4 +1,4 @@
-"""A survey of areas: a layer of polygons, a row an area, with what was counted or measured in each."""
+"""A survey of areas: a layer of polygons, one row per area, with what was counted or measured in each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_areal_survey(
     Parameters
     ----------
     areas : path or GeoDataFrame
-        A vector layer with the columns of the model; a row an area.
+        A vector layer with the columns of the model; one row per area.
     crs, source_crs, layer, numeric, missing, name
         As of `geospde.read_survey`.
     boundary : path or polygons, optional

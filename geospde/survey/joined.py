@@ -22,7 +22,7 @@ def joined(rows: Table, layer: Table, key: str | Sequence[str]) -> Table:
     rows : Table
         A row a count or a measurement; an area may have several, as of several years.
     layer : Table
-        A row an area, with its polygon.
+        One row per area, with its polygon.
     key : str or pair of str
         The column of the areas' labels, or that of the table and that of the layer.
 

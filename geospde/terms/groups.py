@@ -177,7 +177,7 @@ class Group(LatentTerm):
         return f"the fit has not seen the level {held!r} of group {self.grouping.name!r}, row {at}: give predict {ELSE}"
 
     def _numbered(self, table: pd.DataFrame, unknown: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Numbers of the new levels, a number a row without a label; 0 elsewhere, where the values are zero."""
+        """Numbers of the new levels, one number per row without a label; 0 elsewhere, where the values are zero."""
         numbers = np.zeros(len(table), dtype=np.intp)
         known: dict[Any, int] = {}
         for row in unknown:

@@ -490,7 +490,7 @@ def test_an_offset_is_any_number_of_the_columns_and_is_asked_for_again():
     assert np.array_equal(by_row.offset, data.time + 1)
     with pytest.raises(InputError, match="give predict offset="):
         by_row.offsets.of(data)
-    wrong = [("tme", "did you mean 'time'"), ("text", "one number a row"), ("", "cannot read"), ("1", "no column")]
+    wrong = [("tme", "did you mean 'time'"), ("text", "one number per row"), ("", "cannot read"), ("1", "no column")]
     for text, message in wrong:
         with pytest.raises(InputError, match=message):
             build_model(f"y ~ 1 + offset({text})", data, family="poisson")

@@ -282,7 +282,7 @@ def test_files_are_linked_from_where_the_page_is(tmp_path):
     page = written(tmp_path, files=[*files, tmp_path.parent / "other.csv"])
     links = [attrs["href"] for attrs in page.all("a") if not re.match("#|https://doi", attrs["href"])]
     assert sorted(links) == ["figures/a%20map.png", "grid.csv", "run.json"]
-    assert "grid.csv the layers of the map, a row a cell 2 kB" in page.text
+    assert "grid.csv the layers of the map, one row per cell 2 kB" in page.text
 
 
 def test_the_report_of_rongelap_is_small(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ class ComputedLayer:
     ----------
     layer : Layer
     values : callable
-        Takes the prediction and returns a number a place, (m,).
+        Takes the prediction and returns one number per place, (m,).
     """
 
     layer: Layer

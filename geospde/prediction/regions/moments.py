@@ -2,7 +2,7 @@
 
 T_r = sum_i w_ri g(eta_i) with eta = A x + o. The mean of T_r is a sum of marginal means, for any g. Its variance is
 
-- of the identity exact: one solve an area and theta, ``w'A S A'w``;
+- of the identity exact: one solve per area and theta, ``w'A S A'w``;
 - of the log link exact: ``sum_ij u_i u_j (exp(s_ij) - 1)`` with ``u_i = w_i exp(m_i + s_ii / 2)``. Cells of a large
   area are joined into blocks, whose rows are the means of their cells' rows with weights u: the linear part of the sum
   is that of the cells, and what blocks change is of second order in how the field differs within one;

@@ -81,7 +81,7 @@ class RegionPrediction:
     has_cells: bool = True
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row an area: ``area, mean, sd``, quantiles, exceedances, and what they rest on.
+        """Return one row per area: ``area, mean, sd``, quantiles, exceedances, and what they rest on.
 
         ``weight`` is the sum of the cells' weights, ``covered`` the share of the area that lies on the map,
         ``sd_error`` the Monte Carlo standard error of ``sd``, 0 where that is exact.

@@ -53,7 +53,7 @@ def table_of_sums(
     seed: int | None,
     callback: Callable[[int, int | None, str], None] | None,
 ) -> tuple[pd.DataFrame, str]:
-    """Posterior of ``weights @ mean per unit exposure``, a row an area, and how it was computed.
+    """Posterior of ``weights @ mean per unit exposure``, one row per area, and how it was computed.
 
     Parameters
     ----------

@@ -13,12 +13,12 @@ from geospde.run.work import Work
 
 
 def write_table(work: Work, name: str) -> None:
-    """Write the prediction as a table, a row a cell."""
+    """Write the prediction as a table, one row per cell."""
     work.prediction.to_frame().to_csv(work.folder / name, index=False)
 
 
 def write_raster(work: Work, name: str) -> None:
-    """Write the prediction as a GeoTIFF, a band a layer."""
+    """Write the prediction as a GeoTIFF, one band per layer."""
     # a frame without a unit of length is more than the cloud-optimised kind can carry
     work.prediction.to_raster(work.folder / name, crop=work.crop, cog=bool(work.survey.units))
 

@@ -49,7 +49,7 @@ class FieldPrecision(Precision):
     kinds : tuple of str
         What each theta's prior is of; see `geospde.families.priors.prior_by_name`.
     layers : int
-        The field is a sum of so many blocks of latent variables, each of a value a vertex.
+        The field is a sum of so many blocks of latent variables, each of one value per vertex.
     constraints : (n, 1) array or None
         At most one, that the field integrates to zero.
     """

@@ -37,13 +37,13 @@ def stiffness_by_direction(vertices: Vector, triangles: NDArray[np.integer]) -> 
 
 
 def weighted_stiffness(vertices: Vector, triangles: NDArray[np.integer], weights: Vector) -> sp.csc_matrix:
-    """``integral of w grad psi_i . grad psi_j`` with a weight a triangle, (t,)."""
+    """``integral of w grad psi_i . grad psi_j`` with one weight per triangle, (t,)."""
     slopes, areas = gradients(vertices, triangles)
     return assembled(triangles, (weights * areas)[:, None, None] * (slopes @ slopes.transpose(0, 2, 1)), len(vertices))
 
 
 def weighted_mass(triangles: NDArray[np.integer], areas: Vector, weights: Vector, n: int) -> Vector:
-    """Lumped ``integral of w psi_i`` with a weight a triangle, (n,)."""
+    """Lumped ``integral of w psi_i`` with one weight per triangle, (n,)."""
     return np.asarray(np.bincount(triangles.ravel(), np.repeat(weights * areas / 3.0, 3), minlength=n), dtype=float)
 
 
