@@ -38,9 +38,9 @@ from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 
-EACH = 8  # latent vectors a theta: four mirrored pairs
-EVEN = 1e-8  # spread of log weights that is rounding
-NEAR = 0.5  # gain up to which a Newton step is the last
+EACH = 8  # latent vectors per theta: four mirrored pairs
+EVEN = 1e-8  # spread of log weights that is rounding error
+NEAR = 0.5  # gain in log density below which a Newton step is the last
 
 
 class Summary(NamedTuple):

@@ -10,10 +10,10 @@ from geospde.inference.laplace import Laplace, LaplacePoint
 
 Vector = NDArray[np.float64]
 
-CLOSE = 1e-6  # change of the mean, in standard deviations of a predictor, that ends the search
-NEAR = 0.02  # shift up to which a cubic's remainder is below that
-REACH = 0.3  # shift up to which the cubic serves on the way
-BATCH = 30_000  # densities taken at once
+CLOSE = 1e-6  # change of the mean, in sds of a predictor, at which the search ends
+NEAR = 0.02  # shift up to which the remainder of a cubic expansion is below that
+REACH = 0.3  # shift up to which the cubic expansion serves on the way
+BATCH = 30_000  # densities computed at once
 
 
 def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 25) -> Vector:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 Vector = NDArray[np.float64]
-NEAR = 1e-3  # of the saddlepoint's own scale: nearer to the mean its formula divides zero by zero
+NEAR = 1e-3  # distance from the mean, on the saddlepoint's scale, within which its formula divides zero by zero
 
 
 def tail(x: float, weights: Vector, degrees: Vector) -> float:

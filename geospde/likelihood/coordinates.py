@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
-LEAST = 1e-6  # a standard deviation, over where it starts, that is as good as zero
-LEAST_ROUNDED = 1e-3  # the same of one that costs digits as it vanishes: what it leaves is mended by `InCoordinates`
-SMALL = 0.05  # one from which to try whether zero is as good
+LEAST = 1e-6  # standard deviation, relative to its start, that counts as zero
+LEAST_ROUNDED = 1e-3  # the same where digits are lost as it vanishes; `InCoordinates` extrapolates from there to zero
+SMALL = 0.05  # relative standard deviation below which zero is tried
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from geospde.families.relinked import Relinked
 from geospde.inference.laplace import Laplace, LaplacePoint
 
 Vector = NDArray[np.float64]
-STEP = 1e-4  # of predictors: differences err by its square
-NEAREST = 1e-16  # of a saturated mean to the end of its range, where the predictor is infinite
+STEP = 1e-4  # step of differences in a predictor, whose error goes with its square
+NEAREST = 1e-16  # closest that a saturated mean comes to the end of its range, where the predictor is infinite
 
 
 def expected_weights(likelihood: Likelihood, eta: Vector) -> Vector:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-SMALL = 0.05  # an entry, over the length of its row, from which to try whether zero is as good
-NOTHING = 1e-9  # what is left of a row, over its length, that is rounding
+SMALL = 0.05  # entry, relative to the length of its row, below which zero is tried
+NOTHING = 1e-9  # remainder of a row, relative to its length, that is rounding error
 FURTHEST = 14.0  # Fisher's z that stands for infinity: 1 - tanh(14) = 1e-12
-LEAST = 1e-6  # a standard deviation, over its unit, that stands for zero
+LEAST = 1e-6  # standard deviation, relative to its unit, that stands for zero
 
 
 @dataclass(frozen=True)

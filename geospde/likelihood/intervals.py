@@ -20,7 +20,7 @@ from geospde.terms.hyperparameter import Hyperparameter
 
 Vector = NDArray[np.float64]
 COLUMNS = ["estimate", "se", "lower", "upper"]
-AS_GOOD_AS_ONE = 1e-6  # what a singular covariance may leave of a correlation of one
+AS_GOOD_AS_ONE = 1e-6  # 1 - |correlation| below which a singular covariance counts as having a correlation of one
 
 
 # -- by standard errors -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from geospde.likelihood.vanishing import residual_places
 from geospde.model.hyperparameters import names_by_term, theta_slices
 from geospde.text.words import listed
 
-LEVEL = 10.0  # standard error of a logarithm or logit of which the data say nothing
+LEVEL = 10.0  # standard error of a logarithm or logit above which the data say nothing about it
 
 
 def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from geospde.families.priors import PCRange, PCSd, Prior
 from geospde.terms.hyperparameter import Hyperparameter
 
 Vector = NDArray[np.float64]
-FURTHEST = 700.0  # of a logarithm
-STEP = 1e-3  # of differences of a transform that is neither exp nor the identity
+FURTHEST = 700.0  # largest logarithm whose exponential is finite
+STEP = 1e-3  # step of differences of a transform that is neither exp nor the identity
 OPTIONS: dict[str, type[PCRange] | type[PCSd]] = {"prior_range": PCRange, "prior_sigma": PCSd}
 
 

@@ -19,8 +19,8 @@ from geospde.likelihood.likelihoods import Joint, Profiled, Unpriored
 from geospde.likelihood.search import InCoordinates, Maximum
 
 Vector = NDArray[np.float64]
-CLOSE = 1e-5  # of zeta to what is looked for
-BETTER = 1e-5  # log likelihood that a profile may find above the maximum, by rounding and where searches end
+CLOSE = 1e-5  # tolerance of zeta at a profile limit
+BETTER = 1e-5  # gain in log likelihood over the maximum that a profile may show, by rounding and where searches end
 
 
 class Curve(Protocol):

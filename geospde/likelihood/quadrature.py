@@ -19,7 +19,7 @@ from geospde.likelihood.standardised import Standardised
 
 Vector = NDArray[np.float64]
 MOST_POINTS = 100
-MOST_VALUES = 20_000_000  # of the log density at once: rows times nodes
+MOST_VALUES = 20_000_000  # most values of the log density at once: rows times nodes
 
 
 class Quadrature(Joint):

@@ -18,7 +18,7 @@ from geospde.terms.base import LatentTerm
 from geospde.text.words import listed
 
 Vector = NDArray[np.float64]
-LARGEST_DENSE = 20_000_000  # entries of a design that may be taken as a whole
+LARGEST_DENSE = 20_000_000  # most entries of a design that is made dense
 
 
 def refuse_options(method: str, integration: str, strategy: str, quadrature: Any, priors: Any) -> None:

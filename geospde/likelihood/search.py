@@ -18,15 +18,15 @@ from geospde.linalg.basis import Basis
 Vector = NDArray[np.float64]
 Likelihood = Restricted | Joint
 
-NO_WORSE = 1e-9  # log likelihood, over its size, that an edge may cost: what rounding leaves of a difference of zero
-NO_WORSE_ROUNDED = 1e-6  # the same where a precision, or the likelihood itself, loses digits towards the edge
-FLAT = 1e-6  # curvature in a logarithm or Fisher's z below which the data say nothing
-LEAST_CURVATURE = 1e-3  # in coordinates, below which a direction counts as level
-OFF_EDGE = 1e-2  # how far from an edge to look whether the likelihood rises from it
-MOST_SADDLES = 4  # searches that may end where it does
+NO_WORSE = 1e-9  # relative loss of log likelihood allowed for going to an edge: rounding error of a difference
+NO_WORSE_ROUNDED = 1e-6  # the same where the precision, or the likelihood itself, loses digits towards the edge
+FLAT = 1e-6  # curvature in a logarithm or Fisher's z below which the data say nothing about it
+LEAST_CURVATURE = 1e-3  # curvature in the coordinates below which a direction counts as level
+OFF_EDGE = 1e-2  # distance from an edge at which to see whether the likelihood rises from it
+MOST_SADDLES = 4  # most searches that are started again from a saddle
 MOST_EVALUATIONS = 500
-LITTLE = 1e-4  # log likelihood that may be left to gain
-STEP = 1e-3  # of the differences of gradients, in logarithms or in standard errors: they err by its square
+LITTLE = 1e-4  # gain in log likelihood that may remain at the end
+STEP = 1e-3  # step of differences of gradients, in logarithms or standard errors; the error goes with its square
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from geospde.families.likelihood import Likelihood
 
 Vector = NDArray[np.float64]
-FAR = 8.0  # a coefficient times its column's size: on a logit or log scale, a chance or a rate of 3 in 10,000
+FAR = 8.0  # largest |coefficient| times the size of its column: on log or logit scale, a rate or chance of 3 in 10,000
 
 
 def suspicious(x: Vector, estimate: Vector, se: Vector) -> bool:

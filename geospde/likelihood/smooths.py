@@ -20,7 +20,7 @@ from geospde.likelihood.search import Maximum
 from geospde.model.build import Model
 
 Vector = NDArray[np.float64]
-STEP = 1e-4  # of theta in differences of Cholesky factors: they err by 1e-8
+STEP = 1e-4  # step in theta of differences of Cholesky factors, whose error is about 1e-8
 
 
 class Smooths:

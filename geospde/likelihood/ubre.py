@@ -19,9 +19,9 @@ from geospde.likelihood.likelihoods import Restricted, Unpriored
 from geospde.likelihood.search import Maximum, climb
 
 Vector = NDArray[np.float64]
-LARGEST = 5_000  # latent variables beyond which the dense inverse is too large
-TIE = 1e-6  # share of n/2 that a criterion must gain for an e-fold of a standard deviation: else the smoother fit wins
-PERFECT = 1e-9  # deviance an observation, over the responses' own dispersion, that is as good as none
+LARGEST = 5_000  # most latent variables for which the inverse is made dense
+TIE = 1e-6  # gain, over n/2, that an e-fold change of a standard deviation must bring; else the smoother fit wins
+PERFECT = 1e-9  # deviance per observation, relative to the responses' own dispersion, that counts as zero
 
 
 class PredictionError(Restricted):

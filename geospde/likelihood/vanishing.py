@@ -19,10 +19,10 @@ from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.search import Maximum
 
 Vector = NDArray[np.float64]
-SMALL = 0.05  # a residual, over that to start from, below which zero is looked at
-PERFECT = 1e-6  # residual over the response
-LARGEST_RANK = 1_500  # responses of which a rank is found by eigenvalues
-RANK = 1e-9  # of an eigenvalue to the largest, as good as zero
+SMALL = 0.05  # residual standard deviation, relative to its start, below which zero is tried
+PERFECT = 1e-6  # residual, relative to the response, that counts as zero
+LARGEST_RANK = 1_500  # most responses for which a rank is found from eigenvalues
+RANK = 1e-9  # eigenvalue, relative to the largest, that counts as zero
 
 
 def residual_places(model: Any) -> tuple[int, ...]:

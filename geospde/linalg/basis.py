@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 Vector = NDArray[np.float64]
-NEAR = 0.1  # share of a column's length beyond those before it, below which it is taken less its regression on them
-ROUNDING = 1e-12  # weight of a column of length 1 in that regression that is none
+NEAR = 0.1  # share of a column outside the span of those before it, below which its regression on them is subtracted
+ROUNDING = 1e-12  # weight in that regression, for columns of length 1, that counts as zero
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from geospde.linalg.threads import beside
 from geospde.text.memory import refuse_beyond_memory
 
 Vector = NDArray[np.float64]
-COPIES = 8  # of a factor's numbers in all that a fit holds: measured 13 at 45,000 unknowns, fewer beyond
+COPIES = 8  # memory of a fit in units of one factor: measured 13 at 45,000 unknowns, fewer beyond
 
 
 class NotPositiveDefinite(NumericalError):

@@ -18,9 +18,9 @@ from geospde.errors import GeospdeError, InputError
 from geospde.linalg.threads import one_blas_thread, side_by_side
 from geospde.text.keywords import answers_keywords
 
-FEW = 4  # shared objects that a worker keeps at hand
-TIMES = 3  # that what all workers share is sent again, where every copy was lost
-WAIT = 60  # seconds for the first worker
+FEW = 4  # shared objects that a worker keeps
+TIMES = 3  # times that a shared object is sent again after all copies were lost
+WAIT = 60  # seconds to wait for the first worker
 
 
 class Executor(ABC):

@@ -13,13 +13,13 @@ from geospde.linalg.sequences import low_discrepancy
 
 Vector = NDArray[np.float64]
 
-CORE, WIDE = 8.0, 2.0  # degrees of freedom of the t that follows the fit, and of the one that defends it
-DEFENCE, FAR = 0.16, 2.5  # share of the latter, and how many times wider it is
-KERNEL = 0.5  # width of the kernels that follow a posterior unlike a Gaussian, in its standard deviations
-UNLIKE = 0.5  # skewness, or a third of the excess kurtosis, from which kernels do
-BENT = 1.0  # of log ratios that a fit's density is bent by, the largest
-BATCHES = 10  # of thetas, independent: the spread of their means is the Monte Carlo error
-ODD = 5.0  # such errors by which sums over many thetas and over few may differ
+CORE, WIDE = 8.0, 2.0  # degrees of freedom of the t that follows the fit, and of the wide one for the tails
+DEFENCE, FAR = 0.16, 2.5  # share of the wide one in the mixture, and its scale relative to the first
+KERNEL = 0.5  # width, in standard deviations, of kernels that follow a posterior far from Gaussian
+UNLIKE = 0.5  # skewness, or a third of the excess kurtosis, beyond which kernels are used
+BENT = 1.0  # largest log ratio by which the density of a fit is corrected
+BATCHES = 10  # independent batches of thetas: the spread of their means is the Monte Carlo error
+ODD = 5.0  # standard errors by which sums over many thetas and over few may differ
 
 
 @dataclass(frozen=True)

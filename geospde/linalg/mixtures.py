@@ -12,14 +12,14 @@ Index = NDArray[np.int64]
 
 HALF_ROOT = sqrt(0.5)
 HEIGHT = 1 / sqrt(2 * np.pi)
-STRAIGHT = 1e-4  # shapes of skew components below which they are Gaussian
-CLOSE = 1e-3  # of the narrowest component: the next step would be its cube
-FLAT = 1e-2  # relative change of a density
+STRAIGHT = 1e-4  # |shape| below which a skew component is taken as Gaussian
+CLOSE = 1e-3  # step, relative to the narrowest component, after which the next one would be its cube
+FLAT = 1e-2  # relative change of a density over a step that counts as none
 STEPS = 80
 LEAST = 1e-300
 
-FAR = 700.0  # exp of it is finite
-ROUNDS = 6755399441055744.0  # 1.5 2^52: added to a number below 2^51 it leaves no fraction
+FAR = 700.0  # largest argument whose exponential is finite
+ROUNDS = 6755399441055744.0  # 1.5 2^52: adding and subtracting it rounds a number below 2^51 to a whole one
 PER_LOG_2 = 1.4426950408889634
 LOG_2, LOG_2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # a number of few bits, and the rest
 

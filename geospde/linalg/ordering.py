@@ -19,8 +19,8 @@ except ImportError:  # there is no wheel for this machine
 Index = NDArray[np.int64]
 GraphOrder = Callable[[sp.csr_matrix], Index]
 
-FEW = 500  # unknowns of meshes up to which minimum degree fills less than dissection
-DENSE = 10.0  # a row with more entries than this, times the root of the number of unknowns, comes last
+FEW = 500  # unknowns of a mesh below which minimum degree fills in less than nested dissection
+DENSE = 10.0  # rows with more entries than this times the root of the number of unknowns come last
 
 
 def fill_reducing(pattern: sp.csc_matrix, of_graph: GraphOrder | None = None) -> Index:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
-TREND = (30.0, 5.0, 0.5)  # prior sds of constant, slopes and curvatures about the standard Gaussian's
+TREND = (30.0, 5.0, 0.5)  # prior sds of constant, slopes and curvatures, centred on those of the standard Gaussian
 
 
 def squared_distances(u: Vector, v: Vector) -> Vector:

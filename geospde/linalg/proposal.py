@@ -12,12 +12,12 @@ from geospde.linalg.sequences import low_discrepancy, sobol
 Vector = NDArray[np.float64]
 
 SPACING = 0.05
-PLACES = np.arange(-400, 401) * SPACING  # of distribution functions, in standard deviations
-WIDTH = 0.25  # of the kernel that smooths marginals
-TAILS = 0.2  # share of a Student t in each
-BENT = 0.8  # share of an axis' variance that those before it leave, below which it is bent
-FURTHEST = 4.0  # standard deviations of those, beyond which it is bent no more
-BITS = 6  # moments are parts of 2 to the power of it: what rounding did to them is forgotten, and cannot grow
+PLACES = np.arange(-400, 401) * SPACING  # where distribution functions are tabulated, in standard deviations
+WIDTH = 0.25  # width of the kernel that smooths marginals
+TAILS = 0.2  # share of a Student t in each marginal
+BENT = 0.8  # share of an axis' variance unexplained by those before it, below which it is bent
+FURTHEST = 4.0  # standard deviations on those axes beyond which it is bent no further
+BITS = 6  # moments are rounded to parts of 2 to this power, so that rounding error is dropped and cannot grow
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from geospde.linalg.compiled import compiled
 
 Index = NDArray[np.int64]
 
-ZEROS = 0.05  # part of a panel that may be zeros for a supernode to join its parent,
-LOPSIDED = 0.85  # part of the work that one subtree has where its sisters are not worth a thread
-NARROW = 2.0  # or this divided by the panel's width: many small panels cost more by their number than by their size
+ZEROS = 0.05  # share of a panel that may be zeros when a supernode joins its parent,
+LOPSIDED = 0.85  # share of the work in one subtree beyond which the others are not worth a thread
+NARROW = 2.0  # or this over the panel's width: many small panels cost more by their number than by their size
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 
-NAME = "geospde"  # of the threads
-SEVERAL = 1_000  # unknowns from which threads repay their cost where each has a whole task,
+NAME = "geospde"  # prefix of the threads' names
+SEVERAL = 1_000  # unknowns from which threads pay where each has a whole task,
 LARGE = 4_000  # and where they share one
 
 

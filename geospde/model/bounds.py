@@ -13,14 +13,14 @@ from geospde.families.registry import REGISTERED
 
 Vector = NDArray[np.float64]
 
-LARGEST = 1e100  # a square of it is still a number, and the sum of many
-LINEAR = 1e40  # of a response that is its own predictor: a field's precision has its sixth power
+LARGEST = 1e100  # largest number: its square, and a sum of many squares, is still finite
+LINEAR = 1e40  # largest response under the identity link: the precision of a field has its sixth power
 WHOLE = 2.0**53  # whole numbers beyond it cannot be told from their neighbours
-MOST = 1e11  # of counts that scatter as their mean says: more, and the prior is lost beside their curvature
-HEAVIEST = 1e12  # of weights, times the median: more, and all other rows are lost beside that one
-APART = 1e10  # of exposures, times the median either way: more, and maps of the rates overflow
-FAR = 300.0  # of an intercept's prior from the data, in what default priors let a field reach: more, and none does
-LAST_DIGITS = 1e-12  # of a number: differences below it are of few digits
+MOST = 1e11  # largest count of a family whose variance follows its mean: beyond it the curvature swamps the prior
+HEAVIEST = 1e12  # largest weight, relative to the median: beyond it one row swamps all others
+APART = 1e10  # largest ratio of an exposure to the median, or the inverse: beyond it maps of the rates overflow
+FAR = 300.0  # largest distance of an intercept's prior from the data, in units of what default priors let a field reach
+LAST_DIGITS = 1e-12  # smallest relative difference between numbers that has digits to speak of
 
 
 def refuse_truths(table: pd.DataFrame, column: str, family: Family) -> None:

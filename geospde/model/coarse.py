@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from geospde.errors import InputError
 from geospde.model.build import Model
 
-MANY = 5_000  # latent variables: of more, the hyperparameters are looked for on a coarser mesh first
-FEW = 500  # vertices that a mesh keeps
+MANY = 5_000  # latent variables beyond which the hyperparameters are first sought on a coarser mesh
+FEW = 500  # fewest vertices of the coarser mesh
 
 
 def coarser(model: Model) -> Model | None:

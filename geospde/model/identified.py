@@ -12,7 +12,7 @@ from geospde.errors import GeospdeWarning, InputError
 from geospde.terms.base import LatentTerm
 from geospde.text.words import listed
 
-ROUNDING = 1e-8  # of a column, that may be left where it lies within others
+ROUNDING = 1e-8  # share of a column outside the span of others that is rounding error
 
 
 def refuse_alike(terms: Sequence[LatentTerm]) -> None:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from geospde.errors import GeospdeWarning, NumericalError
 
 Vector = NDArray[np.float64]
-ROUNDS = 40  # of steps that may be shortened
-SHORTEST = 0.1  # of a step
-PATIENCE = 12  # rounds before corners are rounded and searched for
-HALVINGS = 60  # of the interval that a corner is in
-NEAR_CORNER = 1e-3  # of a predictor's sd, at a corner
+ROUNDS = 40  # most rounds of linearising, in each of which the step may be shortened
+SHORTEST = 0.1  # shortest step, as a share of the whole
+PATIENCE = 12  # rounds before corners are rounded off and searched for
+HALVINGS = 60  # halvings of the interval that holds a corner
+NEAR_CORNER = 1e-3  # distance from a corner, in sds of the predictor, that counts as being at it
 
 
 class Mode(Protocol):

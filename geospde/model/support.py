@@ -25,7 +25,7 @@ from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
 KINDS = ("mean", "total")
-UNCOVERED = 1e-6  # share of an area that may lie outside of the mesh: rounding
+UNCOVERED = 1e-6  # share of an area that may lie outside the mesh: rounding error
 FEWEST, MOST = 16, 200  # cells along the longer side of an area
 
 
