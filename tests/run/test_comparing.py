@@ -81,7 +81,7 @@ def test_difference_maps_are_what_the_second_run_is_above_the_first(bay, rendere
     assert main(["compare", "out", "wide", "--out", "versus"]) == 2
     assert "versus holds an earlier comparison" in said(capsys)
     assert main(["compare", "out", "wide", "--out", "out", "--overwrite"]) == 2
-    assert "so it is no comparison's folder" in said(capsys)
+    assert "so it is not the folder of a comparison" in said(capsys)
 
 
 def test_maps_on_other_grids_are_told_and_the_rest_is_compared(bay, edit, capsys):

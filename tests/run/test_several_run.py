@@ -112,7 +112,7 @@ def test_each_may_have_data_of_its_own(tmp_path):
         ('name = "sites"', 'name = "../a"', "name is of letters and digits"),
         ('points = "lead.csv"', "", r"\[\[observations\]\] number 1 needs the key 'points'"),
         ('"lead ~ 1', '"leed ~ 1', r"number 1: lead.csv has no column 'leed'.*'lead'"),
-        ('[[observations]]\nname = "sites"\nformula = "~ 1 + copy(field)"\nfamily = "lgcp"\n', "", "are two or more"),
+        ('[[observations]]\nname = "sites"\nformula = "~ 1 + copy(field)"\nfamily = "lgcp"\n', "", "be two or more"),
     ],
 )
 def test_mistakes_are_told(old, new, words, tmp_path):

@@ -138,7 +138,7 @@ def test_other_folds_than_the_run_files_start_afresh(bay, edit):
         (["--folds", "buffered", "--distance", "1e9"], "leaves nothing"),
         (["--folds", "blocks", "--distance", "1e9"], "too few for 10 folds"),
         (["--seed", "-1"], "[validation] seed must be at least 0"),
-        (["--out", "out"], "holds no validation.json, so it is no validation's folder"),
+        (["--out", "out"], "holds no validation.json, so it is not the folder of a validation"),
     ],
 )
 def test_a_choice_that_cannot_be_is_a_sentence_and_writes_nothing(bay, capsys, options, sentence):
