@@ -11,6 +11,7 @@ import geospde as gs
 from geospde.text.words import number
 
 BOX = shapely.box(0, 0, 10, 10)
+AT_MODE = {"integration": "eb"}  # where a finding is of mesh and range, not of the spread of theta
 
 
 @cache
@@ -59,13 +60,13 @@ def test_a_good_fit_passes():
 
 
 def test_edges_longer_than_half_the_range():
-    checks = fit(counts(), mesh(2.0)).check()
+    checks = fit(counts(), mesh(2.0), **AT_MODE).check()
     (finding,) = found(checks, "mesh", "warning")
     assert "max_edge" in finding.remedy and not checks.passed
 
 
 def test_edges_of_a_third_of_the_range_are_a_note():
-    assert found(fit(counts(), mesh(1.0)).check(), "mesh", "note")
+    assert found(fit(counts(), mesh(1.0), **AT_MODE).check(), "mesh", "note")
 
 
 def test_a_sliver_is_told_with_its_angle():
@@ -75,21 +76,21 @@ def test_a_sliver_is_told_with_its_angle():
     vertex = 0.5 * (a + b) + 1e-3 * (c - 0.5 * (a + b))
     around = [[corners[k], corners[(k + 1) % 3], new] for k in range(3)]
     sharp = gs.Mesh(np.vstack([whole.vertices, vertex]), np.vstack([whole.triangles[1:], around]))
-    (finding,) = found(fit(counts(), sharp, integration="eb").check(), "angle")
+    (finding,) = found(fit(counts(), sharp, **AT_MODE).check(), "angle")
     assert "degrees" in finding.message and finding.level == "warning"
 
 
 def test_a_range_longer_than_the_study_area():
     data = counts(reach=60.0)
     data = data.assign(count=np.random.default_rng(1).poisson(np.exp(1 + 0.25 * data["x"])))
-    checks = fit(data, mesh(0.9), priors={"range(spde)": {"pc": [5, 0.01]}}).check()
+    checks = fit(data, mesh(0.9), priors={"range(spde)": {"pc": [5, 0.01]}}, **AT_MODE).check()
     (finding,) = found(checks, "range", "warning")
     assert "covariates" in finding.remedy
 
 
 def test_a_mesh_that_ends_at_the_study_area():
     tight = gs.build_mesh(BOX, max_edge=(0.5, 0.6), offset=0.3)
-    (finding,) = found(fit(counts(), tight).check(), "extension")
+    (finding,) = found(fit(counts(), tight, **AT_MODE).check(), "extension")
     assert finding.level == "note" and "offset" in finding.remedy
 
 
