@@ -335,9 +335,9 @@ def test_areas_by_label_have_the_figures_of_predict(tmp_path):
     assert "mean" in gpd.read_file(found.to_gpkg(tmp_path / "risk.gpkg")).columns
     at = fit.predict_regions(districts.drop(columns="x"), at={"x": [0.0, 1.0]}).to_frame()
     assert len(at) == 32 and at["x"].tolist() == [0.0] * 16 + [1.0] * 16
-    with pytest.raises(gs.InputError, match="weights= is of models in space"):
+    with pytest.raises(gs.InputError, match="weights= is only for models in space"):
         fit.predict_regions(districts, weights="population.tif")
-    with pytest.raises(gs.InputError, match="kind= is of models in space"):
+    with pytest.raises(gs.InputError, match="kind= is only for models in space"):
         fit.predict_regions(districts, kind="total")
     with pytest.raises(gs.InputError, match="needs the column 'x'"):
         fit.predict_regions(districts[["district", "geometry"]])

@@ -129,7 +129,7 @@ def test_memory_is_linear_in_steps(keys):
         ("spde(mesh, time=one)", "has one step: nothing changes"),
         ("spde(mesh, time=x)", "have none in common|too many"),
         ("spde(mesh, time=year, temporal='ar')", "did you mean 'ar1'"),
-        ("spde(mesh, temporal='ar1')", "temporal is of a field in time"),
+        ("spde(mesh, temporal='ar1')", "temporal is only for a field in time"),
         ("spde(mesh, time=year, spatial=1)", "spatial of spde is True or False"),
         ("spde(mesh, time=year, by=(1, x), spatial=True)", "spatial=True is only for a single field"),
         ("spde(mesh, time=year, spatial=True, prior='spde2')", "prior='spde2' is of a stationary field of one sigma"),
@@ -170,5 +170,5 @@ def test_the_future_is_validated_from_the_past(keys):
     assert own["mean"].to_numpy() == pytest.approx(ahead["mean"].to_numpy(), abs=4 * ahead["sd"].max() / np.sqrt(200))
     with pytest.raises(InputError, match="times to predict are 1 to 3 of the 5"):
         fit.validate("future", k=4)
-    with pytest.raises(InputError, match="are of a model in time"):
+    with pytest.raises(InputError, match="need a model in time"):
         gs.fit("v ~ 1 + spde(mesh)", data, method="eb", **keys).validate("future")
