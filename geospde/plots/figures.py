@@ -159,7 +159,7 @@ def _figures(
             yield "maps", drawn(level, shared)
         for column in mapped_layers(prediction):
             yield figure_name(prediction, column), drawn([column], shared if column in level else None)
-        rates = observed(survey, prediction.label)
+        rates = observed(survey, prediction.label, fit)
         if rates is not None:
             yield "observed", sites_map(survey, rates, rate.label, scale=shared, per=rate.per, look=look)
             alone = fit is not None and len(fit.fitted) == len(rates)  # else they are of the rows of parts
@@ -291,7 +291,7 @@ def predictive_plot(check: PredictiveCheck, label: str) -> Figure:
     return figure
 
 
-def observed(survey: Any, label: str) -> NDArray[np.float64] | None:
+def observed(survey: Any, label: str, fit: Any = None) -> NDArray[np.float64] | None:
     """Return the survey's response per unit exposure, or None if the label's columns are not in it.
 
     Parameters
@@ -300,7 +300,13 @@ def observed(survey: Any, label: str) -> NDArray[np.float64] | None:
         With the columns that the label names.
     label : str
         A response, or ``"response / exposure"``.
+    fit : Fit, optional
+        Its family says what was observed of ordered classes: whether they are above the first.
     """
+    model = getattr(fit, "model", None)
+    if model is not None and getattr(getattr(model, "family", None), "takes_categories", False):
+        above = np.asarray(model.likelihood.observed())
+        return above if survey is not None and len(above) == len(survey.points) else None
     names = [name.strip() for name in label.split(" / ")]
     if survey is None or len(names) > 2 or not set(names) <= set(survey.points.columns):
         return None

@@ -323,7 +323,7 @@ def _sites(survey: Any, fit: Any, prediction: Any, origin: NDArray[np.float64]) 
     xy = shapely.get_coordinates(points.geometry.array)
     columns = "" if prediction is None else prediction.label
     facts = _facts(points, xy, fit, columns, Rate("") if prediction is None else prediction.rate())
-    rates = None if prediction is None else observed(survey, columns)
+    rates = None if prediction is None else observed(survey, columns, fit)
     names = _names(points)
     rows = [list(row) for row in zip(*([shown_value(v) for v in list(values)[chosen]] for values in facts.values()))]
     return {
@@ -352,7 +352,7 @@ def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str, rate: Rat
     columns = columns[:MOST_COLUMNS]
     words = [c for c in columns if not pd.api.types.is_numeric_dtype(points[c])]
     facts: dict[str, Iterable[Any]] = {str(c): points[c] for c in words}
-    rates = observed(SimpleNamespace(points=points), label)
+    rates = observed(SimpleNamespace(points=points), label, fit)
     if rates is not None and label not in columns:
         facts[f"observed {observed_label(rate.label)}"] = rate.per * rates
     fitted, alone = getattr(fit, "fitted", None), None

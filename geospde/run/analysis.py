@@ -163,6 +163,7 @@ def _model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Mo
     wanted = config.model.given()
     formula2 = wanted.pop("formula2", None)
     areas = wanted.pop("areas", None)
+    wanted.pop("levels", None)  # the survey has numbers for them
     delta = delta_of(config.model.family, config.model.link)
     if delta is None:
         if formula2 is not None:

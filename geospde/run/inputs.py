@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.explore.explore import Exploration, explore
+from geospde.families.base import Family
 from geospde.families.delta import delta_of
 from geospde.families.registry import family_by_name
 from geospde.formula.formula import parse_formula
@@ -23,6 +24,7 @@ from geospde.run.config import Config
 from geospde.run.sections.model import INPUTS
 from geospde.survey.areal import read_areal_survey
 from geospde.survey.covariates.reading import read_covariates
+from geospde.survey.levels import numbered
 from geospde.survey.numbers import Vector, others_like_it
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey, read_survey
@@ -44,9 +46,13 @@ def load_survey(config: Config) -> Survey:
             remedy='say what a row is of its places: areas = "mean" or "total" in [model]; or take a term of areas, '
             "such as bym2(district, graph=areas)",
         )
-    survey = _read(config, [*response, model.exposure, model.offset, model.weights], response[:1])
+    words = response[:1] if model.levels else []
+    numeric = [*(name for name in response if name not in words), model.exposure, model.offset, model.weights]
+    survey = _read(config, numeric, response[:1])
     delta = delta_of(model.family, model.link)
     family = family_by_name(model.family, model.link) if delta is None else family_by_name(delta.alike)
+    if words:
+        survey = with_levels(survey, words[0], model.levels or (), family)
     for column in response:
         _refuse(survey, column, family.outside, f"family {family.name!r} needs {family.needs}")
     if family.takes_trials and len(response) == 2:
@@ -167,6 +173,17 @@ def explore_survey(config: Config, survey: Survey) -> Exploration | None:
     # which responses are bounds explains nothing
     survey = replace(survey, points=survey.points.drop(columns=_censored_by(model.formula), errors="ignore"))
     return explore(survey, column, over, family=model.family if delta is None else delta.alike)
+
+
+def with_levels(survey: Survey, column: str, levels: Sequence[str], family: Family) -> Survey:
+    """Return a survey whose response is the number of its word: from 1 of ordered classes, 0 and 1 of yes and no."""
+    if column not in survey.points.columns:
+        raise InputError(f"levels are of the words of the response, and there is no column {column!r}")
+    if not (family.takes_categories or (family.is_binary and len(levels) == 2)):
+        raise InputError(f"levels are of family 'ordinal', or two of 'bernoulli', not of {family.name!r}")
+    points = survey.points
+    codes = numbered(points[column], levels, lambda i: survey.place(i, column), from_zero=family.is_binary)
+    return replace(survey, points=points.assign(**{column: codes}))
 
 
 def _censored_by(formula: str) -> str:

@@ -60,6 +60,33 @@ def test_a_denominator_makes_the_response(sites, tmp_path):
     assert proposal.doubts == ()
 
 
+def test_words_on_a_scale_are_ordered(sites, tmp_path, monkeypatch):
+    places, rng = sites
+    score = rng.choice(["many", "none", "few"], SITES)
+    proposal, keys = proposed(tmp_path, {**places, "score": score}, options=Options(response="score"))
+    assert keys["model"]["family"] == "ordinal" and keys["model"]["levels"] == ["none", "few", "many"]
+    assert keys["output"]["label"] == "chance of score above none" and 0 < keys["prediction"]["exceed"][0] < 1
+    assert proposal.doubts == ()
+    monkeypatch.chdir(tmp_path)
+    survey = load_survey(read_config(keys))
+    assert survey.points["score"].tolist() == pd.Series(score).map({"none": 1, "few": 2, "many": 3}).tolist()
+    _, keys = proposed(
+        tmp_path, {**places, "seen": np.where(score == "few", "yes", "no")}, options=Options(response="seen")
+    )
+    assert keys["model"]["family"] == "bernoulli" and keys["model"]["levels"] == ["no", "yes"]
+    soil = {**places, "soil": rng.choice(["clay", "peat", "sand"], SITES)}
+    proposal, keys = proposed(tmp_path, soil, options=Options(response="soil"))
+    assert "the words of 'soil' are in alphabetical order" in proposal.doubts[-1]
+    keys["model"] |= {"levels": ["clay", "peat"]}
+    with pytest.raises(gs.InputError, match="'sand' is none of the levels 'clay' and 'peat'"):
+        load_survey(read_config(keys))
+    keys["model"] |= {"family": "gaussian"}
+    with pytest.raises(gs.InputError, match="levels are of family 'ordinal', or two of 'bernoulli', not of 'gaussian'"):
+        load_survey(read_config(keys))
+    with pytest.raises(gs.InputError, match="each once, the least first"):
+        read_config(keys | {"model": keys["model"] | {"levels": ["clay", "clay"]}})
+
+
 def test_values_of_which_bounds_are_known_are_censored(sites, tmp_path):
     places, rng = sites
     lead = np.exp(rng.normal(2, 0.7, SITES)).round(2)

@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
+import geospde as gs
 from geospde.errors import InputError
 from geospde.mesh.trimesh import Mesh
 from geospde.plots.canvas import SEA, View, sheet
@@ -345,3 +346,11 @@ def test_two_sites_and_constant_values_are_drawn(tmp_path, response):
         fit = SimpleNamespace(fitted=frame.iloc[:2])
         paths = save_figures(tmp_path, survey=survey, fit=fit, prediction=prediction, dpi=50)
         assert len(paths) == 8 and findings(prediction, survey=survey)
+
+
+def test_of_ordered_classes_it_is_observed_whether_they_are_above_the_first():
+    table = pd.DataFrame({"score": [1, 3, 2, 1, 3, 2] * 4, "x": np.arange(24.0)})
+    fit = gs.fit("score ~ x", table, family="ordinal", method="ml")
+    survey = SimpleNamespace(points=table)
+    np.testing.assert_array_equal(observed(survey, "score", fit), table["score"] > 1)
+    np.testing.assert_array_equal(observed(survey, "score"), table["score"])

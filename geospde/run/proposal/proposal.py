@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.families.registry import family_by_name
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
 from geospde.run.analysis import check_predictable, make_grid, make_mesh, make_model
 from geospde.run.config import read_config
+from geospde.run.inputs import with_levels
 from geospde.run.proposal.areas import areal_sections, is_areal
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import read_columns
@@ -25,10 +27,15 @@ from geospde.run.proposal.sections import lower, sections
 from geospde.run.proposal.sizes import Sizes
 from geospde.run.proposal.writing import Entry, nested
 from geospde.survey.crs import is_local, unit_of
+from geospde.survey.levels import in_order, numbered
+from geospde.survey.numbers import is_text
 from geospde.survey.reading import SITES, read_points, read_table
 from geospde.survey.survey import Survey, read_survey
 from geospde.survey.tables import Table
 from geospde.text.words import counted, length
+
+MOST_LEVELS = 12
+"""Different words up to which a response of words is taken for a scale."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,7 @@ def propose(
         raise InputError(f"{table.source} has no rows: a survey needs sites")
     if is_areal(table):
         return Proposal(*_of_areas(points, table, coastline, covariates, options, guesser))
+    table, options, levels = _of_words(table, options, guesser)
     columns = read_columns(table)
     if isinstance(table.frame, gpd.GeoDataFrame):
         _refuse_geometry(points, table, options)
@@ -155,9 +163,13 @@ def propose(
     )
     if coast is not None:
         _refuse_elsewhere(survey, table.source, coast.source)
+    if levels and options.family is not None:
+        survey = with_levels(survey, roles.response.name, levels, family_by_name(options.family))
     response, look = find_response(roles.table, roles, survey.coordinates, options.family)
     sizes = Sizes.of(survey, look)
-    entries = tuple(sections(said, frame, survey, response, roles.others, look, sizes, options.exceed, roles.year))
+    entries = tuple(
+        sections(said, frame, survey, response, roles.others, look, sizes, options.exceed, roles.year, levels)
+    )
     config = read_config(nested(entries))
     mesh = make_mesh(config, survey)
     grid = make_grid(config, survey, mesh)
@@ -167,6 +179,22 @@ def propose(
         survey = survey.with_covariates(config.covariates)
     check_predictable(make_model(config, survey, mesh), grid, config.prediction.at)
     return Proposal(entries, survey, response, mesh, grid, (*guesser.doubts, *_cautions(survey)))
+
+
+def _of_words(table: Table, options: Options, guesser: Guesser) -> tuple[Table, Options, list[str]]:
+    """Number a response of words on a scale: its table, with the family that takes them, and the words in order."""
+    name = options.response
+    if name is None or name not in table.frame.columns or not is_text(table.frame[name]).all():
+        return table, options, []
+    levels, known = in_order(table.frame[name])
+    if not 1 < len(levels) <= MOST_LEVELS:
+        return table, options, []
+    family = options.family or ("bernoulli" if len(levels) == 2 else "ordinal")
+    binary = family_by_name(family).is_binary
+    codes = numbered(table.frame[name], levels, lambda i: table.at(i, name), from_zero=binary)
+    if not known:
+        guesser.note(f"the words of {name!r} are in alphabetical order: put levels in [model] in theirs")
+    return replace(table, frame=table.frame.assign(**{name: codes})), replace(options, family=family), levels
 
 
 def _of_areas(

@@ -69,6 +69,8 @@ class Response:
     def rates(self) -> Vector:
         """What is mapped, as observed: the response per trial or per unit of exposure."""
         over = self.trials or self.exposure
+        if self.family.takes_categories:
+            return np.where(numbers(self.column) > 1, 1.0, 0.0)
         return numbers(self.column) if over is None else numbers(self.column) / numbers(over)
 
     @property
@@ -80,7 +82,7 @@ class Response:
     def threshold(self) -> tuple[float, str]:
         """Return a value whose exceedance is worth a map, and what it is."""
         upper, link = short(float(np.quantile(self.rates, 0.75))), self.family.link
-        if not self.family.is_binary and link.low < upper < link.high:
+        if not (self.family.is_binary or self.family.takes_categories) and link.low < upper < link.high:
             return upper, "the upper quartile of what was observed"
         return short(float(self.rates.mean())), "the mean of what was observed"
 
@@ -114,6 +116,8 @@ def find_response(table: Table, roles: Roles, places: Vector, said: str | None) 
         family, reason = find_family(column, trials)
     else:
         family, reason = family_by_name(said), f"{column.describe()}; the family is as --family says."
+        if family.takes_categories:
+            reason = f"{column.describe()}, classes in their order: the chance of one above the first is mapped."
         if trials is not None:
             family.refuse_trials()
     _refuse_outside(table, column, family)

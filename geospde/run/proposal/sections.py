@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from geospde.families.registry import path_of
 from geospde.run.proposal.columns import Column
@@ -27,6 +27,7 @@ def sections(
     sizes: Sizes,
     exceed: float | None = None,
     year: Column | None = None,
+    levels: Sequence[str] = (),
 ) -> Iterator[Entry]:
     """Yield the keys of a run file in order.
 
@@ -47,14 +48,18 @@ def sections(
         The limit that the map is to be decided at.
     year : Column, optional
         Which of several years each row is of.
+    levels : sequence of str
+        The words of the response, the least first.
     """
     yield from _survey(files, frame, survey)
     yield from _mesh(look, sizes, survey)
     time = None if year is None else YearTerm.of(year)
     yield from _model(response, others, time)
+    if levels:
+        yield Entry("model", "levels", list(levels), "The words of the response, from the least to the most.")
     yield from _priors(response, look, survey)
     yield from _prediction(response, sizes, survey, exceed, time)
-    yield from _output(response, survey)
+    yield from _output(response, survey, levels)
 
 
 def lower(sentence: str) -> str:
@@ -196,7 +201,8 @@ def _prediction(
         yield Entry("excursions", "exceed", [value], "Where the map is above or below it, all cells at once.")
 
 
-def _output(response: Response, survey: Survey) -> Iterator[Entry]:
+def _output(response: Response, survey: Survey, levels: Sequence[str]) -> Iterator[Entry]:
     slug = re.sub(r"[^\w.-]+", "-", survey.name).strip("-.") or "survey"
     yield Entry("output", "dir", f"outputs/{slug}", "From the folder that the command is run in.")
-    yield Entry("output", "label", response.label, "What maps and report call the value: put its unit.")
+    label = response.label.replace("above the first", f"above {levels[0]}") if levels else response.label
+    yield Entry("output", "label", label, "What maps and report call the value: put its unit.")

@@ -93,6 +93,13 @@ class ModelSection(Section):
     offset: Text | None = None
     weights: Text | None = None
     areas: Annotated[Any, BeforeValidator(support_of)] = None
+    levels: tuple[Text, ...] | None = None
+
+    @model_validator(mode="after")
+    def _ordered_levels(self) -> ModelSection:
+        if self.levels and (len(self.levels) < 2 or len(set(self.levels)) < len(self.levels)):
+            raise ValueError("levels are the words of the response, two or more, each once, the least first")
+        return self
 
     @model_validator(mode="before")
     @classmethod
