@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+ROUNDING = 1e-12
+"""Of the largest number, beneath which a mean is 0: a standardised column's is."""
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -143,5 +145,7 @@ class Summary:
         for name, values in columns.items():
             known = values[np.isfinite(values)]
             cuts = np.quantile(known, QUANTILES) if len(known) else np.full(len(names), np.nan)
-            rows[name] = [len(known), known.mean() if len(known) else np.nan, *cuts]
+            mean = known.mean() if len(known) else np.nan
+            size = np.abs(known).max(initial=0.0)
+            rows[name] = [len(known), 0.0 if abs(mean) < ROUNDING * size else mean, *cuts]
         return pd.DataFrame.from_dict(rows, orient="index", columns=["n", "mean", *names]).rename_axis("quantity")

@@ -112,8 +112,10 @@ def draw_hatching(
     return painted
 
 
-def draw_graticule(ax: Axes, view: View, crs: Any) -> None:
+def draw_graticule(ax: Axes, view: View, crs: Any, *, beneath: bool = False) -> None:
     """Draw lines of longitude and latitude, and write their degrees at the ticks of the lower and the left side.
+
+    Beneath areas, where they are not to be taken for borders.
 
     Raises
     ------
@@ -146,7 +148,7 @@ def draw_graticule(ax: Axes, view: View, crs: Any) -> None:
             line = np.full((2, 60), value)
             line[1 if axis is ax.xaxis else 0] = others[1 if axis is ax.xaxis else 0]
             x, y = there.transform(line[0], line[1], direction="INVERSE")
-            ax.plot(x, y, color=GRATICULE, lw=0.4, zorder=2.5, scalex=False, scaley=False)
+            ax.plot(x, y, color=GRATICULE, lw=0.4, zorder=0.5 if beneath else 2.5, scalex=False, scaley=False)
         seen = [value for value in values if edge.min() <= value <= edge.max()]
         order = np.argsort(edge)
         axis.set_major_locator(FixedLocator(np.interp(seen, edge[order], along[order])))

@@ -108,7 +108,7 @@ def regions_map(
         if not one_scale:
             colour_bar(ax.inset_axes((0.03, 0.04, 0.025, 0.32)), scale, "", _per(regions, column, rate))
         if degrees:
-            draw_graticule(ax, view, frame.crs)
+            draw_graticule(ax, view, frame.crs, beneath=True)
     if one_scale:
         colour_bar(place, scales[0], _bar_label(regions, columns[0], rate), _per(regions, columns[0], rate))
     draw_scale_bar(axes[-1], view, land if one_scale else shapely.union(land, _corner(view)))

@@ -154,7 +154,7 @@ def settings_tables(settings: Mapping[str, Any]) -> list[Table]:
     tables, loose = [], []
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            rows = [[str(key), shown(item)] for key, item in value.items() if item is not None]
+            rows = [[str(key), said] for key, item in value.items() if item is not None and (said := shown(item))]
             if rows:
                 tables.append(Table(f"[{name}]", [], rows))
         elif value is not None:

@@ -284,6 +284,13 @@ def test_yes_and_no_are_drawn_as_shares():
     assert fitted.nugget + fitted.sill == pytest.approx(found.variogram.variance, rel=0.25)  # of one variogram's bins
 
 
+def test_the_mean_of_a_standardised_column_is_nothing():
+    found = gs.explore(
+        read(many_columns().assign(z=lambda t: (t["depth"] - t["depth"].mean()) / t["depth"].std())), "cases"
+    )
+    assert found.quantiles().loc["z", "mean"] == 0.0 and found.quantiles().loc["depth", "mean"] > 10
+
+
 def test_small_rates_are_told_per_so_many(rongelap):
     survey = read(many_columns().assign(people=lambda t: 5000 * t["tested"]))
     found = gs.explore(survey, "cases", "people", family="poisson")
