@@ -112,23 +112,8 @@ def web_map(
     unit = unit_of(None if crs is None else parse_crs(crs))
     view = View.of(_bounds(raster, survey, mesh), crs)
     origin = np.array([round((view.west + view.east) / 2), round((view.south + view.north) / 2)], dtype=float)
-    data: dict[str, Any] = {
-        "label": label if prediction is None else prediction.rate(label).label,
-        "unit": unit,
-        "origin": origin.tolist(),
-        "view": [view.west - origin[0], view.south - origin[1], view.east - origin[0], view.north - origin[1]],
-        "stretch": view.stretch,
-        "grid": None,
-        "bands": [],
-        "steps": None,
-        "scales": [],
-        "interval": None,
-        "coast": None,
-        "outline": "",
-        "sites": None,
-        "place": getattr(survey, "word", "site"),
-        "mesh": None,
-    }
+    rate = label if prediction is None else prediction.rate(label).label
+    data = _blank(rate, unit, view, origin, getattr(survey, "word", "site"))
     notes: list[str] = []
     if prediction is not None and raster is not None:
         grid, kept, step = thinned(raster, len(prediction.layers))
@@ -155,6 +140,27 @@ def web_map(
         else:
             notes.append(f"The mesh is left out of the map: it has {counted(len(mesh.edges), 'edge')}.")
     return WebMap(data, tuple(notes))
+
+
+def _blank(label: str, unit: str, view: View, origin: NDArray[np.float64], place: str) -> dict[str, Any]:
+    """All that the page's script reads, with a frame and nothing in it."""
+    return {
+        "label": label,
+        "unit": unit,
+        "origin": origin.tolist(),
+        "view": [view.west - origin[0], view.south - origin[1], view.east - origin[0], view.north - origin[1]],
+        "stretch": view.stretch,
+        "grid": None,
+        "bands": [],
+        "steps": None,
+        "scales": [],
+        "interval": None,
+        "coast": None,
+        "outline": "",
+        "sites": None,
+        "place": place,
+        "mesh": None,
+    }
 
 
 def thinned(grid: Any, bands: int) -> tuple[dict[str, Any], NDArray[np.intp], int]:
