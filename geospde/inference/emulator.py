@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
-from geospde.inference.kernels import kernel_sums
+from geospde.linalg.kernels import kernel_sums
 from geospde.linalg.processes import TREND, quadratic, quadratic_times, squared_distances, squared_exponential
 from geospde.linalg.proposal import Proposal, coarse
 

@@ -7,10 +7,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.inference.kernels import row_pair_places
 from geospde.linalg.basis import Basis
 from geospde.linalg.cholesky import Cholesky
 from geospde.linalg.constrained import ConstrainedFactor, anchors_of
+from geospde.linalg.kernels import row_pair_places
 from geospde.linalg.supernodal import symmetric_times
 from geospde.terms.precisions.base import Precision
 
