@@ -84,7 +84,7 @@ def simulated(vertices, observations=2000, family="poisson"):
 def measure(name):
     """One case, as a dict of figures."""
     import geospde as gs
-    from geospde.inference import integration
+    from geospde.inference import posterior
     from geospde.linalg.threads import one_blas_thread
 
     began = time.perf_counter()
@@ -105,9 +105,9 @@ def measure(name):
 
         return wrapped
 
-    integration.find_mode = timed("mode", integration.find_mode)
-    integration.curvature = timed("curvature", integration.curvature)
-    integration.integrate = timed("integration", integration.integrate)
+    posterior.find_mode = timed("mode", posterior.find_mode)
+    posterior.curvature = timed("curvature", posterior.curvature)
+    posterior.integrate = timed("integration", posterior.integrate)
     start = time.perf_counter()
     fit = gs.fit(formula, table, **options)
     whole = time.perf_counter() - start

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError, NumericalError
 from geospde.inference.criteria import cavity
-from geospde.inference.integration import posterior
 from geospde.inference.laplace import Laplace
+from geospde.inference.posterior import posterior
 from geospde.linalg.executor import cluster
 from geospde.model.build import build_model
 from geospde.prediction.folds import (

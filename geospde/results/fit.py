@@ -13,8 +13,8 @@ from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.families.base import Family
 from geospde.families.delta import DELTAS, delta_of
 from geospde.families.registry import DEFAULT, names, read_family
-from geospde.inference.integration import posterior
 from geospde.inference.mode import Progress, silent
+from geospde.inference.posterior import posterior
 from geospde.likelihood.exponential import Exponential
 from geospde.likelihood.intervals import likelihood_of
 from geospde.likelihood.likelihoods import Unpriored
