@@ -5,6 +5,7 @@ until what it is unsure of no longer matters. The same points carry the latent v
 it, shifted as little as lets them have the mean and the covariance of theta.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -167,7 +168,7 @@ def adaptive(evaluator: Evaluator, axes: Axes) -> Posterior:
         residual, accuracy = _put_right(points, emulator, top)
     axes = points.axes
     hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
-    weights = _weights(hyper, points)
+    weights = nearest_weights(hyper, points.points)
     chosen = [(p, w) for p, w in zip(points.points, weights) if w > 1e-7]
     kept = np.array([w for _, w in chosen])
     evidence = top + hyper.log_integral()
@@ -394,13 +395,13 @@ def _influence(theta: Vector, mass: Vector) -> Vector:
     return np.column_stack(columns)
 
 
-def _weights(hyper: HyperPosterior, points: _Points) -> Vector:
+def nearest_weights(hyper: HyperPosterior, points: Sequence[LaplacePoint]) -> Vector:
     """Weights of the points, (n,): the mass nearest to each, but so that theta has its mean and covariance."""
     from scipy.optimize import nnls
 
     theta, mass = hyper.cloud
-    own = np.array([p.theta for p in points.points])
-    nearest = nearest_of(points.axes.straight(theta), points.axes.straight(own))
+    own = np.array([p.theta for p in points])
+    nearest = nearest_of(hyper.axes.straight(theta), hyper.axes.straight(own))
     voronoi = np.bincount(nearest, mass, len(own))
     mean = mass @ theta
     spread = np.linalg.cholesky((theta - mean).T @ (mass[:, None] * (theta - mean)))

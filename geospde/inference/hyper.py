@@ -159,6 +159,14 @@ class HyperPosterior:
         mean = weights @ theta
         return mean, (theta - mean).T @ (weights[:, None] * (theta - mean))
 
+    def placed(self, v: Vector) -> Vector:
+        """Thetas at standardised places v, (k, d): in moments of the posterior on its own bent axes."""
+        u, log_weights = self._weighted
+        weights = np.exp(log_weights - logsumexp(log_weights))
+        mean = weights @ u
+        root = np.linalg.cholesky((u - mean).T @ (weights[:, None] * (u - mean)))
+        return self.axes.theta(mean + v @ root.T)
+
     def sample(self, size: int) -> Vector:
         """Thetas that stand for the posterior with even weights, (size, d): a systematic sample of many points."""
         theta, weights = self.cloud

@@ -201,7 +201,7 @@ def _carrying(explorer: Explorer, hyper: HyperPosterior, log_top: float, third: 
         if again.agreement > hyper.agreement:
             hyper, log_top = again, again_top
     mean, covariance = hyper.moments()
-    v, weights = _design(hyper.dimension, NARROW)
+    v, weights = central_composite(hyper.dimension, NARROW)
     carried = explorer.at([mean + step for step in v @ np.linalg.cholesky(covariance).T])
     kept = [(p, w) for p, w in zip(carried, weights) if p is not None]
     if not kept:
@@ -217,7 +217,7 @@ def _fitted(explorer: Explorer, centre: Vector, root: Vector, third: Vector | No
         warp = Warp.of_profiles(profiles(explorer, centre, root, STEP, DROP))
     else:
         warp = Warp.of_third_derivatives(third)
-    u = _design(centre.size, WIDE)[0]
+    u = central_composite(centre.size, WIDE)[0]
     z, log_slope = warp(u)
     found = explorer.at([centre + root @ zk for zk in z], gradient=True)
     good = np.array([p is not None for p in found])
@@ -241,7 +241,7 @@ def _tamed(hyper: HyperPosterior) -> tuple[Vector, Vector]:
     return hyper.centre + hyper.root @ np.clip(inverse @ (mean - hyper.centre), -1.0, 1.0), np.asarray(root)
 
 
-def _design(d: int, f: float) -> tuple[Vector, Vector]:
+def central_composite(d: int, f: float) -> tuple[Vector, Vector]:
     """Points of a central composite design, the outer ones at f sqrt(d), and their weights."""
     axial = np.vstack([np.eye(d), -np.eye(d)]) * f * np.sqrt(d)
     z = np.vstack([np.zeros((1, d)), axial, f * _factorial(d)])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.mixture import GaussianMixture
-from geospde.inference.system import EPSILON, LatentGaussianModel, QuadraticForms, System
+from geospde.inference.system import EPSILON, LatentGaussianModel, Predictor, QuadraticForms, Start, System
 from geospde.linalg.basis import Basis
 from geospde.linalg.cholesky import NotPositiveDefinite
 from geospde.linalg.constrained import ConstrainedFactor
@@ -148,13 +148,13 @@ class Laplace(System):
         return self._at(theta, start, gradient, 0.0 if gradient else LAG)
 
     def lagging(
-        self, theta: Vector, start: Vector | None = None, gradient: bool = True, prior: PriorPart | None = None
+        self, theta: Vector, start: Start = None, gradient: bool = True, prior: PriorPart | None = None
     ) -> LaplacePoint:
         """The same from near the mode: a factorisation fewer, a gradient to a thousandth; `prior` where it is known."""
         return self._at(theta, start, gradient, SMALL_LAG if gradient else LAG, prior)
 
     def _at(
-        self, theta: Vector, start: Vector | None, gradient: bool, lag: float, prior: PriorPart | None = None
+        self, theta: Vector, start: Start, gradient: bool, lag: float, prior: PriorPart | None = None
     ) -> LaplacePoint:
         """The same, where the factor of a Newton step's start serves for its end if it promises a gain below `lag`."""
         self.evaluations += 1
@@ -390,7 +390,7 @@ class Laplace(System):
         return total, slope
 
     def _mode_and_inverse(
-        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: float
+        self, theta: Vector, likelihood: Any, prior_values: Vector, start: Start, lag: float
     ) -> tuple[_Mode, Vector]:
         mode = self._mode(theta, likelihood, prior_values, start, lag)
         if not mode.exact:
@@ -398,7 +398,7 @@ class Laplace(System):
             mode = mode._replace(factor=self.factor_of(theta, prior_values, -mode.derivatives[1]), exact=True)
         return mode, self.selected_inverse(mode.factor)
 
-    def _mode(self, theta: Vector, likelihood: Any, prior_values: Vector, start: Vector | None, lag: float) -> _Mode:
+    def _mode(self, theta: Vector, likelihood: Any, prior_values: Vector, start: Start, lag: float) -> _Mode:
         """Newton with a backtracking line search, inside the constraints.
 
         Below `lag` the factor may be that of the last step's start: the log determinant is then mended to first order
@@ -406,8 +406,9 @@ class Laplace(System):
         """
         model = self.model
         near: _Curved | None = None
-        if start is None:
-            start, near = self._start(theta, likelihood, prior_values)
+        if start is None or isinstance(start, Predictor):
+            rough = likelihood.start() if start is None else start.eta
+            start, near = self._start(theta, likelihood, prior_values, rough)
         x = self.project(start)
 
         def objective(x: Vector) -> tuple[float, Vector]:
@@ -419,7 +420,8 @@ class Laplace(System):
         value, eta = objective(x)
         for flat in (False, True):
             if not np.isfinite(value):
-                x = self.project(self._start(theta, likelihood, prior_values, True)[0]) if flat else np.zeros(self.n)
+                rough = self._start(theta, likelihood, prior_values, likelihood.start(), True)[0] if flat else 0.0 * x
+                x = self.project(rough)
                 value, eta, near = *objective(x), None
         if np.isneginf(value):
             words = f"the link {model.likelihood.link.name!r} has no mean at any predictor that a search may begin at"
@@ -481,13 +483,12 @@ class Laplace(System):
             raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
 
     def _start(
-        self, theta: Vector, likelihood: Any, prior_values: Vector, flat: bool = False
+        self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, flat: bool = False
     ) -> tuple[Vector, _Curved | None]:
-        """One weighted least-squares step from the data's own rough predictor, and the factor if it was of H.
+        """One weighted least-squares step from a predictor, such as the data's own, and the factor if it was of H.
 
         With `flat` it is to that predictor, which lies in the domain of its link, whatever the responses.
         """
-        eta = likelihood.start()
         derivatives = likelihood.derivatives(eta)
         weights = likelihood.newton_weights(eta, derivatives[1])[: eta.size]
         weights = np.maximum(weights, 1e-8 * (weights.max(initial=0.0) or 1.0))

@@ -1,16 +1,14 @@
 """Mode and curvature of log p(theta | y), by exact gradients."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
-from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.laplace import LaplacePoint
 from geospde.inference.warm import WarmLaplace
-from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 SHORTEST = 1e-9  # step, in the coordinates, that is no step
@@ -186,29 +184,3 @@ def curvature(
     root = np.asarray(np.linalg.cholesky(root @ root.T))
     longer = np.diag(root) / np.diag(axes)
     return root, third * longer[:, None] * longer**2
-
-
-@dataclass(frozen=True)
-class Guess:
-    """What another model, of the same hyperparameters, says of their posterior.
-
-    Attributes
-    ----------
-    theta : (d,) array
-        Its mode.
-    curvature : (d, d) array
-        The negative Hessian there, as the search left it.
-    """
-
-    theta: Vector
-    curvature: Vector
-
-
-def guess_of(laplace: Laplace, start: Vector, progress: Progress = silent) -> Guess | None:
-    """What a model that stands for a larger one says; None where it has no mode."""
-    try:
-        with one_blas_thread():
-            mode, covariance = find_mode(WarmLaplace(laplace), start, progress)
-    except NumericalError:
-        return None
-    return Guess(mode.theta, np.asarray(np.linalg.inv(covariance), dtype=float))

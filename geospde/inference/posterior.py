@@ -1,21 +1,48 @@
-"""The posterior of a latent Gaussian model: its mode in theta, and the rule that integrates over theta."""
+"""The posterior of a latent Gaussian model: its mode in theta, and the rule that integrates over theta.
 
-from dataclasses import replace
+A model on a fine mesh is integrated on a coarser one. How much denser the fine one has theta is a smooth function,
+which some of its points tell: they make the coarse density that of the fine mesh, and carry its latent variables (the
+idea of multilevel Monte Carlo, Giles 2015, Acta Numerica 24, 259-328).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import InputError, NumericalError
+from geospde.inference.adaptive import nearest_weights
 from geospde.inference.higher_order import worth_correcting
-from geospde.inference.hyper import HyperPosterior, Posterior
-from geospde.inference.integration import Explorer, finished, integrate
+from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
+from geospde.inference.integration import FEW, NARROW, Explorer, central_composite, finished, integrate
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.mode import Guess, Progress, curvature, find_mode, silent
+from geospde.inference.mixture import GaussianMixture
+from geospde.inference.mode import Progress, curvature, find_mode, silent
 from geospde.inference.residual import Nothing
+from geospde.inference.system import Predictor
 from geospde.inference.warm import WarmLaplace
+from geospde.linalg.processes import quadratic, squared_exponential
 from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
+
+LENGTH, HEIGHT = 3.0, 0.3  # of the process for what two meshes differ by: in standard deviations, and in log density
+# beside a quadratic trend
+NOISE = 1e-8  # share of its variance, which keeps its matrix invertible
+TAILS = (
+    0.23,
+    0.23,
+    0.43,
+)  # what a unit of log density beyond 1.2 sds does to the log evidence and to the sd, and beyond
+# a 97.5 % quantile to that, of a Gaussian
+SOME = 500  # latent variables, beside fixed effects, whose quantiles a few points must have,
+CARRIED = 0.01  # to this part of an interval, to carry a posterior;
+LIGHT = 1e-4  # else all of a rule's own points do that have this weight
+COUNTS = 0.025  # weight of a point beyond which all of an error there counts
+SAME = 0.1  # log density: error of that process, at a point of the fine mesh left out, up to which it serves
 
 
 def posterior(
@@ -24,7 +51,7 @@ def posterior(
     rule: str = "auto",
     strategy: str = "auto",
     progress: Progress = silent,
-    guess: Guess | None = None,
+    smaller: Laplace | None = None,
 ) -> Posterior:
     """Posterior of a latent Gaussian model.
 
@@ -41,8 +68,9 @@ def posterior(
         Laplace approximation errs noticeably by its own next term, else `vb`.
     progress : callable
         Told of every evaluation.
-    guess : Guess, optional
-        Of a smaller model of the same hyperparameters, where the search for the mode then starts.
+    smaller : Laplace, optional
+        Of a model of the same observations and hyperparameters on a coarser mesh. `auto` integrates on that, and puts
+        it right by points of the model itself, where these say that it can be; else the search starts at its mode.
     """
     if laplace.pairs is not None:
         raise InputError(
@@ -55,20 +83,49 @@ def posterior(
             strategy = _settled(strategy, laplace, only)
             only = finished(laplace, only, strategy)
             return Posterior([only], np.ones(1), only.log_posterior, None, only, strategy)
+        near, bend = start, None
+        if smaller is not None:
+            try:
+                peak = _Peak.of(smaller, start, strategy, progress)
+            except NumericalError:
+                peak = None
+            if peak is not None:
+                found = _lifted(laplace, peak, start, progress) if rule == "auto" and laplace.n_theta <= FEW else None
+                if found is not None:
+                    return found
+                near, bend = peak.mode.theta, np.asarray(np.linalg.inv(peak.covariance), dtype=float)
+        peak = _Peak.of(laplace, near, strategy, progress, bend)
+        if rule == "eb":
+            mode = finished(laplace, peak.mode, peak.strategy)
+            evidence = mode.log_posterior + 0.5 * mode.theta.size * np.log(2 * np.pi) + np.linalg.slogdet(peak.root)[1]
+            gaussian = HyperPosterior(mode.theta, peak.root, Nothing())
+            return Posterior([mode], np.ones(1), float(evidence), gaussian, mode, peak.strategy)
+        explorer = Explorer(peak.warm, peak.mode.without_factor(), peak.strategy, progress)
+        return replace(integrate(explorer, peak.root, peak.third, rule, start), strategy=peak.strategy)
+
+
+@dataclass(frozen=True)
+class _Peak:
+    """The mode of theta, the search's covariance, root and third derivatives (`curvature`), and what was settled."""
+
+    warm: WarmLaplace
+    mode: LaplacePoint
+    covariance: Vector
+    root: Vector
+    third: Vector
+    strategy: str
+
+    @classmethod
+    def of(
+        cls, laplace: Laplace, start: Vector, strategy: str, progress: Progress, bend: Vector | None = None
+    ) -> "_Peak":
+        """Searched for from a start, with a guess of the negative Hessian."""
         warm = WarmLaplace(laplace)
-        near, bend = (start, None) if guess is None else (guess.theta, guess.curvature)
-        mode, covariance = find_mode(warm, near, progress, curvature=bend)
+        mode, covariance = find_mode(warm, start, progress, curvature=bend)
         warm.root = np.asarray(np.linalg.cholesky(covariance), dtype=float)
         root, third = curvature(warm, mode, covariance, progress)
         warm.root = root
-        strategy = _settled(strategy, laplace, mode)
-        if rule == "eb":
-            mode = finished(laplace, mode, strategy)
-            evidence = mode.log_posterior + 0.5 * mode.theta.size * np.log(2 * np.pi) + np.linalg.slogdet(root)[1]
-            gaussian = HyperPosterior(mode.theta, root, Nothing())
-            return Posterior([mode], np.ones(1), float(evidence), gaussian, mode, strategy)
-        explorer = Explorer(warm, mode.without_factor(), strategy, progress)
-        return replace(integrate(explorer, root, third, rule, start), strategy=strategy)
+        return cls(warm, mode, covariance, root, third, _settled(strategy, laplace, mode))
 
 
 def _settled(strategy: str, laplace: Laplace, mode: LaplacePoint) -> str:
@@ -76,3 +133,160 @@ def _settled(strategy: str, laplace: Laplace, mode: LaplacePoint) -> str:
     if strategy != "auto":
         return strategy
     return "simplified" if worth_correcting(laplace, mode) else "vb"
+
+
+# -- two meshes ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """By how much a fine mesh has theta denser than a coarse one: a process with a quadratic trend through points."""
+
+    centre: Vector
+    inverse: Vector  # of the root that standardises theta
+    places: Vector
+    coefficients: Vector
+    error: float  # largest, of what the other points say of one that counts
+
+    @classmethod
+    def between(
+        cls, fine: Sequence[LaplacePoint], coarse: Sequence[LaplacePoint], weights: Vector, root: Vector
+    ) -> "_Difference":
+        """Through points of the two meshes, of these weights, whose thetas have about unit scale on the root's axes."""
+        thetas = np.array([point.theta for point in coarse])
+        values = np.array([own.log_posterior - other.log_posterior for own, other in zip(fine, coarse)])
+        inverse = np.asarray(np.linalg.inv(root), dtype=float)
+        places = (thetas - thetas[0]) @ inverse.T
+        own = _covariance(places, places)[:, : len(places)]
+        own[np.diag_indices_from(own)] *= 1.0 + NOISE
+        precision = np.linalg.inv(own)
+        coefficients = precision @ values
+        counts = np.minimum(weights / COUNTS, 1.0)
+        error = float((counts * np.abs(coefficients / np.diag(precision))).max())
+        return cls(thetas[0], inverse, places, coefficients, error)
+
+    def added_to(self, point: LaplacePoint) -> LaplacePoint:
+        """A point of the coarse mesh with the density of the fine one, and its gradient."""
+        place = (point.theta - self.centre)[None] @ self.inverse.T
+        value, *slopes = self.coefficients @ _covariance(self.places, place)
+        gradient = np.array(slopes) @ self.inverse if point.gradient.size else point.gradient
+        return replace(point, log_posterior=point.log_posterior + float(value), gradient=point.gradient + gradient)
+
+    def beside(self, accuracy: Accuracy | None) -> Accuracy | None:
+        """The errors of a rule with those of this: what a Gaussian's tails, denser by so much, do to it."""
+        if accuracy is None:
+            return None
+        evidence, spread, quantile = (
+            float(np.hypot(own, share * self.error))
+            for own, share in zip((accuracy.evidence, accuracy.spread, accuracy.quantile), TAILS)
+        )
+        return replace(accuracy, evidence=evidence, spread=spread, quantile=quantile)
+
+
+def _covariance(u: Vector, v: Vector) -> Vector:
+    """Of values at u, (p, d), with values and derivatives at v, (q, d)."""
+    process = HEIGHT**2 * squared_exponential(u, v, LENGTH, values_only=True)
+    values: Vector = process + quadratic(u, v, values_only=True)
+    return values
+
+
+class _Led(Explorer):
+    """Evaluates the densities of thetas on a coarse mesh, each once, with what a fine mesh has them denser by."""
+
+    difference: _Difference | None = None
+
+    def __init__(self, peak: _Peak, progress: Progress):
+        super().__init__(peak.warm, peak.mode.without_factor(), peak.strategy, progress)
+        self._known: dict[bool, dict[bytes, LaplacePoint | None]] = {False: {}, True: {}}  # without, with gradients
+
+    def at(self, thetas: list[Vector], gradient: bool = False, latent: bool = True) -> list[LaplacePoint | None]:  # noqa: ARG002
+        """A point for each theta, for its density alone, None where there is none."""
+        known = self._known[True] if gradient else self._known[True] | self._known[False]
+        new = [theta for theta in thetas if theta.tobytes() not in known]
+        fresh = {theta.tobytes(): point for theta, point in zip(new, super().at(new, gradient, latent=False))}
+        self._known[gradient] |= fresh
+        known |= fresh
+        found, more = [known[theta.tobytes()] for theta in thetas], self.difference
+        return found if more is None else [None if point is None else more.added_to(point) for point in found]
+
+
+def _lifted(laplace: Laplace, coarse: _Peak, start: Vector, progress: Progress) -> Posterior | None:
+    """The posterior by that on a coarse mesh and some points of the fine one; None where they differ too much."""
+    led = _Led(coarse, progress)
+    try:
+        rough = integrate(led, coarse.root, coarse.third, "auto", start)
+        assert rough.hyper is not None
+        around = rough.hyper.placed(_around(laplace.n_theta))
+        below = _all(led.at([coarse.mode.theta, *around]))
+        if not _is_carried(coarse.warm.laplace, rough, below):
+            own = [point.theta for point, weight in zip(rough.points, rough.weights) if weight > LIGHT]
+            below = _all(led.at(sorted(own, key=lambda theta: float(np.abs(theta - coarse.mode.theta).max()))))
+        above = _carriers(laplace, coarse, below, progress)
+        led.difference = _Difference.between(above, below, nearest_weights(rough.hyper, below), coarse.root)
+        if led.difference.error > SAME:
+            return None
+        found = integrate(led, coarse.root, coarse.third, "auto", start)
+    except NumericalError:
+        return None
+    assert found.hyper is not None
+    weights = nearest_weights(found.hyper, above)
+    kept = [(point, weight) for point, weight in zip(above, weights) if weight > 1e-7]
+    points, chosen = [point for point, _ in kept], np.array([weight for _, weight in kept])
+    hyper = replace(found.hyper, accuracy=led.difference.beside(found.hyper.accuracy))
+    return replace(found, points=points, weights=chosen, hyper=hyper, mode=above[0], strategy=coarse.strategy)
+
+
+def _all(found: Iterable[LaplacePoint | None]) -> list[LaplacePoint]:
+    """The points, where all are there."""
+    points = list(found)
+    known = [point for point in points if point is not None]
+    if len(known) < len(points):
+        raise NumericalError("one of the two meshes has no density at some hyperparameters")
+    return known
+
+
+def _around(d: int) -> Vector:
+    """Standardised places around a mode, (k, d), that carry moments: of Gauss-Hermite rules, or a composite design."""
+    if d > 2:
+        return central_composite(d, NARROW)[0][1:]
+    nodes = np.polynomial.hermite_e.hermegauss({1: 5, 2: 3}[d])[0]
+    every = np.array(list(product(nodes, repeat=d)))
+    outer: Vector = every[np.abs(every).max(axis=1) > 1e-9]
+    return outer
+
+
+def _is_carried(laplace: Laplace, whole: Posterior, few: list[LaplacePoint]) -> bool:
+    """Whether a few points give the latent variables the quantiles that all of a rule's points do."""
+    assert whole.hyper is not None
+    # the fixed effects are last
+    some = np.unique(np.linspace(0, laplace.n - 1, SOME).astype(int))
+    some = np.union1d(some, np.arange(laplace.n_random, laplace.n))
+    diagonal = laplace.pattern.indptr[:-1][some]
+
+    def quantiles(points: Sequence[LaplacePoint], weights: Vector) -> Vector:
+        sds = np.sqrt([point.covariance[diagonal] for point in points])
+        mixture = GaussianMixture(weights, np.array([point.x[some] for point in points]), sds)
+        return np.array([mixture.quantile(p) for p in (0.025, 0.5, 0.975)])
+
+    own = quantiles(whole.points, whole.weights)
+    away = (quantiles(few, nearest_weights(whole.hyper, few)) - own) / (own[2] - own[0])
+    return bool(np.abs(away).max() < CARRIED)
+
+
+def _carriers(laplace: Laplace, coarse: _Peak, below: list[LaplacePoint], progress: Progress) -> list[LaplacePoint]:
+    """Points of the fine mesh at the thetas of the coarse one's, whose predictors their modes are near.
+
+    The second-order correction, which hardly depends on the mesh, is taken at the first alone.
+    """
+    warm, strategy = WarmLaplace(laplace), coarse.strategy
+    leader, *others = below
+    (first,) = _all(warm.all([leader.theta], False, partial(finished, strategy=strategy), [Predictor(leader.eta)]))
+    progress(1, len(below), "integration over the hyperparameters")
+    points, more = [first], first.correction - leader.correction
+    finish = partial(finished, strategy="gaussian" if strategy == "gaussian" else "vb")
+    starts = [Predictor(own.eta + first.eta - leader.eta) for own in others]
+    for point, own in zip(_all(warm.all([own.theta for own in others], False, finish, starts)), others):
+        correction = own.correction + more
+        points.append(replace(point, log_posterior=point.log_posterior + correction, correction=correction))
+        progress(len(points), len(below), "integration over the hyperparameters")
+    return points

@@ -1,7 +1,7 @@
 """The linear system of a latent Gaussian model: pattern of H = Q + A'WA, where each part's values go, constraints."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +17,15 @@ from geospde.terms.precisions.base import Precision
 Vector = NDArray[np.float64]
 EPSILON = float(np.finfo(float).eps)
 QuadraticForms = tuple[sp.csr_matrix, NDArray[np.bool_]]  # see `System.quadratic_map`
+
+
+class Predictor(NamedTuple):
+    """Where Newton starts by a weighted least-squares step from a predictor, (m,), such as another mesh's."""
+
+    eta: Vector
+
+
+Start: TypeAlias = Vector | Predictor | None
 
 
 class LatentGaussianModel(Protocol):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.laplace import DIGITS, Laplace, LaplacePoint, PriorPart
+from geospde.inference.system import Start
 from geospde.linalg.executor import executor
 from geospde.linalg.processes import quadratic, squared_exponential
 from geospde.linalg.threads import LARGE, SEVERAL
@@ -22,7 +23,7 @@ NOISE = 1e-8  # variance, and share of each: keeps its matrix invertible where p
 
 
 def evaluated(
-    where: tuple[Vector, Vector | None, PriorPart | None],
+    where: tuple[Vector, Start, PriorPart | None],
     laplace: Laplace,
     gradient: bool,
     finish: Callable[[Laplace, LaplacePoint], LaplacePoint] | None,
@@ -84,15 +85,18 @@ class WarmLaplace:
         thetas: Sequence[Vector],
         gradient: bool = True,
         finish: Callable[[Laplace, LaplacePoint], LaplacePoint] | None = None,
+        starts: Sequence[Start] | None = None,
     ) -> Iterator[LaplacePoint | None]:
-        """Points side by side, None where there is none, each as `finish` leaves it while its factor is there."""
+        """Points side by side, None where there is none, each as `finish` leaves it while its factor is there.
+
+        Latent modes are looked for from `starts`, by default from where they are foretold.
+        """
         # all are foretold before any is found, so that the order in which threads end changes nothing
-        starts = [
-            (theta, start, self._prior_part(theta, gradient)) for theta, start in zip(thetas, self.foretold(thetas))
-        ]
+        known = self.foretold(thetas) if starts is None else starts
+        begun = [(theta, start, self._prior_part(theta, gradient)) for theta, start in zip(thetas, known)]
         found = []
         work = partial(evaluated, gradient=gradient, finish=finish)
-        for point, evaluations, factorisations in executor().map(work, starts, self.laplace, size=self.laplace.n):
+        for point, evaluations, factorisations in executor().map(work, begun, self.laplace, size=self.laplace.n):
             self.laplace.evaluations += evaluations
             self.laplace.factorisations += factorisations
             found.append(point)

@@ -341,7 +341,7 @@ def fit_posterior(model: Model, settings: dict[str, Any], began: float, progress
     model, laplace = with_matched_priors(model)
     rule = "eb" if settings["method"] == "eb" else settings["integration"]
     try:
-        found = posterior(laplace, model.start, rule, settings["strategy"], progress, first_look(model, progress))
+        found = posterior(laplace, model.start, rule, settings["strategy"], progress, first_look(model))
     except NumericalError:
         refuse_improper(model)
         raise

@@ -15,7 +15,6 @@ from geospde.errors import GeospdeWarning, InputError
 from geospde.families.priors import LKJ, Flat, Independent, LinearGaussian
 from geospde.inference.laplace import Laplace
 from geospde.inference.marginals import Marginal
-from geospde.inference.mode import Guess, Progress, guess_of
 from geospde.model.build import Model
 from geospde.model.coarse import coarser
 from geospde.model.hyperparameters import theta_slices
@@ -221,7 +220,7 @@ def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
     return model, laplace
 
 
-def first_look(model: Model, progress: Progress) -> Guess | None:
-    """Where the mode of the hyperparameters is on a coarser mesh; None for a model that is small itself."""
+def first_look(model: Model) -> Laplace | None:
+    """The model on a coarser mesh, ready for inference; None for a model that is small itself."""
     smaller = coarser(model)
-    return None if smaller is None else guess_of(Laplace(smaller), model.start, progress)
+    return None if smaller is None else Laplace(smaller)
