@@ -30,8 +30,9 @@ from geospde.cli.run import run
 from geospde.cli.step import step_command
 from geospde.cli.streams import open_closed, write_anywhere, written_out
 from geospde.cli.validate import validate
-from geospde.errors import GeospdeError, OutOfMemory
+from geospde.errors import GeospdeError, InputError, OutOfMemory
 from geospde.run.swap import WRITTEN
+from geospde.text.words import in_brief
 
 EXIT_CODES = """\b
 Exit codes:
@@ -72,6 +73,9 @@ def _options(
     refuse_few_addresses()
 
 
+_OF_PATHS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
+}  # fmt: skip
 FAILED = 3
 """Exit code of a computation that failed, and of output that cannot be written."""
 
@@ -196,8 +200,19 @@ def _in_words(error: Exception) -> tuple[GeospdeError, int]:
         return OutOfMemory("out of memory", remedy=f"{remedy}take a coarser mesh (longer max_edge) or larger cells"), 3
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of stdout: folders tell their own
         return GeospdeError(f"the output cannot be written: {error.strerror}"), 3
+    if (of_path := _of_path(error)) is not None:
+        return of_path, of_path.exit_code
     what = f"a fault in geospde, please report it: {type(error).__name__}: {error} (--verbose shows where)"
     return GeospdeError(what), 1
+
+
+def _of_path(error: Exception) -> InputError | None:
+    """Return what to say of a path that may not be used, or that no file can have: a user's mistake wherever it is."""
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib's own, before Python 3.13
+        return InputError(f"{str(error)[:200]}: name the file itself")
+    if isinstance(error, OSError) and error.errno in _OF_PATHS and isinstance(error.filename, str):
+        return InputError(f"{in_brief(error.filename)} cannot be used: {error.strerror}", remedy="choose another path")
+    return None
 
 
 def _say(*sentences: str) -> None:

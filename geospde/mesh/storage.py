@@ -79,9 +79,10 @@ def read_gpkg(path: str | PathLike[str]) -> tuple[Any, ...]:
         corners = triangles[["v0", "v1", "v2"]].to_numpy()
         inner = triangles["inner"].to_numpy(bool)
         barrier = triangles["barrier"].to_numpy(bool) if "barrier" in triangles else None
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, KeyError) as error:
+        crs = stored["crs"]
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:  # pyogrio's are RuntimeErrors
         raise InputError(f"{path} is not a GeoPackage with a geospde mesh: {error}") from error
-    return points, corners, stored["crs"], inner, barrier, values
+    return points, corners, crs, inner, barrier, values
 
 
 def _values(mesh: Mesh) -> dict[str, np.ndarray]:

@@ -291,12 +291,12 @@ class _Greedy:
             free &= shapely.intersects_xy(self.outline, self.points)
         for place in self.already:
             free &= _apart(self.points, place, min_distance)
+        if add > (room := int(free.sum())):
+            raise _no_room(room, add)
         rows: list[tuple[float, ...]] = []
         for _ in range(add):
             if not free.any():
-                raise InputError(
-                    f"only {len(rows)} of {add} sites can be placed: give more candidates, or less min_distance"
-                )
+                raise _no_room(len(rows), add)
             worth = np.where(free, self._gains() / self.costs, -np.inf)
             k, before = int(worth.argmax()), self._value()
             self._take(k)
@@ -386,3 +386,7 @@ def _numbers(given: Any, size: int, what: str, of: str) -> Vector:
 def _apart(points: Vector, place: Sequence[float] | Vector, distance: float) -> NDArray[np.bool_]:
     value: NDArray[np.bool_] = np.hypot(*(points - np.asarray(place)).T) >= distance
     return value
+
+
+def _no_room(placed: int, add: int) -> InputError:
+    return InputError(f"only {placed} of {add} sites can be placed: give more candidates, or less min_distance")

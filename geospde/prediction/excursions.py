@@ -29,7 +29,7 @@ from geospde.prediction.layer import decided_layer, excursion_layer
 from geospde.prediction.layers import Layers
 from geospde.results.base import Fit
 from geospde.results.state import level_between
-from geospde.text.arguments import is_whole, refuse_seed
+from geospde.text.arguments import refuse_draws, refuse_seed
 from geospde.text.keywords import answers_keywords
 
 if TYPE_CHECKING:
@@ -223,8 +223,7 @@ def check_excursion(threshold: Any, kind: Any, draws: Any, seed: Any) -> None:
         raise InputError(f"a threshold must be a finite number, not {threshold!r}")
     if kind not in KINDS:
         raise InputError(f"an excursion is of kind {', '.join(map(repr, KINDS))}, not {kind!r}")
-    if not is_whole(draws, FEWEST):
-        raise InputError(f"excursions need a whole number of draws, {FEWEST} or more, not {draws!r}")
+    refuse_draws(draws, FEWEST, "excursions need")
     refuse_seed(seed)
 
 

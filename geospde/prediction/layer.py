@@ -198,7 +198,7 @@ class Layer:
             content = json.loads(text)
             later = {"along": "", "step": "", "spacing": "auto", "classes": ()}  # files of before have layers without
             return cls(**{field.name: (later | content)[field.name] for field in fields(cls)})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"this is no layer: {error}") from None
 
 

@@ -31,6 +31,7 @@ from geospde.prediction.folds import (
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
+from geospde.text.arguments import refuse_draws
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
 
@@ -179,8 +180,7 @@ def validate(
         raise InputError(f"a validation needs a fit by method 'inla' or 'eb', not {fit.method!r}")
     if folds not in KINDS:
         raise InputError(f"folds are one of {', '.join(map(repr, KINDS))}, not {folds!r}")
-    if draws < 100:
-        raise InputError(f"a validation needs 100 draws or more, not {draws}")
+    refuse_draws(draws, 100, "a validation needs")
     own, first = fit.of_likelihood(observations), _first_row(fit, observations)
     model, size = own.model, own.model.likelihood.n
     _refuse_pattern(model)

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from geospde.errors import InputError
 from geospde.inference.certify import Summary, importance_draws
 from geospde.inference.mode import silent
 from geospde.results.base import Fit
 from geospde.results.state import LEVELS, Vector
-from geospde.text.arguments import is_whole, refuse_seed
+from geospde.text.arguments import refuse_draws, refuse_seed
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, frame_table
@@ -166,8 +165,7 @@ def certify(
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Certificate:
     """Weigh draws around a fit by the exact joint density; see `BayesianFit.certify`."""
-    if not is_whole(draws, FEWEST):
-        raise InputError(f"a certificate needs a whole number of draws, {FEWEST} or more, not {draws!r}")
+    refuse_draws(draws, FEWEST, "a certificate needs")
     refuse_seed(seed)
     found = importance_draws(fit.laplace, fit.approximation, int(draws), int(seed), callback or silent)
     hyper = {}

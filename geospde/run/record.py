@@ -137,8 +137,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{folder} is not the folder of a run: it holds no {MARK}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / MARK} cannot be read: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{folder / MARK} cannot be read: {error}", remedy="run again with --overwrite") from None
     if not _is_record(content):
         raise InputError(f"{folder / MARK} is not what a run writes", remedy="run again with --overwrite")
     return content
@@ -151,6 +151,7 @@ def _is_record(content: Any) -> bool:
     steps, inputs = content.get("steps", {}), content.get("inputs", [])
     return (
         isinstance(content.get("seconds", {}), dict)
+        and isinstance(content.get("warnings", []), list)
         and isinstance(steps, dict)
         and all(isinstance(step, dict) and isinstance(step.get("warnings"), list) for step in steps.values())
         and isinstance(inputs, list)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from geospde.errors import GeospdeError, InputError
 from geospde.explore.explore import Exploration
 from geospde.explore.survey_checks import check_survey
 from geospde.mesh.trimesh import Mesh
@@ -31,6 +32,9 @@ from geospde.run.step import Step
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
 from geospde.text.words import counted
+
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+"""What libraries raise at files that are not what a step wrote."""
 
 
 @dataclass
@@ -107,10 +111,24 @@ class Work:
             self.record.done(step)
 
     def recall(self, step: Step[Work], target: Path) -> None:
-        """Read again what an earlier step left in the run's folder `target`; an InputError if it is out of date."""
+        """Read again what an earlier step left in the run's folder `target`.
+
+        Raises
+        ------
+        InputError
+            If it is out of date, or its files are damaged.
+        """
         self.record.require(step, target)
-        if step.recall is not None:
+        if step.recall is None:
+            return
+        try:
             step.recall(self)
+        except _DAMAGE as error:
+            if isinstance(error, GeospdeError):
+                raise
+            why = " ".join(str(error).split())[:80] or type(error).__name__
+            remedy = f"geospde {step.command} makes it again"
+            raise InputError(f"the {step.makes} in {target} cannot be read ({why})", remedy=remedy) from None
 
     @cached_property
     def exploration(self) -> Exploration | None:

@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.text.words import in_brief
+
+MOST_DRAWS = 1_000_000
+"""The Monte Carlo error of a mean is then a thousandth of an sd."""
 
 
 def is_whole(value: Any, least: int) -> bool:
@@ -16,6 +20,27 @@ def is_whole(value: Any, least: int) -> bool:
     (True, False, False)
     """
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= least)
+
+
+def refuse_draws(draws: Any, least: int, whose: str) -> None:
+    """Raise InputError unless a number of draws is a whole one, from `least` to `MOST_DRAWS`.
+
+    Parameters
+    ----------
+    draws : object
+        What was given.
+    least : int
+    whose : str
+        How the sentence begins.
+
+    Examples
+    --------
+    >>> refuse_draws(10**12, 200, "a certificate needs")
+    Traceback (most recent call last):
+    geospde.errors.InputError: a certificate needs a whole number of draws, 200 to 1,000,000, not 1000000000000
+    """
+    if not is_whole(draws, least) or draws > MOST_DRAWS:
+        raise InputError(f"{whose} a whole number of draws, {least} to {MOST_DRAWS:,}, not {in_brief(draws)}")
 
 
 def refuse_seed(seed: Any, *, optional: bool = False) -> None:

@@ -1,7 +1,9 @@
 """Hostile run files and surveys: one sentence, exit code 2, no traceback, nothing written."""
 
+import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,9 @@ from hostile_inputs import CASES, CLASSES, run_file
 from hostile_rasters import RASTERS
 
 from geospde.cli.commands import main
+from geospde.errors import InputError
+from geospde.run.step import Step
+from geospde.run.work import Work
 
 
 def survey():
@@ -41,6 +46,56 @@ def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
     assert "Traceback" not in said.err and re.search(words, said.err + said.out)
     assert all(len(line) < 500 for line in said.err.splitlines())
     assert sorted(tmp_path.iterdir()) == before
+
+
+def record(**changes):
+    """What stands in a run's folder, with other keys."""
+
+    def make():
+        Path("out").mkdir()
+        Path("out/run.json").write_text(json.dumps({"configuration": {}, **changes}))
+
+    return make
+
+
+def loop():
+    """A link to itself."""
+    Path("loop.csv").symlink_to("loop.csv")
+
+
+COMMANDS = {
+    "a long path": (["info", "a" * 5000], None, "cannot be used"),
+    "a link to itself": (["init", "loop.csv"], loop, "loop"),
+    "warnings that are a number": (["info", "out"], record(warnings=3), "not what a run writes"),
+    "warnings of a step that are a number": (["info", "out"], record(steps={"fit": {"warnings": 3}}), "not what a run"),
+    "inputs without sums": (["rerun", "out"], record(inputs=[{"path": 5}]), "not what a run writes"),
+    "a record nested deep": (
+        ["info", "out"],
+        lambda: record()() or Path("out/run.json").write_text("[" * 100_000),
+        "cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_on_what_is_no_run_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
+    arguments, make, words = COMMANDS[name]
+    monkeypatch.chdir(tmp_path)
+    if make is not None:
+        make()
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert re.search(words, said) and said.startswith("geospde: ") and said.count("\n") == 1 and len(said) < 400, said
+
+
+@pytest.mark.parametrize("error", [TypeError("x"), RecursionError(), KeyError("a"), ZeroDivisionError(), OSError("y")])
+def test_a_damaged_file_of_a_step_says_which_command_makes_it_again(error):
+    def recall(work):
+        raise error
+
+    step = Step("numbers", "expected numbers", recall, recall=recall, of="predict")
+    with pytest.raises(InputError, match="expected numbers in out cannot be read .*: geospde predict makes it"):
+        Work.recall(SimpleNamespace(record=SimpleNamespace(require=lambda *_: None)), step, Path("out"))
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "hostile-input.md"

@@ -126,7 +126,7 @@ def test_raster_and_picture(surface, tmp_path):
         ({"threshold": 1.0, "level": 1.0}, "lies between 0 and 1"),
         ({"threshold": 1.0, "level": 95}, "lies between 0 and 1"),
         ({"threshold": 1.0, "kind": ">="}, "an excursion is of kind '>', '<', '!=', '=', not '>='"),
-        ({"threshold": 1.0, "draws": 3}, "100 or more, not 3"),
+        ({"threshold": 1.0, "draws": 3}, "100 to 1,000,000, not 3"),
         ({"threshold": 1.0, "draws": 1e4}, "a whole number of draws"),
         ({"threshold": 1.0, "seed": -1}, "a seed is a whole number, 0 or more"),
     ],

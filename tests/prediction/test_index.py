@@ -124,7 +124,7 @@ def test_an_index_is_drawn_and_written(fits, cells, tmp_path):
         ({"along": "year", "weights": -1.0}, "not below zero"),
         ({"along": "year", "weights": "land"}, "weights must be numbers"),
         ({"along": "year", "quantiles": [2]}, "between 0 and 1"),
-        ({"along": "year", "draws": 1}, "10 at least"),
+        ({"along": "year", "draws": 1}, "draws, 10 to"),
         ({"along": "year", "at": {"moon": 1}}, "moon"),
     ],
 )

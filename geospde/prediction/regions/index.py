@@ -18,6 +18,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.regions.sums import check_levels, table_of_sums
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import Places, places, with_values
+from geospde.text.arguments import refuse_draws
 from geospde.text.files import whole_file
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
@@ -195,8 +196,7 @@ def index(
 def _check(kind: str, draws: Any) -> None:
     if kind not in KINDS:
         raise InputError(f"kind is one of {listed(KINDS)}, not {kind!r}; {did_you_mean(str(kind), KINDS)}")
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 10:
-        raise InputError(f"draws must be a whole number of 10 at least, not {draws!r}")
+    refuse_draws(draws, 10, "an index needs")
 
 
 def _values(model: Any, along: str, values: Sequence[Any] | None) -> list[Any]:

@@ -27,6 +27,7 @@ from geospde.prediction.regions.neighbours import (
 from geospde.prediction.regions.sums import check_levels, table_of_sums
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import Places, places
+from geospde.text.arguments import refuse_draws
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
@@ -335,8 +336,7 @@ def _check(kind: str, threshold: Any, quantiles: Sequence[float], exceed: Sequen
     ):
         raise InputError(f"a threshold must be a finite number, not {threshold!r}")
     check_levels(quantiles, exceed)
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 10:
-        raise InputError(f"draws must be a whole number of 10 at least, not {draws!r}")
+    refuse_draws(draws, 10, "regions need")
 
 
 def _grid(model: Any, held: Areas) -> Grid:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from geospde.text.arguments import MOST_DRAWS as MOST_DRAWS
 from geospde.text.words import in_brief
 
 
@@ -26,7 +27,6 @@ LARGEST = 1e15  # of any number in a run file
 MOST_VERTICES = 50_000_000  # of what a mesh may be allowed
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(strict=True, ge=1)]
-MOST_DRAWS = 1_000_000
 MOST_LAYERS = 100  # of one kind
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Flag = Annotated[bool, Field(strict=True)]
