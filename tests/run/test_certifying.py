@@ -72,4 +72,4 @@ def test_what_cannot_be_certified_is_refused_in_a_sentence(tmp_path, capsys, key
 def test_too_few_draws_on_the_command_line(done, capsys):
     with quietly_in(done[0]):
         assert main(["certify", "out", "--draws", "3"]) == 2
-    assert "200 or more, not 3" in capsys.readouterr().err
+    assert "200 to 1,000,000, not 3" in capsys.readouterr().err
