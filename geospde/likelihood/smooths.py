@@ -162,7 +162,7 @@ class Smooths:
     def _information_root(self, design: Vector) -> Vector:
         """R, where R'R is A'WA for columns A of the design, (m, k)."""
         second = self.point.derivatives[1]
-        if self.laplace.pairs is None:
+        if self.laplace.pairs is None and (second <= 0.0).all():
             return np.asarray(np.linalg.qr(np.sqrt(-second)[:, None] * design, mode="r"))
         values, vectors = np.linalg.eigh(-design.T @ self.laplace.bent(second, design))
         return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)

@@ -163,11 +163,20 @@ def _of_estimate(fit: Fit, name: str) -> Curve | None:
     row = fit.hyper.loc[name]
     if not (np.isfinite(row["se"]) and row["lower"] < row["upper"]):
         return None
-    low, high = h.inverse(float(row["lower"])), h.inverse(float(row["upper"]))
+    try:
+        low, high = h.inverse(float(row["lower"])), h.inverse(float(row["upper"]))
+    except InputError:  # an error so wide that its interval ends where the scale does
+        return None
+    if not np.isfinite([low, high]).all():
+        return None
     centre, sd = 0.5 * (low + high), 0.5 * (high - low) / _Z
     t = np.linspace(-6.0, 6.0, 601)
     x = np.asarray(h.transform(centre + sd * t))
-    y = np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi) / np.gradient(x, t)
+    slope = np.gradient(x, t)
+    seen = (slope > 0) & np.isfinite(x)
+    if not seen.any():
+        return None
+    x, y = x[seen], (np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi))[seen] / slope[seen]
     estimate, lower, upper = (float(row[column]) for column in ("estimate", "lower", "upper"))
     return Curve(x, y, estimate, lower, upper, NORMAL)
 

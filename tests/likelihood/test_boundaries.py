@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from scipy.optimize import minimize, minimize_scalar
 
 import geospde as gs
@@ -161,3 +162,20 @@ def test_a_newton_step_that_leaves_a_bent_ridge_is_shortened():
     hessian = np.array([[1200 * 0.49 - 400 * 0.49 + 2, -400 * 0.7], [-400 * 0.7, 200.0]])
     at, _, _ = _polished(Ridge(), Ridge().at(here), hessian, np.ones(2, dtype=bool), np.ones(2))
     assert at.log_posterior > Ridge().at(here).log_posterior
+
+
+def test_what_the_data_hardly_tell_is_drawn_and_tested_all_the_same():
+    """A size without an end, a correlation from -1 to 1, and a smooth of responses at which the likelihood bends up."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.uniform(-1, 1, 90), "t": rng.integers(1, 7, 90)})
+    data["c"] = rng.poisson(np.exp(0.2 + data.x))
+    data.loc[:2, "c"] = 14  # at such a count of a small mean -log f of nbinomial1 is not convex
+    data["p"], data["u"] = rng.binomial(4, 0.4, 90), rng.exponential(1.0, 90)
+    counts = gs.fit("c ~ s(x, k=5)", data, family="nbinomial1", method="reml")
+    assert (counts.point.derivatives[1] > 0).any() and 0 <= counts.smooths.loc["s(x)", "p"] <= 1
+    with pytest.warns(gs.GeospdeWarning, match="the likelihood is flat in 'size'"):
+        flat = gs.fit("p ~ 1", data, family="nbinomial", method="ml")
+    times = gs.fit("u ~ x + ar1(t)", data, family="exponential", method="reml")
+    for fit in (flat, times):
+        fit.plot_hyper()
+    plt.close("all")
