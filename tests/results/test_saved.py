@@ -130,3 +130,14 @@ def test_small_variances_beside_those_of_another_theta_are_kept(whole, monkeypat
     parts = _compact_covariances(two, fit.laplace)
     again, diagonal = expand("covariances", parts)[1], fit.laplace.pattern.indptr[:-1]
     np.testing.assert_allclose(again[diagonal], own[diagonal], atol=2e-7 * own[diagonal].max(), rtol=0)
+
+
+def test_a_trend_that_nothing_penalises_is_an_estimate_and_no_mode(tmp_path):
+    """By ML a smooth's trend is where the Laplace likelihood is largest, off the latent mode: it was refused."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=100), "g": rng.integers(0, 10, 100).astype(str)})
+    data["y"] = rng.binomial(1, 1 / (1 + np.exp(-data.x - rng.normal(0, 1.5, 10)[data.g.astype(int)])))
+    fit = gs.fit("y ~ s(x, k=5) + (1 | g)", data, family="bernoulli", method="ml")
+    fit.save(tmp_path / "fit")
+    again = gs.load_fit(tmp_path / "fit").predict(data.head(3)).to_frame()
+    pd.testing.assert_frame_equal(again, fit.predict(data.head(3)).to_frame())

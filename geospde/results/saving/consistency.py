@@ -110,6 +110,11 @@ def _check_mode(laplace: Laplace, point: LaplacePoint, prior: np.ndarray, size: 
     if laplace.constraints is not None:  # which may hold against any force along them
         across = laplace.constraints
         force = force - across @ np.linalg.lstsq(across, force, rcond=None)[0]
+    if size == laplace.n_random:  # of estimates, and what nothing penalises is estimated as a fixed effect is
+        for term, block in zip(laplace.precisions, laplace.blocks):
+            if term.unpenalised is not None:
+                free = term.unpenalised
+                force[block] -= free @ np.linalg.lstsq(free, force[block], rcond=None)[0]
     whole = abs(laplace.design_t) @ np.abs(point.derivatives[0]) + laplace.times(np.abs(prior), np.abs(centred))
     rows, columns = laplace.entries
     gain = force**2 * point.covariance[rows == columns]
