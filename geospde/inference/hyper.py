@@ -14,6 +14,7 @@ from geospde.inference.residual import Residual, Reweighted
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
 from geospde.linalg.sequences import low_discrepancy
+from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 
@@ -113,14 +114,15 @@ class HyperPosterior:
         """
         direction = np.asarray(direction, dtype=float)
         if self.warp is None and self.scale is None and self.dimension <= 2 and not isinstance(self.residual, SUMMED):
-            return self._straight(direction, size)
-        theta, weights = self.cloud
-        return _smoothed(theta @ direction, weights, size)
+            with one_blas_thread():  # as in all sums here: their last digits are those of any number of threads
+                return self._straight(direction, size)
+        return self.of(lambda theta: np.asarray(theta @ direction), size)
 
     def of(self, function: Callable[[Vector], Vector], size: int = 241) -> tuple[Vector, Vector]:
         """Density of any function of theta, which takes thetas as rows and gives a value each; as `along` gives it."""
-        theta, weights = self.cloud
-        return _smoothed(function(theta), weights, size)
+        with one_blas_thread():
+            theta, weights = self.cloud
+            return _smoothed(function(theta), weights, size)
 
     def _straight(self, direction: Vector, size: int) -> tuple[Vector, Vector]:
         projected = self.root.T @ direction
@@ -155,9 +157,10 @@ class HyperPosterior:
 
     def moments(self) -> tuple[Vector, Vector]:
         """Posterior mean, (d,), and covariance, (d, d), of theta."""
-        theta, weights = self.cloud
-        mean = weights @ theta
-        return mean, (theta - mean).T @ (weights[:, None] * (theta - mean))
+        with one_blas_thread():
+            theta, weights = self.cloud
+            mean = weights @ theta
+            return mean, (theta - mean).T @ (weights[:, None] * (theta - mean))
 
     def placed(self, v: Vector) -> Vector:
         """Thetas at standardised places v, (k, d): in moments of the posterior on its own bent axes."""

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hostile_fits import DAMAGED, ESTIMATES
 from shapely import box
+from threadpoolctl import threadpool_limits
 
 import geospde as gs
 from geospde.cli.commands import main
@@ -82,6 +83,15 @@ def test_a_fit_that_version_0_1_0_wrote_predicts_as_it_did():
     fit, then = gs.load_fit(OLD / "rongelap"), pd.read_csv(OLD / "rongelap.csv")
     now = fit.predict(gs.load_dataset("rongelap").points.iloc[:20], exceed=[8.0]).to_frame()
     pd.testing.assert_frame_equal(now, then, rtol=1e-8, atol=1e-12)
+
+
+def test_tables_have_the_same_digits_with_any_number_of_threads():
+    tables = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            fit = gs.load_fit(OLD / "rongelap")
+            tables.append(fit.hyper.to_csv() + fit.fixed.to_csv() + repr(fit.approximation.hyper.moments()))
+    assert tables[0] == tables[1]
 
 
 def test_a_fit_is_the_same_files_whenever_it_is_saved(whole, tmp_path):
