@@ -249,7 +249,7 @@ def _around(d: int) -> Vector:
     """Standardised places around a mode, (k, d), that carry moments: of Gauss-Hermite rules, or a composite design."""
     if d > 2:
         return central_composite(d, NARROW)[0][1:]
-    nodes = np.polynomial.hermite_e.hermegauss({1: 5, 2: 3}[d])[0]
+    nodes = np.polynomial.hermite_e.hermegauss({1: 7, 2: 3}[d])[0]
     every = np.array(list(product(nodes, repeat=d)))
     outer: Vector = every[np.abs(every).max(axis=1) > 1e-9]
     return outer

@@ -11,6 +11,11 @@ MANY = 5_000  # latent variables beyond which the hyperparameters are first soug
 FEW = 500  # fewest vertices of the coarser mesh
 
 
+def is_fine(model: Model) -> bool:
+    """Whether a model has so many latent variables that a coarser mesh is looked at first."""
+    return sum(term.n for term in model.terms) > MANY
+
+
 def coarser(model: Model) -> Model | None:
     """The model on meshes that leave it at most `MANY` latent variables, or as few as can be; None where there is none.
 
@@ -18,7 +23,7 @@ def coarser(model: Model) -> Model | None:
     whose predictor is not linear have none.
     """
     smaller, own = None, model
-    while sum(term.n for term in own.terms) > MANY:
+    while is_fine(own):
         found = _once(own)
         if found is None:
             break

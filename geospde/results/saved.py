@@ -19,6 +19,7 @@ from geospde.likelihood.search import Maximum
 from geospde.linalg.basis import Basis
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
+from geospde.model.coarse import is_fine
 from geospde.model.delta import made_again
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -189,7 +190,7 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     laplace.evaluations, laplace.factorisations = words.evaluations, words.factorisations
     posterior = Posterior(points, arrays["weights"], words.log_marginal_likelihood, hyper, mode, words.strategy)
     check_points(laplace, points, posterior.weights, posterior=True)
-    check_density(posterior)
+    check_density(posterior, fine=is_fine(model))
     return BayesianFit(model, laplace, posterior, _settings(words), seconds=words.seconds)
 
 

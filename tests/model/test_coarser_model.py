@@ -91,6 +91,13 @@ def test_a_coarser_mesh_put_right_at_some_points_has_the_posterior(data):
     assert fit.log_marginal_likelihood == pytest.approx(plain.log_marginal_likelihood, abs=0.02)
 
 
+def test_a_fit_by_two_meshes_is_saved_and_read(data, tmp_path):
+    fit = fitted(data.assign(counts=np.random.default_rng(6).poisson(np.exp(1 + np.sin(6 * data.x)))))
+    fit.save(tmp_path / "fit")
+    again = gs.load_fit(tmp_path / "fit")
+    np.testing.assert_allclose(again.hyper["mean"], fit.hyper["mean"], rtol=1e-9)
+
+
 def test_meshes_that_differ_too_much_leave_the_first_look_alone(data, monkeypatch):
     # triangles of a third of the range
     fit = fitted(data)

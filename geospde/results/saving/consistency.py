@@ -9,6 +9,7 @@ import numpy as np
 
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.posterior import SAME
 from geospde.inference.residual import Nothing, ProductSpline
 from geospde.likelihood.search import Maximum
 
@@ -77,11 +78,17 @@ def check_maximum(maximum: Maximum, log_likelihood: float | None) -> None:
         raise ValueError("the covariances of its fixed effects are written twice, and differ")
 
 
-def check_density(posterior: Posterior) -> None:
+def check_density(posterior: Posterior, *, fine: bool = False) -> None:
     """Raise ValueError where the density of theta, its points' log posterior and the evidence do not go together.
 
     The log posterior less the log density is the log evidence, at each point; and the moments of the density are those
     of the weighted points.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    fine : bool
+        Whether the points may be those that put a coarser mesh right, which stand between a spline's nodes.
     """
     hyper, weights = posterior.hyper, posterior.weights
     if hyper is None:
@@ -90,7 +97,9 @@ def check_density(posterior: Posterior) -> None:
     values = np.array([point.log_posterior for point in posterior.points])
     off = values - hyper.log_density(theta) - posterior.log_marginal_likelihood
     middle = _median(off, weights)
-    most = AT_NODES if isinstance(hyper.residual, ProductSpline | Nothing) else NATS
+    between = fine and isinstance(hyper.residual, ProductSpline)
+    exact = isinstance(hyper.residual, ProductSpline | Nothing)
+    most = SAME if between else AT_NODES if exact else NATS
     if not (abs(middle) < NATS and _median(np.abs(off - middle), weights) < most):
         raise ValueError("the density of its hyperparameters is not that of its points")
     of_density, covariance = hyper.moments()
