@@ -42,6 +42,8 @@ SOME = 500  # latent variables, beside fixed effects, whose quantiles a few poin
 CARRIED = 0.01  # to this part of an interval, to carry a posterior;
 LIGHT = 1e-4  # else all of a rule's own points do that have this weight
 COUNTS = 0.025  # weight of a point beyond which all of an error there counts
+LEVEL = 0.3  # sd of what two meshes differ by, up to which it may be uneven,
+BEYOND = 0.5  # and sds from the points, up to which the process goes on: its trend would outgrow a posterior's tails
 SAME = 0.1  # log density: error of that process, at a point of the fine mesh left out, up to which it serves
 
 
@@ -168,8 +170,9 @@ class _Difference:
     def added_to(self, point: LaplacePoint) -> LaplacePoint:
         """A point of the coarse mesh with the density of the fine one, and its gradient."""
         place = (point.theta - self.centre)[None] @ self.inverse.T
-        value, *slopes = self.coefficients @ _covariance(self.places, place)
-        gradient = np.array(slopes) @ self.inverse if point.gradient.size else point.gradient
+        inside = np.clip(place, self.places.min(axis=0) - BEYOND, self.places.max(axis=0) + BEYOND)
+        value, *slopes = self.coefficients @ _covariance(self.places, inside)
+        gradient = (np.array(slopes) * (inside == place)[0]) @ self.inverse
         return replace(point, log_posterior=point.log_posterior + float(value), gradient=point.gradient + gradient)
 
     def beside(self, accuracy: Accuracy | None) -> Accuracy | None:
@@ -215,13 +218,9 @@ def _lifted(laplace: Laplace, coarse: _Peak, start: Vector, progress: Progress) 
     led = _Led(coarse, progress)
     try:
         rough = integrate(led, coarse.root, coarse.third, "auto", start)
+        below = _places(led, rough)
+        above = _carriers(laplace, coarse.strategy, rough, below, progress)
         assert rough.hyper is not None
-        around = rough.hyper.placed(_around(laplace.n_theta))
-        below = _all(led.at([coarse.mode.theta, *around]))
-        if not _is_carried(coarse.warm.laplace, rough, below):
-            own = [point.theta for point, weight in zip(rough.points, rough.weights) if weight > LIGHT]
-            below = _all(led.at(sorted(own, key=lambda theta: float(np.abs(theta - coarse.mode.theta).max()))))
-        above = _carriers(laplace, coarse, below, progress)
         led.difference = _Difference.between(above, below, nearest_weights(rough.hyper, below), coarse.root)
         if led.difference.error > SAME:
             return None
@@ -236,6 +235,15 @@ def _lifted(laplace: Laplace, coarse: _Peak, start: Vector, progress: Progress) 
     return replace(found, points=points, weights=chosen, hyper=hyper, mode=above[0], strategy=coarse.strategy)
 
 
+def _places(led: _Led, rough: Posterior) -> list[LaplacePoint]:
+    """Points of the coarse mesh about a posterior, the densest first: a few that carry it, or else its own."""
+    assert rough.hyper is not None
+    found = _all(led.at([*rough.hyper.placed(_around(rough.hyper.dimension))]))
+    if not _is_carried(led.laplace, rough, found):
+        found = _all(led.at([point.theta for point, weight in zip(rough.points, rough.weights) if weight > LIGHT]))
+    return sorted(found, key=lambda point: -point.log_posterior)
+
+
 def _all(found: Iterable[LaplacePoint | None]) -> list[LaplacePoint]:
     """The points, where all are there."""
     points = list(found)
@@ -248,11 +256,10 @@ def _all(found: Iterable[LaplacePoint | None]) -> list[LaplacePoint]:
 def _around(d: int) -> Vector:
     """Standardised places around a mode, (k, d), that carry moments: of Gauss-Hermite rules, or a composite design."""
     if d > 2:
-        return central_composite(d, NARROW)[0][1:]
+        return central_composite(d, NARROW)[0]
     nodes = np.polynomial.hermite_e.hermegauss({1: 7, 2: 3}[d])[0]
-    every = np.array(list(product(nodes, repeat=d)))
-    outer: Vector = every[np.abs(every).max(axis=1) > 1e-9]
-    return outer
+    every: Vector = np.array(list(product(nodes, repeat=d)))
+    return every
 
 
 def _is_carried(laplace: Laplace, whole: Posterior, few: list[LaplacePoint]) -> bool:
@@ -273,20 +280,32 @@ def _is_carried(laplace: Laplace, whole: Posterior, few: list[LaplacePoint]) -> 
     return bool(np.abs(away).max() < CARRIED)
 
 
-def _carriers(laplace: Laplace, coarse: _Peak, below: list[LaplacePoint], progress: Progress) -> list[LaplacePoint]:
+def _carriers(
+    laplace: Laplace, strategy: str, rough: Posterior, below: list[LaplacePoint], progress: Progress
+) -> list[LaplacePoint]:
     """Points of the fine mesh at the thetas of the coarse one's, whose predictors their modes are near.
 
     The second-order correction, which hardly depends on the mesh, is taken at the first alone.
+
+    Raises
+    ------
+    NumericalError
+        Where there is none, or where the meshes differ by more in one place than in another: after half of the points.
     """
-    warm, strategy = WarmLaplace(laplace), coarse.strategy
-    leader, *others = below
+    assert rough.hyper is not None
+    warm, (leader, *others) = WarmLaplace(laplace), below
     (first,) = _all(warm.all([leader.theta], False, partial(finished, strategy=strategy), [Predictor(leader.eta)]))
-    progress(1, len(below), "integration over the hyperparameters")
     points, more = [first], first.correction - leader.correction
     finish = partial(finished, strategy="gaussian" if strategy == "gaussian" else "vb")
-    starts = [Predictor(own.eta + first.eta - leader.eta) for own in others]
-    for point, own in zip(_all(warm.all([own.theta for own in others], False, finish, starts)), others):
-        correction = own.correction + more
-        points.append(replace(point, log_posterior=point.log_posterior + correction, correction=correction))
+    half = len(others) // 2
+    for part in (others[:half], others[half:]):
+        starts = [Predictor(own.eta + first.eta - leader.eta) for own in part]
+        for point, own in zip(_all(warm.all([own.theta for own in part], False, finish, starts)), part):
+            correction = own.correction + more
+            points.append(replace(point, log_posterior=point.log_posterior + correction, correction=correction))
         progress(len(points), len(below), "integration over the hyperparameters")
+        gaps = np.array([point.log_posterior - own.log_posterior for point, own in zip(points, below)])
+        weights = nearest_weights(rough.hyper, points)
+        if weights @ (gaps - weights @ gaps) ** 2 > LEVEL**2:
+            raise NumericalError("two meshes differ by more at some hyperparameters than at others")
     return points
