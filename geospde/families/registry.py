@@ -115,6 +115,16 @@ DEFAULT = Gaussian.name
 SUGGESTED = (Binomial, Bernoulli, Poisson, Beta, Tweedie, LogNormal, Gamma, Gaussian)  # the narrower support first
 
 
+def binary() -> type[Family]:
+    """The family of zeros and ones."""
+    return next(family for family in REGISTERED if family.is_binary)
+
+
+def ordered() -> type[Family]:
+    """The family of ordered categories."""
+    return next(family for family in REGISTERED if family.takes_categories)
+
+
 def family_by_name(name: str, link: str | None = None) -> Family:
     """Family from its name or an alias, in any case; raises InputError for an unknown one.
 

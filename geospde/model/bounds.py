@@ -9,7 +9,7 @@ from pandas.api.types import is_bool_dtype
 
 from geospde.errors import InputError
 from geospde.families.base import Family
-from geospde.families.registry import REGISTERED
+from geospde.families.registry import binary
 
 Vector = NDArray[np.float64]
 
@@ -27,8 +27,7 @@ def refuse_truths(table: pd.DataFrame, column: str, family: Family) -> None:
     """Raise InputError for a response of True and False where the family is of other numbers."""
     if family.is_binary or column not in table.columns or not is_bool_dtype(table[column].dtype):
         return
-    binary = next(f.name for f in REGISTERED if f.is_binary)
-    remedy = f"take the family {binary!r}, or make numbers of it"
+    remedy = f"take the family {binary().name!r}, or make numbers of it"
     raise InputError(f"the response {column!r} holds True and False, and the family is {family.name!r}", remedy=remedy)
 
 

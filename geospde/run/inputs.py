@@ -13,7 +13,7 @@ from geospde.errors import InputError
 from geospde.explore.explore import Exploration, explore
 from geospde.families.base import Family
 from geospde.families.delta import delta_of
-from geospde.families.registry import family_by_name
+from geospde.families.registry import binary, family_by_name, ordered
 from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
 from geospde.formula.response import numeric_columns, read_response
@@ -180,7 +180,8 @@ def with_levels(survey: Survey, column: str, levels: Sequence[str], family: Fami
     if column not in survey.points.columns:
         raise InputError(f"levels are of the words of the response, and there is no column {column!r}")
     if not (family.takes_categories or (family.is_binary and len(levels) == 2)):
-        raise InputError(f"levels are of family 'ordinal', or two of 'bernoulli', not of {family.name!r}")
+        others = f"family {ordered().name!r}, or two of {binary().name!r}"
+        raise InputError(f"levels are of {others}, not of {family.name!r}")
     points = survey.points
     codes = numbered(points[column], levels, lambda i: survey.place(i, column), from_zero=family.is_binary)
     return replace(survey, points=points.assign(**{column: codes}))

@@ -218,7 +218,7 @@ def test_the_picture_has_three_panels():
     [
         ({"folds": "leave"}, "folds are one of"),
         ({"folds": "random", "k": 1}, "between 2"),
-        ({"draws": 5}, "100 draws"),
+        ({"draws": 5}, "100 to 1,000,000, not 5"),
         ({"folds": "blocks", "distance": -2}, "positive length"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from geospde.errors import InputError
-from geospde.families.registry import family_by_name
+from geospde.families.registry import binary, family_by_name, ordered
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
 from geospde.run.analysis import check_predictable, make_grid, make_mesh, make_model
@@ -189,9 +189,9 @@ def _of_words(table: Table, options: Options, guesser: Guesser) -> tuple[Table, 
     levels, known = in_order(table.frame[name])
     if not 1 < len(levels) <= MOST_LEVELS:
         return table, options, []
-    family = options.family or ("bernoulli" if len(levels) == 2 else "ordinal")
-    binary = family_by_name(family).is_binary
-    codes = numbered(table.frame[name], levels, lambda i: table.at(i, name), from_zero=binary)
+    family = options.family or (binary() if len(levels) == 2 else ordered()).name
+    from_zero = family_by_name(family).is_binary
+    codes = numbered(table.frame[name], levels, lambda i: table.at(i, name), from_zero=from_zero)
     if not known:
         guesser.note(f"the words of {name!r} are in alphabetical order: put levels in [model] in theirs")
     return replace(table, frame=table.frame.assign(**{name: codes})), replace(options, family=family), levels
