@@ -13,7 +13,7 @@ from geospde.inference.laplace import LaplacePoint
 from geospde.inference.residual import Residual, Reweighted
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
-from geospde.linalg.sequences import low_discrepancy
+from geospde.linalg.sequences import scrambled
 from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
@@ -215,7 +215,7 @@ class HyperPosterior:
             nodes = np.linspace(-5.0, 5.0, {1: 4001, 2: 201}[d])
             u = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
             return u, -0.5 * (u**2).sum(axis=1)
-        u = ndtri(low_discrepancy(2**14, d))
+        u = ndtri(scrambled(2**14, d))
         u = np.vstack([u, -u])  # mirrored and whitened: first, second and third moments are exact
         u = u @ np.linalg.inv(np.linalg.cholesky(u.T @ u / len(u))).T
         return u, np.zeros(len(u))

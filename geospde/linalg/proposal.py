@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, ndtri
 
-from geospde.linalg.sequences import low_discrepancy, sobol
+from geospde.linalg.sequences import low_discrepancy, scrambled, sobol
 
 Vector = NDArray[np.float64]
 
@@ -160,7 +160,7 @@ def _axes(matrix: Vector) -> Vector:
 @lru_cache(maxsize=16)
 def _gaussian_nodes(size: int, d: int) -> tuple[Vector, Vector]:
     """Nodes of a standard Gaussian, mirrored and whitened: first, second and third moments are exact."""
-    z = ndtri(low_discrepancy(size // 2, d))
+    z = ndtri(low_discrepancy(size // 2, d) if d < 3 else scrambled(size // 2, d))
     z = np.vstack([z, -z])
     z = z @ np.linalg.inv(np.linalg.cholesky(z.T @ z / len(z))).T
     return z, -0.5 * (z**2).sum(axis=1) - 0.5 * d * np.log(2 * np.pi)

@@ -42,3 +42,27 @@ def sobol(size: int, d: int) -> Vector:
         for i in range(bits):
             out[:, k] ^= ((index >> i) & 1) * (directions[i] << (bits - 1 - i))
     return (out + 0.5) / size
+
+
+@lru_cache(maxsize=8)
+def scrambled(size: int, d: int) -> Vector:
+    """Sobol's points with digits mixed at random, but the same each time: as even, without a lattice's empty corners.
+
+    The additive recurrence has a tenth of a Gaussian's tail too much or too little along some directions in three and
+    in five dimensions, at 16,384 points. Linear matrix scrambling with a digital shift (Matousek 1998, J. Complexity
+    14, 527-556).
+    """
+    if d > len(SOBOL) + 1:
+        return low_discrepancy(size, d)
+    bits, rng = size.bit_length() - 1, np.random.default_rng(0)
+    points = (sobol(size, d) * size).astype(np.int64)
+    out = np.zeros_like(points)
+    for k in range(d):
+        for i in range(bits):
+            # each digit is the sum of itself and some of those before it
+            chosen = points[:, k] & ((1 << (bits - 1 - i)) | (int(rng.integers(0, 1 << i)) << (bits - i)))
+            for half in (32, 16, 8, 4, 2, 1):
+                chosen = chosen ^ (chosen >> half)
+            out[:, k] |= (chosen & 1) << (bits - 1 - i)
+        out[:, k] ^= int(rng.integers(0, size))
+    return (out + 0.5) / size
