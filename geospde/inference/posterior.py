@@ -29,15 +29,12 @@ from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 
-LENGTH, HEIGHT = 3.0, 0.3  # of the process for what two meshes differ by: in standard deviations, and in log density
-# beside a quadratic trend
-NOISE = 1e-8  # share of its variance, which keeps its matrix invertible
-TAILS = (
-    0.23,
-    0.23,
-    0.43,
-)  # what a unit of log density beyond 1.2 sds does to the log evidence and to the sd, and beyond
-# a 97.5 % quantile to that, of a Gaussian
+# the process for what two meshes differ by: length in sds of theta, height in log density beside a quadratic trend, and
+# the share of its variance that keeps its matrix invertible
+LENGTH, HEIGHT, NOISE = 3.0, 0.3, 1e-8
+# what a unit of log density does to a Gaussian: beyond 1.2 sds to its log integral and its sd, and beyond its 97.5 %
+# quantile to that
+TAILS = (0.23, 0.23, 0.43)
 SOME = 500  # latent variables, beside fixed effects, whose quantiles a few points must have,
 CARRIED = 0.01  # to this part of an interval, to carry a posterior;
 LIGHT = 1e-4  # else all of a rule's own points do that have this weight
