@@ -5,7 +5,7 @@ precision; degrees of freedom as log(df - 2), a probability as its logit. Each d
 constant and the Jacobian of the change of scale, so that marginal likelihoods can be compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from math import isfinite, log, nan, pi, sqrt
@@ -334,9 +334,7 @@ class Independent:
 
     def gradient(self, theta: Vector) -> Vector:
         """The parts' gradients, one after the other."""
-        if not self.parts:
-            return np.zeros(0)
-        return np.concatenate([p.gradient(theta[where]) for p, where in zip(self.parts, self.places)])
+        return np.concatenate([np.zeros(0), *(p.gradient(theta[at]) for p, at in zip(self.parts, self.places))])
 
     def describe(self) -> str:
         """One line for the summary."""
@@ -432,13 +430,12 @@ def prior_by_name(name: str, arguments: tuple[float, ...], kind: str) -> Prior:
     InputError
         For an unknown name, one that does not fit the parameter, or wrong arguments.
     """
-    choices = {**_BY_KIND[kind], "fixed": Fixed}
+    choices: dict[str, Callable[..., Prior]] = {**_BY_KIND[kind], "fixed": Fixed}
     if name not in choices:
         raise InputError(f"no prior {name!r} for a {kind}; choose from {', '.join(choices)}")
     numbers = [_finite(argument, name) for argument in arguments]
     try:
-        value: Prior = choices[name](*numbers)
-        return value
+        return choices[name](*numbers)
     except TypeError:
         raise InputError(f"prior {name!r} does not take the {len(arguments)} numbers {arguments}") from None
 
@@ -484,11 +481,10 @@ def read_prior(given: Any, name: str, kind: str) -> Any:
     if hasattr(given, "log_density"):
         return given
     word, arguments = name_and_arguments(given, name)
-    for each in _CLASSES:
-        if each.__name__ == word:
-            given_to_class: list[Any] = [a if isinstance(a, str) else _finite(a, word) for a in arguments]
-            return each(*given_to_class)
-    return prior_by_name(word, arguments, kind)
+    made: Any = next((each for each in _CLASSES if each.__name__ == word), None)
+    if made is None:
+        return prior_by_name(word, arguments, kind)
+    return made(*(a if isinstance(a, str) else _finite(a, word) for a in arguments))
 
 
 def name_and_arguments(given: Any, name: str) -> tuple[str, tuple[Any, ...]]:
