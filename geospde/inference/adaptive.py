@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 from geospde.errors import NumericalError
 from geospde.inference.emulator import REACH, Emulator
-from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
+from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior, weighted_moments
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.residual import Reweighted
 from geospde.inference.warp import Axes
@@ -186,8 +186,8 @@ def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweigh
     u, log_mass = emulator.weighted
     log_whole = float(logsumexp(log_mass) - np.log(len(u)))
     mass = np.exp(log_mass - logsumexp(log_mass))
-    mean = mass @ u
-    root = np.linalg.cholesky((u - mean).T @ (mass[:, None] * (u - mean)))
+    mean, covariance = weighted_moments(u, mass)
+    root = np.asarray(np.linalg.cholesky(covariance), dtype=float)
     draws, values = np.empty((0, mean.size)), np.empty(0)
     while True:
         wide = int(WIDE_SHARE * EACH)
@@ -403,8 +403,8 @@ def nearest_weights(hyper: HyperPosterior, points: Sequence[LaplacePoint]) -> Ve
     own = np.array([p.theta for p in points])
     nearest = nearest_of(hyper.axes.straight(theta), hyper.axes.straight(own))
     voronoi = np.bincount(nearest, mass, len(own))
-    mean = mass @ theta
-    spread = np.linalg.cholesky((theta - mean).T @ (mass[:, None] * (theta - mean)))
+    mean, covariance = weighted_moments(theta, mass)
+    spread = np.linalg.cholesky(covariance)
     own = np.linalg.solve(spread, (own - mean).T).T  # standardised by the moments that are wanted
     i, j = np.tril_indices(len(mean))
     moments = np.column_stack([np.ones(len(own)), own, own[:, i] * own[:, j]])

@@ -158,17 +158,13 @@ class HyperPosterior:
     def moments(self) -> tuple[Vector, Vector]:
         """Posterior mean, (d,), and covariance, (d, d), of theta."""
         with one_blas_thread():
-            theta, weights = self.cloud
-            mean = weights @ theta
-            return mean, (theta - mean).T @ (weights[:, None] * (theta - mean))
+            return weighted_moments(*self.cloud)
 
     def placed(self, v: Vector) -> Vector:
         """Thetas at standardised places v, (k, d): in moments of the posterior on its own bent axes."""
         u, log_weights = self._weighted
-        weights = np.exp(log_weights - logsumexp(log_weights))
-        mean = weights @ u
-        root = np.linalg.cholesky((u - mean).T @ (weights[:, None] * (u - mean)))
-        return self.axes.theta(mean + v @ root.T)
+        mean, covariance = weighted_moments(u, np.exp(log_weights - logsumexp(log_weights)))
+        return self.axes.theta(mean + v @ np.linalg.cholesky(covariance).T)
 
     def sample(self, size: int) -> Vector:
         """Thetas that stand for the posterior with even weights, (size, d): a systematic sample of many points."""
@@ -235,6 +231,12 @@ class HyperPosterior:
         weights = np.exp(log_weights - log_weights.max())
         heavy = weights > 1e-9
         return self.axes.theta(u[heavy]), weights[heavy] / weights[heavy].sum()
+
+
+def weighted_moments(values: Vector, weights: Vector) -> tuple[Vector, Vector]:
+    """Mean, (d,), and covariance, (d, d), of rows, (p, d), with weights that sum to one."""
+    mean = weights @ values
+    return mean, (values - mean).T @ (weights[:, None] * (values - mean))
 
 
 def _smoothed(values: Vector, weights: Vector, size: int) -> tuple[Vector, Vector]:
