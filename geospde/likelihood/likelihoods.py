@@ -22,6 +22,7 @@ from geospde.likelihood.coordinates import Coordinates
 from geospde.likelihood.penalties import penalties
 from geospde.likelihood.standardised import Effects, NoPrior, Standardised
 from geospde.linalg.basis import Basis
+from geospde.linalg.constrained import ConstrainedFactor, FollowingFactor
 from geospde.linalg.supernodal import symmetric_times
 
 Vector = NDArray[np.float64]
@@ -387,11 +388,12 @@ class Estimated(Laplace):
         super().__init__(model, basis=basis)
         self._theta, self._x = theta, x
         self._inside = _inside(model, theta)
-        if fixed_covariance is not None and self.n_fixed:
-            units = self.basis.dual_outside(_fixed_units(self))
-            given = self.basis.inside(self.solve(self.point(0.0), units))[self.n_random :]
-            correction = np.linalg.inv(fixed_covariance) - np.linalg.inv(given)
-            self._fixed_values = correction[np.tril_indices(self.n_fixed)]
+        self._of_fixed = fixed_covariance if self.n_fixed else None
+
+    def factorise(self, values: Vector) -> ConstrainedFactor:
+        """Factor of the joint precision, of H's values."""
+        factor = super().factorise(values)
+        return factor if self._of_fixed is None else FollowingFactor(factor, self._of_fixed, self.basis)
 
     def point(self, log_likelihood: float) -> LaplacePoint:
         """The estimate as a point."""

@@ -131,6 +131,63 @@ class ConstrainedFactor:
         return out
 
 
+class FollowingFactor(ConstrainedFactor):
+    """The factor of a Gaussian whose last variables have another covariance, which the others follow as they did.
+
+    With P the inverse of H within the conditions, G its block of the last variables and R = P[:, last] G⁻¹ what one of
+    them moves, the covariance is P + R (C - G) R'. The conditions hold for it as for P, since R meets them; to put
+    C⁻¹ - G⁻¹ into H instead may leave that without a factor, where it is singular without the conditions.
+
+    Parameters
+    ----------
+    factor : ConstrainedFactor
+        Of H.
+    covariance : (p, p) array
+        C, of the last p variables in the coordinates that H is of.
+    basis : Basis
+        These.
+    """
+
+    def __init__(self, factor: ConstrainedFactor, covariance: Vector, basis: Basis):
+        n, p = basis.first + len(basis.back), len(covariance)
+        unit = np.eye(n, p, p - n)
+        spread = basis.inside(factor.solve(basis.dual_outside(unit)))
+        given = spread[n - p :]
+        self._of, self._coordinates, self._last = factor, basis, n - p
+        self._moved: Vector = np.asarray(np.linalg.solve(given.T, spread.T).T, dtype=float)
+        self._outside = basis.outside(self._moved)
+        self._change = covariance - given
+        self._stretch = _root(covariance) @ np.linalg.inv(_root(given)) - np.eye(p)
+        self.log_determinant = factor.log_determinant + float(
+            np.linalg.slogdet(given)[1] - np.linalg.slogdet(covariance)[1]
+        )
+
+    def solve(self, b: Vector) -> Vector:
+        """The covariance times b, (n,) or (n, k)."""
+        out: Vector = self._of.solve(b) + self._outside @ (self._change @ (self._outside.T @ b))
+        return out
+
+    def draw(self, noise: Vector) -> Vector:
+        """Draws that meet the conditions, from independent standard normals, (n, k)."""
+        x = self._of.draw(noise)
+        out: Vector = x + self._outside @ (self._stretch @ self._coordinates.inside(x)[self._last :])
+        return out
+
+    def selected_inverse(self, rows: Places, columns: Places) -> Vector:
+        """Entries of the covariance at these places."""
+        out = self._of.selected_inverse(rows, columns)
+        for left, right in zip((self._moved @ self._change).T, self._moved.T):
+            out = out + left[rows] * right[columns]
+        return out
+
+
+def _root(covariance: Vector) -> Vector:
+    """A with A A' = covariance, whatever the units of its variables."""
+    sizes = np.sqrt(np.diag(covariance))
+    values, vectors = np.linalg.eigh(covariance / np.outer(sizes, sizes))
+    return np.asarray(sizes[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
 def anchors_of(constraints: Vector, rank_deficiency: int) -> Places:
     """A latent variable for each direction in which a block is flat and its constraints are not, that tells them apart.
 

@@ -1,5 +1,6 @@
 """Generalised linear mixed models by Laplace: lme4's, glmmTMB's and mgcv's numbers, and dense Laplace."""
 
+import re
 import warnings
 
 import numpy as np
@@ -91,6 +92,39 @@ def test_the_joint_gaussian_has_the_covariance_of_the_fixed_effects(cbpp):
     draws = cbpp.sample(4000, seed=2)
     # a standard error of 4,000 draws is 1.6 % of an sd
     assert draws["period[3]"].std() == pytest.approx(cbpp.fixed.loc["period[3]", "se"], rel=0.05)
+
+
+def test_two_intrinsic_terms_beside_an_intercept_have_the_errors_of_a_dense_likelihood():
+    """Both share the intercept's constant; the walk ends at zero, where its precision is large beside the data's."""
+    rng = np.random.default_rng(7)
+    area, t = rng.integers(1, 13, 120), rng.integers(1, 7, 120)
+    own = rng.normal(0, 0.3, 13)
+    data = pd.DataFrame({"n": rng.poisson(np.exp(0.4 + own[area])), "area": area, "t": t})
+    ring = {i: [(i % 12) + 1, ((i - 2) % 12) + 1] for i in range(1, 13)}
+    formula = "n ~ besag(area, graph=w) + rw1(t, cyclic=True)"
+    with pytest.warns(GeospdeWarning, match=re.escape("sd(rw1(t))")):
+        fit = gs.fit(formula, data, family="poisson", graphs={"w": ring}, method="ml")
+    x, log_sd = fit.fixed.loc["Intercept", "estimate"], np.log(fit.hyper.loc["sd(besag(area))", "estimate"])
+    u = np.linalg.svd(np.ones((1, 12)))[2][1:].T
+    q = 2 * np.eye(12) - sum(np.roll(np.eye(12), k, axis=0) for k in (1, -1))
+    q = u.T @ q @ u
+    z = np.eye(12)[data.area.to_numpy() - 1] @ u
+
+    def minus(psi):  # without the walk: at zero it is not there
+        precision, b = q * np.exp(-2 * psi[1]), np.zeros(11)
+        for _ in range(30):
+            mean = np.exp(psi[0] + z @ b)
+            h = precision + z.T @ (mean[:, None] * z)
+            b += np.linalg.solve(h, z.T @ (data.n - mean) - precision @ b)
+        mean = np.exp(psi[0] + z @ b)
+        value = data.n @ np.log(mean) - mean.sum() - gammaln(data.n + 1).sum() - 0.5 * b @ precision @ b
+        return -value - 0.5 * np.linalg.slogdet(precision)[1] + 0.5 * np.linalg.slogdet(h)[1]
+
+    at = np.array([x, log_sd])
+    assert -minus(at) == pytest.approx(fit.log_likelihood, abs=1e-4)  # an sd of 0.001 is taken for one of zero
+    errors = np.sqrt(np.diag(np.linalg.inv(hessian(minus, at))))
+    assert fit.fixed.loc["Intercept", "se"] == pytest.approx(errors[0], rel=1e-3)
+    assert fit.sample(4000, seed=2)["Intercept"].std() == pytest.approx(errors[0], rel=0.05)
 
 
 def test_the_summary_reads_as_a_mixed_models(cbpp, capsys):
