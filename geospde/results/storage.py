@@ -15,6 +15,7 @@ from geospde.inference.laplace import Laplace
 from geospde.likelihood.search import Maximum
 from geospde.results.saving.archive import write_arrays
 from geospde.results.saving.compact import compact, expand
+from geospde.results.saving.consistency import inverse_excess, looked_at
 from geospde.results.saving.schema import FORMAT, words_text
 from geospde.results.saving.tables import stored_parts, stored_table, support_words
 from geospde.results.state import FitState
@@ -95,7 +96,23 @@ def _rounded_off(posterior: Posterior, before: Vector, after: Vector, laplace: L
     rows, columns = laplace.entries
     variances = before[:, rows == columns]
     off = np.abs(after[:, rows == columns] - variances).max(axis=1) / variances.max(axis=1)
-    return max(float(of_sds) / SD_OFF, float(off.max()) / VARIANCE_OFF)
+    return max(float(of_sds) / SD_OFF, float(off.max()) / VARIANCE_OFF, _inverse_off(posterior, before, after, laplace))
+
+
+def _inverse_off(posterior: Posterior, before: Vector, after: Vector, laplace: Laplace) -> float:
+    """How far inverses are off in what a reader checks of them, over a half of what they may be.
+
+    A field whose sd is next to nothing at one theta has variances there beneath the steps of its others, though another
+    term's are large.
+    """
+    most = 0.0
+    for k in looked_at(laplace, posterior.weights):
+        point = posterior.points[k]
+        prior = laplace.prior_at(laplace.whole(point.theta))
+        excess, may = inverse_excess(laplace, point, prior, after[k])
+        change = excess - inverse_excess(laplace, point, prior, before[k])[0]
+        most = max(most, float(np.max(2.0 * np.abs(change) / may)))
+    return most
 
 
 def stored_maximum(maximum: Maximum, notes: tuple[str, ...]) -> Stored:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from threadpoolctl import threadpool_limits
 import geospde as gs
 from geospde.cli.commands import main
 from geospde.results.saving.compact import LOSSLESS, compact, expand
+from geospde.results.saving.consistency import check_points
 from geospde.results.storage import _compact_covariances
 
 OLD = Path(__file__).parents[1] / "reference" / "saved"
@@ -136,10 +138,29 @@ def test_small_variances_beside_those_of_another_theta_are_kept(whole, monkeypat
     fit = gs.load_fit(whole)
     monkeypatch.setattr("geospde.results.saving.compact.LOSSLESS", 0)
     other, own = (fit.posterior.points[k].covariance for k in (0, -1))
-    two = SimpleNamespace(covariances=np.array([larger * other, own]), weights=np.array([0.5, 0.5]))
+    points = [fit.posterior.points[k] for k in (0, -1)]
+    two = SimpleNamespace(covariances=np.array([larger * other, own]), weights=np.array([0.5, 0.5]), points=points)
     parts = _compact_covariances(two, fit.laplace)
     again, diagonal = expand("covariances", parts)[1], fit.laplace.pattern.indptr[:-1]
     np.testing.assert_allclose(again[diagonal], own[diagonal], atol=2e-7 * own[diagonal].max(), rtol=0)
+
+
+def test_a_field_of_next_to_no_sd_at_one_theta_is_read_again_beside_another(whole, monkeypatch):
+    """Its variances lay beneath the steps of the other's, and the fit of a delta model was refused as damaged."""
+    fit = gs.load_fit(whole)
+    table = fit.model.table.assign(z=np.linspace(-1.0, 1.0, len(fit.model.table)))
+    model = gs.fit(
+        "caught ~ 1 + spde(mesh) + spde(mesh, by=z)", table, mesh=fit.model.meshes["mesh"], coords=("x", "y"),
+        family="poisson", integration="eb", strategy="gaussian",
+    )  # fmt: skip
+    monkeypatch.setattr("geospde.results.saving.compact.LOSSLESS", 0)
+    laplace, own = model.laplace, model.posterior.mode.theta
+    points = [laplace.at(theta, gradient=False) for theta in (own, own - [0.0, 8.0, 0.0, 0.0])]
+    weights = np.array([0.5, 0.5])
+    two = SimpleNamespace(covariances=np.array([p.covariance for p in points]), weights=weights, points=points)
+    again = expand("covariances", _compact_covariances(two, laplace))
+    points = [replace(point, mean=point.x, covariance=each) for point, each in zip(points, again)]
+    check_points(laplace, points, weights, posterior=True)
 
 
 def test_a_trend_that_nothing_penalises_is_an_estimate_and_no_mode(tmp_path):

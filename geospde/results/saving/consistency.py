@@ -38,14 +38,19 @@ def check_points(laplace: Laplace, points: Sequence[LaplacePoint], weights: np.n
     posterior : bool
         Whether fixed effects are at the mode too, and covariances were stored: of estimates they are not.
     """
-    chosen = list(range(len(points)))
-    if laplace.n_entries * len(points) > MANY:
-        chosen = sorted({0, len(points) - 1, int(np.argmax(weights))})
-    for point in (points[k] for k in chosen):
+    for point in (points[k] for k in looked_at(laplace, weights)):
         prior = laplace.prior_at(laplace.whole(point.theta))
         _check_mode(laplace, point, prior, laplace.n if posterior else laplace.n_random)
         if posterior:
             _check_inverse(laplace, point, prior)
+
+
+def looked_at(laplace: Laplace, weights: np.ndarray) -> list[int]:
+    """Which points are looked at: all, or of large models the first, the last and the heaviest."""
+    last = len(weights) - 1
+    if laplace.n_entries * len(weights) > MANY:
+        return sorted({0, last, int(np.argmax(weights))})
+    return list(range(last + 1))
 
 
 def check_maximum(maximum: Maximum, log_likelihood: float | None) -> None:
@@ -132,8 +137,22 @@ def _check_mode(laplace: Laplace, point: LaplacePoint, prior: np.ndarray, size: 
             raise ValueError("its latent values are not the mode of its model")
 
 
-def _check_inverse(laplace: Laplace, point: LaplacePoint, prior: np.ndarray) -> None:
-    products = (prior + laplace.data_part(-point.derivatives[1])) * point.covariance
+def inverse_excess(
+    laplace: Laplace, point: LaplacePoint, prior: np.ndarray, covariance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The diagonal of H times an inverse less one, and how far from nothing that may be; of constraints, their sums.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    point : LaplacePoint
+        Whose H it is.
+    prior : (nnz,) array
+        Its prior's part of H.
+    covariance : (nnz,) array
+        The inverse, on the pattern of H.
+    """
+    products = (prior + laplace.data_part(-point.derivatives[1])) * covariance
     rows, columns = laplace.entries
     off = rows != columns
 
@@ -142,10 +161,16 @@ def _check_inverse(laplace: Laplace, point: LaplacePoint, prior: np.ndarray) -> 
 
     excess, may = summed(products) - 1.0, INVERSE + ROUNDED * summed(np.abs(products))
     if laplace.n_constraints:  # each takes one away, from all variables together
-        excess, may = excess.sum() + laplace.n_constraints, may.sum()
+        excess, may = excess.sum(keepdims=True) + laplace.n_constraints, may.sum(keepdims=True)
+    return excess, may
+
+
+def _check_inverse(laplace: Laplace, point: LaplacePoint, prior: np.ndarray) -> None:
+    excess, may = inverse_excess(laplace, point, prior, point.covariance)
     if not (np.abs(excess) <= may).all():
         raise ValueError("its covariances are not those of its model")
+    rows, columns = laplace.entries
     shifts = (point.mean - point.x) ** 2
-    variances = point.covariance[~off]
+    variances = point.covariance[rows == columns]
     if laplace.basis.is_plain and not np.mean(shifts / np.maximum(variances, 1e-300)) < SHIFT**2:
         raise ValueError("its latent means are far from the mode")
