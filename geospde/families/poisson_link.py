@@ -6,7 +6,6 @@ Can. J. Fish. Aquat. Sci. 75, 1369-1382).
 """
 
 from dataclasses import dataclass, fields
-from typing import NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,13 +188,39 @@ class PoissonLinked(Stacked):
         u = np.full(self._presence.n, np.log(n))
         return np.concatenate([u, self._positive.start() - np.log(n / share)])
 
-    def of_rows(self, index: NDArray[np.intp]) -> Self:
-        """Refused: rows are coupled."""
-        self._refuse_rows()
+    def given_first(self, rows: NDArray[np.intp], centre: Vector, axes: tuple[Vector, Vector]) -> Derivatives:
+        """Predictors of values, in their family's own, given that they are there: mixtures over their number's.
 
-    def without(self, index: NDArray[np.intp]) -> Self:
-        """Refused: rows are coupled."""
-        self._refuse_rows()
+        Parameters
+        ----------
+        rows : (r,) array
+            Of values.
+        centre : (m,) array
+            Means of the predictors of all rows.
+        axes : tuple of (m,) arrays
+            What they are of two standard normals, `geospde.inference.system.System.axes`.
 
-    def _refuse_rows(self) -> NoReturn:
-        raise InputError("with a Poisson link a presence and its value are one observation: none is left out alone")
+        Returns
+        -------
+        log_weights, means, sds : (q, r) arrays
+            Not normalised: the weights of theta points are multiplied with them.
+        """
+        pairs = self.pairs[rows - self._presence.n]
+        nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+        etas = [centre + axes[0] * z for z in nodes]
+        there = [np.log(w) + CLOGLOG.log_probability(eta[pairs[:, 0]])[0] for eta, w in zip(etas, weights)]
+        means = np.array([self._plain(eta)[rows] for eta in etas])
+        return np.array(there), means, np.broadcast_to(np.maximum(axes[1][rows], 1e-150), means.shape)
+
+    def of_rows(self, index: NDArray[np.intp]) -> "Stacked":  # type: ignore[override]
+        """Some of the rows of presence, or some of the values in predictors of their family's own, see `given_first`.
+
+        Raises
+        ------
+        InputError
+            For rows of both.
+        """
+        rows = np.arange(self.n)[index]
+        if 0 < np.count_nonzero(rows < self._presence.n) < rows.size:
+            raise InputError("with a Poisson link rows of presence and values are looked at one by one")
+        return Stacked(**{each.name: getattr(self, each.name) for each in fields(Stacked)}).of_rows(rows)

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr
 
 from geospde.errors import NumericalError
+from geospde.inference.correction import expected_slopes
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import DIGITS, LOG_2PI, Laplace
 from geospde.inference.mode import Progress, silent
@@ -200,7 +201,9 @@ class Sampler:
         eta_steps = laplace.design @ steps
         density = np.array([float(likelihood.log_density(eta + step).sum()) for step in eta_steps.T])
         # of both quadratic forms about the centre, what is in Q cancels
-        log_weights = density - 0.5 * float(centred @ pull) - pull @ steps + 0.5 * (weights @ eta_steps**2)
+        log_weights = (
+            density - 0.5 * float(centred @ pull) - pull @ steps + 0.5 * (weights @ laplace.summed(eta_steps) ** 2)
+        )
         first = laplace.n_random
         units = np.zeros((laplace.n, laplace.n_fixed))
         units[np.arange(first, laplace.n), np.arange(laplace.n_fixed)] = 1.0
@@ -262,11 +265,10 @@ class Sampler:
         """
         laplace = self.laplace
         eta = laplace.design @ x + laplace.model.offset
-        sd = np.sqrt(np.maximum(laplace.variances(selected), 1e-300))
-        nodes, weights = np.polynomial.hermite_e.hermegauss(7)
+        axes = laplace.axes(laplace.variances(selected))
+        sd = np.maximum(np.hypot(*axes), 1e-150)
         with np.errstate(all="ignore"):
-            expected = sum(w * likelihood.derivatives(eta + sd * z)[0] for z, w in zip(nodes, weights / weights.sum()))
-        pull = expected - likelihood.derivatives(eta)[0]
+            pull = expected_slopes(likelihood, eta, axes) - likelihood.derivatives(eta)[0]
         if not np.isfinite(pull).all():
             return np.zeros_like(x)
         shift = factor.solve(laplace.design_t @ pull)

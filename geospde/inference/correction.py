@@ -11,6 +11,7 @@ from geospde.inference.laplace import Laplace, LaplacePoint
 Vector = NDArray[np.float64]
 
 CLOSE = 1e-6  # change of the mean, in sds of a predictor, at which the search ends
+CLOSE_PAIRS = 1e-4  # and where each step takes expectations over two predictors
 NEAR = 0.02  # shift up to which the remainder of a cubic expansion is below that
 REACH = 0.3  # shift up to which the cubic expansion serves on the way
 BATCH = 30_000  # densities computed at once
@@ -29,6 +30,8 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 25) -> 
     van Niekerk & Rue (2024), J. Mach. Learn. Res. 25 (62), 1-26. They correct a low-rank part; here all of it,
     at one solve a step with the factor that is there.
     """
+    if laplace.pairs is not None:
+        return _mean_of_pairs(laplace, point, steps)
     sd = np.sqrt(np.maximum(point.eta_variance, 0.0))
     unit = np.maximum(sd, 1e-12)
     likelihood = laplace.likelihood_at(point.theta)
@@ -59,6 +62,41 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 25) -> 
     return point.x + shift
 
 
+def _mean_of_pairs(laplace: Laplace, point: LaplacePoint, steps: int) -> Vector:
+    """The same, where densities depend on two predictors: the expectation is taken anew at each step."""
+    axes = laplace.axes(laplace.variances(point.covariance))
+    unit = np.maximum(np.hypot(*axes), 1e-12)
+    likelihood = laplace.likelihood_at(point.theta)
+    modal, second, _ = point.derivatives
+    shift, moved = np.zeros_like(point.x), np.zeros_like(unit)
+    for _ in range(steps):
+        pull = expected_slopes(likelihood, point.eta + moved, axes) - modal
+        if not np.isfinite(pull).all():
+            return point.x
+        shift = laplace.solve(point, laplace.design_t @ (pull - laplace.bent(second, moved[:, None])[:, 0]))
+        last, moved = moved, laplace.design @ shift
+        change = float(np.abs((moved - last) / unit).max(initial=0.0))
+        if not np.isfinite(change) or change > 3.0:
+            return point.x
+        if change < CLOSE_PAIRS:
+            break
+    return point.x + shift
+
+
+def expected_slopes(likelihood: Any, eta: Vector, axes: tuple[Vector, Vector]) -> Vector:
+    """Expectation of the first derivative of the log density, under predictors of mean eta and these `System.axes`."""
+    first, second = axes
+    if not second.any():
+        nodes, weights = _gauss_hermite(7)
+        return np.asarray(sum(w * likelihood.derivatives(eta + first * z)[0] for z, w in zip(nodes, weights)))
+    nodes, weights = _gauss_hermite(5 if np.hypot(*axes).max(initial=0.0) < 0.5 else 9)
+    found = np.zeros_like(eta)
+    for z, w in zip(nodes, weights):
+        for t, v in zip(nodes, weights):
+            found += w * v * likelihood.derivatives(eta + first * z + second * t)[0]
+    return found
+
+
 def expected_derivatives(likelihood: Any, eta: Vector, sd: Vector) -> tuple[Vector, Vector, Vector]:
     """Expectations of the first three derivatives of the log density, under predictors of mean eta and this sd."""
     # seven nodes integrate a count's exp(eta) to 1e-9 up to an sd of 0.5
@@ -75,7 +113,7 @@ def expected_derivatives(likelihood: Any, eta: Vector, sd: Vector) -> tuple[Vect
     return found[0], found[1], found[2]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _gauss_hermite(size: int) -> tuple[Vector, Vector]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(size)
     return nodes, weights / weights.sum()

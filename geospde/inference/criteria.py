@@ -13,6 +13,10 @@ from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture
 
 Vector = NDArray[np.float64]
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+PLANE = [
+    (z, t, v * w / _WEIGHTS.sum() ** 2) for z, v in zip(_NODES, _WEIGHTS) for t, w in zip(_NODES, _WEIGHTS)
+]  # nodes and weights of a Gaussian in two dimensions
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ def criteria(laplace: Laplace, posterior: Posterior, mixture: GaussianMixture) -
     approximation: the observation's own Gaussian site is divided out).
     """
     likelihoods = [laplace.likelihood_at(p.theta) for p in posterior.points]
+    if laplace.pairs is not None:
+        return _of_pairs(laplace, posterior, mixture, likelihoods)
     mean_theta = posterior.weights @ np.array([p.theta for p in posterior.points])
     at_mean = laplace.likelihood_at(mean_theta).log_density(mixture.mean)
     with np.errstate(over="ignore", invalid="ignore"):  # of a count of 1e15, say: not a number rather than an error
@@ -95,13 +101,125 @@ def _criteria(
     return Criteria(p_dic - 2.0 * mean_log, p_dic, waic, square, log_cpo, pit, failure)
 
 
+def _of_pairs(
+    laplace: Laplace, posterior: Posterior, mixture: GaussianMixture, likelihoods: list[Likelihood]
+) -> Criteria:
+    """The same where densities depend on two predictors: of such a pair the second is given the first.
+
+    Both are one observation, and left out together: their sums are its criteria.
+    """
+    assert laplace.pairs is not None
+    i, j = laplace.pairs.T
+    mean_theta = posterior.weights @ np.array([p.theta for p in posterior.points])
+
+    def joint(likelihood: Likelihood, eta: Vector) -> Vector:
+        """Log densities, of the second of a pair with that of the first."""
+        out = likelihood.log_density(eta)
+        out[..., j] += out[..., i]
+        return out
+
+    def second_given_first(values: Vector) -> Vector:
+        values[j] -= values[i]
+        return values
+
+    at_mean = joint(laplace.likelihood_at(mean_theta), mixture.mean)
+    first, square, ratio = np.zeros((3, at_mean.size))
+    log_own, log_whole, pits, failure = [], [], [], np.zeros(at_mean.size)
+    for weight, mean, sd, point, likelihood in zip(
+        posterior.weights, mixture.means, mixture.sds, posterior.points, likelihoods
+    ):
+        a, b = laplace.axes(laplace.variances(point.covariance))
+        scale = sd / np.hypot(a, b)  # of second-order variances
+        for z, t, w in PLANE:
+            off = joint(likelihood, mean + scale * (a * z + b * t)) - at_mean
+            first += weight * w * off
+            square += weight * w * off**2
+            ratio += weight * w * np.exp(off)
+        own, pit, failed = _pairs_left_out(laplace, point, likelihood)
+        log_own.append(own)
+        log_whole.append(_of_whole(laplace, own))
+        pits.append(pit)
+        failure = np.maximum(failure, failed)
+    variance = second_given_first(square - first**2)
+    p_dic = second_given_first(-2.0 * first)
+    log_ratio = np.log(posterior.weights)[:, None] - np.array(log_whole)
+    total = np.logaddexp.reduce(log_ratio, axis=0)
+    log_cpo = second_given_first(np.logaddexp.reduce(log_ratio + np.array(log_own), axis=0) - total)
+    pit = (np.exp(log_ratio - total) * np.array(pits)).sum(axis=0)
+    lppd, deviance = second_given_first(np.log(ratio) + at_mean), second_given_first(-2.0 * (at_mean + first))
+    return Criteria(p_dic + deviance, p_dic, -2.0 * (lppd - variance), variance, log_cpo, np.clip(pit, 0, 1), failure)
+
+
+def cavity_of_pairs(laplace: Laplace, point: LaplacePoint) -> tuple[Vector, Vector, Vector, NDArray[np.bool_]]:
+    """Mean and `System.axes` of each row's predictor without its observation, and where there is no such Gaussian."""
+    assert laplace.pairs is not None
+    (i, j), (a, b) = laplace.pairs.T, laplace.axes(laplace.variances(point.covariance))
+    centre, sd, failed = cavity(point)
+    first, second, _ = point.derivatives
+    m = sd.size
+    both = np.array([[a[i] ** 2, a[i] * a[j]], [a[i] * a[j], a[j] ** 2 + b[j] ** 2]]).T
+    bend = np.array([[second[i] + second[m:], second[m:]], [second[m:], second[j] + second[m:]]]).T
+    rest = np.linalg.inv(both) + bend
+    bad = (rest[:, 0, 0] <= 0) | (np.linalg.det(rest) <= 1e-8 / np.linalg.det(both))
+    rest[bad] -= bend[bad]
+    left = np.linalg.inv(rest)
+    lower = np.linalg.cholesky(left)
+    step = np.einsum("kab,bk->ak", left, np.array([first[i], first[j]]))
+    centre[i], centre[j] = point.eta[i] - step[0], point.eta[j] - step[1]
+    near, far = sd.copy(), np.zeros(m)
+    near[i], near[j], far[j] = lower[:, 0, 0], lower[:, 1, 0], lower[:, 1, 1]
+    failed[i], failed[j] = bad, bad
+    return centre, near, far, failed
+
+
+def _pairs_left_out(
+    laplace: Laplace, point: LaplacePoint, likelihood: Likelihood
+) -> tuple[Vector, Vector, NDArray[np.bool_]]:
+    """Log predictive density of each row at a theta, of pairs jointly at the second; PIT of each; where it failed."""
+    assert laplace.pairs is not None
+    (i, j), (a, b) = laplace.pairs.T, laplace.axes(laplace.variances(point.covariance))
+    centre, near, far, failed = cavity_of_pairs(laplace, point)
+    joint, alone, pit, there = [], [], np.zeros(near.size), np.zeros(near.size)
+    for z, t, w in PLANE:
+        # of a pair jointly about the full posterior, where the integrand is
+        eta = point.eta + a * z + b * t
+        found = likelihood.log_density(eta)
+        of_first = (eta[i] - centre[i]) / near[i]
+        of_second = (eta[j] - centre[j] - near[j] * of_first) / far[j]
+        joint.append(found[i] + found[j] - 0.5 * (of_first**2 + of_second**2 - z * z - t * t) + np.log(w))
+        # the others, and PIT, about what is left
+        eta = centre + near * z + far * t
+        found = likelihood.log_density(eta)
+        alone.append(found + np.log(w))
+        weight = np.full(near.size, w)
+        weight[j] *= np.exp(found[i])
+        pit += weight * (likelihood.cdf(eta) if likelihood.has_cdf else np.nan)
+        there += weight
+    own = np.logaddexp.reduce(alone, axis=0)
+    own[j] = np.logaddexp.reduce(joint, axis=0) + np.log(a[i] * b[j] / (near[i] * far[j]))
+    return own, pit / there, failed
+
+
+def whole_left_out(laplace: Laplace, point: LaplacePoint) -> Vector:
+    """Log predictive density of the observation that each row is of, without it, at a theta."""
+    return _of_whole(laplace, _pairs_left_out(laplace, point, laplace.likelihood_at(point.theta))[0])
+
+
+def _of_whole(laplace: Laplace, own: Vector) -> Vector:
+    """Of both rows of each pair what the second has."""
+    assert laplace.pairs is not None
+    whole = own.copy()
+    whole[laplace.pairs[:, 0]] = own[laplace.pairs[:, 1]]
+    return whole
+
+
 def _then(likelihood: Any, g: Callable[[Vector], Vector]) -> Callable[[Vector], Vector]:
     return lambda eta: g(likelihood.log_density(eta))
 
 
 def cavity(point: LaplacePoint) -> tuple[Vector, Vector, NDArray[np.bool_]]:
     """Mean and sd of each observation's predictor without it, at a theta, and where there is no such Gaussian."""
-    slope, curvature = point.derivatives[0], -point.derivatives[1]
+    slope, curvature = point.derivatives[0], -point.derivatives[1][: point.eta.size]
     rest = 1.0 / point.eta_variance - curvature  # precision of eta_i without observation i
     least = 1e-8 * np.maximum(np.abs(curvature), 1e-300)
     precision = np.maximum(rest, least)

@@ -11,7 +11,7 @@ the one-loop corrections of Tierney & Kadane 1986 for a likelihood that is a pro
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,6 +29,8 @@ Vector = NDArray[np.float64]
 SHARE = 0.2
 SAMPLE = 64  # observations whose column of C is taken for the double sum of cubes
 NOTICED = 0.01  # correction of the log evidence below which it is left alone
+STEP_OF_PAIRS = 1e-3  # of differences in predictors of a pair: second ones lose 1e-10, and err by 1e-6 of the sixth
+ALONG = (1.0, -1.0, 2.0)  # of a pair's second predictor, added to its first: rows that say a cubic and a quartic
 UNHELD = 1e12  # variance of a predictor that neither data nor prior hold: a separated one, whose fit is refused
 # What rows share is computed once for rows of at most so many columns, of which there are so many, so many a set of
 # columns on average.
@@ -37,6 +39,81 @@ FEWEST = 2000
 SHARED = 4
 ARRANGEMENTS = {1: 1.0, 2: 3.0, 3: 6.0}  # of three things, so many of them different
 LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are left to the Gaussian
+
+
+class Expansion(NamedTuple):
+    """Cubic and quartic terms of a log density: sums of powers of rows of the latent vector.
+
+    The rows are the predictors; of a pair, whose density depends on both, u and v, also u + v, u - v and u + 2 v, which
+    say any cubic and quartic of two.
+
+    Attributes
+    ----------
+    rows : (r, n) csr_matrix
+    third, fourth : (r,) arrays
+        Derivatives along them, less what other rows of a pair have.
+    variances : (r,) array
+    cubes : (r,) array
+        Sums over the rows of the same observation of third derivatives and their covariances cubed.
+    observation : (r,) array of int or None
+        Which each row is of; None where each is one.
+    """
+
+    rows: sp.csr_matrix
+    third: Vector
+    fourth: Vector
+    variances: Vector
+    cubes: Vector
+    observation: NDArray[np.intp] | None
+
+    @classmethod
+    def at(cls, laplace: Laplace, point: LaplacePoint) -> "Expansion":
+        """At a point."""
+        likelihood, design, h = laplace.likelihood_at(point.theta), laplace.design, point.eta_variance
+        if laplace.pairs is None:
+            third, fourth = derivatives_beyond(likelihood, point.eta)
+            return cls(design, third, fourth, h, third * h * h * h, None)
+        m, (i, j) = h.size, laplace.pairs.T
+        combined = [design[i] + times * design[j] for times in ALONG]
+        observation = np.arange(m)
+        observation[i] = j
+        observation = np.concatenate([observation, *[j] * len(ALONG)])
+        axes = laplace.axes(laplace.variances(point.covariance))
+        a, b = (np.concatenate([each, *(each[i] + times * each[j] for times in ALONG)]) for each in axes)
+        third, fourth = _of_pairs(likelihood, point.eta)
+        cubes = np.zeros_like(a)
+        for k, times in enumerate((1, 3, 3, 1)):  # of (a a' + b b')³
+            part = a**k * b ** (3 - k)
+            cubes += times * part * np.bincount(observation, third * part)[observation]
+        rows = sp.csr_matrix(sp.vstack([design, *combined], format="csr"))
+        return cls(rows, third, fourth, a**2 + b**2, cubes, observation)
+
+
+def _of_pairs(likelihood: Any, eta: Vector) -> tuple[Vector, Vector]:
+    """Third and fourth derivatives of an `Expansion`, by central differences of the second."""
+    m, (i, j) = eta.size, likelihood.pairs.T
+
+    def bends(u: float, v: float) -> Vector:
+        """Second derivatives of each pair a step away: in u twice, in both, in v twice."""
+        there = eta.copy()
+        there[i] += u
+        there[j] += v
+        second = likelihood.derivatives(there)[1]
+        return np.array([second[i] + second[m:], second[m:], second[j] + second[m:]])
+
+    s = STEP_OF_PAIRS
+    here, of_u, of_v = bends(0, 0), [bends(s, 0), bends(-s, 0)], [bends(0, s), bends(0, -s)]
+    in_u, in_v = ((near - far) / (2 * s) for near, far in (of_u, of_v))
+    twice_u, twice_v = ((near - 2 * here + far) / s**2 for near, far in (of_u, of_v))
+    third, fourth = derivatives_beyond(likelihood, eta)
+    both, apart = (in_u[1] + in_v[1]) / 2, (in_v[1] - in_u[1]) / 2
+    third[i], third[j] = in_u[0] - both - apart, in_v[2] - both + apart
+    third = np.concatenate([third, both, apart, np.zeros(i.size)])
+    beyond = (twice_v[1] - twice_u[1]) / 6
+    both, apart = ((twice_u[2] - 4 * beyond + sign * (twice_u[1] - 2 * beyond)) / 2 for sign in (1, -1))
+    fourth[i] = twice_u[0] - both - apart - beyond
+    fourth[j] = twice_v[2] - both - apart - 16 * beyond
+    return third, np.concatenate([fourth, both, apart, beyond])
 
 
 def derivatives_beyond(likelihood: Any, eta: Vector) -> tuple[Vector, Vector]:
@@ -54,20 +131,21 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     The double sum of cubes is taken over all pairs of a sample of observations with all, evenly spread in their order
     and the same for every theta, so that its error hardly changes the shape of p(theta | y).
     """
-    h, design = point.eta_variance, laplace.design
-    m = h.size
-    if h.max(initial=0.0) > UNHELD:
+    if point.eta_variance.max(initial=0.0) > UNHELD:
         return 0.0
-    third, fourth = derivatives_beyond(laplace.likelihood_at(point.theta), point.eta)
-    chain = laplace.design_t @ (third * h)
+    design, third, fourth, h, own, observation = Expansion.at(laplace, point)
+    m = h.size
+    chain = design.T @ (third * h)
     chosen = np.arange(m) if m <= 2 * SAMPLE else np.linspace(0, m - 1, SAMPLE).astype(int)
     solved = laplace.solve(point, np.column_stack([chain, design[chosen].T.toarray()]))
     columns = design @ solved[:, 1:]
     cubes = third[chosen] * ((columns * columns * columns).T @ third)
     # the diagonal is known for all; what lies beside it is that of the sample
-    diagonal = third**2 * h * h * h
+    diagonal = third * own
     beside = (cubes - diagonal[chosen]).mean()
     each = fourth * h**2 / 8 + third * h * (design @ solved[:, 0]) / 8 + (diagonal + beside) / 12
+    if observation is not None:
+        each = np.bincount(observation, each)
     return float((each / (1 + np.abs(each) / SHARE)).sum())
 
 
@@ -102,10 +180,9 @@ class HigherOrder:
     @classmethod
     def at(cls, laplace: Laplace, point: LaplacePoint) -> "HigherOrder":
         """At a point whose likelihood is not Gaussian."""
-        third, fourth = derivatives_beyond(laplace.likelihood_at(point.theta), point.eta)
-        loadings = np.ascontiguousarray(laplace.solve(point, laplace.design.T.toarray()))
-        covariance = laplace.design @ loadings
-        h = point.eta_variance
+        design, third, fourth, h, *_ = Expansion.at(laplace, point)
+        loadings = np.ascontiguousarray(laplace.solve(point, design.T.toarray()))
+        covariance = design @ loadings
         inner = 0.5 * np.outer(third, third) * covariance**2
         inner[np.diag_indices_from(inner)] += 0.5 * (fourth * h + third * (covariance @ (third * h)))
         return cls(loadings, third, inner, laplace.entries, laplace.basis)

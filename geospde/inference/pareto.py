@@ -19,7 +19,9 @@ PRIOR_DRAWS, PRIOR_SHAPE = 10.0, 0.5  # the prior of k counts as so many draws o
 NEGLIGIBLE = 10 * np.finfo(float).eps
 
 
-def smoothed_leave_one_out(log_density: Vector, progress: Progress = silent) -> tuple[Vector, Vector]:
+def smoothed_leave_one_out(
+    log_density: Vector, progress: Progress = silent, left_out: Vector | None = None
+) -> tuple[Vector, Vector]:
     """Log predictive density of each observation without it, from log densities at draws of the whole posterior.
 
     Parameters
@@ -28,6 +30,8 @@ def smoothed_leave_one_out(log_density: Vector, progress: Progress = silent) -> 
         Of m observations at s independent draws.
     progress : callable, optional
         Called as ``progress(done, total, message)`` after each batch.
+    left_out : (m, s) array, optional
+        Log densities of all that is left out with each, where that is more.
 
     Returns
     -------
@@ -37,15 +41,16 @@ def smoothed_leave_one_out(log_density: Vector, progress: Progress = silent) -> 
     m = len(log_density)
     elpd, k = np.empty(m), np.empty(m)
     parts = [slice(a, min(a + BATCH, m)) for a in range(0, m, BATCH)]
-    for part, found in zip(parts, side_by_side(lambda part: _batch(log_density[part]), parts, m)):
+    whole = log_density if left_out is None else left_out
+    for part, found in zip(parts, side_by_side(lambda part: _batch(log_density[part], whole[part]), parts, m)):
         elpd[part], k[part] = found
         progress(part.stop, m, "leave-one-out")
     return elpd, k
 
 
-def _batch(log_density: Vector) -> tuple[Vector, Vector]:
+def _batch(log_density: Vector, left_out: Vector) -> tuple[Vector, Vector]:
     """The same for few observations."""
-    log_weights, k = smoothed_log_weights(-log_density)
+    log_weights, k = smoothed_log_weights(-left_out)
     return _log_sum(log_weights + log_density), k
 
 

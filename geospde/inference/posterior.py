@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import InputError, NumericalError
+from geospde.errors import NumericalError
 from geospde.inference.adaptive import nearest_weights
 from geospde.inference.higher_order import worth_correcting
 from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
@@ -71,11 +71,6 @@ def posterior(
         Of a model of the same observations and hyperparameters on a coarser mesh. `auto` integrates on that, and puts
         it right by points of the model itself, where these say that it can be; else the search starts at its mode.
     """
-    if laplace.pairs is not None:
-        raise InputError(
-            "a likelihood of two predictors a row, such as one with a Poisson link, is fitted by maximum likelihood",
-            remedy="give method='ml' or 'reml'",
-        )
     with one_blas_thread():
         if laplace.n_theta == 0:
             only = laplace.at(np.zeros(0))

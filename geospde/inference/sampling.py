@@ -63,6 +63,7 @@ def leave_one_out(
     Returns
     -------
     elpd, pareto_k : (m,) arrays
+        Of two rows that one density couples, which are left out together, the second is given the first.
         A k above 0.7 says that the observation shapes its own prediction too much for importance sampling: take its
         CPO, which divides the observation out of the Laplace approximation.
 
@@ -78,4 +79,12 @@ def leave_one_out(
         log_density[:, done : done + x.shape[1]] = laplace.likelihood_at(point.theta).log_density(eta).T
         done += x.shape[1]
         progress(done, draws, "draws")
-    return smoothed_leave_one_out(log_density, progress)
+    if laplace.pairs is None:
+        return smoothed_leave_one_out(log_density, progress)
+    i, j = laplace.pairs.T  # left out together: first what is told of i, then of both
+    log_density[j] += log_density[i]
+    whole = log_density.copy()
+    whole[i] = log_density[j]
+    elpd, k = smoothed_leave_one_out(log_density, progress, whole)
+    elpd[j] -= elpd[i]
+    return elpd, k

@@ -197,6 +197,13 @@ class System:
         i, j = self.pairs.T
         return sp.csr_matrix(sp.vstack([design, design[i] + design[j]], format="csr"))
 
+    def summed(self, predictors: Vector) -> Vector:
+        """Predictors, (m, ...), and after them the sums of those that the likelihood couples."""
+        if self.pairs is None:
+            return predictors
+        i, j = self.pairs.T
+        return np.concatenate([predictors, predictors[i] + predictors[j]])
+
     def bent(self, second: Vector, values: Vector) -> Vector:
         """Second derivatives of the log density in the predictors, a matrix, times values, (m, p)."""
         m = len(values)
@@ -207,6 +214,19 @@ class System:
             np.add.at(out, i, both)
             np.add.at(out, j, both)
         return out
+
+    def axes(self, variances: Vector) -> tuple[Vector, Vector]:
+        """What predictors of these `variances` are of two independent standard normals, (m,) each.
+
+        Those of a pair share the first, which is all of the former.
+        """
+        m = self.design.shape[0]
+        first, second = np.sqrt(np.maximum(variances[:m], 0.0)), np.zeros(m)
+        if self.pairs is not None:
+            i, j = self.pairs.T
+            first[j] = 0.5 * (variances[m:] - variances[i] - variances[j]) / np.maximum(first[i], 1e-150)
+            second[j] = np.sqrt(np.maximum(variances[j] - first[j] ** 2, 0.0))
+        return first, second
 
     def quadratic_map(self, rows: sp.csr_matrix) -> QuadraticForms:
         """Matrix M with ``diag(rows S rows') = M @ s`` for a symmetric S held as s on the pattern of H.

@@ -6,18 +6,19 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geospde.errors import InputError, NumericalError
+from geospde.errors import InputError
 from geospde.inference.criteria import cavity
 from geospde.inference.laplace import Laplace
 from geospde.inference.posterior import posterior
 from geospde.linalg.executor import cluster
 from geospde.model.build import build_model
+from geospde.prediction.coupled import Refit, given_first, is_given, pairs_left_out, refuse_failed, with_partners
 from geospde.prediction.folds import (
     USUAL,
     Fold,
@@ -303,28 +304,16 @@ def _simpler(model: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Refit(NamedTuple):
-    """A fit without a fold, as its predictors are told by it.
-
-    Attributes
-    ----------
-    thetas : (k, d) array
-    weights : (k,) array
-    means, sds : (k, m) arrays
-    """
-
-    thetas: Vector
-    weights: Vector
-    means: Vector
-    sds: Vector
-
-
 def refitted(fold: Fold, laplace: Laplace, start: Vector, rule: str, strategy: str) -> Refit:
     """Fit without a fold: the same matrices, with likelihoods of no weight."""
     without = copy.copy(laplace)
-    left = laplace.model.likelihood.without(fold.left_out)
+    left = laplace.model.likelihood.without(with_partners(laplace, fold.left_out))
     without.model = replace(laplace.model, likelihood=left)  # type: ignore[type-var]
     found = posterior(without, start, rule, strategy=strategy)
+    if is_given(laplace, fold.predicted):
+        centres = [laplace.design @ p.mean + laplace.model.offset for p in found.points]
+        axes = [without.axes(without.variances(p.covariance)) for p in found.points]
+        return given_first(laplace, found.points, np.log(found.weights)[:, None], fold.predicted, centres, axes)
     mixture = without.mixture(found, laplace.design[fold.predicted], laplace.model.offset[fold.predicted])
     thetas = np.array([without.whole(p.theta) for p in found.points])
     return Refit(thetas, found.weights, mixture.means, mixture.sds)
@@ -334,7 +323,7 @@ def _of_fold(laplace: Laplace, fold: Fold, found: Refit, draws: int, rng: np.ran
     """Predictive distributions of a fold from the fit without it."""
     kept = laplace.model.likelihood.of_rows(fold.predicted)
     likelihoods = [kept.at(theta[laplace.family_block]) for theta in found.thetas]
-    weights = np.repeat(found.weights[:, None], fold.predicted.size, axis=1)
+    weights = np.broadcast_to(found.weights.reshape(len(found.thetas), -1), found.means.shape)
     log_each = _log_densities(likelihoods, found.means, found.sds)
     return _predicted(fold.predicted, likelihoods, weights, found.means, found.sds, log_each, draws, rng)
 
@@ -345,12 +334,12 @@ def _leave_one_out(
 ) -> _Predicted:  # fmt: skip
     """Predictive distributions of observations, each without itself, from one fit."""
     found = fit.posterior if start is None else posterior(laplace, start, strategy=fit.posterior.strategy)
+    if laplace.pairs is not None:
+        return _of_fold(laplace, Fold(rows, rows), pairs_left_out(laplace, found, rows), draws, rng)
     likelihoods = [laplace.likelihood_at(p.theta).of_rows(rows) for p in found.points]
-    cavities = [tuple(each[rows] for each in cavity(p)) for p in found.points]
-    if any(failed.any() for *_, failed in cavities):
-        row = int(np.flatnonzero(np.any([failed for *_, failed in cavities], axis=0))[0])
-        raise NumericalError(f"observation {row} cannot be divided out of the fit: take random folds")
-    means, sds = (np.array([c[j] for c in cavities]) for j in (0, 1))
+    cavities = [cavity(p) for p in found.points]
+    refuse_failed([failed[rows] for *_, failed in cavities])
+    means, sds = (np.array([c[j][rows] for c in cavities]) for j in (0, 1))
     # the weights of theta without observation i go with w / p(y_i | theta, the others)
     log_each = _log_densities(likelihoods, means, sds)
     log_weights = np.log(found.weights)[:, None] - log_each

@@ -61,6 +61,17 @@ def test_a_delta_model_runs_from_its_file(folder):
     assert len(validation) == (seen > 0).sum()
 
 
+def test_a_poisson_link_runs_from_its_file(folder):
+    (folder / "bay.toml").write_text(RUN_FILE.replace('"delta_gamma"', '"delta_gamma"\nlink = "poisson-link"'))
+    run("bay.toml")
+    fit = gs.load_fit(folder / "out")
+    assert fit.describe()["family"] == "delta_poisson_link_gamma"
+    grid = pd.read_csv(folder / "out" / "grid.csv")
+    assert (grid["mean"] > 0).all() and grid["exceed_1"].between(0, 1).all()
+    seen = pd.read_csv(folder / "sites.csv")["caught"]
+    assert len(pd.read_csv(folder / "out" / "validation-pointwise.csv")) == (seen > 0).sum()
+
+
 @pytest.mark.parametrize(
     "old, new, words",
     [

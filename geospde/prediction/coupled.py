@@ -1,0 +1,83 @@
+"""Rows of coupled likelihoods, left out and predicted: of delta families with a Poisson link.
+
+Both rows of a pair are one observation, and left out together. The first is predicted as any other, the second given
+the first: the value, given that there is one.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geospde.errors import NumericalError
+from geospde.inference.criteria import cavity_of_pairs, whole_left_out
+from geospde.inference.hyper import Posterior
+from geospde.inference.laplace import Laplace, LaplacePoint
+
+Vector = NDArray[np.float64]
+
+
+class Refit(NamedTuple):
+    """A fit without a fold, as its predictors are told by it.
+
+    Attributes
+    ----------
+    thetas : (k, d) array
+    weights : (k,) array, or (k, m) of each predictor's own
+    means, sds : (k, m) arrays
+    """
+
+    thetas: Vector
+    weights: Vector
+    means: Vector
+    sds: Vector
+
+
+def with_partners(laplace: Laplace, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Rows, and those that make one observation with one of them."""
+    if laplace.pairs is None:
+        return rows
+    return np.union1d(rows, laplace.pairs[np.isin(laplace.pairs, rows).any(axis=1)])
+
+
+def is_given(laplace: Laplace, rows: NDArray[np.intp]) -> bool:
+    """Whether rows are the second of pairs, which are predicted given the first."""
+    return laplace.pairs is not None and bool(np.isin(rows, laplace.pairs[:, 1]).all())
+
+
+def given_first(
+    laplace: Laplace,
+    points: Sequence[LaplacePoint],
+    log_weights: Vector,
+    rows: NDArray[np.intp],
+    centres: Sequence[Vector],
+    axes: Sequence[tuple[Vector, Vector]],
+) -> Refit:
+    """Predictors of the second of pairs, given the first, from those of all rows at each theta point."""
+    found = [laplace.likelihood_at(p.theta).given_first(rows, *own) for p, *own in zip(points, centres, axes)]
+    log_all = np.concatenate([own + log_nodes for own, (log_nodes, _, _) in zip(log_weights, found)])
+    weights = np.exp(log_all - np.logaddexp.reduce(log_all, axis=0))
+    thetas = np.repeat([laplace.whole(p.theta) for p in points], len(found[0][0]), axis=0)
+    return Refit(thetas, weights, *(np.concatenate([each[k] for each in found]) for k in (1, 2)))
+
+
+def pairs_left_out(laplace: Laplace, found: Posterior, rows: NDArray[np.intp]) -> Refit:
+    """Predictors of rows of coupled likelihoods, each without the observation that it is of, from one fit."""
+    cavities = [cavity_of_pairs(laplace, p) for p in found.points]
+    refuse_failed([failed[rows] for *_, failed in cavities])
+    log_whole = np.array([whole_left_out(laplace, p)[rows] for p in found.points])
+    log_weights = np.log(found.weights)[:, None] - log_whole
+    if is_given(laplace, rows):
+        centres, axes = [c[0] for c in cavities], [(c[1], c[2]) for c in cavities]
+        return given_first(laplace, found.points, log_weights, rows, centres, axes)
+    weights = np.exp(log_weights - np.logaddexp.reduce(log_weights, axis=0))
+    thetas = np.array([laplace.whole(p.theta) for p in found.points])
+    return Refit(thetas, weights, *(np.array([c[k][rows] for c in cavities]) for k in (0, 1)))
+
+
+def refuse_failed(failed: Sequence[NDArray[np.bool_]]) -> None:
+    """Refuse to leave out by a fit what cannot be divided out of it."""
+    bad = np.flatnonzero(np.any(failed, axis=0))
+    if bad.size:
+        raise NumericalError(f"observation {bad[0]} cannot be divided out of the fit: take random folds")
