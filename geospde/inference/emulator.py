@@ -9,6 +9,7 @@ Processes for Machine Learning, section 9.4, for derivatives; Rasmussen & Ghahra
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +129,8 @@ class Emulator:
     corrections : Corrections or None
         Of the values; None where there are none.
     """
+
+    rule: ClassVar[str] = "points added where a Gaussian process through the log posterior and its gradients was unsure"
 
     places: Vector
     coefficients: Vector

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, permutations
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,15 @@ HIGHEST = 2.0  # of a polynomial above the points it goes through: the tails of 
 
 
 class Residual(Protocol):
-    """A function of standardised theta, up to a constant."""
+    """A function of standardised theta, up to a constant.
+
+    Attributes
+    ----------
+    rule : str
+        How a paragraph calls the points that it goes through.
+    """
+
+    rule: ClassVar[str]
 
     def __call__(self, z: Vector) -> Vector:
         """Values at z, (p, d) -> (p,)."""
@@ -32,6 +40,8 @@ class Residual(Protocol):
 @dataclass(frozen=True)
 class Nothing:
     """No residual: the Gaussian itself."""
+
+    rule: ClassVar[str] = "a Gaussian at the mode"
 
     def __call__(self, z: Vector) -> Vector:
         """Zeros."""
@@ -57,6 +67,8 @@ class ProductSpline:
     values : array
         One axis a dimension.
     """
+
+    rule: ClassVar[str] = "products of nodes on the axes of the posterior, reweighted by its density"
 
     axes: tuple[Vector, ...]
     values: Vector
@@ -107,6 +119,8 @@ class Polynomial:
         Half sides of the box.
     ceiling : float
     """
+
+    rule: ClassVar[str] = "a central composite design, and a polynomial through its values and gradients"
 
     coefficients: Vector
     limit: Vector
@@ -170,6 +184,8 @@ class Reweighted:
     lumps : (n,) array
         Mass at the draws themselves, where the emulator has too little to multiply, as a part of its mass.
     """
+
+    rule: ClassVar[str] = f"{Emulator.rule}; draws with exact values put that right"
 
     emulator: Emulator
     places: Vector

@@ -14,7 +14,7 @@ from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.places import place_in_words
 from geospde.text.rates import Rate, with_article
-from geospde.text.words import area, counted, length, lengths, listed, number
+from geospde.text.words import area, counted, joined, length, lengths, listed, number
 
 SURE = 0.95
 """Probability from which a place is called above or below a threshold."""
@@ -200,16 +200,22 @@ def _certainty(frame: pd.DataFrame, layers: Sequence[Layer], place: str) -> Iter
 
 
 def _ranges(hyper: Any, unit: str) -> Iterator[str]:
-    for name in hyper.index:
-        if str(name).rpartition(": ")[2].startswith("range("):
-            row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
-            mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
-            mean = row["q0.5"] if isnan(mean) and known else mean
-            limits = f" (95% limits {lengths([row['q0.025'], row['q0.975']], unit)})" if known else ""
-            yield (
-                f"Two places are hardly correlated (about 0.1) when {length(mean, unit)} apart{limits}: "
-                f"further than that from any site, the map falls back on the overall level."
-            )
+    names = [str(name) for name in hyper.index if str(name).rpartition(": ")[2].startswith("range(")]
+    told = []
+    for name in names:
+        row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
+        mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
+        # a mean whose sd would be made up by values far out says little, too
+        mean = row["q0.5"] if known and (isnan(mean) or isnan(row.get("sd", 0.0))) else mean
+        limits = f" (95% limits {lengths([row['q0.025'], row['q0.975']], unit)})" if known else ""
+        part, _, own = name.rpartition(": ")
+        whose = f" for {part or own.removeprefix('range(').removesuffix(')')}" if len(names) > 1 else ""
+        told.append(f"{length(mean, unit)}{'' if told else ' apart'}{whose}{limits}")
+    if told:
+        yield (
+            f"Two places are hardly correlated (about 0.1) when {joined(told)}: "
+            f"further than that from any site, the map falls back on the overall level."
+        )
 
 
 def _round(value: float) -> float:

@@ -11,14 +11,7 @@ from geospde.report.page import shown
 from geospde.report.summaries import priors_once
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.rates import with_article
-from geospde.text.words import counted, in_unit
-
-_RULES = {
-    "auto": "a reweighted Gauss-Hermite rule, points added where a process was unsure, or a composite design",
-    "grid": "an even grid",
-    "ccd": "a central composite design",
-    "adaptive": "points added where a Gaussian process through the log posterior and its gradients was unsure",
-}
+from geospde.text.words import counted, in_unit, joined
 
 
 class Reference(NamedTuple):
@@ -124,7 +117,8 @@ class Methods:
             self._model(fit, told)
             self._covariates(fit, prediction)
             terms = getattr(getattr(fit, "model", None), "terms", ())
-            for sentence in (each for term in terms for each in term.method_sentences(len(terms) > 1)):
+            said = [each for term in terms for each in term.method_sentences(len(terms) > 1)]
+            for sentence in dict.fromkeys(said):  # likelihoods may have terms of one name, each its own
                 self._say(re.sub(r"\{(\w+)\}", lambda found: self._cite(found[1]), sentence))
             if mesh is not None and "spde(" in fit.formula:
                 self._mesh(mesh, settings.get("mesh") or {})
@@ -149,6 +143,10 @@ class Methods:
         return _WORKS[work].short
 
     def _model(self, fit: Any, told: Mapping[str, Any]) -> None:
+        parts = getattr(getattr(fit, "model", None), "parts", {})
+        if parts:
+            self._parts(fit, parts)
+            return
         family = _family(fit)
         likelihood = family.words or f"{_a(family.name)} {family.name}"
         link = f" and {_a(told['link'])} {told['link']} link" if told.get("link") else ""
@@ -157,6 +155,21 @@ class Methods:
         exposure = told.get("exposure")
         times = "" if not exposure else f", the mean multiplied by the exposure ({exposure})"
         self._say(f"The model{of} is {fit.formula}, with {likelihood} likelihood{link}{times}.")
+
+    def _parts(self, fit: Any, parts: Mapping[str, Any]) -> None:
+        each = [
+            f"{name}, {one.family.words or f'{_a(one.family.name)} {one.family.name}'} likelihood and "
+            f"{_a(one.family.link.name)} {one.family.link.name} link "
+            f"({counted(int(one.likelihood.n), 'observation')})"
+            for name, one in parts.items()
+        ]
+        self._say(f"The model is {fit.formula}, with {counted(len(parts), 'likelihood')}: {'; '.join(each)}.")
+        labels = [term.label for term in fit.model.terms]
+        twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        if twice:
+            self._say(f"Each has {joined(twice)} of its own.")
+        if fit.model.multiplies:
+            self._say("What is predicted is the product of their means.")
 
     def _covariates(self, fit: Any, prediction: Any) -> None:
         held = getattr(getattr(fit, "model", None), "covariates", None)
@@ -178,7 +191,7 @@ class Methods:
     def _priors(self, fit: Any, told: Mapping[str, Any]) -> None:
         priors = told.get("priors")
         if isinstance(priors, Mapping) and priors:
-            said = "; ".join(f"{_and(names)}, {text}" for names, text in priors_once(priors))
+            said = "; ".join(f"{joined(names)}, {text}" for names, text in priors_once(priors))
             works = []
             if "PC" in said:
                 works = [self._cite("pc")]
@@ -189,7 +202,7 @@ class Methods:
         precision = getattr(model, "fixed_precision", ())
         flat = [name for name, p in zip(getattr(getattr(model, "effects", None), "names", ()), precision) if p == 0]
         if flat:
-            self._say("Fixed effects have flat priors." if len(flat) == len(precision) else f"{_and(flat)}: flat.")
+            self._say("Fixed effects have flat priors." if len(flat) == len(precision) else f"{joined(flat)}: flat.")
 
     def _inference(self, fit: Any, told: Mapping[str, Any]) -> None:
         method = told.get("method")
@@ -200,11 +213,13 @@ class Methods:
             return
         self._say(f"It was fitted by integrated nested Laplace approximation ({self._cite('inla')}).")
         if len(fit.hyper):
-            points, rule = told.get("theta points"), told.get("integration")
-            if method == "eb" or rule == "eb":
+            points = told.get("theta points")
+            if method == "eb" or told.get("integration") == "eb":
                 self._say("The hyperparameters are at their posterior mode.")
             elif points:
-                how = f": {_RULES[rule]}" if rule in _RULES else ""
+                of_hyper = getattr(getattr(getattr(fit, "posterior", None), "hyper", None), "residual", None)
+                rule = "an even grid" if told.get("integration") == "grid" else getattr(of_hyper, "rule", "")
+                how = f": {rule}" if rule else ""
                 self._say(f"The hyperparameters were integrated over {counted(int(points), 'point')}{how}.")
         strategy = getattr(getattr(fit, "posterior", None), "strategy", told.get("strategy"))
         if strategy == "gaussian":
@@ -221,7 +236,7 @@ class Methods:
         named = [("dic", "DIC", "dic"), ("waic", "WAIC", "waic"), ("elpd_loo", "leave-one-out densities", "loo")]
         said = [f"{words} ({self._cite(work)})" for key, words, work in named if fit.criteria.get(key) is not None]
         if said:
-            self._say(f"Models can be compared by {_and(said)}.")
+            self._say(f"Models can be compared by {joined(said)}.")
 
     def _prediction(self, prediction: Any, label: str, fit: Any) -> None:
         grid = prediction.grid
@@ -242,7 +257,3 @@ def _family(fit: Any) -> Family:
 
 def _a(word: str) -> str:
     return "an" if word[:1] in "aeiou" else "a"
-
-
-def _and(parts: list[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)

@@ -58,7 +58,7 @@ _FILES = {
 def estimates(fit: Any) -> list[Table]:
     """Return fixed effects and hyperparameters."""
     heavy = without_moments(fit.hyper)
-    hyper = f"Hyperparameters ({heavy})" if heavy else "Hyperparameters"
+    hyper = "Hyperparameters (–: see the note on moments)" if heavy else "Hyperparameters"
     tables = [("Fixed effects (scale of the linear predictor)", fit.fixed), (hyper, fit.hyper)]
     return [frame_table(caption, frame) for caption, frame in tables if len(frame)]
 

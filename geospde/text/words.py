@@ -1,7 +1,7 @@
 """Small pieces of the sentences that geospde says: nearest names, lists, plurals, numbers."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -51,7 +51,18 @@ def listed(names: Iterable[object], *, most: int = 12) -> str:
     words = [repr(n) for n in names]
     if len(words) > most:
         words = [*words[:most], f"{len(words) - most} more"]
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+    return joined(words)
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Return parts of a sentence with commas and a last "and".
+
+    Examples
+    --------
+    >>> joined(["2 km", "3 km", "a half"])
+    '2 km, 3 km and a half'
+    """
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def in_brief(given: object, most: int = 60) -> str:

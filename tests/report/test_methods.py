@@ -8,6 +8,7 @@ import pytest
 import shapely
 
 import geospde as gs
+from geospde.report.findings import _ranges
 from geospde.report.methods import Methods
 
 
@@ -48,7 +49,7 @@ def test_a_fractional_field_with_gaussian_priors(island):
         "(settings: max_edge 300, 600; offset 600, lengths in m).",
         "Priors of hyperparameters: range(spde) and sigma(spde), Gaussian: log tau about",
         "Fixed effects have flat priors.",
-        "integrated over 16 points: a reweighted Gauss-Hermite rule",
+        "integrated over 16 points: products of nodes on the axes of the posterior, reweighted by its density.",
         f"centres of {grid.n} cells of 300 by 300 m",
         "quantiles of the posterior of counts per second",
     ):
@@ -80,6 +81,29 @@ def test_a_model_without_a_field_tells_of_none(groups):
     assert "Intercept: flat." in text and "Fixed effects have flat" not in text
     assert "field" not in text and "mesh" not in text and "exposure" not in text
     assert not any("Lindgren" in work or "Niekerk" in work for work in works)
+
+
+def test_the_parts_of_a_delta_model_are_told_each_once(groups):
+    """They were 'several likelihood and a logit, log link', and the sentences of their fields stood there twice."""
+    rng = np.random.default_rng(3)
+    data = groups.assign(
+        catch=np.where(rng.random(60) < 0.5, 0.0, groups["positive"]), a=rng.random(60), b=rng.random(60)
+    )
+    mesh = gs.build_mesh(shapely.box(0, 0, 1, 1), max_edge=(0.4, 0.8))
+    fit = gs.fit(
+        "catch ~ 1 + spde(mesh)", data, mesh=mesh, coords=("a", "b"), family="delta_gamma", method="eb",
+        strategy="gaussian",
+    )  # fmt: skip
+    text, _ = told(fit, mesh=mesh)
+    above = int((data["catch"] > 0).sum())
+    assert (
+        "with 2 likelihoods: presence, a Bernoulli likelihood and a logit link (60 observations); "
+        f"positive, a gamma likelihood and a log link ({above} observations). Each has spde of its own."
+    ) in text
+    assert "the product of their means" in text
+    assert text.count("stochastic partial differential equation") == 1
+    (said,) = _ranges(fit.hyper, "m")
+    assert "apart for presence" in said and "for positive" in said
 
 
 def test_what_is_predicted_is_named_where_it_is_not_the_mean(groups):
