@@ -14,6 +14,7 @@ from geospde.explore.summary import Summary
 from geospde.explore.survey_checks import check_survey
 from geospde.explore.variogram import Variogram, variogram
 from geospde.families.base import Family
+from geospde.survey.places import kilometres_per_degree
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, count_levels
 from geospde.text.keywords import answers_keywords
@@ -161,13 +162,13 @@ def explore(
 def _variogram(survey: Survey, observed: Observed, permutations: int, seed: int) -> Variogram | None:
     """Return the variogram of the rates, or None where there is nothing to compute one from."""
     known = observed.known
-    places, values = survey.coordinates[known], observed.scaled[known]
+    places, values, unit = survey.coordinates[known], observed.scaled[known], survey.units
+    if unit == "degree" and len(places):
+        places, unit = places * kilometres_per_degree(places), "km"
     constant = not len(values) or np.ptp(values) == 0 or np.ptp(observed.rates[known]) == 0
     if constant or len(values) < 5 or len(np.unique(places, axis=0)) < 3:
         return None
-    return variogram(
-        places, values, permutations=permutations, seed=seed, unit=survey.units, label=observed.scale_label
-    )
+    return variogram(places, values, permutations=permutations, seed=seed, unit=unit, label=observed.scale_label)
 
 
 def _covariates(survey: Survey, observed: Observed, wanted: Sequence[str] | None) -> pd.DataFrame:

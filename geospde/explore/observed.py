@@ -42,6 +42,10 @@ class Observed:
         The rates on that scale. Counts are raised by a half before the logarithm, and so are successes and failures
         before the logit, which takes most of the bias away and keeps zeros finite (Haldane 1956, Annals of Human
         Genetics 20, 309-311; Cox & Snell 1989, Analysis of Binary Data, section 2.1).
+    classes : tuple of str
+        What ordered classes are called, the first that of 1; empty of numbers.
+    bounds : int
+        How many of the values are no more than bounds, such as detection limits.
     """
 
     response: str
@@ -51,6 +55,8 @@ class Observed:
     rates: NDArray[np.float64]
     scale: Scale
     scaled: NDArray[np.float64]
+    classes: tuple[str, ...] = ()
+    bounds: int = 0
 
     @property
     def label(self) -> str:
@@ -137,7 +143,9 @@ def observe(
         half = 0.5 if _whole(values) else 0.0
         over = exposures if scale == "log" else exposures - values + half
         scaled[usable] = np.log((values[usable] + half) / over[usable])
-    return Observed(response, named, values, exposures, rates, scale, scaled)
+    ordered = known is not None and known.takes_categories
+    classes = tuple(str(k) for k in range(1, int(values.max(initial=0)) + 1)) if ordered else ()
+    return Observed(response, named, values, exposures, rates, scale, scaled, classes)
 
 
 def numbers(survey: Survey, column: str) -> NDArray[np.float64]:

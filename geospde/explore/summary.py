@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geospde.explore.observed import Observed
+from geospde.survey.places import kilometres_per_degree
 from geospde.survey.survey import Survey, off_the
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Summary:
     area : float or None
         Within the coastline, or the boundary.
     unit : str
-        Of lengths.
+        Of lengths; kilometres of a survey in degrees.
     spacing : (places,) array
         Distance of each place to the nearest other one.
     observed : Observed
@@ -72,8 +73,15 @@ class Summary:
         from scipy.spatial import cKDTree
 
         places = np.unique(survey.coordinates, axis=0)
-        spacing = cKDTree(places).query(places, k=2)[0][:, 1]
         off = survey.offshore()
+        area = None if survey.coastline is None else float(survey.coastline.area)
+        unit = survey.units
+        if unit == "degree":
+            spans = kilometres_per_degree(places)
+            places, unit = places * spans, "km"
+            area = None if area is None else area * float(np.prod(spans))
+            off = off * float(np.sqrt(np.prod(spans)))
+        spacing = cKDTree(places).query(places, k=2)[0][:, 1]
         width, height = (float(side) for side in np.ptp(places, axis=0))
         return cls(
             sites=len(off),
@@ -82,8 +90,8 @@ class Summary:
             furthest_offshore=float(off.max()),
             width=width,
             height=height,
-            area=None if survey.coastline is None else float(survey.coastline.area),
-            unit=survey.units,
+            area=area,
+            unit=unit,
             spacing=spacing,
             observed=observed,
             outline=survey.outline,
@@ -113,14 +121,22 @@ class Summary:
             (f"furthest {off_the(self.outline)}", self.furthest_offshore if self.offshore else None, unit),
             ("mean nearest neighbour", float(self.spacing.mean()), unit),
         ]
-        if observed.exposure is not None or np.array_equal(observed.values, np.round(observed.values)):
+        if observed.bounds:
+            rows.append((f"{self.word}s where {observed.response} is a bound", observed.bounds, ""))
+        if observed.classes:
+            counts = [int((observed.values == k).sum()) for k in range(1, len(observed.classes) + 1)]
+            rows += [
+                (f"{self.word}s where {observed.response} is {name}", n, "")
+                for name, n in zip(observed.classes, counts)
+            ]
+        elif observed.exposure is not None or np.array_equal(observed.values, np.round(observed.values)):
             rows.append((f"total {observed.response}", float(observed.values.sum()), ""))  # concentrations have none
         if observed.exposure is not None:
             rows += [
                 (f"total {observed.over} ({observed.exposure})", float(observed.exposures.sum()), ""),
                 (f"overall {observed.label}", self.rate, ""),
             ]
-        else:
+        elif not observed.classes:
             rows.append((f"mean {observed.response}", float(observed.values.mean()), ""))
         known = [row for row in rows if row[1] is not None]
         return pd.DataFrame(known, columns=["quantity", "value", "unit"]).set_index("quantity")
@@ -130,10 +146,11 @@ class Summary:
         import pandas as pd
 
         observed = self.observed
-        columns = {observed.response: observed.values}
+        columns = {} if observed.classes else {observed.response: observed.values}
         if observed.exposure is not None:
             columns[observed.exposure] = observed.exposures
-        columns[observed.label] = observed.rates
+        if not observed.classes:
+            columns[observed.label] = observed.rates
         if observed.scale != "value":
             columns[observed.scale_label] = observed.scaled
         columns["nearest neighbour"] = self.spacing

@@ -64,7 +64,7 @@ def check_survey(
     if covariates is not None:
         found += _covariates(survey, covariates)
     if variogram is not None:
-        found.append(_structure(variogram))
+        found.append(_structure(variogram, survey.word))
     return tuple(found)
 
 
@@ -192,6 +192,8 @@ def _response(observed: Observed) -> Finding:
         )
     zeros = float(np.mean(y == 0))
     spread = f"{observed.response!r} runs from {number(y.min())} to {number(y.max())}"
+    if observed.classes:
+        spread = f"{observed.response!r} is in {counted(len(observed.classes), 'class', 'classes')}"
     if observed.scale == "log" and zeros > 0.5:
         return Finding(
             "note",
@@ -262,18 +264,19 @@ def _covariates(survey: Survey, covariates: pd.DataFrame) -> Iterator[Finding]:
             yield Finding("note", f"covariate {name}", "it is the same in every row", "it cannot explain anything")
 
 
-def _structure(variogram: Variogram) -> Finding:
+def _structure(variogram: Variogram, word: str) -> Finding:
     subject, p = "spatial structure", f"p = {variogram.p:.2g}, {variogram.permutations} permutations"
     if variogram.p > 1 - variogram.level:
+        what = "a field" if word == "site" else "an effect that neighbours share"
         return Finding(
             "note",
             subject,
-            f"{variogram.label} varies no less between neighbours than between any two sites ({p})",
-            "a field may have nothing to carry at these distances: compare with a model without it",
+            f"{variogram.label} varies no less between neighbours than between any two {word}s ({p})",
+            f"{what} may have nothing to carry at these distances: compare with a model without it",
         )
     reach = variogram.structure
     guess = f"; the variogram suggests a range of about {number(_rough(reach.range))} {variogram.unit}" if reach else ""
-    return Finding("ok", subject, f"{variogram.label} is similar at neighbouring sites ({p}){guess}")
+    return Finding("ok", subject, f"{variogram.label} is similar at neighbouring {word}s ({p}){guess}")
 
 
 def _where(survey: Survey, row: int) -> str:

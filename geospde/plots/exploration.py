@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from geospde.explore.explore import Exploration
 from geospde.explore.observed import Observed
 from geospde.plots.canvas import FRAME, INK, PAGE, SMALL, View, colour_bar, dress, sheet, title, title_fits
-from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar
+from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar, polygon_path
 from geospde.plots.figures import in_degrees
 from geospde.plots.frame import ALARM, MARK, figure_png, plain
-from geospde.plots.panels import plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
+from geospde.plots.panels import has_ticks, plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
 from geospde.plots.scale import Scale
 from geospde.text.findings import findings_frame
-from geospde.text.words import area, counted, length, number
+from geospde.text.words import area, counted, length, number, observed_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,9 +195,10 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
     _draw_rates(exploration, ax, bar, room)
     larger = f", larger where {observed.exposure} is" if _varies(observed) else ""
     word = exploration.survey.word
+    where = f"{'in' if exploration.survey.areas is not None else 'at'} each {word}{larger}"
     yield (
         "rates",
-        f"Observed {observed.told.label} at each {word}{larger}; a red ring marks {word}s of a finding.",
+        f"{observed_words(observed.told.label)} {where}; a red ring marks {word}s of a finding.",
         figure,
     )
     if exploration.variogram is not None:
@@ -209,7 +211,8 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
         )
     figure = Figure(figsize=(90 / 25.4, 70 / 25.4), facecolor="white")
     plot_histogram(exploration, figure.add_axes((0.14, 0.15, 0.82, 0.76)))
-    yield "histogram", f"Distribution of {observed.told.label}, a tick a {word}.", figure
+    ticks = f"; each tick is one {word}" if has_ticks(observed) else ""
+    yield "histogram", f"Distribution of {observed.told.label}{ticks}.", figure
     names, cols = _trends(exploration)
     figure = Figure(figsize=(PAGE[0] / 25.4, -(-len(names) // cols) * _ROW / 25.4), facecolor="white")
     for k, name in enumerate(names):
@@ -251,7 +254,13 @@ def _draw_rates(exploration: Exploration, ax: Axes, place: Axes, room: float) ->
     x, y = survey.coordinates.T
     sizes = _sizes(observed, observed.exposures)
     edge: dict[str, Any] = {"edgecolors": INK, "linewidths": 0.25}
-    ax.scatter(x[order], y[order], s=sizes[order], c=shown[order], zorder=4, **edge, **scale.style)
+    if survey.areas is not None:
+        paths = [polygon_path(shape) for shape in np.asarray(survey.areas.array)[order]]
+        painted = PathCollection(paths, ec="white", lw=0.3, zorder=2, **scale.style)
+        painted.set_array(shown[order])
+        ax.add_collection(painted)
+    else:
+        ax.scatter(x[order], y[order], s=sizes[order], c=shown[order], zorder=4, **edge, **scale.style)
     rows = sorted({row for finding in exploration.findings if finding.level != "ok" for row in finding.rows})
     if 0 < len(rows) <= len(x) / 2:
         ring = 3 * np.sqrt(sizes[rows])
@@ -262,11 +271,11 @@ def _draw_rates(exploration: Exploration, ax: Axes, place: Axes, room: float) ->
     if _varies(observed):
         room = _draw_size_legend(ax, observed, room, edge)
     told = observed.told
-    words = f"Observed {plain(told.label)}"
-    long = f"{words} at {counted(int(known.sum()), 'site')}"
+    words = plain(observed_words(told.label))
+    long = f"{words} {'in' if survey.areas is not None else 'at'} {counted(int(known.sum()), survey.word)}"
     title(ax, long if title_fits(long, room) else words, room)
     colour_bar(place, scale, plain(told.label), told.per)
-    if logarithmic:
+    if logarithmic or observed.classes:
         rate_ticks(place.yaxis, observed)
 
 
@@ -299,7 +308,9 @@ def _colours(observed: Observed) -> tuple[NDArray[np.float64], Scale, bool]:
     """Return what colours show, their scale, and whether it is of logarithms: where rates span more than a decade."""
     rates, scaled = observed.rates[observed.known], observed.scaled[observed.known]
     if observed.scale != "log" or not len(scaled) or np.ptp(np.quantile(scaled, [0.05, 0.95])) < np.log(10):
-        return observed.rates, Scale.over([rates]), False
+        ends = (1.0, float(len(observed.classes))) if observed.classes else None
+        scale = Scale(*ends, ends[1]) if ends else Scale.over([rates], spacing="auto")
+        return observed.rates, scale, False
     return observed.scaled, Scale(float(scaled.min()), float(scaled.max()), float(scaled.max())), True
 
 

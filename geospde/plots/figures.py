@@ -23,7 +23,7 @@ from geospde.prediction.layers import Layers
 from geospde.results.simulate import PredictiveCheck
 from geospde.survey.crs import is_local, parse_crs
 from geospde.text.rates import observed_label
-from geospde.text.words import counted, listed
+from geospde.text.words import counted, listed, observed_words
 
 FORMATS = ("png", "pdf", "svg")
 """What figures may be written as."""
@@ -218,7 +218,7 @@ def sites_map(
     order = np.argsort(values)  # the largest on top
     x, y = sites[order].T
     ax.scatter(x, y, c=values[order], s=8, edgecolors=INK, linewidths=0.25, zorder=4, **scale.style)
-    title(ax, f"Observed {label} at {counted(len(sites), 'site')}", room)
+    title(ax, f"{observed_words(label)} at {counted(len(sites), getattr(survey, 'word', 'site'))}", room)
     if look.graticule:
         draw_graticule(ax, view, survey.crs)
     draw_scale_bar(ax, view, survey.coastline)

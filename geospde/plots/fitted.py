@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from geospde.formula.parser import parse_expression
 from geospde.formula.response import numeric_columns
@@ -99,4 +100,6 @@ def draw_predictive_check(check: PredictiveCheck, label: str, ax: Axes | None = 
     ax.step(check.at, check.middle, where="post", color=LINE, lw=0.8, label="median replicate")
     ax.step(check.at, check.observed, where="post", color=INK, lw=1.2, label="observed")
     ax.legend(loc="lower right", frameon=False, fontsize=SMALL)
+    if np.array_equal(check.at, np.round(check.at)):  # counts and classes
+        ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
     return finish(ax, "Posterior predictive check", label, "share of responses up to here")

@@ -26,6 +26,9 @@ _STEPS = [1, 2, 5, 10]
 MOST_TICKS = 500
 """Sites of which each has a tick under the histogram; more would be a bar."""
 
+FEW_BARS = 12
+"""Whole numbers that have a bar each."""
+
 FEW_LEVELS = 5
 """A number that takes no more values (a year, a grade) is drawn as levels, a box each."""
 
@@ -42,18 +45,45 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     ax = new_axes(ax)
     observed = exploration.observed
     values = observed.scaled[observed.known]
-    count = int(np.clip(len(np.histogram_bin_edges(values, "auto")) - 1, 5, 40)) if len(values) else 5
-    ax.hist(values, bins=count, color=BAND, edgecolor=MARK, linewidth=0.5)
-    if len(values) and not observed.binary:
+    few = observed.scale == "value" and _are_few(values)
+    ax.hist(
+        values,
+        bins=_whole_bins(values) if few else _bins(values),
+        rwidth=0.7 if few else 1.0,
+        color=BAND,
+        edgecolor=MARK,
+        linewidth=0.5,
+    )
+    if len(values) and not few:
         ax.axvline(float(np.median(values)), color=LINE, lw=0.8)
-    if len(values) <= MOST_TICKS:
+    if has_ticks(observed):
         ax.plot(values, np.zeros(len(values)), "|", color=LINE, ms=5, mew=0.4, alpha=0.6, clip_on=False)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS, integer=True))
     told = observed.told
     middle = f"{number(values.mean())} are 1" if observed.binary else f"median {number(told.per * _median(observed))}"
-    finish(ax, f"{told.label}, {middle}", told.label, "sites")
+    words = told.label if observed.classes else f"{told.label}, {middle}"
+    finish(ax, words, told.label, f"{exploration.survey.word}s")
     rate_ticks(ax.xaxis, observed)
     return ax
+
+
+def has_ticks(observed: Observed) -> bool:
+    """Tell whether each row has a tick under the histogram."""
+    values = observed.scaled[observed.known]
+    return len(values) <= MOST_TICKS and not (observed.scale == "value" and _are_few(values))
+
+
+def _are_few(values: NDArray[np.float64]) -> bool:
+    """Tell whether values are whole numbers within a few, which have a bar each."""
+    return bool(len(values) and np.ptp(values) <= FEW_BARS and np.array_equal(values, np.round(values)))
+
+
+def _whole_bins(values: NDArray[np.float64]) -> list[float]:
+    return [float(edge) for edge in np.arange(values.min() - 0.5, values.max() + 1.0)]
+
+
+def _bins(values: NDArray[np.float64]) -> int:
+    return int(np.clip(len(np.histogram_bin_edges(values, "auto")) - 1, 5, 40)) if len(values) else 5
 
 
 def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> Axes:
@@ -84,7 +114,8 @@ def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> A
         known_too = observed.known & np.isfinite(along)
         rank = _draw_course(ax, along[known_too], observed.scaled[known_too], binary=observed.binary)
         words = f"{shown}, ρ = {number(round(rank, 2))}" if np.isfinite(rank) else shown
-        finish(ax, words, f"{shown} ({unit})" if unit else shown, observed.told.label)
+        across = "" if observed.classes else observed.told.label  # whose names take its place
+        finish(ax, words, f"{shown} ({unit})" if unit else shown, across)
         rate_ticks(ax.yaxis, observed)
     else:
         _draw_levels(ax, along[observed.known], observed.scaled[observed.known], binary=observed.binary)
@@ -141,6 +172,11 @@ def trend_names(exploration: Exploration) -> list[str]:
 def rate_ticks(axis: Any, observed: Observed) -> None:
     """Label an axis of scaled rates with rates."""
     per = observed.told.per
+    if observed.classes:
+        axis.set_major_locator(FixedLocator(list(range(1, len(observed.classes) + 1))))
+        axis.set_major_formatter(FixedFormatter([plain(_short(name, 9)) for name in observed.classes]))
+        axis.set_tick_params(labelsize=SMALL - 1)
+        return
     if observed.scale == "value":
         axis.set_major_locator(MaxNLocator(5, steps=_STEPS))
         if per != 1:
@@ -217,6 +253,7 @@ def _rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 def _draw_levels(ax: Axes, along: NDArray[Any], scaled: NDArray[np.float64], *, binary: bool) -> None:
     """Draw quartiles and sites of each level of a covariate, lying, so that the levels' names can be read."""
     levels = sorted(set(along), reverse=True)
+    ax.use_sticky_edges = False  # else sites of the least value are cut in half
     for k, level in enumerate(levels, start=1):
         group = scaled[along == level]
         low, median, high = _middle(group, binary)

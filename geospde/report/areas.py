@@ -34,6 +34,12 @@ def areas_on_a_grid(figures: Any, label: str) -> Layers | None:
     found = np.full(grid.n, -1)
     cell, area = shapely.STRtree(frame.geometry.array).query(shapely.points(grid.centres), predicate="intersects")
     found[cell] = area
+    # cells along a border whose centre is in no area are of the nearest one that they touch: the map cuts them there
+    rest = np.flatnonzero(found < 0)
+    near = shapely.STRtree(frame.geometry.array).query_nearest(
+        shapely.points(grid.centres[rest]), max_distance=0.71 * max(grid.dx, grid.dy), all_matches=False
+    )
+    found[rest[near[0]]] = near[1]
     inside = found >= 0
     if not inside.any():  # all are narrower than a cell
         return None

@@ -88,10 +88,15 @@ def area_findings(regions: Sequence[Any]) -> list[str]:
                 label, threshold = with_article(one.label), number(one.per * layer.level)
                 said.append(
                     f"The probability that {label} is above {threshold} is {SURE:g} or more in "
-                    f"{counted(int(above.sum()), 'area')}{names}, and {1 - SURE:.2g} or less in {int(below.sum())}; "
-                    f"in the other {int((~above & ~below).sum())} the data do not decide."
+                    f"{_areas(above)}{names}, and {1 - SURE:.2g} or less in {_areas(below)}; "
+                    f"{_areas(~above & ~below)} {'is' if (~above & ~below).sum() == 1 else 'are'} undecided."
                 )
     return said
+
+
+def _areas(which: Any) -> str:
+    """How many areas, in words."""
+    return counted(int(which.sum()), "area") if which.any() else "no area"
 
 
 def _limits(row: Any, figures: Any) -> str:
@@ -201,7 +206,7 @@ def _certainty(frame: pd.DataFrame, layers: Sequence[Layer], place: str) -> Iter
 
 def _ranges(hyper: Any, unit: str) -> Iterator[str]:
     names = [str(name) for name in hyper.index if str(name).rpartition(": ")[2].startswith("range(")]
-    told = []
+    told: list[str] = []
     for name in names:
         row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
         mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]

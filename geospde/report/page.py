@@ -35,6 +35,10 @@ _HEADINGS = {
 }
 
 
+_USUAL = {"sd_error": 0.0, "weight": 1.0, "covered": 1.0}
+"""Columns of areas, and what they say nothing by where all hold it."""
+
+
 class Picture(NamedTuple):
     """A figure with what a reader needs to read it."""
 
@@ -134,6 +138,8 @@ def regions_sections(regions: Sequence[Any]) -> list[Section]:
         figures = one.table.set_index(one.table.columns[0])
         scaled = [layer.name for layer in layers if layer.unit == RESPONSE] + ["sd_error"]
         figures = figures.assign(**{name: per * figures[name] for name in scaled if name in figures and per != 1})
+        same = [name for name, nothing in _USUAL.items() if name in figures and (figures[name] == nothing).all()]
+        figures = figures.drop(columns=same)
         table = frame_table(one.title, figures.rename(columns=above))
         pictures = [picture(png, caption) for caption, png in one.shown]
         sections.append(Section([f"{one.how[:1].upper()}{one.how[1:]}."], [table], pictures))

@@ -17,7 +17,8 @@ from geospde.families.registry import binary, family_by_name, ordered
 from geospde.formula.formula import parse_formula
 from geospde.formula.parser import parse_sides
 from geospde.formula.response import numeric_columns, read_response
-from geospde.formula.syntax import Call, Symbol, symbols
+from geospde.formula.syntax import Call, Symbol, parts, symbols
+from geospde.formula.table import label
 from geospde.model.dispersion import with_dispersion
 from geospde.model.pattern import refuse_rows
 from geospde.run.config import Config
@@ -170,9 +171,29 @@ def explore_survey(config: Config, survey: Survey) -> Exploration | None:
     if over is None and response.trials is not None:
         over = float(response.trials[0])
     delta = delta_of(model.family, model.link)
+    found = explore(
+        _as_measured(survey, model.formula), column, over, family=model.family if delta is None else delta.alike
+    )
+    bounds = 0 if response.censoring is None else int(np.count_nonzero(response.censoring.kind))
+    classes = tuple(model.levels or ()) if found.observed.classes else ()
+    observed = replace(found.observed, classes=classes or found.observed.classes, bounds=bounds)
+    return replace(found, observed=observed, summary=replace(found.summary, observed=observed))
+
+
+def _as_measured(survey: Survey, formula: str) -> Survey:
+    """A survey to be looked at: numbers as their rasters have them, what a formula takes for labels as labels."""
     # which responses are bounds explains nothing
-    survey = replace(survey, points=survey.points.drop(columns=_censored_by(model.formula), errors="ignore"))
-    return explore(survey, column, over, family=model.family if delta is None else delta.alike)
+    points = survey.points.drop(columns=_censored_by(formula), errors="ignore")
+    labels = {
+        name
+        for node in parts(parse_sides(formula)[1])
+        if isinstance(node, Call) and node.function == "C"
+        for name in symbols(node)
+    }
+    columns: dict[str, Any] = {name: points[name].map(label, na_action="ignore") for name in labels & {*points.columns}}
+    if survey.covariates is not None:
+        columns |= survey.covariates.raw(points.drop(columns=columns))
+    return replace(survey, points=points.assign(**columns))
 
 
 def with_levels(survey: Survey, column: str, levels: Sequence[str], family: Family) -> Survey:

@@ -296,6 +296,18 @@ def _swapped(crs: CRS, places: Vector, degrees: Vector) -> str:
     return ""
 
 
+def kilometres_per_degree(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far a degree of longitude and one of latitude go at the middle of some places, (2,).
+
+    Examples
+    --------
+    >>> kilometres_per_degree(np.array([[30.0, 59.0], [31.0, 61.0]])).round(1)
+    array([ 55.7, 111.3])
+    """
+    south, north = float(np.min(places[:, 1])), float(np.max(places[:, 1]))
+    return 111.32 * np.array([np.cos(np.radians((south + north) / 2)), 1.0])
+
+
 def place_in_words(crs: Any, places: NDArray[np.float64], place: Sequence[float], degrees: bool) -> str:
     """Return where something is, as a sentence says it: to a thousandth of the extent of all places.
 

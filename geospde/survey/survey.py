@@ -132,7 +132,9 @@ class Survey:
         """
         if self.coastline is None:
             return np.zeros(len(self.points))
-        return np.asarray(self.points.distance(self.coastline))
+        import shapely
+
+        return np.asarray(shapely.distance(self.points.geometry.array, self.coastline))
 
     def rename(self, name: str) -> Survey:
         """Return the same survey under another name."""

@@ -80,6 +80,17 @@ def in_brief(given: object, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most // 2 - 1]}...{text[-(most - most // 2 - 2) :]}"
 
 
+def observed_words(label: str) -> str:
+    """Return what was observed of a response, the word once.
+
+    Examples
+    --------
+    >>> observed_words("zinc"), observed_words("observed cases")
+    ('Observed zinc', 'Observed cases')
+    """
+    return label[:1].upper() + label[1:] if label.casefold().startswith("observed") else f"Observed {label}"
+
+
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun.
 

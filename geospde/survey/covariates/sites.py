@@ -73,6 +73,11 @@ class SiteCovariates:
         """What formulas call them."""
         return tuple(one.name for one in self.covariates)
 
+    def raw(self, table: pd.DataFrame) -> dict[str, Vector]:
+        """Return those of a table's columns that were standardised, as their rasters have them."""
+        both = zip(self.covariates, self.seen)
+        return {a.name: _raw(a, b, table) for a, b in both if a.standardise and a.name in table.columns}
+
     def at(self, points: Vector, crs: Any, cells: Cells | None = None, is_part: bool = False) -> MapValues:
         """Fill in the covariates of a map, as the model has them.
 
