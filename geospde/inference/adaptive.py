@@ -1,8 +1,8 @@
-"""Integration over theta where the posterior has any shape: an emulator, refined where it is unsure, and what it says.
+"""Integration over theta for a posterior of any shape: an emulator is refined where it is unsure, then integrated.
 
 Points with gradients are added, a few at a time, where the density may be large and the emulator does not know it,
-until what it is unsure of no longer matters. The same points carry the latent variables: each has the mass nearest to
-it, shifted as little as lets them have the mean and the covariance of theta.
+until that uncertainty no longer matters. The same points carry the latent variables: each is weighted by the mass
+nearest to it, with the smallest adjustment that gives the points the mean and covariance of theta.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Evaluator(Protocol):
     mode: LaplacePoint
 
     def at(self, thetas: list[Vector], gradient: bool = False, latent: bool = True) -> list[LaplacePoint | None]:
-        """A point for each theta, None where there is none; without `latent`, for its density alone."""
+        """Return a point for each theta, None where it fails; without `latent` only its density is computed."""
 
 
 class _Points:
@@ -77,21 +77,21 @@ class _Points:
         self.points += [p for p in found if p is not None]
 
     def others(self, u: Vector) -> Vector:
-        """Those of u, (p, d), where no point is, on a grid: what rounding did to them is forgotten, and cannot grow."""
+        """Round u, (p, d), to a grid, so that rounding errors cannot grow, and leave out where a point is already."""
         u = np.unique(np.round(u * ROUND) / ROUND, axis=0)
         seen = np.vstack([self.u, self.holes])
         away: Vector = u[(np.abs(u[:, None] - seen).max(axis=2) > 0.5 / ROUND).all(axis=1)]
         return away
 
     def on(self, centre: Vector, root: Vector) -> None:
-        """See them on other axes, straight ones, of the same scale."""
+        """Move the points to other axes, straight ones, of the same scale."""
         axes = Axes(centre, root, None, self.axes.scale)
         self.holes = axes.straight(self.axes.theta(self.holes))
         self.u = axes.straight(np.array([p.theta for p in self.points]))
         self.axes = axes
 
     def emulator(self, near: Emulator | None) -> tuple[Emulator, float]:
-        """What they say of the density of u, and the log density that it is relative to."""
+        """Return an emulator of the log density of u, and the constant that its values are relative to."""
         corrections = np.array([p.correction for p in self.points])
         values = np.array([p.log_posterior for p in self.points]) - corrections + self.axes.log_volume(self.u)
         gradients = np.array([p.gradient for p in self.points])
@@ -116,7 +116,7 @@ class _Points:
 
 
 def _depth(log_density: Vector) -> Vector:
-    """Log density relative to the top, drawn as its logarithm where it is deep."""
+    """Log density relative to the top, compressed to a logarithm far below it."""
     below = np.maximum(-DEEP - log_density, 0.0)
     values: Vector = np.maximum(log_density, -DEEP) - SOFT * np.log1p(below / SOFT)
     return values
@@ -176,11 +176,11 @@ def adaptive(evaluator: Evaluator, axes: Axes) -> Posterior:
 
 
 def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweighted, Accuracy]:
-    """The emulator with the exact density at draws, and the Monte Carlo errors of that.
+    """Correct the emulator by the exact density at random draws; return it with its Monte Carlo errors.
 
-    Draws come from the emulator's own density and, a part of them, from a wide Student t. Sums over the posterior are
-    sums over the emulator's, and over the draws, weighted by how much denser the posterior is there than the emulator
-    has it: without bias whatever the emulator, and with the less error the better it is.
+    Most draws come from the emulator's own density, the rest from a wide Student t. A sum over the posterior is the
+    emulator's sum plus one over the draws, weighted by how far the emulator is off there: unbiased for any emulator,
+    and the more exact the better the emulator is.
     """
     rng, axes = np.random.default_rng(0), points.axes
     u, log_mass = emulator.weighted
@@ -215,7 +215,7 @@ def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweigh
 
 
 def _reweighted(emulator: Emulator, draws: Vector, more: Vector, u: Vector, mass: Vector) -> Reweighted:
-    """With `more` mass, (n,), about each draw, of nodes u with these masses: a factor, or a lump if that is large."""
+    """Add `more` mass, (n,), near each draw, to an emulator of these masses at nodes u: by a factor, or a lump."""
     cells = np.bincount(nearest_of(u, draws), mass, len(draws))
     share = more / np.maximum(cells, 1e-300)
     factors = np.where(np.abs(share) <= 1.0, 1.0 + share, np.where(more > 0, 1.0, 0.0))
@@ -226,7 +226,7 @@ def _reweighted(emulator: Emulator, draws: Vector, more: Vector, u: Vector, mass
 
 
 def _accuracy(errors: Vector, within: bool, draws: int = 0) -> Accuracy:
-    """In the units of what is wanted, of errors in tolerances as `_influence` has them."""
+    """Convert errors, in units of their tolerances as in `_influence`, to the units of what is estimated."""
     by_coordinate = errors[1:].reshape(-1, 1 + len(LEVELS))
     spread, quantile = by_coordinate[:, 0].max(), by_coordinate[:, 1:].max()
     return Accuracy(EVIDENCE * float(errors[0]), SPREAD * float(spread), QUANTILE * float(quantile), within, draws)
@@ -249,9 +249,9 @@ def _better_axes(axes: Axes, emulator: Emulator) -> tuple[Vector, Vector] | None
 
 
 def _open_tails(emulator: Emulator) -> Vector:
-    """Where to look further out, (k, d): on rays to the ends of the marginals, where too much mass may lie beyond.
+    """Places further out to evaluate, (k, d): on rays to the ends of the marginals, where much mass may lie beyond.
 
-    A tail falls on as it does at the last place along the ray that a point vouches for.
+    A tail is assumed to fall at the rate it has at the last place along the ray that is near a point.
     """
     u, log_inverse = emulator.nodes(2048)
     log_density = emulator.log_density(u)
@@ -288,16 +288,16 @@ def _open_tails(emulator: Emulator) -> Vector:
 
 @dataclass(frozen=True)
 class _Survey:
-    """What an emulator is unsure of, and the places that may be evaluated next.
+    """How unsure an emulator is, and the candidates for the next evaluations.
 
     Attributes
     ----------
     errors : (k,) array
-        Standard errors of what `_influence` has, in tolerances.
+        Standard errors of the quantities of `_influence`, in units of their tolerances.
     hidden : (k,) array
-        What the mass may do that may lie where the emulator is unsure, were it one standard deviation denser there.
+        Change of the same quantities if the density were one standard deviation higher wherever the emulator is unsure.
     places, sd, height : (c, d), (c,) and (c,) arrays
-        Places, how unsure the log density is there, and how much it counts.
+        Candidates, the standard deviation of the log density there, and how much it matters.
     """
 
     errors: Vector
@@ -312,7 +312,7 @@ class _Survey:
         return bool(self.errors.max() < 1.0 and self.hidden.max() < HIDDEN)
 
     def next(self, emulator: Emulator, most: int) -> Vector:
-        """Where to evaluate next, (most, d); nowhere if the emulator is sure enough."""
+        """Places to evaluate next, (most, d); none if the emulator is sure enough."""
         if self.is_sure:
             return np.empty((0, self.places.shape[1]))
         return _apart(emulator, self.places, self.sd, self.height, most)
@@ -323,7 +323,7 @@ class _Survey:
 
 
 def _survey(points: _Points, emulator: Emulator, size: int, doubt: float) -> _Survey:
-    """Look at many nodes for where the emulator is unsure of what counts."""
+    """Search many nodes for those where the emulator is unsure and it matters."""
     u, log_inverse = emulator.nodes(size)
     log_density, log_open, far = emulator.survey(u)
     log_mass = log_density + log_inverse
@@ -355,7 +355,7 @@ def _survey(points: _Points, emulator: Emulator, size: int, doubt: float) -> _Su
 
 
 def _apart(emulator: Emulator, places: Vector, sd: Vector, height: Vector, most: int) -> Vector:
-    """The places, (most, d), where most is to be known, one after another: each makes those around it surer."""
+    """Choose places, (most, d), one after another, each where most can be learnt given those before it."""
     chosen = []
     for _ in range(min(most, len(places))):
         gain = height + np.minimum(sd, 5.0) + 2.0 * np.log(np.minimum(sd, 3.0) + 1e-12)
@@ -368,7 +368,7 @@ def _apart(emulator: Emulator, places: Vector, sd: Vector, height: Vector, most:
 
 
 def _beside(points: _Points, u: Vector) -> NDArray[np.bool_]:
-    """Whether each u, (p, d), is no further from a hole than a point is from it: where it ends nobody knows."""
+    """Whether each u, (p, d), is as near to a hole as to a point: where the hole ends is not known."""
     found = np.zeros(len(u), dtype=bool)
     for hole in points.holes:
         reach = ((points.u - hole) ** 2).sum(axis=1).min()
@@ -377,7 +377,7 @@ def _beside(points: _Points, u: Vector) -> NDArray[np.bool_]:
 
 
 def _influence(theta: Vector, mass: Vector) -> Vector:
-    """What one more unit of log density at each theta, (p, d), changes, (p, k), a unit of mass, in tolerances.
+    """Derivatives, (p, k), by the log density at each theta, (p, d), per unit of mass, in units of the tolerances.
 
     Of the log evidence, and of the sd and the quantiles of each coordinate.
     """
@@ -396,7 +396,7 @@ def _influence(theta: Vector, mass: Vector) -> Vector:
 
 
 def nearest_weights(hyper: HyperPosterior, points: Sequence[LaplacePoint]) -> Vector:
-    """Weights of the points, (n,): the mass nearest to each, but so that theta has its mean and covariance."""
+    """Weights of the points, (n,): the mass nearest to each, adjusted to the mean and covariance of theta."""
     from scipy.optimize import nnls
 
     theta, mass = hyper.cloud

@@ -142,7 +142,7 @@ class WeightedDraws:
 
 @dataclass(frozen=True)
 class _At:
-    """What comes of one theta: log weights of the vectors, Laplace's, and the fixed effects."""
+    """Draws at one theta: log weights of the latent vectors, Laplace's weight, and the fixed effects."""
 
     log_weights: Vector
     log_laplace: float
@@ -152,7 +152,7 @@ class _At:
 
 
 def _rising(below: Vector) -> Vector:
-    """A distribution function without the falls that negative weights leave in it, halfway between its two hulls."""
+    """Make a distribution function monotone where negative weights let it fall: halfway between its two hulls."""
     within = np.clip(below, 0.0, 1.0)
     upper, lower = np.maximum.accumulate(within), np.minimum.accumulate(within[::-1])[::-1]
     values: Vector = 0.5 * (upper + lower)
@@ -160,7 +160,7 @@ def _rising(below: Vector) -> Vector:
 
 
 class Sampler:
-    """Draws latent vectors at any theta and weighs them, but for the density of theta.
+    """Draws latent vectors at any theta and weights them, without the density of theta.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ class Sampler:
 def importance_draws(
     laplace: Laplace, posterior: Posterior, draws: int, seed: int | None = None, progress: Progress = silent
 ) -> WeightedDraws:
-    """Draw from a fit, and weigh by the exact joint density.
+    """Draw from a fit, and weight the draws by the exact joint density.
 
     Parameters
     ----------

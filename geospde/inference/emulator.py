@@ -1,8 +1,8 @@
-"""A Gaussian process through the log posterior of theta and its gradients: what lies between the points, and how sure.
+"""A Gaussian process through the log posterior of theta and its gradients: values between points, and their error.
 
 Posteriors of few data are flat, ridged, bent or have two arms; neither a product of nodes nor a polynomial follows
 them. A Gaussian process with a quadratic trend is exact for a Gaussian posterior, follows the others with few points,
-since every evaluation brings a gradient, and tells where it does not know (Rasmussen & Williams 2006, Gaussian
+since every evaluation brings a gradient, and knows where it is unsure (Rasmussen & Williams 2006, Gaussian
 Processes for Machine Learning, section 9.4, for derivatives; Rasmussen & Ghahramani 2003, NIPS 15, for integrals).
 """
 
@@ -37,14 +37,14 @@ ROUND = 0.15  # shortest axis of the metric, of which the longest is one
 
 @dataclass(frozen=True)
 class Corrections:
-    """A second process, through second-order corrections of the values, which the gradients have no part of.
+    """A second process, for the second-order corrections, which are in the values and not in the gradients.
 
     Attributes
     ----------
     coefficients : (n,) array
         Of its kernels.
     shift : float
-        What is added everywhere.
+        Added everywhere.
     length : float
     spread, level : float
         Standard deviations of the process, and of the constant that it goes about.
@@ -89,7 +89,7 @@ class Corrections:
         return values
 
     def covariance(self, squares: Vector, between: Vector) -> Vector:
-        """How unsure they are there, (p, p), with squared distances between the p."""
+        """Posterior covariance there, (p, p), with squared distances between the p places."""
         assert self.factor is not None
         cross = self.spread**2 * np.exp(-0.5 * squares / self.length**2) + self.level**2
         half = solve_triangular(self.factor, cross.T, lower=True)
@@ -97,7 +97,7 @@ class Corrections:
         return values
 
     def variance(self, squares: Vector) -> Vector:
-        """How unsure they are there, (p,)."""
+        """Posterior variance there, (p,)."""
         assert self.factor is not None
         cross = self.spread**2 * np.exp(-0.5 * squares / self.length**2) + self.level**2
         half = solve_triangular(self.factor, cross.T, lower=True)
@@ -193,12 +193,12 @@ class Emulator:
         return replace(self, holes=holes)
 
     def __call__(self, z: Vector, bounded: bool = True) -> Vector:
-        """The residual at z, (p, d) -> (p,), drawn down beyond the reach of the points unless it is not `bounded`."""
+        """The residual at z, (p, d) -> (p,); if `bounded`, lowered beyond the reach of the points."""
         value, distances = self._looked_at(z)
         return self._bounded(value, distances) if bounded else value
 
     def _bounded(self, value: Vector, distances: Vector) -> Vector:
-        """Drawn down beyond the reach of the points, but in holes, where there is nothing."""
+        """Lower the residual beyond the reach of the points; in holes there is no density at all."""
         drawn: Vector = np.where(value == NOTHING, NOTHING, value - self.drawn_down(distances))
         return drawn
 
@@ -263,7 +263,7 @@ class Emulator:
         return values
 
     def survey(self, u: Vector) -> tuple[Vector, Vector, Vector]:
-        """Log density at u, (p,), the same not drawn down, and the distance of each to the nearest point."""
+        """Log density at u, (p,), the same without lowering, and the distance of each to the nearest point."""
         value, distances = self._looked_at(u)
         gaussian = 0.5 * (u**2).sum(axis=1)
         return self._bounded(value, distances) - gaussian, value - gaussian, distances
@@ -292,7 +292,7 @@ class Emulator:
         return np.asarray(solve_triangular(self.factor, cross.T, lower=True))
 
     def drawn_down(self, distances: Vector) -> Vector:
-        """By how much the log density is drawn down at these distances from the nearest points."""
+        """By how much the log density is lowered at these distances from the nearest points."""
         values: Vector = np.maximum(distances - REACH * np.sqrt(self.places.shape[1]), 0.0) ** 2
         return values
 
@@ -309,7 +309,7 @@ class Emulator:
         return values
 
     def nodes(self, size: int | None = None) -> tuple[Vector, Vector]:
-        """Many u, and minus the log of the density that they are drawn from; by default as many as that needs."""
+        """Many u, and minus the log density they are drawn from; by default as many as the proposal needs."""
         if size is None:
             u, log_proposal = self.proposal.nodes(FEW)
             ratio = self.log_density(u) - log_proposal
@@ -320,7 +320,7 @@ class Emulator:
 
     @cached_property
     def weighted(self) -> tuple[Vector, Vector]:
-        """Many u, and the log of what each counts for: the mean of that is the integral of the density."""
+        """Many u and their log weights, whose mean on the natural scale is the integral of the density."""
         u, log_inverse = self.nodes()
         return u, self.log_density(u) + log_inverse
 

@@ -189,7 +189,7 @@ class HigherOrder:
 
     @cached_property
     def on_pattern(self) -> Vector:
-        """Entries of ``loadings M loadings'`` on the pattern of H, (nnz,): what many rows need of it."""
+        """Entries of ``loadings M loadings'`` on the pattern of H, (nnz,), which is all that most rows need."""
         loadings = self.basis.inside(self.loadings)
         weighted, out = loadings @ self.inner, np.empty(self.entries[0].size)
         for a in range(0, out.size, 8192):

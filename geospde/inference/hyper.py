@@ -23,7 +23,7 @@ SUMMED = (Emulator, Reweighted)  # residuals whose density is summed over points
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a rule over theta says of its own error, Laplace's beside it.
+    """Numerical error of a rule over theta, without that of the Laplace approximation.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Accuracy:
     within : bool
         Whether the rule ended by its tolerance, and not by its budget of evaluations.
     draws : int
-        How many draws with exact values put the rule right; the errors are then those of the draws.
+        Number of draws with exact values that corrected the rule; the errors are then those of the draws.
     """
 
     evidence: float
@@ -47,7 +47,7 @@ class Accuracy:
 
     @property
     def serves(self) -> bool:
-        """Whether the errors are such as a reader of a table does not see."""
+        """Whether the errors are too small to show in a table."""
         return self.evidence <= 0.03 and self.spread <= 0.05 and self.quantile <= 0.1
 
     @property
@@ -84,7 +84,7 @@ class HyperPosterior:
     warp, scale : Warp, optional
         Of its `Axes`.
     accuracy : Accuracy, optional
-        None where the rule does not tell.
+        None where the rule has no estimate.
     """
 
     centre: Vector
@@ -96,7 +96,7 @@ class HyperPosterior:
 
     @property
     def axes(self) -> Axes:
-        """What theta is seen on."""
+        """The axes of theta."""
         return Axes(self.centre, self.root, self.warp, self.scale)
 
     @property
@@ -167,7 +167,7 @@ class HyperPosterior:
         return self.axes.theta(mean + v @ np.linalg.cholesky(covariance).T)
 
     def sample(self, size: int) -> Vector:
-        """Thetas that stand for the posterior with even weights, (size, d): a systematic sample of many points."""
+        """Equally weighted thetas from the posterior, (size, d): a systematic sample of many points."""
         theta, weights = self.cloud
         order = np.random.default_rng(0).permutation(len(weights))
         ends = np.cumsum(weights[order])
@@ -205,7 +205,7 @@ class HyperPosterior:
         return float(log_ratio + 0.5 * self.dimension * np.log(2 * np.pi) + np.linalg.slogdet(self.root)[1])
 
     def _nodes(self) -> tuple[Vector, Vector]:
-        """Many u, and the log of what each counts for under the Gaussian."""
+        """Many u and their log weights under the Gaussian."""
         d = self.dimension
         if d <= 2:
             nodes = np.linspace(-5.0, 5.0, {1: 4001, 2: 201}[d])
@@ -218,7 +218,7 @@ class HyperPosterior:
 
     @cached_property
     def _weighted(self) -> tuple[Vector, Vector]:
-        """Many u, and the log of what each counts for under the posterior."""
+        """Many u and their log weights under the posterior."""
         if isinstance(self.residual, SUMMED):
             return self.residual.weighted
         u, log_gaussian = self._nodes()
@@ -279,7 +279,7 @@ class Posterior:
     mode : LaplacePoint
         At the mode of theta.
     strategy : {"gaussian", "vb", "simplified", "laplace"}
-        What was made of the latent marginals.
+        How the latent marginals were approximated.
     """
 
     points: Sequence[LaplacePoint]
@@ -291,7 +291,7 @@ class Posterior:
 
     @property
     def accuracy(self) -> Accuracy | None:
-        """What the rule over theta says of its own error; None where it does not tell."""
+        """Numerical error of the rule over theta; None where the rule has no estimate."""
         return None if self.hyper is None else self.hyper.accuracy
 
     @property

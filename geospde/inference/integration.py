@@ -41,7 +41,7 @@ POOR = 0.3  # agreement below which a polynomial is fitted anew about the moment
 
 
 class Explorer:
-    """Evaluates points of theta around a mode, side by side, and keeps them as a posterior does."""
+    """Evaluates points of theta around a mode, in parallel, and keeps of each what a posterior needs."""
 
     def __init__(self, warm: WarmLaplace, mode: LaplacePoint, strategy: str, progress: Progress):
         self.warm = warm
@@ -51,7 +51,7 @@ class Explorer:
         self.progress = progress
 
     def at(self, thetas: list[Vector], gradient: bool = False, latent: bool = True) -> list[LaplacePoint | None]:
-        """A finished point for each theta, None where there is none; without `latent`, for its density alone."""
+        """Return a finished point for each theta, None where it fails; without `latent` its density alone."""
         found: list[LaplacePoint | None] = []
         for point in self.warm.all(thetas, gradient, partial(finished, strategy=self.strategy, latent=latent)):
             found.append(point)
@@ -60,7 +60,7 @@ class Explorer:
 
 
 def finished(laplace: Laplace, point: LaplacePoint, strategy: str, latent: bool = True) -> LaplacePoint:
-    """The point as it is kept: corrected while the factor is there, the factor dropped."""
+    """Correct the point while its factor is there, and drop the factor."""
     if strategy in ("simplified", "laplace"):
         correction = evidence_correction(laplace, point)
         point = replace(point, log_posterior=point.log_posterior + correction, correction=correction)
@@ -110,7 +110,7 @@ class Agreement:
     roughness: float
 
     def within(self, roughness: float) -> bool:
-        """Whether the axes stand right and the residual is no rougher than this."""
+        """Whether the axes fit and the residual is no rougher than this."""
         scales = np.sqrt(np.linalg.eigvalsh(self.covariance))
         off = float(max(np.abs(self.mean).max(), np.abs(scales - 1.0).max()))
         return off < 0.25 and self.roughness < roughness
@@ -233,7 +233,7 @@ def _fitted(explorer: Explorer, centre: Vector, root: Vector, third: Vector | No
 
 
 def _tamed(hyper: HyperPosterior) -> tuple[Vector, Vector]:
-    """Centre and root of axes on the moments, no further off than a poor polynomial can be trusted."""
+    """Centre and root of axes on the moments, moved no further than a poor polynomial can be trusted."""
     mean, covariance = hyper.moments()
     inverse = np.linalg.inv(hyper.root)
     scales, turn = np.linalg.eigh(inverse @ covariance @ inverse.T)
@@ -281,7 +281,7 @@ def integrate(
         they fit, else `adaptive`; of more than eight hyperparameters always the design; `grid`: an even grid; `ccd`: a
         composite design; `adaptive`: points that are added where a Gaussian process through them is unsure.
     origin : (d,) array, optional
-        A theta that units move as they do the mode, such as the one that the search for it started from.
+        A theta that a change of units shifts as it shifts the mode, such as the start of the search.
     """
     centre = explorer.mode.theta
     d = centre.size

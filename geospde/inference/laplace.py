@@ -46,7 +46,7 @@ class LaplacePoint:
     gradient : (d,) array
         Its exact derivative.
     gradient_error : (d,) array
-        What rounding may have done to it: where a precision is nearly singular, large terms cancel.
+        Bound of its rounding error: where a precision is nearly singular, large terms cancel.
     x : (n,) array
         Mode of the latent vector.
     covariance : (nnz,) array
@@ -54,11 +54,11 @@ class LaplacePoint:
     eta, eta_variance : (m,) arrays
         Predictor at the mode and its variance.
     rounding : float
-        What rounding may have done to `log_posterior`: where H is nearly singular, its determinant loses digits.
+        Bound of the rounding error of `log_posterior`: where H is nearly singular, its determinant loses digits.
     newton_steps : int
         Factorisations of H that the mode took.
     correction : float
-        The second-order part of `log_posterior`, which the gradient is not of.
+        The second-order part of `log_posterior`, which the gradient does not include.
     """
 
     theta: Vector
@@ -201,7 +201,7 @@ class Laplace(System):
         )  # fmt: skip
 
     def rounding(self, prior_values: Vector, second: Vector, selected: Vector, x: Vector) -> float:
-        """What rounding may do to the log posterior with its mode at x, (n,), and H's selected inverse."""
+        """Bound of the rounding error of the log posterior with its mode at x, (n,), and H's selected inverse."""
         of_determinant = self.determinant_rounding(prior_values, second, selected)
         return max(of_determinant, self.quadratic_rounding(prior_values, x))
 
@@ -245,7 +245,7 @@ class Laplace(System):
         return gradient, np.ascontiguousarray(solved[:, 1:]), error
 
     def whole(self, theta: Vector) -> Vector:
-        """Theta with the hyperparameters that are held put in; one that is whole stays as it is."""
+        """Insert the hyperparameters that are held into theta; a whole theta stays as it is."""
         if theta.size == self.free.size:
             return theta
         out = self.held.copy()

@@ -1,8 +1,8 @@
 """The posterior of a latent Gaussian model: its mode in theta, and the rule that integrates over theta.
 
-A model on a fine mesh is integrated on a coarser one. How much denser the fine one has theta is a smooth function,
-which some of its points tell: they make the coarse density that of the fine mesh, and carry its latent variables (the
-idea of multilevel Monte Carlo, Giles 2015, Acta Numerica 24, 259-328).
+A model on a fine mesh is integrated on a coarser one. The difference of the two log densities of theta is a smooth
+function, which a few points of the fine mesh determine; the same points carry its latent variables (the idea of
+multilevel Monte Carlo, Giles 2015, Acta Numerica 24, 259-328).
 """
 
 from collections.abc import Iterable, Sequence
@@ -100,7 +100,7 @@ def posterior(
 
 @dataclass(frozen=True)
 class _Peak:
-    """The mode of theta, the search's covariance, root and third derivatives (`curvature`), and what was settled."""
+    """The mode of theta, the search's covariance, root and third derivatives (`curvature`), and the strategy."""
 
     warm: WarmLaplace
     mode: LaplacePoint
@@ -113,7 +113,7 @@ class _Peak:
     def of(
         cls, laplace: Laplace, start: Vector, strategy: str, progress: Progress, bend: Vector | None = None
     ) -> "_Peak":
-        """Searched for from a start, with a guess of the negative Hessian."""
+        """Search from a start, with a guess of the negative Hessian."""
         warm = WarmLaplace(laplace)
         mode, covariance = find_mode(warm, start, progress, curvature=bend)
         warm.root = np.asarray(np.linalg.cholesky(covariance), dtype=float)
@@ -123,7 +123,7 @@ class _Peak:
 
 
 def _settled(strategy: str, laplace: Laplace, mode: LaplacePoint) -> str:
-    """What `auto` stands for with this model."""
+    """The strategy that `auto` chooses for this model."""
     if strategy != "auto":
         return strategy
     return "simplified" if worth_correcting(laplace, mode) else "vb"
@@ -134,7 +134,7 @@ def _settled(strategy: str, laplace: Laplace, mode: LaplacePoint) -> str:
 
 @dataclass(frozen=True)
 class _Difference:
-    """By how much a fine mesh has theta denser than a coarse one: a process with a quadratic trend through points."""
+    """Log density of theta on a fine mesh less that on a coarse one: a process with a quadratic trend."""
 
     centre: Vector
     inverse: Vector  # of the root that standardises theta
@@ -168,7 +168,7 @@ class _Difference:
         return replace(point, log_posterior=point.log_posterior + float(value), gradient=point.gradient + gradient)
 
     def beside(self, accuracy: Accuracy | None) -> Accuracy | None:
-        """The errors of a rule with those of this: what a Gaussian's tails, denser by so much, do to it."""
+        """Add the error of this difference to the errors of a rule, as it acts on a Gaussian's tails."""
         if accuracy is None:
             return None
         evidence, spread, quantile = (
@@ -186,7 +186,7 @@ def _covariance(u: Vector, v: Vector) -> Vector:
 
 
 class _Led(Explorer):
-    """Evaluates the densities of thetas on a coarse mesh, each once, with what a fine mesh has them denser by."""
+    """Evaluates thetas on a coarse mesh, each once, and adds the difference to the fine mesh."""
 
     difference: _Difference | None = None
 
@@ -195,7 +195,7 @@ class _Led(Explorer):
         self._known: dict[bool, dict[bytes, LaplacePoint | None]] = {False: {}, True: {}}  # without, with gradients
 
     def at(self, thetas: list[Vector], gradient: bool = False, latent: bool = True) -> list[LaplacePoint | None]:  # noqa: ARG002
-        """A point for each theta, for its density alone, None where there is none."""
+        """Return a point for each theta, None where it fails; only its density is computed."""
         known = self._known[True] if gradient else self._known[True] | self._known[False]
         new = [theta for theta in thetas if theta.tobytes() not in known]
         fresh = {theta.tobytes(): point for theta, point in zip(new, super().at(new, gradient, latent=False))}

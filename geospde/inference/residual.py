@@ -1,4 +1,4 @@
-"""What is left of log p(theta | y) beside a Gaussian, interpolated through the points of a rule."""
+"""The difference between log p(theta | y) and a Gaussian, interpolated through the points of a rule."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -172,7 +172,7 @@ def _term_gradients(z: Vector) -> Vector:
 
 @dataclass(frozen=True)
 class Reweighted:
-    """An emulator that exact values at draws have put right: its mass about each draw counts for more or for less.
+    """An emulator corrected by exact values at draws: its mass near each draw is scaled up or down.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class Reweighted:
 
     @cached_property
     def weighted(self) -> tuple[Vector, Vector]:
-        """Many u, and the log of what each counts for: the mean of that is the integral of the density."""
+        """Many u and their log weights, whose mean on the natural scale is the integral of the density."""
         u, log_mass = self.emulator.weighted
         log_whole = logsumexp(log_mass)
         own = self.lumps > 0

@@ -29,7 +29,7 @@ Start: TypeAlias = Vector | Predictor | None
 
 
 class LatentGaussianModel(Protocol):
-    """What inference needs: x = (terms in order, fixed effects), eta = design @ x + offset."""
+    """The model as inference sees it: x = (terms in order, fixed effects), eta = design @ x + offset."""
 
     @property
     def precisions(self) -> Sequence[Precision]:
@@ -309,13 +309,13 @@ class System:
         return out
 
     def determinant_rounding(self, prior_values: Vector, second: Vector, selected: Vector) -> float:
-        """First-order bound of what rounding H does to ``log|H|``: its diagonal times that of its inverse."""
+        """First-order bound of the rounding error of ``log|H|``: the diagonal of H times that of its inverse."""
         diagonal = self.pattern.indptr[:-1]
         of_data = self._design_squared @ np.abs(second[: self.design_t.shape[1]])
         return EPSILON * float((prior_values[diagonal] + of_data) @ selected[diagonal])
 
     def quadratic_rounding(self, prior_values: Vector, x: Vector) -> float:
-        """What rounding may do to the prior's quadratic form at x: where a precision is large, its terms cancel."""
+        """Bound of the rounding error of the prior's quadratic form at x: where precisions are large, terms cancel."""
         size = np.abs(self.basis.inside(self.centred(x)))
         times = symmetric_times(self.pattern.indptr, self.pattern.indices, np.abs(prior_values), size)
         return EPSILON * float(size @ times)

@@ -1,4 +1,4 @@
-"""Evaluations of one model that start from each other: the latent mode at a new theta, foretold from those before."""
+"""Evaluations of one model, each of which starts at a latent mode that is predicted from those before."""
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
@@ -87,9 +87,9 @@ class WarmLaplace:
         finish: Callable[[Laplace, LaplacePoint], LaplacePoint] | None = None,
         starts: Sequence[Start] | None = None,
     ) -> Iterator[LaplacePoint | None]:
-        """Points side by side, None where there is none, each as `finish` leaves it while its factor is there.
+        """Evaluate points in parallel, None where one fails; `finish` sees each while its factor is there.
 
-        Latent modes are looked for from `starts`, by default from where they are foretold.
+        Searches for latent modes begin at `starts`, by default at their predictions.
         """
         # all are foretold before any is found, so that the order in which threads end changes nothing
         known = self.foretold(thetas) if starts is None else starts
@@ -104,7 +104,7 @@ class WarmLaplace:
         self._remember(found, gradient)
 
     def _prior_part(self, theta: Vector, gradient: bool) -> PriorPart | None:
-        """The prior's part where it remembers what came before, which has an order, or takes little time."""
+        """The prior's part, where it depends on the order of evaluations or is quick."""
         learns = any(term.learns for term in self.laplace.precisions)
         if not (learns or SEVERAL <= self.laplace.n < LARGE):
             return None
@@ -118,7 +118,7 @@ class WarmLaplace:
             self.points += [p.without_factor() for p in points if p is not None]
 
     def foretold(self, thetas: Sequence[Vector]) -> Sequence[Vector | None]:
-        """Latent modes at thetas: a process with a quadratic trend through modes and slopes of the points nearest each.
+        """Predict latent modes at thetas from the modes and slopes of the nearest points, by a process with a trend.
 
         None where there are no points.
         """
