@@ -19,7 +19,7 @@ class Toy(NamedTuple):
     centre: np.ndarray
     root: np.ndarray
 
-    def summaries(self, size=200_000):
+    def summaries(self, size=60_000):
         """Sds, (d,), and 2.5, 50 and 97.5 % quantiles, (d, 3), to a hundredth of an sd."""
         theta = self.draws(np.random.default_rng(0), size)
         return theta.std(axis=0), np.quantile(theta, [0.025, 0.5, 0.975], axis=0).T

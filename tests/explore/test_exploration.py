@@ -209,8 +209,8 @@ def test_nothing_is_clipped_and_no_panels_overlap(case, rongelap):
     FigureCanvasAgg(figure).draw()
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
-    for one, other in combinations(figure.axes[1:], 2):  # the map's title may reach over its colour bar
-        assert not one.get_tightbbox().overlaps(other.get_tightbbox())
+    panels = [ax.get_tightbbox() for ax in figure.axes[1:]]  # the map's title may reach over its colour bar
+    assert not any(one.overlaps(other) for one, other in combinations(panels, 2))
 
 
 def test_odd_names_and_values_of_columns_are_drawn_as_they_are():
@@ -374,6 +374,7 @@ def test_explore_prints_tables_and_writes_a_folder(run_file, capsys):
     assert json.loads((folder / "explore.json").read_text())["folder"] == "outputs/rongelap-explore"
 
 
+@pytest.mark.usefixtures("unrendered_here")
 def test_tables_on_80_columns_hold_every_number_whole(run_file, edit, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     edit(run_file.parent / "points.csv", "cX,cY,counts,time", "cX,cY,counts,minutes_of_counting")
@@ -386,6 +387,7 @@ def test_tables_on_80_columns_hold_every_number_whole(run_file, edit, capsys, mo
     assert f"{ratios['25%']:.4g}" in shown and f"{ratios['75%']:.4g}" in shown
 
 
+@pytest.mark.usefixtures("unrendered_here")
 def test_explore_replaces_only_what_it_made_and_only_if_told_to(run_file, capsys):
     out = run_file.parent / "seen"
     assert main(["explore", str(run_file), "--out", str(out), "--quiet"]) == 0
@@ -398,6 +400,7 @@ def test_explore_replaces_only_what_it_made_and_only_if_told_to(run_file, capsys
     assert len(list(out.iterdir())) == len(FILES) - 1
 
 
+@pytest.mark.usefixtures("unrendered_here")
 def test_explore_json_writes_nothing_unless_told_where(run_file, capsys):
     before = sorted(run_file.parent.rglob("*"))
     assert main(["explore", str(run_file), "--json"]) == 0

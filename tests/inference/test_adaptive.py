@@ -119,7 +119,8 @@ SHAPES = {
 
 def quadrature(log_density, d, reach):
     """Log evidence, sds and 2.5, 50 and 97.5 % quantiles of each coordinate on an even grid."""
-    nodes = np.linspace(-reach, reach, {1: 20001, 2: 1601, 3: 181}[d])
+    # of which a step is less than 0.7 of the narrowest sd: sums of smooth densities are then exact to 1e-8
+    nodes = np.linspace(-reach, reach, {1: 20001, 2: 501, 3: 91}[d])
     theta = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
     values = np.nan_to_num(log_density(theta), nan=-np.inf)
     evidence = logsumexp(values) + d * np.log(nodes[1] - nodes[0])

@@ -10,19 +10,19 @@ import geospde
 from geospde.terms.registry import TERMS
 
 CASES = [
-    Case("spde(mesh)"),
+    Case("spde(mesh)", methods=("ccd", "eb", "reml", "ml")),
     Case("spde(mesh, alpha=1.5, constr=True)", methods=("eb", "reml")),
     Case("spde(mesh, by=z)", methods=("eb", "ml")),
     Case("spde(mesh, by=f, constr=True)", methods=("eb",)),
     Case("spde(mesh, by=(1, z))", methods=("reml",)),
-    Case("spde(mesh, time=g6, temporal='ar1')", methods=("inla", "ml")),
+    Case("spde(mesh, time=g6, temporal='ar1')", methods=("ccd", "ml")),
     Case("spde(mesh, time=g6, temporal='rw1')", methods=("eb",)),
     Case("spde(mesh, time=g6, temporal='iid', spatial=True, constr=True)", methods=("eb",)),
     Case("spde(mesh, nu=0.5)", methods=("eb", "reml")),
     Case("spde(mesh, nu=1.6, order=3, constr=True)", methods=("eb",)),
-    Case("spde(mesh, nu='estimate')", methods=("inla", "eb")),
+    Case("spde(mesh, nu='estimate')", methods=("ccd", "eb")),
     Case("spde(mesh, nu='estimate', by=(1, z))", methods=()),
-    Case("spde(mesh, anisotropy=True)", methods=("inla", "ml")),
+    Case("spde(mesh, anisotropy=True)", methods=("ccd", "ml")),
     Case("spde(mesh, anisotropy=True, constr=True, by=f)", methods=()),
     Case("spde(mesh, barrier=0.2)", methods=("eb", "reml")),
     Case("spde(mesh, barrier=0.1, constr=True)", methods=()),
@@ -40,7 +40,8 @@ CASES = [
     Case("te(w, x, k=4)", methods=("eb", "ml")),
     Case("te(w, x, bs=('cr', 'cc'), k=(4, 5), by=z)", methods=()),
     Case("s(g, bs='re')"),
-    Case("gp(w, cov='exponential')"),  # smoother kernels have no digits left for differences
+    # smoother kernels have no digits left for differences
+    Case("gp(w, cov='exponential')", methods=("ccd", "eb", "reml", "ml")),
     Case("gp(x, y, k=4, c=1.5)", methods=("eb", "reml")),
     Case("gp(w, by=f, cov='exponential')", methods=("eb",)),
     Case("rw1(w)"),
