@@ -36,7 +36,18 @@ class Mode(Protocol):
         """(m,)."""
 
 
-def linearised_at_mode(model: Any, mode_of: Callable[[Any], Mode]) -> Any:
+class Found(Protocol):
+    """A fit of a model with a linear predictor."""
+
+    @property
+    def point(self) -> Mode:
+        """Its mode."""
+
+    def mixture(self, rows: Any) -> Any:
+        """The posterior of linear combinations, whose ``sd`` is (k,)."""
+
+
+def linearised_at_mode(model: Any, fit: Callable[[Any], Found], averaged: bool = False) -> Any:
     """The model with the tangent of a predictor that is not linear at the mode of the latent vector.
 
     The iteration of inlabru (Lindgren et al. 2024, arXiv:2407.00791): each mode is that of the tangent at the one
@@ -47,8 +58,12 @@ def linearised_at_mode(model: Any, mode_of: Callable[[Any], Mode]) -> Any:
     Parameters
     ----------
     model : Model
-    mode_of : callable
-        The mode of a model with a linear predictor.
+    fit : callable
+        Fits a model with a linear predictor.
+    averaged : bool
+        Whether value and slope at the mode are then averaged over the posterior about it, where the predictor is a mean
+        over bent curves (statistical linearisation; Särkkä 2013, Bayesian Filtering and Smoothing, section 5.1): those
+        at the mode alone make maps whose totals are not those of the areas.
 
     Raises
     ------
@@ -63,11 +78,14 @@ def linearised_at_mode(model: Any, mode_of: Callable[[Any], Mode]) -> Any:
     for round_ in range(HALVINGS if corners.size else ROUNDS):
         if corners.size and round_ == PATIENCE:
             model, near = model.rounded().tangent(at), NEAR_CORNER
-        found = _quietly(mode_of, model)
+        whole = _quietly(fit, model)
+        found = whole.point
         gap = np.abs(model.predictors(found.x) - (model.design @ found.x + model.offset))
         far = float(np.max(np.where(np.isfinite(gap), gap, np.inf) / np.sqrt(found.eta_variance)))
         if far < near:
-            return replace(model if round_ >= PATIENCE and corners.size else model.tangent(found.x), start=found.theta)
+            if not (round_ >= PATIENCE and corners.size):
+                model = _averaged(model, whole) if averaged else model.tangent(found.x)
+            return replace(model, start=found.theta)
         length = max(0.5 * length, SHORTEST) if far >= before else min(1.5 * length, 1.0)
         before, step = far, found.x - at
         for bracket, k in zip(brackets, corners):
@@ -82,6 +100,13 @@ def linearised_at_mode(model: Any, mode_of: Callable[[Any], Mode]) -> Any:
         model = replace(model.tangent(at), start=found.theta)
     words = " and ".join(dict.fromkeys(each.words for each in parts))
     raise NumericalError(f"{words} did not settle in {round_ + 1} rounds")
+
+
+def _averaged(model: Any, found: Found) -> Any:
+    """The model with its tangents at a fit's mode, averaged over its posterior."""
+    x = found.point.x
+    each = [one.averaged(x, lambda rows: found.mixture(rows).sd ** 2) for one in model.nonlinearities]
+    return model.of_widths(np.concatenate([one.widths for one in each])).tangent(x)
 
 
 @dataclass
@@ -112,8 +137,8 @@ class _Bracket:
         return at + step if shrinks and self.low < at + step < self.high else 0.5 * (self.low + self.high)
 
 
-def _quietly(mode_of: Callable[[Any], Mode], model: Any) -> Mode:
-    """The mode, without warnings of a fit that is not the last."""
+def _quietly(fit: Callable[[Any], Found], model: Any) -> Found:
+    """A fit without warnings, as it is not the last."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeospdeWarning)
-        return mode_of(model)
+        return fit(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -45,6 +46,10 @@ class Nonlinear(ABC):
     def linearised(self, x: Vector) -> Nonlinear:
         """The same, taken by its tangent at x."""
 
+    def averaged(self, x: Vector, variances: Callable[[sp.csr_matrix], Vector]) -> Nonlinear:  # noqa: ARG002
+        """With value and slope averaged over a posterior of mean x and these variances; by default those at x."""
+        return self
+
     def rounded(self) -> Nonlinear:
         """With corners, where tangents jump, rounded a little."""
         return self
@@ -56,7 +61,7 @@ class Nonlinear(ABC):
 
     @property
     def widths(self) -> Vector:
-        """Of what is rounded, a number each."""
+        """Of what is rounded, or averaged over, a number each."""
         return np.zeros(0)
 
     def of_widths(self, widths: Vector) -> Nonlinear:  # noqa: ARG002

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,9 @@ Vector = NDArray[np.float64]
 KINDS = ("mean", "total")
 UNCOVERED = 1e-6  # share of an area that may lie outside the mesh: rounding error
 FEWEST, MOST = 16, 200  # cells along the longer side of an area
+_SCORES, _SHARES = np.polynomial.hermite_e.hermegauss(9)
+NODES = (_SCORES, _SHARES / _SHARES.sum())  # of a Gaussian
+STEP = 1e-4  # of the difference that a link's second derivative is taken by
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,9 @@ class Aggregate(Nonlinear):
     link : Link
     at : (n,) array or None
         Where the model's design is its tangent; None at zero.
+    over : (k + m,) array or None
+        Variances of the predictors of places, and of rows, of a posterior over which value and slope are averaged: the
+        tangent of a mean over a bent curve lies off the curve. None at a point.
     """
 
     weights: sp.csr_matrix
@@ -126,6 +132,7 @@ class Aggregate(Nonlinear):
     offset: Vector
     link: Link
     at: Vector | None = None
+    over: Vector | None = None
 
     def value(self, x: Vector) -> Vector:
         """The rows' predictors, (m,)."""
@@ -140,11 +147,36 @@ class Aggregate(Nonlinear):
         return replace(self, at=x)
 
     def tangent(self, x: Vector) -> tuple[sp.csr_matrix, Vector]:
-        """Design, (m, n), and offset, (m,), of the linear predictor that equals it to first order at x."""
-        eta, value = self.design @ x + self.offset, self.value(x)
-        slopes = np.exp(self.link.log_derivative(eta)), np.exp(-self.link.log_derivative(value))
+        """Design, (m, n), and offset, (m,), of the linear predictor that equals it to first order at x.
+
+        Over a posterior of mean x it has the mean of the predictor, to second order, and the slope of its mean.
+        """
+        eta, places = self.design @ x + self.offset, self.weights.shape[1]
+        sd = np.zeros(places) if self.over is None else np.sqrt(self.over[:places])
+        nodes, shares = (np.zeros(1), np.ones(1)) if self.over is None else NODES
+        at = eta + sd * nodes[:, None]
+        value = self.link.forward(self.weights @ (shares @ self.link.inverse(at)))
+        slopes = shares @ np.exp(self.link.log_derivative(at)), np.exp(-self.link.log_derivative(value))
         design = sp.csr_matrix(sp.diags_array(slopes[1]) @ (self.weights @ (sp.diags_array(slopes[0]) @ self.design)))
+        if self.over is not None:
+            bend = self.link.log_derivative(value + STEP) - self.link.log_derivative(value - STEP)
+            value = value - 0.5 * bend / (2 * STEP) * self.over[places:]
         return design, value - design @ x
+
+    def averaged(self, x: Vector, variances: Callable[[sp.csr_matrix], Vector]) -> Aggregate:
+        """Averaged over a posterior of mean x, of which linear combinations have these variances."""
+        of_places = variances(self.design)
+        inner = replace(self, over=np.concatenate([of_places, np.zeros(self.weights.shape[0])]))
+        return replace(self, over=np.concatenate([of_places, variances(inner.tangent(x)[0])]))
+
+    @property
+    def widths(self) -> Vector:
+        """What it is averaged over."""
+        return np.zeros(sum(self.weights.shape)) if self.over is None else self.over
+
+    def of_widths(self, widths: Vector) -> Aggregate:
+        """The same over those."""
+        return replace(self, over=widths if widths.any() else None)
 
 
 def read_support(

@@ -305,7 +305,8 @@ def fit_model(
     with cluster(client):
         if model.is_linearised:
             at_mode = settings if method in LIKELIHOODS else {**settings, "method": "eb", "strategy": "gaussian"}
-            model = linearised_at_mode(model, lambda m: fit_by(m, at_mode, began, progress).point)
+            corrected = method in ("inla", "eb") and strategy != "gaussian"
+            model = linearised_at_mode(model, lambda m: fit_by(m, at_mode, began, progress), averaged=corrected)
         return fit_by(model, settings, began, progress)
 
 
