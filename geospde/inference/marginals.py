@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
-from geospde.inference.mixture import GaussianMixture, Transform, bend
+from geospde.inference.mixture import FAR, MADE_UP, GaussianMixture, Transform, bend
 from geospde.text.words import numeral
 
 Vector = NDArray[np.float64]
 STRAIGHT = 6.0  # normal scores on a grid of seven deviations that lack less than a thousandth of the tail beyond it
-FAR, MADE_UP = 1e-3, 1 / 3  # probability at an end that makes up more than this of a moment, which is then no figure
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a user should look at in a fit by likelihood: variances at zero, parameters of which the data say nothing."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,19 @@ import numpy as np
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.vanishing import residual_places
 from geospde.model.hyperparameters import names_by_term, theta_slices
+from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.words import listed
 
 LEVEL = 10.0  # standard error of a logarithm or logit above which the data say nothing about it
+WIDE = 2.0  # standard error of a logarithm or Fisher's z, or of a factor over it, whose limits are 50 times off or more
+TOGETHER = 0.98  # correlation of two errors as wide as that, which are then one: a ridge
 
 
-def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
-    """What a user should look at; that a smooth is its linear trend is no fault."""
+def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]:
+    """What a user should look at; that a smooth is its linear trend is no fault.
+
+    `errors` is False where hyperparameters have none: a prediction error's curvature is no information.
+    """
     out = []
     zero: list[str] = []
     residual: list[str] = []
@@ -54,10 +61,44 @@ def notes_on(model: Any, found: Maximum) -> tuple[str, ...]:
             f"the likelihood is flat in {listed(unknown)}, which {'has' if len(unknown) == 1 else 'have'} no finite "
             "estimate within its range; a simpler family may do"
         )
-    whole = model.held.copy()
+    whole, noted = model.held.copy(), set()
     whole[np.isnan(whole)] = found.theta
-    for term, where in zip(model.terms, theta_slices(model.terms)):
-        out += term.notes(whole[where])
+    for term, names, where in zip(model.terms, names_by_term(model), theta_slices(model.terms)):
+        own = term.notes(whole[where])
+        out += own
+        noted |= set(names if own else ())
+    if errors:
+        out += _ridges(model, found, noted)
     if found.whole_curvature and not np.isfinite(found.fixed_covariance).all():
         out.append("no standard errors: the likelihood does not curve downwards in every direction at its maximum")
     return tuple(out)
+
+
+def _ridges(model: Any, found: Maximum, noted: set[str]) -> list[str]:
+    """Pairs of hyperparameters, but those noted, that the data tell in combination alone: a field's range and sigma."""
+    own = [(h, int(np.argmax(h.direction))) for h in model.hyperparameters if _is_one(h) and h.name not in noted]
+    own = [(h, k) for h, k in own if found.edges[k] == 0 and not found.flat[k]]
+    se = np.sqrt(np.diag(found.covariance))
+    if own and not np.isfinite(se[[k for _, k in own]]).any():
+        return [
+            f"no standard errors of {listed([h.name for h, _ in own])}: the likelihood does not curve downwards where "
+            "its search ended; leave out a term, or take priors, method 'inla'"
+        ]
+    wide = [(h.name, k) for h, k in own if se[k] > WIDE * (max(1.0, abs(found.theta[k])) if _is_plain(h) else 1.0)]
+    return [
+        f"the data tell {one!r} and {other!r} in combination alone, a ridge along which the likelihood is level: "
+        "their estimates, and standard errors that depend on them, such as an intercept's, say little; "
+        "a simpler model may do, or priors, method 'inla'"
+        for (one, i), (other, j) in itertools.combinations(wide, 2)
+        if abs(found.covariance[i, j]) > TOGETHER * se[i] * se[j]
+    ]
+
+
+def _is_one(h: Hyperparameter) -> bool:
+    """Whether a hyperparameter is one of theta's and not made of them."""
+    return not h.is_held and h.function is None and (h.direction != 0).sum() == 1 and bool((h.direction > 0).any())
+
+
+def _is_plain(h: Hyperparameter) -> bool:
+    """Whether a hyperparameter stands in theta as it is, as a factor of a copy does, and not by its logarithm."""
+    return bool(h.transform(2.0) == 2.0 and h.transform(3.0) == 3.0)

@@ -26,6 +26,7 @@ OFF_EDGE = 1e-2  # distance from an edge at which to see whether the likelihood 
 MOST_SADDLES = 4  # most searches that are started again from a saddle
 MOST_EVALUATIONS = 500
 LITTLE = 1e-4  # gain in log likelihood that may remain at the end
+ROUNDINGS = 10.0  # times what a log likelihood is seen to lose of its digits, that may remain as well
 STEP = 1e-3  # step of differences of gradients, in logarithms or standard errors; the error goes with its square
 
 
@@ -385,6 +386,8 @@ def _polished(
             if gain < max(LITTLE, at.rounding):
                 break  # a ridge so level and bent that a Newton step leaves it, or so flat that values are rounding
             trial = _shorter(in_phi, at, step)
+        if trial is None and gain < ROUNDINGS * _rounding(in_phi, at, step):
+            break
         if trial is None:
             raise NumericalError(
                 f"the search for the maximum of the likelihood did not converge: it ended at "
@@ -401,6 +404,12 @@ def _shorter(in_phi: InCoordinates, at: LaplacePoint, step: Vector) -> LaplacePo
         if trial is not None and trial.log_posterior > at.log_posterior:
             return trial
     return None
+
+
+def _rounding(in_phi: InCoordinates, at: LaplacePoint, step: Vector) -> float:
+    """By how much the log likelihood changes next to a place, where its slope is next to nothing."""
+    near = attempt(in_phi, at, 1e-3 * step)
+    return 0.0 if near is None else abs(near.log_posterior - at.log_posterior)
 
 
 def _maximum(

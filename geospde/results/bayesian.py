@@ -133,8 +133,7 @@ class BayesianFit(Fit):
         return f"log marginal likelihood {self.log_marginal_likelihood:.2f}"
 
     def _evidence(self) -> str:
-        words = f"log marginal likelihood {self.log_marginal_likelihood:,.2f}"
-        return words.replace("-", "\N{MINUS SIGN}")
+        return f"log marginal likelihood {self.log_marginal_likelihood:,.2f}".replace("-", "\N{MINUS SIGN}")
 
     def _card_tables(self) -> list[str]:
         priors = {", ".join(names): words for words, names in priors_of(self.model).items()}
@@ -145,9 +144,8 @@ class BayesianFit(Fit):
     @cached_property
     def fixed(self) -> pd.DataFrame:
         """Fixed effects."""
-        names = self.model.effects.names
-        first = self.laplace.n_random
-        return _table(self._latent(np.arange(first, first + len(names))), names)
+        names, first = self.model.effects.names, self.laplace.n_random
+        return _table(self._latent(np.arange(first, first + len(names))), names, finite=True)
 
     @cached_property
     def random(self) -> pd.DataFrame:
@@ -390,7 +388,8 @@ class BayesianFit(Fit):
             A finding for each thing that was looked at, with a remedy where one is needed.
         """
         of_model = checks.model_findings(self.model, self.laplace, self.posterior.mode, self.hyper["q0.5"])
-        own = checks.posterior_findings(self.model, self.laplace, self.posterior, self.hyper, self.pointwise, self.loo)
+        tables = self._quick_fixed().frame, self.hyper, self.pointwise
+        own = checks.posterior_findings(self.model, self.laplace, self.posterior, *tables, self.loo)
         return Checks([*of_model, *own])
 
     def certify(self, draws: int = 2000, seed: int = 1, callback: Callback = None) -> Certificate:
@@ -471,7 +470,7 @@ class BayesianFit(Fit):
             return Block("Fixed effects", self.fixed)
         names, first = self.model.effects.names, self.laplace.n_random
         rows = self._unit_rows(np.arange(first, first + len(names)))
-        table = _table(self.laplace.mixture(self.posterior, rows), names)
+        table = _table(self.laplace.mixture(self.posterior, rows), names, finite=True)
         return Block("Fixed effects, by Gaussians: their corrections take time, see fit.fixed", table)
 
     # -- pictures -------------------------------------------------------------------------------------------
@@ -489,10 +488,11 @@ class BayesianFit(Fit):
         return plot_pit(self, ax, bins=bins)
 
 
-def _table(mixture: GaussianMixture, names: list[str]) -> pd.DataFrame:
+def _table(mixture: GaussianMixture, names: list[str], finite: bool = False) -> pd.DataFrame:
     if not names:
         return pd.DataFrame(columns=COLUMNS)
-    columns = [mixture.mean, mixture.sd, *(mixture.quantile(p) for p in LEVELS), mixture.mode()]
+    sd = mixture.finite_sd if finite else mixture.sd
+    columns = [mixture.mean, sd, *(mixture.quantile(p) for p in LEVELS), mixture.mode()]
     return pd.DataFrame(np.column_stack(columns), columns=COLUMNS, index=pd.Index(names))
 
 

@@ -174,7 +174,8 @@ def certify(
         hyper[h.name] = Summary(held, 0.0, np.full(3, held), 0.0) if h.is_held else found.of_theta(h.of, LEVELS)
     fixed = {name: found.of_fixed(k, LEVELS) for k, name in enumerate(fit.model.effects.names)}
     tables = [_table(fixed), _table(hyper)]
-    tables[1][["mean", "sd"]] = tables[1][["mean", "sd"]].where(fit.hyper[["mean", "sd"]].notna())
+    for table, own in zip(tables, (fit.fixed, fit.hyper)):
+        table[["mean", "sd"]] = table[["mean", "sd"]].where(own[["mean", "sd"]].notna())
     new, old = pd.concat(tables), pd.concat([fit.fixed, fit.hyper])
     free = (new["sd"] > 0) & old["sd"].notna().to_numpy()  # heavy tails have no moments to be shifted
     new, old = new[free], old[free.to_numpy()]

@@ -152,7 +152,13 @@ def _resolution(label: str, lost: float, ratio: float) -> Finding:
 
 
 def posterior_findings(
-    model: Model, laplace: Laplace, posterior: Posterior, hyper: pd.DataFrame, pointwise: pd.DataFrame, loo: Loo
+    model: Model,
+    laplace: Laplace,
+    posterior: Posterior,
+    fixed: pd.DataFrame,
+    hyper: pd.DataFrame,
+    pointwise: pd.DataFrame,
+    loo: Loo,
 ) -> Iterator[Finding]:
     """What makes the figures of a posterior doubtful.
 
@@ -161,12 +167,12 @@ def posterior_findings(
     model : Model
     laplace : Laplace
     posterior : Posterior
-    hyper, pointwise, loo
+    fixed, hyper, pointwise, loo
         As `BayesianFit` has them.
     """
     yield from _priors(model, laplace, posterior)
     yield from _zero_variances(hyper)
-    yield from _heavy_tails(hyper)
+    yield from _heavy_tails(pd.concat([fixed, hyper]))
     if not any(one.family.is_pattern for one in model.parts.values() or [model]):  # whose rows are no observations
         yield from _calibration(pointwise, model.jumps)
         yield from _influence(loo.pareto_k)
@@ -343,7 +349,7 @@ def _zero_variances(table: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _heavy_tails(table: pd.DataFrame) -> Iterator[Finding]:
-    """Hyperparameters that have no mean or sd."""
+    """Parameters that have no mean or sd."""
     said = without_moments(table)
     if said:
         remedy = "see the median and the interval, or give a prior that says how large it can be"

@@ -488,7 +488,7 @@ def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Pr
         refuse_separated(model)
         raise
     refuse_separated(model, found)
-    notes = notes_on(model, found)
+    notes = notes_on(model, found, errors=False)
     fit = PenalisedFit(model, found, settings, notes, perf_counter() - began)
     for note in notes:
         warnings.warn(note, GeospdeWarning, stacklevel=3)

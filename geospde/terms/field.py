@@ -26,6 +26,7 @@ from geospde.terms.times import TIME_OPTIONS, Times, read_times
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
+TREND = 10.0  # times across the study area: with a range beyond it, likelihoods change by a hundredth and less
 FARTHEST = 1e4  # times across the mesh: a range beyond it is none
 PRIOR_OPTIONS = ("prior", "prior_range", "prior_sigma", "nominal_range", "nominal_sigma")
 
@@ -164,8 +165,16 @@ class Field(LatentTerm):
         return out + self.by.method_sentences()
 
     def notes(self, theta: Vector) -> list[str]:
-        """That a field's shortest range is within the triangles of its mesh, which then do not tell how short it is."""
+        """That a field's range is far beyond its mesh, or within its triangles, which then do not tell what it is."""
         shortest = self.precision.shortest_range(theta)
+        own = dict(zip(self.precision.parameters, self.precision.user(theta))).get("range", 0.0)
+        extent = float(np.hypot(*np.ptp(self.mesh.vertices[np.unique(self.mesh.triangles[self.mesh.inner])], axis=0)))
+        if (shortest or own) > TREND * extent:
+            return [
+                f"the range of {self.label}, {own:.3g}, is {own / extent:.2g} times as long as the study area: "
+                "the field is a trend, and range, sigma and the standard error of an intercept beside it have no "
+                "finite estimate; add coordinates as covariates, or take priors, method 'inla'"
+            ]
         wide = float(np.sqrt(4.0 / np.sqrt(3.0) * np.median(self.mesh.areas[self.mesh.inner])))
         if shortest is None or shortest > wide:
             return []

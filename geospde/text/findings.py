@@ -84,7 +84,7 @@ def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
 
 
 def without_moments(table: pd.DataFrame) -> str:
-    """Which hyperparameters have no mean or sd, since a far tail would make it up; empty where all have both."""
+    """Which parameters have no mean or sd, since a far tail would make it up; empty where all have both."""
     if not {"mean", "sd"} <= set(table.columns):
         return ""
     no_mean = [str(name) for name in table.index[table["mean"].isna()]]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from geospde.errors import InputError
 from geospde.families.links import IDENTITY, LOG, LOGIT
@@ -26,6 +26,17 @@ def test_moments_and_quantiles_are_those_of_a_simulation():
     np.testing.assert_allclose(MIXTURE.mean, draws.mean(axis=0), atol=0.02)  # four standard errors
     np.testing.assert_allclose(MIXTURE.sd, draws.std(axis=0), rtol=0.01)
     np.testing.assert_allclose(MIXTURE.quantile(0.9), np.quantile(draws, 0.9, axis=0), atol=0.03)
+
+
+@pytest.mark.parametrize("degrees, there", [(1.2, False), (2.0, False), (5.0, True), (np.inf, True)])
+def test_an_sd_that_far_values_make_up_is_absent(degrees, there):
+    """Student t as Gaussians of many variances: it has no sd for two degrees of freedom and less."""
+    levels = (np.arange(4000) + 0.5) / 4000
+    sds = np.ones(4000) if np.isinf(degrees) else np.sqrt(degrees / chi2.ppf(levels, degrees))
+    two = GaussianMixture(np.full(4000, 1 / 4000), np.full((4000, 2), 3.0), sds[:, None] * [1.0, 1e-9])
+    assert (np.isfinite(two.finite_sd) == there).all()
+    if there:
+        np.testing.assert_allclose(two.finite_sd, two.sd)
 
 
 def test_response_summary_is_of_the_transformed_law():

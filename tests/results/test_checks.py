@@ -1,5 +1,6 @@
 """Each finding about a fit, provoked by data made for it, and absent where all is well."""
 
+import re
 from functools import cache
 
 import numpy as np
@@ -142,6 +143,52 @@ def test_a_size_without_moments_has_a_median_and_an_interval(capsys):
     printed = capsys.readouterr().out
     assert "no mean or sd of 'size'" in printed and "nan" not in printed.lower()
     assert not found(good().check(), "moments")
+
+
+TREND_MESH = gs.build_mesh(shapely.box(0, 0, 1, 1), max_edge=(0.15, 0.4), offset=0.3)
+
+
+@pytest.fixture(scope="module")
+def trend():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame(rng.random((80, 2)), columns=["e", "n"])
+    data["y"], data["c"] = 2 + 3 * data.e - 2 * data.n + 0.3 * rng.normal(size=80), rng.poisson(np.exp(0.5 + data.e))
+    data["x"], data["t"] = rng.normal(size=80), np.arange(80) % 8
+    data["z"] = 0.5 * data.t + 0.2 * rng.normal(size=80)
+    return data
+
+
+def test_an_intercept_beside_a_trend_of_any_range_has_no_sd(trend, capsys):
+    fit = gs.fit("c ~ x + spde(mesh)", trend, mesh=TREND_MESH, coords=("e", "n"), family="poisson")
+    assert np.isnan(fit.fixed.loc["Intercept", "sd"]) and fit.fixed.loc["x", "sd"] > 0
+    assert fit.fixed.loc["Intercept"].drop("sd").notna().all()
+    assert "no sd of 'Intercept'" in "".join(f.message for f in found(fit.check(), "moments", "note"))
+    fit.summary()
+    assert "no sd of 'Intercept'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "formula, words", [("y ~ 1 + spde(mesh)", "study area"), ("z ~ ar1(t)", "'rho(ar1(t))' in comb")]
+)
+def test_what_the_data_tell_in_combination_alone_is_told(trend, formula, words):
+    """Of a trend REML's range runs off, or its correlation towards one, with sigma and the intercept's error."""
+    with pytest.warns(gs.GeospdeWarning) as told:
+        fit = gs.fit(formula, trend, mesh=TREND_MESH, coords=("e", "n"), method="reml")
+    assert sum(words in note for note in fit.notes) == len(fit.notes) == len(told) == 1
+    assert fit.fixed.loc["Intercept", "se"] > 50  # of a response that scatters by 1: it says where the search ended
+
+
+def test_a_copys_factor_and_a_fields_sigma_are_a_ridge_where_one_likelihood_has_no_field():
+    rng = np.random.default_rng(0)
+    first, second = (pd.DataFrame(rng.random((70, 2)), columns=["e", "n"]) for _ in range(2))
+    first["y"] = 1 + 0.4 * rng.normal(size=70)
+    second["c"] = rng.poisson(np.exp(0.5 + 0.7 * np.sin(5 * second.e) * np.cos(4 * second.n)))
+    rows = [
+        gs.Observations("y ~ 1 + field", first, coords=("e", "n"), name="a"),
+        gs.Observations("c ~ 1 + copy(field)", second, family="poisson", coords=("e", "n"), name="b"),
+    ]
+    with pytest.warns(gs.GeospdeWarning, match=re.escape("'sigma(field)' and 'scale(copy(field))' in combination")):
+        gs.fit(rows, terms={"field": "spde(mesh)"}, mesh=TREND_MESH, method="ml")
 
 
 def test_a_variance_that_may_be_zero():

@@ -67,7 +67,7 @@ def posterior_blocks(
             f"{c['pareto_k_above_0.7']:.0f} of {size} observations, where CPO stands in"
         )
     said = ["\n".join(["Priors", *priors])] if priors else []
-    heavy = without_moments(fit.hyper)
+    heavy = "; ".join(filter(None, (without_moments(table.frame) for table in tables)))
     left_out = [fit.model.effects.left_out] if fit.model.effects.dropped else []
     notes = [*left_out, *([f"{heavy}: see the median and the interval"] if heavy else [])]
     return [head, *(table for table in tables if len(table.frame)), *notes, *said, last]
