@@ -49,6 +49,8 @@ class Support:
     crs : pyproj.CRS or None
     covariates : SiteCovariates or None
         Where columns of the places came from.
+    is_weighed : bool
+        Whether a raster says what places weigh.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class Support:
     centres: Vector
     crs: Any
     covariates: SiteCovariates | None = None
+    is_weighed: bool = False
 
     @property
     def n(self) -> int:
@@ -72,6 +75,10 @@ class Support:
         return replace(
             self, weights=weights[:, used], table=table, points=self.points[used], centres=self.centres[rows]
         )
+
+    def with_columns(self, columns: pd.DataFrame) -> Support:
+        """With more columns, of one value a place."""
+        return replace(self, table=pd.concat([self.table, columns], axis=1))
 
     def spread(self, value: Any) -> Any:
         """One value per row as one a place; names, numbers and nothing stay."""
@@ -241,7 +248,7 @@ def read_support(
         matrix = sp.csr_matrix(sp.diags_array(1 / sums) @ matrix)
     centres = np.array([[p.x, p.y] for p in (shape.representative_point() for shape in shapes)])
     table = pd.DataFrame(found.table.drop(columns="geometry")).reset_index(drop=True)
-    return Support(kind, matrix, table, points[found.rows], centres, data.crs, found.covariates)
+    return Support(kind, matrix, table, points[found.rows], centres, data.crs, found.covariates, weights is not None)
 
 
 def _read(areas: Any, family: Family) -> tuple[str, Any]:

@@ -13,10 +13,12 @@ import pandas as pd
 from geospde.errors import GeospdeWarning, InputError
 from geospde.formula.table import coordinates, per_row
 from geospde.linalg.threads import one_blas_thread, side_by_side
+from geospde.model.support import Support
 from geospde.prediction.excursions import Excursions, excursions
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
 from geospde.prediction.layers import Layers
+from geospde.prediction.polygons import rows_of_polygons, support_of_places
 from geospde.prediction.product import Product, of_places
 from geospde.prediction.steps import SteppedPrediction, several_steps
 from geospde.results.base import Fit
@@ -139,8 +141,11 @@ class Prediction(Layers):
 class _Rows:
     """Places to predict at, handed out as chunks of design rows."""
 
-    def __init__(self, model: Any, table: pd.DataFrame, points: Any, offset: Any, scale: Any, options: dict[str, Any]):
-        self._model = model
+    def __init__(
+        self, model: Any, table: pd.DataFrame, points: Any, offset: Any, scale: Any, options: dict[str, Any],
+        design: Any = None,
+    ):  # fmt: skip
+        self._model, self._design = model, design
         self._table = table
         self._options = self.options = options
         self.points = points
@@ -157,7 +162,14 @@ class _Rows:
             )
         at = link.forward(threshold / np.asarray(self._scale))
         at = np.where(np.isnan(at), -np.inf, at)  # no mean lies below what the link allows
-        return self._model.rows(self._table, self.points, **self._options), at - self._offset
+        return self._part(slice(None)), at - self._offset
+
+    def _part(self, part: slice) -> Any:
+        """Rows of the design, of polygons those that are known."""
+        if self._design is not None:
+            return self._design[part]
+        points = None if self.points is None else self.points[part]
+        return self._model.rows(self._table.iloc[part], points, **self._options)
 
     def map(
         self, fit: Fit, work: Callable[[Any, Any], Any], callback: Callable[[int, int | None, str], None] | None = None
@@ -166,9 +178,7 @@ class _Rows:
 
         def of_chunk(first: int) -> Any:
             part = slice(first, min(first + CHUNK, self.size))
-            points = None if self.points is None else self.points[part]
-            rows = self._model.rows(self._table.iloc[part], points, **self._options)
-            return work(fit.mixture(rows, self._offset[part]), self._scale[part])
+            return work(fit.mixture(self._part(part), self._offset[part]), self._scale[part])
 
         with one_blas_thread():
             firsts = range(0, self.size, CHUNK)
@@ -198,7 +208,8 @@ def predict(
     ----------
     fit : Fit
     where : Grid, DataFrame, GeoDataFrame or (m, 2) array
-        Where. Covariates and groups of the model must be columns of a table.
+        Where. Covariates and groups of the model must be columns of a table. Polygons of a GeoDataFrame are means over
+        each of what is predicted at a place, or totals where the fit's own rows are.
     quantiles : sequence of float
         Levels of the quantile columns.
     exceed : sequence of float
@@ -239,9 +250,9 @@ def predict(
     steps = several_steps(at)
     if steps is None:
         predictor = Predictor(fit, at=at, **options)
-        return predict_at(predictor, places(predictor.model, where), callback)
+        return predict_at(predictor, places(predictor.model, where, polygons=True), callback)
     predictors = [Predictor(fit, at={**(at or {}), steps.along: value}, **options) for value in steps.values]
-    place = places(predictors[0].model, where)
+    place = places(predictors[0].model, where, polygons=True)
     each = [predict_at(predictor, place, callback) for predictor in predictors]
     return SteppedPrediction.of(steps.along, steps.values, each)
 
@@ -331,7 +342,10 @@ class Predictor:
         """Return one column per layer at some places, whose `table` is known, and the places as rows of the design."""
         fit, model = self.fit, self.model
         multiplier = _vector(table, self.exposure, "exposure", 1.0)
-        rows = _Rows(model, table, place.points, _offset(model, table, self.offset), multiplier, self.options)
+        if place.support is None:
+            rows = _Rows(model, table, place.points, _offset(model, table, self.offset), multiplier, self.options)
+        else:
+            rows = self._of_polygons(place.support, table, place.points, multiplier)
 
         def columns_of(mixture: Any, scale: Any) -> pd.DataFrame:
             columns = fit.response(mixture, self.quantiles)
@@ -348,6 +362,16 @@ class Predictor:
         if model.covariates is not None and any(layer.name == EXTRAPOLATION for layer in self.layers):
             frame[EXTRAPOLATION] = model.covariates.beyond(table)
         return frame, rows
+
+    def _of_polygons(self, support: Support, table: pd.DataFrame, points: Any, multiplier: Any) -> _Rows:
+        """Polygons, as means or totals of the places within them."""
+        if self.is_product:
+            raise InputError("a delta family has no rows of polygons: see fit.predict_regions")
+        given = support.spread(self.offset)
+        design, offset = rows_of_polygons(
+            self.fit, support, self.at or {}, lambda of: _offset(self.model, of, given), self.options
+        )
+        return _Rows(self.model, table, points, offset, multiplier, self.options, design)
 
 
 def _products(fit: Fit, rows: _Rows, table: pd.DataFrame, layers: Any, quantiles: Sequence[float]) -> pd.DataFrame:
@@ -395,15 +419,16 @@ def with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) -
 
 
 class Places(NamedTuple):
-    """Where to predict: the cells of a grid, if they are, their covariates, places and CRS."""
+    """Where to predict: the cells of a grid, if they are, covariates, places and CRS; of polygons the places within."""
 
     grid: Grid | None
     table: pd.DataFrame
     points: Any
     crs: Any
+    support: Support | None = None
 
 
-def places(model: Any, where: Any, is_part: bool = False) -> Places:
+def places(model: Any, where: Any, is_part: bool = False, polygons: bool = False) -> Places:
     """Read where to predict, and fill in the covariates that the model takes from rasters.
 
     Parameters
@@ -412,6 +437,8 @@ def places(model: Any, where: Any, is_part: bool = False) -> Places:
     where : Grid, DataFrame, GeoDataFrame or (m, 2) array
     is_part : bool
         Whether it is a part of a map, of which all may be dropped.
+    polygons : bool
+        Whether polygons will do, as the places within them.
 
     Returns
     -------
@@ -429,6 +456,9 @@ def places(model: Any, where: Any, is_part: bool = False) -> Places:
             f"the model is in {model.crs.name!r} but the prediction is asked for in {crs.name!r}: "
             "bring them to one CRS with to_crs"
         )
+    support = support_of_places(model, where) if polygons else None
+    if support is not None:
+        return Places(None, support.described(table), support.centres, crs, support)
     held = model.covariates
     if held is None or points is None or set(held.names) <= set(table.columns):
         return Places(grid, table, points, crs)
@@ -447,6 +477,7 @@ def _read_places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any
     if isinstance(where, pd.DataFrame):
         coords = model.coords if model.coords and set(model.coords) <= set(where.columns) else None
         points, crs = coordinates(where, coords)
+        crs = getattr(where, "crs", None) if points is None else crs
         table = pd.DataFrame(where.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     else:
         wanted = "points to predict at are an (m, 2) array of finite coordinates, a table or a Grid"

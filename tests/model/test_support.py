@@ -197,6 +197,46 @@ def test_covariates_are_averaged_on_the_scale_of_the_response(mesh, areas):
     assert linear.fixed["mean"].to_numpy() == pytest.approx(fit.fixed["mean"].to_numpy(), abs=0.01)
 
 
+def test_polygons_are_predicted_as_rows_of_areas(mesh, areas, tmp_path):
+    points = pd.DataFrame({"e": [1.0, 2.0, 5.0, 3.0], "n": [1.0, 4.0, 3.0, 2.0], "level": [1.2, 2.0, 0.3, 1.0]})
+    options = {"mesh": mesh, "covariates": {"east": {"coordinate": "x"}}, "method": "eb"}
+    fit = gs.fit(
+        [
+            gs.Observations("cases ~ x + field + east", areas, family="poisson", areas="total"),
+            gs.Observations("level ~ 1 + field", points, coords=("e", "n")),
+        ],
+        terms={"field": SPDE}, **options,
+    )  # fmt: skip
+    own = fit.predict(areas, observations="cases", exceed=[5.0])
+    frame = own.to_frame()
+    for column in ("mean", "sd", "q0.025"):
+        np.testing.assert_allclose(frame[column], fit.fitted[column][:9], rtol=5e-3)  # mode and mean are two tangents
+    np.testing.assert_allclose(own.exceedance(5.0), frame["exceed_5"])
+    # of the likelihood of points a mean over each polygon, which of an identity link is exact
+    means = fit.predict(areas, observations="level").to_frame()["mean"]
+    averages = _averages(mesh, areas) / areas.area.to_numpy()[:, None]
+    n = len(mesh.vertices)
+    level = fit.fixed.loc["level: Intercept", "mean"]
+    np.testing.assert_allclose(means, averages @ fit.point.mean[:n] + level, atol=1e-6)
+    fit.save(tmp_path / "joint")
+    again = gs.load_fit(tmp_path / "joint").predict(areas, observations="cases", exceed=[5.0]).to_frame()
+    pd.testing.assert_frame_equal(again, frame)
+    estimate = gs.fit(f"cases ~ x + {SPDE}", areas, family="poisson", areas="total", mesh=mesh, method="ml")
+    found = estimate.predict(areas).to_frame()["mean"]
+    np.testing.assert_allclose(found, estimate.fitted.iloc[:, 0], rtol=1e-3)
+
+
+def test_polygons_of_a_weighed_fit_are_refused(mesh, areas):
+    import xarray as xr
+
+    where = np.arange(60) * 0.1 + 0.05
+    raster = xr.DataArray(np.ones((60, 60)), dims=("y", "x"), coords={"y": where[::-1], "x": where})
+    given = {"kind": "mean", "weights": raster}
+    fit = gs.fit(f"level ~ 1 + {SPDE}", areas, mesh=mesh, areas=given, method="eb", strategy="gaussian")
+    with pytest.raises(InputError, match="weighed by a raster"):
+        fit.predict(areas)
+
+
 def test_saved_fits_are_of_areas_again(mesh, areas, tmp_path):
     frame = areas.assign(kind=np.resize(["a", "b"], 9), x=np.arange(9.0))
     options = {"mesh": mesh, "covariates": {"east": {"coordinate": "x"}}, "method": "eb"}

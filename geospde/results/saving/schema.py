@@ -93,6 +93,7 @@ class SupportWords(BaseModel):
 
     kind: Literal["mean", "total"]
     columns: dict[str, Column]
+    is_weighed: bool = False
 
 
 class PartWords(BaseModel):

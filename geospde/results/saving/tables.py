@@ -55,7 +55,10 @@ def _stored_columns(table: pd.DataFrame, names: Iterable[str], before: str) -> t
 
 def support_words(support: Support | None, names: Iterable[str]) -> dict[str, Any] | None:
     """What `support_of` reads beside arrays: kind, and the columns of the places; None where rows are no areas."""
-    return None if support is None else {"kind": support.kind, "columns": _of_places(support, names, "")[1]}
+    if support is None:
+        return None
+    columns = _of_places(support, names, "")[1]
+    return {"kind": support.kind, "columns": columns, "is_weighed": support.is_weighed}
 
 
 def _of_places(support: Support, names: Iterable[str], before: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -94,7 +97,7 @@ def support_of(
     weights = sp.csr_matrix((data, indices, indptr), shape=(len(centres), len(points)))
     weights.check_format()
     table = _columns_of(words.columns, arrays, f"{before}place_").reindex(range(len(points)))
-    return Support(words.kind, weights, table, points, centres, crs, covariates)
+    return Support(words.kind, weights, table, points, centres, crs, covariates, words.is_weighed)
 
 
 def table_of(
