@@ -26,7 +26,7 @@ from geospde.linalg.executor import cluster, executor
 from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
-from geospde.prediction.surface import places
+from geospde.prediction.places import places
 from geospde.results.base import Fit
 from geospde.survey.crs import is_local, parse_crs
 from geospde.text.files import whole_file

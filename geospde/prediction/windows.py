@@ -18,7 +18,8 @@ from geospde.prediction.computed.registry import computed_layer
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer
 from geospde.prediction.layers import Layers
-from geospde.prediction.surface import Predictor, places
+from geospde.prediction.places import places
+from geospde.prediction.surface import Predictor
 from geospde.text.words import counted, listed
 
 Values = NDArray[np.float32]

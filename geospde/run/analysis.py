@@ -30,8 +30,9 @@ from geospde.model.pattern import LABEL as POINTS
 from geospde.model.pattern import pattern
 from geospde.model.support import Support, read_support
 from geospde.prediction.grid import Grid
+from geospde.prediction.places import places
 from geospde.prediction.steps import SteppedPrediction, several_steps
-from geospde.prediction.surface import Prediction, places, with_values
+from geospde.prediction.surface import Prediction, with_values
 from geospde.prediction.validation import check_folds
 from geospde.prediction.windows import windows
 from geospde.results import fit as fitting

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
+from geospde.prediction.places import Places, places
 from geospde.prediction.regions.sums import check_levels, table_of_sums
 from geospde.prediction.regions.weights import cell_weights
-from geospde.prediction.surface import Places, places, with_values
+from geospde.prediction.surface import with_values
 from geospde.text.arguments import refuse_draws
 from geospde.text.files import whole_file
 from geospde.text.findings import Finding

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, posterior_layers
+from geospde.prediction.places import Places, places
 from geospde.prediction.regions.areas import Areas, lost_finding, overlaps, read_areas
 from geospde.prediction.regions.neighbours import (
     HOW,
@@ -26,7 +27,6 @@ from geospde.prediction.regions.neighbours import (
 )
 from geospde.prediction.regions.sums import check_levels, table_of_sums
 from geospde.prediction.regions.weights import cell_weights
-from geospde.prediction.surface import Places, places
 from geospde.text.arguments import refuse_draws
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords

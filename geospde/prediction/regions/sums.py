@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.mixture import GaussianMixture
+from geospde.prediction.places import Places
 from geospde.prediction.regions.moments import (
     BATCH,
     Cells,
@@ -24,7 +25,6 @@ from geospde.prediction.regions.moments import (
     marginal_sums,
 )
 from geospde.prediction.regions.products import ProductCells, drawn_products, estimated_products
-from geospde.prediction.surface import Places
 from geospde.text.words import numeral
 
 if TYPE_CHECKING:
