@@ -21,7 +21,7 @@ from geospde.model.build import Model
 from geospde.results.loo import Loo
 from geospde.results.prior import prior_marginal
 from geospde.survey.crs import unit_of
-from geospde.survey.places import unprojected
+from geospde.survey.places import columns_of_degrees, unprojected
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.findings import Finding, count_levels, findings_frame, without_moments
 from geospde.text.words import counted, in_unit, length, listed, number
@@ -89,10 +89,15 @@ def model_findings(
 
 
 def _degrees(model: Model) -> Iterator[Finding]:
-    """Coordinates without a system that are called longitude and latitude, where there are fields."""
+    """Coordinates without a system that are called longitude and latitude, where they are taken for lengths."""
     for one in model.parts.values() or [model]:
         if one.crs is None and one.points is not None and any(term.mesh is not None for term in one.terms):
             found = unprojected(one.table, one.points)
+            if found is not None:
+                yield found
+        measured = {term.distances: term.label for term in reversed(one.terms)}  # once for all levels of a factor
+        for columns, label in measured.items():
+            found = columns_of_degrees(one.table, columns, label)
             if found is not None:
                 yield found
 

@@ -131,23 +131,59 @@ def unprojected(table: pd.DataFrame, places: Vector) -> Finding | None:
     >>> unprojected(table, table.to_numpy()).message
     "'lon' and 'lat' look like degrees, one east 0.63 of one north here, and no CRS is stated: ranges are no lengths"
     """
+    found = next((names for names in _named_degrees(table) if np.array_equal(table[names].to_numpy(), places)), None)
+    if found is None:
+        return None
+    told = _degrees(found, places)
+    if told is None:
+        return None
+    looks, code, zone = told
+    return Finding(
+        "warning",
+        SUBJECT,
+        f"{looks} here, and no CRS is stated: ranges are no lengths",
+        f"state it with geopandas' set_crs('EPSG:4326'), then project with to_crs({code!r}), {zone}",
+    )
+
+
+def columns_of_degrees(table: pd.DataFrame, columns: Sequence[str], term: str) -> Finding | None:
+    """Tell whether a term that measures distances between rows of these columns takes degrees for lengths.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"lon": [7.1, 7.4], "lat": [51.2, 51.0]})
+    >>> columns_of_degrees(table, ["lat", "lon"], "s(lat,lon)").message
+    "'lon' and 'lat' in s(lat,lon) look like degrees, one east 0.63 of one north: its distances are no lengths"
+    """
+    names = next((names for names in _named_degrees(table) if set(names) <= set(columns)), None)
+    told = None if names is None else _degrees(names, table[names].to_numpy(dtype=float))
+    if told is None:
+        return None
+    looks, code, zone = told
+    return Finding(
+        "warning",
+        SUBJECT,
+        f"{looks.replace(' look', f' in {term} look', 1)}: its distances are no lengths",
+        f"project the points with geopandas' to_crs({code!r}), {zone}, and take columns of their metres",
+    )
+
+
+def _named_degrees(table: pd.DataFrame) -> Iterator[list[str]]:
+    """Pairs of columns that are called longitude and latitude."""
     for pair in DEGREES:
         names = [str(c) for name in pair.split() for c in table.columns if str(c).casefold() == name]
-        if len(names) == 2 and np.array_equal(table[names].to_numpy(), places):
-            break
-    else:
-        return None
+        if len(names) == 2:
+            yield names
+
+
+def _degrees(names: Sequence[str], places: Vector) -> tuple[str, str, str] | None:
+    """That columns hold degrees, not alike as lengths, in words; code and name of a zone to project to."""
     shorter = float(np.cos(np.deg2rad(np.abs(places[:, 1]).max())))
     if np.abs(places[:, 0]).max() > 360 or np.abs(places[:, 1]).max() > 90 or shorter > 1 - DISTORTION:
         return None
     code, zone = utm_of(*central_place(places))
-    return Finding(
-        "warning",
-        SUBJECT,
-        f"{names[0]!r} and {names[1]!r} look like degrees, one east {shorter:.2f} of one north here, and no CRS is "
-        "stated: ranges are no lengths",
-        f"state it with geopandas' set_crs('EPSG:4326'), then project with to_crs({code!r}), {zone}",
-    )
+    return f"{names[0]!r} and {names[1]!r} look like degrees, one east {shorter:.2f} of one north", code, zone
 
 
 def code_of_grid(units: str) -> str:

@@ -69,6 +69,8 @@ class LatentTerm(ABC):
         Its block of the latent vector, as inference sees it.
     function_of : tuple of str
         Columns that the term is a function of, which conditional effects may vary; none for a group or a field.
+    distances : tuple of str
+        Columns between whose rows the term measures distances, in one unit for all.
     grouping : Grouping or None
         The levels, where the term is the effects of a group's levels.
     effect_names : tuple of str
@@ -94,6 +96,7 @@ class LatentTerm(ABC):
 
     precision: Precision
     function_of: tuple[str, ...] = ()
+    distances: tuple[str, ...] = ()
     grouping: Grouping | None = None
     effect_names: tuple[str, ...] = ()
     mesh: Any = None

@@ -1,15 +1,18 @@
 """Reading calls of terms: their options, and the priors of their parameters."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.families.priors import PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
+from geospde.survey.places import columns_of_degrees
 from geospde.terms.base import Context
 from geospde.text.words import did_you_mean
 
@@ -41,6 +44,13 @@ def whole_number(call: TermCall, option: str, default: int, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"{option} of {call.name} is a whole number, {least} or more: {call.text}")
     return value
+
+
+def warn_of_degrees(table: pd.DataFrame, columns: Sequence[str], term: str) -> None:
+    """Warn where a term takes longitudes and latitudes for lengths."""
+    found = columns_of_degrees(table, columns, term)
+    if found is not None:
+        warnings.warn(GeospdeWarning(found.message, remedy=found.remedy), stacklevel=2)
 
 
 def one_column(

@@ -16,6 +16,7 @@ from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
 from geospde.formula.table import Coding, column_of, label, refuse_missing
 from geospde.terms.base import Context, LatentTerm
+from geospde.terms.calls import warn_of_degrees
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.covariance import BasisCovariance, KernelCovariance
 from geospde.terms.precisions.gaussian_process import BasisProcess, GaussianProcess
@@ -87,6 +88,7 @@ class Process(LatentTerm):
         self.coding = coding
         self.curves = tuple(curves)
         self.function_of = covariates.names if by is None else (*covariates.names, by)
+        self.distances = covariates.names if len(curves[0].process.parameters) == 2 else ()  # one length-scale for all
         self.precision: Any = curves[0].process
         if len(curves) > 1:
             self.precision = SideBySide([c.process for c in curves], [str(c.level) for c in curves], label)
@@ -122,6 +124,8 @@ class Process(LatentTerm):
         values = covariates.values(context.table, context.points)
         inside = ", ".join(options.names)
         label = context.label(f"gp({inside})" if by is None else f"gp({inside}, by={by})")
+        if options.iso:
+            warn_of_degrees(context.table, options.names, label)
         if by is None or _is_number(context.table, by):
             rows = np.arange(len(values)) if by is None else multiplied(context.table, by)[0]
             if not rows.size:

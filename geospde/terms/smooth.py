@@ -12,7 +12,7 @@ from geospde.families.priors import Independent, PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import TermCall
 from geospde.terms.base import Context, LatentTerm
-from geospde.terms.calls import own_prior, refuse_unknown
+from geospde.terms.calls import own_prior, refuse_unknown, warn_of_degrees
 from geospde.terms.groups import Group
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.multiplier import ALONE, Multiplier
@@ -50,6 +50,7 @@ class KernelSmooth(LatentTerm):
         self.by = by
         self.without_free_part = basis.without_trend
         self.function_of = (*covariates.names, *by.names)
+        self.distances = () if isinstance(basis, TensorBasis) else covariates.names
         self.trend = tuple(by.times(name) for name in basis.trend_names(covariates.names))
         self.penalty_scales = tuple(basis.penalty_scales * basis.scale**2)
         if basis.constant:
@@ -88,7 +89,9 @@ class KernelSmooth(LatentTerm):
         multipliers = Multiplier.read(call.options.get("by"), context.table, call.text)
         basis = cls._basis(call, places, any(by.needs_constant for by in multipliers))
         name = f"{call.name}({','.join(covariates.names)})"
-        return [_smooth(basis, covariates, by, context.label(name + by.suffix), context) for by in multipliers]
+        terms = [_smooth(basis, covariates, by, context.label(name + by.suffix), context) for by in multipliers]
+        warn_of_degrees(context.table, terms[0].distances, name)
+        return list(terms)
 
     @classmethod
     def _basis(cls, call: TermCall, places: Vector, constant: bool) -> Eigenbasis:

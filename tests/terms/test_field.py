@@ -137,3 +137,23 @@ def test_degrees_without_a_system_are_warned_of_and_a_finding(names, latitude, w
     found = [f for f in fit.check() if f.subject == "coordinates"]
     assert len(said) == len(found) == warns
     assert not warns or "one east 0.62 of one north" in said[0] and "EPSG:32631" in said[0]
+
+
+@pytest.mark.parametrize(
+    "term, warns",
+    [
+        *[(term, 1) for term in ("gp(lon, lat, k=4)", "s(lat, lon, k=8)", "s(lon, lat, bs='gp', k=8)")],
+        *[("s(lon, lat, k=8, by=f)", 1), ("gp(lon, lat, k=4, iso=False)", 0)],
+        *[(term, 0) for term in ("te(lon, lat, k=4)", "s(x, y, k=8)", "s(lon, k=5)")],
+    ],
+)
+def test_terms_of_distances_warn_of_degrees_too(term, warns):
+    data = table()[["x", "y", "v"]].assign(f=["a", "b"] * (len(table()) // 2) + ["a"] * (len(table()) % 2))
+    data["lon"], data["lat"] = data.x + 7, data.y + 51
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = gs.fit(f"v ~ 1 + {term}", data, method="reml")
+    said = [str(w.message) for w in caught if "look like degrees" in str(w.message)]
+    found = [f for f in fit.check() if f.subject == "coordinates"]
+    assert len(said) == len(found) == warns
+    assert not warns or "one east 0.62 of one north" in said[0] and "EPSG:32632" in said[0]
