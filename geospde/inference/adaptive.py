@@ -32,6 +32,7 @@ LEVELS = ((0.025, 0.01), (0.5, 0.1), (0.975, 0.01))  # of the quantiles, and how
 HIDDEN = 0.5  # and what the mass may do that may lie where the emulator is unsure, in the same units
 MOST = 90  # points that are added at most, and for each hyperparameter beyond two:
 MORE = 15
+ROUGH = 3.0  # tolerances that errors have, beyond which twice as many points are added at once
 MOVES = 2  # of the axes
 DEEP, SOFT = 12.0, 4.0  # log density below the top, beyond which it is drawn as its logarithm, in these units
 DEPTH_NOISE = 0.3  # share of what lies beyond that need not be followed
@@ -148,7 +149,7 @@ def adaptive(evaluator: Evaluator, axes: Axes) -> Posterior:
             continue
         doubt = float(np.clip(np.sqrt((misses[-4 * d :] ** 2).mean()), 1.0, 10.0))
         survey = _survey(points, emulator, 2048, doubt)
-        new = points.others(survey.next(emulator, 2 * d if d < 4 else 3 * d))
+        new = points.others(survey.next(emulator, (4 if survey.errors.max() > ROUGH else 2) * d))
         if not len(new):
             new = points.others(_open_tails(emulator))
         if not len(new):
@@ -249,7 +250,7 @@ def _better_axes(axes: Axes, emulator: Emulator) -> tuple[Vector, Vector] | None
 
 
 def _open_tails(emulator: Emulator) -> Vector:
-    """Places further out to evaluate, (k, d): on rays to the ends of the marginals, where much mass may lie beyond.
+    """Places further out to evaluate, (k, d): on rays to the means of the marginals' tails, if much mass lies beyond.
 
     A tail is assumed to fall at the rate it has at the last place along the ray that is near a point.
     """
@@ -267,7 +268,7 @@ def _open_tails(emulator: Emulator) -> Vector:
             end = order[(below > low) & (below <= high)]
             if not end.size:
                 continue
-            ray = u[end[np.argmax(log_density[end])]] - centre
+            ray = mass[end] @ u[end] / mass[end].sum() - centre
             length = float(np.linalg.norm(ray))
             steps = np.arange(length, length + FURTHEST, 0.5)
             along = centre + steps[:, None] * ray / length
@@ -281,8 +282,10 @@ def _open_tails(emulator: Emulator) -> Vector:
             fall = max((before - after) / 0.2, 0.1)
             # an sd has it by the square of its distance
             away = float(np.sqrt((((last - centre) / sds) ** 2).sum()))
-            if np.exp(value) / fall * max(1.0, away / 3.0) ** 2 > TAIL:
-                found.append(last + min(3.0, 2.0 / fall) * ray / length)
+            excess = np.exp(value) / fall * max(1.0, away / 3.0) ** 2 / TAIL
+            if excess > 1.0:
+                # to where the tail is as light as that, but not far beyond what a point vouches for
+                found.append(last + min(3.0, min(max(np.log(excess), 2.0), 3.0) / fall) * ray / length)
     return np.array(found).reshape(-1, u.shape[1])
 
 
@@ -335,11 +338,9 @@ def _survey(points: _Points, emulator: Emulator, size: int, doubt: float) -> _Su
     by_mass = np.searchsorted(cumulative, (np.arange(CANDIDATES) + 0.5) / CANDIDATES * cumulative[-1])
     # and those far from all points that would count most, were the density not drawn down there
     spread = np.argsort(-(log_open + log_inverse + 2.0 * np.minimum(far, 3.0)), kind="stable")[:CANDIDATES]
-    covariance = doubt**2 * emulator.covariance(u[by_mass])
     share = mass[by_mass] / (np.sqrt(matter * mass)[by_mass] / cumulative[-1]) / CANDIDATES
-    each = share[:, None] * influence[by_mass]
-    errors = np.sqrt(np.maximum(0.0, ((covariance @ each) * each).sum(axis=0)))
-    sd_by_mass, sd_spread = np.sqrt(np.maximum(np.diag(covariance), 0.0)), doubt * emulator.sd(u[spread])
+    sd_by_mass, of_sums = emulator.sds(u[by_mass], share[:, None] * influence[by_mass])
+    errors, sd_by_mass, sd_spread = doubt * of_sums, doubt * sd_by_mass, doubt * emulator.sd(u[spread])
     # mass where the emulator is unsure, were it one standard deviation denser there
     unsure = (sd_spread > 0.5) | (far[spread] > REACH * np.sqrt(u.shape[1])) | _beside(points, u[spread])
     log_hidden = log_open[spread] + log_inverse[spread] + np.minimum(sd_spread, 5.0) - logsumexp(log_mass)

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
 from geospde.linalg.kernels import kernel_sums
-from geospde.linalg.processes import TREND, quadratic, quadratic_times, squared_distances, squared_exponential
+from geospde.linalg.processes import (
+    TREND,
+    exponential_variances,
+    quadratic,
+    quadratic_times,
+    quadratic_variances,
+    squared_distances,
+    squared_exponential,
+)
 from geospde.linalg.proposal import Proposal, coarse
 
 Vector = NDArray[np.float64]
@@ -88,21 +96,14 @@ class Corrections:
         values: Vector = (weights @ places - weights.sum(axis=1)[:, None] * places) / self.length**2
         return values
 
-    def covariance(self, squares: Vector, between: Vector) -> Vector:
-        """Posterior covariance there, (p, p), with squared distances between the p places."""
+    def variances(self, u: Vector, squares: Vector, weights: Vector) -> tuple[Vector, Vector]:
+        """Posterior variances at u, (p, d) -> (p,), and of sums with these weights, (p, k) -> (k,)."""
         assert self.factor is not None
         cross = self.spread**2 * np.exp(-0.5 * squares / self.length**2) + self.level**2
         half = solve_triangular(self.factor, cross.T, lower=True)
-        values: Vector = self.spread**2 * np.exp(-0.5 * between / self.length**2) + self.level**2 - half.T @ half
-        return values
-
-    def variance(self, squares: Vector) -> Vector:
-        """Posterior variance there, (p,)."""
-        assert self.factor is not None
-        cross = self.spread**2 * np.exp(-0.5 * squares / self.length**2) + self.level**2
-        half = solve_triangular(self.factor, cross.T, lower=True)
-        values: Vector = np.maximum(self.spread**2 + self.level**2 - (half**2).sum(axis=0), 0.0)
-        return values
+        own = self.spread**2 + self.level**2 - (half**2).sum(axis=0)
+        sums = self.spread**2 * exponential_variances(u, weights, self.length) + (self.level * weights.sum(axis=0)) ** 2
+        return np.maximum(own, 0.0), sums - ((half @ weights) ** 2).sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -273,16 +274,19 @@ class Emulator:
         values: Vector = np.sqrt(squared_distances(u, self.places).min(axis=1))
         return values
 
-    def covariance(self, u: Vector) -> Vector:
-        """Covariance between the u, (p, d) -> (p, p), of both processes."""
+    def sds(self, u: Vector, weights: Vector) -> tuple[Vector, Vector]:
+        """Standard deviations of both processes at u, (p, d) -> (p,), and of sums of them, weights (p, k) -> (k,)."""
         half = self._half(u)
         a, b, c = TREND
-        stretched, inner = u @ np.linalg.cholesky(self.metric), u @ u.T
-        own = self.height**2 * np.exp(-0.5 * squared_distances(stretched, stretched) / self.length**2)
-        own += a**2 + b**2 * inner + 0.5 * c**2 * inner**2 - half.T @ half
+        square = (u**2).sum(axis=1)
+        own = self.height**2 + a**2 + b**2 * square + 0.5 * c**2 * square**2 - (half**2).sum(axis=0)
+        sums = self.height**2 * exponential_variances(u, weights, self.length, self.metric)
+        sums += quadratic_variances(u, weights) - ((half @ weights) ** 2).sum(axis=0)
+        own = np.maximum(own, 0.0)
         if self.corrections is not None:
-            own += self.corrections.covariance(squared_distances(u, self.places), squared_distances(u, u))
-        return own
+            more = self.corrections.variances(u, squared_distances(u, self.places), weights)
+            own, sums = own + more[0], sums + more[1]
+        return np.sqrt(own), np.sqrt(np.maximum(sums, 0.0))
 
     def _half(self, u: Vector) -> Vector:
         """Covariances of what was observed, whitened, with the values at u, (N, p)."""
@@ -298,15 +302,7 @@ class Emulator:
 
     def sd(self, u: Vector) -> Vector:
         """Standard deviation at u, (p, d) -> (p,), of both processes."""
-        half = self._half(u)
-        a, b, c = TREND
-        square = (u**2).sum(axis=1)
-        own = self.height**2 + a**2 + b**2 * square + 0.5 * c**2 * square**2
-        variance = np.maximum(own - (half**2).sum(axis=0), 0.0)
-        if self.corrections is not None:
-            variance += self.corrections.variance(squared_distances(u, self.places))
-        values: Vector = np.sqrt(variance)
-        return values
+        return self.sds(u, np.empty((len(u), 0)))[0]
 
     def nodes(self, size: int | None = None) -> tuple[Vector, Vector]:
         """Many u, and minus the log density they are drawn from; by default as many as the proposal needs."""

@@ -76,3 +76,27 @@ def quadratic_times(u: Vector, v: Vector, coefficients: Vector) -> Vector:
     square = c**2 * (0.5 * (v.T * own) @ v + slopes @ v)
     values: Vector = a**2 * own.sum() + u @ linear + ((u @ (0.5 * (square + square.T))) * u).sum(axis=1)
     return values
+
+
+def exponential_variances(u: Vector, weights: Vector, length: float, metric: Vector | None = None) -> Vector:
+    """Of sums over values at u, (p, d), of a process of unit height, with weights, (p, k) -> (k,)."""
+    if not weights.size:
+        return np.zeros(weights.shape[1])
+    near = u / length if metric is None else u @ np.linalg.cholesky(metric / length**2)
+    half = 0.5 * (near**2).sum(axis=1)
+    kernel = near @ near.T
+    kernel -= half
+    kernel -= half[:, None]
+    np.exp(kernel, out=kernel)
+    values: Vector = (weights * (kernel @ weights)).sum(axis=0)
+    return values
+
+
+def quadratic_variances(u: Vector, weights: Vector) -> Vector:
+    """The same of a random quadratic."""
+    a, b, c = TREND
+    i, j = np.tril_indices(u.shape[1])
+    twice = np.where(i == j, 1.0, np.sqrt(2.0))
+    terms = ((a, np.ones((len(u), 1))), (b, u), (np.sqrt(0.5) * c, twice * u[:, i] * u[:, j]))
+    values: Vector = np.sum([scale**2 * ((part.T @ weights) ** 2).sum(axis=0) for scale, part in terms], axis=0)
+    return values

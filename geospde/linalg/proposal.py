@@ -68,8 +68,9 @@ class Proposal:
         for k, below in enumerate(self.below):
             left = np.clip(np.searchsorted(below, uniform[:, k]) - 1, 0, PLACES.size - 2)
             slope = np.diff(below)[left] / SPACING
-            own = PLACES[left] + (uniform[:, k] - below[left]) / slope
-            z[:, k] = own + _powers(z) @ self.bends[k]
+            z[:, k] = PLACES[left] + (uniform[:, k] - below[left]) / slope
+            if self.bends[k].any():
+                z[:, k] += _powers(z) @ self.bends[k]  # of which those that come later are still zero
             log_density += np.log(slope)
         return self.mean + z @ self.root.T, log_density
 
@@ -94,12 +95,14 @@ class Proposal:
         z = (u - mean) @ np.linalg.inv(root).T
         below, bends = [], []
         for k in range(d):
-            powers = _powers(np.where(np.arange(d) < k, z, 0.0))
-            weighted = share[:, None] * powers
-            bend = coarse(np.linalg.solve(powers.T @ weighted + 1e-3 * np.eye(powers.shape[1]), weighted.T @ z[:, k]))
-            own = z[:, k] - powers @ bend
-            if trust < 1.0 or share @ own**2 > BENT * (share @ z[:, k] ** 2):
-                bend, own = np.zeros_like(bend), z[:, k]
+            own, bend = z[:, k], np.zeros(1 + d + d * (d + 1) // 2)
+            if k and trust == 1.0:
+                powers = _powers(np.where(np.arange(d) < k, z, 0.0))
+                weighted = share[:, None] * powers
+                found = coarse(np.linalg.solve(powers.T @ weighted + 1e-3 * np.eye(bend.size), weighted.T @ own))
+                rest = own - powers @ found
+                if share @ rest**2 <= BENT * (share @ own**2):
+                    own, bend = rest, found
             bends.append(bend)
             below.append(_distribution(own, share, 1.0 - (1.0 - TAILS) * trust))
         return Proposal(mean, root, np.array(below), np.array(bends))
