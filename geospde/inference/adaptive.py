@@ -34,6 +34,7 @@ MOST = 90  # points that are added at most, and for each hyperparameter beyond t
 MORE = 15
 ROUGH = 3.0  # tolerances that errors have, beyond which twice as many points are added at once
 MOVES = 2  # of the axes
+MISSED = 0.01  # of the moments of theta, in posterior sds and variances, that the points may miss
 DEEP, SOFT = 12.0, 4.0  # log density below the top, beyond which it is drawn as its logarithm, in these units
 DEPTH_NOISE = 0.3  # share of what lies beyond that need not be followed
 SEEN = 1.0  # standard deviations within which a point vouches for the density
@@ -169,8 +170,12 @@ def adaptive(evaluator: Evaluator, axes: Axes) -> Posterior:
         residual, accuracy = _put_right(points, emulator, top)
     axes = points.axes
     hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
-    weights = nearest_weights(hyper, points.points)
-    chosen = [(p, w) for p, w in zip(points.points, weights) if w > 1e-7]
+    carriers, weights = points.points, nearest_weights(hyper, points.points)
+    if _moments_missed(hyper, carriers, weights) > MISSED:  # where the first axes were poor ones
+        star = hyper.placed(FIRST * np.sqrt(d) * star)
+        carriers = carriers + [p for p in evaluator.at(list(star)) if p is not None]
+        weights = nearest_weights(hyper, carriers)
+    chosen = [(p, w) for p, w in zip(carriers, weights) if w > 1e-7]
     kept = np.array([w for _, w in chosen])
     evidence = top + hyper.log_integral()
     return Posterior([p for p, _ in chosen], kept / kept.sum(), evidence, hyper, evaluator.mode)
@@ -264,11 +269,11 @@ def _open_tails(emulator: Emulator) -> Vector:
     for values in u.T:
         order = np.argsort(values)
         below = np.cumsum(mass[order])
-        for low, high in ((0.0, 0.02), (0.98, 1.0)):
-            end = order[(below > low) & (below <= high)]
-            if not end.size:
+        for end in (order[below <= 0.02], order[below > 0.98]):
+            own = mass[end].sum()
+            if not own > 0.0:
                 continue
-            ray = mass[end] @ u[end] / mass[end].sum() - centre
+            ray = mass[end] @ u[end] / own - centre
             length = float(np.linalg.norm(ray))
             steps = np.arange(length, length + FURTHEST, 0.5)
             along = centre + steps[:, None] * ray / length
@@ -394,6 +399,15 @@ def _influence(theta: Vector, mass: Vector) -> Vector:
             low, middle, high = np.interp([level - width, level, level + width], below, standard[order])
             columns.append((level - (standard < middle)) * (high - low) / (2 * width) / QUANTILE)
     return np.column_stack(columns)
+
+
+def _moments_missed(hyper: HyperPosterior, points: Sequence[LaplacePoint], weights: Vector) -> float:
+    """By how much, in posterior sds and variances, weighted points miss the mean and the covariance of theta."""
+    mean, covariance = hyper.moments()
+    root = np.linalg.cholesky(covariance)
+    z = np.linalg.solve(root, (np.array([p.theta for p in points]) - mean).T).T
+    own, spread = weighted_moments(z, weights)
+    return float(max(np.abs(own).max(), np.abs(spread - np.eye(len(mean))).max()))
 
 
 def nearest_weights(hyper: HyperPosterior, points: Sequence[LaplacePoint]) -> Vector:

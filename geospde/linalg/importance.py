@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv, logsumexp, ndtri
 
 from geospde.linalg.proposal import log_student
-from geospde.linalg.sequences import low_discrepancy
+from geospde.linalg.sequences import scrambled
 
 Vector = NDArray[np.float64]
 
@@ -68,14 +68,14 @@ class ThetaProposal:
         """Thetas, (size, d): of low discrepancy, shifted at random, a fixed share of them wide."""
         d, wide = self.mean.size, int(round(DEFENCE * size))
         core = size - wide
-        uniform = (low_discrepancy(core, d + 1) + rng.random(d + 1)) % 1.0
+        uniform = _shifted(core, d + 1, rng)
         # each centre as often as the others, up to one, and in each batch others of those that come once more
         whole, more = divmod(core, len(self.centres))
         often = np.tile(np.arange(len(self.centres)), whole)
         chosen = rng.permutation(np.append(often, rng.permutation(len(self.centres))[:more]))
         theta = self.centres[chosen] + _student(uniform, CORE) @ self.root.T
-        far = (low_discrepancy(wide, d + 1) + rng.random(d + 1)) % 1.0
-        return np.vstack([theta, self.mean + _student(far, WIDE) @ self.spread.T])
+        far = _student(_shifted(wide, d + 1, rng), WIDE)
+        return np.vstack([theta, self.mean + far @ self.spread.T])
 
     def log_density(self, theta: Vector, size: int) -> Vector:
         """Log density of thetas that were drawn `size` at a time."""
@@ -86,6 +86,12 @@ class ThetaProposal:
             return np.asarray(log_core)
         values: Vector = np.logaddexp(log_core, np.log(wide) + log_student(theta, self.mean, self.spread, WIDE))
         return values
+
+
+def _shifted(size: int, d: int, rng: np.random.Generator) -> Vector:
+    """Even points in the unit cube, (size, d), shifted at random: each is anywhere in it with even chances."""
+    some: Vector = scrambled(1 << max(size - 1, 0).bit_length(), d)[:size]
+    return (some + rng.random(d)) % 1.0
 
 
 def _student(uniform: Vector, df: float) -> Vector:
