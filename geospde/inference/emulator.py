@@ -275,7 +275,7 @@ class Emulator:
         return values
 
     def sds(self, u: Vector, weights: Vector) -> tuple[Vector, Vector]:
-        """Standard deviations of both processes at u, (p, d) -> (p,), and of sums of them, weights (p, k) -> (k,)."""
+        """Standard deviations of both processes at u, (p, d) -> (p,), and of sums with weights (p, k) -> (k,)."""
         half = self._half(u)
         a, b, c = TREND
         square = (u**2).sum(axis=1)
