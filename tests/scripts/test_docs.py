@@ -59,7 +59,6 @@ OTHERS = {str(page.relative_to(DOCS)): page for page in pages() if page != FILES
 
 
 @pytest.mark.parametrize("page", OTHERS.values(), ids=OTHERS)
-@pytest.mark.usefixtures("unrendered_here")  # that of a run's files draws its pictures
 def test_its_code_runs_and_shows_what_the_page_says(page, elsewhere):
     for block, difference in Page(page).run():
         assert not difference, f"{page.relative_to(DOCS)}, line {block.line}: {difference}"
