@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,15 @@ class _Said(Exception):
         The same where the place is the subject of the sentence, and `what` begins with its verb.
     remedy : str
         What to do about it. The sentence ends with it.
+    row : int, optional
+        The label of a table's row, which stands in `what` as ``{row}``: of a table from a file `placed` names its line.
     """
 
-    def __init__(self, what: str, *, where: Place | None = None, of: Place | None = None, remedy: str = "") -> None:
+    def __init__(
+        self, what: str, *, where: Place | None = None, of: Place | None = None, remedy: str = "", row: Any = None
+    ) -> None:
+        self.row, self._of_a_row = row, what
+        what = what if row is None else what.replace("{row}", f"row {row}")
         what, remedy = _shortened(what), _shortened(remedy)
         super().__init__(what)
         self.what, self.where, self.remedy = what, where or of, remedy
@@ -86,6 +93,20 @@ class _Said(Exception):
         fault = self.what if self.where is None else f"{self.where}{self._joint}{self.what}"
         # a sentence has one colon
         return f"{fault}{'; ' if ': ' in fault else ': '}{self.remedy}" if self.remedy else fault
+
+    def placed(self, place: Callable[[int], Place]) -> Self:
+        """Return the same, with its row as the file counts that the table was read from.
+
+        Examples
+        --------
+        >>> print(GeospdeError("no depth in {row}", row=4).placed(lambda i: Place("sites.csv", i + 2, word="line")))
+        no depth in line 6 of sites.csv
+        """
+        if self.row is None:
+            return self
+        where = place(self.row)
+        told = self._of_a_row.replace("{row}", f"{where.word} {where.row} of {where.file}")
+        return type(self)(told, remedy=self.remedy)
 
     def to_dict(self) -> dict[str, Any]:
         """Return kind, fields and the whole sentence as plain JSON types."""

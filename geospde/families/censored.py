@@ -40,19 +40,21 @@ class Censoring:
         for row, word in enumerate(words):
             known = WORDS.get(word.strip().lower()) if isinstance(word, str) else NUMBERS.get(word)
             if known is None:
-                raise InputError(f"cens(y, censored) needs none, left, right or interval: row {row} holds {word!r}")
+                raise InputError(
+                    f"cens(y, censored) needs none, left, right or interval: {{row}} holds {word!r}", row=row
+                )
             kind[row] = known
         between = np.flatnonzero(kind == INTERVAL)
         if between.size and upper is None:
             raise InputError(
-                f"row {between[0]} is censored to an interval, whose upper end is missing: cens(y, censored, y2)"
+                "{row} is censored to an interval, whose upper end is missing: cens(y, censored, y2)", row=between[0]
             )
         whole = y if upper is None else np.where(kind == INTERVAL, upper, y)
         wrong = np.flatnonzero((kind == INTERVAL) & ~(whole > y))
         if wrong.size:
             row = wrong[0]
             raise InputError(
-                f"an interval ends above where it begins: row {row} goes from {y[row]:g} to {whole[row]:g}"
+                f"an interval ends above where it begins: {{row}} goes from {y[row]:g} to {whole[row]:g}", row=row
             )
         return cls(kind, whole)
 

@@ -181,7 +181,7 @@ class Expression:
         rows = np.flatnonzero(bad)
         if rows.size:
             held = " and ".join(f"{column} = {table[column].iloc[rows[0]]!s}" for column in self.columns)
-            raise InputError(f"in row {table.index[rows[0]]}, {held}: {self.text} {what}")
+            raise InputError(f"in {{row}}, {held}: {self.text} {what}", row=table.index[rows[0]])
 
 
 def learn(variable: str | Tree, table: pd.DataFrame) -> Expression:

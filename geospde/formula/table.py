@@ -156,17 +156,19 @@ def refuse_near_numbers(values: pd.Series, column: str) -> None:
         return
     others = ~plain & ~nearly
     rows = np.flatnonzero(nearly if nearly.any() else others if others.any() else plain)
-    shown = " and ".join(f"{values.iloc[k]!r} in row {values.index[k]}" for k in rows[:2])
+    shown = f"{values.iloc[rows[0]]!r} in {{row}}"
+    shown += f" and {values.iloc[rows[1]]!r}" if rows.size > 1 else ""
     more = f" ({rows.size} such rows)" if rows.size > 2 else ""
     what = "numbers but for" if others.any() and not nearly.any() else "nearly numbers, such as"
-    raise InputError(f"column {column!r} is text, {what} {shown}{more}: make numbers of it, or write C(...) for labels")
+    remedy = "make numbers of it, or write C(...) for labels"
+    raise InputError(f"column {column!r} is text, {what} {shown}{more}: {remedy}", row=values.index[rows[0]])
 
 
 def refuse_missing(values: pd.Series, column: str) -> None:
     """Raise InputError with the first row that holds no value."""
     rows = np.flatnonzero(values.isna())
     if rows.size:
-        raise InputError(f"column {column!r} has no value in row {values.index[rows[0]]}: drop or fill it")
+        raise InputError(f"column {column!r} has no value in {{row}}: drop or fill it", row=values.index[rows[0]])
 
 
 def label(value: Any) -> str:

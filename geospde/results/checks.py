@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from geospde.survey.crs import unit_of
 from geospde.survey.places import columns_of_degrees, unprojected
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.findings import Finding, count_levels, findings_frame, without_moments
-from geospde.text.words import counted, in_unit, length, listed, number
+from geospde.text.words import counted, in_unit, joined, length, listed, number
 
 Vector = NDArray[np.float64]
 
@@ -40,6 +40,7 @@ LONG = 1.0  # range over the extent
 NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
 SMALL = 0.01  # of a chi-square test
 SHIFT = 0.3  # posterior sds between a mode and its corrected mean
+INFLUENTIAL = "see whether these are outliers"
 EVIDENCE = 0.1  # next term of the Laplace expansion, in nats
 
 
@@ -180,7 +181,7 @@ def posterior_findings(
     yield from _heavy_tails(pd.concat([fixed, hyper]))
     if not any(one.family.is_pattern for one in model.parts.values() or [model]):  # whose rows are no observations
         yield from _calibration(pointwise, model.jumps)
-        yield from _influence(loo.pareto_k)
+        yield from _influence(loo.pareto_k, row_labels(model))
     yield from _laplace(laplace, posterior)
     yield from _integration(posterior)
 
@@ -409,7 +410,16 @@ def _calibration(point: pd.DataFrame, jumps: NDArray[np.bool_]) -> Iterator[Find
         yield Finding("ok", "calibration", f"the PIT histogram is flat (chi-square p = {p:.2g})")
 
 
-def _influence(pareto_k: Vector) -> Iterator[Finding]:
+def row_labels(model: Model) -> list[tuple[str, Any]]:
+    """Of each observation the likelihood, of several, and the label of its row in the table that it came from."""
+    tables = {name: list(one.table.index) for name, one in (model.parts or {"": model}).items()}
+    if model.recipe is not None and model.recipe.delta:  # the second is of the rows of the first that are above 0
+        (first, whole), (second, _) = tables.items()
+        tables[second] = [whole[k] for k in np.flatnonzero(model.parts[first].likelihood.y > 0)]
+    return [(name, label) for name, labels in tables.items() for label in labels]
+
+
+def _influence(pareto_k: Vector, labels: Sequence[tuple[str, Any]]) -> Iterator[Finding]:
     """Observations that shape their own prediction."""
     high = np.flatnonzero(pareto_k > 0.7)
     share = high.size / pareto_k.size
@@ -427,7 +437,17 @@ def _influence(pareto_k: Vector) -> Iterator[Finding]:
             rows,
         )
     else:
-        yield Finding("note", "influence", fact, f"see whether these are outliers: rows {listed(rows[:8])}", rows)
+        yield Finding("note", "influence", fact, f"{INFLUENTIAL}: rows {_rows_named(labels, rows)}", rows)
+
+
+def _rows_named(labels: Sequence[tuple[str, Any]], rows: Sequence[int], most: int = 8) -> str:
+    """The first rows by their labels, of several likelihoods each with its own."""
+    parts: dict[str, list[str]] = {}
+    for row in rows[:most]:
+        name, label = labels[row]
+        parts.setdefault(name, []).append(str(label))
+    told = "; ".join(joined(each) + (f" of {name}" if name else "") for name, each in parts.items())
+    return told + (f" and {len(rows) - most} more" if len(rows) > most else "")
 
 
 def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:

@@ -39,6 +39,7 @@ from geospde.results import fit as fitting
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
+from geospde.results.checks import INFLUENTIAL, row_labels
 from geospde.results.simulate import PredictiveCheck, predictive_check
 from geospde.run.config import Config
 from geospde.run.inputs import pattern_domain
@@ -46,7 +47,7 @@ from geospde.run.sections.results import ExcursionsSection
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
-from geospde.text.words import counted, listed, number
+from geospde.text.words import counted, joined, listed, number
 
 MOST_REPLICATED = 20_000
 """Responses up to which a run compares them with 200 replicates: more take gigabytes."""
@@ -59,6 +60,9 @@ SURE = 1e-6
 
 LARGE = 5_000_000
 """Cells beyond which a map is predicted window by window, into a raster alone."""
+
+MOST_LINES = 8
+"""Of observations that a finding names."""
 
 OWN_GRAPH = "areas"
 """What formulas call the graph of a survey of areas, in which those that touch are neighbours."""
@@ -153,9 +157,17 @@ def make_model(config: Config, survey: Survey, mesh: Mesh | None) -> Model:
 
 
 def _model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Model:
-    """The model of one likelihood, or of the two of a delta family."""
+    """The model of the survey; an InputError names a row as its file counts."""
     if config.observations:
         return _joint_model(config, survey, mesh, priors)
+    try:
+        return _one_response(config, survey, mesh, priors)
+    except InputError as error:
+        raise error.placed(lambda row: survey.place(int(row), None)) from None
+
+
+def _one_response(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Model:
+    """The model of one likelihood, or of the two of a delta family."""
     touching = {} if survey.areas is None else {OWN_GRAPH: survey.table}
     given = {
         "data": survey.table, "mesh": mesh, "priors": priors, "covariates": survey.covariates,
@@ -287,11 +299,25 @@ def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
 
 def check_fit(survey: Survey, mesh: Mesh | None, fit: Fit) -> tuple[Finding, ...]:
     """Look at a fit, and at what of its mesh the fit's own check does not: that knows the range, a guess no more."""
-    found = fit.check()
+    found = [_at_its_lines(finding, survey, fit.model) for finding in fit.check()]
     if mesh is None:
         return tuple(found)
     judged = ("mesh edges", "mesh extension") if any(finding.subject == "mesh" for finding in found) else ()
     return (*found, *(finding for finding in check_mesh(mesh, survey) if finding.subject not in judged))
+
+
+def _at_its_lines(finding: Finding, survey: Survey, model: Model) -> Finding:
+    """A finding about observations with the lines of the file that they stand in, some of them."""
+    if not finding.rows or not finding.remedy.startswith(INFLUENTIAL):
+        return finding
+    labels, own = row_labels(model), dict(zip(model.parts, survey.parts))
+    lines: dict[str, list[str]] = {}
+    for name, label in (labels[row] for row in finding.rows[:MOST_LINES]):
+        where = own.get(name, survey).place(int(label), None)
+        lines.setdefault(f"{where.word}s of {where.file}" + (f" ({name})" if name else ""), []).append(str(where.row))
+    told = "; ".join(f"{of.partition(' ')[0]} {joined(each)} {of.partition(' ')[2]}" for of, each in lines.items())
+    more = f" and {len(finding.rows) - MOST_LINES} more" if len(finding.rows) > MOST_LINES else ""
+    return replace(finding, remedy=f"{INFLUENTIAL}: {told}{more}")
 
 
 def check_replicates(fit: Fit) -> PredictiveCheck | None:

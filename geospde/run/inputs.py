@@ -55,7 +55,8 @@ def load_survey(config: Config) -> Survey:
     if words:
         survey = with_levels(survey, words[0], model.levels or (), family)
     for column in response:
-        _refuse(survey, column, family.outside, f"family {family.name!r} needs {family.needs}")
+        named = family.name if delta is None else model.family
+        _refuse(survey, column, family.outside, f"family {named!r} needs {family.needs}")
     if family.takes_trials and len(response) == 2:
         trials = survey.points[response[1]].to_numpy(dtype=float)
         _refuse(survey, response[0], lambda v: v > trials, "there cannot be more successes than trials")
@@ -165,7 +166,10 @@ def explore_survey(config: Config, survey: Survey) -> Exploration | None:
     model = config.model
     if config.is_pattern or config.observations:
         return None
-    response = read_response(parse_sides(model.formula)[0], survey.points)
+    try:
+        response = read_response(parse_sides(model.formula)[0], survey.points)
+    except InputError as error:
+        raise error.placed(lambda row: survey.place(int(row), None)) from None
     column, *trials = response_columns(model.formula)
     over: str | float | None = model.exposure or (trials[0] if trials else None)
     if over is None and response.trials is not None:
