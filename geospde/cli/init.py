@@ -79,7 +79,9 @@ def init(
     if coastline is not None and boundary is not None:
         raise InputError("give either --coastline or --boundary, the outline of the area to map")
     refuse_target(out, filter(None, (points, coastline, boundary, *(covariate or ()))), overwrite)
-    options = Options(response, exposure, x, y, crs, family, layer, coastline_layer, exceed, boundary is not None)
+    named = "" if out.stem == "run" else out.stem
+    bounded = boundary is not None
+    options = Options(response, exposure, x, y, crs, family, layer, coastline_layer, exceed, bounded, named)
     guesser = Guesser() if yes or not sys.stdin.isatty() else Terminal()
     with listening(True, verbose):
         proposal = propose(points, boundary or coastline, covariates=covariate or (), options=options, guesser=guesser)

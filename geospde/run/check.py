@@ -22,6 +22,7 @@ from geospde.run.regions import check_regions
 from geospde.run.room import refuse_too_large
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, findings_frame
+from geospde.text.words import number
 
 MARK = "explore.json"
 """The file that tells an exploration's folder, which may be replaced, from somebody's other work."""
@@ -139,6 +140,8 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
             refuse_too_large(config, grid, Path())
             told(repr(grid))
         findings.append(Finding("ok", "prediction", repr(grid).removeprefix("Grid").strip("<>()")))
+    if exploration is not None:
+        findings += _thresholds(config, exploration)
     with log.step("model") as told:
         model = analysis.make_model(config, survey, mesh)
         if grid is not None:
@@ -149,6 +152,23 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
         told(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))
     return (*findings, *_remaining(log, findings))
+
+
+def _thresholds(config: Config, exploration: Exploration) -> Iterator[Finding]:
+    """Yield limits of ``[prediction]`` that lie outside of all that was observed: in another unit, most often."""
+    rates = exploration.observed.rates[exploration.observed.known]
+    if exploration.observed.classes or not len(rates):
+        return
+    low, high = float(rates.min()), float(rates.max())
+    for limit in config.prediction.exceed:
+        if not low <= limit <= high:
+            side = "above" if limit > high else "below"
+            yield Finding(
+                "note",
+                "threshold",
+                f"{number(limit)} lies {side} all that was observed, {number(low)} to {number(high)}",
+                "see whether it is in the unit of the data: its maps may be of one colour",
+            )
 
 
 def write_exploration(folder: Path, explored: Explored) -> None:

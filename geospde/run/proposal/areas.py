@@ -15,10 +15,10 @@ from geospde.run.analysis import OWN_GRAPH, make_model
 from geospde.run.config import read_config
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, read_columns
-from geospde.run.proposal.names import LABELS
+from geospde.run.proposal.names import LABELS, folder_of
 from geospde.run.proposal.response import Response, find_family, find_response
 from geospde.run.proposal.roles import Options, find_roles
-from geospde.run.proposal.sections import likelihood
+from geospde.run.proposal.sections import likelihood, title_of
 from geospde.run.proposal.writing import Entry, nested
 from geospde.survey.areal import read_areal_survey
 from geospde.survey.survey import Survey
@@ -77,6 +77,13 @@ def find_label(table: Table, columns: dict[str, Column], guesser: Guesser) -> st
             codes.append(name)
     found = texts or codes
     if not found:
+        odd = [name for name in columns if not re.fullmatch(r"[^\W\d]\w*", name) and table.frame[name].is_unique]
+        if odd:
+            name = re.sub(r"\W+", "_", odd[0])
+            raise InputError(
+                f"column {odd[0]!r} of {table.source} may tell its areas apart, but no formula can name it",
+                remedy=f"rename it, such as {name}",
+            )
         raise InputError(
             f"{table.source} has no column that tells its areas apart: a model of areas needs one whose values "
             "differ in every row, such as their names"
@@ -96,7 +103,7 @@ def _entries(
     for key, value in optional.items():
         if value is not None:
             yield Entry("survey", key, str(value))
-    yield Entry("survey", "name", survey.name, "The title of maps and report.")
+    yield Entry("survey", "name", title_of(survey, response, options.named), "The title of maps and report.")
     free = [column.name for column in others]
     more = f" Not used: {listed(free, most=8)}; they may stand beside it, as in ~ 1 + x + bym2(...)." if free else ""
     yield Entry(
@@ -113,8 +120,7 @@ def _entries(
         value, what = 1.0, "more than expected"
     what += "" if options.exceed is not None else ". Put the limit that matters to you"
     yield Entry("prediction", "exceed", [value], f"The probability of more than this is mapped: {what}.")
-    slug = re.sub(r"[^\w.-]+", "-", survey.name).strip("-.") or "survey"
-    yield Entry("output", "dir", f"outputs/{slug}", "From the folder that the command is run in.")
+    yield Entry("output", "dir", folder_of(options.named or survey.name), "From the folder that the command is run in.")
     words = "relative risk" if is_risk else response.label
     yield Entry("output", "label", words, "What maps and report call the value: put its unit.")
 

@@ -15,7 +15,7 @@ from geospde.prediction.grid import Grid
 from geospde.run.proposal.writing import Entry
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.survey import Survey
-from geospde.text.words import counted, listed, number
+from geospde.text.words import counted, in_unit, listed
 
 CLASSES = 12
 """Whole numbers of at most so many values at the sites are taken for classes."""
@@ -72,7 +72,8 @@ def _proposed(files: Sequence[str | Path], survey: Survey, grid: Grid) -> Iterat
         keys: dict[str, Any] = {"raster": str(file)}
         few = np.unique(own[np.isfinite(own)])
         classes = len(few) <= CLASSES and bool((few == np.round(few)).all())
-        span = f"{number(float(few[0]))} to {number(float(few[-1]))} at the sites"
+        ends = (few[0], few[-1]) if classes else (values[known].min(), values[known].max())
+        span = f"{' to '.join(in_unit(float(end), '') for end in ends)} at the sites"
         taken = (plain if classes else one).method(grid.cells, survey.crs)
         said = f"{one.source}, {span}; {taken}."
         if classes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set
 
 RESPONSES = set(
@@ -30,6 +31,38 @@ CENSORING = set("cens censor censored censoring".split())
 YEARS = set("annee ano anno jahr year yr".split())
 COUNTERS = ("n", "num", "tot", "total")
 """What a word may begin with that says how many: "ntested", "totalpop"."""
+
+
+_UNIT = re.compile(
+    r"(?P<what>.+)_(?:(?P<amount>[kmµun]?g|[mµn]?mol|kg|[mc]?l|count|n)_(?:per_)?(?P<of>kg|g|l|ml|m2|m3|ha|km2)"
+    r"|(?P<alone>ppm|ppb|pct|percent|mm|cm|degc|celsius))",
+    re.IGNORECASE,
+)
+_SIGNS = {"pct": "%", "percent": "%", "degc": "°C", "celsius": "°C", "m2": "m²", "m3": "m³", "km2": "km²", "l": "l"}
+
+
+def with_unit(name: str) -> str:
+    """Return the name of a column with the unit at its end in brackets, where it has one.
+
+    Examples
+    --------
+    >>> with_unit("zinc_mg_kg"), with_unit("no2_ug_m3"), with_unit("clay_pct"), with_unit("sick_n")
+    ('zinc (mg/kg)', 'no2 (µg/m³)', 'clay (%)', 'sick_n')
+    """
+    found = _UNIT.fullmatch(name)
+    if found is None:
+        return name
+    amount, of, alone = (found[key].lower() if found[key] else "" for key in ("amount", "of", "alone"))
+    if alone:
+        return f"{found['what']} ({_SIGNS.get(alone, alone)})"
+    amount = amount.replace("ug", "µg").replace("umol", "µmol")
+    return f"{found['what']} ({amount}/{_SIGNS.get(of, of)})"
+
+
+def folder_of(name: str) -> str:
+    """Return the folder of a run of this name, from the folder that the command is run in."""
+    slug = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "survey"
+    return f"outputs/{slug}"
 
 
 def says(words: Set[str], vocabulary: Set[str]) -> bool:

@@ -168,7 +168,9 @@ def propose(
     response, look = find_response(roles.table, roles, survey.coordinates, options.family)
     sizes = Sizes.of(survey, look)
     entries = tuple(
-        sections(said, frame, survey, response, roles.others, look, sizes, options.exceed, roles.year, levels)
+        sections(
+            said, frame, survey, response, roles.others, look, sizes, options.exceed, roles.year, levels, options.named
+        )
     )
     config = read_config(nested(entries))
     mesh = make_mesh(config, survey)

@@ -15,7 +15,7 @@ from geospde.families.likelihood import Likelihood
 from geospde.families.registry import family_by_name, suggest
 from geospde.run.proposal.columns import Column, numbers
 from geospde.run.proposal.look import FirstLook, scatter_at
-from geospde.run.proposal.names import SUBSTANCES
+from geospde.run.proposal.names import SUBSTANCES, with_unit
 from geospde.survey.tables import Table
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class Response:
     def label(self) -> str:
         """What figures call the mapped quantity."""
         over = self.trials or self.exposure
-        return self.family.quantity(self.column.name, None if over is None else over.name)
+        name = with_unit(self.column.name) if over is None else self.column.name
+        return self.family.quantity(name, None if over is None else over.name)
 
     def threshold(self) -> tuple[float, str]:
         """Return a value whose exceedance is worth a map, and what it is."""

@@ -66,6 +66,8 @@ class Options:
         The limit that the map is to be decided at.
     bounded : bool
         Whether the area's outline is no coastline but a boundary.
+    named : str
+        What tells the run from others of the survey, and names its folder; empty of the only one.
     """
 
     response: str | None = None
@@ -78,6 +80,7 @@ class Options:
     coastline_layer: str | None = None
     exceed: float | None = None
     bounded: bool = False
+    named: str = ""
 
 
 @dataclass(frozen=True)

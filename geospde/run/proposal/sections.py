@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from geospde.families.registry import path_of
 from geospde.run.proposal.columns import Column
 from geospde.run.proposal.frame import Frame
 from geospde.run.proposal.look import FirstLook
+from geospde.run.proposal.names import folder_of
 from geospde.run.proposal.response import Response, short
 from geospde.run.proposal.sizes import Sizes
 from geospde.run.proposal.times import YearTerm
@@ -28,6 +28,7 @@ def sections(
     exceed: float | None = None,
     year: Column | None = None,
     levels: Sequence[str] = (),
+    named: str = "",
 ) -> Iterator[Entry]:
     """Yield the keys of a run file in order.
 
@@ -50,8 +51,10 @@ def sections(
         Which of several years each row is of.
     levels : sequence of str
         The words of the response, the least first.
+    named : str
+        What tells the run from others of the survey.
     """
-    yield from _survey(files, frame, survey)
+    yield from _survey(files, frame, survey, title_of(survey, response, named))
     yield from _mesh(look, sizes, survey)
     time = None if year is None else YearTerm.of(year)
     yield from _model(response, others, time)
@@ -59,7 +62,7 @@ def sections(
         yield Entry("model", "levels", list(levels), "The words of the response, from the least to the most.")
     yield from _priors(response, look, survey)
     yield from _prediction(response, sizes, survey, exceed, time)
-    yield from _output(response, survey, levels)
+    yield from _output(response, survey, levels, named)
 
 
 def lower(sentence: str) -> str:
@@ -67,7 +70,7 @@ def lower(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _survey(files: Mapping[str, str], frame: Frame, survey: Survey) -> Iterator[Entry]:
+def _survey(files: Mapping[str, str], frame: Frame, survey: Survey, title: str) -> Iterator[Entry]:
     columns = ", ".join(str(c) for c in survey.points.columns if c != "geometry")
     comments = {
         "points": f"{counted(len(survey.points), 'row')}: {columns}.",
@@ -84,7 +87,7 @@ def _survey(files: Mapping[str, str], frame: Frame, survey: Survey) -> Iterator[
         yield Entry("survey", "", None, frame.reason)
     if frame.crs is not None:
         yield Entry("survey", "crs", frame.crs, "" if frame.source_crs is not None else frame.reason)
-    yield Entry("survey", "name", survey.name, "The title of maps and report.")
+    yield Entry("survey", "name", title, "The title of maps and report.")
 
 
 def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
@@ -147,7 +150,9 @@ def likelihood(response: Response, of_link: str = "") -> Iterator[Entry]:
 def _model(response: Response, others: tuple[Column, ...], time: YearTerm | None) -> Iterator[Entry]:
     free = [c.name for c in others]
     more = (
-        f" Not used: {listed(free, most=8)}; as covariates they need a raster of their name in [covariates], "
+        f" Not used: {listed(free, most=8)}; "
+        f"{'as covariates they need' if len(free) > 1 else 'as a covariate it needs'} a raster of "
+        f"{'their' if len(free) > 1 else 'its'} name in [covariates], "
         "since cells of a map have coordinates only."
         if free
         else ""
@@ -201,8 +206,12 @@ def _prediction(
         yield Entry("excursions", "exceed", [value], "Where the map is above or below it, all cells at once.")
 
 
-def _output(response: Response, survey: Survey, levels: Sequence[str]) -> Iterator[Entry]:
-    slug = re.sub(r"[^\w.-]+", "-", survey.name).strip("-.") or "survey"
-    yield Entry("output", "dir", f"outputs/{slug}", "From the folder that the command is run in.")
+def title_of(survey: Survey, response: Response, named: str) -> str:
+    """Return the title of a run: of the survey and, of several runs of it, the response."""
+    return f"{survey.name}: {response.column.name}" if named else survey.name
+
+
+def _output(response: Response, survey: Survey, levels: Sequence[str], named: str) -> Iterator[Entry]:
+    yield Entry("output", "dir", folder_of(named or survey.name), "From the folder that the command is run in.")
     label = response.label.replace("above the first", f"above {levels[0]}") if levels else response.label
     yield Entry("output", "label", label, "What maps and report call the value: put its unit.")

@@ -155,7 +155,7 @@ class SiteCovariates:
             outside = int((_outside(_raw(one, seen, table), seen) > 0).sum())
             if outside:
                 share = f"{100 * outside / len(table):.2g} %"
-                parts.append(f"{share} beyond {number(seen.low)} to {number(seen.high)} of {one.name!r}")
+                parts.append(f"{share} beyond {in_unit(seen.low, '')} to {in_unit(seen.high, '')} of {one.name!r}")
         said = ", ".join(parts) or "in their combination"
         return (
             f"{int(far.sum()):,} of {counted(len(table), 'cell')} of the map ({100 * far.mean():.2g} %) lie beyond the "
