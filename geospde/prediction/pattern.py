@@ -26,6 +26,7 @@ def expected_numbers(
     quantiles: Sequence[float] = (0.025, 0.5, 0.975),
     seed: int = 0,
     observations: str | None = None,
+    offset: float | None = None,
 ) -> pd.DataFrame:
     """Posterior of the expected number of points in each region, the integral of the intensity over it.
 
@@ -41,6 +42,8 @@ def expected_numbers(
     seed : int
     observations : str, optional
         Which of several likelihoods the pattern is, by its name.
+    offset : float, optional
+        In place of the model's own: 0 for all points, seen or not, where effort or thinning is a share.
 
     Returns
     -------
@@ -49,7 +52,8 @@ def expected_numbers(
 
     Notes
     -----
-    With an offset, known effort or thinning, the numbers are of points that are seen under it.
+    With an offset, known effort or thinning, the numbers are of points that are seen under it, unless `offset` is
+    given.
 
     Under a flat intercept the expected number of the whole domain is Gamma(n, 1) a posteriori, n points having been
     seen, and independent of how it is shared out: draws are of the shares, times draws of that. Under another prior
@@ -68,22 +72,24 @@ def expected_numbers(
         raise InputError("expected numbers need a posterior: fit with method='inla' or 'eb'")
     mesh = next(iter(model.meshes.values()), None)
     if mesh is None:
-        raise InputError("expected numbers are integrated over the mesh of a field, and the model has none")
+        raise InputError(
+            "expected numbers are integrated over the mesh of a field, and the model has none",
+            remedy="take fit.predict_regions(areas, kind='total'), which sums up cells",
+        )
     parts = regions.geometry if hasattr(regions, "geometry") else regions
     shapes = [as_region(one, "a region") for one in (parts if hasattr(parts, "__iter__") else [parts])]
     weights = np.array([basis_integrals(mesh, shape) for shape in shapes])
     used = np.flatnonzero(weights.any(axis=0))
     places = np.asarray(mesh.vertices)[used]
-    table = pd.DataFrame(index=range(len(used)))
-    if model.covariates is not None:
-        table = model.covariates.at(places, model.crs).table
+    table = _covariates(model, places)
     rows: Any = model.rows(table, places)
-    exposure, offset = model.likelihood.exposure, model.offset[:, None]
-    beside = (model.offsets.of(table) + model.remainder(table))[:, None]
+    exposure, away = model.likelihood.exposure, model.offset[:, None]
+    own = model.offsets.of(table) if offset is None else np.full(len(table), float(offset))
+    beside = (own + model.remainder(table))[:, None]
     numbers, totals = [], []
     for _, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
         numbers.append(weights[:, used] @ np.exp(rows @ x + beside))
-        totals.append(exposure @ np.exp(model.design @ x + offset))
+        totals.append(exposure @ np.exp(model.design @ x + away))
     number, total = np.hstack(numbers), np.concatenate(totals)
     names = model.effects.names
     its_own = f"{observations}: Intercept" in whole.effects.names if whole.parts else True
@@ -94,3 +100,26 @@ def expected_numbers(
     columns |= {f"q{numeral(q)}": np.quantile(number, q, axis=1) for q in quantiles}
     index = parts.index if hasattr(regions, "geometry") else None
     return pd.DataFrame(columns, index=index)
+
+
+def _covariates(model: Any, places: Any) -> pd.DataFrame:
+    """Covariates at vertices of the mesh: those that the fit had there, which beyond the domain are of its border."""
+    held = model.covariates
+    if held is None:
+        return pd.DataFrame(index=range(len(places)))
+    from scipy.spatial import cKDTree
+
+    own = np.flatnonzero(model.likelihood.exposure > 0)
+    far, nearest = cKDTree(model.points[own]).query(places)
+    table = model.table[list(held.names)].iloc[own[nearest]].reset_index(drop=True)
+    beyond = np.flatnonzero(far > 0)
+    if beyond.size:
+        found, usable = held.at(places[beyond], model.crs)
+        if not usable.all():
+            x, y = places[beyond[int(np.argmin(usable))]]
+            raise InputError(f"a covariate has no value near {x:g}, {y:g}, which a region reaches beyond the domain")
+        for name in held.names:
+            values = table[name].to_numpy(copy=True)
+            values[beyond] = found[name].to_numpy()
+            table[name] = values
+    return table

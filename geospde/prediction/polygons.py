@@ -35,6 +35,11 @@ def support_of_places(model: Any, where: Any) -> Support | None:
     own = model.support
     if not polygons or (own is None and not any(term.mesh is not None for term in model.terms)):
         return None
+    if model.family.is_pattern:
+        raise InputError(
+            "a point pattern is of places, and polygons have numbers of points",
+            remedy="see geospde.expected_numbers(fit, polygons)",
+        )
     if own is not None and own.is_weighed:
         raise InputError(
             "the rows of this fit were weighed by a raster, which polygons to predict do not have",

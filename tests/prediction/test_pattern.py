@@ -74,6 +74,33 @@ def test_the_expected_total_is_gamma_of_the_number_of_points(fit, points):
     assert table["mean"][1] == pytest.approx(seen, abs=2.5 * np.sqrt(seen))
 
 
+def test_expected_totals_are_exact_with_covariates_and_effort_of_the_domain_alone(mesh, points, tmp_path):
+    import xarray as xr
+
+    where = np.arange(-0.2, 1.2, 0.01)
+    x, y = np.meshgrid(where, where[::-1])
+    inside = shapely.contains_xy(DOMAIN.buffer(0.02), x, y)
+    given = {
+        name: xr.DataArray(np.where(inside, values, np.nan), dims=("y", "x"), coords={"y": where[::-1], "x": where})
+        for name, values in {"east": x, "effort": 0.2 + 0.3 * y}.items()
+    }
+    fit = gs.fit(
+        "~ east + spde(mesh) + offset(log(effort))", points, coords=("e", "n"), family="lgcp", domain=DOMAIN, mesh=mesh,
+        covariates=given, method="eb",
+    )  # fmt: skip
+    fit.save(tmp_path / "seen")
+    n = len(points)
+    for one in (fit, gs.load_fit(tmp_path / "seen")):
+        table = gs.expected_numbers(one, [DOMAIN], draws=4000)
+        assert table["mean"][0] == pytest.approx(n, abs=4 * np.sqrt(n / 4000))
+        assert table["sd"][0] == pytest.approx(np.sqrt(n), rel=0.05)
+    # thinning by a share between .2 and .5
+    everyone = gs.expected_numbers(fit, [DOMAIN], offset=0.0)["mean"][0]
+    assert 2 < everyone / n < 5
+    effort = 0.2 + 0.3 * points["n"]
+    assert everyone == pytest.approx((1 / effort).sum(), rel=0.1)  # Horvitz-Thompson: unbiased, of a tenth's error
+
+
 def test_intensities_are_mapped_and_fits_are_saved(fit, points, tmp_path):
     surface = fit.predict(gs.Grid.around(DOMAIN, shape=(12, 12)))
     frame = surface.to_frame()
