@@ -4,7 +4,7 @@ import base64
 import datetime
 import hashlib
 from collections.abc import Iterable, Mapping
-from functools import reduce
+from functools import cache, reduce
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -137,14 +137,20 @@ def _gravest_first(finding: Found) -> int:
 
 def _render(**content: Any) -> str:
     """Fill the page's template; style and script stand in it, and its policy names their hashes."""
-    import jinja2
-
     style = _template("report.css")
     script = "(() => {\n'use strict';\n" + "\n".join(map(_template, _SCRIPTS)) + "})();\n"
-    page = jinja2.Environment(
+    hashes = {"style_hash": _hash(style), "script_hash": _hash(script)}
+    return str(_page().render(style=style, script=script, **hashes, **content))
+
+
+@cache
+def _page() -> Any:
+    """Return the page's template, which takes longer to compile than to fill."""
+    import jinja2
+
+    return jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(_template("report.html"))
-    return page.render(style=style, script=script, style_hash=_hash(style), script_hash=_hash(script), **content)
 
 
 def _template(name: str) -> str:
