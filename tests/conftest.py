@@ -11,9 +11,10 @@ if sys.dont_write_bytecode:  # workers and programs of the tests compile each mo
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from sharing import FOLDER
 
-from geospde.plots import canvas
+from geospde.plots import canvas, exploration, figures
 from geospde.survey.datasets import data_folder
 
 # files of the most work, which begin first, so that no worker has one of them left when the others are done
@@ -78,6 +79,27 @@ def rendered_here(monkeypatch):
 
 
 DRAW = FigureCanvasAgg.draw
+
+
+@pytest.fixture(scope="module")
+def undrawn(unrendered):
+    """Leave the pictures of a file's runs empty: runs of the same survey draw them in tests/run/test_steps.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_empty(patch)
+        yield
+
+
+@pytest.fixture
+def undrawn_here(unrendered_here, monkeypatch):
+    """Leave the pictures of one test's runs empty, in a file of which another test draws them."""
+    leave_empty(monkeypatch)
+
+
+def leave_empty(patch):
+    """Make figures of the names, of nothing."""
+    for name in ("layers_map", "sites_map", "fitted_plot", "predictive_plot", "mesh_map"):
+        patch.setattr(figures, name, lambda *_, **__: Figure((1, 1)))
+    patch.setattr(exploration, "_pictures", lambda _: iter(()))
 
 
 def leave_white(canvas):

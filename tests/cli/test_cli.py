@@ -13,7 +13,7 @@ import geospde as gs
 from geospde.cli.commands import main
 from geospde.run import analysis
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from geospde.cli.console import Lines
 from geospde.cli.streams import plain
 from geospde.survey.crs import parse_crs
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 PACKAGE = str(Path(__file__).parents[2])
 

@@ -281,7 +281,7 @@ def test_layers_of_areas_in_one_run_are_told_in_one_unit(fits, tmp_path):
     assert [words for words, _ in alone.shown][-1].endswith("mean of cases per 1,000 population is above 500.")
 
 
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_a_run_sums_its_map_up_over_areas(tmp_path, capsys):
     run_file = write_survey(tmp_path)
     text = run_file.read_text()
@@ -387,7 +387,7 @@ def test_weights_that_do_not_reach_the_map_and_thresholds_beyond_it_are_told(fit
         fit.predict_regions([inside], grid=GRID, exceed=[-1000])
 
 
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_a_run_knows_when_its_areas_change(tmp_path, capsys, monkeypatch):
     def write(*shapes):
         (tmp_path / "areas.gpkg").unlink(missing_ok=True)

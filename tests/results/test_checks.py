@@ -122,7 +122,7 @@ def plane():
 @pytest.mark.parametrize("priors", [None, "inla"])
 def test_a_nugget_that_its_prior_decides_is_named(priors):
     # medians near 0.07 and 0.009: each prior has its own figure
-    on = gs.build_mesh(sites=plane()[["x", "y"]].to_numpy(), max_edge=(0.9, 3))
+    on = gs.build_mesh(sites=plane()[["x", "y"]].to_numpy(), max_edge=(1.5, 4))
     checks = fit(plane(), on, "z ~ 1 + spde(mesh)", family="gaussian", priors=priors).check()
     assert any("sigma" in f.message.replace("sigma(spde)", "") for f in found(checks, "prior", "note"))
     assert not found(checks, "prior", "ok")

@@ -8,7 +8,7 @@ from small_run import quietly_in, write_survey
 import geospde as gs
 from geospde.cli.commands import main
 
-pytestmark = [pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning"), pytest.mark.usefixtures("unrendered")]
+pytestmark = [pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning"), pytest.mark.usefixtures("undrawn")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from geospde.prediction.difference import difference, same_cells
 from geospde.run import analysis
 from geospde.run.compare import compare_runs
 
-pytestmark = [pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning"), pytest.mark.usefixtures("unrendered")]
+pytestmark = [pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning"), pytest.mark.usefixtures("undrawn")]
 
 
 @pytest.fixture(scope="module")

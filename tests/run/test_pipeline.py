@@ -136,7 +136,7 @@ def test_the_saved_fit_is_the_fit(rongelap):
     pd.testing.assert_frame_equal(again.hyper, rongelap.fit.hyper)
 
 
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_a_failure_late_in_a_run_leaves_nothing(island, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
@@ -185,7 +185,7 @@ def test_progress_hears_every_step(island):
 
 
 @pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_a_survey_without_a_coastline_is_mapped_within_its_hull(tmp_path):
     generator = np.random.default_rng(1)
     table = pd.DataFrame(generator.uniform(0, 1000, (40, 2)), columns=["x", "y"])
@@ -217,7 +217,7 @@ def test_a_prediction_that_is_not_finite_is_a_failure_that_names_the_columns(isl
         analysis.predict(read_config(island / "survey.toml"), Fit(), grid=None)
 
 
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_what_the_fit_is_warned_of_is_told_once_at_the_end_and_kept(island):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", gs.GeospdeWarning)
@@ -244,7 +244,7 @@ def test_the_log_has_each_step_with_its_time_and_each_warning(rongelap):
     assert steps == list(rongelap.seconds)
 
 
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_the_log_of_a_fault_is_kept_beside_and_the_error_says_where(island, monkeypatch):
     def fail(*_, **__):
         raise gs.NumericalError("no mode at range 3")

@@ -90,7 +90,7 @@ def test_the_report_of_the_steps_says_what_the_runs_does(done):
     assert words("whole") == words("out")
 
 
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_a_step_before_any_other_says_which_comes_first(bay, capsys):
     shutil.rmtree("out")
     for name, first in (("fit", "mesh"), ("predict", "mesh"), ("map", "mesh"), ("report", "mesh")):
@@ -131,7 +131,7 @@ def test_other_data_under_the_same_name_are_noticed(bay, capsys):
     assert "sites.csv changed since the mesh in out was made" in said(capsys)
 
 
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_a_fit_of_an_earlier_mesh_is_refused(bay, edit, capsys):
     edit(bay / "bay.toml", "[150, 300]", "[200, 300]")
     assert main(["mesh", "bay.toml"]) == 0
@@ -222,7 +222,7 @@ def test_a_copy_of_a_folder_shares_no_file_that_is_written_anew(tmp_path):
         raise AssertionError
 
 
-@pytest.mark.usefixtures("unrendered_here")
+@pytest.mark.usefixtures("undrawn_here")
 def test_a_validation_that_fails_is_a_warning_and_the_run_goes_on(bay, monkeypatch, capsys):
     def failing(*_, **__):
         raise NumericalError("a fold has no mode")

@@ -16,7 +16,7 @@ from geospde.run.inputs import load_survey
 from geospde.run.validate import validate_run
 from geospde.run.validation_files import ALONE, in_words, read_validation, write_validation
 
-pytestmark = [pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning"), pytest.mark.usefixtures("unrendered")]
+pytestmark = [pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning"), pytest.mark.usefixtures("undrawn")]
 
 
 @pytest.fixture(scope="module")
