@@ -112,6 +112,19 @@ class Exponential:
         mean = self.mean(eta)
         return float((self.weights * (self.response - mean) ** 2 / self.variance(mean)).sum())
 
+    def moment_dispersion(self, eta: Vector, edf: float) -> float:
+        """Pearson's estimate of the dispersion, less what the skewness of responses does to it, as mgcv tests by it.
+
+        References
+        ----------
+        Fletcher (2012), Biometrika 99, 230-237.
+        """
+        mean = self.mean(eta)
+        step = STEP * np.minimum(np.abs(mean), 1.0)
+        slope = (self.variance(mean + step) - self.variance(mean - step)) / (2 * step)
+        skew = float((slope * (self.response - mean) * np.sqrt(self.weights) / self.variance(mean)).mean())
+        return self.pearson(eta) / (eta.size - edf) / (1.0 + max(skew, -0.9))
+
     def null_deviance(self, offset: Vector, intercept: bool, dispersion: float) -> float:
         """Deviance of the model with an intercept, if there is one, and the offset alone; see `deviance`."""
         eta = offset.astype(float)

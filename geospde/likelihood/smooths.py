@@ -125,13 +125,15 @@ class Smooths:
         ----------
         Wood (2013a), Biometrika 100, 221-228; (2013b), Biometrika 100, 1005-1010.
         """
-        estimated = self.has_dispersion
+        estimated, ratio = self.has_dispersion, 1.0
+        if estimated:  # an F has a quadratic form over that, not over the likelihood's estimate
+            ratio = self.dispersion / self.family.moment_dispersion(self.point.eta, self.edf)
         rows = {}
         for k, part in enumerate(self.model.terms):
             if not part.penalty_scales:
                 continue
             edf = float(self.coefficient_edf[self.laplace.blocks[k]].sum())
-            ref, statistic, p = self._test(k)
+            ref, statistic, p = self._test(k, ratio)
             variances = np.exp(2.0 * self.theta[self.laplace.theta_blocks[k]])
             with np.errstate(divide="ignore"):
                 smoothing = np.array(part.penalty_scales) * self.dispersion / variances
@@ -141,12 +143,12 @@ class Smooths:
         filled = {label: row + [np.nan] * (4 + most - len(row)) for label, row in rows.items()}
         return pd.DataFrame.from_dict(filled, orient="index", columns=columns)
 
-    def _test(self, k: int) -> tuple[float, float, float]:
+    def _test(self, k: int, ratio: float) -> tuple[float, float, float]:
         """Reference degrees of freedom, statistic and p-value of a smooth being zero."""
         block = self.laplace.blocks[k]
-        covariance, b = self._covariance(k)[block], self.point.x[block]
+        covariance, b = self._covariance(k)[block] / ratio, self.point.x[block]
         if self.model.terms[k].grouping is not None:
-            penalty = self._prior[block, block].toarray()
+            penalty = ratio * self._prior[block, block].toarray()
             wald = float(b @ np.linalg.solve(covariance, b))
             root = np.sqrt(np.diag(penalty))
             shares = np.linalg.eigvalsh(np.eye(b.size) - root[:, None] * covariance * root).astype(float)

@@ -137,6 +137,27 @@ def test_mgcv_itself_is_near(reml, mgcv):
 # -- cbpp, s(herd, bs="re") ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "formula, family, sp, statistic",
+    [
+        ("z ~ s(x)", "gaussian", 0.00198018557, None),
+        ("z ~ s(x, k=6)", "gaussian", 0.000852344769, None),
+        ("z ~ s(x, u, k=15)", "gaussian", 0.0104862914, None),
+        ("g ~ s(x)", "gamma", 0.0272086728, 6.46357607),
+    ],
+)
+def test_smoothing_parameters_and_f_statistics_are_those_of_mgcv(formula, family, sp, statistic):
+    """mgcv 1.8-41: ``gam(z ~ s(x), method = "REML")``, ``m$sp``; ``Gamma(link = "log")``, ``summary(m)$s.table``."""
+    i = np.arange(1, 81)
+    data = pd.DataFrame({"x": 10 * ((i * 0.618034) % 1), "u": (i * 0.414214) % 1})
+    data["z"] = np.sin(data.x) + 0.5 * data.u + 0.3 * np.cos(37 * i)
+    data["g"] = np.exp(0.5 + np.sin(data.x) / 2) * (1 + 0.6 * np.cos(23 * i))
+    smooths = gs.fit(formula, data, family=family, method="reml").smooths
+    assert smooths["sp"].iloc[0] == pytest.approx(sp, rel=1e-6)  # mgcv's search stops at a gradient of 1e-6
+    if statistic is not None:  # without mgcv's term of an eigenvector's sign, a thousandth; the likelihood's own: 0.9
+        assert smooths["F"].iloc[0] == pytest.approx(statistic, rel=3e-3)
+
+
 @pytest.fixture(scope="module")
 def herds():
     formula = "p(incidence, size) ~ period + s(herd, bs='re')"

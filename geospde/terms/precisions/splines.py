@@ -61,6 +61,7 @@ class ThinPlate(Spline):
         if 2 * size > p:
             values, vectors = eigh(bends)
         largest = np.argsort(-np.abs(values), kind="stable")[:size]
+        largest = largest[np.argsort(-values[largest], kind="stable")]  # as mgcv's Lanczos leaves them: its coordinates
         values, vectors = values[largest], vectors[:, largest]
         trend = np.hstack([np.ones((p, 1)), self.knots])
         free = _null_space(trend.T @ vectors)
