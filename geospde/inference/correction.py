@@ -11,7 +11,8 @@ from geospde.inference.laplace import Laplace, LaplacePoint
 Vector = NDArray[np.float64]
 
 CLOSE = 1e-6  # change of the mean, in sds of a predictor, at which the search ends
-CLOSE_PAIRS = 1e-4  # and where each step takes expectations over two predictors
+CLOSE_PAIRS = 1e-3  # and where each step takes expectations over two predictors
+NODES_OF_PAIRS = ((0.5, 3), (1.0, 4), (np.inf, 7))  # of each, up to this sd: an exponential's mean to a thousandth
 NEAR = 0.02  # shift up to which the remainder of a cubic expansion is below that
 REACH = 0.3  # shift up to which the cubic expansion serves on the way
 BATCH = 30_000  # densities computed at once
@@ -89,7 +90,8 @@ def expected_slopes(likelihood: Any, eta: Vector, axes: tuple[Vector, Vector]) -
     if not second.any():
         nodes, weights = _gauss_hermite(7)
         return np.asarray(sum(w * likelihood.derivatives(eta + first * z)[0] for z, w in zip(nodes, weights)))
-    nodes, weights = _gauss_hermite(5 if np.hypot(*axes).max(initial=0.0) < 0.5 else 9)
+    largest = np.hypot(*axes).max(initial=0.0)
+    nodes, weights = _gauss_hermite(next(size for sd, size in NODES_OF_PAIRS if largest <= sd))
     found = np.zeros_like(eta)
     for z, w in zip(nodes, weights):
         for t, v in zip(nodes, weights):
@@ -113,7 +115,7 @@ def expected_derivatives(likelihood: Any, eta: Vector, sd: Vector) -> tuple[Vect
     return found[0], found[1], found[2]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _gauss_hermite(size: int) -> tuple[Vector, Vector]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(size)
     return nodes, weights / weights.sum()
