@@ -283,7 +283,10 @@ def plot_design(design: Any, ax: Axes | None = None) -> Axes:
     if design.outline is not None:
         draw_land(ax, design.outline)
         draw_coast(ax, design.outline)
-    ax.scatter(design.points[:, 0], design.points[:, 1], s=4, color="#b4bcc4", linewidths=0, label="candidate")
+    open_ = design.points  # where a site may be: cells that only touch the region have their centres outside
+    if design.outline is not None:
+        open_ = open_[shapely.intersects_xy(design.outline, open_)]
+    ax.scatter(open_[:, 0], open_[:, 1], s=4, color="#b4bcc4", linewidths=0, label="candidate")
     if len(there):
         ax.scatter(there[:, 0], there[:, 1], s=9, fc="none", ec=INK, linewidths=0.5, zorder=3, label="there already")
     order = np.arange(len(x))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geospde.errors import InputError
+import shapely
+
+from geospde.errors import GeospdeWarning, InputError
 from geospde.plots.frame import figure_png
 from geospde.prediction.design import Design, design
 from geospde.prediction.grid import Grid
@@ -16,7 +19,11 @@ from geospde.run.folders import whole_folder
 from geospde.run.logs import LOG, begin, keep_log
 from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.stored_fit import find_run, fitted
-from geospde.survey.survey import read_survey
+from geospde.survey.survey import Survey, off_the, read_survey
+from geospde.text.words import counted, length
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 MARK = "design.csv"
 """Tells a design's folder, which may be replaced, from somebody's other work."""
@@ -67,7 +74,8 @@ def design_run(
     source : path, mapping or Config
     add : int
     candidates : path, optional
-        A layer of points; by default the cells of a grid over the area, 40 along its longer side.
+        A layer of points, of which those outside of the survey's area are left out, with a warning; by default the
+        cells of a grid over the area, 40 along its longer side.
     criterion, threshold, min_distance
         As of `geospde.design`.
     out : path, optional
@@ -96,9 +104,9 @@ def design_run(
             west, south, east, north = area.bounds
             grid = Grid.around(area, cell=max(east - west, north - south) / ALONG, crs=made.survey.crs)
             chosen: Any = grid
-            if candidates is not None:
-                chosen = read_survey(candidates, crs=made.survey.crs).points
             with log.step("design") as told:
+                if candidates is not None:
+                    chosen = _within(read_survey(candidates, crs=made.survey.crs).points, made.survey)
                 found = design(
                     made.fit, add, chosen, criterion=criterion, where=grid, threshold=threshold,
                     min_distance=min_distance,
@@ -114,3 +122,22 @@ def design_run(
             (folder / "design.png").write_bytes(figure_png(figure, 200))
         (folder / LOG).write_text(log.text(), encoding="utf-8")
     return Designed(found, target)
+
+
+def _within(candidates: gpd.GeoDataFrame, survey: Survey) -> gpd.GeoDataFrame:
+    """The candidates on the land, or in the boundary, of a survey that has one."""
+    if survey.coastline is None:
+        return candidates
+    inside = shapely.intersects_xy(survey.coastline, candidates.geometry.x, candidates.geometry.y)
+    out = int((~inside).sum())
+    if not out:
+        return candidates
+    what = (
+        f"{out:,} of {counted(len(candidates), 'candidate')} {'lies' if out == 1 else 'lie'} {off_the(survey.outline)}"
+    )
+    if not inside.any():
+        raise InputError(what, remedy="check their coordinates and their CRS")
+    far = shapely.distance(candidates.geometry.array[~inside], survey.coastline).max()
+    told = f"{what}, by up to {length(float(far), survey.units)}"
+    warnings.warn(GeospdeWarning(told, remedy="they are left out", subject="candidates"), stacklevel=2)
+    return candidates[inside]

@@ -2,9 +2,11 @@
 
 import json
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from oracles import square_mesh
 from scipy.stats import norm
 from small_run import quietly_in, write_survey
@@ -168,3 +170,23 @@ def test_the_command(tmp_path, capsys):
         assert {"design.csv", "present.csv", "design.gpkg", "design.png", "run.log"} == made
         assert main(["design", "bay.toml", "--add", "0", "--overwrite"]) == 2
     assert "a positive whole number" in capsys.readouterr().err
+
+
+def test_candidates_off_the_coast_are_left_out_with_a_warning(tmp_path, capsys):
+    """Sites were chosen in the sea, metres off the coast, without a word."""
+    run_file = write_survey(tmp_path)
+    land = gpd.GeoSeries([shapely.box(-5, -5, 1005, 1005)])
+    land.to_file(tmp_path / "coast.shp")
+    run_file.write_text(run_file.read_text().replace("[survey]", '[survey]\ncoastline = "coast.shp"'))
+    with quietly_in(tmp_path):
+        places = [shapely.Point(x, 500) for x in (500, 501, -7, 1014)]
+        for name, chosen in (("some", places), ("none", places[2:])):
+            table = pd.DataFrame({"x": [p.x for p in chosen], "y": [p.y for p in chosen]})
+            table.to_csv(f"{name}.csv", index=False)
+        assert main(["design", "bay.toml", "--add", "2", "--candidates", "some.csv", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert {site["x"] for site in told["sites"]} == {500, 501}
+        log = (tmp_path / "out-design" / "run.log").read_text()
+        assert "2 of 4 candidates lie off the coastline, by up to 9.00 m: they are left out" in log
+        assert main(["design", "bay.toml", "--add", "1", "--candidates", "none.csv", "--overwrite"]) == 2
+    assert "2 of 2 candidates lie off the coastline: check their" in capsys.readouterr().err
