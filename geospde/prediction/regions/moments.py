@@ -27,6 +27,8 @@ from geospde.linalg.threads import one_blas_thread
 Vector = NDArray[np.float64]
 BATCH = 40_000
 """Cells whose marginals are computed at once."""
+PIECE = 4000
+"""Cells of which a block of draws stays in a processor's cache."""
 NUMBERS = 25_000_000
 """Numbers that a block of solves may hold."""
 
@@ -257,16 +259,22 @@ def drawn_sums(
     sums, along = np.empty((2, cells.weights.shape[0], draws))
     done = 0
     rng = np.random.default_rng(None if seed is None else [seed, 1])
+    pieces = _pieces(cells.weights, gradient)
+    shift, last = gradient @ (cells.offset - centre), None
     for point, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
-        own, more = cells.at(point)
+        if point is not last and (last is None or hasattr(cells.rows, "at")):
+            own, more = cells.at(point)
+            blocks, slopes, is_noisy = [own[part] for part, *_ in pieces], sp.csr_matrix(gradient @ own), more.any()
+        last = point
         here = slice(done, done + x.shape[1])
-        sums[:, here], along[:, here] = 0.0, 0.0
-        for part in _parts(own.shape[0]):
-            eta = own[part] @ x + cells.offset[part, None]
-            if more.any():
-                eta += np.sqrt(more[part])[:, None] * rng.standard_normal(eta.shape)
-            sums[:, here] += cells.weights[:, part] @ of_predictor(eta)
-            along[:, here] += gradient[:, part] @ (eta - centre[part, None])
+        sums[:, here], along[:, here] = 0.0, slopes @ x + shift[:, None]
+        for (part, areas, weighing, sloping), block in zip(pieces, blocks):
+            eta = block @ x + cells.offset[part, None]
+            if is_noisy:
+                noise = np.sqrt(more[part])[:, None] * rng.standard_normal(eta.shape)
+                eta += noise
+                along[areas, here] += sloping @ noise
+            sums[areas, here] += weighing @ of_predictor(eta)
         done += x.shape[1]
         if progress is not None:
             progress(done, draws, "draws")
@@ -286,6 +294,18 @@ def drawn_sums(
     return Sums(
         mean, sd, error, lambda p: np.quantile(moved, p, axis=1), lambda t: np.asarray((moved > t).mean(axis=1))
     )
+
+
+def _pieces(weights: sp.csr_matrix, gradient: sp.csr_matrix) -> list[tuple[slice, NDArray[np.intp], Any, Any]]:
+    """Cells a piece at a time: which, the areas that they are in, and their columns of two matrices for these."""
+    pieces = []
+    columns, slopes = weights.tocsc(), gradient.tocsc()
+    for a in range(0, weights.shape[1], PIECE):
+        part = slice(a, min(a + PIECE, weights.shape[1]))
+        own = columns[:, part].tocsr()
+        areas = np.flatnonzero(np.diff(own.indptr))
+        pieces.append((part, areas, own[areas], slopes[:, part].tocsr()[areas]))
+    return pieces
 
 
 def marginal_sums(cells: Cells, exact: Callable[[GaussianMixture], Vector]) -> Vector:
