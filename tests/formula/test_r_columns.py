@@ -40,6 +40,23 @@ def test_fixed_effects_are_rs(text):
         assert np.allclose(nearest.min(axis=0), 0, atol=1e-10) and np.allclose(nearest.min(axis=1), 0, atol=1e-10)
 
 
+@pytest.mark.parametrize("text, more", [("(x + text):size", 2), ("0 + (x + text):size", 3), ("(x + text):age", 1)])
+def test_a_number_stands_for_no_factor(text, more):
+    """R takes ``size`` for spanned by ``x:size``: what it fits of ``text:size`` depends on which text comes first."""
+    data = DATA.assign(age=np.linspace(1, 2, len(DATA)) ** 2)
+    levels = sorted(data["text"].unique())
+    ours = Columns(text, data).matrix
+    other = Columns(text, data.assign(text=pd.Categorical(data["text"], levels[::-1]))).matrix
+    rank = np.linalg.matrix_rank
+    assert rank(np.hstack([ours, other]), tol=1e-6) == rank(ours, tol=1e-6) == ours.shape[1]
+    by = pd.get_dummies(data["size"]).to_numpy(float) if "size" in text else data[["age"]].to_numpy()
+    contrasts = pd.get_dummies(data["text"]).to_numpy(float)[:, 1:]
+    numbers = [data[["x"]].to_numpy(), contrasts]
+    by_r = [(n[:, :, None] * by[:, None, :]).reshape(len(data), -1) for n in numbers]
+    by_r = np.hstack([*by_r, np.ones((len(data), int(not text.startswith("0"))))])
+    assert rank(np.hstack([ours, by_r]), tol=1e-6) == ours.shape[1] == by_r.shape[1] + more
+
+
 @pytest.mark.parametrize("text", MIXED)
 def test_group_terms_are_lme4s(text):
     model = build_model(f"y ~ 1 + {text}", DATA)
