@@ -310,8 +310,8 @@ class BayesianFit(Fit):
                 if self.posterior.hyper is None or h.is_held:
                     raise InputError(f"{h.name} is held at {h.value(self.posterior.mode.theta):g}: it has no marginal")
                 if h.function is not None:
-                    values, density = self.posterior.hyper.of(h.function)
-                    return Marginal(values, density, np.log if name.startswith("log ") else None)
+                    inner, outer = h.inner_function(name.startswith("log "))
+                    return Marginal(*self.posterior.hyper.of(inner), outer)
                 values, density = self.posterior.hyper.along(h.direction)
                 return Marginal(values + h.shift, density, h.inner_map(name.startswith("log ")))
         return self._marginal_of(name)

@@ -79,6 +79,17 @@ class Hyperparameter:
             return np.asarray(self.function(thetas), dtype=float)
         return np.asarray(self.transform(thetas @ self.direction + self.shift), dtype=float)
 
+    def inner_function(self, logarithm: bool) -> tuple[Callable[[Vector], Vector], Callable[[Any], Any] | None]:
+        """The function, or its logarithm where it is positive, and the map from that as `inner_map` gives it.
+
+        Densities are smoothed on the inner scale: on the user's own they would reach below what is possible.
+        """
+        inner = self.function
+        assert inner is not None
+        if self.transform is not np.exp:
+            return inner, np.log if logarithm else None
+        return lambda thetas: np.log(inner(thetas)), None if logarithm else np.exp
+
     def inner_map(self, logarithm: bool) -> Callable[[Any], Any] | None:
         """Map from the inner scale to the user's or to its logarithm; None for the identity."""
         if not logarithm:
