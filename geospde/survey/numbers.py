@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -34,9 +35,15 @@ def as_numbers(column: Any) -> Vector:
     """
     values = column if isinstance(column, pd.Series) else pd.Series(column)
     try:
-        return _floats(values)
+        numbers = _floats(values)
     except OverflowError:
-        return _floats(values.mask(values.map(_is_beyond), np.inf))
+        numbers = _floats(values.mask(values.map(_is_beyond), np.inf))
+    unread = np.flatnonzero(np.isnan(numbers))
+    beyond = [_is_beyond(value) for value in values.iloc[unread]]  # pandas before 3 does not read "1e400"
+    if any(beyond):
+        numbers = numbers.copy()
+        numbers[unread[beyond]] = np.inf
+    return numbers
 
 
 def _floats(values: pd.Series) -> Vector:
@@ -48,10 +55,13 @@ def _floats(values: pd.Series) -> Vector:
 
 
 def _is_beyond(value: Any) -> bool:
-    """Tell whether a cell is a whole number beyond all floats."""
+    """Tell whether a cell is a number beyond all floats: a whole one, or text with a power of ten."""
     if isinstance(value, int):
         return value.bit_length() > 1023
-    return isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{308,}\s*", value) is not None
+    if not isinstance(value, str):
+        return False
+    power = re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)[eE]\+?\d+\s*", value) is not None
+    return power and math.isinf(float(value)) or re.fullmatch(r"\s*[+-]?\d{308,}\s*", value) is not None
 
 
 def is_text(column: Any) -> NDArray[np.bool_]:

@@ -123,7 +123,7 @@ class Table:
                 continue
             try:
                 frame[column] = pd.to_numeric(rest)
-            except OverflowError:  # a whole number beyond all floats
+            except (OverflowError, ValueError):  # a number beyond all floats
                 frame[column] = as_numbers(rest)
             words = [w for w in dict.fromkeys(values[marked]) if w.casefold().strip("-") != "nan"]
             if words:
