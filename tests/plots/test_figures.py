@@ -95,7 +95,7 @@ def test_nothing_leaves_the_figure(case, size):
     prediction = prediction_on(survey.coastline, prediction.crs, prediction.grid.dx, prediction.label, size)
     for columns in (["mean", "q0.025", "q0.975"], ["sd"], ["exceed_8"]):
         figure = layers_map(prediction, columns, coastline=survey.coastline)
-        drawn(figure)
+        figure.draw_without_rendering()
         box = figure.get_tightbbox()
         width, height = figure.get_size_inches()
         assert width <= 180 / 25.4 + 1e-9 and height <= 230 / 25.4 + 1e-9
