@@ -355,7 +355,10 @@ def _draw_around(axes: Sequence[Any], prediction: Layers, view: View, coastline:
         taken = draw_inset(
             axes[0], view, land if look.inset is True else _polygons(look.inset, prediction.crs), coastline
         )
-    used = [part for part in (coastline, taken if len(axes) == 1 else None) if part is not None]
+    filled = coastline
+    if coastline is None and prediction.points is not None:
+        filled = shapely.convex_hull(shapely.multipoints(prediction.points))
+    used = [part for part in (filled, taken if len(axes) == 1 else None) if part is not None]
     draw_scale_bar(axes[-1], view, shapely.union_all(used) if used else None)
 
 

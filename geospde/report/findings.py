@@ -16,6 +16,9 @@ from geospde.survey.places import place_in_words
 from geospde.text.rates import Rate, with_article
 from geospde.text.words import area, counted, joined, length, lengths, listed, number
 
+MANY_TIMES = 2.0
+"""A ratio from which it is told by a number and no more in percent."""
+
 SURE = 0.95
 """Probability from which a place is called above or below a threshold."""
 
@@ -42,7 +45,8 @@ def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: 
     if prediction.steps:
         along, last = prediction.layers[0].along, prediction.steps[-1]
         said = findings(prediction.at_step(last), survey=survey, fit=fit, label=label)
-        return [f"In {along} {last}, the last of {len(prediction.steps)} that are mapped:", *said]
+        when = str(last) if along is not None and str(along).casefold() == "year" else f"{along} {last}"
+        return [f"In {when}, the last of {len(prediction.steps)} that are mapped:", *said]
     coastline = getattr(survey, "coastline", None)
     land, place = on_land(prediction, coastline, getattr(survey, "outline", None))
     frame, layers = prediction.frame[land], prediction.layers
@@ -199,8 +203,9 @@ def _certainty(frame: pd.DataFrame, layers: Sequence[Layer], place: str) -> Iter
         return
     low, middle, high = np.quantile(frame["sd"] / frame["mean"], [0.05, 0.5, 0.95])
     yield (
-        f"The {spread.title.lower()} is {_share(middle)} of the mean at the median of the {place}: at most "
-        f"{_share(low)} on its surest twentieth, at least {_share(high)} on its least sure."
+        f"The {spread.title.lower()} is {_multiple(middle)} the mean at the median of the {place}: at most "
+        f"{_multiple(low).removesuffix(' of')} on its surest twentieth, at least {_multiple(high).removesuffix(' of')} "
+        "on its least sure."
     )
 
 
@@ -226,6 +231,19 @@ def _ranges(hyper: Any, unit: str) -> Iterator[str]:
 def _round(value: float) -> float:
     """Three significant digits, for sentences."""
     return float(f"{value:.3g}")
+
+
+def _multiple(value: float) -> str:
+    """Return a ratio as a part of something, or how many times it.
+
+    Examples
+    --------
+    >>> _multiple(0.123), _multiple(11.28), _multiple(100.08)
+    ('12% of', '11 times', '100 times')
+    """
+    return (
+        f"{_share(value)} of" if value < MANY_TIMES else f"{value:,.2g} times" if value < 100 else f"{value:,.0f} times"
+    )
 
 
 def _share(value: float) -> str:

@@ -38,7 +38,8 @@ def test_a_run_maps_every_step(bay):
     assert (out / "figures" / "index.png").exists()
     report = (out / "report.html").read_text()
     assert '<section id="index">' in report
-    assert 'id="map-step" min="0" max="2"' in report and "year 2006, the last of 3" in report
+    assert 'id="map-step" min="0" max="2" step="1" value="2"' in report  # the year that the sentences are of
+    assert "In 2006, the last of 3" in report
 
 
 def test_a_year_that_is_missing_is_told(bay):

@@ -161,9 +161,8 @@ class TweedieLikelihood(Likelihood):
         prior, phi = self.prior.parts[1], float(np.exp(self.first_theta()[1]))  # type: ignore[attr-defined]
         if prior != self.hyper[1].prior or FEWEST < phi < MOST:
             return ""
-        return (
-            f"R-INLA's prior holds phi near 1 in the unit of the response, and these responses have it near {phi:.2g}"
-        )
+        about = f"{float(f'{phi:.2g}'):,.6g}"
+        return f"R-INLA's prior holds phi near 1 in the unit of the response, and these responses have it near {about}"
 
     def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Zeros lie at the lower end; there is no upper one."""
