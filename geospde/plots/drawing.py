@@ -231,6 +231,10 @@ def draw_inset(ax: Axes, view: View, whole: Any, land: Any = None) -> Any:
     return boxes[best]
 
 
+OVER_LAND = 0.1
+"""Share of a scale bar's corner from which land lies under it."""
+
+
 def draw_scale_bar(ax: Axes, view: View, land: Any = None) -> None:
     """Draw a scale bar in the corner with the least land; nothing where there is no unit of length."""
     bar = view.scale_bar()
@@ -249,7 +253,12 @@ def draw_scale_bar(ax: Axes, view: View, land: Any = None) -> None:
     if land is not None:
         boxes = [shapely.box(x - pad_x, y - pad_y, x + length + pad_x, y + room + pad_y) for x, y in corners]
         covered = shapely.area(shapely.intersection(land, boxes))
-    x, y = corners[int(np.argmin(covered))]
+    best = int(np.argmin(covered))
+    x, y = corners[best]
+    if land is not None and covered[best] > OVER_LAND * boxes[best].area:  # no corner is free: it needs a ground
+        west, south = x - pad_x / 2, y - pad_y / 2
+        ground = Rectangle((west, south), length + pad_x, room + pad_y, fc="white", ec="none", alpha=0.8, zorder=4.9)
+        ax.add_patch(ground)
     halo = [withStroke(linewidth=2.5, foreground="white", alpha=0.8)]
     ax.add_patch(Rectangle((x, y), length, thick, fc="white", ec=INK, lw=0.5, zorder=5, path_effects=halo))
     ax.add_patch(Rectangle((x, y), length / 2, thick, fc=INK, ec=INK, lw=0.5, zorder=5))

@@ -354,3 +354,13 @@ def test_of_ordered_classes_it_is_observed_whether_they_are_above_the_first():
     survey = SimpleNamespace(points=table)
     np.testing.assert_array_equal(observed(survey, "score", fit), table["score"] > 1)
     np.testing.assert_array_equal(observed(survey, "score"), table["score"])
+
+
+@pytest.mark.parametrize(
+    ("land", "grounds"), [(shapely.box(0, 0, 1000, 1000), 1), (shapely.box(0, 300, 1000, 1000), 0)]
+)
+def test_a_scale_bar_over_land_has_a_ground_of_its_own(land, grounds):
+    """On full land it lay across the border, and its white half was lost."""
+    ax = Figure().subplots()
+    draw_scale_bar(ax, View(0.0, 0.0, 1000.0, 1000.0, "m"), land)
+    assert sum(patch.get_alpha() == 0.8 for patch in ax.patches) == grounds
