@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import replace
 from functools import reduce
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -157,6 +157,11 @@ class Columns:
     def needs(self) -> list[str]:
         """Columns of a table that are read."""
         return list(dict.fromkeys(column for variable in self._variables.values() for column in variable.columns))
+
+    def levels_of(self, column: str) -> tuple[Any, ...]:
+        """Values of a table's column that are labels to some variable, in the order of its levels; else none."""
+        found = (variable.levels for variable in self._variables.values() if variable.columns == (column,))
+        return next((levels for levels in found if levels), ())
 
     def of(self, table: pd.DataFrame) -> Vector:
         """All columns for a new table, (m, n).

@@ -143,6 +143,14 @@ class Expression:
     columns: tuple[str, ...]
     node: Node
 
+    @property
+    def levels(self) -> tuple[Any, ...]:
+        """Values of its column where they are labels, as in ``C(year)``, in the order of its levels; else none."""
+        node = self.node
+        if isinstance(node, Applied) and isinstance(node.function, Coding) and isinstance(node.parts[0], Column):
+            return node.function.levels
+        return ()
+
     def __call__(self, table: pd.DataFrame) -> Any:
         """Its values for a table: (m,) or (m, k) floats, or a Categorical.
 

@@ -143,10 +143,12 @@ def effects(
         raise InputError(f"effects are of one covariate or two, not of {name!r}")
     if size < 2:
         raise InputError(f"size must be at least 2, not {size}")
-    axes = [_axis(table[names[0]], size, True, _places(model, names[0]))]
-    axes += [_axis(table[n], size, surface, _places(model, n)) for n in names[1:]]
+    labels = {column: list(model.effects.levels_of(column)) for column in table}
+    axes = [labels[names[0]] or _axis(table[names[0]], size, True, _places(model, names[0]))]
+    axes += [labels[n] or _axis(table[n], size, surface, _places(model, n)) for n in names[1:]]
     grid = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
-    others = {c: (at or {}).get(c, _typical(table[c], _places(model, c))) for c in table if c not in names}
+    typical = {c: labels[c][0] if labels[c] else _typical(table[c], _places(model, c)) for c in table}
+    others = {c: (at or {}).get(c, typical[c]) for c in table if c not in names}
     frame = grid.assign(**others)
     for column in table:
         if isinstance(table[column].dtype, pd.CategoricalDtype):

@@ -66,6 +66,24 @@ def test_others_stay_at_their_mean_and_first_level():
     assert at.frame.loc[1, "mean"] == pytest.approx(fit.marginal(weights).mean, rel=1e-6)
 
 
+@pytest.mark.parametrize("method", ["eb", "ml"])
+@pytest.mark.parametrize("term", ["C(year)", "factor(year)", "C(year, reference=3)", "C(year):x"])
+def test_numbers_that_are_labels_stay_at_their_first_level(method, term):
+    """Their mean is no level: effects of anything beside them were refused."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=60), "year": np.arange(60) % 4 + 1})
+    data["y"] = data.x + data.year % 3 + rng.normal(size=60)
+    fit = gs.fit(f"y ~ x + {term}", data, method=method)
+    first = 3 if "reference" in term else 1
+    found = fit.effects("x", size=5)
+    assert found.at == {"year": first}
+    wanted = fit.predict(pd.DataFrame({"x": found.frame["x"], "year": first})).to_frame()
+    assert found.frame["mean"].to_numpy() == pytest.approx(wanted["mean"].to_numpy(), rel=1e-6)
+    levels = [first, *(year for year in (1, 2, 3, 4) if year != first)]
+    assert fit.effects("year").frame["year"].tolist() == levels
+    assert fit.effects("x", at={"year": 4}, size=3).at == {"year": 4}
+
+
 def test_two_covariates_vary_together():
     data, fit = two_covariates()
     by_level = fit.effects("x:f", size=7).frame
