@@ -39,9 +39,10 @@ SOME = 500  # latent variables, beside fixed effects, whose quantiles a few poin
 CARRIED = 0.01  # to this part of an interval, to carry a posterior;
 LIGHT = 1e-4  # else all of a rule's own points do that have this weight
 COUNTS = 0.025  # weight of a point beyond which all of an error there counts
-LEVEL = 0.3  # sd of what two meshes differ by, up to which it may be uneven,
+LEVEL = 1.0  # sd of what two meshes differ by, up to which it may be uneven,
 BEYOND = 0.5  # and sds from the points, up to which the process goes on: its trend would outgrow a posterior's tails
-SAME = 0.1  # log density: error of that process, at a point of the fine mesh left out, up to which it serves
+SAME = 0.1  # log density: error of that process, at a point of the fine mesh left out, up to which it serves,
+ALIKE = 0.04  # and that error times the sd: the less even a difference, the further off the fine posterior may lie
 
 
 def posterior(
@@ -141,6 +142,7 @@ class _Difference:
     places: Vector
     coefficients: Vector
     error: float  # largest, of what the other points say of one that counts
+    spread: float  # sd of the difference
 
     @classmethod
     def between(
@@ -157,7 +159,12 @@ class _Difference:
         coefficients = precision @ values
         counts = np.minimum(weights / COUNTS, 1.0)
         error = float((counts * np.abs(coefficients / np.diag(precision))).max())
-        return cls(thetas[0], inverse, places, coefficients, error)
+        return cls(thetas[0], inverse, places, coefficients, error, _spread(values, weights))
+
+    @property
+    def serves(self) -> bool:
+        """Whether it tells the fine mesh's density well enough."""
+        return self.error <= SAME and self.error * self.spread <= ALIKE
 
     def added_to(self, point: LaplacePoint) -> LaplacePoint:
         """A point of the coarse mesh with the density of the fine one, and its gradient."""
@@ -176,6 +183,11 @@ class _Difference:
             for own, share in zip((accuracy.evidence, accuracy.spread, accuracy.quantile), TAILS)
         )
         return replace(accuracy, evidence=evidence, spread=spread, quantile=quantile)
+
+
+def _spread(values: Vector, weights: Vector) -> float:
+    """Standard deviation under weights that sum to one."""
+    return float(np.sqrt(weights @ (values - weights @ values) ** 2))
 
 
 def _covariance(u: Vector, v: Vector) -> Vector:
@@ -214,7 +226,7 @@ def _lifted(laplace: Laplace, coarse: _Peak, start: Vector, progress: Progress) 
         above = _carriers(laplace, coarse.strategy, rough, below, progress)
         assert rough.hyper is not None
         led.difference = _Difference.between(above, below, nearest_weights(rough.hyper, below), coarse.root)
-        if led.difference.error > SAME:
+        if not led.difference.serves:
             return None
         found = integrate(led, coarse.root, coarse.third, "auto", start)
     except NumericalError:
@@ -298,6 +310,6 @@ def _carriers(
         progress(len(points), len(below), "integration over the hyperparameters")
         gaps = np.array([point.log_posterior - own.log_posterior for point, own in zip(points, below)])
         weights = nearest_weights(rough.hyper, points)
-        if weights @ (gaps - weights @ gaps) ** 2 > LEVEL**2:
+        if _spread(gaps, weights) > LEVEL:
             raise NumericalError("two meshes differ by more at some hyperparameters than at others")
     return points
