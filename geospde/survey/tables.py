@@ -234,7 +234,7 @@ def _preamble(path: Path) -> _Preamble:
     with path.open(newline="", encoding="utf-8-sig") as file:
         for line in file:
             said = re.fullmatch(r'"?sep=(.|\\t)"?\s*', line, re.IGNORECASE)
-            if said and not lines:
+            if said and not separator:
                 separator = said[1].replace("\\t", "\t")
             elif line.startswith("#"):
                 comment = line.lstrip("#").strip()

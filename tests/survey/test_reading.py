@@ -43,7 +43,11 @@ def test_marks_that_are_listed_are_missing_everywhere(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "before", ["sep=,\n", '"sep=,"\n', "# from the lab\n", "# a, b, c, d\n#\n", "sep=,\n# units: m\n", "\n# late\n\n"]
+    "before",
+    [
+        *["sep=,\n", '"sep=,"\n', "# from the lab\n", "# a, b, c, d\n#\n", "\n# late\n\n"],
+        *["sep=,\n# units: m\n", "# units: m\n#\nsep=,\n"],
+    ],
 )
 def test_what_stands_before_the_header_is_read_over_and_lines_are_still_counted(tmp_path, before):
     survey, _ = read(tmp_path, before + TEXT, missing=["NA"])
