@@ -287,10 +287,8 @@ def _open_tails(emulator: Emulator) -> Vector:
             fall = max((before - after) / 0.2, 0.1)
             # an sd has it by the square of its distance
             away = float(np.sqrt((((last - centre) / sds) ** 2).sum()))
-            excess = np.exp(value) / fall * max(1.0, away / 3.0) ** 2 / TAIL
-            if excess > 1.0:
-                # to where the tail is as light as that, but not far beyond what a point vouches for
-                found.append(last + min(3.0, min(max(np.log(excess), 2.0), 3.0) / fall) * ray / length)
+            if np.exp(value) / fall * max(1.0, away / 3.0) ** 2 > TAIL:
+                found.append(last + min(3.0, 2.0 / fall) * ray / length)
     return np.array(found).reshape(-1, u.shape[1])
 
 
