@@ -19,7 +19,7 @@ KERNEL = 0.5  # width, in standard deviations, of kernels that follow a posterio
 UNLIKE = 0.5  # skewness, or a third of the excess kurtosis, beyond which kernels are used
 BENT = 1.0  # largest log ratio by which the density of a fit is corrected
 BATCHES = 10  # independent batches of thetas: the spread of their means is the Monte Carlo error
-ODD = 5.0  # standard errors by which sums over many thetas and over few may differ
+ODD = 8.0  # standard errors, of ten batches, by which sums over many thetas and over few may differ: one in 40,000 does
 
 
 @dataclass(frozen=True)
