@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError, LackingError
 from geospde.families.likelihood import RESIDUALS as OF_LIKELIHOOD
-from geospde.results.checks import Checks
 from geospde.results.draws import draw
 from geospde.results.effects import Effects, effects
 from geospde.results.quantile_residuals import quantile_residuals
 from geospde.results.state import FitState, Vector
 from geospde.results.storage import Stored, write_fit
+from geospde.text.findings import Checks
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, frame_table
 from geospde.text.words import counted, nearest

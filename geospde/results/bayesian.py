@@ -24,7 +24,6 @@ from geospde.linalg.threads import one_blas_thread
 from geospde.results import checks
 from geospde.results.base import Fit
 from geospde.results.certificate import Certificate, certify
-from geospde.results.checks import Checks
 from geospde.results.draws import to_arviz
 from geospde.results.hypothesis import Hypothesis, weigh
 from geospde.results.loo import Loo
@@ -32,6 +31,7 @@ from geospde.results.prior import prior_marginal
 from geospde.results.state import LEVELS, Vector
 from geospde.results.storage import Stored, stored_posterior
 from geospde.results.summaries.posterior import Block, posterior_blocks, priors_of, show
+from geospde.text.findings import Checks
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import facts
 

@@ -23,7 +23,7 @@ from geospde.results.prior import prior_marginal
 from geospde.survey.crs import unit_of
 from geospde.survey.places import columns_of_degrees, unprojected
 from geospde.terms.hyperparameter import Hyperparameter
-from geospde.text.findings import Finding, count_levels, findings_frame, without_moments
+from geospde.text.findings import Finding, without_moments
 from geospde.text.words import counted, in_unit, joined, length, listed, number
 
 Vector = NDArray[np.float64]
@@ -42,30 +42,6 @@ SMALL = 0.01  # of a chi-square test
 SHIFT = 0.3  # posterior sds between a mode and its corrected mean
 INFLUENTIAL = "see whether these are outliers"
 EVIDENCE = 0.1  # next term of the Laplace expansion, in nats
-
-
-class Checks(tuple[Finding, ...]):
-    """Findings about a fit, the gravest last when printed."""
-
-    @property
-    def levels(self) -> dict[str, int]:
-        """How many there are of each level."""
-        return count_levels(self)
-
-    @property
-    def passed(self) -> bool:
-        """Whether there is neither a warning nor an error."""
-        return not (self.levels["warning"] or self.levels["error"])
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row a finding: ``level, subject, message, remedy``."""
-        return findings_frame(self)
-
-    def __str__(self) -> str:
-        order = ("ok", "note", "warning", "error")
-        return "\n".join(str(f) for f in sorted(self, key=lambda f: order.index(f.level)))
-
-    __repr__ = __str__
 
 
 def model_findings(

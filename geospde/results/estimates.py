@@ -23,12 +23,11 @@ from geospde.likelihood.vanishing import residual_edges, residual_places
 from geospde.model.build import Model
 from geospde.results import checks
 from geospde.results.base import Fit
-from geospde.results.checks import Checks
 from geospde.results.hypothesis import read
 from geospde.results.state import LEVELS, Vector
 from geospde.results.storage import Stored, stored_maximum
 from geospde.results.wald import WaldTest, wald_test
-from geospde.text.findings import Finding
+from geospde.text.findings import Checks, Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import nearest, numeral
 

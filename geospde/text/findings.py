@@ -83,6 +83,29 @@ def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
     return pd.DataFrame([f.to_dict() for f in findings], columns=[*columns, "rows"])[columns]
 
 
+class Checks(tuple[Finding, ...]):
+    """Findings about a fit, the gravest last when printed."""
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """How many there are of each level."""
+        return count_levels(self)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is neither a warning nor an error."""
+        return not (self.levels["warning"] or self.levels["error"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a finding: ``level, subject, message, remedy``."""
+        return findings_frame(self)
+
+    def __str__(self) -> str:
+        return "\n".join(str(f) for f in sorted(self, key=lambda f: LEVELS.index(f.level)))
+
+    __repr__ = __str__
+
+
 def without_moments(table: pd.DataFrame) -> str:
     """Which parameters have no mean or sd, since a far tail would make it up; empty where all have both."""
     if not {"mean", "sd"} <= set(table.columns):
