@@ -212,10 +212,9 @@ def _may_explain(column: pd.Series, places: NDArray[np.float64]) -> bool:
     if np.ptp(values[known]) == 0:
         return True
     steps = np.diff(values)
-    if known.all() and len(values) > 3 and (np.array_equal(values, np.round(values))) and (steps > 0).all():
+    upward = (steps > 0).all() and np.array_equal(values, np.round(values))
+    if known.all() and len(values) > 3 and (upward or (steps == -1).all()):
         return False  # rows that are numbered, some of them left out
-    if known.all() and len(values) > 3 and (steps == -1).all():
-        return False
     design = np.column_stack([np.ones(known.sum()), places[known] - places.mean(axis=0)])
     off = values[known] - design @ np.linalg.lstsq(design, values[known], rcond=None)[0]
     return bool(known.sum() <= 4 or off.var() > (1 - ALMOST) * values[known].var())
