@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +15,65 @@ from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import Symbol, symbols
 from geospde.formula.table import coordinates
 from geospde.mesh.cover import basis_integrals
+from geospde.mesh.trimesh import Mesh
 from geospde.survey.polygons import as_region
 
 Vector = NDArray[np.float64]
 LABEL = "points"
+
+PLACES = ("covariates of x", "covariates of y")
+"""Columns of the places where rows of a pattern take covariates."""
+
+TERMS = 100_000
+"""Of an integral beside covariates, about: triangles are halved that often, thrice at most and once at least."""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Terms of the sum that the integral of an intensity is.
+
+    The field is taken at the vertices of its mesh, exp of it being straight between them (Simpson et al. 2016, as
+    R-INLA and inlabru do). Covariates and effort are taken at those of a finer mesh, and one that lies between vertices
+    has a term for each of them.
+
+    Attributes
+    ----------
+    mesh : Mesh
+        At whose vertices covariates are taken.
+    node : (k,) array of int
+        Which of them.
+    vertices : (k, 2) array
+        Where the field is taken.
+    share : (k,) array
+        The basis function of that vertex, at the node.
+    """
+
+    mesh: Mesh
+    node: NDArray[np.intp]
+    vertices: Vector
+    share: Vector
+
+    @classmethod
+    def of(cls, mesh: Mesh, has_covariates: bool) -> Nodes:
+        """The vertices of a field's mesh, or beside covariates finer nodes."""
+        if not has_covariates:
+            return cls(mesh, np.arange(mesh.n_vertices), mesh.vertices, np.ones(mesh.n_vertices))
+        fine = mesh.refined()
+        for halvings in (2, 3):
+            if 2 * 4**halvings * mesh.n_vertices <= TERMS:
+                fine = fine.refined()
+        basis = mesh.basis(fine.vertices).tocoo()
+        real = basis.data > 1e-9  # rounding leaves something of a vertex that a node is not between
+        return cls(fine, basis.row[real], mesh.vertices[basis.col[real]], basis.data[real])
+
+    @property
+    def places(self) -> Vector:
+        """Where covariates are taken, (k, 2)."""
+        return np.asarray(self.mesh.vertices[self.node])
+
+    def weights(self, region: Any) -> Vector:
+        """What each term counts in the integral over a polygon, (k,); they sum to its area."""
+        return np.asarray(self.share * basis_integrals(self.mesh, region)[self.node])
 
 
 class Pattern(NamedTuple):
@@ -28,11 +84,11 @@ class Pattern(NamedTuple):
     formula : str
         With a response, the column of ones and zeros.
     table : DataFrame or GeoDataFrame
-        Points, then vertices of the mesh with a weight.
+        Points, then the terms of the integral that have a weight, at vertices of the mesh.
     places : (m, 2) array
-        Where covariates are taken: vertices beyond the domain take them at its border.
+        Where covariates are taken: nodes beyond the domain take them at its border.
     exposure : (m,) array
-        Zero of points, of a vertex the integral of its basis function over the domain.
+        Zero of points, of a vertex the integral of its basis function, or its part of one, over the domain.
     """
 
     formula: str
@@ -55,7 +111,7 @@ def pattern(
     domain : polygons
         Where points would have been seen.
     mesh : Mesh
-        Its vertices are where the intensity is integrated.
+        At whose vertices the intensity is integrated, or between them.
     coords : (str, str), optional
         Coordinate columns, where the data have no geometry.
     filled : mapping or sequence
@@ -96,16 +152,16 @@ def pattern(
             f"{alone[0]!r} is known at the points alone, and the integral of the intensity is over all of the domain",
             remedy=f"give a raster, as in covariates={{{alone[0]!r}: 'file.tif'}}",
         )
-    weights = basis_integrals(mesh, region)
+    nodes = Nodes.of(mesh, has_covariates=any(name in known for name in named))
+    weights = nodes.weights(region)
     there = np.flatnonzero(weights > 0)
-    vertices = np.asarray(mesh.vertices)[there]
     response = np.repeat([1.0, 0.0], [len(points), len(there)])
-    every = np.vstack([points, vertices])
-    clamped = every.copy()
-    off = len(points) + np.flatnonzero(~shapely.intersects_xy(region, *vertices.T))
-    nearest = shapely.shortest_line(region, shapely.points(every[off]))
+    every, places = (np.vstack([points, at[there]]) for at in (nodes.vertices, nodes.places))
+    clamped = places.copy()
+    off = len(points) + np.flatnonzero(~shapely.intersects_xy(region, *places[len(points) :].T))
+    nearest = shapely.shortest_line(region, shapely.points(places[off]))
     clamped[off] = shapely.get_coordinates(shapely.get_point(nearest, 0))
-    table = pd.DataFrame({left.name: response})
+    table = pd.DataFrame({left.name: response, **dict(zip(PLACES, places.T))})
     if coords is None:
         import geopandas as gpd
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
-from geospde.mesh.cover import basis_integrals
+from geospde.model.pattern import PLACES, Nodes
 from geospde.results.bayesian import BayesianFit
 from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
@@ -78,11 +78,11 @@ def expected_numbers(
         )
     parts = regions.geometry if hasattr(regions, "geometry") else regions
     shapes = [as_region(one, "a region") for one in (parts if hasattr(parts, "__iter__") else [parts])]
-    weights = np.array([basis_integrals(mesh, shape) for shape in shapes])
+    nodes = Nodes.of(mesh, has_covariates=model.covariates is not None)
+    weights = np.array([nodes.weights(shape) for shape in shapes])
     used = np.flatnonzero(weights.any(axis=0))
-    places = np.asarray(mesh.vertices)[used]
-    table = _covariates(model, places)
-    rows: Any = model.rows(table, places)
+    table = _covariates(model, nodes.places[used])
+    rows: Any = model.rows(table, nodes.vertices[used])
     exposure, away = model.likelihood.exposure, model.offset[:, None]
     own = model.offsets.of(table) if offset is None else np.full(len(table), float(offset))
     beside = (own + model.remainder(table))[:, None]
@@ -103,14 +103,14 @@ def expected_numbers(
 
 
 def _covariates(model: Any, places: Any) -> pd.DataFrame:
-    """Covariates at vertices of the mesh: those that the fit had there, which beyond the domain are of its border."""
+    """Covariates at nodes: those that the fit had there, which beyond the domain are of its border."""
     held = model.covariates
     if held is None:
         return pd.DataFrame(index=range(len(places)))
     from scipy.spatial import cKDTree
 
     own = np.flatnonzero(model.likelihood.exposure > 0)
-    far, nearest = cKDTree(model.points[own]).query(places)
+    far, nearest = cKDTree(model.table[list(PLACES)].to_numpy()[own]).query(places)
     table = model.table[list(held.names)].iloc[own[nearest]].reset_index(drop=True)
     beyond = np.flatnonzero(far > 0)
     if beyond.size:

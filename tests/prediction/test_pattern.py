@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 import geospde as gs
 from geospde.mesh.cover import basis_integrals
 
-DOMAIN = shapely.Polygon([(0.1, 0.05), (0.95, 0.2), (0.8, 0.9), (0.3, 0.7)], [[(0.4, 0.3), (0.6, 0.3), (0.5, 0.5)]])
+DOMAIN = shapely.Polygon([(0.1, 0.05), (0.95, 0.2), (0.8, 0.9), (0.3, 0.7)], [[(0.4, 0.3), (0.6, 0.3), (0.51, 0.5)]])
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,12 @@ def test_the_log_likelihood_is_the_sum_at_points_less_the_integral(mesh, points)
         "~ east", points, coords=("e", "n"), family="lgcp", domain=DOMAIN, mesh=mesh, method="ml",
         covariates={"east": {"coordinate": "x"}},
     )  # fmt: skip
-    weights = basis_integrals(mesh, DOMAIN)
+    # no node of which is as far from one side of the hole as from another
+    fine = mesh.refined().refined().refined()
+    weights = basis_integrals(fine, DOMAIN)
     there = weights > 0
-    # vertices beyond the domain take covariates at its border
-    nearest = [shapely.ops.nearest_points(DOMAIN, shapely.Point(v))[0].x for v in mesh.vertices[there]]
+    # nodes beyond the domain take covariates at its border
+    nearest = [shapely.ops.nearest_points(DOMAIN, shapely.Point(v))[0].x for v in fine.vertices[there]]
 
     def loss(b):
         return weights[there] @ np.exp(b[0] + b[1] * np.array(nearest)) - (b[0] + b[1] * points["e"]).sum()
@@ -60,6 +62,24 @@ def test_the_log_likelihood_is_the_sum_at_points_less_the_integral(mesh, points)
     assert fit.log_likelihood == pytest.approx(-best.fun, abs=1e-6)
     np.testing.assert_allclose(fit.fixed["estimate"], best.x, atol=1e-3)
     assert (np.abs(fit.fixed["estimate"] - [5.0, 2.0]) < 4 * fit.fixed["se"]).all()
+
+
+@pytest.mark.parametrize("edge", [0.37, 0.43, 0.5])
+def test_a_step_of_effort_within_triangles_is_seen(edge, mesh, points):
+    import xarray as xr
+
+    where = np.arange(-0.2, 1.2, 0.01) + 0.005
+    x = np.broadcast_to(where, (len(where), len(where)))
+    effort = xr.DataArray(np.where(x < edge, 1.0, 0.05), dims=("y", "x"), coords={"y": where[::-1], "x": where})
+    seen = points[(points["e"] < edge) | (np.arange(len(points)) % 20 == 0)]
+    fit = gs.fit(
+        "~ 1 + offset(log(effort))", seen, coords=("e", "n"), family="lgcp", domain=DOMAIN, mesh=mesh, method="ml",
+        covariates={"effort": {"raster": effort, "method": "nearest"}},
+    )  # fmt: skip
+    before = DOMAIN.intersection(shapely.box(0, 0, edge, 1)).area
+    exact = np.log(len(seen) / (before + 0.05 * (DOMAIN.area - before)))
+    # half a step of a lattice that is parallel to the edge, at its worst; at the vertices alone 1.4 standard errors
+    assert abs(fit.fixed["estimate"].iloc[0] - exact) < 0.25 * len(seen) ** -0.5
 
 
 def test_the_expected_total_is_gamma_of_the_number_of_points(fit, points):

@@ -13,6 +13,7 @@ from geospde.families.registry import path_of, read_family
 from geospde.formula.formula import parse_formula
 from geospde.model.build import Model
 from geospde.model.observations import Observations, Recipe
+from geospde.model.pattern import PLACES
 from geospde.model.support import Support
 from geospde.results.saving.schema import PartWords, SupportWords
 from geospde.survey.covariates.sites import restored
@@ -31,7 +32,8 @@ def stored_table(model: Model, names: Iterable[str], before: str = "") -> tuple[
         arrays[f"{before}points"] = model.points
     if model.support is not None:
         arrays |= _stored_support(model.support, names, before)
-    of_columns, columns = _stored_columns(model.table, names, before)
+    named = dict.fromkeys([*names, *(one for one in PLACES if one in model.table.columns)])
+    of_columns, columns = _stored_columns(model.table, named, before)
     return arrays | of_columns, columns
 
 
