@@ -263,6 +263,7 @@ def test_what_is_written_is_what_was_proposed_and_checks(here, counts, capsys):
     assert sorted(os.listdir()) == before
 
 
+@pytest.mark.slow
 def test_a_whole_run_of_what_is_written(here, unrendered_here, samples):
     rng = np.random.default_rng(6)
     presence = rng.binomial(1, expit(8 * (samples["lon"] - 7.85)))

@@ -24,6 +24,7 @@ def surveys(tmp_path, edit):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_failure_does_not_stop_the_others(surveys, capsys):
     with quietly_in(surveys):
         code = main(["run", "north", "--out", "all", "--json"])

@@ -67,6 +67,7 @@ def test_a_full_device_is_a_sentence():
     assert running.returncode == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_stop_no_work(tmp_path, closed):
@@ -170,6 +171,7 @@ def there(mapped, monkeypatch):
     (mapped / "new.toml").unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def test_any_command_speaks_to_any_terminal(there, tmp_path, name):

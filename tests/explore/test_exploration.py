@@ -177,6 +177,7 @@ def test_a_mistake_is_told(spoilt, sentence):
         gs.explore(read(many_columns()), **arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [2, 3, 4, 6])
 def test_a_handful_of_sites_is_explored_without_fault(rows):
     found = gs.explore(read(many_columns().head(rows)), "cases", "tested")
@@ -196,6 +197,7 @@ def test_nothing_to_rate_is_explored_without_fault():
 # ---- pictures ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["rongelap", "tall", "no unit"])
 def test_nothing_is_clipped_and_no_panels_overlap(case, rongelap):
     if case == "rongelap":
@@ -213,6 +215,7 @@ def test_nothing_is_clipped_and_no_panels_overlap(case, rongelap):
     assert not any(one.overlaps(other) for one, other in combinations(panels, 2))
 
 
+@pytest.mark.slow
 def test_odd_names_and_values_of_columns_are_drawn_as_they_are():
     """A pair of dollar signs is no formula, a list is no number, and a long name leaves room for the panel."""
     table = many_columns().rename(columns={"cases": "$cases{$", "depth": "$depth_{$", "tested": "a $ b"})

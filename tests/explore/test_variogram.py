@@ -80,6 +80,7 @@ def test_the_envelope_is_that_of_permuted_values():
         np.testing.assert_allclose(found.loc[k, ["lower", "upper"]], np.quantile(draws, [0.025, 0.975]), atol=margin)
 
 
+@pytest.mark.slow
 def test_without_structure_95_of_100_bins_lie_in_the_envelope_and_p_is_uniform():
     inside, p = [], []
     for seed in range(200):
@@ -106,6 +107,7 @@ def fields(n, reach, nugget, count, wild=0):
         yield places, values
 
 
+@pytest.mark.slow
 def test_on_fields_it_has_the_mean_that_theory_says_and_finds_the_range():
     edges, truth = [0.0, 0.07, 0.12, 0.2, 0.35], Structure(0.2, nugget=0.2, sill=1.0)
     short, ranges, p = [], [], []

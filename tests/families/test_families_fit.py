@@ -94,6 +94,7 @@ def test_the_unit_of_a_gaussian_response_does_not_matter():
     pd.testing.assert_frame_equal(5000 * small.fixed, large.fixed, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_a_gaussian_field_in_any_unit_has_a_prior_of_its_scale():
     rng = np.random.default_rng(6)
     table = pd.DataFrame(rng.uniform(0.1, 0.9, (80, 2)), columns=["e", "n"])
@@ -171,6 +172,7 @@ def test_what_does_not_fit_the_family_is_refused(formula, options, words):
         gs.fit(formula, data("binomial"), **options)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     # the whole study is scripts/coverage; here a few replicates of a few families, pooled
     cases = ["gaussian", "nbinomial", "binomial"]

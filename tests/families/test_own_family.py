@@ -115,6 +115,7 @@ def test_priors_may_stand_on_the_object(tmp_path):
         Weibull(priors={"size": prior})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["own_family:Weibull", Weibull()], ids=["path", "object"])
 def test_a_whole_run_draws_its_report(given, unrendered_here, tmp_path):
     write_survey(tmp_path)

@@ -56,6 +56,7 @@ def answers(family, method, unit):
     return np.array(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1 / 365250, 1e6])  # thousands of years for days, tonnes for grams
 @pytest.mark.parametrize("method", ["inla", "ml"])
 @pytest.mark.parametrize("family", FAMILIES)
@@ -93,6 +94,7 @@ def test_rows_of_next_to_no_weight_say_nothing(family):
     assert other == pytest.approx(one, rel=1e-4 if family == "t" else 1e-6, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "family"), [("reml", "gaussian"), ("eb", "poisson"), ("ml", "poisson")])
 def test_crossed_groups_of_2000_levels_of_which_half_say_nothing(method, family):
     rng = np.random.default_rng(4)

@@ -62,6 +62,7 @@ def larger(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.recursive(leaves, larger, max_leaves=12))
 def test_a_tree_written_and_read_again_is_the_same_tree(tree):
@@ -70,6 +71,7 @@ def test_a_tree_written_and_read_again_is_the_same_tree(tree):
     assert str(parse_expression(str(tree))) == str(tree)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=40) | st.text(st.sampled_from("xyz~+-*/:^|()[]`'\",=.1 0%_{}in"), max_size=40))
 def test_any_text_is_read_or_refused_in_a_sentence(text):

@@ -197,6 +197,7 @@ def test_corrections_that_are_large_where_the_density_is_nothing_make_no_peak():
     assert max(abs(point.theta[0]) for point in posterior.points) < 6.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOYS)
 def test_shapes_in_more_dimensions_are_followed(name):
     toy = TOYS[name]
@@ -250,6 +251,7 @@ def rough(t):
     return gaussian(t) + 1.5 * np.sin(5 * t[:, 0]) * np.sin(5 * t[:, 1] + t[:, 2])
 
 
+@pytest.mark.slow
 def test_what_no_process_follows_is_put_right_by_draws():
     density = Density(rough, 3)
     found = adaptive(density, Axes(np.zeros(3), np.eye(3)))
@@ -267,6 +269,7 @@ def test_what_no_process_follows_is_put_right_by_draws():
     np.testing.assert_array_equal(again.weighted[1], found.hyper.residual.weighted[1])
 
 
+@pytest.mark.slow
 def test_hyperparameters_of_which_the_data_say_little_are_on_the_scale_of_their_priors():
     """Eight groups: sd(x | g) may be zero, where the correlation is what its prior says."""
     g, x, rng = np.repeat(np.arange(8), 5), np.tile(np.arange(5.0), 8), np.random.default_rng(9)
@@ -367,6 +370,7 @@ def _gradients(log_density, places):
     return np.array([p.gradient for p in Density(log_density, places.shape[1]).at(places)])
 
 
+@pytest.mark.slow
 def test_a_fit_of_few_data_is_that_of_draws():
     """A field, a nugget and 60 sites: a thousand thetas weighted by the fit's own Laplace log posterior."""
     rng = np.random.default_rng(7)

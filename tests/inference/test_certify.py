@@ -17,6 +17,7 @@ from geospde.results.certificate import Certificate
 LEVELS = ["q0.025", "q0.5", "q0.975"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha, tag", [(1.5, "alpha15"), (2, "alpha2")])
 def test_the_reference_case_gives_the_exact_posterior(alpha, tag):
     certificate, target = reference_fit(alpha).certify(), exact(tag)[0]
@@ -35,6 +36,7 @@ def test_the_reference_case_gives_the_exact_posterior(alpha, tag):
     assert certificate.draws == 2000 and certificate.ess > 1500
 
 
+@pytest.mark.slow
 def test_draws_of_which_rounding_leaves_no_digits_count_for_nothing():
     # of 50 zeros and ones the prior's tail reaches ranges at which H is singular to rounding
     rng = np.random.default_rng(1)
@@ -50,6 +52,7 @@ def test_draws_of_which_rounding_leaves_no_digits_count_for_nothing():
     assert certificate.log_marginal_likelihood == pytest.approx(fit.log_marginal_likelihood, abs=0.6)
 
 
+@pytest.mark.slow
 def test_staying_at_the_mode_is_corrected():
     certificate, target = reference_fit(1.5, "eb").certify(), exact("alpha15")[0]
     assert not certificate.agrees and certificate.verdict.startswith("corrected")

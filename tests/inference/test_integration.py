@@ -208,6 +208,7 @@ def test_a_gaussian_alone_has_gaussian_marginals():
     assert np.sqrt(np.trapezoid((values - 2) ** 2 * density, values)) == pytest.approx(0.5, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_posterior_of_which_the_data_say_little_stays_within_its_priors():
     """Two processes of one covariate cannot be told apart: a polynomial between few points must not run off."""
     rng = np.random.default_rng(0)

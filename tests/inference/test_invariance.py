@@ -55,6 +55,7 @@ def test_the_unit_of_the_response_changes_nothing(formula, unit):
     assert other == pytest.approx(one, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_unit_of_what_is_positive_changes_nothing():
     """Through an intercept that moves by a logarithm, and the adaptive rule over three hyperparameters."""
     options, size = {"family": "gamma"}, TABLE.assign(z=np.exp(0.3 * TABLE["z"]))
@@ -169,6 +170,7 @@ def test_covariates_far_from_zero_change_nothing(method, formula, options, tmp_p
         assert again.filter(regex="mean|sd|se|estimate|q0").to_numpy() == pytest.approx(surface, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_profiles_and_intervals_are_those_of_covariates_near_zero():
     found = []
     for shift in (0.0, FAR):

@@ -109,6 +109,7 @@ def mixtures():
             yield GaussianMixture(weights, means, sds, shape)
 
 
+@pytest.mark.slow
 def test_compiled_quantiles_and_tails_are_those_of_the_plain_search():
     for mixture in mixtures():
         for p in (1e-5, 0.025, 0.5, 0.975, 1 - 1e-5):
@@ -142,6 +143,7 @@ def test_moments_of_a_response_do_not_depend_on_how_they_are_found():
             np.testing.assert_allclose(table["sd"], sd, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_compiled_moments_of_exponentials_are_those_of_the_plain_quadrature(monkeypatch):
     monkeypatch.setattr("geospde.inference.mixture.MANY", 0)
     for mixture in mixtures():

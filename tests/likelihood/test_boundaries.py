@@ -80,6 +80,7 @@ def test_it_predicts_profiles_and_is_told(followed, sites):
     assert "no residual" in [finding.subject for finding in followed.check()]
 
 
+@pytest.mark.slow
 def test_students_t_and_the_lognormal_have_it_too(followed, sites, mesh):
     k = {"mesh": mesh, "coords": ("x", "y"), "method": "ml"}
     with pytest.warns(gs.GeospdeWarning, match="'sigma' is estimated as 0"):

@@ -330,6 +330,7 @@ def test_tails_of_chi_squares():
     assert tail(0.0, np.array([1.0, -ratio]), np.array([5.0, 40.0])) == pytest.approx(0.05, rel=0.02)
 
 
+@pytest.mark.slow
 def test_smooths_of_nothing_have_even_p_values():
     # the share of small p-values under the null: binomial of 100 at 0.2 has sd 0.04; smooths' tests are approximate
     rng = np.random.default_rng(11)

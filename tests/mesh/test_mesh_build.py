@@ -196,6 +196,7 @@ def test_lines_become_edges():
     assert mesh.areas.sum() == pytest.approx(1, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_coast_as_lines_of_a_hull(coast):
     mesh = build_mesh(coast, max_edge=(300, 600), convex=(100, 200), lines=coast, cutoff=20)
     drawn = shapely.union_all(shapely.linestrings(mesh.vertices[mesh.edges]))

@@ -34,6 +34,7 @@ def work_of(square):
     return work
 
 
+@pytest.mark.slow
 def test_flips_leave_the_constrained_delaunay_triangulation(square):
     work = work_of(square)
     for _ in range(3):
@@ -57,6 +58,7 @@ def test_smoothing_moves_points_as_the_plain_version(square):
     assert still.mean() < 0.3
 
 
+@pytest.mark.slow
 def test_splitting_keeps_links_area_and_limits(square):
     work = work_of(square)
     work.smooth(SITES)

@@ -80,6 +80,7 @@ def fitted(data, **given):
     return gs.fit("counts ~ z + spde(mesh)", data, mesh=MESH, coords=("x", "y"), family="poisson", **given)
 
 
+@pytest.mark.slow
 def test_a_coarser_mesh_put_right_at_some_points_has_the_posterior(data):
     smooth = data.assign(counts=np.random.default_rng(5).poisson(np.exp(1 + np.sin(6 * data.x) * np.cos(5 * data.y))))
     fit, plain = fitted(smooth), fitted(smooth, integration="adaptive")
@@ -113,6 +114,7 @@ def test_meshes_that_differ_too_much_leave_the_first_look_alone(data, monkeypatc
     assert fit.log_marginal_likelihood == pytest.approx(plain.log_marginal_likelihood, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_meshes_that_differ_smoothly_but_much_are_not_taken_for_one_another(monkeypatch):
     # the process through nine points foretold each from the others to 0.09, and ran off where there were none:
     # quantiles of the range were an sd off

@@ -111,6 +111,7 @@ def test_levels_without_a_constant_have_the_dispersions_prior(table):
     np.testing.assert_allclose(np.exp(fit.hyper["mean"]), apart, rtol=0.06)
 
 
+@pytest.mark.slow
 def test_residuals_replicates_and_folds_know_the_dispersion(table, fit):
     size = np.exp(fit.hyper["mean"].iloc[0] + fit.hyper["mean"].iloc[1] * table["z"])
     left = fit.residuals("pearson")

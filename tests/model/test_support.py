@@ -77,6 +77,7 @@ def test_likelihood_of_points_and_areas_is_the_dense_one(mesh, areas):
     assert fit.log_likelihood == pytest.approx(dense, abs=1e-6)  # both are exact; rounding of Q's inverse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "family", "link"), [("total", "poisson", "log"), ("mean", "binomial", "logit")])
 def test_mode_is_that_of_the_aggregate_on_the_response_scale(mesh, areas, kind, family, link):
     frame = areas.assign(n=40)

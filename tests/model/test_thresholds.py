@@ -114,6 +114,7 @@ def test_a_corner_of_the_likelihood_is_rounded(tmp_path):
         pd.testing.assert_frame_equal(again.predict(d).to_frame(), found.predict(d).to_frame())
 
 
+@pytest.mark.slow
 def test_each_part_of_a_delta_model_has_its_own():
     rng = np.random.default_rng(5)
     d = pd.DataFrame({"x": rng.uniform(0, 10, 600)})

@@ -89,6 +89,7 @@ def rgb(colour):
     return np.round(255 * np.array(to_rgba(colour)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1.0, 3e-7])
 def test_nothing_leaves_the_figure(case, size):
     survey, prediction = case
@@ -333,6 +334,7 @@ def test_files_are_of_the_size_and_resolution_asked_for(atoll, tmp_path):
         assert picture.width <= 180 / 25.4 * 100 + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("response", [[3, 7], [0, 0]])
 def test_two_sites_and_constant_values_are_drawn(tmp_path, response):
     land = shapely.box(0, 0, 100, 100)

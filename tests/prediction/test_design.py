@@ -28,6 +28,7 @@ def survey(seed):
     return table.assign(y=np.sin(4 * table["e"]) + 0.3 * rng.standard_normal(12)), rng.uniform(0, 1, (12, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_order_is_that_of_refits(seed):
     table, candidates = survey(seed)

@@ -141,6 +141,7 @@ def test_points_have_no_area(fit):
         _ = fit.predict(np.array([[0.5, 0.5]])).excursions(0.4).area
 
 
+@pytest.mark.slow
 def test_a_run_decides(tmp_path, capsys):
     path = write_survey(tmp_path)
     text = path.read_text().replace("cell = 100", "cell = 200")

@@ -267,6 +267,7 @@ def test_areas_that_cross_themselves_or_share_a_name_are_warned_of(fits):
         fits["gaussian"].predict_regions(halves.assign(name="one").iloc[[1, 1]], grid=GRID, name="name")
 
 
+@pytest.mark.slow
 def test_layers_of_areas_in_one_run_are_told_in_one_unit(fits, tmp_path):
     """Districts stand beside their country: means of 0.2 and of 0.05 are not one per person and one per 1,000."""
     found = replace(fits["gaussian"].predict_regions(AREAS, grid=GRID, exceed=[0.5]), label="cases / population")
@@ -387,6 +388,7 @@ def test_weights_that_do_not_reach_the_map_and_thresholds_beyond_it_are_told(fit
         fit.predict_regions([inside], grid=GRID, exceed=[-1000])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn_here")
 def test_a_run_knows_when_its_areas_change(tmp_path, capsys, monkeypatch):
     def write(*shapes):

@@ -123,6 +123,7 @@ def box():
 BOX = box()
 
 
+@pytest.mark.slow
 def test_a_fold_is_predicted_as_by_a_fit_of_the_others():
     data, _ = simulated()
     fold = random_folds(150, 5, seed=2)[3]
@@ -156,6 +157,7 @@ def by_random_folds():
     return validate(simulated()[1], "random", k=5, draws=1000)
 
 
+@pytest.mark.slow
 def test_a_field_beats_simpler_models_and_is_calibrated():
     found = by_random_folds()
     scores = found.scores
@@ -171,6 +173,7 @@ def test_a_field_beats_simpler_models_and_is_calibrated():
     assert "random folds" in str(found)
 
 
+@pytest.mark.slow
 def test_blocks_take_the_fitted_range_and_predict_worse_than_random_folds():
     _, fit = simulated()
     blocks = validate(fit, "blocks", k=5, baselines=False, draws=500)

@@ -380,6 +380,7 @@ def test_a_thinned_map_reads_out_its_cells_own_values(browser, tmp_path, monkeyp
     assert np.float32(seen["values"][4]) == np.float32(own["sd"]) and browser.errors == []
 
 
+@pytest.mark.slow
 def test_a_map_without_layers_or_without_units_is_drawn_too(browser, tmp_path):
     mesh = Mesh([[0, 0], [4, 0], [4, 3], [0, 3]], [[0, 1, 2], [0, 2, 3]])
     browser.open(write_report(tmp_path / "r.html", RunParts(title="t", mesh=mesh)))

@@ -119,6 +119,7 @@ def plane():
     return pd.DataFrame({"x": sites[:, 0], "y": sites[:, 1], "z": 5 + matern(sites, 3.0, rng)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("priors", [None, "inla"])
 def test_a_nugget_that_its_prior_decides_is_named(priors):
     # medians near 0.07 and 0.009: each prior has its own figure
@@ -230,6 +231,7 @@ def test_an_observation_that_sets_its_own_prediction():
     assert "blocks" in many.remedy and len(many.rows) > 30
 
 
+@pytest.mark.slow
 def test_where_the_laplace_approximation_errs():
     rng = np.random.default_rng(7)
     data = pd.DataFrame({"g": np.arange(160) // 2})

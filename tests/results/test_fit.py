@@ -363,6 +363,7 @@ def test_a_hyperparameter_can_be_held():
         held.marginal("range(spde)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family, value", [("poisson", 0), ("bernoulli", 0), ("bernoulli", 1)])
 def test_responses_all_at_one_end_need_a_prior_on_the_intercept(family, value):
     table = SITES.assign(count=value)

@@ -35,6 +35,7 @@ def drawn(places, mesh, seed, **options):
     return gs.simulate("~ 1 + spde(mesh)", places, **{**given, **options})
 
 
+@pytest.mark.slow
 def test_fields_have_the_covariance_that_was_asked_for(places):
     table = places.assign(y=np.resize([1.0, 2.0], len(places)))
     mesh = square_mesh(7, high=1000)
@@ -58,6 +59,7 @@ def test_responses_have_the_family_s_moments():
     assert cases["cases"].mean() == pytest.approx(10, rel=0.02)
 
 
+@pytest.mark.slow
 def test_what_is_left_out_comes_from_the_prior(places, mesh, model):
     rng = np.random.default_rng(3)
     ranges = [model.hyperparameters[0].value(_theta(model, {"sigma": 1}, rng)) for _ in range(100)]

@@ -38,6 +38,7 @@ def said(capsys):
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sources", [("out", "wide"), ("bay.toml", "wide.toml")])
 def test_runs_are_compared_from_what_they_left(bay, monkeypatch, capsys, sources):
     monkeypatch.setattr(analysis, "fit_model", None)

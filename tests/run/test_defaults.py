@@ -24,6 +24,7 @@ KEYS = {
 
 
 # every two of the seven keys, max_edge among them, are there together, or all but them
+@pytest.mark.slow
 @pytest.mark.parametrize("max_edge, sizes", [(None, (0, 1, 5, 6)), (150, (0, 1, 5, 6)), ([150, 300], (0, 1, 2, 5, 6))])
 def test_a_survey_without_a_coastline_is_meshed_where_it_is_mapped(tmp_path, max_edge, sizes):
     rng = np.random.default_rng(1)

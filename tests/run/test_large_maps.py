@@ -26,6 +26,7 @@ def fitted(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_large_map_goes_on_where_it_was_stopped(fitted, monkeypatch, capsys):
     whole = rasterio.open(fitted / "out/prediction.tif").read()
     monkeypatch.setattr(analysis, "LARGE", 50)

@@ -61,6 +61,7 @@ def written(folder, text=RUN_FILE):
     return folder / "lead.toml"
 
 
+@pytest.mark.slow
 def test_a_pattern_and_its_marks_are_fitted_and_mapped_together(tmp_path, capsys):
     with quietly_in(tmp_path):
         result = run(written(tmp_path))

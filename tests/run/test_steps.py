@@ -142,6 +142,7 @@ def test_a_fit_of_an_earlier_mesh_is_refused(bay, edit, capsys):
     )
 
 
+@pytest.mark.slow
 def test_maps_are_redrawn_from_the_fit_that_is_there(bay, edit, monkeypatch, capsys):
     monkeypatch.setattr(analysis, "fit_model", None)
     monkeypatch.setattr(analysis, "predict", None)
@@ -222,6 +223,7 @@ def test_a_copy_of_a_folder_shares_no_file_that_is_written_anew(tmp_path):
         raise AssertionError
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn_here")
 def test_a_validation_that_fails_is_a_warning_and_the_run_goes_on(bay, monkeypatch, capsys):
     def failing(*_, **__):
@@ -247,6 +249,7 @@ def test_a_step_of_a_run_s_folder_asks_for_the_run_file(bay, capsys):
     assert said(capsys) == "geospde: '.' is a folder: name the run file in it"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unrendered_here")
 def test_a_layer_asked_for_by_name_goes_through_every_step_and_leaves_with_the_request(bay, edit):
     before = (bay / "bay.toml").read_text()

@@ -23,6 +23,7 @@ def bay(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_run_maps_every_step(bay):
     with quietly_in(bay.parent):
         run(bay)

@@ -119,6 +119,7 @@ def test_json_is_of_the_same_numbers_and_writes_nothing(bay, capsys):
     assert told["scores"]["model"]["log_score"] == pytest.approx(fit.validate("loo").scores.loc["model", "log_score"])
 
 
+@pytest.mark.slow
 def test_other_folds_than_the_run_files_start_afresh(bay, edit):
     edit(bay / "bay.toml", "k = 3", "k = 3\nseed = 5")
     buffered = validate_run("bay.toml", folds="buffered", distance=50.0, write=False).validation

@@ -58,6 +58,7 @@ FILES = DOCS / "reference" / "files.md"  # has a test of its own, which looks at
 OTHERS = {str(page.relative_to(DOCS)): page for page in pages() if page != FILES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", OTHERS.values(), ids=OTHERS)
 def test_its_code_runs_and_shows_what_the_page_says(page, elsewhere):
     for block, difference in Page(page).run():
@@ -130,6 +131,7 @@ def test_what_the_pages_call_is_there():
     assert {name for name in re.findall(r"\bfit\.(\w+)", text) if name not in known} == {"npz", "json"}
 
 
+@pytest.mark.slow
 def test_the_files_of_a_run_are_those_it_lists(elsewhere):
     for block, difference in Page(FILES).run():
         assert not difference, f"line {block.line}: {difference}"
