@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, expit, log_expit, log_ndtr, logit, ndtr, ndtri
 
+from geospde.families.gauss_hermite import normal_nodes
+
 __all__ = [
     "CAUCHIT", "CLOGLOG", "IDENTITY", "INVERSE", "LINKS", "LOG", "LOGIT", "LOGLOG", "PROBABILITY_LINKS", "PROBIT",
     "SQRT", "Link", "ProbabilityLink",
@@ -139,7 +141,7 @@ class _Positive(Link):
     def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
         """Of the predictor where it is positive, by Gauss-Hermite quadrature."""
         first, second, mass = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
-        for node, weight in zip(*np.polynomial.hermite_e.hermegauss(21)):
+        for node, weight in zip(*normal_nodes(21)):
             eta = mean + sd * node
             near = np.maximum(eta, 0.05 * np.abs(mean) + 1e-300)
             there = weight * (eta > 0.05 * np.abs(mean))

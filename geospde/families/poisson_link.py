@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.families.likelihood import STEP, Derivatives, Likelihood, Vector
 from geospde.families.links import CLOGLOG, Jet
 from geospde.families.stacked import Stacked
@@ -206,7 +207,7 @@ class PoissonLinked(Stacked):
             Not normalised: the weights of theta points are multiplied with them.
         """
         pairs = self.pairs[rows - self._presence.n]
-        nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+        nodes, weights = normal_nodes(9)
         etas = [centre + axes[0] * z for z in nodes]
         there = [np.log(w) + CLOGLOG.log_probability(eta[pairs[:, 0]])[0] for eta, w in zip(etas, weights)]
         means = np.array([self._plain(eta)[rows] for eta in etas])

@@ -1,11 +1,11 @@
 """Corrections of the Laplace approximation's Gaussians."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.laplace import Laplace, LaplacePoint
 
 Vector = NDArray[np.float64]
@@ -88,10 +88,10 @@ def expected_slopes(likelihood: Any, eta: Vector, axes: tuple[Vector, Vector]) -
     """Expectation of the first derivative of the log density, under predictors of mean eta and these `System.axes`."""
     first, second = axes
     if not second.any():
-        nodes, weights = _gauss_hermite(7)
+        nodes, weights = normal_nodes(7)
         return np.asarray(sum(w * likelihood.derivatives(eta + first * z)[0] for z, w in zip(nodes, weights)))
     largest = np.hypot(*axes).max(initial=0.0)
-    nodes, weights = _gauss_hermite(next(size for sd, size in NODES_OF_PAIRS if largest <= sd))
+    nodes, weights = normal_nodes(next(size for sd, size in NODES_OF_PAIRS if largest <= sd))
     found = np.zeros_like(eta)
     for z, w in zip(nodes, weights):
         for t, v in zip(nodes, weights):
@@ -102,7 +102,7 @@ def expected_slopes(likelihood: Any, eta: Vector, axes: tuple[Vector, Vector]) -
 def expected_derivatives(likelihood: Any, eta: Vector, sd: Vector) -> tuple[Vector, Vector, Vector]:
     """Expectations of the first three derivatives of the log density, under predictors of mean eta and this sd."""
     # seven nodes integrate a count's exp(eta) to 1e-9 up to an sd of 0.5
-    nodes, weights = _gauss_hermite(7 if sd.max(initial=0.0) < 0.5 else 15)
+    nodes, weights = normal_nodes(7 if sd.max(initial=0.0) < 0.5 else 15)
     found = np.empty((3, eta.size))
     batch = max(1, BATCH // nodes.size)
     for a in range(0, eta.size, batch):
@@ -113,9 +113,3 @@ def expected_derivatives(likelihood: Any, eta: Vector, sd: Vector) -> tuple[Vect
         for out, values in zip(found, at_nodes.derivatives(places.ravel())):
             out[rows] = values.reshape(places.shape) @ weights
     return found[0], found[1], found[2]
-
-
-@lru_cache(maxsize=8)
-def _gauss_hermite(size: int) -> tuple[Vector, Vector]:
-    nodes, weights = np.polynomial.hermite_e.hermegauss(size)
-    return nodes, weights / weights.sum()

@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.families.likelihood import Likelihood
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture
 
 Vector = NDArray[np.float64]
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
-PLANE = [
-    (z, t, v * w / _WEIGHTS.sum() ** 2) for z, v in zip(_NODES, _WEIGHTS) for t, w in zip(_NODES, _WEIGHTS)
-]  # nodes and weights of a Gaussian in two dimensions
+PLANE = [(z, t, v * w) for z, v in zip(*normal_nodes(15)) for t, w in zip(*normal_nodes(15))]  # in two dimensions
 
 
 @dataclass(frozen=True)
@@ -227,7 +225,7 @@ def cavity(point: LaplacePoint) -> tuple[Vector, Vector, NDArray[np.bool_]]:
 
 
 def _leave_one_out(posterior: Posterior, likelihoods: list[Likelihood]) -> tuple[Vector, Vector, Vector]:
-    nodes, weights = np.polynomial.hermite_e.hermegauss(25)
+    nodes, weights = normal_nodes(25)
     log_weights = np.log(weights)
     legendre, legendre_weights = np.polynomial.legendre.leggauss(16)
     near = likelihoods[0].start()  # about where the distribution function of y passes one half
@@ -242,7 +240,7 @@ def _leave_one_out(posterior: Posterior, likelihoods: list[Likelihood]) -> tuple
         for z, lw in zip(nodes, log_weights):
             eta = point.eta + scale * z
             log_terms.append(likelihood.log_density(eta) - 0.5 * ((eta - centre) / sd) ** 2 + 0.5 * z**2 + lw)
-        log_cpo.append(np.logaddexp.reduce(log_terms, axis=0) + np.log(scale / sd) - 0.5 * np.log(2 * np.pi))
+        log_cpo.append(np.logaddexp.reduce(log_terms, axis=0) + np.log(scale / sd))
         # int N(eta; centre, sd²) P(Y <= y | eta): panels around the step of the distribution function
         low, high = centre - 6 * sd, centre + 6 * sd
         edges = [low, *(np.clip(near + k * width, low, high) for k in (-1, 0, 1)), high]

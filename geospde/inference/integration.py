@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.adaptive import adaptive
 from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import evidence_correction
@@ -121,7 +122,7 @@ def gauss_hermite(
 ) -> tuple[Posterior, Agreement]:
     """Product Gauss-Hermite rule, on bent axes if there is a warp, and how well it fits."""
     d = centre.size
-    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
+    nodes, weights = normal_nodes(points)
     combos = [list(c) for c in product(range(points), repeat=d)]
     u = np.array([nodes[c] for c in combos])
     z, log_slope = (u, np.zeros(len(combos))) if warp is None else warp(u)
@@ -129,15 +130,15 @@ def gauss_hermite(
     residual = _log_values(found) + log_slope + 0.5 * (u**2).sum(axis=1)
     if not np.isfinite(residual).any():
         raise NumericalError(f"no point around {explorer.laplace.describe(centre)} could be evaluated")
-    log_mass = residual + np.array([np.log(weights[c]).sum() for c in combos])
+    log_mass = residual + np.array([np.log(weights[c]).sum() for c in combos]) + 0.5 * d * np.log(2 * np.pi)
     mass = np.exp(log_mass - log_mass.max())
     mass /= mass.sum()
     mean = mass @ u
     covariance = (u - mean).T @ (mass[:, None] * (u - mean))
     spline = ProductSpline((nodes,) * d, _filled(residual).reshape((points,) * d))
-    nominal = weights / weights.sum()
+    nominal = weights
     for _ in range(d - 1):
-        nominal = np.multiply.outer(nominal, weights / weights.sum())
+        nominal = np.multiply.outer(nominal, weights)
     roughness = float(np.sqrt((nominal * (spline.values - (nominal * spline.values).sum()) ** 2).sum()))
     posterior = _mixture(found, log_mass, HyperPosterior(centre, root, spline, warp), explorer.mode)
     return posterior, Agreement(mean, covariance, roughness)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.linalg.mixtures import exponential_moments, mixture_quantiles, mixture_tails
 from geospde.linalg.threads import side_by_side
 
@@ -135,15 +136,15 @@ class GaussianMixture:
         """Mean and sd of exp(X), (m,) each: `transformed_moments` of exp, in compiled loops where there are many."""
         if self.means.size * nodes < MANY:
             return self.transformed_moments(exponential, nodes)
-        z, w = np.polynomial.hermite_e.hermegauss(nodes)
+        z, w = normal_nodes(nodes)
         out = np.empty((2, self.means.shape[1]))
-        self._side_by_side(exponential_moments, self._shapes, z, w / w.sum(), out)
+        self._side_by_side(exponential_moments, self._shapes, z, w, out)
         return out[0], out[1]
 
     def transformed_moments(self, f: Transform, nodes: int = 21) -> tuple[Vector, Vector]:
         """Mean and sd of f(X), (m,) each, by Gauss-Hermite within each component, f being evaluated once a node."""
-        z, w = np.polynomial.hermite_e.hermegauss(nodes)
-        w, centre = w / w.sum(), f(self.mean)
+        z, w = normal_nodes(nodes)
+        centre = f(self.mean)
         first, second = np.zeros_like(centre), np.zeros_like(centre)
         for low in range(0, centre.size, BLOCK):
             part = slice(low, low + BLOCK)
@@ -163,8 +164,7 @@ class GaussianMixture:
 
     def expectation_each(self, functions: Sequence[Transform], nodes: int = 21) -> Vector:
         """E f_K(X), (m,), where K is the component that X comes from."""
-        z, w = np.polynomial.hermite_e.hermegauss(nodes)
-        w = w / w.sum()
+        z, w = normal_nodes(nodes)
         total = np.zeros(self.means.shape[1])
         for weight, mean, sd, f in zip(self.weights, self.means, self.sds, functions):
             for zk, wk in zip(z, w):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.adaptive import nearest_weights
 from geospde.inference.higher_order import worth_correcting
 from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
@@ -261,7 +262,7 @@ def _around(d: int) -> Vector:
     """Standardised places around a mode, (k, d), that carry moments: of Gauss-Hermite rules, or a composite design."""
     if d > 2:
         return central_composite(d, NARROW)[0]
-    nodes = np.polynomial.hermite_e.hermegauss({1: 7, 2: 3}[d])[0]
+    nodes = normal_nodes({1: 7, 2: 3}[d])[0]
     every: Vector = np.array(list(product(nodes, repeat=d)))
     return every
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from geospde.errors import InputError
-from geospde.inference.laplace import LOG_2PI, LaplacePoint
+from geospde.families.gauss_hermite import normal_nodes
+from geospde.inference.laplace import LaplacePoint
 from geospde.likelihood.likelihoods import Joint, Unpriored
 from geospde.likelihood.standardised import Standardised
 
@@ -70,7 +71,7 @@ class Quadrature(Joint):
         self._group_of_row = np.zeros(m, dtype=int)
         self._group_of_row[rows] = self._group[laplace.design.indices]
         self._sum = sp.csr_matrix((np.ones(m), (self._group_of_row, np.arange(m))), shape=(count, m))
-        nodes, weights = np.polynomial.hermite_e.hermegauss(points)
+        nodes, weights = normal_nodes(points)
         self._nodes = np.array(list(product(nodes, repeat=q)))
         self._log_weights = np.array([sum(c) for c in product(np.log(weights) + 0.5 * nodes**2, repeat=q)])
 
@@ -102,7 +103,6 @@ class Quadrature(Joint):
             (top[:, 0] + np.log(totals)).sum()
             + np.log(np.diagonal(inverse_root, axis1=1, axis2=2)).sum()
             + 0.5 * np.linalg.slogdet(prior)[1].sum()
-            - 0.5 * self._shape[0] * self._shape[1] * LOG_2PI
         )
         if not gradient:
             return replace(point, log_posterior=value)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.base import Family
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.families.links import Link
 from geospde.model.covariates import with_covariates
 from geospde.model.nonlinear import Nonlinear
@@ -27,8 +28,6 @@ Vector = NDArray[np.float64]
 KINDS = ("mean", "total")
 UNCOVERED = 1e-6  # share of an area that may lie outside the mesh: rounding error
 FEWEST, MOST = 16, 200  # cells along the longer side of an area
-_SCORES, _SHARES = np.polynomial.hermite_e.hermegauss(9)
-NODES = (_SCORES, _SHARES / _SHARES.sum())  # of a Gaussian
 STEP = 1e-4  # of the difference that a link's second derivative is taken by
 
 
@@ -160,7 +159,7 @@ class Aggregate(Nonlinear):
         """
         eta, places = self.design @ x + self.offset, self.weights.shape[1]
         sd = np.zeros(places) if self.over is None else np.sqrt(self.over[:places])
-        nodes, shares = (np.zeros(1), np.ones(1)) if self.over is None else NODES
+        nodes, shares = (np.zeros(1), np.ones(1)) if self.over is None else normal_nodes(9)
         at = eta + sd * nodes[:, None]
         value = self.link.forward(self.weights @ (shares @ self.link.inverse(at)))
         slopes = shares @ np.exp(self.link.log_derivative(at)), np.exp(-self.link.log_derivative(value))

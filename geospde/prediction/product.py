@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.mixture import GaussianMixture
 from geospde.results.base import Fit
 from geospde.text.words import numeral
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float64]
 DRAWS = 2000
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
+NODES, WEIGHTS = normal_nodes(21)
 
 
 def of_places(mixture: GaussianMixture, part: slice) -> GaussianMixture:
@@ -60,15 +61,14 @@ class Product:
     def moments(self) -> tuple[Vector, Vector]:
         """Mean and standard deviation, by Gauss-Hermite quadrature at each point of the hyperparameters."""
         total = np.zeros((2, self.presence.means.shape[1]))
-        weight = WEIGHTS / WEIGHTS.sum()
         for k, share in enumerate(self.presence.weights):
             of = np.ones((2, total.shape[1]))
             for mixture, function in (
                 (self.presence, self.link.inverse), (self.positive, lambda eta, k=k: self._of_positive(k, eta)),
             ):  # fmt: skip
                 value = [function(mixture.means[k] + mixture.sds[k] * z) for z in NODES]
-                of[0] *= weight @ np.array(value)
-                of[1] *= weight @ np.array(value) ** 2
+                of[0] *= WEIGHTS @ np.array(value)
+                of[1] *= WEIGHTS @ np.array(value) ** 2
             total += share * of
         return total[0], np.sqrt(np.maximum(total[1] - total[0] ** 2, 0.0))
 

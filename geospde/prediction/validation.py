@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.criteria import cavity
 from geospde.inference.laplace import Laplace
 from geospde.inference.posterior import posterior
@@ -364,11 +365,11 @@ def _log_density(likelihood: Any, mean: Vector, sd: Vector) -> Vector:
         if np.abs(step).max() < 1e-8:
             break
     width = 1 / np.sqrt(precision + likelihood.newton_weights(eta, likelihood.derivatives(eta)[1]))
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    nodes, weights = normal_nodes(NODES)
     at = eta + width * nodes[:, None]
     terms = likelihood.log_density(at) - 0.5 * precision * (at - mean) ** 2 + 0.5 * nodes[:, None] ** 2
     total = np.logaddexp.reduce(terms + np.log(weights)[:, None], axis=0)
-    return np.asarray(total + np.log(width) + 0.5 * np.log(precision / (2 * np.pi)))
+    return np.asarray(total + np.log(width) + 0.5 * np.log(precision))
 
 
 def _predicted(
