@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
@@ -50,3 +51,37 @@ class Postponed:
             signal.signal(number, handler)
         for number in came:
             handlers[number](number, None)
+
+
+@contextmanager
+def postponed_while_compiling() -> Iterator[None]:
+    """Let signals wait while numba compiles a loop or reads a compiled one: it loses exceptions in what it calls back.
+
+    Between the loops that one takes they are handled.
+    """
+    from numba.core import event
+
+    postponed, main = Postponed(), threading.main_thread()
+
+    class Lock(event.Listener):
+        depth = 0
+
+        def on_start(self, _: event.Event) -> None:
+            if threading.current_thread() is main:
+                postponed.check()
+                postponed.begin()
+                self.depth += 1
+
+        def on_end(self, _: event.Event) -> None:
+            if threading.current_thread() is main:
+                self.depth -= 1
+                if self.depth:
+                    postponed.check()
+                else:
+                    postponed.end()
+
+    try:
+        with event.install_listener("numba:compiler_lock", Lock()):
+            yield
+    finally:
+        postponed.end()

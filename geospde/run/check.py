@@ -126,6 +126,13 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     """
     config = source if isinstance(source, Config) else read_config(source)
     log = StepLog(progress or Progress())
+    with announce_compiling(log.progress):
+        findings = _checked(config, log)
+    return (*findings, *_remaining(log, findings))
+
+
+def _checked(config: Config, log: StepLog) -> list[Finding]:
+    """What is found on survey, mesh, prediction and model."""
     survey, exploration = _explored(config, log)
     findings = [*(check_survey(survey) if exploration is None else exploration.findings)]
     seen = None if exploration is None else exploration.variogram
@@ -135,7 +142,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
             mesh = analysis.make_mesh(config, survey)
             told(repr(mesh))
         findings += check_mesh(mesh, survey, ExpectedRange.of(survey, seen))
-        with log.step("grid") as told, announce_compiling(log.progress):
+        with log.step("grid") as told:
             grid = analysis.make_grid(config, survey, mesh)
             refuse_too_large(config, grid, Path())
             told(repr(grid))
@@ -151,7 +158,7 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
         System(model)  # refuses what does not fit into memory
         told(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))
-    return (*findings, *_remaining(log, findings))
+    return findings
 
 
 def _thresholds(config: Config, exploration: Exploration) -> Iterator[Finding]:

@@ -121,29 +121,21 @@ def announce_compiling(listener: Progress | StepLog, every: float = 5.0) -> Iter
     """
     from numba.core import event
 
-    from geospde.linalg.signals import Postponed
+    from geospde.linalg.signals import postponed_while_compiling
 
     heard = _Compiling(listener, every)
-    postponed = Postponed()  # the compiler loses exceptions in what it calls back
 
     class Forward(event.Listener):
         def on_start(self, event: event.Event) -> None:
             heard.start(event.data["dispatcher"].py_func.__name__)
-            postponed.begin()
-            postponed.check()
 
         def on_end(self, _: event.Event) -> None:
             heard.end()
-            if heard.depth:
-                postponed.check()
-            else:
-                postponed.end()
 
     try:
-        with event.install_listener("numba:compile", Forward()):
+        with postponed_while_compiling(), event.install_listener("numba:compile", Forward()):
             yield
     finally:
-        postponed.end()
         if heard.done and isinstance(listener, StepLog):
             listener.say(heard.so_far())
 
