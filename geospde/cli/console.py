@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from geospde.errors import GeospdeWarning
@@ -12,6 +15,30 @@ from geospde.run.progress import Progress
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
+
+
+FIRST, LONGEST = 10.0, 60.0  # seconds before a step is told to go on, and between two such lines at most
+
+
+def beating(tell: Callable[[float], None]) -> Callable[[], None]:
+    """Call `tell` now and then, with the seconds since; return what ends it.
+
+    Parameters
+    ----------
+    tell : callable
+        Called in a thread of its own, so that it is heard while a library computes.
+    """
+    over, begun = threading.Event(), time.perf_counter()
+
+    def beat() -> None:
+        while not over.wait(min(FIRST + (time.perf_counter() - begun) / 2, LONGEST)):
+            try:
+                tell(time.perf_counter() - begun)
+            except OSError:  # whoever listened has gone, which the step's own line meets too
+                return
+
+    threading.Thread(target=beat, daemon=True).start()
+    return over.set
 
 
 class Quiet(Progress):
@@ -48,12 +75,26 @@ class Quiet(Progress):
 
 
 class Lines(Quiet):
-    """Tells each step in a line when it is done; with `verbose`, all it says on the way."""
+    """Tells each step in a line when it is done, and how long it takes while it does; with `verbose`, all it says."""
+
+    _beat: Callable[[], None] | None = None
+    _message = ""
+
+    def __exit__(self, *error: object) -> None:
+        self._stop()
+        super().__exit__(*error)
+
+    def start(self, step: str) -> None:
+        """Begin to tell now and then that the step goes on."""
+        self._stop()
+        self._message = ""
+        self._beat = beating(lambda seconds: self.say(f"{step:<8} {seconds:4.0f} s so far  {self._message}".rstrip()))
 
     def update(self, done: int, total: int | None, message: str) -> None:
         """Print how far a step is, if asked to."""
+        self._message = f"{done}{'' if total is None else f'/{total}'} {message}".rstrip()
         if self.verbose:
-            self.say(f"  {done}{'' if total is None else f'/{total}'} {message}".rstrip())
+            self.say(f"  {self._message}")
 
     def note(self, message: str) -> None:
         """Print why a step takes its time."""
@@ -61,7 +102,13 @@ class Lines(Quiet):
 
     def finish(self, step: str, seconds: float, summary: str) -> None:
         """Print what a step took and made."""
+        self._stop()
         self.say(f"{step:<8} {seconds:6.2f} s  {summary}".rstrip())
+
+    def _stop(self) -> None:
+        if self._beat is not None:
+            self._beat()
+            self._beat = None
 
 
 class Bars(Lines):

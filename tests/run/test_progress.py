@@ -1,11 +1,14 @@
 """What is told while a run goes."""
 
 import math
+import re
+import threading
 import warnings
 
 import pytest
 from numba import njit
 
+from geospde.cli import console
 from geospde.cli.console import Lines, Quiet
 from geospde.errors import GeospdeWarning
 from geospde.run.progress import Progress, StepLog, announce_compiling
@@ -73,3 +76,22 @@ def test_a_step_keeps_its_seconds_and_warnings():
     with pytest.warns(GeospdeWarning, match="thin"), log.step("mesh"):
         warnings.warn("thin", GeospdeWarning, stacklevel=1)
     assert log.warnings == ["thin"] and log.seconds["mesh"] >= 0
+
+
+def test_a_step_that_takes_long_is_told_to_go_on(monkeypatch, capsys):
+    monkeypatch.setattr(console, "FIRST", 0.01)
+    told, said = threading.Event(), Lines.say
+
+    def heard(self, line):
+        said(self, line)
+        if "so far" in line:
+            told.set()
+
+    monkeypatch.setattr(Lines, "say", heard)
+    with Lines() as progress:
+        progress.start("mesh")
+        progress.update(3, 20, "triangles")
+        assert told.wait(60)
+        progress.finish("mesh", 1.0, "692 vertices")
+    lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"mesh +\d+ s so far(  3/20 triangles)?", lines[0]) and "692 vertices" in lines[-1]
