@@ -178,6 +178,7 @@ CLASSES = {
         "max_vertices a fraction": (keys("mesh", max_vertices=2.5), "max_vertices"),
         "min_angle 60": (keys("mesh", min_angle=60), "min_angle"),
         "min_angle negative": (keys("mesh", min_angle=-1), "min_angle"),
+        "a factor of 400 GB": (keys("mesh", max_edge=0.22, max_vertices=5 * 10**7), "needs about .* of memory"),
     },
     "prior": {
         **{

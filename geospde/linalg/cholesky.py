@@ -24,6 +24,11 @@ Vector = NDArray[np.float64]
 COPIES = 8  # memory of a fit in units of one factor: measured 13 at 45,000 unknowns, fewer beyond
 
 
+def fit_bytes(size: float) -> float:
+    """Return the memory of a fit whose factor has so many numbers."""
+    return COPIES * 8 * size
+
+
 class NotPositiveDefinite(NumericalError):
     """The matrix has no Cholesky factor."""
 
@@ -52,7 +57,7 @@ class Cholesky:
         self.n = pattern.shape[0]
         self.layout = analyse(pattern, order(pattern))
         refuse_beyond_memory(
-            COPIES * 8 * self.layout.size,
+            fit_bytes(self.layout.size),
             f"a fit of {self.n:,} latent variables, whose factor has {self.layout.size:,} numbers,",
             "take a coarser mesh: a longer max_edge",
         )

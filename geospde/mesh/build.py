@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
 
 _STEEPEST = 30.0  # degrees; beyond about here refinement may have no end
+MAX_VERTICES = 300_000
 MOST_VERTICES = 50_000_000  # of what `max_vertices` may allow
 _FARTHEST = 1000.0  # diameters of the domain that any length may have
 _FINER = 10.0  # how much finer than the inner zone an extension may be
@@ -45,7 +46,7 @@ def build_mesh(
     barrier: Any = None,
     use_sites: bool = True,
     crs: Any = None,
-    max_vertices: int = 300_000,
+    max_vertices: int = MAX_VERTICES,
 ) -> Mesh:
     """Build a triangular mesh: an inner zone, and an extension that keeps the boundary away from it.
 

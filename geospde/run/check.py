@@ -19,7 +19,7 @@ from geospde.run.folders import whole_folder
 from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.regions import check_regions
-from geospde.run.room import refuse_too_large
+from geospde.run.room import refuse_fine_mesh, refuse_too_large
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, findings_frame
 from geospde.text.words import number
@@ -139,6 +139,7 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
     mesh = grid = None
     if config.has_places:
         with log.step("mesh") as told:
+            refuse_fine_mesh(config, survey)
             mesh = analysis.make_mesh(config, survey)
             told(repr(mesh))
         findings += check_mesh(mesh, survey, ExpectedRange.of(survey, seen))

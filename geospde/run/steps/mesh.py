@@ -3,7 +3,7 @@
 from geospde.mesh.trimesh import Mesh
 from geospde.run import analysis
 from geospde.run.config import Config
-from geospde.run.room import refuse_too_large
+from geospde.run.room import refuse_fine_mesh, refuse_too_large
 from geospde.run.step import Step
 from geospde.run.work import Work
 from geospde.text.words import counted
@@ -14,6 +14,7 @@ FILE = "mesh.gpkg"
 def make(work: Work) -> None:
     """Build the mesh, draw it, and refuse a grid that would not fit into memory or onto the disk."""
     with work.log.step("mesh") as told:
+        refuse_fine_mesh(work.config, work.survey)
         work.mesh = analysis.make_mesh(work.config, work.survey)
         work.grid = analysis.make_grid(work.config, work.survey, work.mesh)
         refuse_too_large(work.config, work.grid, work.folder)
