@@ -27,6 +27,7 @@ from geospde.model.observed import Observed, bound, read_observed
 from geospde.model.overlap import overlap
 from geospde.model.priors import FixedPriors, GivenPriors, fixed_priors, given_priors
 from geospde.model.support import Aggregate, Support
+from geospde.model.window import Window
 from geospde.survey.covariates.sites import SiteCovariates
 from geospde.survey.graphs import Graph
 from geospde.terms.base import Context, LatentTerm
@@ -66,6 +67,7 @@ class Model:
     support: Support | None = None
     nonlinear: Nonlinear | None = None
     dispersion: Dispersion | None = None
+    window: Window | None = None
 
     @property
     def fixed_mean(self) -> Vector:
@@ -248,12 +250,13 @@ def build_model(
     shared: Sequence[LatentTerm] = (),
     support: Support | None = None,
     dispformula: str | None = None,
+    window: Window | None = None,
 ) -> Model:
     """Read a formula against a table; see `geospde.fit` for the arguments.
 
     `shared` are terms that were read already, which come after those of the formula. `covariates` are those that the
     table was given columns of, by `geospde.survey.covariates.sites.sample_sites`. `support` is what the rows are means
-    or totals of; then terms and fixed effects are of its places.
+    or totals of; then terms and fixed effects are of its places. `window` is where a point pattern lies.
 
     Raises
     ------
@@ -295,9 +298,9 @@ def build_model(
         crs=observed.crs if observed.crs is not None else _mesh_crs(terms), response_label=label,
         table=observed.described, points=observed.points,
         offsets=observed.offsets, weights=ones if observed.weights is None else observed.weights,
-        priors_given=given.written, meshes=_meshes(terms), held=held,
+        priors_given=given.written, meshes=_meshes(terms, window), held=held,
         covariates=covariates if support is None else support.covariates, support=observed.support,
-        nonlinear=predictor.nonlinear, dispersion=dispersion,
+        nonlinear=predictor.nonlinear, dispersion=dispersion, window=window,
     )  # fmt: skip
 
 
@@ -430,9 +433,12 @@ def _rank(matrix: Vector) -> int:
     return int(np.linalg.matrix_rank(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)))
 
 
-def _meshes(terms: list[LatentTerm]) -> dict[str, Any]:
-    """Meshes by the names that the formula calls them."""
-    return {term.mesh_name: term.mesh for term in terms if term.mesh is not None}
+def _meshes(terms: list[LatentTerm], window: Window | None) -> dict[str, Any]:
+    """Meshes by the names that the formula calls them, and that by which a point pattern is integrated."""
+    found = {term.mesh_name: term.mesh for term in terms if term.mesh is not None}
+    if window is not None and not any(mesh is window.mesh for mesh in found.values()):
+        found[next(name for name in ("mesh", "pattern") if name not in found)] = window.mesh
+    return found
 
 
 def _mesh_crs(terms: list[LatentTerm]) -> Any:

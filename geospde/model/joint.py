@@ -29,9 +29,10 @@ from geospde.model.dispersion import with_dispersion
 from geospde.model.hyperparameters import hyperparameters_of
 from geospde.model.nonlinear import Nonlinear
 from geospde.model.observations import Observations, Recipe
-from geospde.model.pattern import pattern, refuse_rows
+from geospde.model.pattern import pattern, refuse_marks, refuse_rows
 from geospde.model.priors import FixedPriors, prior_table
 from geospde.model.support import Support, read_support
+from geospde.model.window import Window
 from geospde.terms.base import Context, LatentTerm
 from geospde.terms.copies import SCALE, Shared, copied
 from geospde.terms.registry import TERMS, special_names
@@ -218,23 +219,11 @@ def build_joint(
         extra = {k: v for k, v in fixed_given.items() if _names_of(k, w.shared_fixed)}
         models.append(
             build_model(
-                w.formula,
-                o.data,
-                family=o.family,
-                link=o.link,
-                mesh=mesh,
-                coords=o.coords,
-                exposure=o.exposure,
-                offset=o.offset,
-                weights=o.weights,
-                priors={**own[name], **extra},
-                shared=mine,
-                graphs=graphs,
-                covariates=of_sites,
-                support=o.areas,
-                dispformula=o.dispformula,
-            )  # fmt: skip
-        )
+                w.formula, o.data, family=o.family, link=o.link, mesh=mesh, coords=o.coords, exposure=o.exposure,
+                offset=o.offset, weights=o.weights, priors={**own[name], **extra}, shared=mine, graphs=graphs,
+                covariates=of_sites, support=o.areas, dispformula=o.dispformula, window=o.domain,
+            )
+        )  # fmt: skip
     if given:
         near = f"begin it with the likelihood that it is of, as in {f'{names[0]}: {next(iter(given))}'!r}"
         raise InputError(f"a prior is given for {next(iter(given))!r}, which the model does not have", remedy=near)
@@ -256,7 +245,7 @@ def _with_columns(
     out, sites = [], []
     for o, w in zip(observations, written):
         mine, places = [shared[name] for name in w.places], None
-        if o.domain is not None:
+        if o.domain is not None and not isinstance(o.domain, Window):
             o, places = _as_rows(o, w.formula, mesh, covariates)
         if o.areas is not None:
             o = _as_support(o, " + ".join([w.formula, *mine]), mesh, covariates)
@@ -278,7 +267,8 @@ def _as_rows(o: Observations, formula: str, mesh: Any, covariates: Any) -> tuple
         raise InputError(f"{o.called}: domain= is only for point patterns, not for family {family.name!r}")
     refuse_rows(family.name, exposure=o.exposure, offset=o.offset, weights=o.weights)
     found = pattern(formula, o.data, o.domain, mesh, o.coords, covariates)
-    return replace(o, data=found.table, exposure=found.exposure, domain=None), found.places
+    refuse_marks(found.window)
+    return replace(o, data=found.table, exposure=found.exposure, domain=found.window), found.places
 
 
 def _as_support(o: Observations, formula: str, mesh: Any, covariates: Any) -> Observations:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,67 +12,12 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import Symbol, symbols
-from geospde.formula.table import coordinates
-from geospde.mesh.cover import basis_integrals
-from geospde.mesh.trimesh import Mesh
+from geospde.formula.table import coordinates, kind_of, label, refuse_missing
+from geospde.model.window import PLACES, Window
 from geospde.survey.polygons import as_region
 
 Vector = NDArray[np.float64]
 LABEL = "points"
-
-PLACES = ("covariates of x", "covariates of y")
-"""Columns of the places where rows of a pattern take covariates."""
-
-TERMS = 100_000
-"""Of an integral beside covariates, about: triangles are halved that often, thrice at most and once at least."""
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """Terms of the sum that the integral of an intensity is.
-
-    The field is taken at the vertices of its mesh, exp of it being straight between them (Simpson et al. 2016, as
-    R-INLA and inlabru do). Covariates and effort are taken at those of a finer mesh, and one that lies between vertices
-    has a term for each of them.
-
-    Attributes
-    ----------
-    mesh : Mesh
-        At whose vertices covariates are taken.
-    node : (k,) array of int
-        Which of them.
-    vertices : (k, 2) array
-        Where the field is taken.
-    share : (k,) array
-        The basis function of that vertex, at the node.
-    """
-
-    mesh: Mesh
-    node: NDArray[np.intp]
-    vertices: Vector
-    share: Vector
-
-    @classmethod
-    def of(cls, mesh: Mesh, has_covariates: bool) -> Nodes:
-        """The vertices of a field's mesh, or beside covariates finer nodes."""
-        if not has_covariates:
-            return cls(mesh, np.arange(mesh.n_vertices), mesh.vertices, np.ones(mesh.n_vertices))
-        fine = mesh.refined()
-        for halvings in (2, 3):
-            if 2 * 4**halvings * mesh.n_vertices <= TERMS:
-                fine = fine.refined()
-        basis = mesh.basis(fine.vertices).tocoo()
-        real = basis.data > 1e-9  # rounding leaves something of a vertex that a node is not between
-        return cls(fine, basis.row[real], mesh.vertices[basis.col[real]], basis.data[real])
-
-    @property
-    def places(self) -> Vector:
-        """Where covariates are taken, (k, 2)."""
-        return np.asarray(self.mesh.vertices[self.node])
-
-    def weights(self, region: Any) -> Vector:
-        """What each term counts in the integral over a polygon, (k,); they sum to its area."""
-        return np.asarray(self.share * basis_integrals(self.mesh, region)[self.node])
 
 
 class Pattern(NamedTuple):
@@ -89,12 +33,14 @@ class Pattern(NamedTuple):
         Where covariates are taken: nodes beyond the domain take them at its border.
     exposure : (m,) array
         Zero of points, of a vertex the integral of its basis function, or its part of one, over the domain.
+    window : Window
     """
 
     formula: str
     table: Any
     places: Vector
     exposure: Vector
+    window: Window
 
 
 def pattern(
@@ -105,7 +51,8 @@ def pattern(
     Parameters
     ----------
     formula : str
-        Without a response, or with one name for it.
+        Without a response, or with one name for it; the name of a column of labels makes them marks, and terms may have
+        them.
     data : DataFrame or GeoDataFrame
         One row per point.
     domain : polygons
@@ -144,31 +91,63 @@ def pattern(
         more = f" ({outside.size} such rows)" if outside.size > 1 else ""
         raise InputError(f"row {outside[0]} lies outside of the domain, at {x:g}, {y:g}{more}: drop it")
     named = dict.fromkeys(symbols(right))
+    marks = _marks(data, left.name, named)
+    if marks is not None:
+        formula = f"{LABEL} {formula[formula.index('~') :]}"
     known = {str(one if isinstance(filled, Mapping) else getattr(one, "name", one)) for one in filled or ()}
     place = set(coords or ())
-    alone = [name for name in named if name in data.columns and name not in known | place]
+    alone = [name for name in named if name in data.columns and name not in known | place | {left.name}]
     if alone:
         raise InputError(
             f"{alone[0]!r} is known at the points alone, and the integral of the intensity is over all of the domain",
             remedy=f"give a raster, as in covariates={{{alone[0]!r}: 'file.tif'}}",
         )
-    nodes = Nodes.of(mesh, has_covariates=any(name in known for name in named))
+    column = None if marks is None else left.name
+    window = Window(region, mesh, has_covariates=any(name in known for name in named), marks=column)
+    nodes = window.nodes
     weights = nodes.weights(region)
     there = np.flatnonzero(weights > 0)
-    response = np.repeat([1.0, 0.0], [len(points), len(there)])
-    every, places = (np.vstack([points, at[there]]) for at in (nodes.vertices, nodes.places))
+    levels: list[Any] = [None] if marks is None else sorted(set(marks), key=list(marks.dtype.categories).index)
+    response = np.repeat([1.0, 0.0], [len(points), len(levels) * len(there)])
+    every, places = (np.vstack([points, np.tile(at[there], (len(levels), 1))]) for at in (nodes.vertices, nodes.places))
     clamped = places.copy()
     off = len(points) + np.flatnonzero(~shapely.intersects_xy(region, *places[len(points) :].T))
     nearest = shapely.shortest_line(region, shapely.points(places[off]))
     clamped[off] = shapely.get_coordinates(shapely.get_point(nearest, 0))
-    table = pd.DataFrame({left.name: response, **dict(zip(PLACES, places.T))})
+    table = pd.DataFrame({LABEL if marks is not None else left.name: response, **dict(zip(PLACES, places.T))})
+    if marks is not None:
+        table[left.name] = pd.Categorical([*marks, *(one for one in levels for _ in there)], dtype=marks.dtype)
     if coords is None:
         import geopandas as gpd
 
         table = gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(*every.T), crs=crs)
     else:
         table[list(coords)] = every
-    return Pattern(formula, table, clamped, np.concatenate([np.zeros(len(points)), weights[there]]))
+    exposure = np.concatenate([np.zeros(len(points)), np.tile(weights[there], len(levels))])
+    return Pattern(formula, table, clamped, exposure, window)
+
+
+def _marks(data: Any, name: str, named: Any) -> Any:
+    """Labels that tell points apart, categorical; None where the left side is a name for the pattern alone."""
+    if name not in data.columns:
+        return None
+    values = data[name]
+    if kind_of(values, name) == "number":
+        raise InputError(
+            f"{name!r} is a number measured at the points, and no label that tells points apart",
+            remedy=f"write '~ terms' for their places, and beside them gs.Observations('{name} ~ ...'), as the page on "
+            "several likelihoods shows",
+        )
+    refuse_missing(values, name)
+    if name not in named:
+        raise InputError(
+            f"{name!r} tells points apart, and no term has it: as many of each would be expected everywhere",
+            remedy=f"write '~ terms' for all points together, or '{name} ~ {name} + ...'",
+        )
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.cat.remove_unused_categories()
+    texts = values.map(label)
+    return texts.astype(pd.CategoricalDtype(sorted(set(texts))))
 
 
 def _in_crs(domain: Any, crs: Any) -> Any:
@@ -187,3 +166,12 @@ def refuse_rows(family: str, **given: Any) -> None:
                 f"family {family!r} takes no {name}=: effort and thinning are offsets that are known all over the "
                 "domain, as in + offset(log(effort)) with effort among the covariates"
             )
+
+
+def refuse_marks(window: Window) -> None:
+    """Refuse marks among several likelihoods, where the left side is what tables call a likelihood."""
+    if window.marks is not None:
+        raise InputError(
+            f"{window.marks!r} are marks, which a pattern among several likelihoods does not take",
+            remedy="write '~ terms', and a gs.Observations for the rows of each label",
+        )

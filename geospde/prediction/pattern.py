@@ -10,11 +10,14 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
-from geospde.model.pattern import PLACES, Nodes
+from geospde.model.window import PLACES
 from geospde.results.bayesian import BayesianFit
 from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import numeral
+
+ALL = "all"
+"""What all marks together are called."""
 
 
 @answers_keywords
@@ -48,7 +51,8 @@ def expected_numbers(
     Returns
     -------
     DataFrame
-        ``mean``, ``sd`` and quantiles, one row per region, indexed as the regions are.
+        ``mean``, ``sd`` and quantiles, one row per region, indexed as the regions are; of a pattern with marks first of
+        all of them, then of each, with a column of their name.
 
     Notes
     -----
@@ -66,29 +70,28 @@ def expected_numbers(
     """
     whole, fit = fit.model, fit.of_likelihood(observations)
     model = fit.model
-    if not model.family.is_pattern:
+    window = model.window
+    if window is None:
         raise InputError(f"expected numbers are only for point patterns, and this fit has the family {fit.family!r}")
     if not isinstance(fit, BayesianFit):
         raise InputError("expected numbers need a posterior: fit with method='inla' or 'eb'")
-    mesh = next(iter(model.meshes.values()), None)
-    if mesh is None:
-        raise InputError(
-            "expected numbers are integrated over the mesh of a field, and the model has none",
-            remedy="take fit.predict_regions(areas, kind='total'), which sums up cells",
-        )
     parts = regions.geometry if hasattr(regions, "geometry") else regions
     shapes = [as_region(one, "a region") for one in (parts if hasattr(parts, "__iter__") else [parts])]
-    nodes = Nodes.of(mesh, has_covariates=model.covariates is not None)
+    nodes = window.nodes
     weights = np.array([nodes.weights(shape) for shape in shapes])
     used = np.flatnonzero(weights.any(axis=0))
-    table = _covariates(model, nodes.places[used])
-    rows: Any = model.rows(table, nodes.vertices[used])
+    weights = weights[:, used]
+    covariates = _covariates(model, nodes.places[used])
+    levels = [] if window.marks is None else list(model.table[window.marks].cat.categories)
+    tables = [_of_level(covariates, model.table, window.marks, level) for level in levels] or [covariates]
+    every: list[Any] = [model.rows(table, nodes.vertices[used]) for table in tables]
     exposure, away = model.likelihood.exposure, model.offset[:, None]
-    own = model.offsets.of(table) if offset is None else np.full(len(table), float(offset))
-    beside = (own + model.remainder(table))[:, None]
+    away_of = [model.offsets.of(t) if offset is None else np.full(len(t), float(offset)) for t in tables]
+    beside = [(own + model.remainder(table))[:, None] for own, table in zip(away_of, tables)]
     numbers, totals = [], []
     for _, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
-        numbers.append(weights[:, used] @ np.exp(rows @ x + beside))
+        by_level = [weights @ np.exp(rows @ x + own) for rows, own in zip(every, beside)]
+        numbers.append(np.vstack([sum(by_level), *by_level] if levels else by_level))
         totals.append(exposure @ np.exp(model.design @ x + away))
     number, total = np.hstack(numbers), np.concatenate(totals)
     names = model.effects.names
@@ -98,8 +101,16 @@ def expected_numbers(
         number = number / total * np.random.default_rng(seed).gamma(seen, size=number.shape[1])
     columns = {"mean": number.mean(axis=1), "sd": number.std(axis=1, ddof=1)}
     columns |= {f"q{numeral(q)}": np.quantile(number, q, axis=1) for q in quantiles}
-    index = parts.index if hasattr(regions, "geometry") else None
-    return pd.DataFrame(columns, index=index)
+    index = parts.index if hasattr(regions, "geometry") else pd.RangeIndex(len(shapes))
+    if window.marks is None:
+        return pd.DataFrame(columns, index=index)
+    labels = {window.marks: np.repeat([ALL, *levels], len(shapes))}
+    return pd.DataFrame({**labels, **columns}, index=np.tile(index, 1 + len(levels)))
+
+
+def _of_level(covariates: pd.DataFrame, table: pd.DataFrame, marks: Any, level: Any) -> pd.DataFrame:
+    """The covariates beside a mark."""
+    return covariates.assign(**{marks: pd.Categorical([level] * len(covariates), dtype=table[marks].dtype)})
 
 
 def _covariates(model: Any, places: Any) -> pd.DataFrame:

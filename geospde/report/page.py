@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pandas.api.types import is_numeric_dtype
+
 from geospde.plots.frame import figure_png
 from geospde.prediction.layer import RESPONSE
 from geospde.text.words import number
@@ -168,10 +170,10 @@ def certificate_section(certificate: Any) -> Section:
 
 
 def frame_table(caption: str, frame: Any) -> Table:
-    """Return a DataFrame of numbers as text, its index first."""
+    """Return a DataFrame of numbers, and of labels, as text, its index first."""
     head = ["", *(column_heading(str(name)) for name in frame.columns)]
-    rows = [[str(name), *map(number, row)] for name, row in zip(frame.index, frame.to_numpy(dtype=float))]
-    return Table(caption, head, rows)
+    columns = [map(number if is_numeric_dtype(frame[name]) else str, frame[name]) for name in frame.columns]
+    return Table(caption, head, [[str(name), *row] for name, *row in zip(frame.index, *columns)])
 
 
 def column_heading(name: str) -> str:

@@ -237,10 +237,10 @@ def fit(
         raise InputError(f"formula2= is only for the families {', '.join(DELTAS)}: the values above 0")
     if terms is not None:
         raise InputError("terms= is only for several likelihoods: gs.fit([gs.Observations(...), ...], terms=...)")
-    places, known = None, read_family(family, link)
+    places, window, known = None, None, read_family(family, link)
     if known.is_pattern:
         refuse_rows(known.name, exposure=exposure, offset=offset, weights=weights)
-        formula, data, places, exposure = pattern(formula, data, domain, mesh, coords, covariates)
+        formula, data, places, exposure, window = pattern(formula, data, domain, mesh, coords, covariates)
     elif domain is not None:
         patterns = ", ".join(names(lambda one: one.is_pattern))
         raise InputError(f"domain= is only for point patterns, family {patterns}, not for {known.name!r}")
@@ -253,7 +253,7 @@ def fit(
     model = build_model(
         formula, sampled.table, family=known, mesh=mesh, coords=coords, exposure=exposure, offset=offset,
         weights=weights, priors=priors, covariates=sampled.covariates, graphs=graphs, support=support,
-        dispformula=dispformula,
+        dispformula=dispformula, window=window,
     )  # fmt: skip
     arguments = {
         "formula": formula, "coords": coords,

@@ -28,7 +28,7 @@ from geospde.results.saving.archive import Archive
 from geospde.results.saving.compact import expand
 from geospde.results.saving.consistency import check_density, check_maximum, check_points
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
-from geospde.results.saving.tables import recipe_of, support_of, table_of
+from geospde.results.saving.tables import recipe_of, support_of, table_of, window_of
 from geospde.results.storage import files_of
 from geospde.survey.covariates.sites import restored
 from geospde.survey.graphs import Graph
@@ -94,7 +94,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
 
 def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) -> Model:
     """The model, from the table and the formula that a saved fit holds."""
-    settings = words.settings
+    settings, meshes = words.settings, _meshes(words, arrays)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeospdeWarning)  # the fit has said it
         model = build_model(
@@ -102,7 +102,7 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
             table_of(words.columns, arrays, _crs(words), words.settings.coords),
             family=family,
             link=settings.link,
-            mesh=_meshes(words, arrays),
+            mesh=meshes,
             coords=_coords(words),
             exposure=arrays["exposure"],
             offset=arrays["offset"] if settings.offset == "given a row" else settings.offset,
@@ -112,6 +112,7 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
             graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
             support=support_of(words.support, arrays, _crs(words), restored(words.covariates)),
             dispformula=settings.dispformula,
+            window=window_of(words.window, meshes),
         )
     return _with_matched(model.labelled(words.label), words, arrays)
 
@@ -130,11 +131,12 @@ def _joint(words: Words, arrays: dict[str, Any]) -> Model:
     """The model of several likelihoods that a saved fit holds."""
     several = words.several
     assert several is not None
-    recipe = recipe_of(several.parts, several.terms, several.delta, arrays)
+    meshes = _meshes(words, arrays)
+    recipe = recipe_of(several.parts, several.terms, several.delta, arrays, meshes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeospdeWarning)
         model = made_again(
-            recipe, mesh=_meshes(words, arrays), priors=words.priors or "default",
+            recipe, mesh=meshes, priors=words.priors or "default",
             graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()}, label=words.label,
         )  # fmt: skip
     return _with_matched(model, words, arrays)

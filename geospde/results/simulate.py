@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.base import Family
-from geospde.families.registry import DEFAULT
+from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import symbols
 from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
@@ -21,9 +21,11 @@ from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.dispersion import with_dispersion
 from geospde.model.hyperparameters import theta_slices
+from geospde.model.pattern import pattern, refuse_rows
 from geospde.results.draws import draw
 from geospde.results.prior import prior_marginal
 from geospde.results.state import FitState
+from geospde.survey.polygons import as_region
 from geospde.terms.base import LatentTerm
 from geospde.text.arguments import refuse_seed
 from geospde.text.findings import Finding
@@ -60,6 +62,7 @@ def simulate(
     weights: Any = None,
     priors: Any = "default",
     covariates: Mapping[str, Any] | None = None,
+    domain: Any = None,
     dispformula: str | None = None,
     seed: int | None = None,
 ) -> Any:
@@ -70,22 +73,23 @@ def simulate(
     formula : str
         As of `geospde.fit`; without a left side, ``"~ 1 + spde(mesh)"``, the response is called ``y``.
     data : DataFrame or GeoDataFrame
-        Places, covariates, groups, trials.
+        Places, covariates, groups, trials. Of a point pattern None, or points whose CRS and labels of marks are taken.
     hyper : dict, optional
         Hyperparameters by the names of `Fit.hyper`, such as ``{"range(spde)": 200, "sigma(spde)": 1}``; those that are
         left out are drawn from their priors.
     fixed : dict, optional
         Fixed effects by the names of `Fit.fixed`; those that are left out are drawn from their priors, which must be
         proper.
-    family, link, mesh, coords, exposure, offset, weights, priors, covariates, dispformula
+    family, link, mesh, coords, exposure, offset, weights, priors, covariates, domain, dispformula
         As of `geospde.fit`.
     seed : int, optional
 
     Returns
     -------
     DataFrame
-        The data with the response, and ``eta``, the linear predictor that it was drawn with. What was drawn is in
-        ``attrs``: ``hyper``, ``fixed``, and ``latent``, the random terms' latent variables.
+        The data with the response, and ``eta``, the linear predictor that it was drawn with; of a point pattern its
+        points. What was drawn is in ``attrs``: ``hyper``, ``fixed``, and ``latent``, the random terms' latent
+        variables.
 
     Raises
     ------
@@ -100,17 +104,16 @@ def simulate(
     >>> gs.simulate("~ x", table, fixed={"Intercept": 1, "x": 2}, hyper={"sigma": 1e-6}, seed=1)["y"].round(3).tolist()
     [3.0, 5.0, 7.0]
     """
-    if not isinstance(data, pd.DataFrame):
-        raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
     refuse_seed(seed, optional=True)
-    whole = f"{RESPONSE} {formula.strip()}" if formula.strip().startswith("~") else formula
-    name = next(iter(symbols(parse_sides(whole)[0])))
-    sampled = with_covariates(with_dispersion(whole, dispformula), data, covariates, coords)
-    exposure, offset, weights = (sampled.rows_of(given) for given in (exposure, offset, weights))
-    model = _placeholder_model(
-        whole, sampled.table, name, family=family, link=link, mesh=mesh, coords=coords, exposure=exposure,
-        offset=offset, weights=weights, priors=priors, covariates=sampled.covariates, dispformula=dispformula,
-    )  # fmt: skip
+    kind = read_family(family, link)
+    options: dict[str, Any] = {
+        "family": kind, "mesh": mesh, "coords": coords, "exposure": exposure, "offset": offset, "weights": weights,
+        "priors": priors, "covariates": covariates, "dispformula": dispformula,
+    }  # fmt: skip
+    if domain is not None or kind.is_pattern:
+        name, made, model = RESPONSE, data, _pattern_model(formula, data, domain, options)
+    else:
+        name, made, model = _table_model(formula, data, options)
     rng = np.random.default_rng(seed)
     theta = _theta(model, hyper or {}, rng)
     coefficients = _fixed(model, fixed or {}, rng)
@@ -122,8 +125,10 @@ def simulate(
     x = np.concatenate([*latent, coefficients])
     eta = model.design @ x + model.offset
     own = complete[len(complete) - len(model.likelihood.hyper) :]
-    values = model.likelihood.at(own).draw(eta, rng)
-    made = sampled.table.assign(**{name: values, "eta": eta})
+    if model.window is not None:
+        made = model.window.draw(model, eta, rng)
+    else:
+        made = made.assign(**{name: model.likelihood.at(own).draw(eta, rng), "eta": eta})
     made.attrs["hyper"] = {h.name: h.value(theta) for h in model.hyperparameters}
     made.attrs["fixed"] = dict(zip(model.effects.names, map(float, coefficients)))
     made.attrs["latent"] = dict(zip(model.latent_names, map(float, x)))
@@ -136,11 +141,15 @@ def simulate_fit(fit: FitState, n: int = 1, seed: int | None = None) -> pd.DataF
     Returns
     -------
     DataFrame
-        One row per observation, one column per replicate, from 1.
+        One row per observation, one column per replicate, from 1; of a point pattern one row per point, with its
+        replicate.
     """
     draws = draw(fit, n, seed)
     rng = np.random.default_rng(None if seed is None else [seed, 2])
     eta = (fit.laplace.design @ draws.latent.T).T + fit.model.offset
+    if (window := fit.model.window) is not None:
+        patterns = [window.draw(fit.model, one, rng) for one in eta]
+        return pd.concat([one.assign(replicate=k) for k, one in enumerate(patterns, 1)], ignore_index=True)
     made = [fit.laplace.likelihood_at(theta).draw(one, rng) for theta, one in zip(draws.theta, eta)]
     return pd.DataFrame(np.array(made).T, columns=range(1, n + 1))
 
@@ -199,6 +208,8 @@ def predictive_check(fit: FitState, draws: int = 200, seed: int = 0) -> Predicti
     ----------
     Gelman, Meng & Stern (1996), Statistica Sinica 6, 733-807.
     """
+    if fit.model.family.is_pattern:
+        raise InputError("a point pattern has no responses whose distribution could be compared: see fit.simulate")
     replicates = simulate_fit(fit, draws, seed).to_numpy()
     seen = np.asarray(fit.model.likelihood.y, dtype=float)
     low, high = np.quantile(replicates, [0.001, 0.999])
@@ -209,6 +220,36 @@ def predictive_check(fit: FitState, draws: int = 200, seed: int = 0) -> Predicti
     far = np.abs(shares - middle).max(axis=1)
     p = (1 + np.sum(far >= np.abs(own - middle).max())) / (draws + 1)
     return PredictiveCheck(at, own, lower, middle, upper, float(p))
+
+
+def _table_model(formula: str, data: Any, options: dict[str, Any]) -> tuple[str, Any, Model]:
+    """The response's name, the data with covariates, and the model."""
+    if not isinstance(data, pd.DataFrame):
+        raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
+    whole = f"{RESPONSE} {formula.strip()}" if formula.strip().startswith("~") else formula
+    name = next(iter(symbols(parse_sides(whole)[0])))
+    given = with_dispersion(whole, options["dispformula"])
+    sampled = with_covariates(given, data, options["covariates"], options["coords"])
+    own = {one: sampled.rows_of(options[one]) for one in ("exposure", "offset", "weights")}
+    own |= {"covariates": sampled.covariates}
+    return name, sampled.table, _placeholder_model(whole, sampled.table, name, **{**options, **own})
+
+
+def _pattern_model(formula: str, data: Any, domain: Any, options: dict[str, Any]) -> Model:
+    """The model of a point pattern, of some point of its domain where none are given."""
+    family, coords = options["family"], options["coords"] or ("x", "y")
+    if not family.is_pattern:
+        raise InputError(f"domain= is only for point patterns, not for family {family.name!r}")
+    refuse_rows(family.name, **{one: options[one] for one in ("exposure", "offset", "weights")})
+    if data is None and domain is not None:
+        at = as_region(domain, "the domain").representative_point()
+        data = pd.DataFrame({coords[0]: [at.x], coords[1]: [at.y]})
+        options = {**options, "coords": coords}
+    laid = pattern(formula, data, domain, options["mesh"], options["coords"], options["covariates"])
+    given = with_dispersion(laid.formula, options["dispformula"])
+    sampled = with_covariates(given, laid.table, options["covariates"], options["coords"], laid.places)
+    own = {"covariates": sampled.covariates, "exposure": sampled.rows_of(laid.exposure), "window": laid.window}
+    return build_model(laid.formula, sampled.table, **{**options, **own})
 
 
 def _placeholder_model(formula: str, table: Any, name: str, **options: Any) -> Model:

@@ -17,7 +17,7 @@ from geospde.results.saving.archive import write_arrays
 from geospde.results.saving.compact import compact, expand
 from geospde.results.saving.consistency import inverse_excess, looked_at
 from geospde.results.saving.schema import FORMAT, words_text
-from geospde.results.saving.tables import stored_parts, stored_table, support_words
+from geospde.results.saving.tables import stored_parts, stored_table, support_words, window_words
 from geospde.results.state import FitState
 from geospde.text.files import whole_file
 
@@ -163,6 +163,7 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
         "graphs": {name: graph.to_json() for name, graph in model.graphs.items()},
         "covariates": None if model.covariates is None else model.covariates.without_objects(),
         "support": support_words(model.support, model.used_columns),
+        "window": window_words(model),
     }
     try:
         words_text(words)

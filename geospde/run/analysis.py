@@ -26,7 +26,6 @@ from geospde.model.covariates import with_covariates
 from geospde.model.delta import build_delta, refuse_of_delta
 from geospde.model.joint import build_joint
 from geospde.model.observations import Observations
-from geospde.model.pattern import LABEL as POINTS
 from geospde.model.pattern import pattern
 from geospde.model.support import Support, read_support
 from geospde.prediction.grid import Grid
@@ -209,7 +208,7 @@ def _pattern_model(config: Config, survey: Survey, given: Mapping[str, Any]) -> 
     sampled = with_covariates(laid.formula, laid.table, covariates, None, laid.places)
     own: dict[str, Any] = {
         **given, **config.model.given("family", "link", "dispformula"), "data": sampled.table,
-        "covariates": sampled.covariates, "exposure": sampled.rows_of(laid.exposure),
+        "covariates": sampled.covariates, "exposure": sampled.rows_of(laid.exposure), "window": laid.window,
     }  # fmt: skip
     return build_model(laid.formula, **own)
 
@@ -288,10 +287,8 @@ def describe_model(model: Model) -> str:
 def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
     """Fit a model as ``[inference]`` says."""
     arguments: dict[str, Any] = {name: getattr(config.model, name) for name in ("formula", "exposure", "offset")}
-    if config.observations:
+    if config.observations or config.is_pattern:
         arguments = {"formula": model.formula.text}
-    if config.is_pattern:
-        arguments["formula"] = f"{POINTS} {config.model.formula}"
     if config.model.formula2 is not None:
         arguments["formula"] += f"; {config.model.formula2}"
     return fitting.fit_model(model, arguments, **config.inference.how, callback=callback)

@@ -116,12 +116,13 @@ def load_several(config: Config) -> Survey:
 def load_pattern(config: Config) -> Survey:
     """Read the points of a pattern, which must lie in its domain."""
     model = config.model
-    if model.formula.strip()[:1] != "~":
+    refuse_rows(model.family, exposure=model.exposure, offset=model.offset, weights=model.weights)
+    survey = _read(config, ())
+    left = model.formula.partition("~")[0].strip()
+    if left and left not in survey.points.columns:  # a column of labels is of marks
         raise InputError(
             f"the response of a point pattern is its places: write '~ terms' for the formula, not {model.formula!r}"
         )
-    refuse_rows(model.family, exposure=model.exposure, offset=model.offset, weights=model.weights)
-    survey = _read(config, ())
     off = np.asarray(survey.points.distance(pattern_domain(config, survey)))
     outside = np.flatnonzero(off > 1e-9 * np.hypot(*np.ptp(survey.coordinates, axis=0)))
     if outside.size:

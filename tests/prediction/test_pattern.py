@@ -134,12 +134,86 @@ def test_intensities_are_mapped_and_fits_are_saved(fit, points, tmp_path):
     assert len(fit.check()) > 1
 
 
+@pytest.fixture(scope="module")
+def oaks(points):
+    """Points with a species: a fifth of them oaks in the west, four fifths in the east."""
+    share = 0.2 + 0.6 * points["e"]
+    return points.assign(species=np.where(np.random.default_rng(6).uniform(size=len(points)) < share, "oak", "ash"))
+
+
+def test_marks_have_intensities_of_their_own(mesh, oaks, tmp_path):
+    place = {"coords": ("e", "n"), "family": "lgcp", "domain": DOMAIN, "mesh": mesh}
+    number = oaks["species"].value_counts()
+    known = gs.fit("species ~ 0 + species", oaks, method="ml", **place)
+    # without a field each is Poisson: the log of its number over the area, with the error of a count
+    np.testing.assert_allclose(known.fixed["estimate"], np.log(number[["ash", "oak"]] / DOMAIN.area), atol=1e-6)
+    np.testing.assert_allclose(known.fixed["se"], number[["ash", "oak"]] ** -0.5, rtol=1e-6)
+
+    fit = gs.fit(
+        "species ~ species + spde(mesh, by=species, prior_range=(0.3, 0.1), prior_sigma=(1, 0.05))",
+        oaks, method="eb", **place,
+    )  # fmt: skip
+    fit.save(tmp_path / "oaks")
+    west = DOMAIN.intersection(shapely.box(0, 0, 0.5, 1))
+    for one in (fit, gs.load_fit(tmp_path / "oaks")):
+        table = gs.expected_numbers(one, [DOMAIN, west]).set_index("species", append=True)["mean"]
+        assert table[0, "ash"] + table[0, "oak"] == pytest.approx(table[0, "all"], rel=1e-12)
+        assert table[0, "all"] == pytest.approx(len(oaks), abs=4 * np.sqrt(len(oaks) / 1000))
+        for name in ("ash", "oak"):  # fields that follow them: within two errors of the counts
+            inside = shapely.contains_xy(west, *oaks.loc[oaks["species"] == name, ["e", "n"]].to_numpy().T).sum()
+            assert table[1, name] == pytest.approx(inside, abs=2 * np.sqrt(inside))
+    maps = {name: fit.predict(gs.Grid.around(DOMAIN, shape=(8, 8)), at={"species": name}) for name in ("ash", "oak")}
+    ratio = maps["oak"].to_frame()["mean"] / maps["ash"].to_frame()["mean"]
+    assert np.corrcoef(ratio, maps["oak"].to_frame()["x"])[0, 1] > 0.7
+    again = fit.simulate(20, seed=2)
+    assert list(again.columns) == ["e", "n", "species", "replicate"]
+    # 20 replicates, each of Poisson scatter about an expected number that is as unsure
+    each = again.groupby("species").size() / 20
+    np.testing.assert_allclose(each[["ash", "oak"]], number[["ash", "oak"]], atol=4 * np.sqrt(2 * 100 / 20))
+
+
+def test_drawn_patterns_have_the_intensity_that_rows_integrate(fit):
+    rng = np.random.default_rng(9)
+    window, eta = fit.model.window, fit.model.design @ fit.laplace.at(fit.approximation.points[0].theta).x
+    eta = eta - eta.mean() + 5.0
+    drawn = pd.concat([window.draw(fit.model, eta, rng) for _ in range(60)])
+    assert shapely.contains_xy(DOMAIN, drawn["e"], drawn["n"]).all()
+    at = fit.model.points[fit.model.exposure > 0]
+    by_vertex = dict(zip(map(tuple, at), eta[fit.model.exposure > 0]))
+    intensity = np.array([np.exp(by_vertex.get(tuple(v), -np.inf)) for v in window.mesh.vertices])
+    for k in range(4):
+        part = DOMAIN.intersection(shapely.box(0.25 * k, 0, 0.25 * (k + 1), 1))
+        expected = 60 * float(basis_integrals(window.mesh, part) @ intensity)
+        found = shapely.contains_xy(part, drawn["e"], drawn["n"]).sum()
+        assert found == pytest.approx(expected, abs=4 * np.sqrt(expected))  # Poisson
+
+
+def test_patterns_are_simulated_and_found_again(mesh):
+    options = {"family": "lgcp", "domain": DOMAIN, "mesh": mesh, "coords": ("e", "n")}
+    drawn = gs.simulate(
+        "~ east",
+        None,
+        fixed={"Intercept": 6.0, "east": 2.0},
+        covariates={"east": {"coordinate": "x"}},
+        seed=1,
+        **options,
+    )
+    found = gs.fit("~ east", drawn, method="ml", covariates={"east": {"coordinate": "x"}}, **options)
+    assert (np.abs(found.fixed["estimate"] - [6.0, 2.0]) < 3 * found.fixed["se"]).all()
+    with pytest.raises(gs.InputError, match="would have .* points"):
+        gs.simulate("~ 1", None, fixed={"Intercept": 60.0}, seed=1, **options)
+    with pytest.raises(gs.InputError, match="domain= is only for point patterns"):
+        gs.simulate("~ 1", None, fixed={"Intercept": 1.0}, **{**options, "family": "poisson"})
+
+
 BAD = [
     ({"domain": None}, "needs domain="),
     ({"mesh": None}, "needs a mesh"),
     ({"exposure": 2.0}, "takes no exposure="),
     ({"domain": shapely.box(0, 0, 0.4, 0.4)}, "lies outside of the domain"),
     ({"coords": None}, "needs places"),
+    ({"formula": "height ~ 1"}, "is a number measured at the points"),
+    ({"formula": "kind ~ 1"}, "tells points apart, and no term has it"),
     ({"formula": "~ height"}, "'height' is known at the points alone"),
     ({"formula": "log(e) ~ 1"}, "write '~ terms'"),
     (
@@ -153,7 +227,7 @@ BAD = [
 def test_what_makes_no_pattern_is_refused(change, words, mesh, points):
     options = {"family": "lgcp", "coords": ("e", "n"), "domain": DOMAIN, "mesh": mesh, "formula": "~ 1", **change}
     with pytest.raises(gs.InputError, match=words):
-        gs.fit(options.pop("formula"), points.assign(height=1.0), **options)
+        gs.fit(options.pop("formula"), points.assign(height=1.0, kind="a"), **options)
 
 
 def test_expected_numbers_are_of_patterns():

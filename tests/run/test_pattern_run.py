@@ -116,3 +116,18 @@ def test_points_outside_and_domains_without_area_are_told(tmp_path):
     pd.DataFrame({"x": [0, 1, 2], "y": [0, 1, 2]}).to_csv(tmp_path / "park.csv", index=False)
     with quietly_in(tmp_path), pytest.raises(gs.InputError, match="no area"):
         check(path)
+
+
+def test_marks_are_a_column_of_the_points(tmp_path):
+    with quietly_in(tmp_path):
+        file = written(tmp_path, RUN_FILE.replace('"~ 1 + spde', '"kind ~ kind + spde'))
+        nests = pd.read_csv(tmp_path / "nests.csv")
+        nests.assign(kind=np.where(nests["x"] < 300, "a", "b")).to_csv(tmp_path / "nests.csv", index=False)
+        with pytest.raises(gs.InputError, match="needs the column 'kind' .* or its value in .prediction."):
+            check(file)
+        file.write_text(file.read_text().replace("cell = 100", "cell = 100\nat.kind = ['a', 'b']"))
+        result = run(file)
+    numbers = pd.read_csv(tmp_path / "out" / "numbers.csv")
+    assert numbers["kind"].tolist() == [kind for kind in ("all", "a", "b") for _ in range(3)]
+    assert list(result.fit.fixed.index) == ["Intercept", "kind[b]"]
+    assert ">all<" in (tmp_path / "out" / "report.html").read_text()

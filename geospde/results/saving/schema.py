@@ -96,6 +96,17 @@ class SupportWords(BaseModel):
     is_weighed: bool = False
 
 
+class WindowWords(BaseModel):
+    """Where a point pattern lies."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    domain: str
+    mesh: str
+    has_covariates: bool
+    marks: str | None = None
+
+
 class PartWords(BaseModel):
     """One of several likelihoods."""
 
@@ -111,6 +122,7 @@ class PartWords(BaseModel):
     crs: str | None
     covariates: dict[str, Any] | None
     support: SupportWords | None = None
+    window: WindowWords | None = None
     dispformula: str | None = Field(default=None, max_length=100_000)
 
 
@@ -150,6 +162,7 @@ class Words(BaseModel):
     graphs: dict[str, dict[str, Any]] = {}
     several: SeveralWords | None = None
     support: SupportWords | None = None
+    window: WindowWords | None = None
 
 
 def words_text(words: Mapping[str, Any]) -> str:

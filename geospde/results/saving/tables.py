@@ -13,9 +13,9 @@ from geospde.families.registry import path_of, read_family
 from geospde.formula.formula import parse_formula
 from geospde.model.build import Model
 from geospde.model.observations import Observations, Recipe
-from geospde.model.pattern import PLACES
 from geospde.model.support import Support
-from geospde.results.saving.schema import PartWords, SupportWords
+from geospde.model.window import PLACES, Window
+from geospde.results.saving.schema import PartWords, SupportWords, WindowWords
 from geospde.survey.covariates.sites import restored
 from geospde.terms.registry import special_names
 
@@ -102,6 +102,33 @@ def support_of(
     return Support(words.kind, weights, table, points, centres, crs, covariates, words.is_weighed)
 
 
+def window_words(model: Model) -> dict[str, Any] | None:
+    """What `window_of` reads; None where the model is of no point pattern."""
+    window = model.window
+    if window is None:
+        return None
+    import shapely
+
+    mesh = next(name for name, one in model.meshes.items() if one is window.mesh)
+    domain = shapely.to_wkb(window.domain, hex=True)
+    return {"domain": domain, "mesh": mesh, "has_covariates": window.has_covariates, "marks": window.marks}
+
+
+def window_of(words: WindowWords | None, meshes: Mapping[str, Any]) -> Window | None:
+    """What `window_words` has written."""
+    if words is None:
+        return None
+    import shapely
+
+    try:
+        domain = shapely.from_wkb(words.domain)
+    except shapely.errors.ShapelyError:
+        domain = None
+    if domain is None or "Polygon" not in domain.geom_type or words.mesh not in meshes:
+        raise ValueError("its domain is no polygon on a mesh")
+    return Window(domain, meshes[words.mesh], words.has_covariates, words.marks)
+
+
 def table_of(
     columns: Mapping[str, str], arrays: Mapping[str, Any], crs: Any, coords: Any, before: str = ""
 ) -> pd.DataFrame:
@@ -136,13 +163,16 @@ def stored_parts(model: Model) -> tuple[dict[str, Any] | None, dict[str, Any]]:
                 "crs": None if part.crs is None else part.crs.to_wkt(),
                 "covariates": None if part.covariates is None else part.covariates.without_objects(),
                 "support": support_words(part.support, named),
+                "window": window_words(part),
                 "dispformula": o.dispformula,
             }
         )  # fmt: skip
     return {"parts": parts, "terms": dict(recipe.terms), "delta": recipe.delta}, arrays
 
 
-def recipe_of(parts: list[PartWords], terms: Mapping[str, str], delta: str, arrays: Mapping[str, Any]) -> Recipe:
+def recipe_of(
+    parts: list[PartWords], terms: Mapping[str, str], delta: str, arrays: Mapping[str, Any], meshes: Mapping[str, Any]
+) -> Recipe:
     """What `stored_parts` has written."""
     import pyproj
 
@@ -159,7 +189,7 @@ def recipe_of(parts: list[PartWords], terms: Mapping[str, str], delta: str, arra
                 offset=arrays[f"{before}offset"] if words.offset == "given a row" else words.offset,
                 weights=arrays[f"{before}observation_weights"], name=words.name,
                 areas=support_of(words.support, arrays, crs, restored(words.covariates), before),
-                dispformula=words.dispformula,
+                dispformula=words.dispformula, domain=window_of(words.window, meshes),
             )
         )  # fmt: skip
     return Recipe(tuple(observations), terms, delta, tuple(restored(words.covariates) for words in parts))
