@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import shapely
+
 from geospde.errors import InputError
 from geospde.explore.explore import Exploration
 from geospde.explore.mesh_checks import ExpectedRange, check_mesh
 from geospde.explore.survey_checks import check_survey
 from geospde.export.provenance import write_json
 from geospde.inference.system import System
+from geospde.mesh.refine import expected_vertices
 from geospde.run import analysis
 from geospde.run.config import Config, read_config
 from geospde.run.folders import whole_folder
@@ -20,9 +24,13 @@ from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.regions import check_regions
 from geospde.run.room import refuse_fine_mesh, refuse_too_large
+from geospde.survey.places import stray_sites
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, findings_frame
-from geospde.text.words import number
+from geospde.text.words import counted, number
+
+STRETCHED, MANY = 4.0, 10_000
+"""A mesh of so many times the area without its stray sites is mostly empty, and large with so many vertices."""
 
 MARK = "explore.json"
 """The file that tells an exploration's folder, which may be replaced, from somebody's other work."""
@@ -117,7 +125,8 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     Returns
     -------
     tuple of Finding
-        On survey, mesh, prediction and model, those where all is well too.
+        On survey, mesh, prediction and model, those where all is well too; on the survey alone where a site far from
+        all others would have most of the mesh.
 
     Raises
     ------
@@ -137,6 +146,9 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
     findings = [*(check_survey(survey) if exploration is None else exploration.findings)]
     seen = None if exploration is None else exploration.variogram
     mesh = grid = None
+    spoilt = _spoilt(config, survey)
+    if spoilt:
+        return [*findings, *spoilt]
     if config.has_places:
         with log.step("mesh") as told:
             refuse_fine_mesh(config, survey)
@@ -160,6 +172,27 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
         told(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))
     return findings
+
+
+def _spoilt(config: Config, survey: Survey) -> list[Finding]:
+    """Say that a mesh is not worth building: it is large, and stray sites stretch what the sites span many times."""
+    places = shapely.get_coordinates(survey.points.geometry)
+    stray, edges = stray_sites(places), config.mesh.max_edge
+    if survey.coastline is not None or not config.has_places or edges is None or not len(stray):
+        return []
+    hulls = [shapely.multipoints(some).convex_hull for some in (places, np.delete(places, stray, axis=0))]
+    vertices = expected_vertices(hulls[:1], (float(np.ravel(edges)[0]),))
+    if vertices < MANY or hulls[0].area < STRETCHED * hulls[1].area:
+        return []
+    return [
+        Finding(
+            "warning",
+            "mesh",
+            f"not built, and neither map nor model looked into: of more than {float(f'{vertices:.1g}'):,.0f} vertices "
+            f"most would lie between {counted(len(stray), 'site')} and all others",
+            "see the coordinates; if they are right, take a longer max_edge",
+        )
+    ]
 
 
 def _thresholds(config: Config, exploration: Exploration) -> Iterator[Finding]:

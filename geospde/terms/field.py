@@ -27,6 +27,7 @@ from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
 TREND = 10.0  # times across the study area: with a range beyond it, likelihoods change by a hundredth and less
+LONG = 2.0  # the same, of one that the data tell within a factor of ten at best
 FARTHEST = 1e4  # times across the mesh: a range beyond it is none
 PRIOR_OPTIONS = ("prior", "prior_range", "prior_sigma", "nominal_range", "nominal_sigma")
 
@@ -174,6 +175,12 @@ class Field(LatentTerm):
                 f"the range of {self.label}, {own:.3g}, is {own / extent:.2g} times as long as the study area: "
                 "the field is a trend, and range, sigma and the standard error of an intercept beside it have no "
                 "finite estimate; add coordinates as covariates, or take priors, method 'inla'"
+            ]
+        if (shortest or own) > LONG * extent:
+            return [
+                f"the range of {self.label}, {own:.3g}, is {own / extent:.2g} times as long as the study area: "
+                "the field is little more than a trend, of which the data tell sigma over the range, and neither of "
+                "them well: see their intervals, add coordinates as covariates, or take priors, method 'inla'"
             ]
         wide = float(np.sqrt(4.0 / np.sqrt(3.0) * np.median(self.mesh.areas[self.mesh.inner])))
         if shortest is None or shortest > wide:

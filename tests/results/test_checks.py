@@ -1,6 +1,7 @@
 """Each finding about a fit, provoked by data made for it, and absent where all is well."""
 
 import re
+import warnings
 from functools import cache
 
 import numpy as np
@@ -178,6 +179,18 @@ def test_what_the_data_tell_in_combination_alone_is_told(trend, formula, words):
     told = [one for one in caught if issubclass(one.category, gs.GeospdeWarning)]
     assert sum(words in note for note in fit.notes) == len(fit.notes) == len(told) == 1
     assert fit.fixed.loc["Intercept", "se"] > 50  # of a response that scatters by 1: it says where the search ended
+
+
+@pytest.mark.parametrize("method, noted", [("ml", False), ("reml", True)])
+def test_a_range_of_several_study_areas_is_told_with_a_note(method, noted):
+    """REML's interval of it reaches beyond 100 study areas, ML's from half of one to two."""
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame(rng.random((80, 2)), columns=["e", "n"])
+    data["y"] = 2 * matern(data.to_numpy(), 2.0, rng) + rng.normal(0, 0.2, 80)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gs.GeospdeWarning)
+        fit = gs.fit("y ~ 1 + spde(mesh)", data, mesh=TREND_MESH, coords=("e", "n"), method=method)
+    assert [("little more than a trend" in note) for note in fit.notes] == [True] * noted
 
 
 def test_a_copys_factor_and_a_fields_sigma_are_a_ridge_where_one_likelihood_has_no_field():

@@ -94,3 +94,28 @@ def test_defaults_fit_one_another(sections, folder):
     with quietly_in(folder):
         found = check({**SIMPLEST, **keys})
     assert not [finding for finding in found if finding.level == "error"]
+
+
+@pytest.mark.parametrize("rows, place", [([3], (0.0, 0.0)), ([5, 9], (5.58e6, 5.9e5))])
+def test_no_mesh_is_built_between_a_stray_site_and_the_survey(tmp_path, rows, place, monkeypatch):
+    """One site at (0, 0), or two with coordinates swapped: what is wrong is said, and no mesh of 60,000 vertices."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"x": rng.uniform(573e3, 606e3, 60), "y": rng.uniform(5541e3, 5580e3, 60), "z": 1.0})
+    table["z"] += rng.normal(size=60)
+    table.loc[rows, ["x", "y"]] = place
+    table.to_csv(tmp_path / "sites.csv", index=False)
+    sections = {
+        "survey": {"points": str(tmp_path / "sites.csv"), "crs": "EPSG:32632"},
+        "mesh": {"max_edge": [1900, 3800]},
+        "model": {"formula": "z ~ 1 + spde(mesh)"},
+    }
+    monkeypatch.setattr(analysis, "make_mesh", lambda *_: pytest.fail("a mesh was built"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        told = [f for f in check(sections) if f.level == "warning"]
+    assert any("line" in f.message and "far from all other sites" in f.message for f in told)
+    assert [f.message for f in told if f.subject == "mesh" and "not built" in f.message]
+    sections["mesh"] = {"max_edge": [190e3, 380e3]}  # few vertices: it is, for who knows better
+    with pytest.raises(pytest.fail.Exception, match="a mesh was built"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(sections)
