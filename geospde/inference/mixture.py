@@ -148,8 +148,7 @@ class GaussianMixture:
         first, second = np.zeros_like(centre), np.zeros_like(centre)
         for low in range(0, centre.size, BLOCK):
             part = slice(low, low + BLOCK)
-            shape = None if self.shape is None else self.shape[part]
-            scores = [zk if shape is None else bend(np.full_like(shape, zk), shape) for zk in z]
+            scores = bent(z, None if self.shape is None else self.shape[part])
             for weight, mean, sd in zip(self.weights, self.means[:, part], self.sds[:, part]):
                 for score, wk in zip(scores, w):
                     off = f(mean + score * sd) - centre[part]
@@ -166,9 +165,9 @@ class GaussianMixture:
         """E f_K(X), (m,), where K is the component that X comes from."""
         z, w = normal_nodes(nodes)
         total = np.zeros(self.means.shape[1])
+        scores = bent(z, self.shape)
         for weight, mean, sd, f in zip(self.weights, self.means, self.sds, functions):
-            for zk, wk in zip(z, w):
-                score = zk if self.shape is None else bend(np.full_like(self.shape, zk), self.shape)
+            for score, wk in zip(scores, w):
                 total += weight * wk * f(mean + score * sd)
         return total
 
@@ -216,6 +215,11 @@ def bend(z: Vector, shape: Vector) -> Vector:
     a = np.where(np.abs(shape) < 1e-4, 1e-4, shape)
     value = np.sign(a) * np.expm1(a * z - 0.5 * a**2) / np.sqrt(np.expm1(a**2))
     return np.where(np.abs(shape) < 1e-4, z, value)
+
+
+def bent(z: Vector, shape: Vector | None) -> Sequence[Vector]:
+    """Standard scores at each of a few normal scores, of components with these shapes, None for Gaussians."""
+    return list(z) if shape is None else [bend(np.full_like(shape, zk), shape) for zk in z]
 
 
 def _bend_slope(z: Vector, shape: Vector) -> Vector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,10 @@ class Product:
             )
         one = np.array([0])  # of any row, the mean per unit exposure is a function of eta
         self.means: list[Likelihood] = [replace(each.of_rows(one), exposure=np.ones(1)) for each in second]
+
+    def function(self, part: int, k: int) -> Callable[[Vector], Vector]:
+        """The mean of a part, 0 the presence, as a function of its predictor at one point of the hyperparameters."""
+        return self.link.inverse if part == 0 else lambda eta: self._of_positive(k, eta)
 
     def _of_positive(self, k: int, eta: Vector) -> Vector:
         """Mean of the values above 0, at one point of the hyperparameters."""

@@ -344,7 +344,7 @@ class Fit(FitState):
         groups : bool
             False leaves the effects of groups out.
         draws, seed : int
-            Where the uncertainty is not exact: of other links than identity and log, and of shares.
+            Of the quantiles under other links than identity and log, and of shares.
         observations : str, optional
             Which of several likelihoods, by its name.
         callback : callable, optional

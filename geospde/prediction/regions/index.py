@@ -147,7 +147,7 @@ def index(
     groups : bool
         False leaves the effects of groups, ``(x | g)``, out.
     draws, seed : int
-        Where the uncertainty is not exact: of other links than identity and log, and of delta families.
+        Of the quantiles under other links than identity and log, and of delta families.
     observations : str, optional
         Which of several likelihoods, by its name.
     callback : callable, optional

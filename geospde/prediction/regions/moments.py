@@ -6,8 +6,10 @@ T_r = sum_i w_ri g(eta_i) with eta = A x + o. The mean of T_r is a sum of margin
 - of the log link exact: ``sum_ij u_i u_j (exp(s_ij) - 1)`` with ``u_i = w_i exp(m_i + s_ii / 2)``. Cells of a large
   area are joined into blocks, whose rows are the means of their cells' rows with weights u: the linear part of the sum
   is that of the cells, and what blocks change is of second order in how the field differs within one;
-- else by draws. The linear functional ``sum_i w_i g'(m_i) (eta_i - m_i)``, whose moments are known exactly, goes along
-  as a control variate, so that the standard deviation is several times as precise as the draws alone.
+- of other links, and of the product of a delta family, exact by an expansion: `geospde.prediction.regions.expansion`;
+- of the share above a threshold by draws. The linear functional ``sum_i w_i g'(m_i) (eta_i - m_i)``, whose moments are
+  known exactly, goes along as a control variate, so that the standard deviation is several times as precise as the
+  draws alone.
 """
 
 from __future__ import annotations
@@ -23,14 +25,13 @@ from numpy.typing import NDArray
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.sampling import joint_draws
 from geospde.linalg.threads import one_blas_thread
+from geospde.prediction.regions.blocks import joined_blocks, sums_of_pairs
 
 Vector = NDArray[np.float64]
 BATCH = 40_000
 """Cells whose marginals are computed at once."""
 PIECE = 4000
 """Cells of which a block of draws stays in a processor's cache."""
-NUMBERS = 25_000_000
-"""Numbers that a block of solves may hold."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,14 @@ def positive_sums(estimate: Vector, sd: Vector) -> Sums:
     )  # fmt: skip
 
 
+def sums_of_draws(sums: Vector) -> Sums:
+    """Sums, (r, draws), as they were drawn, and the standard error that the fourth moment gives the deviation."""
+    mean, sd = sums.mean(axis=1), sums.std(axis=1)
+    spread = ((sums - mean[:, None]) ** 2).std(axis=1) / np.sqrt(sums.shape[1])
+    error = np.where(sd > 0, spread / np.where(sd > 0, 2 * sd, 1.0), 0.0)
+    return Sums(mean, sd, error, lambda p: np.quantile(sums, p, axis=1), lambda t: np.asarray((sums > t).mean(axis=1)))
+
+
 def log_sums(cells: Cells, centres: Vector, blocks: int) -> Sums:
     """Sums of a response with the log link: exact first and second moments, lognormals of these for the quantiles.
 
@@ -136,7 +145,7 @@ def log_sums(cells: Cells, centres: Vector, blocks: int) -> Sums:
     fit = cells.fit
     laplace, posterior = fit.laplace, fit.approximation
     weights = cells.weights.tocsr()
-    owner, block, cell = _blocks(weights, centres, blocks)
+    owner, block, cell = joined_blocks(weights, centres, blocks)
     count = int(block.max()) + 1
     area = np.zeros(count, dtype=np.intp)
     area[block] = owner
@@ -152,59 +161,14 @@ def log_sums(cells: Cells, centres: Vector, blocks: int) -> Sums:
             join = sp.csr_matrix((u / safe[block], (block, cell)), shape=(count, own.shape[0]))
             joined = sp.csr_matrix(join @ own)
             means[k] = np.bincount(area, total, len(means[k]))
-            variances[k] = _of_blocks(laplace, point, joined, total, area, weights.shape[0])
+            variances[k] = sums_of_pairs(laplace, point, [joined], area, len(means[k]), _lognormal_pairs(total))
             variances[k] += np.bincount(owner, u**2 * np.expm1(more[cell]), weights.shape[0])
     return _lognormals(posterior.weights, means, variances)
 
 
-def _blocks(weights: sp.csr_matrix, centres: Vector, most: int) -> tuple[NDArray[np.intp], ...]:
-    """Area, block and cell of each weight: an area's cells are joined by squares until there are few enough."""
-    owner = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-    cell = weights.indices
-    block = np.empty(cell.size, dtype=np.intp)
-    start = 0
-    for r in range(weights.shape[0]):
-        part = slice(weights.indptr[r], weights.indptr[r + 1])
-        size = part.stop - part.start
-        if size == 0:
-            continue
-        own = np.arange(size)
-        if size > most:
-            xy = centres[cell[part]]
-            low, span = xy.min(axis=0), np.maximum(np.ptp(xy, axis=0), 1e-300)
-            side = np.sqrt(span.prod() / most) if span.min() > 1e-9 * span.max() else span.max() / most
-            while True:
-                square = np.floor((xy - low) / side).astype(np.intp)
-                own = np.unique(square, axis=0, return_inverse=True)[1].ravel()
-                if own.max() < most:
-                    break
-                side *= 1.1
-        block[part] = start + own
-        start += int(own.max()) + 1
-    return owner, block, cell.astype(np.intp)
-
-
-def _of_blocks(
-    laplace: Any, point: Any, joined: sp.csr_matrix, total: Vector, area: NDArray[Any], areas: int
-) -> Vector:
-    """``sum_ij U_i U_j (exp(s_ij) - 1)`` over the blocks of each area."""
-    variances = np.zeros(areas)
-    bounds = np.searchsorted(area, np.arange(areas + 1))
-    first = 0
-    while first < areas:
-        last = first + 1
-        while last < areas and (bounds[last + 1] - bounds[first]) * joined.shape[1] <= NUMBERS:
-            last += 1
-        a, b = bounds[first], bounds[last]
-        if b > a:
-            part = joined[a:b]
-            solved = laplace.solve(point, part.T.toarray())
-            for r in range(first, last):
-                i, j = bounds[r], bounds[r + 1]
-                covariance = joined[i:j] @ solved[:, i - a : j - a]
-                variances[r] = total[i:j] @ np.expm1(covariance) @ total[i:j]
-        first = last
-    return variances
+def _lognormal_pairs(total: Vector) -> Callable[[slice, list[Vector]], float]:
+    """What the blocks of an area add to its variance, from their covariances."""
+    return lambda some, covariances: float(total[some] @ np.expm1(covariances[0]) @ total[some])
 
 
 def _lognormals(weights: Vector, means: Vector, variances: Vector) -> Sums:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.sampling import joint_draws
 from geospde.prediction.product import Product
-from geospde.prediction.regions.moments import Sums, positive_sums
+from geospde.prediction.regions.expansion import Factor, Progress, expanded_sums
+from geospde.prediction.regions.moments import Sums, positive_sums, sums_of_draws
 
 Vector = NDArray[np.float64]
 CELLS = 5_000
@@ -45,6 +45,11 @@ class ProductCells:
         first, second = (self.fit.mixture(r[part], o[part]) for r, o in zip(self.rows, self.offsets))
         return Product(self.fit, (first, second))
 
+    def means(self) -> Vector:
+        """Sums of the means of the map."""
+        each = (self.weights[:, part] @ self.product(part).moments()[0] for part in self.parts())
+        return sum(each, np.zeros(self.weights.shape[0]))
+
 
 def estimated_products(cells: ProductCells) -> Sums:
     """Sums at the estimates, with standard errors by the delta method on the scale of logarithms."""
@@ -61,14 +66,22 @@ def estimated_products(cells: ProductCells) -> Sums:
     return positive_sums(total, sd)
 
 
-def drawn_products(
-    cells: ProductCells,
-    threshold: float | None,
-    draws: int,
-    seed: int | None,
-    progress: Callable[[int, int | None, str], None] | None = None,
+def exact_products(
+    cells: ProductCells, centres: Vector, blocks: int, draws: int, seed: int | None, progress: Progress = None
 ) -> Sums:
-    """Sums by joint draws, about exact means; of the share above a threshold by draws alone."""
+    """Sums with exact means and standard deviations, quantiles by draws; see `expanded_sums`."""
+    whole, points = Product(cells.fit, (_NOWHERE, _NOWHERE)), range(len(cells.fit.approximation.points))
+    presence, positive = (
+        Factor(rows, offset, [whole.function(part, k) for k in points])
+        for part, (rows, offset) in enumerate(zip(cells.rows, cells.offsets))
+    )
+    return expanded_sums(cells.fit, [presence, positive], cells.weights, centres, blocks, draws, seed, progress)
+
+
+def drawn_shares(
+    cells: ProductCells, threshold: float, draws: int, seed: int | None, progress: Progress = None
+) -> Sums:
+    """Shares of the weight where the product is above a threshold, by joint draws."""
     fit, weights = cells.fit, cells.weights
     points = {id(point): k for k, point in enumerate(fit.approximation.points)}
     one = Product(fit, (_NOWHERE, _NOWHERE))
@@ -77,20 +90,11 @@ def drawn_products(
         here, k = slice(done, done + x.shape[1]), points[id(point)]
         for part in cells.parts():
             first, second = (r[part] @ x + o[part, None] for r, o in zip(cells.rows, cells.offsets))
-            value = one.at(k, first, second)
-            sums[:, here] += weights[:, part] @ (value if threshold is None else (value > threshold).astype(float))
+            sums[:, here] += weights[:, part] @ (one.at(k, first, second) > threshold).astype(float)
         done += x.shape[1]
         if progress is not None:
             progress(done, draws, "draws")
-    mean = sums.mean(axis=1)
-    if threshold is None:
-        mean = sum((weights[:, part] @ cells.product(part).moments()[0] for part in cells.parts()), np.zeros(len(mean)))
-        sums *= np.where(mean > 0, mean / np.where(mean > 0, sums.mean(axis=1), 1.0), 1.0)[:, None]
-    sd = sums.std(axis=1)
-    return Sums(
-        mean, sd, sd / np.sqrt(2 * draws), lambda p: np.quantile(sums, p, axis=1),
-        lambda t: np.asarray((sums > t).mean(axis=1)),
-    )  # fmt: skip
+    return sums_of_draws(sums)
 
 
 _NOWHERE = GaussianMixture(np.ones(1), np.zeros((1, 0)), np.zeros((1, 0)))

@@ -201,9 +201,9 @@ def predict_regions(
     groups : bool
         False leaves the effects of groups, ``(x | g)``, out.
     draws : int
-        Where the uncertainty is not exact: of other links than identity and log, and of shares.
+        Of the quantiles under other links than identity and log, and of shares.
     seed : int, optional
-        Of the draws.
+        Of the draws: layers of areas that are given one share theirs.
     observations : str, optional
         Which of several likelihoods the figures are of, by its name.
     callback : callable, optional

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.inference.mixture import GaussianMixture
 from geospde.prediction.places import Places
+from geospde.prediction.regions.expansion import Factor, expanded_sums
 from geospde.prediction.regions.moments import (
     BATCH,
     Cells,
@@ -24,7 +25,7 @@ from geospde.prediction.regions.moments import (
     log_sums,
     marginal_sums,
 )
-from geospde.prediction.regions.products import ProductCells, drawn_products, estimated_products
+from geospde.prediction.regions.products import ProductCells, drawn_shares, estimated_products, exact_products
 from geospde.text.words import numeral
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Vector = NDArray[np.float64]
 LINEAR = 1_000_000  # cells at once of sums that are linear in the predictor
 NUMBERS = 6_000_000  # marginals at once, of points and cells, of sums that are not
 BLOCKS = 4000
-"""Blocks of cells of all areas together, for the second moments of the log link; an area has 4 to 400 of them."""
+"""Blocks of cells of all areas together, for exact second moments; an area has 4 to 400 of them."""
 ESTIMATE = "the estimate, with standard errors by the delta method"
 SECOND_ORDER = "exact first and second moments, with all covariance between cells"
 
@@ -65,11 +66,8 @@ def table_of_sums(
         As of `predict_regions`.
     """
     if fit.model.multiplies:
-        cells = _product_cells(fit, place, weights, groups)
-        if fit.plug_in and kind != "share":
-            return _table_of(estimated_products(cells), weights.shape[0], quantiles, exceed), ESTIMATE
-        sums = drawn_products(cells, threshold, draws, seed, callback)
-        return _table_of(sums, weights.shape[0], quantiles, exceed), _by_draws(draws, seed, "")
+        sums, how = _of_products(fit, place, weights, threshold, groups, draws, seed, callback)
+        return _table_of(sums, weights.shape[0], quantiles, exceed), how
     model, table = fit.model, place.table
     leave_out = () if groups else model.groups
     parts: list[pd.DataFrame] = []
@@ -101,13 +99,40 @@ def check_levels(quantiles: Sequence[float], exceed: Sequence[float] = ()) -> No
             raise InputError(f"a threshold must be a finite number, not {t!r}")
 
 
-def _product_cells(fit: Fit, place: Places, weights: sp.csr_matrix, groups: bool) -> ProductCells:
-    """The cells with weight, as both parts see them."""
+def _of_products(
+    fit: Fit,
+    place: Places,
+    weights: sp.csr_matrix,
+    threshold: float | None,
+    groups: bool,
+    draws: int,
+    seed: int | None,
+    callback: Any,
+) -> tuple[Sums, str]:
+    """Sums of a delta family, and how they were computed."""
     some = np.unique(weights.indices)
     table, points = place.table.iloc[some], _some(place.points, some)
     models = list(fit.model.parts.values())
     rows = [model.rows(table, points, leave_out=() if groups else model.groups) for model in models]
-    return ProductCells(fit, rows, [_offset(model, table) for model in models], sp.csr_matrix(weights[:, some]))
+    cells = ProductCells(fit, rows, [_offset(model, table) for model in models], sp.csr_matrix(weights[:, some]))
+    if threshold is not None:
+        return drawn_shares(cells, threshold, draws, seed, callback), _by_draws(draws, seed, "means", "spread")
+    if fit.plug_in:
+        return estimated_products(cells), ESTIMATE
+    sums = exact_products(cells, _centres(points, some), _blocks(weights.shape[0]), draws, seed, callback)
+    return _around(sums, cells.means()), _by_draws(draws, seed)
+
+
+def _centres(points: Vector | None, cells: Vector) -> Vector:
+    """Where cells are; those without a place in a row."""
+    if points is not None:
+        return points
+    return np.column_stack([np.arange(len(cells), dtype=float), np.zeros(len(cells))])
+
+
+def _blocks(areas: int) -> int:
+    """Most blocks of an area."""
+    return int(np.clip(BLOCKS // areas, 4, 400))
 
 
 def _some(points: Vector | None, some: Any) -> Any:
@@ -163,7 +188,7 @@ def _sums(
             lambda m: m.sf(at) if np.isfinite(at) else np.full(m.means.shape[1], float(at < 0)),
             draws, seed, callback,
         )  # fmt: skip
-        return sums, _by_draws(draws, seed)
+        return sums, _by_draws(draws, seed, "means", "spread")
     if fit.plug_in:
         return delta_sums(cells), ESTIMATE
     if link.name == "identity":
@@ -172,17 +197,17 @@ def _sums(
     def exact(mixture: GaussianMixture) -> Vector:
         return mixture.expectation(link.inverse)
 
+    centres, blocks = _centres(points, cells.offset), _blocks(areas)
     if link.name == "log":
-        centres = points if points is not None else _in_a_row(len(cells.offset))
-        sums = log_sums(cells, centres, int(np.clip(BLOCKS // areas, 4, 400)))
-        return _around(sums, marginal_sums(cells, exact)), SECOND_ORDER
-    sums = drawn_sums(cells, link.inverse, lambda m: np.exp(link.log_derivative(m.mean)), exact, draws, seed, callback)
-    return sums, _by_draws(draws, seed)
-
-
-def _in_a_row(size: int) -> Vector:
-    """Places of cells that have none."""
-    return np.column_stack([np.arange(size, dtype=float), np.zeros(size)])
+        return _around(log_sums(cells, centres, blocks), marginal_sums(cells, exact)), SECOND_ORDER
+    if hasattr(cells.rows, "at"):
+        sums = drawn_sums(
+            cells, link.inverse, lambda m: np.exp(link.log_derivative(m.mean)), exact, draws, seed, callback
+        )
+        return sums, _by_draws(draws, seed, "means", "spread")
+    factor = Factor(cells.rows, cells.offset, [link.inverse] * len(fit.approximation.points))
+    sums = expanded_sums(fit, [factor], cells.weights, centres, blocks, draws, seed, callback)
+    return _around(sums, marginal_sums(cells, exact)), _by_draws(draws, seed)
 
 
 def _around(sums: Sums, mean: Vector) -> Sums:
@@ -197,9 +222,11 @@ def _above(sums: Sums, threshold: float, scale: Vector) -> Vector:
     return np.array([sums.above(threshold / one)[k] for k, one in enumerate(scale)])
 
 
-def _by_draws(draws: int, seed: int | None, with_what: str = " with control variates") -> str:
+def _by_draws(
+    draws: int, seed: int | None, exact: str = "means and standard deviations", drawn: str = "quantiles"
+) -> str:
     seeded = "" if seed is None else f" of seed {seed}"
-    return f"exact means; {draws:,} draws{seeded}{with_what} for the spread"
+    return f"exact {exact}; {draws:,} draws{seeded} for the {drawn}"
 
 
 def _table_of(sums: Sums | None, size: int, quantiles: Sequence[float], exceed: Sequence[float]) -> pd.DataFrame:

@@ -1,0 +1,86 @@
+"""Second moments of sums of any link, and of a product of two, against integrals over each pair of cells."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+import geospde as gs
+
+CELLS = gs.Grid.from_bounds((0, 0, 10, 10), cell=2.5)
+
+
+@pytest.fixture(scope="module")
+def fits():
+    rng = np.random.default_rng(8)
+    table = pd.DataFrame(rng.uniform(0, 10, (90, 2)), columns=["x", "y"])
+    rate = np.sin(table.x / 2) - 1
+    table["cases"], table["n"] = rng.binomial(6, 1 / (1 + np.exp(-rate))), 6
+    table["catch"] = np.where(rng.uniform(size=90) < 0.5, rng.gamma(1.0, np.exp(rate)), 0.0)
+    mesh = gs.build_mesh(shapely.box(0, 0, 10, 10), max_edge=(2, 4), offset=2)
+    field = "spde(mesh, prior_range=(3, .5), prior_sigma=(2, .05))"
+    options = {"coords": ("x", "y"), "mesh": mesh, "method": "eb"}
+    return {
+        "logit": gs.fit(f"p(cases, n) ~ 1 + {field}", table, family="binomial", **options),
+        "cloglog": gs.fit(f"p(cases, n) ~ 1 + {field}", table, family="binomial", link="cloglog", **options),
+        "delta": gs.fit(f"catch ~ 1 + {field}", table, family="delta_gamma", **options),
+    }
+
+
+def seconds(f, mean, covariance):
+    """``E f(x_i) f(x_j)`` of each pair by Gauss-Hermite in two dimensions."""
+    z, w = np.polynomial.hermite_e.hermegauss(60)
+    w = w / w.sum()
+    sd = np.sqrt(np.diag(covariance))
+    out = np.empty_like(covariance)
+    for i in range(len(mean)):
+        for j in range(len(mean)):
+            c = min(covariance[i, j] / (sd[i] * sd[j]), 1.0)
+            scores = c * z[:, None] + np.sqrt(1 - c**2) * z[None]
+            out[i, j] = w @ (f(mean[i] + sd[i] * z)[:, None] * f(mean[j] + sd[j] * scores)) @ w
+    return out
+
+
+@pytest.mark.parametrize("name", ["logit", "cloglog", "delta"])
+def test_the_variance_is_the_sum_of_all_pairs_of_cells(fits, name):
+    fit = fits[name]
+    found = fit.predict_regions([shapely.box(0, 0, 10, 10)], grid=CELLS, seed=1).to_frame().loc[0]
+    models = list(fit.model.parts.values()) or [fit.model]
+    functions = [np.exp if m.family.link.name == "log" else m.family.link.inverse for m in models]
+    means, plain, pairs = np.ones(CELLS.n), np.ones(CELLS.n), np.ones((CELLS.n, CELLS.n))
+    for model, f in zip(models, functions):
+        rows = model.rows(pd.DataFrame(index=range(CELLS.n)), CELLS.centres)
+        gaussian = fit.laplace.mixture(fit.approximation, rows)
+        corrected = fit.mixture(rows)  # as the map's means are; those of a product are of Gaussians
+        shape = None if name == "delta" else corrected.shape
+        means *= replace(corrected, shape=shape).expectation(f)
+        plain *= gaussian.expectation(f)
+        pairs *= seconds(f, gaussian.means[0], rows @ fit.laplace.solve(fit.point, rows.T.toarray()))
+    assert found["mean"] == pytest.approx(means.mean(), rel=1e-9)
+    # cells that are no blocks: the terms left out have 1e-4 of a variance at most
+    sd = np.sqrt(pairs.mean() - plain.mean() ** 2)
+    assert found["sd"] / found["mean"] == pytest.approx(sd / plain.mean(), rel=1e-4)
+    assert found["sd_error"] == 0
+
+
+def test_blocks_of_cells_change_little(fits, monkeypatch):
+    fine = gs.Grid.from_bounds((0, 0, 10, 10), cell=0.5)
+    area = [shapely.box(1, 1, 9, 6)]
+    for fit in fits.values():
+        whole = fit.predict_regions(area, grid=fine, seed=1).to_frame().loc[0]
+        with monkeypatch.context() as patch:
+            patch.setattr("geospde.prediction.regions.sums.BLOCKS", 40)
+            few = fit.predict_regions(area, grid=fine, seed=1).to_frame().loc[0]
+        assert few["mean"] == pytest.approx(whole["mean"], rel=1e-9)
+        assert few["sd"] == pytest.approx(whole["sd"], rel=0.01)  # squares of 1.1 across, a range of some 3
+
+
+def test_layers_add_up(fits):
+    halves = [shapely.box(0, 0, 5, 10), shapely.box(5, 0, 10, 10)]
+    options = {"grid": CELLS, "kind": "total", "seed": 3, "quantiles": (), "draws": 500}
+    for fit in fits.values():
+        parts = fit.predict_regions(halves, **options).to_frame()
+        whole = fit.predict_regions([shapely.box(0, 0, 10, 10)], **options).to_frame()
+        assert parts["mean"].sum() == pytest.approx(whole["mean"][0], rel=1e-9)
