@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from geospde.errors import InputError
+
 if TYPE_CHECKING:
     from pyproj import CRS
     from shapely import MultiPolygon, Polygon
@@ -21,10 +25,16 @@ def read_crs(crs: Any) -> CRS:
 
 
 def read_region(domain: Any, what: str) -> Polygon | MultiPolygon:
-    """Read an area or points; see `geospde.survey.polygons.as_region`."""
+    """Read an area or points; see `geospde.survey.polygons.as_region`. Of an array that is none: say what sites are."""
     from geospde.survey.polygons import as_region
 
-    return as_region(domain, what)
+    try:
+        return as_region(domain, what)
+    except InputError as error:
+        if not isinstance(domain, np.ndarray):
+            raise
+        remedy = "an array is read as an outline's vertices in order; sites go to sites="
+        raise InputError(str(error), remedy=remedy) from None
 
 
 def unit_of(crs: CRS | None) -> str:

@@ -330,6 +330,8 @@ def test_bad_input_is_named(change, words):
 
 
 def test_nothing_is_nothing():
+    with pytest.raises(InputError, match="sites go to sites="):
+        build_mesh(np.array([[0, 0], [1, 1], [1, 0], [0, 1], [3, 2]]), max_edge=1)
     with pytest.raises(InputError, match="domain, or sites"):
         build_mesh()
     with pytest.raises(InputError, match="domain, or sites"):
