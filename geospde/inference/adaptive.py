@@ -175,10 +175,7 @@ def adaptive(evaluator: Evaluator, axes: Axes) -> Posterior:
         star = hyper.placed(FIRST * np.sqrt(d) * star)
         carriers = carriers + [p for p in evaluator.at(list(star)) if p is not None]
         weights = nearest_weights(hyper, carriers)
-    chosen = [(p, w) for p, w in zip(carriers, weights) if w > 1e-7]
-    kept = np.array([w for _, w in chosen])
-    evidence = top + hyper.log_integral()
-    return Posterior([p for p, _ in chosen], kept / kept.sum(), evidence, hyper, evaluator.mode)
+    return Posterior.of(carriers, weights, top + hyper.log_integral(), hyper, evaluator.mode)
 
 
 def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweighted, Accuracy]:

@@ -18,6 +18,7 @@ from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 
+LIGHTEST = 1e-7  # points of less weight are left out of a mixture
 SUMMED = (Emulator, Reweighted)  # residuals whose density is summed over points that lie as it does
 
 
@@ -288,6 +289,21 @@ class Posterior:
     hyper: HyperPosterior | None
     mode: LaplacePoint
     strategy: str = "vb"
+
+    @classmethod
+    def of(
+        cls,
+        points: Sequence[LaplacePoint | None],
+        weights: Vector,
+        log_marginal_likelihood: float,
+        hyper: HyperPosterior,
+        mode: LaplacePoint,
+        strategy: str = "vb",
+    ) -> "Posterior":
+        """The same of the points that weigh something; None stands for one that failed. Weights then sum to one."""
+        kept = [(point, weight) for point, weight in zip(points, weights) if point is not None and weight > LIGHTEST]
+        chosen = np.array([weight for _, weight in kept])
+        return cls([point for point, _ in kept], chosen / chosen.sum(), log_marginal_likelihood, hyper, mode, strategy)
 
     @property
     def accuracy(self) -> Accuracy | None:

@@ -80,10 +80,7 @@ def _mixture(
     top = log_mass.max()
     weights = np.exp(log_mass - top)
     evidence = float(top + np.log(weights.sum()) + np.linalg.slogdet(hyper.root)[1])
-    weights /= weights.sum()
-    kept = [(p, w) for p, w in zip(found, weights) if p is not None and w > 1e-7]
-    chosen = np.array([w for _, w in kept])
-    return Posterior([p for p, _ in kept], chosen / chosen.sum(), evidence, hyper, mode)
+    return Posterior.of(found, weights / weights.sum(), evidence, hyper, mode)
 
 
 def _filled(residual: Vector) -> Vector:

@@ -234,10 +234,8 @@ def _lifted(laplace: Laplace, coarse: _Peak, start: Vector, progress: Progress) 
         return None
     assert found.hyper is not None
     weights = nearest_weights(found.hyper, above)
-    kept = [(point, weight) for point, weight in zip(above, weights) if weight > 1e-7]
-    points, chosen = [point for point, _ in kept], np.array([weight for _, weight in kept])
     hyper = replace(found.hyper, accuracy=led.difference.beside(found.hyper.accuracy))
-    return replace(found, points=points, weights=chosen, hyper=hyper, mode=above[0], strategy=coarse.strategy)
+    return Posterior.of(above, weights, found.log_marginal_likelihood, hyper, above[0], coarse.strategy)
 
 
 def _places(led: _Led, rough: Posterior) -> list[LaplacePoint]:

@@ -305,7 +305,7 @@ def check_fit(survey: Survey, mesh: Mesh | None, fit: Fit) -> tuple[Finding, ...
 
 def _at_its_lines(finding: Finding, survey: Survey, model: Model) -> Finding:
     """A finding about observations with the lines of the file that they stand in, some of them."""
-    if not finding.rows or not finding.remedy.startswith(INFLUENTIAL):
+    if not finding.rows or finding.subject != "influence":
         return finding
     labels, own = row_labels(model), dict(zip(model.parts, survey.parts))
     lines: dict[str, list[str]] = {}
