@@ -151,6 +151,9 @@ class Likelihood:
         """
         return self
 
+    def refuse_endless(self) -> None:
+        """Raise InputError where the likelihood grows without end towards these hyperparameters; by default never."""
+
     def at_odds(self) -> str:
         """How responses contradict a default prior that is not in their unit; empty where they do not."""
         return ""

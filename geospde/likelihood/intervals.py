@@ -20,6 +20,7 @@ from geospde.terms.hyperparameter import Hyperparameter
 
 Vector = NDArray[np.float64]
 COLUMNS = ["estimate", "se", "lower", "upper"]
+LEVEL = 10.0  # standard error of a logarithm or logit above which the data say nothing about it
 AS_GOOD_AS_ONE = 1e-6  # 1 - |correlation| below which a singular covariance counts as having a correlation of one
 
 
@@ -55,7 +56,8 @@ def _estimate(h: Hyperparameter, m: Maximum, quantile: float) -> list[float]:
         elif touched.sum() == 1 and m.edges[touched][0]:
             value = float(h.transform(h.direction[touched][0] * m.edges[touched][0] * np.inf))
         elif m.flat[touched].any():
-            value = np.nan
+            end = h.nearest_end(m.theta)
+            value = np.nan if end is None else end
         return [value, np.nan, np.nan, np.nan]
     inner, slope = float(h.direction @ m.theta + h.shift), h.direction
     if h.function is not None:
@@ -64,6 +66,8 @@ def _estimate(h: Hyperparameter, m: Maximum, quantile: float) -> list[float]:
         for k in np.flatnonzero(touched):
             slope[k] = (h.inverse(h.value(m.theta + steps[k])) - h.inverse(h.value(m.theta - steps[k]))) / 2e-4
     se = float(np.sqrt(slope[touched] @ m.covariance[np.ix_(touched, touched)] @ slope[touched]))
+    if se > LEVEL and (end := h.nearest_end(m.theta)) is not None:
+        return [end, np.nan, np.nan, np.nan]
     rate = float(h.transform(inner + 1e-4) - h.transform(inner - 1e-4)) / 2e-4
     low, high = inner - quantile * se, inner + quantile * se
     with np.errstate(over="ignore"):  # the limits of a parameter that the data say little of may be 0 and infinity

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from geospde.likelihood.intervals import LEVEL
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.vanishing import residual_places
 from geospde.model.hyperparameters import names_by_term, theta_slices
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.words import listed
 
-LEVEL = 10.0  # standard error of a logarithm or logit above which the data say nothing about it
 WIDE = 2.0  # standard error of a logarithm or Fisher's z, or of a factor over it, whose limits are 50 times off or more
 TOGETHER = 0.98  # correlation of two errors as wide as that, which are then one: a ridge
 
@@ -56,6 +56,13 @@ def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]
     at = found.flat.size - len(model.likelihood.hyper)
     level = (found.flat | (np.diag(found.covariance) > LEVEL**2))[at:]
     unknown = [h.name for h in model.hyperparameters if not h.is_held and level[h.direction[at:] != 0].any()]
+    ended = {h.name: h.nearest_end(found.theta) for h in model.hyperparameters if h.name in unknown}
+    out += [
+        f"{name!r} is estimated as {end:g}, an end of its range: a simpler family may do"
+        for name, end in ended.items()
+        if end is not None
+    ]
+    unknown = [name for name in unknown if ended[name] is None]
     if unknown:
         out.append(
             f"the likelihood is flat in {listed(unknown)}, which {'has' if len(unknown) == 1 else 'have'} no finite "

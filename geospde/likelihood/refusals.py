@@ -220,6 +220,13 @@ def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
         raise perfect_fit()
 
 
+def refuse_endless(model: Any, found: Maximum) -> None:
+    """Raise InputError where a search ended at hyperparameters of the family towards which the likelihood grows on."""
+    whole = np.asarray(model.held, dtype=float).copy()
+    whole[np.isnan(whole)] = found.theta
+    model.likelihood.at(whole[whole.size - len(model.likelihood.hyper) :]).refuse_endless()
+
+
 def perfect_fit() -> InputError:
     """What to say of a residual of zero that makes the likelihood infinite."""
     return InputError(

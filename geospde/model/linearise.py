@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, NumericalError
+from geospde.errors import GeospdeWarning, InputError, NumericalError
 
 Vector = NDArray[np.float64]
 ROUNDS = 40  # most rounds of linearising, in each of which the step may be shortened
@@ -67,8 +67,8 @@ def linearised_at_mode(model: Any, fit: Callable[[Any], Found], averaged: bool =
 
     Raises
     ------
-    NumericalError
-        Where it does not converge.
+    InputError, NumericalError
+        Where it does not converge, of data that tell too little, and elsewhere.
     """
     parts = model.nonlinearities
     near, corners = min(each.near for each in parts), np.concatenate([each.corners for each in parts])
@@ -98,8 +98,8 @@ def linearised_at_mode(model: Any, fit: Callable[[Any], Found], averaged: bool =
                 step[k] = bracket.next(at[k], step[k]) - at[k] if bracket.is_closed else step[k]
         at = at + length * step
         model = replace(model.tangent(at), start=found.theta)
-    words = " and ".join(dict.fromkeys(each.words for each in parts))
-    raise NumericalError(f"{words} did not settle in {round_ + 1} rounds")
+    words, remedy = max((each.unsettled for each in parts), key=lambda pair: len(pair[1]))
+    raise InputError(words, remedy=remedy) if remedy else NumericalError(f"{words} in {round_ + 1} rounds")
 
 
 def _averaged(model: Any, found: Found) -> Any:

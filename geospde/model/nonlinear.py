@@ -23,12 +23,14 @@ class Nonlinear(ABC):
     ----------
     at : (n,) array or None
         Where the model's design is its tangent; None at zero.
+    unsettled : tuple of str
+        What to say where no tangent is found that stays, and the remedy, if the data are to blame.
     """
 
     at: Vector | None
 
     near: ClassVar[float] = 1e-3  # of a predictor's sd, that it may be from its tangent
-    words: ClassVar[str] = "the means of areas on the scale of the response"
+    unsettled: ClassVar[tuple[str, str]] = ("the means of areas on the scale of the response did not settle", "")
 
     @abstractmethod
     def value(self, x: Vector) -> Vector:
@@ -95,7 +97,11 @@ class Curved(Nonlinear):
     selection: sp.csr_matrix | None = field(default=None)
 
     near = 1e-5
-    words = "curves with a threshold, which the data may not tell,"
+    unsettled = (
+        "the data do not tell where a curve with a threshold bends: it runs on to a jump between two values of its "
+        "column, or beyond them, or stays nowhere",
+        "leave breakpt() or logistic() out, or take a smooth, s()",
+    )
 
     @classmethod
     def of(cls, random: sp.csr_matrix, fixed: FixedEffects, offset: Vector) -> Curved:

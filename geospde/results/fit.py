@@ -22,6 +22,7 @@ from geospde.likelihood.notes import notes_on
 from geospde.likelihood.refusals import (
     only_smooths,
     perfect_fit,
+    refuse_endless,
     refuse_improper,
     refuse_options,
     refuse_perfect,
@@ -406,6 +407,7 @@ def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress:
     if back is not None:
         found = found.mapped(back, unpriored.n_fixed)
     refuse_separated(model, found)
+    refuse_endless(model, found)
     fit = estimated_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
     for note in fit.notes:
         warnings.warn(note, GeospdeWarning, stacklevel=3)

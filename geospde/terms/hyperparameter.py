@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 
 Vector = NDArray[np.float64]
+AT_END = 1e-2  # of a bounded range, from an end of it that counts as being there where the data say no more
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Hyperparameter:
             middle = 0.5 * (low + high)
             low, high = (middle, high) if self.transform(middle) < value else (low, middle)
         return 0.5 * (low + high)
+
+    def nearest_end(self, theta: Vector) -> float | None:
+        """The end of a bounded range of positive numbers that the value is all but at: 0 of a share; None elsewhere."""
+        if self.function is not None:
+            return None
+        low, high = (float(self.transform(t)) for t in (-np.inf, np.inf))
+        if low < 0 or not np.isfinite(high):
+            return None
+        near, value = AT_END * (high - low), self.value(theta)
+        return low if value < low + near else high if value > high - near else None
 
     def placed(self, at: int, total: int) -> "Hyperparameter":
         """The same as a function of all hyperparameters of a model, its own beginning at `at`."""

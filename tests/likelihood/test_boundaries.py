@@ -180,3 +180,27 @@ def test_what_the_data_hardly_tell_is_drawn_and_tested_all_the_same():
     for fit in (flat, times):
         fit.plot_hyper()
     plt.close("all")
+
+
+def test_a_power_or_a_share_at_an_end_of_its_range_is_an_estimate_with_a_note():
+    """Without zeros a Tweedie's likelihood is largest as a gamma, and counts without zeros too many have p0 = 0."""
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.uniform(0, 1, 120)})
+    data["g"] = rng.gamma(0.8, 1, 120) * np.exp(np.sin(5 * data.x))
+    data["c"] = rng.poisson(np.exp(0.5 + data.x))
+    data["pairs"] = 2.0 * rng.poisson(3, 120)
+    with pytest.warns(gs.GeospdeWarning, match="'p' is estimated as 2, an end of its range"):
+        fit = gs.fit("g ~ x", data, family="tweedie", method="ml")
+    gamma = gs.fit("g ~ x", data, family="gamma", method="ml")
+    assert fit.log_likelihood == pytest.approx(gamma.log_likelihood, abs=1e-3)  # p stops 1e-5 before its end
+    assert fit.fixed["se"].to_numpy() == pytest.approx(gamma.fixed["se"].to_numpy(), rel=1e-3)
+    assert fit.hyper.loc["p", "estimate"] == 2 and np.isnan(fit.hyper.loc["p", "se"])
+    with pytest.warns(gs.GeospdeWarning, match="'p' is estimated as 2"):
+        smooth = gs.fit("g ~ s(x, k=5)", data, family="tweedie", method="reml")
+    assert smooth.hyper.loc["p", "estimate"] == 2
+    with pytest.warns(gs.GeospdeWarning, match="'p0' is estimated as 0"):
+        fit = gs.fit("c ~ x", data, family="zeroinflatednbinomial1", method="ml")
+    counts = gs.fit("c ~ x", data, family="nbinomial", method="ml")
+    assert fit.log_likelihood == pytest.approx(counts.log_likelihood, abs=1e-4) and fit.hyper.loc["p0", "estimate"] == 0
+    with pytest.raises(gs.InputError, match="grows without end as 'p' falls to 1"):
+        gs.fit("pairs ~ x", data, family="tweedie", method="ml")

@@ -143,3 +143,11 @@ def test_mistakes_are_told(table, formula, words):
 def test_a_dispersion_has_no_threshold(table):
     with pytest.raises(gs.InputError, match="dispformula has no thresholds"):
         gs.fit("y ~ x", table, dispformula="~ breakpt(x)", method="ml")
+
+
+def test_noise_in_which_no_curve_bends_is_told_in_a_sentence():
+    """Least squares' logistic curve is a jump at 0.75, and its line breaks where it is level."""
+    rng = np.random.default_rng(1)
+    noise = pd.DataFrame({"x": rng.uniform(0, 1, 120), "z": rng.normal(size=120)})
+    with pytest.raises(gs.InputError, match="do not tell where a curve with a threshold bends.*leave breakpt"):
+        gs.fit("z ~ logistic(x)", noise, method="ml")

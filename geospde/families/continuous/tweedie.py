@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, expit, gammainc, gammaincc, gammaln
 
+from geospde.errors import InputError
 from geospde.families.base import Candidate, Family
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, between_one_and_two, scaled
 from geospde.families.links import IDENTITY, LOG, Link
 from geospde.families.priors import GammaPositive, Gaussian
 
-NEAREST = 1e-6  # of the power to an end of its range: beyond, the series loses the digits of its derivatives
+NEAREST = 1e-5  # of the power to an end of its range: beyond, where the series loses digits, it is taken as there
+AT_END = 1e-3  # of the power to an end, where an estimate counts as at it
 FEWEST, MOST = 0.5, 20.0  # dispersions about one mean that the default prior may be near
 REACH = 10.0  # standard deviations on either side of the largest summand
 
@@ -34,16 +36,10 @@ class TweedieLikelihood(Likelihood):
 
     dispersion = "phi"
 
-    def at(self, theta: Vector) -> Self:
-        """The same observations with these hyperparameters; FloatingPointError at the ends of the power, too."""
-        moved = super().at(theta)
-        if not NEAREST < moved._p - 1 < 1 - NEAREST:
-            raise FloatingPointError(f"the power is at an end of its range: {moved._p:.10g}")
-        return moved
-
     @property
     def _p(self) -> float:
-        return float(between_one_and_two(np.array([self.common(0)]))[0])
+        power = float(between_one_and_two(np.array([self.common(0)]))[0])
+        return min(max(power, 1 + NEAREST), 2 - NEAREST)
 
     @cached_property
     def _zero(self) -> NDArray[np.bool_]:
@@ -92,7 +88,8 @@ class TweedieLikelihood(Likelihood):
     def _theta_derivatives(self, eta: Vector) -> Derivatives:
         down, up = self._powers(eta)
         p = self._p
-        scale = float(expit(self.common(0)) * expit(-self.common(0)))  # d p / d theta
+        inside = NEAREST < expit(self.common(0)) < 1 - NEAREST
+        scale = float(expit(self.common(0)) * expit(-self.common(0)) * inside)  # d p / d theta
         _, in_p, in_phi = (np.where(self._zero, 0.0, part) for part in self._series)
         density = in_p - down * (eta / (1 - p) - 1 / (1 - p) ** 2) + up * (eta / (2 - p) - 1 / (2 - p) ** 2)
         first = eta * (up - down)
@@ -163,6 +160,15 @@ class TweedieLikelihood(Likelihood):
             return ""
         about = f"{float(f'{phi:.2g}'):,.6g}"
         return f"R-INLA's prior holds phi near 1 in the unit of the response, and these responses have it near {about}"
+
+    def refuse_endless(self) -> None:
+        """As the power falls to 1, responses that are multiples of one number have a density without end."""
+        if self._p < 1 + AT_END:
+            raise InputError(
+                "the likelihood of a Tweedie grows without end as 'p' falls to 1, where responses are multiples of one "
+                "number",
+                remedy="fit the multiples themselves, as counts: family='nbinomial'",
+            )
 
     def ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Zeros lie at the lower end; there is no upper one."""
