@@ -88,14 +88,16 @@ def _run_many(
             outcomes = run_all(files, folders, overwrite=overwrite, jobs=jobs, tell=tell, scheduler=scheduler)
     except Interrupted:
         raise Interrupted("interrupted; the folders of runs that had ended stay") from None
-    page = write_summary(outcomes, folders, out)
+    mapped = any(outcome.exit_code == 0 for outcome in outcomes)  # else nothing is written
+    page = write_summary(outcomes, folders, out) if mapped else None
     if as_json:
-        print_json({"runs": [outcome.to_dict() for outcome in outcomes], "page": str(page)})
+        print_json({"runs": [outcome.to_dict() for outcome in outcomes], "page": None if page is None else str(page)})
     elif not quiet:
         from geospde.cli.terminal import print_runs
 
         print_runs(outcomes)
-        print(f"maps and reports of all: {page}")
+        if page is not None:
+            print(f"maps and reports of all: {page}")
     return max(outcome.exit_code for outcome in outcomes)
 
 

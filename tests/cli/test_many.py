@@ -41,6 +41,14 @@ def test_one_failure_does_not_stop_the_others(surveys, capsys):
     assert 'href="bay/report.html"' in page and 'src="bay/figures/mean.png"' in page and "1 refused" in page
 
 
+def test_where_every_run_is_refused_nothing_is_written(surveys, capsys):
+    (surveys / "north" / "bay.toml").write_text("[survey")
+    before = sorted(surveys.rglob("*"))
+    with quietly_in(surveys):
+        assert main(["run", "north", "--out", "all"]) == 2
+    assert sorted(surveys.rglob("*")) == before and "runs.html" not in capsys.readouterr().out
+
+
 def test_files_and_folders_are_taken_in_order_and_once(surveys):
     south = surveys / "south" / "bay.toml"
     names = [path.relative_to(surveys).as_posix() for path in listed_files([south, surveys / "north"])]
