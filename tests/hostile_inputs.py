@@ -272,6 +272,10 @@ CLASSES = {
         "exposure missing": (cell_of("e", 1.0, 3, None, exposure="e"), ""),
         "all in one place": (column(lambda t: t.__setitem__(["x", "y"], 1.0)), ""),
         "on a line": (fill("x", 5.0), "no area"),
+        "far from the origin": (
+            column(lambda t: t.__setitem__(["x", "y"], 1e8 + 1e-6 * t[["x", "y"]])),
+            "too few digits|one place",
+        ),
         "count negative": (cell("caught", 3, -1), "row|line"),
         "count a fraction": (cell("caught", 3, 1.5), "row|line"),
         "count beyond 2^53": (cell("caught", 3, 2**60), "2\\^53"),

@@ -27,6 +27,7 @@ _STEEPEST = 30.0  # degrees; beyond about here refinement may have no end
 MAX_VERTICES = 300_000
 MOST_VERTICES = 50_000_000  # of what `max_vertices` may allow
 _FARTHEST = 1000.0  # diameters of the domain that any length may have
+_ROUNDED = 1e-9  # of its coordinates that a domain must be across
 _FINER = 10.0  # how much finer than the inner zone an extension may be
 _USUAL_SIZE = 2000  # vertices of a mesh whose max_edge is not given
 
@@ -149,6 +150,10 @@ def build_mesh(
     outlines += [] if land is None else _inside(land, zones[-1], cutoff)
     skeleton = Skeleton.of(outlines, kept, max(cutoff, tiny), snap)
     vertices, triangles, zone = fill(skeleton, zones, Controls(edges, min_angle, max_vertices, snap))
+    if not len(triangles):
+        raise InputError(
+            f"the domain is narrower than the cutoff of {cutoff:g}, which leaves nothing of it: take a smaller one"
+        )
     marks = None if land is None else shapely.contains_xy(land, vertices[triangles].mean(axis=1))
     mesh = Mesh(vertices, triangles, crs, zone == 0, marks)
     _warn_of_thin(mesh, min_angle)
@@ -160,6 +165,7 @@ def _zones(
 ) -> tuple[list[Polygon | MultiPolygon], tuple[float, ...]]:
     """Inner zone, and outer zone if there is one, with the longest edge of each."""
     span, of_points = diameter(area), area.geom_type == "MultiPoint"
+    _refuse_rounded(area, span)
     edges = _pair("max_edge", max_edge)
     reach = _lengths("convex", convex, span)
     radius = _lengths("concave", concave, span)
@@ -186,6 +192,16 @@ def _zones(
         edges = (edge, 2 * edge)
     zones = _hulls(area, reach, radius, width, edges)
     return zones, (edges[0], edges[-1])[: len(zones)]
+
+
+def _refuse_rounded(area: Any, span: float) -> None:
+    """Raise InputError for a domain so far from the origin that its coordinates hold few digits of its shape."""
+    far = float(np.abs(shapely.bounds(area)).max())
+    if 0 < span < _ROUNDED * far:
+        raise InputError(
+            f"the domain is {span:.4g} across at coordinates of {far:.4g}, which hold too few digits of it: measure "
+            "them from a place nearby"
+        )
 
 
 def _refuse_lengths(span: float, edges: tuple[float, ...], lengths: dict[str, tuple[float, ...]]) -> None:

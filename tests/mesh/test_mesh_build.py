@@ -407,3 +407,14 @@ def _corners(polygon):
         a, b = np.roll(p, 1, axis=0) - p, np.roll(p, -1, axis=0) - p
         cosine = (a * b).sum(axis=1) / np.hypot(*a.T) / np.hypot(*b.T)
         yield from np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+@pytest.mark.parametrize("side", [1e-6, 1e-2])
+def test_a_domain_that_its_coordinates_cannot_hold_is_refused(side):
+    with pytest.raises(InputError, match="hold too few digits of it: measure them from a place nearby"):
+        build_mesh(shapely.box(1e8, 1e8, 1e8 + side, 1e8 + side), convex=0)
+
+
+def test_a_domain_narrower_than_the_cutoff_is_refused():
+    with pytest.raises(InputError, match="narrower than the cutoff of 5, which leaves nothing"):
+        build_mesh(shapely.box(0, 0, 1000, 1e-3), max_edge=5000, convex=0)

@@ -151,12 +151,20 @@ def test_a_saved_fit_of_other_bytes_is_refused_or_the_same_fit(change):
 @given(
     st.lists(st.tuples(*[st.floats(0, 1)] * 2, st.floats(1e-3, 0.6), st.floats(1e-3, 0.6)), min_size=1, max_size=4),
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.0, 1e-14, 1e-9, 1e-4])), max_size=4),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=6),
     st.floats(0.1, 1.0),
+    st.sampled_from([(1.0, 0.0), (1e6, 0.0), (1e3, 1e7), (1e-6, 1e8)]),
 )
-def test_building_a_mesh_ends_and_its_area_is_that_of_the_domain(boxes, near, max_edge):
-    """Rectangles, slivers among them, that touch, cross or lie apart; pairs of sites that are nearly one."""
-    domain = shapely.union_all([shapely.box(x, y, x + width, y + height) for x, y, width, height in boxes])
-    sites = np.array([(x + shift * k, y) for x, y, shift in near for k in (0, 1)]).reshape(-1, 2)
+def test_building_a_mesh_ends_and_its_area_is_that_of_the_domain(boxes, near, ring, max_edge, scale):
+    """Rectangles, slivers among them, that touch, cross or lie apart, and a ring; pairs of sites that are nearly one;
+    all of it small, large or far away.
+    """
+    unit, far = scale
+    shapes = [shapely.box(x, y, x + width, y + height) for x, y, width, height in boxes]
+    shapes += [shapely.Polygon(ring).buffer(0)] if len(ring) > 2 else []
+    domain = shapely.transform(shapely.union_all(shapes), lambda xy: unit * xy + far)
+    sites = np.array([(x + shift * k, y) for x, y, shift in near for k in (0, 1)]).reshape(-1, 2) * unit + far
+    max_edge = unit * max_edge
     sites = sites[shapely.intersects_xy(domain, sites)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gs.GeospdeWarning)
