@@ -88,8 +88,12 @@ class PoissonLinked(Stacked):
         """Predictors of both families by themselves."""
         eta = np.asarray(eta, dtype=float)
         rows = self.pairs.T
-        own = eta[..., rows[0]] + eta[..., rows[1]] - self._q(eta)[0] - self._excess(self._positive)
+        own = self.of_values(eta[..., rows[0]], eta[..., rows[1]])
         return np.concatenate([eta[..., : self._presence.n], own], axis=-1)
+
+    def of_values(self, presence: Vector, positive: Vector) -> Vector:
+        """The predictor of a value in its own family: the log of its mean is that of n w / p."""
+        return presence + positive - CLOGLOG.log_probability(presence)[0] - self._excess(self._positive)
 
     # -- densities ------------------------------------------------------------------------------------------
 

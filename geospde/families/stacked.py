@@ -215,6 +215,19 @@ class Stacked(Likelihood):
         """New responses, one for each eta."""
         return self._joined(eta, lambda part, e: part.draw(e, rng))
 
+    def replicate(self, presence: Vector, positive: Vector, rng: np.random.Generator) -> Vector:
+        """New responses of a delta family: 0, or a value, at rows with these two predictors."""
+        rows = np.zeros(
+            len(presence), dtype=np.intp
+        )  # of all alike: exposures and weights are those of effort, none here
+        first, second = (part.of_rows(rows) for part in self.parts)
+        value = second.draw(self.of_values(presence, positive), rng)
+        return np.where(first.draw(presence, rng) > 0, value, 0.0)
+
+    def of_values(self, presence: Vector, positive: Vector) -> Vector:
+        """The predictor of a value by itself, from those of the two parts."""
+        return positive
+
     def observed(self) -> Vector:
         """What was observed of the inverse links of eta."""
         return np.concatenate([part.observed() for part in self.parts])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import shapely
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -14,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, PLAIN, SMALL, Look, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar
-from geospde.plots.fitted import draw_fitted, draw_predictive_check, responses_label
+from geospde.plots.fitted import draw_fitted, draw_predictive_check, fitted_response, responses_label
 from geospde.plots.frame import dots_of, packed_png
 from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
+from geospde.results.delta import is_delta
 from geospde.results.simulate import PredictiveCheck
 from geospde.survey.crs import is_local, parse_crs
 from geospde.text.rates import observed_label
@@ -162,13 +164,20 @@ def _figures(
         rates = observed(survey, prediction.label, fit)
         if rates is not None:
             yield "observed", sites_map(survey, rates, rate.label, scale=shared, per=rate.per, look=look)
-            alone = fit is not None and len(fit.fitted) == len(rates)  # else they are of the rows of parts
-            if alone and limits and set(level) <= set(fit.fitted.columns):
-                yield "fitted", fitted_plot(rate.per * fit.fitted, rate.per * rates, rate.label, limits=limits)
+            fitted = _fitted(fit)
+            if fitted is not None and len(fitted) == len(rates) and limits and set(level) <= set(fitted.columns):
+                yield "fitted", fitted_plot(rate.per * fitted, rate.per * rates, rate.label, limits=limits)
     if check is not None and fit is not None:
         yield "predictive_check", predictive_plot(check, responses_label(fit))
     if mesh is not None:
         yield "mesh", mesh_map(mesh, survey=survey, look=look)
+
+
+def _fitted(fit: Any) -> pd.DataFrame | None:
+    """Fitted means and limits of the response: of a delta family those of the whole, not of its parts."""
+    if fit is None:
+        return None
+    return fitted_response(fit)[fit.fitted.columns.drop("mode", errors="ignore")] if is_delta(fit.model) else fit.fitted
 
 
 def figure_name(prediction: Layers, column: str) -> str:

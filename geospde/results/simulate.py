@@ -22,6 +22,7 @@ from geospde.model.covariates import with_covariates
 from geospde.model.dispersion import with_dispersion
 from geospde.model.hyperparameters import theta_slices
 from geospde.model.pattern import pattern, refuse_rows
+from geospde.results.delta import is_delta, observed_response, replicated_response
 from geospde.results.draws import draw
 from geospde.results.prior import prior_marginal
 from geospde.results.state import FitState
@@ -210,8 +211,10 @@ def predictive_check(fit: FitState, draws: int = 200, seed: int = 0) -> Predicti
     """
     if fit.model.family.is_pattern:
         raise InputError("a point pattern has no responses whose distribution could be compared: see fit.simulate")
-    replicates = simulate_fit(fit, draws, seed).to_numpy()
-    seen = np.asarray(fit.model.likelihood.y, dtype=float)
+    if is_delta(fit.model):
+        seen, replicates = observed_response(fit.model), replicated_response(fit, draws, seed)
+    else:
+        seen, replicates = np.asarray(fit.model.likelihood.y, dtype=float), simulate_fit(fit, draws, seed).to_numpy()
     low, high = np.quantile(replicates, [0.001, 0.999])
     at = np.unique(np.concatenate([np.linspace(min(low, seen.min()), max(high, seen.max()), POINTS), seen]))
     shares = np.array([np.searchsorted(np.sort(one), at, "right") for one in replicates.T]) / len(seen)

@@ -39,6 +39,7 @@ from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
 from geospde.results.checks import INFLUENTIAL, row_labels
+from geospde.results.delta import is_delta
 from geospde.results.simulate import PredictiveCheck, predictive_check
 from geospde.run.config import Config
 from geospde.run.inputs import pattern_domain
@@ -320,7 +321,8 @@ def _at_its_lines(finding: Finding, survey: Survey, model: Model) -> Finding:
 def check_replicates(fit: Fit) -> PredictiveCheck | None:
     """Compare the responses with replicates of the fit; None of fits whose responses are none, or very many."""
     likelihood = fit.model.likelihood
-    if not likelihood.is_replicated or len(likelihood.y) > MOST_REPLICATED:
+    is_replicated = likelihood.is_replicated or is_delta(fit.model)
+    if not is_replicated or len(likelihood.y) > MOST_REPLICATED:
         return None
     try:
         return predictive_check(fit)

@@ -8,6 +8,8 @@ import pytest
 from oracles import square_mesh
 
 import geospde as gs
+from geospde.results.delta import observed_response, replicated_response
+from geospde.results.simulate import predictive_check
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,28 @@ def test_a_saved_one_comes_back(table, tmp_path):
     pd.testing.assert_frame_equal(again.predict(table.head(5)).to_frame(), fit.predict(table.head(5)).to_frame())
     curve = fit.effects("x", observations="presence", size=4).to_frame()
     assert curve["mean"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("family", ["delta_gamma", "delta_poisson_link_gamma"])
+def test_replicates_are_of_the_whole_response(table, family):
+    """Presence times amount at every row, with the moments of the product at the estimates."""
+    fit = gs.fit("y ~ x", table, formula2="~ z", family=family, method="ml")
+    seen, made = observed_response(fit.model), replicated_response(fit, 4000, seed=1)
+    np.testing.assert_array_equal(seen, table["y"])
+    assert made.shape == (300, 4000)
+    frame = fit.predict(table).to_frame()
+    # 1.2 million draws, whose rows share 4,000 draws of coefficients: mean by the exact density of each row's estimate
+    assert made.mean() == pytest.approx(frame["mean"].mean(), rel=0.03)
+    assert (made == 0).mean() == pytest.approx((table["y"] == 0).mean(), abs=0.01)
+    if family == "delta_gamma":  # given presence, a gamma of the fitted shape
+        shape = fit.hyper.loc["positive: shape", "estimate"]
+        value = made[:, 0] / frame["mean"] * fit.predict(table, observations="presence").to_frame()["mean"]
+        assert value[value > 0].var() == pytest.approx(1 / shape, rel=0.4)  # of some 170 values
+    check = predictive_check(fit)
+    assert check.observed[0] == pytest.approx((table["y"] == 0).mean()) and check.p > 0.05
+    points = fit.plot_fitted().collections[-1].get_offsets()
+    np.testing.assert_allclose(points[:, 0], table["y"])
+    np.testing.assert_allclose(points[:, 1], frame["mean"])
 
 
 # sdmTMB's optima and means of predictions at x from -1 to 1, of 300 rows made for its tests; its mean_response of a

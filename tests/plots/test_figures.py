@@ -233,7 +233,10 @@ def test_the_whole_set_of_files(atoll, tmp_path):
     box = [[476_000, 1_247_500], [484_000, 1_247_500], [484_000, 1_253_000], [476_000, 1_253_000]]
     mesh = Mesh(box, [[0, 1, 2], [0, 2, 3]], parse_crs(32658))
     rates = observed(survey, prediction.label)
-    fit = SimpleNamespace(fitted=pd.DataFrame({"mean": rates, "q0.025": 0.9 * rates, "q0.975": 1.1 * rates}))
+    fit = SimpleNamespace(
+        model=SimpleNamespace(recipe=None),
+        fitted=pd.DataFrame({"mean": rates, "q0.025": 0.9 * rates, "q0.975": 1.1 * rates}),
+    )
     options = {"survey": survey, "mesh": mesh, "fit": fit, "prediction": prediction}
     paths = save_figures(tmp_path / "figures", **options, dpi=60)
     names = ["maps", "mean", "lower", "upper", "sd", "exceed_8", "observed", "fitted", "mesh"]
@@ -345,7 +348,7 @@ def test_two_sites_and_constant_values_are_drawn(tmp_path, response):
         mean = np.full(grid.n, float(np.mean(response)))
         frame = pd.DataFrame({"mean": mean, "sd": 0 * mean, "q0.025": mean, "q0.975": mean, "exceed_8": 0 * mean})
         prediction = layered(frame, "counts / time", grid)
-        fit = SimpleNamespace(fitted=frame.iloc[:2])
+        fit = SimpleNamespace(model=SimpleNamespace(recipe=None), fitted=frame.iloc[:2])
         paths = save_figures(tmp_path, survey=survey, fit=fit, prediction=prediction, dpi=50)
         assert len(paths) == 8 and findings(prediction, survey=survey)
 

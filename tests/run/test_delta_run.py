@@ -56,6 +56,8 @@ def test_a_delta_model_runs_from_its_file(folder):
     assert (grid["mean"] > 0).all() and grid["exceed_1"].between(0, 1).all()
     checked = pd.read_csv(folder / "out" / "checks.csv")
     assert checked["message"].str.startswith("presence: range(spde) is").any()
+    assert checked["message"].str.contains("replicates of the fit").any()  # of the whole response, not of its parts
+    assert {"fitted.png", "predictive_check.png"} <= {path.name for path in (folder / "out" / "figures").iterdir()}
     seen = pd.read_csv(folder / "sites.csv")["caught"]
     validation = pd.read_csv(folder / "out" / "validation-pointwise.csv")
     assert len(validation) == (seen > 0).sum()
