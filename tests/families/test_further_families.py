@@ -111,6 +111,34 @@ def test_counts_without_zeros_and_behind_hurdles_are_scipys():
     np.testing.assert_allclose(plain.sf(ETA), law.sf(y) / (1 - law.pmf(0)), rtol=1e-9)
 
 
+def test_shares_that_are_drawn_are_shares_however_they_scatter():
+    eta = np.full(20_000, 2.5)
+    beta = bound("beta", np.full(eta.size, 0.5), [np.log(0.1)])
+    drawn = beta.draw(eta, np.random.default_rng(1))
+    assert not family_by_name("beta").outside(drawn).any()  # two thirds of them round to 1
+    mean, variance = (values[0] for values in beta.moments(eta))
+    assert drawn.mean() == pytest.approx(mean, abs=4 * np.sqrt(variance / eta.size))
+
+
+@pytest.mark.parametrize("size", [1.0, 8e3, 1e6])
+def test_rare_counts_without_zeros_are_ones_whatever_the_size(size):
+    eta, ones = np.array([-30.0, -25.0, -8.0, -1.0]), np.ones(4)
+    mean = np.exp(eta)
+    rest = -np.expm1(-size * np.log1p(mean / size))
+    expected = np.log(size * mean / (size + mean) / rest) - size * np.log1p(mean / size)
+    for name, theta, behind in (
+        ("truncated_nbinomial", [np.log(size)], 0.0),
+        ("zeroinflatednbinomial0", [np.log(size), 0.3], np.log(expit(-0.3))),
+    ):
+        counts = bound(name, ones, theta)
+        # what rounding leaves of gamma functions beside each other, at a size of thousands
+        np.testing.assert_allclose(counts.log_density(eta), expected + behind, atol=3e-11)
+        # the logarithm of 1 - (1 + 1 / size) mean / 2 + ...
+        np.testing.assert_allclose(
+            counts.derivatives(eta)[0][:2], -(1 + 1 / size) * mean[:2] / 2, rtol=1e-3, atol=1e-15
+        )
+
+
 def test_overdispersed_counts_and_shares_are_scipys():
     y, e, phi = np.array([0.0, 2.0, 5.0, 400.0]), np.array([0.5, 1.0, 2.0, 300.0]), 0.7
     r = e * np.exp(ETA) / phi

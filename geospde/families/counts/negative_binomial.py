@@ -84,8 +84,9 @@ class NegativeBinomialLikelihood(CountLikelihood):
 
 
 def _log_rising(n: Vector, y: Vector) -> Vector:
-    """Log of gamma(n + y) / gamma(n), where both are large by Stirling's series."""
+    """Log of gamma(n + y) / gamma(n), where both are large by Stirling's series, and nothing at all of a zero."""
     values: Vector = gammaln(y + 1) - betaln(np.minimum(n, LARGE), y + 1) - np.log(n + y)
+    values = np.where(y == 0, 0.0, values)
     if np.all(n < LARGE):
         return values
     series = y * np.log(n) + (n + y - 0.5) * np.log1p(y / n) - y - y / (12 * n * (n + y))

@@ -80,10 +80,10 @@ class BetaLikelihood(Likelihood):
         return p, p * q / (1 + np.exp(self.theta[0]))
 
     def draw(self, eta: Vector, rng: np.random.Generator) -> Vector:
-        """New responses, one for each eta."""
+        """New responses, one for each eta; what rounds to 0 or 1 is the number next to it."""
         phi, mean = np.exp(self.theta[0]), self.link.inverse(eta)
         values: Vector = rng.beta(np.maximum(mean * phi, 1e-300), np.maximum((1 - mean) * phi, 1e-300))
-        return values
+        return np.clip(values, 1e-100, np.nextafter(1.0, 0.0))
 
     def start(self) -> Vector:
         """A rough eta to start from."""
