@@ -31,6 +31,7 @@ from geospde.errors import NumericalError
 from geospde.inference.correction import expected_slopes
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import DIGITS, LOG_2PI, Laplace
+from geospde.inference.marginals import unwrapped
 from geospde.inference.mode import Progress, silent
 from geospde.inference.pareto import smoothed_log_weights
 from geospde.linalg.constrained import ConstrainedFactor
@@ -93,10 +94,21 @@ class WeightedDraws:
         """Effective sample size: the reciprocal of the sum of squared weights."""
         return float(1.0 / (self.weights**2).sum())
 
-    def of_theta(self, function: Callable[[Vector], Vector], levels: Sequence[float]) -> Summary:
-        """Summary of a function of theta, which takes thetas as rows and gives a value each."""
+    def of_theta(
+        self,
+        function: Callable[[Vector], Vector],
+        levels: Sequence[float],
+        turns: tuple[float, float] | None = None,
+    ) -> Summary:
+        """Summary of a function of theta, which takes thetas as rows and gives a value each.
+
+        `turns` are the period of one on a circle, and where its mean is looked for.
+        """
         cloud, rest = self.cloud, self.weights.sum(axis=1) - self.cloud.at
         values, many = function(self.theta), function(cloud.theta)
+        if turns is not None:
+            both = unwrapped(np.concatenate([values, many]), np.concatenate([rest, cloud.weights]), *turns)
+            values, many = both[: len(values)], both[len(values) :]
         total = cloud.weights.sum() + rest.sum()
         mean = float(cloud.weights @ many + rest @ values) / total
         square = float(cloud.weights @ (many - mean) ** 2 + rest @ (values - mean) ** 2) / total

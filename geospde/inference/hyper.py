@@ -10,6 +10,7 @@ from scipy.special import logsumexp, ndtri
 
 from geospde.inference.emulator import Emulator
 from geospde.inference.laplace import LaplacePoint
+from geospde.inference.marginals import unwrapped
 from geospde.inference.residual import Residual, Reweighted
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
@@ -119,11 +120,17 @@ class HyperPosterior:
                 return self._straight(direction, size)
         return self.of(lambda theta: np.asarray(theta @ direction), size)
 
-    def of(self, function: Callable[[Vector], Vector], size: int = 241) -> tuple[Vector, Vector]:
-        """Density of any function of theta, which takes thetas as rows and gives a value each; as `along` gives it."""
+    def of(
+        self, function: Callable[[Vector], Vector], size: int = 241, period: float | None = None
+    ) -> tuple[Vector, Vector]:
+        """Density of any function of theta, which takes thetas as rows and gives a value each; as `along` gives it.
+
+        One with a period has its density about its mean on the circle, half a period to each side.
+        """
         with one_blas_thread():
             theta, weights = self.cloud
-            return _smoothed(function(theta), weights, size)
+            values = function(theta)
+            return _smoothed(values if period is None else unwrapped(values, weights, period), weights, size)
 
     def _straight(self, direction: Vector, size: int) -> tuple[Vector, Vector]:
         projected = self.root.T @ direction

@@ -240,3 +240,30 @@ def _response_moments(mixture: GaussianMixture, link: Any) -> tuple[Vector, Vect
     means, variances = each
     mean = mixture.weights @ means
     return mean, np.sqrt(mixture.weights @ (variances + (means - mean) ** 2))
+
+
+def unwrapped(values: Vector, weights: Vector, period: float, about: float | None = None) -> Vector:
+    """Values on a circle, each by as many periods off as brings it nearest to their mean.
+
+    So that the mean of what is returned is the intrinsic mean, the one from which the squared distances along the
+    circle are least, and their sd, quantiles and density are along the circle.
+
+    Parameters
+    ----------
+    values, weights : (k,) arrays
+    period : float
+    about : float, optional
+        Where the mean is looked for; by default at the circular mean, between half a period below 0 and above it.
+
+    References
+    ----------
+    Pennec (2006), J. Math. Imaging Vis. 25, 127-154.
+    """
+    if about is None:
+        about = float(np.angle(weights @ np.exp(2j * np.pi * values / period)) * period / (2 * np.pi))
+    for _ in range(100):
+        turned = about + np.remainder(values - about + period / 2, period) - period / 2
+        before, about = about, float(weights @ turned / weights.sum())
+        if abs(about - before) < 1e-9 * period:
+            break
+    return np.asarray(turned)

@@ -311,7 +311,7 @@ class BayesianFit(Fit):
                     raise InputError(f"{h.name} is held at {h.value(self.posterior.mode.theta):g}: it has no marginal")
                 if h.function is not None:
                     inner, outer = h.inner_function(name.startswith("log "))
-                    return Marginal(*self.posterior.hyper.of(inner), outer)
+                    return Marginal(*self.posterior.hyper.of(inner, period=h.period), outer)
                 values, density = self.posterior.hyper.along(h.direction)
                 return Marginal(values + h.shift, density, h.inner_map(name.startswith("log ")))
         return self._marginal_of(name)

@@ -171,7 +171,9 @@ def certify(
     hyper = {}
     for h in fit.model.hyperparameters:
         held = fit.hyper.loc[h.name, "mean"]
-        hyper[h.name] = Summary(held, 0.0, np.full(3, held), 0.0) if h.is_held else found.of_theta(h.of, LEVELS)
+        turns = None if h.period is None else (h.period, held)
+        own = Summary(held, 0.0, np.full(3, held), 0.0)
+        hyper[h.name] = own if h.is_held else found.of_theta(h.of, LEVELS, turns)
     fixed = {name: found.of_fixed(k, LEVELS) for k, name in enumerate(fit.model.effects.names)}
     tables = [_table(fixed), _table(hyper)]
     for table, own in zip(tables, (fit.fixed, fit.hyper)):

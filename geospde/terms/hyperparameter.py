@@ -18,7 +18,8 @@ class Hyperparameter:
     """A hyperparameter in the user's words: ``transform(direction @ theta + shift)``.
 
     One that is no function of a single direction, such as the third correlation of a group with three slopes, has
-    `function`, which takes thetas as the rows of a (k, d) array and gives (k,) values.
+    `function`, which takes thetas as the rows of a (k, d) array and gives (k,) values. Values that differ by `period`
+    are one: angles of axes.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Hyperparameter:
     transform: Callable[[Any], Any] = np.exp
     function: Callable[[Vector], Vector] | None = None
     is_held: bool = False
+    period: float | None = None
 
     def inverse(self, value: float) -> float:
         """The inner value of one on the user's scale; raises InputError where there is none."""

@@ -9,6 +9,7 @@ from conformance import table
 from oracles import square_mesh
 
 import geospde as gs
+from geospde.inference.marginals import unwrapped
 from geospde.likelihood.notes import notes_on
 from geospde.likelihood.search import Maximum
 from geospde.model.build import build_model
@@ -30,13 +31,14 @@ def test_the_published_optimum_is_found():
     assert 1 < fit.hyper.loc[rows[0], "estimate"] < 4 and 0 < fit.hyper.loc[rows[1], "estimate"] < 45
 
 
-# means and sds of logarithms (the angle: degrees), by 12,000 importance draws of theta worth 7,000, each with the dense
-# Gaussian density of the observations from the assembled precision: means err by 0.012 sd
+# means and sds of logarithms (the angle: degrees along the circle, where -90 and 90 are one), by 12,000 importance
+# draws of theta worth 7,000, each with the dense Gaussian density of the observations from the assembled precision:
+# means err by 0.012 sd
 EXACT = {
     "range(spde)": (-0.593, 0.505),
     "sigma(spde)": (0.146, 0.263),
     "anisotropy_ratio(spde)": (1.166, 0.397),
-    "anisotropy_angle(spde)": (-60.9, 31.0),
+    "anisotropy_angle(spde)": (-68.5, 12.3),
     "sigma": (-1.267, 0.102),
 }
 
@@ -55,6 +57,17 @@ def test_the_posterior_is_the_exact_one(fitted):
         marginal = fitted.marginal(name if "angle" in name else f"log {name}")
         assert marginal.mean == pytest.approx(mean, abs=0.07 * sd)
         assert marginal.sd == pytest.approx(sd, rel=0.08)
+
+
+def test_an_angle_is_told_along_its_circle(fitted):
+    rng = np.random.default_rng(2)
+    for middle in (0.0, 80.0, 89.0, -60.0):  # of a narrow distribution that reaches beyond 90 degrees
+        angles = (middle + 8.0 * rng.standard_normal(4000) + 90) % 180 - 90
+        turned = unwrapped(angles, np.full(4000, 1 / 4000), 180.0)
+        assert turned.mean() == pytest.approx(middle, abs=0.5) and turned.std() == pytest.approx(8.0, rel=0.05)
+    found = fitted.certify(draws=1000).hyper.loc["anisotropy_angle(spde)"]
+    mean, sd = EXACT["anisotropy_angle(spde)"]
+    assert found["mean"] == pytest.approx(mean, abs=0.07 * sd) and found["sd"] == pytest.approx(sd, rel=0.08)
 
 
 def test_a_ratio_is_nowhere_below_zero(fitted):

@@ -92,7 +92,8 @@ class Anisotropic(OperatorPrecision):
         own = super().hyperparameters()
         both = np.array([0.0, 0.0, 1.0, 1.0])
         for k, function, transform in ((2, _ratio, np.exp), (3, _angle, _degrees)):
-            own[k] = Hyperparameter(own[k].name, both, 0.0, own[k].prior, transform, function)
+            period = 180.0 if function is _angle else None
+            own[k] = Hyperparameter(own[k].name, both, 0.0, own[k].prior, transform, function, period=period)
         return [*own, Hyperparameter(f"kappa({self.label})", -np.eye(4)[0], 0.5 * log(8.0))]
 
     def user(self, theta: Vector) -> Vector:
