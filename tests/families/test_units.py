@@ -33,10 +33,6 @@ def answers(family, method, unit):
     column = FAMILIES[family]
     left = f"cens({column}, known)" if family in SURVIVAL else column
     options = {}
-    if family.startswith("delta") and method == "inla":  # of up to six hyperparameters: integrated over, each by itself
-        options["integration"] = "eb"
-    if family in ("t", "gengamma") and method == "inla":  # of three: any rule sees the unit alike, this one is quick
-        options["integration"] = "ccd"
     if family == "tweedie" and method != "ml":  # R-INLA's priors of phi are of one unit: that of another is given
         options["priors"] = {"p": {"fixed": 1.5}, "phi": {"loggamma": [100, 100 * unit**-0.5]}}
     fit = gs.fit(f"{left} ~ x + (1 | g)", TABLE.assign(**{column: unit * TABLE[column]}), family=family, method=method,

@@ -35,15 +35,6 @@ def as_it_is(formula):
     return answers(formula, TABLE)
 
 
-# what is no unit of the response the adaptive rule sees through theta
-QUICK = {"integration": "ccd"}
-
-
-@pytest.fixture(scope="module")
-def plain():
-    return answers(SPDE, TABLE, **QUICK)
-
-
 @pytest.mark.parametrize(
     ("formula", "unit"),
     [(SPDE, 1e6), (SPDE, 1e-6), *itertools.product(["z ~ u", "z ~ u + (1 | g)"], [1e6, 0.3048, 1e-6])],
@@ -87,31 +78,31 @@ def _sds(fit):
     return np.array([float(name.startswith(("sigma", "sd"))) for name in names])
 
 
-def test_metres_and_kilometres_are_one(plain):
+def test_metres_and_kilometres_are_one():
     mesh = gs.Mesh(MESH.vertices * 1000, MESH.triangles, inner=MESH.inner)
     longer = {"x": lambda d: 1000 * d["x"], "y": lambda d: 1000 * d["y"]}
-    found = answers(SPDE, TABLE.assign(**longer), mesh=mesh, new=NEW.assign(**longer), **QUICK)
-    assert found == pytest.approx(plain, rel=1e-6)
+    found = answers(SPDE, TABLE.assign(**longer), mesh=mesh, new=NEW.assign(**longer))
+    assert found == pytest.approx(as_it_is(SPDE), rel=1e-6)
 
 
-def test_the_origin_is_nowhere(plain):
+def test_the_origin_is_nowhere():
     mesh = gs.Mesh(MESH.vertices + 1e7, MESH.triangles, inner=MESH.inner)
     far = {"x": lambda d: d["x"] + 1e7, "y": lambda d: d["y"] + 1e7}
     # a coordinate of 1e7 keeps nine digits of a metre
-    found = answers(SPDE, TABLE.assign(**far), mesh=mesh, new=NEW.assign(**far), **QUICK)
-    assert found == pytest.approx(plain, rel=1e-5)
+    found = answers(SPDE, TABLE.assign(**far), mesh=mesh, new=NEW.assign(**far))
+    assert found == pytest.approx(as_it_is(SPDE), rel=1e-5)
 
 
 def test_rows_have_no_order():
-    # by the adaptive rule, whose every choice of a point rounding could change
+    # by the adaptive rule, as all of these: rounding could change its every choice of a point
     assert answers(SPDE, TABLE.sample(frac=1, random_state=1)) == pytest.approx(as_it_is(SPDE), rel=1e-6)
 
 
-def test_vertices_have_no_order(plain):
+def test_vertices_have_no_order():
     order = np.random.default_rng(5).permutation(len(MESH.vertices))
     place = np.argsort(order)
     mesh = gs.Mesh(MESH.vertices[order], place[MESH.triangles], inner=MESH.inner)
-    assert answers(SPDE, TABLE, mesh=mesh, **QUICK) == pytest.approx(plain, rel=1e-6)
+    assert answers(SPDE, TABLE, mesh=mesh) == pytest.approx(as_it_is(SPDE), rel=1e-6)
 
 
 def test_seconds_and_hours_of_exposure_are_one():

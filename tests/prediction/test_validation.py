@@ -111,7 +111,7 @@ def simulated():
     data = pd.DataFrame({"x": sites[:, 0], "y": sites[:, 1], "effort": effort})
     data["count"] = rng.poisson(effort * np.exp(1 + field))
     options = {"mesh": mesh, "coords": ("x", "y"), "family": "poisson", "exposure": "effort"}
-    return data, gs.fit("count ~ 1 + spde(mesh)", data, integration="ccd", **options)  # by which folds are fitted, too
+    return data, gs.fit("count ~ 1 + spde(mesh)", data, **options)
 
 
 def box():
@@ -131,9 +131,7 @@ def test_a_fold_is_predicted_as_by_a_fit_of_the_others():
     priors = {"range(spde)": {"pc": [0.62, 0.05]}, "sigma(spde)": {"pc": [3.0, 0.05]}}
     mesh = gs.build_mesh(BOX, max_edge=(1.5, 3), offset=2)
     options = {"mesh": mesh, "coords": ("x", "y"), "family": "poisson", "exposure": "effort"}
-    same, refit = (
-        gs.fit("count ~ 1 + spde(mesh)", rows, priors=priors, integration="ccd", **options) for rows in (data, kept)
-    )
+    same, refit = (gs.fit("count ~ 1 + spde(mesh)", rows, priors=priors, **options) for rows in (data, kept))
     again = validate(same, "random", k=5, baselines=False, draws=4000, seed=2).pointwise
     assert len(again) == 150
     again = again.set_index("row").loc[fold.predicted]

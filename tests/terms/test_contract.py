@@ -61,6 +61,7 @@ CASES = [
     Case("seasonal(w, period=4)", methods=("eb", "reml")),
 ]
 FITS = [(case, method) for case in CASES for method in case.methods]
+ADAPTIVE = [case for case in CASES if "ccd" in case.methods]  # the rule that is there by default takes seconds for them
 
 
 def test_every_registered_term_is_listed():
@@ -78,6 +79,13 @@ def test_a_term_keeps_the_contract(case, check):
 @pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def test_a_term_is_fitted_shown_and_saved(case, method, tmp_path):
     check_fit(case, method, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ADAPTIVE, ids=str)
+@pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
+def test_a_term_is_fitted_shown_and_saved_by_the_adaptive_rule(case, tmp_path):
+    check_fit(case, "inla", tmp_path)
 
 
 def test_no_other_room_asks_for_a_kind_of_term():

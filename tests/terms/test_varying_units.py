@@ -15,7 +15,7 @@ COEFFICIENTS = ["log_range(spde, elev)", "log_sigma(spde, elev)"]
 
 
 @cache
-def fitted(unit=1.0, origin=0.0, term=TERM, coefficient=None):
+def fitted(unit=1.0, origin=0.0, term=TERM, coefficient=None, integration="ccd"):
     """A small Gaussian survey with a field of this term, the elevation at the vertices in a unit."""
     rng, mesh = np.random.default_rng(3), square_mesh(6)
     elev = 200 + 30 * mesh.vertices[:, 0]
@@ -24,13 +24,16 @@ def fitted(unit=1.0, origin=0.0, term=TERM, coefficient=None):
     table["by"] = np.where(rng.random(50) < 0.5, "a", "b")
     priors = None if coefficient is None else {name: {"gaussian": coefficient} for name in COEFFICIENTS}
     mesh = mesh.with_values(elev=origin + unit * elev)
-    fit = gs.fit(f"v ~ 1 + {term}", table, mesh=mesh, coords=("x", "y"), priors=priors, integration="ccd")
+    fit = gs.fit(f"v ~ 1 + {term}", table, mesh=mesh, coords=("x", "y"), priors=priors, integration=integration)
     return fit, fit.predict(table.iloc[:5]).to_frame()[["mean", "sd", "q0.025", "q0.5", "q0.975"]].to_numpy()
 
 
-@pytest.mark.parametrize("unit, origin", [(1e3, 0.0), (1e-3, 0.0), (1.0, 1e7)])
-def test_units_and_origin_of_a_covariate(unit, origin):
-    (plain, of_plain), (other, of_other) = fitted(), fitted(unit, origin)
+@pytest.mark.parametrize(
+    "unit, origin, rule",
+    [(1e3, 0.0, "ccd"), (1e-3, 0.0, "ccd"), (1.0, 1e7, "ccd"), pytest.param(1e3, 0.0, "auto", marks=pytest.mark.slow)],
+)
+def test_units_and_origin_of_a_covariate(unit, origin, rule):
+    (plain, of_plain), (other, of_other) = fitted(integration=rule), fitted(unit, origin, integration=rule)
     # the shifted column keeps nine digits
     assert of_other == pytest.approx(of_plain, rel=1e-6)
     assert other.log_marginal_likelihood == pytest.approx(plain.log_marginal_likelihood, abs=1e-6)
