@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from geospde.inference.sampling import joint_draws
+
 Vector = NDArray[np.float64]
+Progress = Callable[[int, int | None, str], None] | None
 NUMBERS = 2_000_000
 """Numbers that a block of solves may hold."""
 
@@ -78,4 +82,59 @@ def sums_of_pairs(
                 here = slice(some.start - a, some.stop - a)
                 sums[r] = of_pairs(some, [own[some] @ x[:, here] for own, x in zip(rows, solved)])
         first = last
+    return sums
+
+
+@dataclass(frozen=True)
+class DrawnFactor:
+    """A function of a predictor in each block, at one point of the hyperparameters.
+
+    Attributes
+    ----------
+    rows : (b, n) csr_matrix
+    shift : (b,) array
+        Is added to the rows' product.
+    function : callable
+    """
+
+    rows: sp.csr_matrix
+    shift: Vector
+    function: Callable[[Vector], Vector]
+
+
+def drawn_sums_of_blocks(
+    fit: Any,
+    area: NDArray[Any],
+    areas: int,
+    at: Callable[[int], tuple[Vector, list[DrawnFactor]]],
+    draws: int,
+    seed: int | None,
+    progress: Progress = None,
+) -> Vector:
+    """Joint draws of sums over blocks, each taken for one cell, (areas, draws).
+
+    Parameters
+    ----------
+    fit : FitState
+    area : (b,) array
+        Of each block, in order.
+    areas : int
+    at : callable
+        Of the number of a point of the hyperparameters: what each block counts for, and the factors of its value.
+    draws, seed : int
+    progress : callable, optional
+    """
+    points = {id(point): k for k, point in enumerate(fit.approximation.points)}
+    to_area = sp.csr_matrix((np.ones(area.size), (area, np.arange(area.size))), shape=(areas, area.size))
+    sums, done, last = np.empty((areas, draws)), 0, None
+    for point, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
+        if point is not last:
+            last, (scale, factors) = point, at(points[id(point)])
+        value = np.repeat(scale[:, None], x.shape[1], axis=1)
+        for factor in factors:
+            value *= factor.function(factor.rows @ x + factor.shift[:, None])
+        sums[:, done : done + x.shape[1]] = to_area @ value
+        done += x.shape[1]
+        if progress is not None:
+            progress(done, draws, "draws")
     return sums

@@ -26,14 +26,18 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.inference.sampling import joint_draws
 from geospde.linalg.threads import one_blas_thread
-from geospde.prediction.regions.blocks import joined_blocks, sums_of_pairs
+from geospde.prediction.regions.blocks import (
+    DrawnFactor,
+    Progress,
+    drawn_sums_of_blocks,
+    joined_blocks,
+    sums_of_pairs,
+)
 from geospde.prediction.regions.moments import Sums
 
 Vector = NDArray[np.float64]
 Transform = Callable[[Vector], Vector]
-Progress = Callable[[int, int | None, str], None] | None
 
 CELLS = 5_000
 """Cells at once, whose functions are integrated."""
@@ -165,23 +169,15 @@ class _Blocks:
 
     def drawn(self, draws: int, seed: int | None, progress: Progress) -> Vector:
         """Joint draws of the sums, (r, draws), each block taken for one cell."""
-        points = {id(point): k for k, point in enumerate(self._fit.approximation.points)}
-        to_area = sp.csr_matrix((np.ones(self.area.size), (self.area, np.arange(self.area.size))))
-        sums, done, last = np.zeros((self._areas, draws)), 0, None
-        for point, x in joint_draws(self._fit.laplace, self._fit.approximation, draws, seed):
-            k = points[id(point)]
-            if k != last:
-                last, rows, scaled = k, self._rows_at(k), self.total[k].copy()
-                for f, mean, sd in zip(self._factors, self._mean[k], self._sd[k]):
-                    scaled /= _safe(_mean_and_slope(f.functions[k], mean, sd)[0])
-            value = np.repeat(scaled[:, None], x.shape[1], axis=1)
-            for f, own, mean in zip(self._factors, rows, self._mean[k]):
-                value *= f.functions[k](own @ x + (mean - own @ point.mean)[:, None])
-            sums[: to_area.shape[0], done : done + x.shape[1]] = to_area @ value
-            done += x.shape[1]
-            if progress is not None:
-                progress(done, draws, "draws")
-        return sums
+
+        def at(k: int) -> tuple[Vector, list[DrawnFactor]]:
+            point, scale, factors = self._fit.approximation.points[k], self.total[k].copy(), []
+            for f, own, mean, sd in zip(self._factors, self._rows_at(k), self._mean[k], self._sd[k]):
+                scale /= _safe(_mean_and_slope(f.functions[k], mean, sd)[0])
+                factors.append(DrawnFactor(own, mean - own @ point.mean, f.functions[k]))
+            return scale, factors
+
+        return drawn_sums_of_blocks(self._fit, self.area, self._areas, at, draws, seed, progress)
 
     def _rows_at(self, k: int) -> list[sp.csr_matrix]:
         """Rows of each factor's predictor in each block."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.sampling import joint_draws
 from geospde.prediction.product import Product
-from geospde.prediction.regions.expansion import Factor, Progress, expanded_sums
+from geospde.prediction.regions.blocks import Progress
+from geospde.prediction.regions.expansion import Factor, expanded_sums
 from geospde.prediction.regions.moments import Sums, positive_sums, sums_of_draws
 
 Vector = NDArray[np.float64]

@@ -36,7 +36,7 @@ Vector = NDArray[np.float64]
 LINEAR = 1_000_000  # cells at once of sums that are linear in the predictor
 NUMBERS = 6_000_000  # marginals at once, of points and cells, of sums that are not
 BLOCKS = 4000
-"""Blocks of cells of all areas together, for exact second moments; an area has 4 to 400 of them."""
+"""Blocks of cells of all areas together, for exact second moments; an area has 4 to 1,000 of them."""
 ESTIMATE = "the estimate, with standard errors by the delta method"
 SECOND_ORDER = "exact first and second moments, with all covariance between cells"
 
@@ -130,9 +130,9 @@ def _centres(points: Vector | None, cells: Vector) -> Vector:
     return np.column_stack([np.arange(len(cells), dtype=float), np.zeros(len(cells))])
 
 
-def _blocks(areas: int) -> int:
+def _blocks(areas: int, most: int = 400) -> int:
     """Most blocks of an area."""
-    return int(np.clip(BLOCKS // areas, 4, 400))
+    return int(np.clip(BLOCKS // areas, 4, most))
 
 
 def _some(points: Vector | None, some: Any) -> Any:
@@ -199,7 +199,9 @@ def _sums(
 
     centres, blocks = _centres(points, cells.offset), _blocks(areas)
     if link.name == "log":
-        return _around(log_sums(cells, centres, blocks), marginal_sums(cells, exact)), SECOND_ORDER
+        sums, are_drawn = log_sums(cells, centres, _blocks(areas, 1000), draws, seed)
+        how = f"{SECOND_ORDER}; {_draws(draws, seed)} for the quantiles of skew sums" if are_drawn else SECOND_ORDER
+        return _around(sums, marginal_sums(cells, exact)), how
     if hasattr(cells.rows, "at"):
         sums = drawn_sums(
             cells, link.inverse, lambda m: np.exp(link.log_derivative(m.mean)), exact, draws, seed, callback
@@ -225,8 +227,11 @@ def _above(sums: Sums, threshold: float, scale: Vector) -> Vector:
 def _by_draws(
     draws: int, seed: int | None, exact: str = "means and standard deviations", drawn: str = "quantiles"
 ) -> str:
-    seeded = "" if seed is None else f" of seed {seed}"
-    return f"exact {exact}; {draws:,} draws{seeded} for the {drawn}"
+    return f"exact {exact}; {_draws(draws, seed)} for the {drawn}"
+
+
+def _draws(draws: int, seed: int | None) -> str:
+    return f"{draws:,} draws" + ("" if seed is None else f" of seed {seed}")
 
 
 def _table_of(sums: Sums | None, size: int, quantiles: Sequence[float], exceed: Sequence[float]) -> pd.DataFrame:
