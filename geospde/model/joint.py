@@ -382,6 +382,8 @@ def _shared_terms(
         context = Context(table, points, mesh, first.crs, first.likelihood, given, None, list(found.values()), graphs)
         labelled = replace(call, options={**call.options, "label": name}) if call.name == "spde" else call
         term = TERMS[call.name].read(labelled, context)
+        if len(users) > 1 and not term.can_be_shared:
+            raise InputError(f"several likelihoods cannot share {call.text}: write each of them one of its own")
         if copies[name]:
             owners = [names[k] for k in users for place in written[k].places[name] if place > 0]
             words = [f"scale(copy({name}))" if len(owners) == 1 else f"{o}: scale(copy({name}))" for o in owners]

@@ -92,6 +92,8 @@ class LatentTerm(ABC):
     follows_all : bool
         Whether it may follow every observation: the default prior of a residual's sd beside it is P(sd > s) = 0.05
         then, which has no mass to speak of near zero, as R-INLA's gamma prior of the precision has.
+    can_be_shared : bool
+        Whether several likelihoods may share it: its columns for some rows of the data are those of the whole.
     """
 
     precision: Precision
@@ -110,6 +112,7 @@ class LatentTerm(ABC):
     without_free_part: str = "leave the term out"
     penalty_scales: tuple[float, ...] = ()
     follows_all: bool = False
+    can_be_shared: bool = True
 
     # -- to be written --------------------------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ class Process(LatentTerm):
     curves : tuple of Curve
     """
 
+    can_be_shared = False
     follows_all = True
 
     def __init__(

@@ -154,7 +154,8 @@ class Group(LatentTerm):
             raise InputError(
                 f"prediction needs the group column {absent[0]!r}: give predict a table that has it, {ELSE}"
             )
-        values = self.effects.of(table) if new else self.effects.matrix
+        stored = self.effects.matrix  # of all rows: of a shared term each likelihood has some
+        values = self.effects.of(table) if new or len(table) != len(stored) else stored
         code = np.full(len(table), -1) if absent else self.grouping.codes(table)
         unknown = np.flatnonzero(code < 0)
         if unknown.size and not self.takes_new:

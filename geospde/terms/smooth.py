@@ -40,6 +40,7 @@ class KernelSmooth(LatentTerm):
         What it is multiplied with.
     """
 
+    can_be_shared = False
     precision: Smooth
     options: ClassVar[tuple[str, ...]] = OPTIONS
 

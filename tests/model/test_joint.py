@@ -214,3 +214,27 @@ def test_what_is_no_list_of_observations_is_told(fit, tables):
 
 def test_fields_of_several_likelihoods_are_not_tied_to_each_other(fit):
     assert fit.model.meeting is None
+
+
+@pytest.mark.parametrize("term", ["(1 | g)", "(z | g)"])
+def test_a_group_that_likelihoods_share_is_that_of_all_their_rows(term):
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(list("abcdefgh"), 6), "z": rng.normal(size=48), "part": ["one", "two"] * 24})
+    data["y"] = rng.poisson(np.exp(1 + data["g"].map(dict(zip("abcdefgh", rng.normal(size=8))))))
+    data = data.sort_values("part", ignore_index=True).iloc[:40]  # likelihoods of 24 and 16 rows
+    parts = [gs.Observations("y ~ 1 + f", rows, family="poisson", name=name) for name, rows in data.groupby("part")]
+    normal = {"gaussian": [0.0, 5.0]}
+    fit = gs.fit(parts, terms={"f": term}, method="eb", priors={f"{p}: Intercept": normal for p in ("one", "two")})
+    own = {f"part[{p}]": normal for p in ("one", "two")}
+    whole = gs.fit(f"y ~ 0 + part + {term}", data, family="poisson", method="eb", priors=own)
+    assert abs(fit.log_marginal_likelihood - whole.log_marginal_likelihood) < 1e-6  # the same model, in another order
+    np.testing.assert_allclose(fit.fixed["mean"], whole.fixed["mean"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("term", ["s(z, k=5)", "gp(z)"])
+def test_a_smooth_is_no_shared_term(term):
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"z": rng.normal(size=30), "y": rng.poisson(3.0, 30)})
+    parts = [gs.Observations("y ~ 1 + f", data, family="poisson", name=name) for name in ("one", "two")]
+    with pytest.raises(gs.InputError, match=r"cannot share .*: write each of them one of its own"):
+        gs.fit(parts, terms={"f": term}, method="eb")
