@@ -423,3 +423,37 @@ ESTIMATES = {
     "formula of another scale": (of_words(setting(formula="caught ~ I(3 * z) + (1 | g)")), "mode of its model"),
 }
 """The same of estimates by maximum likelihood, of a model with a group."""
+PLAIN = {
+    "response of others": (of_arrays(put("column_0", lambda a: a[::-1].copy())), "log likelihood is not that"),
+    "covariate of others": (of_arrays(put("column_1", lambda a: 1.5 * a)), "log likelihood is not that"),
+    "rows weigh more": (of_arrays(put("observation_weights", lambda a: 1.5 * a)), "log likelihood is not that"),
+    "residual sd larger": (of_arrays(put("maximum_theta", lambda a: a + 1.0)), "log likelihood is not that"),
+    "residual sd a whole number": (of_arrays(put("maximum_theta", lambda a: a.astype("i8"))), "no numbers"),
+    "fixed_covariance huge": (of_arrays(put("maximum_fixed_covariance", lambda a: a * 1e300)), "differ"),
+}
+"""The same of a Gaussian regression without random effects."""
+ONE_POINT = {
+    "centre moved": (of_arrays(put("hyper_centre", lambda a: a + 0.1)), "density of its hyper"),
+    "axes longer": (of_arrays(put("hyper_root", lambda a: 1.3 * a)), "density of its hyper"),
+    "axes a row longer": (of_arrays(put("hyper_root", lambda a: np.vstack([1.2 * a[:1], a[1:]]))), "density of its"),
+    **{
+        f"a likelihood called {name!r}": (
+            of_words(lambda w, n=name: w["several"]["parts"][0].update(name=n)),
+            "not a saved fit",
+        )
+        for name in ("", "\x1b[2J")
+    },
+    "a column that commands a terminal": (
+        of_words(lambda w: w["several"]["parts"][0]["columns"].update({"\x1b[2J": "number"})),
+        "not a saved fit",
+    ),
+    "a likelihood less": (of_words(lambda w: w["several"]["parts"].pop()), "not a saved fit"),
+    "a formula of the other": (
+        of_words(lambda w: w["several"]["parts"][0].update(formula="lead ~ 1 + field")),
+        "hold together",
+    ),
+    "a shared term of another kind": (of_words(lambda w: w["several"]["terms"].update(field="1")), "hold together"),
+    "exposure of a likelihood": (of_arrays(put("part0_exposure", lambda a: 1.5 * a)), "mode of its model"),
+    "response of a likelihood": (of_arrays(put("part1_column_0", lambda a: a[::-1].copy())), "mode of its model"),
+}
+"""The same of two likelihoods by empirical Bayes."""

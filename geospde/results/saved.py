@@ -26,7 +26,7 @@ from geospde.results.bayesian import BayesianFit
 from geospde.results.fit import estimated_fit
 from geospde.results.saving.archive import Archive
 from geospde.results.saving.compact import expand
-from geospde.results.saving.consistency import check_density, check_maximum, check_points
+from geospde.results.saving.consistency import check_density, check_likelihood, check_maximum, check_points
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
 from geospde.results.saving.tables import recipe_of, support_of, table_of, window_of
 from geospde.results.storage import files_of
@@ -151,6 +151,8 @@ def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
     check_maximum(maximum, words.log_likelihood)
     fit = estimated_fit(model, maximum, _settings(words), tuple(words.notes), words.seconds)
     check_points(fit.laplace, fit.approximation.points, fit.approximation.weights, posterior=False)
+    if words.settings.method == "ml" and not fit.unpriored.vanishing:
+        check_likelihood(fit.laplace, fit.point, maximum.log_likelihood)
     return fit
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hostile_fits import DAMAGED, ESTIMATES
+from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN
 from shapely import box
 from threadpoolctl import threadpool_limits
 
@@ -70,6 +70,45 @@ def test_estimates_that_do_not_hold_together_get_one_sentence(name, estimated, t
     spoil(tmp_path / "fit")
     with pytest.raises(gs.InputError, match=words):
         gs.load_fit(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A Gaussian regression by maximum likelihood, saved."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"z": rng.normal(size=30)})
+    base = tmp_path_factory.mktemp("plain") / "fit"
+    gs.fit("caught ~ z", data.assign(caught=1 + data["z"] + rng.normal(size=30)), method="ml").save(base)
+    return base
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Two likelihoods by empirical Bayes, saved."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(list("abcdefgh"), 8), "z": rng.normal(size=64)})
+    level = data["g"].map(dict(zip("abcdefgh", rng.normal(size=8))))
+    data = data.assign(caught=rng.poisson(np.exp(1 + level)), lead=level + rng.normal(size=64))
+    parts = [
+        gs.Observations("caught ~ 1 + field", data, family="poisson", name="counts"),
+        gs.Observations("lead ~ z + copy(field)", data, family="gaussian", name="lead"),
+    ]
+    base = tmp_path_factory.mktemp("several") / "fit"
+    gs.fit(parts, terms={"field": "(1 | g)"}, method="eb").save(base)
+    return base
+
+
+@pytest.mark.parametrize(("name", "of"), [*((k, "plain") for k in PLAIN), *((k, "several") for k in ONE_POINT)])
+def test_fits_of_other_kinds_that_do_not_hold_together_get_one_sentence(name, of, request, tmp_path):
+    whole = request.getfixturevalue(of)
+    spoil, words = (PLAIN | ONE_POINT)[name]
+    for suffix in (".npz", ".json"):
+        shutil.copy(whole.with_suffix(suffix), tmp_path / f"fit{suffix}")
+    gs.load_fit(tmp_path)
+    spoil(tmp_path / "fit")
+    with pytest.raises(gs.InputError, match=words) as caught:
+        gs.load_fit(tmp_path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 450
 
 
 def test_the_command_line_says_the_same_and_ends_with_two(whole, tmp_path, capsys):

@@ -20,6 +20,8 @@ ROUNDED = 1e-7  # of the products that make the diagonal: covariances are stored
 NATS = 1.0  # between the density of theta and the points' log posterior, for half of the mass: polynomials miss some
 AT_NODES = 1e-3  # where a spline goes through them, or a Gaussian stands on its only one
 SHIFT = 3.0  # of latent means off the mode, in sds; corrections of skewness are a fifth
+SAME_SUM = 1e-6  # between a log likelihood and the sum of its observations', as a share of it: rounding has 1e-12
+STILL = 1e-10  # variance of random effects that do not vary
 MANY = 20_000_000  # numbers of which all points are looked at; else the heaviest, the first and the last
 
 
@@ -74,13 +76,28 @@ def check_maximum(maximum: Maximum, log_likelihood: float | None) -> None:
         or any(np.isinf(one).any() for one in covariances)
     ):
         raise ValueError("its estimates are none")
-    sizes = [np.sqrt(np.abs(np.outer(*2 * [one.diagonal()]))) for one in covariances]  # which correlations are of
+    sds = [np.sqrt(np.abs(one.diagonal())) for one in covariances]
+    sizes = [np.outer(sd, sd) for sd in sds]  # which correlations are of
     for one, size in zip(covariances, sizes):
         if (one.diagonal() <= 0).any() or not (np.abs(one - one.T) <= 1e-6 * size)[np.isfinite(one)].all():
             raise ValueError("the covariances of its estimates are none")
     odd = ~(np.abs(basis.covariance_outside(inner) - maximum.fixed_covariance) <= 1e-6 * sizes[1])
     if odd[np.isfinite(maximum.fixed_covariance)].any():
         raise ValueError("the covariances of its fixed effects are written twice, and differ")
+
+
+def check_likelihood(laplace: Laplace, point: LaplacePoint, log_likelihood: float) -> None:
+    """Raise ValueError where a log likelihood is not that of its model, of one whose random effects do not vary.
+
+    It is then the sum of the observations'; with random effects they are at their mode, which `check_points` looks at.
+    """
+    rows, columns = laplace.entries
+    variances = point.covariance[rows == columns][: laplace.n_random]
+    if not (variances < STILL).all():
+        return
+    total = float(laplace.likelihood_at(point.theta).log_density(point.eta).sum())
+    if not abs(total - log_likelihood) <= SAME_SUM * (1.0 + abs(log_likelihood)):
+        raise ValueError("its log likelihood is not that of its model")
 
 
 def check_density(posterior: Posterior, *, fine: bool = False) -> None:
@@ -101,6 +118,9 @@ def check_density(posterior: Posterior, *, fine: bool = False) -> None:
     theta = np.array([point.theta for point in posterior.points])
     values = np.array([point.log_posterior for point in posterior.points])
     off = values - hyper.log_density(theta) - posterior.log_marginal_likelihood
+    if len(values) == 1 and isinstance(hyper.residual, Nothing) and not fine:  # a Gaussian that stands on its only one
+        if not (np.abs(theta - hyper.centre).max(initial=0.0) < AT_NODES and np.abs(off).max() < AT_NODES):
+            raise ValueError("the density of its hyperparameters is not that of its point")
     middle = _median(off, weights)
     between = fine and isinstance(hyper.residual, ProductSpline)
     exact = isinstance(hyper.residual, ProductSpline | Nothing)

@@ -46,7 +46,9 @@ FINITE = (
     "maximum_theta", "maximum_fixed", "maximum_x", "maximum_log_likelihood", "fixed_basis",
 )  # fmt: skip
 OF_POSTERIOR = ("theta", "log_posterior", "weights")
-FLOATS = (*OF_POSTERIOR, "hyper_centre", "hyper_root")
+FLOATS = (
+    *OF_POSTERIOR, "modes", "means", "hyper_centre", "hyper_root", "maximum_theta", "maximum_fixed", "maximum_x",
+)  # fmt: skip
 """Arrays that are no whole numbers."""
 KINDS = {
     "maximum_edges": "iu", "maximum_flat": "b", "maximum_whole_curvature": "b", "maximum_evaluations": "iu",
@@ -66,6 +68,7 @@ Evidence = Annotated[FiniteFloat, Field(ge=-1e100, le=1e100)]
 """A logarithm, of which no data make more."""
 Shown = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$", max_length=100_000)]
 """Words that are printed, and hold no command to a terminal."""
+Name = Annotated[Shown, Field(min_length=1)]
 
 
 class Settings(BaseModel):
@@ -92,7 +95,7 @@ class SupportWords(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     kind: Literal["mean", "total"]
-    columns: dict[str, Column]
+    columns: dict[Shown, Column]
     is_weighed: bool = False
 
 
@@ -112,13 +115,13 @@ class PartWords(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    name: str
+    name: Name
     formula: str = Field(max_length=100_000)
     family: str
     link: str | None
     coords: list[str] | None = Field(min_length=2, max_length=2)
     offset: str | None
-    columns: dict[str, Column]
+    columns: dict[Shown, Column]
     crs: str | None
     covariates: dict[str, Any] | None
     support: SupportWords | None = None
@@ -148,7 +151,7 @@ class Words(BaseModel):
     seconds: FiniteFloat = Field(ge=0)
     evaluations: int = Field(ge=0)
     factorisations: int = Field(ge=0)
-    columns: dict[str, Column]
+    columns: dict[Shown, Column]
     meshes: dict[str, list[str]]
     crs: str | None
     label: Shown
