@@ -186,6 +186,9 @@ class Sampler:
         self._thetas = [point.theta for point in posterior.points]
         self._modes = [point.x for point in posterior.points]
         self._shifts = [point.mean - point.x for point in posterior.points]
+        # of a model whose predictor is linearised the laplace has the tangent
+        self._curve: Any = getattr(laplace.model, "predictors", None)
+        self.is_curved = bool(getattr(laplace.model, "is_linearised", False))
         self._inverse_root = np.eye(posterior.heaviest.theta.size)
         if posterior.hyper is not None:
             self._inverse_root = np.linalg.inv(np.linalg.cholesky(posterior.hyper.moments()[1]))
@@ -202,7 +205,7 @@ class Sampler:
             centre, factor, weights = self._gaussian(theta, likelihood, prior_values)
         except (NumericalError, FloatingPointError):
             return None
-        eta = laplace.design @ centre + laplace.model.offset
+        eta = self._predictors(centre)
         centred = laplace.centred(centre)
         pull = laplace.times(prior_values, centred)
         at_centre = float(likelihood.log_density(eta).sum()) - 0.5 * float(centred @ pull)
@@ -211,7 +214,12 @@ class Sampler:
         half = factor.draw(rng.standard_normal((laplace.n, (each + 1) // 2)))
         steps = np.hstack([half, -half])[:, :each]
         eta_steps = laplace.design @ steps
-        density = np.array([float(likelihood.log_density(eta + step).sum()) for step in eta_steps.T])
+        each_eta = (eta + step for step in eta_steps.T)
+        if self.is_curved:
+            each_eta = (self._predictors(centre + step) for step in steps.T)
+        density = np.array([float(likelihood.log_density(one).sum()) for one in each_eta])
+        if self.is_curved:
+            density[np.isnan(density)] = -np.inf  # where a curve bends outside of the data
         # of both quadratic forms about the centre, what is in Q cancels
         log_weights = (
             density - 0.5 * float(centred @ pull) - pull @ steps + 0.5 * (weights @ laplace.summed(eta_steps) ** 2)
@@ -220,13 +228,19 @@ class Sampler:
         units = np.zeros((laplace.n, laplace.n_fixed))
         units[np.arange(first, laplace.n), np.arange(laplace.n_fixed)] = 1.0
         variances = np.einsum("ik,ik->k", units, factor.solve(units)) if laplace.n_fixed else np.zeros(0)
-        if (variances <= 0).any() or not np.isfinite(log_weights + at_centre + constant).all():
+        log_densities = log_weights[log_weights > -np.inf] if self.is_curved else log_weights
+        if (variances <= 0).any() or not np.isfinite([at_centre, constant, *log_densities]).all():
             return None  # so far out that nothing has digits
         fixed = (centre[first:, None] + steps[first:]).T
         excess = getattr(laplace.model, "fixed_log_excess", None)  # of heavy-tailed priors over their Gaussians
         if excess is not None:
             log_weights = log_weights + excess(fixed)
         return _At(log_weights + constant, at_centre + constant, fixed, centre[first:], np.sqrt(variances))
+
+    def _predictors(self, x: Vector) -> Vector:
+        """Those of the model itself, of which a linearised one has the tangent."""
+        laplace = self.laplace
+        return np.asarray(self._curve(x) if self.is_curved else laplace.design @ x + laplace.model.offset)
 
     def _log_prior(self, whole: Vector) -> float:
         """Log prior of theta, and log normaliser of p(x | theta)."""

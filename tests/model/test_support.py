@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import shapely
 from scipy.optimize import minimize
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 import geospde as gs
@@ -113,6 +114,33 @@ def test_mode_is_that_of_the_aggregate_on_the_response_scale(mesh, areas, kind, 
     np.testing.assert_allclose(weights.sum(axis=1), expected, rtol=1e-10)
 
 
+def _weighted_draws(fit, scale):
+    """Draws from the Gaussian of a fit with range and sigma known, their log weights, and the log evidence by them."""
+    (predictor,), point, laplace = fit.model.nonlinearities, fit.point, fit.laplace
+    x = laplace.draw(point, np.random.default_rng(1).standard_normal((laplace.n, 10_000)))
+    prior = sp.block_diag([fit.model.terms[0].precision.matrix(np.log(scale)), 1.0], format="csr")
+    posterior = prior + fit.model.design.T @ sp.diags_array(-point.derivatives[1]) @ fit.model.design
+    likelihood = laplace.likelihood_at(point.theta)
+    log_weights = np.array([likelihood.log_density(predictor.value(one)).sum() for one in x.T])
+    away = x - point.mean[:, None]
+    log_weights += 0.5 * np.einsum("ik,ik->k", away, posterior @ away) - 0.5 * np.einsum("ik,ik->k", x, prior @ x)
+    determinants = [np.linalg.slogdet(matrix.toarray())[1] for matrix in (prior, posterior)]
+    evidence = logsumexp(log_weights) - np.log(len(log_weights)) + 0.5 * (determinants[0] - determinants[1])
+    return x, np.exp(log_weights - logsumexp(log_weights)), evidence
+
+
+def test_a_certificate_is_of_the_model_and_not_of_its_tangent(mesh, areas):
+    hyper = {"range(spde)": {"fixed": 1.0}, "sigma(spde)": {"fixed": 2.0}, "Intercept": {"gaussian": [0, 1]}}
+    priors = {**hyper, "shape": {"fixed": 4.0}}
+    frame = areas.assign(cases=areas["cases"] + 1.0)
+    fit = gs.fit("cases ~ 1 + spde(mesh)", frame, mesh=mesh, family="gamma", areas="mean", method="eb", priors=priors)
+    certificate = fit.certify(draws=4000)
+    _, weights, evidence = _weighted_draws(fit, [1.0, 2.0])
+    error = np.hypot(np.sqrt((weights**2).sum()), certificate.log_marginal_likelihood_se)
+    assert abs(evidence - fit.log_marginal_likelihood) > 0.2 > 3 * error  # the tangent has another
+    assert abs(evidence - certificate.log_marginal_likelihood) < 3 * error
+
+
 @pytest.mark.parametrize(("family", "kind"), [("poisson", "total"), ("gamma", "mean")])
 def test_maps_have_the_totals_of_the_exact_posterior(mesh, areas, family, kind):
     """Means of places and of areas, against importance sampling from the fit's own Gaussian."""
@@ -120,16 +148,8 @@ def test_maps_have_the_totals_of_the_exact_posterior(mesh, areas, family, kind):
     frame = areas.assign(cases=areas["cases"] + 1.0)
     priors = hyper if family == "poisson" else {**hyper, "shape": {"fixed": 4.0}}
     fit = gs.fit("cases ~ 1 + spde(mesh)", frame, mesh=mesh, family=family, areas=kind, method="eb", priors=priors)
-    (predictor,), point, laplace = fit.model.nonlinearities, fit.point, fit.laplace
-    x = laplace.draw(point, np.random.default_rng(1).standard_normal((laplace.n, 10_000)))
-    prior = sp.block_diag([fit.model.terms[0].precision.matrix(np.log([2.5, 0.8])), 1.0], format="csr")
-    posterior = prior + fit.model.design.T @ sp.diags_array(-point.derivatives[1]) @ fit.model.design
-    likelihood = laplace.likelihood_at(point.theta)
-    log_weights = np.array([likelihood.log_density(predictor.value(one)).sum() for one in x.T])
-    away = x - point.mean[:, None]
-    log_weights += 0.5 * np.einsum("ik,ik->k", away, posterior @ away) - 0.5 * np.einsum("ik,ik->k", x, prior @ x)
-    weights = np.exp(log_weights - log_weights.max())
-    weights /= weights.sum()
+    (predictor,) = fit.model.nonlinearities
+    x, weights, _ = _weighted_draws(fit, [2.5, 0.8])
     assert 1 / (weights**2).sum() > 2000  # means of draws err by 0.02 sd
     places = np.exp(predictor.design @ x + predictor.offset[:, None])
     exact = np.array([places @ weights, places**2 @ weights])
