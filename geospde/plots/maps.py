@@ -18,6 +18,7 @@ from geospde.plots.scale import Scale, chosen_scale
 from geospde.prediction.cells import cells_that_meet
 from geospde.prediction.layer import EXTRAPOLATION, RESPONSE, Layer, outer_limits
 from geospde.prediction.layers import Layers
+from geospde.prediction.steps import step_words
 from geospde.survey.crs import parse_crs
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def steps_map(
         bar = axes[-1].inset_axes((1.02, 0.0, 0.025, 1.0))
     for one, layer in zip(axes, layers):
         _draw_layer(one, prediction, layer.name, scale, coastline, crop)
-        draw_sites(one, prediction, sites)
+        draw_sites(one, prediction, _visited(sites, layer))
         write_title(one, f"{'' if title is None else f'{title}, '}{layer.along} {layer.step}", room)
     _draw_around(axes, prediction, view, coastline, look)
     shown = _painted(prediction, coastline, crop)
@@ -395,6 +396,14 @@ def _draw_key(place: Axes, scale: Scale, layer: Layer, label: str, per: float) -
         legend(place, scale, layer.classes)
     else:
         colour_bar(place, scale, label, per if layer.unit == RESPONSE else 1.0)
+
+
+def _visited(sites: Any, layer: Layer) -> Any:
+    """Those of a survey's or a table's sites that were visited at a layer's step, where they say when."""
+    points = getattr(sites, "points", sites)
+    if layer.along not in getattr(points, "columns", ()):
+        return sites
+    return points[[step_words(value) == layer.step for value in points[layer.along]]]
 
 
 def draw_sites(ax: Axes, prediction: Layers, sites: Any) -> None:

@@ -274,6 +274,7 @@ class Scale:
         else:
             found = np.asarray(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
         slack = 1e-9 * (high - low)
+        found = np.where(np.abs(found) < slack, 0.0, found)  # steps through 0 miss it by rounding
         return np.asarray(found[(found >= low - slack) & (found <= high + slack)] / per)
 
 

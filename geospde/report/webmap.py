@@ -23,6 +23,7 @@ from geospde.plots.maps import mapped_layers, scale_of
 from geospde.plots.scale import colour_map
 from geospde.prediction.layer import RESPONSE, Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
+from geospde.prediction.steps import step_words
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.rates import Rate, observed_label
 from geospde.text.words import counted, number
@@ -339,7 +340,17 @@ def _sites(survey: Any, fit: Any, prediction: Any, origin: NDArray[np.float64]) 
         "head": list(facts),
         "rows": rows,
         "observed": None if rates is None else packed(rates[chosen]),
+        "step": _steps_of(points, prediction, chosen),
     }, every
+
+
+def _steps_of(points: Any, prediction: Any, chosen: slice) -> list[int] | None:
+    """The step that each site was visited at, -1 for none; None where maps have no steps, or sites not their column."""
+    along = prediction.layers[0].along if prediction is not None and prediction.steps else ""
+    if along not in points.columns:
+        return None
+    number = {step: k for k, step in enumerate(prediction.steps)}
+    return [number.get(step_words(value), -1) for value in points[along].iloc[chosen]]
 
 
 def _names(points: Any) -> pd.Series | None:

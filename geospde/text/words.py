@@ -214,7 +214,7 @@ def number(value: float) -> str:
     Examples
     --------
     >>> number(6.0438), number(-1328.0196), number(472801.0), number(1.2345e-7), number(float("nan"))
-    ('6.044', '−1,328.02', '472,801', '1.234e-07', '–')
+    ('6.044', '−1,328.02', '472,801', '1.234×10⁻⁷', '–')
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else str(value)
@@ -224,5 +224,20 @@ def number(value: float) -> str:
     elif 1000 <= size < 1e9:
         text = f"{value:,.2f}" if size < 1e5 else f"{value:,.0f}"
     else:
-        text = f"{value:.4g}"
+        text = four_digits(value)
     return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def four_digits(value: float) -> str:
+    """Return four significant digits, with a power of ten as a reader writes it.
+
+    Examples
+    --------
+    >>> four_digits(3.4851e-6), four_digits(-2e12), four_digits(0.25)
+    ('3.485×10⁻⁶', '-2×10¹²', '0.25')
+    """
+    digits, _, power = f"{value:.4g}".partition("e")
+    return f"{digits}×10{str(int(power)).translate(_RAISED)}" if power else digits

@@ -60,6 +60,14 @@ def test_a_denominator_makes_the_response(sites, tmp_path):
     assert proposal.doubts == ()
 
 
+def test_grades_that_are_rounded_are_measurements(sites, tmp_path):
+    """Whole numbers by a name of amounts: `grade` was taken for a count, and mapped as Poisson."""
+    places, rng = sites
+    grade = rng.integers(2, 16, SITES)
+    assert proposed(tmp_path, {**places, "grade": grade})[1]["model"]["family"] in {"gaussian", "gamma"}
+    assert proposed(tmp_path, {**places, "zzz": grade})[1]["model"]["family"] in {"poisson", "nbinomial"}
+
+
 def test_words_on_a_scale_are_ordered(sites, tmp_path, monkeypatch):
     places, rng = sites
     score = rng.choice(["many", "none", "few"], SITES)

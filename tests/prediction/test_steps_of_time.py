@@ -1,15 +1,20 @@
 """Predictions at several steps of time: each as alone, and together in every format."""
 
+from types import SimpleNamespace
+
+import geopandas
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
 import xarray
+from matplotlib.collections import PathCollection
 from oracles import square_mesh
 
 import geospde as gs
 from geospde.errors import InputError
 from geospde.prediction.layer import Layer, posterior_layers
+from geospde.report.webmap import _steps_of
 
 YEARS = [2001, 2003, 2006]
 
@@ -137,3 +142,14 @@ def test_a_step_that_was_not_asked_for_is_told(found):
         found[2002]
     with pytest.raises(InputError, match="an excursion set is of one year"):
         found.excursions(1.0)
+
+
+def test_a_map_of_a_year_has_the_sites_of_that_year(found):
+    sites = pd.DataFrame({"x": [0.2, 0.4, 0.6], "y": 0.5, "year": [2001.0, 2003.0, 2003.0]})
+    sites = geopandas.GeoDataFrame(sites, geometry=geopandas.points_from_xy(sites.x, sites.y))
+    axes = found.plot("mean", sites=sites)
+    shown = [[len(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)] for ax in axes]
+    assert [sum(counts) for counts in shown] == [1, 2, 0]
+    prediction = SimpleNamespace(steps=found.steps, layers=found.layers)
+    assert _steps_of(sites, prediction, slice(None)) == [0, 1, 1]
+    assert _steps_of(sites.drop(columns="year"), prediction, slice(None)) is None

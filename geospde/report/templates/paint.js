@@ -93,6 +93,11 @@ function drawCells() {
   pen.drawImage(picture, left, raster.rows - high, right - left, high - low, x0, y0, x1 - x0, y1 - y0);
 }
 
+/** Whether a site was visited at the step that the map shows. */
+function isVisited(site) {
+  return !sites.step || sites.step[site] === state.step;
+}
+
 function siteRadius() {
   const zoom = view.scale / view.whole.scale;
   const room = 0.22 * Math.sqrt((view.width * view.height) / (sites?.rows.length || 1)); // of many, each is smaller
@@ -107,6 +112,7 @@ function drawSites(colour) {
     pen.arc(px, py, radius + more, 0, 2 * Math.PI);
   };
   for (let k = 0; k < sites.rows.length; k += 1) {
+    if (!isVisited(k)) continue;
     const value = sites.observed ? sites.observed[k] : NaN;
     const known = Number.isFinite(value) && ofResponse >= 0;
     circle(k, Math.min(radius / 3, 1.2));

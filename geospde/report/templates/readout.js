@@ -36,7 +36,8 @@ function drawLegend() {
   }
   if (sites?.observed && ofResponse >= 0 && state.shown.has('sites')) {
     const same = band?.scale.kind === 'response';
-    legend.append(make('p', same ? `Circles: what was observed at the ${data.place}s, on the same colours` : `Circles: observed ${data.label}`));
+    const then = sites.step ? `, ${data.steps.along} ${data.steps.values[state.step]}` : '';
+    legend.append(make('p', (same ? `Circles: what was observed at the ${data.place}s, on the same colours` : `Circles: observed ${data.label}`) + then));
     if (!same) legend.append(colourBar(data.scales[ofResponse], Math.max(...sites.observed)).bar);
   }
 }

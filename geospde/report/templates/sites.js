@@ -5,6 +5,7 @@ function siteNear(px, py, within) {
   let [best, nearest] = [-1, within];
   if (!sites || !state.shown.has('sites')) return best;
   for (let k = 0; k < sites.rows.length; k += 1) {
+    if (!isVisited(k)) continue;
     const [x, y] = view.toScreen(...placeOf(k));
     const distance = Math.hypot(x - px, y - py);
     if (distance < nearest) [best, nearest] = [k, distance];

@@ -8,7 +8,7 @@ function choose() {
   if (data.steps) find('map-step-said').textContent = `${data.steps.along} ${data.steps.values[state.step]}`;
   state.shown = new Set([...document.querySelectorAll('#map-overlays input:checked')].map((box) => box.value));
   state.opacity = (find('map-opacity')?.valueAsNumber ?? 100) / 100;
-  if (!state.shown.has('sites') && !popup.hidden) closePopup();
+  if (!popup.hidden && (!state.shown.has('sites') || (state.site >= 0 && !isVisited(state.site)))) closePopup();
   drawLegend();
   readOut();
   redraw();

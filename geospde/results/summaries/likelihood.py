@@ -5,6 +5,7 @@ import pandas as pd
 
 from geospde.model.hyperparameters import names_by_term
 from geospde.results.estimates import EstimatedFit
+from geospde.text.words import four_digits
 
 
 def text(fit: EstimatedFit) -> str:
@@ -83,7 +84,7 @@ def _others(fit: EstimatedFit) -> str:
     table = fit.hyper.loc[[name for name in fit.hyper.index if name not in own]]
     if not len(table):
         return ""
-    return f"Hyperparameters\n{table.to_string(float_format=lambda v: f'{v:.4g}')}"
+    return f"Hyperparameters\n{table.to_string(float_format=four_digits)}"
 
 
 def _fixed(fit: EstimatedFit) -> str:

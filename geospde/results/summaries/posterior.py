@@ -11,6 +11,7 @@ from geospde.inference.hyper import Accuracy
 from geospde.model.build import Model
 from geospde.results.base import Fit
 from geospde.text.findings import without_moments
+from geospde.text.words import four_digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,4 +138,4 @@ def _ruled(block: Block) -> Table:
 
 
 def _number(value: float) -> str:
-    return ABSENT if isnan(value) else f"{value:.4g}"
+    return ABSENT if isnan(value) else four_digits(value)

@@ -13,7 +13,8 @@ RESPONSES = set(
     "yield z".split()
 )
 SUBSTANCES = set(
-    "arsenic cadmium calcium carbon cd chromium cobalt copper cr cu fe fluoride hg iron lead magnesium manganese "
+    "arsenic assay cadmium calcium carbon cd chromium cobalt concentration copper cr cu fe fluoride grade hg iron lead "
+    "magnesium manganese "
     "mercury mg mn nickel ni nitrate nitrogen nox no2 o3 ozone pb pcb phosphoru phosphorus pm10 pm25 potassium "
     "radon selenium so2 soc thallium thorium uranium zinc zn".split()
 )
