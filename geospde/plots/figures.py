@@ -166,7 +166,8 @@ def _figures(
             yield "observed", sites_map(survey, rates, rate.label, scale=shared, per=rate.per, look=look)
             fitted = _fitted(fit)
             if fitted is not None and len(fitted) == len(rates) and limits and set(level) <= set(fitted.columns):
-                yield "fitted", fitted_plot(rate.per * fitted, rate.per * rates, rate.label, limits=limits)
+                whole = rate.per / _whole(fit, len(rates))
+                yield "fitted", fitted_plot(fitted.mul(whole, axis=0), rate.per * rates, rate.label, limits=limits)
     if check is not None and fit is not None:
         yield "predictive_check", predictive_plot(check, responses_label(fit))
     if mesh is not None:
@@ -301,7 +302,7 @@ def predictive_plot(check: PredictiveCheck, label: str) -> Figure:
 
 
 def observed(survey: Any, label: str, fit: Any = None) -> NDArray[np.float64] | None:
-    """Return the survey's response per unit exposure, or None if the label's columns are not in it.
+    """Return the survey's response per unit exposure, as a map has it, or None if the label's columns are not in it.
 
     Parameters
     ----------
@@ -310,7 +311,8 @@ def observed(survey: Any, label: str, fit: Any = None) -> NDArray[np.float64] | 
     label : str
         A response, or ``"response / exposure"``.
     fit : Fit, optional
-        Its family says what was observed of ordered classes: whether they are above the first.
+        Its family says what was observed of ordered classes: whether they are above the first. Totals of areas are over
+        their area, or weights.
     """
     model = getattr(fit, "model", None)
     if model is not None and getattr(getattr(model, "family", None), "takes_categories", False):
@@ -320,7 +322,15 @@ def observed(survey: Any, label: str, fit: Any = None) -> NDArray[np.float64] | 
     if survey is None or len(names) > 2 or not set(names) <= set(survey.points.columns):
         return None
     response, *exposure = (survey.points[name].to_numpy(dtype=float) for name in names)
-    return np.asarray(response / exposure[0] if exposure else response)
+    return np.asarray((response / exposure[0] if exposure else response) / _whole(fit, len(response)))
+
+
+def _whole(fit: Any, rows: int) -> NDArray[np.float64]:
+    """What rows that are totals are over, in the unit of a map of them: their area, or sum of weights; else 1."""
+    support = getattr(getattr(fit, "model", None), "support", None)
+    if support is None or support.weights.shape[0] != rows:
+        return np.ones(rows)
+    return np.asarray(support.weights.sum(axis=1), dtype=float).ravel()
 
 
 def in_degrees(survey: Any) -> bool:

@@ -172,13 +172,28 @@ class Work:
         """The figures in the folder."""
         return figures_in(self.folder)
 
-    def draw(self, folder: Path | None = None, **objects: Any) -> None:
+    def quantity(self, model: Any) -> str | None:
+        """What maps of a model show where the run file does not say: None where that is the response."""
+        if model.family.is_pattern:
+            return str(model.family.quantity(model.response_label))
+        support = getattr(model, "support", None)
+        if support is None or support.kind != "total":
+            return None
+        return f"{model.response_label} per {'unit of weight' if support.is_weighed else f'{self.survey.units}²'}"
+
+    @property
+    def label(self) -> str | None:
+        """What maps and report call the value; None where they have the response's name."""
+        return self.config.label or self.quantity(self.mapped.model)
+
+    def draw(self, folder: Path | None = None, label: str | None = None, **objects: Any) -> None:
         """Draw the figures of survey, mesh, fit and prediction, those that are given."""
         output = self.config.output
         formats = dict.fromkeys(("png", *output.formats))  # the report is made of pictures
         save_figures(
-            (folder or self.folder) / "figures", label=self.config.label, sites=output.sites, formats=tuple(formats),
-            style=output.style, graticule=output.graticule, inset=output.inset or None, **objects,
+            (folder or self.folder) / "figures", label=label or self.config.label, sites=output.sites,
+            formats=tuple(formats), style=output.style, graticule=output.graticule, inset=output.inset or None,
+            **objects,
         )  # fmt: skip
 
     @property
@@ -191,7 +206,7 @@ class Work:
             folder = self.folder / folder_of(name) if name in self.others else self.folder
             own = fixed[fixed.index.str.startswith(f"{name}: ")].rename_axis("effect").reset_index()
             how = f"{model.formula.text}, family {model.family.name}, {counted(model.likelihood.n, 'row')}"
-            label = model.family.quantity(model.response_label) if model.family.is_pattern else model.response_label
+            label = self.quantity(model) or model.response_label
             shown.append(LikelihoodFigures(name, how, own, folder / "figures", label))
         return shown
 
@@ -201,7 +216,7 @@ class Work:
         later = (self.folder / MARK, self.folder / LOG)
         return RunParts(
             title=self.survey.name,
-            label=self.config.label,
+            label=self.label,
             survey=self.survey_of(),
             mesh=self.mesh,
             fit=self.fit,

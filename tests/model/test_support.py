@@ -1,5 +1,7 @@
 """Means and totals over areas, against exact integrals of basis functions and dense posteriors."""
 
+from types import SimpleNamespace
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -13,6 +15,8 @@ from scipy.stats import multivariate_normal
 import geospde as gs
 from geospde.errors import InputError
 from geospde.mesh.cover import basis_integrals
+from geospde.plots.figures import observed
+from geospde.run.work import Work
 
 SPDE = "spde(mesh, prior_range=(1, 0.05), prior_sigma=(2, 0.05))"
 
@@ -162,6 +166,25 @@ def test_maps_have_the_totals_of_the_exact_posterior(mesh, areas, family, kind):
     centre, spread = of_areas @ weights, np.sqrt(of_areas**2 @ weights - (of_areas @ weights) ** 2)
     assert np.abs((predictor.weights @ mean - centre) / spread).max() < 0.1
     assert np.abs((fit.fitted["mean"] - centre) / spread).max() < 0.1
+
+
+def test_totals_are_shown_in_the_unit_of_their_map(mesh, areas):
+    for kind, over in (("total", areas.area), ("mean", 1.0)):
+        fit = gs.fit(f"cases ~ 1 + {SPDE}", areas, mesh=mesh, family="poisson", areas=kind, method="ml")
+        shown = observed(SimpleNamespace(points=areas), "cases", fit)
+        np.testing.assert_allclose(shown, areas["cases"] / over, rtol=1e-9)
+    work = SimpleNamespace(survey=SimpleNamespace(units="km"))
+    total = SimpleNamespace(is_pattern=False)
+    words = {
+        (kind, weighed): Work.quantity(
+            work,
+            SimpleNamespace(
+                family=total, response_label="cases", support=SimpleNamespace(kind=kind, is_weighed=weighed)
+            ),
+        )
+        for kind, weighed in (("total", False), ("total", True), ("mean", False))
+    }
+    assert list(words.values()) == ["cases per km²", "cases per unit of weight", None]
 
 
 def test_weights_of_a_raster_say_where_in_an_area(mesh, areas):

@@ -25,10 +25,14 @@ def make(work: Work) -> None:
     with work.log.step("figures") as told:
         if work.mesh is not None:
             unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
-        write_project(work.folder, **objects, label=work.config.label, crop=work.crop, areas=work.areas)
-        work.draw(check=work.replicates, **objects)
+        write_project(work.folder, **objects, label=work.label, crop=work.crop, areas=work.areas)
+        work.draw(label=work.label, check=work.replicates, **objects)
         for name, prediction in work.predictions.items():
-            work.draw(work.folder / folder_of(name), survey=work.survey_of(name), prediction=prediction)
+            one = work.fit.of_likelihood(name)
+            work.draw(
+                work.folder / folder_of(name), work.quantity(one.model), survey=work.survey_of(name), fit=one,
+                prediction=prediction,
+            )  # fmt: skip
         told(counted(len(work.figures), "figure"))
 
 
