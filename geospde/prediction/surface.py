@@ -13,6 +13,7 @@ import pandas as pd
 from geospde.errors import GeospdeWarning, InputError
 from geospde.formula.table import per_row
 from geospde.linalg.threads import one_blas_thread, side_by_side
+from geospde.model.hyperparameters import theta_slices
 from geospde.model.support import Support
 from geospde.prediction.excursions import Excursions, excursions
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
@@ -267,6 +268,8 @@ def predict_at(
     if covariates is not None and EXTRAPOLATION in frame and (said := covariates.beyond_in_words(table)):
         warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=2)
     if place.points is not None:
+        for note in _notes_at(predictor.fit, place.points):
+            warnings.warn(GeospdeWarning(note, subject="mesh"), stacklevel=2)
         frame.insert(0, "x", place.points[:, 0])
         frame.insert(1, "y", place.points[:, 1])
     kind = ProductPrediction if predictor.is_product else Prediction
@@ -275,6 +278,15 @@ def predict_at(
         place.crs if place.crs is not None else predictor.model.crs, predictor.words, predictor.contents,
         _fit=predictor.fit, _rows=rows,
     )  # fmt: skip
+
+
+def _notes_at(fit: Fit, points: NDArray[np.float64]) -> list[str]:
+    """What the terms of a model say of predictions at points."""
+    terms, theta = fit.model.terms, np.asarray(fit.model.held, dtype=float).copy()
+    if np.isnan(theta).sum() != fit.point.theta.size:  # of several likelihoods, whose terms are not this model's alone
+        return []
+    theta[np.isnan(theta)] = fit.point.theta
+    return [note for term, own in zip(terms, theta_slices(terms)) for note in term.notes_at(points, theta[own])]
 
 
 class Predictor:

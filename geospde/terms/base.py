@@ -214,6 +214,10 @@ class LatentTerm(ABC):
         """What a user should look at where these are estimates of its own hyperparameters; nothing by default."""
         return []
 
+    def notes_at(self, points: Vector, theta: Vector) -> list[str]:  # noqa: ARG002
+        """What a user should look at in predictions at points, with its own hyperparameters; nothing by default."""
+        return []
+
     def places(self, column: str) -> Vector | None:  # noqa: ARG002
         """Values of a column that curves of its effects go along; None where any between those of the data will do."""
         return None

@@ -28,6 +28,7 @@ from geospde.text.words import did_you_mean
 Vector = NDArray[np.float64]
 TREND = 10.0  # times across the study area: with a range beyond it, likelihoods change by a hundredth and less
 LONG = 2.0  # the same, of one that the data tell within a factor of ten at best
+SEEN = 5_000  # places that are looked at, of many
 FARTHEST = 1e4  # times across the mesh: a range beyond it is none
 PRIOR_OPTIONS = ("prior", "prior_range", "prior_sigma", "nominal_range", "nominal_sigma")
 
@@ -189,6 +190,23 @@ class Field(LatentTerm):
             f"the range of {self.label} in its shortest direction, {shortest:.2g}, is within the triangles of the "
             f"mesh, {wide:.2g} wide: the ratio of its ranges has run off; refine the mesh, or take priors, method "
             "'inla'"
+        ]
+
+    def notes_at(self, points: Vector, theta: Vector) -> list[str]:
+        """That points, of which some are looked at, lie in triangles of the outer zone that are wider than a range."""
+        own = dict(zip(self.precision.parameters, self.precision.user(theta))).get("range", np.inf)
+        longest = self.mesh.edge_lengths[self.mesh.triangle_edges].max(axis=1)
+        wide = ~self.mesh.inner & (longest > own)
+        if not wide.any():
+            return []
+        seen = np.asarray(points)[:: len(points) // SEEN + 1]
+        share = float(wide[self.mesh.locate(seen)].mean())
+        if not share:
+            return []
+        return [
+            f"{max(share, 0.01):.0%} of the places lie beyond the mesh's inner zone, in triangles wider than the range "
+            f"of {self.label}, {own:.3g}: between vertices the standard deviation comes out too small there, by up to "
+            "a half; mesh what is mapped with the inner max_edge"
         ]
 
     def start(self, unit: float) -> Vector:

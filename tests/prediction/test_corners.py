@@ -1,5 +1,7 @@
 """Corners of prediction: between vertices, far outside, constrained fields, offsets, cross-validation by hand."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,3 +129,24 @@ def test_leaving_one_out_is_as_exact_as_the_docs_say(groups, size, sd, single):
     cpo = fit.pointwise["cpo"].to_numpy()
     assert np.abs(cpo / exact - 1).max() < single  # what docs/methods/criteria.md states
     assert np.log(cpo).sum() == pytest.approx(np.log(exact).sum(), abs=0.07)
+
+
+@pytest.mark.parametrize("method", ["eb", "reml"])
+def test_places_in_triangles_wider_than_the_range_are_told(method):
+    """A field of range 0.2 varies by itself at every vertex of the outer zone, and between three by less."""
+    rng = np.random.default_rng(3)
+    sites = rng.random((120, 2))
+    apart = np.linalg.norm(sites[:, None] - sites[None], axis=2)
+    field = np.linalg.cholesky(np.exp(-10 * apart) + 1e-9 * np.eye(120)) @ rng.normal(size=120)
+    table = pd.DataFrame({"e": sites[:, 0], "n": sites[:, 1], "z": 1 + field + 0.2 * rng.normal(size=120)})
+    mesh = gs.build_mesh(sites=sites, max_edge=(0.1, 0.6), offset=1.5)
+    fit = gs.fit("z ~ 1 + spde(mesh)", table, mesh=mesh, coords=("e", "n"), method=method)
+    outer = mesh.vertices[mesh.triangles[~mesh.inner]].mean(axis=1)
+    far = outer[np.argmax(np.linalg.norm(outer - 0.5, axis=1))]
+    with pytest.warns(gs.GeospdeWarning, match="50% of the places lie beyond the mesh's inner zone"):
+        found = fit.predict(np.array([far, [0.5, 0.5]])).to_frame()
+    sd = fit.hyper.loc["sigma(spde)"].iloc[0]
+    assert found.filter(regex="^(sd|se)$").iloc[0, 0] < 0.8 * sd  # at a vertex, and in the plane, it is sigma's
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", gs.GeospdeWarning)
+        fit.predict(np.array([[0.5, 0.5]]))
