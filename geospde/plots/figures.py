@@ -21,8 +21,7 @@ from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
-from geospde.results.delta import is_delta
-from geospde.results.simulate import PredictiveCheck
+from geospde.results.simulate import PredictiveCheck, is_delta
 from geospde.survey.crs import is_local, parse_crs
 from geospde.text.rates import observed_label
 from geospde.text.words import counted, listed, observed_words

@@ -16,8 +16,7 @@ from geospde.plots.canvas import FRAME, INK, SMALL
 from geospde.plots.frame import BAND, LINE, MARK, finish, new_axes
 from geospde.plots.random_effects import centre_and_limits
 from geospde.results.base import Fit
-from geospde.results.delta import is_delta, observed_response
-from geospde.results.simulate import PredictiveCheck, predictive_check
+from geospde.results.simulate import PredictiveCheck, is_delta, observed_response, predictive_check
 from geospde.text.words import number
 
 if TYPE_CHECKING:

@@ -39,8 +39,7 @@ from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
 from geospde.results.checks import INFLUENTIAL, row_labels
-from geospde.results.delta import is_delta
-from geospde.results.simulate import PredictiveCheck, predictive_check
+from geospde.results.simulate import PredictiveCheck, is_delta, predictive_check
 from geospde.run.config import Config
 from geospde.run.inputs import pattern_domain
 from geospde.run.sections.results import ExcursionsSection

@@ -8,8 +8,7 @@ import pytest
 from oracles import square_mesh
 
 import geospde as gs
-from geospde.results.delta import observed_response, replicated_response
-from geospde.results.simulate import predictive_check
+from geospde.results.simulate import observed_response, predictive_check, replicated_response
 
 
 @pytest.fixture(scope="module")
