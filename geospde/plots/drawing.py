@@ -256,9 +256,11 @@ def draw_scale_bar(ax: Axes, view: View, land: Any = None) -> None:
     best = int(np.argmin(covered))
     x, y = corners[best]
     if land is not None and covered[best] > OVER_LAND * boxes[best].area:  # no corner is free: it needs a ground
-        west, south = x - pad_x / 2, y - pad_y / 2
-        ground = Rectangle((west, south), length + pad_x, room + pad_y, fc="white", ec="none", alpha=0.8, zorder=4.9)
-        ax.add_patch(ground)
+        figure = ax.get_figure(root=True)
+        inches = ax.get_position().height * (figure.get_figheight() if figure is not None else 1.0)
+        tall = thick + (1.5 * SMALL / 72) / inches * height  # the bar, and the label above it
+        west, south, wide = x - pad_x / 2, y - pad_y / 3, length + pad_x
+        ax.add_patch(Rectangle((west, south), wide, tall + pad_y / 2, fc="white", ec="none", alpha=0.8, zorder=4.9))
     halo = [withStroke(linewidth=2.5, foreground="white", alpha=0.8)]
     ax.add_patch(Rectangle((x, y), length, thick, fc="white", ec=INK, lw=0.5, zorder=5, path_effects=halo))
     ax.add_patch(Rectangle((x, y), length / 2, thick, fc=INK, ec=INK, lw=0.5, zorder=5))

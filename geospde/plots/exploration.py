@@ -225,7 +225,9 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
 
 def _trends(exploration: Exploration) -> tuple[list[str], int]:
     """Return what to draw rates against, and how many panels stand side by side."""
-    names = trend_names(exploration)[:MOST_TRENDS]
+    covariates = exploration.covariates
+    constant = {str(name) for name in covariates if covariates[name].nunique() < 2}
+    names = [name for name in trend_names(exploration) if name not in constant][:MOST_TRENDS]
     return names, 2 if len(names) in (2, 4) else 3
 
 

@@ -12,6 +12,7 @@ from geospde.explore.explore import Exploration
 from geospde.explore.observed import Observed
 from geospde.explore.variogram import Variogram
 from geospde.plots.canvas import FRAME, SMALL, View
+from geospde.plots.fitted import spread_out
 from geospde.plots.frame import ALARM, BAND, LINE, MARK, finish, new_axes, plain
 from geospde.plots.scale import round_numbers
 from geospde.text.words import did_you_mean, number
@@ -46,9 +47,10 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     observed = exploration.observed
     values = observed.scaled[observed.known]
     few = observed.scale == "value" and _are_few(values)
+    skew = not few and _is_spread_out(ax, "x", observed)
     ax.hist(
         values,
-        bins=_whole_bins(values) if few else _bins(values),
+        bins=_whole_bins(values) if few else _even_bins(ax, values).tolist() if skew else _bins(values),
         rwidth=0.7 if few else 1.0,
         color=BAND,
         edgecolor=MARK,
@@ -63,7 +65,8 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     middle = f"{number(values.mean())} are 1" if observed.binary else f"median {number(told.per * _median(observed))}"
     words = told.label if observed.classes else f"{told.label}, {middle}"
     finish(ax, words, told.label, f"{exploration.survey.word}s")
-    rate_ticks(ax.xaxis, observed)
+    if not skew:
+        rate_ticks(ax.xaxis, observed)
     return ax
 
 
@@ -80,6 +83,13 @@ def _are_few(values: NDArray[np.float64]) -> bool:
 
 def _whole_bins(values: NDArray[np.float64]) -> list[float]:
     return [float(edge) for edge in np.arange(values.min() - 0.5, values.max() + 1.0)]
+
+
+def _even_bins(ax: Axes, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bins of one width on an axis that is logarithmic."""
+    spread = ax.xaxis.get_transform()
+    low, high = np.asarray(spread.transform(np.array([values.min(), values.max()])), dtype=float)
+    return np.asarray(spread.inverted().transform(np.linspace(low, high, 26)), dtype=float)
 
 
 def _bins(values: NDArray[np.float64]) -> int:
@@ -116,12 +126,26 @@ def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> A
         words = f"{shown}, ρ = {number(round(rank, 2))}" if np.isfinite(rank) else shown
         across = "" if observed.classes else observed.told.label  # whose names take its place
         finish(ax, words, f"{shown} ({unit})" if unit else shown, across)
-        rate_ticks(ax.yaxis, observed)
+        if not _is_spread_out(ax, "y", observed):
+            rate_ticks(ax.yaxis, observed)
     else:
         _draw_levels(ax, along[observed.known], observed.scaled[observed.known], binary=observed.binary)
         finish(ax, shown, observed.told.label, "")
-        rate_ticks(ax.xaxis, observed)
+        if not _is_spread_out(ax, "x", observed):
+            rate_ticks(ax.xaxis, observed)
     return ax
+
+
+def _is_spread_out(ax: Axes, which: str, observed: Observed) -> bool:
+    """Make an axis of rates logarithmic, with a place for zeros, where they are very skew; tell whether it is."""
+    if observed.scale != "value" or observed.classes or observed.told.per != 1:
+        return False
+    before = np.asarray(ax.get_ylim() if which == "y" else ax.get_xlim())
+    ends = spread_out(ax, which, observed.scaled[observed.known], before)
+    if np.array_equal(ends, before):
+        return False
+    ax.set(**{f"{which}lim": tuple(ends)})
+    return True
 
 
 def plot_variogram(variogram: Variogram, ax: Axes | None = None) -> Axes:

@@ -1,9 +1,16 @@
 """Axes of responses that are skew, with zeros or without."""
 
 import numpy as np
+import pandas as pd
+import shapely
 from matplotlib.figure import Figure
 
+import geospde as gs
+from geospde.plots.canvas import SMALL, View
+from geospde.plots.drawing import draw_scale_bar
+from geospde.plots.exploration import plot_exploration
 from geospde.plots.fitted import spread_out
+from geospde.plots.panels import plot_histogram
 
 
 def test_skew_responses_have_logarithmic_axes_with_a_place_for_zeros():
@@ -21,3 +28,28 @@ def test_others_have_plain_ones():
         ax = Figure().subplots()
         np.testing.assert_array_equal(spread_out(ax, "x", values, np.array([0.0, 1.0])), [0.0, 1.0])
         assert ax.get_xscale() == "linear"
+
+
+def test_a_look_at_a_skew_survey_has_them_too_and_no_panel_of_a_constant():
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(rng.uniform(0, 1000, (80, 2)), columns=["x", "y"])
+    table["caught"] = np.where(rng.uniform(size=80) < 0.5, 0.0, np.exp(rng.normal(2, 3, 80)))
+    table["depth"], table["boat"] = rng.uniform(size=80), 1.0
+    survey = gs.read_survey(table, x="x", y="y", crs="local:m")
+    seen = gs.explore(survey, "caught", covariates=["depth", "boat"])
+    axes = plot_exploration(seen, Figure()).axes
+    titles = {ax.get_title(loc="left"): ax for ax in axes}
+    assert not any(title.startswith("boat") for title in titles)
+    (trend,) = (ax for title, ax in titles.items() if title.startswith("depth"))
+    assert trend.get_yscale() == "symlog"
+    counts = plot_histogram(seen, Figure().subplots()).containers[0]
+    assert sum(bar.get_height() for bar in counts) == 80
+
+
+def test_the_ground_of_a_scale_bar_is_no_higher_than_what_it_holds():
+    view = View(0.0, 0.0, 1000.0, 1000.0, "m")
+    ax = Figure(figsize=(6, 6)).add_axes((0.0, 0.0, 1.0, 1.0))
+    draw_scale_bar(ax, view, shapely.box(0, 0, 1000, 1000))
+    ground = max(ax.patches, key=lambda patch: patch.get_height())
+    # a bar of 0.012 of the height, a label of 1.5 times its size in 6 inches, half a margin of 0.03
+    assert ground.get_height() <= 1000 * (0.012 + 1.5 * SMALL / 72 / 6 + 0.015) + 1e-6
