@@ -298,3 +298,18 @@ def test_a_mass_at_zero_is_spread_over_its_step_in_residuals():
     fit = gs.fit("y ~ x", pd.DataFrame({"x": eta, "y": y}), family="tweedie", method="ml")
     residuals = fit.residuals("quantile")
     assert (y == 0).sum() > 20 and stats.kstest(residuals, "norm").pvalue > 0.01
+
+
+OPTIMA = pd.read_csv(HERE / "glmmtmb.csv", index_col="family")
+
+
+@pytest.mark.parametrize("family", OPTIMA.index)
+def test_optima_are_glmmtmbs(family):
+    table = pd.read_csv(HERE / "glmmtmb_data.csv", dtype={"g": str})
+    left = "p(betabinomial, n)" if family == "betabinomial" else family
+    fit = gs.fit(f"{left} ~ x + (1 | g)", table, family=family, method="ml")
+    theirs = OPTIMA.loc[family]
+    assert fit.log_likelihood == pytest.approx(theirs["log_likelihood"], abs=1e-5)  # printed to 1e-6
+    # their optimiser ends where a log likelihood is 1e-10 from its largest: parameters are 1e-5 off
+    np.testing.assert_allclose(fit.fixed["estimate"], theirs[["intercept", "x"]].astype(float), atol=5e-5)
+    assert fit.hyper["estimate"].iloc[0] == pytest.approx(theirs["sd"], abs=5e-5)
