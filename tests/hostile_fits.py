@@ -447,6 +447,10 @@ ONE_POINT = {
         of_words(lambda w: w["several"]["parts"][0]["columns"].update({"\x1b[2J": "number"})),
         "not a saved fit",
     ),
+    "a fixed effect of another sign": (
+        of_arrays(put("means", lambda a: np.hstack([a[:, :-3], a[:, -3:] - 5.0]))),
+        "far from the mode",
+    ),
     "a likelihood less": (of_words(lambda w: w["several"]["parts"].pop()), "not a saved fit"),
     "a formula of the other": (
         of_words(lambda w: w["several"]["parts"][0].update(formula="lead ~ 1 + field")),

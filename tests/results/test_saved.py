@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN
+from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN, of_arrays, put
 from shapely import box
 from threadpoolctl import threadpool_limits
 
@@ -109,6 +109,16 @@ def test_fits_of_other_kinds_that_do_not_hold_together_get_one_sentence(name, of
     with pytest.raises(gs.InputError, match=words) as caught:
         gs.load_fit(tmp_path)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 450
+
+
+def test_means_of_a_gaussian_are_its_mode(tmp_path):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"g": list("abcde") * 8, "caught": rng.normal(size=40)})
+    gs.fit("caught ~ 1 + (1 | g)", data, method="eb").save(tmp_path / "fit")
+    gs.load_fit(tmp_path)
+    of_arrays(put("means", lambda a: a + 0.01))(tmp_path / "fit")
+    with pytest.raises(gs.InputError, match="not the mode, which a Gaussian has for both"):
+        gs.load_fit(tmp_path)
 
 
 def test_the_command_line_says_the_same_and_ends_with_two(whole, tmp_path, capsys):

@@ -4,6 +4,7 @@ No checksum tells, where somebody has made it anew. What a fit's numbers have in
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ ROUNDED = 1e-7  # of the products that make the diagonal: covariances are stored
 NATS = 1.0  # between the density of theta and the points' log posterior, for half of the mass: polynomials miss some
 AT_NODES = 1e-3  # where a spline goes through them, or a Gaussian stands on its only one
 SHIFT = 3.0  # of latent means off the mode, in sds; corrections of skewness are a fifth
+UNMOVED = 1e-3  # of means of a Gaussian, in sds: they are stored to a step
 SAME_SUM = 1e-6  # between a log likelihood and the sum of its observations', as a share of it: rounding has 1e-12
 STILL = 1e-10  # variance of random effects that do not vary
 MANY = 20_000_000  # numbers of which all points are looked at; else the heaviest, the first and the last
@@ -190,7 +192,13 @@ def _check_inverse(laplace: Laplace, point: LaplacePoint, prior: np.ndarray) -> 
     if not (np.abs(excess) <= may).all():
         raise ValueError("its covariances are not those of its model")
     rows, columns = laplace.entries
-    shifts = (point.mean - point.x) ** 2
     variances = point.covariance[rows == columns]
-    if laplace.basis.is_plain and not np.mean(shifts / np.maximum(variances, 1e-300)) < SHIFT**2:
+    shifts = np.abs(point.mean - point.x) / np.sqrt(np.maximum(variances, 1e-300))
+    if not laplace.basis.is_plain:
+        return
+    if not (np.mean(shifts**2) < SHIFT**2 and (shifts[laplace.n_random :] < SHIFT).all()):
         raise ValueError("its latent means are far from the mode")
+    model: Any = laplace.model  # of a saved fit a whole one
+    gaussian = not (point.derivatives[2].any() or model.fixed_priors.heavy_tailed or model.linearised_at is not None)
+    if gaussian and shifts.max() > UNMOVED:
+        raise ValueError("its latent means are not the mode, which a Gaussian has for both")
