@@ -220,6 +220,7 @@ def test_rongelap_stays_poisson_and_says_that_neighbours_differ():
 # ---- from the files to a map ----
 
 
+@pytest.mark.slow
 def test_a_simulated_survey_is_mapped_without_editing(here):
     """Counts of a known intensity: the map finds it, and its limits hold it as often as they say."""
     rng = np.random.default_rng(5)

@@ -35,6 +35,7 @@ def started(*arguments, stdout=subprocess.PIPE, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_stream_that_lacks_characters_gets_plain_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_survey(tmp_path)

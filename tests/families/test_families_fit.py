@@ -30,6 +30,7 @@ def fitted(family, **options):
     return gs.fit(f"{left} ~ x + (1 | g)", table, family=family, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", dict.fromkeys(family for family, *_ in STUDIES.values()))
 def test_every_family_fits_saves_and_predicts(family, tmp_path):
     fit = fitted(family)

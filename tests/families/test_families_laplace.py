@@ -133,6 +133,7 @@ def test_value_is_that_of_dense_algebra_at_a_stationary_point(name, link):
         assert np.abs(gradient).max() < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "link"), CASES)
 def test_gradient_is_that_of_central_differences(name, link):
     model = simulated(name, link)

@@ -70,6 +70,7 @@ def test_tweedie_is_a_poisson_sum_of_gammas():
     np.testing.assert_allclose(likelihood.sf(ETA), above.sum(axis=0), rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "phi", "mean"), [(1.05, 0.01, 30.0), (1.5, 1e-6, 3.0), (1.9, 1e-4, 1e3), (1.02, 5, 9)])
 def test_tweedie_with_many_gammas_has_its_mean_and_variance(p, phi, mean):
     """Where summands are strided over, too: the density and the distribution function integrate as they must."""
@@ -249,6 +250,7 @@ TRUTH = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", TRUTH)
 def test_estimates_find_the_truth(family):
     """Of 1,000 responses: within four standard errors, one in 16,000."""

@@ -63,6 +63,7 @@ def test_the_unit_of_the_response_changes_nothing(family, method, unit):
     assert answers(family, method, unit) == pytest.approx(one, rel=exact, abs=1e-6, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_a_prior_that_is_of_one_unit_is_told_where_responses_are_of_another():
     formula, options = "zeros ~ x + (1 | g)", {"family": "tweedie", "method": "eb"}
     grams = TABLE.assign(zeros=1e6 * TABLE["zeros"])

@@ -287,6 +287,7 @@ def test_a_factor_without_any_counts_is_separation():
         gs.fit("y ~ k + (1 | g)", data, family="poisson", method="ml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["inla", "eb"])
 @pytest.mark.parametrize("priors", ["default", "brms"])
 def test_separation_under_a_flat_prior_has_no_posterior(method, priors):

@@ -426,6 +426,7 @@ def test_a_correlation_of_one_beside_a_slope_near_zero_is_a_singular_fit():
     assert fit.log_likelihood == pytest.approx(combined.log_likelihood, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_covariances_of_low_rank_reach_the_dense_maximum(seed):
     rng = np.random.default_rng(seed)

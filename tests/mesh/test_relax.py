@@ -45,6 +45,7 @@ def test_flips_leave_the_constrained_delaunay_triangulation(square):
     assert np.array_equal(edges(work.triangles), edges(anew.triangles[inside]))
 
 
+@pytest.mark.slow
 def test_smoothing_moves_points_as_the_plain_version(square):
     mesh, zone = square
     work = work_of(square)

@@ -239,6 +239,7 @@ def test_criteria_are_of_whole_observations(bayesian, exact):
     assert kstest(pit, "uniform").pvalue > 0.001
 
 
+@pytest.mark.slow
 def test_observations_are_left_out_whole(bayesian):
     pairs = bayesian.model.likelihood.pairs
     for name, first, size in [("presence", 0, 300), ("positive", 300, len(pairs))]:

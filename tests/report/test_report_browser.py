@@ -364,6 +364,7 @@ def test_the_page_is_dark_where_the_reader_wants_it_and_light_on_paper(page, run
     assert colour(page, *at(page, 0.99, 0.02)) == light
 
 
+@pytest.mark.slow
 def test_a_thinned_map_reads_out_its_cells_own_values(browser, tmp_path, monkeypatch):
     from geospde.report import webmap
 

@@ -267,6 +267,7 @@ def gamsim_prediction():
     return fitted("y ~ gp(x2, by=fac)", "gamsim4").predict(gamsim_curves()[["x2", "fac"]]).to_frame()
 
 
+@pytest.mark.slow
 def test_gamsim_curves_against_brms():
     """Its estimates are medians, with 1.4826 median absolute deviations."""
     curves = gamsim_curves()

@@ -63,6 +63,7 @@ def test_a_delta_model_runs_from_its_file(folder):
     assert len(validation) == (seen > 0).sum()
 
 
+@pytest.mark.slow
 def test_a_poisson_link_runs_from_its_file(folder):
     (folder / "bay.toml").write_text(RUN_FILE.replace('"delta_gamma"', '"delta_gamma"\nlink = "poisson-link"'))
     run("bay.toml")

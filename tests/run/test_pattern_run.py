@@ -56,6 +56,7 @@ def written(folder, text=RUN_FILE):
     return folder / "nests.toml"
 
 
+@pytest.mark.slow
 def test_a_pattern_is_mapped_and_its_numbers_told(tmp_path, capsys):
     with quietly_in(tmp_path):
         result = run(written(tmp_path))

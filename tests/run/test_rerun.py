@@ -23,6 +23,7 @@ def done(tmp_path_factory):
     return folder, result
 
 
+@pytest.mark.slow
 def test_a_run_made_again_is_the_same_from_any_folder(done, tmp_path):
     folder, _ = done
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -55,6 +55,7 @@ def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_steps_make_what_a_run_makes(done):
     whole, steps = content(done / "whole"), content(done / "out")
     assert set(whole) == set(steps)

@@ -56,6 +56,7 @@ def test_variance_at_alpha_two_converges_to_the_nominal_one():
     assert 1 < slopes[0] < slopes[1] < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [1.0, 1.25, 1.5, 1.75])
 def test_other_orders_have_the_covariance_of_their_spectrum(alpha):
     term = field(square_mesh(2), alpha)
