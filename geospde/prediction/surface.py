@@ -73,8 +73,12 @@ class Prediction(Layers):
     @property
     def sites(self) -> NDArray[np.float64] | None:
         """Where the model's observations are, (n, 2); None for those without places."""
-        points = getattr(self._fit.model, "points", None)
-        return None if points is None else np.asarray(points, dtype=float)
+        model = self._fit.model
+        points = getattr(model, "points", None)
+        if points is None:
+            return None
+        seen = model.likelihood.y > 0 if model.family.is_pattern else slice(None)  # others integrate over the domain
+        return np.asarray(points, dtype=float)[seen]
 
     def each(self, work: Callable[[Prediction], Prediction]) -> Prediction:
         """Return what `work` makes of the prediction; of each step, where it has several."""

@@ -234,3 +234,9 @@ def test_expected_numbers_are_of_patterns():
     table = pd.DataFrame({"y": [1, 2, 0, 4]})
     with pytest.raises(gs.InputError, match="only for point patterns"):
         gs.expected_numbers(gs.fit("y ~ 1", table, family="poisson"), [DOMAIN])
+
+
+def test_the_sites_of_its_map_are_the_points_alone(fit, points):
+    """The nodes that integrate the intensity were drawn among them, some outside the domain."""
+    sites = fit.predict(gs.Grid.from_bounds((0.2, 0.2, 0.8, 0.8), cell=0.3)).sites
+    np.testing.assert_allclose(np.sort(sites, axis=0), np.sort(points[["e", "n"]].to_numpy(), axis=0))
