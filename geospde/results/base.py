@@ -319,7 +319,7 @@ class Fit(FitState):
         self, areas: Any, *, weights: Any = None, kind: str = "mean", threshold: float | None = None, grid: Any = None,
         name: str | None = None, layer: str | None = None, at: Mapping[str, Sequence[Any]] | None = None,
         quantiles: Sequence[float] = (0.025, 0.5, 0.975), exceed: Sequence[float] = (), groups: bool = True,
-        draws: int = 4000, seed: int | None = None, observations: str | None = None,
+        draws: int = 4000, seed: int | None = 0, observations: str | None = None,
         callback: Callable[[int, int | None, str], None] | None = None,
     ) -> Any:  # fmt: skip
         """Predict means, totals or shares above a threshold over areas, with all covariance between their cells.
@@ -365,7 +365,7 @@ class Fit(FitState):
     def index(
         self, where: Any, along: str, values: Sequence[Any] | None = None, *, weights: Any = None, kind: str = "total",
         at: Mapping[str, Any] | None = None, quantiles: Sequence[float] = (0.025, 0.5, 0.975), groups: bool = True,
-        draws: int = 4000, seed: int | None = None, observations: str | None = None,
+        draws: int = 4000, seed: int | None = 0, observations: str | None = None,
         callback: Callable[[int, int | None, str], None] | None = None,
     ) -> Any:  # fmt: skip
         """Sum up a region at each value of a column, such as a year; see `geospde.prediction.regions.index.index`."""

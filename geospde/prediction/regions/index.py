@@ -121,7 +121,7 @@ def index(
     quantiles: Sequence[float] = (0.025, 0.5, 0.975),
     groups: bool = True,
     draws: int = 4000,
-    seed: int | None = None,
+    seed: int | None = 0,
     observations: str | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> Index:

@@ -166,7 +166,7 @@ def predict_regions(
     exceed: Sequence[float] = (),
     groups: bool = True,
     draws: int = 4000,
-    seed: int | None = None,
+    seed: int | None = 0,
     observations: str | None = None,
     callback: Callable[[int, int | None, str], None] | None = None,
 ) -> RegionPrediction:
