@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import shapely
 from hostile_inputs import GOOD, run_file
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from oracles import square_mesh
 
@@ -39,6 +39,8 @@ def is_one_sentence(error):
 
 @settings(deadline=None, max_examples=EXAMPLES)
 @given(st.dictionaries(st.sampled_from(sorted(Config.model_fields)), SECTIONS, max_size=3))
+@example({"terms": {"\n": None}})
+@example({"covariates": {"east\r\x1b[31m": {"raster": 3}}})
 def test_any_sections_are_read_or_refused(sections):
     try:
         config = read_config({**GOOD, **{k: {**GOOD.get(k, {}), **v} for k, v in sections.items()}})
