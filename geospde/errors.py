@@ -36,7 +36,7 @@ class Place:
 
     def __str__(self) -> str:
         row = "" if self.row is None else f", {self.word} {self.row}"
-        return f"{self.file}{row}" + ("" if self.column is None else f", column {self.column!r}")
+        return _printable(f"{self.file}{row}") + ("" if self.column is None else f", column {self.column!r}")
 
 
 QUOTED = 60
@@ -51,6 +51,13 @@ def _shortened(text: str) -> str:
         return text
     text = _QUOTE.sub(lambda m: f"{m[1]}{_cut(m[2])}{m[1]}" if _is_long(m[2]) else m[0], text)
     return _LONG_WORD.sub(lambda m: _cut(m[0]), text)
+
+
+def _printable(text: str) -> str:
+    """Return what stands on one line of any terminal: spaces for ends of lines, and commands as Python writes them."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
 
 
 def _is_long(quoted: str) -> bool:
@@ -84,7 +91,7 @@ class _Said(Exception):
     ) -> None:
         self.row, self._of_a_row = row, what
         what = what if row is None else what.replace("{row}", f"row {row}")
-        what, remedy = _shortened(what), _shortened(remedy)
+        what, remedy = _shortened(_printable(what)), _shortened(_printable(remedy))
         super().__init__(what)
         self.what, self.where, self.remedy = what, where or of, remedy
         self._joint = " " if where is None else ": "

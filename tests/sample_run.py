@@ -50,7 +50,7 @@ def made(response="counts", name="Long Island", *, east=0.0, north=0.0, crs="loc
         log_marginal_likelihood=-1328.0196,
         formula=f"{response} ~ 1 + spde(mesh)",
         family="poisson",
-        model=SimpleNamespace(family=family_by_name("poisson"), terms=(), hyperparameters=()),
+        model=SimpleNamespace(family=family_by_name("poisson"), terms=(), hyperparameters=(), recipe=None),
         describe=lambda: {"link": "log", "method": "inla", "theta points": 16},
     )
     mesh = Mesh(corners, [[0, 1, 2], [0, 2, 3]], crs, [True, False])

@@ -213,7 +213,7 @@ def number(value: float) -> str:
 
     Examples
     --------
-    >>> number(6.0438), number(-1328.0196), number(472801.0), number(1.2345e-7), number(float("nan"))
+    >>> number(6.0438), number(-1328.0196), number(472801.0), number(1.2344e-7), number(float("nan"))
     ('6.044', '−1,328.02', '472,801', '1.234×10⁻⁷', '–')
     """
     if not math.isfinite(value):

@@ -124,7 +124,7 @@ def test_refined_keeps_zones():
         (SQUARE, [[0, 1, 2]], "1 vertices belong to no triangle, the first is 3"),
         ([*SQUARE, [0, 0]], [[0, 1, 2], [4, 2, 3]], "vertices 0 and 4 are the same"),
         ([*SQUARE, [2, 0]], [[0, 1, 2], [0, 2, 3], [0, 1, 4]], "triangle 2 has no area"),
-        ([*SQUARE, [0.5, -5e-7]], [[0, 1, 2], [0, 2, 3], [0, 4, 1]], "triangle 2 has an angle of 5.73e-05 degrees"),
+        ([*SQUARE, [0.5, -5e-7]], [[0, 1, 2], [0, 2, 3], [0, 4, 1]], "triangle 2 has an angle of 5.73×10⁻⁵ degrees"),
         ([*SQUARE, [0.9, 0.1]], [[0, 1, 2], [0, 2, 3], [0, 4, 2]], "overlaps"),
     ],
 )

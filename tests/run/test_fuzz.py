@@ -112,6 +112,7 @@ TERMS_OF_TEXT = st.recursive(
     st.integers(0, 40),
     st.sampled_from(["", "", "", "~", "(", ")", "`", "\x00", "é", "|", "\n"]),
 )
+@example("y", "-s('a')", 8, "\n")
 def test_any_formula_is_a_model_or_refused(left, right, at, other):
     text = f"{left} ~ {right}"
     with warnings.catch_warnings():

@@ -11,11 +11,6 @@ from pydantic import ValidationError
 from geospde.text.words import did_you_mean, in_brief, listed
 
 
-def _printable(key: str) -> str:
-    """Keys as they may stand in a sentence: what ends a line, or commands a terminal, as Python writes it."""
-    return key if key.isprintable() else repr(key)[1:-1]
-
-
 def sentence_of(
     error: ValidationError, keys: Mapping[str, Any], name: str, text: str, sections: Mapping[str, Any]
 ) -> str:
@@ -61,13 +56,13 @@ def sentence_of(
             known = re.findall(r"'([^']+)'", fault["ctx"]["expected"])
             return f"{place} {owner} {key} must be one of {listed(known)}, not {in_brief(fault['input'])}"
         case "value_error":
-            return f"{place} {_printable(' '.join(filter(None, [owner, key])))} {fault['ctx']['error']}"
+            return f"{place} {' '.join(filter(None, [owner, key]))} {fault['ctx']['error']}"
         case "model_type" | "model_attributes_type":
             return f"{place} {owner} must be a section with keys, not {in_brief(fault['input'])}"
     what = lower_first(fault["msg"]).removeprefix("input ").replace("should be", "must be")
     what = what.replace("a valid string", "text in quotes").replace("a valid ", "a ")
     what = what.replace("a boolean", "true or false").replace("greater than or equal to", "at least")
-    return f"{place} {_printable(' '.join(filter(None, [owner, key])))} {what}, not {in_brief(fault['input'])}"
+    return f"{place} {' '.join(filter(None, [owner, key]))} {what}, not {in_brief(fault['input'])}"
 
 
 def _home(key: str, sections: Mapping[str, Any], section: str | None = None) -> str:
