@@ -137,6 +137,7 @@ def test_likelihoods_are_those_of_a_contrast_basis():
     assert mixed(2.0, np.eye(2), 0.5).tolist() == [[2.5, 0.0], [0.0, 2.5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "reach"), [("poisson", 0.12), ("gaussian", 0.12), ("gamma", 0.4)])
 def test_a_first_look_finds_a_simulated_range(family, reach):
     """Over six fields of 150 sites; the likelihood of one has a relative error of about a third in the range."""

@@ -186,6 +186,7 @@ def test_any_command_speaks_to_any_terminal(there, tmp_path, name):
                 assert text_of(said).startswith("survey ")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("validate", "rerun")])
 @pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")

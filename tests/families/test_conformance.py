@@ -29,6 +29,7 @@ def test_a_family_is_found_again_by_what_it_is_saved_as(family):
     assert type(again) is type(family) and again.link is family.link
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [kind() for kind in OF_ROWS], ids=repr)
 def test_a_fit_of_a_family_is_saved_and_loaded(family, tmp_path, capsys):
     rng = np.random.default_rng(9)

@@ -191,6 +191,7 @@ def test_a_class_that_cannot_be_found_again_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_fit_of_a_script_is_loaded_elsewhere_with_its_class(tmp_path):
     """The class of a script is ``__main__:Weibull``, which another process does not have."""
     script = tmp_path / "script.py"

@@ -35,6 +35,7 @@ def as_it_is(formula):
     return answers(formula, TABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("formula", "unit"),
     [(SPDE, 1e6), (SPDE, 1e-6), *itertools.product(["z ~ u", "z ~ u + (1 | g)"], [1e6, 0.3048, 1e-6])],
@@ -140,6 +141,7 @@ METHODS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "formula", "options"), METHODS)
 def test_covariates_far_from_zero_change_nothing(method, formula, options, tmp_path):
     """Eastings and northings as covariates: their cross products have no digits left of how they differ from a 1."""

@@ -120,6 +120,7 @@ def test_compiled_quantiles_and_tails_are_those_of_the_plain_search():
         np.testing.assert_allclose(mixture.sf(-np.inf), 1.0)
 
 
+@pytest.mark.slow
 def test_quantiles_at_once_are_those_of_the_plain_search():
     levels = (0.025, 0.5, 0.975)
     for mixture in mixtures():

@@ -55,6 +55,7 @@ def without_residual(model, restricted):
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restricted", [False, True])
 @pytest.mark.parametrize("response", ["z", "bowl"])
 def test_a_residual_of_zero_is_an_estimate(sites, mesh, restricted, response):

@@ -246,6 +246,7 @@ def factored(levels, q):
     return covariance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["reml", "ml"])
 def test_three_correlated_effects(method):
     data = simulated(11, 120)

@@ -234,6 +234,7 @@ def test_cutoff_thins_a_coast_that_is_the_domain_and_keeps_its_sites(coast, site
     assert coarse.angles.min() >= 21
 
 
+@pytest.mark.slow
 def test_thousands_of_sites_are_little_work(monkeypatch):
     buffer, triangulate = shapely.buffer, Triangulation.of.__func__
     circles, vertices = [], []

@@ -102,6 +102,7 @@ def test_a_fit_by_two_meshes_is_saved_and_read(data, tmp_path):
     np.testing.assert_allclose(again.hyper["mean"], fit.hyper["mean"], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_meshes_that_differ_too_much_leave_the_first_look_alone(data, monkeypatch):
     # triangles of a third of the range
     fit = fitted(data)
@@ -128,6 +129,7 @@ def test_meshes_that_differ_smoothly_but_much_are_not_taken_for_one_another(monk
     assert moved(fit, gs.fit("c ~ 1 + spde(mesh)", table, **arguments)) < 0.02
 
 
+@pytest.mark.slow
 def test_meshes_that_differ_much_but_foretellably_share_a_posterior(monkeypatch):
     monkeypatch.setattr(coarse, "FEW", 150)
     mesh = gs.build_mesh(box(-0.2, -0.2, 1.2, 1.2), max_edge=0.05, convex=0)

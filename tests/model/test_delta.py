@@ -108,6 +108,7 @@ def test_a_saved_one_comes_back(table, tmp_path):
     assert curve["mean"].between(0, 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["delta_gamma", "delta_poisson_link_gamma"])
 def test_replicates_are_of_the_whole_response(table, family):
     """Presence times amount at every row, with the moments of the product at the estimates."""

@@ -208,6 +208,7 @@ def exact(bayesian):
     return psi, weights / weights.sum(), rows
 
 
+@pytest.mark.slow
 def test_its_posterior_is_the_exact_one(bayesian, exact):
     psi, weights, _ = exact
     mean = weights @ psi[:, :4]
@@ -220,6 +221,7 @@ def test_its_posterior_is_the_exact_one(bayesian, exact):
     assert certificate.log_marginal_likelihood == pytest.approx(bayesian.log_marginal_likelihood, abs=0.02)
 
 
+@pytest.mark.slow
 def test_criteria_are_of_whole_observations(bayesian, exact):
     _, weights, rows = exact
     pairs = bayesian.model.likelihood.pairs

@@ -133,6 +133,7 @@ def _weighted_draws(fit, scale):
     return x, np.exp(log_weights - logsumexp(log_weights)), evidence
 
 
+@pytest.mark.slow
 def test_a_certificate_is_of_the_model_and_not_of_its_tangent(mesh, areas):
     hyper = {"range(spde)": {"fixed": 1.0}, "sigma(spde)": {"fixed": 2.0}, "Intercept": {"gaussian": [0, 1]}}
     priors = {**hyper, "shape": {"fixed": 4.0}}

@@ -145,6 +145,7 @@ def test_a_dispersion_has_no_threshold(table):
         gs.fit("y ~ x", table, dispformula="~ breakpt(x)", method="ml")
 
 
+@pytest.mark.slow
 def test_noise_in_which_no_curve_bends_is_told_in_a_sentence():
     """Least squares' logistic curve is a jump at 0.75, and its line breaks where it is level."""
     rng = np.random.default_rng(1)

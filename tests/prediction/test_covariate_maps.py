@@ -75,6 +75,7 @@ def test_a_saved_fit_maps_with_its_rasters(fitted, tmp_path, here):
         (here / "gone.tif").rename(here / "up.tif")
 
 
+@pytest.mark.slow
 def test_a_run_maps_with_rasters_step_by_step_too(here):
     with quietly_in(here):
         assert main(["run", "up.toml", "--quiet"]) == 0

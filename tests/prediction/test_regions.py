@@ -121,6 +121,7 @@ def test_of_the_log_link_second_moments_are_exact_and_blocks_change_little(fits,
     np.testing.assert_allclose(coarse["sd"] / coarse["mean"], scaled, rtol=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "kind", "threshold"),
     [("poisson", "mean", None), ("binomial", "mean", None), ("binomial", "total", None), ("gaussian", "share", 0.4)],
@@ -282,6 +283,7 @@ def test_layers_of_areas_in_one_run_are_told_in_one_unit(fits, tmp_path):
     assert [words for words, _ in alone.shown][-1].endswith("mean of cases per 1,000 population is above 500.")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn_here")
 def test_a_run_sums_its_map_up_over_areas(tmp_path, capsys):
     run_file = write_survey(tmp_path)

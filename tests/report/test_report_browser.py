@@ -355,6 +355,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_fingers_move_the_map(br
     assert browser.errors == []
 
 
+@pytest.mark.slow
 def test_the_page_is_dark_where_the_reader_wants_it_and_light_on_paper(page, run):
     corner = at(page, 0.99, 0.02)
     light = colour(page, *corner)

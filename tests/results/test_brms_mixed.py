@@ -174,6 +174,7 @@ def test_days_above_ten():
     assert found.evidence_ratio == pytest.approx(found.posterior_probability / (1 - found.posterior_probability))
 
 
+@pytest.mark.slow
 def test_hypotheses_agree_with_draws_and_among_themselves():
     fit = sleepstudy()
     draws = fit.sample(20_000, seed=1)

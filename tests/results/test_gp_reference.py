@@ -148,6 +148,7 @@ TOPO = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TOPO)
 def test_topo_against_brms(kind):
     formula, model = TOPO[kind]
@@ -276,6 +277,7 @@ def test_gamsim_curves_against_brms():
     assert off.max() < 0.35
 
 
+@pytest.mark.slow
 def test_gamsim_curves_against_quadrature():
     _, mean, sd = gamsim_quadrature()
     found = gamsim_prediction()

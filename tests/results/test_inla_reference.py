@@ -69,6 +69,7 @@ def test_information_criteria(alpha, tag):
     assert ours["p_waic"] == pytest.approx(target["p_waic"], abs=0.2)
 
 
+@pytest.mark.slow
 def test_cpo_and_pit_are_those_of_refits_without_the_observation():
     from scipy.stats import poisson
 

@@ -133,6 +133,7 @@ OVER_A_FIELD = RUN_FILE.replace("bym2(district, graph=areas)", "spde(mesh)").rep
 ).replace("exceed = [1]", "cell = 500").replace('"eb"', '"eb"\nstrategy = "gaussian"')  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unrendered_here")
 def test_totals_of_areas_are_mapped_in_cells(tmp_path):
     with quietly_in(tmp_path):
@@ -227,6 +228,7 @@ def test_init_proposes_neighbours_over_what_was_expected(tmp_path, capsys):
     assert "exceed = [1]" in text and 'label = "relative risk"' in text and "25 areas" in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unrendered_here")
 def test_areas_of_several_years_are_mapped_at_each(tmp_path):
     frame = districts()

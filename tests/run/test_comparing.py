@@ -60,6 +60,7 @@ def test_runs_are_compared_from_what_they_left(bay, monkeypatch, capsys, sources
         assert told["criteria"][name] == pytest.approx(row.to_dict())
 
 
+@pytest.mark.slow
 def test_difference_maps_are_what_the_second_run_is_above_the_first(bay, rendered_here, capsys):
     assert main(["compare", "out", "wide", "--out", "versus"]) == 0
     assert "tables, pictures and difference maps: versus" in capsys.readouterr().out

@@ -56,6 +56,7 @@ def test_a_large_map_goes_on_where_it_was_stopped(fitted, monkeypatch, capsys):
     assert (fitted / "out/figures/mean.png").is_file() and (fitted / "out/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_an_estimate_comes_before_the_work(fitted, capsys):
     with quietly_in(fitted):
         assert main(["predict", "bay.toml", "--estimate", "--json"]) == 0

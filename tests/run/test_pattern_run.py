@@ -119,6 +119,7 @@ def test_points_outside_and_domains_without_area_are_told(tmp_path):
         check(path)
 
 
+@pytest.mark.slow
 def test_marks_are_a_column_of_the_points(tmp_path):
     with quietly_in(tmp_path):
         file = written(tmp_path, RUN_FILE.replace('"~ 1 + spde', '"kind ~ kind + spde'))

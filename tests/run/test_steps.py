@@ -80,6 +80,7 @@ def test_steps_make_what_a_run_makes(done):
     assert begun == commands(read_config(done / "bay.toml"))
 
 
+@pytest.mark.slow
 def test_the_report_of_the_steps_says_what_the_runs_does(done):
     def words(name):
         page = (done / name / "report.html").read_text()

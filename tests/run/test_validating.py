@@ -47,6 +47,7 @@ def said(capsys):
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["bay.toml", "out"])
 def test_the_saved_fit_is_taken_and_scores_as_a_new_one_does(bay, fits, source):
     validated = validate_run(source, write=False)

@@ -33,6 +33,7 @@ def shared_fits(monkeypatch):
     monkeypatch.setattr(gs, "fit", SHARED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", chapter.SYSTEMS, ids=lambda system: system.name)
 def test_a_system_of_the_chapter(system):
     rows = list(system.rows())

@@ -52,6 +52,7 @@ def fitted():
     return gs.fit(f"z ~ 1 + {term}", sites, coords=("x", "y"), mesh=square_mesh(9, -0.3, 1.3))
 
 
+@pytest.mark.slow
 def test_the_posterior_is_the_exact_one(fitted):
     for name, (mean, sd) in EXACT.items():
         marginal = fitted.marginal(name if "angle" in name else f"log {name}")

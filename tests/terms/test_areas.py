@@ -96,6 +96,7 @@ def test_the_prior_of_phi_is_r_inlas_which_ends_at_a_logit_of_12():
         assert density.gradient(np.array([s]))[0] == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_bym2_of_scottish_lips_has_the_posterior_of_a_grid():
     """Lip cancer in Scotland; the share of what neighbours have in common is skewed, and flat up to one."""
     data = pd.read_csv(REFERENCE / "scotland.csv")

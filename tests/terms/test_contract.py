@@ -60,7 +60,16 @@ CASES = [
     Case("sar(g, graph=w)", methods=("eb", "ml")),
     Case("seasonal(w, period=4)", methods=("eb", "reml")),
 ]
-FITS = [(case, method) for case in CASES for method in case.methods]
+FITS = [
+    pytest.param(
+        case,
+        method,
+        marks=pytest.mark.slow if method in ("ccd", "ml") and case.methods[1:] else (),
+        id=f"{case}-{method}",
+    )
+    for case in CASES
+    for method in case.methods
+]
 ADAPTIVE = [case for case in CASES if "ccd" in case.methods]  # the rule that is there by default takes seconds for them
 
 
@@ -75,7 +84,7 @@ def test_a_term_keeps_the_contract(case, check):
     check(case)
 
 
-@pytest.mark.parametrize("case, method", FITS, ids=[f"{case}-{method}" for case, method in FITS])
+@pytest.mark.parametrize("case, method", FITS)
 @pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def test_a_term_is_fitted_shown_and_saved(case, method, tmp_path):
     check_fit(case, method, tmp_path)

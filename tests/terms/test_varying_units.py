@@ -28,6 +28,7 @@ def fitted(unit=1.0, origin=0.0, term=TERM, coefficient=None, integration="ccd")
     return fit, fit.predict(table.iloc[:5]).to_frame()[["mean", "sd", "q0.025", "q0.5", "q0.975"]].to_numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit, origin, rule",
     [(1e3, 0.0, "ccd"), (1e-3, 0.0, "ccd"), (1.0, 1e7, "ccd"), pytest.param(1e3, 0.0, "auto", marks=pytest.mark.slow)],
