@@ -204,7 +204,9 @@ def test_the_command_itself_fails_with_one_line(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_an_interrupted_run_leaves_nothing(run_file, number, code):
     before = sorted(run_file.parent.rglob("*"))
     # tests that a shell runs in the background would hand down that interrupts are ignored

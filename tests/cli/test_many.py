@@ -41,6 +41,7 @@ def test_one_failure_does_not_stop_the_others(surveys, capsys):
     assert 'href="bay/report.html"' in page and 'src="bay/figures/mean.png"' in page and "1 refused" in page
 
 
+@pytest.mark.slow
 def test_where_every_run_is_refused_nothing_is_written(surveys, capsys):
     (surveys / "north" / "bay.toml").write_text("[survey")
     before = sorted(surveys.rglob("*"))

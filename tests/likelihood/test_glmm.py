@@ -186,6 +186,7 @@ def test_crossed_groups_of_counts(counts):
     np.testing.assert_allclose(fit.hyper["estimate"], np.exp(best[2:]), rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_correlated_slopes_of_counts(counts):
     x, y = np.column_stack([np.ones(100), counts["x"]]), counts["y"].to_numpy(float)
     z = effects(counts["a"], x)

@@ -146,6 +146,7 @@ def test_a_certificate_is_of_the_model_and_not_of_its_tangent(mesh, areas):
     assert abs(evidence - certificate.log_marginal_likelihood) < 3 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "kind"), [("poisson", "total"), ("gamma", "mean")])
 def test_maps_have_the_totals_of_the_exact_posterior(mesh, areas, family, kind):
     """Means of places and of areas, against importance sampling from the fit's own Gaussian."""

@@ -160,6 +160,7 @@ def trend():
     return data
 
 
+@pytest.mark.slow
 def test_an_intercept_beside_a_trend_of_any_range_has_no_sd(trend, capsys):
     fit = gs.fit("c ~ x + spde(mesh)", trend, mesh=TREND_MESH, coords=("e", "n"), family="poisson")
     assert np.isnan(fit.fixed.loc["Intercept", "sd"]) and fit.fixed.loc["x", "sd"] > 0

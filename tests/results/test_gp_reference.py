@@ -160,6 +160,7 @@ def test_topo_against_brms(kind):
         assert abs(table.loc[name, "mean"] - mean) < (0.2 + 2 / np.sqrt(draws)) * sd, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TOPO)
 def test_topo_against_quadrature(kind):
     fit = fitted(TOPO[kind][0], "topo")
@@ -287,6 +288,7 @@ def test_gamsim_curves_against_quadrature():
     assert np.abs(np.log(found["sd"] / sd)).mean() < 0.1
 
 
+@pytest.mark.slow
 def test_gamsim_hyperparameters():
     """Means within a fifth of a posterior sd of those by quadrature, of all but the level that shows no curve.
 

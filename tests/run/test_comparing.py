@@ -86,6 +86,7 @@ def test_difference_maps_are_what_the_second_run_is_above_the_first(bay, rendere
     assert "so it is not the folder of a comparison" in said(capsys)
 
 
+@pytest.mark.slow
 def test_maps_on_other_grids_are_told_and_the_rest_is_compared(bay, edit, capsys):
     edit(bay / "wide.toml", "cell = 100", "cell = 50")
     assert main(["compare", "bay.toml", "wide.toml", "--out", "versus"]) == 0

@@ -20,7 +20,7 @@ from geospde.run.folders import amended_folder
 from geospde.run.pipeline import commands, run_step
 from geospde.run.steps import validate as validate_step
 
-pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")]  # all of one run
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,6 @@ def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.slow
 def test_steps_make_what_a_run_makes(done):
     whole, steps = content(done / "whole"), content(done / "out")
     assert set(whole) == set(steps)
@@ -80,7 +79,6 @@ def test_steps_make_what_a_run_makes(done):
     assert begun == commands(read_config(done / "bay.toml"))
 
 
-@pytest.mark.slow
 def test_the_report_of_the_steps_says_what_the_runs_does(done):
     def words(name):
         page = (done / name / "report.html").read_text()
@@ -144,7 +142,6 @@ def test_a_fit_of_an_earlier_mesh_is_refused(bay, edit, capsys):
     )
 
 
-@pytest.mark.slow
 def test_maps_are_redrawn_from_the_fit_that_is_there(bay, edit, monkeypatch, capsys):
     monkeypatch.setattr(analysis, "fit_model", None)
     monkeypatch.setattr(analysis, "predict", None)
@@ -225,7 +222,6 @@ def test_a_copy_of_a_folder_shares_no_file_that_is_written_anew(tmp_path):
         raise AssertionError
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn_here")
 def test_a_validation_that_fails_is_a_warning_and_the_run_goes_on(bay, monkeypatch, capsys):
     def failing(*_, **__):
@@ -251,7 +247,6 @@ def test_a_step_of_a_run_s_folder_asks_for_the_run_file(bay, capsys):
     assert said(capsys) == "geospde: '.' is a folder: name the run file in it"
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unrendered_here")
 def test_a_layer_asked_for_by_name_goes_through_every_step_and_leaves_with_the_request(bay, edit):
     before = (bay / "bay.toml").read_text()

@@ -60,6 +60,7 @@ def test_the_posterior_is_the_exact_one(fitted):
         assert marginal.sd == pytest.approx(sd, rel=0.08)
 
 
+@pytest.mark.slow
 def test_an_angle_is_told_along_its_circle(fitted):
     rng = np.random.default_rng(2)
     for middle in (0.0, 80.0, 89.0, -60.0):  # of a narrow distribution that reaches beyond 90 degrees
