@@ -136,7 +136,7 @@ def derivatives_beyond(likelihood: Any, eta: Vector) -> tuple[Vector, Vector]:
 
 
 def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
-    """Second-order correction of the log evidence at a point.
+    """Correction of the log evidence at a point as `Laplace.at` gives it, without one.
 
     The double sum of cubes is taken over all pairs of a sample of observations with all, evenly spread in their order
     and the same for every theta, so that its error hardly changes the shape of p(theta | y).

@@ -115,6 +115,28 @@ def test_a_sample_of_observations_stands_for_all(monkeypatch):
     assert sampled == pytest.approx(evidence_correction(laplace, point), rel=0.2)
 
 
+def test_pairs_of_zeros_and_ones_have_the_sd_of_quadrature():
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"g": np.arange(160) // 2})
+    first = rng.integers(0, 2, 80)
+    data["y"] = first[data["g"]]  # both of a pair alike: the sd is large
+    fit = gs.fit("y ~ 1 + (1 | g)", data, family="bernoulli")
+    z, intercept, theta = np.linspace(-9, 9, 801), np.linspace(-10, 10, 81), np.linspace(-0.5, 3.5, 81)
+    normal = norm.pdf(z) / norm.pdf(z).sum()
+    logs = np.empty(81)
+    for k, sd in enumerate(np.exp(theta)):
+        eta = intercept[:, None] + sd * z
+        ones, zeros = (np.log(expit(sign * eta) ** 2 @ normal) for sign in (1, -1))
+        logs[k] = np.log(np.exp(first.sum() * ones + (80 - first.sum()) * zeros + 80).sum())
+        logs[k] += fit.laplace.log_prior(theta[k : k + 1])
+    weights = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+    mean = weights @ np.exp(theta)
+    sd = np.sqrt(weights @ (np.exp(theta) - mean) ** 2)
+    # 4.96 (.99): by the series it was 6.75 (1.23); of pairs with one effect a sixth of an sd is left
+    assert fit.hyper.loc["sd(Intercept | g)", "mean"] == pytest.approx(mean, abs=0.2 * sd)
+    assert fit.hyper.loc["sd(Intercept | g)", "sd"] == pytest.approx(sd, rel=0.1)
+
+
 def test_auto_notices_small_counts_and_leaves_large_ones():
     assert reference_fit(1.5).posterior.strategy == "vb"
     laplace = Laplace(small_model(True, 1.0, sites=60, mean=0.5))
