@@ -26,6 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from geospde.families.gauss_hermite import normal_nodes
 from geospde.linalg.threads import one_blas_thread
 from geospde.prediction.regions.blocks import (
     DrawnFactor,
@@ -188,22 +189,17 @@ def _safe(values: Vector) -> Vector:
     return np.where(values != 0, values, 1.0)
 
 
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
-WEIGHTS = WEIGHTS / WEIGHTS.sum()
-
-
 def _mean_and_slope(f: Transform, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
     """``E f(x)`` and ``E f'(x)`` of Gaussians, the latter by Stein's identity."""
     first, second = np.zeros((2, len(mean)))
-    for z, w in zip(NODES, WEIGHTS):
+    for z, w in zip(*normal_nodes(21)):
         value = w * f(mean + z * sd)
         first += value
         second += z * value
     return first, second / sd
 
 
-FINE, SHARES = np.polynomial.hermite_e.hermegauss(41)
-SHARES = SHARES / SHARES.sum()
+FINE, SHARES = normal_nodes(41)
 
 
 def _polynomials() -> Vector:
