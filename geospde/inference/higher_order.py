@@ -250,7 +250,7 @@ def _by_propagation(laplace: Laplace, point: LaplacePoint) -> float:
         Where the Gaussians do not settle, or have no density together.
     """
     likelihood, theta = laplace.likelihood_at(point.theta), laplace.whole(point.theta)
-    prior, (log_prior, _) = laplace.prior_at(theta), laplace.prior_part(theta, gradient=False)
+    prior = laplace.prior_at(theta)
     eta, h, (nu, tau) = point.eta, point.eta_variance, _sites(point)
     x, factor, last = point.x, laplace.factor_again(point).factor, np.inf
     assert factor is not None
@@ -259,7 +259,7 @@ def _by_propagation(laplace: Laplace, point: LaplacePoint) -> float:
         centred = laplace.centred(x)
         value = (
             float(log_mean.sum())
-            + log_prior
+            + point.log_prior
             - 0.5 * float(centred @ laplace.times(prior, centred))
             - 0.5 * factor.log_determinant
             + 0.5 * (laplace.n - laplace.n_constraints) * LOG_2PI

@@ -59,6 +59,8 @@ class LaplacePoint:
         Factorisations of H that the mode took.
     correction : float
         The second-order part of `log_posterior`, which the gradient does not include.
+    log_prior : float
+        Log normaliser of p(x | theta) plus log p(theta).
     """
 
     theta: Vector
@@ -77,6 +79,7 @@ class LaplacePoint:
     correction: float = 0.0
     rounding: float = 0.0
     pull: Vector = field(default_factory=lambda: np.zeros(0))  # of -log|H| in eta, (m,)
+    log_prior: float = np.nan
 
     def without_factor(self) -> "LaplacePoint":
         """The point without its factor, which takes most of its memory."""
@@ -125,8 +128,6 @@ class Laplace(System):
         self.tolerance, self.lags = min(tolerance, TIGHT) if bends else tolerance, not bends
         self.evaluations = 0
         self.factorisations = 0
-
-    # -- one theta ------------------------------------------------------------------------------------------
 
     def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
         """Laplace approximation at theta.
@@ -197,7 +198,7 @@ class Laplace(System):
             )
         return LaplacePoint(
             theta[self.free], log_posterior, total_gradient[self.free], x, selected, eta, h[: eta.size], derivatives,
-            slope, x, error[self.free], steps, factor, 0.0, rounding, pull,
+            slope, x, error[self.free], steps, factor, 0.0, rounding, pull, log_prior,
         )  # fmt: skip
 
     def rounding(self, prior_values: Vector, second: Vector, selected: Vector, x: Vector) -> float:

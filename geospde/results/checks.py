@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -431,7 +432,8 @@ def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:
     point = posterior.heaviest
     sds = np.sqrt(np.maximum(point.covariance[laplace.pattern.indptr[:-1]], 1e-300))
     shift = float(np.abs(laplace.basis.inside(point.mean - point.x) / sds).max())
-    correction = abs(evidence_correction(laplace, laplace.at(point.theta, point.x, gradient=False)))
+    alike = copy(laplace)  # whose counts are not those of the fit
+    correction = abs(evidence_correction(alike, alike.at(point.theta, point.x, gradient=False)))
     means = f"means move by up to {shift:.2g} sd when corrected, " if shift > 0 else ""  # strategy 'gaussian' has none
     moves = f"the log evidence by {correction:.2g}" if means else f"the log evidence moves by {correction:.2g}"
     fact = f"{means}{moves}" if means else f"{moves} when corrected"
