@@ -364,6 +364,7 @@ FILES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_explore_prints_tables_and_writes_a_folder(run_file, capsys):
     assert main(["explore", str(run_file)]) == 0
     shown = capsys.readouterr().out
@@ -524,6 +525,7 @@ def test_a_warning_of_the_readers_is_among_the_findings_once(run_file, edit, cap
     assert "'deep' among numbers" in next(f for f in found if f["subject"] == "input")["message"]
 
 
+@pytest.mark.slow
 def test_what_draws_nothing_imports_neither_matplotlib_nor_rasterio():
     code = "import sys, geospde as gs; gs.explore, gs.variogram; import geospde.run.check, geospde.run.proposal; "
     code += "print({'matplotlib', 'rasterio'} & {*sys.modules})"

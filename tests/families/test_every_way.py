@@ -29,6 +29,7 @@ def survey(family):
     return table.assign(y=y), "p(y, m)" if family.takes_trials and size > 1 else "y"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 @pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
 def test_a_family_goes_every_way(family):

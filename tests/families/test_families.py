@@ -94,6 +94,7 @@ def test_density_and_distribution_are_scipys(name, link):
         np.testing.assert_allclose(likelihood.user(theta), [h.transform(t) for h, t in zip(likelihood.hyper, theta)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "link"), CASES)
 def test_densities_sum_to_one(name, link):
     family = family_by_name(name, link)

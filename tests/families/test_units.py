@@ -75,6 +75,7 @@ def test_a_prior_that_is_of_one_unit_is_told_where_responses_are_of_another():
         gs.fit(formula, grams, priors={"phi": {"loggamma": [1, 1e-3]}}, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [name for name in FAMILIES if not name.startswith("delta")])
 def test_rows_of_next_to_no_weight_say_nothing(family):
     """Far off, of weights that leave them a share of 1e-9 of what a row says."""

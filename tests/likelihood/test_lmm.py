@@ -260,6 +260,7 @@ def test_three_correlated_effects(method):
     np.testing.assert_allclose(estimates.iloc[3:6], (g / np.outer(sd, sd))[np.tril_indices(3, -1)], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_profile_of_a_correlation_of_later_effects_holds_it():
     data = simulated(11, 120)
     fit = gs.fit("y ~ x + w + (x + w | a)", data, method="ml")

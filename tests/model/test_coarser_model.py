@@ -39,6 +39,7 @@ def model(data, formula="counts ~ z + spde(mesh)", family="poisson", **given):
     return build_model(formula, data, family=family, mesh=MESH, coords=("x", "y"), **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call",
     [

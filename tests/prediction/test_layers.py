@@ -83,6 +83,7 @@ def test_a_new_layer_is_drawn_in_its_colours_with_its_words(surface):
     assert titles[-1] == "Coefficient of variation" and len(titles) == 6
 
 
+@pytest.mark.slow
 def test_a_new_layer_has_a_figure_a_band_a_variable_a_style_and_a_place_on_the_page(surface, survey, tmp_path):
     from geospde.report.report import _further, _pictures
 

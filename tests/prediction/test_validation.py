@@ -140,6 +140,7 @@ def test_a_fold_is_predicted_as_by_a_fit_of_the_others():
     np.testing.assert_allclose((again["mean"].to_numpy() - frame["mean"]) / again["sd"].to_numpy(), 0, atol=0.08)
 
 
+@pytest.mark.slow
 def test_leave_one_out_agrees_with_cpo_and_pit_of_the_fit():
     _, fit = simulated()
     found = validate(fit, "loo", baselines=False, draws=4000)

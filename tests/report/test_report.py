@@ -285,6 +285,7 @@ def test_files_are_linked_from_where_the_page_is(tmp_path):
     assert "grid.csv the layers of the map, one row per cell 2 kB" in page.text
 
 
+@pytest.mark.slow
 def test_the_report_of_rongelap_is_small(tmp_path, monkeypatch):
     monkeypatch.setattr(canvas, "USUAL", canvas.Style())  # with as many dots as a user's
     survey = gs.load_dataset("rongelap")

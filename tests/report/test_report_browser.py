@@ -257,6 +257,7 @@ def site(page, east):
     return left + (0.25 + 0.5 * share) * width, top + 0.5 * height
 
 
+@pytest.mark.slow
 def test_everything_is_reached_from_the_keyboard(page, run):
     page.run("document.querySelector('.skip').focus()")
     for _ in range(40):

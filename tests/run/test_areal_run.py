@@ -105,6 +105,7 @@ def test_the_report_maps_areas_in_their_colours(ran):
     assert areas_on_a_grid(years, "deaths / expected") is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unrendered_here")
 def test_each_step_goes_on_from_the_folder_or_says_why_not(ran, capsys):
     _, folder = ran

@@ -35,6 +35,7 @@ def test_a_run_made_again_is_the_same_from_any_folder(done, tmp_path):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_what_differs_is_named(done, tmp_path):
     folder, _ = done
     other = shutil.copytree(folder / "out", tmp_path / "out")

@@ -60,6 +60,7 @@ def test_the_saved_fit_is_taken_and_scores_as_a_new_one_does(bay, fits, source):
     assert not (bay / "out-validation").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [("bay.toml", '"poisson"', '"nbinomial"'), ("sites.csv", "x,y", "x,y"), ("bay.toml", "[150, 300]", "[200, 300]")],

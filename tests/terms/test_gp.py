@@ -304,6 +304,7 @@ def test_units_of_the_covariates_do_not_matter():
 # -- the posterior --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_counts_against_importance_sampling():
     rng = np.random.default_rng(4)
     x = np.sort(rng.uniform(0, 1, 18))

@@ -36,6 +36,7 @@ def keys():
 
 
 # sdmTMB's negative log likelihoods at the optimum, see the README of the reference
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "formula, expected",
     [

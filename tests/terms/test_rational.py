@@ -34,6 +34,7 @@ def covariance(field, theta):
     return solved.reshape(field.layers, size).sum(axis=0), np.hypot(*(MESH.vertices - MESH.vertices[middle]).T)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nu", [0.25, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 3.0])
 def test_the_covariance_is_materns_to_a_hundredth(nu):
     """Beyond the two nearest vertices, where elements a sixteenth of the range long tell distances apart."""
