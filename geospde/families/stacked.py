@@ -217,9 +217,8 @@ class Stacked(Likelihood):
 
     def replicate(self, presence: Vector, positive: Vector, rng: np.random.Generator) -> Vector:
         """New responses of a delta family: 0, or a value, at rows with these two predictors."""
-        rows = np.zeros(
-            len(presence), dtype=np.intp
-        )  # of all alike: exposures and weights are those of effort, none here
+        # rows of all parts are alike: exposures and weights are those of effort, none here
+        rows = np.zeros(len(presence), dtype=np.intp)
         first, second = (part.of_rows(rows) for part in self.parts)
         value = second.draw(self.of_values(presence, positive), rng)
         return np.where(first.draw(presence, rng) > 0, value, 0.0)

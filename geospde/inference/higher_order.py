@@ -145,15 +145,15 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
         return 0.0
     design, third, fourth, h, own, observation = Expansion.at(laplace, point)
     m = h.size
-    exact, by_propagation = 0.0, 0.0
+    weight, by_propagation = 0.0, 0.0
     if observation is None:
-        exact = _error(laplace, point, fourth * h**2 / 8 + 5 * third * own / 24)
-    if exact:
+        weight = _weight_of_propagation(laplace, point, fourth * h**2 / 8 + 5 * third * own / 24)
+    if weight:
         try:
             by_propagation = _by_propagation(laplace, point)
         except NumericalError:
-            exact = 0.0
-    if exact == 1.0:
+            weight = 0.0
+    if weight == 1.0:
         return by_propagation
     chain = design.T @ (third * h)
     chosen = _sample(m)
@@ -166,7 +166,7 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     each = fourth * h**2 / 8 + third * h * (design @ solved[:, 0]) / 8 + (diagonal + beside) / 12
     if observation is not None:
         each = np.bincount(observation, each)
-    return exact * by_propagation + (1.0 - exact) * float(_bent(each).sum())
+    return weight * by_propagation + (1.0 - weight) * float(_bent(each).sum())
 
 
 def _bent(each: Vector) -> Vector:
@@ -179,22 +179,22 @@ def _sample(m: int) -> NDArray[np.intp]:
     return np.arange(m) if m <= 2 * SAMPLE else np.linspace(0, m - 1, SAMPLE).astype(int)
 
 
-def _error(laplace: Laplace, point: LaplacePoint, alone: Vector) -> float:
-    """From 0 to 1, how much the series misses of what observations add, each alone, (m,), all of them log-concave.
+def _weight_of_propagation(laplace: Laplace, point: LaplacePoint, alone: Vector) -> float:
+    """From 0 where the series has what observations add, each `alone`, (m,), to 1 where it misses much of that.
 
-    Between the two the density of theta stays smooth.
+    In between the density of theta stays smooth. It is 0 where the observations are not log-concave.
     """
     if float(alone @ alone) < ROUGH:
         return 0.0
     likelihood, eta = laplace.likelihood_at(point.theta), point.eta
     exact = _tilted(likelihood, eta, point.eta_variance, *_sites(point)).log_mean - likelihood.log_density(eta)
-    share = abs(float((exact - _bent(alone)).sum())) / MISSED - 1.0
-    if not share > 0:
+    weight = abs(float((exact - _bent(alone)).sum())) / MISSED - 1.0
+    if not weight > 0:
         return 0.0
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         places = (eta + times * np.sqrt(point.eta_variance) for times in REACH)
         bends = np.array([likelihood.derivatives(place)[1] for place in places])
-    return 0.0 if (bends > 1e-9 * np.abs(bends).max(initial=0.0)).any() else min(share, 1.0)
+    return 0.0 if (bends > 1e-9 * np.abs(bends).max(initial=0.0)).any() else min(weight, 1.0)
 
 
 def _sites(point: LaplacePoint) -> tuple[Vector, Vector]:
