@@ -8,7 +8,7 @@ import numpy as np
 from geospde.likelihood.intervals import LEVEL
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.vanishing import residual_places
-from geospde.model.hyperparameters import names_by_term, theta_slices
+from geospde.model.hyperparameters import names_by_term, theta_slices, whole_theta
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.words import listed
 
@@ -68,8 +68,7 @@ def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]
             f"the likelihood is flat in {listed(unknown)}, which {'has' if len(unknown) == 1 else 'have'} no finite "
             "estimate within its range; a simpler family may do"
         )
-    whole, noted = model.held.copy(), set()
-    whole[np.isnan(whole)] = found.theta
+    whole, noted = whole_theta(model, found.theta), set()
     for term, names, where in zip(model.terms, names_by_term(model), theta_slices(model.terms)):
         own = term.notes(whole[where])
         out += own

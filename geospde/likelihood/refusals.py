@@ -14,6 +14,7 @@ from geospde.likelihood.search import Maximum
 from geospde.likelihood.separation import separated, suspicious
 from geospde.likelihood.ubre import LARGEST
 from geospde.likelihood.vanishing import PERFECT
+from geospde.model.hyperparameters import whole_theta
 from geospde.terms.base import LatentTerm
 from geospde.text.words import listed
 
@@ -222,8 +223,7 @@ def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
 
 def refuse_endless(model: Any, found: Maximum) -> None:
     """Raise InputError where a search ended at hyperparameters of the family towards which the likelihood grows on."""
-    whole = np.asarray(model.held, dtype=float).copy()
-    whole[np.isnan(whole)] = found.theta
+    whole = whole_theta(model, found.theta)
     model.likelihood.at(whole[whole.size - len(model.likelihood.hyper) :]).refuse_endless()
 
 

@@ -60,6 +60,13 @@ def theta_slices(terms: Sequence[LatentTerm]) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:])]
 
 
+def whole_theta(model: Any, theta: Vector) -> Vector:
+    """Theta with the hyperparameters of a model that are held."""
+    whole = np.asarray(model.held, dtype=float).copy()
+    whole[np.isnan(whole)] = theta
+    return whole
+
+
 def _fixed_values(terms: list[LatentTerm], likelihood: Likelihood, hyper: list[Hyperparameter]) -> Vector:
     """Inner values of the hyperparameters that are fixed, NaN for the others."""
     priors: list[Any] = []

@@ -13,7 +13,7 @@ import pandas as pd
 from geospde.errors import GeospdeWarning, InputError
 from geospde.formula.table import per_row
 from geospde.linalg.threads import one_blas_thread, side_by_side
-from geospde.model.hyperparameters import theta_slices
+from geospde.model.hyperparameters import theta_slices, whole_theta
 from geospde.model.support import Support
 from geospde.prediction.excursions import Excursions, excursions
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
@@ -286,10 +286,10 @@ def predict_at(
 
 def _notes_at(fit: Fit, points: NDArray[np.float64]) -> list[str]:
     """What the terms of a model say of predictions at points."""
-    terms, theta = fit.model.terms, np.asarray(fit.model.held, dtype=float).copy()
-    if np.isnan(theta).sum() != fit.point.theta.size:  # of several likelihoods, whose terms are not this model's alone
+    model, terms = fit.model, fit.model.terms
+    if np.isnan(model.held).sum() != fit.point.theta.size:  # of several likelihoods, whose terms are not its alone
         return []
-    theta[np.isnan(theta)] = fit.point.theta
+    theta = whole_theta(model, fit.point.theta)
     return [note for term, own in zip(terms, theta_slices(terms)) for note in term.notes_at(points, theta[own])]
 
 

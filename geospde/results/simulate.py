@@ -20,7 +20,7 @@ from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.dispersion import with_dispersion
-from geospde.model.hyperparameters import theta_slices
+from geospde.model.hyperparameters import theta_slices, whole_theta
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.results.draws import draw
 from geospde.results.prior import prior_marginal
@@ -118,7 +118,7 @@ def simulate(
     rng = np.random.default_rng(seed)
     theta = _theta(model, hyper or {}, rng)
     coefficients = _fixed(model, fixed or {}, rng)
-    complete = _whole(model, theta)
+    complete = whole_theta(model, theta)
     latent = [
         _draw_term(term, complete[w], rng.standard_normal(term.n))
         for term, w in zip(model.terms, theta_slices(model.terms))
@@ -330,12 +330,6 @@ def _theta(model: Model, given: Mapping[str, float], rng: np.random.Generator) -
     if len(rows) < size:
         raise InputError(f"give more hyperparameters: {listed(by_name)}")
     return np.asarray(np.linalg.solve(rows, values), dtype=float)
-
-
-def _whole(model: Model, theta: Vector) -> Vector:
-    whole = model.held.copy()
-    whole[np.isnan(model.held)] = theta
-    return whole
 
 
 def _fixed(model: Model, given: Mapping[str, float], rng: np.random.Generator) -> Vector:
