@@ -13,8 +13,11 @@ from scipy import sparse
 from geospde.errors import InputError
 from geospde.mesh.arrays import checked_marks, checked_triangulation, checked_values, frozen, point_array, signed_areas
 from geospde.mesh.inputs import read_crs, unit_of
+from geospde.mesh.quality import Quality
+from geospde.mesh.storage import read_gpkg, write_gpkg
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import coordinate
+from geospde.text.notebook import card, facts, picture
+from geospde.text.words import coordinate, length, lengths, number
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from pyproj import CRS
     from shapely import MultiPolygon, Polygon
-
-    from geospde.mesh.quality import Quality
 
 
 @answers_keywords
@@ -112,8 +113,6 @@ class Mesh:
     def _repr_html_(self) -> str:
         """Show it in a notebook: its size, its edges and angles, and a picture."""
         from geospde.plots.thumbnails import mesh_png
-        from geospde.text.notebook import card, facts, picture
-        from geospde.text.words import length, lengths, number
 
         quality = self.quality()
         rows = {"angles": f"{quality.min_angle:.1f}° to {quality.max_angle:.1f}°"}
@@ -233,8 +232,6 @@ class Mesh:
         >>> gs.Mesh([[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2], [0, 2, 3]]).quality().min_angle
         45.0
         """
-        from geospde.mesh.quality import Quality
-
         return Quality.of(self)
 
     # -- points in it ---------------------------------------------------------------------------------------
@@ -427,13 +424,9 @@ class Mesh:
 
     def to_gpkg(self, path: str | PathLike[str]) -> None:
         """Write layers ``triangles`` and ``vertices`` to a GeoPackage; see `geospde.mesh.storage`."""
-        from geospde.mesh.storage import write_gpkg
-
         write_gpkg(self, path)
 
     @classmethod
     def from_gpkg(cls, path: str | PathLike[str]) -> Mesh:
         """Read what `to_gpkg` wrote: the same arrays to the last bit, and the same CRS."""
-        from geospde.mesh.storage import read_gpkg
-
         return cls(*read_gpkg(path))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from geospde.errors import GeospdeWarning
+from geospde.linalg.signals import postponed_while_compiling
 
 ABOUT = "a dozen, some 5 seconds of a processor's time, longer where it has other work"
 
@@ -120,8 +121,6 @@ def announce_compiling(listener: Progress | StepLog, every: float = 5.0) -> Iter
         Seconds between two notes.
     """
     from numba.core import event
-
-    from geospde.linalg.signals import postponed_while_compiling
 
     heard = _Compiling(listener, every)
 
