@@ -116,6 +116,38 @@ def test_the_posterior_below_a_detection_limit_is_the_exact_one():
     assert fit.log_marginal_likelihood == pytest.approx(-226.4691944004, abs=0.05)
 
 
+# log likelihood, then coefficients and scale of log time, by survreg of R's survival 3.5-3: Surv(time, event), and by
+# type = "interval2" of what inspections every half a unit saw, the last of them at 2
+SURVREG = {
+    ("weibull", "right"): (-166.598237862, 0.181242959221, -0.214641283689, 0.600639821822),
+    ("weibull", "seen"): (-353.656089185, 0.163771773571, -0.237266148781, 0.610381615895),
+    ("exponential", "right"): (-194.257824527, 0.230441678254, -0.269769352876, 1.0),
+    ("exponential", "seen"): (-376.14524018, 0.100261856817, -0.29277124481, 1.0),
+    ("lognormal", "right"): (-177.113384538, -0.117104657414, -0.22878037892, 0.827120216847),
+    ("lognormal", "seen"): (-357.565603397, -0.12325904466, -0.236689857129, 0.677118664369),
+    ("gaussian", "right"): (-191.645231477, 1.04328356048, -0.178551651978, 0.587138542127),
+    ("gaussian", "seen"): (-358.47737372, 1.00551866592, -0.248292965974, 0.694588407704),
+}
+
+
+@pytest.mark.parametrize("family, how", SURVREG)
+def test_optima_are_those_of_survreg(family, how):
+    table = pd.read_csv(HERE / "survival.csv")
+    table["end"] = np.where(table["event"] == 1, "none", "right")
+    left = "cens(time, end)" if how == "right" else "cens(y, how, y2)"
+    fit = gs.fit(f"{left} ~ x", table, family=family, method="ml")
+    log_likelihood, intercept, slope, scale = SURVREG[family, how]
+    assert fit.log_likelihood == pytest.approx(log_likelihood, abs=1e-7)  # printed to twelve digits
+    found = fit.fixed["estimate"].to_numpy()
+    if family in ("weibull", "exponential"):  # ours is the log hazard, minus the shape times theirs
+        found = -scale * found
+    # an optimum is found to the root of its value's error
+    assert found == pytest.approx([intercept, slope], abs=2e-6)
+    if family != "exponential":
+        own = fit.hyper["estimate"].iloc[0]
+        assert (1 / own if family == "weibull" else own) == pytest.approx(scale, abs=2e-6)
+
+
 @pytest.mark.parametrize("name, theta", [("poisson", []), ("nbinomial", [0.7])])
 def test_counts_known_by_bounds_have_probabilities_and_their_derivatives(name, theta):
     rng = np.random.default_rng(4)
