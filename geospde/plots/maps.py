@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import shapely
 
 from geospde.errors import InputError
@@ -18,7 +19,7 @@ from geospde.plots.scale import Scale, chosen_scale
 from geospde.prediction.cells import cells_that_meet
 from geospde.prediction.layer import EXTRAPOLATION, RESPONSE, Layer, outer_limits
 from geospde.prediction.layers import Layers
-from geospde.prediction.steps import step_words
+from geospde.prediction.steps import of_step
 from geospde.survey.crs import parse_crs
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def layers_map(
     crop : bool, default True
         Paint only what lies on land, if there is a coastline.
     sites : GeoDataFrame, Survey, bool or (n, 2) array, optional
-        Places to mark on top; True takes those that the model was fitted to.
+        Places to mark on top; True takes those that the model was fitted to, of a step its own.
     scale : Scale, optional
         Made from the layers by default.
     figure : Figure, optional
@@ -90,7 +91,7 @@ def layers_map(
     for ax, layer in zip(axes, words):
         _draw_layer(ax, prediction, layer.name, scale, coastline, crop)
         write_title(ax, layer.title if title is None else title, room)
-        draw_sites(ax, prediction, sites)
+        draw_sites(ax, prediction, sites, layer)
     _draw_around(axes, prediction, view, coastline, look)
     shown = scale.showing(*(prediction.values(column)[painted] for column in columns))
     _draw_key(place, shown, words[0], words[0].axis, rate.per)
@@ -172,7 +173,7 @@ def plot_layer(
     ax.set_facecolor(look.made().sea)
     _draw_layer(ax, prediction, column, scale, coastline, crop)
     write_title(ax, layer.title if title is None else title)
-    draw_sites(ax, prediction, sites)
+    draw_sites(ax, prediction, sites, layer)
     _draw_around([ax], prediction, view, coastline, look)
     # An inset is as tall as the map, whatever its aspect.
     _draw_key(ax.inset_axes((1.02, 0.0, 0.025, 1.0)), scale.showing(*values), layer, layer.axis, rate.per)
@@ -224,7 +225,7 @@ def steps_map(
         bar = axes[-1].inset_axes((1.02, 0.0, 0.025, 1.0))
     for one, layer in zip(axes, layers):
         _draw_layer(one, prediction, layer.name, scale, coastline, crop)
-        draw_sites(one, prediction, _visited(sites, layer))
+        draw_sites(one, prediction, sites, layer)
         write_title(one, f"{'' if title is None else f'{title}, '}{layer.along} {layer.step}", room)
     _draw_around(axes, prediction, view, coastline, look)
     shown = _painted(prediction, coastline, crop)
@@ -398,22 +399,20 @@ def _draw_key(place: Axes, scale: Scale, layer: Layer, label: str, per: float) -
         colour_bar(place, scale, label, per if layer.unit == RESPONSE else 1.0)
 
 
-def _visited(sites: Any, layer: Layer) -> Any:
-    """Those of a survey's or a table's sites that were visited at a layer's step, where they say when."""
-    points = getattr(sites, "points", sites)
-    if layer.along not in getattr(points, "columns", ()):
-        return sites
-    return points[[step_words(value) == layer.step for value in points[layer.along]]]
+def draw_sites(ax: Axes, prediction: Layers, sites: Any, layer: Layer) -> None:
+    """Mark places on the map of a layer: a survey's, a table's, an array's, or with True those of the model.
 
-
-def draw_sites(ax: Axes, prediction: Layers, sites: Any) -> None:
-    """Mark places on a map: a survey's, a table's, an array's, or with True those of the model."""
+    Of a layer that is one of several steps, such as years, those of the step, where a table says when.
+    """
     if sites is None or sites is False:
         return
     if sites is True:
-        sites = prediction.sites
+        sites = prediction.sites_of(layer)
         if sites is None:
             raise InputError("this prediction does not know its sites: give them, plot(sites=survey)")
+    elif layer.step:
+        sites = getattr(sites, "points", sites)
+        sites = sites[of_step(sites, layer.along, layer.step)] if isinstance(sites, pd.DataFrame) else sites
     points = getattr(sites, "points", sites)
     geometry = getattr(points, "geometry", None)
     xy = np.asarray(points if geometry is None else shapely.get_coordinates(geometry.array), dtype=float)

@@ -133,6 +133,10 @@ class Layers:
         """Where the model's observations are, (n, 2); None where that is not known."""
         return None
 
+    def sites_of(self, layer: Layer) -> NDArray[np.float64] | None:  # noqa: ARG002
+        """Where the observations of a layer are, (n, 2): of one of several steps, such as years, its own."""
+        return self.sites
+
     def rate(self, label: str | None = None) -> Rate:
         """Return what is predicted in words, and what its numbers are multiplied with beside them: 1 if not small.
 
@@ -265,7 +269,7 @@ class Layers:
         crop : bool, default True
             Paint only what lies on land, if there is a coastline.
         sites : GeoDataFrame, Survey, bool or (n, 2) array, optional
-            Places to mark on top; True takes those that the model was fitted to.
+            Places to mark on top; True takes those that the model was fitted to, of a step those of the step.
         spacing : {"auto", "linear", "log", "quantiles"}, optional
             How values are spread over the colours; by default as the layer says, and the colour bar tells.
         cmap : str or matplotlib Colormap, optional

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean, listed
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from geospde.prediction.layer import Layer
 
@@ -89,6 +89,17 @@ class SteppedPrediction(Layers):
     def __len__(self) -> int:
         """Number of steps."""
         return len(self._each)
+
+    @property
+    def sites(self) -> NDArray[np.float64] | None:
+        """Where the model's observations are, (n, 2), of all steps; None for those without places."""
+        found: NDArray[np.float64] | None = replace(self._each[0], _step=None).sites
+        return found
+
+    def sites_of(self, layer: Layer) -> NDArray[np.float64] | None:
+        """Where the observations of a layer's step are, (n, 2); None for those without places."""
+        found: NDArray[np.float64] | None = self._each[self.steps.index(layer.step)].sites
+        return found
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Values of the column, each with its prediction."""
@@ -172,6 +183,19 @@ def several_steps(at: Mapping[str, Any] | None, who: str = "at ") -> Steps | Non
     if len(set(words)) < len(words):
         raise InputError(f"{who}gives {next(w for w in words if words.count(w) > 1)} twice for {name!r}")
     return Steps(name, values)
+
+
+def of_step(table: pd.DataFrame, along: str, step: str) -> NDArray[np.bool_]:
+    """Which rows of a table are of a step, by its words; all of a table that does not say.
+
+    Examples
+    --------
+    >>> of_step(pd.DataFrame({"year": [2001, 2002, 2001]}), "year", "2001")
+    array([ True, False,  True])
+    """
+    if along not in table.columns:
+        return np.ones(len(table), dtype=bool)
+    return np.array([step_words(value) == step for value in table[along]], dtype=bool)
 
 
 def step_words(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from geospde.prediction.layers import Layers
 from geospde.prediction.places import Places, places
 from geospde.prediction.polygons import rows_of_polygons
 from geospde.prediction.product import Product, of_places
-from geospde.prediction.steps import SteppedPrediction, several_steps
+from geospde.prediction.steps import SteppedPrediction, of_step, several_steps, step_words
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
 from geospde.text.keywords import answers_keywords
@@ -69,15 +69,20 @@ class Prediction(Layers):
 
     _fit: Fit = field(kw_only=True)
     _rows: _Rows = field(kw_only=True)
+    _step: tuple[str, Any] | None = field(default=None, kw_only=True)
 
     @property
     def sites(self) -> NDArray[np.float64] | None:
-        """Where the model's observations are, (n, 2); None for those without places."""
+        """Where the model's observations are, (n, 2): of one of several steps its own. None of those without places."""
         model = self._fit.model
         points = getattr(model, "points", None)
         if points is None:
             return None
-        seen = model.likelihood.y > 0 if model.family.is_pattern else slice(None)  # others integrate over the domain
+        seen = np.ones(len(points), dtype=bool)
+        if model.family.is_pattern:  # other rows integrate over the domain
+            seen &= model.likelihood.y > 0
+        if self._step is not None:
+            seen &= of_step(model.table, self._step[0], step_words(self._step[1]))
         return np.asarray(points, dtype=float)[seen]
 
     def each(self, work: Callable[[Prediction], Prediction]) -> Prediction:
@@ -258,7 +263,10 @@ def predict(
         return predict_at(predictor, places(predictor.model, where, polygons=True), callback)
     predictors = [Predictor(fit, at={**(at or {}), steps.along: value}, **options) for value in steps.values]
     place = places(predictors[0].model, where, polygons=True)
-    each = [predict_at(predictor, place, callback) for predictor in predictors]
+    each = [
+        replace(predict_at(predictor, place, callback), _step=(steps.along, value))
+        for predictor, value in zip(predictors, steps.values)
+    ]
     return SteppedPrediction.of(steps.along, steps.values, each)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from geospde.errors import InputError
 from geospde.plots.scale import Scale, chosen_scale, colour_map
 from geospde.prediction.grid import Grid
-from geospde.prediction.layer import RESPONSE
+from geospde.prediction.layer import RESPONSE, Layer
 from geospde.report.webmap import shown_value
 from geospde.survey.crs import is_local
 from geospde.text.words import did_you_mean
@@ -75,7 +75,7 @@ def explore_layer(
             outline.to_json(), style_function=lambda _: {"fill": False, "weight": 1, "color": INK}, name="outline"
         ).add_to(m)
     _legend(scale, caption, per).add_to(m)
-    where = _sites(prediction, sites)
+    where = _sites(prediction, sites, layer)
     if where is not None:
         _mark(m, where, [INK] * len(where), None)
     m.fit_bounds(corners)
@@ -185,14 +185,14 @@ def _mark(m: Any, frame: gpd.GeoDataFrame, colours: list[str], shown: str | None
     m.fit_bounds([[south, west], [north, east]])
 
 
-def _sites(prediction: Layers, sites: Any) -> Any:
+def _sites(prediction: Layers, sites: Any, layer: Layer) -> Any:
     """Return the sites to mark: a survey's or a layer's with all their columns, or those of the model."""
     if sites is None or sites is False:
         return None
     if sites is True:
-        if prediction.sites is None:
+        sites = prediction.sites_of(layer)
+        if sites is None:
             raise InputError("this prediction does not know its sites: give them, explore(sites=survey)")
-        sites = prediction.sites
     points = getattr(sites, "points", sites)
     geometry = getattr(points, "geometry", None)
     if geometry is None:

@@ -144,12 +144,23 @@ def test_a_step_that_was_not_asked_for_is_told(found):
         found.excursions(1.0)
 
 
+def _marked(axes):
+    return [sum(len(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)) for ax in axes]
+
+
+def test_a_map_of_a_year_has_the_models_own_sites_of_that_year(fit, found):
+    visits = [int((fit.model.table["year"] == year).sum()) for year in YEARS]
+    assert sum(visits) > 0
+    assert _marked(found.plot("mean", sites=True)) == visits
+    assert _marked([found.plot("mean_2003", sites=True), found[2003].plot(sites=True)]) == 2 * [visits[1]]
+    assert len(found.sites) == len(fit.model.points)
+
+
 def test_a_map_of_a_year_has_the_sites_of_that_year(found):
     sites = pd.DataFrame({"x": [0.2, 0.4, 0.6], "y": 0.5, "year": [2001.0, 2003.0, 2003.0]})
     sites = geopandas.GeoDataFrame(sites, geometry=geopandas.points_from_xy(sites.x, sites.y))
-    axes = found.plot("mean", sites=sites)
-    shown = [[len(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)] for ax in axes]
-    assert [sum(counts) for counts in shown] == [1, 2, 0]
+    assert _marked(found.plot("mean", sites=sites)) == [1, 2, 0]
+    assert _marked([found.plot("mean_2003", sites=sites)]) == [2]
     prediction = SimpleNamespace(steps=found.steps, layers=found.layers)
     assert _steps_of(sites, prediction, slice(None)) == [0, 1, 1]
     assert _steps_of(sites.drop(columns="year"), prediction, slice(None)) is None
