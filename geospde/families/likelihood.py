@@ -167,8 +167,17 @@ class Likelihood:
         `says`: one that says nothing moves no prior. It is exact where it has a unit, so that no answer depends on
         that; a pure number has two digits.
         """
-        wide = 3 * deviation(self.start(), self.says)
+        wide = 3 * self._rough_sd()
         return max(float(f"{wide:.2g}"), 1.0) if self.unit is None else max(wide, 0.1 * self.unit)
+
+    def _rough_sd(self) -> float:
+        """Standard deviation of the rough predictor."""
+        return deviation(self.start(), self.says)
+
+    @property
+    def rough_words(self) -> str:
+        """What `largest_sd` is three standard deviations of, where the predictor has no unit."""
+        return f"the {self.link.name} of the data"
 
     @property
     def parameters(self) -> tuple[str, ...]:

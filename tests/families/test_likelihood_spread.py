@@ -25,7 +25,7 @@ def test_with_a_unit_it_is_counted_in_it():
     assert ones == pytest.approx(3 * y.std())  # the rough predictor of a measurement is itself
 
 
-@pytest.mark.parametrize("family", [*COUNTS, "gaussian", "t", "lognormal", "gamma"])
+@pytest.mark.parametrize("family", [*COUNTS, "gaussian", "t", "lognormal", "gamma", "tweedie"])
 @pytest.mark.parametrize("weight", [1e-12, 1e-300, 0.0])
 def test_rows_of_no_weight_move_nothing(family, weight):
     y = np.random.default_rng(1).poisson(8, 50) + 1.0
@@ -42,6 +42,17 @@ def test_zeros_of_no_exposure_move_nothing(family, exposure):
     bind = read_family(family).bind
     silent = bind(np.append(y, [0] * 5), exposure=np.append(np.ones(50), [exposure] * 5))
     assert silent.largest_sd == pytest.approx(bind(y).largest_sd)
+
+
+def test_zeros_of_amounts_spread_a_field_by_no_made_up_logarithm():
+    rng = np.random.default_rng(1)
+    eta = rng.normal(0, 1.5, 4000)
+    y = rng.gamma(rng.poisson(np.exp(0.5 * eta))) * np.exp(0.5 * eta)  # more than half of them zeros
+    bind = read_family("tweedie").bind
+    assert 3 * 1.5 < bind(y).largest_sd < 2 * 3 * 1.5  # the responses scatter about their means, too
+    tiny = bind(np.append(y, 1e-9)).largest_sd
+    assert tiny == pytest.approx(bind(y).largest_sd)
+    assert bind(np.zeros(9)).largest_sd == 1
 
 
 def test_a_weight_counts_a_row_so_often():

@@ -10,7 +10,15 @@ from scipy.special import digamma, expit, gammainc, gammaincc, gammaln
 
 from geospde.errors import InputError
 from geospde.families.base import Candidate, Family
-from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, between_one_and_two, scaled
+from geospde.families.likelihood import (
+    Derivatives,
+    Likelihood,
+    Parameter,
+    Vector,
+    between_one_and_two,
+    deviation,
+    scaled,
+)
 from geospde.families.links import IDENTITY, LOG, Link
 from geospde.families.priors import GammaPositive, Gaussian
 
@@ -146,6 +154,20 @@ class TweedieLikelihood(Likelihood):
         """A rough eta to start from; a zero stands for a tenth of the least other value."""
         least = self.y[~self._zero].min(initial=1.0)
         return np.where(self._zero, np.log(least / 10), self._logs)
+
+    def _rough_sd(self) -> float:
+        """Of the logarithm of a mean that alone would make the responses vary as they do: zeros have no logarithm.
+
+        The coefficient of variation of a lognormal is ``sqrt(exp(sd^2) - 1)``.
+        """
+        y = self.y / self.y.max(initial=1e-300)
+        mean = float(np.average(y, weights=self.says)) if self.says.any() else 0.0
+        return float(np.sqrt(np.log1p((deviation(y, self.says) / mean) ** 2))) if mean > 0 else 0.0
+
+    @property
+    def rough_words(self) -> str:
+        """The logarithm of a mean: of the zeros there is none."""
+        return "the log of a mean that would explain by itself how the data vary"
 
     def first_theta(self) -> Vector:
         """Where the search starts: a power of 1.5, and the dispersion that the responses have about one mean."""

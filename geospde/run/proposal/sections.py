@@ -174,7 +174,7 @@ def _priors(response: Response, look: FirstLook, survey: Survey) -> Iterator[Ent
     unit = response.likelihood.unit
     high, origin = short(response.likelihood.largest_sd), "three standard deviations of the response"
     if unit is None:
-        origin = f"three standard deviations of the {response.family.link.name} of the data, 1 at least"
+        origin = f"three standard deviations of {response.likelihood.rough_words}, 1 at least"
     yield Entry(
         "priors", "sigma(spde)", {"pc": [high, 0.05]},
         f"The field's standard deviation is above {high:g} with probability 0.05: {origin}. Lower it if the map "
