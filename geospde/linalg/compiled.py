@@ -1,12 +1,15 @@
 """How the inner loops are compiled."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from numba import njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+HOT = 5000  # entries: Python needs some 20 microseconds for each, a compiler a third of a second
 
 
 def compiled(function: F) -> F:
@@ -16,6 +19,27 @@ def compiled(function: F) -> F:
     wrapper for callers from C, of whom there are none.
     """
     return cast(F, njit(**OPTIONS)(function))
+
+
+def compiled_when_hot(function: F) -> F:
+    """Compile as `compiled`, once the first arguments of all calls have so many entries that it pays.
+
+    Until then the loops run as they are written. So the first fit of a small survey does not wait for a compiler of
+    loops over what is analysed once. Not for loops that others call: those would run as Python in compiled code.
+    """
+    fast, seen = compiled(function), 0
+
+    @wraps(function)
+    def call(first: Any, *others: Any) -> Any:
+        nonlocal seen
+        if seen < HOT:
+            seen += first.size
+        if seen >= HOT:
+            return fast(first, *others)
+        with np.errstate(all="ignore"):
+            return function(first, *others)
+
+    return cast(F, call)
 
 
 def compiled_sums(function: F) -> F:

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.linalg.compiled import compiled, compiled_sums
+from geospde.linalg.compiled import compiled_sums, compiled_when_hot
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
-@compiled
+@compiled_when_hot
 def row_pair_places(
     indptr: Index, indices: Index, data: Vector, column_start: Index, column_rows: Index,
     starts: Index, places: Index, values: Vector, inside: NDArray[np.bool_],

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.linalg.compiled import compiled
+from geospde.linalg.compiled import compiled_when_hot
 
 Index = NDArray[np.int64]
 
@@ -212,7 +212,7 @@ def _inverse(permutation: Index) -> Index:
     return inverse
 
 
-@compiled
+@compiled_when_hot
 def elimination_tree(start: Index, other: Index, parent: Index, ancestor: Index) -> None:
     """Parent of each column, -1 for a root, from the rows of the lower triangle, with compressed paths."""
     for i in range(parent.size):
@@ -227,7 +227,7 @@ def elimination_tree(start: Index, other: Index, parent: Index, ancestor: Index)
                 j = up
 
 
-@compiled
+@compiled_when_hot
 def postorder(parent: Index, own: Index, whole: Index, last: Index, free: Index) -> None:
     """Last place of each node where nodes take `own` places and follow their children, of whom the first stay first.
 
@@ -250,7 +250,7 @@ def postorder(parent: Index, own: Index, whole: Index, last: Index, free: Index)
         free[j] = last[j] + 1 - own[j]
 
 
-@compiled
+@compiled_when_hot
 def column_counts(
     start: Index,
     other: Index,
@@ -295,7 +295,7 @@ def column_counts(
             count[parent[j]] += count[j]
 
 
-@compiled
+@compiled_when_hot
 def relax(above: Index, width: Index, height: Index, into: Index, zeros: Index, part: float, narrow: float) -> None:
     """Join supernodes to their parents; `into` ends as the topmost of each one's group, which has its size."""
     for s in range(above.size):
@@ -315,7 +315,7 @@ def relax(above: Index, width: Index, height: Index, into: Index, zeros: Index, 
         into[s] = into[into[s]]
 
 
-@compiled
+@compiled_when_hot
 def structure(
     start: Index,
     supernode: Index,

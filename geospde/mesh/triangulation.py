@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_FEW = 2000  # triangles: loops over these take less time as they are written than their compiler
 _HELPERS = 3 + 4  # vertices before the points: the triangulator's own, and the corners of a frame
 
 
@@ -81,10 +82,10 @@ class Triangulation:
         """
         real = self.triangles.min(axis=1) >= 0
         size = np.empty(len(real))
-        sizes(self.points, self.triangles, size)
+        _at_its_speed(sizes, len(size))(self.points, self.triangles, size)
         beside = np.where(self.parted(), -1, self.neighbours)
         patch, largest = np.full(len(size), -1), np.empty(len(size), np.int64)
-        count = patches(beside, size, patch, largest, np.empty(len(size), np.int64))
+        count = _at_its_speed(patches, len(size))(beside, size, patch, largest, np.empty(len(size), np.int64))
         largest = largest[:count]
         middles = self.points[np.maximum(self.triangles[largest], 0)].mean(axis=1)  # those of the frame are not used
         zone = np.full(count, -1)
@@ -120,6 +121,10 @@ class Triangulation:
             min_edge_length=min_edge,
         )
         return self._read(self._cdt)
+
+
+def _at_its_speed(loop: Any, count: int) -> Any:
+    return loop if count > _FEW else loop.py_func
 
 
 @njit(cache=True, nogil=True)

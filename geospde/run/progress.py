@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from geospde.errors import GeospdeWarning
 from geospde.linalg.signals import postponed_while_compiling
 
-ABOUT = "a dozen, some 5 seconds of a processor's time, longer where it has other work"
+ABOUT = "some ten, in about 4 seconds of a processor's time, longer where it has other work"
 
 
 class Progress:

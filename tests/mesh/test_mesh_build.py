@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geospde.errors import GeospdeWarning, InputError
+from geospde.mesh import triangulation
 from geospde.mesh.build import build_mesh
 from geospde.mesh.domain import nonconvex_hull
 from geospde.mesh.triangulation import Triangulation
@@ -419,3 +420,14 @@ def test_a_domain_that_its_coordinates_cannot_hold_is_refused(side):
 def test_a_domain_narrower_than_the_cutoff_is_refused():
     with pytest.raises(InputError, match="narrower than the cutoff of 5, which leaves nothing"):
         build_mesh(shapely.box(0, 0, 1000, 1e-3), max_edge=5000, convex=0)
+
+
+def test_zones_are_the_same_by_loops_that_are_compiled_and_by_those_as_written(monkeypatch):
+    ring = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 3.0], [1.0, 1.0], [2.0, 1.0], [2.0, 2.0], [1.0, 2.0]])
+    segments = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [4, 5], [5, 6], [6, 7], [7, 4]])
+    mesh = Triangulation.of(ring, segments)
+    areas = [shapely.box(1, 1, 2, 2), shapely.box(0, 0, 4, 3)]
+    written = mesh.zones(areas)
+    monkeypatch.setattr(triangulation, "_FEW", 0)
+    np.testing.assert_array_equal(mesh.zones(areas), written)
+    assert set(written) == {-1, 0, 1}
