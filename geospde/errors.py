@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -82,15 +82,16 @@ class _Said(Exception):
         The same where the place is the subject of the sentence, and `what` begins with its verb.
     remedy : str
         What to do about it. The sentence ends with it.
-    row : int, optional
-        The label of a table's row, which stands in `what` as ``{row}``: of a table from a file `placed` names its line.
+    row : optional
+        The label of a table's row, or the place from 0 in an array, which stands in `what` as ``{row}``. `RowsCalled`
+        makes a place the label of the user's table, and `placed` names the line of one that came from a file.
     """
 
     def __init__(
         self, what: str, *, where: Place | None = None, of: Place | None = None, remedy: str = "", row: Any = None
     ) -> None:
         self.row, self._of_a_row = row, what
-        what = what if row is None else what.replace("{row}", f"row {row}")
+        what = what if row is None else what.replace("{row}", f"row {row!r}" if isinstance(row, str) else f"row {row}")
         what, remedy = _shortened(_printable(what)), _shortened(_printable(remedy))
         super().__init__(what)
         self.what, self.where, self.remedy = what, where or of, remedy
@@ -113,7 +114,30 @@ class _Said(Exception):
             return self
         where = place(self.row)
         told = self._of_a_row.replace("{row}", f"{where.word} {where.row} of {where.file}")
-        return type(self)(told, remedy=self.remedy)
+        return self._with(told)
+
+    def within(self, part: str) -> Self:
+        """Return the same, of one of several likelihoods: its name stands before a sentence that has no place yet."""
+        if self.where is not None:
+            return self
+        return type(self)(self._of_a_row, where=Place(part), remedy=self.remedy, row=self.row)
+
+    def labelled(self, labels: Sequence[Any]) -> Self:
+        """Return the same, with its row, a place from 0, by its label.
+
+        Examples
+        --------
+        >>> print(GeospdeError("no depth in {row}", row=1).labelled(["north", "south"]))
+        no depth in row 'south'
+        """
+        if self.row is None:
+            return self
+        return self._with(self._of_a_row, labels[self.row])
+
+    def _with(self, what: str, row: Any = None) -> Self:
+        """Return the same of another row."""
+        where, of = (self.where, None) if self._joint == ": " else (None, self.where)
+        return type(self)(what, where=where, of=of, remedy=self.remedy, row=row)
 
     def to_dict(self) -> dict[str, Any]:
         """Return kind, fields and the whole sentence as plain JSON types."""
@@ -147,6 +171,37 @@ class InputError(GeospdeError, ValueError):
     """A user's mistake: one sentence that says what is wrong, where, and what to do."""
 
     exit_code = 2
+
+
+class RowsCalled:
+    """A context whose `InputError` calls rows as the user does: it counted them from 0.
+
+    Parameters
+    ----------
+    labels : sequence or callable
+        Those of the user's table; of a table from a file, `Place` of a row.
+
+    Examples
+    --------
+    >>> try:
+    ...     with RowsCalled([10, 20, 30]):
+    ...         raise InputError("no depth in {row}", row=2)
+    ... except InputError as error:
+    ...     print(error)
+    no depth in row 30
+    """
+
+    def __init__(self, labels: Sequence[Any] | Callable[[int], Place]):
+        self.labels = labels
+
+    def __enter__(self) -> None:
+        """Enter."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Raise an `InputError` of a row again, with its label."""
+        if isinstance(error, InputError) and error.row is not None:
+            labels = self.labels
+            raise error.placed(labels) if callable(labels) else error.labelled(labels) from None
 
 
 class LackingError(InputError, AttributeError):

@@ -327,7 +327,7 @@ def refuse(family: str, needs: str, y: Vector, bad: NDArray[np.bool_]) -> None:
     rows = np.flatnonzero(bad)
     if rows.size:
         more = f" ({rows.size} such rows)" if rows.size > 1 else ""
-        raise InputError(f"family {family!r} needs {needs}: row {rows[0]} holds {y[rows[0]]:g}{more}")
+        raise InputError(f"family {family!r} needs {needs}: {{row}} holds {y[rows[0]]:g}{more}", row=int(rows[0]))
 
 
 def not_counts(y: Vector) -> NDArray[np.bool_]:

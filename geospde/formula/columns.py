@@ -323,8 +323,9 @@ class FixedEffects(Columns):
             name, value = self._all_names[column], rows[row, column]
             what = f"where {name!r} is {value:g}" if value else f"which needs {name!r}"
             raise InputError(
-                f"the fit cannot tell the mean of row {table.index[row]}, {what}: its data do not tell this effect "
-                "from others, so that it was left out"
+                f"the fit cannot tell the mean of {{row}}, {what}: its data do not tell this effect "
+                "from others, so that it was left out",
+                row=table.index[row],
             )
         return sp.csr_matrix(rows[:, self.kept])
 

@@ -36,8 +36,9 @@ def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | Non
     bad = np.flatnonzero((geometry.geom_type != "Point") | geometry.is_empty)
     if bad.size:
         raise InputError(
-            f"the geometry must be points: row {bad[0]} is {geometry.iloc[bad[0]].geom_type}",
+            f"the geometry must be points: {{row}} is {geometry.iloc[bad[0]].geom_type}",
             remedy="say what the response is of polygons, as in areas='mean'",
+            row=data.index[bad[0]],
         )
     return np.column_stack([geometry.x, geometry.y]), data.crs
 
@@ -53,9 +54,10 @@ def numeric(table: pd.DataFrame, column: str, what: str) -> Vector:
         raw = table[column].iloc[bad[0]]
         raw = raw.item() if isinstance(raw, np.generic) else raw
         raise InputError(
-            f"the {what} {column!r} must be a finite number: row {table.index[bad[0]]} holds {raw!r}"
+            f"the {what} {column!r} must be a finite number: {{row}} holds {raw!r}"
             + (f" ({bad.size} such rows)" if bad.size > 1 else ""),
             remedy="drop or correct it",
+            row=table.index[bad[0]],
         )
     return values
 
@@ -121,8 +123,8 @@ def values_of(table: pd.DataFrame, column: str, kind: str | None = None) -> Any:
         row = int(np.argmax(wrong))
         held = values.iloc[row].item() if isinstance(values.iloc[row], np.generic) else values.iloc[row]
         raise InputError(
-            f"column {column!r} holds {held!r} in row {values.index[row]}, where the fit has "
-            f"{KINDS[str(kind)]}{others_like_it(wrong)}"
+            f"column {column!r} holds {held!r} in {{row}}, where the fit has {KINDS[str(kind)]}{others_like_it(wrong)}",
+            row=values.index[row],
         )
     return pd.Series(numbers == 1.0, index=values.index) if (kind or own) == "truth" else numbers
 
@@ -146,9 +148,9 @@ def refuse_near_numbers(values: pd.Series, column: str) -> None:
         return
     many = values.nunique() > max(0.25 * len(values), 2)
     if many and values.map(lambda text: bool(_DATE.fullmatch(text))).mean() >= MOSTLY:
-        first = f"{values.iloc[0]!r} in row {values.index[0]}"
         remedy = "make a number of it, such as days since a date, or write C(...) for labels"
-        raise InputError(f"column {column!r} holds dates as text, such as {first}: {remedy}")
+        said = f"column {column!r} holds dates as text, such as {values.iloc[0]!r} in {{row}}: {remedy}"
+        raise InputError(said, row=values.index[0])
     plain = ~np.isnan(as_numbers(values))
     nearly = ~plain & values.map(lambda text: bool(_NEARLY.fullmatch(text))).to_numpy()
     share = float((plain | nearly).mean())

@@ -22,7 +22,7 @@ THIN = 4e-7  # area over squared width, of an angle of a ten-thousandth of a deg
 
 def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
     """Take the coordinates, shape (m, 2), of an array, a GeoDataFrame or a GeoSeries of points in `crs`."""
-    own = getattr(points, "crs", None)
+    given, own = points, getattr(points, "crs", None)
     if own is not None and crs is not None and own != crs:
         raise InputError(
             f"the points are in {own.name} and the mesh in {crs.name}; convert them with .to_crs(mesh.crs)"
@@ -33,7 +33,7 @@ def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
         shapes = np.asarray(points.geometry)
         wrong = ~((shapely.get_type_id(shapes) == 0) & ~shapely.is_empty(shapes))
         if wrong.any():
-            raise InputError(f"row {int(np.argmax(wrong))} is not a point: {shapes[np.argmax(wrong)]!r}")
+            raise InputError(f"{{row}} is not a point: {shapes[np.argmax(wrong)]!r}", row=row_of(points, wrong))
         points = shapely.get_coordinates(shapes)
     try:
         array = np.array(points, dtype=np.float64)
@@ -43,11 +43,17 @@ def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
         raise InputError(f"points must be an m x 2 array, not of shape {array.shape}")
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
-        row = int(np.argmax(bad))
         raise InputError(
-            f"{bad.sum()} points have a coordinate that is not finite, the first is row {row}: {array[row]}"
+            f"{bad.sum()} points have a coordinate that is not finite, the first is {{row}}: {array[np.argmax(bad)]}",
+            row=row_of(given, bad),
         )
     return array
+
+
+def row_of(points: Any, bad: Any) -> Any:
+    """The first of some rows: by its label of a table or series, else by its place from 0."""
+    first = int(np.argmax(bad))
+    return points.index[first] if hasattr(points, "iloc") else first
 
 
 def frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:

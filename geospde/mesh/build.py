@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from geospde.errors import GeospdeWarning, InputError
-from geospde.mesh.arrays import point_array
+from geospde.mesh.arrays import point_array, row_of
 from geospde.mesh.domain import common_crs, diameter, nonconvex_hull, simplified
 from geospde.mesh.inputs import read_crs, read_region
 from geospde.mesh.refine import Controls, expected_vertices, fill, has_angle_below
@@ -141,7 +141,7 @@ def build_mesh(
     if cutoff is not None and cutoff >= diameter(zones[-1]):
         raise InputError(f"cutoff of {cutoff:g} merges all there is: the mesh is {diameter(zones[-1]):.4g} across")
     cutoff = 1e-3 * edges[0] if cutoff is None else cutoff
-    _refuse_outside(points, zones[-1])
+    _refuse_outside(sites, points, zones[-1])
     kept = points if use_sites else np.empty((0, 2))
     tiny = 1e-9 * diameter(zones[-1])
     snap = max(min(cutoff / 2, edges[0] / 100), tiny)
@@ -273,14 +273,14 @@ def _check(cutoff: float | None, min_angle: float, max_vertices: int) -> None:
         raise InputError(f"max_vertices must lie between 3 and {MOST_VERTICES:,}, not {max_vertices:g}")
 
 
-def _refuse_outside(points: Any, area: Any) -> None:
+def _refuse_outside(given: Any, points: Any, area: Any) -> None:
     lost = ~shapely.dwithin(area, shapely.points(points), 1e-9 * diameter(area))
     if lost.any():
-        row = int(np.argmax(lost))
+        x, y = map(coordinate, points[np.argmax(lost)])
         raise InputError(
-            f"{lost.sum()} of {len(points)} sites lie outside the mesh's domain, the first is row {row} "
-            f"({coordinate(points[row, 0])}, {coordinate(points[row, 1])}); raise convex or offset, or leave those "
-            "sites out"
+            f"{lost.sum()} of {len(points)} sites lie outside the mesh's domain, the first is {{row}} ({x}, {y}); "
+            "raise convex or offset, or leave those sites out",
+            row=row_of(given, lost),
         )
 
 

@@ -11,7 +11,15 @@ import numpy as np
 from scipy import sparse
 
 from geospde.errors import InputError
-from geospde.mesh.arrays import checked_marks, checked_triangulation, checked_values, frozen, point_array, signed_areas
+from geospde.mesh.arrays import (
+    checked_marks,
+    checked_triangulation,
+    checked_values,
+    frozen,
+    point_array,
+    row_of,
+    signed_areas,
+)
 from geospde.mesh.inputs import read_crs, unit_of
 from geospde.mesh.quality import Quality
 from geospde.mesh.storage import read_gpkg, write_gpkg
@@ -314,15 +322,15 @@ class Mesh:
         """
         if outside not in ("raise", "zero"):
             raise InputError(f"outside must be 'raise' or 'zero', not {outside!r}")
-        points = point_array(points, self.crs)
+        given, points = points, point_array(points, self.crs)
         triangle, weights = self.barycentric(points)
         lost = triangle < 0
         if outside == "raise" and lost.any():
-            row = int(np.argmax(lost))
+            x, y = map(coordinate, points[np.argmax(lost)])
             raise InputError(
-                f"{lost.sum()} of {len(points)} points lie outside the mesh, the first is row {row} "
-                f"({coordinate(points[row, 0])}, {coordinate(points[row, 1])}); "
-                "enlarge the mesh (offset, convex) or drop them"
+                f"{lost.sum()} of {len(points)} points lie outside the mesh, the first is {{row}} ({x}, {y}); "
+                "enlarge the mesh (offset, convex) or drop them",
+                row=row_of(given, lost),
             )
         columns = self.triangles[triangle]
         columns[lost] = 0

@@ -108,4 +108,4 @@ def _refuse(off: Any, values: Vector, what: str, why: str, remedy: str) -> None:
     rows = np.flatnonzero(off)
     if rows.size:
         more = f" ({rows.size} such rows)" if rows.size > 1 else ""
-        raise InputError(f"{what} of row {rows[0]} is {values[rows[0]]:g}, {why}{more}", remedy=remedy)
+        raise InputError(f"{what} of {{row}} is {values[rows[0]]:g}, {why}{more}", remedy=remedy, row=int(rows[0]))

@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import InputError, RowsCalled
 from geospde.families.base import Family
 from geospde.families.likelihood import Likelihood
 from geospde.families.registry import DEFAULT, read_family
@@ -268,40 +268,41 @@ def build_model(
     observed = read_observed(
         parsed, data, kind, coords=coords, exposure=exposure, offset=offset, weights=weights, support=support
     )
-    given = given_priors(priors, kind, observed.response.values)
-    calls = [call for call in parsed.terms if call.name != "offset"]
-    any_follow = any(TERMS[call.name].follows_all for call in calls) or any(term.follows_all for term in shared)
-    likelihood, explained = bound(observed, kind, given, any_follow)
-    dispersion = read_dispersion(dispformula, observed.table)
-    if dispersion is not None:
-        likelihood = dispersion.of(likelihood, kind.name, given.overrides)
-    places, at = observed.sites
-    context = Context(places, at, mesh, observed.crs, explained, given.overrides, given.defaults, graphs=graphs)
-    for call in calls:
-        context.terms.extend(TERMS[call.name].read_all(call, context))
-    terms = [*context.terms, *shared]
-    effects, priors_of_fixed = _fixed_effects(parsed, observed, given, likelihood, explained)
-    if not terms and not effects.names:
-        raise InputError(f"the formula {formula!r} has nothing to estimate")
-    predictor = _predictor(observed, terms, effects, kind)
-    _check_identified(terms, effects, priors_of_fixed, predictor.blocks, likelihood, kind)
-    hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
-    warn_of_residual(terms, likelihood, is_free=bool(np.isnan(held[len(held) - len(likelihood.hyper) :]).any()))
-    overrides = given.overrides
-    _refuse_unused(overrides, [*(h.name for h in hyper if h.name not in overrides), *effects.names])
-    label = observed.response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
-    ones = np.ones(len(observed.table))
-    return Model(
-        formula=parsed, family=kind, terms=tuple(terms), effects=effects, design=predictor.design,
-        offset=predictor.offset, exposure=ones if observed.exposures is None else observed.exposures,
-        likelihood=likelihood, fixed_priors=priors_of_fixed, hyperparameters=hyper, start=start, coords=coords,
-        crs=observed.crs if observed.crs is not None else _mesh_crs(terms), response_label=label,
-        table=observed.described, points=observed.points,
-        offsets=observed.offsets, weights=ones if observed.weights is None else observed.weights,
-        priors_given=given.written, meshes=_meshes(terms, window), held=held,
-        covariates=covariates if support is None else support.covariates, support=observed.support,
-        nonlinear=predictor.nonlinear, dispersion=dispersion, window=window,
-    )  # fmt: skip
+    with RowsCalled(observed.labels):
+        given = given_priors(priors, kind, observed.response.values)
+        calls = [call for call in parsed.terms if call.name != "offset"]
+        any_follow = any(TERMS[call.name].follows_all for call in calls) or any(term.follows_all for term in shared)
+        likelihood, explained = bound(observed, kind, given, any_follow)
+        dispersion = read_dispersion(dispformula, observed.table)
+        if dispersion is not None:
+            likelihood = dispersion.of(likelihood, kind.name, given.overrides)
+        places, at = observed.sites
+        context = Context(places, at, mesh, observed.crs, explained, given.overrides, given.defaults, graphs=graphs)
+        for call in calls:
+            context.terms.extend(TERMS[call.name].read_all(call, context))
+        terms = [*context.terms, *shared]
+        effects, priors_of_fixed = _fixed_effects(parsed, observed, given, likelihood, explained)
+        if not terms and not effects.names:
+            raise InputError(f"the formula {formula!r} has nothing to estimate")
+        predictor = _predictor(observed, terms, effects, kind)
+        _check_identified(terms, effects, priors_of_fixed, predictor.blocks, likelihood, kind)
+        hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
+        warn_of_residual(terms, likelihood, is_free=bool(np.isnan(held[len(held) - len(likelihood.hyper) :]).any()))
+        overrides = given.overrides
+        _refuse_unused(overrides, [*(h.name for h in hyper if h.name not in overrides), *effects.names])
+        label = observed.response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
+        ones = np.ones(len(observed.table))
+        return Model(
+            formula=parsed, family=kind, terms=tuple(terms), effects=effects, design=predictor.design,
+            offset=predictor.offset, exposure=ones if observed.exposures is None else observed.exposures,
+            likelihood=likelihood, fixed_priors=priors_of_fixed, hyperparameters=hyper, start=start, coords=coords,
+            crs=observed.crs if observed.crs is not None else _mesh_crs(terms), response_label=label,
+            table=observed.described, points=observed.points,
+            offsets=observed.offsets, weights=ones if observed.weights is None else observed.weights,
+            priors_given=given.written, meshes=_meshes(terms, window), held=held,
+            covariates=covariates if support is None else support.covariates, support=observed.support,
+            nonlinear=predictor.nonlinear, dispersion=dispersion, window=window,
+        )  # fmt: skip
 
 
 def _fixed_effects(

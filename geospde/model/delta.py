@@ -63,7 +63,9 @@ def build_delta(
     y = numeric(data, left.name, "response")
     bad = np.flatnonzero(y < 0)
     if bad.size:
-        raise InputError(f"family {delta.name!r} needs numbers of 0 and above: row {bad[0]} holds {y[bad[0]]:g}")
+        raise InputError(
+            f"family {delta.name!r} needs numbers of 0 and above: {{row}} holds {y[bad[0]]:g}", row=data.index[bad[0]]
+        )
     if not (y > 0).any() or (y > 0).all():
         which = "above 0" if (y > 0).all() else "0"
         raise InputError(f"family {delta.name!r} is for responses with zeros and others: all are {which}")

@@ -197,7 +197,7 @@ def build_joint(
         For two likelihoods of one name, a shared term that no formula has, and whatever one likelihood's model refuses.
     """
     shared = dict(terms or {})
-    names = _names(observations)
+    names = likelihood_names(observations)
     observations = [replace(o, formula=o.full_formula) for o in observations]
     chosen, given = prior_table(priors)
     if chosen != "default":
@@ -217,13 +217,15 @@ def build_joint(
     for o, w, name, of_sites in zip(observations, written, names, sampled):
         mine = [_in_part(read[term], places) for term, places in w.places.items()]
         extra = {k: v for k, v in fixed_given.items() if _names_of(k, w.shared_fixed)}
-        models.append(
-            build_model(
+        try:
+            one = build_model(
                 w.formula, o.data, family=o.family, link=o.link, mesh=mesh, coords=o.coords, exposure=o.exposure,
                 offset=o.offset, weights=o.weights, priors={**own[name], **extra}, shared=mine, graphs=graphs,
                 covariates=of_sites, support=o.areas, dispformula=o.dispformula, window=o.domain,
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+        except InputError as error:
+            raise error.within(name) from None
+        models.append(one)
     if given:
         near = f"begin it with the likelihood that it is of, as in {f'{names[0]}: {next(iter(given))}'!r}"
         raise InputError(f"a prior is given for {next(iter(given))!r}, which the model does not have", remedy=near)
@@ -281,7 +283,7 @@ def _as_support(o: Observations, formula: str, mesh: Any, covariates: Any) -> Ob
     )
 
 
-def _names(observations: Sequence[Observations]) -> list[str]:
+def likelihood_names(observations: Sequence[Observations]) -> list[str]:
     """What each is called; two of one response are told apart by their families."""
     if len(observations) < 2 or not all(isinstance(o, Observations) for o in observations):
         raise InputError("several likelihoods are a list of two or more gs.Observations(formula, data, family=...)")
@@ -355,7 +357,7 @@ def _plain(o: Observations, name: str) -> Model:
             priors={"Intercept": {"gaussian": [0.0, 1.0]}}, support=o.areas,
         )  # fmt: skip
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        raise error.within(name) from None
 
 
 def _shared_terms(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, RowsCalled
 from geospde.families.base import Family
 from geospde.families.likelihood import Likelihood
 from geospde.families.priors import PCSd, read_prior
@@ -41,6 +41,8 @@ class Observed:
         One value per place.
     support : Support or None
         The places within each row, where rows are means or totals of several.
+    labels : Index
+        What the user calls the rows.
     """
 
     table: pd.DataFrame
@@ -51,6 +53,7 @@ class Observed:
     weights: Vector | None
     offsets: Offset
     support: Support | None
+    labels: pd.Index
 
     @property
     def sites(self) -> tuple[pd.DataFrame, Vector | None]:
@@ -100,13 +103,14 @@ def read_observed(
             support = None if support is None else support.of_rows(rows)
     table = pd.DataFrame(data.drop(columns="geometry", errors="ignore")).reset_index(drop=True)
     points, crs = coordinates(data, coords) if support is None else (support.centres, support.crs)
-    response = read_response(parsed.left, table, family.takes_categories)
-    check_response(response.values, family)
-    refuse_truths(table, response.label, family)
-    exposures = _exposures(table, exposure, response.values, family)
-    places, away = (table, offset) if support is None else (support.table, support.spread(offset))
-    offsets = read_offset([call.arguments[0] for call in parsed.terms if call.name == "offset"], away, places)
-    return Observed(table, points, crs, response, exposures, _weights(table, weights), offsets, support)
+    with RowsCalled(data.index):
+        response = read_response(parsed.left, table, family.takes_categories)
+        check_response(response.values, family)
+        refuse_truths(table, response.label, family)
+        exposures, weight = _exposures(table, exposure, response.values, family), _weights(table, weights)
+        places, away = (table, offset) if support is None else (support.table, support.spread(offset))
+        offsets = read_offset([call.arguments[0] for call in parsed.terms if call.name == "offset"], away, places)
+    return Observed(table, points, crs, response, exposures, weight, offsets, support, data.index)
 
 
 def bound(observed: Observed, family: Family, given: GivenPriors, any_follow: bool) -> tuple[Likelihood, Likelihood]:
@@ -147,7 +151,7 @@ def _exposures(table: pd.DataFrame, exposure: Any, responses: Vector, family: Fa
     least = 0.0 if family.is_pattern else np.nextafter(0.0, 1.0)
     if exposures is not None and not (exposures >= least).all():
         row = int(np.flatnonzero(~(exposures >= least))[0])
-        raise InputError(f"exposure must be positive: row {row} holds {exposures[row]:g}")
+        raise InputError(f"exposure must be positive: {{row}} holds {exposures[row]:g}", row=row)
     check_exposure(exposures, responses, is_pattern=family.is_pattern)
     return exposures
 
@@ -157,7 +161,7 @@ def _weights(table: pd.DataFrame, weights: Any) -> Vector | None:
     weight = per_row(table, weights, "weights", len(table))
     if weight is not None and not (weight >= 0).all():
         row = int(np.flatnonzero(~(weight >= 0))[0])
-        raise InputError(f"weights must not be negative: row {row} holds {weight[row]:g}")
+        raise InputError(f"weights must not be negative: {{row}} holds {weight[row]:g}", row=row)
     check_weights(weight)
     return weight
 

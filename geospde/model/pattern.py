@@ -89,7 +89,9 @@ def pattern(
     if outside.size:
         x, y = points[outside[0]]
         more = f" ({outside.size} such rows)" if outside.size > 1 else ""
-        raise InputError(f"row {outside[0]} lies outside of the domain, at {x:g}, {y:g}{more}: drop it")
+        raise InputError(
+            f"{{row}} lies outside of the domain, at {x:g}, {y:g}{more}: drop it", row=data.index[outside[0]]
+        )
     named = dict.fromkeys(symbols(right))
     marks = _marks(data, left.name, named)
     if marks is not None:

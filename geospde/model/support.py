@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import InputError, RowsCalled
 from geospde.families.base import Family
 from geospde.families.gauss_hermite import normal_nodes
 from geospde.families.links import Link
@@ -227,13 +227,13 @@ def read_support(
     if not isinstance(data, gpd.GeoDataFrame) or data.active_geometry_name is None:
         raise InputError("areas= takes polygons: give a GeoDataFrame, one row per area")
     shapes = np.asarray(data.geometry.array)
-    _check_shapes(shapes, kind)
     finest = _finest(mesh)
-    check_of_one_crs("areas", data.crs, getattr(finest, "crs", None))
-    if weights is None:
-        row, points, weight = _pieces(shapes, finest)
-    else:
-        row, points, weight = _weighed(shapes, finest, weights, data.crs)
+    with RowsCalled(data.index):
+        _check_shapes(shapes, kind)
+        check_of_one_crs("areas", data.crs, getattr(finest, "crs", None))
+        row, points, weight = (
+            _pieces(shapes, finest) if weights is None else _weighed(shapes, finest, weights, data.crs)
+        )
     columns = pd.DataFrame(data.drop(columns=data.active_geometry_name)).iloc[row].reset_index(drop=True)
     places = gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy(*points.T), crs=data.crs)
     found = with_covariates(formula, places, covariates)
@@ -241,7 +241,7 @@ def read_support(
     sums = np.bincount(row, weights=weight, minlength=len(data))
     if not (sums > 0).all():
         empty = data.index[int(np.argmin(sums))]
-        raise InputError(f"the area of row {empty} has no place with a weight and a value of every covariate")
+        raise InputError("the area of {row} has no place with a weight and a value of every covariate", row=empty)
     matrix = sp.csr_matrix((weight, (row, np.arange(row.size))), shape=(len(data), row.size))
     if kind == "mean":
         matrix = sp.csr_matrix(sp.diags_array(1 / sums) @ matrix)
@@ -271,13 +271,13 @@ def _check_shapes(shapes: Any, kind: str) -> None:
 
     for k, shape in enumerate(shapes):
         if shape is None or shape.is_empty:
-            raise InputError(f"row {k} has no polygon")
+            raise InputError("{row} has no polygon", row=k)
         if shape.geom_type == "Point" and kind == "total":
-            raise InputError(f"row {k} is a point, which has no total: areas='mean' takes points, too")
+            raise InputError("{row} is a point, which has no total: areas='mean' takes points, too", row=k)
         if shape.geom_type not in ("Polygon", "MultiPolygon", "Point"):
-            raise InputError(f"areas= takes polygons: row {k} is a {shape.geom_type}")
+            raise InputError(f"areas= takes polygons: {{row}} is a {shape.geom_type}", row=k)
         if not shapely.is_valid(shape):
-            raise InputError(f"the polygon of row {k} crosses itself: repair it, as with make_valid()")
+            raise InputError("the polygon of {row} crosses itself: repair it, as with make_valid()", row=k)
 
 
 def _finest(mesh: Any) -> Any:
@@ -320,7 +320,9 @@ def _pieces(shapes: Any, mesh: Any) -> Places:
     bad = np.flatnonzero(np.where(single, ~reached, missing > UNCOVERED * total))
     if bad.size:
         share = 0.0 if single[bad[0]] else 1 - missing[bad[0]] / total[bad[0]]
-        raise InputError(f"the mesh covers {share:.1%} of the area of row {bad[0]} only", remedy="build it around all")
+        raise InputError(
+            f"the mesh covers {share:.1%} of the area of {{row}} only", remedy="build it around all", row=bad[0]
+        )
     first = np.r_[True, row[1:] != row[:-1]] if row.size else np.zeros(0, bool)  # a point lies in one of its triangles
     areas = np.where(single[row], np.where(first, 1.0, 0.0), areas)
     some = areas > 1e-12 * np.where(single, 1.0, total)[row]
@@ -373,7 +375,7 @@ def _weighed(shapes: Any, mesh: Any, weights: Any, crs: Any) -> Places:
         totals = np.maximum(raster.totals_in_cells(cells, crs), 0.0) * shares
         some = totals > 0
         if not some.any():
-            raise InputError(f"{raster.source} weighs nothing in the area of row {k}")
+            raise InputError(f"{raster.source} weighs nothing in the area of {{row}}", row=k)
         centroids = shapely.get_coordinates(shapely.centroid(parts[some]))
         found.append((np.full(int(some.sum()), k), centroids, totals[some]))
     return _joined(found)

@@ -15,13 +15,17 @@ from geospde.prediction.polygons import support_of_places
 
 
 class Places(NamedTuple):
-    """Where to predict: the cells of a grid, if they are, covariates, places and CRS; of polygons the places within."""
+    """Where to predict: the cells of a grid, if they are, covariates, places and CRS; of polygons the places within.
+
+    Labels are those of the rows of a table.
+    """
 
     grid: Grid | None
     table: pd.DataFrame
     points: Any
     crs: Any
     support: Support | None = None
+    labels: Any = None
 
 
 def places(model: Any, where: Any, is_part: bool = False, polygons: bool = False) -> Places:
@@ -47,6 +51,7 @@ def places(model: Any, where: Any, is_part: bool = False, polygons: bool = False
         As `predict`.
     """
     grid, table, points, crs = _read_places(model, where)
+    labels = where.index if isinstance(where, pd.DataFrame) else table.index
     if crs is not None and model.crs is not None and crs != model.crs:
         raise InputError(
             f"the model is in {model.crs.name!r} but the prediction is asked for in {crs.name!r}: "
@@ -54,16 +59,16 @@ def places(model: Any, where: Any, is_part: bool = False, polygons: bool = False
         )
     support = support_of_places(model, where) if polygons else None
     if support is not None:
-        return Places(None, support.described(table), support.centres, crs, support)
+        return Places(None, support.described(table), support.centres, crs, support, labels)
     held = model.covariates
     if held is None or points is None or set(held.names) <= set(table.columns):
-        return Places(grid, table, points, crs)
+        return Places(grid, table, points, crs, labels=labels)
     values, usable = held.at(points, model.crs, None if grid is None else grid.cells, is_part)
     table = table.loc[usable].reset_index(drop=True)
     filled = values[[name for name in values.columns if name not in table.columns]]
     if grid is not None and not usable.all():
         grid = grid.without(~usable) if usable.any() else None
-    return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs)
+    return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs, labels=labels[usable])
 
 
 def _read_places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:

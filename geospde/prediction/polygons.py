@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import InputError, RowsCalled
 from geospde.model.support import Aggregate, Support, read_support
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -47,14 +47,15 @@ def support_of_places(model: Any, where: Any) -> Support | None:
         )
     kind = "mean" if own is None else own.kind
     given = where.reset_index(drop=True)
-    support = read_support(kind, "~ 1", given, model.family, mesh=model.meshes or None)
+    with RowsCalled(where.index):
+        support = read_support(kind, "~ 1", given, model.family, mesh=model.meshes or None)
     held = model.covariates
     if held is None or set(held.names) <= set(support.table.columns):
         return support
     values, usable = held.at(support.points, model.crs)
     if not usable.all():
         row = int(support.area_of_place[int(np.argmin(usable))])
-        raise InputError(f"a covariate has no value all over the polygon of row {row}")
+        raise InputError("a covariate has no value all over the polygon of {row}", row=where.index[row])
     new = values[[name for name in values.columns if name not in support.table.columns]]
     return support.with_columns(new)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, RowsCalled
 from geospde.formula.table import per_row
 from geospde.linalg.threads import one_blas_thread, side_by_side
 from geospde.model.hyperparameters import theta_slices, whole_theta
@@ -179,7 +179,8 @@ class _Rows:
         if self._design is not None:
             return self._design[part]
         points = None if self.points is None else self.points[part]
-        return self._model.rows(self._table.iloc[part], points, **self._options)
+        with RowsCalled(self._table.index[part]):
+            return self._model.rows(self._table.iloc[part].reset_index(drop=True), points, **self._options)
 
     def map(
         self, fit: Fit, work: Callable[[Any, Any], Any], callback: Callable[[int, int | None, str], None] | None = None
@@ -274,8 +275,9 @@ def predict_at(
     predictor: Predictor, place: Places, callback: Callable[[int, int | None, str], None] | None = None
 ) -> Prediction:
     """Predict at places that are read; see `predict`."""
-    table = predictor.table(place)
-    frame, rows = predictor.columns(place, table, callback)
+    with RowsCalled(place.labels):
+        table = predictor.table(place)
+        frame, rows = predictor.columns(place, table, callback)
     covariates = predictor.model.covariates
     if covariates is not None and EXTRAPOLATION in frame and (said := covariates.beyond_in_words(table)):
         warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=2)

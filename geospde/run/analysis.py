@@ -24,7 +24,7 @@ from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.delta import build_delta, refuse_of_delta
-from geospde.model.joint import build_joint
+from geospde.model.joint import build_joint, likelihood_names
 from geospde.model.observations import Observations
 from geospde.model.pattern import pattern
 from geospde.model.support import Support, read_support
@@ -83,6 +83,12 @@ def make_mesh(config: Config, survey: Survey) -> Mesh:
     if config.mesh.barrier is not None:
         path = config.path(config.mesh.barrier)
         keys["barrier"], _ = read_coastline(path, crs=survey.crs, source_crs=None, layer=None, ring=None)
+    with survey.rows_called:
+        return _mesh_around(config, survey, keys)
+
+
+def _mesh_around(config: Config, survey: Survey, keys: dict[str, Any]) -> Mesh:
+    """Build a mesh around the coastline, the sites or all that is mapped."""
     if survey.coastline is not None:
         mesh = build_mesh(survey.coastline, **keys)
     else:
@@ -159,10 +165,8 @@ def _model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Mo
     """The model of the survey; an InputError names a row as its file counts."""
     if config.observations:
         return _joint_model(config, survey, mesh, priors)
-    try:
+    with survey.rows_called:
         return _one_response(config, survey, mesh, priors)
-    except InputError as error:
-        raise error.placed(lambda row: survey.place(int(row), None)) from None
 
 
 def _one_response(config: Config, survey: Survey, mesh: Mesh | None, priors: Any) -> Model:
@@ -223,10 +227,15 @@ def _joint_model(config: Config, survey: Survey, mesh: Mesh | None, priors: Any)
             keys["areas"] = {**keys["areas"], "weights": config.path(keys["areas"]["weights"])}
         members.append(Observations(data=own.table, name=one.name, domain=domain, **keys))
     graphs = {name: config.path(file) for name, file in config.graphs.items()}
-    return build_joint(
-        members, terms=config.terms, mesh=mesh, priors=priors, graphs=graphs,
-        covariates=config.covariate_files() or None,
-    )  # fmt: skip
+    try:
+        return build_joint(
+            members, terms=config.terms, mesh=mesh, priors=priors, graphs=graphs,
+            covariates=config.covariate_files() or None,
+        )  # fmt: skip
+    except InputError as error:
+        parts = dict(zip(likelihood_names(members), survey.parts))
+        of = None if error.where is None else parts.get(error.where.file)
+        raise error if of is None else error.placed(lambda row: of.place(row, None)) from None
 
 
 def mapped(config: Config, fit: Fit) -> Fit:

@@ -167,10 +167,8 @@ def explore_survey(config: Config, survey: Survey) -> Exploration | None:
     model = config.model
     if config.is_pattern or config.observations:
         return None
-    try:
+    with survey.rows_called:
         response = read_response(parse_sides(model.formula)[0], survey.points)
-    except InputError as error:
-        raise error.placed(lambda row: survey.place(int(row), None)) from None
     column, *trials = response_columns(model.formula)
     over: str | float | None = model.exposure or (trials[0] if trials else None)
     if over is None and response.trials is not None:

@@ -150,7 +150,7 @@ def _of_polygons(frame: Any, column: str, name: str) -> Graph:
     shapes = np.asarray(frame.geometry.values)
     empty = [k for k, shape in enumerate(shapes) if shape is None or shape.is_empty]
     if empty:
-        raise InputError(f"row {empty[0]} of the polygons of the graph {name!r} has no shape")
+        raise InputError(f"{{row}} of the polygons of the graph {name!r} has no shape", row=frame.index[empty[0]])
     first = pd.Series(range(len(frame))).groupby(list(map(label_of, ids)), sort=False).transform("first").to_numpy()
     if np.all([shapes[k].equals(shapes[j]) for k, j in enumerate(first) if k != j]):  # an area at several times
         frame, ids = frame.iloc[np.unique(first)], [ids[k] for k in np.unique(first)]

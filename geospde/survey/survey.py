@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geospde.errors import GeospdeWarning, InputError, Place
+from geospde.errors import GeospdeWarning, InputError, Place, RowsCalled
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.covariates.sites import SiteCovariates, sample_sites
 from geospde.survey.crs import central_place, is_local, parse_crs, unit_of, utm_of
@@ -120,6 +120,11 @@ class Survey:
         """What models are fitted to: the rows with their places, or with their polygons where they are of areas."""
         return self.points if self.areas is None else self.points.set_geometry(self.areas)
 
+    @property
+    def rows_called(self) -> RowsCalled:
+        """A context whose errors name the rows of the table as their file counts."""
+        return RowsCalled(lambda row: self.place(row, None))
+
     def offshore(self) -> np.ndarray:
         """Return each site's distance off the coastline, 0 on land: an array of shape (n,).
 
@@ -165,7 +170,8 @@ class Survey:
             Where a covariate cannot be read, or has no value at a site.
         """
         covariates = read_covariates(given, path_of)
-        sampled = sample_sites(covariates, self.points, self.coordinates, self.crs, used)
+        with self.rows_called:
+            sampled = sample_sites(covariates, self.points, self.coordinates, self.crs, used)
         if sampled.covariates is None:
             return self
         rows, place = np.flatnonzero(sampled.rows), self.place
@@ -176,7 +182,7 @@ class Survey:
         files = tuple(path for one in sampled.covariates.covariates for path in one.files)
         return replace(
             self,
-            points=sampled.table,
+            points=sampled.table.reset_index(drop=True),
             sources=(*self.sources, *(path for path in files if path not in self.sources)),
             place=remaining,
             covariates=sampled.covariates,

@@ -91,8 +91,9 @@ class By:
         if (codes < 0).any():
             row = int(np.flatnonzero(codes < 0)[0])
             raise InputError(
-                f"there is no field for the level {label(values.iloc[row])!r} of {self.factor!r} (row "
-                f"{table.index[row]}); there are those of {listed(self.coding.labels)}"
+                f"there is no field for the level {label(values.iloc[row])!r} of {self.factor!r} ({{row}}); "
+                f"there are those of {listed(self.coding.labels)}",
+                row=table.index[row],
             )
         return np.asarray(codes[:, None] == np.arange(len(self.coding.levels)), dtype=float)
 

@@ -171,7 +171,8 @@ class Process(LatentTerm):
             row = int(np.flatnonzero(codes < 0)[0])
             raise InputError(
                 f"the term {self.precision.label!r} has no curve for the level {label(values.iloc[row])!r} of "
-                f"{self.by!r} (row {row}); it has {listed(self.coding.labels)}"
+                f"{self.by!r} ({{row}}); it has {listed(self.coding.labels)}",
+                row=table.index[row],
             )
         return [(rows, np.ones(rows.size)) for rows in (np.flatnonzero(codes == k) for k in range(len(self.curves)))]
 

@@ -159,7 +159,7 @@ class Group(LatentTerm):
         code = np.full(len(table), -1) if absent else self.grouping.codes(table)
         unknown = np.flatnonzero(code < 0)
         if unknown.size and not self.takes_new:
-            raise InputError(self._unknown(table.iloc[unknown[0]], table.index[unknown[0]]))
+            raise InputError(self._unknown(table.iloc[unknown[0]]), row=table.index[unknown[0]])
         rows, (m, q) = np.flatnonzero(code >= 0), values.shape
         places = code[rows, None] * q + np.arange(q)
         known = sp.csr_matrix((values[rows].ravel(), (np.repeat(rows, q), places.ravel())), shape=(m, self.precision.n))
@@ -168,14 +168,14 @@ class Group(LatentTerm):
         of_new = np.where(code[:, None] < 0, values, 0.0)
         return NewLevels(known, self.precision, of_new, self._numbered(table, unknown))
 
-    def _unknown(self, row: pd.Series, at: Any) -> str:
+    def _unknown(self, row: pd.Series) -> str:
         """What to say of a row whose level was not learnt."""
         by = self.grouping.by
         for name in by:
             if pd.isna(row[name]):
-                return f"the group column {name!r} has no value in row {at}: fill it, or give predict {ELSE}"
+                return f"the group column {name!r} has no value in {{row}}: fill it, or give predict {ELSE}"
         held = ":".join(label(row[name]) for name in by)
-        return f"the fit has not seen the level {held!r} of group {self.grouping.name!r}, row {at}: give predict {ELSE}"
+        return f"the fit has not seen the level {held!r} of group {self.grouping.name!r}, {{row}}: give predict {ELSE}"
 
     def _numbered(self, table: pd.DataFrame, unknown: NDArray[np.intp]) -> NDArray[np.intp]:
         """Numbers of the new levels, one number per row without a label; 0 elsewhere, where the values are zero."""

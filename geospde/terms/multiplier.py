@@ -101,8 +101,9 @@ class Multiplier:
         if (codes < 0).any():
             row = int(np.flatnonzero(codes < 0)[0])
             raise InputError(
-                f"there is no smooth for the level {label(values.iloc[row])!r} of {self.column!r} (row "
-                f"{table.index[row]}); there are those of {listed(self.coding.labels)}"
+                f"there is no smooth for the level {label(values.iloc[row])!r} of {self.column!r} ({{row}}); "
+                f"there are those of {listed(self.coding.labels)}",
+                row=table.index[row],
             )
         return np.asarray(codes == self.coding.labels.index(str(self.level)), dtype=float)
 

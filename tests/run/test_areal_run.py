@@ -193,7 +193,9 @@ def test_mistakes_in_the_layer_are_told(change, words, tmp_path):
 def test_a_graph_of_other_areas_is_told(tmp_path):
     text = RUN_FILE.replace("graph=areas", "graph=w").replace("[inference]", '[graphs]\nw = "w.graph"\n[inference]')
     (tmp_path / "w.graph").write_text("3\n1 1 2\n2 2 1 3\n3 1 2\n")
-    with pytest.raises(gs.InputError, match="'d00' of 'district', row 0, is no area of the graph 'w'"):
+    with pytest.raises(
+        gs.InputError, match="'d00' of 'district', row 1 of districts.gpkg, is no area of the graph 'w'"
+    ):
         check(written(tmp_path, text))
 
 

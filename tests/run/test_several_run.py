@@ -122,6 +122,15 @@ def test_mistakes_are_told(old, new, words, tmp_path):
         check(written(tmp_path, RUN_FILE.replace(old, new)))
 
 
+def test_a_row_is_told_by_the_line_of_its_own_file(tmp_path):
+    second = '[[observations]]\npoints = "plots.csv"\nformula = "count ~ log(lead)"\nfamily = "poisson"\n[mesh]'
+    path = written(tmp_path, RUN_FILE.replace("[mesh]", second))
+    table = pd.read_csv(tmp_path / "plots.csv")
+    table.assign(lead=table["lead"].where(table.index != 5, -1)).to_csv(tmp_path / "plots.csv", index=False)
+    with quietly_in(tmp_path), pytest.raises(gs.InputError, match=r"^count: in line 7 of plots.csv, lead = -1.0: log"):
+        check(path)
+
+
 def test_one_bracket_and_terms_alone_are_told(tmp_path):
     alone = '[survey]\npoints = "lead.csv"\n'
     with pytest.raises(gs.InputError, match=r"line 3: write \[\[observations\]\], with two brackets"):

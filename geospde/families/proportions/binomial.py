@@ -108,8 +108,9 @@ class OfTrials(OfProbability):
             row = rows[0]
             hint = "; is it p(successes, trials)?" if (bound.trials == 1).all() else ""
             raise InputError(
-                f"family {self.name!r} needs at most as many successes as trials: row {row} holds "
-                f"{bound.y[row]:g} of {bound.trials[row]:g}{hint}"
+                f"family {self.name!r} needs at most as many successes as trials: {{row}} holds "
+                f"{bound.y[row]:g} of {bound.trials[row]:g}{hint}",
+                row=int(row),
             )
 
 

@@ -271,7 +271,7 @@ def sample_sites(given: Any, table: Any, points: Vector | None, crs: Any, used: 
         summary = _seen(one, values)
         seen.append(summary)
         taken[one.name] = pd.Series(values, dtype=object) if one.labels else _standardised(one, summary, values)
-    kept = table.loc[rows].reset_index(drop=True) if not rows.all() else table
+    kept = table.loc[rows] if not rows.all() else table
     index = kept.index
     kept = kept.assign(**{name: np.asarray(values) for name, values in taken.items()})
     kept.index = index
@@ -328,8 +328,8 @@ def _at_sites(one: Covariate, table: Any, points: Vector, crs: Any) -> tuple[Any
                     f"column {one.name!r} holds text, such as {own.iloc[int(np.argmax(text))]!r}, and the covariate of "
                     "its name numbers: give this one labels, or another name"
                 )
-            raise InputError(f"column {one.name!r} has no number in row {row}: drop or fill it")
-        return values, list(_compared(one, values, one.at_points(points, crs)))
+            raise InputError(f"column {one.name!r} has no number in {{row}}: drop or fill it", row=row)
+        return values, list(_compared(one, values, one.at_points(points, crs), table.index))
     values = one.at_points(points, crs)
     known = np.isfinite(values)
     if not known.any() and one.missing != "nearest":
@@ -341,7 +341,8 @@ def _at_sites(one: Covariate, table: Any, points: Vector, crs: Any) -> tuple[Any
         if one.missing == "refuse":
             row = table.index[int(np.argmax(~known))]
             raise InputError(
-                f"covariate {some}, such as row {row}",
+                f"covariate {some}, such as {{row}}",
+                row=row,
                 remedy=f'say what to do, as in {one.name} = {{ ..., missing = "nearest" }}, or "drop"',
             )
         if one.missing == "nearest":
@@ -391,7 +392,7 @@ def _seen(one: Covariate, values: Any) -> Seen:
     return Seen(low, high, float(values.mean()), float(values.std(ddof=1)))
 
 
-def _compared(one: Covariate, own: Any, raster: Vector) -> Iterator[Finding]:
+def _compared(one: Covariate, own: Any, raster: Vector, labels: pd.Index) -> Iterator[Finding]:
     """Tell of a survey's column that differs from the raster of its name."""
     if one.labels:
         both = np.isfinite(raster)
@@ -408,7 +409,7 @@ def _compared(one: Covariate, own: Any, raster: Vector) -> Iterator[Finding]:
         differs = both.any() and rms > DIFFERENT * spread
         said = f"they differ by {number(rms)} (root mean square; the column's sd is {number(spread)})"
         if differs:
-            said += f", most in row {worst}: {number(float(own[worst]))} and {number(float(raster[worst]))}"
+            said += f", most in row {labels[worst]}: {number(float(own[worst]))} and {number(float(raster[worst]))}"
     if not both.any():
         yield Finding("warning", "covariates", f"{one.name!r} is a column of the survey; {one.source} covers no site")
     elif differs:

@@ -85,8 +85,9 @@ class Area(LatentTerm):
         if (code < 0).any():
             row = int(np.flatnonzero(code < 0)[0])
             raise InputError(
-                f"{label_of(values.iloc[row])!r} of {self.column!r}, row {table.index[row]}, is no area of the graph "
-                f"{self.graph_name!r}, which has {', '.join(self.graph.labels[:3])} and so on"
+                f"{label_of(values.iloc[row])!r} of {self.column!r}, {{row}}, is no area of the graph "
+                f"{self.graph_name!r}, which has {', '.join(self.graph.labels[:3])} and so on",
+                row=table.index[row],
             )
         return sp.csr_matrix((np.ones(code.size), (np.arange(code.size), code)), shape=(code.size, self.n))
 

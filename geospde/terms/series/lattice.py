@@ -77,8 +77,9 @@ class Lattice:
         if off.size:
             row = off[0] if rows is None else rows[off[0]]
             raise InputError(
-                f"{what} goes by steps of {self.step:g} from {self.first:g}, and row {row} is at {values[off[0]]:g}",
+                f"{what} goes by steps of {self.step:g} from {self.first:g}, and {{row}} is at {values[off[0]]:g}",
                 remedy="give a value that is a step",
+                row=row,
             )
         if (np.abs(out) > 10 * LARGEST).any():
             raise InputError(f"{what} is asked for {np.abs(out).max():g} steps away from its first")

@@ -141,9 +141,9 @@ class Walk(LatentTerm):
         outside = np.flatnonzero((x < self.nodes[0]) | (x > end))
         if outside.size:
             raise InputError(
-                f"{self.label} is known from {self.nodes[0]:g} to {end:g}, and row "
-                f"{table.index[outside[0]]} is at {x[outside[0]]:g}",
+                f"{self.label} is known from {self.nodes[0]:g} to {end:g}, and {{row}} is at {x[outside[0]]:g}",
                 remedy="leave such rows out",
+                row=table.index[outside[0]],
             )
         left = np.clip(np.searchsorted(self.nodes, x, side="right") - 1, 0, self.gaps.size - 1)
         share = (x - self.nodes[left]) / self.gaps[left]
