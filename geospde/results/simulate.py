@@ -35,8 +35,8 @@ from geospde.text.words import did_you_mean, listed, number
 
 Vector = NDArray[np.float64]
 
-RESPONSE = "y"
-"""The column of a response that the formula does not name."""
+RESPONSES = ("y", "response")
+"""Columns of a response that the formula does not name: the first that the model does not use."""
 
 POINTS = 200
 """Values at which distributions are compared, beside those observed."""
@@ -72,7 +72,8 @@ def simulate(
     Parameters
     ----------
     formula : str
-        As of `geospde.fit`; without a left side, ``"~ 1 + spde(mesh)"``, the response is called ``y``.
+        As of `geospde.fit`; without a left side, ``"~ 1 + spde(mesh)"``, the response is called ``y``, or
+        ``response`` where ``y`` is a coordinate or a covariate.
     data : DataFrame or GeoDataFrame
         Places, covariates, groups, trials. Of a point pattern None, or points whose CRS and labels of marks are taken.
     hyper : dict, optional
@@ -95,8 +96,8 @@ def simulate(
     Raises
     ------
     InputError
-        For a parameter that the model does not have, one that has no prior to be drawn from, and a family that draws no
-        responses.
+        For a parameter that the model does not have, one that has no prior to be drawn from, a family that draws no
+        responses, and a response named as a coordinate or a covariate is.
 
     Examples
     --------
@@ -112,7 +113,7 @@ def simulate(
         "priors": priors, "covariates": covariates, "dispformula": dispformula,
     }  # fmt: skip
     if domain is not None or kind.is_pattern:
-        name, made, model = RESPONSE, data, _pattern_model(formula, data, domain, options)
+        name, made, model = RESPONSES[0], data, _pattern_model(formula, data, domain, options)
     else:
         name, made, model = _table_model(formula, data, options)
     rng = np.random.default_rng(seed)
@@ -266,13 +267,29 @@ def _table_model(formula: str, data: Any, options: dict[str, Any]) -> tuple[str,
     """The response's name, the data with covariates, and the model."""
     if not isinstance(data, pd.DataFrame):
         raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
-    whole = f"{RESPONSE} {formula.strip()}" if formula.strip().startswith("~") else formula
-    name = next(iter(symbols(parse_sides(whole)[0])))
+    name, whole = _named(formula, options)
     given = with_dispersion(whole, options["dispformula"])
     sampled = with_covariates(given, data, options["covariates"], options["coords"])
     own = {one: sampled.rows_of(options[one]) for one in ("exposure", "offset", "weights")}
     own |= {"covariates": sampled.covariates}
     return name, sampled.table, _placeholder_model(whole, sampled.table, name, **{**options, **own})
+
+
+def _named(formula: str, options: dict[str, Any]) -> tuple[str, str]:
+    """The response's name, which is no other column of the model, and the formula with it on the left."""
+    unnamed = formula.strip().startswith("~")
+    whole = f"{RESPONSES[0]} {formula.strip()}" if unnamed else formula
+    right = parse_sides(with_dispersion(whole, options["dispformula"]))[1]
+    rows = (options[one] for one in ("exposure", "offset", "weights"))
+    used = {*symbols(right), *(options["coords"] or ()), *(one for one in rows if isinstance(one, str))}
+    if unnamed and RESPONSES[0] in used:
+        whole = f"{RESPONSES[1]} {formula.strip()}"
+    name = next(iter(symbols(parse_sides(whole)[0])))
+    for column in {name, "eta"} & used:
+        raise InputError(
+            f"simulated data have a new column {column!r}, which the model uses already: rename one of them"
+        )
+    return name, whole
 
 
 def _pattern_model(formula: str, data: Any, domain: Any, options: dict[str, Any]) -> Model:

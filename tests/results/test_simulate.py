@@ -69,6 +69,21 @@ def test_what_is_left_out_comes_from_the_prior(places, mesh, model):
     pd.testing.assert_frame_equal(drawn(places, mesh, 3, **options), drawn(places, mesh, 3, **options))
 
 
+def test_places_and_covariates_stay_as_they_are(places, mesh):
+    options = {"hyper": {"range(spde)": 400, "sigma(spde)": 1, "sigma": 1e-6}}
+    made = drawn(places, mesh, 5, **options)
+    pd.testing.assert_frame_equal(made[["x", "y"]], places)
+    named = gs.simulate(
+        "z ~ 1 + spde(mesh)", places, coords=("x", "y"), mesh=mesh, seed=5, fixed={"Intercept": 1.0}, **options
+    )
+    np.testing.assert_allclose(made["response"], named["z"])
+    line = gs.simulate("~ y", places, fixed={"Intercept": 1.0, "y": 2.0}, hyper={"sigma": 1e-6}, seed=1)
+    np.testing.assert_allclose(line["response"], 1 + 2 * places["y"], atol=1e-4)
+    for formula in ("y ~ 1 + spde(mesh)", "z ~ eta + spde(mesh)", "~ y + response + spde(mesh)"):
+        with pytest.raises(gs.InputError, match="which the model uses already"):
+            gs.simulate(formula, places, coords=("x", "y"), mesh=mesh)
+
+
 def test_groups_and_walks_are_drawn_inside_their_constraints():
     table = pd.DataFrame({"g": np.repeat(list("abcdef"), 5), "t": np.tile(np.arange(5), 6)})
     made = gs.simulate(
@@ -81,7 +96,7 @@ def test_groups_and_walks_are_drawn_inside_their_constraints():
 def test_a_fit_replicates_its_responses(places, mesh):
     options = {"family": "poisson", "hyper": {"range(spde)": 400, "sigma(spde)": 0.7}}
     table = drawn(places, mesh, 5, **options)
-    fit = gs.fit("y ~ 1 + spde(mesh)", table, coords=("x", "y"), mesh=mesh, family="poisson", method="eb")
+    fit = gs.fit("response ~ 1 + spde(mesh)", table, coords=("x", "y"), mesh=mesh, family="poisson", method="eb")
     replicates = fit.simulate(400, seed=1)
     assert replicates.shape == (60, 400)
     expected = fit.fitted["mean"].to_numpy()
