@@ -86,10 +86,12 @@ def _whole_bins(values: NDArray[np.float64]) -> list[float]:
 
 
 def _even_bins(ax: Axes, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bins of one width on an axis that is logarithmic."""
-    spread = ax.xaxis.get_transform()
-    low, high = np.asarray(spread.transform(np.array([values.min(), values.max()])), dtype=float)
-    return np.asarray(spread.inverted().transform(np.linspace(low, high, 26)), dtype=float)
+    """Bins of one width on an axis that is logarithmic; both ends are values, which a transform and back would miss."""
+    spread, ends = ax.xaxis.get_transform(), [values.min(), values.max()]
+    low, high = np.asarray(spread.transform(np.array(ends)), dtype=float)
+    edges = np.asarray(spread.inverted().transform(np.linspace(low, high, 26)), dtype=float)
+    edges[[0, -1]] = ends
+    return edges
 
 
 def _bins(values: NDArray[np.float64]) -> int:

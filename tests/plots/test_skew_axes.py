@@ -10,7 +10,7 @@ from geospde.plots.canvas import SMALL, View
 from geospde.plots.drawing import draw_scale_bar
 from geospde.plots.exploration import plot_exploration
 from geospde.plots.fitted import spread_out
-from geospde.plots.panels import plot_histogram
+from geospde.plots.panels import _even_bins, plot_histogram
 
 
 def test_skew_responses_have_logarithmic_axes_with_a_place_for_zeros():
@@ -44,6 +44,15 @@ def test_a_look_at_a_skew_survey_has_them_too_and_no_panel_of_a_constant():
     assert trend.get_yscale() == "symlog"
     counts = plot_histogram(seen, Figure().subplots()).containers[0]
     assert sum(bar.get_height() for bar in counts) == 80
+
+
+def test_bins_of_a_logarithmic_axis_hold_the_ends_of_what_they_count():
+    ax = Figure().subplots()
+    ax.set_xscale("symlog", linthresh=0.5)
+    for seed in range(40):  # a transform and back may miss the largest
+        values = np.exp(np.random.default_rng(seed).normal(2, 3, 50))
+        edges = _even_bins(ax, values)
+        assert edges[0] == values.min() and edges[-1] == values.max() and (np.diff(edges) > 0).all()
 
 
 def test_the_ground_of_a_scale_bar_is_no_higher_than_what_it_holds():
