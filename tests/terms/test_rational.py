@@ -79,6 +79,22 @@ def test_an_estimated_nu_has_the_field_of_the_same_nu_given():
         assert found == pytest.approx(covariance(given, [0.1, 0.2])[0], abs=5e-3)  # a variance of 1.5, at corners of 6
 
 
+@pytest.mark.parametrize("nu", [0.5, 1.5, None])
+def test_a_few_factors_tell_the_determinants_of_all_fields(nu):
+    """All stand on one curve, `geospde.terms.precisions.determinant`, so that most evaluations make no factor."""
+    mesh = square_mesh(6, 0, 3.0)
+    field = RationalMatern(*fem_matrices(mesh.vertices, mesh.triangles), nu=nu, order=3)
+    rows, columns = field.pattern.indices, np.repeat(np.arange(field.n), np.diff(field.pattern.indptr))
+    for theta in np.random.default_rng(0).normal(0.0, 0.3, (20, len(field.parameters))):
+        value, slope = field.log_normaliser(theta)
+        dense = 0.5 * np.linalg.slogdet(field.matrix(theta).toarray())[1]
+        assert value == pytest.approx(dense, abs=1e-8)
+        lower = np.linalg.inv(field.matrix(theta).toarray())[rows, columns]
+        traces = field.gradients(theta) @ np.where(rows == columns, lower, 2.0 * lower)
+        assert slope == pytest.approx(0.5 * traces, abs=1e-6)
+    assert field.factorisations < 50  # of 80, and hardly more for another 20 thetas
+
+
 def test_nu_is_a_row_of_its_own_with_a_prior():
     data, mesh = table(), square_mesh(4)
     keys = {"data": data, "mesh": mesh, "coords": ("x", "y"), "method": "eb"}

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.priors import Independent, LogitBeta, PCRange, PCSd, Prior
-from geospde.linalg.cholesky import Cholesky
 from geospde.terms.hyperparameter import Hyperparameter
+from geospde.terms.precisions.determinant import DeterminantCurve
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.spde.base import Call, FieldPrecision
 from geospde.terms.precisions.spde.best_rational import (
@@ -85,10 +85,9 @@ class RationalMatern(FieldPrecision):
         self.pattern = sp.block_diag([one] * self.layers, format="csc")
         self.pattern.sort_indices()
         self.edge_pattern = union_pattern(matrices[:2])
-        self._edges = np.column_stack([on_pattern(self.edge_pattern, m) for m in matrices[:2]])
+        self.stiffness = g
         if constr:
             self.constraints = np.tile(self.mass, self.layers)[:, None]
-        self.factorisations = self.layers + 1
         of_nu: tuple[Prior, ...] = ()
         if nu is None:
             self.parameters, self.kinds = ("range", "sigma", "nu"), ("range", "sd", "nu")
@@ -200,27 +199,25 @@ class RationalMatern(FieldPrecision):
         return np.stack([(self._basis @ of).T.ravel() for of in self._coefficients(theta)[1]])
 
     def log_normaliser(self, theta: Vector, gradient: bool = True) -> tuple[float, Vector]:
-        """By factors of the sparser matrices that each precision is a product of."""
+        """By the determinants of the sparser matrices that each precision is a product of, which stand on one curve."""
         nu, log_kappa, form, of_kappa = self._state(theta)
         scales, of_scales = self._scales(theta, nu, form)
         size, m = self.mass.size, form.power
         value = 0.5 * size * float((scales - 2.0 * m * log_kappa).sum()) - 0.5 * m * self.layers * self._log_mass
         slope = 0.5 * size * (of_scales.sum(axis=1) - 2.0 * m * self.layers * of_kappa)
-        diagonal, squared = self.edge_pattern.indptr[:-1], np.exp(2.0 * log_kappa)
         pole_slope = np.zeros(self.layers)
         if self.nu is None:
-            pole_slope = form.poles * form.pole_slopes * self._nu_slope(nu)
-        factors = []
-        for pole, weight, of_pole in [(0.0, m * self.layers, 0.0), *zip(form.poles, np.ones(self.layers), pole_slope)]:
-            factor = self._edge_solver.factor(self._edges @ np.array([(1.0 + pole) * squared, 1.0]))
-            factors.append(factor)
-            value += 0.5 * weight * factor.log_determinant
-            if gradient:
-                trace = squared * float(self.mass @ factor.selected_inverse()[diagonal])
-                slope = slope + weight * (1.0 + pole) * trace * of_kappa
-                if self.nu is None:
-                    slope[2] += 0.5 * weight * trace * of_pole
+            pole_slope = form.poles / (1.0 + form.poles) * form.pole_slopes * self._nu_slope(nu)
+        shifts = 2.0 * log_kappa + np.log1p(form.poles)
+        weighted = [(2.0 * log_kappa, m * self.layers, 0.0), *zip(shifts, np.ones(self.layers), pole_slope)]
+        for shift, weight, of_pole in weighted:
+            log_determinant, change = self._determinants(shift)
+            value += 0.5 * weight * log_determinant
+            slope = slope + weight * change * of_kappa
+            if self.nu is None:
+                slope[2] += 0.5 * weight * change * of_pole
         if self.constraints is not None:
+            factors = [self._determinants.factor(shift) for shift in (2.0 * log_kappa, *shifts)]
             solved = self._solved(factors, scales - 2.0 * m * log_kappa, m)
             more, of_constraints = self.constraint_part(theta, solved, gradient)
             value, slope = value + more, slope + of_constraints
@@ -236,9 +233,16 @@ class RationalMatern(FieldPrecision):
             parts.append(np.exp(-scale) * x)
         return np.concatenate(parts)[:, None]
 
+    learns = True
+
+    @property
+    def factorisations(self) -> int:  # type: ignore[override]
+        """Of matrices on the mesh's edges, so far."""
+        return self._determinants.factorisations
+
     @cached_property
-    def _edge_solver(self) -> Cholesky:
-        return Cholesky(self.edge_pattern)
+    def _determinants(self) -> DeterminantCurve:
+        return DeterminantCurve(self.edge_pattern, on_pattern(self.edge_pattern, self.stiffness), self.mass)
 
     @cached_property
     def _log_mass(self) -> float:
