@@ -365,7 +365,7 @@ def colour_bar(place: Axes, scale: Scale, label: str, per: float = 1.0) -> None:
     size = 10.0**exponent / per
     if scale.norm is None:
         ticks = scale.ticks(per=per)
-        bar.set_ticks(list(ticks), labels=[_tick_label(value, size, scale) for value in ticks])
+        bar.set_ticks(list(ticks), labels=[_tick_label(value / size) for value in ticks])
         bar.minorticks_off()
     bar.outline.set(linewidth=0.5, edgecolor=FRAME)
     place.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME)
@@ -385,19 +385,20 @@ def colour_bar(place: Axes, scale: Scale, label: str, per: float = 1.0) -> None:
 
 def _exponent(scale: Scale, per: float) -> int:
     """Return the power of ten that a colour bar's numbers are multiples of, 0 where they need none."""
-    largest = per * max(abs(scale.low), abs(scale.high))
+    largest, steps = per * max(abs(scale.low), abs(scale.high)), sorted(abs(per * knot) for knot in scale.knots)
+    if steps:  # of skewed quantiles the ends are far from where the others are
+        usual = steps[len(steps) // 2]
+        largest = usual if largest < 1e4 * usual else 0.0
     if scale.norm is not None or largest == 0:
         return 0
     exponent = math.floor(math.log10(largest))
     return 0 if -3 <= exponent < 5 or scale.spacing != "linear" and 0 <= exponent < 7 else exponent
 
 
-def _tick_label(value: float, size: float, scale: Scale) -> str:
-    """Return what stands beside a colour: quantiles to three digits, round values as they are."""
-    if scale.spacing == "quantiles":
-        return _short(value / size)
-    text = f"{value / size:.10g}"
-    return _power(value / size) if "e" in text else f"{float(text):,.10g}".replace("-", "\N{MINUS SIGN}")
+def _tick_label(value: float) -> str:
+    """Return what stands beside a colour: a round value as it is."""
+    text = f"{value:.10g}"
+    return _power(value) if "e" in text else f"{float(text) + 0.0:,.10g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _power(value: float) -> str:

@@ -132,7 +132,7 @@ class Scale:
             knots = np.unique(np.quantile(pooled[pooled <= self.high], np.linspace(0, 1, _CLASSES + 1)))
             if len(knots) > 2:
                 knots[-1] = max(self.high, knots[-1])
-                steps = tuple(map(float, knots))
+                steps = tuple(map(float, _rounded(knots)))
                 return replace(self, low=steps[0], high=steps[-1], spacing="quantiles", knots=steps)
         return self
 
@@ -276,6 +276,28 @@ class Scale:
         slack = 1e-9 * (high - low)
         found = np.where(np.abs(found) < slack, 0.0, found)  # steps through 0 miss it by rounding
         return np.asarray(found[(found >= low - slack) & (found <= high + slack)] / per)
+
+
+def _rounded(knots: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return increasing values as rounder ones: the ends outwards, those that fall together once.
+
+    Each is a multiple of a power of ten, at most a twentieth of its smaller gap, or a thousandth of what the middle
+    half spans where that is more: what is nearly 0 is 0.
+
+    Examples
+    --------
+    >>> _rounded(np.array([7e-12, 3e-10, 0.07391, 0.57512, 47.93]))
+    array([ 0.   ,  0.074,  0.58 , 48.   ])
+    """
+    gaps = np.diff(knots)
+    size = len(knots) - 1
+    middle = knots[size - size // 4] - knots[size // 4]
+    near = np.minimum(np.append(gaps, gaps[-1]), np.insert(gaps, 0, gaps[0]))
+    step = 10.0 ** np.floor(np.log10(np.maximum(near / 20, middle / 1000)))
+    counts = np.round(knots / step)
+    counts[0], counts[-1] = np.floor(knots[0] / step[0]), np.ceil(knots[-1] / step[-1])
+    found = np.unique(np.array([float(f"{value:.12g}") for value in counts * step + 0.0]))
+    return found if len(found) > 2 else knots
 
 
 def round_numbers(low: float, high: float) -> NDArray[np.float64]:

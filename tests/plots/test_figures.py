@@ -17,7 +17,7 @@ from PIL import Image
 import geospde as gs
 from geospde.errors import InputError
 from geospde.mesh.trimesh import Mesh
-from geospde.plots.canvas import SEA, View, sheet
+from geospde.plots.canvas import SEA, View, colour_bar, sheet
 from geospde.plots.drawing import LAND, draw_cells, draw_land, draw_scale_bar
 from geospde.plots.figures import observed, save_figures
 from geospde.plots.maps import layers_map, plot_layer, scale_of
@@ -369,3 +369,17 @@ def test_a_scale_bar_over_land_has_a_ground_of_its_own(land, grounds):
     ax = Figure().subplots()
     draw_scale_bar(ax, View(0.0, 0.0, 1000.0, 1000.0, "m"), land)
     assert sum(patch.get_alpha() == 0.8 for patch in ax.patches) == grounds
+
+
+@pytest.mark.parametrize(("values", "labels"), [
+    (np.r_[np.linspace(1e-12, 1e-9, 300), np.geomspace(0.003, 40, 700)], ["0", "0.012", "0.175", "2.65", "40"]),
+    (-np.geomspace(1e-3, 3e7, 500), ["−30,000,000", "−240,000", "−1,900", "−200", "0"]),
+    (1000 + np.linspace(0, 1, 300) ** 3, ["1,000", "1,000.064", "1,000.512", "1,001"]),
+])  # fmt: skip
+def test_colours_by_quantiles_are_labelled_with_round_numbers(values, labels):
+    scale = Scale.over([values], spacing="quantiles")
+    place = Figure().add_axes((0.5, 0.1, 0.05, 0.8))
+    colour_bar(place, scale, "lead")
+    shown = [label.get_text() for label in place.get_yticklabels()]
+    assert set(labels) <= set(shown) and len(shown) == len(set(shown))
+    assert scale.low <= values.min() and scale.high >= values.max()
