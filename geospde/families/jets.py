@@ -43,12 +43,27 @@ def mirrored(jet: Jet) -> Jet:
     return jet[0], -jet[1], jet[2], -jet[3]
 
 
-def log_rest(f: Vector) -> Jet:
-    """``log(1 - exp(f))`` and its derivatives in f, for f below 0."""
-    with np.errstate(over="ignore", divide="ignore"):
-        odds = 1 / np.expm1(-f)
-        value = np.where(f > -0.7, np.log(-np.expm1(f)), np.log1p(-np.exp(f)))
-    return value, -odds, -odds * (1 + odds), -odds * (1 + odds) * (1 + 2 * odds)
+def log_rest(f: Vector) -> Vector:
+    """``log(1 - exp(f))``, for f below 0."""
+    with np.errstate(divide="ignore"):
+        values: Vector = np.where(f > -0.7, np.log(-np.expm1(f)), np.log1p(-np.exp(f)))
+    return values
+
+
+def log_rest_jet(x: Vector) -> Jet:
+    """``log(1 - exp(-x))`` and its derivatives in log(x), which are finite however small x is."""
+    with np.errstate(over="ignore"):
+        a = x / np.expm1(x)
+    b = a * (1 - x - a)
+    exact = a, b, b * (1 - x - a) - a * (x + b)
+    # the next term is below 1e-14 of the derivative
+    series = (
+        1 - x / 2 + x**2 / 12 - x**4 / 720,
+        -x / 2 + x**2 / 6 - x**4 / 180,
+        -x / 2 + x**2 / 3 - x**4 / 45,
+    )
+    first, second, third = (np.where(x < 0.01, near, far) for near, far in zip(series, exact))
+    return log_rest(-x), first, second, third
 
 
 def relative(jet: Jet) -> tuple[Vector, Vector, Vector]:
@@ -71,7 +86,7 @@ def of_logarithm(value: Vector, ratios: tuple[Vector, Vector, Vector]) -> Jet:
 
 def log_difference(larger: Jet, smaller: Jet) -> Jet:
     """``log(exp(f) - exp(g))`` from the jets of f and of a smaller g."""
-    value = larger[0] + log_rest(np.minimum(smaller[0] - larger[0], -1e-300))[0]
+    value = larger[0] + log_rest(np.minimum(smaller[0] - larger[0], -1e-300))
     over = np.exp(np.minimum(larger[0] - value, 600.0)), np.exp(np.minimum(smaller[0] - value, 600.0))
     r1, r2, r3 = (over[0] * a - over[1] * b for a, b in zip(relative(larger), relative(smaller)))
     return of_logarithm(value, (r1, r2, r3))

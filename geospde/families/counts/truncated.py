@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from geospde.families.base import not_counts
 from geospde.families.counts.shared import CountLikelihood, Counts
-from geospde.families.jets import composed, log_rest, minus
+from geospde.families.jets import composed, log_rest, log_rest_jet, minus, of_logarithm, relative_to
 from geospde.families.likelihood import Derivatives, Likelihood, Vector
-from geospde.families.links import Jet
+
+RAREST = 1e-300  # least rate that is told from 0
 
 
 class Truncated(CountLikelihood):
@@ -30,25 +31,32 @@ class Truncated(CountLikelihood):
         """The same, of counts of 0."""
         return replace(self._counts, y=np.zeros(self.n))
 
-    def _there(self, eta: Vector) -> Jet:
-        """Log probability of no zero, in eta."""
-        f = self._zero.log_density(eta)
-        return composed(log_rest(f), (f, *self._zero.derivatives(eta)))
+    def _rate(self, eta: Vector) -> Vector:
+        """Minus the log probability of a zero."""
+        return np.maximum(-self._zero.log_density(eta), RAREST)
 
     def _log_density(self, eta: Vector) -> Vector:
-        return self._counts.log_density(eta) - log_rest(self._zero.log_density(eta))[0]
+        return self._counts.log_density(eta) - log_rest(-self._rate(eta))
 
     def _derivatives(self, eta: Vector) -> Derivatives:
-        return minus((eta, *self._counts.derivatives(eta)), self._there(eta))[1:]
+        rate = self._rate(eta)
+        of_log_rate = of_logarithm(rate, relative_to(-rate, self._zero.derivatives(eta)))
+        there = composed(log_rest_jet(rate), of_log_rate)
+        return minus((eta, *self._counts.derivatives(eta)), there)[1:]
 
     def _theta_derivatives(self, eta: Vector) -> Derivatives:
-        _, l1, l2, l3 = log_rest(self._zero.log_density(eta))
-        first, second, _ = self._zero.derivatives(eta)
-        (f, f1, f2), (z, z1, z2) = self._counts.theta_derivatives(eta), self._zero.theta_derivatives(eta)
+        rate = self._rate(eta)
+        _, h1, h2, h3 = log_rest_jet(rate)
+        # of the log rate: u in eta, t in theta and eta
+        r1, r2, _ = relative_to(-rate, self._zero.derivatives(eta))
+        t, s1, s2 = relative_to(-rate, self._zero.theta_derivatives(eta))
+        u1, u2 = r1, r2 - r1**2
+        t1, t2 = s1 - r1 * t, s2 - r2 * t - 2 * r1 * s1 + 2 * r1**2 * t
+        f, f1, f2 = self._counts.theta_derivatives(eta)
         return (
-            f - l1 * z,
-            f1 - l2 * z * first - l1 * z1,
-            f2 - l3 * z * first**2 - 2 * l2 * z1 * first - l2 * z * second - l1 * z2,
+            f - h1 * t,
+            f1 - h2 * u1 * t - h1 * t1,
+            f2 - h3 * u1**2 * t - h2 * (u2 * t + 2 * u1 * t1) - h1 * t2,
         )
 
     def _weights(self, eta: Vector) -> Vector:
