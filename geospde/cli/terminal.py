@@ -29,6 +29,7 @@ _CRITERIA = {
     "aic": "AIC", "aic_difference": "above best", "bic": "BIC", "log_likelihood": "log likelihood",
     "parameters": "parameters",
 }  # fmt: skip
+NARROWEST = 50  # columns: tables squeezed into fewer lose letters of their words, and into few all of them
 _WHOLE = ("pareto_k_above_0.7", "parameters")
 _STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
 
@@ -179,5 +180,6 @@ def _table(first: str, *others: str, dense: bool = False) -> Table:
 
 def _print(*tables: Table) -> None:
     console = Console(highlight=False)
+    console.width = max(console.width, NARROWEST)
     for table in tables:
         console.print(table)

@@ -17,7 +17,9 @@ from geospde.cli import commands
 from geospde.cli.commands import main
 from geospde.cli.console import Lines
 from geospde.cli.streams import plain
+from geospde.cli.terminal import print_findings
 from geospde.survey.crs import parse_crs
+from geospde.text.findings import Finding
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -90,6 +92,15 @@ def test_work_goes_on_where_its_progress_cannot_be_written(monkeypatch):
         with pytest.raises(OSError, match="space"):
             full.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+@pytest.mark.parametrize("columns", [1, 20])
+def test_a_narrow_terminal_loses_no_words(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    subject, message = "coordinates", "local (m), 974 m across, in one triangulation"
+    print_findings([Finding("warning", subject, message, "look at them")])
+    said = capsys.readouterr().out.split()
+    assert {"warning", subject, *message.split(), "look", "at", "them"} <= set(said)
 
 
 def test_an_error_beside_json_has_its_fields(tmp_path, monkeypatch, capsys):
