@@ -77,6 +77,7 @@ class Config(Section):
 
     _file: Path | None = PrivateAttr(default=None)
     _folder: Path = PrivateAttr(default=Path())
+    _survey_name: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Config:
@@ -126,6 +127,11 @@ class Config(Section):
         except InputError as error:
             raise ValueError(f"cannot be read: {error}") from None
         return value
+
+    @property
+    def survey_name(self) -> str | None:
+        """Name of the survey, where the run file says it, or a record of what it was called."""
+        return self.survey.name or self._survey_name
 
     @property
     def file(self) -> Path | None:
@@ -203,7 +209,7 @@ class Config(Section):
     def replacing(self, section: str, keys: Mapping[str, Any]) -> Config:
         """Return the configuration with other keys in one section; raises InputError as `read_config` does."""
         config = _validated({**self.settings(), section: keys}, "options", "")
-        config._file, config._folder = self._file, self._folder
+        config._file, config._folder, config._survey_name = self._file, self._folder, self._survey_name
         return config
 
     def refuse_at_once(self) -> None:
@@ -294,11 +300,13 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
     return config
 
 
-def recorded_config(settings: Mapping[str, Any], file: Path | None) -> Config:
+def recorded_config(record: Mapping[str, Any], file: Path | None) -> Config:
     """Return what a record says of a run, its paths from the run file that made it; raises as `read_config` does."""
-    config = read_config(settings)
+    config = read_config(record["configuration"])
     if file is not None:
         config._file, config._folder = file, file.parent
+    name = record.get("survey")  # it may come from the folder, which may be called otherwise by now
+    config._survey_name = name if isinstance(name, str) else None
     return config
 
 

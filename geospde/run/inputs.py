@@ -78,6 +78,8 @@ def _read(config: Config, named: Sequence[str | None], drop_missing: Sequence[st
     Rows of places without one of `drop_missing` are left out.
     """
     keys = config.survey.given()
+    if config.survey_name is not None:
+        keys["name"] = config.survey_name
     for name in INPUTS:
         if name in keys:
             keys[name] = config.path(keys[name])
@@ -107,7 +109,7 @@ def load_several(config: Config) -> Survey:
     files = tuple(dict.fromkeys(path for part in parts for path in part.sources))
     outlined = next((part for part in parts if part.coastline is not None), first)
     together = Survey(
-        places, outlined.coastline, first.crs, config.survey.name or first.name, files,
+        places, outlined.coastline, first.crs, config.survey_name or first.name, files,
         source_crs=first.source_crs, outline=outlined.outline, parts=tuple(parts),
     )  # fmt: skip
     return _with_files(config, together)

@@ -35,6 +35,7 @@ class Record:
     def __init__(self, config: Config, survey: Survey, log: StepLog, before: Mapping[str, Any] | None = None) -> None:
         self._config, self._now, self._log = config, config.settings(), log
         self._before = before or {}
+        self._survey = survey.name
         self._inputs = [_input(path) for path in survey.sources]
         self._of_steps = {e["path"]: e for e in self._before.get("inputs", ()) if e.get("of_step")}
         self._steps = dict(self._before.get("steps", {}))
@@ -103,6 +104,7 @@ class Record:
             folder / MARK,
             {
                 "run_file": str(self._config.file) if self._config.file else None,
+                "survey": self._survey,
                 "started": self._before.get("started") or self._log.started.isoformat(timespec="seconds"),
                 "finished": _clock(),
                 "seconds": self.seconds,

@@ -83,7 +83,7 @@ def rerun(
     record = read_record(folder)
     file, root = _run_file(record, folder)
     _require_inputs(record, root)
-    config = recorded_config(record["configuration"], file)
+    config = recorded_config(record, file)
     changed = _changed_versions(record)
     if out is not None:
         if Path(out).expanduser().resolve() == folder.resolve():
