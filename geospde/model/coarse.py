@@ -7,13 +7,16 @@ import scipy.sparse as sp
 from geospde.errors import InputError
 from geospde.model.build import Model
 
-MANY = 5_000  # latent variables beyond which the hyperparameters are first sought on a coarser mesh
+MANY = 5_000  # latent variables, one a vertex for the parts of a field, beyond which the hyperparameters are first sought on a coarser mesh
 FEW = 500  # fewest vertices of the coarser mesh
 
 
 def is_fine(model: Model) -> bool:
-    """Whether a model has so many latent variables that a coarser mesh is looked at first."""
-    return sum(term.n for term in model.terms) > MANY
+    """Whether a model has so many latent variables that a coarser mesh is looked at first.
+
+    A field that is the sum of some counts once: it is rough, and on a coarser mesh another.
+    """
+    return sum(term.n // getattr(term.precision, "layers", 1) for term in model.terms) > MANY
 
 
 def coarser(model: Model) -> Model | None:

@@ -66,9 +66,11 @@ def test_a_coarser_model_has_the_same_hyperparameters_and_a_posterior_near_the_m
 
 
 def test_a_small_model_and_one_that_has_no_mesh_are_their_own(data, monkeypatch):
+    """A field of three parts is as small as one: being rough, it gains nothing by another mesh."""
     assert coarse.coarser(model(data, "counts ~ z + (1 | year)")) is None
     monkeypatch.setattr(coarse, "MANY", 5_000)
     assert coarse.coarser(model(data)) is None
+    assert coarse.coarser(model(data, "counts ~ z + spde(mesh, nu=0.5)")) is None
 
 
 def moved(fit, other):
