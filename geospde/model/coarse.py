@@ -7,7 +7,8 @@ import scipy.sparse as sp
 from geospde.errors import InputError
 from geospde.model.build import Model
 
-MANY = 5_000  # latent variables, one a vertex for the parts of a field, beyond which the hyperparameters are first sought on a coarser mesh
+# latent variables, the parts of a field counted once, beyond which hyperparameters are first sought on a coarser mesh
+MANY = 5_000
 FEW = 500  # fewest vertices of the coarser mesh
 
 
