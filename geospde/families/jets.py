@@ -56,11 +56,11 @@ def log_rest_jet(x: Vector) -> Jet:
         a = x / np.expm1(x)
     b = a * (1 - x - a)
     exact = a, b, b * (1 - x - a) - a * (x + b)
-    # the next term is below 1e-14 of the derivative
+    y = np.minimum(x, 0.01)  # below it the next term is less than 1e-14 of the derivative
     series = (
-        1 - x / 2 + x**2 / 12 - x**4 / 720,
-        -x / 2 + x**2 / 6 - x**4 / 180,
-        -x / 2 + x**2 / 3 - x**4 / 45,
+        1 - y / 2 + y**2 / 12 - y**4 / 720,
+        -y / 2 + y**2 / 6 - y**4 / 180,
+        -y / 2 + y**2 / 3 - y**4 / 45,
     )
     first, second, third = (np.where(x < 0.01, near, far) for near, far in zip(series, exact))
     return log_rest(-x), first, second, third
