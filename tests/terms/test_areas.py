@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.integrate import quad
 from scipy.special import expit
+from scipy.stats import multivariate_normal
 from shapely.geometry import box
 
 import geospde as gs
@@ -113,6 +114,30 @@ def test_bym2_of_scottish_lips_has_the_posterior_of_a_grid():
         sd = np.sqrt((weights * values**2).sum() - mean**2)
         assert fit.hyper.loc[row, "mean"] == pytest.approx(mean, abs=0.1 * sd)
         assert fit.hyper.loc[row, "sd"] == pytest.approx(sd, rel=0.1)
+
+
+@pytest.mark.parametrize("term", ["car", "sar"])
+def test_proper_autoregressions_have_the_optima_of_r_and_of_dense_algebra(term):
+    data = pd.read_csv(REFERENCE / "scotland.csv")
+    table = data.assign(z=np.log((data["Counts"] + 0.5) / (data["E"] + 0.5)))
+    graph = read_graph(REFERENCE / "scotland.graph", "Region", "w")
+    fit = gs.fit(
+        f"z ~ X + {term}(Region, graph=w)", table, graphs={"w": graph}, priors={"sigma": {"fixed": 1e-4}}, method="ml"
+    )
+    sd, rho, noise = fit.hyper["estimate"]
+    if term == "sar":  # spautolm(z ~ X, family = "SAR"), rows of weights of sum one, of spatialreg 1.2-6
+        assert fit.log_likelihood == pytest.approx(-53.0960990838, abs=1e-6)  # a noise of 1e-4 is worth 2e-8
+        assert [rho, sd] == pytest.approx([0.707232509, 0.578179394], abs=1e-6)
+        assert fit.fixed["estimate"].to_numpy() == pytest.approx([-0.209228522, 0.0237590715], abs=1e-7)
+        return
+    w = graph.adjacency.toarray()
+    covariance = sd**2 * np.linalg.inv(np.diag(w.sum(axis=0)) - rho * w) + noise**2 * np.eye(len(w))
+    x = np.column_stack([np.ones(len(w)), table["X"]])
+    beta = np.linalg.solve(x.T @ np.linalg.solve(covariance, x), x.T @ np.linalg.solve(covariance, table["z"]))
+    np.testing.assert_allclose(fit.fixed["estimate"], beta, rtol=1e-6)
+    assert fit.log_likelihood == pytest.approx(
+        multivariate_normal(cov=covariance).logpdf(table["z"] - x @ beta), abs=1e-7
+    )
 
 
 # R-INLA 26.06.08: cancer in 544 German districts, pc.prec(1, 0.01), flat intercept; mean (sd)
