@@ -9,9 +9,11 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.formula.table import coordinates
+from geospde.model.hyperparameters import theta_slices, whole_theta
 from geospde.model.support import Support
 from geospde.prediction.grid import Grid
 from geospde.prediction.polygons import support_of_places
+from geospde.text.findings import Finding
 
 
 class Places(NamedTuple):
@@ -69,6 +71,30 @@ def places(model: Any, where: Any, is_part: bool = False, polygons: bool = False
     if grid is not None and not usable.all():
         grid = grid.without(~usable) if usable.any() else None
     return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs, labels=labels[usable])
+
+
+def unmeshed(fit: Any, model: Any, points: Any) -> list[Finding]:
+    """What the terms of a model say of predictions at points, where its mesh is too coarse for them.
+
+    Parameters
+    ----------
+    fit : Fit
+        The whole.
+    model : Model
+        Its own, or that of one of its likelihoods, whose terms alone are asked.
+    points : (m, 2) array
+    """
+    whole = fit.model
+    theta = whole_theta(whole, fit.point.theta)
+    asked = model if any(model is part for part in whole.parts.values()) else whole
+    own = [id(term.precision) for term in asked.terms]
+    notes = [
+        note
+        for term, where in zip(whole.terms, theta_slices(whole.terms))
+        if id(term.precision) in own
+        for note in term.notes_at(points, theta[where])
+    ]
+    return [Finding("warning", "mesh", note) for note in dict.fromkeys(notes)]
 
 
 def _read_places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:

@@ -13,12 +13,11 @@ import pandas as pd
 from geospde.errors import GeospdeWarning, InputError, RowsCalled
 from geospde.formula.table import per_row
 from geospde.linalg.threads import one_blas_thread, side_by_side
-from geospde.model.hyperparameters import theta_slices, whole_theta
 from geospde.model.support import Support
 from geospde.prediction.excursions import Excursions, excursions
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
 from geospde.prediction.layers import Layers
-from geospde.prediction.places import Places, places
+from geospde.prediction.places import Places, places, unmeshed
 from geospde.prediction.polygons import rows_of_polygons
 from geospde.prediction.product import Product, of_places
 from geospde.prediction.steps import SteppedPrediction, of_step, several_steps, step_words
@@ -282,8 +281,8 @@ def predict_at(
     if covariates is not None and EXTRAPOLATION in frame and (said := covariates.beyond_in_words(table)):
         warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=2)
     if place.points is not None:
-        for note in _notes_at(predictor.fit, place.points):
-            warnings.warn(GeospdeWarning(note, subject="mesh"), stacklevel=2)
+        for finding in unmeshed(predictor.whole, predictor.model, place.points):
+            warnings.warn(finding.as_warning(), stacklevel=2)
         frame.insert(0, "x", place.points[:, 0])
         frame.insert(1, "y", place.points[:, 1])
     kind = ProductPrediction if predictor.is_product else Prediction
@@ -292,15 +291,6 @@ def predict_at(
         place.crs if place.crs is not None else predictor.model.crs, predictor.words, predictor.contents,
         _fit=predictor.fit, _rows=rows,
     )  # fmt: skip
-
-
-def _notes_at(fit: Fit, points: NDArray[np.float64]) -> list[str]:
-    """What the terms of a model say of predictions at points."""
-    model, terms = fit.model, fit.model.terms
-    if np.isnan(model.held).sum() != fit.point.theta.size:  # of several likelihoods, whose terms are not its alone
-        return []
-    theta = whole_theta(model, fit.point.theta)
-    return [note for term, own in zip(terms, theta_slices(terms)) for note in term.notes_at(points, theta[own])]
 
 
 class Predictor:

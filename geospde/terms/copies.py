@@ -79,6 +79,14 @@ class Shared(LatentTerm):
         ]
         return own[:first] + scales + own[first:]
 
+    def notes(self, theta: Vector) -> list[str]:
+        """Those of the term."""
+        return self.term.notes(theta[: len(self.term.precision.parameters)])
+
+    def notes_at(self, points: Vector, theta: Vector) -> list[str]:
+        """Those of the term."""
+        return self.term.notes_at(points, theta[: len(self.term.precision.parameters)])
+
     def start(self, unit: float) -> Vector:
         """From the term's, with scales of one."""
         return np.concatenate([self.term.start(unit), np.ones(self.precision.copies)])

@@ -2,12 +2,14 @@
 
 import warnings
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 from oracles import square_mesh
 from scipy.special import expit
 from scipy.stats import binom, multivariate_normal, norm
+from shapely import Point
 
 import geospde as gs
 
@@ -150,3 +152,14 @@ def test_places_in_triangles_wider_than_the_range_are_told(method):
     with warnings.catch_warnings():
         warnings.simplefilter("error", gs.GeospdeWarning)
         fit.predict(np.array([[0.5, 0.5]]))
+    if method == "reml":
+        return
+    square = gpd.GeoDataFrame({"name": ["far"]}, geometry=[Point(far).buffer(0.2)])
+    with pytest.warns(gs.GeospdeWarning, match="100% of the places lie beyond the mesh's inner zone"):
+        fit.predict_regions(square, name="name")
+    both = [gs.Observations(f"{y} ~ 1 + {term}", table.assign(w=table.z), coords=("e", "n"))
+            for y, term in (("z", "field"), ("w", "copy(field)"))]  # fmt: skip
+    fixed = {"range(field)": {"fixed": 0.2}, "scale(copy(field))": {"fixed": 1.0}}
+    several = gs.fit(both, terms={"field": "spde(mesh)"}, mesh=mesh, method="eb", priors=fixed)
+    with pytest.warns(gs.GeospdeWarning, match="50% of the places lie beyond the mesh's inner zone"):
+        several.predict(np.array([far, [0.5, 0.5]]), observations="w")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
-from geospde.prediction.places import Places, places
+from geospde.prediction.places import Places, places, unmeshed
 from geospde.prediction.regions.sums import check_levels, table_of_sums
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import with_values
@@ -177,6 +177,8 @@ def index(
     place = places(model, _without(where, along))
     place = place._replace(table=with_values(place.table, at, model))
     weight, what, found = _weights(weights, where, place, model.crs)
+    if place.points is not None:
+        found = (*found, *unmeshed(fit, view.model, place.points[weight > 0]))
     for finding in found:
         warnings.warn(finding.as_warning(), stacklevel=3)
     row = sp.csr_matrix((weight if kind == "total" else weight / weight.sum())[None])

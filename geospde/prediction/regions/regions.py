@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, posterior_layers
-from geospde.prediction.places import Places, places
+from geospde.prediction.places import Places, places, unmeshed
 from geospde.prediction.regions.areas import Areas, lost_finding, overlaps, read_areas
 from geospde.prediction.regions.neighbours import (
     HOW,
@@ -231,7 +231,7 @@ def predict_regions(
     """
     _check(kind, threshold, quantiles, exceed, draws)
     whole = fit.model.multiplies and observations is None
-    label = fit.model.response_label
+    label, given = fit.model.response_label, fit
     if not whole:
         fit = fit.of_likelihood(observations)
     model = next(iter(fit.model.parts.values())) if whole else fit.model
@@ -260,6 +260,7 @@ def predict_regions(
         frames.append(_labelled(one, held.names, values).assign(weight=on_map.weight, covered=on_map.covered))
     frame = pd.concat(frames, ignore_index=True)
     beyond = list(_beyond(frame, kind, threshold, exceed))
+    beyond += unmeshed(given, fit.model, on_map.cells.points[np.unique(on_map.sums.indices)])
     _warn_of(beyond)
     findings = (*on_map.findings, *beyond)
     return RegionPrediction(label, kind, threshold, on_map.what, how, findings, frame, held.frame, layers)
