@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from geospde.errors import GeospdeWarning
-from geospde.linalg.signals import postponed_while_compiling
 
 ABOUT = "some ten, in about 4 seconds of a processor's time, longer where it has other work"
 
@@ -121,6 +120,8 @@ def announce_compiling(listener: Progress | StepLog, every: float = 5.0) -> Iter
         Seconds between two notes.
     """
     from numba.core import event
+
+    from geospde.linalg.signals import postponed_while_compiling  # and a room with it, which help has no use for
 
     heard = _Compiling(listener, every)
 
