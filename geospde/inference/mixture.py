@@ -1,5 +1,7 @@
 """Mixtures of Gaussians over the theta points, for many quantities at once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,12 +37,25 @@ class GaussianMixture:
     means, sds : (k, m) arrays
     shape : (m,) array or None
         The a of every component; None for Gaussians.
+    gaussian : GaussianMixture or None
+        What was corrected to be these, as joint draws still have it; None where nothing was.
     """
 
     weights: Vector
     means: Vector
     sds: Vector
     shape: Vector | None = None
+    gaussian: GaussianMixture | None = None
+
+    def corrected(self, means: Vector, sds: Vector, skewness: Vector) -> GaussianMixture:
+        """Skew components with these moments, (k, m), and skewness, (m,), in place of Gaussians."""
+        return GaussianMixture(self.weights, means, sds, shape_of(skewness), self)
+
+    def part(self, some: slice) -> GaussianMixture:
+        """Some of the quantities."""
+        shape = None if self.shape is None else self.shape[some]
+        gaussian = None if self.gaussian is None else self.gaussian.part(some)
+        return GaussianMixture(self.weights, self.means[:, some], self.sds[:, some], shape, gaussian)
 
     @cached_property
     def mean(self) -> Vector:

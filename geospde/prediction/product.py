@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.gauss_hermite import normal_nodes
-from geospde.inference.mixture import GaussianMixture
+from geospde.inference.mixture import GaussianMixture, bend, bent
 from geospde.results.base import Fit
 from geospde.text.words import numeral
 
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 DRAWS = 2000
 NODES, WEIGHTS = normal_nodes(21)
-
-
-def of_places(mixture: GaussianMixture, part: slice) -> GaussianMixture:
-    """The same of some of the places, as Gaussians."""
-    return GaussianMixture(mixture.weights, mixture.means[:, part], mixture.sds[:, part])
 
 
 class Product:
@@ -70,7 +65,7 @@ class Product:
             for mixture, function in (
                 (self.presence, self.link.inverse), (self.positive, lambda eta, k=k: self._of_positive(k, eta)),
             ):  # fmt: skip
-                value = [function(mixture.means[k] + mixture.sds[k] * z) for z in NODES]
+                value = [function(mixture.means[k] + mixture.sds[k] * z) for z in bent(NODES, mixture.shape)]
                 of[0] *= WEIGHTS @ np.array(value)
                 of[1] *= WEIGHTS @ np.array(value) ** 2
             total += share * of
@@ -104,9 +99,11 @@ class Product:
         out = []
         for k, count in enumerate(counts):
             if count:
-                z = rng.standard_normal((2, count, 1))
-                first = self.link.inverse(self.presence.means[k] + self.presence.sds[k] * z[0])
-                out.append(first * self._of_positive(k, self.positive.means[k] + self.positive.sds[k] * z[1]))
+                first, second = (
+                    one.means[k] + one.sds[k] * (z if one.shape is None else bend(z, one.shape))
+                    for one, z in zip((self.presence, self.positive), rng.standard_normal((2, count, 1)))
+                )
+                out.append(self.link.inverse(first) * self._of_positive(k, second))
         return np.vstack(out)
 
     def columns(self, quantiles: Sequence[float], exceed: dict[str, float], scale: Vector) -> dict[str, Any]:

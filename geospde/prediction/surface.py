@@ -19,7 +19,7 @@ from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extr
 from geospde.prediction.layers import Layers
 from geospde.prediction.places import Places, places, unmeshed
 from geospde.prediction.polygons import rows_of_polygons
-from geospde.prediction.product import Product, of_places
+from geospde.prediction.product import Product
 from geospde.prediction.steps import SteppedPrediction, of_step, several_steps, step_words
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
@@ -399,8 +399,7 @@ def _products(fit: Fit, rows: _Rows, table: pd.DataFrame, layers: Any, quantiles
     parts = []
     for (presence, scale), positive in pairs:
         for part in (slice(a, a + FEW) for a in range(0, presence.mean.size, FEW)):
-            both = of_places(presence, part), of_places(positive, part)
-            found = Product(fit, both).columns(quantiles, levels, scale[part])
+            found = Product(fit, (presence.part(part), positive.part(part))).columns(quantiles, levels, scale[part])
             parts.append(pd.DataFrame(found))
     return pd.concat(parts, ignore_index=True)
 

@@ -17,7 +17,7 @@ from geospde.inference.full_laplace import marginal_shape
 from geospde.inference.higher_order import LARGEST, HigherOrder
 from geospde.inference.hyper import Posterior
 from geospde.inference.marginals import Marginal, response_summary
-from geospde.inference.mixture import GaussianMixture, shape_of
+from geospde.inference.mixture import GaussianMixture
 from geospde.inference.mode import Progress, silent
 from geospde.inference.sampling import leave_one_out
 from geospde.linalg.threads import one_blas_thread
@@ -250,13 +250,13 @@ class BayesianFit(Fit):
             shift = moments[:, 0] - rows @ point.mean
             scale = np.sqrt(moments[:, 1] / gaussian.sds[heaviest] ** 2)
             means, sds = gaussian.means + shift, gaussian.sds * scale
-            return GaussianMixture(gaussian.weights, means, sds, shape_of(moments[:, 2]))
+            return gaussian.corrected(means, sds, moments[:, 2])
         if self._higher_order is None:
             return gaussian
         forms = self.laplace.quadratic_map(rows) if many and forms is None else forms
         quadratic = forms[0] if forms is not None and forms[1].all() else None
         ratio, skewness = self._higher_order.of(rows, gaussian.sds[heaviest] ** 2, quadratic)
-        return GaussianMixture(gaussian.weights, gaussian.means, gaussian.sds * np.sqrt(ratio), shape_of(skewness))
+        return gaussian.corrected(gaussian.means, gaussian.sds * np.sqrt(ratio), skewness)
 
     @property
     def _criteria_are_quick(self) -> bool:

@@ -6,7 +6,7 @@ Of two predictors with means m, standard deviations s and correlation c, Mehler'
 
 which is exact as q grows and takes few terms of a smooth f. Of a product of functions of independent predictors, such
 as the two parts of a delta family, the expectations multiply. Predictors are Gaussian here, as those of joint draws
-are: what corrects the marginals of a map has no covariances.
+are; `moments.OfMap` makes the sums as wide as the corrected marginals of a map.
 
 Cells of an area are joined into blocks as those of `moments.log_sums` are: a block's row is the mean of its cells'
 rows, weighted with how much the sum rises with each, so that the linear part of the sum is that of the cells.

@@ -10,6 +10,9 @@ T_r = sum_i w_ri g(eta_i) with eta = A x + o. The mean of T_r is a sum of margin
 - of the share above a threshold by draws. The linear functional ``sum_i w_i g'(m_i) (eta_i - m_i)``, whose moments are
   known exactly, goes along as a control variate, so that the standard deviation is several times as precise as the
   draws alone.
+
+These are the moments of joint Gaussians. The marginals of a map are corrected in variance and skewness, and sums above
+zero are made as wide as they say, with the correlations of the Gaussians: `OfMap`.
 """
 
 from __future__ import annotations
@@ -306,11 +309,57 @@ def _pieces(weights: sp.csr_matrix, gradient: sp.csr_matrix) -> list[tuple[slice
     return pieces
 
 
-def marginal_sums(cells: Cells, exact: Callable[[GaussianMixture], Vector]) -> Vector:
-    """Means of sums, from the marginals of cells as a map has them."""
-    parts = _parts(len(cells.offset))
-    means = [exact(cells.fit.mixture(_some(cells.rows, part), cells.offset[part])) for part in parts]
-    return np.asarray(cells.weights @ np.concatenate(means))
+@dataclass(frozen=True)
+class OfMap:
+    """What the marginals of a map say of sums, whose variances and skewness are corrected where those of draws are not.
+
+    Attributes
+    ----------
+    mean : (r,) array
+    wider : (r,) array
+        The corrected standard deviations of the cells over those without correction, each weighed as the sum has it.
+        With the correlations of the Gaussians that makes the standard deviation of the sum (a Gaussian copula).
+    """
+
+    mean: Vector
+    wider: Vector
+
+    @classmethod
+    def of(cls, mean: Vector, corrected: Vector, plain: Vector) -> OfMap:
+        """From sums of means, and of standard deviations with and without correction."""
+        known = np.isfinite(corrected) & np.isfinite(plain) & (plain > 0) & (corrected > 0)
+        return cls(mean, np.where(known, corrected / np.where(known, plain, 1.0), 1.0))
+
+    def around(self, sums: Sums) -> Sums:
+        """Sums above zero of joint Gaussians, about the means of the map and as wide as it says."""
+        scale = np.where(sums.mean > 0, self.mean / np.where(sums.mean > 0, sums.mean, 1.0), 1.0)
+        middle = np.where(sums.mean > 0, sums.mean, 1.0)
+
+        def quantile(p: float) -> Vector:
+            return scale * middle * (np.maximum(sums.quantile(p), 0.0) / middle) ** self.wider
+
+        def above(threshold: float) -> Vector:
+            if threshold <= 0:
+                return sums.above(threshold)
+            at = middle * (threshold / (scale * middle)) ** (1 / self.wider)
+            if np.allclose(at, at[0], rtol=1e-9):
+                return sums.above(float(at[0]))
+            return np.array([sums.above(one)[k] for k, one in enumerate(at)])
+
+        return Sums(self.mean, sums.sd * scale * self.wider, sums.error, quantile, above)
+
+
+def of_map(cells: Cells, exact: Callable[[GaussianMixture], Vector]) -> OfMap:
+    """What the map says of sums over its cells; `exact` gives the means of some."""
+    mean, *sds = np.zeros((3, cells.weights.shape[0]))
+    columns = cells.weights.tocsc()
+    for part in _parts(len(cells.offset)):
+        mixture, weights = cells.fit.mixture(_some(cells.rows, part), cells.offset[part]), columns[:, part]
+        mean += weights @ exact(mixture)
+        if mixture.gaussian is not None:
+            sds[0] += weights @ cells.fit.response(mixture, ())["sd"]
+            sds[1] += weights @ cells.fit.response(mixture.gaussian, ())["sd"]
+    return OfMap.of(mean, *sds)
 
 
 def _parts(size: int) -> Sequence[slice]:

@@ -13,7 +13,7 @@ from geospde.inference.sampling import joint_draws
 from geospde.prediction.product import Product
 from geospde.prediction.regions.blocks import Progress
 from geospde.prediction.regions.expansion import Factor, expanded_sums
-from geospde.prediction.regions.moments import Sums, positive_sums, sums_of_draws
+from geospde.prediction.regions.moments import OfMap, Sums, positive_sums, sums_of_draws
 
 Vector = NDArray[np.float64]
 CELLS = 5_000
@@ -46,10 +46,17 @@ class ProductCells:
         first, second = (self.fit.mixture(r[part], o[part]) for r, o in zip(self.rows, self.offsets))
         return Product(self.fit, (first, second))
 
-    def means(self) -> Vector:
-        """Sums of the means of the map."""
-        each = (self.weights[:, part] @ self.product(part).moments()[0] for part in self.parts())
-        return sum(each, np.zeros(self.weights.shape[0]))
+    def of_map(self) -> OfMap:
+        """Sums of the means of the map, and how much wider its marginals are than those of joint draws."""
+        mean, *sds = np.zeros((3, self.weights.shape[0]))
+        for part in self.parts():
+            product, weights = self.product(part), self.weights[:, part]
+            here = product.moments()
+            plain = [one.gaussian or one for one in (product.presence, product.positive)]
+            mean += weights @ here[0]
+            sds[0] += weights @ here[1]
+            sds[1] += weights @ Product(self.fit, (plain[0], plain[1])).moments()[1]
+        return OfMap.of(mean, *sds)
 
 
 def estimated_products(cells: ProductCells) -> Sums:

@@ -23,7 +23,7 @@ from geospde.prediction.regions.moments import (
     drawn_sums,
     identity_sums,
     log_sums,
-    marginal_sums,
+    of_map,
 )
 from geospde.prediction.regions.products import ProductCells, drawn_shares, estimated_products, exact_products
 from geospde.text.words import numeral
@@ -38,7 +38,7 @@ NUMBERS = 6_000_000  # marginals at once, of points and cells, of sums that are 
 BLOCKS = 4000
 """Blocks of cells of all areas together, for exact second moments; an area has 4 to 1,000 of them."""
 ESTIMATE = "the estimate, with standard errors by the delta method"
-SECOND_ORDER = "exact first and second moments, with all covariance between cells"
+SECOND_ORDER = "first and second moments, with all covariance between cells"
 
 
 def table_of_sums(
@@ -120,7 +120,7 @@ def _of_products(
     if fit.plug_in:
         return estimated_products(cells), ESTIMATE
     sums = exact_products(cells, _centres(points, some), _blocks(weights.shape[0]), draws, seed, callback)
-    return _around(sums, cells.means()), _by_draws(draws, seed)
+    return cells.of_map().around(sums), _by_draws(draws, seed)
 
 
 def _centres(points: Vector | None, cells: Vector) -> Vector:
@@ -201,7 +201,7 @@ def _sums(
     if link.name == "log":
         sums, are_drawn = log_sums(cells, centres, _blocks(areas, 1000), draws, seed)
         how = f"{SECOND_ORDER}; {_draws(draws, seed)} for the quantiles of skew sums" if are_drawn else SECOND_ORDER
-        return _around(sums, marginal_sums(cells, exact)), how
+        return of_map(cells, exact).around(sums), how
     if hasattr(cells.rows, "at"):
         sums = drawn_sums(
             cells, link.inverse, lambda m: np.exp(link.log_derivative(m.mean)), exact, draws, seed, callback
@@ -209,25 +209,11 @@ def _sums(
         return sums, _by_draws(draws, seed, "means", "spread")
     factor = Factor(cells.rows, cells.offset, [link.inverse] * len(fit.approximation.points))
     sums = expanded_sums(fit, [factor], cells.weights, centres, blocks, draws, seed, callback)
-    return _around(sums, marginal_sums(cells, exact)), _by_draws(draws, seed)
+    return of_map(cells, exact).around(sums), _by_draws(draws, seed)
 
 
-def _around(sums: Sums, mean: Vector) -> Sums:
-    """The sums about the means of the map: those of corrected marginals, which differ a little from the Gaussians'."""
-    scale = np.where(sums.mean > 0, mean / np.where(sums.mean > 0, sums.mean, 1.0), 1.0)
-    return Sums(mean, sums.sd * scale, sums.error, lambda p: scale * sums.quantile(p), lambda t: _above(sums, t, scale))
-
-
-def _above(sums: Sums, threshold: float, scale: Vector) -> Vector:
-    if np.allclose(scale, scale[0], rtol=1e-9):
-        return sums.above(threshold / float(scale[0]))
-    return np.array([sums.above(threshold / one)[k] for k, one in enumerate(scale)])
-
-
-def _by_draws(
-    draws: int, seed: int | None, exact: str = "means and standard deviations", drawn: str = "quantiles"
-) -> str:
-    return f"exact {exact}; {_draws(draws, seed)} for the {drawn}"
+def _by_draws(draws: int, seed: int | None, known: str = SECOND_ORDER, drawn: str = "quantiles") -> str:
+    return f"{known}; {_draws(draws, seed)} for the {drawn}"
 
 
 def _draws(draws: int, seed: int | None) -> str:
