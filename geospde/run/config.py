@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from geospde.errors import InputError
-from geospde.families.delta import delta_of
+from geospde.families.delta import PARTS, delta_of
 from geospde.families.registry import family_by_name
 from geospde.formula.parser import parse_sides
 from geospde.model.pattern import LABEL as POINTS
@@ -28,6 +28,7 @@ from geospde.run.sections.sentences import lower_first, sentence_of
 from geospde.run.sections.values import Section, Text
 from geospde.survey.covariates.reading import check_covariates
 from geospde.survey.paths import refuse_unreadable
+from geospde.text.words import in_brief
 
 OF_PLACES = ("mesh", "covariates", "excursions")
 """Sections that areas by their labels have no use for."""
@@ -222,14 +223,31 @@ class Config(Section):
                 part.refuse_at_once()
             except InputError as error:
                 raise InputError(f"[[observations]] number {number}: {error}") from None
-        if self.observations:
-            return
-        for key in ("points", "areas", "table", "coastline", "boundary"):
-            given = getattr(self.survey, key)
+        self._refuse_unknown_part()
+        beside = {f"graph {name}": file for name, file in self.graphs.items()} | {"barrier": self.mesh.barrier}
+        keys = () if self.observations else ("points", "areas", "table", "coastline", "boundary", "domain")
+        for key, given in {**{key: getattr(self.survey, key) for key in keys}, **beside}.items():
             if given is not None:
                 refuse_unreadable(self.path(given), key)
+        if self.observations:
+            return
         if not self.is_pattern:
             parse_sides(self.model.formula)
+
+    def _refuse_unknown_part(self) -> None:
+        """Refuse to validate one of several likelihoods that none of them is."""
+        named = self.validation.observations
+        if self.observations:
+            parts = [one.called for one in self.observations]
+            if named is None and "validation" in self.model_fields_set:
+                raise InputError(
+                    "[validation] is of one of several likelihoods", remedy=f"say observations = {parts[0]!r}"
+                )
+        else:
+            parts = list(PARTS) if delta_of(self.model.family, self.model.link) is not None else []
+        if named is not None and named not in parts:
+            remedy = f"there are {', '.join(parts)}" if parts else "take it out: there is but one"
+            raise InputError(f"[validation] observations: none is called {in_brief(named)}", remedy=remedy)
 
     def settings(self) -> dict[str, Any]:
         """Return all keys with their values, those left out at their defaults, as plain JSON types."""

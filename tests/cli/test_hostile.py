@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN
 from hostile_inputs import CASES, CLASSES, run_file
+from hostile_keys import ANYTHING, KEYS, with_value
 from hostile_rasters import RASTERS
 
 from geospde.cli.commands import main
 from geospde.errors import InputError
+from geospde.run.config import Config, read_config
 from geospde.run.step import Step
 from geospde.run.work import Work
 
@@ -27,9 +29,9 @@ def survey():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [*CASES, *RASTERS])
+@pytest.mark.parametrize("name", [*CASES, *RASTERS, *KEYS])
 def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
-    make, words = (CASES | RASTERS)[name]
+    make, words = (CASES | RASTERS | KEYS)[name]
     monkeypatch.chdir(tmp_path)
     sections, table = make(), survey()
     sections.get("change", lambda t: None)(table)
@@ -46,6 +48,28 @@ def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
     assert "Traceback" not in said.err and re.search(words, said.err + said.out)
     assert all(len(line) < 500 for line in said.err.splitlines())
     assert sorted(tmp_path.iterdir()) == before
+
+
+def keys_of_sections():
+    """Each key of each section, and each section itself."""
+    for section, field in Config.model_fields.items():
+        yield section, None
+        for key in getattr(field.annotation, "model_fields", ()):
+            yield section, key
+
+
+TRIED = [(*key, word) for key in keys_of_sections() for word in ANYTHING]
+
+
+def test_any_value_of_any_key_is_taken_or_refused_in_one_sentence():
+    refused = 0
+    for section, key, word in TRIED:
+        try:
+            read_config(with_value(section, key, ANYTHING[word]))
+        except InputError as error:
+            said, refused = str(error), refused + 1
+            assert section in said and len(said) < 450 and "\n" not in said and "\x1b" not in said, (section, key, word)
+    assert refused > 0.8 * len(TRIED)  # 24 kinds of values, of which most keys take a few
 
 
 def record(**changes):
@@ -111,5 +135,6 @@ def test_the_page_counts_what_is_tried():
     assert [int(tried) for tried, _ in rows] == [
         *map(len, CLASSES.values()),
         sum(map(len, (DAMAGED, ESTIMATES, PLAIN, ONE_POINT))),
+        *map(len, (RASTERS, KEYS, TRIED)),
     ]
     assert all(tried == held for tried, held in rows)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from geospde.families.base import Family
 from geospde.families.registry import DEFAULT, path_of, read_family
-from geospde.run.sections.values import MOST_VERTICES, Count, Flag, Number, Pair, Section, Text
+from geospde.run.sections.values import MOST_VERTICES, Count, Flag, Number, Pair, Section, Text, Title
 from geospde.text.words import in_brief
 
 SUPPORTS = ("mean", "total")
@@ -37,7 +37,7 @@ class SurveySection(Section):
     coastline_layer: Text | None = None
     ring: Text | None = None
     missing: tuple[Text, ...] = ()
-    name: Text | None = None
+    name: Title | None = None
 
     @model_validator(mode="after")
     def _points_or_areas(self) -> SurveySection:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from geospde.families.registry import DEFAULT
+from geospde.model.observations import Observations
 from geospde.run.sections.model import support_of
 from geospde.run.sections.values import Section, Text
 from geospde.text.words import in_brief
@@ -68,6 +69,11 @@ class ObservationsSection(Section):
         if self.areas is not None and self.points is not None:
             raise ValueError("has both points and areas: keep one")
         return self
+
+    @property
+    def called(self) -> str:
+        """Its name, or the response."""
+        return Observations(self.formula, None, name=self.name).called
 
     @property
     def has_data(self) -> bool:

@@ -11,7 +11,18 @@ from geospde.prediction.computed.registry import computed_layer
 from geospde.prediction.layer import posterior_layers
 from geospde.prediction.steps import several_steps
 from geospde.results.saving.schema import Method
-from geospde.run.sections.values import MOST_DRAWS, MOST_LAYERS, Count, Flag, Number, Section, Seed, Text, is_number
+from geospde.run.sections.values import (
+    MOST_DRAWS,
+    MOST_LAYERS,
+    Count,
+    Flag,
+    Number,
+    Section,
+    Seed,
+    Text,
+    Title,
+    is_number,
+)
 from geospde.text.words import in_brief
 
 
@@ -96,13 +107,13 @@ class PredictionSection(Section):
 class RegionsSection(Section):
     """``[regions]``: figures for areas, as in `geospde.Fit.predict_regions`; without the section there are none."""
 
-    areas: tuple[Text, ...] = ()
+    areas: Annotated[tuple[Text, ...], Field(max_length=MOST_LAYERS)] = ()
     name: Text | None = None
     layer: Text | None = None
     weights: Text | dict[str, Any] | None = None
     kind: Literal["mean", "total", "share"] = "mean"
     threshold: Number | None = None
-    exceed: tuple[Number, ...] = ()
+    exceed: Annotated[tuple[Number, ...], Field(max_length=MOST_LAYERS)] = ()
     draws: Annotated[int, Field(strict=True, ge=10, le=MOST_DRAWS)] = 4000
     seed: Seed = 0
 
@@ -122,7 +133,7 @@ class OutputSection(Section):
     """``[output]``: the run's folder, from the folder that the command is run in, and words for what is mapped."""
 
     dir: Text | None = None
-    label: Text | None = None
+    label: Title | None = None
     sites: Flag = False
     formats: tuple[Literal["png", "pdf", "svg"], ...] = ("png",)
     style: Literal["paper", "screen"] | None = None
@@ -143,7 +154,9 @@ class ExcursionsSection(Section):
     def _numbers(cls, value: Any) -> Any:
         numbers = list(value) if isinstance(value, list | tuple) else [value]
         if not numbers or not all(is_number(n) for n in numbers):
-            raise ValueError(f"must be a list of numbers, not {value!r}")
+            raise ValueError(f"must be a list of numbers, not {in_brief(value)}")
+        if len(numbers) > MOST_LAYERS:
+            raise ValueError(f"has {len(numbers):,} numbers, each of which is a map: {MOST_LAYERS} are the most")
         return sorted(set(map(float, numbers)))
 
     @model_validator(mode="after")

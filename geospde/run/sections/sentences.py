@@ -57,6 +57,9 @@ def sentence_of(
             return f"{place} {owner} {key} must be one of {listed(known)}, not {in_brief(fault['input'])}"
         case "value_error":
             return f"{place} {' '.join(filter(None, [owner, key]))} {fault['ctx']['error']}"
+        case "too_long" | "string_too_long":
+            most, of = fault["ctx"]["max_length"], "letters" if isinstance(fault["input"], str) else "entries"
+            return f"{place} {owner} {key} is too long: {most} {of} are the most"
         case "model_type" | "model_attributes_type":
             return f"{place} {owner} must be a section with keys, not {in_brief(fault['input'])}"
     what = lower_first(fault["msg"]).removeprefix("input ").replace("should be", "must be")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from unicodedata import category
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -23,6 +24,13 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
+def _printable(value: Any) -> Any:
+    """Refuse text that commands a terminal, or that no path, picture or XML can hold."""
+    if isinstance(value, str) and (odd := next((c for c in value if category(c) == "Cc" and c not in "\t\n\r"), None)):
+        raise ValueError(f"has the control character {odd!r}: take it out")
+    return value
+
+
 LARGEST = 1e15  # of any number in a run file
 MOST_VERTICES = 50_000_000  # of what a mesh may be allowed
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
@@ -31,7 +39,8 @@ MOST_LAYERS = 100  # of one kind
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Flag = Annotated[bool, Field(strict=True)]
 Pair = Annotated[Any, BeforeValidator(_pair)]
-Text = Annotated[str, Field(strict=True, min_length=1)]
+Text = Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_printable)]
+Title = Annotated[Text, Field(max_length=200)]  # of maps and tables
 
 
 class Section(BaseModel):

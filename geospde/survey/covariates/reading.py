@@ -151,7 +151,7 @@ def _distance(name: str, keys: dict[str, Any], common: dict[str, Any], path_of: 
 
 
 def _existing(name: str, given: str | Path, path_of: Callable[[str], Path]) -> Path:
-    path = path_of(str(given)).resolve()
-    if not path.is_file() and not path.is_dir():
+    path = path_of(str(given))
+    if "\0" in str(given) or not (path.is_file() or path.is_dir()):  # no path has a null byte, and some systems raise
         raise InputError(f"there is no file {str(given)!r} for covariate {name!r}")
-    return path
+    return path.resolve()

@@ -1,0 +1,92 @@
+"""Run files whose texts, lists and names of parts cannot be used; and values of any kind, for any key."""
+
+import datetime
+import json
+
+from hostile_inputs import GOOD, RAW, beside, keys, second
+
+COMMANDING = "a\x1b[31mb"  # turns a terminal red
+EMPTY = "a\x00b"
+MANY = [str(k) for k in range(3000)]
+
+
+def also(section, **content):
+    """The good run file with a section more."""
+    return lambda: {**GOOD, section: content}
+
+
+def of_two(lines):
+    """Two likelihoods, and more lines."""
+    return lambda: {RAW: f"{second('b')()[RAW]}\n{lines}"}
+
+
+KEYS = {
+    **{
+        f"{section} {key} {word}": (keys(section, **{key: text}), "control character")
+        for section, key in (("survey", "name"), ("survey", "points"), ("output", "dir"), ("output", "label"))
+        for word, text in {"commands a terminal": COMMANDING, "with an empty character": EMPTY}.items()
+    },
+    "formula commands a terminal": (keys("model", formula=f"caught ~ {COMMANDING}"), "control character"),
+    "formula of two lines": (keys("model", formula="caught ~ 1 +\n\tspde(mesh)"), None),
+    "name long": (keys("survey", name="y" * 3000), "200 letters are the most"),
+    "label long": (keys("output", label="y" * 3000), "200 letters are the most"),
+    "areas by the hundred": (also("regions", areas=MANY), "100 entries are the most"),
+    "areas that exceed by the hundred": (
+        also("regions", areas=["a.gpkg"], exceed=list(range(300))),
+        "100 entries are the most",
+    ),
+    "excursions by the hundred": (also("excursions", exceed=list(range(300))), "each of which is a map"),
+    "excursions of texts": (also("excursions", exceed=MANY), "list of numbers"),
+    "graph that is not there": (also("graphs", w="gone.gpkg"), "graph w: there is no file"),
+    "graph: a pipe": (beside("w.gpkg", None, graphs={"w": "w.gpkg"}), "pipe or a device"),
+    "barrier that is not there": (keys("mesh", barrier="gone.gpkg"), "barrier: there is no file"),
+    "domain that is not there": (keys("survey", domain="gone.gpkg"), "domain is only for point patterns"),
+    "covariate with an empty character": (also("covariates", elev=EMPTY), "no file"),
+    "distance with an empty character": (also("covariates", elev={"distance_to": EMPTY}), "no file"),
+    "covariate without a name": (also("covariates", **{"": {"coordinate": "x"}}), "called by a text"),
+    "coordinate z": (also("covariates", elev={"coordinate": "z"}), "one of 'x' and 'y'"),
+    "labels by text": (also("covariates", elev={"raster": "a", "labels": {"a": "b"}}), "texts by number"),
+    "validated part of one": (also("validation", observations="magic"), "there is but one"),
+    "validated part of two": (of_two('[validation]\nobservations = "b"'), None),
+    "validated part that is none": (of_two('[validation]\nobservations = "c"'), "there are a, b"),
+    "validated part not said": (of_two("[validation]\nk = 3"), "is of one of several"),
+    "validated part of a delta family": (
+        lambda: {**GOOD, "model": {**GOOD["model"], "family": "delta_gamma"}, "validation": {"observations": "b"}},
+        "there are presence, positive",
+    ),
+    "time that the model has not": (keys("prediction", at={"year": 1}), "the model does not use"),
+    "time nested": (keys("prediction", at={"year": [[1]]}), "numbers or words"),
+}  # words: None where the run file can be used, with warnings or without
+
+ANYTHING = {
+    "negative": -3,
+    "zero": 0,
+    "fraction": 2.5,
+    "large": 1e300,
+    "tiny": 5e-324,
+    "infinite": float("inf"),
+    "none": float("nan"),
+    "truth": True,
+    "empty": "",
+    "blank": "  ",
+    "text": "magic",
+    "from the right": "\u202eabc",
+    "commanding": COMMANDING,
+    "long": "y" * 3000,
+    "list": [],
+    "numbers": [1, 2],
+    "texts": ["a", "b"],
+    "lists": [[1, 2], [3]],
+    "mixture": [1, "a", None],
+    "long list": list(range(3000)),
+    "table": {},
+    "deep table": {"a": {"b": {"c": [1]}}},
+    "400 digits": 10**400,
+    "date": datetime.date(2020, 1, 1),
+}
+
+
+def with_value(section, key, value):
+    """The good run file's content with any value, for a key or in place of a section."""
+    content = json.loads(json.dumps(GOOD))
+    return content | {section: value if key is None else {**content.get(section, {}), key: value}}
