@@ -20,7 +20,7 @@ E[w f(theta)] = E_q[f r / q] + E[(w - r / q) f(theta)], the first by very many t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,49 +102,85 @@ class WeightedDraws:
     ) -> Summary:
         """Summary of a function of theta, which takes thetas as rows and gives a value each.
 
-        `turns` are the period of one on a circle, and where its mean is looked for.
+        `turns` are the period of one on a circle, and where its mean is looked for. Mean and sd are with the cloud or
+        without, whichever has the smaller error: where a tail is heavy a few thetas make up the variance.
         """
         cloud, rest = self.cloud, self.weights.sum(axis=1) - self.cloud.at
         values, many = function(self.theta), function(cloud.theta)
         if turns is not None:
             both = unwrapped(np.concatenate([values, many]), np.concatenate([rest, cloud.weights]), *turns)
             values, many = both[: len(values)], both[len(values) :]
-        total = cloud.weights.sum() + rest.sum()
-        mean = float(cloud.weights @ many + rest @ values) / total
-        square = float(cloud.weights @ (many - mean) ** 2 + rest @ (values - mean) ** 2) / total
-        x, mass = np.concatenate([values, many]), np.concatenate([rest, cloud.weights]) / total
+        x, mass = np.concatenate([values, many]), np.concatenate([rest, cloud.weights])
         order = np.argsort(x)
-        x, mass = x[order], mass[order]
+        x, mass = x[order], mass[order] / mass.sum()
         quantiles = np.interp(levels, _rising(np.cumsum(mass) - 0.5 * mass), x)
-        return Summary(mean, np.sqrt(max(square, 0.0)), quantiles, self._error(rest / total * (values - mean)))
+        several = (self._moments(values, many), replace(self, cloud=ThetaCloud.none(self.theta))._moments(values))
+        mean, sd, error, _ = min(several, key=lambda found: found[3])
+        return Summary(mean, sd, quantiles, error)
+
+    def _moments(self, values: Vector, many: Vector | None = None) -> tuple[float, float, float, float]:
+        """Mean and sd of a function of theta, and the errors of the mean and of the second moment."""
+        w, rest = self.cloud.weights, self.weights.sum(axis=1) - self.cloud.at
+        many = np.zeros(0) if many is None else many
+        total = w.sum() + rest.sum()
+        mean = float(w @ many + rest @ values) / total
+        square = float(w @ (many - mean) ** 2 + rest @ (values - mean) ** 2) / total
+        first, second = rest / total * (values - mean), rest / total * ((values - mean) ** 2 - square)
+        return mean, float(np.sqrt(max(square, 0.0))), self._error(first), self._error(second)
 
     def of_fixed(self, k: int, levels: Sequence[float]) -> Summary:
-        """Summary of a fixed effect."""
-        x, m, s = self.fixed[:, :, k], self.centres[:, k], self.sds[:, k]
-        rest = self.weights - self.laplace[:, None]
-        gaussian, cloud = self.laplace * x.shape[1], self.cloud
-        parts = [(gaussian, m, s)]
+        """Summary of a fixed effect.
+
+        Mean and sd are with those control variates that leave the least error, as in `of_theta`. Shares below a value
+        are bounded, and have all of them.
+        """
+        none = ThetaCloud.none(self.theta)
+        plain = replace(self, cloud=none, laplace=np.zeros_like(self.laplace))
+        several = (self, replace(self, cloud=none), plain) if self.cloud.weights.size else (self, plain)
+        mean, sd, error, _ = min((one._moments_of_fixed(k) for one in several), key=lambda found: found[3])
+        x, (w, mean_of, sd_of), rest = self.fixed[:, :, k].ravel(), self._normals(k), self._rest.ravel()
+        grid = mean + sd * np.linspace(-6.0, 6.0, 241)
+        order = np.argsort(x)
+        steps = np.concatenate([[0.0], np.cumsum(rest[order])])
+        below = steps[np.searchsorted(x[order], grid, side="right")]
+        below = below + np.array([w @ ndtr((t - mean_of) / sd_of) for t in grid])
+        below = _rising(below / (w.sum() + rest.sum()))
+        rising = np.concatenate([[True], np.diff(below) > 0])
+        return Summary(mean, sd, np.interp(levels, below[rising], grid[rising]), error)
+
+    @property
+    def _rest(self) -> Vector:
+        """Weights of the draws that Laplace's approximation leaves, (t, e)."""
+        return self.weights - self.laplace[:, None]
+
+    def _normals(self, k: int) -> tuple[Vector, Vector, Vector]:
+        """Weights, means and sds of the normal densities of a fixed effect that are summed exactly.
+
+        Of Laplace's approximation at each theta, of the cloud, and, taken away, of the cloud's density at each theta.
+        """
+        m, s, cloud = self.centres[:, k], self.sds[:, k], self.cloud
+        parts = [(self.laplace * self.weights.shape[1], m, s)]
         if cloud.weights.size:  # what varies smoothly with theta is summed over the cloud
             (m_many, m_at), (s_many, s_at) = cloud.carried(m), cloud.carried(np.log(s))
             m_at, s_at = np.where(cloud.at > 0, (m_at, s_at), (m, np.log(s)))
             parts += [(cloud.weights, m_many, np.exp(s_many)), (-cloud.at, m_at, np.exp(s_at))]
         w, mean_of, sd_of = (np.concatenate(part) for part in zip(*parts))
+        return w, mean_of, sd_of
+
+    def _moments_of_fixed(self, k: int) -> tuple[float, float, float, float]:
+        """Mean and sd of a fixed effect, and the errors of the mean and of the second moment."""
+        x, (w, mean_of, sd_of), rest = self.fixed[:, :, k], self._normals(k), self._rest
         total = w.sum() + rest.sum()
         mean = float(w @ mean_of + (rest * x).sum()) / total
-        square = float(w @ ((mean_of - mean) ** 2 + sd_of**2) + (rest * (x - mean) ** 2).sum()) / total
-        sd = float(np.sqrt(max(square, 1e-300)))
-        influence = gaussian * (m - mean) + (rest * (x - mean)).sum(axis=1)
-        if cloud.weights.size:
-            influence -= cloud.at * (m_at - mean)
-        grid = mean + sd * np.linspace(-6.0, 6.0, 241)
-        order = np.argsort(x, axis=None)
-        steps = np.concatenate([[0.0], np.cumsum(rest.ravel()[order])])
-        below = steps[np.searchsorted(x.ravel()[order], grid, side="right")]
-        below = below + np.array([w @ ndtr((t - mean_of) / sd_of) for t in grid])
-        below = _rising(below / total)
-        rising = np.concatenate([[True], np.diff(below) > 0])
-        quantiles = np.interp(levels, below[rising], grid[rising])
-        return Summary(mean, sd, quantiles, self._error(influence / total))
+        squares = (mean_of - mean) ** 2 + sd_of**2
+        square = float(w @ squares + (rest * (x - mean) ** 2).sum()) / total
+        first = (rest * (x - mean)).sum(axis=1)
+        second = (rest * ((x - mean) ** 2 - square)).sum(axis=1)
+        t = len(x)
+        for at in [slice(t), *([slice(-t, None)] if len(w) > t else [])]:
+            first = first + w[at] * (mean_of[at] - mean)
+            second = second + w[at] * (squares[at] - square)
+        return mean, float(np.sqrt(max(square, 1e-300))), self._error(first / total), self._error(second / total)
 
     def _error(self, influence: Vector) -> float:
         """Standard error of a ratio of means, from each theta's share in its deviation, by batches."""

@@ -9,9 +9,11 @@ import pytest
 import shapely
 from oracles import exact, reference_fit
 from scipy.special import digamma, gammaln, kv, logsumexp, polygamma
-from scipy.stats import t
+from scipy.stats import norm, t
 
 import geospde as gs
+from geospde.inference.certify import WeightedDraws
+from geospde.linalg.importance import BATCHES, ThetaCloud
 from geospde.results.certificate import Certificate
 
 LEVELS = ["q0.025", "q0.5", "q0.975"]
@@ -192,3 +194,23 @@ def test_the_fits_density_of_theta_integrates_to_one(few):
     theta = mean + np.sqrt(covariance[0, 0]) * np.linspace(-12, 12, 4001)[:, None]
     # the cloud of the summaries is a sum over 4,001 nodes within five sds, and so is the normaliser
     assert np.trapezoid(np.exp(hyper.log_density(theta)), theta[:, 0]) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_heavy_tail_that_the_cloud_has_too_much_of_leaves_an_sd():
+    """Thetas from N(0, 1), a fixed effect from N(0, exp(theta²)), whose variance is infinite."""
+    rng, n, e = np.random.default_rng(1), 20 * BATCHES, 8
+    theta, many = rng.normal(size=(n, 1)), norm.ppf((np.arange(4000) + 0.5) / 4000)[:, None]
+    sds = np.exp(0.5 * theta**2)
+    at = np.full(n, 1 / n)
+    at[np.argmax(np.abs(theta))] *= 3  # the fit's density is wider than the weights tell
+    powers, even = np.arange(3), np.full((n, e), 1 / (n * e))
+    cloud = ThetaCloud(many, np.full(4000, 1 / 4000), at, many**powers, theta**powers, np.ones(n))
+    half = sds[:, None] * rng.normal(size=(n, e // 2, 1))
+    fixed = np.concatenate([half, -half], axis=1)
+    batch = np.repeat(np.arange(BATCHES), 20)
+    draws = WeightedDraws(theta, even, even[:, 0], cloud, batch, fixed, np.zeros((n, 1)), sds, 0.0, 0.0, 0.5)
+    levels = np.array([0.25, 0.5, 0.75])
+    found = draws.of_fixed(0, levels)
+    assert found.sd > 1 and np.isfinite(found.sd)
+    shares = [norm.cdf(q / np.exp(0.5 * many**2)).mean() for q in found.quantiles]
+    np.testing.assert_allclose(shares, levels, atol=0.02)
