@@ -12,6 +12,7 @@ import numpy as np
 from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.crs import central_place, is_local, parse_crs, refuse_placeless, utm_of
 from geospde.survey.joined import joined
+from geospde.survey.numbers import others_like_it
 from geospde.survey.paths import refuse_unreadable
 from geospde.survey.places import code_of_grid, looks_like_grid
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
@@ -76,7 +77,7 @@ def read_points(
         frame = gpd.GeoDataFrame(frame, geometry=places)
     _warn_of_unused(frame, source_crs, table.source)
     held = parse_crs(crs) if crs is not None else None
-    points = _into_crs(frame, held, source_crs, table.source)
+    points = _into_crs(frame, held, source_crs, table)
     return table, points, columns if np.array_equal(points.total_bounds, frame.total_bounds) else None
 
 
@@ -98,7 +99,7 @@ def read_coastline(
     frame = table.frame
     if not isinstance(frame, gpd.GeoDataFrame):
         frame = gpd.GeoDataFrame(geometry=[_rings(table, ring)])
-    geometry = _into_crs(frame, crs, source_crs, table.source).geometry.dropna()
+    geometry = _into_crs(frame, crs, source_crs, table).geometry.dropna()
     land = [shape for shape in geometry if not shape.is_empty]
     if not all(shape.geom_type.endswith("LineString") for shape in land):  # lines bound the land together
         # each feature is checked before the union, which would heal or hide a crossing
@@ -173,7 +174,7 @@ def read_areas_of_survey(
     table.warn_of_stray_text()
     _warn_of_unused(frame, source_crs, table.source)
     frame = frame.set_geometry(_polygons(table), crs=frame.crs)
-    return table, _into_crs(frame, parse_crs(crs) if crs is not None else None, source_crs, table.source)
+    return table, _into_crs(frame, parse_crs(crs) if crs is not None else None, source_crs, table)
 
 
 def _polygons(table: Table) -> Any:
@@ -245,8 +246,8 @@ def _to_state(frame: gpd.GeoDataFrame) -> str:
     return "set crs to an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres"
 
 
-def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source: str) -> gpd.GeoDataFrame:
-    """Return `frame` in `crs`, from the CRS its file states, else `source_crs`, else taken to be in `crs`."""
+def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, table: Table) -> gpd.GeoDataFrame:
+    """Return places of a table in `crs`, from the CRS its file states, else `source_crs`, else taken to be in `crs`."""
     stated = frame.crs
     if stated is not None and crs is not None and is_local(crs) and _unstated(frame):
         stated = None
@@ -256,7 +257,7 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source:
     if stated is None and crs is None:
         raise InputError(
             "does not state its coordinate reference system",
-            of=Place(source),
+            of=Place(table.source),
             remedy=_to_state(frame),
         )
     if stated is not None:
@@ -266,13 +267,20 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, source:
     if is_local(stated) or is_local(crs):
         raise InputError(
             f"is in {stated.name} and the survey in {crs.name}",
-            of=Place(source),
+            of=Place(table.source),
             remedy="nothing leads from a local frame to another; give both in one",
         )
     moved = frame.to_crs(crs)
-    if not np.isfinite(moved.total_bounds).all():
-        what = f"cannot be brought from {stated.name} to {crs.name}"
-        raise InputError(what, of=Place(source), remedy="is that CRS right?")
+    own, lost = frame.bounds.to_numpy(), ~np.isfinite(moved.bounds.to_numpy()).all(axis=1)
+    lost &= np.isfinite(own).all(axis=1)
+    if lost.any():
+        first, way = int(np.argmax(lost)), f"be brought from {stated.name} to {crs.name}"
+        x, y = (f"{value:.10g}" for value in own[first, :2])
+        if lost.all() or len(frame) != len(table.frame):
+            what = f"cannot {way}; the first lies at {x}, {y}"
+            raise InputError(what, of=Place(table.source), remedy="is that CRS right?")
+        what = f"lies at {x}, {y}, which cannot {way}"
+        raise InputError(what, of=table.at(first), remedy=f"correct or drop it{others_like_it(lost)}")
     return moved
 
 

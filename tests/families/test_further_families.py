@@ -219,7 +219,8 @@ def test_posteriors_of_few_grades_and_their_gaps_are_the_exact_ones():
                                 np.full(len(p), np.inf)])  # fmt: skip
         eta = p[:, :1] + p[:, 1:2] * x
         chance = expit(cuts[:, grade + 1] - eta) - expit(cuts[:, grade] - eta)
-        return np.log(chance).sum(axis=1) + stats.norm.logpdf(p, 0.0, [2.0, 2.0, 2**0.5, 2**0.5]).sum(axis=1)
+        with np.errstate(divide="ignore"):
+            return np.log(chance).sum(axis=1) + stats.norm.logpdf(p, 0.0, [2.0, 2.0, 2**0.5, 2**0.5]).sum(axis=1)
 
     mode = optimize.minimize(lambda p: -log_posterior(p[None])[0], np.zeros(4))
     proposal = stats.multivariate_t(mode.x, 1.4 * mode.hess_inv, df=6, seed=1)

@@ -152,3 +152,22 @@ def test_numbers_without_a_system_are_told_of_those_they_look_like(scale, shift,
     table = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "z": 1.0})
     with pytest.raises(gs.InputError, match=said):
         gs.read_survey(table)
+
+
+@pytest.mark.parametrize("kind", ["table", "file", "layer"])
+def test_a_row_whose_place_is_nowhere_is_named(tmp_path, kind):
+    """A decimal point lost, and marks of what is missing: one row is wrong, not the system."""
+    table = pd.DataFrame(LON_LAT, columns=["lon", "lat"]).assign(z=1.0)
+    table.loc[4, "lon"] *= 100
+    table.loc[7, ["lon", "lat"]] = -999
+    source, row, given = table, "row 5", {"source_crs": "EPSG:4326"}
+    if kind == "file":
+        source, row = tmp_path / "sites.csv", "line 6"
+        table.to_csv(source, index=False)
+    elif kind == "layer":
+        source, given = gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(table.lon, table.lat), crs="EPSG:4326"), {}
+    told = rf"{row} lies at \d+\.\d+, \d+\.\d+, which cannot be brought from WGS 84 .* drop it; 1 further row like it"
+    with pytest.raises(gs.InputError, match=told):
+        gs.read_survey(source, crs="EPSG:32632", **given)
+    with pytest.raises(gs.InputError, match="cannot be brought .*; the first lies at 1.*: is that CRS right"):
+        gs.read_survey(table.assign(lon=1e7, lat=5e7), source_crs="EPSG:4326", crs="EPSG:32632")
