@@ -414,7 +414,11 @@ def nearest_weights(hyper: HyperPosterior, points: Sequence[LaplacePoint]) -> Ve
     nearest = nearest_of(hyper.axes.straight(theta), hyper.axes.straight(own))
     voronoi = np.bincount(nearest, mass, len(own))
     mean, covariance = weighted_moments(theta, mass)
-    spread = np.linalg.cholesky(covariance)
+    try:
+        spread = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        where = "the posterior of the hyperparameters is a single point as far as its rule can see"
+        raise NumericalError(f"{where}; other priors may do, or method 'eb'") from None
     own = np.linalg.solve(spread, (own - mean).T).T  # standardised by the moments that are wanted
     i, j = np.tril_indices(len(mean))
     moments = np.column_stack([np.ones(len(own)), own, own[:, i] * own[:, j]])

@@ -158,7 +158,7 @@ class ThetaCloud:
         basis, basis_at = _monomials(z_many, powers), _monomials(z, powers)
         trust = np.where(heavy, np.sqrt(weights / weights.max()), 0.0)
         # where the fit's density is quite another the draws speak alone
-        ratio = np.clip(np.log(np.where(heavy, weights, 1.0) / np.where(heavy, plain, 1.0)), -BENT, BENT)
+        ratio = np.clip(np.log(np.where(heavy, weights, 1.0)) - np.log(np.where(heavy, plain, 1.0)), -BENT, BENT)
         found = []
         for k in range(2, degree + 1):
             low = [sum(p) <= k for p in powers]
