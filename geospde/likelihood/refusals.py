@@ -20,6 +20,8 @@ from geospde.text.words import listed
 
 Vector = NDArray[np.float64]
 LARGEST_DENSE = 20_000_000  # most entries of a design that is made dense
+LARGEST_EFFECTS = 500_000  # and of one with random effects, before any sign of a perfect fit
+EXACT = 1e-9  # of the predictors: what effects leave of them that is rounding
 
 
 def refuse_options(method: str, integration: str, strategy: str, quadrature: Any, priors: Any) -> None:
@@ -44,6 +46,8 @@ def without_priors(model: Any, method: str, points: int) -> Unpriored:
     if unpriored.penalised and points > 1:
         raise InputError(f"quadrature has no penalties: leave the prior of {unpriored.penalised[0]!r} out")
     _refuse_saturated(model, unpriored)
+    if not unpriored.is_gaussian:
+        refuse_exact(model)
     if points > 1:
         _refuse_quadrature(model)
     return unpriored
@@ -219,6 +223,30 @@ def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
     left = y - model.design @ np.linalg.lstsq(model.design.toarray(), y, rcond=None)[0]
     if np.linalg.norm(left) < PERFECT * max(float(np.linalg.norm(y)), 1e-300):
         raise perfect_fit()
+
+
+def refuse_exact(model: Any) -> None:
+    """Fewer effects than responses that reproduce these: a density whose spread is free has no end there.
+
+    A normal's is looked at by `refuse_perfect`, since it may be bounded.
+    """
+    likelihood, own = model.likelihood, model.held[len(model.held) - len(model.likelihood.hyper) :]
+    has_spread = np.isnan(own).any() and not model.family.is_discrete and likelihood.observed_exactly
+    if not has_spread or model.parts or model.is_linearised:
+        return
+    seen = likelihood.weights > 0
+    y, design, fixed = (likelihood.start() - model.offset)[seen], model.design[seen], len(model.effects.names)
+    if not design.shape[1] < design.shape[0] or design.shape[0] * design.shape[1] > LARGEST_EFFECTS:
+        design = design[:, design.shape[1] - fixed :]
+    if design.shape[0] * design.shape[1] > LARGEST_DENSE:
+        return
+    left = y - design @ np.linalg.lstsq(design.toarray(), y, rcond=None)[0]
+    if np.linalg.norm(left) < EXACT * max(float(np.linalg.norm(y)), 1e-300):
+        named = listed([h.name for h, held in zip(likelihood.hyper, own) if np.isnan(held)])
+        raise InputError(
+            f"the model fits the response perfectly, so that nothing is left to tell {named} by and the likelihood has "
+            "no maximum: leave terms out, or look whether the response is constant"
+        )
 
 
 def refuse_endless(model: Any, found: Maximum) -> None:

@@ -23,6 +23,7 @@ from geospde.likelihood.refusals import (
     only_smooths,
     perfect_fit,
     refuse_endless,
+    refuse_exact,
     refuse_improper,
     refuse_options,
     refuse_perfect,
@@ -346,6 +347,7 @@ def fit_posterior(model: Model, settings: dict[str, Any], began: float, progress
         found = posterior(laplace, model.start, rule, settings["strategy"], progress, first_look(model))
     except NumericalError:
         refuse_improper(model)
+        refuse_exact(model)
         raise
     refuse_improper(model, found.mode.x)
     return BayesianFit(model, laplace, found, settings, seconds=perf_counter() - began)

@@ -103,6 +103,24 @@ def test_what_fewer_effects_than_responses_fit_has_no_maximum(method):
         gs.fit("y ~ 1 + ar1(t)", table.assign(y=1.0), method=method)
 
 
+@pytest.mark.parametrize("family", ["gamma", "t", "weibull", "gengamma", "tweedie", "beta"])
+@pytest.mark.parametrize("formula", ["same ~ u", "y ~ 1 + (1 | g)"])
+def test_a_perfect_fit_of_any_family_that_has_a_spread_is_told(family, formula):
+    """The searches ended at likelihoods of 1e19 and called them flat, or without convergence."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"y": np.repeat(rng.uniform(0.1, 0.9, 8), 4), "g": np.repeat(list("abcdefgh"), 4)})
+    table = table.assign(u=rng.normal(size=32), same=0.4)
+    with pytest.raises(gs.InputError, match="perfectly, so that nothing is left to tell '"):
+        gs.fit(formula, table, family=family, method="ml")
+    near = gs.fit("same ~ u", table.assign(same=rng.uniform(0.38, 0.42, 32)), family=family, method="ml")
+    assert np.isfinite(near.log_likelihood)
+
+
+def test_a_posterior_without_a_mode_for_a_constant_response_is_told():
+    with pytest.raises(gs.InputError, match="perfectly, so that nothing is left to tell 'sigma' and 'df' by"):
+        gs.fit("y ~ u", pd.DataFrame({"y": 5.0, "u": np.arange(20.0)}), family="t", method="eb")
+
+
 def test_a_walk_without_noise_has_a_residual_of_zero():
     """Its increments are independent: the estimate is their root mean square, but for what the constraint counts."""
     y = np.cumsum(np.random.default_rng(5).normal(size=40))
