@@ -79,13 +79,15 @@ def unmeshed(fit: Any, model: Any, points: Any) -> list[Finding]:
     Parameters
     ----------
     fit : Fit
-        The whole.
+        The whole, or as one of several likelihoods sees it.
     model : Model
         Its own, or that of one of its likelihoods, whose terms alone are asked.
     points : (m, 2) array
     """
-    whole = fit.model
-    theta = whole_theta(whole, fit.point.theta)
+    whole, theta = fit.model, fit.point.theta
+    if np.isnan(whole.held).sum() != theta.size:  # as one of several likelihoods sees it
+        whole = fit.laplace.model
+    theta = whole_theta(whole, theta)
     asked = model if any(model is part for part in whole.parts.values()) else whole
     own = [id(term.precision) for term in asked.terms]
     notes = [

@@ -163,3 +163,5 @@ def test_places_in_triangles_wider_than_the_range_are_told(method):
     several = gs.fit(both, terms={"field": "spde(mesh)"}, mesh=mesh, method="eb", priors=fixed)
     with pytest.warns(gs.GeospdeWarning, match="50% of the places lie beyond the mesh's inner zone"):
         several.predict(np.array([far, [0.5, 0.5]]), observations="w")
+    with pytest.warns(gs.GeospdeWarning, match="50% of the places lie beyond the mesh's inner zone"):
+        several.of_likelihood("w").predict(np.array([far, [0.5, 0.5]]))  # as a run maps it
