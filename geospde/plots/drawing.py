@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import shapely
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, SEA, SMALL, View, dress, sheet, title
 from geospde.plots.frame import ALARM
+from geospde.plots.scale import Scale
 from geospde.survey.crs import is_local, parse_crs
 from geospde.text.words import counted
 
@@ -55,6 +57,13 @@ def polygon_path(region: Any) -> Path:
 def draw_land(ax: Axes, coastline: Any) -> None:
     """Fill the land, under everything else."""
     ax.add_artist(PathPatch(polygon_path(coastline), fc=LAND, ec="none", zorder=0.5))
+
+
+def draw_areas(ax: Axes, shapes: NDArray[Any], values: NDArray[np.float64], scale: Scale) -> None:
+    """Paint polygons in the colours of their values."""
+    painted = PathCollection([polygon_path(shape) for shape in shapes], ec="white", lw=0.3, zorder=2, **scale.style)
+    painted.set_array(values)
+    ax.add_collection(painted)
 
 
 def draw_coast(ax: Axes, coastline: Any, *, color: str = INK, width: float = 0.6) -> None:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from geospde.explore.explore import Exploration
 from geospde.explore.observed import Observed
 from geospde.plots.canvas import FRAME, INK, PAGE, SMALL, View, colour_bar, dress, sheet, title, title_fits
-from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar, polygon_path
+from geospde.plots.drawing import draw_areas, draw_coast, draw_graticule, draw_land, draw_scale_bar
 from geospde.plots.figures import in_degrees
 from geospde.plots.frame import ALARM, MARK, figure_png, plain
 from geospde.plots.panels import has_ticks, plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
@@ -257,10 +256,7 @@ def _draw_rates(exploration: Exploration, ax: Axes, place: Axes, room: float) ->
     sizes = _sizes(observed, observed.exposures)
     edge: dict[str, Any] = {"edgecolors": INK, "linewidths": 0.25}
     if survey.areas is not None:
-        paths = [polygon_path(shape) for shape in np.asarray(survey.areas.array)[order]]
-        painted = PathCollection(paths, ec="white", lw=0.3, zorder=2, **scale.style)
-        painted.set_array(shown[order])
-        ax.add_collection(painted)
+        draw_areas(ax, np.asarray(survey.areas.array)[order], shown[order], scale)
     else:
         ax.scatter(x[order], y[order], s=sizes[order], c=shown[order], zorder=4, **edge, **scale.style)
     rows = sorted({row for finding in exploration.findings if finding.level != "ok" for row in finding.rows})

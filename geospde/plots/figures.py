@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, PLAIN, SMALL, Look, View, colour_bar, dress, sheet, title
-from geospde.plots.drawing import draw_coast, draw_graticule, draw_land, draw_scale_bar
+from geospde.plots.drawing import draw_areas, draw_coast, draw_graticule, draw_land, draw_scale_bar
 from geospde.plots.fitted import draw_fitted, draw_predictive_check, fitted_response, responses_label
 from geospde.plots.frame import dots_of, packed_png
 from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
@@ -196,12 +196,12 @@ def sites_map(
     per: float = 1.0,
     look: Look = PLAIN,
 ) -> Figure:
-    """Draw values at the survey's sites.
+    """Draw values at the survey's sites, or in its areas.
 
     Parameters
     ----------
     survey : Survey
-        Gives sites and coastline.
+        Gives sites or areas, and coastline.
     values : (sites,) array
         What to show.
     label : str
@@ -215,8 +215,8 @@ def sites_map(
     """
     label = observed_label(label)
     scale = Scale.over([values], spacing="auto") if scale is None else scale.showing(values)
-    sites = _sites(survey)
-    bounds = [(*sites.min(axis=0), *sites.max(axis=0))]
+    sites, areas = _sites(survey), getattr(survey, "areas", None)
+    bounds = [(*sites.min(axis=0), *sites.max(axis=0)) if areas is None else tuple(areas.total_bounds)]
     if survey.coastline is not None:
         bounds.append(survey.coastline.bounds)
     view = View.of(bounds, survey.crs)
@@ -225,9 +225,13 @@ def sites_map(
         draw_land(ax, survey.coastline)
         draw_coast(ax, survey.coastline)
     order = np.argsort(values)  # the largest on top
-    x, y = sites[order].T
-    ax.scatter(x, y, c=values[order], s=8, edgecolors=INK, linewidths=0.25, zorder=4, **scale.style)
-    title(ax, f"{observed_words(label)} at {counted(len(sites), getattr(survey, 'word', 'site'))}", room)
+    if areas is None:
+        x, y = sites[order].T
+        ax.scatter(x, y, c=values[order], s=8, edgecolors=INK, linewidths=0.25, zorder=4, **scale.style)
+    else:
+        draw_areas(ax, np.asarray(areas.array), values, scale)
+    where = f"{'at' if areas is None else 'in'} {counted(len(sites), getattr(survey, 'word', 'site'))}"
+    title(ax, f"{observed_words(label)} {where}", room)
     if look.graticule:
         draw_graticule(ax, view, survey.crs)
     draw_scale_bar(ax, view, survey.coastline)

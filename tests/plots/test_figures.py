@@ -10,6 +10,7 @@ import pytest
 import shapely
 from layered import layered
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
@@ -19,7 +20,7 @@ from geospde.errors import InputError
 from geospde.mesh.trimesh import Mesh
 from geospde.plots.canvas import SEA, View, colour_bar, sheet
 from geospde.plots.drawing import LAND, draw_cells, draw_land, draw_scale_bar
-from geospde.plots.figures import observed, save_figures
+from geospde.plots.figures import observed, save_figures, sites_map
 from geospde.plots.maps import layers_map, plot_layer, scale_of
 from geospde.plots.scale import Scale
 from geospde.prediction.grid import Grid
@@ -383,3 +384,15 @@ def test_colours_by_quantiles_are_labelled_with_round_numbers(values, labels):
     shown = [label.get_text() for label in place.get_yticklabels()]
     assert set(labels) <= set(shown) and len(shown) == len(set(shown))
     assert scale.low <= values.min() and scale.high >= values.max()
+
+
+def test_what_was_observed_of_areas_fills_their_polygons():
+    shapes = gpd.GeoSeries([shapely.box(2 * i, 0, 2 * i + 2, 3) for i in range(3)])
+    points = gpd.GeoDataFrame({"cases": [1.0, 5.0, 9.0]}, geometry=shapes.centroid)
+    survey = SimpleNamespace(points=points, coastline=None, crs=parse_crs("local:km"), areas=shapes, word="area")
+    ax = sites_map(survey, points["cases"].to_numpy(), "cases").axes[0]
+    (painted,) = [c for c in ax.collections if isinstance(c, PathCollection)]
+    boxes = [path.get_extents().bounds for path in painted.get_paths()]
+    assert boxes == [tuple(shape.bounds[:2]) + (2.0, 3.0) for shape in shapes]
+    assert painted.get_array().tolist() == [1.0, 5.0, 9.0]
+    assert ax.get_title(loc="left").endswith("in 3 areas")
