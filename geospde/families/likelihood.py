@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from geospde.errors import InputError
+from geospde.errors import InputError, NumericalError
 from geospde.families.links import Link
 from geospde.families.priors import Prior
 
@@ -261,11 +261,17 @@ class Likelihood:
         return np.where(second <= 0, -second, self.weights * self._weights(eta))
 
     def theta_derivatives(self, eta: Vector) -> Derivatives:
-        """Derivatives in each theta, (k, m), of `log_density` and of its first two derivatives in eta."""
+        """Derivatives in each theta, (k, m), of `log_density` and of its first two derivatives in eta.
+
+        Raises NumericalError where theta is at the edge of what has a density.
+        """
         if not self.hyper:
             nothing = np.zeros((0, self.n))
             return nothing, nothing, nothing
-        density, first, second = self._theta_derivatives(eta)
+        try:
+            density, first, second = self._theta_derivatives(eta)
+        except FloatingPointError as error:  # a difference steps to where no density is
+            raise NumericalError(f"no derivatives in the hyperparameters: {error}") from None
         return self.weights * density, self.weights * first, self.weights * second
 
     def _log_density(self, eta: Vector) -> Vector:

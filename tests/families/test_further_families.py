@@ -55,6 +55,9 @@ def test_the_generalised_gamma_passes_through_the_lognormal():
     np.testing.assert_allclose(*steps, atol=1e-5)
     with pytest.raises(FloatingPointError):
         bound("gengamma", y, [0.0, -1.5])
+    edge = bound("gengamma", y, [0.0, -0.9999])  # where a difference steps to what has no mean, a search has to turn
+    with pytest.raises(gs.NumericalError, match="no derivatives in the hyperparameters"):
+        edge.theta_derivatives(ETA)
 
 
 def test_tweedie_is_a_poisson_sum_of_gammas():
