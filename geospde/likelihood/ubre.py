@@ -22,6 +22,7 @@ Vector = NDArray[np.float64]
 LARGEST = 5_000  # most latent variables for which the inverse is made dense
 TIE = 1e-6  # gain, over n/2, that an e-fold change of a standard deviation must bring; else the smoother fit wins
 PERFECT = 1e-9  # deviance per observation, relative to the responses' own dispersion, that counts as zero
+SMOOTHER = 3.5  # of logarithms of standard deviations: a thirtieth of those of the first search
 
 
 class PredictionError(Restricted):
@@ -145,8 +146,7 @@ def least_prediction_error(model: Unpriored, start: Vector, family: Any, progres
     dispersion = family.dispersion(start[-own:] if free else held[count:])
     held[count:] = family.theta(dispersion)
     criterion = PredictionError(replace(model, held=held), family.saturated(dispersion), not free)
-    coordinates = Coordinates.of(model.precisions, held, start[:-own] if free else start)
-    best = climb(criterion, coordinates, progress=progress)
+    best = _lowest(criterion, model, held, start[:-own] if free else start, progress)
     point = criterion.at(best.theta, best.x, gradient=False)
     theta, edges, flat, ratio = best.theta, best.edges, best.flat, 1.0
     if free:
@@ -161,3 +161,22 @@ def least_prediction_error(model: Unpriored, start: Vector, family: Any, progres
         edges=edges,
         flat=flat,
     ).outside(basis)
+
+
+def _lowest(criterion: PredictionError, model: Unpriored, held: Vector, start: Vector, progress: Progress) -> Maximum:
+    """The best of two searches, from where smooths start and from much smoother ones.
+
+    Unlike a likelihood the criterion often has several minima, and those of rough smooths are found first.
+    """
+    found: list[Maximum] = []
+    fault: NumericalError | None = None
+    for smoother in (0.0, SMOOTHER):
+        try:
+            found.append(climb(criterion, Coordinates.of(model.precisions, held, start - smoother), progress=progress))
+        except NumericalError as error:
+            fault = error
+    if not found:
+        assert fault is not None
+        raise fault
+    last, best = found[-1], max(found, key=lambda one: one.log_likelihood)
+    return replace(best, evaluations=last.evaluations, factorisations=last.factorisations)
