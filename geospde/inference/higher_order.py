@@ -35,10 +35,10 @@ Vector = NDArray[np.float64]
 SHARE = 0.2
 ROUGH, MISSED = 2e-4, 0.015  # sum of squares of the shares below which the series serves, and what it may miss of them
 SWEEPS, SETTLED = 20, 0.05  # most rounds of finding them, and the change of the log evidence that ends it
-# What pairs add bends down, too, towards this for each observation that is unlike all others, and so does the series
-# where propagation does not settle: of 80 sites with successes alone, which a field of a range of 7 and 18 times their
-# extent holds together, pairs add .24 and .82 where .13 and .33 are missing; under one of 600 times the series has 16.
-TOGETHER = 0.5
+# Of observations that are all alike, as successes alone under a field of a range far beyond their sites, the sum of the
+# shares, and what pairs add, bend down towards these: of 80 under an effect of sd 3, 20 and 100 Laplace misses .05, .3
+# and .5, where the series has up to 16 and pairs up to 70. Of others, towards as much for each that is unlike the rest.
+TOGETHER, PAIRED = 0.5, 0.2
 WIDE = 8.0  # standard deviation of a predictor beyond which the integrals over it miss where a density falls
 REACH = (-6.0, -3.0, 0.0, 3.0, 6.0)  # standard deviations of a predictor within which densities are to be log-concave
 NODES = ((1.0, 15), (2.5, 21), (np.inf, 41))  # of the integrals over predictors of sds up to so much: to a thousandth
@@ -153,12 +153,11 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     weight, by_propagation = 0.0, 0.0
     if observation is None:
         weight = _weight_of_propagation(laplace, point, fourth * h**2 / 8 + 5 * third * own / 24)
-    failed = False
     if weight:
         try:
             by_propagation = _by_propagation(laplace, point)
         except NumericalError:
-            weight, failed = 0.0, True
+            weight = 0.0
     if weight == 1.0:
         return by_propagation
     chain = design.T @ (third * h)
@@ -172,9 +171,7 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     each = fourth * h**2 / 8 + third * h * (design @ solved[:, 0]) / 8 + (diagonal + beside) / 12
     if observation is not None:
         each = np.bincount(observation, each)
-    by_series = float(_bent(each).sum())
-    if failed:
-        return _bent_sum(by_series, columns, h, chosen)
+    by_series = _bent_sum(float(_bent(each).sum()), TOGETHER, columns, h, chosen)
     return weight * by_propagation + (1.0 - weight) * by_series
 
 
@@ -183,13 +180,14 @@ def _bent(each: Vector) -> Vector:
     return each / (1 + np.abs(each) / SHARE)
 
 
-def _bent_sum(total: float, columns: Vector, h: Vector, chosen: NDArray[np.intp]) -> float:
-    """A sum of such shares as far as it is to be believed: so much for each observation that is unlike all others.
+def _bent_sum(total: float, each: float, columns: Vector, h: Vector, chosen: NDArray[np.intp]) -> float:
+    """A sum of such shares as far as it is to be believed: `each` for an observation that is unlike all others.
 
     `columns` are those of the predictors' covariance that belong to the chosen ones, h its diagonal.
     """
-    alike = (columns**2 / (h[:, None] * h[chosen])).sum(axis=0)
-    most = TOGETHER * h.size * float((1 / alike).mean())
+    safe = np.maximum(h, 1e-300)  # of a predictor that does not vary
+    alike = np.maximum((columns**2 / safe[:, None] / safe[chosen]).sum(axis=0), 1.0)
+    most = each * h.size * float((1 / alike).mean())
     return float(total / np.hypot(1, total / most))
 
 
@@ -314,7 +312,7 @@ def _of_neighbours(laplace: Laplace, factor: Any, third: Vector, fourth: Vector,
     columns = laplace.design @ factor.solve(laplace.design[chosen].T.toarray())
     cubes = third[chosen] * ((columns**3).T @ third) - third[chosen] ** 2 * h[chosen] ** 3
     squares = fourth[chosen] * ((columns**4).T @ fourth) - fourth[chosen] ** 2 * h[chosen] ** 4
-    return _bent_sum(float(h.size * (cubes / 12 + squares / 48).mean()), columns, h, chosen)
+    return _bent_sum(float(h.size * (cubes / 12 + squares / 48).mean()), PAIRED, columns, h, chosen)
 
 
 def worth_correcting(laplace: Laplace, point: LaplacePoint) -> bool:

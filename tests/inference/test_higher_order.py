@@ -76,6 +76,18 @@ def test_successes_alone_that_share_a_wide_effect_by_quadrature(sd):
     assert evidence == pytest.approx(exact, abs=0.15)
 
 
+def test_successes_alone_of_a_family_that_is_not_log_concave_by_quadrature():
+    table = pd.DataFrame({"y": [7] * 80, "n": [7] * 80})
+    fit = gs.fit("p(y, n) ~ 1", table, family="betabinomial", priors={"Intercept": {"gaussian": [0, 20]}})
+    laplace, theta = fit.laplace, np.array([0.05])
+    point, likelihood = laplace.at(theta), laplace.likelihood_at(theta)
+    at = np.linspace(-160, 160, 20_001)
+    logs = np.array([likelihood.log_density(np.full(80, eta)).sum() for eta in at]) + norm.logpdf(at, 0, 20)
+    missing = np.log(np.trapezoid(np.exp(logs), at)) - (point.log_posterior - laplace.log_prior(theta))
+    # .33 by quadrature; the series alone has 1.96
+    assert evidence_correction(laplace, point) == pytest.approx(missing, abs=0.2)
+
+
 @pytest.mark.slow
 def test_a_survey_of_successes_alone_has_the_posterior_of_its_priors_and_no_other():
     # under a field far wider than the survey all sites are as one
