@@ -234,8 +234,10 @@ def refuse_exact(model: Any) -> None:
     has_spread = np.isnan(own).any() and not model.family.is_discrete and likelihood.observed_exactly
     if not has_spread or model.parts or model.is_linearised:
         return
-    seen = likelihood.weights > 0
-    y, design, fixed = (likelihood.start() - model.offset)[seen], model.design[seen], len(model.effects.names)
+    seen, start = likelihood.weights > 0, likelihood.start()
+    if np.unique(start[seen]).size < np.unique(likelihood.y[seen]).size:
+        return  # a start that does not tell responses apart, as under a link that not all means have
+    y, design, fixed = (start - model.offset)[seen], model.design[seen], len(model.effects.names)
     if not design.shape[1] < design.shape[0] or design.shape[0] * design.shape[1] > LARGEST_EFFECTS:
         design = design[:, design.shape[1] - fixed :]
     if design.shape[0] * design.shape[1] > LARGEST_DENSE:
