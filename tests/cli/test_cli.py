@@ -224,7 +224,7 @@ def test_an_interrupted_run_leaves_nothing(run_file, number, code):
             break
     running.send_signal(number)
     _, rest = running.communicate(timeout=900)  # only so that a run that goes on for ever ends
-    assert running.returncode == code
+    assert running.returncode == code, rest
     assert "Traceback" not in rest
     assert sorted(run_file.parent.rglob("*")) == before
 
