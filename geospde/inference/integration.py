@@ -313,7 +313,12 @@ def integrate(
     unit = 2.0 ** (np.floor(np.log2(np.diag(root))) - 10.0)
     centre = origin + np.round((centre - origin) / unit) * unit
     root = np.round(root / unit[:, None]) * unit[:, None]
-    found = adaptive(explorer, Axes.at_mode(centre, root, np.round(along, 2), scale))
+    try:
+        found = adaptive(explorer, Axes.at_mode(centre, root, np.round(along, 2), scale))
+    except NumericalError:  # of a survey of zeros alone, one in some dozen: the process saw a single point
+        if rule != "auto":
+            raise
+        return composite_design(explorer, centre, root, skew)
     if design is None or found.accuracy is None or found.accuracy.is_fair:
         return found
     # draws that leave as much open as this say less of the bulk than a polynomial does

@@ -284,3 +284,14 @@ def test_the_sd_of_groups_keeps_a_long_tail_towards_zero(seed):
     found = fit.hyper.loc["sd(Intercept | g)", ["q0.025", "q0.5", "q0.975", "sd"]].to_numpy(float)
     # as of any shape; five nodes had the lower one .17 to .26 sds too high, and next to no mass far below it
     np.testing.assert_allclose(found[:3], exact, atol=0.1 * found[3])
+
+
+def test_where_the_process_sees_a_single_point_a_design_serves(monkeypatch):
+    def lost(*_):
+        raise NumericalError("a single point")
+
+    monkeypatch.setattr(integration, "adaptive", lost)
+    known, _, _, evidence = gaussian(3)
+    assert solve(known).log_marginal_likelihood == pytest.approx(evidence, abs=1e-3)
+    with pytest.raises(NumericalError, match="a single point"):
+        solve(known, "adaptive")
