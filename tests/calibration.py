@@ -63,7 +63,7 @@ def responses(family: str, eta: np.ndarray, own: dict[str, float], rng: np.rando
     if family == "binomial":
         trials = rng.integers(2, 12, eta.size)
         return {"y": rng.binomial(trials, 1 / (1 + np.exp(-eta))), "trials": trials}
-    rate = np.exp(np.minimum(eta, 12.0))
+    rate = np.exp(np.minimum(eta, 30.0))  # counts of up to 1e13
     if "size" in own:
         rate = rate * rng.gamma(own["size"], 1 / own["size"], eta.size)
     return {"y": rng.poisson(rate)}
