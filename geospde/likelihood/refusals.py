@@ -245,10 +245,7 @@ def refuse_exact(model: Any) -> None:
     left = y - design @ np.linalg.lstsq(design.toarray(), y, rcond=None)[0]
     if np.linalg.norm(left) < EXACT * max(float(np.linalg.norm(y)), 1e-300):
         named = listed([h.name for h, held in zip(likelihood.hyper, own) if np.isnan(held)])
-        raise InputError(
-            f"the model fits the response perfectly, so that nothing is left to tell {named} by and the likelihood has "
-            "no maximum: leave terms out, or look whether the response is constant"
-        )
+        raise perfect_fit(f"nothing is left to tell {named} by")
 
 
 def refuse_endless(model: Any, found: Maximum) -> None:
@@ -257,9 +254,9 @@ def refuse_endless(model: Any, found: Maximum) -> None:
     model.likelihood.at(whole[whole.size - len(model.likelihood.hyper) :]).refuse_endless()
 
 
-def perfect_fit() -> InputError:
+def perfect_fit(so: str = "the residual standard deviation is zero") -> InputError:
     """What to say of a residual of zero that makes the likelihood infinite."""
     return InputError(
-        "the model fits the response perfectly, so that the residual standard deviation is zero and the likelihood "
-        "has no maximum: leave terms out, or look whether the response is constant"
+        f"the model fits the response perfectly, so that {so} and the likelihood has no maximum: leave terms out, or "
+        "look whether the response is constant"
     )
