@@ -37,7 +37,8 @@ ROUGH, MISSED = 2e-4, 0.015  # sum of squares of the shares below which the seri
 SWEEPS, SETTLED = 20, 0.05  # most rounds of finding them, and the change of the log evidence that ends it
 # Of observations that are all alike, as successes alone under a field of a range far beyond their sites, the sum of the
 # shares, and what pairs add, bend down towards these: of 80 under an effect of sd 3, 20 and 100 Laplace misses .05, .3
-# and .5, where the series has up to 16 and pairs up to 70. Of others, towards as much for each that is unlike the rest.
+# and .5, where the series has up to 16; under a field of 18 times their extent .26, where pairs have .82. Of others,
+# towards as much for each that is unlike the rest.
 TOGETHER, PAIRED = 0.5, 0.2
 WIDE = 8.0  # standard deviation of a predictor beyond which the integrals over it miss where a density falls
 REACH = (-6.0, -3.0, 0.0, 3.0, 6.0)  # standard deviations of a predictor within which densities are to be log-concave
