@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,11 +96,11 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 
 def _terminate(number: int, _frame: Any) -> None:
-    """Leave by an exception, so that what is half written is cleared away, with a word."""
-    try:
-        print(
-            f"geospde: ended by {signal.Signals(number).name}; what was half written is cleared away", file=sys.stderr
-        )
-    except OSError:  # the terminal has gone
-        pass
+    """Leave by an exception, so that what is half written is cleared away, with a word.
+
+    The word goes past the stream: the signal may have come while the stream writes, which cannot be begun anew.
+    """
+    word = f"geospde: ended by {signal.Signals(number).name}; what was half written is cleared away\n"
+    with suppress(OSError):  # the terminal has gone
+        os.write(2, word.encode())
     sys.exit(128 + number)

@@ -1,8 +1,10 @@
 """What is printed gets through: to streams that lack characters, closed pipes, full devices, any locale."""
 
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import unicodedata
@@ -16,6 +18,7 @@ from small_run import quietly_in, write_survey
 from geospde.cli import commands
 from geospde.cli.commands import main
 from geospde.cli.console import Lines
+from geospde.cli.options import heed_signals
 from geospde.cli.streams import plain
 from geospde.cli.terminal import print_findings
 from geospde.survey.crs import parse_crs
@@ -212,3 +215,26 @@ def test_any_command_ends_in_order_where_its_output_does(there, tmp_path, name):
     with os.fdopen(writer, "w") as pipe, stream_of(tmp_path / "said", "utf-8") as said:
         assert as_program(COMMANDS[name], pipe, said) == 141
         assert "geospde: " not in text_of(said) and "Traceback" not in text_of(said)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_signal_that_comes_while_a_line_is_written_ends_the_program_with_its_word(monkeypatch, capfd):
+    class Interrupted(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, data):
+            signal.raise_signal(signal.SIGTERM)
+            return len(data)
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)}
+    heed_signals()
+    try:
+        with monkeypatch.context() as patched, pytest.raises(SystemExit) as left:
+            patched.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(Interrupted()), line_buffering=True))
+            print("mesh", file=sys.stderr)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert left.value.code == 143
+    assert "ended by SIGTERM" in capfd.readouterr().err
