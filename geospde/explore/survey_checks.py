@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geospde.explore.observed import Observed
 from geospde.explore.robust import OUTLYING, robust_z
 from geospde.explore.variogram import Variogram
+from geospde.families.base import Family
 from geospde.families.registry import names
 from geospde.survey.crs import is_local
 from geospde.survey.places import check_places, code_of_grid, looks_like_grid
@@ -199,7 +201,7 @@ def _response(observed: Observed) -> Finding:
             "note",
             "response",
             f"{spread}, and {100 * zeros:.0f}% of it is zero",
-            f"if a field does not explain the zeros, compare family = {_choices('zeros')}",
+            f"if a field does not explain the zeros, compare family = {_choices('zeros', y)}",
         )
     return Finding("ok", "response", spread)
 
@@ -220,7 +222,7 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
             "note",
             "outliers",
             f"{stand}, none of its logarithm: the distribution is skewed",
-            f"take family = {_choices('skewness')}",
+            f"take family = {_choices('skewness', observed.values)}",
             tuple(map(int, rows)),
         )
     elif share > MANY:
@@ -228,7 +230,7 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
             "note",
             "outliers",
             f"{stand}, {100 * share:.0f}% of all: that is its shape, not a mistake in some",
-            f"take a family with heavier tails, {_choices('outliers')}, or covariates that explain it",
+            f"take a family with heavier tails, {_choices('outliers', observed.values)}, or covariates that explain it",
             tuple(map(int, rows)),
         )
     else:
@@ -243,9 +245,16 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
         )
 
 
-def _choices(shown: str) -> str:
-    """The families to try first where a survey shows this."""
-    return " or ".join(f'"{name}"' for name in names(lambda family: shown in family.first_choice_for))
+def _choices(shown: str, values: NDArray[np.float64]) -> str:
+    """The families to try first where a survey shows this: those that are for such values, counts or others."""
+    known = values[np.isfinite(values)]
+    whole = bool((known == np.round(known)).all())
+
+    def suits(family: type[Family]) -> bool:
+        return shown in family.first_choice_for and not family().outside(known).any()
+
+    alike = names(lambda family: suits(family) and family.is_discrete == whole)
+    return " or ".join(f'"{name}"' for name in alike or names(suits))
 
 
 def _covariates(survey: Survey, covariates: pd.DataFrame) -> Iterator[Finding]:
@@ -275,7 +284,7 @@ def _structure(variogram: Variogram, word: str) -> Finding:
             f"{what} may have nothing to carry at these distances: compare with a model without it",
         )
     reach = variogram.structure
-    guess = f"; the variogram suggests a range of about {number(_rough(reach.range))} {variogram.unit}" if reach else ""
+    guess = f"; the variogram suggests a range of about {length(_rough(reach.range), variogram.unit)}" if reach else ""
     return Finding("ok", subject, f"{variogram.label} is similar at neighbouring {word}s ({p}){guess}")
 
 

@@ -116,7 +116,8 @@ class Mesh:
         short, long = self.edge_lengths.min(), self.edge_lengths.max()
         crs = "no CRS" if self.crs is None else self.crs.name
         size = f"{self.n_vertices} vertices, {self.n_triangles} triangles"
-        return f"Mesh({size}, edges {short:.3g} to {long:.3g}, {crs})"
+        edges = " to ".join(number(float(f"{end:.3g}")) for end in (short, long))
+        return f"Mesh({size}, edges {edges}, {crs})"
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: its size, its edges and angles, and a picture."""

@@ -102,7 +102,7 @@ def finite_numbers(column: Any, place: Callable[[int], Place]) -> Vector:
         cell = values.iloc[i]
         cell = cell.item() if isinstance(cell, np.generic) else cell
         hint = " (write decimals with a point)" if "," in str(cell) else ""
-        bound = re.fullmatch(r"\s*([<>\u2264\u2265])=?\s*[-+.\d]+\s*", str(cell))
+        bound = re.fullmatch(r"\s*([<>\u2264\u2265])=?\s*[-+.,\d]+\s*", str(cell))
         if bound is not None:
             side = "left" if bound[1] in "<\u2264" else "right"
             hint = (

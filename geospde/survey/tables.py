@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_string_dtype
+from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype, is_string_dtype
 
 from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.numbers import Vector, as_numbers, finite_numbers, is_text
@@ -153,7 +153,8 @@ def read_csv(path: Path) -> Table:
     """Read a text table: a header line, then rows of fields parted by commas, semicolons or tabs; UTF-8.
 
     A first line ``sep=;`` and comments before the header, lines that begin with ``#``, are read over. Empty fields are
-    missing.
+    missing. Where semicolons or tabs part the fields, numbers may have decimal commas, as spreadsheets of many
+    countries write them; see `with_decimal_points`.
 
     Parameters
     ----------
@@ -213,7 +214,45 @@ def read_csv(path: Path) -> Table:
     blank = frame.isna().all(axis=1).to_numpy()
     begin = top.lines + (0 if top.header else 1)  # lines before the first row
     lines = _lines(path, separator, begin) if _has_line_breaks(frame) else np.arange(len(frame)) + begin + 1
-    return Table(frame.loc[~blank].reset_index(drop=True), path.name, lines[~blank], "line")
+    frame = frame.loc[~blank].reset_index(drop=True)
+    return Table(frame if separator == "," else with_decimal_points(frame), path.name, lines[~blank], "line")
+
+
+_WITH_COMMA = r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*"
+_WITH_POINT = r"\s*[-+]?\d*\.\d+(?:[eE][-+]?\d+)?\s*"
+_THOUSANDS = r"\s*[-+]?[1-9]\d{0,2},\d{3}\s*"
+
+
+def with_decimal_points(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with numbers where columns of text are numbers with decimal commas.
+
+    Nothing changes unless all the table is written so: a number with a point says that commas mean something else, and
+    where each has three digits behind it, commas may part thousands.
+
+    Examples
+    --------
+    >>> with_decimal_points(pd.DataFrame({"zinc": ["1,5", "12"], "plot": ["a", "b"]}))["zinc"].tolist()
+    [1.5, 12.0]
+    >>> with_decimal_points(pd.DataFrame({"zinc": ["1,500", "12"]}))["zinc"].tolist()
+    ['1,500', '12']
+    """
+    columns, decimal = {}, False
+    for name, values in frame.items():
+        if is_float_dtype(values.dtype) and (values.dropna() % 1 != 0).any():
+            return frame
+        if not (is_string_dtype(values.dtype) or values.dtype == object):
+            continue
+        cells = values.dropna().astype(str)
+        if cells.str.fullmatch(_WITH_POINT).any():
+            return frame
+        commas = cells.str.fullmatch(_WITH_COMMA)
+        known = commas | cells.str.fullmatch(r"\s*[-+]?\d+\s*") | cells.isin(MARKS)
+        if commas.any() and known.mean() > 0.5:
+            decimal = decimal or not cells[commas].str.fullmatch(_THOUSANDS).all()
+            cells[commas] = cells[commas].str.replace(",", ".")
+            cells = cells.reindex(values.index)
+            columns[name] = cells if is_text(cells).any() else pd.Series(as_numbers(cells), index=values.index)
+    return frame.assign(**columns) if decimal else frame
 
 
 @dataclass(frozen=True)

@@ -531,7 +531,7 @@ HOSTILE = {
     "ids": (lambda t: t[["x", "y"]].assign(id=range(40)), [], "'id' (numbers the rows); name one with --response"),
     "only coordinates": (lambda t: t[["x", "y"]], [], "it has coordinates only"),
     "huge": (lambda t: t.assign(x=t["x"] * 1e13), [], "beyond any survey"),
-    "decimal comma": (lambda t: t.to_csv(index=False, sep=";", decimal=","), [], "write decimals with a point"),
+    "decimal comma": (lambda t: t.assign(z="1,5").to_csv(index=False, sep=";"), [], "write decimals with a point"),
     "gap": (
         lambda t: t.assign(n=(t["count"] + 1.0).where(t.index != 5)),
         ["--response", "p(count, n)"],
@@ -540,7 +540,7 @@ HOSTILE = {
     "gap in x": (lambda t: t.assign(x=t["x"].where(t.index != 5)), [], "line 7, column 'x' is empty (or NaN)"),
     "infinite": (lambda t: t.assign(y=t["y"].where(t.index != 5, np.inf)), [], "column 'y' is infinite"),
     "constant": (lambda t: t.assign(count=3), [], "has a count of 3 in every row: there is nothing to map"),
-    "not a word": (lambda t: t.rename(columns={"count": "count (n)"}), [], "rename it, say to 'count_n'"),
+    "not a name": (lambda t: t.rename(columns={"count": "count `n`"}), [], "rename it, say to 'count_n'"),
     "half a pair": (lambda t: t, ["--x", "x"], "give both --x and --y"),
     "column typo": (lambda t: t, ["--response", "coutn"], "no column 'coutn' (--response): did you mean 'count'?"),
     "family typo": (lambda t: t, ["--family", "poison"], "did you mean 'poisson'?"),

@@ -41,13 +41,33 @@ def test_a_run_file_of_its_own_name_has_its_own_title_and_folder(survey):
     assert (str(config.output.dir), config.survey.name) == ("outputs/catch", "soil: catch")
 
 
-def test_areas_whose_names_stand_under_a_name_with_a_dot(tmp_path, capsys):
+def test_areas_whose_names_stand_under_a_name_with_a_dot(tmp_path):
     shapes = [shapely.box(k, 0, k + 1, 1) for k in range(4)]
-    frame = gpd.GeoDataFrame({"county.names": list("abcd"), "cases": [3, 1, 4, 1]}, geometry=shapes, crs=32631)
+    frame = gpd.GeoDataFrame({"county names": list("abcd"), "cases": [3, 1, 4, 1]}, geometry=shapes, crs=32631)
     frame.to_file(tmp_path / "areas.gpkg")
-    assert main(["init", str(tmp_path / "areas.gpkg"), "-y", "--out", str(tmp_path / "run.toml")]) == 2
-    said = capsys.readouterr().err
-    assert "no formula can name it: rename it, such as county_names" in said
+    assert main(["init", str(tmp_path / "areas.gpkg"), "-y", "--out", str(tmp_path / "run.toml")]) == 0
+    assert "bym2(`county names`, graph=areas)" in (tmp_path / "run.toml").read_text()
+
+
+def test_columns_as_spreadsheets_of_many_countries_write_them(tmp_path):
+    """Names with spaces were refused where formulas have backquotes, and numbers with decimal commas."""
+    rng = np.random.default_rng(2)
+    places = rng.uniform(0, 1000, (40, 2)).round(1)
+    catch, year = rng.poisson(np.exp(1 + places[:, 0] / 500)), np.repeat([2019, 2020], 20)
+    columns = [*places.T, year, catch, rng.uniform(1, 2, 40).round(2)]
+    names = ["Rechtswert", "Hochwert", "Jahr (year)", "Catch n.", "Swept area"]
+    table = pd.DataFrame(dict(zip(names, columns)))
+    table.to_csv(tmp_path / "a.csv", index=False, sep=";", decimal=",")
+    asked = ["--crs", "EPSG:32632", "-q", "-y", "--out", str(tmp_path / "run.toml")]
+    assert main(["init", str(tmp_path / "a.csv"), *asked]) == 0
+    config = read_config(tmp_path / "run.toml")
+    assert config.model.formula == "`Catch n.` ~ 1 + C(`Jahr (year)`) + spde(mesh)"
+    assert (config.model.exposure, config.prediction.at) == ("Swept area", {"Jahr (year)": [2019, 2020]})
+    assert main(["check", str(tmp_path / "run.toml"), "-q"]) == 0
+    table.to_csv(tmp_path / "b.csv", index=False)
+    kinds = {"crs": "EPSG:32632", "x": "Rechtswert", "y": "Hochwert"}
+    own, plain = (gs.read_survey(tmp_path / name, **kinds).points for name in ("a.csv", "b.csv"))
+    pd.testing.assert_frame_equal(own.drop(columns="geometry"), plain.drop(columns="geometry"))
 
 
 def test_numbers_of_rows_with_gaps_are_no_covariate():

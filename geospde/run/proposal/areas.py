@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.formula.syntax import quoted
 from geospde.run.analysis import OWN_GRAPH, make_model
 from geospde.run.config import read_config
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, read_columns
-from geospde.run.proposal.names import LABELS, folder_of
+from geospde.run.proposal.names import LABELS, folder_of, is_speakable
 from geospde.run.proposal.response import Response, find_family, find_response
 from geospde.run.proposal.roles import Options, find_roles
 from geospde.run.proposal.sections import likelihood, title_of
@@ -69,7 +69,7 @@ def find_label(table: Table, columns: dict[str, Column], guesser: Guesser) -> st
     texts, codes = [], []
     for name, column in columns.items():
         values = table.frame[name]
-        if not re.fullmatch(r"[^\W\d]\w*", name) or values.isna().any() or not values.astype(str).is_unique:
+        if not is_speakable(name) or values.isna().any() or not values.astype(str).is_unique:
             continue
         if column.values is None:
             texts.append(name)
@@ -77,13 +77,6 @@ def find_label(table: Table, columns: dict[str, Column], guesser: Guesser) -> st
             codes.append(name)
     found = texts or codes
     if not found:
-        odd = [name for name in columns if not re.fullmatch(r"[^\W\d]\w*", name) and table.frame[name].is_unique]
-        if odd:
-            name = re.sub(r"\W+", "_", odd[0])
-            raise InputError(
-                f"column {odd[0]!r} of {table.source} may tell its areas apart, but no formula can name it",
-                remedy=f"rename it, such as {name}",
-            )
         raise InputError(
             f"{table.source} has no column that tells its areas apart: a model of areas needs one whose values "
             "differ in every row, such as their names"
@@ -107,7 +100,7 @@ def _entries(
     free = [column.name for column in others]
     more = f" Not used: {listed(free, most=8)}; they may stand beside it, as in ~ 1 + x + bym2(...)." if free else ""
     yield Entry(
-        "model", "formula", f"{response.formula} ~ 1 + bym2({label}, graph={OWN_GRAPH})",
+        "model", "formula", f"{response.formula} ~ 1 + bym2({quoted(label)}, graph={OWN_GRAPH})",
         "An intercept and an effect of each area, in part alike among those that touch, in part its own. For other "
         f"neighbours write graph=w, and w = a file in [graphs].{more}",
     )  # fmt: skip

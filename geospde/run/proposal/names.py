@@ -60,6 +60,17 @@ def with_unit(name: str) -> str:
     return f"{found['what']} ({amount}/{_SIGNS.get(of, of)})"
 
 
+def is_speakable(name: str) -> bool:
+    """Tell whether a formula can name a column: whatever its name, in backquotes, unless it has some itself.
+
+    Examples
+    --------
+    >>> is_speakable("Zn (mg/kg)"), is_speakable("so`called")
+    (True, False)
+    """
+    return "`" not in name
+
+
 def folder_of(name: str) -> str:
     """Return the folder of a run of this name, from the folder that the command is run in."""
     slug = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "survey"

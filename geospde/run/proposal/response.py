@@ -13,6 +13,7 @@ from geospde.errors import InputError
 from geospde.families.base import Candidate, Family
 from geospde.families.likelihood import Likelihood
 from geospde.families.registry import family_by_name, suggest
+from geospde.formula.syntax import quoted
 from geospde.run.proposal.columns import Column, numbers
 from geospde.run.proposal.look import FirstLook, scatter_at
 from geospde.run.proposal.names import SUBSTANCES, with_unit
@@ -54,9 +55,10 @@ class Response:
     @property
     def formula(self) -> str:
         """The formula's left side."""
+        name = quoted(self.column.name)
         if self.censored is not None:
-            return f"cens({self.column.name}, {self.censored})"
-        return self.column.name if self.trials is None else f"p({self.column.name}, {self.trials.name})"
+            return f"cens({name}, {quoted(self.censored)})"
+        return name if self.trials is None else f"p({name}, {quoted(self.trials.name)})"
 
     @cached_property
     def likelihood(self) -> Likelihood:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.families.registry import family_by_name, names
 from geospde.formula.parser import parse_expression
-from geospde.formula.syntax import Call, Symbol
+from geospde.formula.syntax import Call, Symbol, quoted
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, read_columns, words_of
 from geospde.run.proposal.names import (
@@ -26,6 +26,7 @@ from geospde.run.proposal.names import (
     SUBSTANCES,
     TRIALS,
     YEARS,
+    is_speakable,
     says,
 )
 from geospde.run.proposal.response import find_family
@@ -149,7 +150,7 @@ def find_roles(table: Table, columns: dict[str, Column], places: set[str], optio
 
 def is_year(column: Column) -> bool:
     """Tell whether a column says of which of several years a row is."""
-    if not (column.words & YEARS and column.whole and re.fullmatch(r"[^\W\d]\w*", column.name)):
+    if not (column.words & YEARS and column.whole and is_speakable(column.name)):
         return False
     return 1 < len(np.unique(numbers(column))) <= MOST_YEARS
 
@@ -186,8 +187,8 @@ def _require(table: Table, columns: dict[str, Column], name: str, option: str) -
 
 
 def _refuse_unspeakable(name: str, source: str) -> None:
-    """Raise an InputError for a column that a run file's formula cannot name."""
-    if not re.fullmatch(r"[^\W\d]\w*", name):
+    """Raise an InputError for a column that a run file's formula cannot name, not even in backquotes."""
+    if not is_speakable(name):
         plain = re.sub(r"\W+", "_", name).strip("_")
         plain = plain if plain[:1].isalpha() else f"n_{plain}"
         raise InputError(f"{source}: a formula cannot name the column {name!r}: rename it, say to {plain!r}")
@@ -385,14 +386,14 @@ def find_censoring(table: Table, columns: dict[str, Column], response: Column, g
     """Return the column that says which responses are bounds, by its name and the words of `geospde.fit`'s cens()."""
     for name, column in columns.items():
         of = column.words - CENSORING
-        if of == column.words or (of and not of & response.words) or not re.fullmatch(r"[^\W\d]\w*", name):
+        if of == column.words or (of and not of & response.words) or not is_speakable(name):
             continue
         said = set(table.frame[name].astype(str).str.strip().str.lower())
         if column.values is None and said <= {"none", "left", "right"}:
             return name if len(said) > 1 else None
         guesser.note(
             f"{name!r} is not taken to say which values are bounds: with 'none', 'left' and 'right' in it, "
-            f"cens({response.name}, {name}) in the formula takes them for that"
+            f"cens({quoted(response.name)}, {quoted(name)}) in the formula takes them for that"
         )
     return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geospde.formula.syntax import quoted
 from geospde.run.proposal.columns import Column, numbers
 
 LEVELS = 12
@@ -42,7 +43,10 @@ class YearTerm:
     def of(cls, column: Column) -> YearTerm:
         """Propose a level a year; a random walk where there are many years, or few rows in one."""
         years, rows = np.unique(numbers(column).astype(int), return_counts=True)
-        name, span = column.name, f"{len(years)} from {years[0]} to {years[-1]}, of {rows.min()} rows or more each"
+        name, span = (
+            quoted(column.name),
+            f"{len(years)} from {years[0]} to {years[-1]}, of {rows.min()} rows or more each",
+        )
         if len(years) <= LEVELS and rows.min() >= ROWS:
             term, why = f"C({name})", f"a level for each year ({span})"
         else:
@@ -54,4 +58,4 @@ class YearTerm:
         )
         mapped = tuple(map(int, years[-MAPPED:]))
         which = "Each year is mapped" if len(mapped) == len(years) else f"The last {MAPPED} years are mapped"
-        return cls(name, term, mapped, reason, f"{which}; index.csv has the mean and total of each.")
+        return cls(column.name, term, mapped, reason, f"{which}; index.csv has the mean and total of each.")

@@ -70,8 +70,7 @@ def toml(entries: Iterable[Entry], heading: str = "") -> str:
         if entry.comment:
             lines.append(_comment(entry.comment))
         if entry.key:
-            plain = re.fullmatch(r"[\w-]+", entry.key, re.ASCII)
-            lines.append(f"{entry.key if plain else _value(entry.key)} = {_value(entry.value)}")
+            lines.append(f"{_key(entry.key)} = {_value(entry.value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -86,13 +85,17 @@ def _comment(text: str) -> str:
     return "\n".join(lines)
 
 
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else _value(key)
+
+
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
     return f"{value:.10g}"
