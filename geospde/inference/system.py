@@ -1,7 +1,8 @@
 """The linear system of a latent Gaussian model: pattern of H = Q + A'WA, where each part's values go, constraints."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -183,7 +184,16 @@ class System:
         squares, inside = self.quadratic_map(forms)
         assert inside.all()
         self._set_squares(squares)
-        self.solver = Cholesky(self.pattern)
+
+    @cached_property
+    def solver(self) -> Cholesky:
+        """What factorises H, whose order is found the first time: much of a saved fit needs none."""
+        return Cholesky(self.pattern)
+
+    def analysed(self) -> Self:
+        """Itself, with the order of H found: what needs more memory than there is, is refused now."""
+        _ = self.solver
+        return self
 
     def _set_squares(self, squares: sp.csr_matrix) -> None:
         """Set the `quadratic_map` of the design's rows, and what goes with it at every theta."""

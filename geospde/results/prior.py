@@ -217,7 +217,7 @@ def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
             mode = laplace.at(model.start, gradient=False).x
             model = replace(model, fixed_priors=model.fixed_priors.matched(mode[laplace.n_random :]))
             laplace = Laplace(model)
-    return model, laplace
+    return model, laplace.analysed()
 
 
 def first_look(model: Model) -> Laplace | None:

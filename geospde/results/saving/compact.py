@@ -80,7 +80,17 @@ def expand(name: str, arrays: Mapping[str, NDArray[Any]]) -> Vector:
     axes, exponents, widths, body = (arrays[f"{name}_{part}"] for part in PARTS)
     if widths.max(initial=0) > 8 or int(widths.sum()) != len(body) or axes.shape[1:] != widths.shape:
         raise ValueError(f"the parts of {name} do not fit together")
-    codes = np.zeros((widths.size, body.shape[1]))
+    scaled_axes, powers = axes * STEP, exponents.astype(int)
+    out: Vector = np.empty((len(axes), body.shape[1]))
+    for first in range(0, body.shape[1], CHUNK):
+        part = slice(first, first + CHUNK)
+        np.ldexp(scaled_axes @ _codes(body[:, part], widths), powers[part], out=out[:, part])
+    return out
+
+
+def _codes(body: NDArray[np.uint8], widths: NDArray[np.uint8]) -> Vector:
+    """Whole numbers of some columns along each axis, (r, n), from their bytes."""
+    codes = np.empty((widths.size, body.shape[1]))
     at = 0
     for row, width in enumerate(widths.tolist()):
         zigzag = np.zeros(body.shape[1], dtype=np.int64)
@@ -88,7 +98,7 @@ def expand(name: str, arrays: Mapping[str, NDArray[Any]]) -> Vector:
             zigzag |= body[at + place].astype(np.int64) << (8 * place)
         codes[row] = (zigzag >> 1) ^ -(zigzag & 1)
         at += width
-    return np.asarray(np.ldexp(axes @ codes * STEP, exponents.astype(int)))
+    return codes
 
 
 def _principal_axes(scaled: Vector) -> Vector:
