@@ -43,7 +43,7 @@ FURTHEST = 40.0  # standard deviations that tails are followed
 APART = 0.2  # standard deviations around a point that failed in which no other is tried
 SCOUT = 4.5  # standard deviations at which each axis is looked at for another arm of the posterior
 CANDIDATES = 400
-EACH, DRAWS = 256, 512  # draws at a time and at most, where the emulator's errors do not serve
+EACH, DRAWS, ALL_DRAWS = 256, 512, 2048  # draws at a time, at most, and at most while their own errors do not serve
 WIDE_SHARE, WIDER, FREEDOM = 0.25, 1.5, 5.0  # of the Student t among them: share, scale and degrees of freedom
 ROUND = 64  # new points lie on a grid of a part of this of a standard deviation
 
@@ -193,8 +193,9 @@ def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweigh
     root = np.asarray(np.linalg.cholesky(covariance), dtype=float)
     draws, values = np.empty((0, mean.size)), np.empty(0)
     while True:
-        wide = int(WIDE_SHARE * EACH)
-        own = u[rng.choice(len(u), EACH - wide, p=mass)]
+        size = EACH if len(draws) < DRAWS else DRAWS
+        wide = int(WIDE_SHARE * size)
+        own = u[rng.choice(len(u), size - wide, p=mass)]
         far = rng.normal(size=(wide, mean.size)) / np.sqrt(rng.chisquare(FREEDOM, (wide, 1)) / FREEDOM)
         new = np.vstack([own, mean + WIDER * far @ root.T])
         found = points.evaluator.at(list(axes.theta(new)), latent=False)
@@ -213,7 +214,8 @@ def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweigh
         variance = (each**2).sum(axis=0) - each.sum(axis=0) ** 2 / len(draws)
         errors = np.sqrt(np.maximum(variance, 0.0))
         accuracy = _accuracy(errors, False, len(draws))
-        if errors.max() < 1.0 or len(draws) >= DRAWS:
+        enough = DRAWS if accuracy.serves else ALL_DRAWS
+        if errors.max() < 1.0 or len(draws) >= enough:
             return residual, accuracy
 
 

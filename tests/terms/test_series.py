@@ -44,6 +44,20 @@ def test_ar1_counts_have_r_inlas_posterior(data):
     assert fit.log_marginal_likelihood == pytest.approx(-358.144, abs=0.5)  # its integration says -358.550
 
 
+@pytest.mark.slow
+def test_a_third_order_has_the_exact_posterior(data):
+    """Two shapes of series, and a noise that may be none: 14,000 weighted thetas, of which 7,400 count."""
+    fit = gs.fit("y_ar ~ 1 + ar(t, order=3)", data)
+    exact = {
+        "sd(ar(t))": (0.954, 0.244), "pacf1(ar(t))": (0.793, 0.092), "pacf2(ar(t))": (-0.103, 0.186),
+        "pacf3(ar(t))": (0.147, 0.160), "sigma": (0.281, 0.130),
+    }  # fmt: skip
+    for name, (mean, sd) in exact.items():
+        assert fit.hyper.loc[name, "mean"] == pytest.approx(mean, abs=0.1 * sd), name
+        assert fit.hyper.loc[name, "sd"] == pytest.approx(sd, rel=0.2), name  # the series' sd has a long tail
+    assert fit.log_marginal_likelihood == pytest.approx(-127.84, abs=0.04)
+
+
 # rw2, sum to zero, trend free, pc.prec(1, 0.01); of the scaled one R-INLA's mean is of a tail: its median
 @pytest.mark.parametrize("scale, noise, middle", [(False, 5.5208, 235.31), (True, 4.1744, 0.92768)])
 def test_rw2_has_r_inlas_posterior(data, scale, noise, middle):
