@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 from types import TracebackType
@@ -307,6 +308,13 @@ class RasterWriter:
                 f"the raster {self.path.name} needs up to {need / 1e9:.1f} GB and the disk has "
                 f"{free / 1e9:.1f} GB free: use larger cells, fewer columns or another disk"
             )
+
+
+def remove_scraps(path: Path) -> None:
+    """Remove what writers of a raster have left that were killed; no other may be at work on it."""
+    for scrap in path.parent.glob(f"{escape(f'.{path.name}')}.*.partial*"):
+        with suppress(OSError):
+            scrap.unlink()
 
 
 class _Statistics:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from geospde.errors import GeospdeWarning, InputError
-from geospde.export.raster import BLOCK, RasterWriter, meaning_of
+from geospde.export.raster import BLOCK, RasterWriter, meaning_of, remove_scraps
 from geospde.linalg.executor import executor
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import EXTRAPOLATION
@@ -126,14 +126,15 @@ def predict_raster(
     target = unfinished or path.with_name(f".{path.name}.windows")
     identity = predictor.identity(grid, cut)
     with WindowFile(target, identity, cut, len(names)) as file, rasterio.Env(GDAL_CACHEMAX=CACHE):
+        remove_scraps(path)
         _refuse_full_disk(path, target, grid, len(names), cog)
         _predict(predictor, grid, file, tell)
         _warn_of_extrapolation(names, file)
-        tell(grid.n, grid.n, "writing the file")
+        tell(grid.n, grid.n, f"writing the file, about {duration(_writing(grid, len(names)))}")
         with writer:
             for strip in grid.strips(BLOCK):
                 writer.write(strip, list(file.read(strip.cells).T))
-    target.unlink()
+    target.unlink(missing_ok=True)
     return path
 
 
@@ -157,7 +158,7 @@ def estimate_raster(
         predictor(window.of(grid))
         seconds.append((time.perf_counter() - start) / window.size)
     bands = len(predictor.layers)
-    total = float(np.median(seconds)) * grid.n + bands * grid.rows * grid.cols / WRITTEN
+    total = float(np.median(seconds)) * grid.n + _writing(grid, bands)
     size = _bytes(grid, bands)
     return RasterEstimate(grid.n, bands, total, size, 4 * bands * grid.n + 2 * size)
 
@@ -201,6 +202,11 @@ def _warn_of_extrapolation(names: Sequence[str], file: WindowFile) -> None:
         cells = counted(far, "cell")
         said = f"{cells} of the map lie beyond the covariates of the sites"
         warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=3)
+
+
+def _writing(grid: Grid, bands: int) -> float:
+    """Seconds that it takes to put the numbers in their order, about."""
+    return bands * grid.rows * grid.cols / WRITTEN
 
 
 def _bytes(grid: Grid, bands: int) -> int:

@@ -8,7 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+
+try:
+    import fcntl
+except ImportError:  # as on Windows
+    fcntl = None  # type: ignore[assignment]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +141,8 @@ def _files(covariates: Any) -> list[tuple[str, int, int]]:
 class WindowFile:
     """A file of finished windows, in order: a context manager, which leaves the file whatever happens.
 
+    One process at a time has it, where the system has locks.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -148,7 +155,7 @@ class WindowFile:
     Raises
     ------
     InputError
-        Where it cannot be written.
+        Where it cannot be written, or another process is at work on it.
     """
 
     def __init__(self, path: Path, identity: str, cut: Sequence[Window], bands: int):
@@ -157,10 +164,17 @@ class WindowFile:
 
     def __enter__(self) -> WindowFile:
         try:
-            if not self._is_ours():
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self.path.write_bytes(self._identity)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch()
             self._file = self.path.open("r+b")
+            if not _locked(self._file):
+                self._file.close()
+                raise InputError(f"another process is at work on {self.path}: wait for it, or write another file")
+            if self._file.read(HEADER) != self._identity:
+                self._file.seek(0)
+                self._file.truncate()
+                self._file.write(self._identity)
+                self._file.flush()
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {error.strerror}") from error
         size = self.path.stat().st_size
@@ -204,8 +218,14 @@ class WindowFile:
     def _end(self, window: Window) -> int:
         return HEADER + 4 * self.bands * int(window.cells.stop)
 
-    def _is_ours(self) -> bool:
-        if not self.path.is_file():
+
+def _locked(file: BinaryIO) -> bool:
+    """Take a file's lock until it is closed; tell whether no other process has it."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             return False
-        with self.path.open("rb") as file:
-            return file.read(HEADER) == self._identity
+        except OSError:  # a network drive without locks
+            pass
+    return True

@@ -87,6 +87,18 @@ def test_an_interrupted_raster_goes_on_and_is_the_same_file(tmp_path, monkeypatc
     assert "left" in told[1][2]
 
 
+def test_what_a_killed_writer_left_goes_and_one_at_work_is_left_alone(tmp_path, fit, grid):
+    for name in (".map.tif.99.partial", ".map.tif.99.partial.cog.ovr.tmp", ".amap.tif.99.partial"):
+        (tmp_path / name).write_bytes(b"half")  # of 100 million cells gigabytes
+    cut = windows.windows(grid, 200)
+    with windows.WindowFile(tmp_path / ".map.tif.windows", "x" * windows.HEADER, cut, 5):
+        with pytest.raises(InputError, match="another process is at work on .*windows: wait for it"):
+            fit.predict_raster(tmp_path / "map.tif", grid)
+        assert (tmp_path / ".map.tif.99.partial").is_file()
+    fit.predict_raster(tmp_path / "map.tif", grid)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".amap.tif.99.partial", "map.tif"]
+
+
 def test_windows_of_another_wish_are_not_taken(tmp_path, monkeypatch, fit, grid):
     whole = fit.predict_raster(tmp_path / "whole.tif", grid, quantiles=()).read_bytes()
     plain = WindowPredictor.__call__
