@@ -24,10 +24,10 @@ from geospde.cli.explore import explore
 from geospde.cli.info import info
 from geospde.cli.init import init
 from geospde.cli.options import Interrupted, heed_signals
-from geospde.cli.predict import WHAT, predict
+from geospde.cli.predict import predict
 from geospde.cli.rerun import rerun
 from geospde.cli.run import run
-from geospde.cli.step import step_command
+from geospde.cli.step import fit, step_command
 from geospde.cli.streams import open_closed, write_anywhere, written_out
 from geospde.cli.validate import validate
 from geospde.errors import GeospdeError, InputError, OutOfMemory
@@ -86,8 +86,6 @@ CLOSED_PIPE = 141
 
 STEPS = {
     "mesh": "build the mesh and draw it, in the run's folder.",
-    "fit": "fit the model on the mesh in the run's folder, and check the fit.",
-    "predict": WHAT,
     "regions": "predict for the areas of [regions] from the fit in the run's folder.",
     "map": "draw the maps of the prediction in the run's folder, and layers for QGIS.",
     "report": "write the report of what is in the run's folder.",
@@ -97,8 +95,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
     "explore": explore,
     "init": init,
-    **{name: step_command(name, what) for name, what in STEPS.items()},
+    "mesh": step_command("mesh", STEPS["mesh"]),
+    "fit": fit,
     "predict": predict,
+    **{name: step_command(name, what) for name, what in STEPS.items()},
     "certify": certify,
     "design": design,
     "validate": validate,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, RunFile, Silent, Verbose, first_look, listening, print_json
+from geospde.cli.options import Dask, Json, RunFile, Silent, Verbose, first_look, listening, print_json
 
 
 def design(
@@ -34,6 +34,7 @@ def design(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier design's folder.")] = False,
+    dask: Dask = None,
     as_json: Json = False,
     quiet: Silent = False,
     verbose: Verbose = False,
@@ -45,7 +46,7 @@ def design(
     source = first_look(run_file)
     from geospde.run.design import design_run
 
-    with listening(quiet or as_json, verbose) as progress:
+    with listening(quiet or as_json, verbose, scheduler=dask) as progress:
         result = design_run(
             source, add=add, candidates=candidates, criterion=criterion, threshold=threshold,
             min_distance=min_distance, out=out, overwrite=overwrite, progress=progress,

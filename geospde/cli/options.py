@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +47,13 @@ MaxMemory = Annotated[
         help="Refuse what needs more memory than this, such as 4GB; by default, more than the machine has.",
     ),
 ]  # fmt: skip
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="SCHEDULER", show_default=False,
+        help="Share the work out on a Dask cluster: the address of its scheduler, or its file.",
+    ),
+]  # fmt: skip
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks.")]
 
 
@@ -55,19 +62,32 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def listening(quiet: bool, verbose: bool, max_memory: int | None = None) -> Iterator[Progress]:
-    """Give the progress to show: bars on a terminal, else one line per step, else nothing."""
+def listening(
+    quiet: bool, verbose: bool, max_memory: int | None = None, scheduler: str | None = None
+) -> Iterator[Progress]:
+    """Give the progress to show: bars on a terminal, else one line per step, else nothing.
+
+    The work inside is shared out on the workers of a `scheduler`, if there is one.
+    """
     heed_signals()
     from geospde.text.memory import limited_memory
 
     bars = sys.stderr.isatty() and not verbose
     listener = Quiet(verbose) if quiet else Bars() if bars else Lines(verbose)
     try:
-        with limited_memory(max_memory), listener as progress:
+        with limited_memory(max_memory), _workers(scheduler), listener as progress:
             yield progress
     except KeyboardInterrupt as stop:
         notes = getattr(stop, "__notes__", [])
         raise Interrupted("; ".join(["interrupted", *notes]) if notes else "") from None
+
+
+def _workers(scheduler: str | None) -> AbstractContextManager[Any]:
+    if scheduler is None:
+        return nullcontext()
+    from geospde.linalg.executor import cluster
+
+    return cluster(scheduler)
 
 
 def heed_signals() -> None:

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, MaxMemory, Out, RunFile, Silent, Verbose, listening, print_json
-from geospde.cli.step import step_command
-
-WHAT = "predict from the fit in the run's folder."
+from geospde.cli.options import Dask, Json, MaxMemory, Out, RunFile, Silent, Verbose, listening, print_json
+from geospde.cli.step import take_step
 
 
 def predict(
@@ -19,6 +17,7 @@ def predict(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say how many cells, seconds and bytes it would take, and write nothing.")
     ] = False,
+    dask: Dask = None,
     max_memory: MaxMemory = None,
     as_json: Json = False,
     quiet: Silent = False,
@@ -30,7 +29,7 @@ def predict(
     after the last finished window.
     """
     if not estimate:
-        step_command("predict", WHAT)(run_file, out, max_memory, quiet, verbose)
+        take_step("predict", run_file, out, max_memory, quiet, verbose, dask)
         return
     from geospde.run.progress import StepLog
     from geospde.run.stored_fit import find_run, fitted

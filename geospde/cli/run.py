@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geospde.cli.options import Interrupted, Json, MaxMemory, Out, Silent, Verbose, first_look, listening, print_json
+from geospde.cli.options import (
+    Dask,
+    Interrupted,
+    Json,
+    MaxMemory,
+    Out,
+    Silent,
+    Verbose,
+    first_look,
+    listening,
+    print_json,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from geospde.run.pipeline import RunResult
@@ -27,14 +38,7 @@ def run(
             metavar="N", min=1, show_default=False, help="How many runs at a time; by default one per processor."
         ),
     ] = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SCHEDULER",
-            show_default=False,
-            help="Share the work out on a Dask cluster: the address of its scheduler, or its file.",
-        ),
-    ] = None,
+    dask: Dask = None,
     max_memory: MaxMemory = None,
     as_json: Json = False,
     quiet: Silent = False,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geospde.cli.options import MaxMemory, Out, RunFile, Silent, Verbose, first_look, listening
+from geospde.cli.options import Dask, MaxMemory, Out, RunFile, Silent, Verbose, first_look, listening
 
 if TYPE_CHECKING:
     from geospde.run.work import Work
@@ -30,16 +30,41 @@ def step_command(name: str, what: str) -> Callable[..., None]:
         quiet: Silent = False,
         verbose: Verbose = False,
     ) -> None:
-        source = first_look(run_file)
-        from geospde.run.pipeline import run_step
-
-        with listening(quiet, verbose, max_memory) as progress:
-            work = run_step(name, source, out=out, progress=progress)
-        if not quiet:
-            print(_what_next(name, work, run_file, out))
+        take_step(name, run_file, out, max_memory, quiet, verbose)
 
     command.__doc__ = f"One step: {what}"
     return command
+
+
+def fit(
+    run_file: RunFile,
+    out: Out = None,
+    dask: Dask = None,
+    max_memory: MaxMemory = None,
+    quiet: Silent = False,
+    verbose: Verbose = False,
+) -> None:
+    """One step: fit the model on the mesh in the run's folder, and check the fit."""
+    take_step("fit", run_file, out, max_memory, quiet, verbose, dask)
+
+
+def take_step(
+    name: str,
+    run_file: Path,
+    out: Path | None,
+    max_memory: int | None,
+    quiet: bool,
+    verbose: bool,
+    scheduler: str | None = None,
+) -> None:
+    """Do one step of a run, here or on the workers of a scheduler, and say which comes next."""
+    source = first_look(run_file)
+    from geospde.run.pipeline import run_step
+
+    with listening(quiet, verbose, max_memory, scheduler) as progress:
+        work = run_step(name, source, out=out, progress=progress)
+    if not quiet:
+        print(_what_next(name, work, run_file, out))
 
 
 def _what_next(name: str, work: Work, run_file: Path, out: Path | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from geospde.cli.options import Json, RunOrFolder, Silent, Verbose, first_look, listening, print_json
+from geospde.cli.options import Dask, Json, RunOrFolder, Silent, Verbose, first_look, listening, print_json
 
 
 def validate(
@@ -29,6 +29,7 @@ def validate(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier validation's folder.")] = False,
+    dask: Dask = None,
     as_json: Json = False,
     quiet: Silent = False,
     verbose: Verbose = False,
@@ -41,7 +42,7 @@ def validate(
     source = first_look(run)
     from geospde.run.validate import validate_run
 
-    with listening(quiet or as_json, verbose) as progress:
+    with listening(quiet or as_json, verbose, scheduler=dask) as progress:
         write = out is not None or not as_json
         result = validate_run(
             source, folds=folds, k=k, distance=distance, seed=seed, out=out, write=write, overwrite=overwrite,

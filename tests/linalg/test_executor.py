@@ -8,7 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from oracles import square_mesh
-from small_run import quietly_in
+from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
@@ -118,6 +118,37 @@ def test_a_lost_worker_costs_no_more_than_its_tasks(client, tmp_path, small_wind
     with gs.cluster(client):
         shared = fit.predict_raster(tmp_path / "shared.tif", grid, exceed=[5], callback=kill)
     assert process is None and shared.read_bytes() == serial
+
+
+@pytest.mark.slow
+def test_steps_and_validations_are_shared_out(client, tmp_path, capsys):
+    write_survey(tmp_path)
+    there = ["--dask", client.scheduler.address, "-q"]
+    with quietly_in(tmp_path):
+        assert main(["mesh", "bay.toml", "-q"]) == 0
+        for command in (["fit"], ["validate", "--folds", "random"], ["design", "--add", "2"]):
+            before = client.run(_unpacked_names)
+            assert main([*command, "bay.toml", *there]) == 0, capsys.readouterr().err
+            assert client.run(_unpacked_names) != before
+        assert main(["predict", "bay.toml", *there]) == 0  # a small map is predicted here
+    assert (tmp_path / "out/fit.npz").is_file() and (tmp_path / "out/prediction.tif").is_file()
+
+
+def _unpacked_names():
+    """Of what this process has been sent as a worker."""
+    from geospde.linalg import executor
+
+    return sorted(executor._UNPACKED)
+
+
+@pytest.mark.parametrize("command", ["run", "fit", "predict", "validate", "design"])
+def test_commands_that_share_out_name_the_scheduler_that_is_not_there(command, tmp_path, capsys):
+    pytest.importorskip("distributed")
+    write_survey(tmp_path)
+    with quietly_in(tmp_path):
+        assert main([command, "bay.toml", "--dask", "nowhere.json", "-q"]) == 2
+    assert "there is no file 'nowhere.json' of a Dask scheduler" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_cluster_is_refused(monkeypatch, capsys):
