@@ -103,12 +103,12 @@ class _Points:
         # cliffs, where the density is nothing, are made less steep: they would ask for a rougher process everywhere
         slopes = _slope_of_depth(values - top)[:, None]
         gradients, errors = gradients * slopes, errors * slopes
-        depth = _depth(values - top)
+        depth = compressed(values - top)
         # nor does it matter how deep they are
         noise = DEPTH_NOISE * np.maximum(-DEEP - depth, 0.0)
         errors = errors + DEPTH_NOISE * np.abs(gradients) * (depth < -DEEP)[:, None]
         # so are the corrections there: added whole to a shallow cliff, those of tens would make a peak of it
-        corrections = _depth(values + corrections - top) - depth
+        corrections = compressed(values + corrections - top) - depth
         # the process's length and height are looked for again as the points become many more
         search = near is None or len(self) > 1.3 * self._searched
         if search:
@@ -117,7 +117,7 @@ class _Points:
         return found.with_corrections(corrections, float((depth + corrections).max())).proposing(), top
 
 
-def _depth(log_density: Vector) -> Vector:
+def compressed(log_density: Vector) -> Vector:
     """Log density relative to the top, compressed to a logarithm far below it."""
     below = np.maximum(-DEEP - log_density, 0.0)
     values: Vector = np.maximum(log_density, -DEEP) - SOFT * np.log1p(below / SOFT)
@@ -125,7 +125,7 @@ def _depth(log_density: Vector) -> Vector:
 
 
 def _slope_of_depth(log_density: Vector) -> Vector:
-    """Derivative of `_depth`."""
+    """Derivative of `compressed`."""
     values: Vector = 1.0 / (1.0 + np.maximum(-DEEP - log_density, 0.0) / SOFT)
     return values
 

@@ -11,7 +11,7 @@ from scipy.special import logsumexp, ndtri
 from geospde.inference.emulator import Emulator
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.marginals import unwrapped
-from geospde.inference.residual import Residual, Reweighted
+from geospde.inference.residual import EvenGrid, Residual, Reweighted
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
 from geospde.linalg.sequences import scrambled
@@ -20,7 +20,7 @@ from geospde.linalg.threads import one_blas_thread
 Vector = NDArray[np.float64]
 
 LIGHTEST = 1e-7  # points of less weight are left out of a mixture
-SUMMED = (Emulator, Reweighted)  # residuals whose density is summed over points that lie as it does
+SUMMED = (Emulator, Reweighted, EvenGrid)  # residuals whose density is summed over points that lie as it does
 
 
 @dataclass(frozen=True)

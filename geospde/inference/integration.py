@@ -16,24 +16,30 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.families.gauss_hermite import normal_nodes
-from geospde.inference.adaptive import adaptive
+from geospde.inference.adaptive import adaptive, compressed
 from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import evidence_correction
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mode import Progress
-from geospde.inference.residual import Polynomial, ProductSpline
+from geospde.inference.residual import EvenGrid, Polynomial, ProductSpline
 from geospde.inference.warm import WarmLaplace
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.threads import LARGE
+from geospde.text.words import counted
 
 Vector = NDArray[np.float64]
 
-STEP = 1.0  # of the grid, in standard deviations: a sum over it integrates a Gaussian to 1e-8
-DROP = 7.0  # of the log density, where the grid ends
+STEP = 1.0  # of grids and profiles, in standard deviations: a sum over it integrates a Gaussian to 1e-8
+DROP, DEEPER = 7.0, 10.0  # of the log density, where a profile ends: of a design, of a grid
 GOOD = 0.9  # agreement of a composite design with the posterior, from which it serves
 FEW = 8  # hyperparameters that a Gaussian process follows: of more the covariances of values and gradients are large
-FURTHEST = 12  # steps that the grid goes out at most
+FURTHEST = 12  # steps that a profile goes out at most
+MOST_NODES = 20_000  # of a grid
+FEWEST, TRIES = 6, 6  # places of a profile that tell its shape; changes of its step
+UNEVEN = 0.04  # of the sums over even and odd places: their whole is then exact to 1e-6, were it a Gaussian
+EDGE = 2e-4  # density at the end of a grid, in standardised axes, from which it goes on
+NOTHING = 200.0  # below the top, log density of points that fail
 SMOOTH = 0.3  # roughness up to which the Gauss-Hermite rule errs by a per cent or less
 SWOLLEN = 0.11  # of z²: a tail of 1.13 times the sd. A curve through few nodes falls short of longer ones: quantiles of
 # a group's sd were .17 to .28 sds off in a quarter of simulated surveys of counts; up to here .06
@@ -149,8 +155,10 @@ def gauss_hermite(
     return posterior, Agreement(mean, covariance, roughness, swelling)
 
 
-def profiles(explorer: Explorer, centre: Vector, root: Vector, step: float, drop: float) -> list[tuple[Vector, Vector]]:
-    """Log density along each axis, out to where it has dropped: places and values of each."""
+def profiles(
+    explorer: Explorer, centre: Vector, root: Vector, steps: Vector | float, drop: float
+) -> list[tuple[Vector, Vector]]:
+    """Log density along each axis, in these steps, out to where it has dropped: places and values of each."""
 
     def value(z: Vector) -> float:
         return float(_log_values(explorer.at([centre + root @ z], latent=False))[0])
@@ -158,8 +166,8 @@ def profiles(explorer: Explorer, centre: Vector, root: Vector, step: float, drop
     middle, out = value(np.zeros(centre.size)), []
     if not np.isfinite(middle):
         raise NumericalError(f"the posterior could not be evaluated at {explorer.laplace.describe(centre)}")
-    for unit in step * np.eye(centre.size):
-        profile = {0: middle}
+    for k, step in enumerate(np.broadcast_to(steps, centre.shape)):
+        unit, profile = step * np.eye(centre.size)[k], {0: middle}
         for side in (-1, 1):
             for j in range(1, FURTHEST + 1):
                 found = value(side * j * unit)
@@ -168,23 +176,84 @@ def profiles(explorer: Explorer, centre: Vector, root: Vector, step: float, drop
                 profile[side * j] = found
                 if found < max(profile.values()) - drop:
                     break
-        steps = np.array(sorted(profile))
-        out.append((step * steps, np.array([profile[j] for j in steps])))
+        taken = np.array(sorted(profile))
+        out.append((step * taken, np.array([profile[j] for j in taken])))
     return out
 
 
 def even_grid(explorer: Explorer, centre: Vector, root: Vector) -> Posterior:
-    """Even grid in standardised theta, out along each axis until the log density has dropped."""
+    """Even grid on axes bent by the density along each, made wider and finer until it holds and resolves all mass."""
+    axes = Axes(centre, root, Warp.of_profiles(_scaled_profiles(explorer, centre, root)))
     d = centre.size
-    step, drop = (STEP, DROP) if d < 3 else (1.2 * STEP, 0.75 * DROP)
+    places = [STEP * np.arange(-4.0, 5.0)] * d
+    known: dict[tuple[float, ...], LaplacePoint | None] = {}
+    while True:
+        shape = tuple(nodes.size for nodes in places)
+        if np.prod(shape) > MOST_NODES:
+            raise NumericalError(
+                f"an even grid over {counted(d, 'hyperparameter')} needs more than {MOST_NODES:,} points; "
+                "take integration 'adaptive' or 'ccd'"
+            )
+        u = np.array(list(product(*places)))
+        new = [place for place in map(tuple, u.tolist()) if place not in known]
+        known.update(zip(new, explorer.at(list(axes.theta(np.array(new))))))
+        found = [known[place] for place in map(tuple, u.tolist())]
+        log_density = _log_values(found) + axes.log_volume(u)
+        if not np.isfinite(log_density).any():
+            raise NumericalError(f"no point around {explorer.laplace.describe(centre)} could be evaluated")
+        mass = np.exp(log_density - log_density.max()).reshape(shape)
+        mass /= mass.sum()
+        coarse = _coarse(mass)
+        better = [_wider(_halved(nodes) if coarse[k] else nodes, k, mass) for k, nodes in enumerate(places)]
+        if all(one.size == nodes.size for one, nodes in zip(better, places)):
+            break
+        places = better
+    values = compressed(np.maximum(log_density - log_density.max(), -NOTHING)) + 0.5 * (u**2).sum(axis=1)
+    hyper = HyperPosterior(centre, root, EvenGrid(tuple(places), values.reshape(shape)), axes.warp)
+    log_cell = float(sum(np.log(nodes[1] - nodes[0]) for nodes in places))
+    return _mixture(found, log_density + log_cell, hyper, explorer.mode)
 
-    axes = [places for places, _ in profiles(explorer, centre, root, step, drop)]
-    z = np.array(list(product(*axes)))
-    found = explorer.at([centre + root @ zk for zk in z])
-    log_values = _log_values(found)
-    residual = _filled(log_values + 0.5 * (z**2).sum(axis=1)).reshape([a.size for a in axes])
-    hyper = HyperPosterior(centre, root, ProductSpline(tuple(axes), residual))
-    return _mixture(found, log_values + d * np.log(step), hyper, explorer.mode)
+
+def _scaled_profiles(explorer: Explorer, centre: Vector, root: Vector) -> list[tuple[Vector, Vector]]:
+    """Log density along each axis, in steps of its own width there, which the curvature at the mode may not tell."""
+    steps = np.full(centre.size, STEP)
+    for _ in range(TRIES):
+        out = profiles(explorer, centre, root, steps, DEEPER)
+        sizes = np.array([places.size for places, _ in out])
+        still = np.array([values[[0, -1]].max() > values.max() - DEEPER for _, values in out])
+        scale = np.where(sizes < FEWEST, 0.5, np.where(still & (sizes > FURTHEST), 2.0, 1.0))
+        if (scale == 1.0).all():
+            break
+        steps = steps * scale
+    return [(places, compressed(values - values.max())) for places, values in out]
+
+
+def _coarse(mass: Vector) -> NDArray[np.bool_]:
+    """Along which axes a grid with these masses is too coarse, (d,).
+
+    The sums over even and over odd places, along any axis and any diagonal, differ by 1.4 % of the whole for a
+    Gaussian at a step of one sd, where the whole is exact to 1e-8: an error is about the fourth power of that.
+    """
+    found = np.zeros(mass.ndim, dtype=bool)
+    parity = np.indices(mass.shape) % 2
+    for chosen in product((False, True), repeat=mass.ndim):
+        odd = parity[list(chosen)].sum(axis=0) % 2
+        if any(chosen) and abs(float((mass * (1 - 2 * odd)).sum())) > UNEVEN:
+            found |= chosen
+    return found
+
+
+def _halved(nodes: Vector) -> Vector:
+    """The nodes, and those between them."""
+    return np.linspace(nodes[0], nodes[-1], 2 * nodes.size - 1)
+
+
+def _wider(nodes: Vector, axis: int, mass: Vector) -> Vector:
+    """The nodes with one more at each end where much mass lies."""
+    step = nodes[1] - nodes[0]
+    ends = [float(mass.take(side, axis=axis).sum()) > EDGE * step for side in (0, -1)]
+    low, high = nodes[0] - step * ends[0], nodes[-1] + step * ends[1]
+    return np.linspace(low, high, nodes.size + sum(ends)) if any(ends) else nodes
 
 
 def composite_design(explorer: Explorer, centre: Vector, root: Vector, third: Vector | None = None) -> Posterior:

@@ -11,8 +11,10 @@ from scipy.special import logsumexp
 
 from geospde.inference.emulator import Emulator
 from geospde.linalg.processes import nearest_of
+from geospde.linalg.sequences import scrambled
 
 Vector = NDArray[np.float64]
+PLACES = 2**14  # over which the mass of an even grid is summed
 HIGHEST = 2.0  # of a polynomial above the points it goes through: the tails of variances are heavier than Gaussian
 
 
@@ -88,6 +90,29 @@ class ProductSpline:
     def arrays(self) -> dict[str, Vector]:
         """Nodes and values."""
         return {"values": self.values, **{f"axis{k}": nodes for k, nodes in enumerate(self.axes)}}
+
+
+@dataclass(frozen=True)
+class EvenGrid(ProductSpline):
+    """The same through an even grid that holds all mass, which is summed over places in the grid's cells."""
+
+    rule: ClassVar[str] = "an even grid on the axes of the posterior"
+
+    @cached_property
+    def weighted(self) -> tuple[Vector, Vector]:
+        """Many z and their log weights, whose mean on the natural scale is the integral of the density."""
+        d, steps = len(self.axes), np.array([nodes[1] - nodes[0] for nodes in self.axes])
+        nodes = np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1).reshape(-1, d)
+        log_mass = self.values.ravel() - 0.5 * (nodes**2).sum(axis=1)
+        shares = 0.9 * np.exp(log_mass - logsumexp(log_mass)) + 0.1 / len(nodes)  # some in every cell
+        points = scrambled(PLACES, d + 1)
+        cells = np.minimum(np.searchsorted(np.cumsum(shares), points[:, 0]), len(nodes) - 1)
+        z = nodes[cells] + (points[:, 1:] - 0.5) * steps
+        return z, self(z) - 0.5 * (z**2).sum(axis=1) - np.log(shares[cells] / steps.prod())
+
+    def arrays(self) -> dict[str, Vector]:
+        """Nodes and values, and that they are even."""
+        return super().arrays() | {"even": np.array(1.0)}
 
 
 def _weights(nodes: Vector, z: Vector) -> Vector:
@@ -233,5 +258,6 @@ def residual_from(arrays: dict[str, Vector]) -> Residual:
     if "coefficients" in arrays:
         return Polynomial(arrays["coefficients"], arrays["limit"], float(arrays.get("ceiling", np.inf)))
     if "values" in arrays:
-        return ProductSpline(tuple(arrays[f"axis{k}"] for k in range(arrays["values"].ndim)), arrays["values"])
+        kind = EvenGrid if "even" in arrays else ProductSpline
+        return kind(tuple(arrays[f"axis{k}"] for k in range(arrays["values"].ndim)), arrays["values"])
     return Nothing()
