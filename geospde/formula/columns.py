@@ -283,13 +283,8 @@ class FixedEffects(Columns):
         warnings.warn(_dropped_words(matrix, names, rank), GeospdeWarning, stacklevel=3)
         return out
 
-    def refuse_indistinct(self, response: str) -> None:
-        """Raise InputError for effects that would explain the response by itself, or that rounding hides."""
-        if response in self.names:
-            raise InputError(
-                f"the response {response!r} is on both sides of '~', and would explain itself",
-                remedy="leave it out of the right side",
-            )
+    def refuse_indistinct(self) -> None:
+        """Raise InputError for effects that rounding hides."""
         if self.faint:
             raise InputError(
                 f"{self.faint[0]!r} is so nearly a combination of the columns before it that rounding hides the rest",

@@ -62,6 +62,11 @@ class Formula:
         return str(self.left)
 
     @property
+    def explaining(self) -> tuple[str, ...]:
+        """Names on the right side, of columns and of meshes."""
+        return tuple(dict.fromkeys(symbols(parse_sides(self.text)[1])))
+
+    @property
     def intercept(self) -> bool:
         """Whether the fixed effects have an intercept."""
         return self.effects.intercept

@@ -320,7 +320,7 @@ def _fixed_effects(
         away = observed.away if observed.support is None else 0.0
         check_intercept(priors.mean[own], priors.sd[own], likelihood.start() - away, explained.largest_sd)
     effects = effects.estimable(priors.proper)
-    effects.refuse_indistinct(observed.response.label)
+    effects.refuse_indistinct()
     return effects, priors.of(effects.kept)
 
 

@@ -15,6 +15,7 @@ from geospde.families.priors import PCSd, read_prior
 from geospde.formula.formula import Formula
 from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import TELLING, Response, read_response
+from geospde.formula.syntax import symbols
 from geospde.formula.table import coordinates, per_row
 from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
 from geospde.model.priors import GivenPriors
@@ -95,6 +96,8 @@ def read_observed(
         raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
     if len(data) == 0:
         raise InputError("the table of observations is empty")
+    if not family.is_pattern:
+        _refuse_itself(parsed, {"exposure": exposure, "weights": weights}, coords if support is None else None)
     for told, subject, why in TELLING:
         rows = told(parsed.left, data, None if family.is_pattern else exposure)
         if rows.any() and not rows.all():
@@ -143,6 +146,23 @@ def bound(observed: Observed, family: Family, given: GivenPriors, any_follow: bo
         of_unit = {h.name: beside or h.default_prior(unit) for h in likelihood.hyper if h.kind == "sd"}
         likelihood = family.bind(response.values, priors={**of_unit, **priors}, **own)
     return likelihood, explained
+
+
+def _refuse_itself(parsed: Formula, columns: dict[str, Any], coords: tuple[str, str] | None) -> None:
+    """Raise InputError for a response that would explain itself."""
+    response = next(symbols(parsed.left), None)
+    if response in parsed.explaining:
+        raise InputError(
+            f"the response {response!r} is on both sides of '~', and would explain itself",
+            remedy="leave it out of the right side",
+        )
+    for what, column in columns.items():
+        if isinstance(column, str) and column == response:
+            raise InputError(f"{what}={column!r} is the response itself: name another column")
+    if coords is not None and response in tuple(coords):
+        raise InputError(
+            f"the response {response!r} is a coordinate, too, by coords={coords!r}, and would explain itself"
+        )
 
 
 def _exposures(table: pd.DataFrame, exposure: Any, responses: Vector, family: Family) -> Vector | None:

@@ -73,5 +73,11 @@ def test_products_of_columns_far_from_zero_are_told_how_they_can_be_fitted(data)
 
 
 def test_a_response_that_would_explain_itself_is_refused(data):
-    with pytest.raises(gs.InputError, match="the response 'v' is on both sides of '~'"):
-        build_model("v ~ x + v", data)
+    twice = ("x + v", "log(v)", "s(v)", "ar1(v)", "(1 | v)", "(v | x)", "spde(mesh, time=v)", "offset(v)")
+    for right in twice:
+        with pytest.raises(gs.InputError, match="the response 'v' is on both sides of '~'"):
+            build_model(f"v ~ {right}", data)
+    with pytest.raises(gs.InputError, match="the response 'v' is a coordinate, too, by coords=\\('x', 'v'\\)"):
+        build_model("v ~ 1", data, coords=("x", "v"))
+    with pytest.raises(gs.InputError, match="weights='v' is the response itself"):
+        build_model("v ~ x", data, weights="v")
