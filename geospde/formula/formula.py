@@ -28,6 +28,12 @@ class TermCall:
     options: dict[str, Any] = field(default_factory=dict)
     text: str = ""
 
+    @property
+    def quoted(self) -> tuple[str, ...]:
+        """Names in formulas that options hold, as in ``log_range="~ elev"``."""
+        texts = (v for v in self.options.values() if isinstance(v, str) and v.lstrip().startswith("~"))
+        return tuple(dict.fromkeys(name for text in texts for name in symbols(parse_sides(f"y {text}")[1])))
+
 
 class Name(str):
     """A bare word in a term: the name of a column or of a mesh."""
@@ -47,7 +53,7 @@ class Formula:
     terms : tuple of TermCall
         Special terms.
     columns : tuple of str
-        Names on both sides, of columns and of meshes.
+        Names on both sides, of columns and of meshes, and those in quoted formulas.
     """
 
     text: str
@@ -110,7 +116,7 @@ def parse_formula(text: str, special: Sequence[str]) -> Formula:
             terms += calls
         else:
             raise InputError(f"only fixed effects can be taken out of a formula, not {node}: {excerpt(text)}")
-    names = dict.fromkeys([*symbols(left), *symbols(right)])
+    names = dict.fromkeys([*symbols(left), *symbols(right), *(name for call in terms for name in call.quoted)])
     return Formula(text, left, Sum.of(fixed, text), tuple(terms), tuple(names))
 
 

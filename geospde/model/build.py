@@ -18,6 +18,7 @@ from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset
 from geospde.model.bounds import check_intercept
+from geospde.model.covariates import beside_meshes, on_meshes
 from geospde.model.dispersion import Dispersion, read_dispersion
 from geospde.model.hyperparameters import hyperparameters_of, theta_slices
 from geospde.model.identified import refuse_alike, warn_of_repeated, warn_of_residual
@@ -277,6 +278,8 @@ def build_model(
         if dispersion is not None:
             likelihood = dispersion.of(likelihood, kind.name, given.overrides)
         places, at = observed.sites
+        covariates = covariates if support is None else support.covariates
+        mesh = on_meshes(mesh, calls, covariates, observed.crs)
         context = Context(places, at, mesh, observed.crs, explained, given.overrides, given.defaults, graphs=graphs)
         for call in calls:
             context.terms.extend(TERMS[call.name].read_all(call, context))
@@ -290,6 +293,7 @@ def build_model(
         warn_of_residual(terms, likelihood, is_free=bool(np.isnan(held[len(held) - len(likelihood.hyper) :]).any()))
         overrides = given.overrides
         _refuse_unused(overrides, [*(h.name for h in hyper if h.name not in overrides), *effects.names])
+        of_dispersion = () if dispersion is None else dispersion.columns
         label = observed.response.label + (f" / {exposure}" if isinstance(exposure, str) else "")
         ones = np.ones(len(observed.table))
         return Model(
@@ -300,7 +304,7 @@ def build_model(
             table=observed.described, points=observed.points,
             offsets=observed.offsets, weights=ones if observed.weights is None else observed.weights,
             priors_given=given.written, meshes=_meshes(terms, window), held=held,
-            covariates=covariates if support is None else support.covariates, support=observed.support,
+            covariates=beside_meshes(parsed, of_dispersion, covariates, places), support=observed.support,
             nonlinear=predictor.nonlinear, dispersion=dispersion, window=window,
         )  # fmt: skip
 

@@ -1,14 +1,16 @@
 """Covariates that a formula names and the data do not hold, filled in at the sites."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from geospde.errors import InputError
-from geospde.formula.formula import parse_formula
+from geospde.formula.formula import Formula, TermCall, parse_formula
 from geospde.formula.table import coordinates
-from geospde.survey.covariates.sites import Sampled, sample_sites
+from geospde.mesh.trimesh import Mesh
+from geospde.survey.covariates.sites import Sampled, SiteCovariates, sample_sites
 from geospde.terms.registry import special_names
 
 
@@ -43,3 +45,30 @@ def with_covariates(
     used = parse_formula(formula, special_names()).columns
     points, crs = coordinates(data, coords)
     return sample_sites(covariates, data, points if places is None else places, crs, used)
+
+
+def on_meshes(meshes: Any, calls: Sequence[TermCall], covariates: SiteCovariates | None, crs: Any) -> Any:
+    """The meshes with values of the covariates that options of terms name, as in ``log_range="~ elev"``.
+
+    A vertex beyond a covariate has the nearest value; what a mesh has values of already stays.
+    """
+    named = {name for call in calls for name in call.quoted}
+    if covariates is None or not named & set(covariates.names):
+        return meshes
+    if isinstance(meshes, dict):
+        return {name: on_meshes(mesh, calls, covariates, crs) for name, mesh in meshes.items()}
+    if not isinstance(meshes, Mesh):
+        return meshes
+    new = named - set(meshes.values or {})
+    crs = meshes.crs if meshes.crs is not None else crs
+    return meshes.with_values(**covariates.nearest_at(meshes.vertices, crs, new)) if new else meshes
+
+
+def beside_meshes(
+    formula: Formula, others: Sequence[str], covariates: SiteCovariates | None, table: pd.DataFrame
+) -> SiteCovariates | None:
+    """The covariates without those that only options of terms name, and `others` do not: the map needs none of them."""
+    if covariates is None:
+        return None
+    quoted = {name for call in formula.terms for name in call.quoted}
+    return covariates.without(quoted - {*formula.explaining, *others}, table)

@@ -24,7 +24,7 @@ from geospde.formula.offsets import read_offset
 from geospde.formula.parser import parse_expression, parse_sides
 from geospde.formula.syntax import Call, Chain, Node, Signed, Symbol
 from geospde.model.build import Model, build_model
-from geospde.model.covariates import with_covariates
+from geospde.model.covariates import on_meshes, with_covariates
 from geospde.model.dispersion import with_dispersion
 from geospde.model.hyperparameters import hyperparameters_of
 from geospde.model.nonlinear import Nonlinear
@@ -206,6 +206,8 @@ def build_joint(
     copies: Counter[str] = Counter()
     written = [_written(o, shared, calls, copies) for o in observations]
     observations, sampled = _with_columns(observations, written, shared, covariates, mesh)
+    for of_sites in sampled:
+        mesh = on_meshes(mesh, [call for call in calls.values() if call is not None], of_sites, None)
     for name in calls:
         if calls[name] is not None and not any(name in w.places for w in written):
             raise InputError(f"terms has {name!r}, which no formula names")

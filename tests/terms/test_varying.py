@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from conformance import table
 from oracles import square_mesh
 
@@ -84,6 +85,21 @@ def test_values_stay_with_the_mesh(tmp_path):
     assert mesh.refined().values["elev"].size == mesh.refined().n_vertices
     with pytest.raises(gs.InputError, match="a finite number for each of its 16 vertices"):
         mesh.with_values(bad=[1.0, 2.0])
+
+
+def test_a_covariate_of_the_map_is_taken_at_the_vertices(tmp_path):
+    """As values at the vertices are; beyond the raster the nearest holds."""
+    mesh, data = square_mesh(5), table().drop(columns="elev", errors="ignore")
+    x = np.linspace(0.0, 1.0, 51)
+    raster = xr.DataArray(np.tile(x**2, (51, 1)), coords={"y": x[::-1], "x": x}, dims=("y", "x"))
+    call, options = "v ~ 1 + spde(mesh, log_sigma='~ elev')", {"coords": ("x", "y"), "method": "eb"}
+    sampled = gs.fit(call, data, mesh=mesh, covariates={"elev": raster}, **options)
+    at_vertices = np.interp(mesh.vertices[:, 0], x, x**2)
+    given = gs.fit(call, data, mesh=mesh.with_values(elev=at_vertices), **options)
+    pd.testing.assert_frame_equal(sampled.hyper, given.hyper, rtol=1e-6)
+    sampled.save(tmp_path / "fit.gs")
+    again = gs.load_fit(tmp_path / "fit.gs").predict(data.head()).to_frame()
+    pd.testing.assert_frame_equal(again, sampled.predict(data.head()).to_frame())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -73,6 +73,16 @@ class SiteCovariates:
         """What formulas call them."""
         return tuple(one.name for one in self.covariates)
 
+    def without(self, names: set[str], table: pd.DataFrame) -> SiteCovariates | None:
+        """All but these; None where that is none. `table` is of the sites."""
+        if not names & set(self.names):
+            return self
+        left = [k for k, name in enumerate(self.names) if name not in names]
+        if not left:
+            return None
+        covariates, seen = tuple(self.covariates[k] for k in left), tuple(self.seen[k] for k in left)
+        return _with_distances(SiteCovariates(covariates, seen, np.zeros((0, 0)), 0.0, self.findings), table)
+
     def raw(self, table: pd.DataFrame) -> dict[str, Vector]:
         """Return those of a table's columns that were standardised, as their rasters have them."""
         both = zip(self.covariates, self.seen)
@@ -124,6 +134,19 @@ class SiteCovariates:
         if not usable.any() and not is_part:
             raise InputError(f"no {what} of the map has a value of every covariate ({', '.join(self.names)})")
         return MapValues(pd.DataFrame(columns).loc[usable].reset_index(drop=True), usable)
+
+    def nearest_at(self, points: Vector, crs: Any, names: Collection[str]) -> dict[str, Vector]:
+        """Those of numbers at points, as the model has them, (m,) each; the nearest value where there is none."""
+        out = {}
+        for one, seen in zip(self.covariates, self.seen):
+            if one.labels or one.name not in names:
+                continue
+            values = np.array(one.at_points(points, crs), dtype=float)
+            away = ~np.isfinite(values)
+            if away.any():
+                values[away], _ = one.nearest(points[away], crs)
+            out[one.name] = _standardised(one, seen, values)
+        return out
 
     def beyond(self, table: pd.DataFrame) -> Vector:
         """How far each row lies beyond the sites' covariates, (m,): 0 within.

@@ -205,7 +205,7 @@ def _columns(call: Call, option: str) -> tuple[Vector, list[str]]:
             hint = did_you_mean(name, list(table), "columns there")
             raise InputError(
                 f"{option} needs {name!r} at the vertices of the mesh; {hint}",
-                remedy=f"give the mesh its values: mesh.with_values({name}=...), an array along mesh.vertices",
+                remedy=f"name a raster of it in covariates, or give the mesh its values: mesh.with_values({name}=...)",
             )
     columns = Columns(formula.effects, table)
     own = [k for k, name in enumerate(columns.names) if name != "Intercept"]
