@@ -4,7 +4,12 @@ METIS dissects the graph of a large matrix (Karypis & Kumar 1998, SIAM J. Sci. C
 and where METIS is not installed, SuperLU's minimum degree does (Liu 1985, ACM Trans. Math. Softw. 11, 141-153).
 """
 
+import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +25,7 @@ Index = NDArray[np.int64]
 GraphOrder = Callable[[sp.csr_matrix], Index]
 
 FEW = 500  # unknowns of a mesh below which minimum degree fills in less than nested dissection
+APART = 200_000  # from which METIS, which holds the interpreter for seconds, has a process of its own: Ctrl-C ends it
 DENSE = 10.0  # rows with more entries than this times the root of the number of unknowns come last
 
 
@@ -56,8 +62,49 @@ def fill_reducing(pattern: sp.csc_matrix, of_graph: GraphOrder | None = None) ->
 
 def by_metis(graph: sp.csr_matrix) -> Index:
     """Nested dissection of a graph, given as its symmetric adjacency matrix without a diagonal."""
-    adjacency = pymetis.CSRAdjacency(graph.indptr.astype(np.int64), graph.indices.astype(np.int64))
-    return np.asarray(pymetis.nested_dissection(adjacency)[0], dtype=np.int64)
+    starts, neighbours = graph.indptr.astype(np.int64), graph.indices.astype(np.int64)
+    if graph.shape[0] >= APART:
+        order = _apart(starts, neighbours)
+        if order.size == graph.shape[0]:
+            return order
+    try:
+        return np.asarray(pymetis.nested_dissection(pymetis.CSRAdjacency(starts, neighbours))[0], dtype=np.int64)
+    except RuntimeError:
+        _explain_failure()
+        raise
+
+
+def _explain_failure() -> None:
+    """Do what METIS failed of: it takes SIGTERM for itself, and tells a lack of memory by SIGABRT.
+
+    It leaves both by a long jump, so that the one that came is still blocked.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGABRT})
+    if signal.SIGTERM in blocked:
+        signal.raise_signal(signal.SIGTERM)
+    if signal.SIGABRT in blocked:
+        raise MemoryError from None
+
+
+def _apart(starts: Index, neighbours: Index) -> Index:
+    """What METIS finds in a process of its own, which ends with whatever ends this call; nothing if that failed."""
+    program = (
+        "import pickle, sys, numpy, pymetis; "
+        "order = pymetis.nested_dissection(pymetis.CSRAdjacency(*pickle.load(sys.stdin.buffer)))[0]; "
+        "sys.stdout.buffer.write(numpy.asarray(order, dtype=numpy.int64).tobytes())"
+    )
+    nothing = np.zeros(0, dtype=np.int64)
+    if not Path(sys.executable or "").name.startswith("python"):  # inside another program
+        return nothing
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program], input=pickle.dumps((starts, neighbours), protocol=5),
+            capture_output=True, check=False,
+            start_new_session=True,  # a terminal's Ctrl-C is for this process, which ends the other
+        )  # fmt: skip
+    except OSError:
+        return nothing
+    return np.frombuffer(done.stdout, dtype=np.int64) if done.returncode == 0 else nothing
 
 
 def by_minimum_degree(graph: sp.csr_matrix) -> Index:

@@ -1,5 +1,8 @@
 """Fill-reducing orders."""
 
+import signal
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -56,6 +59,50 @@ def test_without_metis_minimum_degree_orders(monkeypatch):
     pattern = lower_pattern(PATTERNS["random"])
     np.testing.assert_array_equal(fill_reducing(pattern), fill_reducing(pattern, by_minimum_degree))
     assert ordering.description() == "SuperLU minimum degree, own supernodal Cholesky"
+
+
+def mesh_graph(side):
+    """Neighbours in a square mesh, without a diagonal."""
+    mesh = square_mesh(side)
+    lower = sp.tril(fem_matrices(mesh.vertices, mesh.triangles)[1], -1)
+    return sp.csr_matrix(lower + lower.T)
+
+
+def test_metis_in_a_process_of_its_own_finds_the_same(monkeypatch):
+    pytest.importorskip("pymetis")
+    graph = mesh_graph(30)
+    here = ordering.by_metis(graph)
+    monkeypatch.setattr(ordering, "APART", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(ordering.pymetis, "nested_dissection", lambda *_: pytest.fail("in this process"))
+        np.testing.assert_array_equal(ordering.by_metis(graph), here)
+    for program in ("", "/usr/bin/qgis", "/nowhere/python3"):
+        monkeypatch.setattr("sys.executable", program)
+        np.testing.assert_array_equal(ordering.by_metis(graph), here)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="another system's signals")
+def test_a_program_that_is_told_to_end_while_metis_orders_ends(monkeypatch):
+    """METIS catches SIGTERM itself, fails, and leaves it blocked: that was a fault in geospde."""
+    which = signal.SIGTERM
+
+    def fail(_):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {which})
+        raise RuntimeError("Caught an unknown exception!")
+
+    came, before = [], signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    metis = SimpleNamespace(CSRAdjacency=lambda *_: None, nested_dissection=fail)
+    monkeypatch.setattr(ordering, "pymetis", metis)
+    try:
+        with pytest.raises(RuntimeError, match="unknown"):
+            ordering.by_metis(mesh_graph(5))
+        assert came == [signal.SIGTERM]
+        which = signal.SIGABRT
+        with pytest.raises(MemoryError):
+            ordering.by_metis(mesh_graph(5))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM, signal.SIGABRT}
 
 
 def test_metis_orders_large_graphs_only(monkeypatch):
