@@ -14,7 +14,7 @@ from geospde.errors import InputError
 from geospde.formula.algebra import Sum
 from geospde.formula.expressions import FUNCTIONS, unknown_function
 from geospde.formula.parser import excerpt, parse_sides
-from geospde.formula.syntax import Bar, Call, Chain, Listing, Node, Signed, Symbol, literal, parts, symbols
+from geospde.formula.syntax import Bar, Call, Chain, Listing, Node, Signed, Symbol, literal, parts, spelling, symbols
 
 TENSORS = {"ti": "te(x, y), which has the main effects in it", "t2": "te(x, y), mgcv's other tensor product"}
 
@@ -71,6 +71,11 @@ class Formula:
     def explaining(self) -> tuple[str, ...]:
         """Names on the right side, of columns and of meshes."""
         return tuple(dict.fromkeys(symbols(parse_sides(self.text)[1])))
+
+    @property
+    def response_name(self) -> str:
+        """Left side as tables and pictures name it: without backquotes."""
+        return spelling(self.left)
 
     @property
     def intercept(self) -> bool:

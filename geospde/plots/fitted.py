@@ -137,7 +137,7 @@ def responses_label(fit: Fit) -> str:
     if fit.model.parts:
         return fit.model.response_label
     over_trials = isinstance(left, Call) and left.function == "p"
-    return numeric_columns(left)[0] if over_trials else fit.model.formula.response.strip()
+    return numeric_columns(left)[0] if over_trials else fit.model.formula.response_name
 
 
 def draw_predictive_check(check: PredictiveCheck, label: str, ax: Axes | None = None) -> Axes:

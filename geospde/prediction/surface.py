@@ -341,7 +341,7 @@ class Predictor:
         self.quantiles, self.at, self.exposure, self.offset = quantiles, at, exposure, offset
         left_out = () if groups else model.groups
         self.options: dict[str, Any] = {"leave_out": left_out, "allow_new_levels": allow_new_levels}
-        self.label = model.response_label if exposure is None else model.formula.response
+        self.label = model.response_label if exposure is None else model.formula.response_name
         self.words = f"{fit.formula}, {fit.family}, {fit.method}"
         self.contents = "Estimate" if is_estimate else "Posterior"
 

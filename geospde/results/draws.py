@@ -115,7 +115,7 @@ def to_arviz(fit: FitState, n: int = 1000, seed: int | None = None) -> xarray.Da
             posterior[v.name], dims[v.name] = draws.latent[:, at + v.places], [v.dimension]
             coords[v.dimension] = v.labels
         at += part.n
-    response = model.formula.response.strip()
+    response = model.formula.response_name
     seen: Any = model.likelihood
     constants = {name: np.asarray(getattr(seen, name)) for name in ("exposure", "trials", "weights")}
     constants["offset"] = model.offset

@@ -18,6 +18,11 @@ def test_terms_are_split_outside_brackets_only():
     assert f.terms[2].arguments == ("1", (Name("g"),))
 
 
+def test_pictures_name_a_response_without_backquotes():
+    formula = parse_formula("log(`Zn (mg/kg)`) ~ 1", ())
+    assert (formula.response, formula.response_name) == ("log(`Zn (mg/kg)`)", "log(Zn (mg/kg))")
+
+
 @pytest.mark.parametrize("text, intercept", [("y ~ 1 + x", True), ("y ~ 0 + x", False), ("y ~ x", True)])
 def test_the_intercept_is_in_unless_taken_out(text, intercept):
     assert parse_formula(text, SPECIAL).intercept is intercept
