@@ -36,8 +36,8 @@ GRATICULE = "#9fb2c1"
 _SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 18000, 36000, 54000, 108000)
 """Steps of a graticule, in seconds of arc."""
 
-_DEGREE_ROOM = 28.0
-"""Millimetres between two lines of a graticule, at least: a label such as 166°53′20″E has 17."""
+_DEGREE_ROOM = 28.0, 20.0, 12.0
+"""Millimetres between two lines of a graticule, at least, in seconds, minutes and degrees: 166°53′20″E has 17."""
 
 _INSET = (0.26, 0.34)
 """Most that a small map takes of a map's width and height."""
@@ -152,7 +152,7 @@ def draw_graticule(ax: Axes, view: View, crs: Any, *, beneath: bool = False) -> 
         (ax.xaxis, across, lon[:200], lon, sizes[0], "EW"),
         (ax.yaxis, up, lat[400:600], lat, sizes[1], "NS"),
     ):
-        values, seconds = _round_degrees(float(own.min()), float(own.max()), max(2, int(size / _DEGREE_ROOM)))
+        values, seconds = _round_degrees(float(own.min()), float(own.max()), size)
         for value in values:
             line = np.full((2, 60), value)
             line[1 if axis is ax.xaxis else 0] = others[1 if axis is ax.xaxis else 0]
@@ -167,15 +167,21 @@ def draw_graticule(ax: Axes, view: View, crs: Any, *, beneath: bool = False) -> 
         tick.set(rotation=90, va="center")
 
 
-def _round_degrees(low: float, high: float, most: int) -> tuple[NDArray[np.float64], int]:
-    """Return round values between two, at most so many, and their step in seconds of arc.
+def _round_degrees(low: float, high: float, size: float) -> tuple[NDArray[np.float64], int]:
+    """Return round values between two, whose labels fit along so many millimetres, and their step in seconds of arc.
 
     Examples
     --------
-    >>> _round_degrees(11.1, 11.9, 4)
+    >>> _round_degrees(11.1, 11.9, 80.0)
     (array([11.25, 11.5 , 11.75]), 900)
+    >>> _round_degrees(-5.0, -1.0, 35.0)
+    (array([-4., -2.]), 7200)
     """
-    step = next((s for s in _SECONDS if (high - low) * 3600 / s <= most), _SECONDS[-1])
+
+    def most(step: int) -> int:
+        return max(2, int(size / _DEGREE_ROOM[0 if step % 60 else 1 if step % 3600 else 2]))
+
+    step = next((s for s in _SECONDS if (high - low) * 3600 / s <= most(s)), _SECONDS[-1])
     first, last = math.ceil(low * 3600 / step - 1e-9), math.floor(high * 3600 / step + 1e-9)
     return np.arange(first, last + 1) * step / 3600.0, step
 
