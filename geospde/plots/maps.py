@@ -351,12 +351,11 @@ def _draw_around(axes: Sequence[Any], prediction: Layers, view: View, coastline:
     if look.graticule:
         for ax in axes:
             draw_graticule(ax, view, prediction.crs)
-    taken = None
-    if look.has_inset():
-        land = shapely.box(*_bounds(prediction, None)) if coastline is None else coastline
-        taken = draw_inset(
-            axes[0], view, land if look.inset is True else _polygons(look.inset, prediction.crs), coastline
-        )
+    taken, land = None, coastline if look.inset is True else None
+    if look.has_inset() and look.inset is not True:
+        land = _polygons(look.inset, prediction.crs)
+    if land is not None:  # where there is no coastline, the map is all that a small map could show
+        taken = draw_inset(axes[0], view, land, coastline)
     filled = coastline
     if coastline is None and prediction.points is not None:
         filled = shapely.convex_hull(shapely.multipoints(prediction.points))

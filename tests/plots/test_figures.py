@@ -18,7 +18,7 @@ from PIL import Image
 import geospde as gs
 from geospde.errors import InputError
 from geospde.mesh.trimesh import Mesh
-from geospde.plots.canvas import SEA, View, colour_bar, sheet
+from geospde.plots.canvas import SEA, Look, View, colour_bar, sheet
 from geospde.plots.drawing import LAND, draw_cells, draw_land, draw_scale_bar
 from geospde.plots.figures import observed, save_figures, sites_map
 from geospde.plots.maps import layers_map, plot_layer, scale_of
@@ -244,6 +244,15 @@ def test_the_whole_set_of_files(atoll, tmp_path):
     assert [path.name for path in paths] == [f"{name}.png" for name in names]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
     assert save_figures(tmp_path / "mesh", mesh=mesh, dpi=60)[0].name == "mesh.png"
+
+
+def test_a_small_map_of_no_land_is_left_out():
+    """Without a coastline it showed the map itself, and hid a part of it."""
+    prediction = prediction_on(*DOMAINS["unit square"])
+    with_inset = layers_map(prediction, ["mean"], look=Look(inset=True))
+    assert len(with_inset.axes[0].child_axes) == len(layers_map(prediction, ["mean"]).axes[0].child_axes)
+    whole = layers_map(prediction, ["mean"], look=Look(inset=shapely.box(-1, -1, 2, 2)))
+    assert len(whole.axes[0].child_axes) == len(with_inset.axes[0].child_axes) + 1
 
 
 def test_a_prediction_at_points_is_drawn_as_points():
