@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.text.words import in_unit
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -95,7 +96,9 @@ def fitting_blocks(points: Vector, k: int | None, block: float | None, reach: fl
         side = min(side, extent)
         while _blocks(points, side, seed) < need and side > extent / 1000:
             side *= 0.8
-        reasons.append(f"shorter than the range, {reach:.4g}, within which the places would lie in too few blocks")
+        reasons.append(
+            f"shorter than the range, {in_unit(reach, '')}, within which the places would lie in too few blocks"
+        )
     if k is None:
         there = _blocks(points, side, seed)
         k = min(USUAL, there) if there > 1 else USUAL
@@ -126,7 +129,7 @@ def fitting_buffer(points: Vector, reach: float) -> tuple[float, str]:
     if radius < farthest.min():
         return radius, ""
     radius = 0.99 * float(farthest.min())
-    return radius, f"less than the range, {reach:.4g}, which would leave less than half of the data to a fit"
+    return radius, f"less than the range, {in_unit(reach, '')}, which would leave less than half of the data to a fit"
 
 
 def buffered_folds(points: Vector, k: int | None, buffer: float, seed: int = 0) -> list[Fold]:

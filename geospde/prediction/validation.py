@@ -33,9 +33,11 @@ from geospde.prediction.folds import (
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
+from geospde.survey.crs import unit_of
 from geospde.text.arguments import refuse_draws
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
+from geospde.text.words import length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +80,8 @@ class Validation:
         Side of the blocks or radius of the buffer.
     reason : str
         Why folds or distance are not those of the defaults, where the data allow no such; else empty.
+    unit : str
+        Of the distance; empty where no mesh says it.
     """
 
     scores: pd.DataFrame
@@ -88,6 +92,7 @@ class Validation:
     distance: float | None
     label: str
     reason: str = ""
+    unit: str = ""
 
     def __str__(self) -> str:
         return f"{self.describe()}\n\n{self.scores.to_string(float_format=lambda v: f'{v:.4g}')}"
@@ -101,11 +106,12 @@ class Validation:
 
     def describe(self) -> str:
         """One sentence on what was left out."""
+        far = length(self.distance or 0.0, self.unit)
         how = {
-            "blocks": f"{self.folds} folds of square blocks, {self.distance:.4g} a side" if self.distance else "",
+            "blocks": f"{self.folds} folds of square blocks, {far} a side",
             "random": f"{self.folds} random folds",
             "loo": "leave-one-out, from the fit itself",
-            "buffered": f"single observations, left out with all within {self.distance:.4g}" if self.distance else "",
+            "buffered": f"single observations, left out with all within {far}",
             "future": f"the last {self.folds} times, each from those before it",
         }[self.kind]
         why = f" ({self.reason})" if self.reason else ""
@@ -206,9 +212,10 @@ def validate(
                     callback(done, len(contenders) * len(left_out), "validation")
         rows[name] = _scored(model.likelihood, [replace(part, rows=part.rows - begin) for part in parts], rng)
     table = pd.DataFrame({name: frame.attrs["scores"] for name, frame in rows.items()}).T
+    unit = next((unit_of(term.mesh.crs) for term in model.terms if term.mesh is not None), "")
     return Validation(
         table, rows["model"], _differences(rows), folds, len(laid.folds) or size, laid.side, model.response_label,
-        laid.reason,
+        laid.reason, unit,
     )  # fmt: skip
 
 

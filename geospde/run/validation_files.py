@@ -74,6 +74,8 @@ def read_validation(folder: Path, names: Names) -> Validation:
             told["folds"],
             told["distance"],
             told["label"],
+            told.get("reason", ""),
+            told.get("unit", ""),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"the validation in {folder} cannot be read: {error}") from None
@@ -87,6 +89,8 @@ def described(validation: Validation) -> dict[str, Any]:
         "distance": validation.distance,
         "observations": len(validation.pointwise),
         "label": validation.label,
+        "reason": validation.reason,
+        "unit": validation.unit,
         "scores": validation.scores.to_dict(orient="index"),
         "differences": validation.differences.to_dict(orient="index"),
         "in_words": in_words(validation),
