@@ -16,7 +16,7 @@ from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, PLAIN, SMALL, Look, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_areas, draw_coast, draw_graticule, draw_land, draw_scale_bar
 from geospde.plots.fitted import draw_fitted, draw_predictive_check, fitted_response, responses_label
-from geospde.plots.frame import dots_of, packed_png
+from geospde.plots.frame import dots_of, figure_png, packed_png
 from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
@@ -111,6 +111,17 @@ def save_figures(
     return paths
 
 
+def write_picture(figure: Figure, path: Path, formats: Sequence[str], dpi: int = 200) -> bytes:
+    """Write a figure as a PNG, which is returned, and in those formats that are others, into a folder that is made."""
+    path.parent.mkdir(exist_ok=True)
+    png = figure_png(figure, dpi)
+    path.write_bytes(png)
+    for kind in formats:
+        if kind != "png":
+            _save(figure, path.with_name(f"{path.stem}.{kind}"), dpi)
+    return png
+
+
 def _write(figure: Figure, path: Path, dpi: int, writer: Executor) -> Future[int] | None:
     """Write a figure in the format of its name's ending, without the time of day: the same data, the same file.
 
@@ -119,10 +130,15 @@ def _write(figure: Figure, path: Path, dpi: int, writer: Executor) -> Future[int
     if path.suffix == ".png":
         dots = dots_of(figure, dpi)
         return writer.submit(lambda: path.write_bytes(packed_png(dots, dpi)))
+    _save(figure, path, dpi)
+    return None
+
+
+def _save(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a figure as PDF or SVG."""
     metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
     with rc_context({"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": path.stem}):
         figure.savefig(path, dpi=dpi, metadata=metadata)
-    return None
 
 
 def _figures(
@@ -142,7 +158,10 @@ def _figures(
         one = prediction.at_step(prediction.steps[0])
         for column in mapped_layers(one):
             figure = Figure()
-            steps_map(prediction, column, coastline=coastline, label=label, crop=crop, figure=figure, look=look)
+            marked = survey if sites and column == "mean" else None
+            steps_map(
+                prediction, column, coastline=coastline, label=label, crop=crop, sites=marked, figure=figure, look=look
+            )
             yield figure_name(one, column), figure
     elif prediction is not None and prediction.points is not None:
         rate, limits = prediction.rate(label), outer_limits(prediction.layers)

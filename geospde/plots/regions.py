@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
 BAND = "#0072B2"
 UNCERTAIN = ("sd", "plasma")
-_CORNER = (0.16, 0.4)  # of a map, that a colour bar and its numbers take
+_BAR = (0.055, 0.4)  # of a map, that a colour bar takes
+_NUMBERS = 12.0  # millimetres that the numbers beside it take
+_SIDE = 40  # letters along the side of an index's picture
 
 
 def plot_regions(regions: RegionPrediction, ax: Axes | None = None, column: str = "mean") -> Axes:
@@ -97,8 +100,9 @@ def regions_map(
     scales = [_scale(regions, frame, column, columns) for frame, column in zip(frames, columns)]
     one_scale = all(scale == scales[0] for scale in scales)
     land = shapely.union_all(np.asarray(frames[0].geometry.array))
-    if not one_scale:
-        view = _with_room(view, land)
+    corner = _corner(view, sheet(view, len(columns), bar=False)[1][0])
+    if not one_scale and corner.intersects(land):
+        view = replace(view, west=view.west - (corner.bounds[2] - corner.bounds[0]))
     figure, axes, place, room = sheet(view, len(columns), bar=one_scale, figure=figure)
     rate = rate or regions.rate(label)
     for ax, frame, column, scale in zip(axes, frames, columns, scales):
@@ -111,20 +115,18 @@ def regions_map(
             draw_graticule(ax, view, frame.crs, beneath=True)
     if one_scale:
         colour_bar(place, scales[0], _bar_label(regions, columns[0], rate), _per(regions, columns[0], rate))
-    draw_scale_bar(axes[-1], view, land if one_scale else shapely.union(land, _corner(view)))
+    draw_scale_bar(axes[-1], view, land if one_scale else shapely.union(land, _corner(view, axes[0])))
     return figure
 
 
-def _with_room(view: View, land: Any) -> View:
-    """A view as it is where a colour bar in its lower left corner hides no land, else wider by that bar."""
-    wide = view.east - view.west
-    return replace(view, west=view.west - _CORNER[0] * wide) if _corner(view).intersects(land) else view
-
-
-def _corner(view: View) -> Any:
-    """What a colour bar in the lower left corner takes of a view."""
+def _corner(view: View, ax: Axes) -> Any:
+    """What a colour bar and its numbers take of a view in the lower left corner of a map."""
     wide, high = view.east - view.west, view.north - view.south
-    return shapely.box(view.west, view.south, view.west + _CORNER[0] * wide, view.south + _CORNER[1] * high)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    across = 25.4 * ax.get_position().width * figure.get_figwidth()
+    share = min(_BAR[0] + _NUMBERS / across, 0.5)
+    return shapely.box(view.west, view.south, view.west + share * wide, view.south + _BAR[1] * high)
 
 
 def _layer(regions: RegionPrediction, column: str, rate: Rate) -> Layer | None:
@@ -145,13 +147,15 @@ def _per(regions: RegionPrediction, column: str, rate: Rate) -> float:
     return rate.per if layer is not None and layer.unit == RESPONSE else 1.0
 
 
-def plot_index(index: Index, ax: Axes | None = None) -> Axes:
+def plot_index(index: Index, ax: Axes | None = None, label: str | None = None) -> Axes:
     """Draw an index with its band: a line over numbers, such as years, intervals over words.
 
     Parameters
     ----------
     index : Index
     ax : Axes, optional
+    label : str, optional
+        What is summed up, in words; by default the index's own label.
 
     Returns
     -------
@@ -178,7 +182,7 @@ def plot_index(index: Index, ax: Axes | None = None) -> Axes:
         ax.set_ylim(bottom=0)  # how much is gone is seen from zero
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", "\N{MINUS SIGN}")))
     ax.set_xlabel(index.along)
-    ax.set_ylabel(f"{index.kind.capitalize()} of {index.label}")
+    ax.set_ylabel(fill(f"{index.kind.capitalize()} of {label or index.label}", _SIDE))
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -234,11 +234,19 @@ def predict_all(
 
 
 def write_regions(
-    folder: Path, regions: dict[str, RegionPrediction], label: str | None, *, degrees: bool = False
+    folder: Path,
+    regions: dict[str, RegionPrediction],
+    label: str | None,
+    *,
+    degrees: bool = False,
+    formats: Sequence[str] = (),
 ) -> tuple[RegionFigures, ...]:
-    """Write a table, a layer for each file of areas, and its map, with lines of longitude and latitude if asked for."""
+    """Write a table, a layer for each file of areas, and its map, with lines of longitude and latitude if asked for.
+
+    Maps are PNGs, and `formats` beside them.
+    """
     from geospde.export.styles import filled, store_styles  # and matplotlib with them, which no check has use for
-    from geospde.plots.frame import figure_png
+    from geospde.plots.figures import write_picture
     from geospde.plots.regions import regions_map
 
     made = []
@@ -247,12 +255,9 @@ def write_regions(
         pictures = {}
         for step, part in _steps(one).items():
             for what, columns in _pages(part).items():
-                png = figure_png(regions_map(part, columns, step=step, degrees=degrees, rate=rate), 200)
-                pictures[f"{what}{AT}{step}" if step else what] = png
-        for what, png in pictures.items():
-            path = folder / _figure(name, what)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(png)
+                kind = f"{what}{AT}{step}" if step else what
+                drawn = regions_map(part, columns, step=step, degrees=degrees, rate=rate)
+                pictures[kind] = write_picture(drawn, folder / _figure(name, kind), formats)
         frame, said = one.to_geodataframe(), one.called(rate.label)
         how = ". ".join([one.how, *(f"{f.message[:1].upper()}{f.message[1:]}" for f in one.findings)])
         made.append(RegionFigures(name, said, how, frame, one.phrase(rate.label), rate.per, one.layers, pictures))

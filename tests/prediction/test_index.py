@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from matplotlib.figure import Figure
 
 import geospde as gs
+from geospde.plots.figures import write_picture
+from geospde.plots.regions import plot_index
 from geospde.results.draws import draw
 
 YEARS = [2001, 2002, 2004]
@@ -136,3 +139,13 @@ def test_what_is_no_index(fits, cells, options, words):
 def test_places_of_several_years_are_refused(fits, cells):
     with pytest.raises(gs.InputError, match="give the places once"):
         fits["eb"].index(cells.assign(year=np.arange(100) % 2 + 2001), "year")
+
+
+def test_a_long_name_of_an_index_stays_in_its_picture(fits, cells, tmp_path):
+    figure = Figure(figsize=(5.4, 3.2), layout="constrained")
+    index = fits["ml"].index(cells, "year", weights=4.0)
+    ax = plot_index(index, figure.add_subplot(), "haddock in numbers per square kilometre swept by the trawl")
+    write_picture(figure, tmp_path / "new" / "index.png", ("png", "svg"))
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["index.png", "index.svg"]
+    box = ax.yaxis.label.get_window_extent()
+    assert box.y0 >= 0 and box.y1 <= figure.bbox.height

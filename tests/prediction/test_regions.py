@@ -257,6 +257,16 @@ def test_small_rates_of_areas_are_told_per_so_many(fits):
     assert "5" in {text.get_text() for text in regions_map(rare, ("mean",)).axes[-1].get_yticklabels()}
 
 
+def test_colour_bars_beside_areas_hide_none(fits):
+    """Their numbers stood on the areas where these fill a map."""
+    figure = regions_map(fits["gaussian"].predict_regions(AREAS, grid=GRID))
+    figure.canvas.draw()
+    land = figure.axes[0].collections[0].get_window_extent()
+    bars = [ax for ax in figure.axes if ax.get_yticklabels() and "inset" in ax.get_label()] or figure.axes[0].child_axes
+    boxes = [bar.get_tightbbox() for bar in bars]
+    assert boxes and not any(box.x1 > land.x0 and box.y1 > land.y0 for box in boxes)
+
+
 def test_areas_that_cross_themselves_or_share_a_name_are_warned_of(fits):
     bow = shapely.Polygon([(100, 100), (500, 500), (500, 100), (100, 500)])
     halves = gpd.GeoDataFrame({"name": ["bow", "all"]}, geometry=[bow, shapely.box(600, 100, 900, 500)])

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
-from geospde.plots.frame import figure_png
+from geospde.plots.figures import write_picture
 from geospde.plots.regions import plot_index
 from geospde.prediction.steps import several_steps
 from geospde.run import analysis
@@ -40,10 +40,8 @@ def make(work: Work) -> None:
         frame["total"] = frame["mean"] * frame["weight"]
         label = work.config.label or index.label
         figure = Figure(figsize=(5.4, 3.2), layout="constrained")
-        plot_index(index, figure.add_subplot()).set_ylabel(f"Mean of {label}")
-        path = work.folder / FIGURE
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(figure_png(figure, 200))
+        plot_index(index, figure.add_subplot(), label)
+        write_picture(figure, work.folder / FIGURE, work.config.output.formats)
         frame.to_csv(work.folder / TABLE, index=False)
         title = f"Mean of {label} over the map, by {index.along}"
         write_json(work.folder / WORDS, {"title": title, "how": f"{index.how}{TOTAL}"})
