@@ -235,6 +235,8 @@ def _response_moments(mixture: GaussianMixture, link: Any) -> tuple[Vector, Vect
     each = link.gaussian_moments(mixture.means, mixture.sds) if plain else None
     if each is None and link.is_log:
         return mixture.exponential_moments()
+    if each is None and link.is_logit:
+        return mixture.logistic_moments()
     if each is None:
         return mixture.transformed_moments(link.inverse)
     means, variances = each

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 from geospde.errors import InputError
 from geospde.families.gauss_hermite import normal_nodes
-from geospde.linalg.mixtures import exponential_moments, mixture_quantiles, mixture_tails
+from geospde.linalg.mixtures import exponential_moments, logistic_moments, mixture_quantiles, mixture_tails
 from geospde.linalg.threads import side_by_side
 
 Vector = NDArray[np.float64]
@@ -149,11 +149,18 @@ class GaussianMixture:
 
     def exponential_moments(self, nodes: int = 21) -> tuple[Vector, Vector]:
         """Mean and sd of exp(X), (m,) each: `transformed_moments` of exp, in compiled loops where there are many."""
+        return self._moments(exponential_moments, exponential, nodes)
+
+    def logistic_moments(self, nodes: int = 21) -> tuple[Vector, Vector]:
+        """Mean and sd of 1 / (1 + exp(-X)), (m,) each, as `exponential_moments`."""
+        return self._moments(logistic_moments, expit, nodes)
+
+    def _moments(self, kernel: Callable[..., None], f: Transform, nodes: int) -> tuple[Vector, Vector]:
         if self.means.size * nodes < MANY:
-            return self.transformed_moments(exponential, nodes)
+            return self.transformed_moments(f, nodes)
         z, w = normal_nodes(nodes)
         out = np.empty((2, self.means.shape[1]))
-        self._side_by_side(exponential_moments, self._shapes, z, w, out)
+        self._side_by_side(kernel, self._shapes, z, w, out)
         return out[0], out[1]
 
     def transformed_moments(self, f: Transform, nodes: int = 21) -> tuple[Vector, Vector]:

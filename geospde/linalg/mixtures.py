@@ -152,6 +152,34 @@ def mixture_tails(
 
 
 @compiled
+def _exponentials(centre: float, scale: float, scores: Vector, part: Vector, power: Vector, bits: Index) -> None:
+    """Exponentials of ``centre + scale scores``, within what is finite, as `part` times `power`, whose bits are `bits`.
+
+    ``exp(k log 2 + r)``, by a polynomial in r, and k put into an exponent's bits: loops that run four at a time.
+    """
+    for j in range(scores.size):
+        x = min(max(centre + scale * scores[j], -FAR), FAR)
+        power[j] = x * PER_LOG_2 + ROUNDS  # its last bits are the nearest whole number
+        k = power[j] - ROUNDS
+        r = (x - k * LOG_2) - k * LOG_2_REST
+        p = r / 39916800 + 1 / 3628800
+        p = ((p * r + 1 / 362880) * r + 1 / 40320) * r + 1 / 5040
+        p = ((p * r + 1 / 720) * r + 1 / 120) * r + 1 / 24
+        part[j] = (((p * r + 1 / 6) * r + 0.5) * r + 1.0) * r + 1.0
+    for j in range(scores.size):
+        bits[j] = (bits[j] + 1023) << 52
+
+
+@compiled
+def _bent(a: float, scores: Vector, out: Vector) -> None:
+    """Standard scores, into `out`, of a component of shape a at normal scores."""
+    root = sqrt(expm1(a * a)) if a > 0 else -sqrt(expm1(a * a))
+    for j in range(scores.size):
+        z = scores[j]
+        out[j] = z if abs(a) < STRAIGHT else expm1(a * z - 0.5 * a * a) / root
+
+
+@compiled
 def exponential_moments(
     weights: Vector, means: Vector, sds: Vector, shape: Vector, scores: Vector, shares: Vector, out: Vector,
     first: int, last: int,
@@ -168,37 +196,22 @@ def exponential_moments(
         Nodes for a standard normal, increasing, and their weights.
     """
     nodes = shares.size
-    score, power, whole = scores.copy(), np.empty(nodes), np.empty(nodes)
+    score, part, power = scores.copy(), np.empty(nodes), np.empty(nodes)
     one, two = np.empty(nodes), np.empty(nodes)
-    bits = whole.view(np.int64)
+    bits = power.view(np.int64)
     for i in range(first, last):
         mean, most = 0.0, -np.inf
-        a = shape[i] if shape.size else 0.0
         if shape.size:
-            root = sqrt(expm1(a * a)) if a > 0 else -sqrt(expm1(a * a))
-            for j in range(nodes):
-                z = scores[j]
-                score[j] = z if abs(a) < STRAIGHT else expm1(a * z - 0.5 * a * a) / root
+            _bent(shape[i], scores, score)
         for c in range(weights.size):
             mean += weights[c] * means[c, i]
         one[:], two[:] = 0.0, 0.0
         for c in range(weights.size):
             centre, sd, weight = means[c, i] - mean, sds[c, i], weights[c]
             most = max(most, centre + sd * score[0], centre + sd * score[nodes - 1])
-            # exp(k log 2 + r) by a polynomial in r and k put into the exponent's bits: loops that run four at a time
+            _exponentials(centre, sd, score, part, power, bits)
             for j in range(nodes):
-                x = min(max(centre + sd * score[j], -FAR), FAR)
-                whole[j] = x * PER_LOG_2 + ROUNDS  # its last bits are the nearest whole number
-                k = whole[j] - ROUNDS
-                r = (x - k * LOG_2) - k * LOG_2_REST
-                p = r / 39916800 + 1 / 3628800
-                p = ((p * r + 1 / 362880) * r + 1 / 40320) * r + 1 / 5040
-                p = ((p * r + 1 / 720) * r + 1 / 120) * r + 1 / 24
-                power[j] = (((p * r + 1 / 6) * r + 0.5) * r + 1.0) * r + 1.0
-            for j in range(nodes):
-                bits[j] = (bits[j] + 1023) << 52
-            for j in range(nodes):
-                off = power[j] * whole[j] - 1.0
+                off = part[j] * power[j] - 1.0
                 one[j] += weight * off
                 two[j] += weight * off * off
         total, square = 0.0, 0.0
@@ -211,6 +224,39 @@ def exponential_moments(
         scale = exp(mean)
         out[0, i] = scale * (1.0 + total)
         out[1, i] = scale * sqrt(max(square - total * total, 0.0)) if square < np.inf else np.inf
+
+
+@compiled
+def logistic_moments(
+    weights: Vector, means: Vector, sds: Vector, shape: Vector, scores: Vector, shares: Vector, out: Vector,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """Mean and sd of 1 / (1 + exp(-X)), into `out`, (2, m); see `exponential_moments`."""
+    nodes = shares.size
+    score, part, power = scores.copy(), np.empty(nodes), np.empty(nodes)
+    one, two = np.empty(nodes), np.empty(nodes)
+    bits = power.view(np.int64)
+    for i in range(first, last):
+        mean = 0.0
+        if shape.size:
+            _bent(shape[i], scores, score)
+        for c in range(weights.size):
+            mean += weights[c] * means[c, i]
+        middle = 1.0 / (1.0 + exp(min(-mean, FAR)))
+        one[:], two[:] = 0.0, 0.0
+        for c in range(weights.size):
+            weight = weights[c]
+            _exponentials(-means[c, i], -sds[c, i], score, part, power, bits)
+            for j in range(nodes):
+                off = 1.0 / (1.0 + part[j] * power[j]) - middle
+                one[j] += weight * off
+                two[j] += weight * off * off
+        total, square = 0.0, 0.0
+        for j in range(nodes):
+            total += shares[j] * one[j]
+            square += shares[j] * two[j]
+        out[0, i] = middle + total
+        out[1, i] = sqrt(max(square - total * total, 0.0))
 
 
 @compiled_sums

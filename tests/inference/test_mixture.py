@@ -145,12 +145,17 @@ def test_moments_of_a_response_do_not_depend_on_how_they_are_found():
 
 
 @pytest.mark.slow
-def test_compiled_moments_of_exponentials_are_those_of_the_plain_quadrature(monkeypatch):
+def test_compiled_moments_are_those_of_the_plain_quadrature(monkeypatch):
     monkeypatch.setattr("geospde.inference.mixture.MANY", 0)
     for mixture in mixtures():
         narrow = GaussianMixture(mixture.weights, mixture.means / 30, mixture.sds / 30, mixture.shape)
         for found, plain in zip(narrow.exponential_moments(), narrow.transformed_moments(np.exp)):
             np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-13)
+        for whole in (narrow, mixture):
+            for found, plain in zip(whole.logistic_moments(), whole.transformed_moments(LOGIT.inverse)):
+                np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-13)
+    sure = GaussianMixture(np.ones(1), np.array([[-900.0, 900.0]]), np.ones((1, 2)), np.array([0.2, 0.0]))
+    np.testing.assert_allclose(sure.logistic_moments()[0], [0.0, 1.0], atol=1e-300)
     huge = GaussianMixture(np.array([0.5, 0.5]), np.array([[0.0], [900.0]]), np.ones((2, 1)), np.array([0.2]))
     assert np.isposinf(huge.exponential_moments()).all()
 
