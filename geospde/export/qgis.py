@@ -111,7 +111,11 @@ def write_project(
         If the prediction is not on a grid, or a file cannot be written.
     """
     folder = Path(folder)
-    regions = [_areas(name, *one, on=prediction is None) for name, one in (areas or {}).items()]
+    several = len(areas or {}) > 1
+    regions = [
+        _areas(name, f"{name}: {title}" if several else title, frame, on=prediction is None)
+        for name, (title, frame) in (areas or {}).items()
+    ]
     groups = [("Areas", regions, prediction is None)]
     if prediction is None:
         words, bounds = label or "areas", survey.domain.bounds
@@ -181,7 +185,11 @@ def _vectors(
         said["contours"] = f"Contours of the {words[0].lower()}{words[1:]}", "Line", _CONTOURS
     if survey.coastline is not None:
         frames["coastline"] = coastline_layer(survey)
-        said["coastline"] = "Coastline", "Polygon", Symbols(outline("#1a1a1a", 0.3))
+        said["coastline"] = (
+            getattr(survey, "outline", "coastline").capitalize(),
+            "Polygon",
+            Symbols(outline("#1a1a1a", 0.3)),
+        )
     write_layers(folder / LAYERS, frames)
     store_styles(folder / LAYERS, {name: style for name, (_, _, style) in said.items()})
     layers = []

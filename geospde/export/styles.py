@@ -44,10 +44,13 @@ class Ramp:
         From 1.
     stops : tuple of Stop
         Least first; both ends, and round values between them.
+    is_classed : bool
+        Whether each stop is a class, and nothing lies between them.
     """
 
     band: int
     stops: tuple[Stop, ...]
+    is_classed: bool = False
 
     @classmethod
     def of(cls, band: int, values: ArrayLike, ramp: str = "viridis") -> Ramp:
@@ -64,7 +67,7 @@ class Ramp:
 
     @classmethod
     def of_layer(cls, band: int, layer: Layer, values: ArrayLike) -> Ramp:
-        """Make the colours of a layer's band: between its limits, or around its centre, where it has them.
+        """Make the colours of a layer's band: of its classes, between its limits or around its centre.
 
         Examples
         --------
@@ -73,6 +76,10 @@ class Ramp:
         ['0', '0.5', '1']
         """
         scale = Scale.of(layer, [values])
+        if layer.classes:
+            places = np.linspace(scale.low, scale.high, len(layer.classes))
+            classed = zip(map(float, places), map(to_hex, scale.class_colours), layer.classes)
+            return cls(band, tuple(Stop(*one) for one in classed), True)
         free = layer.limits == (None, None) and layer.centre is None
         return cls(band, _stops(_to_the_least(scale, values) if free else scale))
 

@@ -24,7 +24,10 @@ from geospde.errors import InputError
 from geospde.export.qgis import write_project
 from geospde.export.raster import write_raster
 from geospde.export.styles import Ramp, Symbols, coloured, line, marker, outline
+from geospde.plots.scale import Scale
 from geospde.prediction.grid import Grid
+from geospde.prediction.layer import decided_layer, mean_layer
+from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs
 
 CASES = {
@@ -235,3 +238,21 @@ def test_what_cannot_be_a_project_is_refused(tmp_path):
         write_project(tmp_path, survey=case.survey, prediction=at_points)
     with pytest.raises(InputError, match="cannot write the style"):
         write_project(tmp_path / "nowhere", survey=case.survey, prediction=case.prediction)
+
+
+def test_a_decided_map_has_the_classes_of_its_picture(tmp_path):
+    """It was drawn on a ramp from -1 to 1, with eleven numbers for a legend."""
+    case = made(tmp_path, *CASES["island"])
+    grid, layer = case.prediction.grid, decided_layer(8, 0.9)
+    frame = pd.DataFrame({"mean": 1.0, layer.name: np.resize([-1.0, 0.0, 1.0], grid.n)})
+    decided = Layers("lead", frame, (mean_layer(), layer), grid, None, grid.crs, "")
+    boxes = gpd.GeoDataFrame({"mean": [1.0, 2.0]}, geometry=[shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)])
+    areas = {name: ("Mean of lead", boxes) for name in ("districts", "regions")}
+    write_project(tmp_path, survey=case.survey, prediction=decided, areas=areas)
+    layers = {m.find("id").text: m for m in project_of(case).iter("maplayer")}
+    entries = layers["prediction_decided_8"].findall("pipe/rasterrenderer[@type='paletted']/colorPalette/paletteEntry")
+    assert [(e.get("value"), e.get("label")) for e in entries] == list(zip(("-1", "0", "1"), layer.classes))
+    colours = Scale.of(layer, [[0.0]]).class_colours
+    np.testing.assert_allclose([to_rgb(e.get("color")) for e in entries], [to_rgb(c) for c in colours], atol=1 / 255)
+    names = [m.find("layername").text for name, m in layers.items() if name.startswith("regions")]
+    assert names == ["districts: Mean of lead", "regions: Mean of lead"]
