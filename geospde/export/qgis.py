@@ -185,11 +185,8 @@ def _vectors(
         said["contours"] = f"Contours of the {words[0].lower()}{words[1:]}", "Line", _CONTOURS
     if survey.coastline is not None:
         frames["coastline"] = coastline_layer(survey)
-        said["coastline"] = (
-            getattr(survey, "outline", "coastline").capitalize(),
-            "Polygon",
-            Symbols(outline("#1a1a1a", 0.3)),
-        )
+        words = getattr(survey, "outline", "coastline").capitalize()
+        said["coastline"] = words, "Polygon", Symbols(outline("#1a1a1a", 0.3))
     write_layers(folder / LAYERS, frames)
     store_styles(folder / LAYERS, {name: style for name, (_, _, style) in said.items()})
     layers = []
