@@ -69,6 +69,7 @@ class Model:
     nonlinear: Nonlinear | None = None
     dispersion: Dispersion | None = None
     window: Window | None = None
+    labels: pd.Index | None = None
 
     @property
     def fixed_mean(self) -> Vector:
@@ -305,7 +306,7 @@ def build_model(
             offsets=observed.offsets, weights=ones if observed.weights is None else observed.weights,
             priors_given=given.written, meshes=_meshes(terms, window), held=held,
             covariates=beside_meshes(parsed, of_dispersion, covariates, places), support=observed.support,
-            nonlinear=predictor.nonlinear, dispersion=dispersion, window=window,
+            nonlinear=predictor.nonlinear, dispersion=dispersion, window=window, labels=observed.labels,
         )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from geospde.prediction.folds import (
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
+from geospde.results.loo import row_labels
 from geospde.survey.crs import unit_of
 from geospde.text.arguments import refuse_draws
 from geospde.text.keywords import answers_keywords
@@ -68,8 +69,8 @@ class Validation:
         ``cover_80`` and ``cover_95`` (shares of observations within central intervals). Per unit exposure (or trial)
         but the log score; the smaller the better but for coverage.
     pointwise : DataFrame
-        One row per observation that was predicted: ``row``, ``fold``, ``observed``, ``mean``, ``sd``, ``q0.025``,
-        ``q0.5``, ``q0.975``, ``log_density``, ``crps``, ``pit``, by the model itself.
+        One row per observation that was predicted: ``row`` (its label in the data), ``fold``, ``observed``, ``mean``,
+        ``sd``, ``q0.025``, ``q0.5``, ``q0.975``, ``log_density``, ``crps``, ``dss``, ``pit``, by the model itself.
     differences : DataFrame
         Mean difference of each simpler model's log score and CRPS from the model's own, with standard errors: positive
         where the model predicts better.
@@ -213,8 +214,10 @@ def validate(
         rows[name] = _scored(model.likelihood, [replace(part, rows=part.rows - begin) for part in parts], rng)
     table = pd.DataFrame({name: frame.attrs["scores"] for name, frame in rows.items()}).T
     unit = next((unit_of(term.mesh.crs) for term in model.terms if term.mesh is not None), "")
+    labels = [label for _, label in row_labels(fit.model)[first : first + size]]
+    pointwise = rows["model"].assign(row=[labels[row] for row in rows["model"]["row"]])
     return Validation(
-        table, rows["model"], _differences(rows), folds, len(laid.folds) or size, laid.side, model.response_label,
+        table, pointwise, _differences(rows), folds, len(laid.folds) or size, laid.side, model.response_label,
         laid.reason, unit,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from geospde.results.base import Fit
 from geospde.results.certificate import Certificate, certify
 from geospde.results.draws import to_arviz
 from geospde.results.hypothesis import Hypothesis, weigh
-from geospde.results.loo import Loo
+from geospde.results.loo import Loo, row_labels
 from geospde.results.prior import prior_marginal
 from geospde.results.state import LEVELS, Vector
 from geospde.results.storage import Stored, stored_posterior
@@ -208,7 +208,7 @@ class BayesianFit(Fit):
         refit = (k > 0.5) & (self._criteria.failure == 0)
         pointwise = np.where(refit, self._criteria.log_cpo, elpd)
         log_predictive = self._criteria.p_waic - 0.5 * self._criteria.waic
-        return Loo(pointwise, k, refit, log_predictive)
+        return Loo(pointwise, k, refit, log_predictive, row_labels(self.model))
 
     @cached_property
     def _criteria(self) -> Criteria:

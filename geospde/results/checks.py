@@ -19,13 +19,13 @@ from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model
-from geospde.results.loo import Loo
+from geospde.results.loo import Loo, row_labels, rows_named
 from geospde.results.prior import prior_marginal
 from geospde.survey.crs import unit_of
 from geospde.survey.places import columns_of_degrees, unprojected
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.findings import Finding, without_moments
-from geospde.text.words import counted, in_unit, joined, length, listed, number
+from geospde.text.words import counted, in_unit, length, listed, number
 
 Vector = NDArray[np.float64]
 
@@ -41,7 +41,6 @@ LONG = 1.0  # range over the extent
 NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
 SMALL = 0.01  # of a chi-square test
 SHIFT = 0.3  # posterior sds between a mode and its corrected mean
-INFLUENTIAL = "see whether these are outliers"
 EVIDENCE = 0.1  # next term of the Laplace expansion, in nats
 
 
@@ -387,13 +386,9 @@ def _calibration(point: pd.DataFrame, jumps: NDArray[np.bool_]) -> Iterator[Find
         yield Finding("ok", "calibration", f"the PIT histogram is flat (chi-square p = {p:.2g})")
 
 
-def row_labels(model: Model) -> list[tuple[str, Any]]:
-    """Of each observation the likelihood, of several, and the label of its row in the table that it came from."""
-    tables = {name: list(one.table.index) for name, one in (model.parts or {"": model}).items()}
-    if model.recipe is not None and model.recipe.delta:  # the second is of the rows of the first that are above 0
-        (first, whole), (second, _) = tables.items()
-        tables[second] = [whole[k] for k in np.flatnonzero(model.parts[first].likelihood.y > 0)]
-    return [(name, label) for name, labels in tables.items() for label in labels]
+def influential(count: int) -> str:
+    """What to do about so many observations that shape their own prediction."""
+    return "see whether it is an outlier" if count == 1 else "see whether these are outliers"
 
 
 def _influence(pareto_k: Vector, labels: Sequence[tuple[str, Any]]) -> Iterator[Finding]:
@@ -414,17 +409,8 @@ def _influence(pareto_k: Vector, labels: Sequence[tuple[str, Any]]) -> Iterator[
             rows,
         )
     else:
-        yield Finding("note", "influence", fact, f"{INFLUENTIAL}: rows {_rows_named(labels, rows)}", rows)
-
-
-def _rows_named(labels: Sequence[tuple[str, Any]], rows: Sequence[int], most: int = 8) -> str:
-    """The first rows by their labels, of several likelihoods each with its own."""
-    parts: dict[str, list[str]] = {}
-    for row in rows[:most]:
-        name, label = labels[row]
-        parts.setdefault(name, []).append(str(label))
-    told = "; ".join(joined(each) + (f" of {name}" if name else "") for name, each in parts.items())
-    return told + (f" and {len(rows) - most} more" if len(rows) > most else "")
+        told = f"{influential(len(rows))}: {rows_named(labels, rows)}"
+        yield Finding("note", "influence", fact, told, rows)
 
 
 def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:

@@ -1,11 +1,16 @@
 """Leave-one-out by Pareto-smoothed importance sampling: the figures, and how far they can be trusted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from geospde.model.build import Model
+from geospde.text.words import joined
 
 Vector = NDArray[np.float64]
 
@@ -32,6 +37,8 @@ class Loo:
         in for the importance sampling.
     log_predictive : (m,) array
         Log predictive density of each observation where it is kept.
+    labels : sequence of (str, label)
+        Of each observation the likelihood, of several, and the label of its row.
 
     References
     ----------
@@ -42,6 +49,7 @@ class Loo:
     pareto_k: Vector
     replaced: NDArray[np.bool_]
     log_predictive: Vector
+    labels: Sequence[tuple[str, Any]] = ()
 
     @property
     def table(self) -> pd.DataFrame:
@@ -70,7 +78,7 @@ class Loo:
         high = np.flatnonzero(self.pareto_k > 0.7)
         if high.size == 0:
             return None
-        rows = ", ".join(map(str, high[:8])) + (f" and {high.size - 8} more" if high.size > 8 else "")
+        rows = rows_named(self.labels or [("", k) for k in range(self.pareto_k.size)], list(high))
         left = high[~self.replaced[high]]
         now = (
             "their conditional predictive ordinates, which leave the observation out of the integration, stand in"
@@ -78,7 +86,7 @@ class Loo:
             else f"at {left.size} of them nothing better is at hand: refit without them to know"
         )
         return (
-            f"Pareto k is above 0.7 at {high.size} of {self.pareto_k.size} observations (rows {rows}):\n"
+            f"Pareto k is above 0.7 at {high.size} of {self.pareto_k.size} observations ({rows}):\n"
             f"they shape their own prediction too much for importance sampling; {now}.\n"
             "See whether they are outliers, or whether the model gives single observations too much freedom\n"
             "(an effect for each, a range below their spacing)."
@@ -97,3 +105,23 @@ class Loo:
         return "\n\n".join(parts)
 
     __repr__ = __str__
+
+
+def row_labels(model: Model) -> list[tuple[str, Any]]:
+    """Of each observation the likelihood, of several, and the label of its row in the table that it came from."""
+    models = model.parts or {"": model}
+    tables = {name: list(one.table.index if one.labels is None else one.labels) for name, one in models.items()}
+    if model.recipe is not None and model.recipe.delta:  # the second is of the rows of the first that are above 0
+        (first, whole), (second, _) = tables.items()
+        tables[second] = [whole[k] for k in np.flatnonzero(model.parts[first].likelihood.y > 0)]
+    return [(name, label) for name, labels in tables.items() for label in labels]
+
+
+def rows_named(labels: Sequence[tuple[str, Any]], rows: Sequence[int], most: int = 8) -> str:
+    """The first rows by their labels, of several likelihoods each with its own: ``"rows a and b"``."""
+    parts: dict[str, list[str]] = {}
+    for row in rows[:most]:
+        name, label = labels[row]
+        parts.setdefault(name, []).append(str(label))
+    told = "; ".join(joined(each) + (f" of {name}" if name else "") for name, each in parts.items())
+    return f"row{'s' if len(rows) > 1 else ''} {told}" + (f" and {len(rows) - most} more" if len(rows) > most else "")

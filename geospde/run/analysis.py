@@ -38,7 +38,8 @@ from geospde.results import fit as fitting
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
-from geospde.results.checks import INFLUENTIAL, row_labels
+from geospde.results.checks import influential
+from geospde.results.loo import row_labels
 from geospde.results.simulate import PredictiveCheck, is_delta, predictive_check
 from geospde.run.config import Config
 from geospde.run.inputs import pattern_domain
@@ -314,16 +315,18 @@ def check_fit(survey: Survey, mesh: Mesh | None, fit: Fit) -> tuple[Finding, ...
 
 def _at_its_lines(finding: Finding, survey: Survey, model: Model) -> Finding:
     """A finding about observations with the lines of the file that they stand in, some of them."""
-    if not finding.rows or finding.subject != "influence":
+    told = influential(len(finding.rows))
+    if finding.subject != "influence" or not finding.remedy.startswith(told):
         return finding
     labels, own = row_labels(model), dict(zip(model.parts, survey.parts))
     lines: dict[str, list[str]] = {}
     for name, label in (labels[row] for row in finding.rows[:MOST_LINES]):
         where = own.get(name, survey).place(int(label), None)
-        lines.setdefault(f"{where.word}s of {where.file}" + (f" ({name})" if name else ""), []).append(str(where.row))
-    told = "; ".join(f"{of.partition(' ')[0]} {joined(each)} {of.partition(' ')[2]}" for of, each in lines.items())
+        word = where.word if len(finding.rows) == 1 else f"{where.word}s"
+        lines.setdefault(f"{word} of {where.file}" + (f" ({name})" if name else ""), []).append(str(where.row))
+    places = "; ".join(f"{of.partition(' ')[0]} {joined(each)} {of.partition(' ')[2]}" for of, each in lines.items())
     more = f" and {len(finding.rows) - MOST_LINES} more" if len(finding.rows) > MOST_LINES else ""
-    return replace(finding, remedy=f"{INFLUENTIAL}: {told}{more}")
+    return replace(finding, remedy=f"{told}: {places}{more}")
 
 
 def check_replicates(fit: Fit) -> PredictiveCheck | None:

@@ -233,6 +233,20 @@ def test_a_choice_that_does_not_fit(options, message):
         validate(fit, **options)
 
 
+def test_observations_are_named_by_the_labels_of_their_rows(tmp_path):
+    rng = np.random.default_rng(12)
+    table = pd.DataFrame({"x": np.r_[rng.normal(0, 1, 40), 30.0]}, index=[f"site {k}" for k in range(41)])
+    table["y"] = 0.5 * table["x"] + rng.normal(0, 1, 41)
+    table.loc["site 40", "y"], table.loc["site 3", "y"] = -40.0, np.nan
+    with pytest.warns(gs.GeospdeWarning, match="left out: 'site 3'"):
+        fit = gs.fit("y ~ x", table, method="eb")
+    fit.save(tmp_path / "fit")
+    for one in (fit, gs.load_fit(tmp_path / "fit")):
+        assert one.validate("random", k=2, baselines=False).pointwise["row"].tolist() == [*table.index.drop("site 3")]
+        assert "of 40 observations (row site 40):" in one.loo.warning
+        assert "see whether it is an outlier: row site 40" in str(one.check())
+
+
 def test_blocks_need_coordinates():
     fit = gs.fit("y ~ 1", pd.DataFrame({"y": [1, 2, 3, 4]}), family="poisson")
     with pytest.raises(gs.InputError, match="need coordinates"):

@@ -30,6 +30,9 @@ def stored_table(model: Model, names: Iterable[str], before: str = "") -> tuple[
     }
     if model.points is not None:
         arrays[f"{before}points"] = model.points
+    if model.labels is not None and not model.labels.equals(pd.RangeIndex(len(model.labels))):
+        is_whole = pd.api.types.is_integer_dtype(model.labels.dtype)
+        arrays[f"{before}labels"] = model.labels.to_numpy() if is_whole else np.array([str(x) for x in model.labels])
     if model.support is not None:
         arrays |= _stored_support(model.support, names, before)
     named = dict.fromkeys([*names, *(one for one in PLACES if one in model.table.columns)])
@@ -134,6 +137,8 @@ def table_of(
 ) -> pd.DataFrame:
     """The columns as they were, with the sites as geometry where no columns are coordinates."""
     table = _columns_of(columns, arrays, before)
+    if f"{before}labels" in arrays:
+        table.index = pd.Index(arrays[f"{before}labels"])
     if f"{before}points" not in arrays or coords is not None:
         return table
     import geopandas as gpd
