@@ -373,7 +373,7 @@ DAMAGED = {
             ("theta", lambda a: a[::-1].copy(), "mode of its model"),
             ("modes", lambda a: a + 1.0, "mode of its model"),
             ("exposure", lambda a: a * 1.5, "mode of its model"),
-            ("column_0", lambda a: a + 1.0, "mode of its model"),
+            ("column_0", lambda a: a + 1.0, "sites"),
             ("mesh_mesh_vertices", lambda a: a * 1.5, "mode of its model"),
             ("covariances", lambda a: a * 1.5, "covariances are not"),
             ("covariances", lambda a: a[::-1].copy(), "covariances are not"),
@@ -383,7 +383,7 @@ DAMAGED = {
             ("hyper_root", lambda a: -a, "density of its hyper"),
             ("residual_values", lambda a: a * 1.5, "density of its hyper"),
             ("residual_axis0", lambda a: a * 1.5, "density of its hyper"),
-            ("weights", lambda a: a[::-1].copy(), "weights of its points"),
+            ("weights", lambda a: a[::-1].copy(), "weights of its points|density of its hyper"),
         )
     },
     "evidence made anew": (of_words(word(log_marginal_likelihood=0.0)), "density of its hyper"),

@@ -15,6 +15,7 @@ from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.residual import residual_from
 from geospde.inference.warp import Warp
+from geospde.likelihood.refusals import only_smooths
 from geospde.likelihood.search import Maximum
 from geospde.linalg.basis import Basis
 from geospde.mesh.trimesh import Mesh
@@ -26,7 +27,15 @@ from geospde.results.bayesian import BayesianFit
 from geospde.results.fit import estimated_fit
 from geospde.results.saving.archive import Archive
 from geospde.results.saving.compact import expand
-from geospde.results.saving.consistency import check_density, check_likelihood, check_maximum, check_points
+from geospde.results.saving.consistency import (
+    CHEAP,
+    check_again,
+    check_criterion,
+    check_density,
+    check_likelihood,
+    check_maximum,
+    check_points,
+)
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
 from geospde.results.saving.tables import recipe_of, support_of, table_of, window_of
 from geospde.results.storage import files_of
@@ -82,6 +91,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     own = None if words.several is not None else _family(words) if family is None else family
     try:
         model = _joint(words, arrays) if own is None else _model(words, arrays, own)
+        _check_settings(words, model, arrays.get("points"))
         if "maximum_theta" in arrays:
             return _estimated(model, words, arrays)
         return _bayesian(model, words, arrays, arrays_file)
@@ -151,8 +161,16 @@ def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
     check_maximum(maximum, words.log_likelihood)
     fit = estimated_fit(model, maximum, _settings(words), tuple(words.notes), words.seconds)
     check_points(fit.laplace, fit.approximation.points, fit.approximation.weights, posterior=False)
-    if words.settings.method == "ml" and not fit.unpriored.vanishing:
+    method, points = words.settings.method, words.settings.quadrature
+    if method == "ml" and not fit.unpriored.vanishing:
         check_likelihood(fit.laplace, fit.point, maximum.log_likelihood)
+    if method == "ubre":
+        only_smooths(model)
+        if np.isfinite(maximum.covariance).any():
+            raise ValueError("the criterion of method 'ubre' knows no covariance of hyperparameters")
+    elif words.format > 1 and fit.laplace.n_entries <= CHEAP and not fit.unpriored.vanishing:
+        additive = bool(model.terms) and all(term.penalty_scales for term in model.terms)
+        check_criterion(fit.unpriored, maximum, method, points, additive=additive)
     return fit
 
 
@@ -160,6 +178,8 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     """A fit with priors."""
     if words.log_marginal_likelihood is None or words.strategy is None:
         raise ValueError("it does not say what was made of the latent marginals")
+    if words.settings.method == "eb" and len(arrays["theta"]) > 1:
+        raise ValueError("empirical Bayes has one point of theta")
     fixed = len(model.effects.names)
     # what the saved covariances are of
     basis = Basis(model.design.shape[1] - fixed, arrays.get("fixed_basis", np.eye(fixed)))
@@ -190,12 +210,36 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
         accuracy = Accuracy.from_array(arrays["hyper_accuracy"]) if "hyper_accuracy" in arrays else None
         centre, root = arrays["hyper_centre"], arrays["hyper_root"]
         hyper = HyperPosterior(centre, root, residual_from(residual), warp, scale, accuracy)
+        if words.format > 1:
+            _refuse_left_over(hyper, residual, arrays)
     mode = max(points, key=lambda p: p.log_posterior)
-    laplace.evaluations, laplace.factorisations = words.evaluations, words.factorisations
     posterior = Posterior(points, arrays["weights"], words.log_marginal_likelihood, hyper, mode, words.strategy)
     check_points(laplace, points, posterior.weights, posterior=True)
-    check_density(posterior, fine=is_fine(model))
+    check_density(posterior, fine=is_fine(model) or words.format == 1)
+    if words.format > 1 and not is_fine(model):
+        check_again(laplace, posterior)
+    laplace.evaluations, laplace.factorisations = words.evaluations, words.factorisations
     return BayesianFit(model, laplace, posterior, _settings(words), seconds=words.seconds)
+
+
+def _check_settings(words: Words, model: Model, points: Any) -> None:
+    """Raise ValueError where settings, or the sites beside the columns they are read from, are not those of the fit."""
+    settings = words.settings
+    if points is not None and not (model.points is not None and np.array_equal(points, model.points)):
+        raise ValueError("its sites are not where its coordinates are")
+    if (settings.family, settings.link) != (model.family.name, model.family.link.name):
+        raise ValueError(f"it says that its family is {settings.family[:40]!r}, and has another")
+    if words.strategy is not None and settings.strategy not in ("auto", words.strategy):
+        raise ValueError(f"it was to be fitted by strategy {settings.strategy!r}, and was by another")
+
+
+def _refuse_left_over(hyper: HyperPosterior, residual: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Raise ValueError for arrays of the density that none of its parts took: one lacks, and stood for its kind."""
+    taken = {f"residual_{name}" for name in hyper.residual.arrays()}
+    taken |= {f"{k}_{name}" for k in ("warp", "scale") for name in ("u", "z", "log_slope") if getattr(hyper, k)}
+    given = {f"residual_{name}" for name in residual} | {k for k in arrays if k.startswith(("warp_", "scale_"))}
+    if odd := given - taken - {"residual_heavy"}:  # that of older proposals
+        raise ValueError(f"the array {min(odd)!r} is of no density beside its others")
 
 
 def _meshes(words: Words, arrays: dict[str, Any]) -> dict[str, Mesh]:

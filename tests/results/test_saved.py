@@ -10,12 +10,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from hostile_densities import DENSITY, SITES
 from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN, of_arrays, put
 from shapely import box
 from threadpoolctl import threadpool_limits
 
 import geospde as gs
 from geospde.cli.commands import main
+from geospde.inference.emulator import Emulator
 from geospde.results.saving.compact import LOSSLESS, compact, expand
 from geospde.results.saving.consistency import check_points
 from geospde.results.storage import _compact_covariances
@@ -98,10 +100,39 @@ def several(tmp_path_factory):
     return base
 
 
-@pytest.mark.parametrize(("name", "of"), [*((k, "plain") for k in PLAIN), *((k, "several") for k in ONE_POINT)])
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory):
+    """Counts with a group, whose hyperparameter's density is an emulator's, saved."""
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"z": rng.normal(size=24), "g": list("abcdef") * 4})
+    level = data["g"].map(dict(zip("abcdef", rng.normal(size=6))))
+    data["caught"] = rng.poisson(np.exp(0.3 * data["z"] + level))
+    base = tmp_path_factory.mktemp("dense") / "fit"
+    fit = gs.fit("caught ~ z + (1 | g)", data, family="poisson", integration="adaptive")
+    assert fit.posterior.hyper.residual.rule == Emulator.rule
+    fit.save(base)
+    return base
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory):
+    """A field by restricted maximum likelihood, saved."""
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame(rng.uniform(0, 1000, (60, 2)), columns=["x", "y"])
+    data["lead"] = np.sin(data["x"] / 200) + 0.2 * rng.normal(size=60)
+    mesh = gs.build_mesh(box(0, 0, 1000, 1000), max_edge=(300, 600))
+    base = tmp_path_factory.mktemp("placed") / "fit"
+    gs.fit("lead ~ 1 + spde(mesh)", data, mesh=mesh, coords=("x", "y"), method="reml").save(base)
+    return base
+
+
+KINDS = {"plain": PLAIN, "several": ONE_POINT, "dense": DENSITY, "placed": SITES}
+
+
+@pytest.mark.parametrize(("name", "of"), [(name, of) for of, kinds in KINDS.items() for name in kinds])
 def test_fits_of_other_kinds_that_do_not_hold_together_get_one_sentence(name, of, request, tmp_path):
     whole = request.getfixturevalue(of)
-    spoil, words = (PLAIN | ONE_POINT)[name]
+    spoil, words = KINDS[of][name]
     for suffix in (".npz", ".json"):
         shutil.copy(whole.with_suffix(suffix), tmp_path / f"fit{suffix}")
     gs.load_fit(tmp_path)
@@ -136,8 +167,9 @@ def test_a_fit_that_version_0_1_0_wrote_predicts_as_it_did():
     pd.testing.assert_frame_equal(now, then, rtol=1e-8, atol=1e-12)
 
 
-def test_a_saved_fit_is_read_without_the_order_of_its_precision(whole, monkeypatch):
+def test_a_large_saved_fit_is_read_without_the_order_of_its_precision(whole, monkeypatch):
     """Of 100,000 vertices that order took a quarter of the time; draws and third cumulants alone need it."""
+    monkeypatch.setattr("geospde.results.saving.consistency.CHEAP", 0)
     fit = gs.load_fit(whole)
     draws = fit.sample(3, seed=1)
     monkeypatch.setattr("geospde.linalg.cholesky.analyse", lambda *_: pytest.fail("analysed"))

@@ -1,6 +1,7 @@
 """Whether the numbers of a saved fit are of the model beside them.
 
-No checksum tells, where somebody has made it anew. What a fit's numbers have in common does, and needs no factor.
+No checksum tells, where somebody has made it anew. What a fit's numbers have in common does, and needs no factor. Where
+a model is small they are computed again, too.
 """
 
 from collections.abc import Sequence
@@ -8,22 +9,37 @@ from typing import Any
 
 import numpy as np
 
-from geospde.inference.hyper import Posterior
+from geospde.errors import NumericalError
+from geospde.inference.emulator import Emulator
+from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.integration import finished
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.posterior import SAME
-from geospde.inference.residual import Nothing, ProductSpline
+from geospde.inference.residual import Nothing, Polynomial, ProductSpline
+from geospde.likelihood.intervals import likelihood_of
+from geospde.likelihood.likelihoods import Profiled, Restricted, Unpriored
 from geospde.likelihood.search import Maximum
 
 FORCE = 1e-4  # at the latent mode, as a share of the forces that cancel there; fits have 1e-6 and less
 GAIN = 1e-4  # or what a step by it would gain in log density: a hundredth of an sd
 INVERSE = 0.05  # by which a diagonal of H times its inverse may miss one; fits miss it by 0.002 and less
 ROUNDED = 1e-7  # of the products that make the diagonal: covariances are stored to a step
-NATS = 1.0  # between the density of theta and the points' log posterior, for half of the mass: polynomials miss some
+NATS = 1.0  # between the density of theta and the points' log posterior, for half of the mass
+POOR = 5.0  # or of a polynomial, which may miss its points: 2.7 of a field in time at twelve sites
 AT_NODES = 1e-3  # where a spline goes through them, or a Gaussian stands on its only one
+AT_PLACES = 0.02  # or an emulator does, for all of the mass: at most 0.002 in a hundred fits
+FEWEST = 10.0  # points of its summation that count: fits have thousands
+MOMENTS = (
+    0.02  # in sds, between a density and points that carry its moments: 2e-4 and less; products of nodes miss some
+)
 SHIFT = 3.0  # of latent means off the mode, in sds; corrections of skewness are a fifth
 UNMOVED = 1e-3  # of means of a Gaussian, in sds: they are stored to a step
 SAME_SUM = 1e-6  # between a log likelihood and the sum of its observations', as a share of it: rounding has 1e-12
 STILL = 1e-10  # variance of random effects that do not vary
+AGAIN = 0.02  # nats of a log posterior, or sds of means, or share of a variance, that was computed again: 2e-3 and less
+OFF = 0.05  # weight of points that may be others: far out a correction is taken or left by its last digits
+CORRECTED = 0.5  # part of the evidence's correction which a later version may put otherwise
+CHEAP = 2_000_000  # numbers of which all points are computed again; of more, up to as many a point, the mode alone
 MANY = 20_000_000  # numbers of which all points are looked at; else the heaviest, the first and the last
 
 
@@ -125,14 +141,98 @@ def check_density(posterior: Posterior, *, fine: bool = False) -> None:
             raise ValueError("the density of its hyperparameters is not that of its point")
     middle = _median(off, weights)
     between = fine and isinstance(hyper.residual, ProductSpline)
-    exact = isinstance(hyper.residual, ProductSpline | Nothing)
-    most = SAME if between else AT_NODES if exact else NATS
-    if not (abs(middle) < NATS and _median(np.abs(off - middle), weights) < most):
+    whole = weights @ np.minimum(np.abs(off - middle), NATS)
+    if isinstance(hyper.residual, ProductSpline | Nothing) and not between:
+        apart, most, level = _median(np.abs(off - middle), weights) if fine else whole, AT_NODES, NATS
+    elif isinstance(hyper.residual, Emulator) and not fine:
+        apart, most, level = whole, AT_PLACES, NATS
+    else:
+        poor = isinstance(hyper.residual, Polynomial) and not fine  # whose moments are held to its points
+        level = POOR if poor else NATS
+        apart, most = _median(np.abs(off - middle), weights), SAME if between else level
+    if not (abs(middle) < level and apart < most):
         raise ValueError("the density of its hyperparameters is not that of its points")
-    of_density, covariance = hyper.moments()
-    sd = np.sqrt(np.diag(covariance))
-    if len(values) > 1 and not (np.abs(weights @ theta - of_density) < sd).all():
+    if len(values) > 1 and not _has_moments(hyper, weights, theta, loose=fine):
         raise ValueError("the weights of its points are not those of its density")
+
+
+def _has_moments(hyper: HyperPosterior, weights: np.ndarray, theta: np.ndarray, *, loose: bool) -> bool:
+    """Whether weighted points have the moments of a density; `loose` where they are a few that carry it."""
+    mean, covariance = hyper.moments()
+    own, sd = weights @ theta, np.sqrt(np.diag(covariance))
+    away = np.abs(own - mean) / sd
+    if loose or isinstance(hyper.residual, ProductSpline | Nothing):
+        return bool((away < 1.0).all())
+    if hyper.cloud[1] @ hyper.cloud[1] > 1.0 / FEWEST:
+        return False
+    spread = np.sqrt(weights @ (theta - own) ** 2) / sd
+    return bool((away < MOMENTS).all() and (np.abs(spread - 1.0) < MOMENTS).all())
+
+
+def check_again(laplace: Laplace, posterior: Posterior) -> None:
+    """Raise ValueError where what is computed again at points of theta is not what was saved.
+
+    That is all of the points of a small model, and the mode of a larger one; nothing where a factor costs seconds.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    posterior : Posterior
+    """
+    points, weights = posterior.points, posterior.weights
+    if laplace.n_entries > CHEAP:
+        return
+    if laplace.n_entries * len(points) > CHEAP:
+        points, weights = [posterior.mode], np.ones(1)
+    same = np.array([_is_again(laplace, point, posterior.strategy) for point in points])
+    if weights @ ~same > OFF:
+        raise ValueError("what its model has at its hyperparameters, computed again, is not what was saved")
+
+
+def _is_again(laplace: Laplace, point: LaplacePoint, strategy: str) -> bool:
+    """Whether a point is what is computed at its theta."""
+    rows, columns = laplace.entries
+    try:
+        again = finished(laplace, laplace.at(point.theta, point.x, gradient=False), strategy)
+    except NumericalError:
+        return False
+    variances, others = (one.covariance[rows == columns] for one in (point, again))
+    sd, rounded = np.sqrt(np.maximum(others, 1e-300)), ROUNDED * np.max(others, initial=0.0)
+    off = abs(point.log_posterior - again.log_posterior)
+    return bool(
+        off <= AGAIN + CORRECTED * abs(again.correction)
+        and (np.abs(variances - others) <= AGAIN * others + rounded).all()
+        and (np.abs(point.mean - again.mean) <= AGAIN * sd + rounded).all()
+    )
+
+
+def check_criterion(model: Unpriored, maximum: Maximum, method: str, points: int, *, additive: bool) -> None:
+    """Raise ValueError where a likelihood or restricted likelihood is not that of its estimates.
+
+    Parameters
+    ----------
+    model : Unpriored
+    maximum : Maximum
+    method : {"ml", "reml"}
+    points : int
+        Of quadrature.
+    additive : bool
+        Whether all terms are smooths, whose fixed effects stand at the joint mode.
+    """
+    whole = model.with_fixed_trends()[0] if method == "ml" else model
+    upright, basis = whole.upright()
+    inner = additive and points == 1 and upright.likelihood.pairs is None
+    if method == "reml" or inner or upright.is_gaussian:
+        inside = Restricted(upright) if method == "reml" else Profiled(upright)
+        again = inside.at(inside.psi_of(maximum.theta), gradient=False)
+    elif upright.n_fixed > model.n_fixed:
+        return  # a trend was estimated that is not kept in the coordinates of its search
+    else:
+        joint = likelihood_of(upright, points)
+        fixed = np.linalg.inv(basis.back) @ maximum.fixed
+        again = joint.at(np.concatenate([joint.psi_of(maximum.theta), fixed]), gradient=False)
+    if not abs(again.log_posterior - maximum.log_likelihood) <= SAME_SUM * (1.0 + abs(maximum.log_likelihood)) + AGAIN:
+        raise ValueError("its log likelihood is not that of its model")
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:

@@ -56,6 +56,8 @@ KINDS = {
     "maximum_inner_covariance": "f",
 }  # fmt: skip
 """What arrays hold, as `numpy.dtype.kind`."""
+OF_NUMBERS = ("residual_", "warp_", "scale_", "hyper_", "support_", "maximum_")
+"""How the names of arrays begin that hold numbers, whatever else."""
 ALWAYS = ("offset", "exposure", "observation_weights")
 
 
@@ -238,6 +240,8 @@ def check_shapes(path: Path, words: Words, shapes: Mapping[str, tuple[int, ...]]
             raise InputError(f"{path} lacks the array {name[:60]!r}: save the fit again")
     sides: dict[str, int] = {}
     for name, shape in shapes.items():
+        if name.startswith(OF_NUMBERS) and kinds[name] not in "fiub":
+            raise InputError(f"{path}: the array {name[:60]!r} holds no numbers")
         expected = ("rows",) if name.startswith("column_") else SHAPES.get(name)
         if expected is None:
             continue

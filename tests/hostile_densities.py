@@ -1,0 +1,45 @@
+"""Saved fits whose arrays are of one another and of no model: what is done to them, and the words that must come."""
+
+import numpy as np
+from hostile_fits import less, of_arrays, of_words, put, setting, word
+
+DENSITY = {
+    **{
+        f"{name} {what}": (of_arrays(put(name, change)), words)
+        for name, what, change, words in (
+            ("weights", "rolled", lambda a: np.roll(a, 1), "weights of its points"),
+            ("means", "a little off", lambda a: 1.1 * a, "computed again"),
+            ("covariances", "a little larger", lambda a: 1.03 * a, "computed again"),
+            ("log_posterior", "higher", lambda a: a + 2.0, "density of its hyper"),
+            ("hyper_centre", "moved", lambda a: a + 1.0, "density of its hyper|weights of its points"),
+            ("hyper_root", "longer", lambda a: 1.5 * a, "density of its hyper|weights of its points"),
+            ("hyper_root", "negated", lambda a: -a, "density of its hyper|weights of its points"),
+            ("residual_shape", "reversed", lambda a: a[::-1].copy(), "density of its hyper|weights"),
+            ("residual_metric", "of words", lambda a: a.astype("U"), "no numbers"),
+            ("warp_z", "larger", lambda a: 1.5 * a, "density of its hyper|weights of its points"),
+        )
+    },
+    **{
+        f"without {name}": (of_arrays(less(name)), "beside its others|hold together")
+        for name in ("warp_u", "residual_places", "residual_kernels", "residual_mean")
+    },
+    "another prior": (of_words(word(priors={"sd(Intercept | g)": {"pc": [0.01, 0.01]}})), "computed again"),
+    "another family by name": (of_words(setting(family="binomial")), "family"),
+    "another strategy by name": (of_words(setting(strategy="laplace")), "strategy"),
+    "points of empirical Bayes": (of_words(setting(method="eb")), "one point"),
+}
+"""The same of counts with a group, whose density of theta is an emulator's."""
+SITES = {
+    "coordinates swapped": (of_words(setting(coords=["y", "x"])), "sites"),
+    "a log likelihood moved with the words": (
+        lambda base: (
+            of_arrays(put("maximum_log_likelihood", lambda a: a + 3.0))(base),
+            of_words(lambda w: w.update(log_likelihood=w["log_likelihood"] + 3.0))(base),
+        ),
+        "log likelihood is not that",
+    ),
+    "reml called ml": (of_words(setting(method="ml")), "log likelihood is not that|mode of its model"),
+    "reml called ubre": (of_words(setting(method="ubre")), "ubre"),
+    "a response a little larger": (of_arrays(put("column_2", lambda a: 1.05 * a)), "not that of|mode of its"),
+}
+"""The same of a restricted likelihood with a field."""
