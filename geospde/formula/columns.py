@@ -174,7 +174,8 @@ class Columns:
         for column in self.needs:
             if column not in table.columns:
                 raise InputError(
-                    f"prediction needs the column {column!r} of the model", remedy="give predict a table that has it"
+                    f"prediction needs the column {column!r} of the model",
+                    remedy=f"give predict a table that has it, or its value at all places as at={{{column!r}: ...}}",
                 )
         return self._columns({name: variable(table) for name, variable in self._variables.items()}, len(table))
 

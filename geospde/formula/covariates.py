@@ -49,8 +49,8 @@ class Covariates:
                 if points is not None and not len(table.columns):
                     raise InputError(
                         f"prediction needs the column {name!r} of the model",
-                        remedy="give predict a table that has it, or, if it is a coordinate, say so to geospde.fit "
-                        "with coords=(x, y)",
+                        remedy=f"give predict a table that has it, or its value at all places as at={{{name!r}: ...}}, "
+                        "or, if it is a coordinate, say so to geospde.fit with coords=(x, y)",
                     )
                 column_of(table, name)
                 columns.append(numeric(table, name, "covariate"))

@@ -323,7 +323,7 @@ def test_new_data_must_have_the_columns_values_and_levels():
     new = DATA.loc[[8, 9], ["x", "text", "z"]]
     assert columns.needs == ["x", "text", "z"]
     for data, message in [
-        (new.drop(columns="z"), "prediction needs the column 'z'"),
+        (new.drop(columns="z"), "prediction needs the column 'z' .* as at={'z': ...}"),
         (new.assign(x=np.nan), "column 'x' has no value in row 8"),
         (new.assign(x=[0, np.inf]), "in row 9, x = inf: x is no finite number"),
         (new.assign(text=["a", "zz"]), "in row 9, text = zz: text is a level that the fit has not seen.*'b' and 'c'"),
