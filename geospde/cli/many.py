@@ -251,13 +251,21 @@ def _sentence(said: str, code: int) -> str:
     return f"it ended with code {code} and said nothing"
 
 
+def _common(folders: Sequence[Path]) -> Path:
+    """Return the folder that holds all of these; where that is none or a whole drive, the current one."""
+    try:
+        common = Path(os.path.commonpath(folders))
+    except ValueError:
+        return Path(".")
+    return Path(".") if common == Path(common.anchor) else common
+
+
 def write_summary(outcomes: Sequence[Outcome], folders: Sequence[Path | None], out: Path | None) -> Path:
     """Write the table and the page over all runs into `out`, by default where their folders are; return the page."""
     import jinja2
 
     there = [outcome.folder or folder for outcome, folder in zip(outcomes, folders)]
-    parents = [folder.resolve().parent for folder in there if folder is not None]
-    home = out or Path(os.path.commonpath(parents) if parents else ".")
+    home = out or _common([folder.resolve().parent for folder in there if folder is not None])
     with (
         whole_file(home / TABLE, make_folders=True) as partial,
         partial.open("w", encoding="utf-8", newline="") as file,

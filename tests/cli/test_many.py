@@ -9,7 +9,7 @@ import pytest
 from small_run import quietly_in, write_survey
 
 from geospde.cli.commands import main
-from geospde.cli.many import Outcome, _sentence, folders_of, listed_files, write_summary
+from geospde.cli.many import Outcome, _common, _sentence, folders_of, listed_files, write_summary
 from geospde.errors import InputError
 
 
@@ -75,6 +75,12 @@ def test_the_page_shows_text_as_text(tmp_path):
     outcome = Outcome(Path("a.toml"), 2, 1.0, error="the column '<script>' is not there")
     page = write_summary([outcome], [None], tmp_path).read_text()
     assert "&lt;script&gt;" in page and "<script>" not in page
+
+
+def test_the_page_of_folders_on_two_drives_stands_in_the_current_one(tmp_path):
+    """Their common folder is the drive itself, where few may write: after all runs that was an error."""
+    assert _common([tmp_path / "a", tmp_path / "b"]) == tmp_path
+    assert _common([tmp_path, Path(tmp_path.anchor) / "elsewhere"]) == Path(".") == _common([])
 
 
 def test_a_process_that_says_nothing_is_spoken_for():
