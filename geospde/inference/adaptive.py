@@ -204,7 +204,8 @@ def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweigh
         log_own = emulator.log_density(draws) - log_whole
         log_far = np.log(WIDE_SHARE) + log_student(draws, mean, WIDER * root, FREEDOM)
         log_draw = np.logaddexp(np.log1p(-WIDE_SHARE) + log_own, log_far) + np.log(len(draws))
-        exact = np.exp(values + axes.log_volume(draws) - top - log_whole - log_draw)
+        # one draw that outweighs all others by e^200 is as good as infinite
+        exact = np.exp(np.minimum(values + axes.log_volume(draws) - top - log_whole - log_draw, 200.0))
         more = exact - np.exp(log_own - log_draw)
         residual = _reweighted(emulator, draws, more, u, mass)
         inside, log_weights = residual.weighted

@@ -183,7 +183,7 @@ def profiles(
 
 def even_grid(explorer: Explorer, centre: Vector, root: Vector) -> Posterior:
     """Even grid on axes bent by the density along each, made wider and finer until it holds and resolves all mass."""
-    axes = Axes(centre, root, Warp.of_profiles(_scaled_profiles(explorer, centre, root)))
+    axes = Axes(centre, root, Warp.of_profiles(_scaled_profiles(explorer, centre, root, DEEPER)))
     d = centre.size
     places = [STEP * np.arange(-4.0, 5.0)] * d
     known: dict[tuple[float, ...], LaplacePoint | None] = {}
@@ -214,13 +214,13 @@ def even_grid(explorer: Explorer, centre: Vector, root: Vector) -> Posterior:
     return _mixture(found, log_density + log_cell, hyper, explorer.mode)
 
 
-def _scaled_profiles(explorer: Explorer, centre: Vector, root: Vector) -> list[tuple[Vector, Vector]]:
+def _scaled_profiles(explorer: Explorer, centre: Vector, root: Vector, drop: float) -> list[tuple[Vector, Vector]]:
     """Log density along each axis, in steps of its own width there, which the curvature at the mode may not tell."""
     steps = np.full(centre.size, STEP)
     for _ in range(TRIES):
-        out = profiles(explorer, centre, root, steps, DEEPER)
+        out = profiles(explorer, centre, root, steps, drop)
         sizes = np.array([places.size for places, _ in out])
-        still = np.array([values[[0, -1]].max() > values.max() - DEEPER for _, values in out])
+        still = np.array([values[[0, -1]].max() > values.max() - drop for _, values in out])
         scale = np.where(sizes < FEWEST, 0.5, np.where(still & (sizes > FURTHEST), 2.0, 1.0))
         if (scale == 1.0).all():
             break
@@ -289,7 +289,7 @@ def _carrying(explorer: Explorer, hyper: HyperPosterior, log_top: float, third: 
 def _fitted(explorer: Explorer, centre: Vector, root: Vector, third: Vector | None) -> tuple[HyperPosterior, float]:
     """A polynomial through values and gradients at a design on bent axes, and the log density it is relative to."""
     if third is None:
-        warp = Warp.of_profiles(profiles(explorer, centre, root, STEP, DROP))
+        warp = Warp.of_profiles(_scaled_profiles(explorer, centre, root, DROP))
     else:
         warp = Warp.of_third_derivatives(third)
     u = central_composite(centre.size, WIDE)[0]

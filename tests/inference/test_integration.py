@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import digamma, gammaln, polygamma
+from scipy.special import gamma as gamma_function
 
 import geospde as gs
 from geospde.errors import NumericalError
@@ -295,3 +296,17 @@ def test_where_the_process_sees_a_single_point_a_design_serves(monkeypatch):
     assert solve(known).log_marginal_likelihood == pytest.approx(evidence, abs=1e-3)
     with pytest.raises(NumericalError, match="a single point"):
         solve(known, "adaptive")
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_a_composite_design_steps_as_wide_as_a_flat_top_is(d):
+    """Steps by the curvature at the mode, of which there is none, left two places beside it: sds were 64 % off."""
+    known = Known(lambda t: -((t / 2.5) ** 4).sum(), lambda t: -4 * t**3 / 2.5**4, d)
+    warm = WarmLaplace(known)
+    mode, _ = find_mode(warm, np.full(d, 0.1))
+    found = composite_design(Explorer(warm, mode, "vb", lambda *a: None), np.zeros(d), 10.0 * np.eye(d))
+    width = 2.5 * 2 * gamma_function(1.25)  # the integral of exp(-(t / 2.5)^4)
+    sd = 2.5 * np.sqrt(gamma_function(0.75) / gamma_function(0.25))
+    # as of any shape
+    assert found.log_marginal_likelihood == pytest.approx(d * np.log(width), abs=0.03)
+    np.testing.assert_allclose(np.sqrt(np.diag(found.hyper.moments()[1])), sd, rtol=0.05)
