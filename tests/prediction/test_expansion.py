@@ -19,6 +19,7 @@ def fits():
     table["cases"], table["n"] = rng.binomial(6, 1 / (1 + np.exp(-rate))), 6
     table["catch"] = np.where(rng.uniform(size=90) < 0.5, rng.gamma(1.0, np.exp(rate)), 0.0)
     table["rare"] = rng.poisson(np.exp(rate))
+    table["heavy"] = 3 * np.sin(table.x / 2) + rng.standard_t(3, 90)
     mesh = gs.build_mesh(shapely.box(0, 0, 10, 10), max_edge=(2, 4), offset=2)
     field = "spde(mesh, prior_range=(3, .5), prior_sigma=(2, .05))"
     options = {"coords": ("x", "y"), "mesh": mesh, "method": "eb"}
@@ -26,6 +27,7 @@ def fits():
         "logit": gs.fit(f"p(cases, n) ~ 1 + {field}", table, family="binomial", **options),
         "cloglog": gs.fit(f"p(cases, n) ~ 1 + {field}", table, family="binomial", link="cloglog", **options),
         "log": gs.fit(f"rare ~ 1 + {field}", table, family="poisson", **options),
+        "t": gs.fit(f"heavy ~ 1 + {field}", table, family="t", **options),
         "delta": gs.fit(f"catch ~ 1 + {field}", table, family="delta_gamma", **options),
     }
 
@@ -69,7 +71,7 @@ def test_the_variance_is_the_sum_of_all_pairs_of_cells(fits, name):
     assert found["sd_error"] == 0
 
 
-@pytest.mark.parametrize("name", ["logit", "cloglog", "log", "delta"])
+@pytest.mark.parametrize("name", ["logit", "cloglog", "log", "delta", "t"])
 def test_sums_are_those_of_the_exact_posterior(fits, name):
     fit = fits[name]
     areas = [shapely.box(0, 0, 10, 10), shapely.box(0, 5, 5, 10), shapely.box(5, 0, 10, 5)]

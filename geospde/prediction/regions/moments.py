@@ -2,7 +2,7 @@
 
 T_r = sum_i w_ri g(eta_i) with eta = A x + o. The mean of T_r is a sum of marginal means, for any g. Its variance is
 
-- of the identity exact: one solve per area and theta, ``w'A S A'w``;
+- of the identity exact: the sum is linear in the latent vector, with a marginal as a cell has;
 - of the log link exact: ``sum_ij u_i u_j (exp(s_ij) - 1)`` with ``u_i = w_i exp(m_i + s_ii / 2)``. Cells of a large
   area are joined into blocks, whose rows are the means of their cells' rows with weights u: the linear part of the sum
   is that of the cells, and what blocks change is of second order in how the field differs within one;
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,8 +101,8 @@ def linear(cells: Cells, weights: sp.csr_matrix | None = None, centre: Vector | 
 
 
 def identity_sums(cells: Cells) -> Sums:
-    """Sums of a response with the identity link: mixtures of Gaussians."""
-    mixture = linear(cells)
+    """Sums of a response with the identity link, which are linear in the predictor: as its own marginals are."""
+    mixture = cells.fit.mixture(_Sum(cells), cells.weights @ cells.offset)
     return Sums(mixture.mean, mixture.sd, np.zeros(len(mixture.mean)), mixture.quantile, mixture.sf)
 
 
@@ -371,6 +372,29 @@ def _some(rows: Any, part: slice) -> Any:
     if hasattr(rows, "at"):
         return _Part(rows, part)
     return rows[part]
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """Weighted sums of the rows of cells, as rows that move with theta: wide ones, whose variances are solved for."""
+
+    cells: Cells
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the sums."""
+        return self.cells.weights.shape[0], self.cells.rows.shape[1]
+
+    def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
+        """Rows and the variance left unsaid."""
+        if not hasattr(self.cells.rows, "at"):
+            return self._joined, np.zeros(self.shape[0])
+        own, more = self.cells.rows.at(theta)
+        return sp.csr_matrix(self.cells.weights @ own), self.cells.weights.power(2) @ more
+
+    @cached_property
+    def _joined(self) -> sp.csr_matrix:
+        return sp.csr_matrix(self.cells.weights @ self.cells.rows)
 
 
 @dataclass(frozen=True)
