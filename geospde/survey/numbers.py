@@ -51,6 +51,9 @@ def _floats(values: pd.Series) -> Vector:
         numbers = pd.to_numeric(values, errors="coerce")
     except TypeError:  # a cell that is a list, or another object
         numbers = pd.to_numeric(values.where(values.map(np.isscalar)), errors="coerce")
+    if pd.api.types.is_complex_dtype(numbers):  # whose imaginary part a cast drops
+        whole = numbers.to_numpy()
+        return np.where(whole.imag == 0, whole.real, np.nan)
     return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan))
 
 

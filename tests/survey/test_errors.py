@@ -70,3 +70,8 @@ def test_a_survey_says_file_line_column_and_remedy_apart(tmp_path):
         "remedy": "give a number or leave the row out",
         "message": "sites.csv, line 3, column 'depth' is empty (or NaN): give a number or leave the row out",
     }
+
+
+def test_complex_numbers_are_none_but_for_real_ones():
+    """A cast dropped their imaginary part, and a fit was of what was left."""
+    np.testing.assert_array_equal(as_numbers(np.array([1.5 + 0j, 2.0 + 1j])), [1.5, np.nan])
