@@ -12,6 +12,7 @@ import numpy as np
 
 from geospde.errors import InputError
 from geospde.text.files import whole_file
+from geospde.text.offline import offline
 
 if TYPE_CHECKING:
     from geospde.mesh.trimesh import Mesh
@@ -68,9 +69,10 @@ def read_gpkg(path: str | PathLike[str]) -> tuple[Any, ...]:
     import pyogrio
 
     try:
-        info = pyogrio.read_info(path, layer="vertices")
-        vertices = pyogrio.read_dataframe(path, layer="vertices")
-        triangles = pyogrio.read_dataframe(path, layer="triangles", read_geometry=False)
+        with offline():
+            info = pyogrio.read_info(path, layer="vertices")
+            vertices = pyogrio.read_dataframe(path, layer="vertices")
+            triangles = pyogrio.read_dataframe(path, layer="triangles", read_geometry=False)
         stored = json.loads((info["layer_metadata"] or {})["geospde"])
         order = np.argsort(vertices["number"].to_numpy())
         points = vertices.geometry.get_coordinates().to_numpy()[order]

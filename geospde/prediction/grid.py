@@ -14,6 +14,7 @@ from geospde.prediction.cells import cells_that_meet
 from geospde.survey.covariates.base import Cells
 from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
+from geospde.text.offline import open_raster
 from geospde.text.words import coordinate, in_unit
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ class Grid:
         import rasterio
 
         try:
-            with rasterio.open(path) as source:
+            with open_raster(path) as source:
                 transform, bounds = source.transform, source.bounds
                 crs = pyproj.CRS.from_wkt(source.crs.to_wkt()) if source.crs else None
                 width, height = bounds.right - bounds.left, bounds.top - bounds.bottom

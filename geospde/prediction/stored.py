@@ -14,6 +14,7 @@ from geospde.errors import InputError
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import PLACES, Layer
 from geospde.prediction.layers import Layers
+from geospde.text.offline import open_raster
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def read_overview(path: Path, label: str, crs: Any = None, cells: int = OVERVIEW
 
     known = _layers_of(path)
     try:
-        with rasterio.open(path) as raster:
+        with open_raster(path) as raster:
             by = max(math.sqrt(raster.height * raster.width / cells), 1.0)
             shape = math.ceil(raster.height / by), math.ceil(raster.width / by)
             values = raster.read(out_shape=(raster.count, *shape), resampling=rasterio.enums.Resampling.average)
@@ -114,11 +115,9 @@ def is_there(folder: Path) -> bool:
 
 def _is_by_windows(path: Path) -> bool:
     """Tell whether a raster was made window by window, and has no table beside it."""
-    import rasterio
-
     if not path.is_file():
         return False
-    with rasterio.open(path) as raster:
+    with open_raster(path) as raster:
         return BY_WINDOWS in raster.tags()
 
 
@@ -127,7 +126,7 @@ def _layers_of(path: Path) -> dict[str, Layer]:
     import rasterio
 
     try:
-        with rasterio.open(path) as raster:
+        with open_raster(path) as raster:
             texts = [raster.tags(band).get(LAYER_TAG) for band in raster.indexes]
     except rasterio.errors.RasterioIOError as error:
         raise InputError(f"{path} cannot be read: {error}") from None
@@ -140,7 +139,7 @@ def _grid_of(path: Path, places: NDArray[np.float64], crs: Any) -> Grid:
     import rasterio
 
     try:
-        with rasterio.open(path) as raster:
+        with open_raster(path) as raster:
             shape, place = raster.shape, raster.transform
     except rasterio.errors.RasterioIOError as error:
         raise InputError(f"{path} cannot be read: {error}") from None

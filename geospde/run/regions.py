@@ -23,6 +23,7 @@ from geospde.prediction.regions.weights import cell_weights
 from geospde.results.base import Fit
 from geospde.run.config import Config
 from geospde.survey.survey import Survey
+from geospde.text.offline import read_vectors
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -285,12 +286,11 @@ def read_regions(folder: Path) -> tuple[RegionFigures, ...]:
 
 
 def _stored(folder: Path) -> Iterator[RegionFigures]:
-    import geopandas as gpd
 
     try:
         words = json.loads((folder / WORDS).read_text(encoding="utf-8"))
         for name, said in words.items():
-            frame = gpd.read_file(folder / LAYERS, layer=name)
+            frame = read_vectors(folder / LAYERS, name)
             pictures = {what: (folder / _figure(name, what)).read_bytes() for what in said["pictures"]}
             layers = tuple(map(Layer.from_json, said["layers"]))
             yield RegionFigures(

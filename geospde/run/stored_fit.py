@@ -23,6 +23,7 @@ from geospde.run.record import MARK, Record, read_record
 from geospde.run.steps.fit import FIT
 from geospde.run.steps.predict import PREDICT
 from geospde.survey.survey import Survey
+from geospde.text.offline import offline
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,9 @@ def fitted(run: Run, log: StepLog) -> Fitted:
 
 def _coastline_in(path: Path) -> Any:
     """Return the land of a run's layers, or None."""
-    if not path.exists() or "coastline" not in pyogrio.list_layers(path)[:, 0]:
+    if not path.exists():
         return None
-    return pyogrio.read_dataframe(path, layer="coastline").union_all()
+    with offline():
+        if "coastline" not in pyogrio.list_layers(path)[:, 0]:
+            return None
+        return pyogrio.read_dataframe(path, layer="coastline").union_all()

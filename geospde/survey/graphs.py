@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from geospde.errors import InputError, Place
+from geospde.text.offline import read_vectors
 
 KINDS = "a GeoDataFrame of polygons, a libpysal Graph, a sparse matrix, a dictionary of neighbours, or a file"
 
@@ -163,10 +164,8 @@ def _of_file(path: Path, column: str, name: str) -> Graph:
     if not path.is_file():
         raise InputError(f"the file of the graph {name!r} is missing: {path}")
     if path.suffix.lower() in (".gpkg", ".shp", ".geojson", ".json", ".fgb"):
-        import geopandas
-
         try:
-            return _of_polygons(geopandas.read_file(path), column, name)
+            return _of_polygons(read_vectors(path), column, name)
         except (ValueError, OSError, RuntimeError) as error:
             what = f"cannot read the polygons of the graph {name!r}: {error}"
             raise InputError(what, where=Place(path.name)) from None

@@ -17,6 +17,7 @@ from geospde.survey.paths import refuse_unreadable
 from geospde.survey.places import code_of_grid, looks_like_grid
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
 from geospde.survey.tables import Table, read_csv
+from geospde.text.offline import offline, read_vectors, reason
 from geospde.text.words import counted, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -369,7 +370,9 @@ def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) 
     import shapely
 
     try:
-        layers = {str(n): str(kind) for n, kind in pyogrio.list_layers(path) if n != "layer_styles"}  # QGIS's own
+        with offline():
+            known = pyogrio.list_layers(path)
+        layers = {str(n): str(kind) for n, kind in known if n != "layer_styles"}  # QGIS's own
         if layer is None and len(layers) == 1:
             layer = next(iter(layers))
         elif layer is None and layers:
@@ -383,7 +386,7 @@ def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) 
         if layer is not None and layer not in layers:
             hint = did_you_mean(layer, layers, "layers")
             raise InputError(f"has no layer {layer!r}", of=Place(path.name), remedy=hint)
-        frame = gpd.read_file(path, layer=layer)
+        frame = read_vectors(path, layer)
     except pyogrio.errors.DataSourceError as error:
         raise InputError(
             "is not a file that geospde reads (csv, GeoPackage, GeoJSON, Shapefile, Parquet): " + _first_line(error),
@@ -401,5 +404,4 @@ def _plain(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].partition(".;")[0].rstrip(".") if lines else type(error).__name__
+    return reason(error).partition(".;")[0].rstrip(".") or type(error).__name__

@@ -16,6 +16,7 @@ from geospde.errors import InputError
 from geospde.prediction.cells import quarters
 from geospde.prediction.grid import Grid
 from geospde.text.findings import Finding
+from geospde.text.offline import read_vectors
 from geospde.text.words import coordinate, counted, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
         if not Path(areas).exists():
             raise InputError(f"there is no file {str(areas)!r} of areas")
         try:
-            areas = gpd.read_file(areas, layer=layer)
+            areas = read_vectors(areas, layer)
         except Exception as error:  # pyogrio's errors have no common base but this
             raise InputError(f"cannot read the areas of {source}: {str(error).splitlines()[0]}") from None
     if isinstance(areas, gpd.GeoSeries):

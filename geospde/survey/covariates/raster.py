@@ -8,6 +8,7 @@ the raster's cells, else the value at its centre.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.survey.covariates.base import Cells, Covariate, Vector
+from geospde.text.offline import open_raster, reason
 from geospde.text.words import coordinate, counted, did_you_mean, listed
 
 METHODS = ("bilinear", "nearest", "average")
@@ -358,19 +360,10 @@ class FileSource(Source):
                 if raster.dtypes[self._band - 1].startswith("complex"):
                     raise InputError(f"the raster {self.called} holds complex numbers")
         except rasterio.errors.RasterioIOError as error:
-            raise InputError(f"cannot read the raster {self.called} of covariate {name!r}: {error}") from None
+            raise InputError(f"cannot read the raster {self.called} of covariate {name!r}: {reason(error)}") from None
 
     def _opened(self) -> Any:
-        import contextlib
-        import warnings
-
-        import rasterio
-
-        if self._dataset is not None:
-            return contextlib.nullcontext(self._dataset)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            return rasterio.open(self.path)
+        return nullcontext(self._dataset) if self.path is None or self._dataset is not None else open_raster(self.path)
 
     def _frame(self, raster: Any, crs: Any) -> Frame:
         from pyproj import CRS
@@ -398,7 +391,7 @@ class FileSource(Source):
             with self._opened() as raster:
                 block = raster.read(self._band, window=window, masked=True)
         except rasterio.errors.RasterioIOError as error:
-            raise InputError(f"cannot read the raster {self.called}: {error}") from None
+            raise InputError(f"cannot read the raster {self.called}: {reason(error)}") from None
         values = block.astype(float).filled(np.nan) * self._scale + self._offset
         values[~np.isfinite(values)] = np.nan
         return np.asarray(values[:: -1 if self._south_up else 1, :: -1 if self._east_first else 1])

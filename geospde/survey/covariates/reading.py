@@ -11,6 +11,7 @@ from geospde.survey.covariates.base import MISSING, Covariate
 from geospde.survey.covariates.builtin import Coordinate, Distance
 from geospde.survey.covariates.raster import METHODS, ArraySource, FileSource, Raster
 from geospde.survey.crs import parse_crs
+from geospde.text.offline import read_vectors
 from geospde.text.words import did_you_mean, listed
 
 COMMON = ("missing", "standardise")
@@ -134,8 +135,9 @@ def _distance(name: str, keys: dict[str, Any], common: dict[str, Any], path_of: 
     given = keys["distance_to"]
     if isinstance(given, str | Path):
         path: Path | None = _existing(name, given, path_of)
+        assert path is not None
         try:
-            frame = gpd.read_file(path, layer=keys.get("layer"))
+            frame = read_vectors(path, keys.get("layer"))
         except Exception as error:  # pyogrio's errors have no common base but this
             raise InputError(f"cannot read {given} of covariate {name!r}: {str(error).splitlines()[0]}") from None
         spec: Any = {**keys, "distance_to": str(path)}

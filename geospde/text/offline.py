@@ -1,0 +1,63 @@
+"""Files read by GDAL without the network, whatever they say.
+
+A virtual raster, an XML of a web service, or a GeoJSON whose coordinate system is a link names an address, which GDAL
+asks at once. A proxy of no known scheme answers each such request with an error before anything is sent.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from typing import Any
+
+_PROXY = "nothing://none"
+NOWHERE = {"GDAL_HTTP_PROXY": _PROXY, "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none"}
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keep pyogrio, and so geopandas, off the network meanwhile.
+
+    Examples
+    --------
+    >>> import pyogrio
+    >>> with offline():
+    ...     pyogrio.get_gdal_config_option("GDAL_HTTP_PROXY")
+    'nothing://none'
+    """
+    import pyogrio
+
+    before = {name: pyogrio.get_gdal_config_option(name) for name in NOWHERE}
+    pyogrio.set_gdal_config_options(NOWHERE)
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(before)
+
+
+def read_vectors(path: str | PathLike[str], layer: str | None = None) -> Any:
+    """A layer of a vector file, as `geopandas.read_file` gives it."""
+    import geopandas as gpd
+
+    with offline():
+        return gpd.read_file(path, layer=layer)
+
+
+def reason(error: Exception) -> str:
+    """A reader's error in a line: what stands behind it, or that a file names an address."""
+    said, behind = str(error).strip(), str(error.__cause__ or "").strip()
+    if _PROXY in said + behind:
+        return "it names an address on the network, and none is asked"
+    return (behind if "previous exception" in said and behind else said).partition("\n")[0]
+
+
+@contextmanager
+def open_raster(path: str | PathLike[str]) -> Iterator[Any]:
+    """A rasterio dataset, closed again; one that says not where it lies is no warning."""
+    import warnings
+
+    import rasterio
+
+    with rasterio.Env(**NOWHERE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(path) as raster:
+            yield raster
