@@ -218,7 +218,7 @@ class Methods:
                 self._say("The hyperparameters are at their posterior mode.")
             elif points:
                 of_hyper = getattr(getattr(getattr(fit, "posterior", None), "hyper", None), "residual", None)
-                rule = "an even grid" if told.get("integration") == "grid" else getattr(of_hyper, "rule", "")
+                rule = getattr(of_hyper, "rule", "")
                 how = f": {rule}" if rule else ""
                 self._say(f"The hyperparameters were integrated over {counted(int(points), 'point')}{how}.")
         strategy = getattr(getattr(fit, "posterior", None), "strategy", told.get("strategy"))
