@@ -21,6 +21,8 @@ SHARE = 4096  # quantities at a time
 FAR, MADE_UP = 1e-3, 1 / 3  # probability at an end that makes up more than this of a moment, which is then no figure
 FARTHEST = 40.0  # normal scores, of which the density is zero to the last digit
 BLOCK = 1024  # of them, whose numbers stay in the processor's cache
+NODES = 21  # of Gauss and Hermite in each component,
+FEWER = ((8, 0.2, 0.04), (12, 0.4, 0.08))  # and those that give moments of exp the same to 1e-10, up to this sd and |a|
 MANY = 5_000_000  # evaluations of a function, from which another compiled loop repays its compilation
 
 
@@ -97,7 +99,7 @@ class GaussianMixture:
         """P(X > x), (m,), with its digits where it is small."""
         out = np.empty(self.means.shape[1])
         at = np.broadcast_to(np.asarray(x, dtype=float), out.shape).copy()
-        self._side_by_side(mixture_tails, self._shapes, at, out)
+        self._in_shares(lambda *share: mixture_tails(*self._arrays, at, out, *share))
         return out
 
     def density(self, x: Vector | float) -> Vector:
@@ -127,43 +129,48 @@ class GaussianMixture:
         out = np.empty((len(levels), self.means.shape[1]))
         if not levels:
             return out
-        self._side_by_side(mixture_quantiles, self._shapes, ndtri(np.asarray(levels, dtype=float)), out)
+        scores = ndtri(np.asarray(levels, dtype=float))
+        self._in_shares(lambda *share: mixture_quantiles(*self._arrays, scores, out, *share))
         return out
 
-    def _side_by_side(self, kernel: Callable[..., None], *arguments: Vector) -> None:
-        """Fill the last of the arguments, (..., m), by a kernel, a share of the quantities at a time."""
+    def _in_shares(self, fill: Callable[[int, int], None]) -> None:
+        """Call ``fill(first, last)`` for a share of the quantities at a time."""
         m = self.means.shape[1]
-        means, sds = np.ascontiguousarray(self.means), np.ascontiguousarray(self.sds)
-        weights = np.ascontiguousarray(self.weights)
-
-        def fill(first: int) -> None:
-            kernel(weights, means, sds, *arguments, first, min(first + SHARE, m))
-
-        for _ in side_by_side(fill, range(0, m, SHARE), m):
+        for _ in side_by_side(lambda first: fill(first, min(first + SHARE, m)), range(0, m, SHARE), m):
             pass
 
-    @property
-    def _shapes(self) -> Vector:
-        """The shapes as the kernels take them: empty for Gaussians."""
-        return np.zeros(0) if self.shape is None else np.ascontiguousarray(self.shape)
+    @cached_property
+    def _arrays(self) -> tuple[Vector, Vector, Vector, Vector]:
+        """Weights, means, sds and shapes as the kernels take them: no shapes for Gaussians."""
+        shape = np.zeros(0) if self.shape is None else self.shape
+        weights, means, sds, shapes = map(np.ascontiguousarray, (self.weights, self.means, self.sds, shape))
+        return weights, means, sds, shapes
 
-    def exponential_moments(self, nodes: int = 21) -> tuple[Vector, Vector]:
+    def exponential_moments(self) -> tuple[Vector, Vector]:
         """Mean and sd of exp(X), (m,) each: `transformed_moments` of exp, in compiled loops where there are many."""
-        return self._moments(exponential_moments, exponential, nodes)
+        return self._moments(exponential_moments, exponential, FEWER)
 
-    def logistic_moments(self, nodes: int = 21) -> tuple[Vector, Vector]:
+    def logistic_moments(self) -> tuple[Vector, Vector]:
         """Mean and sd of 1 / (1 + exp(-X)), (m,) each, as `exponential_moments`."""
-        return self._moments(logistic_moments, expit, nodes)
+        return self._moments(logistic_moments, expit, ())
 
-    def _moments(self, kernel: Callable[..., None], f: Transform, nodes: int) -> tuple[Vector, Vector]:
-        if self.means.size * nodes < MANY:
-            return self.transformed_moments(f, nodes)
-        z, w = normal_nodes(nodes)
-        out = np.empty((2, self.means.shape[1]))
-        self._side_by_side(kernel, self._shapes, z, w, out)
+    def _moments(
+        self, kernel: Callable[..., None], f: Transform, fewer: Sequence[tuple[int, float, float]]
+    ) -> tuple[Vector, Vector]:
+        if self.means.size * NODES < MANY:
+            return self.transformed_moments(f)
+        weights, means, sds, shapes = self._arrays
+        out = np.empty((2, means.shape[1]))
+
+        def fill(first: int, last: int) -> None:
+            sd, shape = sds[:, first:last].max(), np.abs(shapes[first:last]).max(initial=0.0)
+            nodes = next((n for n, most, bent in fewer if sd <= most and shape <= bent), NODES)
+            kernel(weights, means, sds, shapes, *normal_nodes(nodes), out, first, last)
+
+        self._in_shares(fill)
         return out[0], out[1]
 
-    def transformed_moments(self, f: Transform, nodes: int = 21) -> tuple[Vector, Vector]:
+    def transformed_moments(self, f: Transform, nodes: int = NODES) -> tuple[Vector, Vector]:
         """Mean and sd of f(X), (m,) each, by Gauss-Hermite within each component, f being evaluated once a node."""
         z, w = normal_nodes(nodes)
         centre = f(self.mean)
@@ -179,11 +186,11 @@ class GaussianMixture:
         # about the mean: what is subtracted is small, as the centre is near it
         return centre + first, np.sqrt(np.maximum(second - first**2, 0.0))
 
-    def expectation(self, f: Transform, nodes: int = 21) -> Vector:
+    def expectation(self, f: Transform, nodes: int = NODES) -> Vector:
         """E f(X), (m,), by Gauss-Hermite within each component."""
         return self.expectation_each([f] * self.weights.size, nodes)
 
-    def expectation_each(self, functions: Sequence[Transform], nodes: int = 21) -> Vector:
+    def expectation_each(self, functions: Sequence[Transform], nodes: int = NODES) -> Vector:
         """E f_K(X), (m,), where K is the component that X comes from."""
         z, w = normal_nodes(nodes)
         total = np.zeros(self.means.shape[1])

@@ -42,6 +42,11 @@ def compiled_when_hot(function: F) -> F:
     return cast(F, call)
 
 
+def compiled_fused(function: F) -> F:
+    """Compile as `compiled`, and let a product and a sum be rounded once, where the processor can do both in one."""
+    return cast(F, njit(fastmath={"contract"}, **OPTIONS)(function))
+
+
 def compiled_sums(function: F) -> F:
     """Compile as `compiled`, and let sums be taken in another order: four numbers at a time."""
     return cast(F, njit(fastmath={"reassoc", "contract"}, **OPTIONS)(function))

@@ -5,7 +5,7 @@ from math import erfc, exp, expm1, log, log1p, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.linalg.compiled import compiled, compiled_sums
+from geospde.linalg.compiled import compiled, compiled_fused, compiled_sums
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -18,6 +18,7 @@ FLAT = 1e-2  # relative change of a density over a step that counts as none
 STEPS = 80
 LEAST = 1e-300
 
+BLOCK = 256  # quantities side by side, whose numbers stay in the processor's first cache
 FAR = 700.0  # largest argument whose exponential is finite
 ROUNDS = 6755399441055744.0  # 1.5 2^52: adding and subtracting it rounds a number below 2^51 to a whole one
 PER_LOG_2 = 1.4426950408889634
@@ -151,35 +152,55 @@ def mixture_tails(
         out[i] = total
 
 
-@compiled
-def _exponentials(centre: float, scale: float, scores: Vector, part: Vector, power: Vector, bits: Index) -> None:
-    """Exponentials of ``centre + scale scores``, within what is finite, as `part` times `power`, whose bits are `bits`.
+@compiled_fused
+def _exponentials(n: int, x: Vector, part: Vector, power: Vector, bits: Index) -> None:
+    """Exponentials of n numbers, within what is finite, as `part` times `power`, whose bits are `bits`.
 
     ``exp(k log 2 + r)``, by a polynomial in r, and k put into an exponent's bits: loops that run four at a time.
     """
-    for j in range(scores.size):
-        x = min(max(centre + scale * scores[j], -FAR), FAR)
-        power[j] = x * PER_LOG_2 + ROUNDS  # its last bits are the nearest whole number
-        k = power[j] - ROUNDS
-        r = (x - k * LOG_2) - k * LOG_2_REST
-        p = r / 39916800 + 1 / 3628800
+    for i in range(n):
+        at = min(max(x[i], -FAR), FAR)
+        power[i] = at * PER_LOG_2 + ROUNDS  # its last bits are the nearest whole number
+        k = power[i] - ROUNDS
+        r = (at - k * LOG_2) - k * LOG_2_REST
+        p = r * (1 / 39916800) + 1 / 3628800
         p = ((p * r + 1 / 362880) * r + 1 / 40320) * r + 1 / 5040
         p = ((p * r + 1 / 720) * r + 1 / 120) * r + 1 / 24
-        part[j] = (((p * r + 1 / 6) * r + 0.5) * r + 1.0) * r + 1.0
-    for j in range(scores.size):
-        bits[j] = (bits[j] + 1023) << 52
+        part[i] = (((p * r + 1 / 6) * r + 0.5) * r + 1.0) * r + 1.0
+    for i in range(n):
+        bits[i] = (bits[i] + 1023) << 52
 
 
-@compiled
-def _bent(a: float, scores: Vector, out: Vector) -> None:
-    """Standard scores, into `out`, of a component of shape a at normal scores."""
-    root = sqrt(expm1(a * a)) if a > 0 else -sqrt(expm1(a * a))
+@compiled_fused
+def _middles(weights: Vector, means: Vector, first: int, n: int, out: Vector) -> None:
+    """Means of n mixtures."""
+    out[:n] = 0.0
+    for c in range(weights.size):
+        for i in range(n):
+            out[i] += weights[c] * means[c, first + i]
+
+
+@compiled_fused
+def _bent(
+    shape: Vector, first: int, n: int, scores: Vector, x: Vector, part: Vector, power: Vector, bits: Index, out: Vector
+) -> None:
+    """Standard scores, (j, n), of components of n shapes at normal scores, (j,)."""
     for j in range(scores.size):
         z = scores[j]
-        out[j] = z if abs(a) < STRAIGHT else expm1(a * z - 0.5 * a * a) / root
+        if not shape.size:
+            out[j, :n] = z
+            continue
+        for i in range(n):
+            a = shape[first + i]
+            x[i] = a * z - 0.5 * a * a
+        _exponentials(n, x, part, power, bits)
+        for i in range(n):
+            a = shape[first + i]
+            root = sqrt(expm1(a * a))
+            out[j, i] = z if abs(a) < STRAIGHT else (part[i] * power[i] - 1.0) / (root if a > 0 else -root)
 
 
-@compiled
+@compiled_fused
 def exponential_moments(
     weights: Vector, means: Vector, sds: Vector, shape: Vector, scores: Vector, shares: Vector, out: Vector,
     first: int, last: int,
@@ -195,68 +216,65 @@ def exponential_moments(
     scores, shares : (j,) arrays
         Nodes for a standard normal, increasing, and their weights.
     """
-    nodes = shares.size
-    score, part, power = scores.copy(), np.empty(nodes), np.empty(nodes)
-    one, two = np.empty(nodes), np.empty(nodes)
-    bits = power.view(np.int64)
-    for i in range(first, last):
-        mean, most = 0.0, -np.inf
-        if shape.size:
-            _bent(shape[i], scores, score)
+    work = np.empty((7, BLOCK))
+    mean, most, one, two, x, part, power = work[0], work[1], work[2], work[3], work[4], work[5], work[6]
+    bits, bent = power.view(np.int64), np.empty((shares.size, BLOCK))
+    for low in range(first, last, BLOCK):
+        n = min(BLOCK, last - low)
+        _middles(weights, means, low, n, mean)
+        _bent(shape, low, n, scores, x, part, power, bits, bent)
+        most[:n], one[:n], two[:n] = -np.inf, 0.0, 0.0
         for c in range(weights.size):
-            mean += weights[c] * means[c, i]
-        one[:], two[:] = 0.0, 0.0
-        for c in range(weights.size):
-            centre, sd, weight = means[c, i] - mean, sds[c, i], weights[c]
-            most = max(most, centre + sd * score[0], centre + sd * score[nodes - 1])
-            _exponentials(centre, sd, score, part, power, bits)
-            for j in range(nodes):
-                off = part[j] * power[j] - 1.0
-                one[j] += weight * off
-                two[j] += weight * off * off
-        total, square = 0.0, 0.0
-        for j in range(nodes):
-            total += shares[j] * one[j]
-            square += shares[j] * two[j]
-        if most > FAR:
-            total, square = np.inf, np.inf
-        # about exp(mean): what is subtracted is small
-        scale = exp(mean)
-        out[0, i] = scale * (1.0 + total)
-        out[1, i] = scale * sqrt(max(square - total * total, 0.0)) if square < np.inf else np.inf
+            for j in range(shares.size):
+                for i in range(n):
+                    x[i] = means[c, low + i] - mean[i] + sds[c, low + i] * bent[j, i]
+                if j == 0 or j == shares.size - 1:  # scores rise or fall with the nodes
+                    for i in range(n):
+                        most[i] = max(most[i], x[i])
+                _exponentials(n, x, part, power, bits)
+                weight = weights[c] * shares[j]
+                for i in range(n):
+                    off = part[i] * power[i] - 1.0
+                    one[i] += weight * off
+                    two[i] += weight * off * off
+        for i in range(n):
+            if most[i] > FAR:
+                one[i], two[i] = np.inf, np.inf
+            # about exp(mean): what is subtracted is small
+            scale = exp(mean[i])
+            out[0, low + i] = scale * (1.0 + one[i])
+            out[1, low + i] = scale * sqrt(max(two[i] - one[i] * one[i], 0.0)) if two[i] < np.inf else np.inf
 
 
-@compiled
+@compiled_fused
 def logistic_moments(
     weights: Vector, means: Vector, sds: Vector, shape: Vector, scores: Vector, shares: Vector, out: Vector,
     first: int, last: int,
 ) -> None:  # fmt: skip
     """Mean and sd of 1 / (1 + exp(-X)), into `out`, (2, m); see `exponential_moments`."""
-    nodes = shares.size
-    score, part, power = scores.copy(), np.empty(nodes), np.empty(nodes)
-    one, two = np.empty(nodes), np.empty(nodes)
-    bits = power.view(np.int64)
-    for i in range(first, last):
-        mean = 0.0
-        if shape.size:
-            _bent(shape[i], scores, score)
+    work = np.empty((6, BLOCK))
+    middle, one, two, x, part, power = work[0], work[1], work[2], work[3], work[4], work[5]
+    bits, bent = power.view(np.int64), np.empty((shares.size, BLOCK))
+    for low in range(first, last, BLOCK):
+        n = min(BLOCK, last - low)
+        _middles(weights, means, low, n, middle)
+        _bent(shape, low, n, scores, x, part, power, bits, bent)
+        for i in range(n):
+            middle[i] = 1.0 / (1.0 + exp(min(-middle[i], FAR)))
+        one[:n], two[:n] = 0.0, 0.0
         for c in range(weights.size):
-            mean += weights[c] * means[c, i]
-        middle = 1.0 / (1.0 + exp(min(-mean, FAR)))
-        one[:], two[:] = 0.0, 0.0
-        for c in range(weights.size):
-            weight = weights[c]
-            _exponentials(-means[c, i], -sds[c, i], score, part, power, bits)
-            for j in range(nodes):
-                off = 1.0 / (1.0 + part[j] * power[j]) - middle
-                one[j] += weight * off
-                two[j] += weight * off * off
-        total, square = 0.0, 0.0
-        for j in range(nodes):
-            total += shares[j] * one[j]
-            square += shares[j] * two[j]
-        out[0, i] = middle + total
-        out[1, i] = sqrt(max(square - total * total, 0.0))
+            for j in range(shares.size):
+                for i in range(n):
+                    x[i] = -means[c, low + i] - sds[c, low + i] * bent[j, i]
+                _exponentials(n, x, part, power, bits)
+                weight = weights[c] * shares[j]
+                for i in range(n):
+                    off = 1.0 / (1.0 + part[i] * power[i]) - middle[i]
+                    one[i] += weight * off
+                    two[i] += weight * off * off
+        for i in range(n):
+            out[0, low + i] = middle[i] + one[i]
+            out[1, low + i] = sqrt(max(two[i] - one[i] * one[i], 0.0))
 
 
 @compiled_sums
