@@ -463,7 +463,7 @@ def test_what_is_not_sure_is_guessed_and_owned_up_to_or_asked(here, counts, monk
     )
     proposal = propose("m.csv")
     assert proposal.response.column.name == "lead"
-    assert proposal.doubts == ("the response is a guess: 'lead'; others are 'zinc' (--response)",)
+    assert proposal.doubts == ("the response is a guess: 'lead'; another is 'zinc' (--response)",)
     for answer, chosen in (("2\n", "zinc"), ("zinc\n", "zinc"), ("\n", "lead"), ("gold\n7\n1\n", "lead")):
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
         asked = propose("m.csv", guesser=Terminal())

@@ -23,7 +23,7 @@ class Guesser:
     >>> guesser.choose("the response", {"zinc": "", "lead": ""}, "zinc", "--response")
     'zinc'
     >>> guesser.doubts
-    ["the response is a guess: 'zinc'; others are 'lead' (--response)"]
+    ["the response is a guess: 'zinc'; another is 'lead' (--response)"]
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,8 @@ class Guesser:
             The option of the command that says it.
         """
         others = listed((c for c in choices if c != best), most=6)
-        self.doubts.append(f"{what} is a guess: {best!r}; others are {others} ({option})")
+        said = "another is" if len(choices) == 2 else "others are"
+        self.doubts.append(f"{what} is a guess: {best!r}; {said} {others} ({option})")
         return best
 
     def note(self, sentence: str) -> None:
