@@ -166,7 +166,7 @@ class Family:
             if not hasattr(self, attribute):
                 raise InputError(f"the family {type(self).__name__} has no {attribute}: give its class one, {what}")
         by_name = {each.name: each for each in self.links}
-        if link is not None and link not in by_name:
+        if link is not None and (not isinstance(link, str) or link not in by_name):
             choices = ", ".join(map(repr, by_name))
             raise InputError(f"family {self.name!r} has the link {choices}, not {link!r}")
         self.link = self.links[0] if link is None else by_name[link]

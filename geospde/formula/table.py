@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.survey.numbers import as_numbers, others_like_it
-from geospde.text.words import did_you_mean
+from geospde.text.words import did_you_mean, in_brief
 
 Vector = NDArray[np.float64]
 
@@ -22,8 +22,8 @@ def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | Non
     None of a table of polygons, which have no places but labels.
     """
     if coords is not None:
-        if isinstance(coords, str) or len(coords) != 2:
-            raise InputError(f"coords names two columns, such as ('x', 'y'), not {coords!r}")
+        if not isinstance(coords, list | tuple) or len(coords) != 2 or not all(isinstance(c, str) for c in coords):
+            raise InputError(f"coords names two columns, such as ('x', 'y'), not {in_brief(coords)}")
         if coords[0] == coords[1]:
             raise InputError(f"coords names the column {coords[0]!r} twice: name one for each direction")
         points = np.column_stack([numeric(data, c, "coordinate") for c in coords])
@@ -255,7 +255,10 @@ def per_row(table: pd.DataFrame, value: Any, what: str, size: int) -> Vector | N
         return None
     if isinstance(value, str):
         return numeric(table, value, what)
-    values = np.asarray(value, dtype=float)
+    try:
+        values = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} must be a column's name or {size} finite numbers, not {in_brief(value)}") from None
     if values.ndim == 0:
         values = np.full(size, float(values))
     if values.shape != (size,) or not np.isfinite(values).all():

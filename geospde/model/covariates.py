@@ -1,6 +1,6 @@
 """Covariates that a formula names and the data do not hold, filled in at the sites."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from geospde.formula.table import coordinates
 from geospde.mesh.trimesh import Mesh
 from geospde.survey.covariates.sites import Sampled, SiteCovariates, sample_sites
 from geospde.terms.registry import special_names
+from geospde.text.words import in_brief
 
 
 def with_covariates(
@@ -36,9 +37,11 @@ def with_covariates(
     InputError
         As `geospde.survey.covariates.sites.sample_sites`.
     """
+    if covariates is not None and not isinstance(covariates, Mapping | tuple):
+        raise InputError(
+            f"covariates are given by name, as in {{'elev': 'elevation.tif'}}, not as {in_brief(covariates)}"
+        )
     if not covariates:
-        if covariates is not None and not isinstance(covariates, dict | tuple):
-            raise InputError(f"covariates are given by name, as in {{'elev': 'elevation.tif'}}, not as {covariates!r}")
         return Sampled(data, np.ones(len(data) if hasattr(data, "__len__") else 0, dtype=bool), None)
     if not isinstance(data, pd.DataFrame) or not len(data):
         return Sampled(data, np.ones(0, dtype=bool), None)  # for build_model to say what is wrong

@@ -159,7 +159,7 @@ def _refuse_itself(parsed: Formula, columns: dict[str, Any], coords: tuple[str, 
     for what, column in columns.items():
         if isinstance(column, str) and column == response:
             raise InputError(f"{what}={column!r} is the response itself: name another column")
-    if coords is not None and response in tuple(coords):
+    if isinstance(coords, list | tuple) and response in coords:
         raise InputError(
             f"the response {response!r} is a coordinate, too, by coords={coords!r}, and would explain itself"
         )

@@ -22,7 +22,7 @@ from geospde.survey.covariates.raster import Raster
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.covariates.sites import SiteCovariates
 from geospde.survey.crs import check_of_one_crs
-from geospde.text.words import did_you_mean
+from geospde.text.words import did_you_mean, in_brief
 
 Vector = NDArray[np.float64]
 KINDS = ("mean", "total")
@@ -257,8 +257,10 @@ def _read(areas: Any, family: Family) -> tuple[str, Any]:
     if unknown:
         raise InputError(f"areas has no key {unknown[0]!r}; {did_you_mean(unknown[0], ('kind', 'weights'), 'keys')}")
     kind = given.get("kind", "mean")
-    if kind not in KINDS:
-        raise InputError(f"areas is 'mean' or 'total', what the response is of each polygon, not {kind!r}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        remedy = "the polygons are the geometry of the data: give a GeoDataFrame with the responses"
+        what = f"areas is 'mean' or 'total', what the response is of each polygon, not {in_brief(kind)}"
+        raise InputError(what, remedy="" if isinstance(kind, str) else remedy)
     if family.is_pattern or family.takes_categories or not family.predicts_means:
         raise InputError(f"family {family.name!r} has no means of areas: its predictor is not that of a mean")
     if kind == "total" and np.isfinite(family.link.high):

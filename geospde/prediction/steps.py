@@ -12,6 +12,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.prediction.layers import Layers
+from geospde.text.arguments import refuse_values_of
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import did_you_mean, listed
 
@@ -164,6 +165,7 @@ def several_steps(at: Mapping[str, Any] | None, who: str = "at ") -> Steps | Non
     InputError
         For two such columns, and for values that are none, that repeat, or that no file's layer can be called by.
     """
+    refuse_values_of(at)
     several = {name: value for name, value in (at or {}).items() if not np.isscalar(value) and np.iterable(value)}
     if not several:
         return None

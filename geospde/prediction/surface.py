@@ -23,6 +23,7 @@ from geospde.prediction.product import Product
 from geospde.prediction.steps import SteppedPrediction, of_step, several_steps, step_words
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
+from geospde.text.arguments import as_levels, as_thresholds, refuse_values_of
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import listed
 
@@ -329,12 +330,8 @@ class Predictor:
         self.whole, self.is_product = fit, fit.model.multiplies and observations is None
         self.fit = fit = fit.of_likelihood(next(iter(fit.model.parts)) if self.is_product else observations)
         self.model = model = fit.model
-        for p in quantiles:
-            if not 0 < p < 1:
-                raise InputError(f"a quantile level lies between 0 and 1, not {p}")
-        for t in exceed:
-            if not isinstance(t, (int, float, np.number)) or not np.isfinite(t):
-                raise InputError(f"a threshold must be a finite number, not {t!r}")
+        quantiles, exceed = as_levels(quantiles), as_thresholds(exceed)
+        refuse_values_of(at)
         is_estimate = isinstance(fit, EstimatedFit)
         layers = (estimate_layers if is_estimate else posterior_layers)(quantiles, exceed)
         self.layers = layers + extrapolation_layers(model)

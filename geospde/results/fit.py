@@ -52,6 +52,7 @@ from geospde.results.penalised import PenalisedFit
 from geospde.results.prior import first_look, with_matched_priors
 from geospde.results.saving.schema import Integration, Method, Strategy
 from geospde.text.keywords import answers_keywords
+from geospde.text.words import in_brief
 
 Vector = NDArray[np.float64]
 LIKELIHOODS = ("ml", "reml")
@@ -366,11 +367,11 @@ def check_options(
         (integration, get_args(Integration), "integration"),
         (strategy, get_args(Strategy), "strategy"),
     ):
-        if value not in choices:
-            raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+        if not isinstance(value, str) or value not in choices:
+            raise InputError(f"{what} must be one of {', '.join(map(repr, choices))}, not {in_brief(value)}")
     if method in (*LIKELIHOODS, "ubre"):
         refuse_options(method, integration, strategy, quadrature, priors)
-    elif quadrature != 1:
+    elif not np.array_equal(quadrature, 1):
         raise InputError(f"quadrature other than 1 (Laplace) is only for method 'ml', not {method!r}")
 
 

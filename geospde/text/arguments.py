@@ -1,5 +1,6 @@
 """Checks of arguments that several public functions share, each refusal in the same words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,3 +48,46 @@ def refuse_seed(seed: Any, *, optional: bool = False) -> None:
     """Raise InputError unless a seed is a whole number, 0 or more, or, where it is `optional`, None."""
     if not (is_whole(seed, 0) or (optional and seed is None)):
         raise InputError(f"a seed is a whole number, 0 or more, not {seed!r}")
+
+
+def as_levels(given: Any) -> tuple[Any, ...]:
+    """The levels of quantiles that were given, one or several; raises InputError for what is none.
+
+    Examples
+    --------
+    >>> as_levels(0.5), as_levels([0.1, 0.9])
+    ((0.5,), (0.1, 0.9))
+    """
+    for p in (levels := _several(given)):
+        if not _is_number(p) or not 0 < p < 1:
+            raise InputError(f"a quantile level lies between 0 and 1, not {in_brief(p)}")
+    return levels
+
+
+def as_thresholds(given: Any) -> tuple[Any, ...]:
+    """The thresholds that were given, one or several; raises InputError for what is none.
+
+    Examples
+    --------
+    >>> as_thresholds(8.0), as_thresholds(())
+    ((8.0,), ())
+    """
+    for t in (thresholds := _several(given)):
+        if not _is_number(t) or not np.isfinite(t):
+            raise InputError(f"a threshold must be a finite number, not {in_brief(t)}")
+    return thresholds
+
+
+def refuse_values_of(at: Any) -> None:
+    """Raise InputError unless ``at=`` gives values by the names of their columns, or nothing."""
+    if at is not None and not isinstance(at, Mapping):
+        raise InputError(f"at gives values by their columns' names, as in {{'year': 2020}}, not {in_brief(at)}")
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    """What was given as a tuple: one value, too, and what is no sequence of values, to be refused as one."""
+    return tuple(given) if isinstance(given, list | tuple | range | np.ndarray) and np.ndim(given) else (given,)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -77,6 +77,8 @@ def in_brief(given: object, most: int = 60) -> str:
         text = repr(given)
     except ValueError:  # Python refuses to write numbers of thousands of digits
         return "a number of thousands of digits"
+    if "\n" in text:  # of tables and arrays a sentence has no room
+        return f"a {type(given).__name__}"
     return text if len(text) <= most else f"{text[: most // 2 - 1]}...{text[-(most - most // 2 - 2) :]}"
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
 from geospde.prediction.places import Places, places, unmeshed
-from geospde.prediction.regions.sums import check_levels, table_of_sums
+from geospde.prediction.regions.sums import table_of_sums
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import with_values
-from geospde.text.arguments import refuse_draws
+from geospde.text.arguments import as_levels, refuse_draws, refuse_values_of
 from geospde.text.files import whole_file
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
@@ -169,7 +169,8 @@ def index(
     for bias. Standard errors are given the hyperparameters, some tenths of a percent smaller than sdmTMB's.
     """
     _check(kind, draws)
-    check_levels(quantiles)
+    quantiles = as_levels(quantiles)
+    refuse_values_of(at)
     whole = fit.model.multiplies and observations is None
     view = fit if whole else fit.of_likelihood(observations)
     model = next(iter(view.model.parts.values())) if whole else view.model

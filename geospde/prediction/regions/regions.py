@@ -25,14 +25,14 @@ from geospde.prediction.regions.neighbours import (
     is_of_areas,
     refuse_cells,
 )
-from geospde.prediction.regions.sums import check_levels, table_of_sums
+from geospde.prediction.regions.sums import table_of_sums
 from geospde.prediction.regions.weights import cell_weights
-from geospde.text.arguments import refuse_draws
+from geospde.text.arguments import as_levels, as_thresholds, refuse_draws, refuse_values_of
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
 from geospde.text.rates import Rate, with_article
-from geospde.text.words import counted, did_you_mean, listed, number, numeral
+from geospde.text.words import counted, did_you_mean, in_brief, listed, number, numeral
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -229,7 +229,9 @@ def predict_regions(
     variances are computed. After ML, REML or UBRE they are those of the estimate, with standard errors by the delta
     method.
     """
-    _check(kind, threshold, quantiles, exceed, draws)
+    _check(kind, threshold, draws)
+    quantiles, exceed = as_levels(quantiles), as_thresholds(exceed)
+    refuse_values_of(at)
     whole = fit.model.multiplies and observations is None
     label, given = fit.model.response_label, fit
     if not whole:
@@ -298,6 +300,8 @@ class _OnMap:
 
 def _on_map(held: Areas, model: Any, given: Grid | None, weights: Any) -> _OnMap:
     """Lay areas over the cells of the grid given, or of one made for them."""
+    if given is not None and not isinstance(given, Grid):
+        raise InputError(f"grid is a Grid, as gs.Grid.from_bounds makes, not {in_brief(given)}")
     grid = _grid(model, held) if given is None else given
     cells = places(model, grid)
     grid = grid if cells.grid is None else cells.grid
@@ -322,9 +326,9 @@ def _labelled(table: pd.DataFrame, names: list[str], values: Mapping[str, Any]) 
     return pd.concat([pd.DataFrame(own), table], axis=1)
 
 
-def _check(kind: str, threshold: Any, quantiles: Sequence[float], exceed: Sequence[float], draws: Any) -> None:
-    if kind not in KINDS:
-        raise InputError(f"kind is one of {listed(KINDS)}, not {kind!r}; {did_you_mean(str(kind), KINDS)}")
+def _check(kind: str, threshold: Any, draws: Any) -> None:
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"kind is one of {listed(KINDS)}, not {in_brief(kind)}; {did_you_mean(str(kind)[:20], KINDS)}")
     if kind == "share" and threshold is None:
         raise InputError("a share needs the threshold above which it is taken: give threshold")
     if kind != "share" and threshold is not None:
@@ -336,7 +340,6 @@ def _check(kind: str, threshold: Any, quantiles: Sequence[float], exceed: Sequen
         isinstance(threshold, bool) or not np.isreal(threshold) or not np.isfinite(threshold)
     ):
         raise InputError(f"a threshold must be a finite number, not {threshold!r}")
-    check_levels(quantiles, exceed)
     refuse_draws(draws, 10, "regions need")
 
 

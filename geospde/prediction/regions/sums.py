@@ -89,16 +89,6 @@ def table_of_sums(
     return pd.concat(parts, ignore_index=True), how
 
 
-def check_levels(quantiles: Sequence[float], exceed: Sequence[float] = ()) -> None:
-    """Raise an InputError for levels and thresholds that are none."""
-    for p in quantiles:
-        if not 0 < p < 1:
-            raise InputError(f"a quantile level lies between 0 and 1, not {p}")
-    for t in exceed:
-        if isinstance(t, bool) or not isinstance(t, int | float | np.number) or not np.isfinite(t):
-            raise InputError(f"a threshold must be a finite number, not {t!r}")
-
-
 def _of_products(
     fit: Fit,
     place: Places,
