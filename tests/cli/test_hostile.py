@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from hostile_densities import DENSITY, SITES
 from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN
 from hostile_inputs import CASES, CLASSES, run_file
 from hostile_keys import ANYTHING, KEYS, with_value
@@ -134,7 +135,7 @@ def test_the_page_counts_what_is_tried():
     rows = re.findall(r"\| (\d+) \| (\d+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
     assert [int(tried) for tried, _ in rows] == [
         *map(len, CLASSES.values()),
-        sum(map(len, (DAMAGED, ESTIMATES, PLAIN, ONE_POINT))),
+        sum(map(len, (DAMAGED, ESTIMATES, PLAIN, ONE_POINT, DENSITY, SITES))),
         *map(len, (RASTERS, KEYS, TRIED)),
     ]
     assert all(tried == held for tried, held in rows)
