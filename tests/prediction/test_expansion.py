@@ -6,6 +6,7 @@ import pytest
 import shapely
 
 import geospde as gs
+from geospde.prediction.regions.blocks import enough_blocks
 from geospde.results.draws import draw
 
 CELLS = gs.Grid.from_bounds((0, 0, 10, 10), cell=2.5)
@@ -147,3 +148,16 @@ def test_skew_sums_of_the_log_link_have_the_quantiles_of_draws():
     assert found["q0.5"] == pytest.approx(middle, abs=0.15 * third)
     assert found["q0.975"] == pytest.approx(high, rel=0.15)
     assert "4,000 draws of seed 1 for the quantiles of skew sums" in region.how
+
+
+def test_as_few_blocks_are_taken_as_leave_variances_alone():
+    tried = []
+
+    def variances(most):
+        tried.append(most)
+        return np.array([2.0, 5.0]) * (1 - 1.0 / most)
+
+    # a sd may change by .002, and a variance by twice that: 1 part in 250 of most
+    assert enough_blocks(1000, variances) == 250 and tried == [1000, 62, 125, 250]
+    assert enough_blocks(1000, lambda most: np.array([1.0 + (most == 1000)])) == 1000
+    assert enough_blocks(80, variances) == 80 and len(tried) == 4

@@ -16,6 +16,12 @@ Vector = NDArray[np.float64]
 Progress = Callable[[int, int | None, str], None] | None
 NUMBERS = 2_000_000
 """Numbers that a block of solves may hold."""
+LEAST = 100
+"""Blocks of an area from which fewer are tried."""
+FEWER = (16, 8, 4, 2)
+"""Parts of the most blocks that are tried."""
+SAME = 0.002
+"""Of a standard deviation, by which fewer blocks may change it."""
 
 
 def joined_blocks(weights: sp.csr_matrix, centres: Vector, most: int) -> tuple[NDArray[np.intp], ...]:
@@ -43,6 +49,27 @@ def joined_blocks(weights: sp.csr_matrix, centres: Vector, most: int) -> tuple[N
         block[part] = start + own
         start += int(own.max()) + 1
     return owner, block, cell.astype(np.intp)
+
+
+def enough_blocks(most: int, variances: Callable[[int], Vector]) -> int:
+    """Fewest blocks of an area with which the variances of all areas are those of the most.
+
+    Their number is that of columns that each point of the hyperparameters solves for; where the field hardly changes
+    within an area, a few do.
+
+    Parameters
+    ----------
+    most : int
+    variances : callable
+        Of a number of blocks: of each area, at one point of the hyperparameters.
+    """
+    if most < LEAST:
+        return most
+    finest = variances(most)
+    for part in FEWER:
+        if (np.abs(variances(most // part) - finest) <= 2 * SAME * finest).all():
+            return most // part
+    return most
 
 
 def sums_of_pairs(

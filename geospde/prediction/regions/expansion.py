@@ -19,7 +19,7 @@ Mehler (1866), J. Reine Angew. Math. 66, 161-176; Abramowitz & Stegun (1972), 22
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from geospde.prediction.regions.blocks import (
     DrawnFactor,
     Progress,
     drawn_sums_of_blocks,
+    enough_blocks,
     joined_blocks,
     sums_of_pairs,
 )
@@ -90,12 +91,21 @@ def expanded_sums(
     draws, seed : int
     progress : callable, optional
     """
-    joined = _Blocks(fit, factors, weights.tocsr(), centres, blocks)
+    posterior, weights = fit.approximation, weights.tocsr()
+    heaviest = int(np.argmax(posterior.weights))
+    alone = replace(posterior, points=[posterior.points[heaviest]], weights=np.ones(1))
+    at_it = [replace(factor, functions=[factor.functions[heaviest]]) for factor in factors]
+
+    def variances_of(most: int) -> Vector:
+        found: Vector = _Blocks(fit.laplace, alone, at_it, weights, centres, most).variances()[0]
+        return found
+
+    joined = _Blocks(fit.laplace, posterior, factors, weights, centres, enough_blocks(blocks, variances_of))
     means, variances = joined.means, joined.variances()
-    share = fit.approximation.weights
+    share = posterior.weights
     mean = share @ means
     sd = np.sqrt(np.maximum(share @ (variances + means**2) - mean**2, 0.0))
-    sums = joined.drawn(draws, seed, progress)
+    sums = joined.drawn(fit, draws, seed, progress)
     sums *= (mean / _safe(sums.mean(axis=1)))[:, None]
     sums.sort(axis=1)
     return Sums(
@@ -115,10 +125,18 @@ class _Blocks:
         Sums of weighted means.
     """
 
-    def __init__(self, fit: Any, factors: Sequence[Factor], weights: sp.csr_matrix, centres: Vector, blocks: int):
-        self._fit, self._factors, self._areas = fit, factors, weights.shape[0]
+    def __init__(
+        self,
+        laplace: Any,
+        posterior: Any,
+        factors: Sequence[Factor],
+        weights: sp.csr_matrix,
+        centres: Vector,
+        blocks: int,
+    ):
+        self._laplace, self._posterior, self._factors, self._areas = laplace, posterior, factors, weights.shape[0]
         owner, block, cell = joined_blocks(weights, centres, blocks)
-        size, points = int(block.max()) + 1, len(fit.approximation.points)
+        size, points = int(block.max()) + 1, len(posterior.points)
         self.area = np.zeros(size, dtype=np.intp)
         self.area[block] = owner
         self.total = np.zeros((points, size))
@@ -134,8 +152,7 @@ class _Blocks:
 
     def _add(self, part: slice, to_block: sp.csr_matrix) -> None:
         """Add some cells."""
-        fit = self._fit
-        mixtures = [fit.laplace.mixture(fit.approximation, f.rows[part], f.offset[part]) for f in self._factors]
+        mixtures = [self._laplace.mixture(self._posterior, f.rows[part], f.offset[part]) for f in self._factors]
         for k in range(len(self.total)):
             at = [(mixture.means[k], mixture.sds[k]) for mixture in mixtures]
             both = [_mean_and_slope(f.functions[k], *here) for f, here in zip(self._factors, at)]
@@ -159,26 +176,26 @@ class _Blocks:
         """Of the sums, (points, r)."""
         out = np.zeros((len(self.total), self._areas))
         with one_blas_thread():
-            for k, point in enumerate(self._fit.approximation.points):
+            for k, point in enumerate(self._posterior.points):
                 series = [
                     (_series(f.functions[k], mean, sd, rise * sd), sd)
                     for f, mean, sd, rise in zip(self._factors, self._mean[k], self._sd[k], self._slope[k])
                 ]
                 excess = _excess(series, self.total[k])
-                out[k] = sums_of_pairs(self._fit.laplace, point, self._rows_at(k), self.area, self._areas, excess)
+                out[k] = sums_of_pairs(self._laplace, point, self._rows_at(k), self.area, self._areas, excess)
         return np.maximum(out, 0.0)
 
-    def drawn(self, draws: int, seed: int | None, progress: Progress) -> Vector:
+    def drawn(self, fit: Any, draws: int, seed: int | None, progress: Progress) -> Vector:
         """Joint draws of the sums, (r, draws), each block taken for one cell."""
 
         def at(k: int) -> tuple[Vector, list[DrawnFactor]]:
-            point, scale, factors = self._fit.approximation.points[k], self.total[k].copy(), []
+            point, scale, factors = self._posterior.points[k], self.total[k].copy(), []
             for f, own, mean, sd in zip(self._factors, self._rows_at(k), self._mean[k], self._sd[k]):
                 scale /= _safe(_mean_and_slope(f.functions[k], mean, sd)[0])
                 factors.append(DrawnFactor(own, mean - own @ point.mean, f.functions[k]))
             return scale, factors
 
-        return drawn_sums_of_blocks(self._fit, self.area, self._areas, at, draws, seed, progress)
+        return drawn_sums_of_blocks(fit, self.area, self._areas, at, draws, seed, progress)
 
     def _rows_at(self, k: int) -> list[sp.csr_matrix]:
         """Rows of each factor's predictor in each block."""

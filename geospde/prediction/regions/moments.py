@@ -29,7 +29,13 @@ from numpy.typing import NDArray
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.sampling import joint_draws
 from geospde.linalg.threads import one_blas_thread
-from geospde.prediction.regions.blocks import DrawnFactor, drawn_sums_of_blocks, joined_blocks, sums_of_pairs
+from geospde.prediction.regions.blocks import (
+    DrawnFactor,
+    drawn_sums_of_blocks,
+    enough_blocks,
+    joined_blocks,
+    sums_of_pairs,
+)
 
 Vector = NDArray[np.float64]
 BATCH = 40_000
@@ -160,32 +166,58 @@ def log_sums(cells: Cells, centres: Vector, blocks: int, draws: int, seed: int |
     are_drawn : bool
         Whether there is an area with the quantiles of draws.
     """
-    fit = cells.fit
-    laplace, posterior = fit.laplace, fit.approximation
-    weights = cells.weights.tocsr()
-    owner, block, cell = joined_blocks(weights, centres, blocks)
-    count = int(block.max()) + 1
-    area = np.zeros(count, dtype=np.intp)
-    area[block] = owner
-    value = weights.data
-    means, variances = np.zeros((2, len(posterior.points), weights.shape[0]))
-    marginals, at = laplace.mixture(posterior, cells.rows, cells.offset), []
+    fit, areas = cells.fit, cells.weights.shape[0]
+    posterior = fit.approximation
+    marginals = fit.laplace.mixture(posterior, cells.rows, cells.offset)
+    heaviest = int(np.argmax(posterior.weights))
+
+    def variances_of(most: int) -> Vector:
+        return _LogBlocks(cells, marginals, centres, most).at(heaviest).variances
+
     with one_blas_thread():
-        for k, point in enumerate(posterior.points):
-            own, more = cells.at(point)
-            u = value * np.exp(marginals.means[k] + 0.5 * marginals.sds[k] ** 2)[cell]
-            total: Vector = np.bincount(block, u, count).astype(float)
-            safe = np.where(total > 0, total, 1.0)
-            join = sp.csr_matrix((u / safe[block], (block, cell)), shape=(count, own.shape[0]))
-            joined = sp.csr_matrix(join @ own)
-            means[k] = np.bincount(area, total, len(means[k]))
-            variances[k] = sums_of_pairs(laplace, point, [joined], area, len(means[k]), _lognormal_pairs(total))
-            variances[k] += np.bincount(owner, u**2 * np.expm1(more[cell]), weights.shape[0])
-            half = np.bincount(block, 0.5 * u * marginals.sds[k][cell] ** 2, count) / safe
-            at.append((total, [DrawnFactor(joined, -(joined @ point.mean) - half, np.exp)]))
+        joined = _LogBlocks(cells, marginals, centres, enough_blocks(blocks, variances_of))
+        at = [joined.at(k) for k in range(len(posterior.points))]
+    means, variances = (np.array([getattr(one, name) for one in at]) for name in ("means", "variances"))
     sums = _lognormals(posterior.weights, means, variances)
-    drawn = drawn_sums_of_blocks(fit, area, weights.shape[0], at.__getitem__, draws, seed)
+    drawn = drawn_sums_of_blocks(fit, joined.area, areas, lambda k: (at[k].total, [at[k].drawn]), draws, seed)
     return _either(sums, drawn)
+
+
+@dataclass(frozen=True)
+class _LogSums:
+    """Sums at a theta: their means and variances, and what draws of the blocks need."""
+
+    means: Vector
+    variances: Vector
+    total: Vector
+    drawn: DrawnFactor
+
+
+class _LogBlocks:
+    """Cells joined into at most so many blocks an area, whose rows weigh each cell by its mean."""
+
+    def __init__(self, cells: Cells, marginals: GaussianMixture, centres: Vector, most: int):
+        self._cells, self._marginals, self._weights = cells, marginals, cells.weights.tocsr()
+        self._owner, self._block, self._cell = joined_blocks(self._weights, centres, most)
+        self.area = np.zeros(int(self._block.max()) + 1, dtype=np.intp)
+        self.area[self._block] = self._owner
+
+    def at(self, k: int) -> _LogSums:
+        """The sums at a point of the hyperparameters."""
+        laplace, point = self._cells.fit.laplace, self._cells.fit.approximation.points[k]
+        own, more = self._cells.at(point)
+        areas, count, block, cell = self._weights.shape[0], self.area.size, self._block, self._cell
+        sds = self._marginals.sds[k]
+        u = self._weights.data * np.exp(self._marginals.means[k] + 0.5 * sds**2)[cell]
+        total: Vector = np.bincount(block, u, count).astype(float)
+        safe = np.where(total > 0, total, 1.0)
+        joined = sp.csr_matrix(sp.csr_matrix((u / safe[block], (block, cell)), shape=(count, own.shape[0])) @ own)
+        variances = sums_of_pairs(laplace, point, [joined], self.area, areas, _lognormal_pairs(total))
+        variances += np.bincount(self._owner, u**2 * np.expm1(more[cell]), areas)
+        half = np.bincount(block, 0.5 * u * sds[cell] ** 2, count) / safe
+        drawn = DrawnFactor(joined, -(joined @ point.mean) - half, np.exp)
+        means: Vector = np.bincount(self.area, total, areas).astype(float)
+        return _LogSums(means, variances, total, drawn)
 
 
 def _either(sums: Sums, drawn: Vector) -> tuple[Sums, bool]:
