@@ -168,7 +168,7 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
             for one in model.parts.values() if config.observations else [model]:
                 analysis.check_predictable(one, grid, config.prediction.at)
         check_regions(config, survey, model, grid)
-        System(model)  # refuses what does not fit into memory
+        System(model).analysed()  # refuses what does not fit into memory
         told(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))
     return findings
