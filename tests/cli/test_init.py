@@ -160,6 +160,7 @@ def test_a_first_look_finds_a_simulated_range(family, reach):
     assert max(found) / reach < 2.5
 
 
+@pytest.mark.slow
 def test_single_sites_that_scatter_ask_for_the_negative_binomial():
     answers = {"nothing": [], "few": [], "field": [], "scatter": []}
     for seed in range(1, 5):
@@ -189,6 +190,7 @@ def families_proposed(draw, named="abundance"):
     return found, response.reason
 
 
+@pytest.mark.slow
 def test_sparse_counts_that_differ_between_neighbours_are_negative_binomial():
     # of Poisson counts a ratio three errors above 1 is one in a thousand: none of four
     assert families_proposed(lambda f, rng: rng.poisson(np.exp(-1 + f)))[0] == ["poisson"] * 4

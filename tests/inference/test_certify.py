@@ -93,6 +93,7 @@ def quadrature(table, fit):
     return evidence, (mass.sum(axis=0), values), (mass.sum(axis=1), sds)
 
 
+@pytest.mark.slow
 def test_few_counts_with_a_heavy_tailed_prior_against_quadrature(few):
     table, fit = few
     certificate = fit.certify(4000)

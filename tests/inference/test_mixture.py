@@ -21,6 +21,7 @@ def test_quantiles_invert_the_distribution_function():
         np.testing.assert_allclose(MIXTURE.cdf(MIXTURE.quantile(p)), p, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_moments_and_quantiles_are_those_of_a_simulation():
     draws = by_simulation()
     np.testing.assert_allclose(MIXTURE.mean, draws.mean(axis=0), atol=0.02)  # four standard errors

@@ -126,6 +126,7 @@ def test_gradients_are_exact_with_few_points_too(counts, formula, family):
     assert Quadrature(model, 1).at(psi).log_posterior == pytest.approx(Joint(model).at(psi).log_posterior, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_a_fit_with_slopes_stands_at_the_maximum_of_the_grid(counts):
     fit = gs.fit("y ~ x + (x | g)", counts, family="poisson", method="ml", quadrature=15)
     a, b, r = fit.hyper["estimate"]

@@ -70,6 +70,7 @@ def test_its_tables_are_nlmes(reml):
     np.testing.assert_allclose(scaled, list(nlme["resid_quant"].values()), atol=5e-5)
 
 
+@pytest.mark.slow
 def test_its_criteria_intervals_and_modes_are_lme4s(reml, ml):
     lme4 = chapter("lmm")
     assert reml.bic == pytest.approx(lme4["lmer_REML"]["BIC"], abs=1e-6)
@@ -108,6 +109,7 @@ def test_wald_intervals_of_hyperparameters_come_from_the_exact_curvature(reml):
     np.testing.assert_allclose(reml.hyper["upper"].iloc[:2], nlme["upper"].iloc[:2], rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_profile_crosses_its_limits(ml):
     curve = ml.profile("sd(Days | Subject)", size=9, reach=2.0)
     assert curve["zeta"].iloc[[0, -1]].to_numpy() == pytest.approx([-2.0, 2.0], abs=1e-4)

@@ -98,6 +98,7 @@ def test_a_coarser_mesh_put_right_at_some_points_has_the_posterior(data):
     assert fit.log_marginal_likelihood == pytest.approx(plain.log_marginal_likelihood, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_fit_by_two_meshes_is_saved_and_read(data, tmp_path):
     fit = fitted(data.assign(counts=np.random.default_rng(6).poisson(np.exp(1 + np.sin(6 * data.x)))))
     fit.save(tmp_path / "fit")

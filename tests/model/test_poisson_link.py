@@ -267,6 +267,7 @@ def test_second_order_terms_are_those_of_the_density():
         assert fourth @ along**4 == pytest.approx((curved[2] - 2 * curved[1] + curved[0]) / 1e-4, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_second_order_evidence_is_nearer_to_the_exact_one():
     rng = np.random.default_rng(4)
     group, x = np.repeat(np.arange(15), 4), rng.normal(size=60)

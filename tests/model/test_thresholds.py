@@ -94,6 +94,7 @@ def test_predictions_bend_and_a_saved_fit_comes_back(table, fit, tmp_path):
     pd.testing.assert_frame_equal(again.predict(new).to_frame(), fit.predict(new).to_frame())
 
 
+@pytest.mark.slow
 def test_a_corner_of_the_likelihood_is_rounded(tmp_path):
     rng = np.random.default_rng(1)
     d = pd.DataFrame({"x": rng.uniform(0, 10, 40)})

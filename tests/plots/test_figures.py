@@ -339,6 +339,7 @@ def test_plot_paints_the_grid_s_land_when_no_coastline_is_given(atoll):
         assert (np.abs(colour_at(figure, ax, *rim) - rgb(SEA)).max() > 20) == painted
 
 
+@pytest.mark.slow
 def test_files_are_of_the_size_and_resolution_asked_for(atoll, tmp_path):
     survey, prediction = atoll
     paths = save_figures(tmp_path, survey=survey, prediction=prediction, dpi=100)

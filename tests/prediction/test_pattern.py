@@ -94,6 +94,7 @@ def test_the_expected_total_is_gamma_of_the_number_of_points(fit, points):
     assert table["mean"][1] == pytest.approx(seen, abs=2.5 * np.sqrt(seen))
 
 
+@pytest.mark.slow
 def test_expected_totals_are_exact_with_covariates_and_effort_of_the_domain_alone(mesh, points, tmp_path):
     import xarray as xr
 

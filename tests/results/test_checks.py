@@ -194,6 +194,7 @@ def test_a_range_of_several_study_areas_is_told_with_a_note(method, noted):
     assert [("little more than a trend" in note) for note in fit.notes] == [True] * noted
 
 
+@pytest.mark.slow
 def test_a_copys_factor_and_a_fields_sigma_are_a_ridge_where_one_likelihood_has_no_field():
     rng = np.random.default_rng(0)
     first, second = (pd.DataFrame(rng.random((70, 2)), columns=["e", "n"]) for _ in range(2))

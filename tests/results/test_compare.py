@@ -35,6 +35,7 @@ def refit(change, **options):
     return gs.fit("Reaction ~ Days", change(data), **options)
 
 
+@pytest.mark.slow
 def test_differences_have_the_standard_errors_of_paired_densities():
     import xarray
     from arviz_stats import compare

@@ -177,6 +177,7 @@ def test_topo_against_quadrature(kind):
     assert np.abs((found["mean"] - places["mean"].to_numpy()) / places["sd"].to_numpy()).max() < 0.2
 
 
+@pytest.mark.slow
 def test_the_basis_of_topo_is_as_good_as_exact():
     """50 functions a coordinate leave nothing to tell: 0.16 of the largest distance is 8 of their half waves."""
     exact, hilbert = (fitted(TOPO[kind][0], "topo") for kind in ("exact", "hilbert"))

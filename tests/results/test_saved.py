@@ -215,6 +215,7 @@ def test_zeros_and_equal_rows_take_no_room():
     np.testing.assert_allclose(expand("x", parts), 1.0, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_rounding_moves_no_standard_deviation_by_more_than_some_millionths(whole, tmp_path, monkeypatch):
     """Field and intercept nearly cancel at long ranges: rounded to a 1e-8th alone, sds were 1.6e-4 off."""
     exact = gs.load_fit(whole)

@@ -48,6 +48,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_delta_model_runs_from_its_file(folder):
     run("bay.toml")
     fit = gs.load_fit(folder / "out")

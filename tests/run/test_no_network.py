@@ -13,6 +13,7 @@ from small_run import quietly_in, write_survey
 import geospde as gs
 
 
+@pytest.mark.slow
 def test_a_run_opens_no_socket(tmp_path, monkeypatch):
     def refuse(*arguments, **named):
         pytest.fail(f"a connection was opened: {arguments}")

@@ -154,6 +154,7 @@ def test_besag_has_r_inlas_posterior(scale, mean, sd):
     assert fit.fixed.loc["Intercept", "mean"] == pytest.approx(-0.04587, abs=0.1 * 0.0149)
 
 
+@pytest.mark.slow
 def test_bym2_of_german_districts_has_the_posterior_of_a_grid():
     """Oral cavity cancer in 544 districts; R-INLA's precision with besag alone, above, is 25.9."""
     data = pd.read_csv(REFERENCE / "germany.csv")

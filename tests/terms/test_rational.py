@@ -70,6 +70,7 @@ def test_smoothness_one_is_the_field_of_alpha_two():
     assert ours.log_normaliser(theta)[0] == pytest.approx(other.log_normaliser(theta)[0], rel=1e-10)
 
 
+@pytest.mark.slow
 def test_an_estimated_nu_has_the_field_of_the_same_nu_given():
     estimated = RationalMatern(*MATRICES, nu=None)
     for nu in (0.4, 0.99, 1.01, 1.7):

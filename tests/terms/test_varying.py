@@ -39,6 +39,7 @@ def test_the_precision_is_r_inlas_entry_by_entry(mesh):
     assert np.asarray(q[own.i, own.j]).ravel() == pytest.approx(own.x.to_numpy(), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_the_posterior_is_r_inlas(mesh):
     """The coefficient within a tenth of its standard deviation, the rest within a fifth: R-INLA, too, approximates."""
     priors = {
