@@ -26,8 +26,8 @@ PC = {"range(spde)": {"pc": [200, 0.5]}, "sigma(spde)": {"pc": [1, 0.5]}}
 
 @pytest.fixture(scope="module")
 def model(places, mesh):
-    table = places.assign(y=np.resize([1.0, 2.0], len(places)))
-    return build_model("y ~ 1 + spde(mesh)", table, coords=("x", "y"), mesh=mesh, priors=PC)
+    table = places.assign(seen=np.resize([1.0, 2.0], len(places)))
+    return build_model("seen ~ 1 + spde(mesh)", table, coords=("x", "y"), mesh=mesh, priors=PC)
 
 
 def drawn(places, mesh, seed, **options):
@@ -37,9 +37,9 @@ def drawn(places, mesh, seed, **options):
 
 @pytest.mark.slow
 def test_fields_have_the_covariance_that_was_asked_for(places):
-    table = places.assign(y=np.resize([1.0, 2.0], len(places)))
+    table = places.assign(seen=np.resize([1.0, 2.0], len(places)))
     mesh = square_mesh(7, high=1000)
-    model = build_model("y ~ 1 + spde(mesh)", table, coords=("x", "y"), mesh=mesh, priors=PC)
+    model = build_model("seen ~ 1 + spde(mesh)", table, coords=("x", "y"), mesh=mesh, priors=PC)
     theta = _theta(model, {"range(spde)": 400, "sigma(spde)": 2, "sigma": 0.5}, np.random.default_rng(1))
     assert [h.value(theta) for h in model.hyperparameters][:2] == pytest.approx([400, 2])
     (term,), rng = model.terms, np.random.default_rng(2)
