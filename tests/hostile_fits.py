@@ -451,6 +451,10 @@ ONE_POINT = {
         of_arrays(put("means", lambda a: np.hstack([a[:, :-3], a[:, -3:] - 5.0]))),
         "far from the mode",
     ),
+    "a likelihood of no family": (
+        of_words(lambda w: w["several"]["parts"][0].update(family="nonsense")),
+        "unknown family 'nonsense': the families are 'gaussian', .{,170} more$",
+    ),
     "a likelihood less": (of_words(lambda w: w["several"]["parts"].pop()), "not a saved fit"),
     "a formula of the other": (
         of_words(lambda w: w["several"]["parts"][0].update(formula="lead ~ 1 + field")),

@@ -1,5 +1,6 @@
 """Delta families: whether there is something, and how much of it, each with a predictor of its own."""
 
+import re
 from typing import Any, NamedTuple
 
 from geospde.errors import InputError
@@ -51,6 +52,20 @@ ALIASES = {
     "delta_truncated_nbinom2": "delta_truncated_nbinomial",
     "delta_truncated_nbinom1": "delta_truncated_nbinomial1",
 }
+_LIKE = {
+    **{each.positive.replace("_", ""): each.name for each in DELTAS.values() if not each.is_coupled},
+    **dict.fromkeys(("poisson", "p"), "delta_truncated_poisson"),
+    **dict.fromkeys(
+        ("nbinomial", "nbinom2", "nbinom", "negbinomial", "negbinomial2", "negbin", "negativebinomial", "nb", "nb2"),
+        "delta_truncated_nbinomial",
+    ),
+    "truncatednbinom2": "delta_truncated_nbinomial",
+    **dict.fromkeys(("nbinomial1", "nbinom1", "nb1", "truncatednbinom1"), "delta_truncated_nbinomial1"),
+    "orderedbeta": "delta_beta",
+    "tweedie": "delta_gamma",
+}
+"""The delta family of a family without its zeros, as this package, glmmTMB, brms, mgcv and R-INLA may write it."""
+_OF_ZEROS = re.compile("^(hurdle|zeroaltered|zeroinflated|za|zi)(?=.)")
 POISSON_LINK = ("poisson-link", "poisson_link")
 PARTS = ("presence", "positive")
 """What tables call the two."""
@@ -77,3 +92,32 @@ def delta_of(family: Any, link: Any = None) -> Delta | None:
         words = "has two links, of its own: leave link= out, or give both"
         raise InputError(f"family {found.name!r} {words}, of {PARTS[0]} and of the {PARTS[1]}, as in 'cloglog, log'")
     return found._replace(links=(pair[0], pair[1]))
+
+
+def delta_like(family: Any, *, hurdles_alone: bool = False) -> str | None:
+    """The delta family nearest to a family with one predictor, which may have the name of another package.
+
+    Parameters
+    ----------
+    family : str or Family
+    hurdles_alone : bool
+        Whether only names that tell of zeros have one, as ``"hurdle_gamma"`` does.
+
+    Examples
+    --------
+    >>> delta_like("hurdle_poisson"), delta_like("ziGamma"), delta_like("zeroinflatednbinomial1"), delta_like("t")
+    ('delta_truncated_poisson', 'delta_gamma', 'delta_truncated_nbinomial', None)
+    """
+    plain = re.sub("[-_ .]", "", str(getattr(family, "name", family)).lower())
+    found = _OF_ZEROS.match(plain)
+    if found is None:
+        return None if hurdles_alone else _LIKE.get(plain)
+    rest = plain[found.end() :]
+    return _LIKE.get(rest[:-1] if found[1] == "zeroinflated" and rest[-1] in "012" else rest)
+
+
+def refuse_formula2(family: Any, key: str = "formula2=") -> None:
+    """Raise InputError for a second formula beside a family with one predictor: names the nearest that has two."""
+    near = delta_like(family) or "delta_gamma"
+    one = getattr(family, "name", family)
+    raise InputError(f"{key} is only for families of two parts, not for {one!r}", remedy=f"take family {near!r}")

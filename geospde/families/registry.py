@@ -45,7 +45,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from geospde.errors import InputError
 from geospde.families.base import Candidate, Family
@@ -67,6 +67,7 @@ from geospde.families.counts.truncated_negative_binomial_1 import TruncatedNegat
 from geospde.families.counts.truncated_poisson import TruncatedPoisson
 from geospde.families.counts.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 from geospde.families.counts.zero_inflated_poisson import ZeroInflatedPoisson
+from geospde.families.delta import DELTAS, delta_like, delta_of
 from geospde.families.mixtures.gamma_mix import GammaMix
 from geospde.families.mixtures.lognormal_mix import LogNormalMix
 from geospde.families.mixtures.negative_binomial_mix import NegativeBinomialMix
@@ -77,6 +78,7 @@ from geospde.families.proportions.beta import Beta
 from geospde.families.proportions.beta_binomial import BetaBinomial
 from geospde.families.proportions.binomial import Binomial
 from geospde.families.proportions.ordered_beta import OrderedBeta
+from geospde.text.words import listed
 
 REGISTERED: tuple[type[Family], ...] = (
     Gaussian,
@@ -143,10 +145,22 @@ def family_by_name(name: str, link: str | None = None) -> Family:
         return imported(name)(link)
     plain = name.lower().replace("_", "").replace("-", "").replace(" ", "")
     if plain not in PLAIN:
-        near = get_close_matches(plain, [*FAMILIES, *ALIASES], 1)
-        hint = f"did you mean {near[0]!r}? geospde has" if near else "geospde has"
-        raise InputError(f"unknown family {name!r}; {hint} {', '.join(FAMILIES)}")
+        _refuse_name(name, plain)
     return FAMILIES[PLAIN[plain]](link)
+
+
+def _refuse_name(name: str, plain: str) -> NoReturn:
+    """Raise InputError for a name that no family of one predictor has."""
+    if delta_of(name) is not None:
+        raise InputError(
+            f"the family {name!r} has two parts",
+            remedy="give it to gs.fit(formula, data, family=...), or its parts as two likelihoods",
+        )
+    near = delta_like(name, hurdles_alone=True)
+    if near is None or "truncated" in near:  # counts behind a hurdle have families of one predictor, too
+        near = next(iter(get_close_matches(plain, [*FAMILIES, *ALIASES, *DELTAS], 1)), None)
+    hint = f"the families are {listed(FAMILIES)}" if near is None else f"did you mean {near!r}?"
+    raise InputError(f"unknown family {name!r}", remedy=hint)
 
 
 def read_family(given: Any, link: str | None = None) -> Family:

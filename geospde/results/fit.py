@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.families.base import Family
-from geospde.families.delta import DELTAS, delta_of
+from geospde.families.delta import delta_of, refuse_formula2
 from geospde.families.registry import DEFAULT, names, read_family
 from geospde.inference.mode import Progress, silent
 from geospde.inference.posterior import posterior
@@ -237,7 +237,7 @@ def fit(
         second = "" if formula2 is None else f"; {formula2}"
         return fit_model(two, {"formula": formula + second, "offset": offset}, **options)
     if formula2 is not None:
-        raise InputError(f"formula2= is only for the families {', '.join(DELTAS)}: the values above 0")
+        refuse_formula2(family)
     if terms is not None:
         raise InputError("terms= is only for several likelihoods: gs.fit([gs.Observations(...), ...], terms=...)")
     places, window, known = None, None, read_family(family, link)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.explore.mesh_checks import check_mesh
 from geospde.export import windowed
-from geospde.families.delta import DELTAS, delta_of
+from geospde.families.delta import delta_of, refuse_formula2
 from geospde.families.registry import read_family
 from geospde.mesh.build import build_mesh
 from geospde.mesh.trimesh import Mesh
@@ -184,7 +184,7 @@ def _one_response(config: Config, survey: Survey, mesh: Mesh | None, priors: Any
     delta = delta_of(config.model.family, config.model.link)
     if delta is None:
         if formula2 is not None:
-            raise InputError(f"formula2 in [model] is only for the families {', '.join(DELTAS)}: the values above 0")
+            refuse_formula2(config.model.family, "formula2 in [model]")
         if config.is_pattern:
             return _pattern_model(config, survey, given)
         if areas is not None:

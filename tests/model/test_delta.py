@@ -171,7 +171,10 @@ BAD = [
     ({"data": lambda t: t.assign(y=1.0)}, "all are above 0"),
     ({"data": lambda t: t.assign(y=0.0)}, "all are 0"),
     ({"formula2": "x ~ z"}, "formula2 is of the same response as the first"),
-    ({"family": "gamma", "formula2": "~ z"}, "formula2= is only for the families delta_gamma, delta_lognormal"),
+    (
+        {"family": "gamma", "formula2": "~ z"},
+        "formula2= is only for families of two parts, not for 'gamma': take family",
+    ),
     ({"weights": "x"}, "takes no weights=: weights of two parts differ"),
     ({"exposure": "x"}, "takes no exposure=: an amount per effort is offset="),
     ({"link": "log"}, "two links"),
@@ -184,3 +187,37 @@ def test_mistakes_are_told(change, words, table):
     options = {"formula": "y ~ x", "data": lambda t: t, "family": "delta_gamma", **change}
     with pytest.raises(gs.InputError, match=words):
         gs.fit(options.pop("formula"), options.pop("data")(table), **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ("hurdle_poisson", "delta_truncated_poisson"),  # brms
+        ("hurdle_negbinomial", "delta_truncated_nbinomial"),
+        ("hurdle_gamma", "delta_gamma"),
+        ("hurdle_lognormal", "delta_lognormal"),
+        ("zero_inflated_beta", "delta_beta"),
+        ("ziGamma", "delta_gamma"),  # glmmTMB
+        ("truncated_nbinom2", "delta_truncated_nbinomial"),
+        ("zeroinflatedpoisson0", "delta_truncated_poisson"),  # R-INLA
+        ("zeroinflatednbinomial2", "delta_truncated_nbinomial"),
+        ("nbinomial1", "delta_truncated_nbinomial1"),
+        ("ziP", "delta_truncated_poisson"),  # mgcv
+    ],
+)
+def test_a_second_formula_leads_to_the_family_that_has_two(given, near, table):
+    with pytest.raises(gs.InputError, match=f"not for '{given}': take family '{near}'$"):
+        gs.fit("y ~ x", table, family=given, formula2="~ z")
+
+
+def test_an_unknown_family_gets_the_nearest_or_the_first_few(table):
+    for given, near in (("hurdle_gamma", "delta_gamma"), ("delta_gama", "delta_gamma"), ("poison", "poisson")):
+        with pytest.raises(gs.InputError, match=f"^unknown family '{given}': did you mean '{near}'\\?$"):
+            gs.fit("y ~ x", table, family=given)
+    with pytest.raises(
+        gs.InputError, match="^unknown family 'nonsense': the families are 'gaussian', .* more$"
+    ) as told:
+        gs.fit("y ~ x", table, family="nonsense")
+    assert len(str(told.value)) < 250
+    with pytest.raises(gs.InputError, match="y: the family 'delta_gamma' has two parts"):
+        gs.fit([gs.Observations("y ~ x", table, family="delta_gamma"), gs.Observations("x ~ z", table)])

@@ -79,7 +79,11 @@ def test_a_poisson_link_runs_from_its_file(folder):
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        ('family = "delta_gamma"', 'family = "tweedie"', "formula2 in .model. is only for the families delta_gamma"),
+        (
+            'family = "delta_gamma"',
+            'family = "tweedie"',
+            "formula2 in .model. is only for families of two parts, not for 'tweedie'",
+        ),
         ('family = "delta_gamma"', 'family = "delta_gamma"\nexposure = "x"', "takes no exposure=: an amount per"),
         ('family = "delta_gamma"', 'family = "delta_gamma"\nlink = "log"', "has two links, of its own"),
         ('formula2 = "~ 1"', 'formula2 = "~ depth"', "no column 'depth'"),
