@@ -51,6 +51,7 @@ from geospde.results.maximum_likelihood import MaximumLikelihoodFit
 from geospde.results.penalised import PenalisedFit
 from geospde.results.prior import first_look, with_matched_priors
 from geospde.results.saving.schema import Integration, Method, Strategy
+from geospde.survey.graphs import warn_of_unused
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import in_brief
 
@@ -214,7 +215,7 @@ def fit(
     began = perf_counter()
     options: dict[str, Any] = {
         "method": method, "integration": integration, "strategy": strategy, "quadrature": quadrature,
-        "callback": callback, "began": began, "client": client,
+        "callback": callback, "began": began, "client": client, "graphs": graphs,
     }  # fmt: skip
     if not isinstance(formula, str):
         _refuse_beside(
@@ -234,20 +235,18 @@ def fit(
             delta, formula, formula2, data, mesh=mesh, coords=coords, offset=offset, priors=priors, graphs=graphs,
             covariates=covariates, dispformula=dispformula,
         )  # fmt: skip
-        second = "" if formula2 is None else f"; {formula2}"
-        return fit_model(two, {"formula": formula + second, "offset": offset}, **options)
+        return fit_model(two, {"formula": "; ".join(filter(None, (formula, formula2))), "offset": offset}, **options)
     if formula2 is not None:
         refuse_formula2(family)
     if terms is not None:
         raise InputError("terms= is only for several likelihoods: gs.fit([gs.Observations(...), ...], terms=...)")
-    places, window, known = None, None, read_family(family, link)
+    places, window, support, known = None, None, None, read_family(family, link)
     if known.is_pattern:
         refuse_rows(known.name, exposure=exposure, offset=offset, weights=weights)
         formula, data, places, exposure, window = pattern(formula, data, domain, mesh, coords, covariates)
     elif domain is not None:
         patterns = ", ".join(names(lambda one: one.is_pattern))
         raise InputError(f"domain= is only for point patterns, family {patterns}, not for {known.name!r}")
-    support = None
     if areas is not None:
         support = read_support(areas, formula, data, known, mesh=mesh, coords=coords, covariates=covariates)
         covariates = None  # taken at its places
@@ -284,6 +283,7 @@ def fit_model(
     callback: Callable[[int, int | None, str], None] | None = None,
     began: float | None = None,
     client: Any = None,
+    graphs: Any = None,
 ) -> Fit:
     """Fit a model that is built; see `fit` for the options.
 
@@ -291,14 +291,14 @@ def fit_model(
     ----------
     model : Model
     arguments : mapping
-        What it was built from, for the fit's own record: ``formula``, and ``coords``, ``exposure`` and ``offset`` where
-        they were given.
-    method, integration, strategy, quadrature, callback, client
+        What it was built from, for the fit's record: ``formula``; ``coords``, ``exposure`` and ``offset`` where given.
+    method, integration, strategy, quadrature, callback, client, graphs
         As of `fit`, and as `check_options` and `check_model` let through.
     began : float, optional
         Clock when the fit began; by default now.
     """
     began = perf_counter() if began is None else began
+    warn_of_unused(graphs, model.graphs)
     settings = {
         "formula": arguments["formula"], "family": model.family.name, "link": model.family.link.name, "method": method,
         "integration": integration, "strategy": strategy, "quadrature": int(quadrature),

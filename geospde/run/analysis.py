@@ -44,6 +44,7 @@ from geospde.results.simulate import PredictiveCheck, is_delta, predictive_check
 from geospde.run.config import Config
 from geospde.run.inputs import pattern_domain
 from geospde.run.sections.results import ExcursionsSection
+from geospde.survey.graphs import warn_of_unused
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
@@ -150,6 +151,7 @@ def make_model(config: Config, survey: Survey, mesh: Mesh | None) -> Model:
     inference, priors = config.inference, config.priors or "default"
     fitting.check_options(**inference.how, priors=priors)
     model = _model(config, survey, mesh, priors)
+    warn_of_unused(config.graphs, model.graphs)
     fitting.check_model(model, inference.method, inference.quadrature)
     if config.validates and inference.method not in BAYESIAN:
         raise InputError(f"[validation] needs method 'inla' or 'eb' in [inference], not {inference.method!r}")

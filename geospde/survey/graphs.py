@@ -1,6 +1,7 @@
 """Which areas are neighbours: from polygons that touch, adjacency matrices, dictionaries, files, libpysal's graphs."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from geospde.errors import InputError, Place
+from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.text.offline import read_vectors
+from geospde.text.words import in_brief, listed
 
 KINDS = "a GeoDataFrame of polygons, a libpysal Graph, a sparse matrix, a dictionary of neighbours, or a file"
 
@@ -112,6 +114,25 @@ def read_graph(given: Any, column: str, name: str) -> Graph:
         pairs = list(zip(matrix.row[there].tolist(), matrix.col[there].tolist()))
         return _of_pairs(list(range(matrix.shape[0])), pairs, name)
     raise InputError(f"the graph {name!r} is {KINDS}, not a {type(given).__name__}")
+
+
+def warn_of_unused(graphs: Any, used: Container[str]) -> None:
+    """Warn of graphs that no term of a model uses; raise InputError for what is no mapping.
+
+    Parameters
+    ----------
+    graphs : mapping or None
+        As they were given, by name.
+    used : container of str
+        Names of those that the model has.
+    """
+    if not isinstance(graphs, Mapping | None):
+        raise InputError(f"graphs are given by name, as in graphs={{'w': ...}}, not as {in_brief(graphs)}")
+    idle = [str(name) for name in graphs or () if name not in used]
+    if idle:
+        what = f"no term uses {'the graph' if len(idle) == 1 else 'the graphs'} {listed(idle)}"
+        remedy = f"name it in one, as in bym2(area, graph={idle[0]}), or leave it out"
+        warnings.warn(GeospdeWarning(what, remedy=remedy), stacklevel=4)
 
 
 def label_of(value: Any) -> str:

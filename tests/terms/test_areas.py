@@ -217,3 +217,14 @@ def test_a_graph_is_saved_and_areas_without_data_are_predicted(tmp_path):
 def test_a_mistake_is_told(term, graphs, message):
     with pytest.raises(InputError, match=message):
         build_model(f"v ~ {term}", survey(), graphs=graphs)
+
+
+def test_a_graph_that_no_term_uses_is_told():
+    keys = {"method": "eb", "graphs": {"w": NEIGHBOURS, "other": NEIGHBOURS}}
+    with pytest.warns(gs.GeospdeWarning, match="no term uses the graph 'other': name it in one, as in .*graph=other"):
+        gs.fit("v ~ z + besag(g, graph=w)", survey(), **keys)
+    both = [gs.Observations("v ~ z", survey()), gs.Observations("z ~ f", survey())]
+    with pytest.warns(gs.GeospdeWarning, match="no term uses the graph 'other'"):
+        gs.fit(both, terms={"f": "besag(g, graph=w)"}, **keys)
+    with pytest.raises(InputError, match="graphs are given by name, as in graphs="):
+        gs.fit("v ~ z", survey(), method="ml", graphs=NEIGHBOURS["a"])
