@@ -441,7 +441,7 @@ ONE_POINT = {
             of_words(lambda w, n=name: w["several"]["parts"][0].update(name=n)),
             "not a saved fit",
         )
-        for name in ("", "\x1b[2J")
+        for name in ("", "\x1b[2J", "hard\ncoral", "hard\u2028coral", "a\u202eb", "\x85")
     },
     "a column that commands a terminal": (
         of_words(lambda w: w["several"]["parts"][0]["columns"].update({"\x1b[2J": "number"})),

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from geospde.errors import InputError
 from geospde.families.registry import DEFAULT
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import Symbol
 from geospde.model.pattern import LABEL
 from geospde.text.keywords import answers_keywords
+from geospde.text.words import in_brief, is_name
 
 
 @answers_keywords
@@ -62,11 +64,17 @@ class Observations:
 
     @property
     def called(self) -> str:
-        """Its name, or the response."""
-        if self.name is not None:
-            return self.name
-        left = parse_sides(self.full_formula)[0]
-        return left.name if isinstance(left, Symbol) else str(left)
+        """Its name, or the response on one line; raises InputError for what is no name, or commands a terminal."""
+        name = self.name
+        if name is None:
+            left = parse_sides(self.full_formula)[0]
+            name = " ".join((left.name if isinstance(left, Symbol) else str(left)).split())
+        if not is_name(name):
+            raise InputError(
+                f"a likelihood's name is of characters that can be printed, on one line, not {in_brief(name)}",
+                remedy="give Observations(..., name=)",
+            )
+        return name
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from geospde.survey.graphs import Graph
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.base import Precision
 from geospde.terms.rows import MovingBlock
-from geospde.text.words import in_brief
+from geospde.text.words import in_brief, is_name
 
 LONGEST = 60  # characters of a label
 
@@ -289,7 +289,7 @@ class Context:
 
     def own_label(self, given: Any) -> str:
         """The label that a formula gives a term; raises InputError for what is no name, or another term's."""
-        if not isinstance(given, str) or not given.strip() or not given.isprintable() or len(given) > LONGEST:
+        if not is_name(given) or len(given) > LONGEST:
             raise InputError(f"a label is a name of 1 to {LONGEST} characters, not {in_brief(given)}")
         if any(term.label == given for term in self.terms):
             raise InputError(f"two terms are called {given!r}: give one of them another label")

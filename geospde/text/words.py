@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import TypeGuard
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -80,6 +81,17 @@ def in_brief(given: object, most: int = 60) -> str:
     if "\n" in text:  # of tables and arrays a sentence has no room
         return f"a {type(given).__name__}"
     return text if len(text) <= most else f"{text[: most // 2 - 1]}...{text[-(most - most // 2 - 2) :]}"
+
+
+def is_name(given: object) -> TypeGuard[str]:
+    r"""Return whether a text can be the name of something: it shows, stands on one line and commands no terminal.
+
+    Examples
+    --------
+    >>> is_name("hard coral"), is_name("hard\ncoral"), is_name(" ")
+    (True, False, False)
+    """
+    return isinstance(given, str) and bool(given.strip()) and given.isprintable()
 
 
 def observed_words(label: str) -> str:

@@ -1,5 +1,7 @@
 """Several likelihoods: beside one of all rows, shared fixed effects, copies with a scale, predictions, mistakes."""
 
+from dataclasses import replace
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -192,6 +194,14 @@ BAD = [
 def test_mistakes_are_told(change, words, tables):
     with pytest.raises(gs.InputError, match=words):
         gs.fit(observations(tables), **{"terms": {"field": SPDE}, "mesh": MESH, **change})
+
+
+def test_a_likelihood_is_called_by_what_can_be_printed(tables):
+    count, level = observations(tables)
+    for name in ("hard\ncoral", "\x1b[2J", "a\u202eb", " ", 3):
+        with pytest.raises(gs.InputError, match="a likelihood's name is of characters that can be printed"):
+            gs.fit([replace(count, name=name), level], terms={"field": SPDE}, mesh=MESH)
+    assert gs.Observations("`Zn\n(mg/kg)` ~ 1", None).called == "Zn (mg/kg)"
 
 
 def test_what_is_no_list_of_observations_is_told(fit, tables):

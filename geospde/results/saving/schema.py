@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from geospde.errors import InputError
 from geospde.results.saving.compact import PARTS
+from geospde.text.words import is_name
 
 FORMAT = 2
 READABLE = (1, 2)
@@ -70,7 +71,15 @@ Evidence = Annotated[FiniteFloat, Field(ge=-1e100, le=1e100)]
 """A logarithm, of which no data make more."""
 Shown = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$", max_length=100_000)]
 """Words that are printed, and hold no command to a terminal."""
-Name = Annotated[Shown, Field(min_length=1)]
+
+
+def _named(given: str) -> str:
+    if not is_name(given):
+        raise ValueError("it is no name that can be printed on one line")
+    return given
+
+
+Name = Annotated[str, Field(max_length=100_000), AfterValidator(_named)]
 
 
 class Settings(BaseModel):
