@@ -246,11 +246,14 @@ class Family:
             np.zeros(len(hyper)),
         )
         self._check(bound)
-        prior = Independent(tuple(own.get(h.name) or h.default_prior(bound.residual_unit) for h in hyper))
-        bound = replace(bound, prior=prior, theta=bound.first_theta())
+        bound = replace(bound, prior=self._prior(bound, hyper, own), theta=bound.first_theta())
         bound = bound if censoring is None or not censoring.kind.any() else self._censored(bound, censoring)
         written = self.natural_link is None or self.natural_link is self.link
         return bound if written else Relinked.of(bound, self.link)
+
+    def _prior(self, bound: Likelihood, hyper: tuple[Parameter, ...], own: Mapping[str, Prior]) -> Independent:
+        """The hyperparameters' prior: those given by name, the defaults of the others."""
+        return Independent(tuple(own.get(h.name) or h.default_prior(bound.residual_unit) for h in hyper))
 
     def _censored(self, bound: Likelihood, censoring: Censoring) -> Likelihood:
         """The responses where of some only bounds are known."""

@@ -20,8 +20,8 @@ class Defaults(ABC):
         """Of a standard deviation: of group effects, a walk, a Gaussian process."""
 
     @abstractmethod
-    def of_family(self, kind: str) -> Prior | None:
-        """Of a family's hyperparameter of this kind; None for the family's own default."""
+    def of_family(self, kind: str, own: Prior) -> Prior | None:
+        """Of a family's hyperparameter of this kind, `own` the family's prior of it; None for the default."""
 
     @property
     def intercept(self) -> tuple[float, float] | None:
@@ -43,9 +43,9 @@ class InlaDefaults(Defaults):
         """Gamma(1, rate 5e-5) of the precision."""
         return LogGamma()
 
-    def of_family(self, kind: str) -> Prior | None:
-        """The same of a residual's; other hyperparameters have R-INLA's priors as it is."""
-        return LogGamma() if kind == "sd" else None
+    def of_family(self, kind: str, own: Prior) -> Prior | None:
+        """The same of a residual's; other hyperparameters have R-INLA's priors as it is, in whatever unit."""
+        return LogGamma() if kind == "sd" else own
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class BrmsDefaults(Defaults):
         """Of a standard deviation, of group effects, a Gaussian process or the residual."""
         return HalfStudentT(3.0, self.scale)
 
-    def of_family(self, kind: str) -> Prior | None:
+    def of_family(self, kind: str, own: Prior) -> Prior | None:
         """Of a family's hyperparameter of this kind; None where brms has no such."""
         if kind == "df":
             return None
-        own: dict[str, Prior] = {
+        found: dict[str, Prior] = {
             "sd": self.sd(), "shape": GammaPositive(0.01, 0.01), "size": GammaPositive(0.01, 0.01),
             "probability": LogitBeta(1.0, 1.0),
         }  # fmt: skip
-        return own.get(kind)
+        return found.get(kind)

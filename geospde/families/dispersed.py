@@ -61,7 +61,7 @@ class Dispersed(Likelihood):
             For a hyperparameter that is held at a value.
         """
         place = [h.name for h in bound.hyper].index(bound.dispersion)
-        of, prior = bound.hyper[place], bound.prior.parts[place]  # type: ignore[attr-defined]
+        of, prior = bound.hyper[place], bound.prior.of_theta[place]  # type: ignore[attr-defined]
         if isinstance(prior, Fixed):
             raise InputError(f"{of.name} cannot be held at a value and follow a formula: leave one of the two out")
         scale = f"{'logit' if of.transform is probability else 'log'}({of.name})"
@@ -85,7 +85,7 @@ class Dispersed(Likelihood):
                 own = _of_standardised(read_prior(priors.pop(label), label, "real"), float(size[k]), label)
             parameters.append(Parameter(label, "real", own, start if levels[k] else 0.0, unchanged))
         hyper = (*bound.hyper[:place], *parameters, *bound.hyper[place + 1 :])
-        parts = list(bound.prior.parts)  # type: ignore[attr-defined]
+        parts = list(bound.prior.of_theta)  # type: ignore[attr-defined]
         parts[place : place + 1] = [h.prior for h in parameters]
         theta = np.insert(np.delete(bound.theta, place), place, [h.start for h in parameters])
         made = cls(

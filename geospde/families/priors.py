@@ -326,7 +326,7 @@ class Independent:
     @property
     def of_theta(self) -> tuple[Prior, ...]:
         """The part that each internal parameter has its prior from."""
-        return tuple(p for p in self.parts for _ in range(getattr(p, "size", 1)))
+        return tuple(one for p in self.parts for one in getattr(p, "of_theta", (p,) * getattr(p, "size", 1)))
 
     def log_density(self, theta: Vector) -> float:
         """Sum of the parts' log densities."""

@@ -40,7 +40,7 @@ def hyperparameters_of(
     at = total - own.size
     start[at:] = own
     for k, h in enumerate(likelihood.hyper):
-        prior = likelihood.prior.parts[k]  # type: ignore[attr-defined]
+        prior = likelihood.prior.of_theta[k]  # type: ignore[attr-defined]
         direction = np.concatenate([np.zeros(at), likelihood.user_map[k]])
         hyper.append(Hyperparameter(h.name, direction, 0.0, prior.describe(), h.transform))
     held = _fixed_values(terms, likelihood, hyper)
@@ -72,7 +72,7 @@ def _fixed_values(terms: list[LatentTerm], likelihood: Likelihood, hyper: list[H
     priors: list[Any] = []
     for term in terms:
         priors += getattr(term.precision.prior, "of_theta", [None] * len(term.precision.parameters))
-    priors += getattr(likelihood.prior, "parts", ())
+    priors += getattr(likelihood.prior, "of_theta", ())
     held = np.full(len(priors), np.nan)
     for k, prior in enumerate(priors):
         if isinstance(prior, Fixed):

@@ -133,7 +133,7 @@ def bound(observed: Observed, family: Family, given: GivenPriors, any_follow: bo
     for h in family.hyperparameters(response.values):
         if h.name in overrides:
             priors[h.name] = read_prior(overrides.pop(h.name), h.name, h.kind)
-        elif defaults is not None and (prior := defaults.of_family(h.kind)) is not None:
+        elif defaults is not None and (prior := defaults.of_family(h.kind, h.prior)) is not None:
             priors[h.name] = prior
     own: dict[str, Any] = {"exposure": observed.exposures, "weights": observed.weights}
     own |= {"trials": response.trials, "censoring": response.censoring}

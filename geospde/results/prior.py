@@ -13,6 +13,7 @@ from scipy.special import gammaln
 
 from geospde.errors import GeospdeWarning, InputError
 from geospde.families.priors import LKJ, Flat, Independent, LinearGaussian
+from geospde.families.scaled import OfSize
 from geospde.inference.laplace import Laplace
 from geospde.inference.marginals import Marginal
 from geospde.model.build import Model
@@ -115,11 +116,24 @@ def _of_part(prior: Any, direction: Vector, name: str) -> Density:
         centre, sd = float(row @ (prior.mean - prior.shift)), float(np.linalg.norm(row)) / prior.precision**0.5
         t = np.linspace(-8.0, 8.0, 4 * POINTS + 1)
         return centre + sd * t, np.exp(-0.5 * t**2) / (sd * np.sqrt(2 * np.pi))
+    if isinstance(prior, OfSize):
+        return _of_dispersion(prior, name) if direction[1] else _of_part(prior.power, direction[:1], name)
     if direction.size != 1:
         raise InputError(f"the prior of {name} is joint with others: its own density is not known")
     theta, log_density = _grid(prior, name)
     values, density = direction[0] * theta, np.exp(log_density) / abs(direction[0])
     return (values, density) if direction[0] > 0 else (values[::-1], density[::-1])
+
+
+def _of_dispersion(prior: OfSize, name: str) -> Density:
+    """Density of log phi: of a pure number's logarithm, moved by what the power says."""
+    (power, log_density), (pure, density) = _grid(prior.power, name), _of_part(prior.dispersion, np.ones(1), name)
+    shares, shifts = np.exp(log_density) * np.gradient(power), prior.shifts(power)
+    values = np.linspace(pure[0] + shifts.min(), pure[-1] + shifts.max(), 4 * POINTS + 1)
+    total = np.zeros(values.size)
+    for share, shift in zip(shares / shares.sum(), shifts):
+        total += share * np.interp(values - shift, pure, density, left=0.0, right=0.0)
+    return values, total
 
 
 def _grid(prior: Any, name: str) -> Density:
@@ -209,7 +223,7 @@ def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
     A model without any stays as it is. A default prior that the responses contradict is warned of.
     """
     if odds := model.likelihood.at_odds():
-        remedy = "give it a prior that suits them, such as {'loggamma': [1, 0.001]}, or the responses another unit"
+        remedy = "give it a prior that suits them, such as {'loggamma': [1, 0.001]}"
         warnings.warn(GeospdeWarning(odds, remedy=remedy), stacklevel=5)
     laplace = Laplace(model)
     if model.fixed_priors.heavy_tailed:

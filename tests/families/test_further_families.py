@@ -276,10 +276,10 @@ EXACT = {
 @pytest.mark.parametrize("family", EXACT)
 def test_posteriors_are_the_exact_ones(family):
     left, mean, sd, evidence = EXACT[family]
-    wide = {"gaussian": [0, 1000**0.5]}
+    wide, of_unit = {"gaussian": [0, 1000**0.5]}, {"tweedie": {"phi": {"loggamma": [100, 100]}}}  # of phi itself
     fit = gs.fit(
         f"{left} ~ x + (1 | g)", pd.read_csv(HERE / "data.csv"), family=family,
-        priors={"sd(Intercept | g)": {"pc": [1, 0.05]}, "Intercept": wide, "x": wide},
+        priors={"sd(Intercept | g)": {"pc": [1, 0.05]}, "Intercept": wide, "x": wide, **of_unit.get(family, {})},
     )  # fmt: skip
     table = pd.concat([fit.fixed, fit.hyper])
     assert (np.abs(table["mean"] - mean) / sd < 0.1).all()

@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 
 import geospde as gs
+from geospde.families.registry import read_family
+from geospde.model.build import build_model
+from geospde.results.prior import prior_marginal
 
 RNG = np.random.default_rng(3)
 ROWS = 80
@@ -32,9 +35,8 @@ def answers(family, method, unit):
     """Evidence, hyperparameters that are no scales, slopes and predictions, in the unit that `TABLE` has."""
     column = FAMILIES[family]
     left = f"cens({column}, known)" if family in SURVIVAL else column
-    options = {}
-    if family == "tweedie" and method != "ml":  # R-INLA's priors of phi are of one unit: that of another is given
-        options["priors"] = {"p": {"fixed": 1.5}, "phi": {"loggamma": [100, 100 * unit**-0.5]}}
+    # a unit shears a Tweedie's (p, phi), so that where p is free others are the points of an integration
+    options = {"priors": {"p": {"fixed": 1.5}}} if (family, method) == ("tweedie", "inla") else {}
     fit = gs.fit(f"{left} ~ x + (1 | g)", TABLE.assign(**{column: unit * TABLE[column]}), family=family, method=method,
                  **options)  # fmt: skip
     evidence = fit.log_likelihood if method == "ml" else fit.log_marginal_likelihood
@@ -64,14 +66,46 @@ def test_the_unit_of_the_response_changes_nothing(family, method, unit):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("unit", [1 / 365250, 1e6])
+def test_a_unit_changes_nothing_where_a_power_is_estimated_with_the_dispersion(unit):
+    # the search for a mode ends where a step gains less than 5e-7, a thousandth of an sd
+    assert answers("tweedie", "eb", unit) == pytest.approx(answers("tweedie", "eb", 1.0), rel=1e-4, abs=1e-6)
+
+
+def test_a_default_prior_of_a_dispersion_is_of_a_pure_number():
+    """Its density is that at (p, c^(2 - p) phi) of responses that are c times as much; a gradient is a difference."""
+    one, grams = (read_family("tweedie").bind(c * TABLE["zeros"]).prior for c in (1.0, 1e6))
+    for theta in np.array([[0.0, 0.3], [0.4, -0.2], [-0.7, 1.1]]):
+        power = 1 + 1 / (1 + np.exp(-theta[0]))
+        there = theta + [0.0, (2 - power) * np.log(1e6)]
+        assert grams.log_density(there) == pytest.approx(one.log_density(theta), abs=1e-9)
+        steps = [(grams.log_density(there + d) - grams.log_density(there - d)) / 2e-5 for d in 1e-5 * np.eye(2)]
+        assert grams.gradient(there) == pytest.approx(steps, rel=1e-6, abs=1e-4)
+
+
+def test_the_prior_of_a_dispersion_is_told_as_it_is_drawn():
+    model = build_model("zeros ~ x", TABLE.assign(zeros=1e6 * TABLE["zeros"]), family="tweedie")
+    rng, size = np.random.default_rng(5), TABLE["zeros"][TABLE["zeros"] > 0].mean() * 1e6
+    power = 1 + 1 / (1 + np.exp(-rng.normal(0, 0.1, 100_000)))
+    drawn = rng.gamma(100, 0.01, 100_000) * size ** (2 - power)
+    found = [float(prior_marginal(model, "phi").quantile(share)) for share in (0.025, 0.5, 0.975)]
+    assert found == pytest.approx(np.quantile(drawn, [0.025, 0.5, 0.975]), rel=0.02)  # 4 standard errors of the draws
+    assert model.hyperparameters[-1].prior.endswith(f"m = {size:.4g} the mean of positive responses")
+
+
+@pytest.mark.slow
 def test_a_prior_that_is_of_one_unit_is_told_where_responses_are_of_another():
     formula, options = "zeros ~ x + (1 | g)", {"family": "tweedie", "method": "eb"}
     grams = TABLE.assign(zeros=1e6 * TABLE["zeros"])
     with pytest.warns(gs.GeospdeWarning, match="R-INLA's prior holds phi near 1 in the unit of the response"):
-        gs.fit(formula, grams, **options)
+        gs.fit(formula, grams, priors="inla", **options)
+    uneven = TABLE.assign(zeros=np.where(np.arange(ROWS) == 0, 1e4, TABLE["zeros"]))
+    with pytest.warns(gs.GeospdeWarning, match=r"the default prior holds phi / m\^\(2 - p\) near 1"):
+        gs.fit(formula, uneven, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error", gs.GeospdeWarning)
         gs.fit(formula, TABLE, **options)
+        gs.fit(formula, grams, **options)
         gs.fit(formula, grams, priors={"phi": {"loggamma": [1, 1e-3]}}, **options)
 
 

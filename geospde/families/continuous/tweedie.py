@@ -1,5 +1,6 @@
 """Positive values with zeros among them, Tweedie."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, Self
@@ -20,7 +21,8 @@ from geospde.families.likelihood import (
     scaled,
 )
 from geospde.families.links import IDENTITY, LOG, Link
-from geospde.families.priors import GammaPositive, Gaussian
+from geospde.families.priors import Fixed, GammaPositive, Gaussian, Independent, Prior
+from geospde.families.scaled import CENTRE, OfSize, Shifted
 
 NEAREST = 1e-5  # of the power to an end of its range: beyond, where the series loses digits, it is taken as there
 AT_END = 1e-3  # of the power to an end, where an estimate counts as at it
@@ -175,13 +177,27 @@ class TweedieLikelihood(Likelihood):
         variance = float(np.average((self.y - mean) ** 2, weights=self.weights))
         return np.array([0.0, np.log(variance) - 1.5 * np.log(mean) if mean > 0 and variance > 0 else 0.0])
 
+    @property
+    def log_size(self) -> float:
+        """Logarithm of the mean of positive responses, which count by their weights; 0 where there is none."""
+        seen = ~self._zero & (self.weights > 0)
+        largest = self.y[seen].max(initial=0.0)  # over which no sum overflows
+        if not seen.any():
+            return 0.0
+        return float(np.log(np.average(self.y[seen] / largest, weights=self.weights[seen])) + np.log(largest))
+
     def at_odds(self) -> str:
-        """R-INLA's prior of phi has 0.8 to 1.2, in whatever unit; covariates make it less than it is about one mean."""
-        prior, phi = self.prior.parts[1], float(np.exp(self.first_theta()[1]))  # type: ignore[attr-defined]
+        """R-INLA's prior has 0.8 to 1.2, of phi or a pure number; covariates make it less than it is about one mean."""
+        prior, log_phi = self.prior.of_theta[1], float(self.first_theta()[1])  # type: ignore[attr-defined]
+        what, of = "phi near 1 in the unit of the response", "R-INLA's prior"
+        if isinstance(prior, Shifted):
+            prior, log_phi = prior.of_parameter, log_phi - (2 - CENTRE) * self.log_size
+            what, of = "phi / m^(2 - p) near 1, m the mean of positive responses", "the default prior"
+        phi = float(np.exp(log_phi))
         if prior != self.hyper[1].prior or FEWEST < phi < MOST:
             return ""
         about = f"{float(f'{phi:.2g}'):,.6g}"
-        return f"R-INLA's prior holds phi near 1 in the unit of the response, and these responses have it near {about}"
+        return f"{of} holds {what}, and these responses have it near {about}"
 
     def refuse_endless(self) -> None:
         """As the power falls to 1, responses that are multiples of one number have a density without end."""
@@ -212,9 +228,10 @@ def _nodes(centre: Vector, spread: Vector) -> tuple[Vector, Vector]:
 class Tweedie(Family):
     """Values of 0 and above with a probability of exact zeros: mean mu = exp(eta), variance `phi` mu^`p`, log link.
 
-    The sum of a Poisson number of gammas, such as the catch of a haul or the rain of a day; 1 < p < 2. R-INLA's priors:
-    logit(p - 1) Gaussian with mean 0 and precision 100, phi Gamma(100, rate 100): phi has the unit of the response to
-    the power of 2 - p, so that this suits one unit, and a fit warns where responses are of another.
+    The sum of a Poisson number of gammas, such as the catch of a haul or the rain of a day; 1 < p < 2. Priors are
+    R-INLA's, with the response counted in m, the mean of its positive values: logit(p - 1) Gaussian with mean 0 and
+    precision 100, ``phi / m^(2 - p)`` Gamma(100, rate 100). A prior that is given for phi is of phi itself, which has
+    the response's unit to the power of 2 - p. Where phi follows a formula, the default is as at p = 1.5.
 
     Examples
     --------
@@ -243,6 +260,15 @@ class Tweedie(Family):
             f"{candidate.described}, {share:.0%} of them zero: amounts with zeros; delta_gamma fits where there is "
             "any, and how much there, apart."
         )
+
+    def _prior(self, bound: Likelihood, hyper: tuple[Parameter, ...], own: Mapping[str, Prior]) -> Independent:
+        """By default that of phi is of a pure number, and joint with p where this is not held."""
+        assert isinstance(bound, TweedieLikelihood)
+        if "phi" in own:
+            return super()._prior(bound, hyper, own)
+        power = own.get("p") or hyper[0].prior
+        of_size = OfSize(power, hyper[1].prior, bound.log_size)
+        return Independent((power, of_size.given(power.value)) if isinstance(power, Fixed) else (of_size,))
 
     def outside(self, y: Vector) -> NDArray[np.bool_]:
         """Which responses are negative."""
