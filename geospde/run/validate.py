@@ -98,7 +98,7 @@ def validate_run(
         with announce_compiling(log):
             made = fitted(run, log)
             with log.step("validate") as told:
-                validation = validate(made.fit, wanted, callback=log.progress.update)
+                validation = validate(made.fit, wanted, survey=made.survey, callback=log.progress.update)
                 told(validation.describe())
         return Validated(validation, run.name, made.saved, target)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from geospde.prediction.validation import Validation
 from geospde.prediction.validation import validate as cross_validate
 from geospde.results.base import Fit
 from geospde.run.sections.results import ValidationSection
+from geospde.survey.survey import Survey
 from geospde.text.words import counted, number
 
 _LOSS = "_difference"  # ends the columns of a simpler model's loss, in the table of scores
@@ -36,12 +38,19 @@ ALONE = Names("scores.csv", "pointwise.csv", "calibration.png", "validation.json
 IN_RUN = Names("validation.csv", "validation-pointwise.csv", "validation.png", "validation-summary.json")
 
 
-def validate(fit: Fit, wanted: ValidationSection, *, callback: Any = None) -> Validation:
-    """Cross-validate a fit as ``[validation]`` says."""
-    return cross_validate(
+def validate(fit: Fit, wanted: ValidationSection, *, survey: Survey | None = None, callback: Any = None) -> Validation:
+    """Cross-validate a fit as ``[validation]`` says; with its survey observations get their places in the file."""
+    found = cross_validate(
         fit, wanted.folds, k=wanted.k, distance=wanted.distance, seed=wanted.seed, observations=wanted.observations,
         callback=callback,
     )  # fmt: skip
+    if survey is None:
+        return found
+    own = dict(zip(fit.model.parts, survey.parts)).get(wanted.observations or "", survey)
+    places = [str(own.place(int(row), None)) for row in found.pointwise["row"]]
+    pointwise = found.pointwise.copy()
+    pointwise.insert(1, "place", places)
+    return replace(found, pointwise=pointwise)
 
 
 def write_validation(folder: Path, validation: Validation, names: Names, told: Mapping[str, Any] | None = None) -> None:

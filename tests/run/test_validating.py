@@ -103,6 +103,7 @@ def test_the_command_writes_a_folder_and_says_which_predicts_better(bay, capsys)
     lost = scores["log_score"] - scores.loc["model", "log_score"]
     np.testing.assert_allclose(lost[1:], scores["log_score_difference"][1:], rtol=1e-9)
     pointwise = pd.read_csv(folder / "pointwise.csv")
+    assert pointwise["place"].tolist() == [f"sites.csv, line {row + 2}" for row in pointwise["row"]]
     assert -pointwise["log_density"].mean() == pytest.approx(scores.loc["model", "log_score"], rel=1e-12)
     assert main(["validate", "bay.toml"]) == 2
     assert "out-validation holds an earlier validation: choose another folder" in said(capsys)

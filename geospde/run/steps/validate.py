@@ -14,7 +14,9 @@ def make(work: Work) -> None:
     """Cross-validate; the fit has taken its time and is kept even where that fails."""
     with work.log.step("validate") as told:
         try:
-            work.validation = validate(work.fit, work.config.validation, callback=work.log.progress.update)
+            work.validation = validate(
+                work.fit, work.config.validation, survey=work.survey, callback=work.log.progress.update
+            )
         except GeospdeError as error:
             warnings.warn(GeospdeWarning(f"the model is not cross-validated: {error}"), stacklevel=2)
         else:
