@@ -16,8 +16,8 @@ class Place:
     ----------
     file : str
         The file's name, or what a sentence calls a table in memory.
-    row : int, optional
-        As the user counts: the line of a text file, the row of a table.
+    row : int or str, optional
+        As the user counts: the line of a text file, the row of a table, or its label.
     column : str, optional
         The column, or the key of a run file.
     word : str
@@ -30,12 +30,12 @@ class Place:
     """
 
     file: str
-    row: int | None = None
+    row: int | str | None = None
     column: str | None = None
     word: str = "row"
 
     def __str__(self) -> str:
-        row = "" if self.row is None else f", {self.word} {self.row}"
+        row = "" if self.row is None else f", {self.word} {_as_label(self.row)}"
         return _printable(f"{self.file}{row}") + ("" if self.column is None else f", column {self.column!r}")
 
 
@@ -43,6 +43,11 @@ QUOTED = 60
 """Characters that a message quotes of what somebody wrote, at most."""
 _QUOTE = re.compile(r"(?<!\w)(['\"])((?:(?!\1).)*)\1")  # short ones, too: the end of one is no beginning
 _LONG_WORD = re.compile(r"\S{200,}")
+
+
+def _as_label(row: Any) -> str:
+    """Return a row's number or, in quotation marks, its label."""
+    return repr(row) if isinstance(row, str) else str(row)
 
 
 def _shortened(text: str) -> str:
@@ -91,7 +96,7 @@ class _Said(Exception):
         self, what: str, *, where: Place | None = None, of: Place | None = None, remedy: str = "", row: Any = None
     ) -> None:
         self.row, self._of_a_row = row, what
-        what = what if row is None else what.replace("{row}", f"row {row!r}" if isinstance(row, str) else f"row {row}")
+        what = what if row is None else what.replace("{row}", f"row {_as_label(row)}")
         what, remedy = _shortened(_printable(what)), _shortened(_printable(remedy))
         super().__init__(what)
         self.what, self.where, self.remedy = what, where or of, remedy
@@ -113,7 +118,7 @@ class _Said(Exception):
         if self.row is None:
             return self
         where = place(self.row)
-        told = self._of_a_row.replace("{row}", f"{where.word} {where.row} of {where.file}")
+        told = self._of_a_row.replace("{row}", f"{where.word} {_as_label(where.row)} of {where.file}")
         return self._with(told)
 
     def within(self, part: str) -> Self:

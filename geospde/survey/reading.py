@@ -16,7 +16,7 @@ from geospde.survey.numbers import others_like_it
 from geospde.survey.paths import refuse_unreadable
 from geospde.survey.places import code_of_grid, looks_like_grid
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
-from geospde.survey.tables import Table, read_csv
+from geospde.survey.tables import Table, labels_of, read_csv
 from geospde.text.offline import offline, read_vectors, reason
 from geospde.text.words import counted, did_you_mean, listed
 
@@ -330,10 +330,10 @@ def read_table(
     import pandas as pd
 
     if isinstance(source, pd.DataFrame):
-        frame = source.reset_index(drop=True)
+        frame, rows = source.reset_index(drop=True), labels_of(source.index)
         if isinstance(frame, gpd.GeoDataFrame):
             frame = pd.DataFrame(frame) if frame.active_geometry_name is None else _plain(frame)
-        return Table(frame, f"the {what}", np.arange(1, len(frame) + 1)).without_marks(missing)
+        return Table(frame, f"the {what}", rows).without_marks(missing)
     if not isinstance(source, str | Path):
         raise InputError(f"{type(source).__name__} is neither a file's path nor a table", where=Place(what))
     path = refuse_unreadable(source, what)

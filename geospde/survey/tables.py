@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,20 +38,21 @@ class Table:
         The columns, on a plain 0, 1, ... index.
     source : str
         How a sentence calls it: a file's name, or "the points".
-    rows : numpy.ndarray of int
-        What a user would call each row: its line in a text file, its number in a layer.
+    rows : numpy.ndarray of int or str
+        What a user would call each row: its line in a text file, its number in a layer, its label in a data frame.
     word : str
         What to call such a number: "line" or "row".
     """
 
     frame: pd.DataFrame
     source: str
-    rows: NDArray[np.int64]
+    rows: NDArray[Any]
     word: str = "row"
 
     def at(self, i: int, column: str | None = None) -> Place:
         """Return where row `i`, from 0, stands."""
-        return Place(self.source, int(self.rows[i]), column, self.word)
+        row = self.rows[i]
+        return Place(self.source, row if isinstance(row, str) else int(row), column, self.word)
 
     def require(self, *columns: str) -> None:
         """Raise an InputError that names the nearest column, unless all are there."""
@@ -318,7 +320,22 @@ def _refuse_ragged(path: Path, separator: str, width: int) -> None:
                 )
 
 
-def rows_like(places: NDArray[np.int64], most: int = 5) -> str:
+def labels_of(index: pd.Index) -> NDArray[Any]:
+    """Return what a user calls the rows of a data frame: their labels, or numbers from 1 where it has none of its own.
+
+    Examples
+    --------
+    >>> labels_of(pd.Index(["S1", "S2"])).tolist(), labels_of(pd.RangeIndex(2)).tolist()
+    (['S1', 'S2'], [1, 2])
+    """
+    if index.equals(pd.RangeIndex(len(index))):
+        return np.arange(1, len(index) + 1)
+    if pd.api.types.is_integer_dtype(index.dtype):
+        return np.asarray(index)
+    return np.array([str(label) for label in index], dtype=object)
+
+
+def rows_like(places: NDArray[Any], most: int = 5) -> str:
     """Return row numbers for a sentence.
 
     Examples
@@ -326,4 +343,4 @@ def rows_like(places: NDArray[np.int64], most: int = 5) -> str:
     >>> rows_like(np.array([4, 9, 12]))
     '4, 9 and 12'
     """
-    return listed((int(p) for p in places), most=most)
+    return listed((p if isinstance(p, str) else int(p) for p in places), most=most)

@@ -119,3 +119,14 @@ def test_rings_of_a_table_are_mended_alike(tmp_path):
     assert survey.coastline.area == pytest.approx(5000 + 4000)
     said = " ".join(str(w.message) for w in caught)
     assert "1 ring of coast.csv without area left out" in said and "ring a of coast.csv touches" in said
+
+
+def test_rows_of_a_frame_are_called_by_their_labels():
+    frame = pd.DataFrame(
+        {"x": [5e5, 5.01e5, 5.02e5, 5.02e5], "y": [0.0, 1e3, 0.0, 0.0], "zinc": [1.0, 2.0, 3.0, np.inf]}
+    )
+    for labels, told in ((["S1", "S7", "S3", "S9"], "'S9'"), ([3, 7, 12, 40], "40"), (range(4), "4")):
+        table = frame.set_axis(pd.Index(labels), axis=0)
+        with pytest.warns(gs.GeospdeWarning, match=rf"again: row {told}\)"):
+            survey = gs.read_survey(table, crs="EPSG:32631")
+        assert str(survey.place(3, None)) == f"the points, row {told}"
