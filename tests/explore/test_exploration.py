@@ -504,7 +504,7 @@ def test_an_error_among_the_findings_is_exit_2(run_file, monkeypatch, capsys):
         analysis, "make_grid", lambda *_: gs.Grid.around(shapely.box(-6000, -3200, -5000, -3000), cell=50)
     )
     monkeypatch.setattr(analysis, "make_model", lambda *_: SimpleNamespace(crs=None))
-    monkeypatch.setattr(checks, "System", lambda *_: None)
+    monkeypatch.setattr(checks, "System", lambda *_: SimpleNamespace(analysed=lambda: None))
     for name in ("check_predictable", "describe_model"):
         monkeypatch.setattr(analysis, name, lambda *_: "")
     assert main(["check", str(run_file)]) == 2
