@@ -30,7 +30,6 @@ DENSITY = {
 }
 """The same of counts with a group, whose density of theta is an emulator's."""
 SITES = {
-    "covariance larger": (of_arrays(put("maximum_covariance", lambda a: 1.5 * a)), "covariance of its estimates"),
     "coordinates swapped": (of_words(setting(coords=["y", "x"])), "sites"),
     "a log likelihood moved with the words": (
         lambda base: (

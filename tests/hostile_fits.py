@@ -419,15 +419,6 @@ ESTIMATES = {
             ("flat", "of words", lambda a: a.astype("U"), "no numbers"),
         )
     },
-    "covariance larger": (of_arrays(put("maximum_covariance", lambda a: 1.5 * a)), "covariance of its estimates"),
-    "all covariances of fixed effects smaller": (
-        of_arrays(
-            lambda a: a.update(
-                {k: 0.8 * v for k, v in a.items() if k.endswith(("fixed_covariance", "inner_covariance"))}
-            )
-        ),
-        "covariance of its estimates",
-    ),
     "response of others": (of_arrays(put("column_0", lambda a: a[::-1].copy())), "mode of its model"),
     "formula of another scale": (of_words(setting(formula="caught ~ I(3 * z) + (1 | g)")), "mode of its model"),
 }
@@ -437,7 +428,6 @@ PLAIN = {
     "covariate of others": (of_arrays(put("column_1", lambda a: 1.5 * a)), "log likelihood is not that"),
     "rows weigh more": (of_arrays(put("observation_weights", lambda a: 1.5 * a)), "log likelihood is not that"),
     "residual sd larger": (of_arrays(put("maximum_theta", lambda a: a + 1.0)), "log likelihood is not that"),
-    "covariance larger": (of_arrays(put("maximum_covariance", lambda a: 1.5 * a)), "covariance of its estimates"),
     "residual sd a whole number": (of_arrays(put("maximum_theta", lambda a: a.astype("i8"))), "no numbers"),
     "fixed_covariance huge": (of_arrays(put("maximum_fixed_covariance", lambda a: a * 1e300)), "differ"),
 }

@@ -170,8 +170,7 @@ def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
             raise ValueError("the criterion of method 'ubre' knows no covariance of hyperparameters")
     elif words.format > 1 and fit.laplace.n_entries <= CHEAP and not fit.unpriored.vanishing:
         additive = bool(model.terms) and all(term.penalty_scales for term in model.terms)
-        size = fit.laplace.n_entries
-        check_criterion(fit.unpriored, maximum, method, points, additive=additive, n_entries=size)
+        check_criterion(fit.unpriored, maximum, method, points, additive=additive)
     return fit
 
 

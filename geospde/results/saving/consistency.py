@@ -18,8 +18,7 @@ from geospde.inference.posterior import SAME
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
 from geospde.likelihood.intervals import likelihood_of
 from geospde.likelihood.likelihoods import Profiled, Restricted, Unpriored
-from geospde.likelihood.search import STEP, Maximum
-from geospde.linalg.basis import Basis
+from geospde.likelihood.search import Maximum
 
 FORCE = 1e-4  # at the latent mode, as a share of the forces that cancel there; fits have 1e-6 and less
 GAIN = 1e-4  # or what a step by it would gain in log density: a hundredth of an sd
@@ -38,7 +37,6 @@ UNMOVED = 1e-3  # of means of a Gaussian, in sds: they are stored to a step
 SAME_SUM = 1e-6  # between a log likelihood and the sum of its observations', as a share of it: rounding has 1e-12
 STILL = 1e-10  # variance of random effects that do not vary
 AGAIN = 0.02  # nats of a log posterior, or sds of means, or share of a variance, that was computed again: 2e-3 and less
-CURVED = 0.05  # of curvatures, between the inverse of covariances and one computed again: 0.003 of a bent ridge
 OFF = 0.05  # weight of points that may be others: far out a correction is taken or left by its last digits
 CORRECTED = 0.5  # part of the evidence's correction which a later version may put otherwise
 CHEAP = 2_000_000  # numbers of which all points are computed again; of more, up to as many a point, the mode alone
@@ -208,10 +206,8 @@ def _is_again(laplace: Laplace, point: LaplacePoint, strategy: str) -> bool:
     )
 
 
-def check_criterion(
-    model: Unpriored, maximum: Maximum, method: str, points: int, *, additive: bool, n_entries: int
-) -> None:
-    """Raise ValueError where a likelihood or restricted likelihood is not that of its estimates, nor its curvature.
+def check_criterion(model: Unpriored, maximum: Maximum, method: str, points: int, *, additive: bool) -> None:
+    """Raise ValueError where a likelihood or restricted likelihood is not that of its estimates.
 
     Parameters
     ----------
@@ -222,90 +218,21 @@ def check_criterion(
         Of quadrature.
     additive : bool
         Whether all terms are smooths, whose fixed effects stand at the joint mode.
-    n_entries : int
-        Of the model's precision: the curvature is looked at where all its gradients cost no more than `CHEAP`.
     """
     whole = model.with_fixed_trends()[0] if method == "ml" else model
     upright, basis = whole.upright()
     inner = additive and points == 1 and upright.likelihood.pairs is None
     if method == "reml" or inner or upright.is_gaussian:
-        inside: Any = Restricted(upright) if method == "reml" else Profiled(upright)
-        psi, sds = inside.psi_of(maximum.theta), np.zeros(0)
+        inside = Restricted(upright) if method == "reml" else Profiled(upright)
+        again = inside.at(inside.psi_of(maximum.theta), gradient=False)
     elif upright.n_fixed > model.n_fixed:
         return  # a trend was estimated that is not kept in the coordinates of its search
     else:
-        inside, to = likelihood_of(upright, points), np.linalg.inv(basis.back)
-        psi = np.concatenate([inside.psi_of(maximum.theta), to @ maximum.fixed])
-        sds = np.sqrt((to @ maximum.fixed_covariance @ to.T).diagonal())
-    again = inside.at(psi, gradient=False)
+        joint = likelihood_of(upright, points)
+        fixed = np.linalg.inv(basis.back) @ maximum.fixed
+        again = joint.at(np.concatenate([joint.psi_of(maximum.theta), fixed]), gradient=False)
     if not abs(again.log_posterior - maximum.log_likelihood) <= SAME_SUM * (1.0 + abs(maximum.log_likelihood)) + AGAIN:
         raise ValueError("its log likelihood is not that of its model")
-    if n_entries * 2 * psi.size <= CHEAP:
-        _check_curvature(inside, psi, maximum, basis, sds)
-
-
-def _check_curvature(likelihood: Any, psi: np.ndarray, maximum: Maximum, basis: Basis, sds: np.ndarray) -> None:
-    """Raise ValueError where covariances of estimates are not the inverse of the likelihood's curvature at them.
-
-    Parameters
-    ----------
-    likelihood : Restricted, Profiled or Joint
-        Its gradients are taken at either side in each direction; where it is level nothing is told.
-    psi : array
-        Where the estimates stand.
-    maximum : Maximum
-    basis : Basis
-        Of the fixed effects in which the likelihood has them.
-    sds : array
-        Of the fixed effects within psi, if any: the steps are a share of them, of the others of one.
-    """
-    d, p = maximum.theta.size, maximum.fixed.size
-    known = np.flatnonzero(np.isfinite(maximum.covariance.diagonal()))
-    if likelihood.effects and known.size < d:
-        return
-    moving = np.concatenate([known, np.arange(d, psi.size)])
-    again = _inverse_curvature(likelihood, psi, moving, STEP * np.concatenate([np.ones(d), sds]))
-    if again is None:
-        return
-    slope = np.eye(d)
-    for e in likelihood.effects:
-        slope[e.where, e.where] = e.factor.jacobian(psi[e.where])
-    slope, k = slope[np.ix_(known, known)], known.size
-    inner = again[k:, k:] if sds.size else likelihood.fixed_covariance(likelihood.at(psi, gradient=False))
-    pairs = (
-        (maximum.covariance[np.ix_(known, known)], slope @ again[:k, :k] @ slope.T),
-        (maximum.fixed_covariance, basis.covariance_outside(inner)[-p:, -p:] if p else maximum.fixed_covariance),
-    )
-    if not all(_is_inverse_of_the_same(*pair) for pair in pairs if pair[0].size):
-        raise ValueError("the covariance of its estimates is not that of its model")
-
-
-def _is_inverse_of_the_same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two covariances have one curvature, each entry counted by how curved the likelihood is there.
-
-    Along a ridge a curvature is next to nothing, differences of gradients have none of its digits, and variances are
-    what rounding says: 480 to 73,000 where the fit had 34.
-    """
-    try:
-        first, second = np.linalg.inv(one), np.linalg.inv(other)
-    except np.linalg.LinAlgError:  # a coefficient that is held
-        first, second = one, other
-    scale = np.sqrt(np.abs(second.diagonal()))
-    return bool((np.abs(first - second) <= CURVED * np.outer(scale, scale)).all())
-
-
-def _inverse_curvature(likelihood: Any, psi: np.ndarray, moving: np.ndarray, steps: np.ndarray) -> np.ndarray | None:
-    """The inverse of a likelihood's curvature in the directions that move, by differences; None where it has none."""
-    curvature = np.zeros((moving.size, moving.size))
-    try:
-        for k, j in enumerate(moving):
-            move = steps[j] * (np.arange(psi.size) == j)
-            above, below = (likelihood.at(psi + sign * move).gradient for sign in (1.0, -1.0))
-            curvature[k] = (below - above)[moving] / (2.0 * steps[j])
-        root = np.linalg.inv(np.linalg.cholesky(0.5 * (curvature + curvature.T)))
-    except (NumericalError, np.linalg.LinAlgError):
-        return None
-    return np.asarray(root.T @ root)
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:
