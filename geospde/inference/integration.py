@@ -155,35 +155,46 @@ def gauss_hermite(
     return posterior, Agreement(mean, covariance, roughness, swelling)
 
 
-def profiles(
-    explorer: Explorer, centre: Vector, root: Vector, steps: Vector | float, drop: float
-) -> list[tuple[Vector, Vector]]:
-    """Log density along each axis, in these steps, out to where it has dropped: places and values of each."""
+def profiles(explorer: Explorer, centre: Vector, root: Vector, drop: float) -> list[tuple[Vector, Vector]]:
+    """Log density along each axis, out to where it has dropped: places, and values below the largest.
 
-    def value(z: Vector) -> float:
-        return float(_log_values(explorer.at([centre + root @ z], latent=False))[0])
+    In steps of the density's own width along each axis, which the curvature at the mode may not tell.
+    """
 
-    middle, out = value(np.zeros(centre.size)), []
+    def value(theta: Vector) -> float:
+        return float(_log_values(explorer.at([theta], latent=False))[0])
+
+    middle, out = value(centre), []
     if not np.isfinite(middle):
         raise NumericalError(f"the posterior could not be evaluated at {explorer.laplace.describe(centre)}")
-    for k, step in enumerate(np.broadcast_to(steps, centre.shape)):
-        unit, profile = step * np.eye(centre.size)[k], {0: middle}
-        for side in (-1, 1):
-            for j in range(1, FURTHEST + 1):
-                found = value(side * j * unit)
-                if not np.isfinite(found):
-                    break
-                profile[side * j] = found
-                if found < max(profile.values()) - drop:
-                    break
-        taken = np.array(sorted(profile))
-        out.append((step * taken, np.array([profile[j] for j in taken])))
+    for column in root.T:
+        step = STEP
+        for _ in range(TRIES):
+            profile = {0: middle}
+            for side in (-1, 1):
+                for j in range(1, FURTHEST + 1):
+                    found = value(centre + column * (side * j * step))
+                    if not np.isfinite(found):
+                        break
+                    profile[side * j] = found
+                    if found < max(profile.values()) - drop:
+                        break
+            taken = np.array(sorted(profile))
+            places, values = step * taken, np.array([profile[j] for j in taken])
+            is_still_high = values[[0, -1]].max() > values.max() - drop
+            if len(taken) < FEWEST:
+                step *= 0.5
+            elif is_still_high and len(taken) > FURTHEST:
+                step *= 2.0
+            else:
+                break
+        out.append((places, compressed(values - values.max())))
     return out
 
 
 def even_grid(explorer: Explorer, centre: Vector, root: Vector) -> Posterior:
     """Even grid on axes bent by the density along each, made wider and finer until it holds and resolves all mass."""
-    axes = Axes(centre, root, Warp.of_profiles(_scaled_profiles(explorer, centre, root, DEEPER)))
+    axes = Axes(centre, root, Warp.of_profiles(profiles(explorer, centre, root, DEEPER)))
     d = centre.size
     places = [STEP * np.arange(-4.0, 5.0)] * d
     known: dict[tuple[float, ...], LaplacePoint | None] = {}
@@ -212,20 +223,6 @@ def even_grid(explorer: Explorer, centre: Vector, root: Vector) -> Posterior:
     hyper = HyperPosterior(centre, root, EvenGrid(tuple(places), values.reshape(shape)), axes.warp)
     log_cell = float(sum(np.log(nodes[1] - nodes[0]) for nodes in places))
     return _mixture(found, log_density + log_cell, hyper, explorer.mode)
-
-
-def _scaled_profiles(explorer: Explorer, centre: Vector, root: Vector, drop: float) -> list[tuple[Vector, Vector]]:
-    """Log density along each axis, in steps of its own width there, which the curvature at the mode may not tell."""
-    steps = np.full(centre.size, STEP)
-    for _ in range(TRIES):
-        out = profiles(explorer, centre, root, steps, drop)
-        sizes = np.array([places.size for places, _ in out])
-        still = np.array([values[[0, -1]].max() > values.max() - drop for _, values in out])
-        scale = np.where(sizes < FEWEST, 0.5, np.where(still & (sizes > FURTHEST), 2.0, 1.0))
-        if (scale == 1.0).all():
-            break
-        steps = steps * scale
-    return [(places, compressed(values - values.max())) for places, values in out]
 
 
 def _coarse(mass: Vector) -> NDArray[np.bool_]:
@@ -289,7 +286,7 @@ def _carrying(explorer: Explorer, hyper: HyperPosterior, log_top: float, third: 
 def _fitted(explorer: Explorer, centre: Vector, root: Vector, third: Vector | None) -> tuple[HyperPosterior, float]:
     """A polynomial through values and gradients at a design on bent axes, and the log density it is relative to."""
     if third is None:
-        warp = Warp.of_profiles(_scaled_profiles(explorer, centre, root, DROP))
+        warp = Warp.of_profiles(profiles(explorer, centre, root, DROP))
     else:
         warp = Warp.of_third_derivatives(third)
     u = central_composite(centre.size, WIDE)[0]
