@@ -148,17 +148,21 @@ def summaries(hyper, d):
     return np.array(sds), np.array(quantiles)
 
 
+def check_summaries(found, d, evidence, sds, quantiles):
+    """Hold a posterior to what a reader of a table can tell apart: a tenth of a posterior sd, 1 in 20 of an sd."""
+    assert found.log_marginal_likelihood == pytest.approx(evidence, abs=0.03)
+    found_sds, found_quantiles = summaries(found.hyper, d)
+    np.testing.assert_allclose(found_sds, sds, rtol=0.05)
+    np.testing.assert_allclose((found_quantiles - quantiles) / sds[:, None], 0, atol=0.1)
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_any_shape_is_followed(name):
     log_density, d, reach = SHAPES[name]
     density = Density(log_density, d)
     found = adaptive(density, Axes(np.zeros(d), np.eye(d)))
     evidence, sds, quantiles = quadrature(log_density, d, reach)
-    # what a reader of a table can tell apart: a tenth of a posterior sd, one part in twenty of an sd
-    assert found.log_marginal_likelihood == pytest.approx(evidence, abs=0.03)
-    found_sds, found_quantiles = summaries(found.hyper, d)
-    np.testing.assert_allclose(found_sds, sds, rtol=0.05)
-    np.testing.assert_allclose((found_quantiles - quantiles) / sds[:, None], 0, atol=0.1)
+    check_summaries(found, d, evidence, sds, quantiles)
     # the points that carry the latent variables describe the same distribution
     thetas = np.array([p.theta for p in found.points])
     mean, cloud = found.weights @ thetas, found.hyper.moments()
@@ -175,11 +179,7 @@ def test_an_even_grid_holds_and_resolves_any_shape(name):
     density.mode = Point(np.zeros(d), 0.0, np.zeros(d))
     found = even_grid(density, np.zeros(d), np.eye(d))
     evidence, sds, quantiles = quadrature(log_density, d, reach)
-    # as above
-    assert found.log_marginal_likelihood == pytest.approx(evidence, abs=0.03)
-    found_sds, found_quantiles = summaries(found.hyper, d)
-    np.testing.assert_allclose(found_sds, sds, rtol=0.05)
-    np.testing.assert_allclose((found_quantiles - quantiles) / sds[:, None], 0, atol=0.1)
+    check_summaries(found, d, evidence, sds, quantiles)
     thetas = np.array([p.theta for p in found.points])
     np.testing.assert_allclose(found.weights @ (thetas - found.weights @ thetas) ** 2, sds**2, rtol=0.1)
     again = residual_from(found.hyper.residual.arrays())
@@ -233,11 +233,7 @@ def test_shapes_in_more_dimensions_are_followed(name):
     density = Density(toy.log_density, toy.d)
     found = adaptive(density, Axes(toy.centre, toy.root))
     sds, quantiles = toy.summaries()
-    # as above
-    assert found.log_marginal_likelihood == pytest.approx(toy.log_evidence, abs=0.03)
-    found_sds, found_quantiles = summaries(found.hyper, toy.d)
-    np.testing.assert_allclose(found_sds, sds, rtol=0.05)
-    np.testing.assert_allclose((found_quantiles - quantiles) / sds[:, None], 0, atol=0.1)
+    check_summaries(found, toy.d, toy.log_evidence, sds, quantiles)
     assert density.evaluations <= 130
 
 
