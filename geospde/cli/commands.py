@@ -84,21 +84,17 @@ INTERRUPTED = 130
 CLOSED_PIPE = 141
 """Exit code where whoever read the output has gone: that of other programs that a closed pipe ends."""
 
-STEPS = {
-    "mesh": "build the mesh and draw it, in the run's folder.",
-    "regions": "predict for the areas of [regions] from the fit in the run's folder.",
-    "map": "draw the maps of the prediction in the run's folder, and layers for QGIS.",
-    "report": "write the report of what is in the run's folder.",
-}
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "check": check,
     "explore": explore,
     "init": init,
-    "mesh": step_command("mesh", STEPS["mesh"]),
+    "mesh": step_command("mesh", "build the mesh and draw it, in the run's folder."),
     "fit": fit,
     "predict": predict,
-    **{name: step_command(name, what) for name, what in STEPS.items()},
+    "regions": step_command("regions", "predict for the areas of [regions] from the fit in the run's folder."),
+    "map": step_command("map", "draw the maps of the prediction in the run's folder, and layers for QGIS."),
+    "report": step_command("report", "write the report of what is in the run's folder."),
     "certify": certify,
     "design": design,
     "validate": validate,
