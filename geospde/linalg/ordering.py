@@ -79,6 +79,8 @@ def _explain_failure() -> None:
 
     It leaves both by a long jump, so that the one that came is still blocked.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
+        return
     blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGABRT})
     if signal.SIGTERM in blocked:
         signal.raise_signal(signal.SIGTERM)
