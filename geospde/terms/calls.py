@@ -12,6 +12,7 @@ from geospde.errors import GeospdeWarning, InputError
 from geospde.families.priors import PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
+from geospde.survey.numbers import is_text
 from geospde.survey.places import columns_of_degrees
 from geospde.terms.base import Context
 from geospde.text.words import did_you_mean
@@ -80,6 +81,11 @@ def multiplier(call: TermCall, context: Context) -> tuple[Covariates | None, Vec
         return None, np.ones(len(context.table))
     if not isinstance(name, Name):
         raise InputError(f"by is the name of a column: {call.text}")
+    if name in context.table and is_text(context.table[name]).all():
+        raise InputError(
+            f"by of {call.name} multiplies its values by numbers, and {str(name)!r} holds labels: {call.text}",
+            remedy="make columns of 0 and 1 of it, and write a term for each",
+        )
     by = Covariates.of_table((str(name),), context.table, context.points)
     values = by.values(context.table, context.points)[:, 0]
     if not values.any():

@@ -132,8 +132,10 @@ class Group(LatentTerm):
 
     @property
     def identities(self) -> tuple[Any, ...]:
-        """Of intercepts alone the levels, which effects of areas may have, too."""
-        return (("independent", self.grouping.name),) if self.effect_names == ("Intercept",) else ()
+        """Of one effect its levels, which effects of areas may have, too, and what it multiplies."""
+        if len(self.effect_names) > 1:
+            return ()
+        return (("independent", self.grouping.name, *(name for name in self.effect_names if name != "Intercept")),)
 
     def taking_new_levels(self) -> "Group":
         """The same, where a prediction may have levels that were not learnt."""

@@ -154,6 +154,58 @@ def test_besag_has_r_inlas_posterior(scale, mean, sd):
     assert fit.fixed.loc["Intercept", "mean"] == pytest.approx(-0.04587, abs=0.1 * 0.0149)
 
 
+def lattice():
+    """Counts and measurements of 24 areas, whose coefficients of x differ, and the neighbours."""
+    k = np.arange(120)
+    area, noise = k % 24, k * 37 % 101 / 50 - 1
+    t = pd.DataFrame({"g": area + 1, "x": 1 + k * 29 % 41 / 20})
+    slope = 0.8 + np.sin(area % 6) + 0.5 * np.cos(area // 6)
+    t["v"], t["n"] = 2 + slope * t.x + 0.7 * noise, np.round(np.exp(0.4 + 0.5 * slope * t.x + 0.2 * noise))
+    beside = [(i - 6, i + 6, i - (i % 6 > 0), i + (i % 6 < 5)) for i in range(24)]
+    return t, {i + 1: [j + 1 for j in near if 0 <= j < 24 and j != i] for i, near in enumerate(beside)}
+
+
+# gam(v ~ s(g, bs = "mrf", xt = list(nb = nb), by = x), method = "REML") of mgcv 1.8-41, where a constant is a
+# coefficient of x: gam.vcomp, the intercept, fitted values of rows 1, 51 and 120
+@pytest.mark.parametrize(
+    "response, family, sds, intercept, fitted",
+    [
+        ("v", "gaussian", [0.7287449622, 0.4325216394], 1.414018297, [2.910350135, 5.853736757, 0.971137685]),
+        ("n", "poisson", [0.3713398995], 0.347267443, [2.779681905, 10.128982103, 1.163872753]),
+    ],
+)
+def test_coefficients_that_differ_by_area_are_mgcvs(response, family, sds, intercept, fitted):
+    table, graph = lattice()
+    formula = f"{response} ~ x + besag(g, graph=w, by=x, scale=False)"
+    fit = gs.fit(formula, table, family=family, graphs={"w": graph}, method="reml")
+    assert fit.hyper["estimate"].to_numpy() == pytest.approx(sds, rel=1e-6)
+    assert fit.fixed.loc["Intercept", "estimate"] == pytest.approx(intercept, rel=1e-6)
+    assert fit.fitted["estimate"].to_numpy()[[0, 50, 119]] == pytest.approx(fitted, rel=1e-6)
+
+
+@pytest.mark.parametrize("term", ["besag", "bym2", "car", "sar"])
+def test_coefficients_by_area_are_those_of_dense_algebra_in_any_unit(term):
+    table, graph = lattice()
+    # what neighbours do not share: a phi of 1 is at the end of its axis
+    table["v"] += table.x * np.random.default_rng(2).normal(0, 1.5, 24)[table.g - 1]
+    formula, keys = f"v ~ x + {term}(g, graph=w, by=x)", {"graphs": {"w": graph}, "method": "ml"}
+    fit, large = gs.fit(formula, table, **keys), gs.fit(formula, table.assign(x=1000 * table.x), **keys)
+    prior, theta = fit.model.precisions[0], fit.point.theta[:-1]
+    q, c = prior.matrix(theta).toarray(), prior.constraints
+    basis = np.eye(prior.n) if c is None else np.linalg.svd(c.T)[2][c.shape[1] :].T
+    rows = np.zeros((120, prior.n))
+    rows[np.arange(120), table.g - 1] = table.x
+    root = rows @ basis
+    covariance = root @ np.linalg.solve(basis.T @ q @ basis, root.T) + fit.hyper["estimate"].iloc[-1] ** 2 * np.eye(120)
+    mean = np.column_stack([np.ones(120), table.x]) @ fit.fixed["estimate"]
+    assert fit.log_likelihood == pytest.approx(multivariate_normal(mean, covariance).logpdf(table.v), abs=1e-6)
+    assert large.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-6)
+    coefficients = [one.random["estimate"].to_numpy()[:24] for one in (fit, large)]
+    assert 1000 * coefficients[1] == pytest.approx(coefficients[0], abs=1e-4)  # of theta, which ends within 1e-5 or so
+    priors = [model.precisions[0].prior.log_density(model.terms[0].start(2.0)) for model in (fit.model, large.model)]
+    assert priors[0] == pytest.approx(priors[1], abs=1e-9)
+
+
 @pytest.mark.slow
 def test_bym2_of_german_districts_has_the_posterior_of_a_grid():
     """Oral cavity cancer in 544 districts; R-INLA's precision with besag alone, above, is 25.9."""
@@ -177,6 +229,7 @@ def test_bym2_of_german_districts_has_the_posterior_of_a_grid():
     [
         ("bym2(g, graph=w) + (1 | g)", r"bym2\(g\) and .*Intercept \| g.* are alike: the data tell only the sum"),
         ("iid(g) + bym2(g, graph=w)", "are alike"),
+        ("bym2(g, graph=w, by=z) + (0 + z | g)", r"bym2\(g, z\) and z \| g are alike"),
         ("besag(g, graph=w) + bym2(g, graph=w)", r"besag\(g\) and bym2\(g\) are alike"),
     ],
 )
@@ -184,6 +237,8 @@ def test_terms_that_say_the_same_of_areas_are_refused(terms, message):
     with pytest.raises(InputError, match=message):
         build_model(f"n ~ 1 + {terms}", survey(), family="poisson", graphs={"w": NEIGHBOURS})
     both = build_model("n ~ 1 + besag(g, graph=w) + (1 | g)", survey(), family="poisson", graphs={"w": NEIGHBOURS})
+    coefficients = "bym2(g, graph=w) + bym2(g, graph=w, by=z)"
+    assert len(build_model(f"n ~ 1 + {coefficients}", survey(), family="poisson", graphs={"w": NEIGHBOURS}).terms) == 2
     assert len(both.terms) == 2  # Besag, York & Mollié's
 
 
@@ -211,6 +266,12 @@ def test_a_graph_is_saved_and_areas_without_data_are_predicted(tmp_path):
         ("besag(g, graph=w)", {"w": "no.graph"}, "the file of the graph 'w' is missing"),
         ("besag(g, graph=w)", {"w": sp.csr_matrix((3, 2))}, "is not square"),
         ("bym2(g, z, graph=w)", {"w": NEIGHBOURS}, "one column of areas"),
+        (
+            "bym2(g, graph=w, by=g)",
+            {"w": NEIGHBOURS},
+            "multiplies its values by numbers, and 'g' holds labels: .* 0 and 1",
+        ),
+        ("sar(g, graph=w, by=2)", {"w": NEIGHBOURS}, "by is the name of a column"),
         ("car(g, graph=w, scale=True)", {"w": NEIGHBOURS}, "no option 'scale'"),
     ],
 )

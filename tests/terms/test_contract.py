@@ -58,6 +58,10 @@ CASES = [
     Case("bym2(g, graph=w)", methods=("eb",)),
     Case("car(g, graph=w)", methods=("eb",)),
     Case("sar(g, graph=w)", methods=("eb", "ml")),
+    Case("besag(g, graph=w, by=z)", fixed="z", methods=("inla", "reml")),
+    Case("bym2(g, graph=w, by=z)", methods=("eb",)),
+    Case("car(g, graph=w, by=z)", methods=("reml",)),
+    Case("sar(g, graph=w, by=z)", methods=()),
     Case("seasonal(w, period=4)", methods=("eb", "reml")),
 ]
 FITS = [

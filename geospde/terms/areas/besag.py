@@ -26,7 +26,7 @@ class Besag(Area):
     Ventrucci & Rue (2018), Spat. Spatio-temporal Epidemiol. 26, 25-34.
     """
 
-    options = ("graph", "scale")
+    options = ("graph", "scale", "by")
     free_part = "the level of an island"
     without_free_part = "take scale=True, where islands have effects of their own"
 
@@ -35,16 +35,16 @@ class Besag(Area):
         """Read a call; takes its prior out of the overrides.
 
         By default P(sd > s) = 0.05, where s is three standard deviations of the response, or 1 where the predictor is
-        not in its unit.
+        not in its unit, over the root mean square of ``by``.
         """
-        column, graph, name = cls.graph_of(call, context)
-        label = context.label(f"{call.name}({column})")
-        prior = Independent((own_prior(context, f"sd({label})", "sd", default_sd(context)),))
-        parts = structure_of(graph, flag(call, "scale", True))
+        areas = cls.areas_of(call, context)
+        label = areas.label
+        prior = Independent((own_prior(context, f"sd({label})", "sd", default_sd(context, areas.size)),))
+        parts = structure_of(areas.graph, flag(call, "scale", True))
         precision = Intrinsic(
             parts.structure, parts.constraints, parts.rank_deficiency, parts.log_determinant, prior, label, parts.free
         )
-        return cls(precision, column, graph, name)
+        return cls(precision, areas)
 
 
 @dataclass(frozen=True)

@@ -32,26 +32,27 @@ class Bym2(Area):
         """Read a call; takes its priors out of the overrides.
 
         The default priors are R-INLA's: P(sd > 1) = 0.01, or for a response with a unit three standard deviations of
-        it, and the PC prior of phi with P(phi < 0.5) = 0.5.
+        it, over the root mean square of ``by``, and the PC prior of phi with P(phi < 0.5) = 0.5.
         """
-        column, graph, name = cls.graph_of(call, context)
-        label = context.label(f"{call.name}({column})")
-        parts = structure_of(graph, True)
+        areas = cls.areas_of(call, context)
+        label = areas.label
+        parts = structure_of(areas.graph, True)
         assert parts.constraints is not None
         precision = Mixed(parts.structure, parts.constraints, parts.log_determinant, Independent(()), label)
         unit = context.likelihood.unit
-        sd = PCSd(1.0 if unit is None else float(f"{3 * unit:.2g}"), 0.01) if context.defaults is None else None
+        largest = (1.0 if unit is None else float(f"{3 * unit:.2g}")) / areas.size
+        sd = PCSd(largest, 0.01) if context.defaults is None else None
         of_sd = own_prior(context, f"sd({label})", "sd", sd or context.defaults.sd())  # type: ignore[union-attr]
         of_phi: Any = own_prior(context, f"phi({label})", "mixing", PCMixing(0.5, 0.5))
         if isinstance(of_phi, PCMixing):
             of_phi = of_phi.of(precision.eigenvalues)
         precision.prior = Independent((of_sd, of_phi))
-        return cls(precision, column, graph, name)
+        return cls(precision, areas)
 
     @property
     def identities(self) -> tuple[Any, ...]:
-        """What neighbours share, and the independent effects that ``(1 | g)`` has, too."""
-        return (*super().identities, ("independent", self.column))
+        """What neighbours share, and the independent effects that ``(1 | g)`` has, or ``(0 + by | g)``, too."""
+        return (*super().identities, ("independent", self.column, *self._multiplied))
 
     def names(self) -> list[str]:
         """Names of the latent variables: the effects, then what neighbours share of them."""

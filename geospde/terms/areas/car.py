@@ -34,14 +34,15 @@ class Car(Area):
         """Read a call; takes its priors out of the overrides.
 
         By default P(sd > s) = 0.05, where s is three standard deviations of the response, or 1 where the predictor is
-        not in its unit, and the logit of rho is Gaussian, of mean 0 and precision 0.15.
+        not in its unit, over the root mean square of ``by``, and the logit of rho is Gaussian, of mean 0 and precision
+        0.15.
         """
-        column, graph, name = cls.graph_of(call, context)
-        label = context.label(f"{call.name}({column})")
-        sd = own_prior(context, f"sd({label})", "sd", default_sd(context))
+        areas = cls.areas_of(call, context)
+        label = areas.label
+        sd = own_prior(context, f"sd({label})", "sd", default_sd(context, areas.size))
         kind = "autocorrelation" if cls.signed else "probability"
         rho = own_prior(context, f"rho({label})", kind, Gaussian(0.0, 0.15, "logit"))
-        return cls(Neighbours(*cls.parts(graph), cls.signed, Independent((sd, rho)), label), column, graph, name)
+        return cls(Neighbours(*cls.parts(areas.graph), cls.signed, Independent((sd, rho)), label), areas)
 
     @staticmethod
     def parts(graph: Graph) -> tuple[sp.csc_matrix, sp.csc_matrix, sp.csc_matrix]:
