@@ -3,6 +3,7 @@
 A test lists a term by a `Case` and calls `check`, or the checks one by one.
 """
 
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import geospde as gs
 from geospde.errors import InputError
 from geospde.inference.laplace import Laplace
 from geospde.model.build import build_model
+from geospde.results.saving.priors import priors_words, with_priors
 
 LOG_2PI = np.log(2 * np.pi)
 PLAIN = square_mesh(4)
@@ -103,6 +105,7 @@ def check(case, tmp_path):
     check_words(case)
     check_precision(case)
     check_rows(case)
+    check_priors(case)
     check_inside_a_model(case)
     for method in case.methods:
         check_fit(case, method, tmp_path)
@@ -173,6 +176,28 @@ def check_rows(case):
         rows, more = rows.at(theta)
         assert more == pytest.approx(np.zeros(len(data)), abs=1e-6)
     assert abs(rows - model.design).max() < 1e-6
+
+
+def check_priors(case):
+    """A saved fit's priors are put in the place of those that a model is made with, in its tables, too."""
+    made = build_model(**case.keys())
+    own, described = priors_words(made), [h.prior for h in made.hyperparameters]
+    other = _wider(own)
+    now = with_priors(made, json.loads(json.dumps(other)))
+    assert priors_words(now) == other
+    assert all(h.prior != prior or not prior for h, prior in zip(now.hyperparameters, described))
+    back = with_priors(now, own)
+    assert priors_words(back) == own and [h.prior for h in back.hyperparameters] == described
+
+
+def _wider(words):
+    """The words of other priors: every size in them is larger."""
+    if isinstance(words, list):
+        return [_wider(each) for each in words]
+    if not isinstance(words, dict):
+        return words
+    sizes = ("sd0", "range0", "precision", "rate", "scale", "phi0", "rho0", "a", "eta")
+    return {k: 1.3 * v if k in sizes and isinstance(v, float) else _wider(v) for k, v in words.items()}
 
 
 def check_inside_a_model(case):

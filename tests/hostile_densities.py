@@ -3,6 +3,12 @@
 import numpy as np
 from hostile_fits import less, of_arrays, of_words, put, setting, word
 
+
+def in_force(priors):
+    """Parts of the first term's prior."""
+    return priors["terms"][0]["Independent"]["parts"]
+
+
 DENSITY = {
     **{
         f"{name} {what}": (of_arrays(put(name, change)), words)
@@ -23,7 +29,26 @@ DENSITY = {
         f"without {name}": (of_arrays(less(name)), "beside its others|hold together")
         for name in ("warp_u", "residual_places", "residual_kernels", "residual_mean")
     },
-    "another prior": (of_words(word(priors={"sd(Intercept | g)": {"pc": [0.01, 0.01]}})), "computed again"),
+    "another prior": (of_words(word(priors={"sd(Intercept | g)": {"pc": [0.01, 0.01]}})), "written twice"),
+    **{
+        f"priors in force {what}": (of_words(lambda w, change=change: change(w["priors_in_force"])), words)
+        for what, change, words in (
+            ("of another size", lambda p: in_force(p)[0].update(PCSd={"sd0": 0.1, "p": 0.05}), "computed again"),
+            ("of no kind", lambda p: in_force(p).__setitem__(0, {"Nothing": {"sd0": 1.0}}), "hold together"),
+            ("without a number", lambda p: in_force(p)[0].update(PCSd={"sd0": 1.0}), "hold together"),
+            ("of infinity", lambda p: in_force(p)[0].update(PCSd={"sd0": float("inf"), "p": 0.05}), "that is none"),
+            ("of words", lambda p: in_force(p)[0].update(PCSd={"sd0": "one", "p": 0.05}), "that is none"),
+            ("of a list", lambda p: in_force(p)[0].update(PCSd={"sd0": [1.0, 2.0], "p": 0.05}), "that is none"),
+            ("negative", lambda p: in_force(p)[0].update(PCSd={"sd0": -1.0, "p": 0.05}), "must be positive"),
+            ("of two", lambda p: in_force(p).append(in_force(p)[0]), "another model"),
+            ("of none", lambda p: in_force(p).clear(), "another model"),
+            ("of no term", lambda p: p["terms"].clear(), "another model"),
+            ("of a coefficient", lambda p: p["coefficients"].update(precision=[0.0, 50.0]), "mode of its model"),
+            ("of a coefficient less", lambda p: p["coefficients"].update(mean=[0.0]), "another model"),
+            ("of a negative precision", lambda p: p["coefficients"].update(precision=[0.0, -1.0]), "another model"),
+        )
+    },
+    "without its priors in force": (of_words(word(priors_in_force=None)), "does not say its priors"),
     "another family by name": (of_words(setting(family="binomial")), "family"),
     "another strategy by name": (of_words(setting(strategy="laplace")), "strategy"),
     "points of empirical Bayes": (of_words(setting(method="eb")), "one point"),

@@ -36,6 +36,7 @@ from geospde.results.saving.consistency import (
     check_maximum,
     check_points,
 )
+from geospde.results.saving.priors import former_priors, nearest, with_priors
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
 from geospde.results.saving.tables import recipe_of, support_of, table_of, window_of
 from geospde.results.storage import files_of
@@ -90,7 +91,7 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
     check_values(arrays_file, arrays)
     own = None if words.several is not None else _family(words) if family is None else family
     try:
-        model = _joint(words, arrays) if own is None else _model(words, arrays, own)
+        model = _of_priors(words, arrays, own)
         _check_settings(words, model, arrays.get("points"))
         if "maximum_theta" in arrays:
             return _estimated(model, words, arrays)
@@ -102,7 +103,26 @@ def load_fit(path: Any, *, family: Family | type[Family] | None = None) -> Fit:
         raise InputError(f"the saved fit {words_file} does not hold together ({why}): save it again") from None
 
 
-def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) -> Model:
+def _of_priors(words: Words, arrays: dict[str, Any], family: Family | type[Family] | None) -> Model:
+    """The model with the priors that the fit had, whatever are the defaults now."""
+
+    def made(priors: dict[str, Any]) -> Model:
+        model = _joint(words, arrays, priors) if family is None else _model(words, arrays, family, priors)
+        return replace(model, priors_given=words.priors or {})
+
+    given = words.priors or {}
+    if words.settings.method not in ("inla", "eb"):
+        return _with_matched(made(given), words, arrays)
+    if words.priors_in_force is not None:
+        return _with_matched(with_priors(made(given), words.priors_in_force.model_dump()), words, arrays)
+    if words.format > 2:
+        raise ValueError("it does not say its priors")
+    models = [_with_matched(made(priors), words, arrays) for priors in former_priors(words)]
+    at = int(np.argmax(arrays["log_posterior"]))
+    return nearest(models, arrays["theta"][at], expand("modes", arrays)[at], float(arrays["log_posterior"][at]))
+
+
+def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family], priors: dict[str, Any]) -> Model:
     """The model, from the table and the formula that a saved fit holds."""
     settings, meshes = words.settings, _meshes(words, arrays)
     with warnings.catch_warnings():
@@ -117,14 +137,14 @@ def _model(words: Words, arrays: dict[str, Any], family: Family | type[Family]) 
             exposure=arrays["exposure"],
             offset=arrays["offset"] if settings.offset == "given a row" else settings.offset,
             weights=arrays["observation_weights"],
-            priors=words.priors or "default",
+            priors=priors,
             covariates=restored(words.covariates),
             graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()},
             support=support_of(words.support, arrays, _crs(words), restored(words.covariates)),
             dispformula=settings.dispformula,
             window=window_of(words.window, meshes),
         )
-    return _with_matched(model.labelled(words.label), words, arrays)
+    return model.labelled(words.label)
 
 
 def _with_matched(model: Model, words: Words, arrays: dict[str, Any]) -> Model:
@@ -137,7 +157,7 @@ def _with_matched(model: Model, words: Words, arrays: dict[str, Any]) -> Model:
     return replace(model, fixed_priors=priors)
 
 
-def _joint(words: Words, arrays: dict[str, Any]) -> Model:
+def _joint(words: Words, arrays: dict[str, Any], priors: dict[str, Any]) -> Model:
     """The model of several likelihoods that a saved fit holds."""
     several = words.several
     assert several is not None
@@ -146,10 +166,10 @@ def _joint(words: Words, arrays: dict[str, Any]) -> Model:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeospdeWarning)
         model = made_again(
-            recipe, mesh=meshes, priors=words.priors or "default",
+            recipe, mesh=meshes, priors=priors,
             graphs={name: Graph.from_json(graph) for name, graph in words.graphs.items()}, label=words.label,
         )  # fmt: skip
-    return _with_matched(model, words, arrays)
+    return model
 
 
 def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
@@ -217,9 +237,20 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     check_points(laplace, points, posterior.weights, posterior=True)
     check_density(posterior, fine=is_fine(model) or words.format == 1)
     if words.format > 1 and not is_fine(model):
-        check_again(laplace, posterior)
+        _check_again(laplace, posterior, words)
     laplace.evaluations, laplace.factorisations = words.evaluations, words.factorisations
     return BayesianFit(model, laplace, posterior, _settings(words), seconds=words.seconds)
+
+
+def _check_again(laplace: Laplace, posterior: Posterior, words: Words) -> None:
+    """As `check_again`; what differs in a fit that does not hold its priors may be these."""
+    try:
+        check_again(laplace, posterior)
+    except ValueError as error:
+        if words.priors_in_force is not None:
+            raise
+        why = "it was altered, or is of an older version, which had other default priors and did not write them down"
+        raise InputError(f"{error}: {why}", remedy="fit the model again") from None
 
 
 def _check_settings(words: Words, model: Model, points: Any) -> None:

@@ -16,6 +16,7 @@ from geospde.likelihood.search import Maximum
 from geospde.results.saving.archive import write_arrays
 from geospde.results.saving.compact import compact, expand
 from geospde.results.saving.consistency import inverse_excess, looked_at
+from geospde.results.saving.priors import priors_words
 from geospde.results.saving.schema import FORMAT, words_text
 from geospde.results.saving.tables import stored_parts, stored_table, support_words, window_words
 from geospde.results.state import FitState
@@ -151,6 +152,7 @@ def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:
         "family": path_of(model.family) if model.recipe is None else None,
         **({} if parts is None else {"several": parts}),
         "priors": model.priors_given,
+        "priors_in_force": priors_words(model) if fit.method in ("inla", "eb") else None,
         "seconds": fit.seconds,
         **stored.words,
         "evaluations": fit.laplace.evaluations,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hostile_densities import DENSITY, SITES
-from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN, of_arrays, put
+from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN, of_arrays, of_words, put
 from shapely import box
 from threadpoolctl import threadpool_limits
 
@@ -165,6 +165,28 @@ def test_a_fit_that_version_0_1_0_wrote_predicts_as_it_did():
     fit, then = gs.load_fit(OLD / "rongelap"), pd.read_csv(OLD / "rongelap.csv")
     now = fit.predict(gs.load_dataset("rongelap").points.iloc[:20], exceed=[8.0]).to_frame()
     pd.testing.assert_frame_equal(now, then, rtol=1e-8, atol=1e-12)
+
+
+def test_fits_of_older_versions_have_the_default_priors_of_then():
+    """Of 0.1.0 a residual's precision was Gamma(1, rate 5e-5) in any unit, and a Tweedie's phi Gamma(100, rate 100)."""
+    sleep, tweedie = gs.load_fit(OLD / "sleep-eb"), gs.load_fit(OLD / "tweedie")
+    for fit, name, prior in ((sleep, "sigma", "Gamma(1, rate 5e-05)"), (tweedie, "phi", "Gamma(100, rate 100)")):
+        assert next(h.prior for h in fit.model.hyperparameters if h.name == name).endswith(prior)
+        again = fit.laplace.at(fit.posterior.mode.theta, fit.posterior.mode.x).log_posterior
+        assert again == pytest.approx(fit.posterior.mode.log_posterior, abs=0.05)  # less corrections; by today's 8
+
+
+def test_other_default_priors_of_a_later_version_change_nothing_in_a_saved_fit(dense, tmp_path, monkeypatch):
+    before = gs.load_fit(dense)
+    monkeypatch.setattr("geospde.terms.groups.PCSd", lambda sd, p: gs.priors.PCSd(0.2 * sd, 0.5))
+    after = gs.load_fit(dense)
+    assert after.model.hyperparameters[0].prior == before.model.hyperparameters[0].prior
+    pd.testing.assert_frame_equal(after.certify(200).hyper, before.certify(200).hyper)
+    for suffix in (".npz", ".json"):
+        shutil.copy(dense.with_suffix(suffix), tmp_path / f"fit{suffix}")
+    of_words(lambda words: words.update(format=2, priors_in_force=None))(tmp_path / "fit")
+    with pytest.raises(gs.InputError, match="is of an older version, .* other default priors .* fit the model again"):
+        gs.load_fit(tmp_path)
 
 
 def test_a_large_saved_fit_is_read_without_the_order_of_its_precision(whole, monkeypatch):

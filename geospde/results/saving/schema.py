@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from geospde.errors import InputError
 from geospde.results.saving.compact import PARTS
-from geospde.text.words import is_name
+from geospde.text.words import is_name, joined
 
-FORMAT = 2
-READABLE = (1, 2)
+FORMAT = 3
+READABLE = (1, 2, 3)  # 2 has checksums and compact arrays, 3 the priors in force
 LARGEST = 64_000_000  # bytes of words: those of a survey of a hundred thousand rows take thousands
 DEEPEST = 64  # brackets within brackets
 CHECKSUM = "checksum"
@@ -150,6 +150,16 @@ class SeveralWords(BaseModel):
     delta: str
 
 
+class PriorsWords(BaseModel):
+    """Priors in force, whether given or defaults."""
+
+    model_config = ConfigDict(strict=True)
+
+    terms: list[dict[str, Any] | None]
+    likelihood: dict[str, Any]
+    coefficients: dict[Literal["mean", "precision"], list[float]]
+
+
 class Words(BaseModel):
     """The words of a saved fit, ``<name>.json``."""
 
@@ -159,6 +169,7 @@ class Words(BaseModel):
     settings: Settings
     family: str | None = None
     priors: dict[str, Any] | None = None
+    priors_in_force: PriorsWords | None = None
     seconds: FiniteFloat = Field(ge=0)
     evaluations: int = Field(ge=0)
     factorisations: int = Field(ge=0)
@@ -209,7 +220,7 @@ def read_words(path: Path) -> Words:
     if content["format"] not in READABLE:
         raise InputError(
             f"{path} holds a fit of format {str(content['format'])[:20]}, and this geospde reads "
-            f"{' and '.join(map(str, READABLE))}: a newer one may read it"
+            f"{joined([str(one) for one in READABLE])}: a newer one may read it"
         )
     checksum = content.pop(CHECKSUM, None)
     if checksum != (None if content["format"] == 1 else _sum(content)):

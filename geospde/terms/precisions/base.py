@@ -68,6 +68,10 @@ class Precision(ABC):
     effects: int = 1
     pairs: Sequence[tuple[int, int]] = ()
 
+    def set_prior(self, prior: Prior) -> None:
+        """Put a prior in the place of the one that it was made with: that of a fit which was saved."""
+        self.prior = prior
+
     @abstractmethod
     def values(self, theta: Vector) -> Vector:
         """Lower-triangular entries of Q(theta), (nnz,), in the order of `pattern`."""

@@ -53,6 +53,11 @@ class Copied(Precision):
         self.pattern = sp.csc_matrix((ones, (rows, cols)), shape=(self.n, self.n))
         self.pattern.sort_indices()
 
+    def set_prior(self, prior: Prior) -> None:
+        """Give u its parts of it, too."""
+        self.prior, own = prior, len(self.inner.prior.parts)  # type: ignore[attr-defined]
+        self.inner.set_prior(Independent(prior.parts[:own]))  # type: ignore[attr-defined]
+
     def _split(self, theta: Vector) -> tuple[Vector, Vector]:
         d = len(self.inner.parameters)
         return theta[:d], theta[d:]

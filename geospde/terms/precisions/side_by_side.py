@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.families.priors import Independent
+from geospde.families.priors import Independent, Prior
 from geospde.terms.precisions.base import Precision
 
 Vector = NDArray[np.float64]
@@ -32,6 +32,12 @@ class SideBySide(Precision):
         self.prior = Independent(tuple(part for term in precisions for part in term.prior.parts))  # type: ignore[attr-defined]
         self.pattern = sp.block_diag([term.pattern for term in precisions], format="csc")
         self.pattern.sort_indices()
+
+    def set_prior(self, prior: Prior) -> None:
+        """Give each term its parts of it."""
+        self.prior, parts = prior, iter(prior.parts)  # type: ignore[attr-defined]
+        for term in self.precisions:
+            term.set_prior(Independent(tuple(next(parts) for _ in term.prior.parts)))  # type: ignore[attr-defined]
 
     def own(self, theta: Vector) -> list[Vector]:
         """Each term's part of theta."""
