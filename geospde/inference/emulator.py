@@ -38,8 +38,11 @@ CORRECTION_NOISE = 0.003  # and its noise, as a part of their spread: keeps its 
 NOTHING = -700.0  # log density in a hole
 RISE = 2.0  # of the log density above that of all points, at most, and above the tangent at the nearest one
 UNEVEN = 0.2  # standard deviation of log weights up to which a density is nearly Gaussian
+LONG, DEEPEST = 1.0, 4.0  # log density above that Gaussian's, and below its peak less the log of the squared distance,
+# of a point in a tail: one that makes up more than two per cent of an sd
 FEW, MANY = 2048, 2**15  # nodes
 ENOUGH = 0.5  # share of them that count after weighting, below which they are four times as many
+LOG_2PI = float(np.log(2 * np.pi))
 ROUND = 0.15  # shortest axis of the metric, of which the longest is one
 
 
@@ -329,13 +332,22 @@ class Emulator:
             )
             u, log_proposal = gaussian.nodes(size)
             log_ratio = self.log_density(u) - log_proposal
-            if float(np.std(log_ratio)) < UNEVEN:
+            if float(np.std(log_ratio)) < UNEVEN and not self._has_tails_beside(gaussian, float(np.mean(log_ratio))):
                 old = gaussian.toward(u, log_ratio)
                 continue
             proposal = Proposal.heavy_tailed(old.mean, old.root) if old.is_gaussian else old
             u, log_proposal = proposal.nodes(size)
             old = proposal.toward(u, self.log_density(u) - log_proposal, self.metric)
         return replace(self, proposal=old)
+
+    def _has_tails_beside(self, gaussian: Proposal, log_whole: float) -> bool:
+        """Whether a point tells of a tail where a Gaussian of this log integral has next to none of its nodes."""
+        z = np.linalg.solve(gaussian.root, (self.places - gaussian.mean).T)
+        squares = (z**2).sum(axis=0)
+        log_peak = log_whole - float(np.linalg.slogdet(gaussian.root)[1]) - 0.5 * len(z) * LOG_2PI
+        depth = log_peak - self.log_density(self.places)
+        # by its part of the variance
+        return bool(((depth < 0.5 * squares - LONG) & (depth < DEEPEST + np.log(squares + 1e-300))).any())
 
     def reach(self) -> float:
         """A little beyond the outermost point."""

@@ -72,6 +72,12 @@ def arm_to_zero(t):
     return 0.4 * t[:, 0] + np.logaddexp(-3.0, -0.5 * (t[:, 0] / 0.7) ** 2) - np.exp(t[:, 0] - 1.0)
 
 
+def long_tail(t):
+    """A Gaussian, whose nodes do not reach a tenth of the mass: a quantile was 1 sd off, and said to be .01."""
+    tail = 0.35 * t[:, 0] - 2.0 - np.exp(t[:, 0])
+    return np.logaddexp(-0.5 * t[:, 0] ** 2, tail) - 0.5 * (t[:, 1:] ** 2).sum(axis=1)
+
+
 def ridge(t):
     along, across = (t[:, 0] - t[:, 1]) / 6, (t[:, 0] + t[:, 1]) / 0.3
     return -0.5 * across**2 - 0.5 * along**2 - 0.05 * np.abs(along) ** 3
@@ -110,6 +116,8 @@ SHAPES = {
     "banana, slanted": (slanted(banana, 2), 2, 18),
     "two arms": (two_arms, 2, 14),
     "arm to zero": (arm_to_zero, 1, 30),
+    "long tail, 1": (long_tail, 1, 40),
+    "long tail, 2": (long_tail, 2, 40),
     "ridge": (ridge, 2, 20),
     "flat top, 1": (flat_top, 1, 6),
     "flat top, 2": (flat_top, 2, 6),
