@@ -16,6 +16,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator
+from matplotlib.transforms import Bbox, IdentityTransform
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
@@ -42,8 +43,90 @@ _DEGREE_ROOM = 28.0, 20.0, 12.0
 _INSET = (0.26, 0.34)
 """Most that a small map takes of a map's width and height."""
 
-_HATCHED, _STRIPE = 1200, 12
-"""Pixels along the longer side of hatching, and between its stripes."""
+_STRIPES = 100
+"""Stripes of hatching along the longer side of a grid."""
+
+_WHITE = 217
+"""How opaque a stripe is, of 255."""
+
+
+class Cells(AxesImage):
+    """The north-up image of a grid, each dot in the colour of the cell that its middle lies in.
+
+    Cells are coloured, not dots, which is what takes longest in matplotlib's own.
+
+    Parameters
+    ----------
+    ax : Axes
+    cells : (rows, columns) array
+        Values, NaN where there is none.
+    extent : tuple of float
+        West, east, south and north.
+    norm, cmap
+        From values to colours, as `imshow` takes them.
+    """
+
+    def __init__(
+        self,
+        ax: Axes,
+        cells: NDArray[Any],
+        extent: tuple[float, float, float, float],
+        norm: Normalize | None = None,
+        cmap: str | Colormap | None = None,
+    ) -> None:
+        super().__init__(ax, cmap=cmap, norm=norm, extent=extent, interpolation="nearest", origin="upper")
+        self.set_data(cells)
+        self.set_clip_path(ax.patch)
+        self.autoscale_None()
+        self.set_extent(extent)
+        ax.add_image(self)
+
+    def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
+        """Return the dots of the image from the lowest line up, and how far from the left and from below they begin."""
+        if unsampled or not self.get_transform().is_affine:
+            return super().make_image(renderer, magnification, unsampled)
+        west, east, south, north = self.get_extent()
+        (left, low), (right, high) = magnification * self.get_transform().transform([(west, south), (east, north)])
+        window = self.get_clip_box() or self.axes.bbox
+        window = Bbox.from_extents(*(magnification * edge for edge in window.extents))
+        seen = Bbox.intersection(Bbox.from_extents(left, low, right, high), window)
+        nothing = None, 0.0, 0.0, None
+        if seen is None:
+            return nothing
+        x = np.arange(math.floor(seen.xmin + 0.5), math.floor(seen.xmax + 0.5))
+        y = np.arange(math.floor(seen.ymin + 0.5), math.floor(seen.ymax + 0.5))
+        if not x.size or not y.size:
+            return nothing
+        rows, columns = np.ma.asarray(self.get_array()).shape
+        column = np.floor((x + 0.5 - left) / (right - left) * columns).astype(int).clip(0, columns - 1)
+        row = np.floor((high - y - 0.5) / (high - low) * rows).astype(int).clip(0, rows - 1)
+        dots = self._dots(x, y, row, column, max(abs(right - left), abs(high - low)))
+        return dots, x[0] / magnification, y[0] / magnification, IdentityTransform()
+
+    def _dots(
+        self, x: NDArray[np.int_], y: NDArray[np.int_], row: NDArray[np.int_], column: NDArray[np.int_], longer: float
+    ) -> NDArray[np.uint8]:
+        """Return the colours of the dots of these lines and columns, which lie in these cells, (lines, columns, 4)."""
+        colours = self.to_rgba(np.ma.asarray(self.get_array()), alpha=self.get_alpha(), bytes=True)
+        whole = np.ascontiguousarray(colours).view(np.uint32)[..., 0]  # a colour is moved as one number
+        return whole[row[:, None], column].view(np.uint8).reshape(len(row), len(column), 4)
+
+
+class Hatching(Cells):
+    """White stripes over the cells of a north-up image that are 1, not 0: a hundred along its longer side."""
+
+    def _dots(
+        self, x: NDArray[np.int_], y: NDArray[np.int_], row: NDArray[np.int_], column: NDArray[np.int_], longer: float
+    ) -> NDArray[np.uint8]:
+        """Return white dots, as opaque as a stripe covers them."""
+        period = max(longer / _STRIPES, 4.0)
+        sums = np.arange(x[0] - y[-1], x[-1] - y[0] + 1)  # a stripe goes up by as much as to the right
+        off = np.abs(sums % period - period / 2)  # from its middle
+        opaque = (_WHITE * (period / 8 + 0.5 - off).clip(0.0, 1.0)).astype(np.uint8)
+        dots = np.full((len(row), len(column), 4), 255, dtype=np.uint8)
+        dots[..., 3] = opaque[(x - x[0]) + (y[-1] - y)[:, None]]
+        dots[..., 3] *= np.asarray(self.get_array())[row[:, None], column]
+        return dots
 
 
 def polygon_path(region: Any) -> Path:
@@ -79,7 +162,7 @@ def draw_cells(
     clip: Any = None,
     norm: Normalize | None = None,
     cmap: str | Colormap | None = None,
-) -> AxesImage:
+) -> Cells:
     """Paint the north-up image of a grid; with `clip`, only what lies on that land."""
     west, south, east, north = bounds
     (rows, cols), step = image.shape, math.ceil(max(image.shape) / _FINEST)
@@ -88,34 +171,20 @@ def draw_cells(
         image = image[np.ix_(down, across)]
         east = west + (east - west) * len(across) * step / cols
         south = north - (north - south) * len(down) * step / rows
-    extent = (west, east, south, north)
-    painted = ax.imshow(image, extent=extent, interpolation="nearest", aspect=ax.get_aspect(), norm=norm, cmap=cmap)
+    painted = Cells(ax, image, (west, east, south, north), norm=norm, cmap=cmap)
     if clip is not None:
         painted.set_clip_path(PathPatch(polygon_path(clip), transform=ax.transData))
     return painted
 
 
-def draw_hatching(
-    ax: Axes, shaded: NDArray[np.bool_], bounds: Sequence[float], *, clip: Any = None
-) -> AxesImage | None:
+def draw_hatching(ax: Axes, shaded: NDArray[np.bool_], bounds: Sequence[float], *, clip: Any = None) -> Hatching | None:
     """Hatch cells of a north-up image, where a map is not to be trusted as elsewhere; None where there are none."""
-    west, south, east, north = bounds
-    rows, cols = (np.flatnonzero(shaded.any(axis=axis)) for axis in (1, 0))
-    if not rows.size:
+    if not shaded.any():
         return None
-    across, down = (east - west) / shaded.shape[1], (north - south) / shaded.shape[0]
-    extent = (
-        west + cols[0] * across, west + (cols[-1] + 1) * across, north - (rows[-1] + 1) * down, north - rows[0] * down
-    )  # fmt: skip
-    share = _HATCHED / max(shaded.shape)
-    shaded = shaded[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    height, width = (max(int(round(share * side)), 1) for side in shaded.shape)
-    row, col = np.arange(height)[:, None], np.arange(width)[None, :]
-    own = shaded[row * shaded.shape[0] // height, col * shaded.shape[1] // width]
-    stripes = np.zeros((*own.shape, 4), np.uint8)  # bytes: matplotlib takes twice as long over fractions
-    stripes[own & ((row + col) % _STRIPE < _STRIPE // 4)] = (255, 255, 255, 217)
+    west, south, east, north = bounds
     ax.autoscale(False)  # the window is the map's
-    painted = ax.imshow(stripes, extent=extent, interpolation="antialiased", aspect=ax.get_aspect(), zorder=1.5)
+    painted = Hatching(ax, shaded.astype(np.uint8), (west, east, south, north))
+    painted.set_zorder(1.5)
     if clip is not None:
         painted.set_clip_path(PathPatch(polygon_path(clip), transform=ax.transData))
     return painted

@@ -58,7 +58,7 @@ def plot_mesh(
         _, ax = plt.subplots(figsize=(8, 6), layout="constrained")
     thin = linewidth if linewidth is not None else float(np.clip(12 / np.sqrt(mesh.n_vertices), 0.1, 0.8))
     for zone, tint in [(~mesh.inner, _OUTER), (mesh.inner, _INNER)]:
-        faces = PolyCollection(list(mesh.vertices[mesh.triangles[zone]]), facecolor=tint, edgecolor=edge_color)
+        faces = PolyCollection(mesh.vertices[mesh.triangles[zone]], facecolor=tint, edgecolor=edge_color)
         faces.set(linewidth=thin, rasterized=mesh.n_triangles > 50_000)
         ax.add_collection(faces)
     between = (mesh.neighbours >= 0) & (mesh.inner[mesh.neighbours] != mesh.inner[:, None])

@@ -38,10 +38,13 @@ class Spaced(Normalize):
         self.scale = scale
 
     def __call__(self, value: Any, clip: bool | None = None) -> Any:
-        """Return shares, below 0 and above 1 beyond the ends."""
-        values, is_scalar = self.process_value(value)
-        shares = np.ma.masked_invalid(np.ma.array(self.scale.shares(values.filled(np.nan)), mask=values.mask))
-        return shares[0] if is_scalar else shares
+        """Return shares, below 0 and above 1 beyond the ends, and NaN where there is no value.
+
+        No masked arrays, as other norms return: a colour bar asks a hundred times, and they take longest.
+        """
+        values = np.ma.filled(np.ma.asarray(value, dtype=float), np.nan) if np.ma.isMaskedArray(value) else value
+        shares = self.scale.shares(values)
+        return shares if shares.ndim else float(shares)
 
     def inverse(self, value: Any) -> Any:
         """Return the values that have these shares."""
