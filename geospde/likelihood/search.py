@@ -375,12 +375,16 @@ def _polished(
         return at, covariance, moving
     inverse = np.linalg.inv(root)
     covariance[kept] = inverse.T @ inverse
+    before, least = at, np.inf
     for _ in range(5):
         step = np.zeros(scale.size)
         step[moving] = covariance[kept] @ at.gradient[moving]
         gain, rounding = float(step @ at.gradient), max(1.0, abs(at.log_posterior))
         if gain < 1e-14 * rounding:
             break
+        if gain > least and least < LITTLE:
+            return before, covariance, moving  # slopes of rounding error, as a precision is all but singular
+        before, least = at, gain
         trial = attempt(in_phi, at, step)
         if trial is None or trial.log_posterior < at.log_posterior - NO_WORSE * rounding:
             if gain < max(LITTLE, at.rounding):

@@ -206,6 +206,18 @@ def test_coefficients_by_area_are_those_of_dense_algebra_in_any_unit(term):
     assert priors[0] == pytest.approx(priors[1], abs=1e-9)
 
 
+def test_a_share_of_one_ends_a_search_whose_slopes_are_rounding_error():
+    """With a phi of 1 - 1e-8 slopes of 1.4 came beside slopes of 1e-6, and the search said it had not converged."""
+    table, graph = lattice()
+    table["v"] += table.x * np.random.default_rng(5).normal(0, 1.5, 24)[table.g - 1]
+    fits = [
+        gs.fit("v ~ x + bym2(g, graph=w, by=x)", table.assign(x=k * table.x), graphs={"w": graph}, method="ml")
+        for k in (1, 1000)
+    ]
+    assert [fit.log_likelihood for fit in fits] == pytest.approx([-133.907171] * 2, abs=1e-5)  # dense, of a logit of 20
+    assert 1000 * fits[1].hyper["estimate"].iloc[0] == pytest.approx(fits[0].hyper["estimate"].iloc[0], rel=1e-5)
+
+
 @pytest.mark.slow
 def test_bym2_of_german_districts_has_the_posterior_of_a_grid():
     """Oral cavity cancer in 544 districts; R-INLA's precision with besag alone, above, is 25.9."""
