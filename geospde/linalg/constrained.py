@@ -173,6 +173,11 @@ class FollowingFactor(ConstrainedFactor):
         out: Vector = x + self._outside @ (self._stretch @ self._coordinates.inside(x)[self._last :])
         return out
 
+    def following(self, moves: Vector) -> Vector:
+        """What all variables move, (n, k), as the last of them move as in these vectors, (n, k)."""
+        out: Vector = self._outside @ self._coordinates.inside(moves)[self._last :]
+        return out
+
     def selected_inverse(self, rows: Places, columns: Places) -> Vector:
         """Entries of the covariance at these places."""
         out = self._of.selected_inverse(rows, columns)

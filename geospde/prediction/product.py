@@ -40,14 +40,17 @@ class Product:
         parts = list(fit.model.parts.values())
         self.link = parts[0].family.link
         points = fit.approximation.points
-        second = (fit.laplace.likelihood_at(point.theta).parts[1] for point in points)
         if not fit.laplace.model.likelihood.parts[1].has_one_mean:
             raise InputError(
                 "the mean of the values above 0 depends on their dispersion, which dispformula gives at the data only",
                 remedy="give observations='presence' or 'positive', or fit without dispformula",
             )
-        one = np.array([0])  # of any row, the mean per unit exposure is a function of eta
-        self.means: list[Likelihood] = [replace(each.of_rows(one), exposure=np.ones(1)) for each in second]
+        self.means = [self._positive_at(point.theta) for point in points]
+
+    def _positive_at(self, theta: Vector) -> Likelihood:
+        """The likelihood of the values above 0 of any row: the mean per unit exposure is a function of eta."""
+        second: Likelihood = self.fit.laplace.likelihood_at(theta).parts[1]
+        return replace(second.of_rows(np.array([0])), exposure=np.ones(1))
 
     def function(self, part: int, k: int) -> Callable[[Vector], Vector]:
         """The mean of a part, 0 the presence, as a function of its predictor at one point of the hyperparameters."""
@@ -86,6 +89,15 @@ class Product:
             value.append(function(eta))
             slope.append((function(eta + step) - function(eta - step)) / (2 * step))
         return value[0] * value[1], slope[0] * value[1], value[0] * slope[1]
+
+    def along(self, moves: Vector) -> Vector:
+        """How the product at the estimated predictors changes along moves of the hyperparameters, (d, k): (m, k)."""
+        theta, presence, eta = self.fit.point.theta, self.link.inverse(self.presence.mean), self.positive.mean
+        out = np.zeros((len(eta), moves.shape[1]))
+        for k, step in enumerate(1e-4 * moves.T):
+            above, below = (self._positive_at(theta + sign * step).moments(eta)[0] for sign in (1.0, -1.0))
+            out[:, k] = presence * (above - below) / 2e-4
+        return out
 
     def plug_in(self) -> tuple[Vector, Vector]:
         """The product of the estimates, and its standard error by the delta method."""

@@ -19,6 +19,7 @@ from geospde.likelihood.degrees import groups_of
 from geospde.likelihood.intervals import COLUMNS, hyper_table, wald
 from geospde.likelihood.likelihoods import Estimated, Unpriored
 from geospde.likelihood.search import Maximum
+from geospde.likelihood.spread import Spread
 from geospde.likelihood.vanishing import residual_edges, residual_places
 from geospde.model.build import Model
 from geospde.results import checks
@@ -140,6 +141,12 @@ class EstimatedFit(Fit):
         return pd.DataFrame({**columns, "se": np.exp(link.log_derivative(point.eta)) * se})[COLUMNS]
 
     plug_in: ClassVar[bool] = True
+
+    @cached_property
+    def spread(self) -> Spread | None:
+        """What the hyperparameters' uncertainty adds to sums over a map."""
+        assert isinstance(self.laplace, Estimated)
+        return Spread.of(self.laplace, self.point, self.maximum)
 
     def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = LEVELS) -> dict[str, Vector]:
         """The mean per unit exposure at the estimated predictor, its standard error (as `sd`), and normal limits."""

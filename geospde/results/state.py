@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,6 +20,7 @@ from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.marginals import Marginal, marginal_of_mixture
 from geospde.inference.mixture import GaussianMixture
+from geospde.likelihood.spread import Spread
 from geospde.model.build import Model
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import nearest
@@ -82,6 +84,11 @@ class FitState(ABC):
     def point(self) -> LaplacePoint:
         """The latent vector's mode, where the hyperparameters have most weight."""
         return self.approximation.heaviest
+
+    @cached_property
+    def spread(self) -> Spread | None:
+        """What the uncertainty of estimated hyperparameters adds to sums over a map; a posterior has it in it."""
+        return None
 
     def of_likelihood(self, name: str | None) -> Self:
         """The fit as one of several likelihoods sees it, whose model is its own; itself where there is one likelihood.

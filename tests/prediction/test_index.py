@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 import geospde as gs
 from geospde.plots.figures import write_picture
 from geospde.plots.regions import plot_index
+from geospde.prediction.product import Product
 from geospde.results.draws import draw
 
 YEARS = [2001, 2002, 2004]
@@ -62,9 +63,79 @@ def test_the_estimate_is_the_sum_of_predictions_and_its_error_the_delta_methods(
         np.testing.assert_allclose(row.mean, sums, rtol=1e-12)
         rows = fit.model.rows(at, at[["x", "y"]].to_numpy()).toarray()
         slope = 4 * np.exp(rows @ fit.point.mean) @ rows
-        sd = np.sqrt(slope @ fit.laplace.solve(fit.point, slope[:, None]).ravel())
-        np.testing.assert_allclose(row.sd, sd, rtol=1e-8)
+        given = slope @ fit.laplace.solve(fit.point, slope[:, None]).ravel()
+        np.testing.assert_allclose(row.sd, np.sqrt(given + fit.spread.variances(slope[None])[0]), rtol=1e-8)
         np.testing.assert_allclose(row[4], row.mean * np.exp(-1.959964 * row.sd / row.mean), rtol=1e-5)
+
+
+def log_likelihood(psi, table, family):
+    """Of a constant, a slope of x, log sd of boats, and of a Gaussian log sigma, by Laplace; and the boats' modes."""
+    beta, sd = psi[:2], np.exp(psi[2])
+    eta, codes, y = beta[0] + beta[1] * table.x.to_numpy(), table.boat.to_numpy(), table[family].to_numpy()
+    u = np.zeros(codes.max() + 1)
+    for _ in range(30):
+        mean = eta + u[codes] if family == "gaussian" else np.exp(eta + u[codes])
+        weight = np.full(len(y), np.exp(-2 * psi[-1])) if family == "gaussian" else mean
+        h = np.bincount(codes, weight) + sd**-2
+        u = u + (np.bincount(codes, (y - mean) * (weight if family == "gaussian" else 1.0)) - u / sd**2) / h
+    value = -0.5 * (u**2).sum() / sd**2 - u.size * psi[2] - 0.5 * np.log(h).sum()
+    if family == "gaussian":
+        return value - 0.5 * (weight * (y - mean) ** 2).sum() - len(y) * psi[-1], u, h
+    return value + (y * np.log(mean) - mean).sum(), u, h
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_the_error_of_an_index_has_that_of_hyperparameters_in_it(family):
+    """Against second differences of the likelihood of all parameters, as TMB's reports have it."""
+    rng = np.random.default_rng(8)
+    table = pd.DataFrame({"boat": np.tile(np.arange(12), 4), "x": rng.uniform(-1, 1, 48)})
+    eta = 0.5 + 0.6 * table.x + rng.normal(0, 0.8, 12)[table.boat]
+    table["gaussian"], table["poisson"] = eta + rng.normal(0, 0.7, 48), rng.poisson(np.exp(eta))
+    fit = gs.fit(f"{family} ~ x + (1 | boat)", table, family=family, method="ml")
+    places = pd.DataFrame({"boat": [0, 0, 1, 5]})
+    found = fit.index(places, "x", [0.7]).to_frame()
+    psi, h = np.concatenate([fit.fixed["estimate"], fit.point.theta]), 1e-3
+
+    def total(at):
+        predictor = at[0] + 0.7 * at[1] + log_likelihood(at, table, family)[1][places.boat]
+        return predictor.sum() if family == "gaussian" else np.exp(predictor).sum()
+
+    steps = h * np.eye(psi.size)
+    slope = np.array([total(psi + step) - total(psi - step) for step in steps]) / (2 * h)
+    ends = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
+    information = -np.array([
+        [sum(s * t * log_likelihood(psi + s * a + t * b, table, family)[0] for s, t in ends) for b in steps]
+        for a in steps
+    ]) / (4 * h**2)  # fmt: skip
+    _, u, curvature = log_likelihood(psi, table, family)
+    rise = np.ones(4) if family == "gaussian" else np.exp(psi[0] + 0.7 * psi[1] + u[places.boat])
+    of_boats = (np.bincount(places.boat, rise, 12) ** 2 / curvature).sum()
+    np.testing.assert_allclose(found["mean"], total(psi), rtol=1e-6)
+    whole = of_boats + slope @ np.linalg.solve(information, slope)
+    np.testing.assert_allclose(found["sd"] ** 2, whole, rtol=2e-4)  # differences of steps of 1e-2 standard errors
+    given = of_boats + slope[:2] @ np.linalg.solve(information[:2, :2], slope[:2])
+    assert whole > 1.01 * given
+
+
+def test_a_standard_deviation_next_to_zero_says_nothing_of_an_index():
+    """Its logarithm has a standard error of 88: a parabola would make the index three times as uncertain."""
+    rng = np.random.default_rng(8)
+    table = pd.DataFrame({"b": np.tile(np.arange(12), 6), "x": rng.uniform(-1, 1, 72)})
+    table["n"] = rng.poisson(np.exp(1 + 0.3 * table.x))
+    fit = gs.fit("n ~ s(x) + (1 | b)", table, family="poisson", method="ml")
+    assert fit.maximum.covariance[1, 1] > 1000
+    found = fit.index(pd.DataFrame({"b": [0, 1, 2]}), "x", [0.2]).to_frame()
+    assert np.abs(fit.spread.theta[1]).max() == 0.0
+    assert found["sd"][0] < 2.0  # 1.15 given both, and what the curve's sd leaves open, 1.80; by the parabola 3.83
+
+
+def test_a_mean_that_is_of_a_hyperparameter_moves_with_it(fish):
+    """The mean of a lognormal is exp(eta + sigma² / 2), whose share in log sigma is sigma²."""
+    fit = gs.fit("weight ~ C(year)", fish, family="delta_lognormal", method="ml")
+    rows = [model.rows(fish.head(3), None) for model in fit.model.parts.values()]
+    product = Product(fit, tuple(fit.mixture(own) for own in rows))
+    variance = fit.hyper["estimate"].iloc[-1] ** 2
+    np.testing.assert_allclose(product.along(np.ones((1, 1)))[:, 0], variance * product.gradient()[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["eb", "delta"])

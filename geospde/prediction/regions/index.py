@@ -166,7 +166,8 @@ def index(
     -----
     After ML and REML this is the index of sdmTMB (`get_index` without bias correction): totals at the estimates, with
     intervals by the delta method on the scale of logarithms under a log link. A posterior's mean needs no correction
-    for bias. Standard errors are given the hyperparameters, some tenths of a percent smaller than sdmTMB's.
+    for bias. Standard errors have the uncertainty of hyperparameters in them, as sdmTMB's do; those of maps and of
+    areas are given the hyperparameters.
     """
     _check(kind, draws)
     quantiles = as_levels(quantiles)
@@ -185,9 +186,10 @@ def index(
     row = sp.csr_matrix((weight if kind == "total" else weight / weight.sum())[None])
     row.eliminate_zeros()
     parts, how = [], ""
+    spread = view.spread
     for done, value in enumerate(steps, 1):
         here = place._replace(table=place.table.assign(**{along: value}))
-        one, how = table_of_sums(view, here, row, kind, None, quantiles, (), groups, draws, seed, None)
+        one, how = table_of_sums(view, here, row, kind, None, quantiles, (), groups, draws, seed, None, spread)
         one.insert(0, along, [value])
         parts.append(one.assign(weight=weight.sum()))
         if callback is not None:

@@ -78,10 +78,12 @@ class Cells:
         (c, n).
     offset : (c,) array
     weights : (r, c) csr_matrix
+    spread : Spread or None
+        Of estimated hyperparameters, where the errors of sums are to have it in them.
     """
 
-    def __init__(self, fit: Any, rows: Any, offset: Vector, weights: sp.csr_matrix):
-        self.fit, self.rows, self.offset, self.weights = fit, rows, offset, weights
+    def __init__(self, fit: Any, rows: Any, offset: Vector, weights: sp.csr_matrix, spread: Any = None):
+        self.fit, self.rows, self.offset, self.weights, self.spread = fit, rows, offset, weights, spread
 
     def at(self, point: Any) -> tuple[sp.csr_matrix, Vector]:
         """Rows at a theta, and the variance that they leave unsaid."""
@@ -121,10 +123,13 @@ def delta_sums(cells: Cells) -> Sums:
     eta = cells.at(point)[0] @ point.mean + cells.offset
     slopes = cells.weights @ sp.diags(np.exp(link.log_derivative(eta)))
     at, around = cells.weights @ link.inverse(eta), linear(cells, slopes, eta)
+    sd = around.sd
+    if cells.spread is not None:
+        sd = np.sqrt(np.maximum(sd**2 + cells.spread.variances(slopes @ cells.at(point)[0]), 0.0))
     if link.is_log:
-        return positive_sums(at, around.sd)
-    normal = GaussianMixture(around.weights, around.means + at, around.sds)
-    return Sums(at, around.sd, np.zeros(len(at)), normal.quantile, normal.sf)
+        return positive_sums(at, sd)
+    normal = GaussianMixture(around.weights, around.means + at, sd[None])
+    return Sums(at, sd, np.zeros(len(at)), normal.quantile, normal.sf)
 
 
 def positive_sums(estimate: Vector, sd: Vector) -> Sums:

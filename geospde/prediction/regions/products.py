@@ -31,10 +31,15 @@ class ProductCells:
         (c, n), on the whole latent vector.
     offsets : pair of (c,) arrays
     weights : (r, c) csr_matrix
+    spread : Spread or None
+        Of estimated hyperparameters, where the errors of sums are to have it in them.
     """
 
-    def __init__(self, fit: Any, rows: list[sp.csr_matrix], offsets: list[Vector], weights: sp.csr_matrix):
+    def __init__(
+        self, fit: Any, rows: list[sp.csr_matrix], offsets: list[Vector], weights: sp.csr_matrix, spread: Any = None
+    ):
         self.fit, self.rows, self.offsets, self.weights = fit, rows, offsets, sp.csr_matrix(weights)
+        self.spread = spread
 
     def parts(self) -> list[slice]:
         """Cells, some at a time."""
@@ -61,17 +66,21 @@ class ProductCells:
 
 def estimated_products(cells: ProductCells) -> Sums:
     """Sums at the estimates, with standard errors by the delta method on the scale of logarithms."""
-    laplace, point = cells.fit.laplace, cells.fit.point
+    laplace, point, spread = cells.fit.laplace, cells.fit.point, cells.spread
     total = np.zeros(cells.weights.shape[0])
-    slopes = sp.csr_matrix((len(total), laplace.n))
+    slopes, own = sp.csr_matrix((len(total), laplace.n)), np.zeros((len(total), point.theta.size))
     for part in cells.parts():
-        value, by_first, by_second = cells.product(part).gradient()
-        weights = cells.weights[:, part]
+        product, weights = cells.product(part), cells.weights[:, part]
+        value, by_first, by_second = product.gradient()
+        if spread is not None:
+            own += weights @ product.along(spread.theta)
         total += weights @ value
         for rows, by in zip(cells.rows, (by_first, by_second)):
             slopes = slopes + weights @ sp.diags(by) @ rows[part]
-    sd = np.sqrt(np.maximum(laplace.row_variances(point, sp.csr_matrix(slopes)), 0.0))
-    return positive_sums(total, sd)
+    variances = laplace.row_variances(point, sp.csr_matrix(slopes))
+    if spread is not None:
+        variances = variances + spread.variances(sp.csr_matrix(slopes), own)
+    return positive_sums(total, np.sqrt(np.maximum(variances, 0.0)))
 
 
 def exact_products(

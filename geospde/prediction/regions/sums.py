@@ -38,6 +38,7 @@ NUMBERS = 6_000_000  # marginals at once, of points and cells, of sums that are 
 BLOCKS = 4000
 """Blocks of cells of all areas together, for exact second moments; an area has 4 to 1,000 of them."""
 ESTIMATE = "the estimate, with standard errors by the delta method"
+WHOLE = f"{ESTIMATE}, over fixed effects and hyperparameters"
 SECOND_ORDER = "first and second moments, with all covariance between cells"
 
 
@@ -53,6 +54,7 @@ def table_of_sums(
     draws: int,
     seed: int | None,
     callback: Callable[[int, int | None, str], None] | None,
+    spread: Any = None,
 ) -> tuple[pd.DataFrame, str]:
     """Posterior of ``weights @ mean per unit exposure``, one row per area, and how it was computed.
 
@@ -64,9 +66,11 @@ def table_of_sums(
     weights : (areas, cells) csr_matrix
     kind, threshold, quantiles, exceed, groups, draws, seed, callback
         As of `predict_regions`.
+    spread : Spread or None
+        Of estimated hyperparameters, where the errors are to have it in them.
     """
     if fit.model.multiplies:
-        sums, how = _of_products(fit, place, weights, threshold, groups, draws, seed, callback)
+        sums, how = _of_products(fit, place, weights, threshold, groups, draws, seed, callback, spread)
         return _table_of(sums, weights.shape[0], quantiles, exceed), how
     model, table = fit.model, place.table
     leave_out = () if groups else model.groups
@@ -81,7 +85,7 @@ def table_of_sums(
         points = _some(place.points, some)
         rows = model.rows(table.iloc[some], points, leave_out=leave_out)
         offset = _offset(model, table.iloc[some])
-        own = Cells(fit, rows, offset, sp.csr_matrix(weights[part][:, some]))
+        own = Cells(fit, rows, offset, sp.csr_matrix(weights[part][:, some]), spread)
         sums, how = _sums(own, points, kind, threshold, weights.shape[0], draws, seed, callback)
         parts.append(_table_of(sums, part.stop - part.start, quantiles, exceed))
         if callback is not None:
@@ -98,17 +102,19 @@ def _of_products(
     draws: int,
     seed: int | None,
     callback: Any,
+    spread: Any,
 ) -> tuple[Sums, str]:
     """Sums of a delta family, and how they were computed."""
     some = np.unique(weights.indices)
     table, points = place.table.iloc[some], _some(place.points, some)
     models = list(fit.model.parts.values())
     rows = [model.rows(table, points, leave_out=() if groups else model.groups) for model in models]
-    cells = ProductCells(fit, rows, [_offset(model, table) for model in models], sp.csr_matrix(weights[:, some]))
+    offsets = [_offset(model, table) for model in models]
+    cells = ProductCells(fit, rows, offsets, sp.csr_matrix(weights[:, some]), spread)
     if threshold is not None:
         return drawn_shares(cells, threshold, draws, seed, callback), _by_draws(draws, seed, "means", "spread")
     if fit.plug_in:
-        return estimated_products(cells), ESTIMATE
+        return estimated_products(cells), _estimate(spread)
     sums = exact_products(cells, _centres(points, some), _blocks(weights.shape[0]), draws, seed, callback)
     return cells.of_map().around(sums), _by_draws(draws, seed)
 
@@ -180,7 +186,7 @@ def _sums(
         )  # fmt: skip
         return sums, _by_draws(draws, seed, "means", "spread")
     if fit.plug_in:
-        return delta_sums(cells), ESTIMATE
+        return delta_sums(cells), _estimate(cells.spread)
     if link.name == "identity":
         return identity_sums(cells), SECOND_ORDER
 
@@ -200,6 +206,10 @@ def _sums(
     factor = Factor(cells.rows, cells.offset, [link.inverse] * len(fit.approximation.points))
     sums = expanded_sums(fit, [factor], cells.weights, centres, blocks, draws, seed, callback)
     return of_map(cells, exact).around(sums), _by_draws(draws, seed)
+
+
+def _estimate(spread: Any) -> str:
+    return ESTIMATE if spread is None else WHOLE
 
 
 def _by_draws(draws: int, seed: int | None, known: str = SECOND_ORDER, drawn: str = "quantiles") -> str:
