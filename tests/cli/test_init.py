@@ -19,7 +19,7 @@ from geospde.run.config import read_config
 from geospde.run.inputs import load_survey
 from geospde.run.proposal import Guesser, Options, Terminal, propose, write_run_file
 from geospde.run.proposal.columns import Column, words_of
-from geospde.run.proposal.look import FirstLook, mixed, profile_likelihood, restricted_likelihood
+from geospde.run.proposal.look import FirstLook, mixed, orthonormal, profile_likelihood, restricted_likelihood
 from geospde.run.proposal.response import find_family, find_response
 from geospde.run.proposal.roles import Roles, coordinate_pairs
 from geospde.run.proposal.sizes import VERTICES
@@ -121,20 +121,33 @@ def test_values_suggest_a_family(name, values, trials, family):
 # ---- the first look ----
 
 
-def test_likelihoods_are_those_of_a_contrast_basis():
+@pytest.mark.parametrize("covariates", [0, 2])
+def test_likelihoods_are_those_of_a_contrast_basis(covariates):
     """Restricted likelihood: that of the contrasts of the values, in any orthonormal basis of them."""
     rng = np.random.default_rng(3)
     root, values = rng.normal(size=(12, 12)), rng.normal(size=12)
+    fixed = orthonormal(12, np.c_[rng.normal(size=(12, 2)), np.ones(12)] if covariates else None)  # a constant twice
+    assert fixed.shape == (12, 1 + covariates)
     covariance = root @ root.T + np.eye(12)
-    basis = np.linalg.svd(np.ones((1, 12)))[2][1:]
+    basis = np.linalg.svd(fixed.T)[2][1 + covariates :]
     of_contrasts = basis @ covariance @ basis.T
-    square = (basis @ values) @ np.linalg.solve(of_contrasts, basis @ values)
-    half = 0.5 * np.linalg.slogdet(of_contrasts)[1] + 0.5 * np.log(12)  # the basis leaves out the length of the ones
-    assert restricted_likelihood(covariance.copy(), values) == pytest.approx(-half - square / 2, rel=1e-10)
-    best = square / 11
-    scaled = -half - 5.5 * np.log(best) - 5.5
-    assert profile_likelihood(covariance.copy(), values) == pytest.approx(scaled, rel=1e-10)
+    square, free = (basis @ values) @ np.linalg.solve(of_contrasts, basis @ values), 11 - covariates
+    half = 0.5 * np.linalg.slogdet(of_contrasts)[1]
+    assert restricted_likelihood(covariance.copy(), values, fixed) == pytest.approx(-half - square / 2, rel=1e-10)
+    scaled = -half - free / 2 * (1 + np.log(square / free))
+    assert profile_likelihood(covariance.copy(), values, fixed) == pytest.approx(scaled, rel=1e-10)
     assert mixed(2.0, np.eye(2), 0.5).tolist() == [[2.5, 0.0], [0.0, 2.5]]
+
+
+def test_a_first_look_takes_out_what_covariates_explain():
+    """A short field beside a steep trend: the range of their sum is the trend's, of what is left the field's."""
+    rng = np.random.default_rng(5)
+    places = rng.uniform(0, 1, (150, 2))
+    trend = 4 * places[:, :1]
+    bound = family_by_name("gaussian").bind(trend[:, 0] + field(places, 0.1, rng) + rng.normal(0, 0.2, 150))
+    whole, left = FirstLook.at(places, bound), FirstLook.at(places, bound, trend)
+    assert not whole.less and left.less and left.seen
+    assert 0.05 < left.range < 0.2 < whole.range
 
 
 @pytest.mark.slow

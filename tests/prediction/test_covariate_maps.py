@@ -102,5 +102,6 @@ def test_init_proposes_a_term_for_a_raster(here, capsys):
         command = ["init", "sites.csv", "--covariate", "up.tif", "--crs", "local:m", "--yes", "--out", "mine.toml"]
         assert main([*command, "--overwrite"]) == 0
         text = (here / "mine.toml").read_text()
+        assert "a first look at what the covariates" in text.replace("\n# ", " ")  # the mesh is that of the field left
         assert "~ 1 + up + spde(mesh)" in text and 'up = { raster = "up.tif", standardise = true' in text
         assert main(["check", "mine.toml", "--quiet"]) == 0

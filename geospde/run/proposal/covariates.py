@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
@@ -56,6 +57,32 @@ def with_covariates(
     return tuple(done)
 
 
+def trend_at_sites(files: Sequence[str | Path], survey: Survey) -> NDArray[np.float64] | None:
+    """Return columns of what rasters have at the sites, (sites, columns), classes as indicators; None of none.
+
+    A site without a value has the mean of the others.
+    """
+    columns: list[NDArray[np.float64]] = []
+    for file in files:
+        one = read_covariates({"raster": {"raster": str(file), "method": "nearest"}})[0]
+        values = one.at_points(survey.coordinates, survey.crs)
+        known = values[np.isfinite(values)]
+        each = np.unique(known)
+        if len(each) < 2:
+            continue  # is told later, if it is a fault
+        if _are_classes(each):
+            columns += [(values == level).astype(float) for level in each[1:]]
+        else:
+            columns.append(np.where(np.isfinite(values), values - known.mean(), 0.0) / known.std())
+    # more columns than a tenth of the sites would explain any response
+    return np.column_stack(columns) if columns and len(columns) <= len(survey.points) / 10 else None
+
+
+def _are_classes(values: NDArray[np.float64]) -> bool:
+    """Tell whether distinct values are few, and whole numbers."""
+    return len(values) <= CLASSES and bool((values == np.round(values)).all())
+
+
 def _proposed(files: Sequence[str | Path], survey: Survey, grid: Grid) -> Iterator[tuple[str, Entry]]:
     names: set[str] = set()
     for file in files:
@@ -71,7 +98,7 @@ def _proposed(files: Sequence[str | Path], survey: Survey, grid: Grid) -> Iterat
             raise InputError(f"the raster {file} has no value at any site")
         keys: dict[str, Any] = {"raster": str(file)}
         few = np.unique(own[np.isfinite(own)])
-        classes = len(few) <= CLASSES and bool((few == np.round(few)).all())
+        classes = _are_classes(few)
         ends = (few[0], few[-1]) if classes else (values[known].min(), values[known].max())
         span = f"{' to '.join(in_unit(float(end), '') for end in ends)} at the sites"
         taken = (plain if classes else one).method(grid.cells, survey.crs)

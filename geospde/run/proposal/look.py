@@ -49,6 +49,8 @@ class FirstLook:
     scatter : float
         Units of log likelihood by which it is likelier that sites scatter by themselves, beyond the family's own
         noise; 0 where the family has a parameter for that.
+    less : bool
+        Whether range and reach are of what covariates leave of the response.
     """
 
     extent: float
@@ -58,6 +60,7 @@ class FirstLook:
     reach: float
     seen: bool
     scatter: float
+    less: bool = False
 
     @property
     def overdispersed(self) -> bool:
@@ -65,7 +68,7 @@ class FirstLook:
         return self.scatter > (SCATTERED[1] if self.seen else SCATTERED[0])
 
     @classmethod
-    def at(cls, places: Vector, likelihood: Likelihood) -> FirstLook:
+    def at(cls, places: Vector, likelihood: Likelihood, trend: Vector | None = None) -> FirstLook:
         """Look at a response.
 
         The restricted likelihood of the rough predictor is maximised on a grid of ranges, from one and a half
@@ -77,6 +80,8 @@ class FirstLook:
         places : (n, 2) array
         likelihood : Likelihood
             A family bound to the response.
+        trend : (n, p) array, optional
+            Covariates: what they explain is no part of the field, whose range is often shorter then.
         """
         extent = float(np.hypot(*np.ptp(places, axis=0)))
         distances = nearest_distances(places)
@@ -84,6 +89,7 @@ class FirstLook:
         values, noise = likelihood.start(), own_noise(likelihood)
         chosen = np.random.default_rng(0).permutation(len(places))[:MOST]
         places, values = places[chosen], values[chosen]
+        fixed = orthonormal(len(chosen), None if trend is None else trend[chosen])
         apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
         ranges = np.geomspace(min(1.5 * spacing, extent / 4), extent / 2, _RANGES)
         held = -0.5 * np.log(5 * ranges / extent) ** 2
@@ -91,18 +97,20 @@ class FirstLook:
         with one_blas_thread():
             for i, reach in enumerate(ranges):
                 correlation = matern_correlation(apart, reach)
-                free[i] = max(profile_likelihood(mixed(1 - n, correlation, n), values) for n in _NUGGETS)
+                free[i] = max(profile_likelihood(mixed(1 - n, correlation, n), values, fixed) for n in _NUGGETS)
                 if noise is not None:
                     sills = np.array(_SILLS) * values.var()
-                    bound[i] = max(restricted_likelihood(mixed(sill, correlation, noise), values) for sill in sills)
+                    bound[i] = max(
+                        restricted_likelihood(mixed(sill, correlation, noise), values, fixed) for sill in sills
+                    )
         free += held
         bound = bound + held if noise is not None else free
-        nothing = profile_likelihood(np.eye(len(values)), values)
+        nothing = profile_likelihood(np.eye(len(values)), values, fixed)
         seen = bool(free.max() > nothing + BELIEVED)
         scatter = max(free.max(), nothing) - bound.max() if noise is not None else 0.0
         near = float(ranges[np.argmax(bound)]) if seen else extent / 5
         far = max(near, float(ranges[np.argmax(free)])) if seen else near
-        return cls(extent, spacing, closest, near, far, seen, float(scatter))
+        return cls(extent, spacing, closest, near, far, seen, float(scatter), trend is not None)
 
 
 def nearest_distances(places: Vector) -> Vector:
@@ -181,20 +189,29 @@ def mixed(sill: float, correlation: Vector, nugget: float) -> Vector:
     return covariance
 
 
-def restricted_likelihood(covariance: Vector, values: Vector) -> float:
-    """Return the restricted log likelihood of Gaussian values with a constant mean."""
-    half_determinants, square = _factored(covariance, values)
+def restricted_likelihood(covariance: Vector, values: Vector, fixed: Vector) -> float:
+    """Return the restricted log likelihood of Gaussian values; `fixed` is an orthonormal design."""
+    half_determinants, square = _factored(covariance, values, fixed)
     return -half_determinants - 0.5 * square
 
 
-def profile_likelihood(correlation: Vector, values: Vector) -> float:
+def profile_likelihood(correlation: Vector, values: Vector, fixed: Vector) -> float:
     """Return the restricted log likelihood at the best multiple of a covariance."""
-    half_determinants, square = _factored(correlation, values)
-    free = len(values) - 1
-    return -half_determinants - 0.5 * free * (1 + float(np.log(square / free))) if square > 0 else -np.inf
+    half_determinants, square = _factored(correlation, values, fixed)
+    free = len(values) - fixed.shape[1]
+    if square <= 0 or free < 1:
+        return -np.inf
+    return float(-half_determinants - 0.5 * free * (1 + np.log(square / free)))
 
 
-def _factored(covariance: Vector, values: Vector) -> tuple[float, float]:
+def orthonormal(n: int, trend: Vector | None = None) -> Vector:
+    """Return an orthonormal basis of a constant and the columns of a trend, (n, rank)."""
+    columns = np.ones((n, 1)) if trend is None else np.column_stack([np.ones(n), trend])
+    left, size, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0), full_matrices=False)
+    return np.asarray(left[:, size > 1e-8 * size[0]])
+
+
+def _factored(covariance: Vector, values: Vector, fixed: Vector) -> tuple[float, float]:
     """Return half of the log determinants of a restricted likelihood, and its quadratic form."""
     from scipy.linalg import cho_factor, cho_solve
 
@@ -202,7 +219,8 @@ def _factored(covariance: Vector, values: Vector) -> tuple[float, float]:
         factor = cho_factor(covariance, lower=True, check_finite=False)
     except np.linalg.LinAlgError:
         return np.inf, 0.0
-    weight = cho_solve(factor, np.ones(len(values)))
-    residual = values - (weight @ values) / weight.sum()
-    halves = float(np.log(np.diag(factor[0])).sum()) + 0.5 * float(np.log(weight.sum()))
+    weights = cho_solve(factor, fixed)
+    told = fixed.T @ weights
+    residual = values - fixed @ np.linalg.solve(told, weights.T @ values)
+    halves = float(np.log(np.diag(factor[0])).sum()) + 0.5 * float(np.linalg.slogdet(told)[1])
     return halves, float(residual @ cho_solve(factor, residual))

@@ -95,10 +95,11 @@ def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
         return in_unit(value, survey.units)
 
     reach = of(short(look.range))
+    what, show = ("what the covariates leave of the data", "shows") if look.less else ("the data", "show")
     seen = (
-        f"a first look at the data puts the range, where correlation is nearly gone, near {reach}"
+        f"a first look at {what} puts the range, where correlation is nearly gone, near {reach}"
         if look.seen
-        else f"the data show no clear structure, so the range is taken for a fifth of the extent, {reach}"
+        else f"{what} {show} no clear structure, so the range is taken for a fifth of the extent, {reach}"
     )
     edges = {
         "": "a fifth of the range",
