@@ -36,6 +36,7 @@ NARROWED = 0.4  # beyond which it does where the data leave an end open
 SPEAKS = 0.5  # fall of the log likelihood at an end of the interval, less than which leaves it open
 SHARP = 1.0  # degrees
 EDGE, COARSE = 0.5, 0.2  # longest inner edge over the range: warn, note
+RUN_OFF = 0.1  # range over the median inner edge, below which vertices are independent
 LOST, BLURRED = 1.0, 0.5  # sd between vertices over that of an observation: warn, note
 LONG = 1.0  # range over the extent
 NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
@@ -173,7 +174,12 @@ def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
     longest, inner = max(edges, default=0.0), mesh.vertices[np.unique(mesh.triangles[mesh.inner])]
     extent = float(np.hypot(*np.ptp(inner, axis=0)))
     fact = f"{name} is {length(reach, unit)}, the mesh's longest inner edge {length(longest, unit)}"
-    if longest > EDGE * reach:
+    if edges and reach < RUN_OFF * edges[1]:
+        remedy = (
+            f"lower max_edge, towards {in_unit(edges[1] / 5, unit)}; leave the field out where its range runs off again"
+        )
+        yield Finding("warning", "mesh", f"{fact}: its vertices have nothing in common", remedy)
+    elif longest > EDGE * reach:
         remedy = f"lower max_edge, towards {in_unit(reach / 5, unit)}, until maps no longer change"
         yield Finding("warning", "mesh", f"{fact}: between vertices standard deviations come out too small", remedy)
     elif longest > COARSE * reach:

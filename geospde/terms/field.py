@@ -26,6 +26,7 @@ from geospde.terms.times import TIME_OPTIONS, Times, read_times
 from geospde.text.words import did_you_mean
 
 Vector = NDArray[np.float64]
+RUN_OFF = 0.1  # of the width of a triangle, below which neighbouring vertices are independent
 TREND = 10.0  # times across the study area: with a range beyond it, likelihoods change by a hundredth and less
 LONG = 2.0  # the same, of one that the data tell within a factor of ten at best
 SEEN = 5_000  # places that are looked at, of many
@@ -184,6 +185,8 @@ class Field(LatentTerm):
                 "them well: see their intervals, add coordinates as covariates, or take priors, method 'inla'"
             ]
         wide = float(np.sqrt(4.0 / np.sqrt(3.0) * np.median(self.mesh.areas[self.mesh.inner])))
+        if shortest is None and 0 < own < wide:
+            return [_within_triangles(self.label, own, wide)]
         if shortest is None or shortest > wide:
             return []
         return [
@@ -212,6 +215,20 @@ class Field(LatentTerm):
     def start(self, unit: float) -> Vector:
         """From the inner zone's extent, and the predictor's scale."""
         return self.precision.start(float(np.sqrt(self.mesh.areas[self.mesh.inner].sum())), self.unit * unit)
+
+
+def _within_triangles(label: str, own: float, wide: float) -> str:
+    """That a range is shorter than the mesh's triangles are wide, and the edge to set."""
+    if own > RUN_OFF * wide:
+        return (
+            f"the range of {label}, {own:.3g}, is within the triangles of the mesh, {wide:.3g} wide: range and sigma "
+            f"are those of this mesh; lower max_edge, towards {own / 5:.2g}, until they no longer change"
+        )
+    return (
+        f"the range of {label}, {own:.2g}, has run off within the triangles of the mesh, {wide:.3g} wide: the data "
+        "show nothing that its vertices have in common, and tell sigma times the range alone; lower max_edge, "
+        f"towards {wide / 5:.2g}, and leave the field out where the range runs off again"
+    )
 
 
 def _precision(

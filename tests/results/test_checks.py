@@ -194,6 +194,24 @@ def test_a_range_of_several_study_areas_is_told_with_a_note(method, noted):
     assert [("little more than a trend" in note) for note in fit.notes] == [True] * noted
 
 
+def test_a_range_within_the_meshs_triangles_is_told_with_the_edge_to_set():
+    """Of effects that each site has by itself the range runs off, and a fifth of it is no edge for a mesh."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(rng.random((200, 2)), columns=["e", "n"])
+    data["y"] = rng.poisson(np.exp(1 + rng.normal(0, 0.7, 200)))
+    mesh = gs.build_mesh(shapely.box(0, 0, 1, 1), max_edge=(0.2, 0.4), offset=0.3)
+    with pytest.warns(
+        gs.GeospdeWarning, match=r"has run off within the triangles of the mesh, 0\.135 wide.*, towards 0\.027,"
+    ):
+        fit = gs.fit("y ~ 1 + spde(mesh)", data, mesh=mesh, coords=("e", "n"), family="poisson", method="ml")
+    assert fit.hyper.loc["range(spde)", "estimate"] < 0.0135 and len(fit.notes) == 1
+    found = next(one for one in fit.check() if one.subject == "mesh")
+    assert "nothing in common" in found.message and "towards 0.0285; leave the field out" in found.remedy
+    notes = fit.model.terms[0].notes(np.log([0.1, 1.0]))
+    assert len(notes) == 1 and "0.1, is within the triangles" in notes[0] and "max_edge, towards 0.02," in notes[0]
+    assert not fit.model.terms[0].notes(np.log([0.3, 1.0]))
+
+
 @pytest.mark.slow
 def test_a_copys_factor_and_a_fields_sigma_are_a_ridge_where_one_likelihood_has_no_field():
     rng = np.random.default_rng(0)
