@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +18,6 @@ from geospde.inference.laplace import Laplace
 from geospde.inference.posterior import posterior
 from geospde.linalg.executor import cluster
 from geospde.model.build import build_model
-from geospde.prediction.coupled import Refit, given_first, is_given, pairs_left_out, refuse_failed, with_partners
 from geospde.prediction.folds import (
     USUAL,
     Fold,
@@ -30,6 +28,7 @@ from geospde.prediction.folds import (
     future_folds,
     random_folds,
 )
+from geospde.prediction.refits import Refit, pairs_left_out, refitted, refuse_failed
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -313,21 +312,6 @@ def _simpler(model: Any) -> dict[str, Any]:
         )
         for name, formula in formulas.items()
     }  # fmt: skip
-
-
-def refitted(fold: Fold, laplace: Laplace, start: Vector, rule: str, strategy: str) -> Refit:
-    """Fit without a fold: the same matrices, with likelihoods of no weight."""
-    without = copy.copy(laplace)
-    left = laplace.model.likelihood.without(with_partners(laplace, fold.left_out))
-    without.model = replace(laplace.model, likelihood=left)  # type: ignore[type-var]
-    found = posterior(without, start, rule, strategy=strategy)
-    if is_given(laplace, fold.predicted):
-        centres = [laplace.design @ p.mean + laplace.model.offset for p in found.points]
-        axes = [without.axes(without.variances(p.covariance)) for p in found.points]
-        return given_first(laplace, found.points, np.log(found.weights)[:, None], fold.predicted, centres, axes)
-    mixture = without.mixture(found, laplace.design[fold.predicted], laplace.model.offset[fold.predicted])
-    thetas = np.array([without.whole(p.theta) for p in found.points])
-    return Refit(thetas, found.weights, mixture.means, mixture.sds)
 
 
 def _of_fold(laplace: Laplace, fold: Fold, found: Refit, draws: int, rng: np.random.Generator) -> _Predicted:

@@ -1,10 +1,12 @@
-"""Rows of coupled likelihoods, left out and predicted: of delta families with a Poisson link.
+"""Fits without some observations, which predict them.
 
-Both rows of a pair are one observation, and left out together. The first is predicted as any other, the second given
-the first: the value, given that there is one.
+Both rows of a pair of coupled likelihoods (of delta families with a Poisson link) are one observation, and left out
+together. The first is predicted as any other, the second given the first: the value, given that there is one.
 """
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,8 @@ from geospde.errors import NumericalError
 from geospde.inference.criteria import cavity_of_pairs, whole_left_out
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.posterior import posterior
+from geospde.prediction.folds import Fold
 
 Vector = NDArray[np.float64]
 
@@ -32,6 +36,21 @@ class Refit(NamedTuple):
     weights: Vector
     means: Vector
     sds: Vector
+
+
+def refitted(fold: Fold, laplace: Laplace, start: Vector, rule: str, strategy: str) -> Refit:
+    """Fit without a fold: the same matrices, with likelihoods of no weight."""
+    without = copy.copy(laplace)
+    left = laplace.model.likelihood.without(with_partners(laplace, fold.left_out))
+    without.model = replace(laplace.model, likelihood=left)  # type: ignore[type-var]
+    found = posterior(without, start, rule, strategy=strategy)
+    if is_given(laplace, fold.predicted):
+        centres = [laplace.design @ p.mean + laplace.model.offset for p in found.points]
+        axes = [without.axes(without.variances(p.covariance)) for p in found.points]
+        return given_first(laplace, found.points, np.log(found.weights)[:, None], fold.predicted, centres, axes)
+    mixture = without.mixture(found, laplace.design[fold.predicted], laplace.model.offset[fold.predicted])
+    thetas = np.array([without.whole(p.theta) for p in found.points])
+    return Refit(thetas, found.weights, mixture.means, mixture.sds)
 
 
 def with_partners(laplace: Laplace, rows: NDArray[np.intp]) -> NDArray[np.intp]:
