@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from geospde.errors import NumericalError
 from geospde.inference.criteria import cavity_of_pairs, whole_left_out
 from geospde.inference.hyper import Posterior
+from geospde.inference.integration import finished
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.posterior import posterior
 from geospde.prediction.folds import Fold
 
 Vector = NDArray[np.float64]
+OFF = 0.05  # of the difference of two evidences: each has the errors of a design of its own
+LIGHT = 1e-9  # weight of a theta point that says nothing of a fold
 
 
 class Refit(NamedTuple):
@@ -39,10 +42,8 @@ class Refit(NamedTuple):
 
 
 def refitted(fold: Fold, laplace: Laplace, start: Vector, rule: str, strategy: str) -> Refit:
-    """Fit without a fold: the same matrices, with likelihoods of no weight."""
-    without = copy.copy(laplace)
-    left = laplace.model.likelihood.without(with_partners(laplace, fold.left_out))
-    without.model = replace(laplace.model, likelihood=left)  # type: ignore[type-var]
+    """Fit without a fold."""
+    without = _without(laplace, fold)
     found = posterior(without, start, rule, strategy=strategy)
     if is_given(laplace, fold.predicted):
         centres = [laplace.design @ p.mean + laplace.model.offset for p in found.points]
@@ -51,6 +52,31 @@ def refitted(fold: Fold, laplace: Laplace, start: Vector, rule: str, strategy: s
     mixture = without.mixture(found, laplace.design[fold.predicted], laplace.model.offset[fold.predicted])
     thetas = np.array([without.whole(p.theta) for p in found.points])
     return Refit(thetas, found.weights, mixture.means, mixture.sds)
+
+
+def log_gain(fold: Fold, whole: Posterior, laplace: Laplace, start: Vector, rule: str, strategy: str) -> float:
+    """Log predictive density of a fold as a whole: what all data have over the others.
+
+    That is a mean over thetas that the others leave, at each of which both are Laplace approximations about modes of
+    their own, so that it holds far out of the prediction, too. Where the fold moves theta beyond these points, it is
+    the difference of two evidences.
+    """
+    found = posterior(_without(laplace, fold), start, rule, strategy=strategy)
+    gains = [
+        np.log(weight) + finished(laplace, laplace.at(p.theta, p.x, gradient=False), strategy).log_posterior
+        - p.log_posterior
+        for p, weight in zip(found.points, found.weights) if weight > LIGHT
+    ]  # fmt: skip
+    mean, difference = np.logaddexp.reduce(gains), whole.log_marginal_likelihood - found.log_marginal_likelihood
+    return float(mean if abs(mean - difference) < OFF else difference)
+
+
+def _without(laplace: Laplace, fold: Fold) -> Laplace:
+    """The same matrices, with likelihoods of no weight."""
+    without = copy.copy(laplace)
+    left = laplace.model.likelihood.without(with_partners(laplace, fold.left_out))
+    without.model = replace(laplace.model, likelihood=left)  # type: ignore[type-var]
+    return without
 
 
 def with_partners(laplace: Laplace, rows: NDArray[np.intp]) -> NDArray[np.intp]:

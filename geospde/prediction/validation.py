@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import InputError, NumericalError
 from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.criteria import cavity
+from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.posterior import posterior
 from geospde.linalg.executor import cluster
@@ -28,7 +29,7 @@ from geospde.prediction.folds import (
     future_folds,
     random_folds,
 )
-from geospde.prediction.refits import Refit, pairs_left_out, refitted, refuse_failed
+from geospde.prediction.refits import Refit, log_gain, pairs_left_out, refitted, refuse_failed
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -243,10 +244,40 @@ def _refits(
     fit: BayesianFit, laplace: Laplace, start: Vector, folds: list[Fold], client: Any
 ) -> Iterator[tuple[Fold, Refit]]:
     """Fit without each fold, by the rule and strategy of the whole fit, here or on the workers of a cluster."""
-    rule = "eb" if fit.method == "eb" else str(fit.settings["integration"])
-    work = partial(refitted, start=start, rule=rule, strategy=fit.posterior.strategy)
     with cluster(client) as workers:
-        yield from zip(folds, workers.map(work, folds, laplace))
+        yield from zip(folds, workers.map(partial(refitted, start=start, **_rules(fit)), folds, laplace))
+
+
+def _rules(fit: BayesianFit) -> dict[str, Any]:
+    """How a fit integrates."""
+    rule = "eb" if fit.method == "eb" else str(fit.settings["integration"])
+    return {"rule": rule, "strategy": fit.posterior.strategy}
+
+
+def left_out_by_refits(
+    fit: BayesianFit, rows: NDArray[np.intp], callback: Callback | None = None, client: Any = None
+) -> Vector:
+    """Log predictive density of observations, (k,), each by a fit without it; not a number where there is none."""
+    _refuse_pattern(fit.model)
+    folds, out = [Fold(row, row) for row in rows[:, None]], np.empty(rows.size)
+    work = partial(_left_out, start=fit.posterior.mode.theta, **_rules(fit))
+    with cluster(client) as workers:
+        for k, found in enumerate(workers.map(work, folds, fit.posterior, fit.laplace)):
+            out[k] = found
+            if callback is not None:
+                callback(k + 1, rows.size, "refits")
+    return out
+
+
+def _left_out(fold: Fold, whole: Posterior, laplace: Laplace, start: Vector, rule: str, strategy: str) -> float:
+    """Log predictive density of an observation by a fit without it; not a number where the rest determines none."""
+    try:
+        if laplace.pairs is None:
+            return log_gain(fold, whole, laplace, start, rule, strategy)
+        _, weights, log_each = _at_points(laplace, fold, refitted(fold, laplace, start, rule, strategy))
+        return float(np.logaddexp.reduce(np.log(weights) + log_each, axis=0)[0])
+    except NumericalError:
+        return float("nan")
 
 
 def _refuse_pattern(model: Any) -> None:
@@ -316,11 +347,16 @@ def _simpler(model: Any) -> dict[str, Any]:
 
 def _of_fold(laplace: Laplace, fold: Fold, found: Refit, draws: int, rng: np.random.Generator) -> _Predicted:
     """Predictive distributions of a fold from the fit without it."""
+    likelihoods, weights, log_each = _at_points(laplace, fold, found)
+    return _predicted(fold.predicted, likelihoods, weights, found.means, found.sds, log_each, draws, rng)
+
+
+def _at_points(laplace: Laplace, fold: Fold, found: Refit) -> tuple[list[Any], Vector, Vector]:
+    """Likelihoods of a fold's observations at each theta point, and weights and log densities there, (k, m)."""
     kept = laplace.model.likelihood.of_rows(fold.predicted)
     likelihoods = [kept.at(theta[laplace.family_block]) for theta in found.thetas]
     weights = np.broadcast_to(found.weights.reshape(len(found.thetas), -1), found.means.shape)
-    log_each = _log_densities(likelihoods, found.means, found.sds)
-    return _predicted(fold.predicted, likelihoods, weights, found.means, found.sds, log_each, draws, rng)
+    return likelihoods, weights, _log_densities(likelihoods, found.means, found.sds)
 
 
 def _leave_one_out(

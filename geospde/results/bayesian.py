@@ -198,8 +198,8 @@ class BayesianFit(Fit):
     def loo(self) -> Loo:
         """Leave-one-out log densities with standard errors, the Pareto k of their importance sampling, and a warning.
 
-        Where k is above 0.5 the variance of importance sampling is infinite, and the CPO stands in, as a refit without
-        the observation would.
+        Where k is above 0.5 the variance of importance sampling is infinite, and the CPO stands in; ``fit.loo.refit()``
+        fits the model again without each observation whose k is above 0.7.
         """
         return self._left_out(silent)
 
@@ -208,7 +208,7 @@ class BayesianFit(Fit):
         refit = (k > 0.5) & (self._criteria.failure == 0)
         pointwise = np.where(refit, self._criteria.log_cpo, elpd)
         log_predictive = self._criteria.p_waic - 0.5 * self._criteria.waic
-        return Loo(pointwise, k, refit, log_predictive, row_labels(self.model))
+        return Loo(pointwise, k, refit, log_predictive, row_labels(self.model), fit=self)
 
     @cached_property
     def _criteria(self) -> Criteria:

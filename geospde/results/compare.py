@@ -15,6 +15,7 @@ from geospde.errors import InputError
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.estimates import EstimatedFit
+from geospde.results.loo import Loo
 from geospde.results.penalised import PenalisedFit
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import counted, listed, number
@@ -134,7 +135,7 @@ class Comparison:
 
 
 @answers_keywords
-def compare(*fits: Fit | Mapping[str, Fit]) -> Comparison:
+def compare(*fits: Fit | Mapping[str, Fit], refit: bool = False) -> Comparison:
     """Put fits of the same data side by side.
 
     Parameters
@@ -142,6 +143,8 @@ def compare(*fits: Fit | Mapping[str, Fit]) -> Comparison:
     *fits : Fit, or one dict of str to Fit
         Two or more, all of them posteriors (methods ``"inla"`` and ``"eb"``) or all of one method of likelihood. Those
         without a name are ``"fit 1"``, ``"fit 2"`` and so on.
+    refit : bool
+        Leave observations with a Pareto k above 0.7 out of posteriors by refits, which take time; see `Loo.refit`.
 
     Returns
     -------
@@ -175,7 +178,9 @@ def compare(*fits: Fit | Mapping[str, Fit]) -> Comparison:
     if kind == "reml":
         _refuse_other_effects(named)
     posterior = kind == POSTERIOR
-    table = _of_posteriors(named) if posterior else _of_likelihoods(named)
+    posteriors = {name: fit for name, fit in named.items() if isinstance(fit, BayesianFit)}
+    loos = {name: fit.loo.refit() if refit else fit.loo for name, fit in posteriors.items()}
+    table = _of_posteriors(named, loos) if posterior else _of_likelihoods(named)
     order = list(table.index)
     columns = ["mean", "q0.025", "q0.975"] if posterior else ["estimate", "lower", "upper"]
     models = pd.DataFrame(
@@ -190,7 +195,7 @@ def compare(*fits: Fit | Mapping[str, Fit]) -> Comparison:
         pd.concat({name: named[name].hyper[columns] for name in order}, axis=1, sort=False),
         pd.concat({name: named[name].fixed[columns] for name in order}, axis=1, sort=False),
         _tests(named) if kind in ("ml", "reml") else pd.DataFrame(),
-        tuple(_notes(named, posterior)),
+        tuple(_notes(named, loos)),
     )
 
 
@@ -250,25 +255,25 @@ def _refuse_other_effects(named: Mapping[str, Fit]) -> None:
             )
 
 
-def _of_posteriors(named: Mapping[str, Any]) -> pd.DataFrame:
+def _of_posteriors(named: Mapping[str, Any], loos: Mapping[str, Loo]) -> pd.DataFrame:
     rows = {}
     for name, fit in named.items():
-        of_loo, criteria = fit.loo.table.loc["elpd_loo"], fit.criteria
+        of_loo, criteria = loos[name].table["estimate"], fit.criteria
         rows[name] = {
-            "elpd_loo": of_loo["estimate"],
-            "se": of_loo["se"],
+            "elpd_loo": of_loo["elpd_loo"],
+            "se": loos[name].table.loc["elpd_loo", "se"],
             "elpd_difference": 0.0,
             "difference_se": 0.0,
-            "p_loo": criteria["p_loo"],
+            "p_loo": of_loo["p_loo"],
             "log_marginal_likelihood": fit.log_marginal_likelihood,
             "dic": criteria["dic"],
             "waic": criteria["waic"],
             "pareto_k_above_0.7": criteria["pareto_k_above_0.7"],
         }
     table = pd.DataFrame.from_dict(rows, orient="index").sort_values("elpd_loo", ascending=False, kind="stable")
-    best = named[str(table.index[0])].loo.pointwise
+    best = loos[str(table.index[0])].pointwise
     for name in map(str, table.index[1:]):
-        gap = named[name].loo.pointwise - best
+        gap = loos[name].pointwise - best
         table.loc[name, "elpd_difference"] = gap.sum()
         # observations are paired: what makes both fits' densities vary does not count (Vehtari et al. 2017, eq. 24)
         table.loc[name, "difference_se"] = np.sqrt(gap.size * gap.var(ddof=1))
@@ -308,20 +313,20 @@ def _parts(fit: Fit) -> tuple[set[str], set[str]]:
     return set(fit.model.effects.names), set(map(str, fit.hyper.index))
 
 
-def _notes(named: Mapping[str, Fit], posterior: bool) -> Iterator[str]:
+def _notes(named: Mapping[str, Fit], loos: Mapping[str, Loo]) -> Iterator[str]:
     """Say what limits a comparison."""
     discrete = {fit.model.family.is_discrete for fit in named.values()}
     if len(discrete) > 1:
         yield "Some families give probabilities of counts and some densities: these compare roughly at best."
-    if not posterior:
+    if not loos:
         return
     n = next(iter(named.values())).model.likelihood.n
-    high = {name: int(fit.criteria["pareto_k_above_0.7"]) for name, fit in named.items()}
+    high = {name: int(loo.doubtful.sum()) for name, loo in loos.items()}
     if any(high.values()):
         words = " and ".join(f"{count} ({name!r})" for name, count in high.items() if count)
         yield (
-            f"Pareto k is above 0.7 at {words} of {n} observations, where CPO stands in: compare by cross-validation, "
-            "too (fit.validate, geospde validate)."
+            f"Pareto k is above 0.7 at {words} of {n} observations, where CPO stands in: compare by refits "
+            "(compare(..., refit=True)) or by cross-validation, too (fit.validate, geospde validate)."
         )
     if n < FEW:
         yield f"With {counted(n, 'observation')} the standard errors of differences come out too small."
