@@ -55,7 +55,7 @@ def print_exploration(explored: Explored) -> None:
     for row in fact_rows(exploration):
         facts.add_row(*map(Text, row))
     quantiles = exploration.quantiles().drop(columns="n")
-    spread = _table("", *quantiles.columns, dense=True)
+    spread = _table("", *(column.replace("%", " %") for column in quantiles.columns), dense=True)
     for name, values in zip(quantiles.index, quantiles.to_numpy(dtype=float)):
         spread.add_row(Text(str(name)), *(_short(value) for value in values))
     _print(facts, spread)
@@ -71,13 +71,13 @@ def print_validation(validated: Validated) -> None:
 
     validation = validated.validation
     print(f"{validation.describe()}.")
-    headings = (f"{100 * COVERAGE[c]:.0f}%" if c in COVERAGE else _SCORES.get(c, c) for c in validation.scores)
+    headings = (f"{100 * COVERAGE[c]:.0f} %" if c in COVERAGE else _SCORES.get(c, c) for c in validation.scores)
     table = _table("", *headings, dense=True)
     for model, row in validation.scores.iterrows():
-        shown = (f"{100 * v:.0f}%" if c in COVERAGE else _short(v, 3) for c, v in row.items())
+        shown = (f"{100 * v:.0f} %" if c in COVERAGE else _short(v, 3) for c, v in row.items())
         table.add_row(Text(str(model)), *shown)
     _print(table)
-    print("Smaller is better, but for the shares of observations in their 50, 80 and 95% intervals.")
+    print("Smaller is better, but for the shares of observations in their 50, 80 and 95 % intervals.")
     for sentence in in_words(validation):
         print(sentence)
     if validated.folder is not None:

@@ -128,7 +128,7 @@ def _extension(mesh: Mesh, survey: Survey, expected: ExpectedRange) -> Finding:
     message = f"it reaches {length(width, unit)} beyond the mapped area, where {expected.sentence(unit)}"
     if raised <= SLIGHT:
         return Finding("ok", "mesh extension", message)
-    message += f": its boundary raises standard deviations nearby by up to {100 * raised:.0f}%"
+    message += f": its boundary raises standard deviations nearby by up to {100 * raised:.0f} %"
     remedy = "widen it to about the range: offset, or the second number of convex, in [mesh]"
     return Finding("note" if raised <= LARGE else "warning", "mesh extension", message, remedy)
 

@@ -200,7 +200,7 @@ def _response(observed: Observed) -> Finding:
         return Finding(
             "note",
             "response",
-            f"{spread}, and {100 * zeros:.0f}% of it is zero",
+            f"{spread}, and {100 * zeros:.0f} % of it is zero",
             f"if a field does not explain the zeros, compare family = {_choices('zeros', y)}",
         )
     return Finding("ok", "response", spread)
@@ -229,7 +229,7 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
         yield Finding(
             "note",
             "outliers",
-            f"{stand}, {100 * share:.0f}% of all: that is its shape, not a mistake in some",
+            f"{stand}, {100 * share:.0f} % of all: that is its shape, not a mistake in some",
             f"take a family with heavier tails, {_choices('outliers', observed.values)}, or covariates that explain it",
             tuple(map(int, rows)),
         )

@@ -49,7 +49,7 @@ def basis_integrals(mesh: Mesh, region: Any) -> NDArray[np.float64]:
     missing = region.area - weights.sum()
     if missing > UNCOVERED * region.area:
         raise InputError(
-            f"the mesh covers {1 - missing / region.area:.1%} of the domain only",
+            f"the mesh covers {100 * (1 - missing / region.area):.1f} % of the domain only",
             remedy="build it around the whole domain",
         )
     return weights

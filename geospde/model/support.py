@@ -323,7 +323,7 @@ def _pieces(shapes: Any, mesh: Any) -> Places:
     if bad.size:
         share = 0.0 if single[bad[0]] else 1 - missing[bad[0]] / total[bad[0]]
         raise InputError(
-            f"the mesh covers {share:.1%} of the area of {{row}} only", remedy="build it around all", row=bad[0]
+            f"the mesh covers {100 * share:.1f} % of the area of {{row}} only", remedy="build it around all", row=bad[0]
         )
     first = np.r_[True, row[1:] != row[:-1]] if row.size else np.zeros(0, bool)  # a point lies in one of its triangles
     areas = np.where(single[row], np.where(first, 1.0, 0.0), areas)

@@ -160,7 +160,7 @@ def exploration_section(exploration: Exploration, *, dpi: int = 150) -> dict[str
     return {
         "facts": fact_rows(exploration),
         "quantiles": {
-            "head": ["", *map(str, quantiles.columns)],
+            "head": ["", *(str(column).replace("%", " %") for column in quantiles.columns)],
             "rows": [[str(name), *map(number, row)] for name, row in zip(quantiles.index, quantiles.to_numpy())],
         },
         "findings": findings_frame(exploration.findings).to_dict("records"),

@@ -44,7 +44,7 @@ def plot_fitted(fit: Fit, ax: Axes | None = None) -> Axes:
     middle, low, high = (table[column] for column in centre_and_limits(table))
     draw_fitted(ax, observed_response(fit.model) if is_whole else observed_means(fit), middle, low, high)
     label = fit.model.response_label if is_whole else fit.model.family.fitted_label(fit.model.response_label)
-    return finish(ax, "Fitted against observed, with 95% limits", f"observed {label}", f"fitted {label}")
+    return finish(ax, "Fitted against observed, with 95 % limits", f"observed {label}", f"fitted {label}")
 
 
 def fitted_response(fit: Fit) -> pd.DataFrame:
@@ -143,7 +143,7 @@ def responses_label(fit: Fit) -> str:
 def draw_predictive_check(check: PredictiveCheck, label: str, ax: Axes | None = None) -> Axes:
     """Draw a predictive check that is made, of responses of this name."""
     ax = new_axes(ax)
-    ax.fill_between(check.at, check.lower, check.upper, step="post", color=BAND, lw=0, label="95% of replicates")
+    ax.fill_between(check.at, check.lower, check.upper, step="post", color=BAND, lw=0, label="95 % of replicates")
     ax.step(check.at, check.middle, where="post", color=LINE, lw=0.8, label="median replicate")
     ax.step(check.at, check.observed, where="post", color=INK, lw=1.2, label="observed")
     ax.legend(loc="lower right", frameon=False, fontsize=SMALL)

@@ -71,7 +71,7 @@ def plot_marginal(fit: Fit, name: str | Mapping[str, float], ax: Axes | None = N
     if curve is None:
         return _draw_estimate(ax, fit, str(name))
     inside = np.linspace(curve.low, curve.high, 200)
-    words = f"95%: {number(_rounded(curve.low))} to {number(_rounded(curve.high))}"
+    words = f"95 %: {number(_rounded(curve.low))} to {number(_rounded(curve.high))}"
     ax.fill_between(inside, np.interp(inside, curve.x, curve.y), color=BAND, lw=0, label=words)
     ax.plot(curve.x, curve.y, color=LINE, lw=1.2, label=curve.words)
     ax.vlines(curve.middle, 0, float(np.interp(curve.middle, curve.x, curve.y)), color=LINE, lw=0.8)
@@ -82,7 +82,7 @@ def plot_marginal(fit: Fit, name: str | Mapping[str, float], ax: Axes | None = N
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     finish(ax, "", quantity_label(fit, name), "density")
     handles, labels = ax.get_legend_handles_labels()
-    order = np.argsort([label.startswith("95%") for label in labels], kind="stable")
+    order = np.argsort([label.startswith("95 %") for label in labels], kind="stable")
     ax.legend(
         [handles[k] for k in order], [labels[k] for k in order], fontsize=SMALL - 1, frameon=False, loc="upper right",
         borderaxespad=0.2, handlelength=1.6, labelspacing=0.3,

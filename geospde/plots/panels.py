@@ -167,7 +167,7 @@ def plot_variogram(variogram: Variogram, ax: Axes | None = None) -> Axes:
     ax = new_axes(ax)
     table, structure = variogram.table, variogram.structure
     h = table["distance"]
-    band = f"{100 * variogram.level:g}% of {variogram.permutations} permutations"
+    band = f"{100 * variogram.level:g} % of {variogram.permutations} permutations"
     ax.fill_between(h, table["lower"], table["upper"], color=BAND, lw=0, label=band)
     ax.axhline(variogram.variance, color=FRAME, lw=0.6, ls=(0, (4, 3)), label="variance")
     ax.plot(h, table["semivariance"], "o-", color=LINE, ms=3.5, lw=0.8, label="classical")

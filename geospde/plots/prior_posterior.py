@@ -56,7 +56,7 @@ def plot_prior_posterior(fit: BayesianFit, name: str, ax: Axes | None = None) ->
         inside = np.geomspace(left, right, 200) if logarithmic else np.linspace(left, right, 200)
         if marginal is posterior:
             ax.fill_between(inside, np.interp(inside, x, y), color=BAND, lw=0)
-        span = f"95%: {number(float(f'{left:.3g}'))} to {number(float(f'{right:.3g}'))}"
+        span = f"95 %: {number(float(f'{left:.3g}'))} to {number(float(f'{right:.3g}'))}"
         ax.plot(x, y, color=colour, ls=dash, lw=1.2, label=f"{words}\n{span}")
         tallest = max(tallest, float(y[(x >= low) & (x <= high)].max()))
     if logarithmic:

@@ -62,7 +62,7 @@ def plot_random(fit: Fit, term: str | None = None, ax: Axes | None = None) -> Ax
     ax.set_ylim(-0.8, len(order) - 0.2)
     ax.set_yticks(at if named else [], [plain(levels[k]) for k in order] if named else [])
     share = f"{int(apart.sum())} of {counted(len(order), 'level')} away from zero"
-    return finish(ax, f"{effect}: {share} (95%)", f"effect of {effect}", "" if named else "levels, sorted")
+    return finish(ax, f"{effect}: {share} (95 %)", f"effect of {effect}", "" if named else "levels, sorted")
 
 
 def centre_and_limits(table: pd.DataFrame) -> tuple[str, str, str]:

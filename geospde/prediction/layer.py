@@ -241,15 +241,15 @@ def quantile_layer(level: float) -> Layer:
     Examples
     --------
     >>> quantile_layer(0.975).title, quantile_layer(0.975).short
-    ('Upper limit (97.5% quantile)', '97.5% limit')
+    ('Upper limit (97.5 % quantile)', '97.5 % limit')
     """
     percent = f"{100 * level:.4g}"
     side = "Median" if level == 0.5 else "Lower limit" if level < 0.5 else "Upper limit"
     return Layer(
         f"q{numeral(level)}",
         "quantile",
-        title=side if level == 0.5 else f"{side} ({percent}% quantile)",
-        short=side if level == 0.5 else f"{percent}% limit",
+        title=side if level == 0.5 else f"{side} ({percent} % quantile)",
+        short=side if level == 0.5 else f"{percent} % limit",
         axis=_LABEL,
         scale=RESPONSE,
         caption=f"{percent} % quantile of the posterior of {_LABEL}: its {side.lower()}.",
@@ -378,7 +378,7 @@ def estimate_layers(quantiles: Iterable[float], exceed: Iterable[float] = ()) ->
     Examples
     --------
     >>> [layer.title for layer in estimate_layers([0.025])]
-    ['Estimated mean', 'Standard error', 'Lower limit (2.5%)']
+    ['Estimated mean', 'Standard error', 'Lower limit (2.5 %)']
     """
     return tuple(map(_estimated, posterior_layers(quantiles, exceed)))
 
@@ -394,7 +394,7 @@ def _estimated(layer: Layer) -> Layer:
     if layer.kind == "quantile":
         percent = f"{100 * quantile_level(layer):.4g}"
         side = {-1: "lower limit", 0: "median", 1: "upper limit"}[int(np.sign(quantile_level(layer) - 0.5))]
-        title = "Median" if side == "median" else f"{side.capitalize()} ({percent}%)"
+        title = "Median" if side == "median" else f"{side.capitalize()} ({percent} %)"
         caption = f"{percent} % limit of the estimated mean of {_LABEL}: its {side}."
         return replace(layer, title=title, caption=caption)
     caption = f"Probability that {_LABEL} is above {layer.level:g}: by the estimate and its standard error."
@@ -415,9 +415,9 @@ def quantile_level(layer: Layer) -> float:
 
 
 def interval_percent(limits: tuple[Layer, Layer]) -> str:
-    """Return what the interval between two quantiles holds, as ``"95%"``."""
+    """Return what the interval between two quantiles holds, as ``"95 %"``."""
     lower, upper = map(quantile_level, limits)
-    return f"{100 * (upper - lower):.4g}%"
+    return f"{100 * (upper - lower):.4g} %"
 
 
 def _as_limits(name: str, limits: Any) -> tuple[float | None, float | None]:

@@ -217,7 +217,7 @@ def _ranges(hyper: Any, unit: str) -> Iterator[str]:
         mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
         # a mean whose sd would be made up by values far out says little, too
         mean = row["q0.5"] if known and (isnan(mean) or isnan(row.get("sd", 0.0))) else mean
-        limits = f" (95% limits {lengths([row['q0.025'], row['q0.975']], unit)})" if known else ""
+        limits = f" (95 % limits {lengths([row['q0.025'], row['q0.975']], unit)})" if known else ""
         part, _, own = name.rpartition(": ")
         whose = f" for {part or own.removeprefix('range(').removesuffix(')')}" if len(names) > 1 else ""
         told.append(f"{length(mean, unit)}{'' if told else ' apart'}{whose}{limits}")
@@ -239,7 +239,7 @@ def _multiple(value: float) -> str:
     Examples
     --------
     >>> _multiple(0.123), _multiple(11.28), _multiple(100.08)
-    ('12% of', '11 times', '100 times')
+    ('12 % of', '11 times', '100 times')
     """
     return (
         f"{_share(value)} of" if value < MANY_TIMES else f"{value:,.2g} times" if value < 100 else f"{value:,.0f} times"
@@ -252,9 +252,9 @@ def _share(value: float) -> str:
     Examples
     --------
     >>> _share(0.1234), _share(0.004), _share(0.0), _share(1e-5)
-    ('12%', '0.4%', '0%', 'less than 0.1%')
+    ('12 %', '0.4 %', '0 %', 'less than 0.1 %')
     """
     percent = 100 * value
     if 0 < percent < 0.1:
-        return "less than 0.1%"
-    return f"{percent:.1f}%" if 0 < percent < 1 else f"{percent:.0f}%"
+        return "less than 0.1 %"
+    return f"{percent:.1f} %" if 0 < percent < 1 else f"{percent:.0f} %"

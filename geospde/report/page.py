@@ -17,9 +17,9 @@ LEVELS = {"ok": "Passed", "note": "Note", "warning": "Warning", "error": "Error"
 
 
 _HEADINGS = {
-    "q0.025": "2.5%",
+    "q0.025": "2.5 %",
     "q0.5": "median",
-    "q0.975": "97.5%",
+    "q0.975": "97.5 %",
     "mc_error": "MC error",
     "sd_error": "MC error of sd",
     "weight": "sum of weights",
@@ -31,9 +31,9 @@ _HEADINGS = {
     "dss": "Dawid–Sebastiani",
     "rmse": "RMSE",
     "mae": "MAE",
-    "cover_50": "in 50%",
-    "cover_80": "in 80%",
-    "cover_95": "in 95%",
+    "cover_50": "in 50 %",
+    "cover_80": "in 80 %",
+    "cover_95": "in 95 %",
 }
 
 
@@ -182,7 +182,7 @@ def column_heading(name: str) -> str:
     Examples
     --------
     >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("crps")
-    ('2.5%', 'median', 'CRPS')
+    ('2.5 %', 'median', 'CRPS')
     """
     return _HEADINGS.get(name, name)
 

@@ -38,7 +38,7 @@ _CAPTIONS = {
     "maps": "{mean} and limits of {label}, on one colour scale.",
     "observed": "What was observed: {label} at each {place}, on the colours of the map of the mean.",
     "fitted": "Fitted means with their limits against what was observed, a point a {place}.",
-    "predictive_check": "The share of responses up to each value, in the band of 95% of replicates drawn from the "
+    "predictive_check": "The share of responses up to each value, in the band of 95 % of replicates drawn from the "
     "fit: a line beyond the band tells of which responses the model makes too few or too many.",
     "mesh": "The mesh that carries the field, with {outline} and {place}s.",
 }

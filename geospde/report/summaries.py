@@ -84,7 +84,7 @@ def layers_table(prediction: Layers, survey: Any, label: str) -> Table:
         rows.append([layer.with_label(*rate).title, *map(number, spread)])
     of = counted(len(frame), "cell" if prediction.grid is not None else "row")
     unit = f", {rate.label}" if rate.per != 1 else ""
-    return Table(f"Layers over the {place} ({of}){unit}", ["", "least", "5%", "median", "95%", "greatest"], rows)
+    return Table(f"Layers over the {place} ({of}){unit}", ["", "least", "5 %", "median", "95 %", "greatest"], rows)
 
 
 def survey_table(survey: Any, columns: str) -> Table:

@@ -378,7 +378,7 @@ def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str, rate: Rat
         facts["fitted mean"] = rate.per * fitted.iloc[:, 0]  # mean, or the estimate of a likelihood
         if {"q0.025", "q0.975"} <= set(fitted.columns):
             limits = zip(rate.per * fitted["q0.025"], rate.per * fitted["q0.975"])
-            facts["95% interval"] = [f"{number(low)} to {number(high)}" for low, high in limits]
+            facts["95 % interval"] = [f"{number(low)} to {number(high)}" for low, high in limits]
     facts |= {str(c): points[c] for c in columns if c not in words}
     if alone is not None:
         facts |= {name.upper(): alone[name] for name in ("cpo", "pit") if name in alone.columns}

@@ -221,11 +221,11 @@ class PredictiveCheck:
     def finding(self) -> Finding:
         """What it says, in a sentence."""
         inside = (self.observed >= self.lower) & (self.observed <= self.upper)
-        band = f"replicates of the fit: {100 * inside.mean():.0f}% of the range of responses lies in their 95% band"
+        band = f"replicates of the fit: {100 * inside.mean():.0f} % of the range of responses lies in their 95 % band"
         if self.p >= UNLIKELY:
             return Finding("ok", PREDICTIVE, f"the responses are spread as those of {band} (p = {self.p:.2g})")
         worst = int(np.argmax(np.abs(self.observed - self.middle)))
-        own, theirs = (f"{100 * share:.0f}%" for share in (self.observed[worst], self.middle[worst]))
+        own, theirs = (f"{100 * share:.0f} %" for share in (self.observed[worst], self.middle[worst]))
         return Finding(
             "warning",
             PREDICTIVE,

@@ -123,7 +123,7 @@ def in_words(validation: Validation) -> list[str]:
             sentences.append(f"The model {verdict} {name}: {told}")
     held = float(validation.scores.loc["model", "cover_95"])
     of = counted(len(validation.pointwise), "observation")
-    return [*sentences, f"Its 95% intervals hold {100 * held:.3g}% of {of}."]
+    return [*sentences, f"Its 95 % intervals hold {100 * held:.3g} % of {of}."]
 
 
 def _difference(row: Any, column: str) -> str:

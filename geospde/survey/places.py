@@ -283,7 +283,7 @@ def _on_earth(
         return
     code, name = better_projection(degrees)
     if distortion(System.from_user_input(code), degrees) < off / 2:
-        share = f"{100 * off:.0f}%" if off < 1 else f"a factor of {1 + off:.1f}"
+        share = f"{100 * off:.0f} %" if off < 1 else f"a factor of {1 + off:.1f}"
         yield Finding(
             "warning",
             SUBJECT,

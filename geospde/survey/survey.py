@@ -294,7 +294,7 @@ def read_survey(
     -----
     GeospdeWarning
         Of repeated sites, of sites off the coastline, of local metres that look like degrees, of sites far from all
-        others or outside of the area that the CRS is for, and of a CRS that distorts lengths by more than 1%.
+        others or outside of the area that the CRS is for, and of a CRS that distorts lengths by more than 1 %.
 
     Examples
     --------

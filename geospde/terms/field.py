@@ -207,9 +207,9 @@ class Field(LatentTerm):
         if not share:
             return []
         return [
-            f"{max(share, 0.01):.0%} of the places lie beyond the mesh's inner zone, in triangles wider than the range "
-            f"of {self.label}, {own:.3g}: between vertices the standard deviation comes out too small there, by up to "
-            "a half; mesh what is mapped with the inner max_edge"
+            f"{100 * max(share, 0.01):.0f} % of the places lie beyond the mesh's inner zone, in triangles wider than "
+            f"the range of {self.label}, {own:.3g}: between vertices the standard deviation comes out too small there, "
+            "by up to a half; mesh what is mapped with the inner max_edge"
         ]
 
     def start(self, unit: float) -> Vector:

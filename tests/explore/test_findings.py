@@ -278,7 +278,7 @@ def test_the_extension_against_the_range(survey, width, level):
     assert one.level == level
     raised = {400: 3, 300: 7, 100: 28, 0: 41}[width]
     assert round(100 * (np.sqrt(1 + float(matern_correlation(2 * width, 600))) - 1)) == raised
-    assert (f"by up to {raised}%" in one.message) == (level != "ok")
+    assert (f"by up to {raised} %" in one.message) == (level != "ok")
 
 
 def test_the_extension_is_what_the_precision_does():

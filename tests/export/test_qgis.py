@@ -99,7 +99,7 @@ def test_the_legend_shows_the_mean_the_coast_and_the_sites_and_offers_the_rest(r
     on = {layer.get("id") for layer in tree if layer.get("checked") == "Qt::Checked"}
     assert on == {"survey_sites", "survey_coastline", "prediction_mean"} & set(ids)
     names = {layer.get("id"): layer.get("name") for layer in tree}
-    assert names["prediction_q0_975"] == "Upper limit (97.5% quantile)"
+    assert names["prediction_q0_975"] == "Upper limit (97.5 % quantile)"
     assert names["prediction_exceed_10_5"] == "Probability that counts / time is above 10.5"
     assert project.find("title").text == 'Bay of <"Æ" &  Co>: counts / time', "control characters are no XML"
 

@@ -302,7 +302,7 @@ def test_observed_rates(atoll):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (quantile_layer(0.05), "Lower limit (5% quantile)"),
+        (quantile_layer(0.05), "Lower limit (5 % quantile)"),
         (quantile_layer(0.5), "Median"),
         (probability_layer(0.5), "Probability that y is above 0.5"),
     ],

@@ -285,7 +285,7 @@ def test_group_effects_are_sorted_with_their_intervals(term):
     assert 0 < apart.sum() < 18
     colours = [to_hex(c) for c in ax.collections[-1].get_facecolors()]
     assert colours == [LINE if is_apart else MARK for is_apart in apart]
-    assert ax.get_title(loc="left") == f"{effect}: {apart.sum()} of 18 levels away from zero (95%)"
+    assert ax.get_title(loc="left") == f"{effect}: {apart.sum()} of 18 levels away from zero (95 %)"
 
 
 def test_many_levels_have_no_names_and_odd_names_are_no_formulas():
@@ -431,8 +431,8 @@ def test_panels_of_a_prediction_share_the_colours_of_mean_and_limits():
     axes = plot_panels(prediction, coastline=domain)
     titles = [ax.get_title(loc="left") for ax in axes]
     assert titles == [
-        "Posterior mean", "Lower limit (2.5% quantile)", "Upper limit (97.5% quantile)", "Posterior standard deviation",
-        "Probability that y is above 8",
+        "Posterior mean", "Lower limit (2.5 % quantile)", "Upper limit (97.5 % quantile)",
+        "Posterior standard deviation", "Probability that y is above 8",
     ]  # fmt: skip
     limits = [ax.images[0].get_clim() for ax in axes]
     assert limits[0] == limits[1] == limits[2] != limits[3] and limits[4] == (0, 1)

@@ -145,7 +145,7 @@ def test_places_in_triangles_wider_than_the_range_are_told(method):
     fit = gs.fit("z ~ 1 + spde(mesh)", table, mesh=mesh, coords=("e", "n"), method=method)
     outer = mesh.vertices[mesh.triangles[~mesh.inner]].mean(axis=1)
     far = outer[np.argmax(np.linalg.norm(outer - 0.5, axis=1))]
-    with pytest.warns(gs.GeospdeWarning, match="50% of the places lie beyond the mesh's inner zone"):
+    with pytest.warns(gs.GeospdeWarning, match="50 % of the places lie beyond the mesh's inner zone"):
         found = fit.predict(np.array([far, [0.5, 0.5]])).to_frame()
     sd = fit.hyper.loc["sigma(spde)"].iloc[0]
     assert found.filter(regex="^(sd|se)$").iloc[0, 0] < 0.8 * sd  # at a vertex, and in the plane, it is sigma's
@@ -155,13 +155,13 @@ def test_places_in_triangles_wider_than_the_range_are_told(method):
     if method == "reml":
         return
     square = gpd.GeoDataFrame({"name": ["far"]}, geometry=[Point(far).buffer(0.2)])
-    with pytest.warns(gs.GeospdeWarning, match="100% of the places lie beyond the mesh's inner zone"):
+    with pytest.warns(gs.GeospdeWarning, match="100 % of the places lie beyond the mesh's inner zone"):
         fit.predict_regions(square, name="name")
     both = [gs.Observations(f"{y} ~ 1 + {term}", table.assign(w=table.z), coords=("e", "n"))
             for y, term in (("z", "field"), ("w", "copy(field)"))]  # fmt: skip
     fixed = {"range(field)": {"fixed": 0.2}, "scale(copy(field))": {"fixed": 1.0}}
     several = gs.fit(both, terms={"field": "spde(mesh)"}, mesh=mesh, method="eb", priors=fixed)
-    with pytest.warns(gs.GeospdeWarning, match="50% of the places lie beyond the mesh's inner zone"):
+    with pytest.warns(gs.GeospdeWarning, match="50 % of the places lie beyond the mesh's inner zone"):
         several.predict(np.array([far, [0.5, 0.5]]), observations="w")
-    with pytest.warns(gs.GeospdeWarning, match="50% of the places lie beyond the mesh's inner zone"):
+    with pytest.warns(gs.GeospdeWarning, match="50 % of the places lie beyond the mesh's inner zone"):
         several.of_likelihood("w").predict(np.array([far, [0.5, 0.5]]))  # as a run maps it

@@ -200,7 +200,7 @@ def test_a_fit_without_priors_has_estimates_and_no_posterior():
     fit = gs.fit("y ~ x1 + (1 | g)", table, method="reml")
     made = fit.predict(table.head(3), exceed=[4])
     words = [layer.with_label("y") for layer in made.layers]
-    assert [layer.title for layer in words[:3]] == ["Estimated mean", "Standard error", "Lower limit (2.5%)"]
+    assert [layer.title for layer in words[:3]] == ["Estimated mean", "Standard error", "Lower limit (2.5 %)"]
     said = " ".join([*(layer.title + layer.caption for layer in words), *findings(made), str(made.to_xarray().attrs)])
     assert "osterior" not in said and "the estimated mean of y averages" in said
     assert "osterior" in " ".join(findings(gs.fit("y ~ x1", table).predict(table.head(3))))

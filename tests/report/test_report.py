@@ -133,7 +133,7 @@ def test_every_control_and_picture_has_words(page):
         assert len(attrs["alt"]) > 20 and int(attrs["width"]) > 50 and int(attrs["height"]) > 50
     for attrs in page.all("canvas"):
         assert attrs["aria-label"] == "Map of counts / time" and attrs["tabindex"] == "0"
-    labelled = re.findall(r"Mean|2.5% limit|97.5% limit|Standard deviation|Probability above 6", page.text)
+    labelled = re.findall(r"Mean|2.5 % limit|97.5 % limit|Standard deviation|Probability above 6", page.text)
     assert len(set(labelled)) == 5
     assert [a["value"] for a in page.all("input") if a.get("name") == "layer"] == [
         "mean", "q0.025", "q0.975", "sd", "exceed_6",
@@ -142,7 +142,7 @@ def test_every_control_and_picture_has_words(page):
 
 
 def test_numbers_of_the_fit_stand_in_the_tables(page):
-    for words in ("range(spde)", "310", "97.5%", "−1,328.02", "1,234.57", "Intercept", "300, 600", "1.75", "16"):
+    for words in ("range(spde)", "310", "97.5 %", "−1,328.02", "1,234.57", "Intercept", "300, 600", "1.75", "16"):
         assert words in page.text
     assert "seed" not in page.text
 
@@ -156,10 +156,10 @@ def test_the_layers_are_summed_up_in_numbers(page):
 def test_the_sentences_are_true_of_the_land(page):
     for words in (
         "averages 6; nine tenths of the land lie between 4 and 8",
-        "on 25% of the land (0.500 km²), and 0.05 or less on 50%; on the remaining 25% the data do not decide",
-        "25% of the mean at the median of the land",
-        "when 250 m apart (95% limits 200 to 310 m)",
-        "the 95% limits are 4 and 16",
+        "on 25 % of the land (0.500 km²), and 0.05 or less on 50 %; on the remaining 25 % the data do not decide",
+        "25 % of the mean at the median of the land",
+        "when 250 m apart (95 % limits 200 to 310 m)",
+        "the 95 % limits are 4 and 16",
         "1 site lies off the coastline",
     ):
         assert words in page.text
@@ -260,7 +260,7 @@ def test_a_cross_validation_is_told_by_its_scores_and_drawn(tmp_path):
     assert "157 observations predicted from the rest." in page.text
     words = page.text.split()
     at = words.index("CRPS")
-    assert words[at : at + 10] == "CRPS in 95% model 1.25 0.94 intercept only 2.5 0.8".split()[:10]
+    assert words[at : at + 11] == "CRPS in 95 % model 1.25 0.94 intercept only 2.5 0.8".split()
     drawn = page.all("img")[0]
     assert drawn["alt"].startswith("Calibration") and drawn["width"] == "780"  # 1.3 times half its pixels
 

@@ -143,7 +143,7 @@ def test_what_is_under_the_pointer_is_what_the_raster_holds(page, run):
         np.testing.assert_array_equal(np.float32(seen["values"]), np.float32(in_raster(run, seen["place"])))
         assert shapely.intersects_xy(run["survey"].coastline, *seen["place"])
     words = page.run("document.querySelector('#map-readout').innerText").split("\n")
-    assert words[words.index("95% interval") + 1] == " to ".join(f"{v:.4g}" for v in seen["values"][2:4])
+    assert words[words.index("95 % interval") + 1] == " to ".join(f"{v:.4g}" for v in seen["values"][2:4])
 
 
 def test_what_is_shown_is_what_is_read_land_only_or_all_cells(page, run):
@@ -232,7 +232,7 @@ def test_a_click_on_a_site_tells_what_is_known_of_it(page):
     page.click(x, y)
     page.settle()
     words = page.run("document.querySelector('#map-popup').innerText")
-    for fact in ("Site 2", SCRIPT, "observed counts / time\n5", "fitted mean\n5", "95% interval\n4 to 6", "1500"):
+    for fact in ("Site 2", SCRIPT, "observed counts / time\n5", "fitted mean\n5", "95 % interval\n4 to 6", "1500"):
         assert fact in words
     box, (left, top, width, height) = canvas(page), page.box("#map-popup")
     assert box[0] <= left and box[1] <= top and left + width <= box[0] + box[2] and top + height <= box[1] + box[3]
@@ -276,7 +276,7 @@ def test_everything_is_reached_from_the_keyboard(page, run):
         np.testing.assert_array_equal(np.float32(seen["values"]), np.float32(in_raster(run, seen["place"])))
     page.rest()
     said = page.run("document.querySelector('#map-said').textContent")
-    assert f"Mean {third['values'][0]:.4g}" in said and "Probability above 6" in said and "95% interval" in said
+    assert f"Mean {third['values'][0]:.4g}" in said and "Probability above 6" in said and "95 % interval" in said
     before = span_by_keys(page)
     page.key("+", text="+")
     page.settle()
@@ -314,7 +314,7 @@ def test_the_sites_stand_in_a_table_that_leads_back_to_the_map(page):
     page.run("document.querySelector('#map-sites').open = true")
     page.settle()
     rows = page.run("[...document.querySelectorAll('#map-sites-table tr')].map((row) => row.innerText.split('\\t'))")
-    assert rows[0] == ["site", "place", "observed counts / time", "fitted mean", "95% interval", "counts", "time"]
+    assert rows[0] == ["site", "place", "observed counts / time", "fitted mean", "95 % interval", "counts", "time"]
     assert rows[2][:4] == ["2", SCRIPT, "5", "5"] and len(rows) == 5
     page.run("document.querySelectorAll('#map-sites-table button')[1].click()")
     page.settle()

@@ -124,7 +124,7 @@ def test_a_site_tells_names_first_then_what_was_observed_and_fitted():
     run["survey"].points.loc[1, "time"] = np.nan
     sites = web_map(**run).data["sites"]
     assert sites["head"] == [
-        "place", "observed counts / time", "fitted mean", "95% interval", "counts", "time", "year", "ok", "CPO", "PIT",
+        "place", "observed counts / time", "fitted mean", "95 % interval", "counts", "time", "year", "ok", "CPO", "PIT",
     ]  # fmt: skip
     assert sites["rows"][0] == ["Ridge", "4", "4.1", "3 to 5", "1200", "300", "2013", "yes", "0.011", "0.25"]
     assert sites["rows"][1][:2] == ["–", "–"] and sites["rows"][2][6] == "12,345"

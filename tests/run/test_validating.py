@@ -92,7 +92,7 @@ def test_the_command_writes_a_folder_and_says_which_predicts_better(bay, capsys)
     assert main(["validate", "bay.toml"]) == 0
     out = capsys.readouterr().out
     assert "40 observations of caught predicted from the rest: 3 random folds." in out
-    assert "intercept only" in out and "standard errors" in out and "Its 95% intervals hold" in out
+    assert "intercept only" in out and "standard errors" in out and "Its 95 % intervals hold" in out
     assert max(map(len, out.partition("Smaller")[0].splitlines()[1:])) <= 80
     folder = bay / "out-validation"
     assert {p.name for p in folder.iterdir()} == {
@@ -200,7 +200,7 @@ def validation(loss, se, **other):
 def test_words_say_better_only_beyond_two_standard_errors(loss, se, words):
     sentence, held = in_words(validation(loss, se))
     assert sentence.startswith(words) and "its CRPS 0.5 lower (5.0 standard errors)." in sentence
-    assert held == "Its 95% intervals hold 92.5% of 2 observations."
+    assert held == "Its 95 % intervals hold 92.5 % of 2 observations."
 
 
 def test_a_validation_comes_back_from_its_files(tmp_path):

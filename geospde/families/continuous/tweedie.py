@@ -257,8 +257,8 @@ class Tweedie(Family):
         if candidate.named_logs or y.min() < 0 or share < 0.05 or not (y > 0).any():
             return None
         return cls(), (
-            f"{candidate.described}, {share:.0%} of them zero: amounts with zeros; delta_gamma fits where there is "
-            "any, and how much there, apart."
+            f"{candidate.described}, {100 * share:.0f} % of them zero: amounts with zeros; delta_gamma fits "
+            "where there is any, and how much there, apart."
         )
 
     def _prior(self, bound: Likelihood, hyper: tuple[Parameter, ...], own: Mapping[str, Prior]) -> Independent:

@@ -34,4 +34,4 @@ class Bernoulli(Successes):
         y = candidate.values
         if not ((y == 0) | (y == 1)).all():
             return None
-        return cls(), f"Zeros and ones ({y.mean():.0%}): the probability of a one is mapped."
+        return cls(), f"Zeros and ones ({100 * y.mean():.0f} %): the probability of a one is mapped."

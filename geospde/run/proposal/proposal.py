@@ -244,4 +244,5 @@ def _cautions(survey: Survey) -> Iterator[str]:
         yield f"the coastline is {wider:.0f} times as wide as the survey, and all of it is mapped: cut it to the survey"
     off = (survey.offshore() > 0).mean()
     if off > 0.25:
-        yield f"{off:.0%} of the sites lie off the coastline, which bounds the map: leave it out for a survey at sea"
+        which = f"{100 * off:.0f} % of the sites"
+        yield f"{which} lie off the coastline, which bounds the map: leave it out for a survey at sea"
