@@ -46,12 +46,13 @@ NEAR = 0.5  # gain in log density below which a Newton step is the last
 
 
 class Summary(NamedTuple):
-    """Mean, standard deviation, quantiles and the Monte Carlo error of the mean."""
+    """Mean, standard deviation, quantiles, and the Monte Carlo errors of the mean and, as a share, of the sd."""
 
     mean: float
     sd: float
     quantiles: Vector
     error: float
+    sd_error: float
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ class WeightedDraws:
         x, mass = x[order], mass[order] / mass.sum()
         quantiles = np.interp(levels, _rising(np.cumsum(mass) - 0.5 * mass), x)
         several = (self._moments(values, many), replace(self, cloud=ThetaCloud.none(self.theta))._moments(values))
-        mean, sd, error, _ = min(several, key=lambda found: found[3])
-        return Summary(mean, sd, quantiles, error)
+        mean, sd, error, of_square = min(several, key=lambda found: found[3])
+        return Summary(mean, sd, quantiles, error, of_square / (2.0 * sd**2) if sd > 0 else 0.0)
 
     def _moments(self, values: Vector, many: Vector | None = None) -> tuple[float, float, float, float]:
         """Mean and sd of a function of theta, and the errors of the mean and of the second moment."""
@@ -137,7 +138,7 @@ class WeightedDraws:
         none = ThetaCloud.none(self.theta)
         plain = replace(self, cloud=none, laplace=np.zeros_like(self.laplace))
         several = (self, replace(self, cloud=none), plain) if self.cloud.weights.size else (self, plain)
-        mean, sd, error, _ = min((one._moments_of_fixed(k) for one in several), key=lambda found: found[3])
+        mean, sd, error, of_square = min((one._moments_of_fixed(k) for one in several), key=lambda found: found[3])
         x, (w, mean_of, sd_of), rest = self.fixed[:, :, k].ravel(), self._normals(k), self._rest.ravel()
         grid = mean + sd * np.linspace(-6.0, 6.0, 241)
         order = np.argsort(x)
@@ -146,7 +147,7 @@ class WeightedDraws:
         below = below + np.array([w @ ndtr((t - mean_of) / sd_of) for t in grid])
         below = _rising(below / (w.sum() + rest.sum()))
         rising = np.concatenate([[True], np.diff(below) > 0])
-        return Summary(mean, sd, np.interp(levels, below[rising], grid[rising]), error)
+        return Summary(mean, sd, np.interp(levels, below[rising], grid[rising]), error, of_square / (2.0 * sd**2))
 
     @property
     def _rest(self) -> Vector:

@@ -18,14 +18,18 @@ from geospde.text.arguments import refuse_draws, refuse_seed
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, frame_table
+from geospde.text.words import listed
 
-COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mc_error"]
+QUANTILES = [f"q{p:g}" for p in LEVELS]
+COLUMNS = ["mean", "sd", *QUANTILES, "mc_error"]
 _NUMBERS = (
     "draws", "ess", "pareto_k", "log_marginal_likelihood", "log_marginal_likelihood_se", "evidence_shift",
 )  # fmt: skip
 FEWEST = 200  # draws: with fewer the tail of the weights says nothing
 AGREES = 0.1  # posterior sds by which a mean may move, and share by which an sd may, before a fit is called corrected
 WORTH = 100  # draws that they are to be worth at least
+MADE_UP = 0.25  # Monte Carlo error of an sd as a share of it, from which one draw far out makes it up: 0.5 if all of it
+NORMAL = 3.92  # sds between the outer quantiles of a normal distribution
 ALIKE = 0.9  # share of the draws that they are worth, from which weights are so alike that their tail's shape is noise
 
 
@@ -44,11 +48,12 @@ class Certificate:
         The exact one, and its Monte Carlo error.
     hyper, fixed : DataFrame
         Corrected tables, one row per parameter: ``mean``, ``sd``, ``q0.025``, ``q0.5``, ``q0.975``, and ``mc_error``,
-        the Monte Carlo error of the mean.
+        the Monte Carlo error of the mean. Moments that values far out would make up are NaN, as those of a fit are.
     shifts : Series
-        By how many posterior sds the mean of each moves, corrected less fitted.
+        By how many posterior sds the mean of each moves, corrected less fitted; where it has no moments, the median
+        by the width of the interval over 3.92, of its logarithm if it is positive.
     scales : Series
-        Corrected sd of each over the fitted one.
+        Corrected sd of each over the fitted one; where it has none, of the widths of the intervals.
     evidence_shift : float
         Of the log marginal likelihood, corrected less fitted.
     draws : int
@@ -127,7 +132,7 @@ class Certificate:
             pd.DataFrame.from_dict(content[name], orient="index", columns=wide).astype(float)
             for name in ("fixed", "hyper")
         )
-        both = pd.concat([fixed, hyper]).dropna()
+        both = pd.concat([fixed, hyper]).dropna(subset=["shift", "scale"])
         numbers = {name: content[name] for name in _NUMBERS}
         return cls(hyper=hyper[COLUMNS], fixed=fixed[COLUMNS], shifts=both["shift"], scales=both["scale"], **numbers)
 
@@ -153,9 +158,12 @@ class Certificate:
         if not len(self.shifts):
             return "there is no parameter to be off"
         mean, spread = str(self.shifts.abs().idxmax()), str((self.scales - 1.0).abs().idxmax())
+        sds = pd.concat([self.fixed, self.hyper])["sd"].reindex(self.shifts.index)
+        heavy = [str(name) for name in self.shifts.index[sds.isna()]]
+        by = f", {listed(heavy)} by quantiles as far values make up the moments" if heavy else ""
         return (
             f"means move by up to {self._largest_shift:.2g} posterior sd ({mean}), "
-            f"sds by up to {100 * self._largest_scale:.2g} % ({spread})"
+            f"sds by up to {100 * self._largest_scale:.2g} % ({spread}){by}"
         )
 
 
@@ -173,15 +181,17 @@ def certify(
     for h in fit.model.hyperparameters:
         held = fit.hyper.loc[h.name, "mean"]
         turns = None if h.period is None else (h.period, held)
-        own = Summary(held, 0.0, np.full(3, held), 0.0)
+        own = Summary(held, 0.0, np.full(3, held), 0.0, 0.0)
         hyper[h.name] = own if h.is_held else found.of_theta(h.of, LEVELS, turns)
     fixed = {name: found.of_fixed(k, LEVELS) for k, name in enumerate(fit.model.effects.names)}
     tables = [_table(fixed), _table(hyper)]
-    for table, own in zip(tables, (fit.fixed, fit.hyper)):
+    for table, own, rows in zip(tables, (fit.fixed, fit.hyper), (fixed, hyper)):
         table[["mean", "sd"]] = table[["mean", "sd"]].where(own[["mean", "sd"]].notna())
-    new, old = pd.concat(tables), pd.concat([fit.fixed, fit.hyper])
-    free = (new["sd"] > 0) & old["sd"].notna().to_numpy()  # heavy tails have no moments to be shifted
-    new, old = new[free], old[free.to_numpy()]
+        made_up = [name for name, row in rows.items() if row.sd_error > MADE_UP]
+        table.loc[made_up, ["mean", "sd"]] = np.nan
+        table.loc[table["mean"].isna(), "mc_error"] = np.nan
+    new, old = pd.concat(tables).astype(float), pd.concat([fit.fixed, fit.hyper]).astype(float)
+    shifts, scales = _moved(new, old)
     return Certificate(
         ess=found.ess,
         pareto_k=found.pareto_k,
@@ -189,11 +199,30 @@ def certify(
         log_marginal_likelihood_se=found.log_marginal_likelihood_se,
         hyper=tables[1],
         fixed=tables[0],
-        shifts=(new["mean"] - old["mean"]) / new["sd"],
-        scales=new["sd"] / old["sd"],
+        shifts=shifts,
+        scales=scales,
         evidence_shift=found.log_marginal_likelihood - fit.approximation.log_marginal_likelihood,
         draws=found.weights.size,
     )
+
+
+def _moved(new: pd.DataFrame, old: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Shifts of means in new sds, and new sds over old ones, of all that is not held.
+
+    Where values far out make up the moments, they are of medians and of the widths of intervals, on the scale of
+    logarithms where all of these are above zero.
+    """
+    ends = [table[QUANTILES].to_numpy() for table in (new, old)]
+    positive = (np.minimum(*ends) > 0).all(axis=1)
+    ends = [np.where(positive[:, None], np.log(np.where(positive[:, None], q, 1.0)), q) for q in ends]
+    widths = [(q[:, -1] - q[:, 0]) / NORMAL for q in ends]
+    sds = [table["sd"].to_numpy() for table in (new, old)]
+    by_quantiles = np.isnan(sds[0]) | np.isnan(sds[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.where(by_quantiles, (ends[0] - ends[1])[:, 1] / widths[0], (new["mean"] - old["mean"]) / sds[0])
+        scale = np.where(by_quantiles, widths[0] / widths[1], sds[0] / sds[1])
+    free = (sds[0] != 0) & np.isfinite(shift) & np.isfinite(scale)
+    return pd.Series(shift, new.index)[free], pd.Series(scale, new.index)[free]
 
 
 def _table(rows: dict[str, Summary]) -> pd.DataFrame:
