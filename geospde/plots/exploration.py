@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -24,7 +25,7 @@ from geospde.plots.frame import ALARM, MARK, figure_png, plain
 from geospde.plots.panels import has_ticks, plot_histogram, plot_trend, plot_variogram, rate_ticks, trend_names
 from geospde.plots.scale import Scale
 from geospde.text.findings import findings_frame
-from geospde.text.words import area, counted, length, number, observed_words
+from geospde.text.words import area, counted, length, number, numbers_alike, observed_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -161,7 +162,7 @@ def exploration_section(exploration: Exploration, *, dpi: int = 150) -> dict[str
         "facts": fact_rows(exploration),
         "quantiles": {
             "head": ["", *(str(column).replace("%", " %") for column in quantiles.columns)],
-            "rows": [[str(name), *map(number, row)] for name, row in zip(quantiles.index, quantiles.to_numpy())],
+            "rows": [_spread_row(str(name), row) for name, row in quantiles.iterrows()],
         },
         "findings": findings_frame(exploration.findings).to_dict("records"),
         "pictures": [
@@ -175,6 +176,12 @@ def exploration_section(exploration: Exploration, *, dpi: int = 150) -> dict[str
             for name, caption, figure in _pictures(exploration)
         ],
     }
+
+
+def _spread_row(name: str, row: pd.Series) -> list[str]:
+    """Return a column's distribution as text, all of it with the decimals that its spread asks for."""
+    texts = numbers_alike(row, float(row["95%"] - row["5%"]) / 4)
+    return [name, *(number(row[key]) if key == "n" else text for key, text in zip(row.index, texts))]
 
 
 def fact_rows(exploration: Exploration) -> list[list[str]]:

@@ -251,10 +251,12 @@ def _share(value: float) -> str:
 
     Examples
     --------
-    >>> _share(0.1234), _share(0.004), _share(0.0), _share(1e-5)
-    ('12 %', '0.4 %', '0 %', 'less than 0.1 %')
+    >>> _share(0.1234), _share(0.004), _share(0.998), _share(0.0), _share(1e-5), _share(0.99999)
+    ('12 %', '0.4 %', '99.8 %', '0 %', 'less than 0.1 %', 'more than 99.9 %')
     """
     percent = 100 * value
     if 0 < percent < 0.1:
         return "less than 0.1 %"
-    return f"{percent:.1f} %" if 0 < percent < 1 else f"{percent:.0f} %"
+    if 99.9 < percent < 100:
+        return "more than 99.9 %"
+    return f"{percent:.1f} %" if 0 < percent < 1 or 99 < percent < 100 else f"{percent:.0f} %"

@@ -10,7 +10,7 @@ from pandas.api.types import is_numeric_dtype
 
 from geospde.plots.frame import figure_png
 from geospde.prediction.layer import RESPONSE
-from geospde.text.words import number
+from geospde.text.words import number, numbers_alike
 
 LEVELS = {"ok": "Passed", "note": "Note", "warning": "Warning", "error": "Error"}
 """Levels of a finding, and what the page calls them."""
@@ -36,6 +36,8 @@ _HEADINGS = {
     "cover_95": "in 95 %",
 }
 
+
+_QUANTILES = ("q0.025", "q0.5", "q0.975")
 
 _USUAL = {"sd_error": 0.0, "weight": 1.0, "covered": 1.0}
 """Columns of areas, and what they say nothing by where all hold it."""
@@ -170,10 +172,24 @@ def certificate_section(certificate: Any) -> Section:
 
 
 def frame_table(caption: str, frame: Any) -> Table:
-    """Return a DataFrame of numbers, and of labels, as text, its index first."""
+    """Return a DataFrame of numbers, and of labels, as text, its index first.
+
+    What has a standard deviation or error has the decimals that show two digits of it, along its row.
+    """
     head = ["", *(column_heading(str(name)) for name in frame.columns)]
-    columns = [map(number if is_numeric_dtype(frame[name]) else str, frame[name]) for name in frame.columns]
-    return Table(caption, head, [[str(name), *row] for name, *row in zip(frame.index, *columns)])
+    columns = {name: [*map(number if is_numeric_dtype(frame[name]) else str, frame[name])] for name in frame.columns}
+    sd = next((name for name in ("sd", "se") if name in columns), None)
+    if sd is not None:
+        alike = [name for name in columns if _is_alike(str(name)) and is_numeric_dtype(frame[name])]
+        for row, (spread, values) in enumerate(zip(frame[sd], frame[alike].to_numpy(dtype=float))):
+            for name, text in zip(alike, numbers_alike(values, float(spread))):
+                columns[name][row] = text
+    return Table(caption, head, [[str(name), *row] for name, *row in zip(frame.index, *columns.values())])
+
+
+def _is_alike(name: str) -> bool:
+    """Tell whether a column is in the unit of the estimates, as their standard deviations are."""
+    return name in ("mean", "estimate", "sd", "se", "lower", "upper", "mode") or name in _QUANTILES
 
 
 def column_heading(name: str) -> str:

@@ -12,7 +12,7 @@ from geospde.report.findings import on_land
 from geospde.report.page import Link, Table, frame_table, shown
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.findings import without_moments
-from geospde.text.words import area, bytes_of, counted, length, lengths, number
+from geospde.text.words import area, bytes_of, counted, length, lengths, number, numbers_alike
 
 _CRITERIA = {
     "dic": "DIC",
@@ -81,7 +81,8 @@ def layers_table(prediction: Layers, survey: Any, label: str) -> Table:
     rows = []
     for layer in prediction.layers:
         spread = frame[layer.name].quantile(parts) * (rate.per if layer.unit == RESPONSE else 1.0)
-        rows.append([layer.with_label(*rate).title, *map(number, spread)])
+        within = (spread[0.95] - spread[0.05]) / 4  # about a standard deviation
+        rows.append([layer.with_label(*rate).title, *numbers_alike(spread, float(within))])
     of = counted(len(frame), "cell" if prediction.grid is not None else "row")
     unit = f", {rate.label}" if rate.per != 1 else ""
     return Table(f"Layers over the {place} ({of}){unit}", ["", "least", "5 %", "median", "95 %", "greatest"], rows)

@@ -222,6 +222,10 @@ def coordinate(value: float) -> str:
     return f"{value:.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
+MOST_DECIMALS = 6
+"""Beyond these a power of ten is easier to read."""
+
+
 def number(value: float) -> str:
     """Return a number as a reader expects it: four significant digits, no exponent where few zeros would do.
 
@@ -240,6 +244,29 @@ def number(value: float) -> str:
     else:
         text = four_digits(value)
     return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
+
+
+def numbers_alike(values: Iterable[float], spread: float) -> list[str]:
+    """Return numbers of one kind with as many decimals as show two digits of their spread, as of a standard deviation.
+
+    More would be noise, fewer hide it. Whole numbers stay whole; without a spread, or where decimals would be many, as
+    `number` writes them.
+
+    Examples
+    --------
+    >>> numbers_alike([3.9317, 0.07636, 3.7951, 3.93], 0.07636)
+    ['3.932', '0.076', '3.795', '3.930']
+    >>> numbers_alike([514.72, 312.3, 1247.37], 312.3), numbers_alike([-0.001, 2.0, float("nan")], 0.4)
+    (['515', '312', '1,247'], ['0.00', '2.00', '–'])
+    """
+    each = [float(value) for value in values]
+    known = [abs(value) for value in each if math.isfinite(value)]
+    decimals = max(1 - math.floor(math.log10(spread)), 0) if math.isfinite(spread) and spread > 0 else MOST_DECIMALS + 1
+    if decimals > MOST_DECIMALS or max(known, default=0.0) >= 1e9 or all(value == round(value) for value in known):
+        return [number(value) for value in each]
+    texts = [f"{value:,.{decimals}f}" if math.isfinite(value) else number(value) for value in each]
+    nothing = f"{-0.0:.{decimals}f}"
+    return [text.lstrip("-") if text == nothing else text.replace("-", "\N{MINUS SIGN}") for text in texts]
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -18,7 +18,7 @@ from geospde.errors import InputError
 from geospde.plots import canvas
 from geospde.plots.figures import save_figures
 from geospde.report.findings import findings
-from geospde.report.page import Section, Table, picture
+from geospde.report.page import Section, Table, frame_table, picture
 from geospde.report.parts import RunParts
 from geospde.report.report import write_report
 
@@ -147,10 +147,20 @@ def test_numbers_of_the_fit_stand_in_the_tables(page):
     assert "seed" not in page.text
 
 
+def test_a_row_of_estimates_has_the_digits_of_its_standard_deviation():
+    columns = ["estimate", "se", "z", "p", "lower", "upper"]
+    rows = [[3.9317, 0.07636, 51.4894, 1.2e-9, 3.782, 4.0814], [1247.37, 312.3, 3.9941, 0.004, 635.26, 1859.5]]
+    table = frame_table("", pd.DataFrame(rows, index=["a", "b"], columns=columns))
+    assert table.rows == [
+        ["a", "3.932", "0.076", "51.49", "1.2×10⁻⁹", "3.782", "4.081"],
+        ["b", "1,247", "312", "3.994", "0.004", "635", "1,860"],
+    ]
+
+
 def test_the_layers_are_summed_up_in_numbers(page):
     assert "Layers over the land (200 cells)" in page.text
     assert "Posterior mean 4 4 6 8 8" in page.text  # half of the land has 4, half 8
-    assert "Probability that counts / time is above 6 0.01 0.01 0.255 0.99 0.99" in page.text
+    assert "Probability that counts / time is above 6 0.01 0.01 0.26 0.99 0.99" in page.text
 
 
 def test_the_sentences_are_true_of_the_land(page):
