@@ -211,6 +211,7 @@ def test_sparse_counts_that_differ_between_neighbours_are_negative_binomial():
     assert found == ["nbinomial"] * 4 and "times the variance of Poisson counts" in reason
 
 
+@pytest.mark.slow
 def test_logs_around_their_neighbours_tell_gamma_from_lognormal():
     # their skewness has an error of 0.3 where a gamma's of shape 1 is -1.14, a lognormal's 0
     found, reason = families_proposed(lambda f, rng: np.exp(f + 0.9 * rng.normal(size=150)), "level")
@@ -345,6 +346,7 @@ def test_numbers_that_look_like_degrees_are_told(here, samples):
     assert said.doubts == ()
 
 
+@pytest.mark.slow
 def test_the_zone_of_eastings_and_northings_is_asked_for(here, counts):
     counts.assign(x=counts["x"] + 573_000, y=counts["y"] + 5_541_000).to_csv("grid.csv", index=False)
     proposal = propose("grid.csv")
@@ -408,6 +410,7 @@ def test_a_coastline_in_degrees_tells_the_zone_of_points_in_metres(here, zone):
     assert not proposal.survey.offshore().any()
 
 
+@pytest.mark.slow
 def test_layers_that_state_their_systems(here, zone):
     zone[0].to_crs("EPSG:4326").to_file("both.gpkg", layer="sites")
     zone[1].to_file("both.gpkg", layer="land")
@@ -472,6 +475,7 @@ def test_an_exposure_that_cannot_be_one_is_told(here, counts):
     assert "'effort'" in proposal.doubts[0]
 
 
+@pytest.mark.slow
 def test_what_is_not_sure_is_guessed_and_owned_up_to_or_asked(here, counts, monkeypatch, capsys):
     counts.assign(lead=np.linspace(1.5, 9, 40), zinc=np.linspace(2.5, 8, 40)).drop(columns="count").to_csv(
         "m.csv", index=False
@@ -636,6 +640,7 @@ def test_help_tells_the_exit_codes():
         assert meaning in told
 
 
+@pytest.mark.slow
 def test_a_shell_can_complete_commands_and_options():
     def complete(words, at):
         line = {"_GEOSPDE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)}

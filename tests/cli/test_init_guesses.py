@@ -68,6 +68,7 @@ def test_grades_that_are_rounded_are_measurements(sites, tmp_path):
     assert proposed(tmp_path, {**places, "zzz": grade})[1]["model"]["family"] in {"poisson", "nbinomial"}
 
 
+@pytest.mark.slow
 def test_words_on_a_scale_are_ordered(sites, tmp_path, monkeypatch):
     places, rng = sites
     score = rng.choice(["many", "none", "few"], SITES)
@@ -151,6 +152,7 @@ def test_rows_without_a_response_are_left_out_and_rounded_substances_are_no_coun
     assert survey.place(3).row == 6
 
 
+@pytest.mark.slow
 def test_years_become_levels_and_maps_of_each(sites, tmp_path):
     places, rng = sites
     table = {**places, "year": np.repeat([2019, 2020, 2022, 2023, 2024], SITES // 5), "count": rng.poisson(3, SITES)}

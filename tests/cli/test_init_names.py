@@ -49,6 +49,7 @@ def test_areas_whose_names_stand_under_a_name_with_a_dot(tmp_path):
     assert "bym2(`county names`, graph=areas)" in (tmp_path / "run.toml").read_text()
 
 
+@pytest.mark.slow
 def test_columns_as_spreadsheets_of_many_countries_write_them(tmp_path):
     """Names with spaces were refused where formulas have backquotes, and numbers with decimal commas."""
     rng = np.random.default_rng(2)

@@ -38,6 +38,7 @@ def looked_at(folder, **model):
     return explore_survey(config, load_survey(config))
 
 
+@pytest.mark.slow
 def test_ordered_classes_are_counted_and_named(folder):
     found = looked_at(folder, formula="score ~ 1 + spde(mesh)", family="ordinal", levels=list(NAMES))
     facts = found.table()["value"]
@@ -56,6 +57,7 @@ def test_bounds_are_told_and_labels_have_no_mean(folder):
     assert "landuse" not in found.quantiles().index and set(found.covariates["landuse"]) == {"1", "2"}
 
 
+@pytest.mark.slow
 def test_areas_are_painted_and_measured_in_kilometres(tmp_path):
     shapes = [shapely.box(30 + i, 60 + j, 31 + i, 61 + j) for i in range(3) for j in range(2)]
     frame = gpd.GeoDataFrame({"area": list("abcdef"), "observed": [3, 1, 4, 1, 5, 9]}, geometry=shapes, crs=4326)

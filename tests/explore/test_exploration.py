@@ -187,6 +187,7 @@ def test_a_handful_of_sites_is_explored_without_fault(rows):
     assert "Exploration of cases / tested" in repr(found)
 
 
+@pytest.mark.slow
 def test_nothing_to_rate_is_explored_without_fault():
     found = gs.explore(read(many_columns().assign(tested=0)), "cases", "tested")
     assert found.variogram is None
@@ -334,6 +335,7 @@ def test_pyplot_makes_the_axes_if_none_are_given(rongelap):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_section_is_text_and_pictures(rongelap):
     section = exploration_section(rongelap, dpi=60)
     assert ["area of the coastline", "2.12 km²"] in section["facts"]
@@ -378,6 +380,7 @@ def test_explore_prints_tables_and_writes_a_folder(run_file, capsys):
     assert json.loads((folder / "explore.json").read_text())["folder"] == "outputs/rongelap-explore"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unrendered_here")
 def test_tables_on_80_columns_hold_every_number_whole(run_file, edit, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
@@ -404,6 +407,7 @@ def test_explore_replaces_only_what_it_made_and_only_if_told_to(run_file, capsys
     assert len(list(out.iterdir())) == len(FILES) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unrendered_here")
 def test_explore_json_writes_nothing_unless_told_where(run_file, capsys):
     before = sorted(run_file.parent.rglob("*"))

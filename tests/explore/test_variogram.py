@@ -62,6 +62,7 @@ def test_it_is_what_its_definition_says_with_repeated_sites_too():
     np.testing.assert_allclose(columns, expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_envelope_is_that_of_permuted_values():
     """The limits are the 5th lowest and highest of 199 permutations: their own quantiles, by brute force."""
     places, values = sites_and_values(40)
@@ -126,6 +127,7 @@ def test_on_fields_it_has_the_mean_that_theory_says_and_finds_the_range():
     assert np.median(ranges) == pytest.approx(0.2, rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_few_wild_values_do_not_hide_the_structure():
     """Two of 150: of the raw values, a third of the fields would show it, and all do of values pulled in."""
     found = [gs.variogram(*case, permutations=99) for case in fields(150, 0.2, 0.2, 40, wild=2)]
@@ -154,6 +156,7 @@ def test_the_seed_decides():
     pd.testing.assert_series_equal(one.table["semivariance"], other.table["semivariance"])
 
 
+@pytest.mark.slow
 def test_of_very_many_sites_a_random_part_is_taken():
     found = gs.variogram(*sites_and_values(MOST_SITES + 500), permutations=19)
     assert found.sites == MOST_SITES

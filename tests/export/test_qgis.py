@@ -240,6 +240,7 @@ def test_what_cannot_be_a_project_is_refused(tmp_path):
         write_project(tmp_path / "nowhere", survey=case.survey, prediction=case.prediction)
 
 
+@pytest.mark.slow
 def test_a_decided_map_has_the_classes_of_its_picture(tmp_path):
     """It was drawn on a ramp from -1 to 1, with eleven numbers for a legend."""
     case = made(tmp_path, *CASES["island"])

@@ -71,6 +71,7 @@ def survey(n=400):
     return pd.DataFrame({"x": x, "y": low, "how": how, "y2": np.where(how == "interval", low + 0.5, np.nan), "all": y})
 
 
+@pytest.mark.slow
 def test_estimates_are_those_of_scipys_optimum_and_near_the_truth():
     table = survey()
     fit = gs.fit("cens(y, how, y2) ~ x", table, family="lognormal", method="ml")
@@ -90,6 +91,7 @@ def test_estimates_are_those_of_scipys_optimum_and_near_the_truth():
     assert stats.kstest(fit.residuals("quantile"), "norm").pvalue > 0.01
 
 
+@pytest.mark.slow
 def test_a_fit_is_saved_predicted_and_scored(tmp_path):
     table = survey(120)
     fit = gs.fit("cens(y, how, y2) ~ x", table, family="lognormal", method="eb")

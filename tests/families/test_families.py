@@ -313,6 +313,7 @@ def test_priors_integrate_to_one_and_know_their_gradient(prior):
         assert gradient == pytest.approx(slope(log_density, x, 1e-3), rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_pc_prior_of_the_degrees_of_freedom_is_exponential_in_the_distance():
     prior = PCDf(15.0, 0.5)
     below = quad(lambda x: np.exp(prior.log_density(np.array([x]))), -600, -20, limit=400)[0]

@@ -115,6 +115,7 @@ def test_a_gaussian_field_in_any_unit_has_a_prior_of_its_scale():
     assert unit.hyper.loc["sigma", "q0.025"] < 0.2 < unit.hyper.loc["sigma", "q0.975"]
 
 
+@pytest.mark.slow
 def test_bernoulli_is_a_binomial_of_one_trial():
     a = fitted("bernoulli")
     b = gs.fit("p(y, 1) ~ x + (1 | g)", data("bernoulli"), family="binomial")
@@ -131,6 +132,7 @@ def test_weights_count_a_row_twice():
     assert weighted.family == "nbinomial"
 
 
+@pytest.mark.slow
 def test_priors_of_a_family_are_set_by_name():
     tight = fitted("nbinomial", priors={"size": {"loggamma": [4e4, 1e4]}})
     assert tight.hyper.loc["size", "mean"] == pytest.approx(4.0, abs=0.1)
@@ -145,6 +147,7 @@ def test_priors_of_a_family_are_set_by_name():
         fitted("nbinomial", priors={"sise": {"pc": [7]}})
 
 
+@pytest.mark.slow
 def test_t_shrugs_off_an_outlier():
     table = data("gaussian")
     table.loc[7, "y"] = 60.0

@@ -316,6 +316,7 @@ def test_estimates_find_the_truth(family):
     assert inside.all(), found
 
 
+@pytest.mark.slow
 def test_pc_prior_of_a_weibulls_shape_is_exponential_in_the_distance():
     prior = PCWeibull(5.0)
     for shape in (0.3, 0.9995, 1.0, 1.0005, 2.5):
@@ -363,6 +364,7 @@ def test_optima_are_glmmtmbs(family):
     assert fit.hyper["estimate"].iloc[0] == pytest.approx(theirs["sd"], abs=5e-5)
 
 
+@pytest.mark.slow
 def test_the_optimum_of_an_ordered_beta_is_glmmtmbs():
     table = pd.read_csv(HERE / "survival.csv", dtype={"g": str})
     fit = gs.fit("ob ~ x + (1 | g)", table, family="ordered_beta", method="ml")

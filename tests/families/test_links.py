@@ -62,7 +62,7 @@ def waiting():
     return t.assign(x=rng.normal(size=150), y=rng.gamma(8.0, 1 / (8.0 * (0.6 + 0.2 * np.sin(6 * t.east)))))
 
 
-@pytest.mark.parametrize("method", ["ml", "eb"])
+@pytest.mark.parametrize("method", [pytest.param("ml", marks=pytest.mark.slow), "eb"])
 def test_a_falling_mean_has_its_tails_the_right_way_about(waiting, method):
     spde = "spde(mesh, prior_range=(0.3, 0.1), prior_sigma=(0.5, 0.05))" if method == "eb" else "spde(mesh)"
     keys = {"mesh": square_mesh(5), "coords": ("east", "north"), "family": "gamma", "method": method}

@@ -108,6 +108,7 @@ def test_few_counts_with_a_heavy_tailed_prior_against_quadrature(few):
         np.testing.assert_allclose(row[LEVELS], quantiles, atol=0.1 * sd)
 
 
+@pytest.mark.slow
 def test_the_stated_error_is_the_error(few):
     _, fit = few
     several = [fit.certify(400, seed) for seed in range(8)]
@@ -180,6 +181,7 @@ def test_a_certificate_goes_through_plain_types(few):
     assert certificate._repr_html_().count("<table") == 2
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_reach_are_said_not_to():
     good = reference_fit(1.5).certify(400)
     # of weights that are all but equal the tail says nothing: a fit without hyperparameters, k 1.06, was not certified
@@ -201,6 +203,7 @@ def test_seeds_that_are_none(few, seed):
         few[1].certify(seed=seed)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same(few):
     pd.testing.assert_frame_equal(few[1].certify(400).to_frame(), few[1].certify(400).to_frame())
 

@@ -76,6 +76,7 @@ def test_successes_alone_that_share_a_wide_effect_by_quadrature(sd):
     assert evidence == pytest.approx(exact, abs=0.15)
 
 
+@pytest.mark.slow
 def test_successes_alone_of_a_family_that_is_not_log_concave_by_quadrature():
     table = pd.DataFrame({"y": [7] * 80, "n": [7] * 80})
     fit = gs.fit("p(y, n) ~ 1", table, family="betabinomial", priors={"Intercept": {"gaussian": [0, 20]}})
@@ -158,6 +159,7 @@ def test_a_sample_of_observations_stands_for_all(monkeypatch):
     assert sampled == pytest.approx(evidence_correction(laplace, point), rel=0.2)
 
 
+@pytest.mark.slow
 def test_pairs_of_zeros_and_ones_have_the_sd_of_quadrature():
     rng = np.random.default_rng(7)
     data = pd.DataFrame({"g": np.arange(160) // 2})

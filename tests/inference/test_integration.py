@@ -270,7 +270,7 @@ def test_a_product_rule_that_the_mode_foretells_to_fail_is_not_tried():
     assert found.log_marginal_likelihood == pytest.approx(np.log(2 * np.pi), abs=0.03)  # what the rule promises
 
 
-@pytest.mark.parametrize("seed", [6, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (0, 13))])
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=pytest.mark.slow) for seed in (0, 6, 13)])
 def test_the_sd_of_groups_keeps_a_long_tail_towards_zero(seed):
     # counts of fifteen groups that hardly differ: the density of log sd falls as slowly as the prior has it
     rng = np.random.default_rng(seed)

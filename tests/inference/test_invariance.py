@@ -86,6 +86,7 @@ def test_metres_and_kilometres_are_one():
     assert found == pytest.approx(as_it_is(SPDE), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_origin_is_nowhere():
     mesh = gs.Mesh(MESH.vertices + 1e7, MESH.triangles, inner=MESH.inner)
     far = {"x": lambda d: d["x"] + 1e7, "y": lambda d: d["y"] + 1e7}
@@ -99,6 +100,7 @@ def test_rows_have_no_order():
     assert answers(SPDE, TABLE.sample(frac=1, random_state=1)) == pytest.approx(as_it_is(SPDE), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_vertices_have_no_order():
     order = np.random.default_rng(5).permutation(len(MESH.vertices))
     place = np.argsort(order)
@@ -106,6 +108,7 @@ def test_vertices_have_no_order():
     assert answers(SPDE, TABLE, mesh=mesh) == pytest.approx(as_it_is(SPDE), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_seconds_and_hours_of_exposure_are_one():
     formula, options = "c ~ 1 + spde(mesh)", {"family": "poisson", "exposure": "time"}
     one = answers(formula, TABLE, **options)

@@ -133,6 +133,7 @@ def squared_deviation(link, mean):
     return lambda eta: (link.inverse(eta) - mean) ** 2
 
 
+@pytest.mark.slow
 def test_moments_of_a_response_do_not_depend_on_how_they_are_found():
     for mixture in mixtures():
         narrow = GaussianMixture(mixture.weights, mixture.means / 30, mixture.sds / 30, mixture.shape)

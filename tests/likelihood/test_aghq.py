@@ -63,6 +63,7 @@ def test_other_numbers_of_points_are_lme4s(points):
     np.testing.assert_allclose(fit.fixed["se"], [c["Std. Error"] for c in lme4["coefs"]], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_profiles_follow_the_quadrature():
     fit = gs.fit(FORMULA, CBPP, family="binomial", method="ml", quadrature=11)
     name = "sd(Intercept | herd)"

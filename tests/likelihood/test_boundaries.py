@@ -201,6 +201,7 @@ def test_what_the_data_hardly_tell_is_drawn_and_tested_all_the_same():
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_a_power_or_a_share_at_an_end_of_its_range_is_an_estimate_with_a_note():
     """Without zeros a Tweedie's likelihood is largest as a gamma, and counts without zeros too many have p0 = 0."""
     rng = np.random.default_rng(2)

@@ -173,6 +173,7 @@ def compared(fit, loss, start, size):
     return best.x
 
 
+@pytest.mark.slow
 def test_crossed_groups_of_counts(counts):
     x, y = np.column_stack([np.ones(100), counts["x"]]), counts["y"].to_numpy(float)
     z = np.hstack([indicator(counts["a"]), indicator(counts["b"])])

@@ -126,6 +126,7 @@ def test_the_summary_reads_as_a_mixed_models(reml, capsys):
         assert piece in said
 
 
+@pytest.mark.slow
 def test_a_saved_fit_is_the_same_again(reml, tmp_path):
     reml.save(tmp_path / "sleep")
     again = gs.load_fit(tmp_path / "sleep")

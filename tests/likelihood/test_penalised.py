@@ -39,6 +39,7 @@ def test_the_maximum_is_that_of_likelihood_and_density(table, formula, family, m
     assert "by penalised" in (said := text(fit)) and f"{NAME}: PC: P(sd > 0.5) = 0.05" in said
 
 
+@pytest.mark.slow
 def test_a_default_prior_is_none_and_a_field_takes_its_options(table):
     places = table.assign(e=np.linspace(0, 1, 40), w=np.cos(np.arange(40.0)) / 2 + 0.5)
     mesh = square_mesh(4, -0.2, 1.2)

@@ -79,6 +79,7 @@ def test_what_the_first_raises_counts(monkeypatch):
         threads.beside(lambda: 1, lambda: failing("second"), 10**6)
 
 
+@pytest.mark.slow
 def test_a_fit_has_the_same_digits_by_one_thread_and_by_two(monkeypatch):
     places = np.random.default_rng(4).uniform(0.05, 0.95, (40, 2))
     data = pd.DataFrame(places, columns=["x", "y"]).assign(n=lambda t: np.round(5 * t.x).astype(int))

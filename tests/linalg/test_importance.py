@@ -58,6 +58,7 @@ def test_draws_come_from_all_kernels():
         assert np.abs(counts - each).max() < 5 * np.sqrt(each)
 
 
+@pytest.mark.slow
 def test_a_tail_unlike_the_fits_is_corrected():
     s = np.linspace(-9, 60, 200_001)
     mass = np.exp(log_target(np.column_stack([s, 0 * s, 0 * s])))

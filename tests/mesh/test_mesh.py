@@ -133,6 +133,7 @@ def test_what_is_no_triangulation_is_refused(vertices, triangles, words):
         gs.Mesh(vertices, triangles)
 
 
+@pytest.mark.slow
 def test_zone_and_crs_are_checked():
     with pytest.raises(InputError, match="inner"):
         gs.Mesh(SQUARE, [[0, 1, 2], [0, 2, 3]], inner=[True])

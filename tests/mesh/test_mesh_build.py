@@ -188,6 +188,7 @@ def test_one_site_needs_sizes():
     assert build_mesh(sites=[[3, 4]], convex=1, max_edge=0.5).areas.sum() == pytest.approx(np.pi, rel=0.05)
 
 
+@pytest.mark.slow
 def test_lines_become_edges():
     line = np.array([[-0.5, 0.31], [0.4, 0.31], [0.77, 0.9]])
     mesh = build_mesh(SQUARE, max_edge=0.2, convex=0, lines=line)

@@ -125,6 +125,7 @@ def test_a_saved_fit_comes_back(fit, tables, tmp_path):
     assert list(again.model.parts) == ["level", "count"]
 
 
+@pytest.mark.slow
 def test_one_likelihood_is_left_out_and_shown(fit, tables):
     _, second = tables
     curve = fit.effects("x", observations="count", size=5).to_frame()

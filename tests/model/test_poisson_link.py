@@ -96,6 +96,7 @@ def test_a_density_is_that_of_the_formulas():
     np.testing.assert_allclose(here.log_density(eta), [*np.where(here.parts[0].y == 1, np.log(p), -n), *values])
 
 
+@pytest.mark.slow
 def test_a_laplace_approximation_is_that_of_dense_algebra():
     rng = np.random.default_rng(3)
     sites = pd.DataFrame(rng.uniform(0.1, 0.9, (30, 2)), columns=["e", "n"])

@@ -170,6 +170,7 @@ def test_maps_have_the_totals_of_the_exact_posterior(mesh, areas, family, kind):
     assert np.abs((fit.fitted["mean"] - centre) / spread).max() < 0.1
 
 
+@pytest.mark.slow
 def test_totals_are_shown_in_the_unit_of_their_map(mesh, areas):
     for kind, over in (("total", areas.area), ("mean", 1.0)):
         fit = gs.fit(f"cases ~ 1 + {SPDE}", areas, mesh=mesh, family="poisson", areas=kind, method="ml")
@@ -189,6 +190,7 @@ def test_totals_are_shown_in_the_unit_of_their_map(mesh, areas):
     assert list(words.values()) == ["cases per km²", "cases per unit of weight", None]
 
 
+@pytest.mark.slow
 def test_weights_of_a_raster_say_where_in_an_area(mesh, areas):
     import xarray as xr
 

@@ -123,6 +123,7 @@ def test_degrees_are_shortened_towards_the_pole():
     np.testing.assert_allclose(length * 111.32 * 0.5, float(label.split()[0]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_land_is_painted_and_sea_and_lagoon_are_not(atoll):
     survey, prediction = atoll
     scale = scale_of(prediction, ["mean"], coastline=ATOLL)
@@ -229,6 +230,7 @@ def test_no_unit_no_scale_bar():
     assert View.of([(0, 0, 1, 1)]).scale_bar() is None
 
 
+@pytest.mark.slow
 def test_the_whole_set_of_files(atoll, tmp_path):
     survey, prediction = atoll
     box = [[476_000, 1_247_500], [484_000, 1_247_500], [484_000, 1_253_000], [476_000, 1_253_000]]

@@ -103,6 +103,7 @@ def test_without_axes_a_new_pyplot_figure_is_made(name):
     assert isinstance(ax, Axes) and plt.gcf() is ax.figure
 
 
+@pytest.mark.slow
 def test_nothing_is_clipped_by_the_figure():
     for name, arguments in CALLS.items():
         figure = drawn(getattr(field(), name)(*arguments).figure)
@@ -190,6 +191,7 @@ def test_the_prior_of_a_function_of_two_hyperparameters(alpha):
     assert np.trapezoid(density.inner_density, density.inner) == pytest.approx(1, abs=1e-3)  # by trapezoids
 
 
+@pytest.mark.slow
 def test_the_joint_gaussian_prior_has_gaussian_marginals():
     fit = field(prior="spde2")
     for name in ("tau(spde)", "kappa(spde)"):  # precision 0.1 each, about the centre that the summary tells
@@ -202,6 +204,7 @@ def test_the_joint_gaussian_prior_has_gaussian_marginals():
     assert len(fit.plot_marginal("range(spde)").lines) == 2
 
 
+@pytest.mark.slow
 def test_all_correlations_of_a_group_have_one_prior():
     rng = np.random.default_rng(3)
     table = pd.DataFrame({"a": rng.normal(size=120), "b": rng.normal(size=120), "g": np.arange(120) % 12})
@@ -425,6 +428,7 @@ def test_observations_whose_prediction_fails_are_left_out():
 # -- maps -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_panels_of_a_prediction_share_the_colours_of_mean_and_limits():
     domain, *rest = DOMAINS["unit square"]
     prediction = prediction_on(domain, *rest)
@@ -497,6 +501,7 @@ def test_what_a_likelihood_fit_cannot_draw_it_says_in_a_sentence():
         restricted().plot_prior_posterior("sigma")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:singular fit")
 def test_an_estimate_at_its_end_is_drawn_as_a_line():
     rng = np.random.default_rng(0)
@@ -522,6 +527,7 @@ def test_pearson_residuals_are_differences_in_standard_deviations():
     assert ax.get_title(loc="left") == "Variogram of Pearson residuals"
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_saved_draws_the_same(tmp_path):
     field().save(tmp_path / "fit")
     again = gs.load_fit(tmp_path / "fit")

@@ -173,6 +173,7 @@ def test_the_command(tmp_path, capsys):
     assert "a positive whole number" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_candidates_off_the_coast_are_left_out_with_a_warning(tmp_path, capsys):
     """Sites were chosen in the sea, metres off the coast, without a word."""
     run_file = write_survey(tmp_path)

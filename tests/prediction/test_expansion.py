@@ -72,7 +72,9 @@ def test_the_variance_is_the_sum_of_all_pairs_of_cells(fits, name):
     assert found["sd_error"] == 0
 
 
-@pytest.mark.parametrize("name", ["logit", "cloglog", "log", "delta", "t"])
+@pytest.mark.parametrize(
+    "name", ["log", "t", *(pytest.param(name, marks=pytest.mark.slow) for name in ("logit", "cloglog", "delta"))]
+)
 def test_sums_are_those_of_the_exact_posterior(fits, name):
     fit = fits[name]
     areas = [shapely.box(0, 0, 10, 10), shapely.box(0, 5, 5, 10), shapely.box(5, 0, 10, 5)]
@@ -107,6 +109,7 @@ def test_sums_are_those_of_the_exact_posterior(fits, name):
         assert (np.abs(found[column] - exact) < 0.15 * sd).all()
 
 
+@pytest.mark.slow
 def test_blocks_of_cells_change_little(fits, monkeypatch):
     fine = gs.Grid.from_bounds((0, 0, 10, 10), cell=0.5)
     area = [shapely.box(1, 1, 9, 6)]

@@ -41,6 +41,7 @@ def test_a_buffer_leaves_half_of_the_data():
     assert 0.4 * len(POINTS) < near.max() <= len(POINTS) / 2 and "less than the range" in reason
 
 
+@pytest.mark.slow
 def test_few_sites_of_a_smooth_field_are_validated():
     rng = np.random.default_rng(5)
     table = pd.DataFrame(rng.uniform(0, 10, (9, 2)), columns=["x", "y"])

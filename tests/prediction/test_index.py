@@ -138,7 +138,7 @@ def test_a_mean_that_is_of_a_hyperparameter_moves_with_it(fish):
     np.testing.assert_allclose(product.along(np.ones((1, 1)))[:, 0], variance * product.gradient()[0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["eb", "delta"])
+@pytest.mark.parametrize("name", ["eb", pytest.param("delta", marks=pytest.mark.slow)])
 def test_a_posterior_agrees_with_joint_draws_of_cells(fits, cells, name):
     fit = fits[name]
     found = fit.index(cells, "year", weights="km2", kind="mean", seed=1, draws=3000).to_frame()

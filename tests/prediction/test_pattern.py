@@ -142,6 +142,7 @@ def oaks(points):
     return points.assign(species=np.where(np.random.default_rng(6).uniform(size=len(points)) < share, "oak", "ash"))
 
 
+@pytest.mark.slow
 def test_marks_have_intensities_of_their_own(mesh, oaks, tmp_path):
     place = {"coords": ("e", "n"), "family": "lgcp", "domain": DOMAIN, "mesh": mesh}
     number = oaks["species"].value_counts()

@@ -78,6 +78,7 @@ def test_crps_is_unbiased_from_few_draws():
     assert crps(few, np.zeros(60_000)).mean() == pytest.approx(exact, abs=0.005)
 
 
+@pytest.mark.slow
 def test_pit_of_counts_is_uniform_where_the_law_is_right():
     rng = np.random.default_rng(3)
     mean = rng.uniform(0.2, 6, 3000)

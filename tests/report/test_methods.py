@@ -72,6 +72,7 @@ def test_other_fields_are_told_by_their_own_alpha(island, alpha, smooth):
     assert "P(range < 300) = 0.05" in text and {"Simpson et al. 2017", "Fuglstad et al. 2019"} <= set(works)
 
 
+@pytest.mark.slow
 def test_a_model_without_a_field_tells_of_none(groups):
     priors = {"x": {"gaussian": [0, 1]}}
     fit = gs.fit("y ~ 1 + x + iid(g)", groups, priors=priors, strategy="gaussian", integration="grid")

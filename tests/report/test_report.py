@@ -275,6 +275,7 @@ def test_a_cross_validation_is_told_by_its_scores_and_drawn(tmp_path):
     assert drawn["alt"].startswith("Calibration") and drawn["width"] == "780"  # 1.3 times half its pixels
 
 
+@pytest.mark.slow
 def test_an_exploration_takes_the_place_of_the_short_table(tmp_path):
     survey = gs.load_dataset("rongelap")
     explored = gs.explore(survey, response="counts", exposure="time", family="poisson")

@@ -115,6 +115,7 @@ def in_raster(run, place):
     return [values[name] for name in ("mean", "q0.5", "q0.025", "q0.975", "sd", "exceed_6")]
 
 
+@pytest.mark.slow
 def test_the_map_is_drawn_in_the_colours_of_its_values(page, run):
     choose(page, "sites")  # no circle over the cells
     prediction, land = run["prediction"], run["survey"].coastline
@@ -179,6 +180,7 @@ def test_another_layer_another_picture(page):
     assert bare == colour(page, *at(page, 0.7, 0.4))  # nothing but land
 
 
+@pytest.mark.slow
 def test_the_map_is_moved_by_wheel_drag_double_click_and_buttons(page):
     x, y = at(page, 0.3, 0.5)
     page.move(x - 5, y)
@@ -214,6 +216,7 @@ def span(page):
     return read(page)["place"][0] - west
 
 
+@pytest.mark.slow
 def test_a_reader_who_scrolls_past_the_map_is_not_held_up(page):
     page.run("scrollTo({top: 0, behavior: 'instant'})")
     before = picture(page)
@@ -322,6 +325,7 @@ def test_the_sites_stand_in_a_table_that_leads_back_to_the_map(page):
     assert page.run("document.activeElement.id") == "map-popup"
 
 
+@pytest.mark.slow
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_fingers_move_the_map(browser, run):
     browser.open(run["page"], 360, 740, touch=True, prefers_reduced_motion="reduce")
     assert browser.run("document.documentElement.scrollWidth") <= 360

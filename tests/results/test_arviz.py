@@ -94,6 +94,7 @@ def test_hyperparameters_of_the_family_come_with_their_draws():
     np.testing.assert_array_equal(tree["constant_data"]["weights"], data["w"])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # arviz's convergence measure of one chain
 def test_summary_of_arviz_agrees_with_the_tables(growth):
     _, fit = growth
@@ -108,6 +109,7 @@ def test_summary_of_arviz_agrees_with_the_tables(growth):
         assert found["ess_bulk"] > 0.8 * n
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")  # of observations that are left out below
 def test_loo_of_arviz_is_the_exact_one_of_a_gaussian_model(growth):
     data, fit = growth
@@ -139,6 +141,7 @@ def test_loo_of_arviz_is_the_exact_one_of_a_gaussian_model(growth):
     assert loo.elpd == pytest.approx(fit.criteria["elpd_loo"], abs=1.0)
 
 
+@pytest.mark.slow
 def test_the_tree_goes_through_a_file(tmp_path, growth):
     tree = growth[1].to_arviz(20, seed=8)
     tree.to_netcdf(tmp_path / "draws.nc", engine="h5netcdf")

@@ -77,6 +77,7 @@ def exact_sleepstudy(fit, size=60_000):
     return mean, np.sqrt(weight @ (draws - mean) ** 2), evidence, 1 / (weight**2).sum()
 
 
+@pytest.mark.slow
 def test_sleepstudy_against_the_exact_posterior():
     fit = sleepstudy()
     mean, sd, evidence, effective = exact_sleepstudy(fit)
@@ -194,6 +195,7 @@ def test_hypotheses_agree_with_draws_and_among_themselves():
     assert [over.lower, over.upper] == pytest.approx([-under.upper, -under.lower], abs=1e-8)
 
 
+@pytest.mark.slow
 def test_a_point_hypothesis_is_a_ratio_of_densities():
     data = gs.load_dataset("sleepstudy")
     fit = gs.fit("Reaction ~ Days + (Days | Subject)", data, priors={"Days": {"gaussian": [0, 10]}})

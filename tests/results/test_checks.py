@@ -226,6 +226,7 @@ def test_a_copys_factor_and_a_fields_sigma_are_a_ridge_where_one_likelihood_has_
         gs.fit(rows, terms={"field": "spde(mesh)"}, mesh=TREND_MESH, method="ml")
 
 
+@pytest.mark.slow
 def test_a_variance_that_may_be_zero():
     rng = np.random.default_rng(3)
     data = pd.DataFrame({"y": rng.normal(0, 1, 200), "g": np.tile(np.arange(20), 10)})
@@ -252,6 +253,7 @@ def test_predictions_that_are_too_unsure():
     assert "too unsure" in warning.message
 
 
+@pytest.mark.slow
 def test_an_observation_that_sets_its_own_prediction():
     rng = np.random.default_rng(12)  # the Pareto k of the others is 0.52 at most: far below 0.7 in any order of draws
     data = pd.DataFrame({"x": np.r_[rng.normal(0, 1, 40), 30.0]})

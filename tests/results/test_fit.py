@@ -49,6 +49,7 @@ def test_without_random_terms_it_is_poisson_regression():
     assert len(ours.hyper) == 0
 
 
+@pytest.mark.slow
 def test_exposure_and_offset_are_the_same_thing_on_two_scales():
     logs = SITES.assign(log_e=np.log(SITES["effort"]))
     by_offset = fit("count ~ depth + offset(log_e) + spde(mesh)", logs, method="eb")
@@ -63,6 +64,7 @@ def test_exposure_and_offset_are_the_same_thing_on_two_scales():
     np.testing.assert_allclose(a.fitted["mean"] * SITES["effort"], b.fitted["mean"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_field_and_nugget_together_with_priors_by_name():
     ours = fit(
         "count ~ depth + spde(mesh, prior_range=(0.1, 0.05), prior_sigma=(2, 0.05)) + (1 | station)",
@@ -85,6 +87,7 @@ def test_a_tight_prior_on_a_coefficient_holds_it():
     assert held.fixed.loc["depth", "mean"] == pytest.approx(2.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_sampled_draws_have_the_tables_moments_and_are_reproducible():
     ours = reference_fit(1.5)
     draws = ours.sample(4000, seed=5)
@@ -126,6 +129,7 @@ def test_exceedance_is_the_tail_of_the_quantiles():
         np.testing.assert_allclose(surface.exceedance(below), 1.0, rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_chunks_do_not_show(monkeypatch):
     from geospde.prediction import surface
 
@@ -395,6 +399,7 @@ def test_an_observation_beyond_all_prediction_has_a_finite_log_score():
     assert np.isfinite(found.pointwise["loo"]).all()
 
 
+@pytest.mark.slow
 def test_draws_of_hyperparameters_follow_their_marginals():
     data = gs.load_dataset("sleepstudy")
     found = gs.fit("Reaction ~ Days + (Days | Subject)", data, priors="brms")

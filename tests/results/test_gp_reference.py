@@ -306,6 +306,7 @@ def test_gamsim_hyperparameters():
     assert abs(table.loc["sigma", "mean"] - reference["sigma"][0]) < 0.15 * reference["sigma"][1]
 
 
+@pytest.mark.slow
 def test_the_default_priors_agree_with_those_of_brms_about_topo():
     """Ours are in the response's unit, too: R-INLA's prior of the residual would hold sigma down at 9.5."""
     ours, theirs = gs.fit("z ~ gp(x, y)", gs.load_dataset("topo")), fitted("z ~ gp(x, y)", "topo")

@@ -97,6 +97,7 @@ def test_maps_on_other_grids_are_told_and_the_rest_is_compared(bay, edit, capsys
     assert "There is no difference map: out holds no grid.csv" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_that_left_nothing_is_made(bay, edit):
     edit(bay / "wide.toml", '"nbinomial"', '"poisson"')  # its folder is of another model now
     shutil.rmtree(bay / "out")

@@ -73,6 +73,7 @@ def test_a_fit_of_other_settings_or_inputs_is_not_taken(bay, edit, fits, file, o
     assert fits == [1] and validated.saved_fit is None
 
 
+@pytest.mark.slow
 def test_settings_that_make_no_fit_do_not_matter(bay, edit, fits):
     edit(bay / "bay.toml", "cell = 100", "cell = 50")
     edit(bay / "bay.toml", "k = 3", "k = 4")
@@ -80,6 +81,7 @@ def test_settings_that_make_no_fit_do_not_matter(bay, edit, fits):
     assert fits == [] and validated.validation.folds == 4
 
 
+@pytest.mark.slow
 def test_a_saved_fit_that_cannot_be_read_is_made_anew(bay, fits, capsys):
     (bay / "out" / "fit.npz").write_bytes(b"not numbers")
     assert main(["validate", "bay.toml", "--json"]) == 0

@@ -19,6 +19,7 @@ def test_the_image_has_the_shares_of_the_competition():
     assert (counts["observed"], counts["held out"], len(cells)) == (105_569, 42_740, 150_000)
 
 
+@pytest.mark.slow
 def test_simulated_fields_have_their_covariance():
     rng = np.random.default_rng(1)
     shape, steps = (40, 50), (1.0, 2.0)
@@ -43,6 +44,7 @@ def test_scores_are_those_of_their_definitions():
     assert found["coverage"] == pytest.approx(((low < observed) & (observed < high)).mean())
 
 
+@pytest.mark.slow
 def test_a_small_image_is_filled():
     options = Namespace(field="alpha=1.5", method="eb", edge=1.5, wide=0, crs="EPSG:32615", verbose=False)
     found = lattice.filled(lattice.simulated(40, 30), options)

@@ -32,6 +32,7 @@ def test_the_precision_is_r_inlas_entry_by_entry(mesh):
     assert np.sqrt(variance) == pytest.approx(read("sd").sd.to_numpy(), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_the_posterior_is_the_exact_one(mesh):
     """Means within a tenth of a standard deviation of those of a grid, and the evidence within a tenth of it."""
     term = "spde(mesh, barrier=0.1, prior_range=(3, 0.5), prior_sigma=(1, 0.1))"

@@ -48,6 +48,7 @@ def test_alpha_two_converges_to_the_matern_covariance_with_order_two():
     assert slopes[-1] < slopes[0] < 3
 
 
+@pytest.mark.slow
 def test_variance_at_alpha_two_converges_to_the_nominal_one():
     errors = [covariance_from_the_middle(2.0, cells)[2] / SIGMA**2 - 1 for cells in (40, 80, 160)]
     # the lumped mass makes a vertex's own variance too large, by order h² with a logarithm
@@ -78,6 +79,7 @@ def test_other_orders_have_the_covariance_of_their_spectrum(alpha):
     np.testing.assert_allclose(covariance, expected, rtol=0.005, atol=0.005 * SIGMA**2)
 
 
+@pytest.mark.slow
 def test_alpha_three_halves_is_near_the_exponential_covariance():
     distance, covariance, _ = covariance_from_the_middle(1.5, 160)
     # the parsimonious form is an approximation: it holds the exponential to about 2 % of the variance

@@ -186,6 +186,7 @@ def test_a_surface_moves_with_the_unit_of_length_as_mgcvs(unit, there):
     np.testing.assert_allclose(fit.predict(new).to_frame()["mean"], there, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_criteria_beside_other_links_are_mgcvs():
     """mgcv 1.8-41's ``gam`` on a gamma with a log link (GCV and REML) and a probit (UBRE): score and edf."""
     rng = np.random.default_rng(7)

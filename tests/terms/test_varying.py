@@ -63,6 +63,7 @@ def test_without_columns_it_is_the_stationary_field():
     assert abs(ours.matrix(theta) - other.matrix(theta)).max() < 1e-10 * other.values(theta).max()
 
 
+@pytest.mark.slow
 def test_range_and_sigma_are_those_of_the_place():
     """Standard deviations rise with log sigma, and correlation reaches as far as the range."""
     mesh = square_mesh(40, 0.0, 5.0)

@@ -43,6 +43,7 @@ def test_units_and_origin_of_a_covariate(unit, origin, rule):
     assert scale * other.hyper[columns].to_numpy() == pytest.approx(plain.hyper[columns].to_numpy(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_prior_of_a_coefficient_is_in_the_covariates_unit():
     """Mean and precision given of a covariate a thousand times as large are the same prior, and printed as given."""
     (plain, of_plain), (other, of_other) = fitted(coefficient=(0.01, 2500)), fitted(1e3, coefficient=(1e-5, 2.5e9))
