@@ -18,6 +18,8 @@ ELSEWHERE = {
 }  # fmt: skip
 OWN = (set(FAMILIES) | set(ALIASES)) - SHARED
 CLASSES = {family.__name__ for family in REGISTERED} | {family.likelihood.__name__ for family in REGISTERED}
+# a module without any of these in its text names none
+ANY = re.compile(rf"\b(?:{'|'.join(OWN | CLASSES | {'family'})})\b|['\"](?:{'|'.join(SHARED)})['\"]")
 
 
 def docstrings(nodes):
@@ -58,9 +60,9 @@ def test_no_module_outside_the_families_names_one():
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         place = path.relative_to(PACKAGE)
-        if place.parts[0] != "families":
-            tree = ast.parse(path.read_text("utf-8"))
-            found += [f"{place}:{line} names {name!r}" for line, name in namings(tree, place.parts[0])]
+        text = path.read_text("utf-8")
+        if place.parts[0] != "families" and ANY.search(text):
+            found += [f"{place}:{line} names {name!r}" for line, name in namings(ast.parse(text), place.parts[0])]
     assert not found, "\n".join(found)
 
 
