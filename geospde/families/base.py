@@ -140,6 +140,8 @@ class Family:
     dispersion_power : float or None
         Of an exponential family (see `variance_function`): the dispersion is the exponential of this times theta;
         None where it is 1.
+    former_priors : dict
+        Default priors that are others now, from the last format of saved fits that may have them to `priors`.
     """
 
     name: ClassVar[str]
@@ -160,6 +162,7 @@ class Family:
     is_pattern: ClassVar[bool] = False
     first_choice_for: ClassVar[tuple[str, ...]] = ()
     dispersion_power: ClassVar[float | None] = None
+    former_priors: ClassVar[Mapping[int, Mapping[str, Any]]] = {}
 
     def __init__(self, link: str | None = None, priors: Mapping[str, Any] | None = None):
         for attribute, what in REQUIRED.items():

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import log_ndtr, ndtr
@@ -14,6 +14,7 @@ from geospde.families.priors import LogGamma
 from geospde.text.words import counted
 
 SIGMA = Parameter("sigma", "sd", LogGamma(1.0, 5e-5), 0.0)
+FORMER_SIGMA: dict[int, Any] = {1: {"sigma": {"loggamma": [1.0, 5e-5]}}}  # whatever the response's unit
 
 
 class GaussianLikelihood(Likelihood):
@@ -115,6 +116,7 @@ class Gaussian(Family):
     natural_link = IDENTITY
     likelihood = GaussianLikelihood
     dispersion_power = 2.0
+    former_priors: ClassVar[dict[int, Any]] = FORMER_SIGMA
     without_exposure = "divide the response by it, or add an offset"
 
     def variance_function(self, mean: Vector) -> Vector:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.families.base import Candidate, Family, skewness
-from geospde.families.continuous.gaussian import GaussianLikelihood, symmetric
+from geospde.families.continuous.gaussian import FORMER_SIGMA, GaussianLikelihood, symmetric
 from geospde.families.likelihood import Vector, scaled, spread
 from geospde.families.links import IDENTITY, INVERSE, LOG, Link
 
@@ -88,6 +88,7 @@ class LogNormal(Family):
     needs = "numbers above 0"
     without_exposure = "divide the response by it"
     first_choice_for = ("skewness",)
+    former_priors: ClassVar[dict[int, Any]] = FORMER_SIGMA
 
     def __init__(self, link: str | None = None, priors: Mapping[str, Any] | None = None):
         super().__init__(link, priors)

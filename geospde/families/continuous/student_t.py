@@ -1,13 +1,13 @@
 """Values with heavy tails, Student's t."""
 
 from dataclasses import replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import betaln, digamma, stdtr
 
 from geospde.families.base import Family
-from geospde.families.continuous.gaussian import SIGMA
+from geospde.families.continuous.gaussian import FORMER_SIGMA, SIGMA
 from geospde.families.likelihood import Derivatives, Likelihood, Parameter, Vector, above_two, spread
 from geospde.families.links import IDENTITY, INVERSE, LOG, Link
 from geospde.families.priors import PCDf
@@ -137,4 +137,5 @@ class StudentT(Family):
     natural_link = IDENTITY
     likelihood = StudentLikelihood
     first_choice_for = ("outliers",)
+    former_priors: ClassVar[dict[int, Any]] = FORMER_SIGMA
     without_exposure = "divide the response by it, or add an offset"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -248,6 +248,9 @@ class Tweedie(Family):
     needs = "numbers of 0 and above"
     without_exposure = "add its logarithm as an offset"
     first_choice_for = ("zeros",)
+    former_priors: ClassVar[dict[int, Any]] = {
+        2: {"phi": {"loggamma": [100.0, 100.0]}}
+    }  # of phi in the response's unit
 
     @classmethod
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from geospde.families import pc, priors, scaled
+from geospde.families.registry import read_family
 from geospde.inference.laplace import Laplace
 from geospde.model.build import Model
 from geospde.results.saving.schema import Words
@@ -28,12 +29,6 @@ _KINDS: dict[str, Any] = {
 }  # fmt: skip
 _STRUCTURE = {"PCMixingOf": ("excess",)}
 """Fields that are of the model and not of a prior, which no version changes."""
-_RESIDUAL = {"sigma": {"loggamma": [1.0, 5e-5]}}  # whatever the unit
-FORMER: dict[int, dict[str, dict[str, Any]]] = {
-    1: dict.fromkeys(("gaussian", "lognormal", "t"), _RESIDUAL),
-    2: {"tweedie": {"phi": {"loggamma": [100.0, 100.0]}}},
-}
-"""Defaults of a family that fits of a format may have, which holds no priors in force, and that are others now."""
 
 
 def priors_words(model: Model) -> dict[str, Any]:
@@ -84,8 +79,8 @@ def former_priors(words: Words) -> list[dict[str, Any]]:
     families = {"": words.settings.family} if words.several is None else {}
     for part in [] if words.several is None else words.several.parts:
         families[f"{part.name}: "] = part.family
-    former = FORMER[words.format]
-    before = {f"{of}{k}": prior for of, family in families.items() for k, prior in former.get(family, {}).items()}
+    former = {of: read_family(family).former_priors.get(words.format, {}) for of, family in families.items()}
+    before = {f"{of}{k}": prior for of, priors in former.items() for k, prior in priors.items()}
     return [given] if "defaults" in given or not before else [given, {**before, **given}]
 
 
