@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from geospde.text.words import counted, number
+from geospde.text.words import counted, number, numbers_alike
 
 if TYPE_CHECKING:
     from geospde.cli.many import Outcome
@@ -73,9 +73,12 @@ def print_validation(validated: Validated) -> None:
     print(f"{validation.describe()}.")
     headings = (f"{100 * COVERAGE[c]:.0f} %" if c in COVERAGE else _SCORES.get(c, c) for c in validation.scores)
     table = _table("", *headings, dense=True)
-    for model, row in validation.scores.iterrows():
-        shown = (f"{100 * v:.0f} %" if c in COVERAGE else _short(v, 3) for c, v in row.items())
-        table.add_row(Text(str(model)), *shown)
+    columns = [
+        [f"{100 * value:.0f} %" for value in values] if name in COVERAGE else _alike(values)
+        for name, values in validation.scores.items()
+    ]
+    for model, *row in zip(validation.scores.index, *columns):
+        table.add_row(Text(str(model)), *row)
     _print(table)
     print("Smaller is better, but for the shares of observations in their 50, 80 and 95 % intervals.")
     for sentence in in_words(validation):
@@ -162,6 +165,12 @@ def verdict(run_file: Any, levels: Mapping[str, int]) -> str:
         return f"{run_file} has {counted(levels['error'], 'error')} to mend before a run"
     found = f" ({counted(levels['warning'], 'warning')})" if levels["warning"] else ""
     return f"{run_file} can be run{found}: geospde run {run_file}"
+
+
+def _alike(values: Iterable[float]) -> list[str]:
+    """Return a column's numbers with as many decimals as give its largest three digits, none where they are small."""
+    each = [float(value) for value in values]
+    return numbers_alike(each, 0.1 * max((abs(value) for value in each if value == value), default=0.0))
 
 
 def _short(value: float, digits: int = 4) -> str:

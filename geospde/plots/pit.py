@@ -85,8 +85,10 @@ def pit_heights(lower: ArrayLike, upper: ArrayLike, bins: int = BINS) -> NDArray
 def draw_pit(ax: Axes, heights: NDArray[np.float64], count: int) -> None:
     """Draw the bars, and the band that holds 95 % of those of calibrated predictions."""
     bins = len(heights)
-    ax.bar(np.arange(bins) / bins, heights, 1 / bins, align="edge", color=BAND, edgecolor=LINE, lw=0.5)
+    ax.bar(np.arange(bins) / bins, heights, 1 / bins, align="edge", color=BAND, edgecolor=LINE, lw=0.5, zorder=2)
     noise = 1.96 * np.sqrt((bins - 1) / max(count, 1))  # of a bin's height, were it calibrated
-    ax.axhspan(max(0.0, 1 - noise), 1 + noise, color=FRAME, alpha=0.12, lw=0)
-    ax.axhline(1.0, color=FRAME, lw=0.7, ls="--")
+    low, high = max(0.0, 1 - noise), 1 + noise
+    ax.axhspan(low, high, color=FRAME, alpha=0.12, lw=0, zorder=1)  # the bars stand before it, its ends before them
+    for end, dashes in ((low, ":"), (1.0, "--"), (high, ":")):
+        ax.axhline(end, color=FRAME, lw=0.7, ls=dashes, zorder=3)
     ax.set(xlim=(0, 1), ylim=(0, 1.1 * max(float(heights.max()), 1 + noise)))

@@ -24,6 +24,7 @@ from geospde.text.words import counted, length
 
 if TYPE_CHECKING:
     import geopandas as gpd
+import pandas as pd
 
 MARK = "design.csv"
 """Tells a design's folder, which may be replaced, from somebody's other work."""
@@ -114,7 +115,7 @@ def design_run(
                 told(repr(found).strip("<>"))
         with log.step("write"):
             found.sites.to_csv(folder / MARK, index=False)
-            found.present.to_csv(folder / "present.csv", index=False)
+            _with_places(found.present, made.survey).to_csv(folder / "present.csv", index=False)
             found.to_gpkg(folder / "design.gpkg")
             if found.has_longitudes:
                 found.to_gpx(folder / "design.gpx")
@@ -122,6 +123,19 @@ def design_run(
             (folder / "design.png").write_bytes(figure_png(figure, 200))
         (folder / LOG).write_text(log.text(), encoding="utf-8")
     return Designed(found, target)
+
+
+def _with_places(present: pd.DataFrame, survey: Survey) -> pd.DataFrame:
+    """Return the table of present sites with where in the file each stands, and its coordinates."""
+    if survey.parts:
+        return present
+    rows = present["row"].to_numpy(dtype=int)
+    x, y = survey.coordinates[rows].T
+    places = [str(survey.place(int(row), None)) for row in rows]
+    told = present.copy()
+    for at, (name, values) in enumerate({"place": places, "x": x, "y": y}.items(), 1):
+        told.insert(at, name, values)
+    return told
 
 
 def _within(candidates: gpd.GeoDataFrame, survey: Survey) -> gpd.GeoDataFrame:

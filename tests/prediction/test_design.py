@@ -169,6 +169,10 @@ def test_the_command(tmp_path, capsys):
         assert len(told["sites"]) == 3
         made = {path.name for path in (tmp_path / "out-design").iterdir()}
         assert {"design.csv", "present.csv", "design.gpkg", "design.png", "run.log"} == made
+        present = pd.read_csv(tmp_path / "out-design" / "present.csv")
+        assert (present["place"] == [f"sites.csv, line {row + 2}" for row in present["row"]]).all()
+        sites = pd.read_csv(tmp_path / "sites.csv").loc[present["row"]]
+        np.testing.assert_allclose(present[["x", "y"]], sites[["x", "y"]])
         assert main(["design", "bay.toml", "--add", "0", "--overwrite"]) == 2
     assert "a positive whole number" in capsys.readouterr().err
 
