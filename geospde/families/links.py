@@ -77,6 +77,11 @@ class Link:
         return -np.inf
 
     @property
+    def has_unit(self) -> bool:
+        """Whether the predictor has a unit, the response's or a power of it."""
+        return self.is_linear
+
+    @property
     def falls(self) -> bool:
         """Whether the mean falls where the predictor rises."""
         return False
@@ -142,6 +147,11 @@ class _Positive(Link):
     def least(self) -> float:
         """The predictor is positive."""
         return 0.0
+
+    @property
+    def has_unit(self) -> bool:
+        """It has."""
+        return True
 
     def gaussian_moments(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
         """Of the predictor where it is positive, by Gauss-Hermite quadrature."""

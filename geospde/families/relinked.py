@@ -74,8 +74,16 @@ class Relinked(Likelihood):
 
     @property
     def unit(self) -> float | None:
-        """Standard deviation of the response where the predictor is its mean."""
-        return spread(self.natural.observed(), self.says) if self.link.is_linear else None
+        """Standard deviation of the response, or of what its link makes of small differences from its mean."""
+        if not self.link.has_unit:
+            return None
+        seen = self.natural.observed()
+        of_response = spread(seen, self.says)
+        if self.link.is_linear:
+            return of_response
+        middle = float(np.average(seen, weights=self.says if self.says.any() else None))
+        slope = float(np.exp(self.link.log_derivative(self.link.forward(np.array(middle)))))
+        return of_response / slope if np.isfinite(slope) and slope > 0 else None
 
     @property
     def residual_unit(self) -> float | None:

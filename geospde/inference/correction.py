@@ -101,8 +101,8 @@ def expected_slopes(likelihood: Any, eta: Vector, axes: tuple[Vector, Vector]) -
 
 def expected_derivatives(likelihood: Any, eta: Vector, sd: Vector) -> tuple[Vector, Vector, Vector]:
     """Expectations of the first three derivatives of the log density, under predictors of mean eta and this sd."""
-    # seven nodes integrate a count's exp(eta) to 1e-9 up to an sd of 0.5
-    nodes, weights = normal_nodes(7 if sd.max(initial=0.0) < 0.5 else 15)
+    # seven nodes integrate a count's exp(eta) to 1e-9 up to an sd of 0.5, in whatever unit
+    nodes, weights = normal_nodes(7 if sd.max(initial=0.0) < 0.5 * (likelihood.unit or 1.0) else 15)
     found = np.empty((3, eta.size))
     batch = max(1, BATCH // nodes.size)
     for a in range(0, eta.size, batch):

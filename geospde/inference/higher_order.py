@@ -147,7 +147,7 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     The double sum of cubes is taken over all pairs of a sample of observations with all, evenly spread in their order
     and the same for every theta, so that its error hardly changes the shape of p(theta | y).
     """
-    if point.eta_variance.max(initial=0.0) > UNHELD:
+    if point.eta_variance.max(initial=0.0) > UNHELD * _unit(laplace.model.likelihood) ** 2:
         return 0.0
     design, third, fourth, h, own, observation = Expansion.at(laplace, point)
     m = h.size
@@ -197,6 +197,11 @@ def _sample(m: int) -> NDArray[np.intp]:
     return np.arange(m) if m <= 2 * SAMPLE else np.linspace(0, m - 1, SAMPLE).astype(int)
 
 
+def _unit(likelihood: Any) -> float:
+    """What standard deviations of predictors are counted in."""
+    return likelihood.unit or 1.0
+
+
 def _weight_of_propagation(laplace: Laplace, point: LaplacePoint, alone: Vector) -> float:
     """From 0 where the series has what observations add, each `alone`, (m,), to 1 where it misses much of that.
 
@@ -204,9 +209,9 @@ def _weight_of_propagation(laplace: Laplace, point: LaplacePoint, alone: Vector)
     """
     if float(alone @ alone) < ROUGH:
         return 0.0
-    if point.eta_variance.max() > WIDE**2:
-        return 1.0
     likelihood, eta = laplace.likelihood_at(point.theta), point.eta
+    if point.eta_variance.max() > (WIDE * _unit(likelihood)) ** 2:
+        return 1.0
     exact = _tilted(likelihood, eta, point.eta_variance, *_sites(point)).log_mean - likelihood.log_density(eta)
     weight = abs(float((exact - _bent(alone)).sum())) / MISSED - 1.0
     if not weight > 0:
@@ -243,7 +248,7 @@ class Tilted(NamedTuple):
 
 def _tilted(likelihood: Any, eta: Vector, h: Vector, nu: Vector, tau: Vector) -> Tilted:
     """By quadrature under N(eta, h), the posterior in which exp(nu eta - tau eta² / 2) stands for the density."""
-    largest = np.sqrt(h.max(initial=0.0))
+    largest = np.sqrt(h.max(initial=0.0)) / _unit(likelihood)
     nodes, weights = normal_nodes(next(size for sd, size in NODES if largest <= sd))
     places = eta + np.sqrt(h) * nodes[:, None]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -277,7 +282,7 @@ def _by_propagation(laplace: Laplace, point: LaplacePoint) -> float:
     assert factor is not None
     last, moved, step = np.nan, np.nan, 1.0
     for _ in range(SWEEPS):
-        if h.max() > WIDE**2:
+        if h.max() > (WIDE * _unit(likelihood)) ** 2:
             break
         log_mean, mean, variance, third, fourth = _tilted(likelihood, eta, h, nu, tau)
         centred = laplace.centred(x)

@@ -58,6 +58,17 @@ def test_the_unit_of_what_is_positive_changes_nothing():
     assert other == pytest.approx(one, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize(("family", "link"), [("gamma", "identity"), ("gamma", "inverse"), ("t", None)])
+def test_the_unit_of_a_predictor_that_has_one_changes_nothing(family, link):
+    """Default priors, starts, and how widely its density is integrated: gamma rates were 5 and 105 % off in another."""
+    options = {"family": family, "method": "eb", "mesh": None} | ({"link": link} if link else {})
+    table = TABLE.assign(z=TABLE["z"] if family == "t" else np.exp(TABLE["z"] - 4))
+    one = answers("z ~ 1 + (1 | g)", table, **options)
+    other = answers("z ~ 1 + (1 | g)", table.assign(z=1e3 * table["z"]), unit=1e3, **options)
+    other[-1] += (len(TABLE) + {"inverse": 1, "identity": -1, None: -1}[link]) * np.log(1e3)  # of a flat intercept
+    assert other == pytest.approx(one, rel=1e-6, abs=1e-6)
+
+
 @pytest.mark.parametrize(("formula", "family"), [(SPDE, "t"), ("z ~ gp(u)", "gaussian")])
 def test_the_unit_of_the_response_changes_no_posterior_density(formula, family):
     # at given hyperparameters: how exactly their mode is found depends on rounding where the posterior is flat
