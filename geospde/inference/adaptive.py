@@ -7,7 +7,7 @@ nearest to it, with the smallest adjustment that gives the points the mean and c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,11 +130,45 @@ def _slope_of_depth(log_density: Vector) -> Vector:
     return values
 
 
-def adaptive(evaluator: Evaluator, axes: Axes) -> Posterior:
-    """Posterior of theta of any shape, which has about unit scale on these axes."""
+def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None) -> Posterior:
+    """Posterior of theta of any shape, which has about unit scale on these axes, and on others that are tried next."""
+    found = _refined(evaluator, axes)
+    if others is not None and not found.accuracy.serves:
+        again = _refined(evaluator, others)
+        found = min(found, again, key=lambda one: one.accuracy.worst)
+    points, top, accuracy = found.points, found.top, found.accuracy
+    residual: Emulator | Reweighted = found.emulator
+    if not accuracy.serves:
+        residual, accuracy = _put_right(points, found.emulator, top)
+    axes = points.axes
+    hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
+    carriers, weights = points.points, nearest_weights(hyper, points.points)
+    if _moments_missed(hyper, carriers, weights) > MISSED:  # where the first axes were poor ones
+        d = axes.centre.size
+        star = hyper.placed(FIRST * np.sqrt(d) * _star(d))
+        carriers = carriers + [p for p in evaluator.at(list(star)) if p is not None]
+        weights = nearest_weights(hyper, carriers)
+    return Posterior.of(carriers, weights, top + hyper.log_integral(), hyper, evaluator.mode)
+
+
+class _Refined(NamedTuple):
+    """Points, an emulator through them, the constant that its values are relative to, and its errors."""
+
+    points: _Points
+    emulator: Emulator
+    top: float
+    accuracy: Accuracy
+
+
+def _star(d: int) -> Vector:
+    """Both directions of each axis, (2 d, d)."""
+    return np.vstack([np.eye(d), -np.eye(d)])
+
+
+def _refined(evaluator: Evaluator, axes: Axes) -> _Refined:
+    """Add points until the emulator's own errors serve, or there are too many."""
     d = axes.centre.size
-    points = _Points(evaluator, axes)
-    star = np.vstack([np.eye(d), -np.eye(d)])
+    points, star = _Points(evaluator, axes), _star(axes.centre.size)
     points.add(np.vstack([np.zeros((1, d)), max(1.5, FIRST * np.sqrt(d)) * star, SCOUT * star]))
     if not points.points:
         centre = axes.theta(np.zeros((1, d)))[0]
@@ -164,18 +198,7 @@ def adaptive(evaluator: Evaluator, axes: Axes) -> Posterior:
         # the emulator's errors are taken to be larger than it says by as much as they were at the last points
         found = np.abs(emulator.log_density(new) + top - foretold) / (sd + 0.01)
         misses = np.concatenate([misses, np.minimum(found, 10.0)])
-    accuracy = survey.accuracy()
-    residual: Emulator | Reweighted = emulator
-    if not accuracy.serves:
-        residual, accuracy = _put_right(points, emulator, top)
-    axes = points.axes
-    hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
-    carriers, weights = points.points, nearest_weights(hyper, points.points)
-    if _moments_missed(hyper, carriers, weights) > MISSED:  # where the first axes were poor ones
-        star = hyper.placed(FIRST * np.sqrt(d) * star)
-        carriers = carriers + [p for p in evaluator.at(list(star)) if p is not None]
-        weights = nearest_weights(hyper, carriers)
-    return Posterior.of(carriers, weights, top + hyper.log_integral(), hyper, evaluator.mode)
+    return _Refined(points, emulator, top, survey.accuracy())
 
 
 def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweighted, Accuracy]:

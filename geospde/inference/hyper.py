@@ -50,7 +50,12 @@ class Accuracy:
     @property
     def serves(self) -> bool:
         """Whether the errors are too small to show in a table."""
-        return self.evidence <= 0.03 and self.spread <= 0.05 and self.quantile <= 0.1
+        return self.worst <= 1.0
+
+    @property
+    def worst(self) -> float:
+        """The largest error, in units of those that just serve."""
+        return max(self.evidence / 0.03, self.spread / 0.05, self.quantile / 0.1)
 
     @property
     def is_fair(self) -> bool:

@@ -374,13 +374,15 @@ def integrate(
         found, fit = gauss_hermite(explorer, centre, root, {1: 5, 2: 4}[d], warp)
         if fit.within(SMOOTH, SWOLLEN):
             return found
-    scale = Warp.of_prior(explorer.laplace.log_prior, centre) if d > 3 else None
+    priors = Warp.of_prior(explorer.laplace.log_prior, centre)
     # the last digits of mode and curvature are rounding's, which would decide where points are added
     unit = 2.0 ** (np.floor(np.log2(np.diag(root))) - 10.0)
     centre = origin + np.round((centre - origin) / unit) * unit
     root = np.round(root / unit[:, None]) * unit[:, None]
+    axes = [Axes.at_mode(centre, root, np.round(along, 2), scale) for scale in (None, priors)]
+    first, second = reversed(axes) if d > 3 else axes
     try:
-        found = adaptive(explorer, Axes.at_mode(centre, root, np.round(along, 2), scale))
+        found = adaptive(explorer, first, None if axes[1].scale is None else second)
     except NumericalError:  # of a survey of zeros alone, one in some dozen: the process saw a single point
         if rule != "auto":
             raise
