@@ -13,6 +13,7 @@ from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN
 from hostile_inputs import CASES, CLASSES, run_file
 from hostile_keys import ANYTHING, KEYS, with_value
 from hostile_rasters import RASTERS
+from hostile_zips import HARMLESS, ZIPS
 
 from geospde.cli.commands import main
 from geospde.errors import InputError
@@ -135,7 +136,7 @@ def test_the_page_counts_what_is_tried():
     rows = re.findall(r"\| (\d+) \| (\d+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
     assert [int(tried) for tried, _ in rows] == [
         *map(len, CLASSES.values()),
-        sum(map(len, (DAMAGED, ESTIMATES, PLAIN, ONE_POINT, DENSITY, SITES))),
+        sum(map(len, (DAMAGED, ZIPS, HARMLESS, ESTIMATES, PLAIN, ONE_POINT, DENSITY, SITES))),
         *map(len, (RASTERS, KEYS, TRIED)),
     ]
     assert all(tried == held for tried, held in rows)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hostile_densities import DENSITY, SITES
 from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN, of_arrays, of_words, put
+from hostile_zips import HARMLESS, ZIPS
 from shapely import box
 from threadpoolctl import threadpool_limits
 
@@ -38,9 +39,9 @@ def whole(tmp_path_factory):
     return base
 
 
-@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("name", [*DAMAGED, *ZIPS])
 def test_a_damaged_fit_gets_one_sentence(name, whole, tmp_path):
-    spoil, words = DAMAGED[name]
+    spoil, words = (DAMAGED | ZIPS)[name]
     for suffix in (".npz", ".json"):
         shutil.copy(whole.with_suffix(suffix), tmp_path / f"fit{suffix}")
     spoil(tmp_path / "fit")
@@ -50,6 +51,14 @@ def test_a_damaged_fit_gets_one_sentence(name, whole, tmp_path):
     said = str(caught.value)
     assert "\n" not in said and len(said) < 450, said
     assert "antigravity" not in set(sys.modules) - before
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_an_odd_archive_of_the_same_arrays_is_the_same_fit(name, whole, tmp_path):
+    for suffix in (".npz", ".json"):
+        shutil.copy(whole.with_suffix(suffix), tmp_path / f"fit{suffix}")
+    HARMLESS[name](tmp_path / "fit")
+    pd.testing.assert_frame_equal(gs.load_fit(tmp_path).hyper, gs.load_fit(whole).hyper)
 
 
 @pytest.fixture(scope="module")

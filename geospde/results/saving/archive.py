@@ -9,6 +9,7 @@ import math
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,9 @@ class Archive:
             infos = archive.infolist()
             _refuse_large(path, infos)
             named = {_name(path, info): info for info in infos}
+            if len(named) < len(infos):
+                twice = Counter(info.filename for info in infos).most_common(1)[0][0]
+                raise InputError(f"{path} holds {twice[:60]!r} twice, as no saved fit does: save the fit again")
             self._members = {name: _look(path, archive, info) for name, info in named.items()}
         self.shapes = {name: member.shape for name, member in self._members.items()}
         self.kinds = {name: member.dtype.kind for name, member in self._members.items()}
