@@ -153,8 +153,10 @@ class Marginal:
         k = int(np.clip(self.y.argmax(), 1, self.y.size - 2))
         if (np.diff(self.x[k - 1 : k + 2]) == 0).any():  # at an end of the scale, to the last digit
             return float(self.x[k])
-        coefficients = np.polyfit(self.x[k - 1 : k + 2] - self.x[k], self.y[k - 1 : k + 2], 2)
-        return float(self.x[k] - 0.5 * coefficients[1] / coefficients[0]) if coefficients[0] < 0 else float(self.x[k])
+        near, heights = self.x[k - 1 : k + 2] - self.x[k], self.y[k - 1 : k + 2]
+        unit = np.abs(near).max()  # whose square may be no number
+        coefficients = np.polyfit(near / unit, heights / heights.max(), 2)
+        return float(self.x[k] - 0.5 * unit * coefficients[1] / coefficients[0] if coefficients[0] < 0 else self.x[k])
 
     def interval(self, level: float = 0.95, kind: str = "equal-tailed") -> tuple[float, float]:
         """Credible interval.

@@ -41,6 +41,7 @@ LOST, BLURRED = 1.0, 0.5  # sd between vertices over that of an observation: war
 LONG = 1.0  # range over the extent
 NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
 SMALL = 0.01  # of a chi-square test
+NO_END = 1e-10  # lower end of a standard deviation's interval over its upper one: a flat prior's, of no finite mass
 SHIFT = 0.3  # posterior sds between a mode and its corrected mean
 EVIDENCE = 0.1  # next term of the Laplace expansion, in nats
 
@@ -326,7 +327,14 @@ def _zero_variances(table: pd.DataFrame) -> Iterator[Finding]:
         if not str(name).startswith(("sd(", "sdgp(", "sigma(")):
             continue
         row = table.loc[name]
-        if row["sd"] > 0 and row["q0.025"] < 0.05 * row["q0.975"]:
+        if row["q0.025"] < NO_END * row["q0.975"]:
+            yield Finding(
+                "warning",
+                "variance",
+                f"the posterior of {name} has no end towards zero: its 95 % interval begins at {number(row['q0.025'])}",
+                "give it a prior, or leave the term out",
+            )
+        elif row["sd"] > 0 and row["q0.025"] < 0.05 * row["q0.975"]:
             yield Finding(
                 "note",
                 "variance",

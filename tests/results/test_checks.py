@@ -194,6 +194,16 @@ def test_a_range_of_several_study_areas_is_told_with_a_note(method, noted):
     assert [("little more than a trend" in note) for note in fit.notes] == [True] * noted
 
 
+def test_a_posterior_without_an_end_is_told():
+    """Under a prior flat in its logarithm an sd next to zero has no posterior: its mode was looked for at 1e-175."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.arange(60) % 5, "y": rng.normal(size=60)})
+    fit = gs.fit("y ~ 1 + (1 | g)", data, priors={"sd(Intercept | g)": "flat"}, integration="ccd")
+    assert fit.hyper.loc["sd(Intercept | g)", "q0.025"] < 1e-20 and np.isfinite(fit.hyper["mode"]).all()
+    found = [one for one in fit.check() if one.subject == "variance"]
+    assert [one.level for one in found] == ["warning"] and "has no end towards zero" in found[0].message
+
+
 def test_a_range_within_the_meshs_triangles_is_told_with_the_edge_to_set():
     """Of effects that each site has by itself the range runs off, and a fifth of it is no edge for a mesh."""
     rng = np.random.default_rng(0)
