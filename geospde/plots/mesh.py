@@ -9,6 +9,7 @@ import numpy as np
 from geospde.mesh.arrays import point_array
 from geospde.mesh.trimesh import Mesh
 from geospde.survey.crs import unit_of
+from geospde.text.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def plot_mesh(
     >>> import geospde as gs
     >>> mesh = gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]])
     >>> mesh.plot(sites=[[0.2, 0.2]]).get_title()
-    '3 vertices, 1 triangles'
+    '3 vertices, 1 triangle'
     """
     from matplotlib.collections import LineCollection, PolyCollection
 
@@ -69,7 +70,8 @@ def plot_mesh(
         )
     if sites is not None:
         ax.plot(*point_array(sites, mesh.crs).T, "o", ms=2.6, mfc="#c8452c", mec="white", mew=0.3)
-    ax.set(aspect="equal", title=f"{mesh.n_vertices:,} vertices, {mesh.n_triangles:,} triangles")
+    words = f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {counted(mesh.n_triangles, 'triangle')}"
+    ax.set(aspect="equal", title=words)
     unit = unit_of(mesh.crs)
     ax.set(xlabel=f"x ({unit})" if unit else "x", ylabel=f"y ({unit})" if unit else "y")
     ax.margins(0.02)
