@@ -35,7 +35,7 @@ def write_gpkg(mesh: Mesh, path: str | PathLike[str]) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     mesh.to_gpkg(pathlib.Path(folder) / "mesh.gpkg")
     ...     gs.Mesh.from_gpkg(pathlib.Path(folder) / "mesh.gpkg")
-    Mesh(3 vertices, 1 triangles, edges 1 to 1.41, WGS 84 / UTM zone 32N)
+    Mesh(3 vertices, 1 triangle, edges 1 to 1.41, WGS 84 / UTM zone 32N)
     """
     import geopandas
     import shapely

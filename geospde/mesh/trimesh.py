@@ -115,7 +115,7 @@ class Mesh:
     def __repr__(self) -> str:
         short, long = self.edge_lengths.min(), self.edge_lengths.max()
         crs = "no CRS" if self.crs is None else self.crs.name
-        size = f"{self.n_vertices} vertices, {self.n_triangles} triangles"
+        size = f"{self.n_vertices} vertices, {self.n_triangles} triangle{'s' if self.n_triangles > 1 else ''}"
         edges = " to ".join(number(float(f"{end:.3g}")) for end in (short, long))
         return f"Mesh({size}, edges {edges}, {crs})"
 
@@ -409,7 +409,7 @@ class Mesh:
         >>> sorted(mesh.to_arrays())
         ['crs', 'inner', 'triangles', 'vertices']
         >>> gs.Mesh.from_arrays(mesh.to_arrays())
-        Mesh(3 vertices, 1 triangles, edges 1 to 1.41, no CRS)
+        Mesh(3 vertices, 1 triangle, edges 1 to 1.41, no CRS)
         """
         crs = "" if self.crs is None else self.crs.to_wkt()
         more: dict[str, NDArray[Any]] = {} if self.barrier is None else {"barrier": self.barrier}
