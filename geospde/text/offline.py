@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
+from geospde.text.databases import refuse_endless, refuse_other_rows
+
 _PROXY = "nothing://none"
 NOWHERE = {"GDAL_HTTP_PROXY": _PROXY, "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none"}
 
@@ -35,11 +37,16 @@ def offline() -> Iterator[None]:
 
 
 def read_vectors(path: str | PathLike[str], layer: str | None = None) -> Any:
-    """A layer of a vector file, as `geopandas.read_file` gives it."""
+    """A layer of a vector file, as `geopandas.read_file` gives it; raises InputError for a database that misleads."""
     import geopandas as gpd
+    import pyogrio
 
+    refuse_endless(path)
     with offline():
-        return gpd.read_file(path, layer=layer)
+        frame = gpd.read_file(path, layer=layer)
+        name = layer if layer is not None else str(pyogrio.list_layers(path)[0][0])
+    refuse_other_rows(path, name, frame)
+    return frame
 
 
 def reason(error: Exception) -> str:
