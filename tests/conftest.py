@@ -3,6 +3,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 if sys.dont_write_bytecode:  # workers and programs of the tests compile each module once, as numba its kernels
@@ -10,12 +12,10 @@ if sys.dont_write_bytecode:  # workers and programs of the tests compile each mo
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from _pytest.doctest import DoctestModule
 from sharing import FOLDER
 
-from geospde.plots import canvas, exploration, figures
-from geospde.survey.datasets import data_folder
+# geospde and matplotlib are imported where a worker needs them: the process that hands out the tests has no need
 
 # files of the most work, which begin first, so that no worker has one of them left when the others are done
 LONGEST = (
@@ -38,6 +38,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Iterator[None]:
+    """Look for no doctests in the tests' own files."""
+    found = yield
+    return [one for one in found if not isinstance(one, DoctestModule)]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Look for no garbage while the tests are collected: all of it stays. Give workers a folder for what they share."""
     gc.disable()
@@ -57,6 +64,9 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def coarse_pictures():
     """Draw the many pictures of whole runs with few dots: no test looks at single ones."""
+    from geospde.plots import canvas
+
+    agg()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(canvas, "USUAL", canvas.Style(dpi=60))
         yield
@@ -66,23 +76,20 @@ def coarse_pictures():
 def unrendered():
     """Make all pictures of a file and leave their dots white: for runs of which no test looks at a picture."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureCanvasAgg, "draw", leave_white)
+        patch.setattr(agg()[0], "draw", leave_white)
         yield
 
 
 @pytest.fixture
 def unrendered_here(monkeypatch):
     """Leave the pictures of one test white, in a file of which another test draws them."""
-    monkeypatch.setattr(FigureCanvasAgg, "draw", leave_white)
+    monkeypatch.setattr(agg()[0], "draw", leave_white)
 
 
 @pytest.fixture
 def rendered_here(monkeypatch):
     """Draw the pictures of one test, in a file whose others leave them white."""
-    monkeypatch.setattr(FigureCanvasAgg, "draw", DRAW)
-
-
-DRAW = FigureCanvasAgg.draw
+    monkeypatch.setattr(*agg())
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +108,21 @@ def undrawn_here(unrendered_here, monkeypatch):
 
 def leave_empty(patch):
     """Make figures of the names, of nothing."""
+    from matplotlib.figure import Figure
+
+    from geospde.plots import exploration, figures
+
     for name in ("layers_map", "sites_map", "fitted_plot", "predictive_plot", "mesh_map"):
         patch.setattr(figures, name, lambda *_, **__: Figure((1, 1)))
     patch.setattr(exploration, "_pictures", lambda _: iter(()))
+
+
+@cache
+def agg():
+    """Return the canvas, the name of what draws it, and that method as it is before any test replaces it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    return FigureCanvasAgg, "draw", FigureCanvasAgg.draw
 
 
 def leave_white(canvas):
@@ -114,6 +133,8 @@ def leave_white(canvas):
 @pytest.fixture
 def island(tmp_path: Path) -> Path:
     """Return a folder with Rongelap's survey and its run file, to be spoilt."""
+    from geospde.survey.datasets import data_folder
+
     for name in ("points.csv", "coastline.csv", "survey.toml"):
         shutil.copy(data_folder() / "rongelap" / name, tmp_path / name)
     return tmp_path

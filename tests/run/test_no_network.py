@@ -45,7 +45,7 @@ def asked(monkeypatch):
     for name in ("no_proxy", "NO_PROXY"):  # hosts that these name are reached past any proxy
         monkeypatch.delenv(name, raising=False)
     server = HTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", paths
     server.shutdown()
     server.server_close()
