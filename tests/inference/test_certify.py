@@ -152,6 +152,7 @@ def test_held_hyperparameters_stay(few):
     assert name not in certificate.shifts.index
 
 
+@pytest.mark.slow
 def test_moments_that_one_draw_makes_up_are_not_told():
     """Of a size that may be large one draw in 2,000 gave a mean of 24,000 and an sd off by 9e8 %."""
     rng = np.random.default_rng(0)

@@ -115,7 +115,12 @@ def test_reml_map_is_that_of_mgcv(reml):
 
 
 @pytest.mark.parametrize(
-    ("m", "name"), [("1", "m1_UBRE"), ("2", "m2_UBRE"), ("4", "m4_UBRE"), ("(3, 500)", "m3_500_UBRE")]
+    ("m", "name"),
+    [
+        ("1", "m1_UBRE"),
+        ("2", "m2_UBRE"),
+        *(pytest.param(m, name, marks=pytest.mark.slow) for m, name in (("4", "m4_UBRE"), ("(3, 500)", "m3_500_UBRE"))),
+    ],
 )
 def test_other_kernels(survey, mgcv, m, name):
     theirs = mgcv[name]

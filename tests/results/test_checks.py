@@ -204,6 +204,7 @@ def test_a_posterior_without_an_end_is_told():
     assert [one.level for one in found] == ["warning"] and "has no end towards zero" in found[0].message
 
 
+@pytest.mark.slow
 def test_a_range_within_the_meshs_triangles_is_told_with_the_edge_to_set():
     """Of effects that each site has by itself the range runs off, and a fifth of it is no edge for a mesh."""
     rng = np.random.default_rng(0)

@@ -72,6 +72,7 @@ def test_an_angle_is_told_along_its_circle(fitted):
     assert found["mean"] == pytest.approx(mean, abs=0.07 * sd) and found["sd"] == pytest.approx(sd, rel=0.08)
 
 
+@pytest.mark.slow
 def test_a_ratio_is_nowhere_below_zero(fitted):
     ratio, logarithm = (fitted.marginal(name) for name in ("anisotropy_ratio(spde)", "log anisotropy_ratio(spde)"))
     assert ratio.x.min() > 0  # smoothed on the scale of the ratio itself its density reached below

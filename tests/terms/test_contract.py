@@ -68,7 +68,7 @@ FITS = [
     pytest.param(
         case,
         method,
-        marks=pytest.mark.slow if method in ("ccd", "ml", "inla") and case.methods[1:] else (),
+        marks=pytest.mark.slow if case.methods[1:] and method != ("eb" if "eb" in case.methods else "reml") else (),
         id=f"{case}-{method}",
     )
     for case in CASES
