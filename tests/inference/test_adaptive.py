@@ -179,7 +179,14 @@ def test_any_shape_is_followed(name):
     assert density.evaluations <= 80
 
 
-@pytest.mark.parametrize("name", [name for name in SHAPES if not name.startswith("gaussian")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "ridge" else ())
+        for name in SHAPES
+        if name[:8] != "gaussian"
+    ],
+)
 def test_an_even_grid_holds_and_resolves_any_shape(name):
     """As it went by curvature at the mode alone, sds of a banana were 79 % off, and quantiles of a flat top 1.1 sd."""
     log_density, d, reach = SHAPES[name]

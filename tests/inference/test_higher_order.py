@@ -281,6 +281,7 @@ def test_a_single_observations_share_of_the_correction_is_right_for_wide_priors(
     assert evidence_correction(laplace, point) == pytest.approx(missed, abs=0.013)
 
 
+@pytest.mark.slow
 def test_rows_that_share_their_columns_have_the_third_cumulants_of_rows_alone(monkeypatch):
     laplace = Laplace(small_model(True, 1.0, sites=40, mean=2.0))
     point = laplace.at(np.log([0.4, 1.0]))

@@ -103,7 +103,9 @@ def test_what_fewer_effects_than_responses_fit_has_no_maximum(method):
         gs.fit("y ~ 1 + ar1(t)", table.assign(y=1.0), method=method)
 
 
-@pytest.mark.parametrize("family", ["gamma", "t", "weibull", "gengamma", "tweedie", "beta"])
+@pytest.mark.parametrize(
+    "family", ["gamma", "t", "weibull", pytest.param("gengamma", marks=pytest.mark.slow), "tweedie", "beta"]
+)
 @pytest.mark.parametrize("formula", ["same ~ u", "y ~ 1 + (1 | g)"])
 def test_a_perfect_fit_of_any_family_that_has_a_spread_is_told(family, formula):
     """The searches ended at likelihoods of 1e19 and called them flat, or without convergence."""

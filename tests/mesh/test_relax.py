@@ -81,6 +81,7 @@ def test_splitting_keeps_links_area_and_limits(square):
     assert len(np.unique(np.sort(work.segments, axis=1), axis=0)) == len(work.segments)
 
 
+@pytest.mark.slow
 def test_relaxing_ends_where_nothing_is_too_long(square):
     points, segments = relaxed(*square, SITES, LIMITS)
     assert np.array_equal(points[:SITES], square[0].points[:SITES])

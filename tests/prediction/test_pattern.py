@@ -64,7 +64,7 @@ def test_the_log_likelihood_is_the_sum_at_points_less_the_integral(mesh, points)
     assert (np.abs(fit.fixed["estimate"] - [5.0, 2.0]) < 4 * fit.fixed["se"]).all()
 
 
-@pytest.mark.parametrize("edge", [0.37, 0.43, 0.5])
+@pytest.mark.parametrize("edge", [0.43, *(pytest.param(edge, marks=pytest.mark.slow) for edge in (0.37, 0.5))])
 def test_a_step_of_effort_within_triangles_is_seen(edge, mesh, points):
     import xarray as xr
 
@@ -174,6 +174,7 @@ def test_marks_have_intensities_of_their_own(mesh, oaks, tmp_path):
     np.testing.assert_allclose(each[["ash", "oak"]], number[["ash", "oak"]], atol=4 * np.sqrt(2 * 100 / 20))
 
 
+@pytest.mark.slow
 def test_drawn_patterns_have_the_intensity_that_rows_integrate(fit):
     rng = np.random.default_rng(9)
     window, eta = fit.model.window, fit.model.design @ fit.laplace.at(fit.approximation.points[0].theta).x

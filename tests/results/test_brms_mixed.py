@@ -89,6 +89,7 @@ def test_sleepstudy_against_the_exact_posterior():
     assert fit.log_marginal_likelihood == pytest.approx(evidence, abs=0.04)
 
 
+@pytest.mark.slow
 def test_sleepstudy_against_nuts():
     fit, reference = sleepstudy(), nuts("brms_sleep.json")
     rows = [*reference["random"]["Subject"], *reference["spec_pars"], *reference["fixed"]]

@@ -342,6 +342,7 @@ def test_counts_against_importance_sampling():
     assert np.allclose(fit.fitted["sd"], sd, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_successes_of_trials_can_be_fitted():
     rng = np.random.default_rng(5)
     x = rng.uniform(0, 1, 60)

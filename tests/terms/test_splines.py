@@ -203,6 +203,7 @@ def test_criteria_beside_other_links_are_mgcvs():
         assert fit.edf == pytest.approx(edf, rel=1e-4)  # where mgcv's search ends
 
 
+@pytest.mark.slow
 def test_the_lowest_of_several_minima_of_ubre_is_found():
     rng = np.random.default_rng(5)
     table = pd.DataFrame(rng.uniform(size=(120, 2)), columns=["x", "z"])
