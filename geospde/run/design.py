@@ -24,7 +24,7 @@ from geospde.text.words import counted, length
 
 if TYPE_CHECKING:
     import geopandas as gpd
-import pandas as pd
+    import pandas as pd
 
 MARK = "design.csv"
 """Tells a design's folder, which may be replaced, from somebody's other work."""
