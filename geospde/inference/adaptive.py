@@ -168,7 +168,7 @@ def _star(d: int) -> Vector:
 def _refined(evaluator: Evaluator, axes: Axes) -> _Refined:
     """Add points until the emulator's own errors serve, or there are too many."""
     d = axes.centre.size
-    points, star = _Points(evaluator, axes), _star(axes.centre.size)
+    points, star = _Points(evaluator, axes), _star(d)
     points.add(np.vstack([np.zeros((1, d)), max(1.5, FIRST * np.sqrt(d)) * star, SCOUT * star]))
     if not points.points:
         centre = axes.theta(np.zeros((1, d)))[0]

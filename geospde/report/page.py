@@ -37,7 +37,8 @@ _HEADINGS = {
 }
 
 
-_QUANTILES = ("q0.025", "q0.5", "q0.975")
+_ALIKE = {"mean", "estimate", "sd", "se", "lower", "upper", "mode", "q0.025", "q0.5", "q0.975"}
+"""Columns in the unit of the estimates, as their standard deviations are."""
 
 _USUAL = {"sd_error": 0.0, "weight": 1.0, "covered": 1.0}
 """Columns of areas, and what they say nothing by where all hold it."""
@@ -180,16 +181,11 @@ def frame_table(caption: str, frame: Any) -> Table:
     columns = {name: [*map(number if is_numeric_dtype(frame[name]) else str, frame[name])] for name in frame.columns}
     sd = next((name for name in ("sd", "se") if name in columns), None)
     if sd is not None:
-        alike = [name for name in columns if _is_alike(str(name)) and is_numeric_dtype(frame[name])]
+        alike = [name for name in columns if str(name) in _ALIKE and is_numeric_dtype(frame[name])]
         for row, (spread, values) in enumerate(zip(frame[sd], frame[alike].to_numpy(dtype=float))):
             for name, text in zip(alike, numbers_alike(values, float(spread))):
                 columns[name][row] = text
     return Table(caption, head, [[str(name), *row] for name, *row in zip(frame.index, *columns.values())])
-
-
-def _is_alike(name: str) -> bool:
-    """Tell whether a column is in the unit of the estimates, as their standard deviations are."""
-    return name in ("mean", "estimate", "sd", "se", "lower", "upper", "mode") or name in _QUANTILES
 
 
 def column_heading(name: str) -> str:

@@ -19,20 +19,18 @@ STEPS = 10_000_000  # of SQLite's machine: less than a second, and the rows of a
 def _opened(path: str | PathLike[str]) -> Iterator[sqlite3.Connection | None]:
     """A connection that gives up after so many steps; None for another file."""
     file = Path(path)
-    with file.open("rb") if file.is_file() else closing(_Nothing()) as opened:
-        is_database = opened.read(len(MAGIC)) == MAGIC
-    if not is_database:
+    if not _is_database(file):
         yield None
         return
     with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         yield connection
 
 
-class _Nothing:
-    def read(self, size: int) -> bytes:  # noqa: ARG002
-        return b""
-
-    def close(self) -> None: ...
+def _is_database(file: Path) -> bool:
+    if not file.is_file():  # a folder, or an address that GDAL knows
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(MAGIC)) == MAGIC
 
 
 def _count(connection: sqlite3.Connection, query: str) -> int | None:
