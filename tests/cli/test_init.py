@@ -211,6 +211,12 @@ def test_sparse_counts_that_differ_between_neighbours_are_negative_binomial():
     assert found == ["nbinomial"] * 4 and "times the variance of Poisson counts" in reason
 
 
+def test_a_class_that_no_site_looked_at_is_in_says_nothing():
+    trend = np.column_stack([np.arange(6.0), np.zeros(6)])
+    span, without = orthonormal(6, trend), orthonormal(6, trend[:, :1])
+    np.testing.assert_allclose(span @ span.T, without @ without.T, atol=1e-12)
+
+
 @pytest.mark.slow
 def test_logs_around_their_neighbours_tell_gamma_from_lognormal():
     # their skewness has an error of 0.3 where a gamma's of shape 1 is -1.14, a lognormal's 0

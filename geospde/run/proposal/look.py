@@ -207,7 +207,8 @@ def profile_likelihood(correlation: Vector, values: Vector, fixed: Vector) -> fl
 def orthonormal(n: int, trend: Vector | None = None) -> Vector:
     """Return an orthonormal basis of a constant and the columns of a trend, (n, rank)."""
     columns = np.ones((n, 1)) if trend is None else np.column_stack([np.ones(n), trend])
-    left, size, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0), full_matrices=False)
+    lengths = np.linalg.norm(columns, axis=0)  # of a rare class that none of the sites looked at is in: nothing
+    left, size, _ = np.linalg.svd(columns[:, lengths > 0] / lengths[lengths > 0], full_matrices=False)
     return np.asarray(left[:, size > 1e-8 * size[0]])
 
 
