@@ -246,6 +246,11 @@ class Dispersed(Likelihood):
         """As of the responses."""
         return self._inner.ends()
 
+    @property
+    def bounded(self) -> NDArray[np.bool_]:
+        """As of the responses."""
+        return self._inner.bounded
+
     def end(self) -> str | None:
         """As of the responses."""
         return self._inner.end()

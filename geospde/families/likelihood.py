@@ -428,6 +428,11 @@ class Likelihood:
         """Which responses lie where the density grows all the way as eta goes down, and which as it goes up."""
         return np.zeros(self.n, bool), np.zeros(self.n, bool)
 
+    @property
+    def bounded(self) -> NDArray[np.bool_]:
+        """Of which responses the predictor has an end, beyond which they have no density."""
+        return np.zeros(self.n, bool)
+
     def end(self) -> str | None:
         """``"lower"`` or ``"upper"`` where every response lies at that end of what the family allows.
 

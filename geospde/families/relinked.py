@@ -212,8 +212,13 @@ class Relinked(Likelihood):
         """As under the other link, the other way about where the mean falls; none at an end of the link's domain."""
         lower, upper = self._inner.ends()
         lower, upper = (upper, lower) if self.link.falls else (lower, upper)
-        bounded = np.isfinite(self.link.least) or (self.link.is_linear and np.isfinite(self._inner.link.low))
-        return (np.zeros(self.n, bool) if bounded else lower), upper
+        return lower & ~self.bounded, upper
+
+    @property
+    def bounded(self) -> NDArray[np.bool_]:
+        """All, or none: where the link's predictor has an end, or is a mean that has one."""
+        ended = np.isfinite(self.link.least) or (self.link.is_linear and np.isfinite(self._inner.link.low))
+        return np.full(self.n, bool(ended))
 
     def end(self) -> str | None:
         """As under the other link."""

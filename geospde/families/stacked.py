@@ -255,6 +255,11 @@ class Stacked(Likelihood):
         found = [part.ends() for part in self.parts]
         return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
+    @property
+    def bounded(self) -> NDArray[np.bool_]:
+        """As of each."""
+        return np.concatenate([part.bounded for part in self.parts])
+
 
 class Several(Family):
     """The families of several likelihoods, as one."""

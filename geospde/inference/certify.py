@@ -330,8 +330,11 @@ class Sampler:
         eta = laplace.design @ x + laplace.model.offset
         axes = laplace.axes(laplace.variances(selected))
         sd = np.maximum(np.hypot(*axes), 1e-150)
+        modal, _, third = likelihood.derivatives(eta)
         with np.errstate(all="ignore"):
-            pull = expected_slopes(likelihood, eta, axes) - likelihood.derivatives(eta)[0]
+            pull = expected_slopes(likelihood, eta, axes) - modal
+        bounded = likelihood.bounded
+        pull[bounded] = 0.5 * (sd**2 * third[: sd.size])[bounded]
         if not np.isfinite(pull).all():
             return np.zeros_like(x)
         shift = factor.solve(laplace.design_t @ pull)

@@ -26,6 +26,11 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 25) -> 
     without the expectation. Each step is a solve with the factor that is there; the expectation is taken anew only
     where its expansion to third order no longer tells it.
 
+    Under a Gaussian of a predictor that has an end, as that of a gamma family with the identity link, the expectation
+    is of no density beyond it, and the divergence infinite: of such responses it is the first term of its expansion,
+    ``h d³/d eta³ log p / 2`` at the mode, which gives the posterior mean to the order of the simplified Laplace
+    approximation (Rue, Martino & Chopin 2009, section 3.2.3).
+
     References
     ----------
     van Niekerk & Rue (2024), J. Mach. Learn. Res. 25 (62), 1-26. They correct a low-rank part; here all of it,
@@ -38,6 +43,7 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 25) -> 
     likelihood = laplace.likelihood_at(point.theta)
     modal = point.derivatives[0]
     curvature = -point.derivatives[1]
+    bounded, series = _series(likelihood, point)
     shift, moved = np.zeros_like(point.x), np.zeros_like(sd)
     centre = moved
     expected = expected_derivatives(likelihood, point.eta, sd)
@@ -49,12 +55,13 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 25) -> 
             expected = expected_derivatives(likelihood, point.eta + centre, sd)
         elif change < CLOSE:
             break
-        if not np.isfinite(expected).all():
+        if not np.isfinite(expected)[:, ~bounded].all():
             return point.x  # nodes beyond all means: the correction is not a small one
         first, second, third = expected
         step = moved - centre
         # A'(E d1 - d1) - Q shift = 0, with Q = H - A'WA
         right = first + step * (second + 0.5 * step * third) - modal + curvature * moved
+        right[bounded] = series
         shift = laplace.solve(point, laplace.design_t @ right)
         last, moved = moved, laplace.design @ shift
         change = float(np.abs((moved - last) / unit).max(initial=0.0))
@@ -69,12 +76,16 @@ def _mean_of_pairs(laplace: Laplace, point: LaplacePoint, steps: int) -> Vector:
     unit = np.maximum(np.hypot(*axes), 1e-12)
     likelihood = laplace.likelihood_at(point.theta)
     modal, second, _ = point.derivatives
+    bounded, series = _series(likelihood, point)
     shift, moved = np.zeros_like(point.x), np.zeros_like(unit)
     for _ in range(steps):
         pull = expected_slopes(likelihood, point.eta + moved, axes) - modal
+        pull[bounded] = 0.0
         if not np.isfinite(pull).all():
             return point.x
-        shift = laplace.solve(point, laplace.design_t @ (pull - laplace.bent(second, moved[:, None])[:, 0]))
+        right = pull - laplace.bent(second, moved[:, None])[:, 0]
+        right[bounded] = series
+        shift = laplace.solve(point, laplace.design_t @ right)
         last, moved = moved, laplace.design @ shift
         change = float(np.abs((moved - last) / unit).max(initial=0.0))
         if not np.isfinite(change) or change > 3.0:
@@ -82,6 +93,12 @@ def _mean_of_pairs(laplace: Laplace, point: LaplacePoint, steps: int) -> Vector:
         if change < CLOSE_PAIRS:
             break
     return point.x + shift
+
+
+def _series(likelihood: Any, point: LaplacePoint) -> tuple[NDArray[np.bool_], Vector]:
+    """Which responses have no expectation beside the mode's, and what the first term of its expansion adds there."""
+    bounded = likelihood.bounded
+    return bounded, 0.5 * point.eta_variance[bounded] * point.derivatives[2][bounded]
 
 
 def expected_slopes(likelihood: Any, eta: Vector, axes: tuple[Vector, Vector]) -> Vector:

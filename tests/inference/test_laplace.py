@@ -91,6 +91,39 @@ def test_variational_mean_of_one_count_is_nearer_the_exact_mean_than_the_mode_is
     assert abs(corrected - exact) < 0.15 * abs(point.x[0] - exact)
 
 
+@pytest.mark.parametrize("family", ["gamma", "tweedie"])
+def test_means_of_predictors_that_must_be_positive_are_those_of_quadrature(family):
+    """A Gaussian has mass where there are no such predictors: expectations under it hung on the unit."""
+    import pandas as pd
+
+    import geospde as gs
+
+    rng, group, sd = np.random.default_rng(5), np.repeat(np.arange(12), 8), 0.6
+    y = rng.gamma(1.0, np.maximum(1.6 + sd * rng.normal(size=12), 0.4)[group])
+    power = {}
+    if family == "tweedie":
+        y, power = np.where(rng.random(y.size) < 0.1, 0.0, y), {"p": {"fixed": 1.5}}
+
+    def fitted(unit):
+        spread = {"phi": {"fixed": unit**0.5}} if power else {"shape": {"fixed": 1.0}}
+        return gs.fit(
+            "y ~ 1 + (1 | g)", pd.DataFrame({"y": unit * y, "g": group.astype(str)}), family=family, link="identity",
+            method="eb", priors={"sd(Intercept | g)": {"fixed": sd * unit}} | power | spread,
+        )  # fmt: skip
+
+    fit = fitted(1.0)
+    means, intercepts = np.exp(np.linspace(np.log(0.01), np.log(15), 800)), np.linspace(0.3, 3.5, 400)
+    each = np.array([np.bincount(group, fit.model.likelihood.log_density(np.full(y.size, m))) for m in means])
+    prior = np.exp(-0.5 * ((means - intercepts[:, None]) / sd) ** 2) * means
+    logs = np.log(prior @ np.exp(each - each.max(axis=0))).sum(axis=1)
+    weights = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+    exact = weights @ intercepts
+    mode, mean = fit.posterior.mode.x[-1], fit.fixed["mean"].iloc[0]
+    # the first term of a series leaves a tenth and a fifth
+    assert abs(mean - exact) < 0.25 * abs(mode - exact)
+    assert fitted(1e3).fixed.iloc[0, :2].to_numpy() / 1e3 == pytest.approx(fit.fixed.iloc[0, :2].to_numpy(), rel=1e-6)
+
+
 def test_an_overflowing_precision_names_theta_and_the_term():
     with pytest.raises(NumericalError, match=r"range\(spde\)"):
         Laplace(small_model(False, 0.0)).at(np.array([-400.0, 0.0]))
