@@ -17,14 +17,15 @@ from sharing import FOLDER
 
 # geospde and matplotlib are imported where a worker needs them: the process that hands out the tests has no need
 
-# files of the most work, which begin first, so that no worker has one of them left when the others are done
+# files of the most work, which begin first, so that no worker has one of them left when the others are done; hostile
+# inputs, which fit nothing, while another worker compiles for all of them what fits need
 LONGEST = (
-    "scripts/test_docs", "terms/test_contract", "linalg/test_executor", "families/test_units", "results/test_checks",
-    "inference/test_adaptive", "explore/test_exploration", "inference/test_invariance", "families/test_families_fit",
-    "prediction/test_regions", "run/test_areal_run", "inference/test_certify", "cli/test_init", "run/test_steps",
-    "families/test_conformance", "likelihood/test_lmm", "likelihood/test_gam", "cli/test_streams", "cli/test_hostile",
-    "results/test_saved", "cli/test_cli", "families/test_families_laplace", "prediction/test_validation",
-    "likelihood/test_glmm", "results/test_fit", "run/test_comparing",
+    "terms/test_contract", "cli/test_hostile", "scripts/test_docs", "linalg/test_executor", "families/test_units",
+    "results/test_checks", "inference/test_adaptive", "explore/test_exploration", "inference/test_invariance",
+    "families/test_families_fit", "prediction/test_regions", "run/test_areal_run", "inference/test_certify",
+    "cli/test_init", "run/test_steps", "families/test_conformance", "likelihood/test_lmm", "likelihood/test_gam",
+    "cli/test_streams", "results/test_saved", "cli/test_cli", "families/test_families_laplace",
+    "prediction/test_validation", "likelihood/test_glmm", "results/test_fit", "run/test_comparing",
 )  # fmt: skip
 
 

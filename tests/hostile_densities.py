@@ -54,6 +54,11 @@ DENSITY = {
     "points of empirical Bayes": (of_words(setting(method="eb")), "one point"),
 }
 """The same of counts with a group, whose density of theta is an emulator's."""
+EVEN = {
+    "values of the residual larger": (of_arrays(put("residual_values", lambda a: a * 1.5)), "density of its hyper"),
+    "nodes of the residual elsewhere": (of_arrays(put("residual_axis0", lambda a: a * 1.5)), "density of its hyper"),
+}
+"""The same where that density is an even grid's."""
 SITES = {
     "coordinates swapped": (of_words(setting(coords=["y", "x"])), "sites"),
     "a log likelihood moved with the words": (

@@ -381,8 +381,6 @@ DAMAGED = {
             ("hyper_centre", lambda a: a + 1.0, "density of its hyper"),
             ("hyper_root", lambda a: a.T.copy(), "density of its hyper|axes"),
             ("hyper_root", lambda a: -a, "density of its hyper"),
-            ("residual_values", lambda a: a * 1.5, "density of its hyper"),
-            ("residual_axis0", lambda a: a * 1.5, "density of its hyper"),
             ("weights", lambda a: a[::-1].copy(), "weights of its points|density of its hyper"),
         )
     },

@@ -180,6 +180,7 @@ def test_classes_of_a_raster_are_seen_between_its_cells(sites, tmp_path):
     assert keys["covariates"]["land"]["method"] == "nearest"
 
 
+@pytest.mark.slow
 def test_meshes_are_no_finer_than_sites_and_range_ask_for(sites, tmp_path):
     places, rng = sites
     smooth = np.sin(3 * places["lon"]) + np.cos(2 * places["lat"]) + rng.normal(0, 0.2, SITES)

@@ -125,6 +125,7 @@ def test_zero_counts_and_full_successes_stay_finite():
     assert trials.scaled[1] == pytest.approx(np.log((table.loc[1, "tested"] + 0.5) / 0.5))
 
 
+@pytest.mark.slow
 def test_the_half_takes_the_bias_of_the_logarithm_away():
     """E log(Y + 1/2) is log(mean) to second order (Cox & Snell): 0.003 at a mean of 10, where log Y is off by 0.05."""
     draws = np.random.default_rng(0).poisson(10, 200_000)

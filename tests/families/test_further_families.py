@@ -209,6 +209,7 @@ def test_ordinal_regression_is_polrs(link):
     assert fit.hyper.loc["gap1", "estimate"] == pytest.approx(gap, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_posteriors_of_few_grades_and_their_gaps_are_the_exact_ones():
     """By importance sampling about the mode of a density that is written out: its sds err by 1 %."""
     rng = np.random.default_rng(3)

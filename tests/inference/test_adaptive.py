@@ -286,6 +286,7 @@ def test_few_zeros_and_ones_leave_the_range_where_it_is():
     np.testing.assert_allclose(ends.loc["sigma(spde)"], [-0.400, 0.079, 0.634], atol=0.026)
 
 
+@pytest.mark.slow
 def test_other_axes_are_tried_where_the_first_are_hopeless():
     density = Density(slanted(gaussian, 3), 3)
     found = adaptive(density, Axes(np.zeros(3), 0.05 * np.eye(3)), Axes(np.zeros(3), np.eye(3)))

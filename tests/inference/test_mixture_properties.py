@@ -68,6 +68,7 @@ def test_predictions_are_in_order(method):
     assert (tails[:, 0] == 1).all() and (tails[:, -1] < 1e-300).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(seeds, places, st.floats(-8.0, 8.0), st.floats(-8.0, 8.0))
 def test_another_site_widens_nothing_about_it(seed, added, log_range, log_sigma):

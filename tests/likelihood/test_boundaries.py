@@ -72,6 +72,7 @@ def test_a_residual_of_zero_is_an_estimate(sites, mesh, restricted, response):
     assert fit.hyper.loc["sigma", "estimate"] == 0.0 and fit.is_singular
 
 
+@pytest.mark.slow
 def test_it_predicts_profiles_and_is_told(followed, sites):
     at = followed.predict(sites.iloc[:5]).to_frame()
     assert at["mean"].to_numpy() == pytest.approx(sites["z"].iloc[:5].to_numpy(), abs=0.01)  # it follows the responses
@@ -186,6 +187,7 @@ def test_a_newton_step_that_leaves_a_bent_ridge_is_shortened():
     assert at.log_posterior > Ridge().at(here).log_posterior
 
 
+@pytest.mark.slow
 def test_what_the_data_hardly_tell_is_drawn_and_tested_all_the_same():
     """A size without an end, a correlation from -1 to 1, and a smooth of responses at which the likelihood bends up."""
     rng = np.random.default_rng(3)

@@ -312,6 +312,7 @@ def test_separation_under_a_flat_prior_has_no_posterior(method, priors):
 # -- a field, as sdmTMB fits one ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_field_by_maximum_likelihood_is_near_the_literatures():
     """Rongelap, exponential covariance, dense maximum likelihood: beta 1.8306, sigma² 0.2964, phi 103.27 m."""
     survey = gs.load_dataset("rongelap")

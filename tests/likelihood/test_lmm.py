@@ -402,6 +402,7 @@ def test_a_variance_of_zero_is_a_singular_fit_and_no_failure(method):
     assert low == 0.0 and high > 0.05
 
 
+@pytest.mark.slow
 def test_a_correlation_of_one_is_a_singular_fit():
     rng = np.random.default_rng(7)
     data = without_groups()

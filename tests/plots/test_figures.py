@@ -331,6 +331,7 @@ def test_a_label_in_words_stands_on_title_and_colour_bar(atoll):
     assert ax.child_axes[0].get_ylabel().startswith("counts per second")
 
 
+@pytest.mark.slow
 def test_plot_paints_the_grid_s_land_when_no_coastline_is_given(atoll):
     _, prediction = atoll
     rim = (478_000, 1_251_000 + 1500 + 60)  # a predicted cell in the sea

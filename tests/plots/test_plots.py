@@ -239,6 +239,7 @@ def test_priors_of_fixed_effects():
     assert "prior: improper, flat: it has no density" in told
 
 
+@pytest.mark.slow
 def test_where_there_is_no_prior_density_the_sentence_says_why():
     fit = gs.fit("count ~ (1 | station)", sites(), family="poisson", priors={"sd(Intercept | station)": "flat"})
     with pytest.raises(gs.InputError, match="improper, flat on the log scale"):

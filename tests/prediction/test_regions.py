@@ -100,6 +100,7 @@ def test_of_the_identity_link_it_is_dense_algebra(fits):
     np.testing.assert_allclose(found["sd"], np.sqrt(w @ (variances + means**2) - (w @ means) ** 2), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_of_the_log_link_second_moments_are_exact_and_blocks_change_little(fits, monkeypatch):
     fit = fits["poisson"]
     found = fit.predict_regions(AREAS, grid=GRID, at={"wet": [0.0]}).to_frame()

@@ -31,6 +31,7 @@ def groups():
     return pd.DataFrame({"g": g.astype(str), "x": rng.normal(size=60), "y": y, "positive": np.exp(y)})
 
 
+@pytest.mark.slow
 def test_a_fractional_field_with_gaussian_priors(island):
     survey, mesh = island
     formula = "counts ~ 1 + spde(mesh, alpha=1.5, constr=True, prior='spde2')"

@@ -100,6 +100,7 @@ def test_sleepstudy_against_nuts():
         assert own["sd"] == pytest.approx(row["Est.Error"], rel=0.05), name
 
 
+@pytest.mark.slow
 def test_sleepstudy_leave_one_out():
     loo, reference = sleepstudy().loo, {r["term"]: r for r in nuts("brms_sleep.json")["loo"]}
     table = loo.table

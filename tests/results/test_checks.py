@@ -82,6 +82,7 @@ def test_a_sliver_is_told_with_its_angle():
     assert "degrees" in finding.message and finding.level == "warning"
 
 
+@pytest.mark.slow
 def test_a_range_longer_than_the_study_area():
     data = counts(reach=60.0)
     data = data.assign(count=np.random.default_rng(1).poisson(np.exp(1 + 0.25 * data["x"])))
@@ -90,6 +91,7 @@ def test_a_range_longer_than_the_study_area():
     assert "covariates" in finding.remedy
 
 
+@pytest.mark.slow
 def test_a_mesh_that_ends_at_the_study_area():
     tight = gs.build_mesh(BOX, max_edge=(0.5, 0.6), offset=0.3)
     (finding,) = found(fit(counts(), tight, **AT_MODE).check(), "extension")
@@ -194,6 +196,7 @@ def test_a_range_of_several_study_areas_is_told_with_a_note(method, noted):
     assert [("little more than a trend" in note) for note in fit.notes] == [True] * noted
 
 
+@pytest.mark.slow
 def test_a_posterior_without_an_end_is_told():
     """Under a prior flat in its logarithm an sd next to zero has no posterior: its mode was looked for at 1e-175."""
     rng = np.random.default_rng(0)

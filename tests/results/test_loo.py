@@ -49,6 +49,7 @@ def test_refits_are_exact_also_of_an_outlier(family):
     assert refitted.pointwise == pytest.approx(exact, abs=0.1 if family == "t" else 0.01)
 
 
+@pytest.mark.slow
 def test_refits_are_those_of_the_table_without_the_row():
     rng = np.random.default_rng(4)
     table = pd.DataFrame({"x": rng.normal(size=24), "g": np.repeat(np.arange(8), 3)})

@@ -40,6 +40,7 @@ def test_the_report_by_itself_reads_it_again(done):
         assert 'id="certificate"' in (done[0] / "out" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_saved_fit(done, capsys):
     with quietly_in(done[0]):
         assert main(["certify", "bay.toml", "--draws", "240", "--json"]) == 0

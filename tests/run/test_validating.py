@@ -113,6 +113,7 @@ def test_the_command_writes_a_folder_and_says_which_predicts_better(bay, capsys)
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_json_is_of_the_same_numbers_and_writes_nothing(bay, capsys):
     before = sorted(bay.rglob("*"))
     assert main(["validate", "out", "--json", "--folds", "loo"]) == 0

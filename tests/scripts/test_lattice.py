@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import lattice  # isort: skip
 
 
+@pytest.mark.slow
 def test_the_image_has_the_shares_of_the_competition():
     cells = lattice.simulated()
     counts = cells.role.value_counts()

@@ -230,6 +230,7 @@ def test_a_ring_column_parts_the_islands_of_a_csv(write):
     assert survey.coastline.area == pytest.approx(2 * 600 * 600 / 2)
 
 
+@pytest.mark.slow
 @given(
     angles=st.lists(st.integers(0, 359), min_size=3, max_size=40, unique=True),
     turn=st.integers(0, 39),

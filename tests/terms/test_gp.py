@@ -286,6 +286,7 @@ def test_prediction_is_kriging(terms):
     assert np.allclose(held, joint, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_units_of_the_covariates_do_not_matter():
     table = wave()
     fit = gs.fit("y ~ gp(x)", table, integration="eb")

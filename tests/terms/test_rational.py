@@ -96,6 +96,7 @@ def test_a_few_factors_tell_the_determinants_of_all_fields(nu):
     assert field.factorisations < 50  # of 80, and hardly more for another 20 thetas
 
 
+@pytest.mark.slow
 def test_nu_is_a_row_of_its_own_with_a_prior():
     data, mesh = table(), square_mesh(4)
     keys = {"data": data, "mesh": mesh, "coords": ("x", "y"), "method": "eb"}
@@ -141,6 +142,7 @@ def plane_correlation(distance, order):
     return out
 
 
+@pytest.mark.slow
 def test_an_exponential_covariance_at_sites_converges_as_the_mesh_is_refined():
     """Sites a hundredth of the range apart among others that stand alone, whose triangles differ 20 times in size.
 

@@ -89,6 +89,7 @@ def test_values_stay_with_the_mesh(tmp_path):
         mesh.with_values(bad=[1.0, 2.0])
 
 
+@pytest.mark.slow
 def test_a_covariate_of_the_map_is_taken_at_the_vertices(tmp_path):
     """As values at the vertices are; beyond the raster the nearest holds."""
     mesh, data = square_mesh(5), table().drop(columns="elev", errors="ignore")

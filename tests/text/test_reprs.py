@@ -199,6 +199,7 @@ def test_a_small_picture_of_a_large_raster_stays_in_place(shape):
     assert np.isfinite(image).mean() == pytest.approx(grid.mask.mean(), abs=0.05)  # some are at the rim
 
 
+@pytest.mark.slow
 def test_validations_effects_and_explorations():
     table = pd.DataFrame({"x": np.linspace(0, 1, 40), "g": list("abcd") * 10})
     table["y"] = table["x"] + np.random.default_rng(1).normal(size=40)
