@@ -103,7 +103,7 @@ def explore_run(
         assert exploration is not None
         return Explored(exploration, None, (*exploration.findings, *_remaining(log, exploration.findings)))
     target = Path(out) if out is not None else config.folder("explore")
-    with whole_folder(target, overwrite=overwrite, mark=MARK) as folder:
+    with whole_folder(target, overwrite=overwrite, mark=MARK, reads=config.files_read()) as folder:
         _, exploration = _explored(config, log)
         assert exploration is not None
         explored = Explored(exploration, target, (*exploration.findings, *_remaining(log, exploration.findings)))

@@ -104,10 +104,10 @@ def compare_runs(
         with announce_compiling(log):
             comparison, runs = compared()
         return Compared(comparison, runs, {}, comparison.notes, None)
-    target = Path(out)
+    target, reads = Path(out), [path for run in named.values() for path in run.config.files_read()]
     with (
         keep_log(log, target),
-        whole_folder(target, overwrite=overwrite, mark=MARK, what="comparison") as folder,
+        whole_folder(target, overwrite=overwrite, mark=MARK, what="comparison", reads=reads) as folder,
         announce_compiling(log),
     ):
         comparison, runs = compared()

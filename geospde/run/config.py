@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,15 @@ class Config(Section):
 
     def path(self, name: str) -> Path:
         """Return an input's path: relative ones start at the run file."""
-        return self._folder / Path(name).expanduser()
+        try:
+            return self._folder / Path(name).expanduser()
+        except RuntimeError:  # ~ of a user whom the system does not know
+            return self._folder / name
+
+    def files_read(self) -> list[Path]:
+        """Return the run file, and all files that a text in it names."""
+        named = map(self.path, _texts(self.settings()))
+        return [path for path in (*([self._file] if self._file else []), *named) if os.path.isfile(path)]
 
     def folder(self, beside: str = "") -> Path:
         """Return the run's folder, or one beside it: ``outputs/bay``, ``outputs/bay-explore``.
@@ -258,6 +267,15 @@ class Config(Section):
         if not self.has_places:
             left_out |= dict.fromkeys(OF_PLACES, True) | {"prediction": set(OF_CELLS)}
         return self.model_dump(mode="json", exclude_none=True, exclude=left_out)
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """Every text in nested tables and lists."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping | list):
+        for part in content.values() if isinstance(content, Mapping) else content:
+            yield from _texts(part)
 
 
 def _is_pattern(family: str, link: str | None) -> bool:

@@ -96,7 +96,11 @@ def design_run(
         raise InputError("a design is of places to sample, and the survey is of areas by their labels")
     begin(log, f"design {run.source}".strip())
     target = Path(out) if out is not None else run.beside("design")
-    with keep_log(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="design") as folder:
+    reads = [*run.config.files_read(), *([] if candidates is None else [candidates])]
+    with (
+        keep_log(log, target),
+        whole_folder(target, overwrite=overwrite, mark=MARK, what="design", reads=reads) as folder,
+    ):
         with announce_compiling(log):
             made = fitted(run, log)
             if made.survey is None:

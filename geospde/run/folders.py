@@ -30,7 +30,12 @@ _MENDABLE = {
 
 @contextmanager
 def whole_folder(
-    target: str | Path, *, overwrite: bool = False, mark: str = "run.json", what: str = "run"
+    target: str | Path,
+    *,
+    overwrite: bool = False,
+    mark: str = "run.json",
+    what: str = "run",
+    reads: Sequence[str | Path] = (),
 ) -> Iterator[Path]:
     """Give a folder to fill that becomes `target` once all is written; on any failure nothing is left of it.
 
@@ -44,6 +49,8 @@ def whole_folder(
         Only a folder that holds a file of this name is replaced: others hold somebody's other work.
     what : str
         What the folder is of, for messages.
+    reads : sequence of paths
+        Files that it is made from: a folder that holds one of them is not replaced.
 
     Yields
     ------
@@ -73,6 +80,7 @@ def whole_folder(
         try:
             recover(target)
             _refuse(target, shown, overwrite, mark, what)
+            _refuse_to_lose(target, shown, reads)
             _refuse_mount(target, shown)
             _refuse_foreign(target, shown)
             made = _make_parents(target.parent)
@@ -168,6 +176,14 @@ def _refuse(target: Path, shown: str, overwrite: bool, mark: str, what: str) -> 
         )
     if not overwrite:
         raise InputError(f"{shown} holds an earlier {what}: choose another folder (--out) or replace it (--overwrite)")
+
+
+def _refuse_to_lose(target: Path, shown: str, files: Sequence[str | Path]) -> None:
+    """Raise an InputError if one of some files would go with the folder that stands at `target`."""
+    for path in map(Path, files):
+        if path.exists() and (target.resolve() in path.resolve().parents or target in path.absolute().parents):
+            what = f"{shown} holds {path.name!r}, which is read, and would be lost with what else is in the folder"
+            raise InputError(what, remedy="move that file, or choose another folder (--out)")
 
 
 def _make_parents(folder: Path) -> list[Path]:

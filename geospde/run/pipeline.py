@@ -154,7 +154,7 @@ def run(
     with (
         cluster(client),
         keep_log(log, target),
-        whole_folder(target, overwrite=overwrite) as folder,
+        whole_folder(target, overwrite=overwrite, reads=config.files_read()) as folder,
         announce_compiling(log),
     ):
         work = Work.begun("run", config, folder, target, log)

@@ -105,7 +105,11 @@ def validate_run(
     if not write:
         return validated(None)
     target = Path(out) if out is not None else run.beside("validation")
-    with keep_log(log, target), whole_folder(target, overwrite=overwrite, mark=MARK, what="validation") as folder:
+    reads = run.config.files_read()
+    with (
+        keep_log(log, target),
+        whole_folder(target, overwrite=overwrite, mark=MARK, what="validation", reads=reads) as folder,
+    ):
         result = validated(target)
         with log.step("write"):
             write_validation(folder, result.validation, ALONE, result.to_dict())

@@ -4,7 +4,9 @@ import os
 import pytest
 
 import geospde as gs
+from geospde.run.check import explore_run
 from geospde.run.folders import whole_folder
+from geospde.run.pipeline import run
 
 
 def names(folder):
@@ -59,6 +61,27 @@ def test_a_folder_of_other_work_is_never_replaced(tmp_path):
     assert names(tmp_path) == ["thesis.txt"]
     with pytest.raises(gs.InputError, match="is a file"), whole_folder(tmp_path / "thesis.txt"):
         raise AssertionError
+
+
+def test_a_folder_that_holds_what_a_run_reads_is_never_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    for name in ("run.json", "explore.json", "sites.csv", "weights.tif"):
+        (tmp_path / "out" / name).write_text("{}")
+    keys = {"model": {"formula": "y ~ 1"}, "output": {"dir": "out"}}
+    own = {"survey": {"points": "out/sites.csv"}, **keys}
+    nested = {
+        "survey": {"points": "sites.csv"},
+        "regions": {"areas": "a.gpkg", "weights": {"raster": "out/weights.tif"}},
+        **keys,
+    }
+    (tmp_path / "link").symlink_to("out")
+    linked = {"survey": {"points": "link/sites.csv"}, **keys}
+    for command in (run, explore_run):
+        for sections, lost in ((own, "sites.csv"), (nested, "weights.tif"), (linked, "sites.csv")):
+            with pytest.raises(gs.InputError, match=f"out holds '{lost}', which is read.*: move that file"):
+                command(sections, out="out", overwrite=True)
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 def test_an_empty_folder_is_filled(tmp_path):
