@@ -30,6 +30,8 @@ class Coordinates:
         Which are logarithms of standard deviations; their coordinate is the ratio to the start, of either sign.
     least : (d,) array
         Coordinates that stand for zero.
+    terms : (d,) array of int
+        Which term each is of; -1 for those of the family.
     fixed : (p,) array
         Fixed effects to start from.
     root : (p, p) array
@@ -39,6 +41,7 @@ class Coordinates:
     first: Vector
     scales: NDArray[np.bool_]
     least: Vector
+    terms: NDArray[np.int_]
     fixed: Vector = field(default_factory=lambda: np.zeros(0))
     root: Vector = field(default_factory=lambda: np.zeros((0, 0)))
 
@@ -59,9 +62,10 @@ class Coordinates:
             Places in `held` of residual standard deviations that may be zero.
         """
         scales, least, at = np.zeros(held.size, dtype=bool), np.full(held.size, LEAST), 0
-        for term in precisions:
+        terms = np.full(held.size, -1)
+        for k, term in enumerate(precisions):
             where = slice(at, at + len(term.parameters))
-            at = where.stop
+            at, terms[where] = where.stop, k
             standardised = bool(term.pairs) and np.isnan(held[where]).all()
             scales[where] = [n.startswith(("sd", "sigma")) and not standardised for n in term.parameters]
             if term.rank_deficiency and term.pattern.nnz > term.n:  # what it leaves free are sums that cancel
@@ -69,7 +73,7 @@ class Coordinates:
         scales[list(vanishing)] = True
         least[list(vanishing)] = LEAST_ROUNDED
         free = np.isnan(held)
-        return cls(psi, scales[free], least[free])
+        return cls(psi, scales[free], least[free], terms[free])
 
     def with_fixed(self, fixed: Vector, spread: Vector) -> "Coordinates":
         """The same with fixed effects after them, standardised by a guess of their covariance."""
@@ -79,8 +83,8 @@ class Coordinates:
         """The same of all psi but one."""
         d = self.first.size
         if place < d:
-            scales = np.delete(self.scales, place)
-            return replace(self, first=np.delete(self.first, place), scales=scales, least=np.delete(self.least, place))
+            own = {name: np.delete(getattr(self, name), place) for name in ("first", "scales", "least", "terms")}
+            return replace(self, **own)
         spread = self.root @ self.root.T
         for axis in (0, 1):
             spread = np.delete(spread, place - d, axis)
@@ -116,6 +120,19 @@ class Coordinates:
         out[range(d), range(d)] = 1.0 / np.where(self.scales, away, 1.0)
         out[d:, d:] = self.root
         return out
+
+    def idle(self, phi: Vector) -> list[tuple[int, int]]:
+        """Pairs of a standard deviation that is zero and a hyperparameter of its term, which then means nothing.
+
+        None where another standard deviation of the term is not zero.
+        """
+        zero = self.scales & (phi[: self.first.size] == 0.0)
+        pairs = []
+        for k in np.flatnonzero(zero):
+            own = self.terms == self.terms[k]
+            if self.terms[k] >= 0 and zero[own & self.scales].all():
+                pairs += [(int(k), int(j)) for j in np.flatnonzero(own & ~self.scales)]
+        return pairs
 
     def small(self, phi: Vector) -> list[int]:
         """Standard deviations that are nearly zero."""

@@ -22,6 +22,7 @@ NO_WORSE = 1e-9  # relative loss of log likelihood allowed for going to an edge:
 NO_WORSE_ROUNDED = 1e-6  # the same where the precision, or the likelihood itself, loses digits towards the edge
 FLAT = 1e-6  # curvature in a logarithm or Fisher's z below which the data say nothing about it
 LEAST_CURVATURE = 1e-3  # curvature in the coordinates below which a direction counts as level
+ELSEWHERE = (-1.2, 0.0, 1.2, 2.4)  # from where it starts, where to try what means nothing at an edge
 OFF_EDGE = 1e-2  # distance from an edge at which to see whether the likelihood rises from it
 MOST_SADDLES = 4  # most searches that are started again from a saddle
 MOST_EVALUATIONS = 500
@@ -276,6 +277,8 @@ def _off_saddles(
         at = _to_edges(likelihood, coordinates, in_phi, at)
         upwards = _ascent(in_phi, at, ~_ends(likelihood, coordinates, at.theta)[2])
         if upwards is None:
+            upwards = _ascent_elsewhere(coordinates, in_phi, at)
+        if upwards is None:
             return at
         at = _searched(in_phi, at.theta + upwards, progress)
     return _to_edges(likelihood, coordinates, in_phi, at)
@@ -305,6 +308,24 @@ def _ascent(in_phi: InCoordinates, at: LaplacePoint, fixed: NDArray[np.bool_]) -
     step = np.zeros(at.theta.size)
     step[places] = 0.1 * vectors[:, -1]
     return step
+
+
+def _ascent_elsewhere(coordinates: Coordinates, in_phi: InCoordinates, at: LaplacePoint) -> Vector | None:
+    """A step up from a standard deviation of zero at another value of what means nothing there, as a field's range.
+
+    The likelihood is level in a range where the field vanishes, and may rise with the field at one and fall at another:
+    surveys that tell little have a field of a short or long range, and none of a middling one.
+    """
+    best, upwards = LEAST_CURVATURE, None
+    for k, j in coordinates.idle(at.theta):
+        for shift in ELSEWHERE:
+            step = np.zeros(at.theta.size)
+            step[j], step[k] = coordinates.first[j] + shift - at.theta[j], OFF_EDGE
+            there = attempt(in_phi, at, step)
+            if there is not None and there.gradient[k] / OFF_EDGE > best:
+                best, step[k] = float(there.gradient[k]) / OFF_EDGE, 0.1
+                upwards = step
+    return upwards
 
 
 def _to_edges(
