@@ -13,6 +13,7 @@ from geospde.run.config import read_config
 from geospde.run.inputs import explore_survey, load_survey
 from geospde.run.proposal import Guesser, propose
 from geospde.run.proposal.columns import Column
+from geospde.run.proposal.look import FirstLook
 from geospde.run.proposal.names import RESPONSES, TRIALS, says
 from geospde.run.proposal.roles import Options, guess_response
 from geospde.run.proposal.writing import nested
@@ -168,16 +169,19 @@ def test_years_become_levels_and_maps_of_each(sites, tmp_path):
     assert "year" not in proposed(tmp_path, {**table, "year": 2020})[1]["model"]["formula"]
 
 
-def test_classes_of_a_raster_are_seen_between_its_cells(sites, tmp_path):
+def test_classes_of_a_raster_are_seen_between_its_cells(sites, tmp_path, monkeypatch):
     places, rng = sites
     classes = rng.integers(1, 4, (30, 30)).astype("uint8")
     place = Affine(0.1, 0, 35.5, 0, -0.1, 0.5)
     kind = {"driver": "GTiff", "height": 30, "width": 30, "count": 1, "dtype": "uint8", "crs": "EPSG:4326"}
     with rasterio.open(tmp_path / "land.tif", "w", transform=place, **kind) as raster:
         raster.write(classes, 1)
+    looks, look = [], FirstLook.at
+    monkeypatch.setattr(FirstLook, "at", lambda *given: looks.append(given) or look(*given))
     keys = proposed(tmp_path, {**places, "level": rng.normal(size=SITES)}, covariates=[tmp_path / "land.tif"])[1]
     assert keys["model"]["formula"] == "level ~ 1 + C(land) + spde(mesh)"
     assert keys["covariates"]["land"]["method"] == "nearest"
+    assert [given[2].shape for given in looks] == [(SITES, 2)]  # once, at what the classes leave
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
 from geospde.run.proposal.writing import Entry
+from geospde.survey.covariates.base import Covariate
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.survey import Survey
 from geospde.text.words import counted, in_unit, listed
@@ -22,8 +24,56 @@ CLASSES = 12
 """Whole numbers of at most so many values at the sites are taken for classes."""
 
 
+@dataclass(frozen=True)
+class SiteRaster:
+    """A raster, and what it has at the sites.
+
+    Attributes
+    ----------
+    name : str
+        What the run file calls it, a name that no column of the survey has.
+    file : path
+        As it was given.
+    plain : Covariate
+        Read without a mean of neighbouring cells, which between two classes is neither.
+    values : (sites,) array
+        By it, NaN where there is none.
+    """
+
+    name: str
+    file: str | Path
+    plain: Covariate
+    values: NDArray[np.float64]
+
+    @cached_property
+    def levels(self) -> NDArray[np.float64]:
+        """Its distinct values at the sites."""
+        return np.unique(self.values[np.isfinite(self.values)])
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether its values are few, and whole numbers."""
+        return len(self.levels) <= CLASSES and bool((self.levels == np.round(self.levels)).all())
+
+
+def rasters_at_sites(files: Sequence[str | Path], survey: Survey) -> list[SiteRaster]:
+    """Read rasters at the sites.
+
+    Raises
+    ------
+    InputError
+        For one that cannot be read.
+    """
+    found: list[SiteRaster] = []
+    for file in files:
+        name = _name(Path(file), {*(one.name for one in found), *map(str, survey.points.columns)})
+        (plain,) = read_covariates({name: {"raster": str(file), "method": "nearest"}})
+        found.append(SiteRaster(name, file, plain, plain.at_points(survey.coordinates, survey.crs)))
+    return found
+
+
 def with_covariates(
-    entries: Sequence[Entry], files: Sequence[str | Path], survey: Survey, grid: Grid
+    entries: Sequence[Entry], rasters: Sequence[SiteRaster], survey: Survey, grid: Grid
 ) -> tuple[Entry, ...]:
     """Return the keys of a run file with those of its covariates.
 
@@ -31,8 +81,7 @@ def with_covariates(
     ----------
     entries : sequence of Entry
         The other keys.
-    files : sequence of path
-        Rasters.
+    rasters : sequence of SiteRaster
     survey : Survey
     grid : Grid
         The cells of the map.
@@ -40,9 +89,9 @@ def with_covariates(
     Raises
     ------
     InputError
-        For a raster that cannot be read, or has no value at any site.
+        For a raster that has no value at any site.
     """
-    proposed = list(_proposed(files, survey, grid))
+    proposed = list(_proposed(rasters, survey, grid))
     terms = [term for term, _ in proposed]
     of_them = [entry for _, entry in proposed]
     done = []
@@ -57,52 +106,41 @@ def with_covariates(
     return tuple(done)
 
 
-def trend_at_sites(files: Sequence[str | Path], survey: Survey) -> NDArray[np.float64] | None:
+def trend_of(rasters: Sequence[SiteRaster]) -> NDArray[np.float64] | None:
     """Return columns of what rasters have at the sites, (sites, columns), classes as indicators; None of none.
 
     A site without a value has the mean of the others.
     """
     columns: list[NDArray[np.float64]] = []
-    for file in files:
-        one = read_covariates({"raster": {"raster": str(file), "method": "nearest"}})[0]
-        values = one.at_points(survey.coordinates, survey.crs)
-        known = values[np.isfinite(values)]
-        each = np.unique(known)
-        if len(each) < 2:
+    for raster in rasters:
+        values = raster.values
+        if len(raster.levels) < 2:
             continue  # is told later, if it is a fault
-        if _are_classes(each):
-            columns += [(values == level).astype(float) for level in each[1:]]
+        if raster.has_classes:
+            columns += [(values == level).astype(float) for level in raster.levels[1:]]
         else:
-            columns.append(np.where(np.isfinite(values), values - known.mean(), 0.0) / known.std())
+            known = np.isfinite(values)
+            mean, sd = values[known].mean(), values[known].std()
+            columns.append(np.where(known, values - mean, 0.0) / sd)
     # more columns than a tenth of the sites would explain any response
-    return np.column_stack(columns) if columns and len(columns) <= len(survey.points) / 10 else None
+    return np.column_stack(columns) if columns and len(columns) <= len(rasters[0].values) / 10 else None
 
 
-def _are_classes(values: NDArray[np.float64]) -> bool:
-    """Tell whether distinct values are few, and whole numbers."""
-    return len(values) <= CLASSES and bool((values == np.round(values)).all())
-
-
-def _proposed(files: Sequence[str | Path], survey: Survey, grid: Grid) -> Iterator[tuple[str, Entry]]:
-    names: set[str] = set()
-    for file in files:
-        name = _name(Path(file), {*names, *map(str, survey.points.columns)})
-        names.add(name)
-        one = read_covariates({name: file})[0]
-        values = one.at_points(survey.coordinates, survey.crs)
-        plain = read_covariates({name: {"raster": file, "method": "nearest"}})[0]  # not between classes
-        own = plain.at_points(survey.coordinates, survey.crs)
+def _proposed(rasters: Sequence[SiteRaster], survey: Survey, grid: Grid) -> Iterator[tuple[str, Entry]]:
+    for raster in rasters:
+        name, file, classes, few = raster.name, raster.file, raster.has_classes, raster.levels
+        one, values = raster.plain, raster.values
+        if not classes:
+            (one,) = read_covariates({name: file})
+            values = one.at_points(survey.coordinates, survey.crs)
         known = np.isfinite(values)
         if not known.any():
             survey.with_covariates({name: file})  # says what is wrong
             raise InputError(f"the raster {file} has no value at any site")
         keys: dict[str, Any] = {"raster": str(file)}
-        few = np.unique(own[np.isfinite(own)])
-        classes = _are_classes(few)
         ends = (few[0], few[-1]) if classes else (values[known].min(), values[known].max())
         span = f"{' to '.join(in_unit(float(end), '') for end in ends)} at the sites"
-        taken = (plain if classes else one).method(grid.cells, survey.crs)
-        said = f"{one.source}, {span}; {taken}."
+        said = f"{one.source}, {span}; {one.method(grid.cells, survey.crs)}."
         if classes:
             keys["method"] = "nearest"
             said += ' Whole numbers, few of them: taken for classes; labels = { 1 = "forest" } would name them.'

@@ -19,9 +19,8 @@ from geospde.run.inputs import with_levels
 from geospde.run.proposal.areas import areal_sections, is_areal
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import read_columns
-from geospde.run.proposal.covariates import trend_at_sites, with_covariates
+from geospde.run.proposal.covariates import rasters_at_sites, trend_of, with_covariates
 from geospde.run.proposal.frame import coastline_layer, find_frame, points_layer
-from geospde.run.proposal.look import FirstLook
 from geospde.run.proposal.response import Response, find_response
 from geospde.run.proposal.roles import Options, find_coordinates, find_roles
 from geospde.run.proposal.sections import lower, sections
@@ -166,9 +165,8 @@ def propose(
         _refuse_elsewhere(survey, table.source, coast.source)
     if levels and options.family is not None:
         survey = with_levels(survey, roles.response.name, levels, family_by_name(options.family))
-    response, look = find_response(roles.table, roles, survey.coordinates, options.family)
-    if (trend := trend_at_sites(covariates, survey)) is not None:
-        look = FirstLook.at(survey.coordinates, response.likelihood, trend)
+    rasters = rasters_at_sites(covariates, survey)
+    response, look = find_response(roles.table, roles, survey.coordinates, options.family, trend_of(rasters))
     sizes = Sizes.of(survey, look)
     entries = tuple(
         sections(
@@ -178,8 +176,8 @@ def propose(
     config = read_config(nested(entries))
     mesh = make_mesh(config, survey)
     grid = make_grid(config, survey, mesh)
-    if covariates:
-        entries = with_covariates(entries, covariates, survey, grid)
+    if rasters:
+        entries = with_covariates(entries, rasters, survey, grid)
         config = read_config(nested(entries))
         survey = survey.with_covariates(config.covariates)
     check_predictable(make_model(config, survey, mesh), grid, config.prediction.at)

@@ -95,7 +95,9 @@ def short(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def find_response(table: Table, roles: Roles, places: Vector, said: str | None) -> tuple[Response, FirstLook]:
+def find_response(
+    table: Table, roles: Roles, places: Vector, said: str | None, trend: Vector | None = None
+) -> tuple[Response, FirstLook]:
     """Return the response with the family that the user names or its values suggest, and a first look at it.
 
     A family that the values suggest may give way to another once the look says how far sites scatter by themselves.
@@ -108,6 +110,8 @@ def find_response(table: Table, roles: Roles, places: Vector, said: str | None) 
     places : (n, 2) array
     said : str, optional
         The name of a family.
+    trend : (n, p) array, optional
+        Covariates, as `FirstLook.at` takes them.
 
     Raises
     ------
@@ -130,7 +134,7 @@ def find_response(table: Table, roles: Roles, places: Vector, said: str | None) 
     if np.ptp(response.rates) == 0:
         what = f"a {response.label} of" if response.trials or response.exposure else f"a {column.name} of"
         raise InputError(f"{table.source} has {what} {response.rates[0]:g} in every row: there is nothing to map")
-    look = FirstLook.at(places, response.likelihood)
+    look = FirstLook.at(places, response.likelihood, trend)
     again = None
     if said is None:
         counts = family.is_discrete and family.has_exposure
@@ -139,7 +143,7 @@ def find_response(table: Table, roles: Roles, places: Vector, said: str | None) 
     if again is None:
         return response, look
     response = replace(response, family=again[0], reason=again[1])
-    return response, look if again[0] is family else FirstLook.at(places, response.likelihood)
+    return response, look if again[0] is family else FirstLook.at(places, response.likelihood, trend)
 
 
 def _refuse_outside(table: Table, column: Column, family: Family) -> None:
