@@ -74,7 +74,7 @@ def init(
     """Look at a survey's files and write a run file with comments."""
     import shlex
 
-    from geospde.run.proposal import Guesser, Options, Terminal, propose, refuse_target, write_run_file
+    from geospde.run.proposal import Guesser, Options, Terminal, propose, refuse_target
 
     if coastline is not None and boundary is not None:
         raise InputError("give either --coastline or --boundary, the outline of the area to map")
@@ -85,7 +85,7 @@ def init(
     guesser = Guesser() if yes or not sys.stdin.isatty() else Terminal()
     with listening(True, verbose):
         proposal = propose(points, boundary or coastline, covariates=covariate or (), options=options, guesser=guesser)
-    write_run_file(proposal, out, overwrite=overwrite)
+    proposal.write(out, overwrite=overwrite)
     if not quiet:
         named = shlex.quote(str(out))
         print(f"{out} is written\n{proposal.summary()}\nNext: geospde check {named}, then geospde run {named}")

@@ -17,7 +17,7 @@ from geospde.families.registry import family_by_name
 from geospde.run import analysis, proposal
 from geospde.run.config import read_config
 from geospde.run.inputs import load_survey
-from geospde.run.proposal import Guesser, Options, Terminal, propose, write_run_file
+from geospde.run.proposal import Guesser, Options, Terminal, propose
 from geospde.run.proposal.columns import Column, words_of
 from geospde.run.proposal.look import FirstLook, mixed, orthonormal, profile_likelihood, restricted_likelihood
 from geospde.run.proposal.response import find_family, find_response
@@ -304,7 +304,7 @@ def test_paths_are_written_from_the_run_file(here, counts):
     (here / "data").mkdir()
     (here / "runs").mkdir()
     counts.to_csv("data/herons.csv", index=False)
-    write_run_file(propose("data/herons.csv"), "runs/a.toml")
+    propose("data/herons.csv").write("runs/a.toml")
     assert 'points = "../data/herons.csv"' in (here / "runs" / "a.toml").read_text()
     assert load_survey(read_config("runs/a.toml")).name == "herons"
 

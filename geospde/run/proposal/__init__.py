@@ -3,6 +3,6 @@
 from geospde.run.proposal.asking import Guesser, Terminal
 from geospde.run.proposal.proposal import Proposal, propose
 from geospde.run.proposal.roles import Options
-from geospde.run.proposal.writing import refuse_target, write_run_file
+from geospde.run.proposal.writing import refuse_target
 
-__all__ = ["Guesser", "Options", "Proposal", "Terminal", "propose", "refuse_target", "write_run_file"]
+__all__ = ["Guesser", "Options", "Proposal", "Terminal", "propose", "refuse_target"]

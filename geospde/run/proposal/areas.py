@@ -15,8 +15,9 @@ from geospde.run.analysis import OWN_GRAPH, make_model
 from geospde.run.config import read_config
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, read_columns
+from geospde.run.proposal.family import find_family
 from geospde.run.proposal.names import LABELS, folder_of, is_speakable
-from geospde.run.proposal.response import Response, find_family, find_response
+from geospde.run.proposal.response import Response, find_response
 from geospde.run.proposal.roles import Options, find_roles
 from geospde.run.proposal.sections import likelihood, title_of
 from geospde.run.proposal.writing import Entry, nested

@@ -25,7 +25,7 @@ from geospde.run.proposal.response import Response, find_response
 from geospde.run.proposal.roles import Options, find_coordinates, find_roles
 from geospde.run.proposal.sections import lower, sections
 from geospde.run.proposal.sizes import Sizes
-from geospde.run.proposal.writing import Entry, nested
+from geospde.run.proposal.writing import Entry, nested, write_run_file
 from geospde.survey.crs import is_local, unit_of
 from geospde.survey.levels import in_order, numbered
 from geospde.survey.numbers import is_text
@@ -62,7 +62,31 @@ class Proposal:
     grid: Grid | None
     doubts: tuple[str, ...]
 
-    def heading(self, target: Path) -> str:
+    def write(self, target: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the run file, whole or not at all.
+
+        Parameters
+        ----------
+        target : path
+            The file; its folder must exist. Paths of inputs are written from there.
+        overwrite : bool
+            Replace a run file of that name.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        InputError
+            If there is a file already, it is one of the survey's own, or it cannot be written.
+        """
+        target = Path(target).expanduser()
+        write_run_file(self.entries, self._heading(target), target, overwrite=overwrite)
+        return target
+
+    def _heading(self, target: Path) -> str:
         """Return the comment at the head of the file."""
         *more, last = (path.name for path in self.survey.sources)
         files = f"{', '.join(more)} and {last}" if more else last

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.families.base import Candidate, Family
+from geospde.families.base import Family
 from geospde.families.likelihood import Likelihood
-from geospde.families.registry import family_by_name, suggest
+from geospde.families.registry import family_by_name
 from geospde.formula.syntax import quoted
 from geospde.run.proposal.columns import Column, numbers
+from geospde.run.proposal.family import candidate, find_family
 from geospde.run.proposal.look import FirstLook, scatter_at
-from geospde.run.proposal.names import SUBSTANCES, with_unit
+from geospde.run.proposal.names import with_unit
+from geospde.run.proposal.roles import Roles
 from geospde.survey.tables import Table
 
-if TYPE_CHECKING:
-    from geospde.run.proposal.roles import Roles
-
 Vector = NDArray[np.float64]
-
-COUNTS = set("abundance case catch count death individual infected number obs observation occurrence seen".split())
-LOGS = {"log", "log10", "ln", "logged"}
-PROPORTIONS = set("fraction percentage prevalence prop proportion rate share".split())
 
 
 @dataclass(frozen=True)
@@ -139,7 +133,7 @@ def find_response(
     if said is None:
         counts = family.is_discrete and family.has_exposure
         scatter = scatter_at(places, response.likelihood, look, counts=counts)
-        again = family.given_scatter(_candidate(column, trials), scatter)
+        again = family.given_scatter(candidate(column, trials), scatter)
     if again is None:
         return response, look
     response = replace(response, family=again[0], reason=again[1])
@@ -153,28 +147,3 @@ def _refuse_outside(table: Table, column: Column, family: Family) -> None:
         value = numbers(column)[row]
         what = f"family {family.name!r} needs {family.needs}, not {value:g}"
         raise InputError(what, where=table.at(row, column.name))
-
-
-def find_family(column: Column, trials: Column | None) -> tuple[Family, str]:
-    """Return the family that the values of a response suggest, with the reason.
-
-    Parameters
-    ----------
-    column : Column
-        The response.
-    trials : Column, optional
-        Of which the response counts the successes.
-    """
-    return suggest(_candidate(column, trials))
-
-
-def _candidate(column: Column, trials: Column | None) -> Candidate:
-    return Candidate(
-        numbers(column),
-        column.describe(),
-        named_counts=bool(column.words & COUNTS),
-        named_amounts=bool(column.words & SUBSTANCES),
-        named_proportions=bool(column.words & PROPORTIONS),
-        trials=None if trials is None else trials.name,
-        named_logs=bool(column.words & LOGS),
-    )

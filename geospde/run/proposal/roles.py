@@ -17,6 +17,7 @@ from geospde.formula.parser import parse_expression
 from geospde.formula.syntax import Call, Symbol, quoted
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, read_columns, words_of
+from geospde.run.proposal.family import find_family
 from geospde.run.proposal.names import (
     CENSORING,
     COVARIATES,
@@ -29,7 +30,6 @@ from geospde.run.proposal.names import (
     is_speakable,
     says,
 )
-from geospde.run.proposal.response import find_family
 from geospde.survey.tables import Table
 from geospde.text.words import did_you_mean, listed
 

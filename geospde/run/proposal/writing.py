@@ -10,13 +10,10 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geospde.errors import InputError
 from geospde.run.sections.model import INPUTS
-
-if TYPE_CHECKING:
-    from geospde.run.proposal.proposal import Proposal
 
 WIDTH = 110
 
@@ -101,31 +98,28 @@ def _value(value: Any) -> str:
     return f"{value:.10g}"
 
 
-def write_run_file(proposal: Proposal, target: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a proposal as a run file, whole or not at all.
+def write_run_file(entries: Iterable[Entry], heading: str, target: Path, *, overwrite: bool = False) -> None:
+    """Write entries as a run file, whole or not at all.
 
     Parameters
     ----------
-    proposal : Proposal
-    target : path
+    entries : iterable of Entry
+        In order; the paths in them as they were given.
+    heading : str
+        The comment at the head of the file.
+    target : Path
         The file; its folder must exist. Paths of inputs are written from there.
     overwrite : bool
         Replace a run file of that name.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
 
     Raises
     ------
     InputError
         If there is a file already, it is one of the survey's own, or it cannot be written.
     """
-    target = Path(target).expanduser()
-    refuse_target(target, [e.value for e in proposal.entries if e.section == "survey" and e.key in INPUTS], overwrite)
-    entries = [_from_there(entry, target.parent) for entry in proposal.entries]
-    text = toml(entries, proposal.heading(target))
+    entries = list(entries)
+    refuse_target(target, [e.value for e in entries if e.section == "survey" and e.key in INPUTS], overwrite)
+    text = toml([_from_there(entry, target.parent) for entry in entries], heading)
     partial = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -140,7 +134,6 @@ def write_run_file(proposal: Proposal, target: str | Path, *, overwrite: bool = 
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
-    return target
 
 
 def refuse_target(target: Path, inputs: Iterable[str | Path], overwrite: bool) -> None:
