@@ -481,7 +481,7 @@ class Laplace(System):
         try:
             return self.factorise(prior_values + self.data_part(weights))
         except NotPositiveDefinite as error:
-            raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}") from None
+            raise NumericalError(f"{error}: the posterior precision at {self.describe(theta)}{self.advice}") from None
 
     def _start(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, flat: bool = False

@@ -330,6 +330,17 @@ class System:
         times = symmetric_times(self.pattern.indptr, self.pattern.indices, np.abs(prior_values), size)
         return EPSILON * float(size @ times)
 
+    @property
+    def advice(self) -> str:
+        """What to do where the posterior of the latent vector has no mode of its own; empty where nothing is known."""
+        likelihood = self.model.likelihood
+        if not likelihood.bounded.any():
+            return ""
+        return (
+            f"; responses of next to nothing draw predictors to where the link {likelihood.link.name!r} ends, and no "
+            "Gaussian stands for them there: take link='log'"
+        )
+
     def project(self, x: Vector) -> Vector:
         """Nearest x that meets the constraints."""
         if self.constraints is None:

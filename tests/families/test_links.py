@@ -91,3 +91,9 @@ def test_what_has_no_place_to_begin_is_told():
         gs.fit("y ~ 0 + x", t, family="poisson", link="identity", method="ml")
     with pytest.raises(InputError, match="family 'poisson' has the link 'log', 'identity', 'sqrt', not 'inverse'"):
         gs.fit("y ~ x", t, family="poisson", link="inverse")
+
+
+def test_zeros_that_draw_a_predictor_to_the_end_of_its_link_are_told():
+    t = pd.DataFrame({"y": np.where(np.arange(40) % 5 < 2, 0.0, np.arange(40.0)), "g": np.arange(40).astype(str)})
+    with pytest.raises(NumericalError, match="to where the link 'identity' ends.*take link='log'"):
+        gs.fit("y ~ 1 + (1 | g)", t, family="tweedie", link="identity", method="eb")
