@@ -34,7 +34,7 @@ from geospde.model.priors import FixedPriors, prior_table
 from geospde.model.support import Support, read_support
 from geospde.model.window import Window
 from geospde.terms.base import Context, LatentTerm
-from geospde.terms.copies import SCALE, Shared, copied
+from geospde.terms.copies import SCALE, Shared, copied, warn_of_units
 from geospde.terms.registry import TERMS, special_names
 
 Vector = NDArray[np.float64]
@@ -389,10 +389,14 @@ def _shared_terms(
         if len(users) > 1 and not term.can_be_shared:
             raise InputError(f"several likelihoods cannot share {call.text}: write each of them one of its own")
         if copies[name]:
-            owners = [names[k] for k in users for place in written[k].places[name] if place > 0]
+            having = [k for k in users for place in written[k].places[name] if place > 0]
+            owners = [names[k] for k in having]
             words = [f"scale(copy({name}))" if len(owners) == 1 else f"{o}: scale(copy({name}))" for o in owners]
             priors = [read_prior(given.pop(w), w, "real") if w in given else SCALE for w in words]
             term = copied(term, words, priors, first.likelihood.unit or 1.0)
+            own = next((k for k in users if 0 in written[k].places[name]), users[0])
+            for word, k in zip(words, having):
+                warn_of_units(word, (names[own], bare[own].likelihood.unit), (names[k], bare[k].likelihood.unit))
         found[name] = term
     return found
 

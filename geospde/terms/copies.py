@@ -1,5 +1,6 @@
 """A term that several likelihoods share, and copies of it with an estimated scale."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError
 from geospde.families.likelihood import unchanged
 from geospde.families.priors import Gaussian, Prior
 from geospde.terms.base import LatentTerm
@@ -18,6 +19,7 @@ from geospde.terms.precisions.copied import Copied
 Vector = NDArray[np.float64]
 SCALE = Gaussian(1.0, 10.0, "natural")
 """Prior of a copy's scale: R-INLA's."""
+FAR = 10.0  # times one, or as many times less, that a scale may be expected before it is told
 
 
 class Shared(LatentTerm):
@@ -95,6 +97,33 @@ class Shared(LatentTerm):
         """As of the term, and what is copied."""
         times = "a copy" if self.precision.copies == 1 else f"{self.precision.copies} copies"
         return [*self.term.method_sentences(several), f"The term {self.label} has {times}, with an estimated scale."]
+
+
+def warn_of_units(scale: str, term: tuple[str, float | None], copy: tuple[str, float | None]) -> None:
+    """Warn where units of two likelihoods make a scale far from one.
+
+    Its prior is about one, whatever the units, and a copy keeps to the term by seven digits of the term's precision.
+
+    Parameters
+    ----------
+    scale : str
+        Its name.
+    term, copy : (str, float or None)
+        Names of the likelihoods that have the term and the copy, and the units of their predictors.
+    """
+    (of, unit), (to, other) = term, copy
+    ratio = (other or 1.0) / (unit or 1.0)
+    if 1 / FAR <= ratio <= FAR:
+        return
+    words = [f"{name} varies by {size:.3g}" for name, size in (term, copy) if size is not None]
+    words += [f"the predictor of {name} is a pure number" for name, size in (term, copy) if size is None]
+    remedy = f"give {of if unit else to} in a unit in which it varies by about 1, as its standard deviation"
+    warnings.warn(
+        GeospdeWarning(
+            f"{' and '.join(words)}: {scale} may be near {ratio:.2g}, and its prior is near 1", remedy=remedy
+        ),
+        stacklevel=6,
+    )
 
 
 def copied(term: LatentTerm, names: Sequence[str], priors: Sequence[Prior], unit: float) -> Shared:

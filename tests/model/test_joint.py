@@ -1,5 +1,6 @@
 """Several likelihoods: beside one of all rows, shared fixed effects, copies with a scale, predictions, mistakes."""
 
+import warnings
 from dataclasses import replace
 
 import geopandas as gpd
@@ -10,6 +11,7 @@ import shapely
 from oracles import square_mesh
 
 import geospde as gs
+from geospde.model.joint import build_joint
 from geospde.terms.copies import copied
 from geospde.terms.precisions.copied import Copied
 from geospde.terms.precisions.iid import Iid
@@ -87,6 +89,18 @@ def test_a_copy_of_scale_one_is_the_field_itself(tables):
     assert held.log_marginal_likelihood == pytest.approx(shared.log_marginal_likelihood, abs=1e-3)
     np.testing.assert_allclose(held.fixed["mean"], shared.fixed["mean"], atol=1e-3)
     np.testing.assert_allclose(held.fitted["mean"], shared.fitted["mean"], rtol=1e-3)
+
+
+def test_units_that_make_a_scale_far_from_one_are_told(tables):
+    """In grams its prior was against the data, and a range 28 where it is 17 in kilograms."""
+    first, second = tables
+    grams = observations((first.assign(level=1e3 * first["level"]), second))
+    words = r"level varies by \d+ and the predictor of count is a pure number: scale\(copy\(field\)\) may be near 0.00"
+    with pytest.warns(gs.GeospdeWarning, match=words):
+        build_joint(grams, terms={"field": SPDE}, mesh=MESH)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", gs.GeospdeWarning)
+        build_joint(observations(tables), terms={"field": SPDE}, mesh=MESH)
 
 
 def test_the_scale_of_a_copy_is_found(fit):
