@@ -36,11 +36,11 @@ def proposed(folder, table, **options):
     return proposal, nested(proposal.entries)
 
 
-def guess(**columns):
+def guess(source="t.csv", /, **columns):
     """Return the response that is guessed among columns, and what is said of the others."""
     table = {name: Column(name, np.asarray(values, dtype=float)) for name, values in columns.items()}
     guesser = Guesser()
-    return guess_response(table, set(), "t.csv", guesser), guesser.doubts
+    return guess_response(table, set(), source, guesser), guesser.doubts
 
 
 def test_words_with_a_count_before_them():
@@ -126,6 +126,14 @@ def test_substances_are_responses_and_replicates_are_not():
     numbers = {"field_dup": [1, 1, 2], "lab_rep": [2, 1, 1], "depth_cm": [10, 20, 5], "log_Zn": [7.3, 3.2, 5.5]}
     assert guess(**numbers) == ("log_Zn", [])
     assert guess(A=[95.2, 164.1, 150.0], WS=[0.9, 0.8, 0.1], PM10=[28, 22, 9])[0] == "PM10"
+
+
+def test_what_a_file_is_called_after_is_its_response_and_records_are_none():
+    rng = np.random.default_rng(3)
+    birds = {"coast": rng.uniform(1, 200, 9), "swell": rng.uniform(1, 3, 9), "fulmar": rng.poisson(0.4, 9) / 0.3}
+    assert guess("data/fulmar_1998.csv", **birds) == ("fulmar", [])
+    assert guess("survey.csv", **birds)[0] == "swell"
+    assert guess(record=rng.permutation(90)[:9], rate01=rng.normal(80, 2, 9))[0] == "rate01"
 
 
 def test_rates_of_a_population_and_amounts_with_zeros(sites, tmp_path):

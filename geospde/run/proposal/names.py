@@ -21,12 +21,13 @@ SUBSTANCES = set(
 EXPOSURES = set("area atrisk duration effort expected exposure pop population swept time".split())
 TRIALS = set("denom denominator ex examined n ntested samplesize sampled screened size tested total trial".split())
 COVARIATES = set(
-    "alt altitude aspect cov covariate date day depth dist distance elev elevation humidity latitude lat lon long "
-    "longitude month ndvi ph precip precipitation rain rainfall salinity slope soil sst temp temperature year".split()
+    "alt altitude aspect bathymetry coast cov covariate date day dem depth dist distance elev elevation evi humidity "
+    "latitude lat lon long longitude month ndvi ph precip precipitation rain rainfall salinity shore slope soil sst "
+    "temp temperature year".split()
 )
 LABELS = set(
-    "batch code dup duplicate fid gid id index key label name no objectid plot quadrat rep replicate row sample site "
-    "station transect zone".split()
+    "batch code dup duplicate fid gid id index key label name no nr objectid plot profile quadrat rec record rep "
+    "replicate row sample serial site station transect zone".split()
 )
 CENSORING = set("cens censor censored censoring".split())
 YEARS = set("annee ano anno jahr year yr".split())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -280,9 +281,12 @@ def guess_response(columns: dict[str, Column], taken: set[str], source: str, gue
     twins = {name for pair in coordinate_pairs(columns) for name in pair}
     free = {name: column for name, column in columns.items() if name not in taken and column.values is not None}
     score = {name: _likeness(column) - 2 * (name in twins) for name, column in free.items()}
+    subject = set(words_of(Path(source).stem))
     for name, column in free.items():
         if score[name] > -4 and find_trials(free, column, {*taken, name}) is not None:
             score[name] += 2
+        if score[name] > -4 and column.words <= subject:  # zinc.csv, fulmar_2024.csv
+            score[name] += 3
     for name, (less, why) in _derived(free).items():
         if score.get(name, -4) - less > -4 and _likeness(free[name]) > 0:
             guesser.note(f"{name!r} is not taken for the response: {why}")
