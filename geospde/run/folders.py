@@ -15,6 +15,7 @@ from geospde.errors import GeospdeWarning, InputError
 from geospde.linalg.signals import Postponed
 from geospde.run.swap import WRITTEN, partial_folder, recover, remove, swap
 from geospde.text.files import is_full
+from geospde.text.words import is_name
 
 # what a user can mend: no permission, a read-only disk, a name too long, a file where a folder belongs
 _MENDABLE = {
@@ -73,7 +74,11 @@ def whole_folder(
     """
     shown, target = str(target), Path(target).expanduser().absolute()
     if os.path.islink(target):
-        target = target.resolve()
+        target = Path(os.path.realpath(target))
+    if os.path.islink(target):
+        raise InputError(f"{shown} is a link to itself: choose another folder for the output")
+    if target.name and not is_name(target.name):
+        raise InputError(f"a folder cannot be called {target.name!r}: choose a name that shows, on one line")
     made: list[Path] = []
     partial, aside = None, None
     with ExitStack() as stack:

@@ -108,6 +108,13 @@ def test_a_name_that_cannot_be_written_is_a_sentence(tmp_path):
             raise AssertionError
 
 
+@pytest.mark.parametrize("name", ["a\nb", "  ", "loop"])
+def test_a_folder_that_has_no_plain_name_is_a_sentence(tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(gs.InputError, match="cannot be called|a link to itself"), whole_folder(tmp_path / name):
+        pass
+
+
 def test_faults_other_than_the_disks_stay_what_they_are(tmp_path):
     with pytest.raises(ConnectionError), whole_folder(tmp_path / "run"):
         raise ConnectionError
