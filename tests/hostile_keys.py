@@ -2,8 +2,10 @@
 
 import datetime
 import json
+import os
+from pathlib import Path
 
-from hostile_inputs import GOOD, RAW, beside, keys, second
+from hostile_inputs import GOOD, RAW, beside, cell, keys, second
 
 COMMANDING = "a\x1b[31mb"  # turns a terminal red
 EMPTY = "a\x00b"
@@ -18,6 +20,16 @@ def also(section, **content):
 def of_two(lines):
     """Two likelihoods, and more lines."""
     return lambda: {RAW: f"{second('b')()[RAW]}\n{lines}"}
+
+
+def virtual(name, content):
+    """A run file of points that a virtual layer takes from the pipe q."""
+
+    def write():
+        os.mkfifo("q")
+        Path(name).write_text(content)
+
+    return lambda: {**GOOD, "survey": {**GOOD["survey"], "points": name}, "write": write}
 
 
 KEYS = {
@@ -55,6 +67,14 @@ KEYS = {
         "there are presence, positive",
     ),
     "time that the model has not": (keys("prediction", at={"year": 1}), "the model does not use"),
+    "points: a virtual layer of a pipe": (
+        virtual("p.vrt", "<OGRVRTDataSource><OGRVRTLayer name='q'><SrcDataSource>q</SrcDataSource>"),
+        "'q' is a pipe or a device",
+    ),
+    "points at home of nobody": (keys("survey", points="~nobody/p.csv"), "no file"),
+    "points with a field of 50,000 digits": (cell("caught", 3, "9" * 50_000), "is infinite"),
+    "points with a field of 3 million letters": (cell("caught", 3, "a" * 3_000_000), "a field of 3,000,000 letters"),
+    "family of 200,000 letters": (keys("model", family="a" * 200_000), "200,000 letters"),
     "time nested": (keys("prediction", at={"year": [[1]]}), "numbers or words"),
 }  # words: None where the run file can be used, with warnings or without
 

@@ -1,5 +1,6 @@
 """Run files of covariate rasters, areas and weights that no run can be made of, and some that one can."""
 
+import os
 import warnings
 
 import geopandas as gpd
@@ -74,6 +75,12 @@ def written_text():
         file.write("ncols 3\n")
 
 
+def beside_a_pipe():
+    """A raster whose mask nobody writes."""
+    raster("z.tif")
+    os.mkfifo("z.tif.msk")
+
+
 def column_of(value):
     """Another column z of the survey."""
     return lambda table: table.__setitem__("z", value)
@@ -82,6 +89,7 @@ def column_of(value):
 RASTERS = {
     "raster missing": (covariate("nowhere.tif"), "no file"),
     "raster of text": (covariate(files=written_text), ""),
+    "raster beside a pipe": (covariate(files=beside_a_pipe), "'z.tif.msk' beside 'z.tif' is a pipe"),
     "raster elsewhere": (covariate(place=FAR), "do not meet"),
     "raster rotated": (covariate(place=TURNED), "rotated"),
     "raster without CRS": (covariate(crs=None), "CRS"),

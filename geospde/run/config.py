@@ -29,6 +29,7 @@ from geospde.run.sections.sentences import lower_first, sentence_of
 from geospde.run.sections.values import Section, Text
 from geospde.survey.covariates.reading import check_covariates
 from geospde.survey.paths import refuse_unreadable
+from geospde.text.files import refuse_special
 from geospde.text.words import in_brief
 
 OF_PLACES = ("mesh", "covariates", "excursions")
@@ -315,6 +316,7 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
         made = (path / "run.json").exists()
         told = "the folder of a run: name the run file that made it" if made else "a folder: name the run file in it"
         raise InputError(f"{str(source)!r} is {told}")
+    refuse_special(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         config = _validated(tomllib.loads(text), path.name, text)

@@ -15,6 +15,7 @@ from geospde.run.config import Config
 from geospde.run.progress import StepLog
 from geospde.run.step import Step
 from geospde.survey.survey import Survey
+from geospde.text.files import refuse_special
 
 MARK = "run.json"
 
@@ -135,6 +136,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}")
+    refuse_special(folder / MARK)
     try:
         content: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -63,7 +63,7 @@ def _is_beyond(value: Any) -> bool:
         return value.bit_length() > 1023
     if not isinstance(value, str):
         return False
-    power = re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)[eE]\+?\d+\s*", value) is not None
+    power = re.fullmatch(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)[eE]\+?\d+\s*", value) is not None
     return power and math.isinf(float(value)) or re.fullmatch(r"\s*[+-]?\d{308,}\s*", value) is not None
 
 

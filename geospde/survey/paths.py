@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from geospde.errors import InputError, Place
+from geospde.text.files import is_special
 from geospde.text.words import nearest
 
 
@@ -27,8 +28,9 @@ def refuse_unreadable(source: str | Path, what: str) -> Path:
         path.stat()
     except (OSError, ValueError) as error:  # a name too long, or with a character that no name has
         if not isinstance(error, FileNotFoundError):
-            raise InputError(f"{str(source)!r} cannot be read: {error}", where=Place(what)) from None
-    if path.exists() and not (path.is_file() or path.is_dir()):
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"{str(source)!r} cannot be read: {why}", where=Place(what)) from None
+    if is_special(path):
         raise InputError(f"{str(source)!r} is a pipe or a device, not a file", where=Place(what), remedy="name a file")
     if path.is_dir() and path.suffix.casefold() != ".gdb":
         raise InputError(f"{str(source)!r} is a folder: name the file in it", where=Place(what))

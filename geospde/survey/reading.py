@@ -17,6 +17,7 @@ from geospde.survey.paths import refuse_unreadable
 from geospde.survey.places import code_of_grid, looks_like_grid
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
 from geospde.survey.tables import Table, labels_of, read_csv
+from geospde.text.files import refuse_special_with
 from geospde.text.offline import offline, read_vectors, reason
 from geospde.text.words import counted, did_you_mean, listed
 
@@ -346,6 +347,8 @@ def read_table(
         frame = _read_parquet(path) if ending in PARQUET else _read_layer(path, layer, want, what)
     except PermissionError:
         raise InputError(f"no permission to read {str(source)!r}", where=Place(what)) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", of=Place(path.name)) from None
     return Table(frame, path.name, np.arange(1, len(frame) + 1)).without_marks(missing)
 
 
@@ -369,6 +372,7 @@ def _read_layer(path: Path, layer: str | None, want: list[set[str]], what: str) 
     import pyogrio
     import shapely
 
+    refuse_special_with(path)
     try:
         with offline():
             known = pyogrio.list_layers(path)

@@ -6,7 +6,7 @@ import csv
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from geospde.survey.numbers import Vector, as_numbers, finite_numbers, is_text
 from geospde.text.words import counted, did_you_mean, listed
 
 MOST_COLUMNS = 2_000  # of a table
+MOST_LETTERS = 2_000_000  # of a field
 MARKS = (
     "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "<NA>", "#N/A", "-nan", "-NaN", ".", "-",
     "--", "?",
@@ -213,11 +214,23 @@ def read_csv(path: Path) -> Table:
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
         _refuse_ragged(path, separator, len(header))
         raise InputError(f"is not a table: {error}", of=file_place) from None
+    _refuse_long(frame, lambda i: Place(path.name, i + top.lines + (1 if top.header else 2), word="line"))
     blank = frame.isna().all(axis=1).to_numpy()
     begin = top.lines + (0 if top.header else 1)  # lines before the first row
     lines = _lines(path, separator, begin) if _has_line_breaks(frame) else np.arange(len(frame)) + begin + 1
     frame = frame.loc[~blank].reset_index(drop=True)
     return Table(frame if separator == "," else with_decimal_points(frame), path.name, lines[~blank], "line")
+
+
+def _refuse_long(frame: pd.DataFrame, place: Callable[[int], Place]) -> None:
+    """Raise an InputError where a field is as long as no text of a table is."""
+    for column in frame.columns:
+        if is_string_dtype(frame[column].dtype):
+            letters = np.array([len(cell) if isinstance(cell, str) else 0 for cell in frame[column]])
+            if letters.max(initial=0) > MOST_LETTERS:
+                i = int(np.argmax(letters > MOST_LETTERS))
+                what = f"has a field of {int(letters[i]):,} letters, more than {MOST_LETTERS:,}"
+                raise InputError(what, of=place(i), remedy="shorten it, or is a quotation mark missing?")
 
 
 _WITH_COMMA = r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*"
@@ -274,17 +287,16 @@ def _preamble(path: Path) -> _Preamble:
     lines, separator, comment = 0, "", ""
     with path.open(newline="", encoding="utf-8-sig") as file:
         for line in file:
-            said = re.fullmatch(r'"?sep=(.|\\t)"?\s*', line, re.IGNORECASE)
-            if said and not separator:
+            if line.startswith("#"):
+                comment = line
+            elif not separator and (said := re.fullmatch(r'"?sep=(.|\\t)"?\s*', line, re.IGNORECASE)):
                 separator = said[1].replace("\\t", "\t")
-            elif line.startswith("#"):
-                comment = line.lstrip("#").strip()
             elif line.strip():
                 break
             lines += 1
         else:
             return _Preamble(lines, separator)
-    used = separator or max(",;\t", key=line.count)
+    used, comment = separator or max(",;\t", key=line.count), comment.lstrip("#").strip()
     fields, names = line.split(used), comment.split(used)
     if comment and len(fields) == len(names) and not np.isnan(as_numbers(pd.Series(fields, dtype=object))).any():
         return _Preamble(lines, separator, comment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from geospde.errors import GeospdeError, InputError
 
+_SOURCE = re.compile(r"<(?:Source|Src)\w+[^>]*>\s*([^<>]+?)\s*<")  # where a virtual layer or raster names another file
+_VIRTUAL = 1_000_000  # bytes that are looked at of one
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SCRAPS = 1_000_000  # bytes: what SQLite may give back of a full disk when it rolls back
 
@@ -76,3 +79,43 @@ def is_full(folder: Path, error: BaseException) -> bool:
         return True
     foreign = isinstance(error, Exception) and not isinstance(error, GeospdeError)
     return foreign and folder.is_dir() and shutil.disk_usage(folder).free < _SCRAPS
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is a pipe or a device: a reader would wait for it, or never come to its end."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def refuse_special(path: str | os.PathLike[str]) -> None:
+    """Raise InputError for a pipe or a device.
+
+    Examples
+    --------
+    >>> refuse_special(os.devnull)
+    Traceback (most recent call last):
+        ...
+    geospde.errors.InputError: '/dev/null' is a pipe or a device, not a file: name a file
+    """
+    if is_special(path):
+        raise InputError(f"{os.fspath(path)!r} is a pipe or a device, not a file", remedy="name a file")
+
+
+def refuse_special_with(path: str | os.PathLike[str]) -> None:
+    """Raise InputError where GDAL, with this file, would open a pipe or a device.
+
+    That is one beside it whose name begins alike, such as ``s.dbf`` or ``z.tif.msk``, or one that a virtual layer or
+    raster names.
+    """
+    seen, open_ = set(), [Path(path)]
+    while open_:
+        file = open_.pop()
+        refuse_special(file)
+        if file in seen or not file.is_file():
+            continue
+        seen.add(file)
+        for beside in file.parent.iterdir():
+            if beside.name.startswith(f"{file.stem}.") and is_special(beside):
+                raise InputError(f"{beside.name!r} beside {file.name!r} is a pipe or a device", remedy="take it away")
+        if file.suffix.casefold() == ".vrt":
+            with file.open(encoding="utf-8", errors="replace") as opened:
+                open_ += [file.parent / name for name in _SOURCE.findall(opened.read(_VIRTUAL)) if "\0" not in name]

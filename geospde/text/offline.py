@@ -10,6 +10,7 @@ from os import PathLike
 from typing import Any
 
 from geospde.text.databases import refuse_endless, refuse_other_rows
+from geospde.text.files import refuse_special_with
 
 _PROXY = "nothing://none"
 NOWHERE = {"GDAL_HTTP_PROXY": _PROXY, "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none"}
@@ -41,6 +42,7 @@ def read_vectors(path: str | PathLike[str], layer: str | None = None) -> Any:
     import geopandas as gpd
     import pyogrio
 
+    refuse_special_with(path)
     refuse_endless(path)
     with offline():
         frame = gpd.read_file(path, layer=layer)

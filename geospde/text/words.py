@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeGuard
 
+LONGEST_NAME = 200  # that is compared with others: the time goes by the square
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that `name` was most likely meant to be, or None.
@@ -16,7 +18,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     >>> nearest("depth", ["cX", "cY"]) is None
     True
     """
-    known = list(known)
+    if len(name) > LONGEST_NAME:
+        return None
+    known = [k for k in known if len(k) <= LONGEST_NAME]
     folded = {k.casefold(): k for k in reversed(known)}
     match = get_close_matches(name.casefold(), folded, n=1, cutoff=0.55)
     return folded[match[0]] if match else None

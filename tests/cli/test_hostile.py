@@ -1,6 +1,7 @@
 """Hostile run files and surveys: one sentence, exit code 2, no traceback, nothing written."""
 
 import json
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,7 +91,19 @@ def loop():
     Path("loop.csv").symlink_to("loop.csv")
 
 
+def pipe(name):
+    """A pipe that nobody writes to, in a folder that may be there."""
+
+    def make():
+        Path(name).parent.mkdir(exist_ok=True)
+        os.mkfifo(name)
+
+    return make
+
+
 COMMANDS = {
+    "a run file that is a pipe": (["check", "p.toml"], pipe("p.toml"), "'p.toml' is a pipe or a device"),
+    "a record that is a pipe": (["info", "out"], pipe("out/run.json"), "run.json' is a pipe or a device"),
     "a long path": (["info", "a" * 5000], None, "cannot be used"),
     "a link to itself": (["init", "loop.csv"], loop, "loop"),
     "warnings that are a number": (["info", "out"], record(warnings=3), "not what a run writes"),

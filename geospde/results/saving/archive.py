@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.text.files import refuse_special
 from geospde.text.memory import memory_limit
 from geospde.text.words import bytes_of
 
@@ -71,6 +72,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_special(path)
         with _explain_damage(path), zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
             _refuse_large(path, infos)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from geospde.errors import InputError
 from geospde.results.saving.compact import PARTS
+from geospde.text.files import refuse_special
 from geospde.text.words import is_name, joined
 
 FORMAT = 3
@@ -203,6 +204,7 @@ def read_words(path: Path) -> Words:
     InputError
         Where the file is none, is damaged or was altered, or is of a format that this geospde does not read.
     """
+    refuse_special(path)
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path} is far larger than the words of a fit: it is not a saved fit")

@@ -25,12 +25,15 @@ def is_number(value: Any) -> bool:
 
 
 def _printable(value: Any) -> Any:
-    """Refuse text that commands a terminal, or that no path, picture or XML can hold."""
+    """Refuse text that commands a terminal, or that no path, picture or XML can hold, and books."""
+    if isinstance(value, str) and len(value) > MOST_LETTERS:
+        raise ValueError(f"has {len(value):,} letters, more than {MOST_LETTERS:,}")
     if isinstance(value, str) and (odd := next((c for c in value if category(c) == "Cc" and c not in "\t\n\r"), None)):
         raise ValueError(f"has the control character {odd!r}: take it out")
     return value
 
 
+MOST_LETTERS = 100_000  # of a text
 LARGEST = 1e15  # of any number in a run file
 MOST_VERTICES = 50_000_000  # of what a mesh may be allowed
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]

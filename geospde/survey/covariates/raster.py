@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.survey.covariates.base import Cells, Covariate, Vector
+from geospde.text.files import refuse_special_with
 from geospde.text.offline import open_raster, reason
 from geospde.text.words import coordinate, counted, did_you_mean, listed
 
@@ -352,6 +353,8 @@ class FileSource(Source):
         self._dataset = None if isinstance(path, Path) else path
         self.path = path if isinstance(path, Path) else None
         self.called = path.name if isinstance(path, Path) else Path(str(path.name)).name or "the dataset"
+        if self.path is not None:
+            refuse_special_with(self.path)
         try:
             with self._opened() as raster:
                 self.frame = self._frame(raster, crs)
