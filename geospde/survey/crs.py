@@ -154,13 +154,15 @@ def unit_of(crs: CRS | None) -> str:
 
 
 def utm_of(longitude: float, latitude: float) -> tuple[str, str]:
-    """Return the EPSG code and the name of the UTM zone that holds a place.
+    """Return the EPSG code and the name of the UTM zone that holds a place, of the polar system beyond the zones.
 
     Examples
     --------
-    >>> utm_of(166.8, 11.3)
-    ('EPSG:32658', 'UTM zone 58N')
+    >>> utm_of(166.8, 11.3), utm_of(0.0, 89.5)
+    (('EPSG:32658', 'UTM zone 58N'), ('EPSG:5041', 'UPS North'))
     """
+    if not -80 <= latitude <= 84:
+        return ("EPSG:5041", "UPS North") if latitude > 0 else ("EPSG:5042", "UPS South")
     zone = min(int((longitude + 180) % 360 // 6) + 1, 60)
     north = latitude >= 0
     return f"EPSG:{(32600 if north else 32700) + zone}", f"UTM zone {zone}{'N' if north else 'S'}"

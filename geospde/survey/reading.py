@@ -238,7 +238,7 @@ def _to_state(frame: gpd.GeoDataFrame) -> str:
     west, south, east, north = frame.total_bounds
     corners = np.array([[west, south], [east, north]])
     if -180 <= west and east <= 180 and -90 <= south and north <= 90:
-        utm, zone = utm_of(*central_place(corners))
+        utm, zone = utm_of(*central_place(frame.get_coordinates().to_numpy()))
         degrees = f"if they are longitude and latitude, set source_crs = 'EPSG:4326' and crs = {utm!r} ({zone})"
         return f"{degrees}; crs = 'local:m' is for a local frame in metres"
     for unit, words in (("m", "metres"), ("km", "kilometres")):

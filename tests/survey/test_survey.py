@@ -140,6 +140,8 @@ def test_geojson_of_local_metres_is_not_taken_for_degrees(tmp_path):
         (SITES, {"crs": "local:furlong"}, "has no unit that geospde knows"),
         ("lon,lat\n10.1,50.2\n10.3,50.4\n", {"crs": 4326}, "is in degrees (WGS 84)"),
         ("lon,lat\n10.1,50.2\n10.3,50.4\n", {"crs": 4326}, "crs = 'EPSG:32632' (UTM zone 32N)"),
+        ("lon,lat\n10,-88\n-170,-89\n100,-88\n", {"crs": 4326}, "crs = 'EPSG:5042' (UPS South)"),
+        ("lon,lat\n10,-75\n-170,-75\n100,-75\n-80,-75\n", {"crs": None}, "crs = 'EPSG:5042' (UPS South)"),
         ("x,y\n10.1,-50.2\n10.3,-50.4\n", {"crs": 32632}, "crs = 'EPSG:32732' (UTM zone 32S)"),
         ("lon,lat\n10.1,50.2\n10.3,50.4\n", {}, "has 'lon' and 'lat', degrees"),
         (SITES, {"crs": 4326}, "is not longitude and latitude"),
