@@ -175,6 +175,7 @@ def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
     longest, inner = max(edges, default=0.0), mesh.vertices[np.unique(mesh.triangles[mesh.inner])]
     extent = float(np.hypot(*np.ptp(inner, axis=0)))
     fact = f"{name} is {length(reach, unit)}, the mesh's longest inner edge {length(longest, unit)}"
+    lost = f"up to some {np.ceil(100 * _dip(longest / reach)):.0f} % lower than at them"
     if edges and reach < RUN_OFF * edges[1]:
         remedy = (
             f"lower max_edge, towards {in_unit(edges[1] / 5, unit)}; leave the field out where its range runs off again"
@@ -182,12 +183,14 @@ def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
         yield Finding("warning", "mesh", f"{fact}: its vertices have nothing in common", remedy)
     elif longest > EDGE * reach:
         remedy = f"lower max_edge, towards {in_unit(reach / 5, unit)}, until maps no longer change"
-        yield Finding("warning", "mesh", f"{fact}: between vertices standard deviations come out too small", remedy)
+        too_small = f"{fact}: between vertices standard deviations come out too small, {lost}"
+        yield Finding("warning", "mesh", too_small, remedy)
     elif longest > COARSE * reach:
         remedy = f"try max_edge {in_unit(reach / 5, unit)} and see whether the map changes"
-        yield Finding("note", "mesh", f"{fact}: more than a fifth of the range", remedy)
+        coarse = f"{fact}, more than a fifth of the range: between vertices standard deviations are {lost}"
+        yield Finding("note", "mesh", coarse, remedy)
     else:
-        yield Finding("ok", "mesh", fact)
+        yield Finding("ok", "mesh", f"{fact}: between vertices standard deviations are {lost}")
     if reach > LONG * extent:
         yield Finding(
             "warning",
@@ -205,6 +208,18 @@ def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
         yield Finding("note", "extension", fact, remedy)
     else:
         yield Finding("ok", "extension", fact)
+
+
+def _dip(edge: float) -> float:
+    """Share of a field's sd that is lost amid a triangle, beside its corners, where edges are in ranges.
+
+    The field is a plane there, so that amid it is the mean of the corners. Their correlation is that of smoothness 1 on
+    an even triangular lattice, by its spectrum (Lindgren, Rue & Lindström 2011, J. R. Stat. Soc. B 73(4), section 2).
+    """
+    a, b = np.meshgrid(*2 * [2 * np.pi * (np.arange(128) + 0.5) / 128])
+    stiffness = (6 - 2 * (np.cos(a) + np.cos(b) + np.cos(a - b))) / np.sqrt(3)
+    spectrum = (8 * edge**2 * np.sqrt(0.75) + stiffness) ** -2.0
+    return float(1 - np.sqrt((1 + 2 * (spectrum * np.cos(a)).sum() / spectrum.sum()) / 3))
 
 
 def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:

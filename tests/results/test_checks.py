@@ -8,8 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from scipy.spatial import Delaunay
 
 import geospde as gs
+from geospde.results.checks import _dip
+from geospde.terms.precisions.fem import fem_matrices
+from geospde.terms.precisions.matern import MaternSpde
 from geospde.text.words import number
 
 BOX = shapely.box(0, 0, 10, 10)
@@ -65,6 +69,20 @@ def test_edges_longer_than_half_the_range():
     checks = fit(counts(), mesh(2.0), **AT_MODE).check()
     (finding,) = found(checks, "mesh", "warning")
     assert "max_edge" in finding.remedy and not checks.passed
+
+
+@pytest.mark.parametrize("edge", [0.2, 0.5])
+def test_what_is_lost_amid_triangles_is_that_of_a_lattice(edge):
+    """By the covariance of a field on equilateral triangles, five ranges wide."""
+    n = round(5 / edge)
+    i, j = (each.ravel() for each in np.meshgrid(np.arange(n), np.arange(n)))
+    vertices = edge * np.column_stack([i + 0.5 * (j % 2), np.sqrt(0.75) * j])
+    triangles = Delaunay(vertices).simplices
+    precision = MaternSpde(*fem_matrices(vertices, triangles), alpha=2.0).matrix(np.log([1.0, 1.0]))
+    amid = np.argmin(np.linalg.norm(vertices[triangles].mean(axis=1) - vertices.mean(axis=0), axis=1))
+    covariance = np.linalg.inv(precision.toarray())[np.ix_(triangles[amid], triangles[amid])]
+    # the edge of the lattice, 2.5 ranges off, raises variances by some thousandths
+    assert _dip(edge) == pytest.approx(1 - np.sqrt(covariance.mean() / np.diag(covariance).mean()), rel=0.02)
 
 
 def test_edges_of_a_third_of_the_range_are_a_note():
