@@ -273,6 +273,19 @@ def numbers_alike(values: Iterable[float], spread: float) -> list[str]:
     return [text.lstrip("-") if text == nothing else text.replace("-", "\N{MINUS SIGN}") for text in texts]
 
 
+def plain_alike(values: Iterable[float], spread: float) -> list[str]:
+    """Return `numbers_alike` as a terminal has them, to be copied: no commas, a hyphen for a minus sign.
+
+    Examples
+    --------
+    >>> plain_alike([-514.72, 312.3, 1247.37, float("inf")], 312.3)
+    ['-515', '312', '1247', 'inf']
+    """
+    each = [float(value) for value in values]
+    texts = [text.replace(",", "").replace("\N{MINUS SIGN}", "-") for text in numbers_alike(each, spread)]
+    return [text if math.isfinite(value) else f"{value}" for value, text in zip(each, texts)]
+
+
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

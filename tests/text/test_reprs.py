@@ -18,9 +18,9 @@ from rich.console import Console
 
 import geospde as gs
 from geospde.plots.thumbnails import _thinned, mesh_png
-from geospde.results.summaries.posterior import posterior_blocks, show
+from geospde.results.summaries.posterior import Block, plain_text, posterior_blocks, show
 from geospde.text.notebook import MOST_ROWS, card, facts, frame_table
-from geospde.text.words import number
+from geospde.text.words import number, numbers_alike
 
 EVIL = """<img src=x onerror=alert(1)>"'&<script>alert(2)</script>"""
 KNOWN = {"div", "b", "table", "caption", "thead", "tbody", "tr", "th", "td", "img"}
@@ -241,7 +241,7 @@ def test_a_terminal_shows_the_words_of_the_plain_summary_in_ruled_tables(capsys)
 def test_a_narrow_terminal_gets_whole_lines():
     narrow = printed(30, fit())
     assert "───" not in narrow
-    table = fit().hyper.to_string(float_format=lambda v: f"{v:.4g}")
+    table = plain_text([Block("Hyperparameters", fit().hyper)])
     assert table in narrow  # lines are left to the terminal to break
 
 
@@ -254,4 +254,13 @@ def test_names_are_no_markup_in_a_terminal():
 def test_what_is_no_terminal_gets_plain_text(capsys):
     fit().summary()
     out = capsys.readouterr().out
-    assert "\x1b" not in out and fit().hyper.to_string(float_format=lambda v: f"{v:.4g}") in out
+    assert "\x1b" not in out and plain_text([Block("Hyperparameters", fit().hyper)]) in out
+
+
+def test_numbers_of_a_summary_have_the_decimals_of_a_report():
+    """Two digits of the standard deviation along each row, here as on the page, in figures that can be copied."""
+    row = plain_text([Block("", fit().hyper)]).splitlines()[2].split()
+    values = fit().hyper.iloc[0]
+    assert row == [fit().hyper.index[0], *numbers_alike(values, values["sd"])]
+    table = pd.DataFrame({"mean": [-2500.0, np.nan], "sd": [310.0, np.inf]}, index=["a", "b"])
+    assert plain_text([Block("", table)]).split() == ["mean", "sd", "a", "-2500", "310", "b", "-", "inf"]

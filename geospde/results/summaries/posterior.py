@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isnan, nan
 from typing import TYPE_CHECKING, NamedTuple
 
 from geospde.inference.hyper import Accuracy
 from geospde.model.build import Model
 from geospde.results.base import Fit
 from geospde.text.findings import without_moments
-from geospde.text.words import four_digits
+from geospde.text.words import plain_alike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,9 @@ def show(blocks: Sequence[str | Block], console: Console | None = None) -> None:
 
 
 def _plain(block: Block) -> str:
-    return f"{block.title}\n{block.frame.to_string(float_format=_number, na_rep=ABSENT)}"
+    texts = block.frame.astype(object)
+    texts[:] = _texts(block.frame)
+    return f"{block.title}\n{texts.to_string()}"
 
 
 def _ruled(block: Block) -> Table:
@@ -132,10 +134,13 @@ def _ruled(block: Block) -> Table:
     table = Table("", title=Text(block.title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=0)
     for name in block.frame.columns:
         table.add_column(Text(name), justify="right")
-    for name, row in zip(block.frame.index, block.frame.to_numpy(dtype=float)):
-        table.add_row(Text(str(name)), *map(_number, row))
+    for name, row in zip(block.frame.index, _texts(block.frame)):
+        table.add_row(Text(str(name)), *row)
     return table
 
 
-def _number(value: float) -> str:
-    return ABSENT if isnan(value) else four_digits(value)
+def _texts(frame: pd.DataFrame) -> list[list[str]]:
+    """Numbers as text, those of a row with the decimals that show two digits of its standard deviation."""
+    sds = frame["sd"] if "sd" in frame else [nan] * len(frame)
+    rows = zip(frame.to_numpy(dtype=float).tolist(), sds)
+    return [[ABSENT if isnan(value) else text for value, text in zip(row, plain_alike(row, sd))] for row, sd in rows]
