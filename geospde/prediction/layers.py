@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -154,6 +154,14 @@ class Layers:
     def values(self, name: str) -> NDArray[np.float64]:
         """Return the values of a layer, (m,); `InputError` if there is none of this name."""
         return np.asarray(self.frame[self.layer(name).name], dtype=float)
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """Return the values of a layer, as `values` does: ``surface["mean"]``."""
+        return self.values(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the layers."""
+        return (layer.name for layer in self.layers)
 
     def with_layer(self, layer: Layer | str, values: ArrayLike | Callable[[Self], ArrayLike] | None = None) -> Self:
         """Return the same with one more layer, which then has its own colours and words wherever layers are shown.

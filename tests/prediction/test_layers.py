@@ -73,6 +73,13 @@ def test_a_new_layer_is_what_it_was_computed_to_be_and_leaves_the_others_alone(s
     assert "cv" not in surface.to_frame() and more.layers[:-1] == surface.layers and type(more) is type(surface)
 
 
+def test_layers_are_taken_by_name(surface):
+    np.testing.assert_array_equal(surface["mean"], surface.values("mean"))
+    assert "sd" in surface and "variance" not in surface and list(surface) == [layer.name for layer in surface.layers]
+    with pytest.raises(gs.InputError, match="has no column 'maen': did you mean 'mean'"):
+        surface["maen"]
+
+
 def test_a_new_layer_is_drawn_in_its_colours_with_its_words(surface):
     more = surface.with_layer("cv")
     ax = more.plot("cv", Figure().subplots(), label="counts per second")
