@@ -3,6 +3,7 @@
 import base64
 import datetime
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache, reduce
 from importlib.resources import files as resources
@@ -149,8 +150,13 @@ def _page() -> Any:
     import jinja2
 
     return jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_unbroken
     ).from_string(_template("report.html"))
+
+
+def _unbroken(value: Any) -> Any:
+    """Keep a percent sign on the line of its number; what is HTML or data already stays as it is."""
+    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", value) if type(value) is str else value
 
 
 def _template(name: str) -> str:

@@ -175,6 +175,11 @@ def test_the_sentences_are_true_of_the_land(page):
         assert words in page.text
 
 
+def test_a_percent_sign_stays_on_the_line_of_its_number(page):
+    assert "on 25\N{NO-BREAK SPACE}% of the land" in "".join(page.words)
+    assert not re.findall(r"\d %", "".join(page.words))
+
+
 def test_text_from_the_users_files_is_escaped_everywhere(tmp_path):
     run = made(response=HOSTILE, name=HOSTILE, place=[HOSTILE, "Ridge", "Bay"])
     hostile = Table(HOSTILE, [HOSTILE], [[HOSTILE, HOSTILE]])
