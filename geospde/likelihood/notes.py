@@ -70,7 +70,9 @@ def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]
         )
     whole, noted = whole_theta(model, found.theta), set()
     for term, names, where in zip(model.terms, names_by_term(model), theta_slices(model.terms)):
-        own = term.notes(whole[where])
+        free = number[where][np.isnan(model.held[where])]
+        vanished = (found.edges[free] < 0).any() and found.flat[free].any()  # its range then says nothing
+        own = [] if vanished else term.notes(whole[where])
         out += own
         noted |= set(names if own else ())
     if errors:

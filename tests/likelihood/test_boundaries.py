@@ -255,3 +255,13 @@ def test_a_field_that_vanishes_at_one_range_is_looked_for_at_others(family, seed
     assert found.hyper.loc["sigma(spde)", "estimate"] > 0.05
     held = [fitted(priors={"range(spde)": {"fixed": r}}).log_likelihood for r in (10.0, 60.0)]
     assert found.log_likelihood > max(held)
+
+
+def test_a_field_that_vanishes_has_no_range_to_speak_of():
+    """Where its search left the range says nothing of the mesh: a lower max_edge was asked for."""
+    xy = np.random.default_rng(3).uniform(0, 100, (60, 2))
+    table = pd.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "z": np.random.default_rng(10).normal(size=60)})
+    mesh = gs.build_mesh(sites=xy, max_edge=(14, 35))
+    with pytest.warns(gs.GeospdeWarning, match=r"'sigma\(spde\)' is estimated as 0"):
+        fit = gs.fit("z ~ 1 + spde(mesh)", table, mesh=mesh, coords=("x", "y"), method="ml")
+    assert len(fit.notes) == 1
