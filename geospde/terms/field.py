@@ -14,7 +14,7 @@ from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Fixed, Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
 from geospde.mesh.coarse import coarser
-from geospde.survey.crs import central_place, check_of_one_crs, utm_of
+from geospde.survey.crs import central_place, check_of_one_crs, unit_of, utm_of
 from geospde.survey.places import unprojected
 from geospde.terms.base import Context, LatentTerm, Variable
 from geospde.terms.by import By
@@ -23,7 +23,7 @@ from geospde.terms.precisions.spde.base import Call, FieldPrecision
 from geospde.terms.precisions.spde.choice import all_options, chosen_precision
 from geospde.terms.precisions.spde.one_range import OneRange
 from geospde.terms.times import TIME_OPTIONS, Times, read_times
-from geospde.text.words import did_you_mean
+from geospde.text.words import did_you_mean, in_unit
 
 Vector = NDArray[np.float64]
 RUN_OFF = 0.1  # of the width of a triangle, below which neighbouring vertices are independent
@@ -184,9 +184,10 @@ class Field(LatentTerm):
                 "the field is little more than a trend, of which the data tell sigma over the range, and neither of "
                 "them well: see their intervals, add coordinates as covariates, or take priors, method 'inla'"
             ]
-        wide = float(np.sqrt(4.0 / np.sqrt(3.0) * np.median(self.mesh.areas[self.mesh.inner])))
+        edges = self.mesh.quality().inner_edges
+        wide = edges[1] if edges else 0.0
         if shortest is None and 0 < own < wide:
-            return [_within_triangles(self.label, own, wide)]
+            return [_within_triangles(self.label, own, wide, unit_of(self.mesh.crs))]
         if shortest is None or shortest > wide:
             return []
         return [
@@ -217,17 +218,17 @@ class Field(LatentTerm):
         return self.precision.start(float(np.sqrt(self.mesh.areas[self.mesh.inner].sum())), self.unit * unit)
 
 
-def _within_triangles(label: str, own: float, wide: float) -> str:
+def _within_triangles(label: str, own: float, wide: float, unit: str) -> str:
     """That a range is shorter than the mesh's triangles are wide, and the edge to set."""
     if own > RUN_OFF * wide:
         return (
             f"the range of {label}, {own:.3g}, is within the triangles of the mesh, {wide:.3g} wide: range and sigma "
-            f"are those of this mesh; lower max_edge, towards {own / 5:.2g}, until they no longer change"
+            f"are those of this mesh; lower max_edge, towards {in_unit(own / 5, unit)}, until they no longer change"
         )
     return (
         f"the range of {label}, {own:.2g}, has run off within the triangles of the mesh, {wide:.3g} wide: the data "
         "show nothing that its vertices have in common, and tell sigma times the range alone; lower max_edge, "
-        f"towards {wide / 5:.2g}, and leave the field out where the range runs off again"
+        f"towards {in_unit(wide / 5, unit)}, and leave the field out where the range runs off again"
     )
 
 

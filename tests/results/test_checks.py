@@ -233,14 +233,14 @@ def test_a_range_within_the_meshs_triangles_is_told_with_the_edge_to_set():
     data["y"] = rng.poisson(np.exp(1 + rng.normal(0, 0.7, 200)))
     mesh = gs.build_mesh(shapely.box(0, 0, 1, 1), max_edge=(0.2, 0.4), offset=0.3)
     with pytest.warns(
-        gs.GeospdeWarning, match=r"has run off within the triangles of the mesh, 0\.135 wide.*, towards 0\.027,"
+        gs.GeospdeWarning, match=r"has run off within the triangles of the mesh, 0\.143 wide.*, towards 0\.0285,"
     ):
         fit = gs.fit("y ~ 1 + spde(mesh)", data, mesh=mesh, coords=("e", "n"), family="poisson", method="ml")
     assert fit.hyper.loc["range(spde)", "estimate"] < 0.0135 and len(fit.notes) == 1
     found = next(one for one in fit.check() if one.subject == "mesh")
     assert "nothing in common" in found.message and "towards 0.0285; leave the field out" in found.remedy
     notes = fit.model.terms[0].notes(np.log([0.1, 1.0]))
-    assert len(notes) == 1 and "0.1, is within the triangles" in notes[0] and "max_edge, towards 0.02," in notes[0]
+    assert len(notes) == 1 and "0.1, is within the triangles" in notes[0] and "max_edge, towards 0.0200," in notes[0]
     assert not fit.model.terms[0].notes(np.log([0.3, 1.0]))
 
 
