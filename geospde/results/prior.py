@@ -21,7 +21,7 @@ from geospde.model.coarse import coarser
 from geospde.model.hyperparameters import theta_slices
 from geospde.model.priors import FixedPriors
 from geospde.terms.hyperparameter import Hyperparameter
-from geospde.text.words import did_you_mean
+from geospde.text.words import did_you_mean, listed
 
 Vector = NDArray[np.float64]
 Density = tuple[Vector, Vector]  # rising values, and the density there
@@ -220,8 +220,15 @@ def _of_fixed(priors: FixedPriors, at: int, name: str) -> Marginal:
 def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
     """The model with its Student t priors matched to Gaussians at the mode of the coefficients, ready for inference.
 
-    A model without any stays as it is. A default prior that the responses contradict is warned of.
+    A model without any stays as it is. A default prior that the responses contradict is warned of, and one that leaves
+    a standard deviation no end towards zero, where a likelihood is level.
     """
+    endless = [
+        h.name for h in model.hyperparameters if h.name.startswith(("sd(", "sigma(")) and h.prior == Flat().describe()
+    ]
+    if endless:
+        words = f"the posterior of {listed(endless)} has no end towards zero under a flat prior"
+        warnings.warn(GeospdeWarning(words, remedy="give it a proper one", subject="variance"), stacklevel=5)
     if odds := model.likelihood.at_odds():
         remedy = "give it a prior that suits them, such as {'loggamma': [1, 0.001]}"
         warnings.warn(GeospdeWarning(odds, remedy=remedy), stacklevel=5)

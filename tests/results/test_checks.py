@@ -219,7 +219,8 @@ def test_a_posterior_without_an_end_is_told():
     """Under a prior flat in its logarithm an sd next to zero has no posterior: its mode was looked for at 1e-175."""
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"g": np.arange(60) % 5, "y": rng.normal(size=60)})
-    fit = gs.fit("y ~ 1 + (1 | g)", data, priors={"sd(Intercept | g)": "flat"}, integration="ccd")
+    with pytest.warns(gs.GeospdeWarning, match=r"sd\(Intercept \| g\)' has no end towards zero under a flat prior"):
+        fit = gs.fit("y ~ 1 + (1 | g)", data, priors={"sd(Intercept | g)": "flat"}, integration="ccd")
     assert fit.hyper.loc["sd(Intercept | g)", "q0.025"] < 1e-20 and np.isfinite(fit.hyper["mode"]).all()
     found = [one for one in fit.check() if one.subject == "variance"]
     assert [one.level for one in found] == ["warning"] and "has no end towards zero" in found[0].message
