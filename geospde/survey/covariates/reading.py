@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from geospde.errors import InputError
+from geospde.survey.covariates.array import ArraySource
 from geospde.survey.covariates.base import MISSING, Covariate
 from geospde.survey.covariates.builtin import Coordinate, Distance
-from geospde.survey.covariates.raster import METHODS, ArraySource, FileSource, Raster
+from geospde.survey.covariates.raster import METHODS, FileSource, Raster
 from geospde.survey.crs import parse_crs
 from geospde.text.offline import read_vectors
 from geospde.text.words import did_you_mean, listed
