@@ -295,7 +295,7 @@ CLASSES = {
         "weights negative": (fill("w", -1.0, weights="w"), "weights"),
         "weights 1e300": (fill("w", 1e300, weights="w"), "weights"),
         "offset 1e5": (fill("o", 1e5, offset="o"), "offset"),
-        "covariate 1e200": (fill("z", 1e200, formula="caught ~ z + spde(mesh)"), "raster"),
+        "covariate 1e200": (fill("z", 1e200, formula="caught ~ z + spde(mesh)"), "in another unit"),
         "dates as response": (fill("caught", "2020-01-01"), ""),
         "truths as response": (fill("caught", True, family="gaussian"), ""),
     },

@@ -23,6 +23,7 @@ from geospde.formula.thresholds import Curve
 from geospde.text.words import counted
 
 Vector = NDArray[np.float64]
+FURTHEST = 1e140  # largest number of a column: a sum of many squares is finite
 
 
 class Columns:
@@ -227,6 +228,15 @@ def _crossed(left: Vector, right: Vector) -> Vector:
     return (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
 
 
+def _refuse_extreme(matrix: Vector, names: Sequence[str]) -> None:
+    """Raise InputError for a column whose squares are no numbers, or all 0."""
+    sizes = np.abs(matrix).max(axis=0, initial=0.0)
+    for k in map(int, np.flatnonzero((sizes > FURTHEST) | ((sizes > 0) & (sizes < 1 / FURTHEST)))):
+        row = int(np.abs(matrix[:, k]).argmax())
+        what = f"{names[k]!r} of {{row}} is {matrix[row, k]:g}, not between {1 / FURTHEST:g} and {FURTHEST:g}"
+        raise InputError(what, remedy="give it in another unit", row=row)
+
+
 class FixedEffects(Columns):
     """The fixed effects' columns of the design, without those that data and priors cannot tell from others.
 
@@ -260,6 +270,7 @@ class FixedEffects(Columns):
             Where there are more coefficients than observations, each of which has one of its own.
         """
         matrix, names = self._matrix, self._all_names
+        _refuse_extreme(matrix, names)
         rows, width = matrix.shape
         known = np.zeros((0, width)) if priors is None else priors
         # of a prior it matters what it is of, not how narrow it is
