@@ -13,6 +13,7 @@ from hostile_inputs import GOOD
 SIDE = 40
 PLACE = Affine(30, 0, -100, 0, -30, 1100)  # 1200 m around sites between 0 and 1000
 METRES = "+proj=tmerc +lat_0=45 +lon_0=15 +type=crs"
+WHERE = {"transform": PLACE, "crs": METRES}
 FAR = Affine(30, 0, 9e5, 0, -30, 1100)
 TURNED = Affine(30, 3, 0, 3, -30, 1100)
 FORMULA = "caught ~ z + spde(mesh)"
@@ -75,6 +76,27 @@ def written_text():
         file.write("ncols 3\n")
 
 
+def named_bands(*names):
+    """A raster of bands with names."""
+    raster("z.tif", values=np.stack([SLOPE] * len(names)))
+    with rasterio.open("z.tif", "r+") as to:
+        to.descriptions = names
+
+
+def in_one_piece():
+    """A raster of a billion cells, compressed in one strip, of which nothing was written."""
+    kind = {"dtype": "uint8", "count": 1, "compress": "deflate", "SPARSE_OK": True, "blockysize": 32_000}
+    place = {"transform": Affine(0.04, 0, -100, 0, -0.04, 1100), "crs": METRES}
+    with rasterio.open("z.tif", "w", driver="GTiff", height=32_000, width=32_000, **place, **kind):
+        pass
+
+
+def enormous():
+    """A raster whose squares are no numbers."""
+    with rasterio.open("z.tif", "w", driver="GTiff", height=SIDE, width=SIDE, dtype="float64", count=1, **WHERE) as to:
+        to.write(SLOPE * 1e160, 1)
+
+
 def beside_a_pipe():
     """A raster whose mask nobody writes."""
     raster("z.tif")
@@ -89,6 +111,16 @@ def column_of(value):
 RASTERS = {
     "raster missing": (covariate("nowhere.tif"), "no file"),
     "raster of text": (covariate(files=written_text), ""),
+    "raster of two bands of one name": (
+        covariate(files=lambda: named_bands("z", "z")),
+        "two bands called 'z'.*by number",
+    ),
+    "raster of many bands of long names": (
+        covariate(files=lambda: named_bands(*(f"{k}{'n' * 50}" for k in range(20)))),
+        "and 15 more",
+    ),
+    "raster in one piece": (covariate(files=in_one_piece), "in one piece, 1.0 GB.*in tiles"),
+    "raster of 1e160": (covariate(files=enormous), "'z' of .* is .*e\\+16., not between"),
     "raster beside a pipe": (covariate(files=beside_a_pipe), "'z.tif.msk' beside 'z.tif' is a pipe"),
     "raster elsewhere": (covariate(place=FAR), "do not meet"),
     "raster rotated": (covariate(place=TURNED), "rotated"),

@@ -13,6 +13,7 @@ from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.crs import central_place, is_local, parse_crs, refuse_placeless, utm_of
 from geospde.survey.joined import joined
 from geospde.survey.numbers import others_like_it
+from geospde.survey.parquet import refuse_misleading
 from geospde.survey.paths import refuse_unreadable
 from geospde.survey.places import code_of_grid, looks_like_grid
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
@@ -357,12 +358,18 @@ def _read_parquet(path: Path) -> Any:
     import pandas as pd
 
     try:
+        refuse_misleading(path)
         try:
             return _plain(gpd.read_parquet(path))
         except ValueError:  # no geometry in it: a plain table
             return pd.read_parquet(path)
     except ImportError:
         raise InputError(f"reading {path.name} needs pyarrow", remedy="pip install 'geospde[io]'") from None
+    except InputError:
+        raise
+    except (KeyError, AttributeError, TypeError, RecursionError):
+        what = "is not a readable Parquet file: what it says of its own columns is not as GeoParquet or pandas write it"
+        raise InputError(what, of=Place(path.name)) from None
     except Exception as error:
         raise InputError(f"is not a readable Parquet file: {_first_line(error)}", of=Place(path.name)) from None
 

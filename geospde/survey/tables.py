@@ -18,9 +18,9 @@ from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype, is
 
 from geospde.errors import GeospdeWarning, InputError, Place
 from geospde.survey.numbers import Vector, as_numbers, finite_numbers, is_text
+from geospde.text.files import MOST_COLUMNS
 from geospde.text.words import counted, did_you_mean, listed
 
-MOST_COLUMNS = 2_000  # of a table
 MOST_LETTERS = 2_000_000  # of a field
 MARKS = (
     "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "<NA>", "#N/A", "-nan", "-NaN", ".", "-",

@@ -1,6 +1,7 @@
-"""SQLite databases, GeoPackages among them, that GDAL would read without an end, or as others than they are."""
+"""Databases, GeoPackages and Shapefiles among them, that GDAL would read without an end, or as others than they are."""
 
 import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from os import PathLike
@@ -12,6 +13,7 @@ import pandas as pd
 from geospde.errors import InputError
 
 MAGIC = b"SQLite format 3\x00"
+SHX_HEADER, SHX_RECORD = 100, 8  # bytes
 STEPS = 10_000_000  # of SQLite's machine: less than a second, and the rows of a survey many times over
 
 
@@ -99,7 +101,29 @@ def refuse_other_rows(path: str | PathLike[str], layer: str, frame: Any) -> None
         for column in frame.columns:
             if not pd.api.types.is_numeric_dtype(frame[column].dtype):
                 continue
+            parts = f"FROM {_name(layer)} AS t WHERE typeof(t.{_name(str(column))}) = 'real'"  # read without fractions
             odd = f"FROM {_name(layer)} AS t WHERE typeof(t.{_name(str(column))}) IN ('text', 'blob')"
             if _count(connection, f"SELECT COUNT(*) {odd}"):
                 why = f"{str(path)[-60:]!r}: the column {str(column)[:60]!r} of numbers holds text"
                 raise InputError(why, remedy="correct it, or make it a column of text")
+            if pd.api.types.is_integer_dtype(frame[column].dtype) and _count(connection, f"SELECT COUNT(*) {parts}"):
+                why = f"{str(path)[-60:]!r}: the column {str(column)[:60]!r} of whole numbers holds others"
+                raise InputError(why, remedy="correct them, or make it a column of real numbers")
+
+
+def refuse_unequal(path: str | PathLike[str]) -> None:
+    """Raise InputError for a Shapefile whose table has another number of rows than it has shapes.
+
+    GDAL leaves out those of either that are too many, though nothing tells which belong together.
+    """
+    shapes, table = Path(path).with_suffix(".shx"), Path(path).with_suffix(".dbf")
+    if Path(path).suffix.casefold() != ".shp" or not (shapes.is_file() and table.is_file()):
+        return
+    there = (shapes.stat().st_size - SHX_HEADER) // SHX_RECORD
+    with table.open("rb") as file:
+        head = file.read(8)
+    rows = struct.unpack_from("<I", head, 4)[0] if len(head) == 8 else 0
+    if rows != there:
+        both = f"{str(path)[-60:]!r} has {there:,} shapes, and {table.name[-60:]!r} {rows:,} rows"
+        what = f"{both}, so that they are not of one layer"
+        raise InputError(what, remedy="take both from where they come from")

@@ -14,6 +14,7 @@ from geospde.errors import GeospdeError, InputError
 
 _SOURCE = re.compile(r"<(?:Source|Src)\w+[^>]*>\s*([^<>]+?)\s*<")  # where a virtual layer or raster names another file
 _VIRTUAL = 1_000_000  # bytes that are looked at of one
+MOST_COLUMNS = 2_000  # of a table
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SCRAPS = 1_000_000  # bytes: what SQLite may give back of a full disk when it rolls back
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
-from geospde.text.databases import refuse_endless, refuse_other_rows
-from geospde.text.files import refuse_special_with
+from geospde.errors import InputError
+from geospde.text.databases import refuse_endless, refuse_other_rows, refuse_unequal
+from geospde.text.files import MOST_COLUMNS, refuse_special_with
 
 _PROXY = "nothing://none"
 NOWHERE = {"GDAL_HTTP_PROXY": _PROXY, "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none"}
@@ -44,10 +45,14 @@ def read_vectors(path: str | PathLike[str], layer: str | None = None) -> Any:
 
     refuse_special_with(path)
     refuse_endless(path)
+    refuse_unequal(path)
     with offline():
+        info = pyogrio.read_info(path, layer=layer)
+        if len(info["fields"]) > MOST_COLUMNS:
+            what = f"{str(path)[-60:]!r} has {len(info['fields']):,} columns, more than {MOST_COLUMNS:,}"
+            raise InputError(what, remedy="leave out those that no model needs")
         frame = gpd.read_file(path, layer=layer)
-        name = layer if layer is not None else str(pyogrio.list_layers(path)[0][0])
-    refuse_other_rows(path, name, frame)
+    refuse_other_rows(path, info["layer_name"], frame)
     return frame
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeGuard
 
+MOST_QUOTED, MOST_LISTED = 62, 250  # letters of one name in a sentence, and of all those that it lists
 LONGEST_NAME = 200  # that is compared with others: the time goes by the square
 
 
@@ -44,7 +45,7 @@ def did_you_mean(name: str, known: Iterable[str], what: str = "known names") -> 
 
 
 def listed(names: Iterable[object], *, most: int = 12) -> str:
-    """Return names as a sentence lists them, ``'a', 'b' and 'c'``; long lists are cut at `most`.
+    """Return names as a sentence lists them, ``'a', 'b' and 'c'``; many are cut at `most`, or when they fill lines.
 
     Examples
     --------
@@ -54,8 +55,10 @@ def listed(names: Iterable[object], *, most: int = 12) -> str:
     '0, 1, 2 and 2 more'
     """
     words = [repr(n) for n in names]
-    if len(words) > most:
-        words = [*words[:most], f"{len(words) - most} more"]
+    room = [min(most, len(words))]
+    room += [k for k in range(1, room[0]) if sum(min(len(word), MOST_QUOTED) for word in words[:k]) > MOST_LISTED]
+    if len(words) > min(room):
+        words = [*words[: min(room)], f"{len(words) - min(room)} more"]
     return joined(words)
 
 

@@ -20,13 +20,15 @@ from geospde.errors import InputError
 from geospde.survey.covariates.base import Cells, Covariate, Vector
 from geospde.text.files import refuse_special_with
 from geospde.text.offline import open_raster, reason
-from geospde.text.words import coordinate, counted, did_you_mean, listed
+from geospde.text.words import bytes_of, coordinate, counted, did_you_mean, listed
 
 METHODS = ("bilinear", "nearest", "average")
 COARSER = 1.5
 """A map's cells that are so many times as wide as the raster's take its mean."""
 WINDOW = 4_000_000
 """Raster cells that are read at once."""
+LARGEST_BLOCK = 2**28
+"""Bytes that are read, or uncompressed, at once at most."""
 STRIP = 64
 """Rows of a map that are filled at once."""
 
@@ -359,6 +361,7 @@ class FileSource(Source):
             with self._opened() as raster:
                 self.frame = self._frame(raster, crs)
                 self._band = _band_of(raster, band, name, self.called)
+                _refuse_large_blocks(raster, self._band, self.called)
                 self._scale, self._offset = raster.scales[self._band - 1], raster.offsets[self._band - 1]
                 if raster.dtypes[self._band - 1].startswith("complex"):
                     raise InputError(f"the raster {self.called} holds complex numbers")
@@ -400,6 +403,15 @@ class FileSource(Source):
         return np.asarray(values[:: -1 if self._south_up else 1, :: -1 if self._east_first else 1])
 
 
+def _refuse_large_blocks(raster: Any, band: int, called: str) -> None:
+    """Raise InputError where the smallest piece that can be read is hundreds of megabytes."""
+    rows, cols = raster.block_shapes[band - 1]
+    size = rows * cols * np.dtype(raster.dtypes[band - 1]).itemsize
+    if size > LARGEST_BLOCK and raster.driver != "VRT":  # which reads what its sources have
+        what = f"the raster {called} stores {rows:,} x {cols:,} cells in one piece, {bytes_of(size)}"
+        raise InputError(what, remedy="write it in tiles: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE")
+
+
 def _band_of(raster: Any, band: int | str | None, name: str, called: str) -> int:
     """Number of a band."""
     names = [text for text in raster.descriptions if text]
@@ -412,6 +424,8 @@ def _band_of(raster: Any, band: int | str | None, name: str, called: str) -> int
         if not 1 <= band <= raster.count:
             raise InputError(f"the raster {called} {has}, and no band {band}")
         return band
+    if raster.descriptions.count(band) > 1:
+        raise InputError(f"the raster {called} has two bands called {band!r}", remedy="say which by number with band")
     if band not in raster.descriptions:
         near = did_you_mean(str(band), names, "bands") if names else "its bands have numbers only"
         raise InputError(f"the raster {called} has no band {band!r}; {near}")
