@@ -31,6 +31,7 @@ from geospde.results.base import Fit
 from geospde.survey.crs import is_local, parse_crs
 from geospde.text.files import whole_file
 from geospde.text.keywords import answers_keywords
+from geospde.text.words import number
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 CRITERIA = ("variance", "misclassification", "region")
 BATCH = 256  # candidates that are solved for at a time
+DECIDED = 1e-6  # share of places on the wrong side of a threshold, of which less is none
 LARGEST = 3e8  # numbers in the covariance of candidates and targets
 
 
@@ -218,7 +220,7 @@ class _Greedy:
         weights: Any,
         costs: Any,
     ):
-        self.fit, self.criterion = fit, criterion
+        self.fit, self.criterion, self.threshold = fit, criterion, threshold
         self.point = fit.laplace.factor_again(fit.point)
         rows, self.points, self.crs = self._rows(candidates)
         self.outline = candidates.domain if isinstance(candidates, Grid) else None
@@ -286,6 +288,11 @@ class _Greedy:
         for k in range(self.size, len(self.among)):
             self._take(k)
         start, lost = self._value(), self._losses()
+        if self.threshold is not None and start < DECIDED:
+            raise InputError(
+                f"on which side of {number(self.threshold)} a place lies is in no doubt anywhere",
+                remedy="take a threshold among the values of the map",
+            )
         free = np.ones(self.size, dtype=bool)
         if self.outline is not None:
             free &= shapely.intersects_xy(self.outline, self.points)

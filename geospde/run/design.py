@@ -19,6 +19,7 @@ from geospde.run.folders import whole_folder
 from geospde.run.logs import LOG, begin, keep_log
 from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.stored_fit import find_run, fitted
+from geospde.survey.paths import refuse_unreadable
 from geospde.survey.survey import Survey, off_the, read_survey
 from geospde.text.words import counted, length
 
@@ -92,6 +93,8 @@ def design_run(
     """
     log = StepLog(progress or Progress())
     run = find_run(source)
+    if candidates is not None:
+        refuse_unreadable(candidates, "candidates")
     if not run.config.has_places:
         raise InputError("a design is of places to sample, and the survey is of areas by their labels")
     begin(log, f"design {run.source}".strip())

@@ -145,6 +145,7 @@ def test_waypoints(tmp_path):
         ({"criterion": "misclassification"}, "a threshold belongs to"),
         ({"threshold": 1.0}, "a threshold belongs to"),
         ({"criterion": "misclassification", "threshold": np.nan}, "a finite number"),
+        ({"criterion": "misclassification", "threshold": 1e9}, "in no doubt anywhere"),
         ({"min_distance": -1.0}, "min_distance is a distance"),
         ({"min_distance": 0.9}, "can be placed"),
         ({"costs": [1.0, 2.0]}, "one for each of the 12 candidates"),
