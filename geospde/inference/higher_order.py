@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from geospde.errors import NumericalError
 from geospde.families.gauss_hermite import normal_nodes
@@ -34,7 +33,8 @@ Vector = NDArray[np.float64]
 # of the predictor of sd up to 10; plain they are five times too large there.
 SHARE = 0.2
 ROUGH, MISSED = 2e-4, 0.015  # sum of squares of the shares below which the series serves, and what it may miss of them
-SWEEPS, SETTLED = 20, 0.05  # most rounds of finding them, and the change of the log evidence that ends it
+# most rounds of finding them; how near the last two must say that the log evidence ends, and how near that it is
+SWEEPS, SETTLED, LEFT = 20, 0.05, 0.003
 # Of observations that are all alike, as successes alone under a field of a range far beyond their sites, the sum of the
 # shares, and what pairs add, bend down towards these: of 80 under an effect of sd 3, 20 and 100 Laplace misses .05, .3
 # and .5, where the series has up to 16; under a field of 18 times their extent .26, where pairs have .82. Of others,
@@ -150,21 +150,21 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     if point.eta_variance.max(initial=0.0) > UNHELD * _unit(laplace.model.likelihood) ** 2:
         return 0.0
     design, third, fourth, h, own, observation = Expansion.at(laplace, point)
-    m = h.size
-    weight, by_propagation = 0.0, 0.0
-    if observation is None:
-        weight = _weight_of_propagation(laplace, point, fourth * h**2 / 8 + 5 * third * own / 24)
-    if weight:
-        try:
-            by_propagation = _by_propagation(laplace, point)
-        except NumericalError:
-            weight = 0.0
-    if weight == 1.0:
-        return by_propagation
+    point = laplace.factor_again(point)
     chain = design.T @ (third * h)
-    chosen = _sample(m)
+    chosen = _sample(h.size)
     solved = laplace.solve(point, np.column_stack([chain, design[chosen].T.toarray()]))
     columns = design @ solved[:, 1:]
+    weight, by_propagation = 0.0, 0.0
+    if observation is None:
+        weight, tilted = _weight_of_propagation(laplace, point, fourth * h**2 / 8 + 5 * third * own / 24)
+        if tilted is not None and weight:
+            try:
+                by_propagation = _by_propagation(laplace, point, tilted, columns, 1.0 / weight)
+            except NumericalError:
+                weight = 0.0
+    if weight == 1.0:
+        return by_propagation
     cubes = third[chosen] * ((columns * columns * columns).T @ third)
     # the diagonal is known for all; what lies beside it is that of the sample
     diagonal = third * own
@@ -187,7 +187,7 @@ def _bent_sum(total: float, each: float, columns: Vector, h: Vector, chosen: NDA
     `columns` are those of the predictors' covariance that belong to the chosen ones, h its diagonal.
     """
     safe = np.maximum(h, 1e-300)  # of a predictor that does not vary
-    alike = np.maximum((columns**2 / safe[:, None] / safe[chosen]).sum(axis=0), 1.0)
+    alike = np.maximum((columns * columns).T @ (1 / safe) / safe[chosen], 1.0)
     most = each * h.size * float((1 / alike).mean())
     return float(total / np.hypot(1, total / most))
 
@@ -202,24 +202,27 @@ def _unit(likelihood: Any) -> float:
     return likelihood.unit or 1.0
 
 
-def _weight_of_propagation(laplace: Laplace, point: LaplacePoint, alone: Vector) -> float:
+def _weight_of_propagation(laplace: Laplace, point: LaplacePoint, alone: Vector) -> tuple[float, "Tilted | None"]:
     """From 0 where the series has what observations add, each `alone`, (m,), to 1 where it misses much of that.
 
-    In between the density of theta stays smooth. It is 0 where the observations are not log-concave.
+    In between the density of theta stays smooth. It is 0 where the observations are not log-concave. Beside it stand
+    the predictors at the point, where they were looked at.
     """
     if float(alone @ alone) < ROUGH:
-        return 0.0
+        return 0.0, None
     likelihood, eta = laplace.likelihood_at(point.theta), point.eta
+    tilted = _tilted(likelihood, eta, point.eta_variance, *_sites(point))
     if point.eta_variance.max() > (WIDE * _unit(likelihood)) ** 2:
-        return 1.0
-    exact = _tilted(likelihood, eta, point.eta_variance, *_sites(point)).log_mean - likelihood.log_density(eta)
-    weight = abs(float((exact - _bent(alone)).sum())) / MISSED - 1.0
+        return 1.0, tilted
+    missed = tilted.log_mean - likelihood.log_density(eta) - _bent(alone)
+    weight = abs(float(missed.sum())) / MISSED - 1.0
     if not weight > 0:
-        return 0.0
+        return 0.0, tilted
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         places = (eta + times * np.sqrt(point.eta_variance) for times in REACH)
         bends = np.array([likelihood.derivatives(place)[1] for place in places])
-    return 0.0 if (bends > 1e-9 * np.abs(bends).max(initial=0.0)).any() else min(weight, 1.0)
+    is_concave = not (bends > 1e-9 * np.abs(bends).max(initial=0.0)).any()
+    return min(weight, 1.0) * is_concave, tilted
 
 
 def _sites(point: LaplacePoint) -> tuple[Vector, Vector]:
@@ -252,72 +255,119 @@ def _tilted(likelihood: Any, eta: Vector, h: Vector, nu: Vector, tau: Vector) ->
     nodes, weights = normal_nodes(next(size for sd, size in NODES if largest <= sd))
     places = eta + np.sqrt(h) * nodes[:, None]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        ratios = likelihood.log_density(places) - nu * places + 0.5 * tau * places**2
-    logs = np.log(weights)[:, None] + np.where(np.isnan(ratios), -np.inf, ratios)
-    total = logsumexp(logs, axis=0)
-    shares = np.exp(logs - total)
+        ratios = likelihood.log_density(places) - places * (nu - 0.5 * tau * places)
+        ratios[np.isnan(ratios)] = -np.inf
+        top = ratios.max(axis=0)
+        shares = weights[:, None] * np.exp(ratios - top)
+        total = shares.sum(axis=0)
+        shares /= total
+        log_mean = top + np.log(total) + eta * (nu - 0.5 * tau * eta)
     mean = (shares * places).sum(axis=0)
     off = places - mean
-    variance, third, fourth = ((shares * off**k).sum(axis=0) for k in (2, 3, 4))
-    return Tilted(total + nu * eta - 0.5 * tau * eta**2, mean, variance, third, fourth - 3 * variance**2)
+    cumulants = []
+    for _ in range(3):
+        shares *= off
+        cumulants.append((shares * off).sum(axis=0))
+    variance, third, fourth = cumulants
+    return Tilted(log_mean, mean, variance, third, fourth - 3 * variance**2)
 
 
-def _by_propagation(laplace: Laplace, point: LaplacePoint) -> float:
+def _by_propagation(
+    laplace: Laplace, point: LaplacePoint, tilted: Tilted, columns: Vector, leeway: float = 1.0
+) -> float:
     """The same by expectation propagation (Minka 2001; Cseke & Heskes 2011, J. Mach. Learn. Res. 12, 417-454).
 
     Each observation's density gives way to a Gaussian of its predictor, exp(nu eta - tau eta² / 2), such that mean and
     variance of the predictor are those with the density itself in its place. All are found anew at once, from those of
-    the Laplace approximation on; where they go to and fro, as those of many sites under a field of a range far beyond
-    the sites do, by half of the way. The evidence is stationary in them: what is left of the last change is squared.
+    the Laplace approximation on, the first time without the taus, for which the factor that is there serves; where
+    they go to and fro, as those of many sites under a field of a range far beyond the sites do, by half of the way. The
+    evidence is stationary in them. What they have yet to go says to second order where it ends (`_left`).
+
+    Parameters
+    ----------
+    laplace, point : Laplace, LaplacePoint
+        The point with its factor.
+    tilted : Tilted
+        The predictors there.
+    columns : (m, k) array
+        Of their covariance, those of `_sample`.
+    leeway : float
+        Times by which the result may be further off.
 
     Raises
     ------
     NumericalError
         Where the Gaussians do not settle, or have no density together.
     """
-    likelihood, theta = laplace.likelihood_at(point.theta), laplace.whole(point.theta)
+    likelihood, theta, design = laplace.likelihood_at(point.theta), laplace.whole(point.theta), laplace.design
     prior = laplace.prior_at(theta)
-    eta, h, (nu, tau) = point.eta, point.eta_variance, _sites(point)
-    x, factor = point.x, laplace.factor_again(point).factor
+
+    def of_prior(x: Vector) -> float:
+        centred = laplace.centred(x)
+        constant = point.log_prior + 0.5 * (laplace.n - laplace.n_constraints) * LOG_2PI
+        return float(constant - 0.5 * centred @ laplace.times(prior, centred))
+
+    eta, h, (nu, tau), x, factor = point.eta, point.eta_variance, _sites(point), point.x, point.factor
     assert factor is not None
-    last, moved, step = np.nan, np.nan, 1.0
-    for _ in range(SWEEPS):
+    # that of a factor a small step away, mended
+    log_determinant = 2 * (float(likelihood.log_density(eta).sum()) + of_prior(x) - point.log_posterior)
+    last, moved, step, end = np.nan, np.nan, 1.0, np.nan
+    of_sample: Vector | None = columns
+    for sweep in range(SWEEPS):
         if h.max() > (WIDE * _unit(likelihood)) ** 2:
             break
-        log_mean, mean, variance, third, fourth = _tilted(likelihood, eta, h, nu, tau)
-        centred = laplace.centred(x)
-        value = (
-            float(log_mean.sum())
-            + point.log_prior
-            - 0.5 * float(centred @ laplace.times(prior, centred))
-            - 0.5 * factor.log_determinant
-            + 0.5 * (laplace.n - laplace.n_constraints) * LOG_2PI
-        )
+        if sweep:
+            tilted = _tilted(likelihood, eta, h, nu, tau)
+        log_mean, mean, variance, third, fourth = tilted
+        value = float(log_mean.sum()) + of_prior(x) - 0.5 * log_determinant
         if not np.isfinite(value):
             break
         before, moved, last = moved, value - last, value
-        if abs(moved) < SETTLED * step:
-            return float(value - point.log_posterior) + _of_neighbours(laplace, factor, third / h**3, fourth / h**4, h)
+        pull, stiffer = (mean - eta) / variance, 1 / variance - 1 / h
+        shift = factor.solve(laplace.design_t @ pull)
+        left = 0.5 * float(pull @ (design @ shift) - h @ pull**2)
+        if sweep and abs(left) < LEFT * step * leeway:
+            if of_sample is None:
+                of_sample = design @ factor.solve(design[_sample(h.size)].T.toarray())
+            left += _left(of_sample, stiffer, h)
+        before_end, end = end, value + left
+        if abs(end - before_end) < SETTLED * step * leeway and abs(left) < LEFT * step * leeway:
+            assert of_sample is not None
+            return end - point.log_posterior + _of_neighbours(of_sample, third / h**3, fourth / h**4, h)
+        if not sweep:
+            x, nu = x + shift, nu + pull
+            eta = design @ x + laplace.model.offset
+            continue
         if moved * before < 0 and abs(moved) > 0.5 * abs(before):
             step = max(0.5 * step, 0.25)
-        tau, nu = tau + step * (1 / variance - 1 / h), nu + step * (mean / variance - eta / h)
+        tau, nu = tau + step * stiffer, nu + step * (mean / variance - eta / h)
         factor = laplace.factor_of(theta, prior, tau)
+        of_sample, log_determinant = None, factor.log_determinant
         right = laplace.design_t @ (nu - tau * laplace.model.offset)
         right[laplace.n_random :] += laplace.fixed_precision @ laplace.fixed_mean
         x, selected = factor.solve(right), laplace.selected_inverse(factor)
-        eta, h = laplace.design @ x + laplace.model.offset, laplace.variances(selected)
+        eta, h = design @ x + laplace.model.offset, laplace.variances(selected)
     raise NumericalError(f"expectation propagation does not settle at {laplace.describe(point.theta)}")
 
 
-def _of_neighbours(laplace: Laplace, factor: Any, third: Vector, fourth: Vector, h: Vector) -> float:
+def _left(columns: Vector, stiffer: Vector, h: Vector) -> float:
+    """What taus that have so much to go have yet to add, (m,), beside what each adds for itself.
+
+    Half of the first-order change, which is the covariance of the squares of pairs of predictors.
+    """
+    chosen = _sample(h.size)
+    each = stiffer[chosen] * ((columns * columns).T @ stiffer) - (stiffer[chosen] * h[chosen]) ** 2
+    return float(0.25 * h.size * each.mean())
+
+
+def _of_neighbours(columns: Vector, third: Vector, fourth: Vector, h: Vector) -> float:
     """What the cumulants of pairs of predictors add to the evidence; some, each with all others, stand for all.
 
     First terms of the second-order correction of Opper, Paquet & Winther (2013), J. Mach. Learn. Res. 14, 2857-2898.
     """
-    chosen = _sample(h.size)
-    columns = laplace.design @ factor.solve(laplace.design[chosen].T.toarray())
-    cubes = third[chosen] * ((columns**3).T @ third) - third[chosen] ** 2 * h[chosen] ** 3
-    squares = fourth[chosen] * ((columns**4).T @ fourth) - fourth[chosen] ** 2 * h[chosen] ** 4
+    chosen, squared = _sample(h.size), columns * columns
+    cubes = third[chosen] * ((squared * columns).T @ third) - third[chosen] ** 2 * h[chosen] ** 3
+    squares = fourth[chosen] * ((squared * squared).T @ fourth) - fourth[chosen] ** 2 * h[chosen] ** 4
     return _bent_sum(float(h.size * (cubes / 12 + squares / 48).mean()), PAIRED, columns, h, chosen)
 
 
