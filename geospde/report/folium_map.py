@@ -15,7 +15,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.layer import RESPONSE, Layer
 from geospde.report.webmap import shown_value
 from geospde.survey.crs import is_local
-from geospde.text.words import did_you_mean
+from geospde.text.words import did_you_mean, in_brief
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -136,7 +136,11 @@ def _map(m: Any, crs: Any, tiles: Any) -> Any:
         raise InputError("a survey in a local frame has no place on Earth: leave out tiles, or state its CRS")
     if plane:  # lengths are no degrees: a survey of kilometres is seen whole far below zoom 0
         return _folium().Map(tiles=None, crs="Simple", minZoom=-20, zoomSnap=0.25)
-    return _folium().Map(tiles=tiles, control_scale=True)
+    try:
+        return _folium().Map(tiles=tiles, control_scale=True)
+    except (AttributeError, TypeError, ValueError):  # folium's, of a name that it does not know, or of no name
+        remedy = "a name that folium knows, such as 'OpenStreetMap', or its TileLayer, which names its source"
+        raise InputError(f"there are no tiles {in_brief(tiles)}", remedy=f"give {remedy}") from None
 
 
 def _known(crs: Any) -> Any:

@@ -86,6 +86,9 @@ def test_basemaps_only_where_asked_for_and_possible(explored):
     survey, fit, surface = explored
     if survey.crs.to_epsg() == 32632:
         assert "tile.openstreetmap" in surface.explore(tiles="OpenStreetMap").get_root().render()
+        for tiles in ("OpenStreetmaps", 7):
+            with pytest.raises(gs.InputError, match=f"there are no tiles {tiles!r}: give a name that folium knows"):
+                surface.explore(tiles=tiles)
     else:
         with pytest.raises(gs.InputError, match="local frame has no place on Earth"):
             fit.explore(tiles="OpenStreetMap")
