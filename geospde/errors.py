@@ -36,11 +36,13 @@ class Place:
 
     def __str__(self) -> str:
         row = "" if self.row is None else f", {self.word} {_as_label(self.row)}"
-        return _printable(f"{self.file}{row}") + ("" if self.column is None else f", column {self.column!r}")
+        return _shortened(
+            _printable(f"{self.file}{row}") + ("" if self.column is None else f", column {self.column!r}")
+        )
 
 
-QUOTED = 60
-"""Characters that a message quotes of what somebody wrote, at most."""
+QUOTED, SAID = 60, 600
+"""Characters that a message quotes of what somebody wrote, and that it has in all, at most."""
 _QUOTE = re.compile(r"(?<!\w)(['\"])((?:(?!\1).)*)\1")  # short ones, too: the end of one is no beginning
 _LONG_WORD = re.compile(r"\S{200,}")
 
@@ -51,11 +53,12 @@ def _as_label(row: Any) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Return a message whose quotations, and words of hundreds of characters, are cut in their middle."""
+    """Return a message that is cut in the middle of quotations, of words of hundreds of characters, and of itself."""
     if len(text) <= QUOTED:
         return text
     text = _QUOTE.sub(lambda m: f"{m[1]}{_cut(m[2])}{m[1]}" if _is_long(m[2]) else m[0], text)
-    return _LONG_WORD.sub(lambda m: _cut(m[0]), text)
+    text = _LONG_WORD.sub(lambda m: _cut(m[0]), text)
+    return text if len(text) <= SAID else f"{text[: SAID - 150]} ... {text[-140:]}"
 
 
 def _printable(text: str) -> str:

@@ -75,3 +75,12 @@ def test_a_survey_says_file_line_column_and_remedy_apart(tmp_path):
 def test_complex_numbers_are_none_but_for_real_ones():
     """A cast dropped their imaginary part, and a fit was of what was left."""
     np.testing.assert_array_equal(as_numbers(np.array([1.5 + 0j, 2.0 + 1j])), [1.5, np.nan])
+
+
+def test_nothing_that_is_quoted_fills_a_screen():
+    long = "words of a name " * 1000
+    place = str(Place("sites.csv", 3, long))
+    assert len(place) < 100 and place.startswith("sites.csv, row 3, column 'words")
+    assert len(str(Place("sites.csv", long))) < 100
+    said = str(gs.InputError(f"is in {long} and the survey in another", of=Place("sites.csv"), remedy="mend it"))
+    assert len(said) < 640 and said.startswith("sites.csv is in words") and said.endswith("in another: mend it")
