@@ -12,6 +12,7 @@ from geospde.inference.warm import WarmLaplace
 
 Vector = NDArray[np.float64]
 SHORTEST = 1e-9  # step, in the coordinates, that is no step
+MOST = 400  # evaluations: a mode at the cusps of two priors of correlations takes a hundred and more
 Progress = Callable[[int, int | None, str], None]
 
 
@@ -41,7 +42,7 @@ def find_mode(
     laplace: Objective,
     start: Vector,
     progress: Progress = silent,
-    max_evaluations: int = 100,
+    max_evaluations: int = MOST,
     *,
     tolerance: float = 1e-6,
     least: float = 1e-3,

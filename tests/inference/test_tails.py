@@ -97,3 +97,17 @@ def test_a_residual_beyond_seven_deviations_keeps_its_size():
     table = pd.DataFrame({"y": [0.0, 1.0, -1.0, 0.5, -0.5, 60.0, -60.0]})
     fit = gs.fit("y ~ 1", table, priors={"sigma": {"fixed": [2.0]}})
     np.testing.assert_allclose(quantile_residuals(fit)[-2:], [30.0, -30.0], rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_a_mode_at_the_cusp_of_a_prior_is_found():
+    """Of noise a partial autocorrelation has its mode at zero, where its prior has no slope."""
+    rng = np.random.default_rng(124)
+    table = pd.DataFrame({"t": rng.integers(0, 24, 160), "z": 0.8 * rng.normal(size=160) + 0.5})
+    fit = gs.fit("z ~ seasonal(t, period=12) + ar(t, order=2)", table, method="eb")
+    mode = fit.posterior.mode.theta
+    assert abs(mode[3]) < 1e-4
+    # steps that cross the cusp are short of what they promise, and end the search a hundredth below the top
+    top = fit.laplace.at(mode, gradient=False).log_posterior
+    steps = np.vstack([0.03 * np.eye(mode.size), -0.03 * np.eye(mode.size)])
+    assert max(fit.laplace.at(mode + step, gradient=False).log_posterior for step in steps) < top + 0.05
