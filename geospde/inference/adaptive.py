@@ -17,10 +17,10 @@ from geospde.errors import NumericalError
 from geospde.inference.emulator import REACH, Emulator
 from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior, weighted_moments
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.residual import Reweighted
-from geospde.inference.warp import Axes
+from geospde.inference.residual import Reweighted, ThetaDraws
+from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
-from geospde.linalg.proposal import log_student
+from geospde.linalg.student import StudentMixture
 
 Vector = NDArray[np.float64]
 
@@ -43,8 +43,10 @@ FURTHEST = 40.0  # standard deviations that tails are followed
 APART = 0.2  # standard deviations around a point that failed in which no other is tried
 SCOUT = 4.5  # standard deviations at which each axis is looked at for another arm of the posterior
 CANDIDATES = 400
-EACH, DRAWS, ALL_DRAWS = 256, 512, 2048  # draws at a time, at most, and at most while their own errors do not serve
-WIDE_SHARE, WIDER, FREEDOM = 0.25, 1.5, 5.0  # of the Student t among them: share, scale and degrees of freedom
+DRAWS, ALL_DRAWS = 512, 2048  # at most, and at most while their own errors do not serve
+MOST_DRAWS = 4096  # from a mixture, at most
+HOPELESS = 2.0  # errors of the first, in units of those that serve, beyond which all would not serve either
+GUIDES, MOST_GUIDES = 2, 6  # rounds of draws that mixtures are fitted to: for each hyperparameter, and at most
 ROUND = 64  # new points lie on a grid of a part of this of a standard deviation
 
 
@@ -130,8 +132,11 @@ def _slope_of_depth(log_density: Vector) -> Vector:
     return values
 
 
-def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None) -> Posterior:
-    """Posterior of theta of any shape, which has about unit scale on these axes, and on others that are tried next."""
+def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, priors: Warp | None = None) -> Posterior:
+    """Posterior of theta of any shape, which has about unit scale on these axes, and on others that are tried next.
+
+    Where neither do, draws are on the scale that makes the priors Gaussian.
+    """
     found = _refined(evaluator, axes)
     if others is not None and not found.accuracy.serves:
         again = _refined(evaluator, others)
@@ -139,7 +144,7 @@ def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None) -> Po
     points, top, accuracy = found.points, found.top, found.accuracy
     residual: Emulator | Reweighted = found.emulator
     if not accuracy.serves:
-        residual, accuracy = _put_right(points, found.emulator, top)
+        residual, accuracy = _put_right(points, found.emulator, top, priors)
     axes = points.axes
     hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
     carriers, weights = points.points, nearest_weights(hyper, points.points)
@@ -201,57 +206,38 @@ def _refined(evaluator: Evaluator, axes: Axes) -> _Refined:
     return _Refined(points, emulator, top, survey.accuracy())
 
 
-def _put_right(points: _Points, emulator: Emulator, top: float) -> tuple[Reweighted, Accuracy]:
+def _put_right(points: _Points, emulator: Emulator, top: float, scale: Warp | None) -> tuple[Reweighted, Accuracy]:
     """Correct the emulator by the exact density at random draws; return it with its Monte Carlo errors.
 
-    Most draws come from the emulator's own density, the rest from a wide Student t. A sum over the posterior is the
-    emulator's sum plus one over the draws, weighted by how far the emulator is off there: unbiased for any emulator,
-    and the more exact the better the emulator is.
+    The first draws are from the emulator's own density. Where they do not do, more are from mixtures fitted to those
+    before them, and the last of these mixtures has the draws that count: of draws that a mixture follows those that
+    weigh most would come to weigh too little.
     """
-    rng, axes = np.random.default_rng(0), points.axes
-    u, log_mass = emulator.weighted
-    log_whole = float(logsumexp(log_mass) - np.log(len(u)))
-    mass = np.exp(log_mass - logsumexp(log_mass))
-    mean, covariance = weighted_moments(u, mass)
-    root = np.asarray(np.linalg.cholesky(covariance), dtype=float)
-    draws, values = np.empty((0, mean.size)), np.empty(0)
+
+    def log_posterior(theta: Vector) -> Vector:
+        found = points.evaluator.at(list(theta), latent=False)
+        return np.array([-np.inf if p is None else p.log_posterior for p in found])
+
+    draws = ThetaDraws(log_posterior, emulator, top, points.axes, scale)
+    accuracy = _drawn(draws, None, DRAWS)
+    if scale is None or accuracy.worst < HOPELESS:
+        accuracy = accuracy if accuracy.serves else _drawn(draws, None, ALL_DRAWS)
+    else:
+        for _ in range(min(GUIDES * points.axes.centre.size, MOST_GUIDES)):
+            draws.add(draws.mixture())
+        mixture = draws.mixture()
+        draws.first = len(draws.rounds)
+        accuracy = _drawn(draws, mixture, MOST_DRAWS)
+    return draws.corrected(_influence), accuracy
+
+
+def _drawn(draws: ThetaDraws, mixture: StudentMixture | None, most: int) -> Accuracy:
+    """Draw until the errors are small, or there are as many as may be."""
     while True:
-        size = EACH if len(draws) < DRAWS else DRAWS
-        wide = int(WIDE_SHARE * size)
-        own = u[rng.choice(len(u), size - wide, p=mass)]
-        far = rng.normal(size=(wide, mean.size)) / np.sqrt(rng.chisquare(FREEDOM, (wide, 1)) / FREEDOM)
-        new = np.vstack([own, mean + WIDER * far @ root.T])
-        found = points.evaluator.at(list(axes.theta(new)), latent=False)
-        draws = np.vstack([draws, new])
-        values = np.append(values, [-np.inf if p is None else p.log_posterior for p in found])
-        log_own = emulator.log_density(draws) - log_whole
-        log_far = np.log(WIDE_SHARE) + log_student(draws, mean, WIDER * root, FREEDOM)
-        log_draw = np.logaddexp(np.log1p(-WIDE_SHARE) + log_own, log_far) + np.log(len(draws))
-        # one draw that outweighs all others by e^200 is as good as infinite
-        exact = np.exp(np.minimum(values + axes.log_volume(draws) - top - log_whole - log_draw, 200.0))
-        more = exact - np.exp(log_own - log_draw)
-        residual = _reweighted(emulator, draws, more, u, mass)
-        inside, log_weights = residual.weighted
-        weights = np.exp(log_weights - logsumexp(log_weights))
-        influence = _influence(axes.theta(np.vstack([inside, draws])), np.append(weights, np.zeros(len(draws))))
-        each = (more / (1.0 + more.sum()))[:, None] * influence[len(inside) :]
-        variance = (each**2).sum(axis=0) - each.sum(axis=0) ** 2 / len(draws)
-        errors = np.sqrt(np.maximum(variance, 0.0))
-        accuracy = _accuracy(errors, False, len(draws))
-        enough = DRAWS if accuracy.serves else ALL_DRAWS
-        if errors.max() < 1.0 or len(draws) >= enough:
-            return residual, accuracy
-
-
-def _reweighted(emulator: Emulator, draws: Vector, more: Vector, u: Vector, mass: Vector) -> Reweighted:
-    """Add `more` mass, (n,), near each draw, to an emulator of these masses at nodes u: by a factor, or a lump."""
-    cells = np.bincount(nearest_of(u, draws), mass, len(draws))
-    share = more / np.maximum(cells, 1e-300)
-    factors = np.where(np.abs(share) <= 1.0, 1.0 + share, np.where(more > 0, 1.0, 0.0))
-    lumps = np.where(share > 1.0, more, 0.0)
-    # what could not be taken away about a draw is taken away everywhere
-    scale = max(1.0 + float(more.sum()), 1e-6) / float(cells @ factors + lumps.sum())
-    return Reweighted(emulator, draws, scale * factors, scale * lumps)
+        draws.add(mixture)
+        accuracy = _accuracy(draws.errors(_influence), False, len(draws))
+        if accuracy.is_small or len(draws) >= (DRAWS if accuracy.serves else most):
+            return accuracy
 
 
 def _accuracy(errors: Vector, within: bool, draws: int = 0) -> Accuracy:

@@ -58,9 +58,14 @@ class Accuracy:
         return max(self.evidence / 0.03, self.spread / 0.05, self.quantile / 0.1)
 
     @property
+    def is_small(self) -> bool:
+        """Whether the errors are those at which refinement ends."""
+        return self.worst <= 0.35
+
+    @property
     def is_fair(self) -> bool:
-        """Whether the errors leave a table its first digit."""
-        return max(self.evidence, self.spread, self.quantile) <= 0.2
+        """Whether the errors leave a table its first digit, but for a quantile between two arms."""
+        return max(self.evidence, self.spread) <= 0.2
 
     def __str__(self) -> str:
         by = f" and {self.draws} draws" if self.draws else ""
@@ -163,8 +168,7 @@ class HyperPosterior:
 
     def log_density(self, theta: Vector) -> Vector:
         """Log density of theta, (p, d) -> (p,), normalised."""
-        z = self.axes.straight(theta)
-        u = z if self.warp is None else self.warp.inverse(z)
+        u = self.axes.bent(theta)
         values: Vector = self.residual(u) - 0.5 * (u**2).sum(axis=1) - self.axes.log_volume(u) - self.log_integral()
         return values
 

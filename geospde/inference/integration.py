@@ -382,7 +382,7 @@ def integrate(
     axes = [Axes.at_mode(centre, root, np.round(along, 2), scale) for scale in (None, priors)]
     first, second = reversed(axes) if d > 3 else axes
     try:
-        found = adaptive(explorer, first, None if axes[1].scale is None else second)
+        found = adaptive(explorer, first, None if axes[1].scale is None else second, priors if d > 3 else None)
     except NumericalError:  # of a survey of zeros alone, one in some dozen: the process saw a single point
         if rule != "auto":
             raise

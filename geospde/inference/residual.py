@@ -1,20 +1,28 @@
 """The difference between log p(theta | y) and a Gaussian, interpolated through the points of a rule."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, permutations
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from geospde.inference.emulator import Emulator
+from geospde.inference.pareto import smoothed_log_weights
+from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
 from geospde.linalg.sequences import scrambled
+from geospde.linalg.student import StudentMixture
 
 Vector = NDArray[np.float64]
 PLACES = 2**14  # over which the mass of an even grid is summed
+EACH, WIDE = 256, 64  # draws at a time, and how many of them are from wide densities,
+LIGHTER = 5.0  # degrees of freedom of those without priors
+WIDER, FAR = 1.5, 3.0  # of these scales, in posterior sds, where the prior is no narrower
+FEW = 2**14  # nodes that tell how unsure draws are
 HIGHEST = 2.0  # of a polynomial above the points it goes through: the tails of variances are heavier than Gaussian
 
 
@@ -241,6 +249,152 @@ class Reweighted:
     def arrays(self) -> dict[str, Vector]:
         """What a saved fit keeps of it."""
         return {**self.emulator.arrays(), "draws": self.places, "factors": self.factors, "lumps": self.lumps}
+
+
+class _Round(NamedTuple):
+    """Draws of theta, log densities there, and the mixture that most of them are from; None for the emulator."""
+
+    theta: Vector
+    values: Vector
+    mixture: StudentMixture | None
+
+
+class ThetaDraws:
+    """Draws of theta with the exact density there, which put an emulator of it right.
+
+    A sum over the posterior is the emulator's sum plus one over the draws, weighted by how far the emulator is off
+    there: unbiased for any emulator, and the more exact the better the emulator is. Where it is poor the draws speak
+    alone. Some of them are always from wide densities.
+
+    Parameters
+    ----------
+    log_posterior : callable
+        Log densities at thetas, (n, d) -> (n,).
+    emulator : Emulator
+    top : float
+        Log density that the emulator's is relative to.
+    axes : Axes
+        Of the emulator.
+    scale : Warp or None
+        On which the priors are Gaussian: there arms are short, mixtures follow them and errors are measured.
+    """
+
+    def __init__(
+        self, log_posterior: Callable[[Vector], Vector], emulator: Emulator, top: float, axes: Axes, scale: Warp | None
+    ):
+        self.log_posterior, self.emulator, self.axes, self.rng = log_posterior, emulator, axes, np.random.default_rng(0)
+        self.u, log_mass = emulator.weighted
+        log_whole = float(logsumexp(log_mass) - np.log(len(self.u)))
+        self._own_level, self._level = log_whole, top + log_whole
+        self.mass = np.exp(log_mass - logsumexp(log_mass))
+        d = axes.centre.size
+        self.measured = Axes(np.zeros(d), np.eye(d), None, scale)
+        # where mixtures are: on the emulator's own axes, or the priors', standardised
+        self.base = axes if scale is None else self.measured
+        own = self.base.bent(axes.theta(self.u))
+        self.mean = self.mass @ own
+        self.root = np.asarray(np.linalg.cholesky((own - self.mean).T @ (self.mass[:, None] * (own - self.mean))))
+        self.far = _far(self.mean, self.root, scale)
+        self.rounds: list[_Round] = []
+        self.first = 0
+
+    def __len__(self) -> int:
+        return EACH * (len(self.rounds) - self.first)
+
+    def add(self, mixture: StudentMixture | None = None) -> None:
+        """Draw from a mixture, by default from the emulator, and some from wide densities."""
+        if mixture is None:
+            near = self.axes.theta(self.u[self.rng.choice(len(self.u), EACH - WIDE, p=self.mass)])
+        else:
+            near = self._theta(mixture.draw(EACH - WIDE, self.rng))
+        theta = np.vstack([near, self._theta(self.far.draw(WIDE, self.rng))])
+        self.rounds.append(_Round(theta, self.log_posterior(theta), mixture))
+
+    def _theta(self, places: Vector) -> Vector:
+        return self.base.theta(self.mean + places @ self.root.T)
+
+    def _places(self, theta: Vector) -> Vector:
+        return np.asarray(np.linalg.solve(self.root, (self.base.bent(theta) - self.mean).T).T)
+
+    def mixture(self) -> StudentMixture:
+        """Fit one to the draws."""
+        theta, _, exact, _ = self._compared()
+        # one draw that outweighs all others says little of where the next should be
+        guide = np.minimum(exact, exact.sum() / np.sqrt(len(exact)))
+        return StudentMixture.fitted(self._places(theta), guide / guide.sum(), self.rng)
+
+    def errors(self, influence: Callable[[Vector, Vector], Vector]) -> Vector:
+        """Standard errors of what has these derivatives by the log density at values, (n, d), with masses, (n,)."""
+        return self._best(influence)[0]
+
+    def corrected(self, influence: Callable[[Vector, Vector], Vector]) -> "Reweighted":
+        """The emulator as the draws correct it."""
+        _, u, more, alone = self._best(influence)
+        cells = np.bincount(nearest_of(self.u, u), self.mass, len(u)).astype(float)
+        return Reweighted(self.emulator, u, *_factors(more - cells if alone else more, cells))
+
+    def _best(self, influence: Callable[[Vector, Vector], Vector]) -> tuple[Vector, Vector, Vector, bool]:
+        """Least errors, the emulator's u, masses that the draws add, and whether they do so to nothing."""
+        theta, u, exact, own = self._compared()
+        few, mass = self.u[:FEW], self.mass[:FEW] / self.mass[:FEW].sum()  # of points of low discrepancy the first
+        nearest = nearest_of(few, u)
+        cells = np.bincount(nearest, mass, len(u)).astype(float)
+        values = self.measured.straight(np.vstack([self.axes.theta(few), theta]))
+        found = []
+        # of draws alone the heaviest tell little of how heavy they should be
+        log_weights = smoothed_log_weights(np.log(np.maximum(exact, 1e-300))[None])[0][0]
+        smooth = np.exp(log_weights) * exact.sum()
+        for more, alone in ((exact - own, False), (smooth, True)):
+            factors, lumps = _factors(more - cells if alone else more, cells)
+            both = np.concatenate([mass * factors[nearest], lumps])
+            each = (more / (more.sum() + (not alone)))[:, None] * influence(values, both / both.sum())[len(few) :]
+            variance = (each**2).sum(axis=0) - each.sum(axis=0) ** 2 / len(u)
+            found.append((np.sqrt(np.maximum(variance, 0.0)), u, more, alone))
+        return min(found, key=lambda one: float(one[0].max()))
+
+    def _compared(self) -> tuple[Vector, Vector, Vector, Vector]:
+        """Thetas, (n, d), the emulator's u there, and their exact and the emulator's masses, in parts of its whole."""
+        rounds = self.rounds[self.first :]
+        theta = np.vstack([each.theta for each in rounds])
+        u, places = self.axes.bent(theta), self._places(theta)
+        log_volume = self.axes.log_volume(u)
+        # from a density of places to one of u
+        change = log_volume - self.base.log_volume(self.base.bent(theta))
+        for sign, root in ((1, self.axes.root), (-1, self.base.root), (-1, self.root)):
+            change += sign * np.linalg.slogdet(root)[1]
+        log_own = self.emulator.log_density(u) - self._own_level
+        log_draw = self.far.log_density(places) + change + np.log(WIDE * len(rounds))
+        for each in rounds:
+            log_near = log_own if each.mixture is None else each.mixture.log_density(places) + change
+            log_draw = np.logaddexp(log_draw, log_near + np.log(EACH - WIDE))
+        values = np.concatenate([each.values for each in rounds]) + log_volume - self._level
+        # one draw that outweighs all others by e^200 is as good as infinite
+        return theta, u, np.exp(np.minimum(values - log_draw, 200.0)), np.exp(log_own - log_draw)
+
+
+def _far(mean: Vector, root: Vector, scale: Warp | None) -> StudentMixture:
+    """Wide densities on standardised axes, one of them the priors' own: an arm may have been seen by no point."""
+    d = len(mean)
+    wide = WIDER * np.eye(d)
+    if scale is None:
+        return StudentMixture(np.ones(1), np.zeros((1, d)), wide[None], LIGHTER)
+    has_end, sds = scale.log_slope.any(axis=1), np.sqrt((root**2).sum(axis=1))
+    spread = np.where(has_end, np.minimum(1.0, FAR * sds), WIDER * sds)
+    inverse = np.linalg.inv(root)
+    shrunk = np.where(has_end, np.sqrt(np.maximum(1.0 - spread**2, 0.0)), 1.0)
+    prior = np.asarray(np.linalg.cholesky((inverse * spread**2) @ inverse.T), dtype=float)
+    means = np.array([inverse @ ((shrunk - 1.0) * mean), np.zeros(d)])
+    return StudentMixture(np.array([0.75, 0.25]), means, np.array([prior, wide]))
+
+
+def _factors(more: Vector, cells: Vector) -> tuple[Vector, Vector]:
+    """Factors and lumps, (n,) each, that add `more` mass near each draw to that of its cell."""
+    share = more / np.maximum(cells, 1e-300)
+    factors = np.where(np.abs(share) <= 1.0, 1.0 + share, np.where(more > 0, 1.0, 0.0))
+    lumps = np.where(share > 1.0, more, 0.0)
+    # what could not be taken away about a draw is taken away everywhere
+    scale = max(1.0 + float(more.sum()), 1e-6) / float(cells @ factors + lumps.sum())
+    return scale * factors, scale * lumps
 
 
 def _products(d: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

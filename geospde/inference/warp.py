@@ -190,6 +190,11 @@ class Axes:
         values: Vector = (v - self.centre) @ np.linalg.inv(self.root).T
         return values
 
+    def bent(self, theta: Vector) -> Vector:
+        """The u of these thetas, (p, d)."""
+        z = self.straight(theta)
+        return z if self.warp is None else self.warp.inverse(z)
+
     def log_volume(self, u: Vector) -> Vector:
         """Log of what the maps stretch volumes by at u, (p,), but for the root, which does alike everywhere."""
         total = np.zeros(len(u))
