@@ -9,6 +9,7 @@ from geospde.mesh import refine
 from geospde.mesh.relax import Patchwork, relaxed
 from geospde.mesh.triangulation import Triangulation
 
+pytestmark = pytest.mark.slow  # all of it compiles loops of large meshes for 13 s
 SITES = 6
 LIMITS = np.array([0.09])
 
@@ -34,7 +35,6 @@ def work_of(square):
     return work
 
 
-@pytest.mark.slow
 def test_flips_leave_the_constrained_delaunay_triangulation(square):
     work = work_of(square)
     for _ in range(3):
@@ -45,7 +45,6 @@ def test_flips_leave_the_constrained_delaunay_triangulation(square):
     assert np.array_equal(edges(work.triangles), edges(anew.triangles[inside]))
 
 
-@pytest.mark.slow
 def test_smoothing_moves_points_as_the_plain_version(square):
     mesh, zone = square
     work = work_of(square)
@@ -59,7 +58,6 @@ def test_smoothing_moves_points_as_the_plain_version(square):
     assert still.mean() < 0.3
 
 
-@pytest.mark.slow
 def test_splitting_keeps_links_area_and_limits(square):
     work = work_of(square)
     work.smooth(SITES)
@@ -81,7 +79,6 @@ def test_splitting_keeps_links_area_and_limits(square):
     assert len(np.unique(np.sort(work.segments, axis=1), axis=0)) == len(work.segments)
 
 
-@pytest.mark.slow
 def test_relaxing_ends_where_nothing_is_too_long(square):
     points, segments = relaxed(*square, SITES, LIMITS)
     assert np.array_equal(points[:SITES], square[0].points[:SITES])
