@@ -84,8 +84,9 @@ def named_bands(*names):
 
 
 def in_one_piece():
-    """A raster of a billion cells, compressed in one strip, of which nothing was written."""
-    kind = {"dtype": "uint8", "count": 1, "compress": "deflate", "SPARSE_OK": True, "blockysize": 32_000}
+    """A raster of a billion cells, compressed in one tile, of which nothing was written."""
+    kind = {"dtype": "uint8", "count": 1, "compress": "deflate", "SPARSE_OK": True, "tiled": True}
+    kind |= {"blockxsize": 32_000, "blockysize": 32_000}
     place = {"transform": Affine(0.04, 0, -100, 0, -0.04, 1100), "crs": METRES}
     with rasterio.open("z.tif", "w", driver="GTiff", height=32_000, width=32_000, **place, **kind):
         pass
