@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from geospde.errors import GeospdeError, InputError
@@ -114,9 +114,11 @@ def refuse_special_with(path: str | os.PathLike[str]) -> None:
         if file in seen or not file.is_file():
             continue
         seen.add(file)
-        for beside in file.parent.iterdir():
-            if beside.name.startswith(f"{file.stem}.") and is_special(beside):
-                raise InputError(f"{beside.name!r} beside {file.name!r} is a pipe or a device", remedy="take it away")
+        with suppress(PermissionError):  # of a folder whose files may be read, and not listed
+            for beside in file.parent.iterdir():
+                if beside.name.startswith(f"{file.stem}.") and is_special(beside):
+                    what = f"{beside.name!r} beside {file.name!r} is a pipe or a device"
+                    raise InputError(what, remedy="take it away")
         if file.suffix.casefold() == ".vrt":
             with file.open(encoding="utf-8", errors="replace") as opened:
                 open_ += [file.parent / name for name in _SOURCE.findall(opened.read(_VIRTUAL)) if "\0" not in name]

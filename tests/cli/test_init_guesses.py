@@ -133,6 +133,7 @@ def test_what_a_file_is_called_after_is_its_response_and_records_are_none():
     birds = {"coast": rng.uniform(1, 200, 9), "swell": rng.uniform(1, 3, 9), "fulmar": rng.poisson(0.4, 9) / 0.3}
     assert guess("data/fulmar_1998.csv", **birds) == ("fulmar", [])
     assert guess("survey.csv", **birds)[0] == "swell"
+    assert guess("survey.csv", survey=rng.integers(1, 4, 9), swell=birds["swell"])[0] == "swell"
     assert guess(record=rng.permutation(90)[:9], rate01=rng.normal(80, 2, 9))[0] == "rate01"
 
 

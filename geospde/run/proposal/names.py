@@ -27,7 +27,7 @@ COVARIATES = set(
 )
 LABELS = set(
     "batch code dup duplicate fid gid id index key label name no nr objectid plot profile quadrat rec record rep "
-    "replicate row sample serial site station transect zone".split()
+    "replicate row sample serial site station survey transect zone".split()
 )
 CENSORING = set("cens censor censored censoring".split())
 YEARS = set("annee ano anno jahr year yr".split())

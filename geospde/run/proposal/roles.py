@@ -285,7 +285,7 @@ def guess_response(columns: dict[str, Column], taken: set[str], source: str, gue
     for name, column in free.items():
         if score[name] > -4 and find_trials(free, column, {*taken, name}) is not None:
             score[name] += 2
-        if score[name] > -4 and column.words <= subject:  # zinc.csv, fulmar_2024.csv
+        if score[name] > -4 and column.words and column.words <= subject:  # zinc.csv, fulmar_2024.csv
             score[name] += 3
     for name, (less, why) in _derived(free).items():
         if score.get(name, -4) - less > -4 and _likeness(free[name]) > 0:
