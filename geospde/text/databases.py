@@ -101,13 +101,12 @@ def refuse_other_rows(path: str | PathLike[str], layer: str, frame: Any) -> None
         for column in frame.columns:
             if not pd.api.types.is_numeric_dtype(frame[column].dtype):
                 continue
-            parts = f"FROM {_name(layer)} AS t WHERE typeof(t.{_name(str(column))}) = 'real'"  # read without fractions
-            odd = f"FROM {_name(layer)} AS t WHERE typeof(t.{_name(str(column))}) IN ('text', 'blob')"
-            if _count(connection, f"SELECT COUNT(*) {odd}"):
-                why = f"{str(path)[-60:]!r}: the column {str(column)[:60]!r} of numbers holds text"
-                raise InputError(why, remedy="correct it, or make it a column of text")
-            if pd.api.types.is_integer_dtype(frame[column].dtype) and _count(connection, f"SELECT COUNT(*) {parts}"):
-                why = f"{str(path)[-60:]!r}: the column {str(column)[:60]!r} of whole numbers holds others"
+            kind, what = f"typeof(t.{_name(str(column))})", f"{str(path)[-60:]!r}: the column {str(column)[:60]!r}"
+            among = f"SELECT COUNT(*) FROM {_name(layer)} AS t WHERE {kind}"
+            if _count(connection, f"{among} IN ('text', 'blob')"):
+                raise InputError(f"{what} of numbers holds text", remedy="correct it, or make it a column of text")
+            if pd.api.types.is_integer_dtype(frame[column].dtype) and _count(connection, f"{among} = 'real'"):
+                why = f"{what} of whole numbers holds others"  # which are read without their fractions
                 raise InputError(why, remedy="correct them, or make it a column of real numbers")
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeGuard
 
-MOST_QUOTED, MOST_LISTED = 62, 250  # letters of one name in a sentence, and of all those that it lists
+from geospde.errors import QUOTED
+
+MOST_LISTED = 250  # letters of all names that a sentence lists
 LONGEST_NAME = 200  # that is compared with others: the time goes by the square
 
 
@@ -56,7 +58,7 @@ def listed(names: Iterable[object], *, most: int = 12) -> str:
     """
     words = [repr(n) for n in names]
     room = [min(most, len(words))]
-    room += [k for k in range(1, room[0]) if sum(min(len(word), MOST_QUOTED) for word in words[:k]) > MOST_LISTED]
+    room += [k for k in range(1, room[0]) if sum(min(len(word), QUOTED + 2) for word in words[:k]) > MOST_LISTED]
     if len(words) > min(room):
         words = [*words[: min(room)], f"{len(words) - min(room)} more"]
     return joined(words)
