@@ -121,8 +121,8 @@ class _Said(Exception):
         if self.row is None:
             return self
         where = place(self.row)
-        told = self._of_a_row.replace("{row}", f"{where.word} {_as_label(where.row)} of {where.file}")
-        return self._with(told)
+        words = self._of_a_row.replace("{row}", f"{where.word} {_as_label(where.row)} of {where.file}")
+        return self._with(words)
 
     def within(self, part: str) -> Self:
         """Return the same, of one of several likelihoods: its name stands before a sentence that has no place yet."""

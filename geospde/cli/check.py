@@ -25,8 +25,8 @@ def check(
         findings = check.check(source, progress=progress)
     levels = count_levels(findings)
     if as_json:
-        told = [finding.to_dict() for finding in findings]
-        print_json({"run_file": str(run_file), "can_run": not levels["error"], **levels, "findings": told})
+        entries = [finding.to_dict() for finding in findings]
+        print_json({"run_file": str(run_file), "can_run": not levels["error"], **levels, "findings": entries})
     elif quiet:
         for finding in findings:
             if finding.level == "error":

@@ -176,10 +176,10 @@ def _failed(error: Exception, arguments: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exc()
-    told, code = _in_words(error)
-    _say(str(told), *getattr(error, "__notes__", ()))
+    fault, code = _in_words(error)
+    _say(str(fault), *getattr(error, "__notes__", ()))
     if "--json" in arguments:
-        content = told.to_dict() | {"kind": type(error).__name__, "exit_code": code}
+        content = fault.to_dict() | {"kind": type(error).__name__, "exit_code": code}
         print(json.dumps({"error": content}), file=sys.stderr)
     return code
 

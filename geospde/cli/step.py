@@ -72,7 +72,7 @@ def _what_next(name: str, work: Work, run_file: Path, out: Path | None) -> str:
     from geospde.run.pipeline import STEPS, step_after
 
     made = next(step.makes for step in STEPS if step.name == name)
-    told, following = f"{made} made in {out or work.config.folder()}", step_after(work)
+    outcome, following = f"{made} made in {out or work.config.folder()}", step_after(work)
     if following is None:
-        return told
-    return f"{told}; next: geospde {following.command} {run_file}" + ("" if out is None else f" --out {out}")
+        return outcome
+    return f"{outcome}; next: geospde {following.command} {run_file}" + ("" if out is None else f" --out {out}")

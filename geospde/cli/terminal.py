@@ -39,10 +39,10 @@ def print_findings(findings: Iterable[Finding]) -> None:
     order = list(_STYLES)
     table = Table("", "subject", "finding", box=SIMPLE_HEAD, pad_edge=False)
     for finding in sorted(findings, key=lambda f: order.index(f.level)):
-        told = Text(finding.message)
+        message = Text(finding.message)
         if finding.remedy:
-            told.append(f"\n→ {finding.remedy}", style="italic")
-        table.add_row(Text(finding.level, style=_STYLES[finding.level]), Text(finding.subject), told)
+            message.append(f"\n→ {finding.remedy}", style="italic")
+        table.add_row(Text(finding.level, style=_STYLES[finding.level]), Text(finding.subject), message)
     _print(table)
 
 

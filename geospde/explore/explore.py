@@ -100,15 +100,15 @@ class Exploration:
         from geospde.plots.exploration import fact_rows
 
         found = {f"{f.level}: {f.subject}": "; ".join(filter(None, [f.message, f.remedy])) for f in self.findings}
-        told = repr(self).removeprefix(f"<Exploration of {self.observed.label}: ").removesuffix(">")
+        summary = repr(self).removeprefix(f"<Exploration of {self.observed.label}: ").removesuffix(">")
         parts = facts(dict(fact_rows(self)), "the survey"), facts(found, "findings")
-        return card(f"Exploration of {self.observed.label}", told, *parts)
+        return card(f"Exploration of {self.observed.label}", summary, *parts)
 
     def __repr__(self) -> str:
         levels = count_levels(self.findings)
-        told = [counted(levels[level], level) for level in ("error", "warning", "note") if levels[level]]
+        counts = [counted(levels[level], level) for level in ("error", "warning", "note") if levels[level]]
         distances = [] if self.variogram is None else [counted(len(self.variogram.table), "distance")]
-        parts = [counted(self.summary.sites, self.summary.word), *distances, *(told or ["all well"])]
+        parts = [counted(self.summary.sites, self.summary.word), *distances, *(counts or ["all well"])]
         return f"<Exploration of {self.observed.label}: {', '.join(parts)}>"
 
 

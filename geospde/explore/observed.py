@@ -64,7 +64,7 @@ class Observed:
         return self.response if self.exposure is None else f"{self.response} / {self.exposure}"
 
     @property
-    def told(self) -> Rate:
+    def rate(self) -> Rate:
         """The rates in words and what they are multiplied with in pictures, such as deaths per 1,000 people."""
         rates = self.rates[np.isfinite(self.rates)]
         return Rate.of(self.label, float(np.quantile(rates, 0.95)) if rates.size else 0.0)

@@ -188,8 +188,8 @@ class Expression:
     def _refuse(self, table: pd.DataFrame, bad: NDArray[np.bool_], what: str) -> None:
         rows = np.flatnonzero(bad)
         if rows.size:
-            held = " and ".join(f"{column} = {table[column].iloc[rows[0]]!s}" for column in self.columns)
-            raise InputError(f"in {{row}}, {held}: {self.text} {what}", row=table.index[rows[0]])
+            values = " and ".join(f"{column} = {table[column].iloc[rows[0]]!s}" for column in self.columns)
+            raise InputError(f"in {{row}}, {values}: {self.text} {what}", row=table.index[rows[0]])
 
 
 def learn(variable: str | Tree, table: pd.DataFrame) -> Expression:

@@ -121,9 +121,10 @@ def values_of(table: pd.DataFrame, column: str, kind: str | None = None) -> Any:
     wrong = np.isnan(numbers) if kind != "truth" else ~np.isin(numbers, (0.0, 1.0))
     if wrong.any():
         row = int(np.argmax(wrong))
-        held = values.iloc[row].item() if isinstance(values.iloc[row], np.generic) else values.iloc[row]
+        value = values.iloc[row].item() if isinstance(values.iloc[row], np.generic) else values.iloc[row]
         raise InputError(
-            f"column {column!r} holds {held!r} in {{row}}, where the fit has {KINDS[str(kind)]}{others_like_it(wrong)}",
+            f"column {column!r} holds {value!r} in {{row}}, "
+            f"where the fit has {KINDS[str(kind)]}{others_like_it(wrong)}",
             row=values.index[row],
         )
     return pd.Series(numbers == 1.0, index=values.index) if (kind or own) == "truth" else numbers
@@ -202,8 +203,8 @@ class Coding:
             Where `levels` or `reference` do not fit the values.
         """
         if isinstance(values.dtype, pd.CategoricalDtype):
-            held = set(values.cat.codes)
-            own = [level for code, level in enumerate(values.cat.categories) if code in held]
+            present = set(values.cat.codes)
+            own = [level for code, level in enumerate(values.cat.categories) if code in present]
         else:
             own = list(pd.factorize(values)[1])
             try:
@@ -236,12 +237,12 @@ class Coding:
     def codes(self, values: Any) -> NDArray[np.intp]:
         """Number of each value's level, by value or else by its text; -1 for one that was not learnt, or missing."""
         if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
-            places, held = values.cat.codes.to_numpy(), list(values.cat.categories)
+            places, labels = values.cat.codes.to_numpy(), list(values.cat.categories)
         else:
-            places, held = pd.factorize(values)
+            places, labels = pd.factorize(values)
         by_value = {level: k for k, level in enumerate(self.levels)}
         by_text = {text: k for k, text in enumerate(self.labels)}
-        numbers = [by_value.get(value, by_text.get(label(value), -1)) for value in held]
+        numbers = [by_value.get(value, by_text.get(label(value), -1)) for value in labels]
         return np.asarray(np.array([*numbers, -1], dtype=np.intp)[places])
 
     def __call__(self, values: Any) -> pd.Categorical:

@@ -197,11 +197,11 @@ def _refined(evaluator: Evaluator, axes: Axes) -> _Refined:
             new = points.others(survey.next(emulator, 2 * d))
         if not len(new) or len(points) >= most:
             break
-        foretold, sd = emulator.log_density(new, bounded=False) + top, emulator.sd(new)
+        predicted, sd = emulator.log_density(new, bounded=False) + top, emulator.sd(new)
         points.add(new)
         emulator, top = points.emulator(emulator)
         # the emulator's errors are taken to be larger than it says by as much as they were at the last points
-        found = np.abs(emulator.log_density(new) + top - foretold) / (sd + 0.01)
+        found = np.abs(emulator.log_density(new) + top - predicted) / (sd + 0.01)
         misses = np.concatenate([misses, np.minimum(found, 10.0)])
     return _Refined(points, emulator, top, survey.accuracy())
 

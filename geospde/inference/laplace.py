@@ -249,7 +249,7 @@ class Laplace(System):
         """Insert the hyperparameters that are held into theta; a whole theta stays as it is."""
         if theta.size == self.free.size:
             return theta
-        out = self.held.copy()
+        out = self.fixed_theta.copy()
         out[self.free] = theta
         return out
 

@@ -60,7 +60,7 @@ class LatentGaussianModel(Protocol):
     # the fixed effects (of an intercept at the covariates' means, say); `fixed_log_shift`, what their prior has over
     # the Gaussian that stands for it, and `fixed_log_excess`, the same as a function of the fixed effects less that
     # number; `meeting`, rows of latent variables whose covariances predictions need besides those that data have; and
-    # `held`, the values of the hyperparameters that are held, NaN for the others
+    # `fixed_theta`, the values of the hyperparameters that are held, NaN for the others
 
 
 class RowPairs(NamedTuple):
@@ -97,7 +97,7 @@ class System:
     n, n_random, n_fixed : int
         Size of the latent vector, of its random terms, of its fixed effects (last).
     n_theta : int
-        Number of free hyperparameters; `held` and `free` tell them from those that are held.
+        Number of free hyperparameters; `fixed_theta` and `free` tell them from those that are held.
     basis : Basis
         Coordinates of the fixed effects that H, its inverse and entries on its pattern are of. Vectors, the design and
         rows are in the plain ones, as the model has them.
@@ -125,8 +125,8 @@ class System:
         self.theta_blocks = [slice(a, b) for a, b in zip(counts[:-1], counts[1:])]
         total = int(counts[-1]) + len(model.likelihood.parameters)
         self.family_block = slice(int(counts[-1]), total)
-        self.held = np.asarray(getattr(model, "held", np.full(total, np.nan)), dtype=float)
-        self.free = np.isnan(self.held)
+        self.fixed_theta = np.asarray(getattr(model, "fixed_theta", np.full(total, np.nan)), dtype=float)
+        self.free = np.isnan(self.fixed_theta)
         self.n_theta = int(self.free.sum())
         self._fixed_prior()
         self._analyse()

@@ -16,7 +16,7 @@ from geospde.linalg.threads import LARGE, SEVERAL
 
 Vector = NDArray[np.float64]
 
-NEAREST = 6  # points that a latent mode is foretold from
+NEAREST = 6  # points that a latent mode is predicted from
 LENGTH, HEIGHT = 2.0, 0.3  # of the process through them, in standard deviations and beside its quadratic trend
 FURTHEST = 10.0  # standard deviations from the nearest, beyond which it tends to zero
 NOISE = 1e-8  # variance, and share of each: keeps its matrix invertible where points coincide, or lie far away
@@ -75,8 +75,8 @@ class WarmLaplace:
 
     def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
         """The point at theta; `start` serves where there is none to start from."""
-        (foretold,) = self.foretold([theta])
-        point = self.laplace.lagging(theta, start if foretold is None else foretold, gradient)
+        (predicted,) = self.predicted_modes([theta])
+        point = self.laplace.lagging(theta, start if predicted is None else predicted, gradient)
         self._remember([point], gradient)
         return point
 
@@ -91,8 +91,8 @@ class WarmLaplace:
 
         Searches for latent modes begin at `starts`, by default at their predictions.
         """
-        # all are foretold before any is found, so that the order in which threads end changes nothing
-        known = self.foretold(thetas) if starts is None else starts
+        # all modes are predicted before any is found, so that the order in which threads end changes nothing
+        known = self.predicted_modes(thetas) if starts is None else starts
         begun = [(theta, start, self._prior_part(theta, gradient)) for theta, start in zip(thetas, known)]
         found = []
         work = partial(evaluated, gradient=gradient, finish=finish)
@@ -117,7 +117,7 @@ class WarmLaplace:
         if gradient:
             self.points += [p.without_factor() for p in points if p is not None]
 
-    def foretold(self, thetas: Sequence[Vector]) -> Sequence[Vector | None]:
+    def predicted_modes(self, thetas: Sequence[Vector]) -> Sequence[Vector | None]:
         """Predict latent modes at thetas from the modes and slopes of the nearest points, by a process with a trend.
 
         None where there are no points.

@@ -47,32 +47,32 @@ class Coordinates:
 
     @classmethod
     def of(
-        cls, precisions: Sequence[Precision], held: Vector, psi: Vector, vanishing: Sequence[int] = ()
+        cls, precisions: Sequence[Precision], fixed_theta: Vector, psi: Vector, vanishing: Sequence[int] = ()
     ) -> "Coordinates":
         """Those of a model's free hyperparameters.
 
         Parameters
         ----------
         precisions : sequence of Precision
-        held : (d,) array
-            Values of the hyperparameters that are held, NaN for the free ones.
+        fixed_theta : (d,) array
+            Values of the hyperparameters that are fixed_theta, NaN for the free ones.
         psi : array
             The free ones to start from, with factors' entries in the place of correlated effects'.
         vanishing : sequence of int
-            Places in `held` of residual standard deviations that may be zero.
+            Places in `fixed_theta` of residual standard deviations that may be zero.
         """
-        scales, least, at = np.zeros(held.size, dtype=bool), np.full(held.size, LEAST), 0
-        terms = np.full(held.size, -1)
+        scales, least, at = np.zeros(fixed_theta.size, dtype=bool), np.full(fixed_theta.size, LEAST), 0
+        terms = np.full(fixed_theta.size, -1)
         for k, term in enumerate(precisions):
             where = slice(at, at + len(term.parameters))
             at, terms[where] = where.stop, k
-            standardised = bool(term.pairs) and np.isnan(held[where]).all()
+            standardised = bool(term.pairs) and np.isnan(fixed_theta[where]).all()
             scales[where] = [n.startswith(("sd", "sigma")) and not standardised for n in term.parameters]
             if term.rank_deficiency and term.pattern.nnz > term.n:  # what it leaves free are sums that cancel
                 least[where] = LEAST_ROUNDED
         scales[list(vanishing)] = True
         least[list(vanishing)] = LEAST_ROUNDED
-        free = np.isnan(held)
+        free = np.isnan(fixed_theta)
         return cls(psi, scales[free], least[free], terms[free])
 
     def with_fixed(self, fixed: Vector, spread: Vector) -> "Coordinates":

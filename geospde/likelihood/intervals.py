@@ -48,7 +48,7 @@ def _estimate(h: Hyperparameter, m: Maximum, quantile: float) -> list[float]:
     """Estimate, standard error and limits of one hyperparameter; NaN where the data say nothing."""
     touched = h.direction != 0
     value = h.value(m.theta)
-    if h.is_held:
+    if h.is_fixed:
         return [value, 0.0, value, value]
     if m.edges[touched].any() or m.flat[touched].any():
         if h.function is not None:  # a correlation
@@ -79,7 +79,7 @@ def _idle(model: Any, maximum: Maximum) -> set[str]:
     out: set[str] = set()
     for _, part, own in _parts(model):
         pairs = part.precision.pairs
-        zero = [not h.is_held and maximum.edges[h.direction != 0].any() for h in own]
+        zero = [not h.is_fixed and maximum.edges[h.direction != 0].any() for h in own]
         correlations = own[part.precision.effects :] if pairs else ()
         out |= {h.name for h, (j, i) in zip(correlations, pairs) if zero[j] or zero[i]}
     return out
@@ -90,7 +90,7 @@ def vanished(model: Any, maximum: Maximum) -> NDArray[np.bool_]:
     masks = [np.zeros(0, dtype=bool)]
     for _, part, own in _parts(model):
         q = part.precision.effects
-        zero = [not h.is_held and bool((maximum.edges[h.direction != 0] < 0).any()) for h in own[:q]]
+        zero = [not h.is_fixed and bool((maximum.edges[h.direction != 0] < 0).any()) for h in own[:q]]
         of_level = zero if part.precision.parameters[0].startswith("sd") else [False] * q
         masks.append(np.tile(of_level, part.precision.n // q))
     return np.concatenate(masks)
@@ -166,7 +166,7 @@ def profile_of(found: Maximised, name: str) -> tuple[Profile, Callable[[float], 
     if name in found.model.effects.names:
         return _of_fixed(found, maximum, found.model.effects.names.index(name)), float
     h = next(h for h in found.model.hyperparameters if h.name == name)
-    if h.is_held:
+    if h.is_fixed:
         raise InputError(f"{name} is held at {h.value(maximum.theta):g}: it has no profile")
     row = hyper_table(found.model, maximum).loc[name]
     effects = _of_group(found, h)
@@ -218,9 +218,13 @@ def _of_group(found: Maximised, h: Hyperparameter) -> tuple[int, int, tuple[int,
     for term, (place, part, own) in enumerate(_parts(found.model)):
         pairs = part.precision.pairs
         where = slice(place, place + len(part.precision.parameters))
-        if pairs and h in own and np.isnan(found.unpriored.held[where]).all():
+        if pairs and h in own and np.isnan(found.unpriored.fixed_theta[where]).all():
             k, q = own.index(h), part.precision.effects
-            return term, int(np.isnan(found.unpriored.held[:place]).sum()), (k,) if k < q else tuple(pairs[k - q])
+            return (
+                term,
+                int(np.isnan(found.unpriored.fixed_theta[:place]).sum()),
+                (k,) if k < q else tuple(pairs[k - q]),
+            )
     return None
 
 

@@ -36,19 +36,19 @@ class Unpriored:
     ----------
     precisions, design, offset, likelihood
         As of a `LatentGaussianModel`.
-    held : (d,) array
+    fixed_theta : (d,) array
         Values of the hyperparameters that are held, NaN for the free ones.
     start : (k,) array
         The free hyperparameters to start from, whose standard deviations serve as units.
     vanishing : tuple of int
-        Places in `held` of residual standard deviations whose likelihood is bounded down to zero.
+        Places in `fixed_theta` of residual standard deviations whose likelihood is bounded down to zero.
     """
 
     precisions: Sequence[Any]
     design: sp.csr_matrix
     offset: Vector
     likelihood: Any
-    held: Vector
+    fixed_theta: Vector
     start: Vector = field(default_factory=lambda: np.zeros(0))
     vanishing: tuple[int, ...] = ()
 
@@ -61,9 +61,9 @@ class Unpriored:
             term.prior = penalty
         likelihood = replace(model.likelihood, prior=own[-1])
         count = sum(len(term.parameters) for term in terms) + len(likelihood.parameters)
-        held = np.asarray(getattr(model, "held", np.full(count, np.nan)), dtype=float)
+        fixed_theta = np.asarray(getattr(model, "fixed_theta", np.full(count, np.nan)), dtype=float)
         offset, start = np.asarray(model.offset, dtype=float), np.asarray(getattr(model, "start", np.zeros(0)))
-        return cls(terms, sp.csr_matrix(model.design), offset, likelihood, held, start)
+        return cls(terms, sp.csr_matrix(model.design), offset, likelihood, fixed_theta, start)
 
     @property
     def n_random(self) -> int:
@@ -113,7 +113,7 @@ class Unpriored:
 
     def coordinates(self, psi: Vector) -> Coordinates:
         """Coordinates of the free hyperparameters, to start from psi; see `Coordinates.of`."""
-        return Coordinates.of(self.precisions, self.held, psi, self.vanishing)
+        return Coordinates.of(self.precisions, self.fixed_theta, psi, self.vanishing)
 
     def shifted(self, offset: Vector) -> "Unpriored":
         """The same model with this added to its predictor."""
@@ -126,7 +126,7 @@ class Unpriored:
         at = sum(len(t.parameters) for t in self.precisions[:term])
         columns = np.arange(self.design.shape[1])
         columns[first : first + own.n] = first + np.arange(own.n).reshape(-1, own.effects)[:, list(order)].ravel()
-        where = int(np.isnan(self.held[:at]).sum()) + np.arange(own.effects)
+        where = int(np.isnan(self.fixed_theta[:at]).sum()) + np.arange(own.effects)
         start = self.start.copy()
         start[where] = start[where][list(order)]
         return replace(self, design=sp.csr_matrix(self.design[:, columns]), start=start)
@@ -221,7 +221,7 @@ class Profiled(Restricted):
     def _slopes(self, point: LaplacePoint, psi: Vector, solved: Vector, weighted: Vector) -> Vector:
         """``½ tr(C⁻¹ Z' dH Z)`` in each psi."""
         whole = self.whole(psi[self.rest])
-        slope = np.zeros(self.held.size)
+        slope = np.zeros(self.fixed_theta.size)
         for term, block, where in zip(self.precisions, self.blocks, self.theta_blocks):
             indptr, indices = term.pattern.indptr, term.pattern.indices
             for j, of_h in enumerate(term.gradients(whole[where])):
@@ -264,7 +264,7 @@ class Joint:
         self.factorisations = 0
         without = replace(model, design=sp.csr_matrix(model.design[:, : model.n_random]))
         self.random = Standardised(without) if model.n_random else None
-        self._free = np.isnan(model.held)
+        self._free = np.isnan(model.fixed_theta)
         self.n_theta = int(self._free.sum()) + self.n_outer
 
     def split(self, psi: Vector) -> tuple[Vector, Vector]:
@@ -280,7 +280,7 @@ class Joint:
         """Psi in the user's words, for messages."""
         theta, beta = self.split(psi)
         fixed = f"fixed effects {np.array2string(beta, precision=4)}"
-        if self.random is None or not self.original.held.size:
+        if self.random is None or not self.original.fixed_theta.size:
             return fixed
         return f"{self.random.describe(theta)}, {fixed}"
 
@@ -339,7 +339,7 @@ class Joint:
 
     def _regression(self, psi: Vector, theta: Vector, beta: Vector) -> LaplacePoint:
         """The likelihood of a model without random terms."""
-        whole = self.original.held.copy()
+        whole = self.original.fixed_theta.copy()
         whole[self._free] = theta
         eta = self.fixed @ beta + self.original.offset
         try:
@@ -411,7 +411,7 @@ class Estimated(Laplace):
 
 def _inside(model: Unpriored, theta: Vector) -> Vector:
     """Theta with the correlations of all terms a little away from one."""
-    whole, at = model.held.copy(), 0
+    whole, at = model.fixed_theta.copy(), 0
     free = np.isnan(whole)
     whole[free] = theta
     for term in model.precisions:

@@ -28,13 +28,13 @@ def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]
     edges = found.edges.copy()
     by_term = zip(model.terms, names_by_term(model))
     straight = {name for term, own in by_term if term.penalty_scales and term.grouping is None for name in own}
-    number = np.cumsum(np.isnan(model.held)) - 1
+    number = np.cumsum(np.isnan(model.fixed_theta)) - 1
     of_family = {int(number[k]) for k in residual_places(model)}
     for h in model.hyperparameters:
         touched = h.direction != 0
-        if h.name in straight and not h.is_held:
+        if h.name in straight and not h.is_fixed:
             edges[touched] = 0
-        if h.is_held or touched.sum() != 1 or not edges[touched][0]:
+        if h.is_fixed or touched.sum() != 1 or not edges[touched][0]:
             continue
         own = np.flatnonzero(touched)[0] in of_family
         (residual if own else zero if h.transform is np.exp else one).append(h.name)
@@ -55,7 +55,7 @@ def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]
     ]
     at = found.flat.size - len(model.likelihood.hyper)
     level = (found.flat | (np.diag(found.covariance) > LEVEL**2))[at:]
-    unknown = [h.name for h in model.hyperparameters if not h.is_held and level[h.direction[at:] != 0].any()]
+    unknown = [h.name for h in model.hyperparameters if not h.is_fixed and level[h.direction[at:] != 0].any()]
     ended = {h.name: h.nearest_end(found.theta) for h in model.hyperparameters if h.name in unknown}
     out += [
         f"{name!r} is estimated as {end:g}, an end of its range: a simpler family may do"
@@ -70,7 +70,7 @@ def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]
         )
     whole, noted = whole_theta(model, found.theta), set()
     for term, names, where in zip(model.terms, names_by_term(model), theta_slices(model.terms)):
-        free = number[where][np.isnan(model.held[where])]
+        free = number[where][np.isnan(model.fixed_theta[where])]
         vanished = (found.edges[free] < 0).any() and found.flat[free].any()  # its range then says nothing
         own = [] if vanished else term.notes(whole[where])
         out += own
@@ -104,7 +104,7 @@ def _ridges(model: Any, found: Maximum, noted: set[str]) -> list[str]:
 
 def _is_one(h: Hyperparameter) -> bool:
     """Whether a hyperparameter is one of theta's and not made of them."""
-    return not h.is_held and h.function is None and (h.direction != 0).sum() == 1 and bool((h.direction > 0).any())
+    return not h.is_fixed and h.function is None and (h.direction != 0).sum() == 1 and bool((h.direction > 0).any())
 
 
 def _is_plain(h: Hyperparameter) -> bool:

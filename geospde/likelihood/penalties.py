@@ -90,7 +90,7 @@ def penalties(model: Any) -> list[Penalty]:
     InputError
         For a prior that a likelihood takes none of: of a fixed effect, a correlation, or a smooth.
     """
-    given, free = set(model.priors_given), np.isnan(np.asarray(model.held, dtype=float))
+    given, free = set(model.priors_given), np.isnan(np.asarray(model.fixed_theta, dtype=float))
     numbers, at, out = np.cumsum(free) - 1, 0, []
     options, used = _options(model), set()
     owners = [(term.precision.prior, term) for term in model.terms] + [(model.likelihood.prior, None)]
@@ -108,8 +108,8 @@ def penalties(model: Any) -> list[Penalty]:
             used |= {name for name, prior in options.items() if prior == own}
         at += size
         out.append(Penalty(tuple(found)))
-    held = {h.name for h in model.hyperparameters if h.is_held}
-    left = [name for name in model.priors_given if name in given and name not in held]
+    fixed = {h.name for h in model.hyperparameters if h.is_fixed}
+    left = [name for name in model.priors_given if name in given and name not in fixed]
     left += [name for name in options if name not in used]
     if left:
         raise InputError(

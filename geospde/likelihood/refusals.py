@@ -77,7 +77,7 @@ def only_smooths(model: Any) -> Unpriored:
         raise InputError(f"method 'ubre' is for at most {LARGEST:,} coefficients, not {size:,}: fit with method='reml'")
     unpriored = Unpriored.of(model)
     own = len(model.likelihood.parameters)
-    of_terms, of_family = np.split(unpriored.held, [unpriored.held.size - own])
+    of_terms, of_family = np.split(unpriored.fixed_theta, [unpriored.fixed_theta.size - own])
     if np.isnan(of_family).any() and not np.isnan(of_terms).all():
         raise InputError("with a free dispersion, method 'ubre' cannot hold the sd of a smooth: fit with method='reml'")
     return unpriored
@@ -89,10 +89,10 @@ def _has_penalty(term: LatentTerm) -> bool:
 
 
 def refuse_priors(model: Any, method: str) -> None:
-    """A likelihood has no priors; a value that is held is none."""
-    held = {h.name for h in model.hyperparameters if h.is_held}
+    """A likelihood has no priors; a value that is fixed is none."""
+    fixed = {h.name for h in model.hyperparameters if h.is_fixed}
     for name in model.priors_given:
-        if name not in held:
+        if name not in fixed:
             raise InputError(
                 f"method {method!r} takes no priors, but one is given for {name!r}: leave it out, hold it at a value "
                 f"with {{'fixed': value}}, or fit with method='inla'"
@@ -113,7 +113,7 @@ def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
     if not unpriored.is_gaussian:
         return
     for part in model.terms:
-        if part.grouping is not None and part.n >= rows and np.isnan(unpriored.held[-1]):
+        if part.grouping is not None and part.n >= rows and np.isnan(unpriored.fixed_theta[-1]):
             effects = len(part.effect_names)
             raise InputError(
                 f"the term {part.label!r} has {part.n} random effects "
@@ -230,7 +230,7 @@ def refuse_exact(model: Any) -> None:
 
     A normal's is looked at by `refuse_perfect`, since it may be bounded.
     """
-    likelihood, own = model.likelihood, model.held[len(model.held) - len(model.likelihood.hyper) :]
+    likelihood, own = model.likelihood, model.fixed_theta[len(model.fixed_theta) - len(model.likelihood.hyper) :]
     has_spread = np.isnan(own).any() and not model.family.is_discrete and likelihood.observed_exactly
     if not has_spread or model.parts or model.is_linearised:
         return
@@ -244,7 +244,7 @@ def refuse_exact(model: Any) -> None:
         return
     left = y - design @ np.linalg.lstsq(design.toarray(), y, rcond=None)[0]
     if np.linalg.norm(left) < EXACT * max(float(np.linalg.norm(y)), 1e-300):
-        named = listed([h.name for h, held in zip(likelihood.hyper, own) if np.isnan(held)])
+        named = listed([h.name for h, value in zip(likelihood.hyper, own) if np.isnan(value)])
         raise perfect_fit(f"nothing is left to tell {named} by")
 
 

@@ -461,9 +461,9 @@ def _maximum(
     of_theta = np.full((d, d), np.nan)
     known = np.flatnonzero(~np.isnan(np.diag(covariance)))
     if known.size:
-        told = np.flatnonzero((edges == 0) & ~unknown)
-        own = slope[np.ix_(told, known)]
-        of_theta[np.ix_(told, told)] = own @ covariance[np.ix_(known, known)] @ own.T
+        inner = np.flatnonzero((edges == 0) & ~unknown)
+        own = slope[np.ix_(inner, known)]
+        of_theta[np.ix_(inner, inner)] = own @ covariance[np.ix_(known, known)] @ own.T
     return Maximum(
         likelihood.theta_of(psi), fixed, at.log_posterior, of_theta, of_fixed, edges, unknown, x,
         isinstance(likelihood, Joint), likelihood.evaluations, likelihood.factorisations,

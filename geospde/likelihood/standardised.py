@@ -162,7 +162,7 @@ class Standardised(Laplace):
 
     def __init__(self, model: Any):
         self.original = model
-        free = np.isnan(model.held)
+        free = np.isnan(model.fixed_theta)
         number = np.cumsum(free) - 1
         start = model.start if model.start.size == free.sum() else np.zeros(int(free.sum()))
         kept = np.ones(free.size, dtype=bool)
@@ -187,7 +187,7 @@ class Standardised(Laplace):
         blocks.append(sp.csr_matrix(model.design[:, first:]))
         self._assembly = Assembly(blocks)
         self._entries = np.concatenate([block.data for block in blocks])
-        inner = replace(model, precisions=terms, design=self._assembly.pattern, held=model.held[kept])
+        inner = replace(model, precisions=terms, design=self._assembly.pattern, fixed_theta=model.fixed_theta[kept])
         # of a model that is upright, and the design has no entries yet
         super().__init__(inner, TIGHT, basis=Basis(first, np.eye(model.n_fixed)))
         self._pairs = row_pairs(self.design)

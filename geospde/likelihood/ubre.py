@@ -140,13 +140,13 @@ def least_prediction_error(model: Unpriored, start: Vector, family: Any, progres
     """
     model, basis = model.upright()
     own = len(model.likelihood.parameters)
-    count = model.held.size - own
-    free = bool(np.isnan(model.held[count:]).any())
-    held = model.held.copy()
-    dispersion = family.dispersion(start[-own:] if free else held[count:])
-    held[count:] = family.theta(dispersion)
-    criterion = PredictionError(replace(model, held=held), family.saturated(dispersion), not free)
-    best = _lowest(criterion, model, held, start[:-own] if free else start, progress)
+    count = model.fixed_theta.size - own
+    free = bool(np.isnan(model.fixed_theta[count:]).any())
+    fixed_theta = model.fixed_theta.copy()
+    dispersion = family.dispersion(start[-own:] if free else fixed_theta[count:])
+    fixed_theta[count:] = family.theta(dispersion)
+    criterion = PredictionError(replace(model, fixed_theta=fixed_theta), family.saturated(dispersion), not free)
+    best = _lowest(criterion, model, fixed_theta, start[:-own] if free else start, progress)
     point = criterion.at(best.theta, best.x, gradient=False)
     theta, edges, flat, ratio = best.theta, best.edges, best.flat, 1.0
     if free:
@@ -163,7 +163,9 @@ def least_prediction_error(model: Unpriored, start: Vector, family: Any, progres
     ).outside(basis)
 
 
-def _lowest(criterion: PredictionError, model: Unpriored, held: Vector, start: Vector, progress: Progress) -> Maximum:
+def _lowest(
+    criterion: PredictionError, model: Unpriored, fixed_theta: Vector, start: Vector, progress: Progress
+) -> Maximum:
     """The best of two searches, from where smooths start and from much smoother ones.
 
     Unlike a likelihood the criterion often has several minima, and those of rough smooths are found first.
@@ -172,7 +174,9 @@ def _lowest(criterion: PredictionError, model: Unpriored, held: Vector, start: V
     fault: NumericalError | None = None
     for smoother in (0.0, SMOOTHER):
         try:
-            found.append(climb(criterion, Coordinates.of(model.precisions, held, start - smoother), progress=progress))
+            found.append(
+                climb(criterion, Coordinates.of(model.precisions, fixed_theta, start - smoother), progress=progress)
+            )
         except NumericalError as error:
             fault = error
     if not found:

@@ -28,14 +28,14 @@ RANK = 1e-9  # eigenvalue, relative to the largest, that counts as zero
 def residual_places(model: Any) -> tuple[int, ...]:
     """Places among all hyperparameters of residual standard deviations that are free."""
     own = model.likelihood.hyper
-    held = np.asarray(model.held, dtype=float)
-    first = held.size - len(own)
-    return tuple(first + k for k, h in enumerate(own) if h.kind == "sd" and np.isnan(held[first + k]))
+    fixed_theta = np.asarray(model.fixed_theta, dtype=float)
+    first = fixed_theta.size - len(own)
+    return tuple(first + k for k, h in enumerate(own) if h.kind == "sd" and np.isnan(fixed_theta[first + k]))
 
 
 def is_small(model: Any, found: Maximum, share: float = SMALL) -> bool:
     """Whether a residual ended below this share of where it starts, so near to zero that it may be there."""
-    number = np.cumsum(np.isnan(model.held)) - 1
+    number = np.cumsum(np.isnan(model.fixed_theta)) - 1
     return any(found.theta[number[k]] < model.start[number[k]] + np.log(share) for k in residual_places(model))
 
 
@@ -49,11 +49,11 @@ def down_to_zero(model: Any, unpriored: Unpriored, restricted: bool) -> Unpriore
 
 def fits_perfectly(model: Any, unpriored: Unpriored, found: Maximum, restricted: bool) -> bool:
     """Whether the residual vanished because effects that do not reach every response fit all the same."""
-    number, at, left = np.cumsum(np.isnan(unpriored.held)) - 1, 0, []
+    number, at, left = np.cumsum(np.isnan(unpriored.fixed_theta)) - 1, 0, []
     for k, term in enumerate(unpriored.precisions):
         own = range(at, at + len(term.parameters))
         at = own.stop
-        if not any(np.isnan(unpriored.held[j]) and found.edges[number[j]] < 0 for j in own):
+        if not any(np.isnan(unpriored.fixed_theta[j]) and found.edges[number[j]] < 0 for j in own):
             left.append(k)
     return bool(residual_edges(model, found)) and not reach_all(unpriored, left, restricted)
 
@@ -65,7 +65,7 @@ def no_worse(model: Any, lowest: Maximum, found: Maximum) -> bool:
 
 def residual_edges(model: Any, found: Maximum) -> tuple[int, ...]:
     """Places among the free hyperparameters of residuals that are estimated as zero."""
-    number = np.cumsum(np.isnan(model.held)) - 1
+    number = np.cumsum(np.isnan(model.fixed_theta)) - 1
     return tuple(int(number[k]) for k in residual_places(model) if found.edges[number[k]] < 0)
 
 

@@ -63,7 +63,7 @@ class Model:
     weights: Vector
     priors_given: dict[str, Any]
     meshes: dict[str, Any]
-    held: Vector
+    fixed_theta: Vector
     covariates: SiteCovariates | None = None
     support: Support | None = None
     nonlinear: Nonlinear | None = None
@@ -232,7 +232,7 @@ class Model:
         blocks.append(self.effects.columns(table, True))
         if all(sp.issparse(block) for block in blocks):
             return sp.csr_matrix(sp.hstack(blocks, format="csr"))
-        return MovingRows(blocks, theta_slices(self.terms), self.held)
+        return MovingRows(blocks, theta_slices(self.terms), self.fixed_theta)
 
 
 def build_model(
@@ -290,8 +290,10 @@ def build_model(
             raise InputError(f"the formula {formula!r} has nothing to estimate")
         predictor = _predictor(observed, terms, effects, kind)
         _check_identified(terms, effects, priors_of_fixed, predictor.blocks, likelihood, kind)
-        hyper, start, held = hyperparameters_of(terms, likelihood, likelihood.unit)
-        warn_of_residual(terms, likelihood, is_free=bool(np.isnan(held[len(held) - len(likelihood.hyper) :]).any()))
+        hyper, start, fixed_theta = hyperparameters_of(terms, likelihood, likelihood.unit)
+        warn_of_residual(
+            terms, likelihood, is_free=bool(np.isnan(fixed_theta[len(fixed_theta) - len(likelihood.hyper) :]).any())
+        )
         overrides = given.overrides
         _refuse_unused(overrides, [*(h.name for h in hyper if h.name not in overrides), *effects.names])
         of_dispersion = () if dispersion is None else dispersion.columns
@@ -304,7 +306,7 @@ def build_model(
             crs=observed.crs if observed.crs is not None else _mesh_crs(terms), response_label=label,
             table=observed.described, points=observed.points,
             offsets=observed.offsets, weights=ones if observed.weights is None else observed.weights,
-            priors_given=given.written, meshes=_meshes(terms, window), held=held,
+            priors_given=given.written, meshes=_meshes(terms, window), fixed_theta=fixed_theta,
             covariates=beside_meshes(parsed, of_dispersion, covariates, places), support=observed.support,
             nonlinear=predictor.nonlinear, dispersion=dispersion, window=window, labels=observed.labels,
         )  # fmt: skip

@@ -18,7 +18,7 @@ Vector = NDArray[np.float64]
 def hyperparameters_of(
     terms: list[LatentTerm], likelihood: Likelihood, unit: float | None, owners: Sequence[str] = ()
 ) -> tuple[tuple[Hyperparameter, ...], Vector, Vector]:
-    """User names of all hyperparameters, where the search for their mode starts, and which are held where.
+    """User names of all hyperparameters, where the search for their mode starts, and which are fixed_theta where.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def hyperparameters_of(
         prior = likelihood.prior.of_theta[k]  # type: ignore[attr-defined]
         direction = np.concatenate([np.zeros(at), likelihood.user_map[k]])
         hyper.append(Hyperparameter(h.name, direction, 0.0, prior.describe(), h.transform))
-    held = _fixed_values(terms, likelihood, hyper)
-    return tuple(h.holding(held) for h in hyper), start[np.isnan(held)], held
+    fixed_theta = _fixed_values(terms, likelihood, hyper)
+    return tuple(h.holding(fixed_theta) for h in hyper), start[np.isnan(fixed_theta)], fixed_theta
 
 
 def names_by_term(model: Any) -> list[list[str]]:
@@ -62,7 +62,7 @@ def theta_slices(terms: Sequence[LatentTerm]) -> list[slice]:
 
 def whole_theta(model: Any, theta: Vector) -> Vector:
     """Theta with the hyperparameters of a model that are held."""
-    whole = np.asarray(model.held, dtype=float).copy()
+    whole = np.asarray(model.fixed_theta, dtype=float).copy()
     whole[np.isnan(whole)] = theta
     return whole
 
@@ -73,9 +73,9 @@ def _fixed_values(terms: list[LatentTerm], likelihood: Likelihood, hyper: list[H
     for term in terms:
         priors += getattr(term.precision.prior, "of_theta", [None] * len(term.precision.parameters))
     priors += getattr(likelihood.prior, "of_theta", ())
-    held = np.full(len(priors), np.nan)
+    fixed_theta = np.full(len(priors), np.nan)
     for k, prior in enumerate(priors):
         if isinstance(prior, Fixed):
             own = next(h for h in hyper if h.shift == 0.0 and np.array_equal(h.direction, np.eye(len(priors))[k]))
-            held[k] = own.inverse(prior.value)
-    return held
+            fixed_theta[k] = own.inverse(prior.value)
+    return fixed_theta

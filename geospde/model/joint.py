@@ -449,7 +449,7 @@ def _joined(
     dropped = [f"{name}: {e}" for model, name in zip(models, names) for e in model.effects.dropped]
     total = at + len(fixed)
     likelihood = Stacked.of([m.likelihood for m in models], names, [m.family.is_discrete for m in models])
-    hyper, start, held = hyperparameters_of(terms, likelihood, models[0].likelihood.unit, owners)
+    hyper, start, fixed_theta = hyperparameters_of(terms, likelihood, models[0].likelihood.unit, owners)
     selections = [_selection(c, total) for c in columns]
     designs = [sp.csr_matrix(m.design @ s) for m, s in zip(models, selections)]
     members: dict[str, Model] = {n: _part(m, s, d, hyper) for n, m, s, d in zip(names, models, selections, designs)}
@@ -467,7 +467,7 @@ def _joined(
         start, None, models[0].crs, ", ".join(names), table,
         np.vstack([m.points for m in models]) if everywhere else None,  # type: ignore[misc]
         read_offset([], None, table), np.concatenate([m.weights for m in models]), given,
-        {k: v for m in models for k, v in m.meshes.items()}, held, members=members,
+        {k: v for m in models for k, v in m.meshes.items()}, fixed_theta, members=members,
         made_of=Recipe(tuple(replace(o, name=n) for o, n in zip(observations, names)), dict(texts)),
     )  # fmt: skip
 

@@ -98,8 +98,8 @@ def read_observed(
         raise InputError("the table of observations is empty")
     if not family.is_pattern:
         _refuse_itself(parsed, {"exposure": exposure, "weights": weights}, coords if support is None else None)
-    for told, subject, why in TELLING:
-        rows = told(parsed.left, data, None if family.is_pattern else exposure)
+    for says_something, subject, why in TELLING:
+        rows = says_something(parsed.left, data, None if family.is_pattern else exposure)
         if rows.any() and not rows.all():
             exposure, offset, weights = (_of_rows(value, rows) for value in (exposure, offset, weights))
             data = _without(data, rows, subject, why)
@@ -186,12 +186,12 @@ def _weights(table: pd.DataFrame, weights: Any) -> Vector | None:
     return weight
 
 
-def _without(data: pd.DataFrame, told: NDArray[np.bool_], subject: str, why: str) -> pd.DataFrame:
+def _without(data: pd.DataFrame, meaningful: NDArray[np.bool_], subject: str, why: str) -> pd.DataFrame:
     """Leave rows out that say nothing, and warn of it."""
-    rows = np.flatnonzero(~told)
+    rows = np.flatnonzero(~meaningful)
     what = f"{counted(rows.size, 'row')} {why} left out: {listed(data.index[rows].tolist(), most=5)}"
     warnings.warn(GeospdeWarning(what, subject=subject, remedy="fit.predict(table) has their means"), stacklevel=5)
-    return data[told]
+    return data[meaningful]
 
 
 def _of_rows(value: Any, rows: NDArray[np.bool_]) -> Any:

@@ -189,8 +189,8 @@ def fact_rows(exploration: Exploration) -> list[list[str]]:
     rows = []
     for name, row in exploration.table().iterrows():
         value, unit = row["value"], str(row["unit"])
-        told = area(value, unit.removesuffix("²")) if "²" in unit else length(value, unit) if unit else number(value)
-        rows.append([str(name), told])
+        words = area(value, unit.removesuffix("²")) if "²" in unit else length(value, unit) if unit else number(value)
+        rows.append([str(name), words])
     return rows
 
 
@@ -204,7 +204,7 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
     where = f"{'in' if exploration.survey.areas is not None else 'at'} each {word}{larger}"
     yield (
         "rates",
-        f"{observed_words(observed.told.label)} {where}; a red ring marks {word}s of a finding.",
+        f"{observed_words(observed.rate.label)} {where}; a red ring marks {word}s of a finding.",
         figure,
     )
     if exploration.variogram is not None:
@@ -218,7 +218,7 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
     figure = Figure(figsize=(90 / 25.4, 70 / 25.4), facecolor="white")
     plot_histogram(exploration, figure.add_axes((0.14, 0.15, 0.82, 0.76)))
     ticks = f"; each tick is one {word}" if has_ticks(observed) else ""
-    yield "histogram", f"Distribution of {observed.told.label}{ticks}.", figure
+    yield "histogram", f"Distribution of {observed.rate.label}{ticks}.", figure
     names, cols = _trends(exploration)
     figure = Figure(figsize=(PAGE[0] / 25.4, -(-len(names) // cols) * _ROW / 25.4), facecolor="white")
     for k, name in enumerate(names):
@@ -226,7 +226,7 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
     course = "medians, middle halves and rank correlation (ρ), or quartiles of each level"
     if observed.binary:
         course = "shares of ones with a standard error to either side, and rank correlation (ρ)"
-    yield "trends", f"{observed.told.label} along coordinates and covariates: {course}.", figure
+    yield "trends", f"{observed.rate.label} along coordinates and covariates: {course}.", figure
 
 
 def _trends(exploration: Exploration) -> tuple[list[str], int]:
@@ -275,11 +275,11 @@ def _draw_rates(exploration: Exploration, ax: Axes, place: Axes, room: float) ->
     draw_scale_bar(ax, view, survey.coastline)
     if _varies(observed):
         room = _draw_size_legend(ax, observed, room, edge)
-    told = observed.told
-    words = plain(observed_words(told.label))
+    rate = observed.rate
+    words = plain(observed_words(rate.label))
     long = f"{words} {'in' if survey.areas is not None else 'at'} {counted(int(known.sum()), survey.word)}"
     title(ax, long if title_fits(long, room) else words, room)
-    colour_bar(place, scale, plain(told.label), told.per)
+    colour_bar(place, scale, plain(rate.label), rate.per)
     if logarithmic or observed.classes:
         rate_ticks(place.yaxis, observed)
 

@@ -113,7 +113,7 @@ def plot_hyper(fit: Fit, names: Sequence[str] | None = None, ax: Any = None, *, 
     """
     if isinstance(names, str):
         names = [names]
-    chosen = [h.name for h in fit.model.hyperparameters if not h.is_held] if names is None else list(names)
+    chosen = [h.name for h in fit.model.hyperparameters if not h.is_fixed] if names is None else list(names)
     if not chosen:
         raise InputError("this model has no hyperparameters to draw: see plot_marginal for its fixed effects")
     for name in chosen:  # unknown names are told before anything is drawn
@@ -147,8 +147,8 @@ def quantity_label(fit: Fit, name: str | Mapping[str, float]) -> str:
 
 def prior_words(fit: Fit, name: str) -> str:
     """What a legend says of a prior."""
-    told = next((h.prior for h in fit.model.hyperparameters if h.name == name), "")
-    return plain(fill(f"prior, {told}" if told else "prior", _WIDEST))
+    prior = next((h.prior for h in fit.model.hyperparameters if h.name == name), "")
+    return plain(fill(f"prior, {prior}" if prior else "prior", _WIDEST))
 
 
 def _called(name: str | Mapping[str, float]) -> str:

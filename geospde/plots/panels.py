@@ -61,10 +61,10 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     if has_ticks(observed):
         ax.plot(values, np.zeros(len(values)), "|", color=LINE, ms=5, mew=0.4, alpha=0.6, clip_on=False)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS, integer=True))
-    told = observed.told
-    middle = f"{number(values.mean())} are 1" if observed.binary else f"median {number(told.per * _median(observed))}"
-    words = told.label if observed.classes else f"{told.label}, {middle}"
-    finish(ax, words, told.label, f"{exploration.survey.word}s")
+    rate = observed.rate
+    middle = f"{number(values.mean())} are 1" if observed.binary else f"median {number(rate.per * _median(observed))}"
+    words = rate.label if observed.classes else f"{rate.label}, {middle}"
+    finish(ax, words, rate.label, f"{exploration.survey.word}s")
     if not skew:
         rate_ticks(ax.xaxis, observed)
     return ax
@@ -126,13 +126,13 @@ def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> A
         known_too = observed.known & np.isfinite(along)
         rank = _draw_course(ax, along[known_too], observed.scaled[known_too], binary=observed.binary)
         words = f"{shown}, ρ = {number(round(rank, 2))}" if np.isfinite(rank) else shown
-        across = "" if observed.classes else observed.told.label  # whose names take its place
+        across = "" if observed.classes else observed.rate.label  # whose names take its place
         finish(ax, words, f"{shown} ({unit})" if unit else shown, across)
         if not _is_spread_out(ax, "y", observed):
             rate_ticks(ax.yaxis, observed)
     else:
         _draw_levels(ax, along[observed.known], observed.scaled[observed.known], binary=observed.binary)
-        finish(ax, shown, observed.told.label, "")
+        finish(ax, shown, observed.rate.label, "")
         if not _is_spread_out(ax, "x", observed):
             rate_ticks(ax.xaxis, observed)
     return ax
@@ -140,7 +140,7 @@ def plot_trend(exploration: Exploration, name: str, ax: Axes | None = None) -> A
 
 def _is_spread_out(ax: Axes, which: str, observed: Observed) -> bool:
     """Make an axis of rates logarithmic, with a place for zeros, where they are very skew; tell whether it is."""
-    if observed.scale != "value" or observed.classes or observed.told.per != 1:
+    if observed.scale != "value" or observed.classes or observed.rate.per != 1:
         return False
     before = np.asarray(ax.get_ylim() if which == "y" else ax.get_xlim())
     ends = spread_out(ax, which, observed.scaled[observed.known], before)
@@ -197,7 +197,7 @@ def trend_names(exploration: Exploration) -> list[str]:
 
 def rate_ticks(axis: Any, observed: Observed) -> None:
     """Label an axis of scaled rates with rates."""
-    per = observed.told.per
+    per = observed.rate.per
     if observed.classes:
         axis.set_major_locator(FixedLocator(list(range(1, len(observed.classes) + 1))))
         axis.set_major_formatter(FixedFormatter([plain(_short(name, 9)) for name in observed.classes]))

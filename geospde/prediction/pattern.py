@@ -115,21 +115,21 @@ def _of_level(covariates: pd.DataFrame, table: pd.DataFrame, marks: Any, level: 
 
 def _covariates(model: Any, places: Any) -> pd.DataFrame:
     """Covariates at nodes: those that the fit had there, which beyond the domain are of its border."""
-    held = model.covariates
-    if held is None:
+    covariates = model.covariates
+    if covariates is None:
         return pd.DataFrame(index=range(len(places)))
     from scipy.spatial import cKDTree
 
     own = np.flatnonzero(model.likelihood.exposure > 0)
     far, nearest = cKDTree(model.table[list(PLACES)].to_numpy()[own]).query(places)
-    table = model.table[list(held.names)].iloc[own[nearest]].reset_index(drop=True)
+    table = model.table[list(covariates.names)].iloc[own[nearest]].reset_index(drop=True)
     beyond = np.flatnonzero(far > 0)
     if beyond.size:
-        found, usable = held.at(places[beyond], model.crs)
+        found, usable = covariates.at(places[beyond], model.crs)
         if not usable.all():
             x, y = places[beyond[int(np.argmin(usable))]]
             raise InputError(f"a covariate has no value near {x:g}, {y:g}, which a region reaches beyond the domain")
-        for name in held.names:
+        for name in covariates.names:
             values = table[name].to_numpy(copy=True)
             values[beyond] = found[name].to_numpy()
             table[name] = values

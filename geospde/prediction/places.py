@@ -62,10 +62,10 @@ def places(model: Any, where: Any, is_part: bool = False, polygons: bool = False
     support = support_of_places(model, where) if polygons else None
     if support is not None:
         return Places(None, support.described(table), support.centres, crs, support, labels)
-    held = model.covariates
-    if held is None or points is None or set(held.names) <= set(table.columns):
+    covariates = model.covariates
+    if covariates is None or points is None or set(covariates.names) <= set(table.columns):
         return Places(grid, table, points, crs, labels=labels)
-    values, usable = held.at(points, model.crs, None if grid is None else grid.cells, is_part)
+    values, usable = covariates.at(points, model.crs, None if grid is None else grid.cells, is_part)
     table = table.loc[usable].reset_index(drop=True)
     filled = values[[name for name in values.columns if name not in table.columns]]
     if grid is not None and not usable.all():
@@ -85,7 +85,7 @@ def unmeshed(fit: Any, model: Any, points: Any) -> list[Finding]:
     points : (m, 2) array
     """
     whole, theta = fit.model, fit.point.theta
-    if np.isnan(whole.held).sum() != theta.size:  # as one of several likelihoods sees it
+    if np.isnan(whole.fixed_theta).sum() != theta.size:  # as one of several likelihoods sees it
         whole = fit.laplace.model
     theta = whole_theta(whole, theta)
     asked = model if any(model is part for part in whole.parts.values()) else whole

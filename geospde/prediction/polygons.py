@@ -49,10 +49,10 @@ def support_of_places(model: Any, where: Any) -> Support | None:
     given = where.reset_index(drop=True)
     with RowsCalled(where.index):
         support = read_support(kind, "~ 1", given, model.family, mesh=model.meshes or None)
-    held = model.covariates
-    if held is None or set(held.names) <= set(support.table.columns):
+    covariates = model.covariates
+    if covariates is None or set(covariates.names) <= set(support.table.columns):
         return support
-    values, usable = held.at(support.points, model.crs)
+    values, usable = covariates.at(support.points, model.crs)
     if not usable.all():
         row = int(support.area_of_place[int(np.argmin(usable))])
         raise InputError("a covariate has no value all over the polygon of {row}", row=where.index[row])

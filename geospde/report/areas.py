@@ -46,6 +46,6 @@ def areas_on_a_grid(figures: Any, label: str) -> Layers | None:
     layers = tuple(layer for layer in figures.layers if layer.name in frame.columns)
     rows = frame.iloc[found[inside]]
     values = {layer.name: rows[layer.name].to_numpy(dtype=float) for layer in layers}
-    held = replace(grid, mask=inside.reshape(grid.mask.shape))
-    x, y = held.centres.T
-    return Layers(label, pd.DataFrame({"x": x, "y": y, **values}), layers, held)
+    within = replace(grid, mask=inside.reshape(grid.mask.shape))
+    x, y = within.centres.T
+    return Layers(label, pd.DataFrame({"x": x, "y": y, **values}), layers, within)

@@ -211,7 +211,7 @@ def _certainty(frame: pd.DataFrame, layers: Sequence[Layer], place: str) -> Iter
 
 def _ranges(hyper: Any, unit: str) -> Iterator[str]:
     names = [str(name) for name in hyper.index if str(name).rpartition(": ")[2].startswith("range(")]
-    told: list[str] = []
+    sentences: list[str] = []
     for name in names:
         row, known = hyper.loc[name], {"q0.025", "q0.975"} <= set(hyper.columns)
         mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
@@ -220,10 +220,10 @@ def _ranges(hyper: Any, unit: str) -> Iterator[str]:
         limits = f" (95 % limits {lengths([row['q0.025'], row['q0.975']], unit)})" if known else ""
         part, _, own = name.rpartition(": ")
         whose = f" for {part or own.removeprefix('range(').removesuffix(')')}" if len(names) > 1 else ""
-        told.append(f"{length(mean, unit)}{'' if told else ' apart'}{whose}{limits}")
-    if told:
+        sentences.append(f"{length(mean, unit)}{'' if sentences else ' apart'}{whose}{limits}")
+    if sentences:
         yield (
-            f"Two places are hardly correlated (about 0.1) when {joined(told)}: "
+            f"Two places are hardly correlated (about 0.1) when {joined(sentences)}: "
             f"further than that from any site, the map falls back on the overall level."
         )
 

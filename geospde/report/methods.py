@@ -113,8 +113,8 @@ class Methods:
         self.sentences: list[str] = []
         self.cited: dict[str, Reference] = {}
         if fit is not None:
-            told = fit.describe()
-            self._model(fit, told)
+            facts = fit.describe()
+            self._model(fit, facts)
             self._covariates(fit, prediction)
             terms = getattr(getattr(fit, "model", None), "terms", ())
             said = [each for term in terms for each in term.method_sentences(len(terms) > 1)]
@@ -122,8 +122,8 @@ class Methods:
                 self._say(re.sub(r"\{(\w+)\}", lambda found: self._cite(found[1]), sentence))
             if mesh is not None and "spde(" in fit.formula:
                 self._mesh(mesh, settings.get("mesh") or {})
-            self._priors(fit, told)
-            self._inference(fit, told)
+            self._priors(fit, facts)
+            self._inference(fit, facts)
             self._criteria(fit)
         if prediction is not None and prediction.grid is not None:
             self._prediction(prediction, label, fit)
@@ -142,17 +142,17 @@ class Methods:
         self.cited[work] = _WORKS[work]
         return _WORKS[work].short
 
-    def _model(self, fit: Any, told: Mapping[str, Any]) -> None:
+    def _model(self, fit: Any, facts: Mapping[str, Any]) -> None:
         parts = getattr(getattr(fit, "model", None), "parts", {})
         if parts:
             self._parts(fit, parts)
             return
         family = _family(fit)
         likelihood = family.words or f"{_a(family.name)} {family.name}"
-        link = f" and {_a(told['link'])} {told['link']} link" if told.get("link") else ""
-        rows = told.get("observations")
+        link = f" and {_a(facts['link'])} {facts['link']} link" if facts.get("link") else ""
+        rows = facts.get("observations")
         of = f" of {counted(int(rows), 'observation')}" if rows else ""
-        exposure = told.get("exposure")
+        exposure = facts.get("exposure")
         times = "" if not exposure else f", the mean multiplied by the exposure ({exposure})"
         self._say(f"The model{of} is {fit.formula}, with {likelihood} likelihood{link}{times}.")
 
@@ -172,11 +172,11 @@ class Methods:
             self._say("What is predicted is the product of their means.")
 
     def _covariates(self, fit: Any, prediction: Any) -> None:
-        held = getattr(getattr(fit, "model", None), "covariates", None)
-        if held is None:
+        covariates = getattr(getattr(fit, "model", None), "covariates", None)
+        if covariates is None:
             return
         grid = getattr(prediction, "grid", None)
-        for one in held.covariates:
+        for one in covariates.covariates:
             said = f"The covariate {one.name} comes from {one.source}: at the sites {one.method(None, fit.model.crs)}"
             said += f", on the map {one.method(grid.cells, fit.model.crs)}" if grid is not None else ""
             self._say(f"{said}{', standardised' if one.standardise else ''}.")
@@ -188,8 +188,8 @@ class Methods:
         lengths = f", lengths in {unit}" if unit else ""
         self._say(f"The mesh has {size}" + (f" (settings: {keys}{lengths})." if keys else "."))
 
-    def _priors(self, fit: Any, told: Mapping[str, Any]) -> None:
-        priors = told.get("priors")
+    def _priors(self, fit: Any, facts: Mapping[str, Any]) -> None:
+        priors = facts.get("priors")
         if isinstance(priors, Mapping) and priors:
             said = "; ".join(f"{joined(names)}, {text}" for names, text in priors_once(priors))
             works = []
@@ -204,8 +204,8 @@ class Methods:
         if flat:
             self._say("Fixed effects have flat priors." if len(flat) == len(precision) else f"{joined(flat)}: flat.")
 
-    def _inference(self, fit: Any, told: Mapping[str, Any]) -> None:
-        method = told.get("method")
+    def _inference(self, fit: Any, facts: Mapping[str, Any]) -> None:
+        method = facts.get("method")
         if method not in ("inla", "eb"):
             named = {"ml": "maximum likelihood", "reml": "restricted maximum likelihood"}.get(str(method))
             if named:
@@ -213,15 +213,15 @@ class Methods:
             return
         self._say(f"It was fitted by integrated nested Laplace approximation ({self._cite('inla')}).")
         if len(fit.hyper):
-            points = told.get("theta points")
-            if method == "eb" or told.get("integration") == "eb":
+            points = facts.get("theta points")
+            if method == "eb" or facts.get("integration") == "eb":
                 self._say("The hyperparameters are at their posterior mode.")
             elif points:
                 of_hyper = getattr(getattr(getattr(fit, "posterior", None), "hyper", None), "residual", None)
                 rule = getattr(of_hyper, "rule", "")
                 how = f": {rule}" if rule else ""
                 self._say(f"The hyperparameters were integrated over {counted(int(points), 'point')}{how}.")
-        strategy = getattr(getattr(fit, "posterior", None), "strategy", told.get("strategy"))
+        strategy = getattr(getattr(fit, "posterior", None), "strategy", facts.get("strategy"))
         if strategy == "gaussian":
             self._say("Latent marginals are Gaussian about the modes.")
         elif strategy == "vb":

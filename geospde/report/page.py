@@ -127,11 +127,11 @@ def found(finding: Any) -> Found:
     return Found(level if level in LEVELS else "note", *words)
 
 
-def survey_section(told: Mapping[str, Any]) -> Section:
+def survey_section(facts: Mapping[str, Any]) -> Section:
     """Take in what `geospde.plots.exploration.exploration_section` tells of a survey, but for its findings."""
-    distributions = Table("Distributions", told["quantiles"]["head"], told["quantiles"]["rows"])
-    pictures = [Picture(one["uri"], one["caption"], one["width"], one["height"]) for one in told["pictures"]]
-    return Section(tables=[Table("The survey", [], told["facts"]), distributions], pictures=pictures)
+    distributions = Table("Distributions", facts["quantiles"]["head"], facts["quantiles"]["rows"])
+    pictures = [Picture(one["uri"], one["caption"], one["width"], one["height"]) for one in facts["pictures"]]
+    return Section(tables=[Table("The survey", [], facts["facts"]), distributions], pictures=pictures)
 
 
 def regions_sections(regions: Sequence[Any]) -> list[Section]:

@@ -130,10 +130,10 @@ def mesh_table(mesh: Any) -> Table:
 
 def model_table(fit: Any) -> Table:
     """Return what a fit says about how it was made."""
-    told = dict(fit.describe())
-    if isinstance(told.get("priors"), Mapping):
-        told["priors"] = "; ".join(f"{', '.join(names)}: {text}" for names, text in priors_once(told["priors"]))
-    return Table("Model", [], [[str(key), shown(value)] for key, value in told.items() if value not in (None, "")])
+    facts = dict(fit.describe())
+    if isinstance(facts.get("priors"), Mapping):
+        facts["priors"] = "; ".join(f"{', '.join(names)}: {text}" for names, text in priors_once(facts["priors"]))
+    return Table("Model", [], [[str(key), shown(value)] for key, value in facts.items() if value not in (None, "")])
 
 
 def priors_once(priors: Mapping[str, Any]) -> list[tuple[list[str], str]]:

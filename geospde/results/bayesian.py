@@ -157,7 +157,7 @@ class BayesianFit(Fit):
         """Hyperparameters on the user's scale."""
         rows = []
         for h in self.model.hyperparameters:
-            if not h.is_held:
+            if not h.is_fixed:
                 rows.append(_marginal_row(self.marginal(h.name)))
             else:
                 value = h.value(self.posterior.mode.theta)
@@ -307,7 +307,7 @@ class BayesianFit(Fit):
         """
         for h in self.model.hyperparameters:
             if isinstance(name, str) and h.name == name.removeprefix("log "):
-                if self.posterior.hyper is None or h.is_held:
+                if self.posterior.hyper is None or h.is_fixed:
                     raise InputError(f"{h.name} is held at {h.value(self.posterior.mode.theta):g}: it has no marginal")
                 if h.function is not None:
                     inner, outer = h.inner_function(name.startswith("log "))

@@ -143,8 +143,8 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         evidence = f"{self.log_marginal_likelihood:.3f} ({self.log_marginal_likelihood_se:.2g})"
-        told = facts({"log marginal likelihood": evidence, "Pareto k": f"{self.pareto_k:.2f}"}, "weights")
-        return card("Certificate", self.verdict, frame_table(self.to_frame(), "corrected"), told)
+        summary = facts({"log marginal likelihood": evidence, "Pareto k": f"{self.pareto_k:.2f}"}, "weights")
+        return card("Certificate", self.verdict, frame_table(self.to_frame(), "corrected"), summary)
 
     @property
     def _largest_shift(self) -> float:
@@ -179,10 +179,10 @@ def certify(
     found = importance_draws(fit.laplace, fit.approximation, int(draws), int(seed), callback or silent)
     hyper = {}
     for h in fit.model.hyperparameters:
-        held = fit.hyper.loc[h.name, "mean"]
-        turns = None if h.period is None else (h.period, held)
-        own = Summary(held, 0.0, np.full(3, held), 0.0, 0.0)
-        hyper[h.name] = own if h.is_held else found.of_theta(h.of, LEVELS, turns)
+        value = fit.hyper.loc[h.name, "mean"]
+        turns = None if h.period is None else (h.period, value)
+        own = Summary(value, 0.0, np.full(3, value), 0.0, 0.0)
+        hyper[h.name] = own if h.is_fixed else found.of_theta(h.of, LEVELS, turns)
     fixed = {name: found.of_fixed(k, LEVELS) for k, name in enumerate(fit.model.effects.names)}
     tables = [_table(fixed), _table(hyper)]
     for table, own, rows in zip(tables, (fit.fixed, fit.hyper), (fixed, hyper)):

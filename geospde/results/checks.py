@@ -110,7 +110,7 @@ def _resolutions(model: Model, laplace: Laplace, point: LaplacePoint) -> Iterato
         # of fields side by side, in time or of a rational approximation, each has its own corners
         owner = sp.kron(sp.eye_array(rows.shape[1] // vertices), np.ones((vertices, 1)), format="csr")
         within = np.diff(rows.indptr) <= 3 * np.diff((abs(rows) @ owner).indptr)  # more are sums over an area
-        rows, told = rows[within], np.maximum(-second[within], 0.0)
+        rows, known = rows[within], np.maximum(-second[within], 0.0)
         if not rows.nnz:
             continue
         covariances = term.precision.covariances(theta[own])
@@ -119,7 +119,7 @@ def _resolutions(model: Model, laplace: Laplace, point: LaplacePoint) -> Iterato
         corners = np.asarray((size @ owner).multiply(each @ owner).sum(axis=1)).ravel()
         shown = np.asarray((rows @ covariances).multiply(rows).sum(axis=1)).ravel()
         lost = np.where(corners - shown > 1e-9 * corners, corners - shown, 0.0)
-        yield _resolution(term.label, float(np.sqrt(lost).mean()), float(np.sqrt(lost * told).mean()))
+        yield _resolution(term.label, float(np.sqrt(lost).mean()), float(np.sqrt(lost * known).mean()))
 
 
 def _resolution(label: str, lost: float, ratio: float) -> Finding:
@@ -233,7 +233,7 @@ def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Fi
     decided: list[Finding] = []
     pulled, flat, seen = [], [], set()
     for h in model.hyperparameters:
-        if h.is_held or h.function is not None or np.count_nonzero(h.direction) != 1:
+        if h.is_fixed or h.function is not None or np.count_nonzero(h.direction) != 1:
             continue
         k = int(np.flatnonzero(h.direction)[0])
         if k in seen:  # kappa goes with range
@@ -438,8 +438,8 @@ def _influence(pareto_k: Vector, labels: Sequence[tuple[str, Any]]) -> Iterator[
             rows,
         )
     else:
-        told = f"{influential(len(rows))}: {rows_named(labels, rows)}"
-        yield Finding("note", "influence", fact, told, rows)
+        message = f"{influential(len(rows))}: {rows_named(labels, rows)}"
+        yield Finding("note", "influence", fact, message, rows)
 
 
 def _laplace(laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:

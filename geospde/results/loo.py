@@ -188,5 +188,5 @@ def rows_named(labels: Sequence[tuple[str, Any]], rows: Sequence[int], most: int
     for row in rows[:most]:
         name, label = labels[row]
         parts.setdefault(name, []).append(str(label))
-    told = "; ".join(joined(each) + (f" of {name}" if name else "") for name, each in parts.items())
-    return f"row{'s' if len(rows) > 1 else ''} {told}" + (f" and {len(rows) - most} more" if len(rows) > most else "")
+    names = "; ".join(joined(each) + (f" of {name}" if name else "") for name, each in parts.items())
+    return f"row{'s' if len(rows) > 1 else ''} {names}" + (f" and {len(rows) - most} more" if len(rows) > most else "")

@@ -82,10 +82,10 @@ def _resolved(inner: Vector, density: Vector, transform: Any) -> Marginal:
 
 def _of_hyperparameter(model: Model, h: Hyperparameter) -> Density:
     """Density of ``direction @ theta + shift``: a sum of independent parts."""
-    if h.is_held:
+    if h.is_fixed:
         raise InputError(f"{h.name} is held: it has no prior density")
-    direction = np.zeros(model.held.size)
-    direction[np.isnan(model.held)] = h.direction
+    direction = np.zeros(model.fixed_theta.size)
+    direction[np.isnan(model.fixed_theta)] = h.direction
     touched = [(prior, where) for prior, where in _independent(model) if direction[where].any()]
     if h.function is not None:
         return _of_correlation(model, h, touched)
@@ -99,7 +99,7 @@ def _of_hyperparameter(model: Model, h: Hyperparameter) -> Density:
 
 def _independent(model: Model) -> Iterator[tuple[Any, slice]]:
     """Priors that are independent of one another, with their places in the whole theta."""
-    family = slice(model.held.size - len(model.likelihood.hyper), model.held.size)
+    family = slice(model.fixed_theta.size - len(model.likelihood.hyper), model.fixed_theta.size)
     owners = [(part.precision.prior, where) for part, where in zip(model.terms, theta_slices(model.terms))]
     for prior, where in [*owners, (model.likelihood.prior, family)]:
         if isinstance(prior, Independent):
@@ -191,7 +191,7 @@ def _of_correlation(model: Model, h: Hyperparameter, touched: list[tuple[Any, sl
     first = touched[0][0]
     own = next(where for where in theta_slices(model.terms) if where.start <= touched[0][1].start < where.stop)
     alike = all(isinstance(prior, LKJ) and prior.eta == first.eta for prior, _ in touched)
-    if not alike or not np.isnan(model.held[own]).all():
+    if not alike or not np.isnan(model.fixed_theta[own]).all():
         raise InputError(f"the prior of {h.name} is joint with others: its own density is not known")
     z, log_density = _grid(replace(first, position=0), h.name)
     return z, np.exp(log_density)

@@ -331,11 +331,11 @@ def _theta(model: Model, given: Mapping[str, float], rng: np.random.Generator) -
             raise InputError(f"the hyperparameter {name!r} must be a finite number, not {value!r}")
         if by_name[name].function is not None:
             raise InputError(f"the hyperparameter {name!r} is a function of several: give those")
-    size = int(np.isnan(model.held).sum())
+    size = int(np.isnan(model.fixed_theta).sum())
     rows, values = np.zeros((0, size)), np.zeros(0)
     for name in dict.fromkeys((*given, *by_name)):
         h = by_name[name]
-        if h.function is not None or h.is_held and name not in given:
+        if h.function is not None or h.is_fixed and name not in given:
             continue
         joined = np.vstack([rows, h.direction])
         if np.linalg.matrix_rank(joined) == len(rows):

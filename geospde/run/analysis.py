@@ -317,8 +317,8 @@ def check_fit(survey: Survey, mesh: Mesh | None, fit: Fit) -> tuple[Finding, ...
 
 def _at_its_lines(finding: Finding, survey: Survey, model: Model) -> Finding:
     """A finding about observations with the lines of the file that they stand in, some of them."""
-    told = influential(len(finding.rows))
-    if finding.subject != "influence" or not finding.remedy.startswith(told):
+    message = influential(len(finding.rows))
+    if finding.subject != "influence" or not finding.remedy.startswith(message):
         return finding
     labels, own = row_labels(model), dict(zip(model.parts, survey.parts))
     lines: dict[str, list[str]] = {}
@@ -328,7 +328,7 @@ def _at_its_lines(finding: Finding, survey: Survey, model: Model) -> Finding:
         lines.setdefault(f"{word} of {where.file}" + (f" ({name})" if name else ""), []).append(str(where.row))
     places = "; ".join(f"{of.partition(' ')[0]} {joined(each)} {of.partition(' ')[2]}" for of, each in lines.items())
     more = f" and {len(finding.rows) - MOST_LINES} more" if len(finding.rows) > MOST_LINES else ""
-    return replace(finding, remedy=f"{told}: {places}{more}")
+    return replace(finding, remedy=f"{message}: {places}{more}")
 
 
 def check_replicates(fit: Fit) -> PredictiveCheck | None:

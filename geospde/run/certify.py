@@ -71,7 +71,7 @@ def certify_run(
         made = fitted(run, log)
         if not isinstance(made.fit, BayesianFit):
             raise InputError(f"a fit by method {made.fit.method!r} has no posterior to certify", remedy="fit by 'inla'")
-        with log.step("certify") as told:
+        with log.step("certify") as summarise:
             certificate = made.fit.certify(draws, seed, log.progress.update)
-            told(certificate.verdict)
+            summarise(certificate.verdict)
     return Certified(certificate, run.name, made.saved)

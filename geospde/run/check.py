@@ -150,26 +150,26 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
     if spoilt:
         return [*findings, *spoilt]
     if config.has_places:
-        with log.step("mesh") as told:
+        with log.step("mesh") as summarise:
             refuse_fine_mesh(config, survey)
             mesh = analysis.make_mesh(config, survey)
-            told(repr(mesh))
+            summarise(repr(mesh))
         findings += check_mesh(mesh, survey, ExpectedRange.of(survey, seen))
-        with log.step("grid") as told:
+        with log.step("grid") as summarise:
             grid = analysis.make_grid(config, survey, mesh)
             refuse_too_large(config, grid, Path())
-            told(repr(grid))
+            summarise(repr(grid))
         findings.append(Finding("ok", "prediction", repr(grid).removeprefix("Grid").strip("<>()")))
     if exploration is not None:
         findings += _thresholds(config, exploration)
-    with log.step("model") as told:
+    with log.step("model") as summarise:
         model = analysis.make_model(config, survey, mesh)
         if grid is not None:
             for one in model.parts.values() if config.observations else [model]:
                 analysis.check_predictable(one, grid, config.prediction.at)
         check_regions(config, survey, model, grid)
         System(model).analysed()  # refuses what does not fit into memory
-        told(analysis.describe_model(model))
+        summarise(analysis.describe_model(model))
     findings.append(Finding("ok", "model", analysis.describe_model(model)))
     return findings
 
@@ -227,10 +227,10 @@ def write_exploration(folder: Path, explored: Explored) -> None:
 
 
 def _explored(config: Config, log: StepLog) -> tuple[Survey, Exploration | None]:
-    with log.step("survey") as told:
+    with log.step("survey") as summarise:
         survey = load_survey(config)
         exploration = explore_survey(config, survey)
-        told(in_short(survey))
+        summarise(in_short(survey))
     return survey, exploration
 
 

@@ -52,8 +52,8 @@ class Compared:
         saved = {name: None if made.saved is None else str(made.saved) for name, made in self.runs.items()}
         maps = {name: made.frame[list(COLUMNS)].describe().to_dict() for name, made in self.maps.items()}
         folder = None if self.folder is None else str(self.folder)
-        told = {"saved_fits": saved, **self.comparison.to_dict(), "map_differences": maps}
-        return {**told, "notes": list(self.notes), "folder": folder}
+        content = {"saved_fits": saved, **self.comparison.to_dict(), "map_differences": maps}
+        return {**content, "notes": list(self.notes), "folder": folder}
 
 
 def compare_runs(

@@ -314,8 +314,8 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
     path = Path(source)
     if path.is_dir():
         made = (path / "run.json").exists()
-        told = "the folder of a run: name the run file that made it" if made else "a folder: name the run file in it"
-        raise InputError(f"{str(source)!r} is {told}")
+        what = "the folder of a run: name the run file that made it" if made else "a folder: name the run file in it"
+        raise InputError(f"{str(source)!r} is {what}")
     refuse_special(path)
     try:
         text = path.read_text(encoding="utf-8-sig")

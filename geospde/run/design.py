@@ -112,14 +112,14 @@ def design_run(
             west, south, east, north = area.bounds
             grid = Grid.around(area, cell=max(east - west, north - south) / ALONG, crs=made.survey.crs)
             chosen: Any = grid
-            with log.step("design") as told:
+            with log.step("design") as summarise:
                 if candidates is not None:
                     chosen = _within(read_survey(candidates, crs=made.survey.crs).points, made.survey)
                 found = design(
                     made.fit, add, chosen, criterion=criterion, where=grid, threshold=threshold,
                     min_distance=min_distance,
                 )  # fmt: skip
-                told(repr(found).strip("<>"))
+                summarise(repr(found).strip("<>"))
         with log.step("write"):
             found.sites.to_csv(folder / MARK, index=False)
             _with_places(found.present, made.survey).to_csv(folder / "present.csv", index=False)
@@ -139,10 +139,10 @@ def _with_places(present: pd.DataFrame, survey: Survey) -> pd.DataFrame:
     rows = present["row"].to_numpy(dtype=int)
     x, y = survey.coordinates[rows].T
     places = [str(survey.place(int(row), None)) for row in rows]
-    told = present.copy()
+    table = present.copy()
     for at, (name, values) in enumerate({"place": places, "x": x, "y": y}.items(), 1):
-        told.insert(at, name, values)
-    return told
+        table.insert(at, name, values)
+    return table
 
 
 def _within(candidates: gpd.GeoDataFrame, survey: Survey) -> gpd.GeoDataFrame:
@@ -159,6 +159,6 @@ def _within(candidates: gpd.GeoDataFrame, survey: Survey) -> gpd.GeoDataFrame:
     if not inside.any():
         raise InputError(what, remedy="check their coordinates and their CRS")
     far = shapely.distance(candidates.geometry.array[~inside], survey.coastline).max()
-    told = f"{what}, by up to {length(float(far), survey.units)}"
-    warnings.warn(GeospdeWarning(told, remedy="they are left out", subject="candidates"), stacklevel=2)
+    message = f"{what}, by up to {length(float(far), survey.units)}"
+    warnings.warn(GeospdeWarning(message, remedy="they are left out", subject="candidates"), stacklevel=2)
     return candidates[inside]

@@ -115,8 +115,8 @@ def whole_folder(
                 raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
             raise
     if aside is not None and not remove(aside):
-        told = f"the {what} that was in {shown} could not be removed wholly: what is left of it is {aside}"
-        warnings.warn(GeospdeWarning(told, remedy="let its owner remove it"), stacklevel=3)
+        message = f"the {what} that was in {shown} could not be removed wholly: what is left of it is {aside}"
+        warnings.warn(GeospdeWarning(message, remedy="let its owner remove it"), stacklevel=3)
 
 
 @contextmanager

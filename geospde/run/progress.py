@@ -35,8 +35,8 @@ class StepLog:
     Examples
     --------
     >>> log = StepLog()
-    >>> with log.step("mesh") as told:
-    ...     told("692 vertices")
+    >>> with log.step("mesh") as summarise:
+    ...     summarise("692 vertices")
     >>> list(log.seconds)
     ['mesh']
     """
@@ -46,7 +46,7 @@ class StepLog:
     seconds: dict[str, float] = field(default_factory=dict)
     caught: list[GeospdeWarning] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    _untold: list[GeospdeWarning] = field(default_factory=list)
+    _unreported: list[GeospdeWarning] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -90,13 +90,13 @@ class StepLog:
     def warn_at_the_end(self, warning: GeospdeWarning) -> None:
         """Keep a warning that is to be told once the run is done, where the eye is."""
         self._keep(warning)
-        self._untold.append(warning)
+        self._unreported.append(warning)
 
     def tell(self) -> None:
         """Tell the warnings that were kept for the end."""
-        for warning in self._untold:
+        for warning in self._unreported:
             warnings.warn(warning, stacklevel=2)
-        self._untold.clear()
+        self._unreported.clear()
 
     def text(self) -> str:
         """Return the whole log."""

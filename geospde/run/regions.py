@@ -181,9 +181,11 @@ def check_regions(config: Config, survey: Survey, model: Any, grid: Grid | None 
     if file is not None and not file.is_file():
         raise InputError(f"there is no file {_written(config)!r} for the weights of [regions]")
     for areas in _areas(config, survey, model).values():
-        held = read_areas(areas, model.crs if config.has_places else None, config.regions.name, config.regions.layer)
+        polygons = read_areas(
+            areas, model.crs if config.has_places else None, config.regions.name, config.regions.layer
+        )
         if grid is not None:
-            refuse_elsewhere(held, grid)
+            refuse_elsewhere(polygons, grid)
         if not config.has_places and not config.regions.areas:
             _refuse_unknown_rows(config, areas, model)
     if grid is not None and weights is not None and grid.n <= MOST_WEIGHED:
@@ -265,7 +267,7 @@ def write_regions(
     pd.concat([one.table.assign(layer=one.name) for one in made]).to_csv(folder / TABLE, index=False)
     write_layers(folder / LAYERS, {one.name: one.frame for one in made})
     store_styles(folder / LAYERS, {one.name: filled("mean", one.frame["mean"]) for one in made})
-    told = {
+    words = {
         one.name: {
             "title": one.title,
             "how": one.how,
@@ -276,7 +278,7 @@ def write_regions(
         }
         for one in made
     }
-    write_json(folder / WORDS, told)
+    write_json(folder / WORDS, words)
     return tuple(made)
 
 

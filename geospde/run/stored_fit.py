@@ -157,13 +157,13 @@ def fitted(run: Run, log: StepLog) -> Fitted:
     """
     if run.is_folder:
         assert run.folder is not None
-        with log.step("fit") as told:
+        with log.step("fit") as summarise:
             fit = load_fit(run.folder)
-            told(f"the one in {run.folder}")
+            summarise(f"the one in {run.folder}")
         return Fitted(run, fit, run.folder)
-    with log.step("survey") as told:
+    with log.step("survey") as summarise:
         survey = load_survey(run.config)
-        told(in_short(survey))
+        summarise(in_short(survey))
     if run.folder is not None and (run.folder / MARK).is_file():
         try:
             record = Record(run.config, survey, log, read_record(run.folder))
@@ -172,18 +172,18 @@ def fitted(run: Run, log: StepLog) -> Fitted:
             log.note(f"fitting anew: {error}")
             kept = None
         if kept is not None:
-            with log.step("fit") as told:
-                told(f"the one in {run.folder}, of the same inputs and settings")
+            with log.step("fit") as summarise:
+                summarise(f"the one in {run.folder}, of the same inputs and settings")
             return Fitted(run, kept, run.folder, survey)
     mesh = None
     if run.config.has_places:
-        with log.step("mesh") as told:
+        with log.step("mesh") as summarise:
             mesh = analysis.make_mesh(run.config, survey)
-            told(repr(mesh))
-    with log.step("fit") as told:
+            summarise(repr(mesh))
+    with log.step("fit") as summarise:
         model = analysis.make_model(run.config, survey, mesh)
         fit = analysis.fit_model(run.config, model, callback=log.progress.update)
-        told(repr(fit).strip("<>"))
+        summarise(repr(fit).strip("<>"))
     return Fitted(run, fit, None, survey)
 
 

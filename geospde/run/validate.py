@@ -16,7 +16,7 @@ from geospde.run.sections.results import ValidationSection
 from geospde.run.stored_fit import find_run, fitted
 from geospde.run.validation_files import ALONE, described, validate, write_validation
 
-MARK = ALONE.told
+MARK = ALONE.summary
 """Tells a validation's folder, which may be replaced, from somebody's other work, and from a run's."""
 
 
@@ -97,9 +97,9 @@ def validate_run(
     def validated(target: Path | None) -> Validated:
         with announce_compiling(log):
             made = fitted(run, log)
-            with log.step("validate") as told:
+            with log.step("validate") as summarise:
                 validation = validate(made.fit, wanted, survey=made.survey, callback=log.progress.update)
-                told(validation.describe())
+                summarise(validation.describe())
         return Validated(validation, run.name, made.saved, target)
 
     if not write:

@@ -30,7 +30,7 @@ class Names(NamedTuple):
     scores: str
     pointwise: str
     picture: str
-    told: str
+    summary: str
     """What it is of and says, as JSON."""
 
 
@@ -53,13 +53,15 @@ def validate(fit: Fit, wanted: ValidationSection, *, survey: Survey | None = Non
     return replace(found, pointwise=pointwise)
 
 
-def write_validation(folder: Path, validation: Validation, names: Names, told: Mapping[str, Any] | None = None) -> None:
+def write_validation(
+    folder: Path, validation: Validation, names: Names, summary: Mapping[str, Any] | None = None
+) -> None:
     """Write scores, what is of single observations, the picture of calibration, and what they say as JSON."""
     losses = validation.differences.rename(columns=_as_loss)
     validation.scores.join(losses).rename_axis("model").to_csv(folder / names.scores)
     validation.pointwise.to_csv(folder / names.pointwise, index=False)
     (folder / names.picture).write_bytes(figure_png(validation.plot(), 200))
-    write_json(folder / names.told, told or described(validation))
+    write_json(folder / names.summary, summary or described(validation))
 
 
 def read_validation(folder: Path, names: Names) -> Validation:
@@ -71,7 +73,7 @@ def read_validation(folder: Path, names: Names) -> Validation:
         If a file is missing or cannot be read.
     """
     try:
-        told = json.loads((folder / names.told).read_text(encoding="utf-8"))
+        summary = json.loads((folder / names.summary).read_text(encoding="utf-8"))
         table = pd.read_csv(folder / names.scores, index_col="model")
         pointwise = pd.read_csv(folder / names.pointwise)
         losses = table[[c for c in table if _LOSS in c]].drop(index="model", errors="ignore")
@@ -79,12 +81,12 @@ def read_validation(folder: Path, names: Names) -> Validation:
             table[[c for c in table if _LOSS not in c]].rename_axis(None),
             pointwise,
             losses.rename(columns=lambda name: name.replace(_LOSS, "")).rename_axis(None),
-            told["kind"],
-            told["folds"],
-            told["distance"],
-            told["label"],
-            told.get("reason", ""),
-            told.get("unit", ""),
+            summary["kind"],
+            summary["folds"],
+            summary["distance"],
+            summary["label"],
+            summary.get("reason", ""),
+            summary.get("unit", ""),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"the validation in {folder} cannot be read: {error}") from None
@@ -116,14 +118,16 @@ def in_words(validation: Validation) -> list[str]:
         log_score, crps = (_difference(row, column) for column in ("log_score", "crps"))
         loss, se = float(row["log_score"]), float(row["log_score_se"])
         verdict = "predicts better than" if loss > 2 * se else "predicts worse than" if loss < -2 * se else None
-        told = f"the model's log score is {log_score} an observation, its CRPS {crps}."
+        words = f"the model's log score is {log_score} an observation, its CRPS {crps}."
         if verdict is None:
-            sentences.append(f"The model and {name} cannot be told apart: {told} Under two standard errors say little.")
+            sentences.append(
+                f"The model and {name} cannot be told apart: {words} Under two standard errors say little."
+            )
         else:
-            sentences.append(f"The model {verdict} {name}: {told}")
-    held = float(validation.scores.loc["model", "cover_95"])
+            sentences.append(f"The model {verdict} {name}: {words}")
+    covered = float(validation.scores.loc["model", "cover_95"])
     of = counted(len(validation.pointwise), "observation")
-    return [*sentences, f"Its 95 % intervals hold {100 * held:.3g} % of {of}."]
+    return [*sentences, f"Its 95 % intervals hold {100 * covered:.3g} % of {of}."]
 
 
 def _difference(row: Any, column: str) -> str:

@@ -83,9 +83,9 @@ class Work:
     ) -> Work:
         """Read the survey; `before` is the record of earlier steps."""
         begin(log, f"{command} {config.file or ''}".strip())
-        with log.step("survey") as told:
+        with log.step("survey") as summarise:
             survey = load_survey(config)
-            told(in_short(survey))
+            summarise(in_short(survey))
         return cls(config, folder, target, log, Record(config, survey, log, before), survey)
 
     @property
@@ -212,7 +212,7 @@ class Work:
 
     def parts(self) -> RunParts:
         """Return what a report is drawn from; warnings that a check says in full are left to the check."""
-        told = {str(finding.as_warning()) for finding in self.checks}
+        messages = {str(finding.as_warning()) for finding in self.checks}
         later = (self.folder / MARK, self.folder / LOG)
         return RunParts(
             title=self.survey.name,
@@ -232,7 +232,7 @@ class Work:
             files=[*filter(Path.is_file, self.folder.rglob("*")), *later],
             settings=self.config.settings(),
             seconds=self.record.seconds,
-            notes=[warning for warning in self.record.warnings if warning not in told],
+            notes=[warning for warning in self.record.warnings if warning not in messages],
         )
 
     def finish(self) -> None:

@@ -84,12 +84,12 @@ def refuse_placeless(crs: CRS) -> CRS:
     """
     if crs.is_projected or crs.is_geographic or crs.is_engineering:
         return crs
-    told = "tells no places on a map"
+    reason = "tells no places on a map"
     if crs.is_vertical:
-        told = "measures heights, not places"
+        reason = "measures heights, not places"
     elif crs.is_geocentric:
-        told = "counts from the centre of the Earth, not on a map"
-    what = f"crs {crs.name} {told}"
+        reason = "counts from the centre of the Earth, not on a map"
+    what = f"crs {crs.name} {reason}"
     raise InputError(what, remedy="give a projected one ('EPSG:32633') or 'local:m'")
 
 

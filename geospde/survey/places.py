@@ -134,10 +134,10 @@ def unprojected(table: pd.DataFrame, places: Vector) -> Finding | None:
     found = next((names for names in _named_degrees(table) if np.array_equal(table[names].to_numpy(), places)), None)
     if found is None:
         return None
-    told = _degrees(found, places)
-    if told is None:
+    degrees = _degrees(found, places)
+    if degrees is None:
         return None
-    looks, code, zone = told
+    looks, code, zone = degrees
     return Finding(
         "warning",
         SUBJECT,
@@ -157,10 +157,10 @@ def columns_of_degrees(table: pd.DataFrame, columns: Sequence[str], term: str) -
     "'lon' and 'lat' in s(lat,lon) look like degrees, one east 0.63 of one north: its distances are no lengths"
     """
     names = next((names for names in _named_degrees(table) if set(names) <= set(columns)), None)
-    told = None if names is None else _degrees(names, table[names].to_numpy(dtype=float))
-    if told is None:
+    degrees = None if names is None else _degrees(names, table[names].to_numpy(dtype=float))
+    if degrees is None:
         return None
-    looks, code, zone = told
+    looks, code, zone = degrees
     return Finding(
         "warning",
         SUBJECT,
@@ -380,8 +380,8 @@ def place_in_words(crs: Any, places: NDArray[np.float64], place: Sequence[float]
         return f"{abs(y):.{digits}f}° {'N' if y >= 0 else 'S'}, {abs(x):.{digits}f}° {'E' if x >= 0 else 'W'}"
     if unit == "m" and span >= 3000:
         x, y, span, unit = x / 1000, y / 1000, span / 1000, "km"
-    told = [f"{value:,.{_digits(span)}f} {unit}".rstrip().replace("-", "\N{MINUS SIGN}") for value in (x, y)]
-    return f"easting {told[0]}, northing {told[1]}" if unit else f"({told[0]}, {told[1]})"
+    coordinates = [f"{value:,.{_digits(span)}f} {unit}".rstrip().replace("-", "\N{MINUS SIGN}") for value in (x, y)]
+    return f"easting {coordinates[0]}, northing {coordinates[1]}" if unit else f"({coordinates[0]}, {coordinates[1]})"
 
 
 def _digits(span: float) -> int:

@@ -79,8 +79,8 @@ def read_points(
         places = gpd.points_from_xy(table.numbers(x), table.numbers(y))
         frame = gpd.GeoDataFrame(frame, geometry=places)
     _warn_of_unused(frame, source_crs, table.source)
-    held = parse_crs(crs) if crs is not None else None
-    points = _into_crs(frame, held, source_crs, table)
+    given_crs = parse_crs(crs) if crs is not None else None
+    points = _into_crs(frame, given_crs, source_crs, table)
     return table, points, columns if np.array_equal(points.total_bounds, frame.total_bounds) else None
 
 

@@ -198,9 +198,9 @@ class Survey:
         from geospde.plots.thumbnails import survey_png
 
         table = self.points.drop(columns=self.points.geometry.name)
-        told = repr(self).removeprefix(f"<Survey {self.name!r}: ").removesuffix(">")
+        summary = repr(self).removeprefix(f"<Survey {self.name!r}: ").removesuffix(">")
         columns = facts({str(name): _content(table.iloc[:, k]) for k, name in enumerate(table)}, "columns")
-        return card(f"Survey {self.name}", told, columns, picture(survey_png(self), "Map of the sites"))
+        return card(f"Survey {self.name}", summary, columns, picture(survey_png(self), "Map of the sites"))
 
     def _area(self) -> str:
         assert self.coastline is not None
@@ -218,11 +218,11 @@ def _content(column: Any) -> str:
     if not len(known):
         return "no values"
     if is_numeric_dtype(column) and not is_bool_dtype(column):
-        told = f"{number(float(known.min()))} to {number(float(known.max()))}"
+        content = f"{number(float(known.min()))} to {number(float(known.max()))}"
     else:
-        told = counted(known.astype(str).nunique(), "different value")
+        content = counted(known.astype(str).nunique(), "different value")
     missing = len(column) - len(known)
-    return f"{told}, {missing:,} missing" if missing else told
+    return f"{content}, {missing:,} missing" if missing else content
 
 
 @answers_keywords
@@ -314,16 +314,18 @@ def read_survey(
         points, x=x, y=y, crs=crs, source_crs=source_crs, layer=layer, numeric=tuple(numeric), missing=tuple(missing),
         drop_missing=tuple(drop_missing),
     )  # fmt: skip
-    held = frame.crs
-    refuse_degrees(frame, held, table.source, columns)
+    own_crs = frame.crs
+    refuse_degrees(frame, own_crs, table.source, columns)
     land, coast_name = None, f"the {outline}"
     if coastline is not None:
-        land, coast_name = read_coastline(coastline, crs=held, source_crs=source_crs, layer=coastline_layer, ring=ring)
+        land, coast_name = read_coastline(
+            coastline, crs=own_crs, source_crs=source_crs, layer=coastline_layer, ring=ring
+        )
     files = [Path(f) for f in (points, coastline) if isinstance(f, str | Path)]
     name = name or (name_of(files[0]) if files else "survey")
     came = getattr(table.frame, "crs", None) or (None if source_crs is None else parse_crs(source_crs))
-    came = None if came == held else came
-    survey = Survey(frame, land, held, name, tuple(files), table.at, None, came, outline)
+    came = None if came == own_crs else came
+    survey = Survey(frame, land, own_crs, name, tuple(files), table.at, None, came, outline)
     _check(survey, table, coast_name)
     return survey
 

@@ -275,12 +275,12 @@ def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: An
 
 def _refuse_far(prior: Prior, name: str, across: float) -> None:
     """Raise InputError for a range, or a prior of ranges, that no field on this mesh can tell from infinite ones."""
-    is_held = isinstance(prior, Fixed)
+    is_fixed = isinstance(prior, Fixed)
     far = prior.value if isinstance(prior, Fixed) else getattr(prior, "range0", 0.0)
     if far > FARTHEST * across:
         raise InputError(
             f"{name} is held at {far:g}, and the mesh is {across:.3g} across"
-            if is_held
+            if is_fixed
             else f"the prior of {name} is of ranges about {far:g}, and the mesh is {across:.3g} across",
             remedy="give the range in the unit of the coordinates",
         )

@@ -176,16 +176,18 @@ class Group(LatentTerm):
         for name in by:
             if pd.isna(row[name]):
                 return f"the group column {name!r} has no value in {{row}}: fill it, or give predict {ELSE}"
-        held = ":".join(label(row[name]) for name in by)
-        return f"the fit has not seen the level {held!r} of group {self.grouping.name!r}, {{row}}: give predict {ELSE}"
+        labels = ":".join(label(row[name]) for name in by)
+        return (
+            f"the fit has not seen the level {labels!r} of group {self.grouping.name!r}, {{row}}: give predict {ELSE}"
+        )
 
     def _numbered(self, table: pd.DataFrame, unknown: NDArray[np.intp]) -> NDArray[np.intp]:
         """Numbers of the new levels, one number per row without a label; 0 elsewhere, where the values are zero."""
         numbers = np.zeros(len(table), dtype=np.intp)
         known: dict[Any, int] = {}
         for row in unknown:
-            held = tuple(table[name].iloc[row] if name in table.columns else None for name in self.grouping.by)
-            key = row if any(pd.isna(v) for v in held) else tuple(map(label, held))
+            values = tuple(table[name].iloc[row] if name in table.columns else None for name in self.grouping.by)
+            key = row if any(pd.isna(v) for v in values) else tuple(map(label, values))
             numbers[row] = known.setdefault(key, len(known))
         return numbers
 

@@ -28,7 +28,7 @@ class Hyperparameter:
     prior: str = ""
     transform: Callable[[Any], Any] = np.exp
     function: Callable[[Vector], Vector] | None = None
-    is_held: bool = False
+    is_fixed: bool = False
     period: float | None = None
 
     def inverse(self, value: float) -> float:
@@ -59,18 +59,18 @@ class Hyperparameter:
         inner = self.function
         return replace(self, direction=direction, function=None if inner is None else lambda t: inner(t[:, own]))
 
-    def holding(self, held: Vector) -> "Hyperparameter":
-        """The same as a function of the free parameters alone, the others held where `held` is a number."""
-        free = np.isnan(held)
+    def holding(self, fixed_theta: Vector) -> "Hyperparameter":
+        """The same as a function of the free parameters alone, the others held where `fixed_theta` is a number."""
+        free = np.isnan(fixed_theta)
         if free.all():
             return self
         touched = self.direction != 0
-        shift = self.shift + float(self.direction[~free] @ held[~free])
+        shift = self.shift + float(self.direction[~free] @ fixed_theta[~free])
         inner = self.function
 
         def whole(thetas: Vector) -> Vector:
             assert inner is not None
-            filled = np.tile(held, (len(thetas), 1))
+            filled = np.tile(fixed_theta, (len(thetas), 1))
             filled[:, free] = thetas
             return inner(filled)
 
@@ -79,7 +79,7 @@ class Hyperparameter:
             direction=self.direction[free],
             shift=shift,
             function=None if inner is None else whole,
-            is_held=not free[touched].any(),
+            is_fixed=not free[touched].any(),
         )
 
     def value(self, theta: Vector) -> float:

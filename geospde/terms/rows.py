@@ -70,13 +70,13 @@ class MovingRows:
         One a term, and the fixed effects' last.
     where : sequence of slice
         Each term's own part of the whole theta.
-    held : (d,) array
+    fixed_theta : (d,) array
         Values of the hyperparameters that are held, NaN for the others.
     """
 
     blocks: Sequence[Any]
     where: Sequence[slice]
-    held: Vector
+    fixed_theta: Vector
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -103,6 +103,6 @@ class MovingRows:
         return np.hstack([np.asarray(b.root(whole[w])) for b, w in moving])
 
     def _whole(self, theta: Vector) -> Vector:
-        whole = self.held.copy()
-        whole[np.isnan(self.held)] = theta
+        whole = self.fixed_theta.copy()
+        whole[np.isnan(self.fixed_theta)] = theta
         return whole

@@ -75,8 +75,8 @@ def refuse_beyond_memory(need: float, what: str, remedy: str) -> None:
     """Raise an InputError for what needs more bytes than `memory_limit`."""
     most = memory_limit()
     if most is not None and need > most:
-        told = f"{what} needs about {bytes_of(need)} of memory, and there are {bytes_of(most)}"
-        raise InputError(told, remedy=remedy)
+        message = f"{what} needs about {bytes_of(need)} of memory, and there are {bytes_of(most)}"
+        raise InputError(message, remedy=remedy)
 
 
 def refuse_few_addresses() -> None:

@@ -67,11 +67,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, sid
 
 
 def _row(cells: Sequence[str], kind: str, side: str, rule: str = "") -> str:
-    told = [
+    marked = [
         f'<{kind} style="{_CELL}{rule};text-align:{"left" if k == 0 else side}">{escape(cell)}</{kind}>'
         for k, cell in enumerate(cells)
     ]
-    return f"<tr>{''.join(told)}</tr>"
+    return f"<tr>{''.join(marked)}</tr>"
 
 
 def picture(png: bytes, alt: str) -> str:

@@ -216,7 +216,7 @@ def criterion_of(formula, table, family, **options):
     unpriored = Unpriored.of(model)
     bound = Exponential(model.family, model.likelihood)
     if bound.has_dispersion:
-        unpriored.held[-1] = bound.theta(1.0)[0]
+        unpriored.fixed_theta[-1] = bound.theta(1.0)[0]
     return PredictionError(unpriored, bound.saturated(1.0), not bound.has_dispersion)
 
 

@@ -136,7 +136,7 @@ def test_priors_are_given_by_name():
     # one LKJ is of the whole matrix; its partial correlations differ in how many effects they are given
     assert parts[3:] == (LKJ(2.5, 3, 0), LKJ(2.5, 3, 0), LKJ(2.5, 3, 1))
     held = build_model("y ~ (x | g)", table(), priors={"cor(Intercept, x | g)": {"fixed": 0.5}})
-    assert np.tanh(held.held[2]) == pytest.approx(0.5, abs=1e-12)
+    assert np.tanh(held.fixed_theta[2]) == pytest.approx(0.5, abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_r_inlas_prior_is_of_the_field_of_a_step(keys):
     assert np.log(spread[1] / spread[0]) == pytest.approx(2 * 0.99446 / 0.1**0.5, rel=1e-4)
     formula = "v ~ 1 + spde(mesh, time=year, prior='spde2')"
     held = build_model(formula, survey(), priors={"rho(spde)": {"fixed": 0.5}}, **keys)
-    assert held.hyperparameters[2].is_held
+    assert held.hyperparameters[2].is_fixed
 
 
 def test_memory_is_linear_in_steps(keys):

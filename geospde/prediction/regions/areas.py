@@ -255,10 +255,10 @@ def _cells_of(blocks: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.in
     return low[owner] + step // wide[owner], left[owner] + step % wide[owner]
 
 
-def refuse_elsewhere(held: Areas, grid: Grid) -> None:
+def refuse_elsewhere(areas: Areas, grid: Grid) -> None:
     """Raise an InputError where no area reaches the frame of a grid."""
     xmin, ymin, xmax, ymax = grid.bounds
-    west, south, east, north = held.frame.geometry.bounds.to_numpy().T
+    west, south, east, north = areas.frame.geometry.bounds.to_numpy().T
     if not ((west < xmax) & (east > xmin) & (south < ymax) & (north > ymin)).any():
         raise InputError(
             "no area lies on the map: are both in one CRS?",

@@ -33,7 +33,7 @@ def areas_by_label(areas: Any, model: Any, name: str | None, layer: str | None) 
 
 def figures_by_label(
     fit: Fit,
-    held: Areas,
+    areas: Areas,
     values: Mapping[str, Any],
     quantiles: Sequence[float],
     exceed: Sequence[float],
@@ -41,7 +41,7 @@ def figures_by_label(
     callback: Any,
 ) -> pd.DataFrame:
     """Mean, standard deviation, quantiles and exceedances of each area."""
-    table = pd.DataFrame(held.frame.drop(columns=held.frame.geometry.name)).assign(**values)
+    table = pd.DataFrame(areas.frame.drop(columns=areas.frame.geometry.name)).assign(**values)
     surface = predict(fit, table, quantiles=quantiles, exceed=exceed, groups=groups, callback=callback)
     own = [layer.name for layer in posterior_layers(quantiles, exceed)]
     return surface.to_frame()[own].assign(sd_error=0.0)

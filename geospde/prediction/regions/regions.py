@@ -241,16 +241,16 @@ def predict_regions(
     combinations, layers = _combinations(at), posterior_layers(quantiles, exceed)
     if is_of_areas(model):
         refuse_cells(weights=weights, threshold=threshold, grid=grid, kind=None if kind == "mean" else kind)
-        held = areas_by_label(areas, model, name, layer)
-        _warn_of(held.findings)
-        tables = [(v, figures_by_label(fit, held, v, quantiles, exceed, groups, callback)) for v in combinations]
-        frame = pd.concat([_labelled(one, held.names, v) for v, one in tables], ignore_index=True)
+        polygons = areas_by_label(areas, model, name, layer)
+        _warn_of(polygons.findings)
+        tables = [(v, figures_by_label(fit, polygons, v, quantiles, exceed, groups, callback)) for v in combinations]
+        frame = pd.concat([_labelled(one, polygons.names, v) for v, one in tables], ignore_index=True)
         frame = frame.assign(weight=1.0, covered=1.0)
         return RegionPrediction(
-            label, kind, None, "area", HOW, held.findings, frame, held.frame, layers, has_cells=False
+            label, kind, None, "area", HOW, polygons.findings, frame, polygons.frame, layers, has_cells=False
         )  # fmt: skip
-    held = read_areas(areas, model.crs, name, layer)
-    on_map = _on_map(held, model, grid, weights)
+    polygons = read_areas(areas, model.crs, name, layer)
+    on_map = _on_map(polygons, model, grid, weights)
     _warn_of(on_map.findings)
     averaging, frames, how = on_map.averaging(kind), [], ""
     for values in combinations:
@@ -259,13 +259,13 @@ def predict_regions(
             fit, rows, averaging, kind, threshold, quantiles, exceed, groups, draws, seed, callback
         )
         one.loc[on_map.weight == 0] = np.nan
-        frames.append(_labelled(one, held.names, values).assign(weight=on_map.weight, covered=on_map.covered))
+        frames.append(_labelled(one, polygons.names, values).assign(weight=on_map.weight, covered=on_map.covered))
     frame = pd.concat(frames, ignore_index=True)
     beyond = list(_beyond(frame, kind, threshold, exceed))
     beyond += unmeshed(given, fit.model, on_map.cells.points[np.unique(on_map.sums.indices)])
     _warn_of(beyond)
     findings = (*on_map.findings, *beyond)
-    return RegionPrediction(label, kind, threshold, on_map.what, how, findings, frame, held.frame, layers)
+    return RegionPrediction(label, kind, threshold, on_map.what, how, findings, frame, polygons.frame, layers)
 
 
 @dataclass(frozen=True)
@@ -298,19 +298,19 @@ class _OnMap:
         return sp.csr_matrix(sp.diags(1.0 / np.where(self.weight > 0, self.weight, 1.0)) @ self.sums)
 
 
-def _on_map(held: Areas, model: Any, given: Grid | None, weights: Any) -> _OnMap:
+def _on_map(areas: Areas, model: Any, given: Grid | None, weights: Any) -> _OnMap:
     """Lay areas over the cells of the grid given, or of one made for them."""
     if given is not None and not isinstance(given, Grid):
         raise InputError(f"grid is a Grid, as gs.Grid.from_bounds makes, not {in_brief(given)}")
-    grid = _grid(model, held) if given is None else given
+    grid = _grid(model, areas) if given is None else given
     cells = places(model, grid)
     grid = grid if cells.grid is None else cells.grid
     cell, what, found = cell_weights(_on_grid(weights, given, grid), grid, model.crs)
-    shares, covered = overlaps(held.frame, grid)
+    shares, covered = overlaps(areas.frame, grid)
     sums = sp.csr_matrix(shares @ sp.diags(cell))
     sums.eliminate_zeros()
     weight = np.asarray(sums.sum(axis=1)).ravel()
-    findings = (*held.findings, *found, *_empty(held.names, covered, weight), *lost_finding(held.names, covered))
+    findings = (*areas.findings, *found, *_empty(areas.names, covered, weight), *lost_finding(areas.names, covered))
     return _OnMap(cells, sums, weight, covered, what, findings)
 
 
@@ -343,9 +343,9 @@ def _check(kind: str, threshold: Any, draws: Any) -> None:
     refuse_draws(draws, 10, "regions need")
 
 
-def _grid(model: Any, held: Areas) -> Grid:
+def _grid(model: Any, areas: Areas) -> Grid:
     """Cells over the areas, those whose centre lies in every mesh."""
-    grid = Grid.around(held.frame, crs=model.crs)
+    grid = Grid.around(areas.frame, crs=model.crs)
     outside = np.zeros(grid.n, dtype=bool)
     for mesh in model.meshes.values():
         outside |= mesh.locate(grid.centres) < 0

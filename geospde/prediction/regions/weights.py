@@ -23,8 +23,8 @@ def _reach(raster: Any, grid: Grid) -> str:
     if raster is None:
         return "give weights above zero"
     xmin, ymin, xmax, ymax = map(coordinate, grid.bounds)
-    crs = "" if raster.held.frame.crs is None else f" in {raster.held.frame.crs.name}"
-    return f"it lies at {raster.held.frame.words}{crs}, the map at x {xmin} to {xmax}, y {ymin} to {ymax}"
+    crs = "" if raster.pixels.frame.crs is None else f" in {raster.pixels.frame.crs.name}"
+    return f"it lies at {raster.pixels.frame.words}{crs}, the map at x {xmin} to {xmax}, y {ymin} to {ymax}"
 
 
 def cell_weights(weights: Any, grid: Grid, crs: Any) -> tuple[Vector, str, tuple[Finding, ...]]:

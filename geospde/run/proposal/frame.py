@@ -172,8 +172,8 @@ def find_frame(points: Layer, coast: Layer | None, given: str | None, guesser: G
         If coordinates are no longitudes and latitudes though they are called so, or points and coastline are in
         systems that no run file can bring together.
     """
-    held = None if given is None else parse_crs(_code(given))
-    source, why = _source(points, coast, held, guesser)
+    given_crs = None if given is None else parse_crs(_code(given))
+    source, why = _source(points, coast, given_crs, guesser)
     if source is None:
         if points.named_degrees:
             names = listed(points.columns)
@@ -182,8 +182,8 @@ def find_frame(points: Layer, coast: Layer | None, given: str | None, guesser: G
     if source.is_geographic:
         _refuse_beyond(points)
     crs: str | None
-    if held is not None and not held.is_geographic:
-        work, crs, reason = held, _code(str(given)), "As --crs says."
+    if given_crs is not None and not given_crs.is_geographic:
+        work, crs, reason = given_crs, _code(str(given)), "As --crs says."
     elif not source.is_geographic:
         own = points.stated is not None and not points.columns and source.to_authority() is None
         work, crs, reason = source, None if own else _named(source), f"{why}."
@@ -203,16 +203,16 @@ def _code(given: str) -> str:
     return f"EPSG:{given.strip()}" if given.strip().isdecimal() else given
 
 
-def _source(points: Layer, coast: Layer | None, held: CRS | None, guesser: Guesser) -> tuple[CRS | None, str]:
+def _source(points: Layer, coast: Layer | None, given_crs: CRS | None, guesser: Guesser) -> tuple[CRS | None, str]:
     """Return the CRS that the points' numbers are in, None for a local frame, and how that is known."""
     if points.stated is not None:
         said = f"the .prj file beside {points.source} says" if points.columns else f"{points.source} is in"
         return points.stated, f"{said[:1].upper() if points.columns else said[:1]}{said[1:]} {points.stated.name}"
     degrees = parse_crs(DEGREES)
-    if points.named_degrees and np.abs(points.places).max() <= 360 and (held is None or held.is_projected):
+    if points.named_degrees and np.abs(points.places).max() <= 360 and (given_crs is None or given_crs.is_projected):
         return degrees, f"The columns {points.columns[0]} and {points.columns[1]} are longitude and latitude"
-    if held is not None:
-        return held, f"The numbers are in {held.name}, as --crs says"
+    if given_crs is not None:
+        return given_crs, f"The numbers are in {given_crs.name}, as --crs says"
     if coast is not None and coast.stated is not None:
         return _as_coast(points, coast)
     if not points.looks_like_degrees:

@@ -92,7 +92,7 @@ class FirstLook:
         fixed = orthonormal(len(chosen), None if trend is None else trend[chosen])
         apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
         ranges = np.geomspace(min(1.5 * spacing, extent / 4), extent / 2, _RANGES)
-        held = -0.5 * np.log(5 * ranges / extent) ** 2
+        penalty = -0.5 * np.log(5 * ranges / extent) ** 2
         free, bound = np.empty((2, _RANGES))
         with one_blas_thread():
             for i, reach in enumerate(ranges):
@@ -103,8 +103,8 @@ class FirstLook:
                     bound[i] = max(
                         restricted_likelihood(mixed(sill, correlation, noise), values, fixed) for sill in sills
                     )
-        free += held
-        bound = bound + held if noise is not None else free
+        free += penalty
+        bound = bound + penalty if noise is not None else free
         nothing = profile_likelihood(np.eye(len(values)), values, fixed)
         seen = bool(free.max() > nothing + BELIEVED)
         scatter = max(free.max(), nothing) - bound.max() if noise is not None else 0.0
@@ -152,13 +152,15 @@ def scatter_at(places: Vector, likelihood: Likelihood, look: FirstLook, *, count
     pairs = np.unique(np.sort(np.c_[np.arange(n), near[:, 0]], axis=1), axis=0)
     found, exposure = likelihood.y[pairs], likelihood.exposure[pairs]
     both, share = found.sum(axis=1), exposure[:, 0] / exposure.sum(axis=1)
-    told = both > 1  # one alone is with one of the two, whatever they are
-    if told.sum() < 5:
+    informative = both > 1  # one alone is with one of the two, whatever they are
+    if informative.sum() < 5:
         return known
     # of Poisson counts of one rate the first is binomial of both (McCullagh & Nelder 1989, section 4.4)
-    spread = both[told] * share[told] * (1 - share[told])
-    ratio = float(np.mean((found[told, 0] - both[told] * share[told]) ** 2 / spread))
-    return replace(known, ratio=ratio, ratio_error=math.sqrt(2 * float(np.mean(1 - 1 / both[told])) / told.sum()))
+    spread = both[informative] * share[informative] * (1 - share[informative])
+    ratio = float(np.mean((found[informative, 0] - both[informative] * share[informative]) ** 2 / spread))
+    return replace(
+        known, ratio=ratio, ratio_error=math.sqrt(2 * float(np.mean(1 - 1 / both[informative])) / informative.sum())
+    )
 
 
 def _neighbours(places: Vector, count: int) -> NDArray[np.intp]:
@@ -221,7 +223,7 @@ def _factored(covariance: Vector, values: Vector, fixed: Vector) -> tuple[float,
     except np.linalg.LinAlgError:
         return np.inf, 0.0
     weights = cho_solve(factor, fixed)
-    told = fixed.T @ weights
-    residual = values - fixed @ np.linalg.solve(told, weights.T @ values)
-    halves = float(np.log(np.diag(factor[0])).sum()) + 0.5 * float(np.linalg.slogdet(told)[1])
+    information = fixed.T @ weights
+    residual = values - fixed @ np.linalg.solve(information, weights.T @ values)
+    halves = float(np.log(np.diag(factor[0])).sum()) + 0.5 * float(np.linalg.slogdet(information)[1])
     return halves, float(residual @ cho_solve(factor, residual))

@@ -134,10 +134,10 @@ def _mesh(look: FirstLook, sizes: Sizes, survey: Survey) -> Iterator[Entry]:
 
 def likelihood(response: Response, of_link: str = "") -> Iterator[Entry]:
     """Yield family, link and exposure; `of_link` says what the link does."""
-    told = f"{response.formula}: {lower(response.reason)}"
+    reason = f"{response.formula}: {lower(response.reason)}"
     if response.censored is not None:
-        told = f"{told} {response.censored!r} says which are bounds: 'left', it lies below; 'right', above."
-    yield Entry("model", "family", path_of(response.family), told)
+        reason = f"{reason} {response.censored!r} says which are bounds: 'left', it lies below; 'right', above."
+    yield Entry("model", "family", path_of(response.family), reason)
     if response.family.link.name != type(response.family)().link.name:
         yield Entry("model", "link", response.family.link.name, of_link)
     if response.exposure is not None:

@@ -29,10 +29,10 @@ def sentence_of(
     faults = error.errors(include_url=False)
     fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
     if not fault["loc"]:  # of several sections, which the sentence names itself
-        told = str(fault["ctx"]["error"])
-        named = re.match(r"\[(\w+)\](?: (\w+))?", told)
+        message = str(fault["ctx"]["error"])
+        named = re.match(r"\[(\w+)\](?: (\w+))?", message)
         line = _line_of(text, named[1], named[2]) if named else None
-        return f"{name}, line {line}: {told}" if line else f"{name}: {told}"
+        return f"{name}, line {line}: {message}" if line else f"{name}: {message}"
     section, *rest = (str(part) for part in fault["loc"])
     number = int(rest.pop(0)) if rest and isinstance(fault["loc"][1], int) else None  # of an array of tables
     key = rest[0] if rest else None

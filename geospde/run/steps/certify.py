@@ -14,12 +14,12 @@ FILE = "certificate.json"
 
 def make(work: Work) -> None:
     """Weigh draws around the fit by the exact joint density."""
-    with work.log.step("certify") as told:
+    with work.log.step("certify") as summarise:
         wanted = work.config.inference.certify
         draws = {} if wanted is True else {"draws": int(wanted)}
         work.certificate = certify(work.fit, **draws, callback=work.log.progress.update)
         write_json(work.folder / FILE, work.certificate.to_dict())
-        told(work.certificate.verdict)
+        summarise(work.certificate.verdict)
     if not work.certificate.is_reliable:
         work.log.warn_at_the_end(work.certificate.finding.as_warning())
 

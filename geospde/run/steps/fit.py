@@ -15,7 +15,7 @@ TABLES = ("fixed", "hyper", "fitted")
 
 def make(work: Work) -> None:
     """Fit the model and write its tables; then look at survey, mesh and fit."""
-    with work.log.step("fit") as told:
+    with work.log.step("fit") as summarise:
         model = analysis.make_model(work.config, work.survey, work.mesh)
         if work.config.has_places:
             for one in model.parts.values() if work.config.observations else [model]:
@@ -25,11 +25,11 @@ def make(work: Work) -> None:
         work.fit.compute_criteria(work.log.progress.update)
         write(work)
         (what, value), *_ = analysis.criteria_of(work.fit).items()
-        told(f"{what.replace('_', ' ')} {value:.2f}")
-    with work.log.step("check") as told:
+        summarise(f"{what.replace('_', ' ')} {value:.2f}")
+    with work.log.step("check") as summarise:
         findings_frame(work.findings).to_csv(work.folder / "checks.csv", index=False)
         levels = count_levels(work.findings)
-        told(f"{counted(levels['warning'], 'warning')}, {counted(levels['note'], 'note')}")
+        summarise(f"{counted(levels['warning'], 'warning')}, {counted(levels['note'], 'note')}")
     for finding in work.checks:
         if finding.level in ("warning", "error"):
             work.log.warn_at_the_end(finding.as_warning())

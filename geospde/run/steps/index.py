@@ -30,7 +30,7 @@ def make(work: Work) -> None:
     steps = several_steps(work.config.prediction.at)
     if steps is None or work.grid.n > analysis.LARGE:
         return
-    with work.log.step("index") as told:
+    with work.log.step("index") as summarise:
         others = {name: value for name, value in work.config.prediction.at.items() if name != steps.along}
         index = work.fit.index(
             analysis.covered(work.fit.model, work.grid), steps.along, steps.values, kind="mean", at=others,
@@ -46,7 +46,7 @@ def make(work: Work) -> None:
         title = f"Mean of {label} over the map, by {index.along}"
         write_json(work.folder / WORDS, {"title": title, "how": f"{index.how}{TOTAL}"})
         recall(work)
-        told(counted(len(frame), "value"))
+        summarise(counted(len(frame), "value"))
 
 
 def recall(work: Work) -> None:

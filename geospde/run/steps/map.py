@@ -22,7 +22,7 @@ FIGURES = (
 def make(work: Work) -> None:
     """Draw the maps, and write a project for QGIS."""
     objects = {"survey": work.survey_of(), "fit": work.fit, "prediction": work.prediction}
-    with work.log.step("figures") as told:
+    with work.log.step("figures") as summarise:
         if work.mesh is not None:
             unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
         write_project(work.folder, **objects, label=work.label, crop=work.crop, areas=work.areas)
@@ -33,7 +33,7 @@ def make(work: Work) -> None:
                 work.folder / folder_of(name), work.quantity(one.model), survey=work.survey_of(name), fit=one,
                 prediction=prediction,
             )  # fmt: skip
-        told(counted(len(work.figures), "figure"))
+        summarise(counted(len(work.figures), "figure"))
 
 
 MAP = Step(

@@ -13,7 +13,7 @@ FILE = "mesh.gpkg"
 
 def make(work: Work) -> None:
     """Build the mesh, draw it, and refuse a grid that would not fit into memory or onto the disk."""
-    with work.log.step("mesh") as told:
+    with work.log.step("mesh") as summarise:
         refuse_fine_mesh(work.config, work.survey)
         work.mesh = analysis.make_mesh(work.config, work.survey)
         work.grid = analysis.make_grid(work.config, work.survey, work.mesh)
@@ -21,7 +21,7 @@ def make(work: Work) -> None:
         work.mesh.to_gpkg(work.folder / FILE)
         work.draw(survey=work.survey, mesh=work.mesh)
         vertices = counted(work.mesh.n_vertices, "vertex", "vertices")
-        told(f"{vertices}, {counted(work.grid.n, 'cell')} to predict")
+        summarise(f"{vertices}, {counted(work.grid.n, 'cell')} to predict")
 
 
 def recall(work: Work) -> None:

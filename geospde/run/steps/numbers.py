@@ -27,7 +27,7 @@ WHOLE = "domain"
 
 def make(work: Work) -> None:
     """Draw expected numbers, and write their table."""
-    with work.log.step("numbers") as told:
+    with work.log.step("numbers") as summarise:
         assert isinstance(work.fit, BayesianFit)
         config, name, part, survey = work.config, None, work.config, work.survey
         if config.observations:
@@ -51,7 +51,7 @@ def make(work: Work) -> None:
         how = how if seen == 1 else how.replace(" was ", " were ")
         write_json(work.folder / WORDS, {"title": "Expected numbers of points", "how": how})
         recall(work)
-        told(f"{numbers['mean'].iloc[0]:.4g} expected in the domain, {seen:,} seen")
+        summarise(f"{numbers['mean'].iloc[0]:.4g} expected in the domain, {seen:,} seen")
 
 
 def recall(work: Work) -> None:

@@ -14,13 +14,13 @@ from geospde.text.words import counted
 
 def make(work: Work) -> None:
     """Predict for areas, and write their figures."""
-    with work.log.step("regions") as told:
+    with work.log.step("regions") as summarise:
         grid = analysis.covered(work.mapped.model, work.grid) if work.config.has_places else None
         found = predict_all(work.config, work.mapped, work.survey, grid, callback=work.log.progress.update)
         work.regions = write_regions(
             work.folder, found, work.config.label, degrees=in_degrees(work.survey), formats=work.config.output.formats
         )
-        told(counted(sum(len(one.frame) for one in work.regions), "area"))
+        summarise(counted(sum(len(one.frame) for one in work.regions), "area"))
 
 
 def recall(work: Work) -> None:

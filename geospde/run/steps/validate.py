@@ -12,7 +12,7 @@ from geospde.run.work import Work
 
 def make(work: Work) -> None:
     """Cross-validate; the fit has taken its time and is kept even where that fails."""
-    with work.log.step("validate") as told:
+    with work.log.step("validate") as summarise:
         try:
             work.validation = validate(
                 work.fit, work.config.validation, survey=work.survey, callback=work.log.progress.update
@@ -21,7 +21,7 @@ def make(work: Work) -> None:
             warnings.warn(GeospdeWarning(f"the model is not cross-validated: {error}"), stacklevel=2)
         else:
             write_validation(work.folder, work.validation, IN_RUN)
-            told(work.validation.describe())
+            summarise(work.validation.describe())
 
 
 def recall(work: Work) -> None:

@@ -80,8 +80,8 @@ def _crs_of(array: Any) -> Any:
     from pyproj.exceptions import CRSError
 
     mapping = array.attrs.get("grid_mapping", array.encoding.get("grid_mapping", "spatial_ref"))
-    held = array.coords[mapping].attrs if mapping in array.coords else {}
-    text = held.get("crs_wkt", held.get("spatial_ref", array.attrs.get("crs")))
+    attributes = array.coords[mapping].attrs if mapping in array.coords else {}
+    text = attributes.get("crs_wkt", attributes.get("spatial_ref", array.attrs.get("crs")))
     try:
         return None if text is None else CRS.from_user_input(text)
     except CRSError:

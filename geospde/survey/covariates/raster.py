@@ -72,23 +72,23 @@ class Raster(Covariate):
 
     Attributes
     ----------
-    held : Source
+    pixels : Source
     how : str or None
         One of `METHODS` for the cells of a map; by default by the ratio of the cells' sizes.
     """
 
-    held: Source = field(kw_only=True)
+    pixels: Source = field(kw_only=True)
     how: str | None = field(default=None, kw_only=True)
 
     @property
     def source(self) -> str:
         """The file's name."""
-        return self.held.called
+        return self.pixels.called
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The file, where it is one on this machine."""
-        path = getattr(self.held, "path", None)
+        path = getattr(self.pixels, "path", None)
         return (path,) if path is not None and path.is_file() else ()
 
     def at_points(self, points: Vector, crs: Any) -> Vector:
@@ -120,7 +120,7 @@ class Raster(Covariate):
 
     def nearest(self, points: Vector, crs: Any) -> tuple[Vector, Vector]:
         """Values of the nearest raster cells that have one, (m,), and their distance, (m,); NaN where all is empty."""
-        frame = self.held.frame
+        frame = self.pixels.frame
         row, col = (np.floor(place).astype(int) for place in self._places(points, crs))
         values, reach = np.full(len(points), np.nan), np.full(len(points), np.nan)
         size = self._cell_size(points.mean(axis=0), crs)
@@ -137,7 +137,7 @@ class Raster(Covariate):
                 window = _window(row[here], col[here], margin, frame)
                 if window is None:
                     continue
-                block = self.held.read(*window)
+                block = self.pixels.read(*window)
                 found = np.argwhere(np.isfinite(block))
                 if not len(found):
                     continue
@@ -175,7 +175,7 @@ class Raster(Covariate):
 
     def _xy(self, points: Vector, crs: Any) -> Vector:
         """Coordinates in the raster's CRS; raises InputError where there is no way into it."""
-        frame = self.held.frame
+        frame = self.pixels.frame
         if frame.crs is None and crs is not None and not crs.is_engineering:
             raise InputError(
                 f"the raster {self.source} of covariate {self.name!r} has no CRS",
@@ -197,11 +197,11 @@ class Raster(Covariate):
 
     def _places(self, points: Vector, crs: Any) -> tuple[Vector, Vector]:
         """Row and column of points, counted in cells from the north-west corner."""
-        return self.held.frame.place(self._xy(points, crs))
+        return self.pixels.frame.place(self._xy(points, crs))
 
     def _cell_size(self, at: Vector, crs: Any) -> tuple[float, float]:
         """Width and height of the raster's cells near a point, in the units of `crs`."""
-        frame = self.held.frame
+        frame = self.pixels.frame
         step = 1e-3 * max(1.0, float(np.abs(at).max()) * 1e-3)
         around = at + step * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         row, col = self._places(around, crs)
@@ -215,7 +215,7 @@ class Raster(Covariate):
 
     def _sampled(self, row: Vector, col: Vector, smooth: bool) -> Vector:
         """Values at places counted in cells, (m,); NaN outside the raster and where the cell around holds none."""
-        frame, values = self.held.frame, np.full(len(row), np.nan)
+        frame, values = self.pixels.frame, np.full(len(row), np.nan)
         with np.errstate(invalid="ignore"):
             inside = (row >= 0) & (row <= frame.rows) & (col >= 0) & (col <= frame.cols)
         inside &= np.isfinite(row) & np.isfinite(col)
@@ -227,7 +227,7 @@ class Raster(Covariate):
         for some in _pieces(r, c, 1, WINDOW):
             window = _window(r[some], c[some], 1, frame)
             assert window is not None
-            block = self.held.read(*window)
+            block = self.pixels.read(*window)
             top, left = window[0].start, window[1].start
             here = number[some]
             own = block[r[some] - top, c[some] - left]
@@ -241,7 +241,7 @@ class Raster(Covariate):
         from affine import Affine
         from rasterio.warp import Resampling, reproject
 
-        frame, (rows, cols) = self.held.frame, cells.mask.shape
+        frame, (rows, cols) = self.pixels.frame, cells.mask.shape
         edge = _outline(cells)
         row, col = self._places(edge, crs)
         sure = np.isfinite(row) & np.isfinite(col)
@@ -253,7 +253,7 @@ class Raster(Covariate):
         window = _window(r, c, 2, frame)
         if window is None:
             return np.full(int(cells.mask.sum()), np.nan)
-        block = self.held.read(*window)
+        block = self.pixels.read(*window)
         image = np.full((rows, cols), np.nan)
         same = frame.crs is None or crs is None or frame.crs == crs
         left, top = frame.x0 + window[1].start * frame.dx, frame.y1 - window[0].start * frame.dy

@@ -118,12 +118,12 @@ def _read(name: str, keys: dict[str, Any], path_of: Callable[[str], Path]) -> Co
     common |= {"labels": labels, "how": keys.get("method")}
     if isinstance(given, str | Path):
         path = _existing(name, given, path_of)
-        held: Any = FileSource(path, band, name, crs)
-        return Raster(name, held=held, spec={**keys, "raster": str(path)}, **common)
+        file: Any = FileSource(path, band, name, crs)
+        return Raster(name, pixels=file, spec={**keys, "raster": str(path)}, **common)
     if hasattr(given, "dims") and hasattr(given, "coords") and hasattr(given, "isel"):
-        return Raster(name, held=ArraySource(given, band, name, crs), **common)
+        return Raster(name, pixels=ArraySource(given, band, name, crs), **common)
     if hasattr(given, "read") and hasattr(given, "transform"):
-        return Raster(name, held=FileSource(given, band, name, crs), **common)
+        return Raster(name, pixels=FileSource(given, band, name, crs), **common)
     raise InputError(
         f"covariate {name!r} is a raster's path, a dataset of rasterio or a DataArray of xarray, not a "
         f"{type(given).__name__}"

@@ -302,14 +302,14 @@ def sample_sites(given: Any, table: Any, points: Vector | None, crs: Any, used: 
     return Sampled(kept, rows, _with_distances(found_set, kept))
 
 
-def _with_distances(held: SiteCovariates, table: pd.DataFrame) -> SiteCovariates:
+def _with_distances(covariates: SiteCovariates, table: pd.DataFrame) -> SiteCovariates:
     """Learn the Mahalanobis distances of the sites."""
-    scores = held._scores(table)
+    scores = covariates._scores(table)
     if scores.shape[1] < 2:
-        return held
+        return covariates
     precision = np.linalg.pinv(np.atleast_2d(np.cov(scores, rowvar=False)), hermitian=True)
     farthest = float(np.sqrt(np.einsum("ij,jk,ik->i", scores, precision, scores)).max())
-    return replace(held, precision=precision, farthest=farthest)
+    return replace(covariates, precision=precision, farthest=farthest)
 
 
 def restored(words: Any) -> SiteCovariates | None:
@@ -384,7 +384,7 @@ def _elsewhere(one: Covariate, points: Vector, crs: Any) -> tuple[str]:
     """What to say of a raster that no site lies on."""
     low, high = points.min(axis=0), points.max(axis=0)
     sites = f"x {coordinate(low[0])} to {coordinate(high[0])}, y {coordinate(low[1])} to {coordinate(high[1])}"
-    frame = getattr(getattr(one, "held", None), "frame", None)
+    frame = getattr(getattr(one, "pixels", None), "frame", None)
     lies = "" if frame is None else f" ({frame.words}{'' if frame.crs is None else ', ' + frame.crs.name})"
     survey = "" if crs is None else f", {crs.name}"
     return (f"covariate {one.name!r} has no value at any site: {one.source}{lies} and the sites ({sites}{survey}) "
