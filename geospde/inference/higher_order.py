@@ -463,9 +463,16 @@ class HigherOrder:
         triples = [(a, b, c) for a in range(k) for b in range(a, k) for c in range(b, k)]
         sums, out = np.empty((len(supports), len(triples))), np.zeros(members.size)
         triple_sums(supports, self.loadings, self.third, sums)
-        w = rows.data[rows.indptr[members][:, None] + np.arange(k)].T
-        for (a, b, c), column in zip(triples, sums.T):
-            out += ARRANGEMENTS[len({a, b, c})] * w[a] * w[b] * w[c] * column[which]
+        arranged = iter(np.ascontiguousarray((sums * [ARRANGEMENTS[len(set(each))] for each in triples]).T))
+        w = np.ascontiguousarray(rows.data[rows.indptr[members][:, None] + np.arange(k)].T)
+        for a in range(k):
+            of_a = np.zeros(members.size)
+            for b in range(a, k):
+                of_pair = np.zeros(members.size)
+                for c in range(b, k):
+                    of_pair += w[c] * next(arranged)[which]
+                of_a += w[b] * of_pair
+            out += w[a] * of_a
         return out
 
 

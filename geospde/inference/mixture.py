@@ -22,7 +22,8 @@ FAR, MADE_UP = 1e-3, 1 / 3  # probability at an end that makes up more than this
 FARTHEST = 40.0  # normal scores, of which the density is zero to the last digit
 BLOCK = 1024  # of them, whose numbers stay in the processor's cache
 NODES = 21  # of Gauss and Hermite in each component,
-FEWER = ((8, 0.2, 0.04), (12, 0.4, 0.08))  # and those that give moments of exp the same to 1e-10, up to this sd and |a|
+# and fewer, which give moments of exp the same to 2e-10 up to |a| of `BENT` and this sd, times 1 + `BENDING` |a|
+FEWER, BENT, BENDING = ((8, 0.25), (10, 0.45), (12, 0.65), (16, 1.1)), 0.1, 12.0
 MANY = 5_000_000  # evaluations of a function, from which another compiled loop repays its compilation
 
 
@@ -41,6 +42,8 @@ class GaussianMixture:
         The a of every component; None for Gaussians.
     gaussian : GaussianMixture or None
         What was corrected to be these, as joint draws still have it; None where nothing was.
+    of : int
+        How many quantities there are in all, where these are some of more: where many, loops over them are compiled.
     """
 
     weights: Vector
@@ -48,6 +51,7 @@ class GaussianMixture:
     sds: Vector
     shape: Vector | None = None
     gaussian: GaussianMixture | None = None
+    of: int = 0
 
     def corrected(self, means: Vector, sds: Vector, skewness: Vector) -> GaussianMixture:
         """Skew components with these moments, (k, m), and skewness, (m,), in place of Gaussians."""
@@ -155,17 +159,21 @@ class GaussianMixture:
         return self._moments(logistic_moments, expit, ())
 
     def _moments(
-        self, kernel: Callable[..., None], f: Transform, fewer: Sequence[tuple[int, float, float]]
+        self, kernel: Callable[..., None], f: Transform, fewer: Sequence[tuple[int, float]]
     ) -> tuple[Vector, Vector]:
-        if self.means.size * NODES < MANY:
+        k, m = self.means.shape
+        if k * max(m, self.of) * NODES < MANY:
             return self.transformed_moments(f)
         weights, means, sds, shapes = self._arrays
-        out = np.empty((2, means.shape[1]))
+        out = np.empty((2, m))
 
         def fill(first: int, last: int) -> None:
-            sd, shape = sds[:, first:last].max(), np.abs(shapes[first:last]).max(initial=0.0)
-            nodes = next((n for n, most, bent in fewer if sd <= most and shape <= bent), NODES)
-            kernel(weights, means, sds, shapes, *normal_nodes(nodes), out, first, last)
+            for low in range(first, last, BLOCK):
+                high = min(low + BLOCK, last)
+                bent = np.abs(shapes[low:high]).max(initial=0.0)
+                wide = sds[:, low:high].max() * (1.0 + BENDING * bent)
+                nodes = next((n for n, most in fewer if wide <= most and bent <= BENT), NODES)
+                kernel(weights, means, sds, shapes, *normal_nodes(nodes), out, low, high)
 
         self._in_shares(fill)
         return out[0], out[1]
@@ -232,11 +240,9 @@ def exponential(x: Vector) -> Vector:
 
 def shape_of(skewness: Vector) -> Vector:
     """The a of a shifted log-normal with this skewness, ``(w + 2) (w - 1)^½`` with w = exp(a²)."""
-    size = np.abs(skewness)
-    root = size / 3.0  # (w - 1)^½; Newton on t³ + 3 t = skewness
-    for _ in range(8):
-        root = root - (root**3 + 3 * root - size) / (3 * root**2 + 3)
-    return np.sign(skewness) * np.sqrt(np.log1p(root**2))
+    root = 2.0 * np.sinh(np.arcsinh(0.5 * skewness) / 3.0)  # (w - 1)^½, which solves t³ + 3 t = skewness
+    values: Vector = np.sign(skewness) * np.sqrt(np.log1p(root**2))
+    return values
 
 
 def bend(z: Vector, shape: Vector) -> Vector:

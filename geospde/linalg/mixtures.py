@@ -182,9 +182,15 @@ def _middles(weights: Vector, means: Vector, first: int, n: int, out: Vector) ->
 
 @compiled_fused
 def _bent(
-    shape: Vector, first: int, n: int, scores: Vector, x: Vector, part: Vector, power: Vector, bits: Index, out: Vector
-) -> None:
+    shape: Vector, first: int, n: int, scores: Vector, work: Vector, x: Vector, part: Vector, power: Vector,
+    bits: Index, out: Vector,
+) -> None:  # fmt: skip
     """Standard scores, (j, n), of components of n shapes at normal scores, (j,)."""
+    if shape.size:
+        for i in range(n):
+            a = shape[first + i]
+            root = sqrt(expm1(a * a))
+            work[i] = 0.0 if abs(a) < STRAIGHT else 1.0 / (root if a > 0 else -root)
     for j in range(scores.size):
         z = scores[j]
         if not shape.size:
@@ -195,9 +201,7 @@ def _bent(
             x[i] = a * z - 0.5 * a * a
         _exponentials(n, x, part, power, bits)
         for i in range(n):
-            a = shape[first + i]
-            root = sqrt(expm1(a * a))
-            out[j, i] = z if abs(a) < STRAIGHT else (part[i] * power[i] - 1.0) / (root if a > 0 else -root)
+            out[j, i] = z if work[i] == 0.0 else (part[i] * power[i] - 1.0) * work[i]
 
 
 @compiled_fused
@@ -222,7 +226,7 @@ def exponential_moments(
     for low in range(first, last, BLOCK):
         n = min(BLOCK, last - low)
         _middles(weights, means, low, n, mean)
-        _bent(shape, low, n, scores, x, part, power, bits, bent)
+        _bent(shape, low, n, scores, one, x, part, power, bits, bent)
         most[:n], one[:n], two[:n] = -np.inf, 0.0, 0.0
         for c in range(weights.size):
             for j in range(shares.size):
@@ -258,7 +262,7 @@ def logistic_moments(
     for low in range(first, last, BLOCK):
         n = min(BLOCK, last - low)
         _middles(weights, means, low, n, middle)
-        _bent(shape, low, n, scores, x, part, power, bits, bent)
+        _bent(shape, low, n, scores, one, x, part, power, bits, bent)
         for i in range(n):
             middle[i] = 1.0 / (1.0 + exp(min(-middle[i], FAR)))
         one[:n], two[:n] = 0.0, 0.0

@@ -189,7 +189,8 @@ class _Rows:
 
         def of_chunk(first: int) -> Any:
             part = slice(first, min(first + CHUNK, self.size))
-            return work(fit.mixture(self._part(part), self._offset[part]), self._scale[part])
+            mixture = replace(fit.mixture(self._part(part), self._offset[part]), of=self.size)
+            return work(mixture, self._scale[part])
 
         with one_blas_thread():
             firsts = range(0, self.size, CHUNK)

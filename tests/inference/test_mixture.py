@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import chi2, norm
@@ -157,8 +159,9 @@ def test_compiled_moments_are_those_of_the_plain_quadrature(monkeypatch):
             for found, plain in zip(whole.logistic_moments(), whole.transformed_moments(LOGIT.inverse)):
                 np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-13)
     # fewer nodes where components are narrow and nearly Gaussian, at the ends of what that means
-    sds, shapes = (x.ravel() for x in np.meshgrid([0.01, 0.2, 0.3, 0.4], [-0.08, -0.04, 0.0, 0.04, 0.08]))
-    for sd, shape in zip(sds, shapes):
+    ends, shapes = (x.ravel() for x in np.meshgrid([0.01, 0.25, 0.45, 0.65, 1.1], [-0.1, -0.04, 0.0, 0.04, 0.07, 0.1]))
+    for end, shape in zip(ends, shapes):
+        sd = end / (1 + 12 * abs(shape))
         one = GaussianMixture(np.ones(1), np.array([[-3.0, 2.0]]), np.full((1, 2), sd), np.full(2, shape))
         for found, plain in zip(one.exponential_moments(), one.transformed_moments(np.exp)):
             np.testing.assert_allclose(found, plain, rtol=2e-10)
@@ -166,6 +169,16 @@ def test_compiled_moments_are_those_of_the_plain_quadrature(monkeypatch):
     np.testing.assert_allclose(sure.logistic_moments()[0], [0.0, 1.0], atol=1e-300)
     huge = GaussianMixture(np.array([0.5, 0.5]), np.array([[0.0], [900.0]]), np.ones((2, 1)), np.array([0.2]))
     assert np.isposinf(huge.exponential_moments()).all()
+
+
+def test_a_part_of_many_quantities_is_found_by_the_loops_that_all_of_them_would_be(monkeypatch):
+    taken = []
+    monkeypatch.setattr("geospde.inference.mixture.logistic_moments", lambda *args: taken.append(args[-2:]))
+    few = GaussianMixture(MIXTURE.weights, MIXTURE.means, MIXTURE.sds)
+    few.logistic_moments()
+    assert not taken
+    replace(few, of=1_000_000).logistic_moments()
+    assert taken == [(0, 40)]
 
 
 def test_many_quantities_are_shared_among_threads_without_a_seam():
