@@ -12,15 +12,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import NumericalError
+from geospde.errors import InputError, NumericalError
 from geospde.inference.criteria import cavity_of_pairs, whole_left_out
 from geospde.inference.hyper import Posterior
 from geospde.inference.integration import finished
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.posterior import posterior
 from geospde.prediction.folds import Fold
+from geospde.text.words import counted, listed
 
 Vector = NDArray[np.float64]
+ROUNDING = 1e-8  # share of a direction's square over all rows, up to which the rows that stay say nothing of it
 OFF = 0.05  # of the difference of two evidences: each has the errors of a design of its own
 LIGHT = 1e-9  # weight of a theta point that says nothing of a fold
 
@@ -119,6 +121,41 @@ def pairs_left_out(laplace: Laplace, found: Posterior, rows: NDArray[np.intp]) -
     weights = np.exp(log_weights - np.logaddexp.reduce(log_weights, axis=0))
     thetas = np.array([laplace.whole(p.theta) for p in found.points])
     return Refit(thetas, weights, *(np.array([c[k][rows] for c in cavities]) for k in (0, 1)))
+
+
+def refuse_undetermined(laplace: Laplace, folds: Sequence[Fold], names: Sequence[str]) -> None:
+    """Refuse folds without which no row says anything of some fixed effect that has no prior, such as a class's.
+
+    Parameters
+    ----------
+    laplace : Laplace
+    folds : sequence of Fold
+    names : sequence of str
+        Of the fixed effects.
+
+    Raises
+    ------
+    InputError
+        Names the effects of the first such fold.
+    """
+    values, vectors = np.linalg.eigh(laplace.fixed_precision)
+    flat = vectors[:, values <= ROUNDING * max(values.max(initial=0.0), 1.0)]
+    if not flat.shape[1]:
+        return
+    columns = laplace.design[:, laplace.n_random :] @ flat
+    basis, triangle = np.linalg.qr(columns)
+    for number, fold in enumerate(folds, 1):
+        gone = basis[with_partners(laplace, fold.left_out)]
+        left, directions = np.linalg.eigh(np.eye(basis.shape[1]) - gone.T @ gone)
+        if left[0] > ROUNDING:
+            continue
+        lost = np.abs(flat @ np.linalg.lstsq(triangle, directions[:, left <= ROUNDING], rcond=None)[0]).max(axis=1)
+        what = listed([name for name, size in zip(names, lost) if size > ROUNDING * lost.max()], most=3)
+        raise InputError(
+            f"without the {counted(len(fold.left_out), 'observation')} of fold {number} of {len(folds)} the data say "
+            f"nothing of {what}, and a flat prior adds nothing",
+            remedy="take other folds, join rare classes, or give the effect a prior, see the guide to priors",
+        )
 
 
 def refuse_failed(failed: Sequence[NDArray[np.bool_]]) -> None:

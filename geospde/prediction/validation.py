@@ -29,7 +29,7 @@ from geospde.prediction.folds import (
     future_folds,
     random_folds,
 )
-from geospde.prediction.refits import Refit, log_gain, pairs_left_out, refitted, refuse_failed
+from geospde.prediction.refits import Refit, log_gain, pairs_left_out, refitted, refuse_failed, refuse_undetermined
 from geospde.prediction.scores import covered, crps, dawid_sebastiani, randomised_pit
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -194,6 +194,9 @@ def validate(
     model, size = own.model, own.model.likelihood.n
     _refuse_pattern(model)
     laid = _laid_out(fit, model, folds, k, distance, seed)
+    every = laid.folds or [Fold(row, row) for row in np.arange(size)[:, None]]
+    every = [Fold(fold.predicted + first, fold.left_out + first) for fold in every]
+    refuse_undetermined(fit.laplace, every, fit.model.effects.names)
     contenders = {"model": (fit.laplace, fit.posterior.mode.theta)}
     if baselines:
         contenders |= {name: (Laplace(simple), simple.start) for name, simple in _simpler(model).items()}

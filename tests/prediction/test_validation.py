@@ -252,6 +252,18 @@ def test_observations_are_named_by_the_labels_of_their_rows(tmp_path):
         assert "see whether it is an outlier: row site 40" in str(one.check())
 
 
+def test_folds_are_refused_without_which_nothing_is_known_of_a_class():
+    rng = np.random.default_rng(13)
+    table = pd.DataFrame({"y": rng.normal(0, 1, 30), "kind": ["heath", *["field", "wood"] * 14, "field"]})
+    fit = gs.fit("y ~ C(kind)", table, method="eb")
+    message = r"without the \d+ observations? of fold \d+ of (4|30) the data say nothing of .*heath"
+    for options in ({"folds": "random", "k": 4}, {"folds": "loo"}):
+        with pytest.raises(gs.InputError, match=message):
+            fit.validate(baselines=False, **options)
+    prior = {name: {"gaussian": [0.0, 1.0]} for name in fit.model.effects.names[1:]}
+    assert len(gs.fit("y ~ C(kind)", table, method="eb", priors=prior).validate("random", k=4).pointwise) == 30
+
+
 def test_blocks_need_coordinates():
     fit = gs.fit("y ~ 1", pd.DataFrame({"y": [1, 2, 3, 4]}), family="poisson")
     with pytest.raises(gs.InputError, match="need coordinates"):
