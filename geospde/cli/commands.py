@@ -27,7 +27,7 @@ from geospde.cli.options import Interrupted, heed_signals
 from geospde.cli.predict import predict
 from geospde.cli.rerun import rerun
 from geospde.cli.run import run
-from geospde.cli.step import fit, step_command
+from geospde.cli.step import fit, regions, step_command
 from geospde.cli.streams import open_closed, write_anywhere, written_out
 from geospde.cli.validate import validate
 from geospde.errors import GeospdeError, InputError, OutOfMemory
@@ -92,7 +92,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "mesh": step_command("mesh", "build the mesh and draw it, in the run's folder."),
     "fit": fit,
     "predict": predict,
-    "regions": step_command("regions", "predict for the areas of [regions] from the fit in the run's folder."),
+    "regions": regions,
     "map": step_command("map", "draw the maps of the prediction in the run's folder, and layers for QGIS."),
     "report": step_command("report", "write the report of what is in the run's folder."),
     "certify": certify,
@@ -103,7 +103,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "info": info,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    # init says itself where a second file goes
+    app.command(name, context_settings={"allow_extra_args": command is init})(command)
 
 
 @cache

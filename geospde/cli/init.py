@@ -13,6 +13,7 @@ from geospde.errors import InputError
 
 
 def init(
+    context: typer.Context,
     points: Annotated[
         Path, typer.Argument(metavar="POINTS", show_default=False, help="The sites: csv or a layer of points.")
     ],
@@ -76,6 +77,8 @@ def init(
 
     from geospde.run.proposal import Guesser, Options, Terminal, propose, refuse_target
 
+    for other in map(Path, context.args):
+        raise InputError(f"init takes one file of sites, and {other.name!r} stands beside it", remedy=_place_of(other))
     if coastline is not None and boundary is not None:
         raise InputError("give either --coastline or --boundary, the outline of the area to map")
     refuse_target(out, filter(None, (points, coastline, boundary, *(covariate or ()))), overwrite)
@@ -89,3 +92,13 @@ def init(
     if not quiet:
         named = shlex.quote(str(out))
         print(f"{out} is written\n{proposal.summary()}\nNext: geospde check {named}, then geospde run {named}")
+
+
+_RASTERS = {".tif", ".tiff", ".vrt", ".nc", ".asc", ".img", ".grd"}
+
+
+def _place_of(path: Path) -> str:
+    """Return which option a further file belongs to, as its ending says."""
+    if path.suffix.casefold() in _RASTERS:
+        return "write --covariate before a raster"
+    return "write --boundary before the outline of the area to map, or --coastline where that is a coast"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from geospde.cli.options import Dask, MaxMemory, Out, RunFile, Silent, Verbose, first_look, listening
 
 if TYPE_CHECKING:
+    from geospde.run.config import Config
     from geospde.run.work import Work
 
 
@@ -48,6 +51,40 @@ def fit(
     take_step("fit", run_file, out, max_memory, quiet, verbose, dask)
 
 
+def regions(
+    run_file: RunFile,
+    areas: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="LAYER", show_default=False, help="Polygons, in place of [regions]; may be repeated."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="RASTER", show_default=False, help="Weights of cells, such as people.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", show_default=False, help="'mean', 'total' or 'share'.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="LIMIT", show_default=False, help="What a share is above.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="COL", show_default=False, help="The column with the areas' names.")
+    ] = None,
+    out: Out = None,
+    max_memory: MaxMemory = None,
+    quiet: Silent = False,
+    verbose: Verbose = False,
+) -> None:
+    """One step: predict for areas, of [regions] or of LAYER, from the fit in the run's folder."""
+    keys = {
+        "areas": [str(path.absolute()) for path in areas] if areas else None,
+        "weights": None if weights is None else str(weights.absolute()),
+        "kind": kind,
+        "threshold": threshold,
+        "name": name,
+    }
+    take_step("regions", run_file, out, max_memory, quiet, verbose, regions=keys)
+
+
 def take_step(
     name: str,
     run_file: Path,
@@ -56,15 +93,24 @@ def take_step(
     quiet: bool,
     verbose: bool,
     scheduler: str | None = None,
+    regions: dict[str, Any] | None = None,
 ) -> None:
     """Do one step of a run, here or on the workers of a scheduler, and say which comes next."""
-    source = first_look(run_file)
+    source = _with_regions(first_look(run_file), regions or {})
     from geospde.run.pipeline import run_step
 
     with listening(quiet, verbose, max_memory, scheduler) as progress:
         work = run_step(name, source, out=out, progress=progress)
     if not quiet:
         print(_what_next(name, work, run_file, out))
+
+
+def _with_regions(source: Path | Config, given: dict[str, Any]) -> Path | Config:
+    """Return a run file's content with the keys of [regions] that a call names, other areas in place of all of it."""
+    keys = {key: value for key, value in given.items() if value is not None}
+    if not keys or isinstance(source, Path):
+        return source
+    return source.replacing("regions", keys if "areas" in keys else {**source.regions.given(), **keys})
 
 
 def _what_next(name: str, work: Work, run_file: Path, out: Path | None) -> str:

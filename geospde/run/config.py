@@ -122,6 +122,12 @@ class Config(Section):
                 raise ValueError(f"[[observations]] number {number} needs the key 'points', or [survey] has them")
         return self
 
+    @model_validator(mode="after")
+    def _of_areas(self) -> Config:
+        if self.wants_regions and not self.regions.areas and self.has_places:
+            raise ValueError("[regions] needs the key 'areas': the file of their polygons, or several")
+        return self
+
     @field_validator("covariates", mode="after")
     @classmethod
     def _known_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -323,9 +329,9 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
     except FileNotFoundError:
         raise InputError(f"there is no run file {str(source)!r}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path.name} is not UTF-8 text: a run file is TOML") from None
+        raise InputError(f"{path.name} is not UTF-8 text: a run file is TOML", remedy=_for_data(path)) from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path.name} is not TOML: {lower_first(str(error))}") from None
+        raise InputError(f"{path.name} is not TOML: {lower_first(str(error))}", remedy=_for_data(path)) from None
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror}") from None
     except RecursionError:
@@ -336,6 +342,14 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
         raise InputError(f"{path.name} is not TOML: it holds a number of thousands of digits") from None
     config._file, config._folder = path, path.parent
     return config
+
+
+_DATA = {".csv", ".tsv", ".txt", ".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet"}
+
+
+def _for_data(path: Path) -> str:
+    """Return what to do with a file that is no run file but may be a survey's."""
+    return f"of a survey, geospde init {path.name} writes a run file" if path.suffix.casefold() in _DATA else ""
 
 
 def recorded_config(record: Mapping[str, Any], file: Path | None) -> Config:

@@ -174,8 +174,6 @@ class LikelihoodFigures:
 
 def check_regions(config: Config, survey: Survey, model: Any, grid: Grid | None = None) -> None:
     """Raise an InputError for areas that cannot be read, or lie off a grid, and weights that weigh nothing on it."""
-    if config.wants_regions and not config.regions.areas and config.has_places:
-        raise InputError("[regions] needs the key 'areas': the file of their polygons, or several")
     weights = weights_of(config)
     file = weights["raster"] if weights is not None else None
     if file is not None and not file.is_file():

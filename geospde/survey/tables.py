@@ -226,11 +226,18 @@ def _refuse_long(frame: pd.DataFrame, place: Callable[[int], Place]) -> None:
     """Raise an InputError where a field is as long as no text of a table is."""
     for column in frame.columns:
         if is_string_dtype(frame[column].dtype):
-            letters = np.array([len(cell) if isinstance(cell, str) else 0 for cell in frame[column]])
+            letters = _letters(frame[column])
             if letters.max(initial=0) > MOST_LETTERS:
                 i = int(np.argmax(letters > MOST_LETTERS))
                 what = f"has a field of {int(letters[i]):,} letters, more than {MOST_LETTERS:,}"
                 raise InputError(what, of=place(i), remedy="shorten it, or is a quotation mark missing?")
+
+
+def _letters(cells: pd.Series[Any]) -> NDArray[np.int_]:
+    """Return how many letters each cell has, none of what is no text."""
+    if isinstance(cells.dtype, pd.StringDtype):
+        return np.asarray(cells.str.len().fillna(0), dtype=int)
+    return np.array([len(cell) if isinstance(cell, str) else 0 for cell in cells], dtype=int)
 
 
 _WITH_COMMA = r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*"

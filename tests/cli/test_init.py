@@ -575,6 +575,8 @@ HOSTILE = {
     "too few trials": (lambda t: t.assign(n=1), ["--response", "p(count, n)"], "at most as many successes as trials"),
     "no such crs": (lambda t: t, ["--crs", "EPSG:99"], "is not a coordinate reference system"),
     "no degrees": (lambda t: t, ["--crs", "EPSG:4326"], "x and y cannot be longitude and latitude"),
+    "two files": (lambda t: t, ["bank.gpkg"], "'bank.gpkg' stands beside it: write --boundary before the outline"),
+    "a raster beside": (lambda t: t, ["elev.tif"], "'elev.tif' stands beside it: write --covariate before a raster"),
     "no coastline": (lambda t: t, ["--coastline", "none.gpkg"], "there is no file 'none.gpkg'"),
     "coastline elsewhere": (lambda t: t, ["--coastline", "far.gpkg"], "do not meet"),
     "coastline beside": (lambda t: t, ["--coastline", "land.csv"], "none of the 40 sites of s.csv lies in land.csv"),

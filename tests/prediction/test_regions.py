@@ -304,6 +304,8 @@ def test_a_run_sums_its_map_up_over_areas(tmp_path, capsys):
     with quietly_in(tmp_path):
         assert main(["regions", "bay.toml", "--quiet"]) == 2
         assert "it has no [regions]" in capsys.readouterr().err
+        assert main(["regions", "bay.toml", "--kind", "total"]) == 2
+        assert "[regions] needs the key 'areas'" in capsys.readouterr().err
         section = '[regions]\nareas = ["halves.gpkg", "all.gpkg"]\n'
         run_file.write_text(text + section)
         assert main(["run", "bay.toml", "--quiet"]) == 2
@@ -317,6 +319,9 @@ def test_a_run_sums_its_map_up_over_areas(tmp_path, capsys):
         table = pd.read_csv("out/regions.csv")
         assert table["area"].tolist() == ["west", "east", "1"] and table["layer"].tolist()[-1] == "all"
         assert gpd.read_file("out/regions.gpkg", layer="halves")["part"].tolist() == ["west", "east"]
+        assert main(["regions", "bay.toml", "--quiet"]) == 0
+        assert main(["regions", "bay.toml", "--areas", "all.gpkg", "--kind", "total", "--out", "out", "--quiet"]) == 0
+        assert pd.read_csv("out/regions.csv")["layer"].tolist() == ["all"]
         assert main(["regions", "bay.toml", "--quiet"]) == 0
         assert main(["map", "bay.toml", "--quiet"]) == 0
         assert main(["report", "bay.toml", "--quiet"]) == 0

@@ -121,7 +121,7 @@ def test_runs_of_one_name_are_told_apart(bay):
         (["out", "./out/"], "./out/ is named twice" if os.sep != "/" else "out is named twice"),
         (["out", "none.toml"], "there is no run file 'none.toml'"),
         (["out", "empty"], "empty is not the folder of a run: it holds no run.json"),
-        (["out", "sites.csv"], "sites.csv is not TOML"),
+        (["out", "sites.csv"], "geospde init sites.csv writes a run file"),
     ],
 )
 def test_what_cannot_be_compared_is_a_sentence_and_nothing_is_written(bay, capsys, sources, sentence):
