@@ -8,6 +8,7 @@ determinant 1, and with them neither likelihoods nor priors.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -61,7 +62,7 @@ class Basis:
                 back[:k, k] = -own * lengths[k] / lengths[:k]
         return cls(first, back)
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether they are the coefficients themselves."""
         return bool((self.back == np.eye(len(self.back))).all())

@@ -7,6 +7,7 @@ every theta, and nothing is analysed or copied again.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,10 +18,12 @@ from geospde.linalg import supernodal
 from geospde.linalg.blas import ROUTINES
 from geospde.linalg.ordering import fill_reducing
 from geospde.linalg.symbolic import Layout, analyse
-from geospde.linalg.threads import beside
+from geospde.linalg.threads import beside, shared
 from geospde.text.memory import refuse_beyond_memory
 
 Vector = NDArray[np.float64]
+SMALL = 20_000  # unknowns up to which an analysis is kept for the next fit of the same pattern,
+KEPT = 8  # and of how many patterns
 COPIES = 8  # memory of a fit in units of one factor: measured 13 at 45,000 unknowns, fewer beyond
 
 
@@ -53,9 +56,9 @@ class Cholesky:
     array([ 5., -2.,  4.])
     """
 
-    def __init__(self, pattern: sp.csc_matrix, order: Callable[[sp.csc_matrix], NDArray[np.int64]] = fill_reducing):
+    def __init__(self, pattern: sp.csc_matrix, order: Callable[[sp.csc_matrix], NDArray[np.int64]] | None = None):
         self.n = pattern.shape[0]
-        self.layout = analyse(pattern, order(pattern))
+        self.layout = _analysed(pattern) if order is None else analyse(pattern, order(pattern))
         refuse_beyond_memory(
             fit_bytes(self.layout.size),
             f"a fit of {self.n:,} latent variables, whose factor has {self.layout.size:,} numbers,",
@@ -75,7 +78,8 @@ class Cholesky:
         where = self.layout
         panels = np.zeros(where.size)
         panels[where.entries] = values
-        following, position = np.full((2, where.first.size), -1)
+        scratch = np.full((4, where.first.size), -1)
+        following, position, one, other = scratch
 
         def part(begin: int, end: int, head: NDArray[np.int64]) -> int:
             work, place = np.empty(where.tallest * where.widest), np.empty(self.n, np.int64)
@@ -83,15 +87,33 @@ class Cholesky:
                 ROUTINES, panels, *where.structure, where.owner, work, place, head, following, position, begin, end
             )
 
-        middle, both = where.halves
-        one, other = np.full((2, where.first.size), -1)
-        failed = max(beside(lambda: part(0, middle, one), lambda: part(middle, both, other), self.n))
+        begin = 0
+        failed = -1
+        if shared(self.n):
+            middle, begin = where.halves
+            failed = max(beside(lambda: part(0, middle, one), lambda: part(middle, begin, other), self.n))
+            if failed < 0:
+                _joined(one, other, following)
         if failed < 0:
-            _joined(one, other, following)
-            failed = part(both, where.first.size - 1, other)
+            failed = part(begin, where.first.size - 1, other)
         if failed >= 0:
             raise NotPositiveDefinite("the precision matrix is not positive definite")
         return Factor(where, panels)
+
+
+def _analysed(pattern: sp.csc_matrix) -> Layout:
+    """The layout in the default order, which fits of one mesh after another ask for again."""
+    if pattern.shape[0] > SMALL:
+        return analyse(pattern, fill_reducing(pattern))
+    return _remembered(*(part.astype(np.int64).tobytes() for part in (pattern.indptr, pattern.indices)))
+
+
+@lru_cache(KEPT)
+def _remembered(starts: bytes, rows: bytes) -> Layout:
+    """The same of a pattern's own arrays."""
+    indptr, indices = (np.frombuffer(part, np.int64) for part in (starts, rows))
+    pattern = sp.csc_matrix((np.ones(indices.size), indices, indptr), shape=2 * (indptr.size - 1,))
+    return analyse(pattern, fill_reducing(pattern))
 
 
 class Factor:
@@ -124,9 +146,10 @@ class Factor:
             square, y = np.empty(w.deepest**2), np.empty(w.deepest * w.widest)
             supernodal.selected_inverse(ROUTINES, self._panels, *w.structure, w.owner, square, y, z, begin, end)
 
-        middle, both = w.halves
+        middle, both = w.halves if shared(w.n) else (0, 0)
         part(both, w.first.size - 1)
-        beside(lambda: part(0, middle), lambda: part(middle, both), w.n)
+        if both:
+            beside(lambda: part(0, middle), lambda: part(middle, both), w.n)
         return z[w.entries]
 
     def _columns(self, b: Vector) -> Vector:

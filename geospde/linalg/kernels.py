@@ -29,7 +29,7 @@ def row_pair_places(
     inside : (m,) array
         False for a row with such a pair.
     """
-    for i in range(indptr.size - 1):
+    for i in range(len(indptr) - 1):
         at = starts[i]
         for a in range(indptr[i], indptr[i + 1]):
             for b in range(indptr[i], a + 1):

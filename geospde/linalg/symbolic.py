@@ -106,7 +106,7 @@ class Layout:
         first = int(np.argmin(np.abs(done[:-1] - 0.5 * done[-1])))
         return below[first] + 1, below[-1] + 1
 
-    @property
+    @cached_property
     def structure(self) -> tuple[Index, Index, Index, Index]:
         """Columns, rows and panels of the supernodes, as the kernels take them."""
         return self.first, self.row_start, self.rows, self.start
@@ -215,7 +215,7 @@ def _inverse(permutation: Index) -> Index:
 @compiled_when_hot
 def elimination_tree(start: Index, other: Index, parent: Index, ancestor: Index) -> None:
     """Parent of each column, -1 for a root, from the rows of the lower triangle, with compressed paths."""
-    for i in range(parent.size):
+    for i in range(len(parent)):
         parent[i] = ancestor[i] = -1
         for e in range(start[i], start[i + 1]):
             j = other[e]
@@ -233,7 +233,7 @@ def postorder(parent: Index, own: Index, whole: Index, last: Index, free: Index)
 
     Parents have higher numbers than their children. `whole` is a copy of `own` and ends as the places of subtrees.
     """
-    n, end = parent.size, 0
+    n, end = len(parent), 0
     for j in range(n):
         if parent[j] < 0:
             end += whole[j]
@@ -268,7 +268,7 @@ def column_counts(
     minus ones where the paths from two neighbouring leaves meet and above i, add up to 1 over a subtree of each of its
     columns. `lowest` is the place in `sequence` of each column's first descendant; other scratch begins as -1.
     """
-    for place in range(parent.size):
+    for place in range(len(parent)):
         j = sequence[place]
         if parent[j] >= 0:
             count[parent[j]] -= 1
@@ -289,7 +289,7 @@ def column_counts(
                 leaf[i] = j
             seen[i] = place
         ancestor[j] = parent[j]
-    for place in range(parent.size):
+    for place in range(len(parent)):
         j = sequence[place]
         if parent[j] >= 0:
             count[parent[j]] += count[j]
@@ -298,7 +298,7 @@ def column_counts(
 @compiled_when_hot
 def relax(above: Index, width: Index, height: Index, into: Index, zeros: Index, part: float, narrow: float) -> None:
     """Join supernodes to their parents; `into` ends as the topmost of each one's group, which has its size."""
-    for s in range(above.size):
+    for s in range(len(above)):
         p = above[s]
         into[s] = s
         if p >= 0:
@@ -311,7 +311,7 @@ def relax(above: Index, width: Index, height: Index, into: Index, zeros: Index, 
                 width[p] = wide
                 height[p] = tall
                 zeros[p] = whole
-    for s in range(above.size - 1, -1, -1):
+    for s in range(len(above) - 1, -1, -1):
         into[s] = into[into[s]]
 
 
@@ -331,7 +331,7 @@ def structure(
 
     Row r is in the supernodes on the way, up the tree, from its entries' own to that of column r.
     """
-    for r in range(sequence.size):
+    for r in range(len(sequence)):
         s = owner[r]
         mark[s] = r
         rows[free[s]] = r

@@ -49,12 +49,17 @@ def side_by_side(work: Callable[..., Any], items: Iterable[Any], size: int) -> I
         yield from pool.map(work, items)
 
 
+def shared(size: int) -> bool:
+    """Whether two threads share one task on a problem of this size."""
+    return size >= LARGE and cores() > 1 and not threading.current_thread().name.startswith(NAME)
+
+
 def beside(first: Callable[[], A], second: Callable[[], B], size: int) -> tuple[A, B]:
     """Results of two calls, the first on a thread of its own where a problem of this size is worth it and none run yet.
 
     The second stays on the caller's thread, and may so have work beside it in its turn.
     """
-    if size < LARGE or cores() == 1 or threading.current_thread().name.startswith(NAME):
+    if not shared(size):
         return first(), second()
     with ThreadPoolExecutor(1, NAME) as pool:
         found = pool.submit(first)

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from oracles import square_mesh
 from patterns import METHODS, PATTERNS, lower_pattern
 
+from geospde.linalg import cholesky
 from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
 from geospde.linalg.ordering import fill_reducing
+from geospde.linalg.symbolic import analyse
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.matern import MaternSpde
 
@@ -122,3 +124,22 @@ def test_patterns_of_every_kind(method, name):
     np.testing.assert_allclose(factor.solve(np.eye(n)), inverse, rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(factor.log_determinant, np.linalg.slogdet(dense)[1], rtol=1e-12)
     assert factor.solve(np.empty((n, 0))).shape == (n, 0)
+
+
+def test_a_pattern_is_analysed_once_for_fits_one_after_another(monkeypatch):
+    ordered = []
+
+    def counted(pattern):
+        ordered.append(pattern.shape[0])
+        return fill_reducing(pattern)
+
+    monkeypatch.setattr(cholesky, "fill_reducing", counted)
+    cholesky._remembered.cache_clear()
+    for size, known in ((5, []), (5, [36]), (6, [36]), (5, [36, 49])):
+        assert ordered == known
+        mesh = square_mesh(size)
+        pattern = MaternSpde(*fem_matrices(mesh.vertices, mesh.triangles)).pattern
+        layout, plain = Cholesky(pattern).layout, analyse(pattern, fill_reducing(pattern))
+        for name in vars(plain):
+            np.testing.assert_array_equal(getattr(layout, name), getattr(plain, name))
+    assert ordered == [36, 49]
