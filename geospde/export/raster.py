@@ -3,9 +3,11 @@
 import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from glob import escape
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,6 +30,9 @@ BLOCK = 256
 """Side of a tile of the file, in cells."""
 SCRAPS = 1_000_000
 """Bytes of a disk that is full: less than what did not find room."""
+LOOK = 1.0
+"""Seconds between looks at the size of a file that grows."""
+_NUMBERS = count()
 
 
 def write_raster(
@@ -142,6 +147,8 @@ class RasterWriter:
         As in `write_raster`.
     names : sequence of str
         Names of the bands.
+    callback : callable, optional
+        Called with the share that is done, from 0 to 1, while the file is put in the cloud-optimised order.
     """
 
     def __init__(
@@ -155,7 +162,9 @@ class RasterWriter:
         tags: Mapping[str, Any] | None = None,
         cog: bool = False,
         band_tags: Mapping[str, Mapping[str, str]] | None = None,
+        callback: Callable[[float], None] | None = None,
     ) -> None:
+        self._callback = callback or (lambda share: None)
         self.path, self.grid, self.names = Path(path), grid, list(names)
         if self.path.suffix.lower() not in (".tif", ".tiff"):
             raise InputError(
@@ -176,8 +185,9 @@ class RasterWriter:
         self._tags = dict(tags or {})
         self._band_tags = dict(band_tags or {})
         self._statistics = _Statistics(len(self.names))
-        # Beside the target, so that the rename stays on one file system.
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        # Beside the target, so that the rename stays on one file system; another name for each, as one that was
+        # interrupted may still be written.
+        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}-{next(_NUMBERS)}.partial")
 
     def __enter__(self) -> "RasterWriter":
         import rasterio
@@ -249,8 +259,7 @@ class RasterWriter:
             error = failure
         finally:
             unwritten = self._unwritten(error) if isinstance(error, OSError) else None
-            for scrap in self.path.parent.glob(f"{escape(self._partial.name)}*"):
-                scrap.unlink()
+            self._remove_scraps()
         if unwritten is not None:
             raise unwritten from error
 
@@ -266,7 +275,10 @@ class RasterWriter:
         import rasterio.shutil
 
         ordered = self._partial.with_name(f"{self._partial.name}.cog")
-        try:
+        overviews = ordered.with_name(f"{ordered.name}.ovr.tmp")  # as GDAL calls them, while it makes them
+        most = 4 * len(self.names) * self.grid.rows * self.grid.cols / 3  # bytes of overviews, uncompressed
+
+        def rewrite() -> None:
             rasterio.shutil.copy(
                 self._partial,
                 ordered,
@@ -278,9 +290,25 @@ class RasterWriter:
                 bigtiff="if_safer",
                 num_threads=processors(),
             )
+
+        made = 0
+
+        def look() -> None:
+            # the cells are three times their overviews, of which a copy stands before them
+            nonlocal made
+            made, written = max(made, _size(overviews)), _size(ordered)  # they are removed at the end
+            self._callback(min((made + written) / (5 * (made if made and written else most)), 0.99))
+
+        try:
+            _watch(rewrite, look, self._remove_scraps)
         except Exception as error:  # GDAL's own, whose class is private to rasterio
             raise OSError(str(error)) from error
         os.replace(ordered, self._partial)
+
+    def _remove_scraps(self) -> None:
+        for scrap in self.path.parent.glob(f"{escape(self._partial.name)}*"):
+            with suppress(OSError):  # on Windows, one that is still written
+                scrap.unlink()
 
     def _inside(self, strip: Strip) -> NDArray[np.bool_]:
         """Tell which predicted cells of a strip have their centre in the crop."""
@@ -308,6 +336,44 @@ class RasterWriter:
                 f"the raster {self.path.name} needs up to {need / 1e9:.1f} GB and the disk has "
                 f"{free / 1e9:.1f} GB free: use larger cells, fewer columns or another disk"
             )
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _watch(work: Callable[[], None], look: Callable[[], None], after: Callable[[], None]) -> None:
+    """Call `work` on a thread of its own, and `look` again and again until it is done.
+
+    What does not come back to Python for minutes cannot be interrupted; who waits for it can. It then ends by itself,
+    unless the process does before, and `after` is called.
+    """
+    failed: list[Exception] = []
+    left = threading.Event()
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:
+            failed.append(error)
+        if left.is_set():
+            after()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(LOOK)
+            look()
+    except BaseException:
+        left.set()
+        raise
+    if failed:
+        raise failed[0]
 
 
 def remove_scraps(path: Path) -> None:

@@ -27,6 +27,8 @@ from geospde.text.words import bytes_of, counted, duration
 CACHE = 200_000_000  # bytes that GDAL may keep of the file
 SAMPLES = 3  # chunks of cells that an estimate predicts
 WRITTEN = 5_000_000  # numbers a second that are put in the cloud-optimised order, with overviews
+FILLED = 0.2  # share of the writing that fills the file, before it is put in that order
+SOON = 2.0  # seconds after which the time left can be foreseen
 Callback = Callable[[int, int | None, str], None] | None
 
 
@@ -122,18 +124,28 @@ def predict_raster(
     cog = crs is None or bool(unit_of(parse_crs(crs)))
     cut = windows(grid)
     tags = {BY_WINDOWS: len(cut)}
-    writer = RasterWriter(path, grid, names, crs=crs, crop=crop, cog=cog, tags=tags, band_tags=meanings)
+    writing = _Writing(grid.n, tell)
+    writer = RasterWriter(
+        path, grid, names, crs=crs, crop=crop, cog=cog, tags=tags, band_tags=meanings, callback=writing.order
+    )
     target = unfinished or path.with_name(f".{path.name}.windows")
     identity = predictor.identity(grid, cut)
     with WindowFile(target, identity, cut, len(names)) as file, rasterio.Env(GDAL_CACHEMAX=CACHE):
         remove_scraps(path)
         _refuse_full_disk(path, target, grid, len(names), cog)
-        _predict(predictor, grid, file, tell)
-        _warn_of_extrapolation(names, file)
-        tell(grid.n, grid.n, f"writing the file, about {duration(_writing(grid, len(names)))}")
-        with writer:
-            for strip in grid.strips(BLOCK):
-                writer.write(strip, list(file.read(strip.cells).T))
+        try:
+            _predict(predictor, grid, file, tell)
+            _warn_of_extrapolation(names, file)
+            writing.begin()
+            with writer:
+                for strip in grid.strips(BLOCK):
+                    writer.write(strip, list(file.read(strip.cells).T))
+                    writing.fill(strip.cells.stop / grid.n)
+        except BaseException as error:
+            if file.done:
+                error.add_note(f"started again, it goes on after {file.done} of {counted(len(cut), 'window')}")
+            raise
+    tell(grid.n, grid.n, "writing the file")
     target.unlink(missing_ok=True)
     return path
 
@@ -181,16 +193,36 @@ def _predict(predictor: WindowPredictor, grid: Grid, file: WindowFile, tell: Cal
     before, to_do = done, list(file.to_do)
     parts = (window.of(grid) for window in to_do)
     tell(done, grid.n, "prediction")
-    try:
-        for window, values in zip(to_do, executor().map(predicted, parts, predictor)):
-            file.append(values)
-            done += window.size
-            left = (time.perf_counter() - start) * (grid.n - done) / (done - before)
-            tell(done, grid.n, f"prediction, about {duration(left)} left" if done < grid.n else "prediction")
-    except BaseException as error:
-        if file.done:
-            error.add_note(f"started again, it goes on after {file.done} of {counted(len(file.windows), 'window')}")
-        raise
+    for window, values in zip(to_do, executor().map(predicted, parts, predictor)):
+        file.append(values)
+        done += window.size
+        left = (time.perf_counter() - start) * (grid.n - done) / (done - before)
+        tell(done, grid.n, f"prediction, about {duration(left)} left" if done < grid.n else "prediction")
+
+
+class _Writing:
+    """Tells how far the writing of a file is, in cells: first they are put in, then in order."""
+
+    def __init__(self, cells: int, tell: Callable[[int, int, str], None]) -> None:
+        self._cells, self._tell, self._start = cells, tell, time.perf_counter()
+
+    def begin(self) -> None:
+        """Begin."""
+        self._start = time.perf_counter()
+        self._tell(0, self._cells, "writing the file")
+
+    def fill(self, share: float) -> None:
+        """Hear what share of the cells is in the file."""
+        self._hear(FILLED * share)
+
+    def order(self, share: float) -> None:
+        """Hear what share of the file is in order."""
+        self._hear(FILLED + (1 - FILLED) * share)
+
+    def _hear(self, share: float) -> None:
+        seconds = time.perf_counter() - self._start
+        left = f", about {duration(seconds * (1 - share) / share)} left" if seconds > SOON and share else ""
+        self._tell(min(int(self._cells * share), self._cells), self._cells, f"writing the file{left}")
 
 
 def _warn_of_extrapolation(names: Sequence[str], file: WindowFile) -> None:

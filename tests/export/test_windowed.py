@@ -87,6 +87,26 @@ def test_an_interrupted_raster_goes_on_and_is_the_same_file(tmp_path, monkeypatc
     assert "left" in told[1][2]
 
 
+def test_the_writing_is_told_and_can_be_interrupted(tmp_path, monkeypatch, fit, grid):
+    whole = fit.predict_raster(tmp_path / "whole.tif", grid).read_bytes()
+    shares = []
+
+    def stopping(done, total, message):
+        if message.startswith("writing"):
+            shares.append(done / total)
+            if done > windowed.FILLED * total:  # GDAL is at work
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        fit.predict_raster(tmp_path / "map.tif", grid, callback=stopping)
+    count = len(windows.windows(grid, 200))
+    assert stopped.value.__notes__ == [f"started again, it goes on after {count} of {count} windows"]
+    assert shares[0] == 0 and shares == sorted(shares)
+    monkeypatch.setattr(WindowPredictor, "__call__", None)  # nothing is predicted again
+    assert fit.predict_raster(tmp_path / "map.tif", grid).read_bytes() == whole
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["map.tif", "whole.tif"]
+
+
 def test_what_a_killed_writer_left_goes_and_one_at_work_is_left_alone(tmp_path, fit, grid):
     for name in (".map.tif.99.partial", ".map.tif.99.partial.cog.ovr.tmp", ".amap.tif.99.partial"):
         (tmp_path / name).write_bytes(b"half")  # of 100 million cells gigabytes
