@@ -1,14 +1,15 @@
 """Denominator degrees of freedom of fixed effects, by the inner-outer rule for nested groups."""
 
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geospde.model.build import Model
+
 Vector = NDArray[np.float64]
 
 
-def inner_outer(model: Any) -> Vector:
+def inner_outer(model: Model) -> Vector:
     """Degrees of freedom of each fixed effect.
 
     A column that varies within the groups of the innermost level is judged against the residuals, one that varies
@@ -52,7 +53,7 @@ def inner_outer(model: Any) -> Vector:
     return np.where(out > 0, out, np.nan)
 
 
-def groups_of(model: Any) -> dict[str, NDArray[np.intp]]:
+def groups_of(model: Model) -> dict[str, NDArray[np.intp]]:
     """Each group's name and the number of the level of every row."""
     found: dict[str, NDArray[np.intp]] = {}
     for part in model.terms:

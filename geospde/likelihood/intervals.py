@@ -34,7 +34,7 @@ def wald(estimate: Vector, se: Vector, names: Any = None, level: float = 0.95) -
     return pd.DataFrame(columns, columns=COLUMNS, index=None if names is None else pd.Index(names))
 
 
-def hyper_table(model: Any, maximum: Maximum, level: float = 0.95) -> pd.DataFrame:
+def hyper_table(model: Model, maximum: Maximum, level: float = 0.95) -> pd.DataFrame:
     """The same of hyperparameters: normal on the inner scale, mapped to the user's."""
     idle = _idle(model, maximum)
     rows = [
@@ -74,7 +74,7 @@ def _estimate(h: Hyperparameter, m: Maximum, quantile: float) -> list[float]:
         return [value, rate * se, float(h.transform(low)), float(h.transform(high))]
 
 
-def _idle(model: Any, maximum: Maximum) -> set[str]:
+def _idle(model: Model, maximum: Maximum) -> set[str]:
     """Correlations of effects of which one has a standard deviation of zero."""
     out: set[str] = set()
     for _, part, own in _parts(model):
@@ -85,7 +85,7 @@ def _idle(model: Any, maximum: Maximum) -> set[str]:
     return out
 
 
-def vanished(model: Any, maximum: Maximum) -> NDArray[np.bool_]:
+def vanished(model: Model, maximum: Maximum) -> NDArray[np.bool_]:
     """Which latent variables are zero because their standard deviation is estimated as zero."""
     masks = [np.zeros(0, dtype=bool)]
     for _, part, own in _parts(model):
@@ -96,7 +96,7 @@ def vanished(model: Any, maximum: Maximum) -> NDArray[np.bool_]:
     return np.concatenate(masks)
 
 
-def _parts(model: Any) -> list[tuple[int, Any, tuple[Hyperparameter, ...]]]:
+def _parts(model: Model) -> list[tuple[int, Any, tuple[Hyperparameter, ...]]]:
     """Each random term with its first hyperparameter's place in the whole theta, and its own hyperparameters."""
     out, at, place = [], 0, 0
     for part in model.terms:

@@ -24,6 +24,7 @@ from geospde.likelihood.standardised import Effects, NoPrior, Standardised
 from geospde.linalg.basis import Basis
 from geospde.linalg.constrained import ConstrainedFactor, FollowingFactor
 from geospde.linalg.supernodal import symmetric_times
+from geospde.model.build import Model
 
 Vector = NDArray[np.float64]
 
@@ -56,7 +57,7 @@ class Unpriored:
     def of(cls, model: LatentGaussianModel) -> "Unpriored":
         """The same model with no priors but those that were given, as penalties: `geospde.likelihood.penalties`."""
         terms = [copy(term) for term in model.precisions]
-        own: list[Any] = list(penalties(model)) if hasattr(model, "priors_given") else [NoPrior()] * (len(terms) + 1)
+        own: list[Any] = list(penalties(model)) if isinstance(model, Model) else [NoPrior()] * (len(terms) + 1)
         for term, penalty in zip(terms, own):
             term.prior = penalty
         likelihood = replace(model.likelihood, prior=own[-1])

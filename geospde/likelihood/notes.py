@@ -1,13 +1,13 @@
 """What a user should look at in a fit by likelihood: variances at zero, parameters of which the data say nothing."""
 
 import itertools
-from typing import Any
 
 import numpy as np
 
 from geospde.likelihood.intervals import LEVEL
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.vanishing import residual_places
+from geospde.model.build import Model
 from geospde.model.hyperparameters import names_by_term, theta_slices, whole_theta
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.words import listed
@@ -16,7 +16,7 @@ WIDE = 2.0  # standard error of a logarithm or Fisher's z, or of a factor over i
 TOGETHER = 0.98  # correlation of two errors as wide as that, which are then one: a ridge
 
 
-def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]:
+def notes_on(model: Model, found: Maximum, errors: bool = True) -> tuple[str, ...]:
     """What a user should look at; that a smooth is its linear trend is no fault.
 
     `errors` is False where hyperparameters have none: a prediction error's curvature is no information.
@@ -72,9 +72,9 @@ def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]
     for term, names, where in zip(model.terms, names_by_term(model), theta_slices(model.terms)):
         free = number[where][np.isnan(model.fixed_theta[where])]
         vanished = (found.edges[free] < 0).any() and found.flat[free].any()  # its range then says nothing
-        own = [] if vanished else term.notes(whole[where])
-        out += own
-        noted |= set(names if own else ())
+        of_term: list[str] = [] if vanished else term.notes(whole[where])
+        out += of_term
+        noted |= set(names if of_term else ())
     if errors:
         out += _ridges(model, found, noted)
     if found.whole_curvature and not np.isfinite(found.fixed_covariance).all():
@@ -82,7 +82,7 @@ def notes_on(model: Any, found: Maximum, errors: bool = True) -> tuple[str, ...]
     return tuple(out)
 
 
-def _ridges(model: Any, found: Maximum, noted: set[str]) -> list[str]:
+def _ridges(model: Model, found: Maximum, noted: set[str]) -> list[str]:
     """Pairs of hyperparameters, but those noted, that the data tell in combination alone: a field's range and sigma."""
     own = [(h, int(np.argmax(h.direction))) for h in model.hyperparameters if _is_one(h) and h.name not in noted]
     own = [(h, k) for h, k in own if found.edges[k] == 0 and not found.flat[k]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.priors import PCRange, PCSd, Prior
+from geospde.model.build import Model
 from geospde.terms.hyperparameter import Hyperparameter
 
 Vector = NDArray[np.float64]
@@ -82,7 +82,7 @@ class Penalty:
         return [p.of.name for p in self.parts]
 
 
-def penalties(model: Any) -> list[Penalty]:
+def penalties(model: Model) -> list[Penalty]:
     """Of each term's theta, in order, and of the family's: the priors that were given, and no default ones.
 
     Raises
@@ -119,7 +119,7 @@ def penalties(model: Any) -> list[Penalty]:
     return out
 
 
-def _alone(model: Any, number: int, size: int) -> Hyperparameter | None:
+def _alone(model: Model, number: int, size: int) -> Hyperparameter | None:
     """The hyperparameter that is a function of this free theta alone."""
     axis = np.arange(size) == number
     for h in model.hyperparameters:
@@ -129,7 +129,7 @@ def _alone(model: Any, number: int, size: int) -> Hyperparameter | None:
     return None
 
 
-def _options(model: Any) -> dict[str, Prior]:
+def _options(model: Model) -> dict[str, Prior]:
     """Priors that stand in the formula, by how they are written."""
     found: dict[str, Prior] = {}
     for call in model.formula.terms:
@@ -139,7 +139,7 @@ def _options(model: Any) -> dict[str, Prior]:
     return found
 
 
-def refuse_formula_priors(model: Any, method: str) -> None:
+def refuse_formula_priors(model: Model, method: str) -> None:
     """Raise InputError for options of priors that no likelihood takes."""
     for call in model.formula.terms:
         for option in call.options:

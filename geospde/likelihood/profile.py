@@ -183,7 +183,7 @@ class CurveOnLevels(_Walked):
 
     def __init__(self, likelihood: Profiled | Joint, maximum: Maximum, psi: Vector, level: Level):
         self._likelihood, self._level = likelihood, level
-        model: Any = likelihood.original
+        model: Unpriored = likelihood.original
         whole = model.coordinates(likelihood.psi_of(model.start))
         begin = whole.phi(psi)
         small = np.concatenate([whole.scales, np.zeros(likelihood.n_outer, dtype=bool)])

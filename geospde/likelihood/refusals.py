@@ -14,6 +14,7 @@ from geospde.likelihood.search import Maximum
 from geospde.likelihood.separation import separated, suspicious
 from geospde.likelihood.ubre import LARGEST
 from geospde.likelihood.vanishing import PERFECT
+from geospde.model.build import Model
 from geospde.model.hyperparameters import whole_theta
 from geospde.terms.base import LatentTerm
 from geospde.text.words import listed
@@ -39,7 +40,7 @@ def refuse_options(method: str, integration: str, strategy: str, quadrature: Any
         raise InputError(f"method {method!r} takes no priors: leave priors={priors!r} out, or fit with method='inla'")
 
 
-def without_priors(model: Any, method: str, points: int) -> Unpriored:
+def without_priors(model: Model, method: str, points: int) -> Unpriored:
     """The model as ML or REML sees it; raises InputError for one that they are not for."""
     refuse_formula_priors(model, method)
     unpriored = Unpriored.of(model)
@@ -53,7 +54,7 @@ def without_priors(model: Any, method: str, points: int) -> Unpriored:
     return unpriored
 
 
-def only_smooths(model: Any) -> Unpriored:
+def only_smooths(model: Model) -> Unpriored:
     """The model as UBRE sees it; raises InputError for one that it is not for."""
     family = model.family
     if not family.is_exponential:
@@ -88,7 +89,7 @@ def _has_penalty(term: LatentTerm) -> bool:
     return bool(term.penalty_scales) or (term.precision.parameters == ("sd",) and term.grouping is not None)
 
 
-def refuse_priors(model: Any, method: str) -> None:
+def refuse_priors(model: Model, method: str) -> None:
     """A likelihood has no priors; a value that is fixed is none."""
     fixed = {h.name for h in model.hyperparameters if h.is_fixed}
     for name in model.priors_given:
@@ -105,7 +106,7 @@ def refuse_priors(model: Any, method: str) -> None:
                 )
 
 
-def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
+def _refuse_saturated(model: Model, unpriored: Unpriored) -> None:
     """More parameters or random effects than data can tell apart."""
     rows, p = unpriored.design.shape[0], unpriored.n_fixed
     if p > rows or (unpriored.is_gaussian and p == rows):
@@ -124,7 +125,7 @@ def _refuse_saturated(model: Any, unpriored: Unpriored) -> None:
             )
 
 
-def _refuse_quadrature(model: Any) -> None:
+def _refuse_quadrature(model: Model) -> None:
     """Adaptive quadrature is over the levels of one group."""
     groups = {part.grouping.name for part in model.terms if part.grouping is not None}
     others = [part.label for part in model.terms if part.grouping is None]
@@ -140,7 +141,7 @@ def _refuse_quadrature(model: Any) -> None:
         )
 
 
-def refuse_separated(model: Any, found: Maximum | None = None) -> None:
+def refuse_separated(model: Model, found: Maximum | None = None) -> None:
     """Effects without a prior, trends of smooths among them, that separation draws to infinity.
 
     Parameters
@@ -170,7 +171,7 @@ def refuse_separated(model: Any, found: Maximum | None = None) -> None:
     )
 
 
-def _trends(model: Any) -> dict[int, str]:
+def _trends(model: Model) -> dict[int, str]:
     """Latent variables that are the flat linear trends of smooths, and what to call them."""
     out: dict[int, str] = {}
     at = 0
@@ -182,7 +183,7 @@ def _trends(model: Any) -> dict[int, str]:
     return out
 
 
-def refuse_improper(model: Any, mode: Vector | None = None) -> None:
+def refuse_improper(model: Model, mode: Vector | None = None) -> None:
     """Effects with a flat prior that separation draws to infinity: their posterior has no integral.
 
     Parameters
@@ -214,7 +215,7 @@ def refuse_improper(model: Any, mode: Vector | None = None) -> None:
         )
 
 
-def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
+def refuse_perfect(model: Model, unpriored: Unpriored) -> None:
     """A residual of zero makes the likelihood infinite."""
     size = model.design.shape[0] * model.design.shape[1]
     if not unpriored.is_gaussian or size > LARGEST_DENSE:
@@ -225,7 +226,7 @@ def refuse_perfect(model: Any, unpriored: Unpriored) -> None:
         raise perfect_fit()
 
 
-def refuse_exact(model: Any) -> None:
+def refuse_exact(model: Model) -> None:
     """Fewer effects than responses that reproduce these: a density whose spread is free has no end there.
 
     A normal's is looked at by `refuse_perfect`, since it may be bounded.
@@ -248,7 +249,7 @@ def refuse_exact(model: Any) -> None:
         raise perfect_fit(f"nothing is left to tell {named} by")
 
 
-def refuse_endless(model: Any, found: Maximum) -> None:
+def refuse_endless(model: Model, found: Maximum) -> None:
     """Raise InputError where a search ended at hyperparameters of the family towards which the likelihood grows on."""
     whole = whole_theta(model, found.theta)
     model.likelihood.at(whole[whole.size - len(model.likelihood.hyper) :]).refuse_endless()

@@ -7,7 +7,6 @@ alone. Where fewer effects than responses fit perfectly, it grows without end in
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +16,7 @@ from scipy.sparse.csgraph import structural_rank
 from geospde.likelihood.coordinates import LEAST_ROUNDED
 from geospde.likelihood.likelihoods import Unpriored
 from geospde.likelihood.search import Maximum
+from geospde.model.build import Model
 
 Vector = NDArray[np.float64]
 SMALL = 0.05  # residual standard deviation, relative to its start, below which zero is tried
@@ -25,7 +25,7 @@ LARGEST_RANK = 1_500  # most responses for which a rank is found from eigenvalue
 RANK = 1e-9  # eigenvalue, relative to the largest, that counts as zero
 
 
-def residual_places(model: Any) -> tuple[int, ...]:
+def residual_places(model: Model) -> tuple[int, ...]:
     """Places among all hyperparameters of residual standard deviations that are free."""
     own = model.likelihood.hyper
     fixed_theta = np.asarray(model.fixed_theta, dtype=float)
@@ -33,13 +33,13 @@ def residual_places(model: Any) -> tuple[int, ...]:
     return tuple(first + k for k, h in enumerate(own) if h.kind == "sd" and np.isnan(fixed_theta[first + k]))
 
 
-def is_small(model: Any, found: Maximum, share: float = SMALL) -> bool:
+def is_small(model: Model, found: Maximum, share: float = SMALL) -> bool:
     """Whether a residual ended below this share of where it starts, so near to zero that it may be there."""
     number = np.cumsum(np.isnan(model.fixed_theta)) - 1
     return any(found.theta[number[k]] < model.start[number[k]] + np.log(share) for k in residual_places(model))
 
 
-def down_to_zero(model: Any, unpriored: Unpriored, restricted: bool) -> Unpriored | None:
+def down_to_zero(model: Model, unpriored: Unpriored, restricted: bool) -> Unpriored | None:
     """The model with its residual's standard deviation searched down to zero; None where that has no likelihood."""
     places = residual_places(model)
     if len(places) != 1 or not reach_all(unpriored, range(len(model.terms)), restricted) or _fixed_fit(unpriored):
@@ -47,7 +47,7 @@ def down_to_zero(model: Any, unpriored: Unpriored, restricted: bool) -> Unpriore
     return replace(unpriored, vanishing=places)
 
 
-def fits_perfectly(model: Any, unpriored: Unpriored, found: Maximum, restricted: bool) -> bool:
+def fits_perfectly(model: Model, unpriored: Unpriored, found: Maximum, restricted: bool) -> bool:
     """Whether the residual vanished because effects that do not reach every response fit all the same."""
     number, at, left = np.cumsum(np.isnan(unpriored.fixed_theta)) - 1, 0, []
     for k, term in enumerate(unpriored.precisions):
@@ -58,12 +58,12 @@ def fits_perfectly(model: Any, unpriored: Unpriored, found: Maximum, restricted:
     return bool(residual_edges(model, found)) and not reach_all(unpriored, left, restricted)
 
 
-def no_worse(model: Any, lowest: Maximum, found: Maximum) -> bool:
+def no_worse(model: Model, lowest: Maximum, found: Maximum) -> bool:
     """Whether to believe the search down to zero; what is found nearer to it than where that goes is rounding."""
     return is_small(model, found, LEAST_ROUNDED) or not lowest.log_likelihood < found.log_likelihood
 
 
-def residual_edges(model: Any, found: Maximum) -> tuple[int, ...]:
+def residual_edges(model: Model, found: Maximum) -> tuple[int, ...]:
     """Places among the free hyperparameters of residuals that are estimated as zero."""
     number = np.cumsum(np.isnan(model.fixed_theta)) - 1
     return tuple(int(number[k]) for k in residual_places(model) if found.edges[number[k]] < 0)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
+from geospde.model.build import Model
 from geospde.model.window import PLACES
 from geospde.results.bayesian import BayesianFit
 from geospde.survey.polygons import as_region
@@ -113,7 +114,7 @@ def _of_level(covariates: pd.DataFrame, table: pd.DataFrame, marks: Any, level: 
     return covariates.assign(**{marks: pd.Categorical([level] * len(covariates), dtype=table[marks].dtype)})
 
 
-def _covariates(model: Any, places: Any) -> pd.DataFrame:
+def _covariates(model: Model, places: Any) -> pd.DataFrame:
     """Covariates at nodes: those that the fit had there, which beyond the domain are of its border."""
     covariates = model.covariates
     if covariates is None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from geospde.errors import InputError
 from geospde.formula.table import coordinates
+from geospde.model.build import Model
 from geospde.model.hyperparameters import theta_slices, whole_theta
 from geospde.model.support import Support
 from geospde.prediction.grid import Grid
@@ -30,7 +31,7 @@ class Places(NamedTuple):
     labels: Any = None
 
 
-def places(model: Any, where: Any, is_part: bool = False, polygons: bool = False) -> Places:
+def places(model: Model, where: Any, is_part: bool = False, polygons: bool = False) -> Places:
     """Read where to predict, and fill in the covariates that the model takes from rasters.
 
     Parameters
@@ -73,7 +74,7 @@ def places(model: Any, where: Any, is_part: bool = False, polygons: bool = False
     return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs, labels=labels[usable])
 
 
-def unmeshed(fit: Any, model: Any, points: Any) -> list[Finding]:
+def unmeshed(fit: Any, model: Model, points: Any) -> list[Finding]:
     """What the terms of a model say of predictions at points, where its mesh is too coarse for them.
 
     Parameters
@@ -99,7 +100,7 @@ def unmeshed(fit: Any, model: Any, points: Any) -> list[Finding]:
     return [Finding("warning", "mesh", note) for note in dict.fromkeys(notes)]
 
 
-def _read_places(model: Any, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:
+def _read_places(model: Model, where: Any) -> tuple[Grid | None, pd.DataFrame, Any, Any]:
     """Grid, table, points and CRS of `where`."""
     if isinstance(where, Grid):
         return where, pd.DataFrame(index=range(where.n)), where.centres, where.crs

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError, RowsCalled
+from geospde.model.build import Model
 from geospde.model.support import Aggregate, Support, read_support
 from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
@@ -18,7 +19,7 @@ from geospde.results.bayesian import BayesianFit
 Vector = NDArray[np.float64]
 
 
-def support_of_places(model: Any, where: Any) -> Support | None:
+def support_of_places(model: Model, where: Any) -> Support | None:
     """The places within polygons that a model in space is asked for; None where it is asked for something else.
 
     Means, unless the model's own rows are totals.

@@ -13,6 +13,7 @@ import pandas as pd
 from geospde.errors import GeospdeWarning, InputError, RowsCalled
 from geospde.formula.table import per_row
 from geospde.linalg.threads import one_blas_thread, side_by_side
+from geospde.model.build import Model
 from geospde.model.support import Support
 from geospde.prediction.excursions import Excursions, excursions
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
@@ -152,7 +153,7 @@ class _Rows:
     """Places to predict at, handed out as chunks of design rows."""
 
     def __init__(
-        self, model: Any, table: pd.DataFrame, points: Any, offset: Any, scale: Any, options: dict[str, Any],
+        self, model: Model, table: pd.DataFrame, points: Any, offset: Any, scale: Any, options: dict[str, Any],
         design: Any = None,
     ):  # fmt: skip
         self._model, self._design = model, design
@@ -417,7 +418,7 @@ class ProductPrediction(Prediction):
         raise InputError("a delta family has no excursion sets yet: predict one of its parts, observations='presence'")
 
 
-def with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) -> pd.DataFrame:
+def with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Model) -> pd.DataFrame:
     """The table with columns of one value each."""
     for name, value in (at or {}).items():
         if name not in model.used_columns:
@@ -431,7 +432,7 @@ def with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Any) -
     return table.assign(**(at or {}))
 
 
-def extrapolation_layers(model: Any) -> tuple[Layer, ...]:
+def extrapolation_layers(model: Model) -> tuple[Layer, ...]:
     """Return the layer of where a map lies beyond the sites' covariates, for a model that takes some from rasters."""
     return () if model.covariates is None or model.covariates.of_classes else (extrapolation_layer(),)
 
@@ -440,7 +441,7 @@ def _vector(table: pd.DataFrame, value: Any, what: str, default: float) -> Any:
     return per_row(table, default if value is None else value, what, len(table))
 
 
-def _offset(model: Any, table: pd.DataFrame, given: Any) -> Any:
+def _offset(model: Model, table: pd.DataFrame, given: Any) -> Any:
     """The offset at the new places: given here, or the columns that the model was fitted with."""
     if given is not None or not model.has_offset:
         return _vector(table, given, "offset", 0.0) + model.remainder(table)

@@ -18,7 +18,7 @@ from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.posterior import posterior
 from geospde.linalg.executor import cluster
-from geospde.model.build import build_model
+from geospde.model.build import Model, build_model
 from geospde.prediction.folds import (
     USUAL,
     Fold,
@@ -225,7 +225,7 @@ def validate(
     )  # fmt: skip
 
 
-def _laid_out(fit: BayesianFit, model: Any, folds: str, k: int | None, distance: float | None, seed: int) -> Folds:
+def _laid_out(fit: BayesianFit, model: Model, folds: str, k: int | None, distance: float | None, seed: int) -> Folds:
     """The folds of a kind: how many, how far apart, and why not as the defaults have it; none where they are single."""
     size = model.likelihood.n
     if folds == "random":
@@ -283,7 +283,7 @@ def _left_out(fold: Fold, whole: Posterior, laplace: Laplace, start: Vector, rul
         return float("nan")
 
 
-def _refuse_pattern(model: Any) -> None:
+def _refuse_pattern(model: Model) -> None:
     """Refuse a point pattern: its rows, points and places of integration, cannot be left out one without others."""
     if model.family.is_pattern:
         raise InputError(
@@ -291,23 +291,23 @@ def _refuse_pattern(model: Any) -> None:
         )
 
 
-def check_folds(model: Any, folds: str, k: int | None, distance: float | None) -> None:
+def check_folds(model: Model, folds: str, k: int | None, distance: float | None) -> None:
     """Raise the InputError that `validate` would for these folds, before any fit: those that hang on no range."""
-    size = model.likelihood.n
+    size, points = model.likelihood.n, model.points
     _refuse_pattern(model)
-    if folds in ("blocks", "buffered") and model.points is None:
+    if folds in ("blocks", "buffered") and points is None:
         raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
     if folds == "random" or (folds == "blocks" and k is not None and k > size):
         random_folds(size, min(USUAL, size) if k is None else k)
     elif folds == "future":
         _future(model, k)
-    elif folds == "blocks" and distance is not None:
-        fitting_blocks(model.points, k, distance, distance)
-    elif folds == "buffered" and distance is not None:
-        buffered_folds(model.points, min(FEW, size) if k is None else k, distance)
+    elif folds == "blocks" and distance is not None and points is not None:
+        fitting_blocks(points, k, distance, distance)
+    elif folds == "buffered" and distance is not None and points is not None:
+        buffered_folds(points, min(FEW, size) if k is None else k, distance)
 
 
-def _future(model: Any, k: int | None) -> list[Fold]:
+def _future(model: Model, k: int | None) -> list[Fold]:
     """Folds of the last times of the first term that goes along time."""
     column = next((term.time_column for term in model.terms if term.time_column), None)
     if column is None:
@@ -323,7 +323,7 @@ def _first_row(fit: BayesianFit, name: str | None) -> int:
     return sum(sizes[part] for part in before)
 
 
-def _range(fit: BayesianFit, model: Any) -> float:
+def _range(fit: BayesianFit, model: Model) -> float:
     """Posterior median of the first field's range; a tenth of the extent without a field."""
     for name in fit.hyper.index:
         if "range(" in str(name):
@@ -333,7 +333,7 @@ def _range(fit: BayesianFit, model: Any) -> float:
     return float(np.hypot(*np.ptp(points, axis=0))) / 10
 
 
-def _simpler(model: Any) -> dict[str, Any]:
+def _simpler(model: Model) -> dict[str, Any]:
     """Models of an intercept alone, and of that with an effect for each observation."""
     table = model.table.assign(**{ROW: np.arange(len(model.table)).astype(str)})
     formulas = {"intercept only": f"{model.formula.response} ~ 1"}

@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
+from geospde.model.build import Model
 from geospde.plots.scale import Scale, chosen_scale, colour_map
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import RESPONSE, Layer
@@ -95,8 +96,8 @@ def explore_fit(
 ) -> Any:
     """Show the sites of a fit on an interactive map; see `geospde.results.state.FitState.explore`."""
     _folium()
-    model: Any = fit.model
-    if getattr(model, "points", None) is None:
+    model: Model = fit.model
+    if model.points is None:
         raise InputError("the data have no places: a map needs coordinates")
     table = model.table.drop(columns="geometry", errors="ignore").reset_index(drop=True)
     every: Any = fit

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
+from geospde.model.build import Model
 from geospde.results.state import FitState
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, picture
@@ -163,13 +164,13 @@ def effects(
     )
 
 
-def _covariates(model: Any) -> list[str]:
+def _covariates(model: Model) -> list[str]:
     """Columns that fixed effects and smooths are functions of."""
     read = {*model.effects.needs, *(column for term in model.terms for column in term.function_of)}
     return [c for c in model.table.columns if c in read]
 
 
-def _places(model: Any, column: str) -> Vector | None:
+def _places(model: Model, column: str) -> Vector | None:
     """Values of a column that some term goes by alone."""
     found = (term.places(column) for term in model.terms)
     return next((places for places in found if places is not None), None)

@@ -375,7 +375,7 @@ def check_options(
         raise InputError(f"quadrature other than 1 (Laplace) is only for method 'ml', not {method!r}")
 
 
-def check_model(model: Any, method: str = "inla", quadrature: int = 1) -> None:
+def check_model(model: Model, method: str = "inla", quadrature: int = 1) -> None:
     """Raise InputError for a model that is not for this method."""
     if method in LIKELIHOODS:
         without_priors(model, method, quadrature)
@@ -383,7 +383,7 @@ def check_model(model: Any, method: str = "inla", quadrature: int = 1) -> None:
         only_smooths(model)
 
 
-def fit_likelihood(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> EstimatedFit:
+def fit_likelihood(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> EstimatedFit:
     """Fit a model by ML or REML.
 
     Parameters
@@ -464,7 +464,7 @@ def _maximum(
         return maximum_likelihood(unpriored, start, restricted, lambda m: likelihood_of(m, points), progress, additive)
 
 
-def fit_smooths(model: Any, settings: dict[str, Any], began: float, progress: Progress) -> PenalisedFit:
+def fit_smooths(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> PenalisedFit:
     """Fit a model by UBRE, or GCV where the dispersion is free.
 
     Parameters

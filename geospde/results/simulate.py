@@ -156,12 +156,12 @@ def simulate_fit(fit: FitState, n: int = 1, seed: int | None = None) -> pd.DataF
     return pd.DataFrame(np.array(made).T, columns=range(1, n + 1))
 
 
-def is_delta(model: Any) -> bool:
+def is_delta(model: Model) -> bool:
     """Whether a model is that of a delta family: of presence, and of the values where there are some."""
     return model.recipe is not None and bool(model.recipe.delta)
 
 
-def observed_response(model: Any) -> Vector:
+def observed_response(model: Model) -> Vector:
     """What was observed at each row: 0, or a value."""
     presence, positive = (part.likelihood for part in model.parts.values())
     y = np.zeros(presence.n)

@@ -15,6 +15,7 @@ import pandas as pd
 from geospde.errors import InputError
 from geospde.export.provenance import write_json
 from geospde.export.vectors import write_layers
+from geospde.model.build import Model
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, outer_limits
 from geospde.prediction.regions.areas import read_areas, refuse_elsewhere
@@ -172,7 +173,7 @@ class LikelihoodFigures:
         return [(caption, path.read_bytes()) for caption, path in there if path.exists()]
 
 
-def check_regions(config: Config, survey: Survey, model: Any, grid: Grid | None = None) -> None:
+def check_regions(config: Config, survey: Survey, model: Model, grid: Grid | None = None) -> None:
     """Raise an InputError for areas that cannot be read, or lie off a grid, and weights that weigh nothing on it."""
     weights = weights_of(config)
     file = weights["raster"] if weights is not None else None
@@ -327,7 +328,7 @@ def _pages(one: RegionPrediction) -> dict[str, tuple[str, ...]]:
     return pages | {layer.name: (layer.name,) for layer in one.layers if layer.kind == "probability"}
 
 
-def _own_areas(survey: Survey, model: Any) -> Any:
+def _own_areas(survey: Survey, model: Model) -> Any:
     """The areas of the survey, each once: of those of several rows without the columns that differ among these."""
     frame = survey.table
     column = next((term.graph_column for term in model.terms if term.graph is not None), None)
@@ -338,7 +339,7 @@ def _own_areas(survey: Survey, model: Any) -> Any:
     return frame[~frame[column].duplicated()].drop(columns=list(others.index[others > 1])).reset_index(drop=True)
 
 
-def _refuse_unknown_rows(config: Config, areas: Any, model: Any) -> None:
+def _refuse_unknown_rows(config: Config, areas: Any, model: Model) -> None:
     """Raise an InputError for areas that miss a column of the model."""
     at = {name: np.atleast_1d(value)[0] for name, value in config.prediction.at.items()}
     table = pd.DataFrame(areas.drop(columns=areas.geometry.name)).assign(**at)
@@ -349,7 +350,7 @@ def _refuse_unknown_rows(config: Config, areas: Any, model: Any) -> None:
         raise InputError(f"{error.what}, and each area is mapped once", remedy=remedy) from None
 
 
-def _areas(config: Config, survey: Survey, model: Any) -> dict[str, Any]:
+def _areas(config: Config, survey: Survey, model: Model) -> dict[str, Any]:
     """Files of areas by the name of their layer; without any the areas of the survey."""
     if not config.has_places and not config.regions.areas:
         return {"areas": _own_areas(survey, model)}

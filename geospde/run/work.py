@@ -14,6 +14,7 @@ from geospde.errors import GeospdeError, InputError
 from geospde.explore.explore import Exploration
 from geospde.explore.survey_checks import check_survey
 from geospde.mesh.trimesh import Mesh
+from geospde.model.build import Model
 from geospde.plots.figures import save_figures
 from geospde.prediction.grid import Grid
 from geospde.prediction.validation import Validation
@@ -172,7 +173,7 @@ class Work:
         """The figures in the folder."""
         return figures_in(self.folder)
 
-    def quantity(self, model: Any) -> str | None:
+    def quantity(self, model: Model) -> str | None:
         """What maps of a model show where the run file does not say: None where that is the response."""
         if model.family.is_pattern:
             return str(model.family.quantity(model.response_label))

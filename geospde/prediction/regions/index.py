@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.model.build import Model
 from geospde.prediction.grid import Grid
 from geospde.prediction.places import Places, places, unmeshed
 from geospde.prediction.regions.sums import table_of_sums
@@ -205,7 +206,7 @@ def _check(kind: str, draws: Any) -> None:
     refuse_draws(draws, 10, "an index needs")
 
 
-def _values(model: Any, along: str, values: Sequence[Any] | None) -> list[Any]:
+def _values(model: Model, along: str, values: Sequence[Any] | None) -> list[Any]:
     """The values of the column, those of the data if none are given."""
     known = list(model.used_columns)
     if along not in known:

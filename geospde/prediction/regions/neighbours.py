@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from geospde.errors import InputError
+from geospde.model.build import Model
 from geospde.prediction.layer import posterior_layers
 from geospde.prediction.regions.areas import Areas, read_areas
 from geospde.prediction.surface import predict
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 HOW = "the posterior of each area, as predict gives it"
 
 
-def is_of_areas(model: Any) -> bool:
+def is_of_areas(model: Model) -> bool:
     """Whether the model is of areas by their labels, or of rows without places."""
     return not model.meshes and (model.points is None or any(term.graph is not None for term in model.terms))
 
 
-def areas_by_label(areas: Any, model: Any, name: str | None, layer: str | None) -> Areas:
+def areas_by_label(areas: Any, model: Model, name: str | None, layer: str | None) -> Areas:
     """The polygons, named by the column that the first term of areas has, where they have it."""
     column = next((term.graph_column for term in model.terms if term.graph is not None), None)
     if name is None and column in getattr(areas, "columns", ()):

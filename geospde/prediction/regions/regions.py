@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.model.build import Model
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, posterior_layers
 from geospde.prediction.places import Places, places, unmeshed
@@ -298,7 +299,7 @@ class _OnMap:
         return sp.csr_matrix(sp.diags(1.0 / np.where(self.weight > 0, self.weight, 1.0)) @ self.sums)
 
 
-def _on_map(areas: Areas, model: Any, given: Grid | None, weights: Any) -> _OnMap:
+def _on_map(areas: Areas, model: Model, given: Grid | None, weights: Any) -> _OnMap:
     """Lay areas over the cells of the grid given, or of one made for them."""
     if given is not None and not isinstance(given, Grid):
         raise InputError(f"grid is a Grid, as gs.Grid.from_bounds makes, not {in_brief(given)}")
@@ -343,7 +344,7 @@ def _check(kind: str, threshold: Any, draws: Any) -> None:
     refuse_draws(draws, 10, "regions need")
 
 
-def _grid(model: Any, areas: Areas) -> Grid:
+def _grid(model: Model, areas: Areas) -> Grid:
     """Cells over the areas, those whose centre lies in every mesh."""
     grid = Grid.around(areas.frame, crs=model.crs)
     outside = np.zeros(grid.n, dtype=bool)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.mixture import GaussianMixture
+from geospde.model.build import Model
 from geospde.prediction.places import Places
 from geospde.prediction.regions.expansion import Factor, expanded_sums
 from geospde.prediction.regions.moments import (
@@ -136,7 +137,7 @@ def _some(points: Vector | None, some: Any) -> Any:
     return None if points is None else points[some]
 
 
-def _offset(model: Any, table: pd.DataFrame) -> Vector:
+def _offset(model: Model, table: pd.DataFrame) -> Vector:
     if not model.has_offset:
         return np.asarray(model.remainder(table))
     return np.asarray(model.offsets.of(table) + model.remainder(table), dtype=float)

@@ -5,7 +5,6 @@ a model is small they are computed again, too.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from geospde.inference.residual import Nothing, Polynomial, ProductSpline
 from geospde.likelihood.intervals import likelihood_of
 from geospde.likelihood.likelihoods import Profiled, Restricted, Unpriored
 from geospde.likelihood.search import Maximum
+from geospde.model.build import Model
 
 FORCE = 1e-4  # at the latent mode, as a share of the forces that cancel there; fits have 1e-6 and less
 GAIN = 1e-4  # or what a step by it would gain in log density: a hundredth of an sd
@@ -298,7 +298,8 @@ def _check_inverse(laplace: Laplace, point: LaplacePoint, prior: np.ndarray) -> 
         return
     if not (np.mean(shifts**2) < SHIFT**2 and (shifts[laplace.n_random :] < SHIFT).all()):
         raise ValueError("its latent means are far from the mode")
-    model: Any = laplace.model  # of a saved fit a whole one
+    model = laplace.model
+    assert isinstance(model, Model)
     gaussian = not (point.derivatives[2].any() or model.fixed_priors.heavy_tailed or model.linearised_at is not None)
     if gaussian and shifts.max() > UNMOVED:
         raise ValueError("its latent means are not the mode, which a Gaussian has for both")
