@@ -1,6 +1,5 @@
 """Denominator degrees of freedom of fixed effects, by the inner-outer rule for nested groups."""
 
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -439,3 +439,7 @@ class Mesh:
     def from_gpkg(cls, path: str | PathLike[str]) -> Mesh:
         """Read what `to_gpkg` wrote: the same arrays to the last bit, and the same CRS."""
         return cls(*read_gpkg(path))
+
+
+Meshes = Mesh | Mapping[str, Mesh]
+"""What a formula calls ``mesh``, or several by their names."""

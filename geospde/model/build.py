@@ -17,6 +17,7 @@ from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset
+from geospde.mesh.trimesh import Meshes
 from geospde.model.bounds import check_intercept
 from geospde.model.covariates import beside_meshes, on_meshes
 from geospde.model.dispersion import Dispersion, read_dispersion
@@ -241,7 +242,7 @@ def build_model(
     *,
     family: str | Family | type[Family] = DEFAULT,
     link: str | None = None,
-    mesh: Any = None,
+    mesh: Meshes | None = None,
     coords: tuple[str, str] | None = None,
     exposure: Any = None,
     offset: Any = None,

@@ -13,6 +13,7 @@ from geospde.families.delta import DELTAS, PARTS, Delta
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import Symbol
 from geospde.formula.table import numeric
+from geospde.mesh.trimesh import Meshes
 from geospde.model.joint import JointModel, build_joint
 from geospde.model.observations import Observations, Recipe
 from geospde.model.poisson_link import coupled
@@ -24,7 +25,7 @@ def build_delta(
     formula2: str | None,
     data: Any,
     *,
-    mesh: Any = None,
+    mesh: Meshes | None = None,
     coords: tuple[str, str] | None = None,
     offset: str | None = None,
     priors: Any = "default",
@@ -99,7 +100,7 @@ def as_delta(model: JointModel, name: str, label: str) -> JointModel:
     return replace(model, is_product=not DELTAS[name].is_coupled, response_label=label, made_of=made_of)
 
 
-def made_again(recipe: Recipe, *, mesh: Any, priors: Any, graphs: Any, label: str) -> JointModel:
+def made_again(recipe: Recipe, *, mesh: Meshes | None, priors: Any, graphs: Any, label: str) -> JointModel:
     """Build a model of several likelihoods from its recipe."""
     model = build_joint(recipe.observations, terms=recipe.terms, mesh=mesh, priors=priors, graphs=graphs)
     pairs = zip(model.members.items(), recipe.covariates)

@@ -23,6 +23,7 @@ from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import read_offset
 from geospde.formula.parser import parse_expression, parse_sides
 from geospde.formula.syntax import Call, Chain, Node, Signed, Symbol
+from geospde.mesh.trimesh import Meshes
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import on_meshes, with_covariates
 from geospde.model.dispersion import with_dispersion
@@ -173,7 +174,7 @@ def build_joint(
     observations: Sequence[Observations],
     *,
     terms: Mapping[str, str] | None = None,
-    mesh: Any = None,
+    mesh: Meshes | None = None,
     priors: Any = "default",
     graphs: Any = None,
     covariates: Any = None,
@@ -243,7 +244,7 @@ def _with_columns(
     written: Sequence[_Written],
     shared: Mapping[str, str],
     covariates: Any,
-    mesh: Any,
+    mesh: Meshes | None,
 ) -> tuple[list[Observations], list[Any]]:
     """The observations with columns of the covariates that formulas and shared terms name, and patterns as rows."""
     out, sites = [], []
@@ -264,7 +265,7 @@ def _with_columns(
     return out, sites
 
 
-def _as_rows(o: Observations, formula: str, mesh: Any, covariates: Any) -> tuple[Observations, Vector]:
+def _as_rows(o: Observations, formula: str, mesh: Meshes | None, covariates: Any) -> tuple[Observations, Vector]:
     """A point pattern as the rows that it is fitted by, and where those take covariates."""
     family = read_family(o.family, o.link)
     if not family.is_pattern:
@@ -275,7 +276,7 @@ def _as_rows(o: Observations, formula: str, mesh: Any, covariates: Any) -> tuple
     return replace(o, data=found.table, exposure=found.exposure, domain=found.window), found.places
 
 
-def _as_support(o: Observations, formula: str, mesh: Any, covariates: Any) -> Observations:
+def _as_support(o: Observations, formula: str, mesh: Meshes | None, covariates: Any) -> Observations:
     """Areas with the places within them; what is laid out already stays."""
     if isinstance(o.areas, Support):
         return o

@@ -13,6 +13,7 @@ from geospde.errors import InputError
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import Symbol, symbols
 from geospde.formula.table import coordinates, kind_of, label, refuse_missing
+from geospde.mesh.trimesh import Meshes
 from geospde.model.window import PLACES, Window
 from geospde.survey.polygons import as_region
 
@@ -44,7 +45,7 @@ class Pattern(NamedTuple):
 
 
 def pattern(
-    formula: str, data: Any, domain: Any, mesh: Any, coords: tuple[str, str] | None, filled: Any = ()
+    formula: str, data: Any, domain: Any, mesh: Meshes | None, coords: tuple[str, str] | None, filled: Any = ()
 ) -> Pattern:
     """Lay a point pattern out as rows.
 

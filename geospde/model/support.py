@@ -15,6 +15,7 @@ from geospde.errors import InputError, RowsCalled
 from geospde.families.base import Family
 from geospde.families.gauss_hermite import normal_nodes
 from geospde.families.links import Link
+from geospde.mesh.trimesh import Mesh, Meshes
 from geospde.model.covariates import with_covariates
 from geospde.model.nonlinear import Nonlinear
 from geospde.survey.covariates.base import Cells
@@ -191,7 +192,7 @@ def read_support(
     data: Any,
     family: Family,
     *,
-    mesh: Any = None,
+    mesh: Meshes | None = None,
     coords: Any = None,
     covariates: Any = None,
 ) -> Support:
@@ -282,7 +283,7 @@ def _check_shapes(shapes: Any, kind: str) -> None:
             raise InputError("the polygon of {row} crosses itself: repair it, as with make_valid()", row=k)
 
 
-def _finest(mesh: Any) -> Any:
+def _finest(mesh: Meshes | None) -> Any:
     """Of several meshes the one with most triangles."""
     if isinstance(mesh, Mapping):
         return max(map(_finest, mesh.values()), key=lambda one: len(one.triangles), default=None)
@@ -299,7 +300,7 @@ def _joined(parts: list[Places]) -> Places:
     return np.concatenate(rows), np.vstack(points), np.concatenate(weights)
 
 
-def _pieces(shapes: Any, mesh: Any) -> Places:
+def _pieces(shapes: Any, mesh: Mesh) -> Places:
     """The parts of areas in triangles, or in cells without a mesh: centroid and area of each."""
     if mesh is None:
         return _joined([_in_boxes(k, shape, _boxes(shape, None)[1]) for k, shape in enumerate(shapes)])
@@ -358,7 +359,7 @@ def _in_boxes(k: int, shape: Any, boxes: Any) -> Places:
     return np.full(int(some.sum()), k), shapely.get_coordinates(shapely.centroid(parts[some])), areas[some]
 
 
-def _weighed(shapes: Any, mesh: Any, weights: Any, crs: Any) -> Places:
+def _weighed(shapes: Any, mesh: Mesh, weights: Any, crs: Any) -> Places:
     """Parts of areas in cells, with the raster's sum over each."""
     raster = read_covariates({"weights": weights})[0]
     if not isinstance(raster, Raster):

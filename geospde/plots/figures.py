@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from geospde.errors import InputError
+from geospde.mesh.trimesh import Mesh
 from geospde.plots.canvas import FRAME, INK, PLAIN, SMALL, Look, View, colour_bar, dress, sheet, title
 from geospde.plots.drawing import draw_areas, draw_coast, draw_graticule, draw_land, draw_scale_bar
 from geospde.plots.fitted import draw_fitted, draw_predictive_check, fitted_response, responses_label
@@ -34,7 +35,7 @@ def save_figures(
     folder: str | Path,
     *,
     survey: Any = None,
-    mesh: Any = None,
+    mesh: Mesh | None = None,
     fit: Any = None,
     prediction: Layers | None = None,
     check: PredictiveCheck | None = None,
@@ -143,7 +144,7 @@ def _save(figure: Figure, path: Path, dpi: int) -> None:
 
 def _figures(
     survey: Any,
-    mesh: Any,
+    mesh: Mesh | None,
     fit: Any,
     prediction: Layers | None,
     check: PredictiveCheck | None,
@@ -258,7 +259,7 @@ def sites_map(
     return figure
 
 
-def mesh_map(mesh: Any, *, survey: Any = None, look: Look = PLAIN) -> Figure:
+def mesh_map(mesh: Mesh, *, survey: Any = None, look: Look = PLAIN) -> Figure:
     """Draw the mesh, with coast and sites if a survey is given.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from geospde import __version__
 from geospde.families.base import Family
 from geospde.families.registry import family_by_name
+from geospde.mesh.trimesh import Mesh
 from geospde.report.page import shown
 from geospde.report.summaries import priors_once
 from geospde.survey.crs import parse_crs, unit_of
@@ -109,7 +110,7 @@ class Methods:
         The run file, by section: the mesh's settings are taken from it.
     """
 
-    def __init__(self, mesh: Any, fit: Any, prediction: Any, label: str, settings: Mapping[str, Any]):
+    def __init__(self, mesh: Mesh | None, fit: Any, prediction: Any, label: str, settings: Mapping[str, Any]):
         self.sentences: list[str] = []
         self.cited: dict[str, Reference] = {}
         if fit is not None:
@@ -181,7 +182,7 @@ class Methods:
             said += f", on the map {one.method(grid.cells, fit.model.crs)}" if grid is not None else ""
             self._say(f"{said}{', standardised' if one.standardise else ''}.")
 
-    def _mesh(self, mesh: Any, settings: Mapping[str, Any]) -> None:
+    def _mesh(self, mesh: Mesh, settings: Mapping[str, Any]) -> None:
         size = f"{counted(len(mesh.vertices), 'vertex', 'vertices')} and {counted(len(mesh.triangles), 'triangle')}"
         keys = "; ".join(f"{key} {shown(value)}" for key, value in settings.items() if value is not None)
         unit = unit_of(None if mesh.crs is None else parse_crs(mesh.crs))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from geospde.mesh.trimesh import Mesh
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunParts:
@@ -50,7 +52,7 @@ class RunParts:
     title: str
     label: str | None = None
     survey: Any = None
-    mesh: Any = None
+    mesh: Mesh | None = None
     fit: Any = None
     prediction: Any = None
     exploration: Any = None

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from geospde.export.provenance import versions
+from geospde.mesh.trimesh import Mesh
 from geospde.prediction.layer import RESPONSE
 from geospde.prediction.layers import Layers
 from geospde.report.findings import on_land
@@ -111,7 +112,7 @@ def survey_table(survey: Any, columns: str) -> Table:
     return Table("The survey", [], rows)
 
 
-def mesh_table(mesh: Any) -> Table:
+def mesh_table(mesh: Mesh) -> Table:
     """Return the quality of a mesh."""
     quality = mesh.quality()
     rows = [
@@ -191,7 +192,7 @@ def links(files: Iterable[str | Path], folder: Path) -> list[Link]:
     return found
 
 
-def summary(survey: Any, mesh: Any, prediction: Any, label: str) -> str:
+def summary(survey: Any, mesh: Mesh | None, prediction: Any, label: str) -> str:
     """Return the line under the title."""
     parts = []
     if survey is not None:

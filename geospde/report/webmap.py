@@ -17,6 +17,7 @@ import pandas as pd
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
+from geospde.mesh.trimesh import Mesh
 from geospde.plots.canvas import View
 from geospde.plots.figures import observed
 from geospde.plots.maps import mapped_layers, scale_of
@@ -78,7 +79,7 @@ class WebMap:
 def web_map(
     *,
     survey: Any = None,
-    mesh: Any = None,
+    mesh: Mesh | None = None,
     fit: Any = None,
     prediction: Layers | None = None,
     label: str | None = None,
@@ -314,7 +315,7 @@ def _coast(coastline: Any, origin: NDArray[np.float64]) -> tuple[dict[str, Any],
     return {"xy": packed(np.vstack(rings) - origin), "rings": [len(ring) for ring in rings]}, thinner
 
 
-def _mesh(mesh: Any, origin: NDArray[np.float64]) -> dict[str, Any]:
+def _mesh(mesh: Mesh, origin: NDArray[np.float64]) -> dict[str, Any]:
     """Vertices and edges, those of the inner zone first."""
     of_inner = np.zeros(len(mesh.edges), dtype=bool)
     of_inner[mesh.triangle_edges[mesh.inner].ravel()] = True
@@ -408,11 +409,12 @@ def shown_value(value: Any) -> str:
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
-def _bounds(grid: Any, survey: Any, mesh: Any) -> list[tuple[float, ...]]:
+def _bounds(grid: Any, survey: Any, mesh: Mesh | None) -> list[tuple[float, ...]]:
     """Return what the map shows at first: the land and the sites, else the grid, else the mesh."""
     if survey is not None:
         around = [tuple(survey.points.total_bounds)]
         return around if survey.coastline is None else [*around, survey.coastline.bounds]
     if grid is not None:
         return [grid.bounds]
+    assert mesh is not None  # a page shows one of the three
     return [(*mesh.vertices.min(axis=0), *mesh.vertices.max(axis=0))]

@@ -35,6 +35,7 @@ from geospde.likelihood.ubre import least_prediction_error
 from geospde.likelihood.vanishing import PERFECT, down_to_zero, fits_perfectly, is_small, no_worse
 from geospde.linalg.executor import cluster
 from geospde.linalg.threads import LARGE, one_blas_thread
+from geospde.mesh.trimesh import Meshes
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.delta import build_delta, refuse_of_delta
@@ -66,7 +67,7 @@ def fit(
     *,
     family: str | Family | type[Family] = DEFAULT,
     link: str | None = None,
-    mesh: Any = None,
+    mesh: Meshes | None = None,
     coords: tuple[str, str] | None = None,
     exposure: Any = None,
     offset: Any = None,

@@ -17,6 +17,7 @@ from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import symbols
 from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
+from geospde.mesh.trimesh import Meshes
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
 from geospde.model.dispersion import with_dispersion
@@ -56,7 +57,7 @@ def simulate(
     fixed: Mapping[str, float] | None = None,
     family: str | Family | type[Family] = DEFAULT,
     link: str | None = None,
-    mesh: Any = None,
+    mesh: Meshes | None = None,
     coords: tuple[str, str] | None = None,
     exposure: Any = None,
     offset: Any = None,

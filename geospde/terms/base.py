@@ -24,6 +24,7 @@ from geospde.families.default_priors import Defaults
 from geospde.families.likelihood import Likelihood
 from geospde.formula.formula import TermCall
 from geospde.formula.grouping import Grouping
+from geospde.mesh.trimesh import Mesh
 from geospde.survey.graphs import Graph
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.base import Precision
@@ -101,7 +102,7 @@ class LatentTerm(ABC):
     distances: tuple[str, ...] = ()
     grouping: Grouping | None = None
     effect_names: tuple[str, ...] = ()
-    mesh: Any = None
+    mesh: Mesh | None = None
     mesh_name: str = ""
     time_column: str = ""
     graph: Graph | None = None

@@ -14,6 +14,7 @@ from geospde.families.likelihood import Likelihood
 from geospde.families.priors import Fixed, Independent, PCRange, PCSd, Prior, read_prior
 from geospde.formula.formula import Name, TermCall
 from geospde.mesh.coarse import coarser
+from geospde.mesh.trimesh import Mesh
 from geospde.survey.crs import central_place, check_of_one_crs, unit_of, utm_of
 from geospde.survey.places import unprojected
 from geospde.terms.base import Context, LatentTerm, Variable
@@ -51,13 +52,14 @@ class Field(LatentTerm):
     """
 
     precision: FieldPrecision
+    mesh: Mesh
 
     follows_all = True
 
     def __init__(
         self,
         precision: FieldPrecision,
-        mesh: Any,
+        mesh: Mesh,
         mesh_name: str,
         by: By,
         unit: float,
@@ -233,7 +235,7 @@ def _within_triangles(label: str, own: float, wide: float, unit: str) -> str:
 
 
 def _precision(
-    call: TermCall, mesh: Any, label: str, by: By, table: pd.DataFrame
+    call: TermCall, mesh: Mesh, label: str, by: By, table: pd.DataFrame
 ) -> tuple[FieldPrecision, Times | None]:
     """The precision of a call on a mesh, without its prior, and the steps of time where it changes."""
     precision = chosen_precision(Call(mesh, dict(call.options), label, call.text))
@@ -242,7 +244,7 @@ def _precision(
     return read_times(call, table, precision, len(by.labels))
 
 
-def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: Any, unit: float) -> Prior:
+def _prior(precision: FieldPrecision, call: TermCall, context: Context, mesh: Mesh, unit: float) -> Prior:
     """The prior that a call and the overrides give, or the default one."""
     options, names = call.options, precision.names
     chosen = options.get("prior", "pc")
@@ -317,7 +319,7 @@ def _refuse_degrees(places: Vector | None, crs: Any, text: str) -> None:
     )
 
 
-def _warn_of_degrees(context: Context, mesh: Any, text: str) -> None:
+def _warn_of_degrees(context: Context, mesh: Mesh, text: str) -> None:
     """Warn of coordinates without a system that are called longitude and latitude."""
     if context.points is None or not (context.crs is None and mesh.crs is None):
         return
@@ -326,7 +328,7 @@ def _warn_of_degrees(context: Context, mesh: Any, text: str) -> None:
         warnings.warn(GeospdeWarning(f"of {text}, {found.message}", remedy=found.remedy), stacklevel=2)
 
 
-def _default_pc(mesh: Any, likelihood: Likelihood, unit: float) -> tuple[tuple[float, float], tuple[float, float]]:
+def _default_pc(mesh: Mesh, likelihood: Likelihood, unit: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Weakly informative: the range is seldom below a twentieth of the extent, sigma seldom above the spread.
 
     The extent is the diagonal of a square as large as the inner zone: of an island that is long and thin, its length

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.priors import Gaussian, Independent, PCRange, PCSd, Prior
+from geospde.mesh.trimesh import Mesh
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.spde.base import Call
 from geospde.terms.precisions.spde.elements import gradients, stiffness_by_direction, weighted_mass
@@ -45,7 +46,7 @@ class Anisotropic(OperatorPrecision):
     parameters = ("range", "sigma", "anisotropy_ratio", "anisotropy_angle")
     kinds = ("range", "sd", "", "")
 
-    def __init__(self, mesh: Any, prior: tuple[float, float] = PRIOR, constr: bool = False, label: str = "spde"):
+    def __init__(self, mesh: Mesh, prior: tuple[float, float] = PRIOR, constr: bool = False, label: str = "spde"):
         vertices, triangles = mesh.vertices, mesh.triangles
         self.n = len(vertices)
         self.label = label

@@ -1,7 +1,6 @@
 """A field that goes around barriers: ``spde(mesh, barrier=0.1)`` on a mesh with marked triangles."""
 
 from math import log, pi
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.priors import Independent, PCRange, PCSd
+from geospde.mesh.trimesh import Mesh
 from geospde.terms.precisions.spde.base import Call
 from geospde.terms.precisions.spde.elements import full_mass, gradients, weighted_mass, weighted_stiffness
 from geospde.terms.precisions.spde.operator import OperatorPrecision
@@ -41,7 +41,8 @@ class Barrier(OperatorPrecision):
 
     options = ("barrier",)
 
-    def __init__(self, mesh: Any, fraction: float = 0.1, constr: bool = False, label: str = "spde"):
+    def __init__(self, mesh: Mesh, fraction: float = 0.1, constr: bool = False, label: str = "spde"):
+        assert mesh.barrier is not None  # what reads the formula refuses other meshes
         vertices, triangles = mesh.vertices, mesh.triangles
         self.n = len(vertices)
         self.label = label

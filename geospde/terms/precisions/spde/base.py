@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.priors import Prior
+from geospde.mesh.trimesh import Mesh
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.base import Precision
 
@@ -31,7 +32,7 @@ class Call:
         The call, to quote.
     """
 
-    mesh: Any
+    mesh: Mesh
     options: Mapping[str, Any]
     label: str
     text: str

@@ -14,6 +14,7 @@ from geospde.errors import InputError
 from geospde.families.priors import Fixed, Flat, Gaussian, Independent, InUnit, PCRange, PCSd, Prior
 from geospde.formula.columns import Columns
 from geospde.formula.formula import parse_formula
+from geospde.mesh.trimesh import Mesh
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.spde.base import Call
@@ -55,7 +56,7 @@ class Varying(OperatorPrecision):
 
     def __init__(
         self,
-        mesh: Any,
+        mesh: Mesh,
         of_range: Vector,
         of_sigma: Vector,
         range_names: Sequence[str],
