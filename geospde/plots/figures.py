@@ -5,6 +5,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
@@ -24,6 +25,7 @@ from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.results.simulate import PredictiveCheck, is_delta
 from geospde.survey.crs import is_local, parse_crs
+from geospde.survey.survey import Survey
 from geospde.text.rates import observed_label
 from geospde.text.words import counted, listed, observed_words
 
@@ -34,7 +36,7 @@ FORMATS = ("png", "pdf", "svg")
 def save_figures(
     folder: str | Path,
     *,
-    survey: Any = None,
+    survey: Survey | None = None,
     mesh: Mesh | None = None,
     fit: Any = None,
     prediction: Layers | None = None,
@@ -143,7 +145,7 @@ def _save(figure: Figure, path: Path, dpi: int) -> None:
 
 
 def _figures(
-    survey: Any,
+    survey: Survey | None,
     mesh: Mesh | None,
     fit: Any,
     prediction: Layers | None,
@@ -180,8 +182,8 @@ def _figures(
             yield "maps", drawn(level, shared)
         for column in mapped_layers(prediction):
             yield figure_name(prediction, column), drawn([column], shared if column in level else None)
-        rates = observed(survey, prediction.label, fit)
-        if rates is not None:
+        rates = None if survey is None else observed(survey.points, prediction.label, fit)
+        if survey is not None and rates is not None:
             yield "observed", sites_map(survey, rates, rate.label, scale=shared, per=rate.per, look=look)
             fitted = _fitted(fit)
             if fitted is not None and len(fitted) == len(rates) and limits and set(level) <= set(fitted.columns):
@@ -208,7 +210,7 @@ def figure_name(prediction: Layers, column: str) -> str:
 
 
 def sites_map(
-    survey: Any,
+    survey: Survey,
     values: NDArray[np.float64],
     label: str,
     *,
@@ -259,7 +261,7 @@ def sites_map(
     return figure
 
 
-def mesh_map(mesh: Mesh, *, survey: Any = None, look: Look = PLAIN) -> Figure:
+def mesh_map(mesh: Mesh, *, survey: Survey | None = None, look: Look = PLAIN) -> Figure:
     """Draw the mesh, with coast and sites if a survey is given.
 
     Parameters
@@ -324,12 +326,12 @@ def predictive_plot(check: PredictiveCheck, label: str) -> Figure:
     return figure
 
 
-def observed(survey: Any, label: str, fit: Any = None) -> NDArray[np.float64] | None:
-    """Return the survey's response per unit exposure, as a map has it, or None if the label's columns are not in it.
+def observed(sites: gpd.GeoDataFrame, label: str, fit: Any = None) -> NDArray[np.float64] | None:
+    """Return the sites' response per unit exposure, as a map has it, or None if the label's columns are not in them.
 
     Parameters
     ----------
-    survey : Survey or None
+    sites : GeoDataFrame
         With the columns that the label names.
     label : str
         A response, or ``"response / exposure"``.
@@ -340,11 +342,11 @@ def observed(survey: Any, label: str, fit: Any = None) -> NDArray[np.float64] | 
     model = getattr(fit, "model", None)
     if model is not None and getattr(getattr(model, "family", None), "takes_categories", False):
         above = np.asarray(model.likelihood.observed())
-        return above if survey is not None and len(above) == len(survey.points) else None
+        return above if len(above) == len(sites) else None
     names = [name.strip() for name in label.split(" / ")]
-    if survey is None or len(names) > 2 or not set(names) <= set(survey.points.columns):
+    if len(names) > 2 or not set(names) <= set(sites.columns):
         return None
-    response, *exposure = (survey.points[name].to_numpy(dtype=float) for name in names)
+    response, *exposure = (sites[name].to_numpy(dtype=float) for name in names)
     return np.asarray((response / exposure[0] if exposure else response) / _whole(fit, len(response)))
 
 
@@ -356,7 +358,7 @@ def _whole(fit: Any, rows: int) -> NDArray[np.float64]:
     return np.asarray(support.weights.sum(axis=1), dtype=float).ravel()
 
 
-def in_degrees(survey: Any) -> bool:
+def in_degrees(survey: Survey | None) -> bool:
     """Tell whether a survey came in longitude and latitude, and its CRS leads back there: its maps have degrees."""
     came, crs = getattr(survey, "source_crs", None), getattr(survey, "crs", None)
     if came is None or crs is None:
@@ -364,6 +366,6 @@ def in_degrees(survey: Any) -> bool:
     return bool(parse_crs(came).is_geographic) and not is_local(parse_crs(crs))
 
 
-def _sites(survey: Any) -> NDArray[np.float64]:
+def _sites(survey: Survey) -> NDArray[np.float64]:
     """Coordinates of the survey's sites, (n, 2)."""
     return np.asarray(shapely.get_coordinates(survey.points.geometry.array))

@@ -17,6 +17,7 @@ from geospde.plots.frame import LINE, figure_png, plain
 from geospde.plots.scale import Scale
 from geospde.prediction.grid import Grid
 from geospde.prediction.layers import Layers
+from geospde.survey.survey import Survey
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,7 @@ def mesh_png(mesh: Mesh) -> bytes:
     return _png(figure)
 
 
-def survey_png(survey: Any) -> bytes:
+def survey_png(survey: Survey) -> bytes:
     """Draw the sites of a survey and its coast."""
     places = survey.coordinates
     bounds = [(*places.min(axis=0), *places.max(axis=0))]

@@ -13,6 +13,7 @@ from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.places import place_in_words
+from geospde.survey.survey import Survey
 from geospde.text.rates import Rate, with_article
 from geospde.text.words import area, counted, joined, length, lengths, listed, number
 
@@ -23,7 +24,9 @@ SURE = 0.95
 """Probability from which a place is called above or below a threshold."""
 
 
-def findings(prediction: Layers, *, survey: Any = None, fit: Any = None, label: str | None = None) -> list[str]:
+def findings(
+    prediction: Layers, *, survey: Survey | None = None, fit: Any = None, label: str | None = None
+) -> list[str]:
     """Say what a prediction shows, for the head of a report.
 
     Parameters
@@ -138,7 +141,7 @@ def on_land(prediction: Layers, coastline: Any, outline: str | None = None) -> t
     return everywhere, "grid" if prediction.grid is not None else "rows"
 
 
-def _degrees(survey: Any) -> bool:
+def _degrees(survey: Survey | None) -> bool:
     """Tell whether a survey's places were given as longitude and latitude."""
     source = getattr(survey, "source_crs", None)
     return source is not None and bool(parse_crs(source).is_geographic)

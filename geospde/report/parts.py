@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from geospde.mesh.trimesh import Mesh
+from geospde.survey.survey import Survey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class RunParts:
 
     title: str
     label: str | None = None
-    survey: Any = None
+    survey: Survey | None = None
     mesh: Mesh | None = None
     fit: Any = None
     prediction: Any = None

@@ -33,6 +33,7 @@ from geospde.report.page import (
 )
 from geospde.report.parts import RunParts
 from geospde.report.webmap import web_map
+from geospde.survey.survey import Survey
 from geospde.text.rates import Rate, with_article
 
 _CAPTIONS = {
@@ -126,7 +127,9 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
     }
 
 
-def _survey(survey: Any, columns: str, pictures: list[Picture], explored: Mapping[str, Any] | None) -> Section | None:
+def _survey(
+    survey: Survey | None, columns: str, pictures: list[Picture], explored: Mapping[str, Any] | None
+) -> Section | None:
     if explored is not None:
         return survey_section(explored)
     return None if survey is None else Section(tables=[summaries.survey_table(survey, columns)], pictures=pictures)
@@ -168,7 +171,9 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _pictures(paths: Iterable[str | Path], prediction: Layers | None, label: str, survey: Any) -> dict[str, Picture]:
+def _pictures(
+    paths: Iterable[str | Path], prediction: Layers | None, label: str, survey: Survey | None
+) -> dict[str, Picture]:
     """Take PNG files in, with their captions."""
     if prediction is not None and prediction.steps:
         prediction = prediction.at_step(prediction.steps[0])

@@ -12,6 +12,7 @@ from geospde.prediction.layers import Layers
 from geospde.report.findings import on_land
 from geospde.report.page import Link, Table, frame_table, shown
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.survey.survey import Survey
 from geospde.text.findings import without_moments
 from geospde.text.words import area, bytes_of, counted, length, lengths, number, numbers_alike
 
@@ -74,7 +75,7 @@ def criteria_table(fit: Any) -> Table:
     return Table("Criteria", ["", "value"], rows)
 
 
-def layers_table(prediction: Layers, survey: Any, label: str) -> Table:
+def layers_table(prediction: Layers, survey: Survey | None, label: str) -> Table:
     """Return the spread of every layer over the land: what the map's colours say, in numbers."""
     land, place = on_land(prediction, *(getattr(survey, name, None) for name in ("coastline", "outline")))
     frame, rate = prediction.frame[land], prediction.rate(label)
@@ -89,7 +90,7 @@ def layers_table(prediction: Layers, survey: Any, label: str) -> Table:
     return Table(f"Layers over the {place} ({of}){unit}", ["", "least", "5 %", "median", "95 %", "greatest"], rows)
 
 
-def survey_table(survey: Any, columns: str) -> Table:
+def survey_table(survey: Survey, columns: str) -> Table:
     """Return size, place and totals of a survey.
 
     Parameters
@@ -192,7 +193,7 @@ def links(files: Iterable[str | Path], folder: Path) -> list[Link]:
     return found
 
 
-def summary(survey: Any, mesh: Mesh | None, prediction: Any, label: str) -> str:
+def summary(survey: Survey | None, mesh: Mesh | None, prediction: Any, label: str) -> str:
     """Return the line under the title."""
     parts = []
     if survey is not None:

@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from geospde.prediction.layer import RESPONSE, Layer, interval_percent, outer_li
 from geospde.prediction.layers import Layers
 from geospde.prediction.steps import step_words
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.survey.survey import Survey
 from geospde.text.rates import Rate, observed_label
 from geospde.text.words import counted, number
 
@@ -78,7 +78,7 @@ class WebMap:
 
 def web_map(
     *,
-    survey: Any = None,
+    survey: Survey | None = None,
     mesh: Mesh | None = None,
     fit: Any = None,
     prediction: Layers | None = None,
@@ -323,7 +323,7 @@ def _mesh(mesh: Mesh, origin: NDArray[np.float64]) -> dict[str, Any]:
     return {"xy": packed(mesh.vertices - origin), "edges": packed(edges, "<u4"), "inner": int(of_inner.sum())}
 
 
-def _sites(survey: Any, fit: Any, prediction: Any, origin: NDArray[np.float64]) -> tuple[dict[str, Any], int]:
+def _sites(survey: Survey, fit: Any, prediction: Any, origin: NDArray[np.float64]) -> tuple[dict[str, Any], int]:
     """Places of the sites, what is known of each as text, and what was observed as a number."""
     points = survey.points
     every = math.ceil(len(points) / MOST_SITES)
@@ -331,7 +331,7 @@ def _sites(survey: Any, fit: Any, prediction: Any, origin: NDArray[np.float64]) 
     xy = shapely.get_coordinates(points.geometry.array)
     columns = "" if prediction is None else prediction.label
     facts = _facts(points, xy, fit, columns, Rate("") if prediction is None else prediction.rate())
-    rates = None if prediction is None else observed(survey, columns, fit)
+    rates = None if prediction is None else observed(points, columns, fit)
     names = _names(points)
     rows = [list(row) for row in zip(*([shown_value(v) for v in list(values)[chosen]] for values in facts.values()))]
     return {
@@ -370,7 +370,7 @@ def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str, rate: Rat
     columns = columns[:MOST_COLUMNS]
     words = [c for c in columns if not pd.api.types.is_numeric_dtype(points[c])]
     facts: dict[str, Iterable[Any]] = {str(c): points[c] for c in words}
-    rates = observed(SimpleNamespace(points=points), label, fit)
+    rates = observed(points, label, fit)
     if rates is not None and label not in columns:
         facts[f"observed {observed_label(rate.label)}"] = rate.per * rates
     fitted, alone = getattr(fit, "fitted", None), None
@@ -409,7 +409,7 @@ def shown_value(value: Any) -> str:
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
-def _bounds(grid: Any, survey: Any, mesh: Mesh | None) -> list[tuple[float, ...]]:
+def _bounds(grid: Any, survey: Survey | None, mesh: Mesh | None) -> list[tuple[float, ...]]:
     """Return what the map shows at first: the land and the sites, else the grid, else the mesh."""
     if survey is not None:
         around = [tuple(survey.points.total_bounds)]

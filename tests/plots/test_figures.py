@@ -235,7 +235,7 @@ def test_the_whole_set_of_files(atoll, tmp_path):
     survey, prediction = atoll
     box = [[476_000, 1_247_500], [484_000, 1_247_500], [484_000, 1_253_000], [476_000, 1_253_000]]
     mesh = Mesh(box, [[0, 1, 2], [0, 2, 3]], parse_crs(32658))
-    rates = observed(survey, prediction.label)
+    rates = observed(survey.points, prediction.label)
     fit = SimpleNamespace(
         model=SimpleNamespace(recipe=None),
         fitted=pd.DataFrame({"mean": rates, "q0.025": 0.9 * rates, "q0.975": 1.1 * rates}),
@@ -296,9 +296,9 @@ def test_a_folder_that_cannot_be_made_is_refused(atoll, tmp_path):
 
 def test_observed_rates(atoll):
     survey, _ = atoll
-    np.testing.assert_allclose(observed(survey, "counts / time"), survey.points["counts"] / 300)
-    np.testing.assert_array_equal(observed(survey, "counts"), survey.points["counts"])
-    assert observed(survey, "log(counts)") is None and observed(None, "counts") is None
+    np.testing.assert_allclose(observed(survey.points, "counts / time"), survey.points["counts"] / 300)
+    np.testing.assert_array_equal(observed(survey.points, "counts"), survey.points["counts"])
+    assert observed(survey.points, "log(counts)") is None
 
 
 @pytest.mark.parametrize(
@@ -371,8 +371,8 @@ def test_of_ordered_classes_it_is_observed_whether_they_are_above_the_first():
     table = pd.DataFrame({"score": [1, 3, 2, 1, 3, 2] * 4, "x": np.arange(24.0)})
     fit = gs.fit("score ~ x", table, family="ordinal", method="ml")
     survey = SimpleNamespace(points=table)
-    np.testing.assert_array_equal(observed(survey, "score", fit), table["score"] > 1)
-    np.testing.assert_array_equal(observed(survey, "score"), table["score"])
+    np.testing.assert_array_equal(observed(survey.points, "score", fit), table["score"] > 1)
+    np.testing.assert_array_equal(observed(survey.points, "score"), table["score"])
 
 
 @pytest.mark.parametrize(
