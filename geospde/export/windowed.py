@@ -22,6 +22,7 @@ from geospde.prediction.surface import CHUNK, Predictor
 from geospde.prediction.windows import WindowFile, WindowPredictor, predicted, windows
 from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs, unit_of
+from geospde.text.progress import Callback
 from geospde.text.words import bytes_of, counted, duration
 
 CACHE = 200_000_000  # bytes that GDAL may keep of the file
@@ -29,7 +30,6 @@ SAMPLES = 3  # chunks of cells that an estimate predicts
 WRITTEN = 5_000_000  # numbers a second that are put in the cloud-optimised order, with overviews
 FILLED = 0.2  # share of the writing that fills the file, before it is put in that order
 SOON = 2.0  # seconds after which the time left can be foreseen
-Callback = Callable[[int, int | None, str], None] | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def predict_raster(
     layers: Sequence[str] = (),
     crop: Any = None,
     unfinished: Path | None = None,
-    callback: Callback = None,
+    callback: Callback | None = None,
     **options: Any,
 ) -> Path:
     """Predict the cells of a grid into a cloud-optimised GeoTIFF, window by window.

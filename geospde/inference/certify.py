@@ -32,11 +32,12 @@ from geospde.inference.correction import expected_slopes
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import DIGITS, LOG_2PI, Laplace
 from geospde.inference.marginals import unwrapped
-from geospde.inference.mode import Progress, silent
+from geospde.inference.mode import silent
 from geospde.inference.pareto import smoothed_log_weights
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.importance import BATCHES, ThetaCloud, ThetaProposal
 from geospde.linalg.threads import one_blas_thread
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 
@@ -342,7 +343,7 @@ class Sampler:
 
 
 def importance_draws(
-    laplace: Laplace, posterior: Posterior, draws: int, seed: int | None = None, progress: Progress = silent
+    laplace: Laplace, posterior: Posterior, draws: int, seed: int | None = None, progress: Callback = silent
 ) -> WeightedDraws:
     """Draw from a fit, and weight the draws by the exact joint density.
 

@@ -21,11 +21,11 @@ from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import evidence_correction
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.mode import Progress
 from geospde.inference.residual import EvenGrid, Polynomial, ProductSpline
 from geospde.inference.warm import WarmLaplace
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.threads import LARGE
+from geospde.text.progress import Callback
 from geospde.text.words import counted
 
 Vector = NDArray[np.float64]
@@ -52,7 +52,7 @@ POOR = 0.3  # agreement below which a polynomial is fitted anew about the moment
 class Explorer:
     """Evaluates points of theta around a mode, in parallel, and keeps of each what a posterior needs."""
 
-    def __init__(self, warm: WarmLaplace, mode: LaplacePoint, strategy: str, progress: Progress):
+    def __init__(self, warm: WarmLaplace, mode: LaplacePoint, strategy: str, progress: Callback):
         self.warm = warm
         self.laplace = warm.laplace
         self.mode = mode

@@ -1,6 +1,5 @@
 """Mode and curvature of log p(theta | y), by exact gradients."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -9,11 +8,11 @@ from numpy.typing import NDArray
 from geospde.errors import NumericalError
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.warm import WarmLaplace
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 SHORTEST = 1e-9  # step, in the coordinates, that is no step
 MOST = 400  # evaluations: a mode at the cusps of two priors of correlations takes a hundred and more
-Progress = Callable[[int, int | None, str], None]
 
 
 def silent(done: int, total: int | None, message: str) -> None:
@@ -41,7 +40,7 @@ class Objective(Protocol):
 def find_mode(
     laplace: Objective,
     start: Vector,
-    progress: Progress = silent,
+    progress: Callback = silent,
     max_evaluations: int = MOST,
     *,
     tolerance: float = 1e-6,
@@ -150,7 +149,7 @@ def attempt(laplace: Objective, near: LaplacePoint, step: Vector) -> LaplacePoin
 
 
 def curvature(
-    laplace: WarmLaplace, mode: LaplacePoint, guess: Vector, progress: Progress = silent
+    laplace: WarmLaplace, mode: LaplacePoint, guess: Vector, progress: Callback = silent
 ) -> tuple[Vector, Vector]:
     """Root of the inverse negative Hessian at the mode, and third derivatives along its columns.
 

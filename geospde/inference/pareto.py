@@ -7,8 +7,9 @@ Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn. Res. 25 (72), 1-58
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.inference.mode import Progress, silent
+from geospde.inference.mode import silent
 from geospde.linalg.threads import side_by_side
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 
@@ -20,7 +21,7 @@ NEGLIGIBLE = 10 * np.finfo(float).eps
 
 
 def smoothed_leave_one_out(
-    log_density: Vector, progress: Progress = silent, left_out: Vector | None = None
+    log_density: Vector, progress: Callback = silent, left_out: Vector | None = None
 ) -> tuple[Vector, Vector]:
     """Log predictive density of each observation without it, from log densities at draws of the whole posterior.
 

@@ -21,12 +21,13 @@ from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
 from geospde.inference.integration import FEW, NARROW, Explorer, central_composite, finished, integrate
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture
-from geospde.inference.mode import Progress, curvature, find_mode, silent
+from geospde.inference.mode import curvature, find_mode, silent
 from geospde.inference.residual import Nothing
 from geospde.inference.system import Predictor
 from geospde.inference.warm import WarmLaplace
 from geospde.linalg.processes import quadratic, squared_exponential
 from geospde.linalg.threads import one_blas_thread
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def posterior(
     start: Vector,
     rule: str = "auto",
     strategy: str = "auto",
-    progress: Progress = silent,
+    progress: Callback = silent,
     smaller: Laplace | None = None,
 ) -> Posterior:
     """Posterior of a latent Gaussian model.
@@ -113,7 +114,7 @@ class _Peak:
 
     @classmethod
     def of(
-        cls, laplace: Laplace, start: Vector, strategy: str, progress: Progress, bend: Vector | None = None
+        cls, laplace: Laplace, start: Vector, strategy: str, progress: Callback, bend: Vector | None = None
     ) -> "_Peak":
         """Search from a start, with a guess of the negative Hessian."""
         warm = WarmLaplace(laplace)
@@ -203,7 +204,7 @@ class _Led(Explorer):
 
     difference: _Difference | None = None
 
-    def __init__(self, peak: _Peak, progress: Progress):
+    def __init__(self, peak: _Peak, progress: Callback):
         super().__init__(peak.warm, peak.mode.without_factor(), peak.strategy, progress)
         self._known: dict[bool, dict[bytes, LaplacePoint | None]] = {False: {}, True: {}}  # without, with gradients
 
@@ -218,7 +219,7 @@ class _Led(Explorer):
         return found if more is None else [None if point is None else more.added_to(point) for point in found]
 
 
-def _lifted(laplace: Laplace, coarse: _Peak, start: Vector, progress: Progress) -> Posterior | None:
+def _lifted(laplace: Laplace, coarse: _Peak, start: Vector, progress: Callback) -> Posterior | None:
     """The posterior by that on a coarse mesh and some points of the fine one; None where they differ too much."""
     led = _Led(coarse, progress)
     try:
@@ -284,7 +285,7 @@ def _is_carried(laplace: Laplace, whole: Posterior, few: list[LaplacePoint]) -> 
 
 
 def _carriers(
-    laplace: Laplace, strategy: str, rough: Posterior, below: list[LaplacePoint], progress: Progress
+    laplace: Laplace, strategy: str, rough: Posterior, below: list[LaplacePoint], progress: Callback
 ) -> list[LaplacePoint]:
     """Points of the fine mesh at the thetas of the coarse one's, whose predictors their modes are near.
 

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.inference.mode import Progress, silent
+from geospde.inference.mode import silent
 from geospde.inference.pareto import smoothed_leave_one_out
 from geospde.linalg.threads import one_blas_thread
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 
@@ -48,7 +49,7 @@ def joint_draws(
 
 
 def leave_one_out(
-    laplace: Laplace, posterior: Posterior, draws: int | None = None, seed: int = 0, progress: Progress = silent
+    laplace: Laplace, posterior: Posterior, draws: int | None = None, seed: int = 0, progress: Callback = silent
 ) -> tuple[Vector, Vector]:
     """Pareto-smoothed importance sampling from joint draws.
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.laplace import LaplacePoint
-from geospde.inference.mode import Progress, attempt, find_mode, silent
+from geospde.inference.mode import attempt, find_mode, silent
 from geospde.likelihood.coordinates import LEAST, Coordinates
 from geospde.likelihood.likelihoods import Joint, Profiled, Restricted, Unpriored
 from geospde.linalg.basis import Basis
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 Likelihood = Restricted | Joint
@@ -146,7 +147,7 @@ def maximum_likelihood(
     start: Vector,
     restricted: bool = False,
     make: Callable[[Unpriored], Likelihood] = Joint,
-    progress: Progress = silent,
+    progress: Callback = silent,
     additive: bool = False,
 ) -> Maximum:
     """Maximise the likelihood of a model.
@@ -181,7 +182,7 @@ def _maximum_of(
     start: Vector,
     restricted: bool,
     make: Callable[[Unpriored], Likelihood],
-    progress: Progress,
+    progress: Callback,
     additive: bool,
 ) -> Maximum:
     """The maximum of a model that is upright."""
@@ -219,7 +220,7 @@ def climb(
     coordinates: Coordinates,
     begin: Vector | None = None,
     curvature: Vector | None = None,
-    progress: Progress = silent,
+    progress: Callback = silent,
 ) -> Maximum:
     """Maximise a likelihood from these coordinates."""
     phi = coordinates.phi(coordinates.first) if begin is None else begin
@@ -260,7 +261,7 @@ def _scale(likelihood: Likelihood, coordinates: Coordinates, phi: Vector) -> Vec
     return scale
 
 
-def _searched(in_phi: InCoordinates, phi: Vector, progress: Progress, curvature: Vector | None = None) -> LaplacePoint:
+def _searched(in_phi: InCoordinates, phi: Vector, progress: Callback, curvature: Vector | None = None) -> LaplacePoint:
     """Where a search from these coordinates ends."""
     if phi.size == 0:
         return in_phi.at(phi)
@@ -270,7 +271,7 @@ def _searched(in_phi: InCoordinates, phi: Vector, progress: Progress, curvature:
 
 
 def _off_saddles(
-    likelihood: Likelihood, coordinates: Coordinates, in_phi: InCoordinates, at: LaplacePoint, progress: Progress
+    likelihood: Likelihood, coordinates: Coordinates, in_phi: InCoordinates, at: LaplacePoint, progress: Callback
 ) -> LaplacePoint:
     """The point at the edges it is near to, and away from those that the likelihood rises from."""
     for _ in range(MOST_SADDLES):
@@ -368,7 +369,7 @@ def _ends(
 
 
 def _hessian(
-    in_phi: InCoordinates, at: LaplacePoint, moving: NDArray[np.bool_], steps: Vector, progress: Progress
+    in_phi: InCoordinates, at: LaplacePoint, moving: NDArray[np.bool_], steps: Vector, progress: Callback
 ) -> Vector:
     """Negative second derivatives in the coordinates that move, by differences of gradients; zero in the others."""
     out = np.zeros((steps.size, steps.size))

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.inference.laplace import LaplacePoint
-from geospde.inference.mode import Progress, silent
+from geospde.inference.mode import silent
 from geospde.likelihood.coordinates import Coordinates
 from geospde.likelihood.exponential import in_the_mean
 from geospde.likelihood.likelihoods import Restricted, Unpriored
 from geospde.likelihood.search import Maximum, climb
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 LARGEST = 5_000  # most latent variables for which the inverse is made dense
@@ -115,7 +116,7 @@ class PredictionError(Restricted):
         return np.asarray(out)
 
 
-def least_prediction_error(model: Unpriored, start: Vector, family: Any, progress: Progress = silent) -> Maximum:
+def least_prediction_error(model: Unpriored, start: Vector, family: Any, progress: Callback = silent) -> Maximum:
     """Minimise UBRE, or GCV for a family with a free dispersion.
 
     With a free dispersion the penalised fit at one is that at any other with the standard deviations in proportion, so
@@ -164,7 +165,7 @@ def least_prediction_error(model: Unpriored, start: Vector, family: Any, progres
 
 
 def _lowest(
-    criterion: PredictionError, model: Unpriored, fixed_theta: Vector, start: Vector, progress: Progress
+    criterion: PredictionError, model: Unpriored, fixed_theta: Vector, start: Vector, progress: Callback
 ) -> Maximum:
     """The best of two searches, from where smooths start and from much smoother ones.
 

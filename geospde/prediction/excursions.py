@@ -31,6 +31,7 @@ from geospde.results.base import Fit
 from geospde.results.state import level_between
 from geospde.text.arguments import refuse_draws, refuse_seed
 from geospde.text.keywords import answers_keywords
+from geospde.text.progress import Callback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,7 +140,7 @@ def excursions(
     *,
     draws: int = 4000,
     seed: int = 1,
-    callback: Callable[[int, int | None, str], None] | None = None,
+    callback: Callback | None = None,
 ) -> list[Excursions]:
     """Find where a prediction lies above thresholds, all places at once; see `Prediction.excursions`.
 

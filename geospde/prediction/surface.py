@@ -26,6 +26,7 @@ from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
 from geospde.text.arguments import as_levels, as_thresholds, refuse_values_of
 from geospde.text.keywords import answers_keywords
+from geospde.text.progress import Callback
 from geospde.text.words import listed
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Prediction(Layers):
         *,
         draws: int = 4000,
         seed: int = 1,
-        callback: Callable[[int, int | None, str], None] | None = None,
+        callback: Callback | None = None,
     ) -> Excursions:
         """Find where the mean per unit exposure lies above a threshold, all places at once.
 
@@ -141,7 +142,7 @@ class Prediction(Layers):
         *,
         draws: int = 4000,
         seed: int = 1,
-        callback: Callable[[int, int | None, str], None] | None = None,
+        callback: Callback | None = None,
     ) -> list[Excursions]:
         """Return the `excursions` of several thresholds and kinds, pairs, from one set of draws."""
         return excursions(
@@ -183,9 +184,7 @@ class _Rows:
         with RowsCalled(self._table.index[part]):
             return self._model.rows(self._table.iloc[part].reset_index(drop=True), points, **self._options)
 
-    def map(
-        self, fit: Fit, work: Callable[[Any, Any], Any], callback: Callable[[int, int | None, str], None] | None = None
-    ) -> Iterator[Any]:
+    def map(self, fit: Fit, work: Callable[[Any, Any], Any], callback: Callback | None = None) -> Iterator[Any]:
         """Results of ``work(mixture of the predictor, exposure)`` for each chunk, in order, chunks side by side."""
 
         def of_chunk(first: int) -> Any:
@@ -213,7 +212,7 @@ def predict(
     groups: bool = True,
     allow_new_levels: bool = False,
     observations: str | None = None,
-    callback: Callable[[int, int | None, str], None] | None = None,
+    callback: Callback | None = None,
 ) -> Prediction | SteppedPrediction:
     """Posterior of the mean per unit exposure at new places; after ML, REML or UBRE its estimate and standard error.
 
@@ -273,9 +272,7 @@ def predict(
     return SteppedPrediction.of(steps.along, steps.values, each)
 
 
-def predict_at(
-    predictor: Predictor, place: Places, callback: Callable[[int, int | None, str], None] | None = None
-) -> Prediction:
+def predict_at(predictor: Predictor, place: Places, callback: Callback | None = None) -> Prediction:
     """Predict at places that are read; see `predict`."""
     with RowsCalled(place.labels):
         table = predictor.table(place)
@@ -352,7 +349,7 @@ class Predictor:
         self,
         place: Places,
         table: pd.DataFrame,
-        callback: Callable[[int, int | None, str], None] | None = None,
+        callback: Callback | None = None,
     ) -> tuple[pd.DataFrame, _Rows]:
         """Return one column per layer at some places, whose `table` is known, and the places as rows of the design."""
         fit, model = self.fit, self.model

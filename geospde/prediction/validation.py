@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ from geospde.survey.crs import unit_of
 from geospde.text.arguments import refuse_draws
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
+from geospde.text.progress import Callback
 from geospde.text.words import length
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 
 Vector = NDArray[np.float64]
-Callback = Callable[[int, int | None, str], None]
 KINDS = ("blocks", "random", "loo", "buffered", "future")
 LATEST = 3  # times that a validation of the future predicts, where k is not given
 LEVELS = (0.5, 0.8, 0.95)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ from geospde.results.storage import Stored, write_fit
 from geospde.text.findings import Checks
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, frame_table
+from geospde.text.progress import Callback
 from geospde.text.words import counted, nearest
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Fit(FitState):
     def criteria(self) -> dict[str, float]:
         """Criteria to compare fits of its kind by; see `geospde.compare`."""
 
-    def compute_criteria(self, callback: Callable[[int, int | None, str], None] | None = None) -> dict[str, float]:
+    def compute_criteria(self, callback: Callback | None = None) -> dict[str, float]:
         """Return `criteria`; where they take time, call ``callback(done, total, message)`` on the way."""
         return self.criteria
 
@@ -256,7 +257,7 @@ class Fit(FitState):
         groups: bool = True,
         allow_new_levels: bool = False,
         observations: str | None = None,
-        callback: Callable[[int, int | None, str], None] | None = None,
+        callback: Callback | None = None,
     ) -> Any:
         """Predict the mean per unit exposure at the cells of a Grid, the rows of a table, or points.
 
@@ -301,7 +302,7 @@ class Fit(FitState):
         exceed: Sequence[float] = (), layers: Sequence[str] = (), crop: Any = None, unfinished: Path | None = None,
         at: Mapping[str, Any] | None = None, exposure: float | None = None, offset: float | None = None,
         groups: bool = True, allow_new_levels: bool = False, observations: str | None = None,
-        callback: Callable[[int, int | None, str], None] | None = None,
+        callback: Callback | None = None,
     ) -> Path:  # fmt: skip
         """Predict the cells of a Grid into a cloud-optimised GeoTIFF, window by window: for maps of any size.
 
@@ -320,7 +321,7 @@ class Fit(FitState):
         name: str | None = None, layer: str | None = None, at: Mapping[str, Sequence[Any]] | None = None,
         quantiles: Sequence[float] = (0.025, 0.5, 0.975), exceed: Sequence[float] = (), groups: bool = True,
         draws: int = 4000, seed: int | None = 0, observations: str | None = None,
-        callback: Callable[[int, int | None, str], None] | None = None,
+        callback: Callback | None = None,
     ) -> Any:  # fmt: skip
         """Predict means, totals or shares above a threshold over areas, with all covariance between their cells.
 
@@ -366,7 +367,7 @@ class Fit(FitState):
         self, where: Any, along: str, values: Sequence[Any] | None = None, *, weights: Any = None, kind: str = "total",
         at: Mapping[str, Any] | None = None, quantiles: Sequence[float] = (0.025, 0.5, 0.975), groups: bool = True,
         draws: int = 4000, seed: int | None = 0, observations: str | None = None,
-        callback: Callable[[int, int | None, str], None] | None = None,
+        callback: Callback | None = None,
     ) -> Any:  # fmt: skip
         """Sum up a region at each value of a column, such as a year; see `geospde.prediction.regions.index.index`."""
         from geospde.prediction.regions.index import index

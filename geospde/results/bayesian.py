@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,7 @@ from geospde.inference.higher_order import LARGEST, HigherOrder
 from geospde.inference.hyper import Posterior
 from geospde.inference.marginals import Marginal, response_summary
 from geospde.inference.mixture import GaussianMixture
-from geospde.inference.mode import Progress, silent
+from geospde.inference.mode import silent
 from geospde.inference.sampling import leave_one_out
 from geospde.linalg.threads import one_blas_thread
 from geospde.results import checks
@@ -34,12 +34,12 @@ from geospde.results.summaries.posterior import Block, posterior_blocks, priors_
 from geospde.text.findings import Checks
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import facts
+from geospde.text.progress import Callback
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
 
-Callback = Callable[[int, int | None, str], None] | None
 COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mode"]
 QUICK = 1_000_000  # observations times theta points and what leave-one-out counts for: a second or so
 DRAWS_COST = 100  # theta points that leave-one-out by 2,000 draws takes as long as
@@ -181,7 +181,7 @@ class BayesianFit(Fit):
         above = float((self.loo.pareto_k > 0.7).sum())
         return {**self._criteria.totals(), **estimates, "pareto_k_above_0.7": above}
 
-    def compute_criteria(self, callback: Progress | None = None) -> dict[str, float]:
+    def compute_criteria(self, callback: Callback | None = None) -> dict[str, float]:
         """Return `criteria`; where they are not known yet, call ``callback(done, total, message)`` on the way."""
         if "loo" not in vars(self):
             vars(self)["loo"] = self._left_out(callback or silent)
@@ -203,7 +203,7 @@ class BayesianFit(Fit):
         """
         return self._left_out(silent)
 
-    def _left_out(self, progress: Progress) -> Loo:
+    def _left_out(self, progress: Callback) -> Loo:
         elpd, k = leave_one_out(self.laplace, self.posterior, progress=progress)
         refit = (k > 0.5) & (self._criteria.failure == 0)
         pointwise = np.where(refit, self._criteria.log_cpo, elpd)
@@ -392,7 +392,7 @@ class BayesianFit(Fit):
         own = checks.posterior_findings(self.model, self.laplace, self.posterior, *tables, self.loo)
         return Checks([*of_model, *own])
 
-    def certify(self, draws: int = 2000, seed: int = 1, callback: Callback = None) -> Certificate:
+    def certify(self, draws: int = 2000, seed: int = 1, callback: Callback | None = None) -> Certificate:
         """Say how far the fit is from the exact posterior, and correct it, by importance sampling.
 
         Parameters
@@ -419,7 +419,7 @@ class BayesianFit(Fit):
         draws: int = 2000,
         seed: int = 0,
         observations: str | None = None,
-        callback: Callback = None,
+        callback: Callback | None = None,
         client: Any = None,
     ) -> Any:
         """Cross-validate, by spatial blocks or otherwise.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from geospde.text.arguments import refuse_draws, refuse_seed
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, frame_table
+from geospde.text.progress import Callback
 from geospde.text.words import listed
 
 QUANTILES = [f"q{p:g}" for p in LEVELS]
@@ -171,7 +172,7 @@ def certify(
     fit: Fit,
     draws: int = 2000,
     seed: int = 1,
-    callback: Callable[[int, int | None, str], None] | None = None,
+    callback: Callback | None = None,
 ) -> Certificate:
     """Weigh draws around a fit by the exact joint density; see `BayesianFit.certify`."""
     refuse_draws(draws, FEWEST, "a certificate needs")

@@ -1,7 +1,7 @@
 """`geospde.fit`: a formula and data to a `Fit`, by the search of its method."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from time import perf_counter
 from typing import Any, get_args
@@ -13,7 +13,7 @@ from geospde.errors import GeospdeWarning, InputError, NumericalError
 from geospde.families.base import Family
 from geospde.families.delta import delta_of, refuse_formula2
 from geospde.families.registry import DEFAULT, names, read_family
-from geospde.inference.mode import Progress, silent
+from geospde.inference.mode import silent
 from geospde.inference.posterior import posterior
 from geospde.likelihood.exponential import Exponential
 from geospde.likelihood.intervals import likelihood_of
@@ -54,6 +54,7 @@ from geospde.results.prior import first_look, with_matched_priors
 from geospde.results.saving.schema import Integration, Method, Strategy
 from geospde.survey.graphs import warn_of_unused
 from geospde.text.keywords import answers_keywords
+from geospde.text.progress import Callback
 from geospde.text.words import in_brief
 
 Vector = NDArray[np.float64]
@@ -84,7 +85,7 @@ def fit(
     terms: Mapping[str, str] | None = None,
     formula2: str | None = None,
     dispformula: str | None = None,
-    callback: Callable[[int, int | None, str], None] | None = None,
+    callback: Callback | None = None,
     client: Any = None,
 ) -> Fit:
     """Fit a latent Gaussian model.
@@ -281,7 +282,7 @@ def fit_model(
     integration: str = "auto",
     strategy: str = "auto",
     quadrature: int = 1,
-    callback: Callable[[int, int | None, str], None] | None = None,
+    callback: Callback | None = None,
     began: float | None = None,
     client: Any = None,
     graphs: Any = None,
@@ -314,7 +315,7 @@ def fit_model(
         return fit_by(model, settings, began, progress)
 
 
-def fit_by(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> Fit:
+def fit_by(model: Model, settings: dict[str, Any], began: float, progress: Callback) -> Fit:
     """Fit a model whose predictor is linear, by the method of the settings."""
     if settings["method"] in LIKELIHOODS:
         return fit_likelihood(model, settings, began, progress)
@@ -323,7 +324,7 @@ def fit_by(model: Model, settings: dict[str, Any], began: float, progress: Progr
     return fit_posterior(model, settings, began, progress)
 
 
-def fit_posterior(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> BayesianFit:
+def fit_posterior(model: Model, settings: dict[str, Any], began: float, progress: Callback) -> BayesianFit:
     """Integrate over the hyperparameters of a model with priors, or stay at their mode.
 
     Parameters
@@ -384,7 +385,7 @@ def check_model(model: Model, method: str = "inla", quadrature: int = 1) -> None
         only_smooths(model)
 
 
-def fit_likelihood(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> EstimatedFit:
+def fit_likelihood(model: Model, settings: dict[str, Any], began: float, progress: Callback) -> EstimatedFit:
     """Fit a model by ML or REML.
 
     Parameters
@@ -427,7 +428,7 @@ def estimated_fit(
 
 
 def _best_maximum(
-    model: Model, unpriored: Unpriored, searched: Unpriored, method: str, points: int, progress: Progress
+    model: Model, unpriored: Unpriored, searched: Unpriored, method: str, points: int, progress: Callback
 ) -> Maximum:
     """The maximum, at a residual of zero where the likelihood is bounded there and no larger elsewhere."""
     restricted, found, failed = method == "reml", None, None
@@ -459,13 +460,13 @@ def _best_maximum(
 
 
 def _maximum(
-    unpriored: Unpriored, start: Vector, restricted: bool, points: int, progress: Progress, additive: bool
+    unpriored: Unpriored, start: Vector, restricted: bool, points: int, progress: Callback, additive: bool
 ) -> Maximum:
     with one_blas_thread() if unpriored.design.shape[1] >= LARGE else nullcontext():
         return maximum_likelihood(unpriored, start, restricted, lambda m: likelihood_of(m, points), progress, additive)
 
 
-def fit_smooths(model: Model, settings: dict[str, Any], began: float, progress: Progress) -> PenalisedFit:
+def fit_smooths(model: Model, settings: dict[str, Any], began: float, progress: Callback) -> PenalisedFit:
     """Fit a model by UBRE, or GCV where the dispersion is free.
 
     Parameters

@@ -1,6 +1,6 @@
 """Leave-one-out by Pareto-smoothed importance sampling: the figures, and how far they can be trusted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.model.build import Model
+from geospde.text.progress import Callback
 from geospde.text.words import counted, in_brief, joined
 
 Vector = NDArray[np.float64]
-Callback = Callable[[int, int | None, str], None] | None
 
 BANDS = (
     (-inf, 0.5, "good"),
@@ -60,7 +60,7 @@ class Loo:
     needed: NDArray[np.bool_] | None = None
     fit: Any = field(default=None, repr=False, compare=False)
 
-    def refit(self, above: float = 0.7, *, callback: Callback = None, client: Any = None) -> "Loo":
+    def refit(self, above: float = 0.7, *, callback: Callback | None = None, client: Any = None) -> "Loo":
         """Leave out by refits, each without one observation, those of a large Pareto k; loo's ``reloo``.
 
         Hyperparameters are estimated anew, by the rule and strategy of the fit; priors stay those of the fit.

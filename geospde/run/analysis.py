@@ -48,6 +48,7 @@ from geospde.survey.graphs import warn_of_unused
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
+from geospde.text.progress import Callback
 from geospde.text.words import counted, joined, listed, number
 
 MOST_REPLICATED = 20_000
@@ -296,7 +297,7 @@ def describe_model(model: Model) -> str:
     return f"{counted(model.design.shape[1], 'latent variable')}; {names}"
 
 
-def fit_model(config: Config, model: Model, *, callback: Any = None) -> Fit:
+def fit_model(config: Config, model: Model, *, callback: Callback | None = None) -> Fit:
     """Fit a model as ``[inference]`` says."""
     arguments: dict[str, Any] = {name: getattr(config.model, name) for name in ("formula", "exposure", "offset")}
     if config.observations or config.is_pattern:
@@ -343,7 +344,9 @@ def check_replicates(fit: Fit) -> PredictiveCheck | None:
         return None
 
 
-def predict(config: Config, fit: Fit, grid: Grid, *, callback: Any = None) -> Prediction | SteppedPrediction:
+def predict(
+    config: Config, fit: Fit, grid: Grid, *, callback: Callback | None = None
+) -> Prediction | SteppedPrediction:
     """Predict the intensity in every cell, with the quantiles, exceedances and further layers of ``[prediction]``."""
     wanted = config.prediction
     prediction: Prediction | SteppedPrediction = fit.predict(
@@ -377,7 +380,14 @@ def _warn_of_thresholds(prediction: Prediction | SteppedPrediction, thresholds: 
 
 
 def predict_raster(
-    config: Config, fit: Fit, grid: Grid, path: Path, *, crop: Any = None, unfinished: Path, callback: Any = None
+    config: Config,
+    fit: Fit,
+    grid: Grid,
+    path: Path,
+    *,
+    crop: Any = None,
+    unfinished: Path,
+    callback: Callback | None = None,
 ) -> None:
     """Predict the same into a raster, window by window."""
     windowed.predict_raster(

@@ -25,6 +25,7 @@ from geospde.results.base import Fit
 from geospde.run.config import Config
 from geospde.survey.survey import Survey
 from geospde.text.offline import read_vectors
+from geospde.text.progress import Callback
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -210,7 +211,7 @@ def _written(config: Config) -> str:
 
 
 def predict_all(
-    config: Config, fit: Fit, survey: Survey, grid: Grid | None, callback: Any = None
+    config: Config, fit: Fit, survey: Survey, grid: Grid | None, callback: Callback | None = None
 ) -> dict[str, RegionPrediction]:
     """Predict for the areas of each file, or for those of the survey itself."""
     options = config.regions.given("kind", "threshold", "exceed", "draws", "name", "layer")

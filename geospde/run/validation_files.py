@@ -19,6 +19,7 @@ from geospde.prediction.validation import validate as cross_validate
 from geospde.results.base import Fit
 from geospde.run.sections.results import ValidationSection
 from geospde.survey.survey import Survey
+from geospde.text.progress import Callback
 from geospde.text.words import counted, number
 
 _LOSS = "_difference"  # ends the columns of a simpler model's loss, in the table of scores
@@ -38,7 +39,9 @@ ALONE = Names("scores.csv", "pointwise.csv", "calibration.png", "validation.json
 IN_RUN = Names("validation.csv", "validation-pointwise.csv", "validation.png", "validation-summary.json")
 
 
-def validate(fit: Fit, wanted: ValidationSection, *, survey: Survey | None = None, callback: Any = None) -> Validation:
+def validate(
+    fit: Fit, wanted: ValidationSection, *, survey: Survey | None = None, callback: Callback | None = None
+) -> Validation:
     """Cross-validate a fit as ``[validation]`` says; with its survey observations get their places in the file."""
     found = cross_validate(
         fit, wanted.folds, k=wanted.k, distance=wanted.distance, seed=wanted.seed, observations=wanted.observations,

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.inference.sampling import joint_draws
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
-Progress = Callable[[int, int | None, str], None] | None
 NUMBERS = 2_000_000
 """Numbers that a block of solves may hold."""
 LEAST = 100
@@ -136,7 +136,7 @@ def drawn_sums_of_blocks(
     at: Callable[[int], tuple[Vector, list[DrawnFactor]]],
     draws: int,
     seed: int | None,
-    progress: Progress = None,
+    progress: Callback | None = None,
 ) -> Vector:
     """Joint draws of sums over blocks, each taken for one cell, (areas, draws).
 

@@ -30,13 +30,13 @@ from geospde.families.gauss_hermite import normal_nodes
 from geospde.linalg.threads import one_blas_thread
 from geospde.prediction.regions.blocks import (
     DrawnFactor,
-    Progress,
     drawn_sums_of_blocks,
     enough_blocks,
     joined_blocks,
     sums_of_pairs,
 )
 from geospde.prediction.regions.moments import Sums
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 Transform = Callable[[Vector], Vector]
@@ -74,7 +74,7 @@ def expanded_sums(
     blocks: int,
     draws: int,
     seed: int | None,
-    progress: Progress = None,
+    progress: Callback | None = None,
 ) -> Sums:
     """Sums of a product of functions: exact mean and standard deviation, quantiles by draws of the blocks.
 
@@ -185,7 +185,7 @@ class _Blocks:
                 out[k] = sums_of_pairs(self._laplace, point, self._rows_at(k), self.area, self._areas, excess)
         return np.maximum(out, 0.0)
 
-    def drawn(self, fit: Any, draws: int, seed: int | None, progress: Progress) -> Vector:
+    def drawn(self, fit: Any, draws: int, seed: int | None, progress: Callback | None) -> Vector:
         """Joint draws of the sums, (r, draws), each block taken for one cell."""
 
         def at(k: int) -> tuple[Vector, list[DrawnFactor]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from geospde.text.files import whole_file
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
+from geospde.text.progress import Callback
 from geospde.text.words import counted, did_you_mean, listed, numeral
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def index(
     draws: int = 4000,
     seed: int | None = 0,
     observations: str | None = None,
-    callback: Callable[[int, int | None, str], None] | None = None,
+    callback: Callback | None = None,
 ) -> Index:
     """Total or mean over places at each value of a column, with all covariance between the places.
 

@@ -36,6 +36,7 @@ from geospde.prediction.regions.blocks import (
     joined_blocks,
     sums_of_pairs,
 )
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 BATCH = 40_000
@@ -267,7 +268,7 @@ def drawn_sums(
     exact: Callable[[GaussianMixture], Vector],
     draws: int,
     seed: int | None,
-    progress: Callable[[int, int | None, str], None] | None = None,
+    progress: Callback | None = None,
 ) -> Sums:
     """Sums of a function of the predictor by draws, with exact means, and control variates for the variance.
 

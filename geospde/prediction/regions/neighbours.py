@@ -12,6 +12,7 @@ from geospde.model.build import Model
 from geospde.prediction.layer import posterior_layers
 from geospde.prediction.regions.areas import Areas, read_areas
 from geospde.prediction.surface import predict
+from geospde.text.progress import Callback
 
 if TYPE_CHECKING:
     from geospde.results.base import Fit
@@ -39,7 +40,7 @@ def figures_by_label(
     quantiles: Sequence[float],
     exceed: Sequence[float],
     groups: bool,
-    callback: Any,
+    callback: Callback | None,
 ) -> pd.DataFrame:
     """Mean, standard deviation, quantiles and exceedances of each area."""
     table = pd.DataFrame(areas.frame.drop(columns=areas.frame.geometry.name)).assign(**values)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.sampling import joint_draws
 from geospde.prediction.product import Product
-from geospde.prediction.regions.blocks import Progress
 from geospde.prediction.regions.expansion import Factor, expanded_sums
 from geospde.prediction.regions.moments import OfMap, Sums, positive_sums, sums_of_draws
+from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 CELLS = 5_000
@@ -84,7 +84,7 @@ def estimated_products(cells: ProductCells) -> Sums:
 
 
 def exact_products(
-    cells: ProductCells, centres: Vector, blocks: int, draws: int, seed: int | None, progress: Progress = None
+    cells: ProductCells, centres: Vector, blocks: int, draws: int, seed: int | None, progress: Callback | None = None
 ) -> Sums:
     """Sums with exact means and standard deviations, quantiles by draws; see `expanded_sums`."""
     whole, points = Product(cells.fit, (_NOWHERE, _NOWHERE)), range(len(cells.fit.approximation.points))
@@ -96,7 +96,7 @@ def exact_products(
 
 
 def drawn_shares(
-    cells: ProductCells, threshold: float, draws: int, seed: int | None, progress: Progress = None
+    cells: ProductCells, threshold: float, draws: int, seed: int | None, progress: Callback | None = None
 ) -> Sums:
     """Shares of the weight where the product is above a threshold, by joint draws."""
     fit, weights = cells.fit, cells.weights

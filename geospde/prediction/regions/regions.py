@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from geospde.text.arguments import as_levels, as_thresholds, refuse_draws, refus
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
+from geospde.text.progress import Callback
 from geospde.text.rates import Rate, with_article
 from geospde.text.words import counted, did_you_mean, in_brief, listed, number, numeral
 
@@ -169,7 +170,7 @@ def predict_regions(
     draws: int = 4000,
     seed: int | None = 0,
     observations: str | None = None,
-    callback: Callable[[int, int | None, str], None] | None = None,
+    callback: Callback | None = None,
 ) -> RegionPrediction:
     """Posterior of means, totals or shares above a threshold over areas, with all covariance between their cells.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from geospde.prediction.regions.moments import (
     of_map,
 )
 from geospde.prediction.regions.products import ProductCells, drawn_shares, estimated_products, exact_products
+from geospde.text.progress import Callback
 from geospde.text.words import numeral
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def table_of_sums(
     groups: bool,
     draws: int,
     seed: int | None,
-    callback: Callable[[int, int | None, str], None] | None,
+    callback: Callback | None,
     spread: Any = None,
 ) -> tuple[pd.DataFrame, str]:
     """Posterior of ``weights @ mean per unit exposure``, one row per area, and how it was computed.
@@ -102,7 +103,7 @@ def _of_products(
     groups: bool,
     draws: int,
     seed: int | None,
-    callback: Any,
+    callback: Callback | None,
     spread: Any,
 ) -> tuple[Sums, str]:
     """Sums of a delta family, and how they were computed."""
@@ -169,7 +170,7 @@ def _sums(
     areas: int,
     draws: int,
     seed: int | None,
-    callback: Any,
+    callback: Callback | None,
 ) -> tuple[Sums, str]:
     """Sums over areas, and how they were computed."""
     fit = cells.fit
