@@ -23,6 +23,7 @@ from geospde.plots.maps import layers_map, mapped_layers, scale_of, steps_map
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
+from geospde.results.base import Fit
 from geospde.results.simulate import PredictiveCheck, is_delta
 from geospde.survey.crs import is_local, parse_crs
 from geospde.survey.survey import Survey
@@ -38,7 +39,7 @@ def save_figures(
     *,
     survey: Survey | None = None,
     mesh: Mesh | None = None,
-    fit: Any = None,
+    fit: Fit | None = None,
     prediction: Layers | None = None,
     check: PredictiveCheck | None = None,
     label: str | None = None,
@@ -147,7 +148,7 @@ def _save(figure: Figure, path: Path, dpi: int) -> None:
 def _figures(
     survey: Survey | None,
     mesh: Mesh | None,
-    fit: Any,
+    fit: Fit | None,
     prediction: Layers | None,
     check: PredictiveCheck | None,
     label: str | None,
@@ -195,7 +196,7 @@ def _figures(
         yield "mesh", mesh_map(mesh, survey=survey, look=look)
 
 
-def _fitted(fit: Any) -> pd.DataFrame | None:
+def _fitted(fit: Fit | None) -> pd.DataFrame | None:
     """Fitted means and limits of the response: of a delta family those of the whole, not of its parts."""
     if fit is None:
         return None
@@ -326,7 +327,7 @@ def predictive_plot(check: PredictiveCheck, label: str) -> Figure:
     return figure
 
 
-def observed(sites: gpd.GeoDataFrame, label: str, fit: Any = None) -> NDArray[np.float64] | None:
+def observed(sites: gpd.GeoDataFrame, label: str, fit: Fit | None = None) -> NDArray[np.float64] | None:
     """Return the sites' response per unit exposure, as a map has it, or None if the label's columns are not in them.
 
     Parameters
@@ -350,7 +351,7 @@ def observed(sites: gpd.GeoDataFrame, label: str, fit: Any = None) -> NDArray[np
     return np.asarray((response / exposure[0] if exposure else response) / _whole(fit, len(response)))
 
 
-def _whole(fit: Any, rows: int) -> NDArray[np.float64]:
+def _whole(fit: Fit | None, rows: int) -> NDArray[np.float64]:
     """What rows that are totals are over, in the unit of a map of them: their area, or sum of weights; else 1."""
     support = getattr(getattr(fit, "model", None), "support", None)
     if support is None or support.weights.shape[0] != rows:

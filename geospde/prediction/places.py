@@ -14,6 +14,7 @@ from geospde.model.hyperparameters import theta_slices, whole_theta
 from geospde.model.support import Support
 from geospde.prediction.grid import Grid
 from geospde.prediction.polygons import support_of_places
+from geospde.results.base import Fit
 from geospde.text.findings import Finding
 
 
@@ -74,7 +75,7 @@ def places(model: Model, where: Any, is_part: bool = False, polygons: bool = Fal
     return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs, labels=labels[usable])
 
 
-def unmeshed(fit: Any, model: Model, points: Any) -> list[Finding]:
+def unmeshed(fit: Fit, model: Model, points: Any) -> list[Finding]:
     """What the terms of a model say of predictions at points, where its mesh is too coarse for them.
 
     Parameters
@@ -85,7 +86,8 @@ def unmeshed(fit: Any, model: Model, points: Any) -> list[Finding]:
         Its own, or that of one of its likelihoods, whose terms alone are asked.
     points : (m, 2) array
     """
-    whole, theta = fit.model, fit.point.theta
+    whole: Any = fit.model
+    theta = fit.point.theta
     if np.isnan(whole.fixed_theta).sum() != theta.size:  # as one of several likelihoods sees it
         whole = fit.laplace.model
     theta = whole_theta(whole, theta)

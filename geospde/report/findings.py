@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geospde.prediction.layer import Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
+from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.places import place_in_words
 from geospde.survey.survey import Survey
@@ -25,7 +26,7 @@ SURE = 0.95
 
 
 def findings(
-    prediction: Layers, *, survey: Survey | None = None, fit: Any = None, label: str | None = None
+    prediction: Layers, *, survey: Survey | None = None, fit: Fit | None = None, label: str | None = None
 ) -> list[str]:
     """Say what a prediction shows, for the head of a report.
 

@@ -8,8 +8,11 @@ from geospde import __version__
 from geospde.families.base import Family
 from geospde.families.registry import family_by_name
 from geospde.mesh.trimesh import Mesh
+from geospde.prediction.grid import Grid
+from geospde.prediction.layers import Layers
 from geospde.report.page import shown
 from geospde.report.summaries import priors_once
+from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.rates import with_article
 from geospde.text.words import counted, in_unit, joined
@@ -110,7 +113,9 @@ class Methods:
         The run file, by section: the mesh's settings are taken from it.
     """
 
-    def __init__(self, mesh: Mesh | None, fit: Any, prediction: Any, label: str, settings: Mapping[str, Any]):
+    def __init__(
+        self, mesh: Mesh | None, fit: Fit | None, prediction: Layers | None, label: str, settings: Mapping[str, Any]
+    ):
         self.sentences: list[str] = []
         self.cited: dict[str, Reference] = {}
         if fit is not None:
@@ -127,7 +132,7 @@ class Methods:
             self._inference(fit, facts)
             self._criteria(fit)
         if prediction is not None and prediction.grid is not None:
-            self._prediction(prediction, label, fit)
+            self._prediction(prediction, prediction.grid, label, fit)
         if self.sentences:
             self.sentences.append(f"All was computed with geospde {__version__}.")
 
@@ -143,7 +148,7 @@ class Methods:
         self.cited[work] = _WORKS[work]
         return _WORKS[work].short
 
-    def _model(self, fit: Any, facts: Mapping[str, Any]) -> None:
+    def _model(self, fit: Fit, facts: Mapping[str, Any]) -> None:
         parts = getattr(getattr(fit, "model", None), "parts", {})
         if parts:
             self._parts(fit, parts)
@@ -157,7 +162,7 @@ class Methods:
         times = "" if not exposure else f", the mean multiplied by the exposure ({exposure})"
         self._say(f"The model{of} is {fit.formula}, with {likelihood} likelihood{link}{times}.")
 
-    def _parts(self, fit: Any, parts: Mapping[str, Any]) -> None:
+    def _parts(self, fit: Fit, parts: Mapping[str, Any]) -> None:
         each = [
             f"{name}, {one.family.words or f'{_a(one.family.name)} {one.family.name}'} likelihood and "
             f"{_a(one.family.link.name)} {one.family.link.name} link "
@@ -172,7 +177,7 @@ class Methods:
         if fit.model.multiplies:
             self._say("What is predicted is the product of their means.")
 
-    def _covariates(self, fit: Any, prediction: Any) -> None:
+    def _covariates(self, fit: Fit, prediction: Layers | None) -> None:
         covariates = getattr(getattr(fit, "model", None), "covariates", None)
         if covariates is None:
             return
@@ -189,7 +194,7 @@ class Methods:
         lengths = f", lengths in {unit}" if unit else ""
         self._say(f"The mesh has {size}" + (f" (settings: {keys}{lengths})." if keys else "."))
 
-    def _priors(self, fit: Any, facts: Mapping[str, Any]) -> None:
+    def _priors(self, fit: Fit, facts: Mapping[str, Any]) -> None:
         priors = facts.get("priors")
         if isinstance(priors, Mapping) and priors:
             said = "; ".join(f"{joined(names)}, {text}" for names, text in priors_once(priors))
@@ -205,7 +210,7 @@ class Methods:
         if flat:
             self._say("Fixed effects have flat priors." if len(flat) == len(precision) else f"{joined(flat)}: flat.")
 
-    def _inference(self, fit: Any, facts: Mapping[str, Any]) -> None:
+    def _inference(self, fit: Fit, facts: Mapping[str, Any]) -> None:
         method = facts.get("method")
         if method not in ("inla", "eb"):
             named = {"ml": "maximum likelihood", "reml": "restricted maximum likelihood"}.get(str(method))
@@ -233,14 +238,13 @@ class Methods:
         elif strategy == "laplace":
             self._say(f"Each latent marginal has a Laplace approximation of its own ({self._cite('inla')}).")
 
-    def _criteria(self, fit: Any) -> None:
+    def _criteria(self, fit: Fit) -> None:
         named = [("dic", "DIC", "dic"), ("waic", "WAIC", "waic"), ("elpd_loo", "leave-one-out densities", "loo")]
         said = [f"{words} ({self._cite(work)})" for key, words, work in named if fit.criteria.get(key) is not None]
         if said:
             self._say(f"Models can be compared by {joined(said)}.")
 
-    def _prediction(self, prediction: Any, label: str, fit: Any) -> None:
-        grid = prediction.grid
+    def _prediction(self, prediction: Layers, grid: Grid, label: str, fit: Fit | None) -> None:
         unit = unit_of(None if prediction.crs is None else parse_crs(prediction.crs))
         self._say(
             f"Predictions are for the centres of {counted(grid.n, 'cell')} of {in_unit(grid.dx, '')} by "
@@ -250,7 +254,7 @@ class Methods:
             self._say(f"They are of {_family(fit).fitted_is}.")
 
 
-def _family(fit: Any) -> Family:
+def _family(fit: Fit) -> Family:
     """The family of a fit, or of what stands for one without its model."""
     family = getattr(getattr(fit, "model", None), "family", None)
     return family if isinstance(family, Family) else family_by_name(fit.family)

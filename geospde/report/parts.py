@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from geospde.mesh.trimesh import Mesh
+from geospde.prediction.layers import Layers
+from geospde.results.base import Fit
 from geospde.survey.survey import Survey
 
 
@@ -54,8 +56,8 @@ class RunParts:
     label: str | None = None
     survey: Survey | None = None
     mesh: Mesh | None = None
-    fit: Any = None
-    prediction: Any = None
+    fit: Fit | None = None
+    prediction: Layers | None = None
     exploration: Any = None
     checks: Sequence[Any] = ()
     certificate: Any = None

@@ -11,6 +11,7 @@ from geospde.prediction.layer import RESPONSE
 from geospde.prediction.layers import Layers
 from geospde.report.findings import on_land
 from geospde.report.page import Link, Table, frame_table, shown
+from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.survey import Survey
 from geospde.text.findings import without_moments
@@ -57,7 +58,7 @@ _FILES = {
 }
 
 
-def estimates(fit: Any) -> list[Table]:
+def estimates(fit: Fit) -> list[Table]:
     """Return fixed effects and hyperparameters."""
     heavy = without_moments(fit.hyper)
     hyper = "Hyperparameters (–: see the note on moments)" if heavy else "Hyperparameters"
@@ -65,7 +66,7 @@ def estimates(fit: Any) -> list[Table]:
     return [frame_table(caption, frame) for caption, frame in tables if len(frame)]
 
 
-def criteria_table(fit: Any) -> Table:
+def criteria_table(fit: Fit) -> Table:
     """Return information criteria, and the marginal likelihood first."""
     known = {name: fit.criteria[name] for name in _CRITERIA if fit.criteria.get(name) is not None}
     rows = [[_CRITERIA[name], number(float(value))] for name, value in known.items()]
@@ -130,7 +131,7 @@ def mesh_table(mesh: Mesh) -> Table:
     return Table("The mesh", [], rows)
 
 
-def model_table(fit: Any) -> Table:
+def model_table(fit: Fit) -> Table:
     """Return what a fit says about how it was made."""
     facts = dict(fit.describe())
     if isinstance(facts.get("priors"), Mapping):
@@ -193,7 +194,7 @@ def links(files: Iterable[str | Path], folder: Path) -> list[Link]:
     return found
 
 
-def summary(survey: Survey | None, mesh: Mesh | None, prediction: Any, label: str) -> str:
+def summary(survey: Survey | None, mesh: Mesh | None, prediction: Layers | None, label: str) -> str:
     """Return the line under the title."""
     parts = []
     if survey is not None:

@@ -24,6 +24,7 @@ from geospde.plots.scale import colour_map
 from geospde.prediction.layer import RESPONSE, Layer, interval_percent, outer_limits
 from geospde.prediction.layers import Layers
 from geospde.prediction.steps import step_words
+from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.survey import Survey
 from geospde.text.rates import Rate, observed_label
@@ -80,7 +81,7 @@ def web_map(
     *,
     survey: Survey | None = None,
     mesh: Mesh | None = None,
-    fit: Any = None,
+    fit: Fit | None = None,
     prediction: Layers | None = None,
     label: str | None = None,
 ) -> WebMap | None:
@@ -323,7 +324,9 @@ def _mesh(mesh: Mesh, origin: NDArray[np.float64]) -> dict[str, Any]:
     return {"xy": packed(mesh.vertices - origin), "edges": packed(edges, "<u4"), "inner": int(of_inner.sum())}
 
 
-def _sites(survey: Survey, fit: Any, prediction: Any, origin: NDArray[np.float64]) -> tuple[dict[str, Any], int]:
+def _sites(
+    survey: Survey, fit: Fit | None, prediction: Layers | None, origin: NDArray[np.float64]
+) -> tuple[dict[str, Any], int]:
     """Places of the sites, what is known of each as text, and what was observed as a number."""
     points = survey.points
     every = math.ceil(len(points) / MOST_SITES)
@@ -345,11 +348,11 @@ def _sites(survey: Survey, fit: Any, prediction: Any, origin: NDArray[np.float64
     }, every
 
 
-def _steps_of(points: Any, prediction: Any, chosen: slice) -> list[int] | None:
+def _steps_of(points: Any, prediction: Layers | None, chosen: slice) -> list[int] | None:
     """The step that each site was visited at, -1 for none; None where maps have no steps, or sites not their column."""
-    along = prediction.layers[0].along if prediction is not None and prediction.steps else ""
-    if along not in points.columns:
+    if prediction is None or not prediction.steps or prediction.layers[0].along not in points.columns:
         return None
+    along = prediction.layers[0].along
     number = {step: k for k, step in enumerate(prediction.steps)}
     return [number.get(step_words(value), -1) for value in points[along].iloc[chosen]]
 
@@ -364,7 +367,7 @@ def _names(points: Any) -> pd.Series | None:
     return None
 
 
-def _facts(points: Any, xy: NDArray[np.float64], fit: Any, label: str, rate: Rate) -> dict[str, Iterable[Any]]:
+def _facts(points: Any, xy: NDArray[np.float64], fit: Fit | None, label: str, rate: Rate) -> dict[str, Iterable[Any]]:
     """Collect what is known of each site: names, what was observed and fitted, the survey's numbers, CPO and PIT."""
     columns = [c for c in points.columns if c != points.geometry.name and not _is_coordinate(points[c], xy)]
     columns = columns[:MOST_COLUMNS]

@@ -94,8 +94,7 @@ def fit(
     ----------
     formula : str
         ``response ~ fixed effects + terms``; ``p(successes, trials)`` is the response of a binomial,
-        ``cens(y, censored)`` one of which some values are bounds: ``none``, ``left``, ``right`` or ``interval`` (with
-        ``y2``).
+        ``cens(y, censored)`` has bounds among its values: ``none``, ``left``, ``right`` or ``interval`` (with ``y2``).
 
         Fixed effects: columns (backquoted where their names are no words), crossed ``a:b``, ``a*b``, ``(a + b)**2``,
         nested ``a/b``, taken out again ``- a:b``, ``- 1``; ``log``, ``exp``, ``sqrt``, ``abs``, ``I(x**2)``,
@@ -140,9 +139,8 @@ def fit(
         Multiply the log likelihood of each row.
     method : {"inla", "eb", "ml", "reml", "ubre"}
         Integrate over the hyperparameters, or stay at their mode; or, without priors, maximise the likelihood, or the
-        restricted likelihood (see `geospde.MaximumLikelihoodFit`), or choose how smooth smooths are
-        by the error of prediction: UBRE, or GCV where the dispersion is free (see
-        `geospde.PenalisedFit`).
+        restricted likelihood (see `geospde.MaximumLikelihoodFit`), or choose how smooth smooths are by the error of
+        prediction: UBRE, or GCV where the dispersion is free (see `geospde.PenalisedFit`).
     integration : {"auto", "grid", "ccd", "adaptive", "eb"}
         How: a reweighted Gauss-Hermite product rule for one or two hyperparameters where it fits, else `adaptive` up to
         eight and a composite design beyond (`auto`); an even grid; a composite design; points added where a Gaussian

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.inference.sampling import joint_draws
+from geospde.results.base import Fit
 from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
@@ -130,7 +131,7 @@ class DrawnFactor:
 
 
 def drawn_sums_of_blocks(
-    fit: Any,
+    fit: Fit,
     area: NDArray[Any],
     areas: int,
     at: Callable[[int], tuple[Vector, list[DrawnFactor]]],

@@ -36,6 +36,7 @@ from geospde.prediction.regions.blocks import (
     sums_of_pairs,
 )
 from geospde.prediction.regions.moments import Sums
+from geospde.results.base import Fit
 from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
@@ -67,7 +68,7 @@ class Factor:
 
 
 def expanded_sums(
-    fit: Any,
+    fit: Fit,
     factors: Sequence[Factor],
     weights: sp.csr_matrix,
     centres: Vector,
@@ -185,7 +186,7 @@ class _Blocks:
                 out[k] = sums_of_pairs(self._laplace, point, self._rows_at(k), self.area, self._areas, excess)
         return np.maximum(out, 0.0)
 
-    def drawn(self, fit: Any, draws: int, seed: int | None, progress: Callback | None) -> Vector:
+    def drawn(self, fit: Fit, draws: int, seed: int | None, progress: Callback | None) -> Vector:
         """Joint draws of the sums, (r, draws), each block taken for one cell."""
 
         def at(k: int) -> tuple[Vector, list[DrawnFactor]]:

@@ -36,6 +36,7 @@ from geospde.prediction.regions.blocks import (
     joined_blocks,
     sums_of_pairs,
 )
+from geospde.results.base import Fit
 from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
@@ -83,7 +84,7 @@ class Cells:
         Of estimated hyperparameters, where the errors of sums are to have it in them.
     """
 
-    def __init__(self, fit: Any, rows: Any, offset: Vector, weights: sp.csr_matrix, spread: Any = None):
+    def __init__(self, fit: Fit, rows: Any, offset: Vector, weights: sp.csr_matrix, spread: Any = None):
         self.fit, self.rows, self.offset, self.weights, self.spread = fit, rows, offset, weights, spread
 
     def at(self, point: Any) -> tuple[sp.csr_matrix, Vector]:

@@ -13,6 +13,7 @@ from geospde.inference.sampling import joint_draws
 from geospde.prediction.product import Product
 from geospde.prediction.regions.expansion import Factor, expanded_sums
 from geospde.prediction.regions.moments import OfMap, Sums, positive_sums, sums_of_draws
+from geospde.results.base import Fit
 from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
@@ -36,7 +37,7 @@ class ProductCells:
     """
 
     def __init__(
-        self, fit: Any, rows: list[sp.csr_matrix], offsets: list[Vector], weights: sp.csr_matrix, spread: Any = None
+        self, fit: Fit, rows: list[sp.csr_matrix], offsets: list[Vector], weights: sp.csr_matrix, spread: Any = None
     ):
         self.fit, self.rows, self.offsets, self.weights = fit, rows, offsets, sp.csr_matrix(weights)
         self.spread = spread
