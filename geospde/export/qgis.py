@@ -172,7 +172,7 @@ def _vectors(
     folder: Path, survey: Survey, prediction: Layers, fit: Fit | None, label: str, mean: Any, crop: Any
 ) -> list[ProjectLayer]:
     """Write ``layers.gpkg``; return its layers, topmost first."""
-    rates = observed(survey, prediction.label, fit)
+    rates = observed(survey.points, prediction.label, fit)
     first = prediction.layers[0]
     frames: dict[str, Any] = {"sites": sites_layer(survey, fit, observed=rates)}
     sites = Symbols(marker("#ffffff", 1.8)) if rates is None else coloured("observed", rates, mean.stops, 1.8)
