@@ -24,8 +24,8 @@ FIRST = {  # logarithms of poles and shares for s = ½ beside x
     4: (-0.2, 3.5, 7.3, 12.0, -0.3, -1.7, -3.4, -5.4),
 }
 # log x down to which fractions reach, and the power to which the variance is taken: of the moss survey's exponential
-# covariance, seen from 10 m to 100 km, 3 and 4 of them have the likelihood to 0.25 and 0.1 (docs/methods/field.md)
-REACH = {2: (log(1e-4), 0.75), 3: (log(1e-5), 0.15), 4: (log(1e-6), 0.5)}
+# covariance, seen from 10 m to 100 km, 3 and 4 of them have the likelihood to 0.25 (docs/methods/field.md)
+REACH = {2: (log(1e-4), 0.75), 3: (log(1e-5), 0.15), 4: (log(1e-6), 0.3)}
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class RationalMatern(FieldPrecision):
         if order is not None and (isinstance(order, bool) or order not in ORDERS):
             raise InputError(f"order of spde, how many fields stand for one, is 2, 3 or 4: {call.text}")
         if order is None:
-            order = 3 if nu != "estimate" and nu < 1 else 2
+            order = 4 if nu != "estimate" and nu < 1 else 2
         matrices = fem_matrices(call.mesh.vertices, call.mesh.triangles)
         return cls(*matrices, nu=None if nu == "estimate" else nu, order=order, constr=constr, label=call.label)
 
