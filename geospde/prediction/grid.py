@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from geospde.errors import InputError
 from geospde.prediction.cells import cells_that_meet
 from geospde.survey.covariates.base import Cells
+from geospde.survey.crs import parse_crs
 from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
 from geospde.text.offline import open_raster
@@ -57,8 +58,8 @@ class Grid:
         Width and height of a cell.
     mask : (rows, cols) array of bool
         The cells to predict; row 0 is the southernmost.
-    crs : optional
-        Coordinate reference system, as the survey's.
+    crs : pyproj.CRS, optional
+        Coordinate reference system, as the survey's; given as anything that `geospde.survey.crs.parse_crs` takes.
     domain : shapely.Polygon or shapely.MultiPolygon, optional
         The region that the grid was laid around, without the buffer: what a map of it shows.
 
@@ -98,6 +99,7 @@ class Grid:
             )
         mask.flags.writeable = False
         object.__setattr__(self, "mask", mask)
+        object.__setattr__(self, "crs", None if self.crs is None else parse_crs(self.crs))
 
     # ---- made from ---------------------------------------------------------------------------------------
 

@@ -108,8 +108,21 @@ def test_domain_may_be_geopandas_or_hold_a_coastline(coastline):
     expected = Grid.around(coastline, cell=50)
     assert Grid.around(layer, cell=50).crs == layer.crs
     assert Grid.around(layer.geometry, cell=50).n == expected.n
-    assert Grid.around(Holder(), cell=50).crs == "local:m"
+    assert Grid.around(Holder(), cell=50).crs.name == "local (m)"
     np.testing.assert_array_equal(Grid.around(Holder(), cell=50).mask, expected.mask)
+
+
+def test_a_crs_as_text_is_the_same_as_the_object_and_nonsense_is_refused(coastline):
+    grid = Grid.around(coastline, cell=50, crs="EPSG:32658")
+    assert grid.crs == Grid.around(coastline, cell=50, crs=32658).crs and grid.crs.name == "WGS 84 / UTM zone 58N"
+    with pytest.raises(InputError, match="nowhere"):
+        Grid.around(coastline, cell=50, crs="nowhere")
+    mesh = gs.Mesh([[0, 0], [100, 0], [0, 100]], [[0, 1, 2]])
+    table = gpd.GeoDataFrame({"y": [1.0, 2.0, 4.0]}, geometry=gpd.points_from_xy([0, 50, 0], [0, 0, 100]), crs=32658)
+    fit = gs.fit("y ~ 1 + spde(mesh)", table, mesh=mesh, method="eb")
+    inside = Grid.from_bounds((10, 10, 30, 30), cell=10)
+    with pytest.raises(InputError, match="the model is in 'WGS 84 / UTM zone 58N' but .* in 'local \\(m\\)'"):
+        fit.predict(Grid(inside.x0, inside.y0, 10, 10, inside.mask, "local:m"))  # ended in an AttributeError
 
 
 def test_islands_and_holes_are_kept():
