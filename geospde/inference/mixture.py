@@ -13,6 +13,7 @@ from scipy.special import expit, ndtr, ndtri
 from geospde.errors import InputError
 from geospde.families.gauss_hermite import normal_nodes
 from geospde.linalg.mixtures import exponential_moments, logistic_moments, mixture_quantiles, mixture_tails
+from geospde.linalg.plain_mixtures import plain_quantiles
 from geospde.linalg.threads import side_by_side
 
 Vector = NDArray[np.float64]
@@ -24,7 +25,8 @@ BLOCK = 1024  # of them, whose numbers stay in the processor's cache
 NODES = 21  # of Gauss and Hermite in each component,
 # and fewer, which give moments of exp the same to 2e-10 up to |a| of `BENT` and this sd, times 1 + `BENDING` |a|
 FEWER, BENT, BENDING = ((8, 0.25), (10, 0.45), (12, 0.65), (16, 1.1)), 0.1, 12.0
-MANY = 5_000_000  # evaluations of a function, from which another compiled loop repays its compilation
+SEVERAL = 1_000_000  # components of quantiles or tails, and
+MANY = 5_000_000  # evaluations of a function, from which a compiled loop repays its compilation
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class GaussianMixture:
 
     def sf(self, x: Vector | float) -> Vector:
         """P(X > x), (m,), with its digits where it is small."""
+        if self.means.size < SEVERAL:
+            return np.asarray((self.weights[:, None] * ndtr(-self._scores(x))).sum(axis=0))
         out = np.empty(self.means.shape[1])
         at = np.broadcast_to(np.asarray(x, dtype=float), out.shape).copy()
         self._in_shares(lambda *share: mixture_tails(*self._arrays, at, out, *share))
@@ -134,7 +138,8 @@ class GaussianMixture:
         if not levels:
             return out
         scores = ndtri(np.asarray(levels, dtype=float))
-        self._in_shares(lambda *share: mixture_quantiles(*self._arrays, scores, out, *share))
+        kernel = plain_quantiles if self.means.size * scores.size < SEVERAL else mixture_quantiles
+        self._in_shares(lambda *share: kernel(*self._arrays, scores, out, *share))
         return out
 
     def _in_shares(self, fill: Callable[[int, int], None]) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from geospde.errors import GeospdeWarning
 
-ABOUT = "some ten, in about 4 seconds of a processor's time, longer where it has other work"
+ABOUT = "five to ten, in 2 to 4 seconds of a processor's time, longer where it has other work"
 
 
 class Progress:

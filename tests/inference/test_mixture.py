@@ -91,7 +91,7 @@ def test_levels_outside_nought_to_one_are_refused(p):
 
 
 def plain_quantile(mixture, p):
-    """Quantiles by bisection of the distribution function: the oracle of the compiled search."""
+    """Quantiles by bisection of the distribution function: the oracle of the searches."""
     reach = 60 * (mixture.sds.max() + np.ptp(mixture.means))
     low, high = mixture.mean - reach, mixture.mean + reach
     for _ in range(200):
@@ -113,7 +113,9 @@ def mixtures():
 
 
 @pytest.mark.slow
-def test_compiled_quantiles_and_tails_are_those_of_the_plain_search():
+@pytest.mark.parametrize("several", [0, 1_000_000], ids=["compiled", "numpy"])
+def test_quantiles_and_tails_are_those_of_the_plain_search(several, monkeypatch):
+    monkeypatch.setattr("geospde.inference.mixture.SEVERAL", several)
     for mixture in mixtures():
         for p in (1e-5, 0.025, 0.5, 0.975, 1 - 1e-5):
             found = mixture.quantile(p)

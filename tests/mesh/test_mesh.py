@@ -13,6 +13,7 @@ from scipy.spatial import Delaunay
 
 import geospde as gs
 from geospde.errors import InputError
+from geospde.mesh import locate
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "rongelap"
 LOCAL = 'LOCAL_CS["local (m)",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
@@ -142,6 +143,31 @@ def test_zone_and_crs_are_checked():
 
 
 # -- points in it ----------------------------------------------------------------------------------------------
+
+
+def test_few_points_are_found_as_many_are(reference):
+    """By numpy and by the loop as it is written, to the last bit: the same arithmetic in the same order."""
+    rng, v, t = np.random.default_rng(5), reference.vertices, reference.triangles
+    inside = rng.uniform(v.min(axis=0) - 100, v.max(axis=0) + 100, (400, 2))
+    some = rng.choice(len(t), 60)
+    points = np.vstack(
+        [inside, v[:60], v[t[some]].mean(axis=1), 0.5 * (v[t[some, 0]] + v[t[some, 1]]), [[np.nan, 0.0]]]
+    )
+    found = locate.search(reference._finder, points)
+    f, own = reference._finder, (np.empty(len(points), np.int64), np.zeros((len(points), 3)))
+    locate._search.py_func(points, f.low, f.cell, np.array(f.shape), f.corners, f.slack, f.start, f.content, *own)
+    assert 0 < (found[0] < 0).sum() < len(inside)
+    for numpy, loop in zip(found, own):
+        np.testing.assert_array_equal(numpy, loop)
+
+
+@pytest.mark.slow
+def test_many_points_are_found_as_few_are(reference, monkeypatch):
+    points = np.random.default_rng(6).uniform(reference.vertices.min(axis=0), reference.vertices.max(axis=0), (9000, 2))
+    few = locate.search(reference._finder, points)
+    monkeypatch.setattr(locate, "FEW", 0)
+    for one, other in zip(few, locate.search(reference._finder, points)):
+        np.testing.assert_array_equal(one, other)
 
 
 def dense_locate(mesh, points):
