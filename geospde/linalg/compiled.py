@@ -9,7 +9,7 @@ from numba import njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-HOT = 50_000  # entries: Python needs some 2 microseconds for each, a compiler a third of a second
+HOT = 10_000  # entries: Python needs some 2 microseconds for each in each loop, a compiler a third of a second
 
 
 def compiled(function: F) -> F:
