@@ -55,7 +55,7 @@ class ExpectedRange:
 
     def sentence(self, unit: str) -> str:
         """Return what is expected, as a sentence says it."""
-        about = f"a range of about {_rough(self.value, unit)}"
+        about = f"a range of about {length(float(f'{self.value:.2g}'), unit)}"
         return f"the variogram suggests {about}" if self.from_variogram else f"{about}, a fifth of the extent, is taken"
 
 

@@ -46,6 +46,8 @@ class Observed:
         What ordered classes are called, the first that of 1; empty of numbers.
     bounds : int
         How many of the values are no more than bounds, such as detection limits.
+    family : str, optional
+        The name of the family that they are to have.
     """
 
     response: str
@@ -57,6 +59,7 @@ class Observed:
     scaled: NDArray[np.float64]
     classes: tuple[str, ...] = ()
     bounds: int = 0
+    family: str | None = None
 
     @property
     def label(self) -> str:
@@ -68,6 +71,11 @@ class Observed:
         """The rates in words and what they are multiplied with in pictures, such as deaths per 1,000 people."""
         rates = self.rates[np.isfinite(self.rates)]
         return Rate.of(self.label, float(np.quantile(rates, 0.95)) if rates.size else 0.0)
+
+    @property
+    def scale_note(self) -> str:
+        """What to add to a label of an axis of logarithms, where zeros stand on it."""
+        return " (½ added to counts)" if self.scale == "log" and bool((self.values[self.known] == 0).any()) else ""
 
     @property
     def binary(self) -> bool:
@@ -145,7 +153,9 @@ def observe(
         scaled[usable] = np.log((values[usable] + half) / over[usable])
     ordered = known is not None and known.takes_categories
     classes = tuple(str(k) for k in range(1, int(values.max(initial=0)) + 1)) if ordered else ()
-    return Observed(response, named, values, exposures, rates, scale, scaled, classes)
+    return Observed(
+        response, named, values, exposures, rates, scale, scaled, classes, family=known.name if known else None
+    )
 
 
 def numbers(survey: Survey, column: str) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geospde.explore.observed import Observed
 from geospde.explore.robust import OUTLYING, robust_z
@@ -201,7 +200,7 @@ def _response(observed: Observed) -> Finding:
             "note",
             "response",
             f"{spread}, and {100 * zeros:.0f} % of it is zero",
-            f"if a field does not explain the zeros, compare family = {_choices('zeros', y)}",
+            f"if a field does not explain the zeros, compare family = {_choices('zeros', observed)}",
         )
     return Finding("ok", "response", spread)
 
@@ -222,7 +221,7 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
             "note",
             "outliers",
             f"{stand}, none of its logarithm: the distribution is skewed",
-            f"take family = {_choices('skewness', observed.values)}",
+            f"take family = {_choices('skewness', observed)}",
             tuple(map(int, rows)),
         )
     elif share > MANY:
@@ -230,7 +229,7 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
             "note",
             "outliers",
             f"{stand}, {100 * share:.0f} % of all: that is its shape, not a mistake in some",
-            f"take a family with heavier tails, {_choices('outliers', observed.values)}, or covariates that explain it",
+            f"take a family with heavier tails, {_choices('outliers', observed)}, or covariates that explain it",
             tuple(map(int, rows)),
         )
     else:
@@ -245,13 +244,14 @@ def _outliers(survey: Survey, observed: Observed) -> Iterator[Finding]:
         )
 
 
-def _choices(shown: str, values: NDArray[np.float64]) -> str:
-    """The families to try first where a survey shows this: those that are for such values, counts or others."""
-    known = values[np.isfinite(values)]
+def _choices(shown: str, observed: Observed) -> str:
+    """The families to try first where a survey shows this: those that are for such values, and not the one it has."""
+    known = observed.values[np.isfinite(observed.values)]
     whole = bool((known == np.round(known)).all())
 
     def suits(family: type[Family]) -> bool:
-        return shown in family.first_choice_for and not family().outside(known).any()
+        mine = family.name == observed.family
+        return shown in family.first_choice_for and not mine and not family().outside(known).any()
 
     alike = names(lambda family: suits(family) and family.is_discrete == whole)
     return " or ".join(f'"{name}"' for name in alike or names(suits))

@@ -226,7 +226,7 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
     course = "medians, middle halves and rank correlation (ρ), or quartiles of each level"
     if observed.binary:
         course = "shares of ones with a standard error to either side, and rank correlation (ρ)"
-    yield "trends", f"{observed.rate.label} along coordinates and covariates: {course}.", figure
+    yield "trends", f"{observed.rate.label} along coordinates and covariates{observed.scale_note}: {course}.", figure
 
 
 def _trends(exploration: Exploration) -> tuple[list[str], int]:

@@ -64,7 +64,7 @@ def plot_histogram(exploration: Exploration, ax: Axes | None = None) -> Axes:
     rate = observed.rate
     middle = f"{number(values.mean())} are 1" if observed.binary else f"median {number(rate.per * _median(observed))}"
     words = rate.label if observed.classes else f"{rate.label}, {middle}"
-    finish(ax, words, rate.label, f"{exploration.survey.word}s")
+    finish(ax, words, rate.label + observed.scale_note, f"{exploration.survey.word}s")
     if not skew:
         rate_ticks(ax.xaxis, observed)
     return ax

@@ -191,8 +191,10 @@ def design(
         raise InputError(f"criterion is one of {', '.join(map(repr, CRITERIA))}, not {criterion!r}")
     if isinstance(add, bool) or not isinstance(add, int | np.integer) or add < 1:
         raise InputError(f"the number of sites to add is a positive whole number, not {add!r}")
-    if (threshold is None) == (criterion == "misclassification"):
-        raise InputError("a threshold belongs to criterion 'misclassification', and to no other")
+    if threshold is None and criterion == "misclassification":
+        raise InputError("criterion 'misclassification' needs a threshold: the value that places are above or below")
+    if threshold is not None and criterion != "misclassification":
+        raise InputError(f"a threshold is for criterion 'misclassification', and the criterion is {criterion!r}")
     if threshold is not None and not np.isfinite(float(threshold)):
         raise InputError(f"a threshold must be a finite number, not {threshold!r}")
     if isinstance(min_distance, bool) or not isinstance(min_distance, int | float) or not 0 <= min_distance < np.inf:

@@ -202,7 +202,7 @@ def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
     from scipy.spatial import cKDTree
 
     gap = float(cKDTree(mesh.vertices[mesh.boundary_vertices]).query(inner)[0].min())
-    fact = f"the mesh goes {length(gap, unit)} beyond the inner zone, {gap / reach:.2g} ranges"
+    fact = f"the mesh goes {length(gap, unit)} beyond the inner zone, {gap / reach:.2g} times the range"
     if gap < NEAR * reach:
         remedy = f"extend it with offset {in_unit(reach, unit)}: variances near its boundary are inflated"
         yield Finding("note", "extension", fact, remedy)

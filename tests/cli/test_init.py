@@ -474,6 +474,24 @@ def test_options_win_over_guesses(here, counts):
     assert "exposure" not in none["model"]
 
 
+def test_hours_are_an_exposure_and_an_hour_is_not(here, counts):
+    counts.assign(hours=np.linspace(0.5, 2, 40), hour=np.tile([6, 7, 8, 9], 10)).to_csv("t.csv", index=False)
+    proposal = propose("t.csv")
+    assert proposal.response.exposure.name == "hours" and not proposal.doubts
+
+
+def test_bounds_of_an_assay_are_no_covariate(here, counts):
+    table = counts.drop(columns="count").assign(depth=np.linspace(8, 90, 40).round())
+    table["arsenic"] = ["<5" if k % 4 == 0 else f"{k}" for k in range(40)]
+    table.to_csv("t.csv", index=False)
+    with pytest.raises(gs.InputError, match="'<5' is not a number but a bound"):
+        propose("t.csv")
+    table.assign(zinc=np.linspace(3, 9, 40)).to_csv("t.csv", index=False)
+    proposal = propose("t.csv")
+    assert proposal.response.column.name == "zinc" and "'arsenic' is not used" in proposal.doubts[0]
+    assert propose("t.csv", options=Options(response="depth")).response.column.name == "depth"
+
+
 def test_an_exposure_that_cannot_be_one_is_told(here, counts):
     counts.assign(effort=[0.0] + [1.0] * 39).to_csv("t.csv", index=False)
     proposal = propose("t.csv")

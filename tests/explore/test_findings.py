@@ -155,7 +155,10 @@ def test_equal_counts_over_different_times_are_no_constant():
 def test_many_zeros_are_a_note():
     frame = table()
     frame.loc[:20, "counts"] = 0
-    assert only(explored(frame, family="poisson").findings, "response").level == "note"
+    found = explored(frame, family="nbinomial")
+    one = only(found.findings, "response")
+    assert one.level == "note" and '"nbinomial"' not in one.remedy and "zeroinflated" in one.remedy
+    assert found.observed.scale_note and not explored(table(), family="nbinomial").observed.scale_note
     frame.loc[:2, "counts"] = 5
     assert only(explored(frame, family="poisson").findings, "response").level == "ok"
 

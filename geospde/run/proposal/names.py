@@ -19,6 +19,8 @@ SUBSTANCES = set(
     "radon selenium so2 soc thallium thorium uranium zinc zn".split()
 )
 EXPOSURES = set("area atrisk duration effort expected exposure pop population swept time".split())
+DURATIONS = set("hours hrs minutes mins nights trapnights".split())
+"""Exposures by the plural alone."""
 TRIALS = set("denom denominator ex examined n ntested samplesize sampled screened size tested total trial".split())
 COVARIATES = set(
     "alt altitude aspect bathymetry coast cov covariate date day dem depth dist distance elev elevation evi humidity "

@@ -22,6 +22,7 @@ from geospde.run.proposal.family import find_family
 from geospde.run.proposal.names import (
     CENSORING,
     COVARIATES,
+    DURATIONS,
     EXPOSURES,
     LABELS,
     RESPONSES,
@@ -31,6 +32,7 @@ from geospde.run.proposal.names import (
     is_speakable,
     says,
 )
+from geospde.survey.numbers import is_text
 from geospde.survey.tables import Table
 from geospde.text.words import did_you_mean, listed
 
@@ -38,6 +40,8 @@ Vector = NDArray[np.float64]
 
 MOST_YEARS = 100
 """Different numbers up to which a column called so is of years."""
+
+_BOUND = r"\s*[<>≤≥]=?\s*"
 
 # words for the first and the second coordinate: degrees first, since they say where on Earth the survey is
 DEGREES = (("longitude", "latitude"), ("lon", "lat"), ("long", "lat"), ("lng", "lat"))
@@ -120,7 +124,9 @@ def find_roles(table: Table, columns: dict[str, Column], places: set[str], optio
     response, trials = _said(options.response)
     for name in filter(None, (response, trials)):
         _require(table, columns, name, "--response")
-    response = response or guess_response(columns, places, table.source, guesser)
+    if response is None:
+        _refuse_bounds(table, columns, places, guesser)
+        response = guess_response(columns, places, table.source, guesser)
     table = table.without_gaps([response], warn=False)
     table.numbers(response)
     columns = read_columns(table)
@@ -309,6 +315,24 @@ def guess_response(columns: dict[str, Column], taken: set[str], source: str, gue
     return best
 
 
+def _refuse_bounds(table: Table, columns: dict[str, Column], taken: set[str], guesser: Guesser) -> None:
+    """Refuse to guess a response where the likeliest column has bounds among its numbers, such as '<5' of an assay."""
+    named = {name for name, column in columns.items() if says(column.words, RESPONSES | SUBSTANCES)} - taken
+    bounded = [name for name, column in columns.items() if column.values is None and _has_bounds(table, name)]
+    if any(columns[name].values is not None for name in named):
+        for name in bounded:
+            guesser.note(f"{name!r} is not used: among its numbers are bounds, such as '<5'")
+    elif bounded:
+        table.numbers(next((name for name in bounded if name in named), bounded[0]))
+
+
+def _has_bounds(table: Table, name: str) -> bool:
+    """Tell whether a column of text is of numbers but for signs before some of them."""
+    cells = table.frame[name].dropna().astype(str)
+    signed = cells.str.match(_BOUND)
+    return bool(signed.any()) and not is_text(cells.str.replace(_BOUND, "", regex=True)).any()
+
+
 def _likeness(column: Column) -> int:
     """Return how much a column looks like a response; -4 and less: it cannot be one."""
     words = column.words
@@ -317,7 +341,7 @@ def _likeness(column: Column) -> int:
         return -4
     if column.constant:
         return -3 if named else -4
-    other = words & (COVARIATES | EXPOSURES) or says(words, TRIALS)
+    other = words & COVARIATES or _is_exposure(column) or says(words, TRIALS)
     other = bool(other) and not words & RESPONSES
     return 3 * named - 3 * other + (column.whole and bool((numbers(column) >= 0).all()))
 
@@ -367,12 +391,17 @@ def find_trials(columns: dict[str, Column], response: Column, taken: set[str]) -
     return None
 
 
+def _is_exposure(column: Column) -> bool:
+    """Tell whether a column is called how long, how large or how many; an "hour" may be one of the day."""
+    return says(column.words, EXPOSURES) or bool(DURATIONS & set(re.split(r"[\W_]+", column.name.casefold())))
+
+
 def find_exposure(columns: dict[str, Column], taken: set[str], guesser: Guesser) -> str | None:
     """Return the column that says how long, how large or how many a count is of, by its name; None without one."""
     named = [
         column
         for name, column in columns.items()
-        if name not in taken and says(column.words, EXPOSURES) and not column.words & LABELS
+        if name not in taken and _is_exposure(column) and not column.words & LABELS
         and column.values is not None and not _years(column)
     ]  # fmt: skip
     likely = {c.name: c.describe() for c in named if c.complete and (numbers(c) > 0).all()}
