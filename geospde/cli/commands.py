@@ -207,6 +207,8 @@ def _of_path(error: Exception) -> InputError | None:
     """Return what to say of a path that may not be used, or that no file can have: a user's mistake wherever it is."""
     if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib's own, before Python 3.13
         return InputError(f"{str(error)[:200]}: name the file itself")
+    if isinstance(error, RuntimeError) and str(error).startswith("Could not determine home"):  # of ~name
+        return InputError("a path begins with '~' and the name of nobody: write it in full")
     if isinstance(error, OSError) and error.errno in _OF_PATHS and isinstance(error.filename, str):
         return InputError(f"{in_brief(error.filename)} cannot be used: {error.strerror}", remedy="choose another path")
     return None

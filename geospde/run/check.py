@@ -103,7 +103,8 @@ def explore_run(
         assert exploration is not None
         return Explored(exploration, None, (*exploration.findings, *_remaining(log, exploration.findings)))
     target = Path(out) if out is not None else config.folder("explore")
-    with whole_folder(target, overwrite=overwrite, mark=MARK, reads=config.files_read()) as folder:
+    reads = config.files_read()
+    with whole_folder(target, overwrite=overwrite, mark=MARK, what="exploration", reads=reads, writes=FILES) as folder:
         _, exploration = _explored(config, log)
         assert exploration is not None
         explored = Explored(exploration, target, (*exploration.findings, *_remaining(log, exploration.findings)))
@@ -210,6 +211,11 @@ def _thresholds(config: Config, exploration: Exploration) -> Iterator[Finding]:
                 f"{number(limit)} lies {side} all that was observed, {number(low)} to {number(high)}",
                 "see whether it is in the unit of the data: its maps may be of one colour",
             )
+
+
+_PICTURES = ("exploration", "rates", "variogram", "histogram", "trends")
+FILES = ("facts.csv", "quantiles.csv", "findings.csv", "variogram.csv", *(f"{name}.png" for name in _PICTURES))
+"""What the folder of an exploration holds, beside its mark."""
 
 
 def write_exploration(folder: Path, explored: Explored) -> None:

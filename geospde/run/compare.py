@@ -21,6 +21,7 @@ from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.stored_fit import Fitted, Run, find_run, fitted
 
 MARK = "comparison.json"
+FILES = (*(f"{name}.csv" for name in ("criteria", "hyper", "fixed", "tests")), "comparison.png", "*-less-*", LOG)
 """Tells a comparison's folder, which may be replaced, from somebody's other work."""
 
 
@@ -107,7 +108,7 @@ def compare_runs(
     target, reads = Path(out), [path for run in named.values() for path in run.config.files_read()]
     with (
         keep_log(log, target),
-        whole_folder(target, overwrite=overwrite, mark=MARK, what="comparison", reads=reads) as folder,
+        whole_folder(target, overwrite=overwrite, mark=MARK, what="comparison", reads=reads, writes=FILES) as folder,
         announce_compiling(log),
     ):
         comparison, runs = compared()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARK = "design.csv"
+FILES = ("present.csv", "design.gpkg", "design.gpx", "design.png", LOG)
 """Tells a design's folder, which may be replaced, from somebody's other work."""
 
 ALONG = 40  # cells of the grid of candidates, along the longer side of the area
@@ -102,7 +103,7 @@ def design_run(
     reads = [*run.config.files_read(), *([] if candidates is None else [candidates])]
     with (
         keep_log(log, target),
-        whole_folder(target, overwrite=overwrite, mark=MARK, what="design", reads=reads) as folder,
+        whole_folder(target, overwrite=overwrite, mark=MARK, what="design", reads=reads, writes=FILES) as folder,
     ):
         with announce_compiling(log):
             made = fitted(run, log)

@@ -9,6 +9,7 @@ import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from geospde.errors import GeospdeWarning, InputError
@@ -37,6 +38,7 @@ def whole_folder(
     mark: str = "run.json",
     what: str = "run",
     reads: Sequence[str | Path] = (),
+    writes: Sequence[str] = (),
 ) -> Iterator[Path]:
     """Give a folder to fill that becomes `target` once all is written; on any failure nothing is left of it.
 
@@ -52,6 +54,9 @@ def whole_folder(
         What the folder is of, for messages.
     reads : sequence of paths
         Files that it is made from: a folder that holds one of them is not replaced.
+    writes : sequence of str
+        Patterns of all files that it may hold, such as ``"figures/*.png"``, beside `mark`: a folder that holds any
+        other is somebody's, too, and not replaced. None are looked for where there are no patterns.
 
     Yields
     ------
@@ -86,6 +91,8 @@ def whole_folder(
             recover(target)
             _refuse(target, shown, overwrite, mark, what)
             _refuse_to_lose(target, shown, reads)
+            if writes:
+                _refuse_strangers(target, shown, (mark, *writes), what)
             _refuse_mount(target, shown)
             _refuse_foreign(target, shown)
             made = _make_parents(target.parent)
@@ -189,6 +196,25 @@ def _refuse_to_lose(target: Path, shown: str, files: Sequence[str | Path]) -> No
         if path.exists() and (target.resolve() in path.resolve().parents or target in path.absolute().parents):
             what = f"{shown} holds {path.name!r}, which is read, and would be lost with what else is in the folder"
             raise InputError(what, remedy="move that file, or choose another folder (--out)")
+
+
+_BESIDE = (".aux.xml", ".ovr", "-wal", "-shm", "-journal", "~")
+"""What programs that open a file leave beside it: after its name."""
+_OF_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}
+
+
+def _refuse_strangers(target: Path, shown: str, patterns: Sequence[str], what: str) -> None:
+    """Raise an InputError if a file in `target` is none of those that are written there: it would be lost."""
+    for above, folders, files in os.walk(target):
+        links = [name for name in folders if os.path.islink(os.path.join(above, name))]
+        for name in sorted([*files, *links]):
+            place = Path(above, name).relative_to(target).as_posix()
+            own = next((place.removesuffix(end) for end in _BESIDE if name.endswith(end)), place)
+            if name not in _OF_SYSTEMS and not any(fnmatchcase(own, pattern) for pattern in patterns):
+                raise InputError(
+                    f"{shown} holds {place!r}, which no {what} writes, and which would be lost",
+                    remedy="move it, or choose another folder (--out)",
+                )
 
 
 def _make_parents(folder: Path) -> list[Path]:

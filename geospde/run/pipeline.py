@@ -16,7 +16,7 @@ from geospde.results.certificate import Certificate
 from geospde.run.analysis import criteria_of
 from geospde.run.config import Config, read_config
 from geospde.run.folders import amended_folder, whole_folder
-from geospde.run.logs import keep_log
+from geospde.run.logs import LOG, keep_log
 from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.record import MARK, read_record
 from geospde.run.regions import RegionFigures
@@ -154,7 +154,7 @@ def run(
     with (
         cluster(client),
         keep_log(log, target),
-        whole_folder(target, overwrite=overwrite, reads=config.files_read()) as folder,
+        whole_folder(target, overwrite=overwrite, reads=config.files_read(), writes=_written()) as folder,
         announce_compiling(log),
     ):
         work = Work.begun("run", config, folder, target, log)
@@ -163,6 +163,13 @@ def run(
         work.finish()
     log.tell()
     return RunResult.of(work, target)
+
+
+def _written() -> list[str]:
+    """Return patterns of all files that a run may leave, its pictures in any format."""
+    patterns = [pattern for step in STEPS for pattern in step.files]
+    pictures = [one.replace(".png", ".*") for one in patterns if one.startswith("figures/")]
+    return [LOG, *patterns, *pictures]
 
 
 def run_step(

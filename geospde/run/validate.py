@@ -16,6 +16,7 @@ from geospde.run.sections.results import ValidationSection
 from geospde.run.stored_fit import find_run, fitted
 from geospde.run.validation_files import ALONE, described, validate, write_validation
 
+FILES = (*ALONE, LOG)
 MARK = ALONE.summary
 """Tells a validation's folder, which may be replaced, from somebody's other work, and from a run's."""
 
@@ -108,7 +109,7 @@ def validate_run(
     reads = run.config.files_read()
     with (
         keep_log(log, target),
-        whole_folder(target, overwrite=overwrite, mark=MARK, what="validation", reads=reads) as folder,
+        whole_folder(target, overwrite=overwrite, mark=MARK, what="validation", reads=reads, writes=FILES) as folder,
     ):
         result = validated(target)
         with log.step("write"):

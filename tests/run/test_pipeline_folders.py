@@ -63,6 +63,39 @@ def test_a_folder_of_other_work_is_never_replaced(tmp_path):
         raise AssertionError
 
 
+@pytest.mark.parametrize("name", ["notes.txt", ".git/config", "figures/mine.png", "grid2.csv", "figures/mean.png.d/a"])
+def test_a_folder_with_somebodys_file_in_it_is_never_replaced(tmp_path, name):
+    """Notes, and a repository, were removed with the earlier run."""
+    old = tmp_path / "run"
+    mine = old / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    (old / "run.json").write_text("old")
+    patterns = ("grid.csv", "figures/mean.*")
+    if name == "figures/mean.png.d/a":  # patterns are of files, wherever they lie
+        patterns = ("grid.csv", "figures/mean.png")
+    with pytest.raises(gs.InputError, match="which no run writes"):
+        with whole_folder(old, overwrite=True, writes=patterns):
+            raise AssertionError
+    assert mine.read_text() == "mine" and names(tmp_path) == ["run"]
+
+
+def test_a_link_is_somebodys_and_what_programs_leave_beside_a_file_is_not(tmp_path):
+    old = tmp_path / "run"
+    old.mkdir()
+    for name in ("run.json", "prediction.tif", "prediction.tif.aux.xml", "layers.gpkg-wal", ".DS_Store"):
+        (old / name).write_text("old")
+    patterns = ("prediction.tif", "layers.gpkg")
+    (old / "home").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(gs.InputError, match="'home', which no run writes"):
+        with whole_folder(old, overwrite=True, writes=patterns):
+            raise AssertionError
+    (old / "home").unlink()
+    with whole_folder(old, overwrite=True, writes=patterns) as folder:
+        fill(folder)
+    assert names(old) == ["run.json"]
+
+
 def test_a_folder_that_holds_what_a_run_reads_is_never_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
