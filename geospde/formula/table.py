@@ -79,6 +79,7 @@ def unknown_column(column: str, table: pd.DataFrame) -> str:
 
 
 NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
+TRUTHS = {"true": True, "1": True, "false": False, "0": False}  # as text, in small letters
 KINDS = {"number": "numbers", "truth": "True and False", "label": "labels"}
 
 
@@ -114,7 +115,7 @@ def values_of(table: pd.DataFrame, column: str, kind: str | None = None) -> Any:
         return values
     if own == "label":
         texts = values.map(lambda value: label(value).casefold())
-        truths = texts.map({"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0})
+        truths = texts.map({text: float(truth) for text, truth in TRUTHS.items()})
         numbers = as_numbers(values.astype(object) if kind == "number" else truths)
     else:
         numbers = values.to_numpy(dtype=float)
@@ -181,6 +182,25 @@ def label(value: Any) -> str:
     return str(value)
 
 
+def _distinct(values: Any) -> tuple[Any, Any]:
+    """Which of the distinct values each is, -1 for a missing one, and these; InputError for lists and their like."""
+    try:
+        places, labels = pd.factorize(values)
+    except TypeError:
+        row = next(k for k, value in enumerate(values) if not _is_hashable(value))
+        held = f"column {values.name!r} holds {values.iloc[row]!r} in {{row}}, which is no label"
+        raise InputError(held, row=values.index[row]) from None
+    return places, labels
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Coding:
     """The levels of a factor, learnt from data.
@@ -206,7 +226,7 @@ class Coding:
             present = set(values.cat.codes)
             own = [level for code, level in enumerate(values.cat.categories) if code in present]
         else:
-            own = list(pd.factorize(values)[1])
+            own = list(_distinct(values)[1])
             try:
                 own.sort()
             except TypeError:
@@ -235,14 +255,21 @@ class Coding:
         return [label(level) for level in self.levels]
 
     def codes(self, values: Any) -> NDArray[np.intp]:
-        """Number of each value's level, by value or else by its text; -1 for one that was not learnt, or missing."""
+        """Number of each value's level, by value or else by its text; -1 for one that was not learnt, or missing.
+
+        True and False are also what `TRUTHS` spells so.
+        """
         if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
             places, labels = values.cat.codes.to_numpy(), list(values.cat.categories)
         else:
-            places, labels = pd.factorize(values)
+            places, labels = _distinct(values)
         by_value = {level: k for k, level in enumerate(self.levels)}
         by_text = {text: k for k, text in enumerate(self.labels)}
-        numbers = [by_value.get(value, by_text.get(label(value), -1)) for value in labels]
+        if all(isinstance(level, (bool, np.bool_)) for level in self.levels):
+            by_text |= {text: by_value[truth] for text, truth in TRUTHS.items() if truth in by_value}
+            numbers = [by_value.get(value, by_text.get(label(value).casefold(), -1)) for value in labels]
+        else:
+            numbers = [by_value.get(value, by_text.get(label(value), -1)) for value in labels]
         return np.asarray(np.array([*numbers, -1], dtype=np.intp)[places])
 
     def __call__(self, values: Any) -> pd.Categorical:

@@ -256,7 +256,10 @@ def _mended(polygon: Polygon, what: str) -> Polygon | MultiPolygon:
         return polygon
     spot = _invalid_at(polygon)
     shell = _gone_round_once(polygon.exterior)
-    holes = [_gone_round_once(ring) for ring in polygon.interiors]
+    different = {
+        ring.normalize().wkb: ring for ring in map(shapely.Polygon, polygon.interiors)
+    }  # a hole given twice is one
+    holes = [_gone_round_once(hole.exterior) for hole in different.values()]
     solid = [hole for hole in holes if hole is not None and hole.area > 0]
     if shell is None or shell.area == 0 or None in holes:
         _refuse_invalid(polygon, what)
@@ -283,7 +286,7 @@ def _gone_round_once(ring: Any) -> Polygon | MultiPolygon | None:
 
 def _first_round(vertices: np.ndarray) -> np.ndarray:
     """Return a closed ring, (k, 2), once where it goes through the same vertices in the same order several times."""
-    once = vertices[:-1]
+    once = vertices[:-1][(vertices[1:] != vertices[:-1]).any(axis=1)]  # a vertex given twice running counts once
     for size in range(3, len(once) // 2 + 1):
         if len(once) % size == 0 and np.array_equal(once, np.tile(once[:size], (len(once) // size, 1))):
             return np.vstack([once[:size], once[:1]])

@@ -26,7 +26,8 @@ MARKS = (
     "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "<NA>", "#N/A", "-nan", "-NaN", ".", "-",
     "--", "?",
 )  # fmt: skip
-"""What people write for no number; among labels these are labels, but for those that the user lists."""
+"""What people write for no number, in any case; among labels these are labels, but for those that the user lists."""
+FOLDED = frozenset(mark.casefold() for mark in MARKS)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ class Table:
             values = frame[column]
             if column == "geometry" or not (is_string_dtype(values.dtype) or values.dtype == object):
                 continue
-            marked = values.isin(MARKS).to_numpy()
+            texts = [text for text in values.unique() if isinstance(text, str) and text.casefold() in FOLDED]
+            marked = values.isin(texts).to_numpy()
             rest = values.mask(marked)
             known = ~np.isnan(as_numbers(rest))
             if is_text(rest).any() or not known.any():
@@ -130,8 +132,9 @@ class Table:
                 frame[column] = as_numbers(rest)
             words = [w for w in dict.fromkeys(values[marked]) if w.casefold().strip("-") != "nan"]
             if words:
-                first = self.at(int(np.argmax(marked)), str(column))
-                what = f"{listed(words)} among numbers counts as missing, in {counted(int(marked.sum()), self.word)}"
+                meant = values.isin(words).to_numpy()
+                first = self.at(int(np.argmax(meant)), str(column))
+                what = f"{listed(words)} among numbers counts as missing, in {counted(int(meant.sum()), self.word)}"
                 warnings.warn(GeospdeWarning(what, where=first), stacklevel=4)
         return replace(self, frame=frame)
 
@@ -268,7 +271,7 @@ def with_decimal_points(frame: pd.DataFrame) -> pd.DataFrame:
         if cells.str.fullmatch(_WITH_POINT).any():
             return frame
         commas = cells.str.fullmatch(_WITH_COMMA)
-        known = commas | cells.str.fullmatch(r"\s*[-+]?\d+\s*") | cells.isin(MARKS)
+        known = commas | cells.str.fullmatch(r"\s*[-+]?\d+\s*") | cells.str.casefold().isin(FOLDED)
         if commas.any() and known.mean() > 0.5:
             decimal = decimal or not cells[commas].str.fullmatch(_THOUSANDS).all()
             cells[commas] = cells[commas].str.replace(",", ".")

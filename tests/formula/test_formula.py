@@ -1,5 +1,7 @@
+import numpy as np
 import pandas as pd
 import pytest
+from oracles import square_mesh
 
 from geospde.errors import InputError
 from geospde.formula.formula import Name, parse_formula
@@ -91,3 +93,27 @@ def test_every_special_term_has_a_reader_and_stands_alone(name):
     assert name in TERMS
     with pytest.raises(InputError, match=rf"{name}\(...\) must stand alone"):
         parse_formula(f"y ~ x:{name}(z)", SPECIAL)
+
+
+@pytest.mark.parametrize("term", ["flag", "(1 | flag)", "s(x, by=flag, k=4)", "spde(mesh, by=flag)"])
+def test_true_and_false_are_known_as_text(term):
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"x": rng.uniform(0, 1, 40), "z": rng.uniform(0, 1, 40), "flag": np.resize([True, False], 40)})
+    model = build_model(f"y ~ {term}", d.assign(y=d.x + d.flag), mesh=square_mesh(3), coords=("x", "z"))
+    part = model.effects if not model.terms else model.terms[0]
+    points = (d[["x", "z"]].to_numpy(),) if model.terms else ()
+    for texts in (["TRUE", "FALSE"], ["true", "false"], ["True", "False"], ["1", "0"], [1, 0]):
+        told = part.columns(d.assign(flag=np.resize(np.array(texts, dtype=object), 40)), *points, True)
+        assert abs(told - part.columns(d, *points, True)).max() == 0
+    with pytest.raises(InputError, match=r"'?perhaps'?"):
+        part.columns(d.assign(flag="perhaps"), *points, True)
+
+
+@pytest.mark.parametrize("term", ["soil", "(1 | soil)", "s(x, by=soil, k=4)", "spde(mesh, by=soil)"])
+def test_lists_are_no_labels(term):
+    d = pd.DataFrame(
+        {"x": np.linspace(0, 1, 40), "z": 0.5, "soil": [["a", "b"] if k == 7 else "ab"[k % 2] for k in range(40)]}
+    )
+    d["y"] = d.x
+    with pytest.raises(InputError, match=r"column 'soil' holds \['a', 'b'\] in row 7, which is no label"):
+        build_model(f"y ~ {term}", d, mesh=square_mesh(3), coords=("x", "z"))

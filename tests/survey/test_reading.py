@@ -33,6 +33,15 @@ def test_marks_are_labels_among_labels_and_missing_among_numbers(tmp_path):
     assert said == ["t.csv, line 3, column 'depth': 'NA' among numbers counts as missing, in 1 line"]
 
 
+def test_marks_are_known_in_any_case(tmp_path):
+    survey, said = read(
+        tmp_path, "x,y,treatment,depth\n0,0,Null,NAN\n500,10,NAN,2\n300,400,lime,Null\n20,70,ash,None\n"
+    )
+    assert survey.points["treatment"].tolist() == ["Null", "NAN", "lime", "ash"]
+    np.testing.assert_array_equal(survey.points["depth"], [np.nan, 2, np.nan, np.nan])
+    assert said == ["t.csv, line 4, column 'depth': 'Null' and 'None' among numbers counts as missing, in 2 lines"]
+
+
 def test_marks_that_are_listed_are_missing_everywhere(tmp_path):
     survey, said = read(tmp_path, TEXT, missing=["NA", "-9999"])
     assert said == []
@@ -86,6 +95,9 @@ SITES = pd.DataFrame({"x": [5.0, 60, 20], "y": [50.0, 70, 52], "z": [1.0, 2, 3]}
         (Polygon(SQUARE, [[(20, 20), (40, 40), (40, 20), (20, 40)]]), None),  # a hole that crosses itself
         (Polygon(SQUARE, [[(20, 20), (40, 40), (60, 20), (60, 60), (40, 40), (20, 60)]]), 9200),  # touches itself
         (Polygon([*SQUARE, *SQUARE]), 10000),  # gone round twice
+        (Polygon([*SQUARE, (0, 0), *SQUARE]), 10000),  # closed, and gone round again
+        (Polygon(SQUARE, [[(20, 20), (40, 20), (40, 40), (20, 40)]] * 2), 9600),  # a hole given twice
+        (Polygon(SQUARE, [[(20, 20), (40, 20), (40, 40)], [(40, 40), (20, 20), (40, 20)]]), 9800),
         (Polygon(SQUARE, [[(50, 50), (60, 50), (50, 50)]]), 10000),
         (MultiPolygon([Polygon(SQUARE), Polygon([(200, 200)] * 4)]), 10000),
         (MultiPolygon([Polygon(SQUARE), Polygon([(200, 200), (300, 300), (400, 400), (200, 200)])]), 10000),
