@@ -1,0 +1,33 @@
+# Log likelihoods and coefficients of models of mixed.csv by glmmTMB and survival: prints mixed_optima.csv
+suppressMessages({library(glmmTMB); library(survival)})
+d <- read.csv("mixed.csv"); d$g <- factor(d$g); d$h <- factor(d$h)
+say <- function(formula, family, link, value, b) {
+  cat('"', formula, '",', family, ",", link, ",", format(value, digits = 12), ",", paste(format(b, digits = 7, trim = TRUE), collapse = " "), "\n", sep = "")
+}
+fit <- function(formula, family, link, right, law, ...) {
+  m <- suppressWarnings(glmmTMB(right, data = d, family = law, ...))
+  say(formula, family, link, as.numeric(logLik(m)), fixef(m)$cond)
+}
+cat("formula,family,link,log_likelihood,coefficients\n")
+fit("p(bin, n) ~ x + (1 | g)", "binomial", "probit", cbind(bin, n - bin) ~ x + (1 | g), binomial("probit"))
+fit("p(bin, n) ~ x + (1 | g)", "binomial", "cloglog", cbind(bin, n - bin) ~ x + (1 | g), binomial("cloglog"))
+fit("bern ~ x * z + (x | g)", "bernoulli", "logit", bern ~ x * z + (x | g), binomial())
+fit("be ~ x + (1 | g)", "beta", "probit", be ~ x + (1 | g), beta_family("probit"))
+fit("be ~ x + (1 | g)", "beta", "cloglog", be ~ x + (1 | g), beta_family("cloglog"))
+fit("p(bb, n) ~ x + (1 | g)", "betabinomial", "probit", cbind(bb, n - bb) ~ x + (1 | g), betabinomial("probit"))
+fit("gam ~ z + (1 | h)", "gamma", "inverse", gam ~ z + (1 | h), Gamma("inverse"))
+fit("gam ~ x + (x | g)", "gamma", "log", gam ~ x + (x | g), Gamma("log"))
+fit("lnorm ~ x + (1 | g)", "gaussian", "log", lnorm ~ x + (1 | g), gaussian("log"))
+fit("gau ~ x + (1 | g / h)", "gaussian", "identity", gau ~ x + (1 | g / h), gaussian())
+fit("tt ~ x + (1 | g)", "t", "identity", tt ~ x + (1 | g), t_family())
+fit("zi ~ x + (0 + x | g)", "zip", "log", zi ~ x + (0 + x | g), poisson(), ziformula = ~ 1)
+fit("zn ~ x + (1 | g)", "zinb", "log", zn ~ x + (1 | g), nbinom2(), ziformula = ~ 1)
+fit("nb ~ x + (1 | g) + (1 | h)", "nbinomial1", "log", nb ~ x + (1 | g) + (1 | h), nbinom1())
+fit("nb ~ x + offset(log(n)) + (1 | g)", "nbinomial", "log", nb ~ x + offset(log(n)) + (1 | g), nbinom2())
+fit("tw ~ x + (x || g)", "tweedie", "log", tw ~ x + diag(x | g), tweedie())
+fit("tp ~ x + (1 | g) + (1 | h)", "truncated_poisson", "log", tp ~ x + (1 | g) + (1 | h), truncated_poisson())
+fit("pois ~ x + (1 | g)", "poisson", "sqrt", pois ~ x + (1 | g), poisson("sqrt"))
+m <- survreg(Surv(time, ev) ~ x + z, data = d, dist = "lognormal")
+say("cens(time, how) ~ x + z", "lognormal", "identity", m$loglik[2], coef(m))
+m <- survreg(Surv(pmax(gau, 0), gau > 0, type = "left") ~ x + z, data = d, dist = "gaussian")
+say("cens(floored, floor) ~ x + z", "gaussian", "identity", m$loglik[2], coef(m))
