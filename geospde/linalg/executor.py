@@ -6,7 +6,7 @@ import pickle
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
@@ -79,8 +79,9 @@ class Dask(Executor):
 
         ahead = 2 * max(sum(self.client.ncores().values()), 1)
         left, lost = iter(items), 0
-        waiting = deque((item, self._submit(work, item, shared)) for item in islice(left, ahead))
+        waiting: deque[tuple[Any, Any]] = deque()
         try:
+            waiting.extend((item, self._submit(work, item, shared)) for item in islice(left, ahead))
             while waiting:
                 item, future = waiting[0]
                 try:
@@ -100,8 +101,15 @@ class Dask(Executor):
                 waiting.popleft()
                 waiting.extend((item, self._submit(work, item, shared)) for item in islice(left, 1))
                 yield result
+        except OSError as error:
+            if self.client.status == "running":  # it is a task's own
+                raise
+            raise GeospdeError(
+                f"the scheduler of the Dask cluster is gone: {error}", remedy="start it and its workers again"
+            ) from None
         finally:
-            self.client.cancel([future for _, future in waiting])
+            with suppress(OSError):
+                self.client.cancel([future for _, future in waiting])
 
     def _submit(self, work: Callable[..., Any], item: Any, shared: tuple[Any, ...]) -> Any:
         import cloudpickle

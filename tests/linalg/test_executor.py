@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -12,9 +13,9 @@ from small_run import quietly_in, write_survey
 
 import geospde as gs
 from geospde.cli.commands import main
-from geospde.errors import InputError
+from geospde.errors import GeospdeError, InputError
 from geospde.export import windowed
-from geospde.linalg.executor import Here, cluster, executor
+from geospde.linalg.executor import Dask, Here, cluster, executor
 from geospde.prediction import windows
 
 pytestmark = pytest.mark.filterwarnings("ignore::geospde.GeospdeWarning")
@@ -102,6 +103,35 @@ def test_surveys_are_run_on_the_workers(client, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "one.toml: refused: " in said and "two.toml: refused: " in said
     assert not (tmp_path / "all").exists()  # where no run is made nothing is written
+
+
+def test_a_lost_scheduler_is_told_and_a_fault_of_a_task_stays_its_own():
+    pytest.importorskip("distributed")
+
+    class Client:
+        """Of a scheduler that is there while shared objects are sent, and answers with an error later."""
+
+        status = "running"
+
+        def ncores(self):
+            return {"tcp://there:1": 1}
+
+        def scatter(self, *args, **options):
+            return [None]
+
+        def submit(self, *args, **options):
+            raise TimeoutError("no answer")
+
+        def cancel(self, futures):
+            raise OSError("no answer either")
+
+    client = Client()
+    with pytest.raises(TimeoutError, match="no answer$"):
+        list(Dask(client).map(plus, [1, 2], [3]))
+    client.submit = lambda *args, **options: SimpleNamespace(result=lambda: Client.submit(client))
+    client.status = "connecting"
+    with pytest.raises(GeospdeError, match="scheduler of the Dask cluster is gone: no answer"):
+        list(Dask(client).map(plus, [1, 2], [3]))
 
 
 @pytest.mark.slow
