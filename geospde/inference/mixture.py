@@ -103,7 +103,7 @@ class GaussianMixture:
 
     def sf(self, x: Vector | float) -> Vector:
         """P(X > x), (m,), with its digits where it is small."""
-        if self.means.size < SEVERAL:
+        if self._components < SEVERAL:
             return np.asarray((self.weights[:, None] * ndtr(-self._scores(x))).sum(axis=0))
         out = np.empty(self.means.shape[1])
         at = np.broadcast_to(np.asarray(x, dtype=float), out.shape).copy()
@@ -138,9 +138,15 @@ class GaussianMixture:
         if not levels:
             return out
         scores = ndtri(np.asarray(levels, dtype=float))
-        kernel = plain_quantiles if self.means.size * scores.size < SEVERAL else mixture_quantiles
+        kernel = plain_quantiles if self._components * scores.size < SEVERAL else mixture_quantiles
         self._in_shares(lambda *share: kernel(*self._arrays, scores, out, *share))
         return out
+
+    @property
+    def _components(self) -> int:
+        """How many there are, with those of all quantities of which these are some."""
+        k, m = self.means.shape
+        return int(k * max(m, self.of))
 
     def _in_shares(self, fill: Callable[[int, int], None]) -> None:
         """Call ``fill(first, last)`` for a share of the quantities at a time."""
@@ -166,11 +172,10 @@ class GaussianMixture:
     def _moments(
         self, kernel: Callable[..., None], f: Transform, fewer: Sequence[tuple[int, float]]
     ) -> tuple[Vector, Vector]:
-        k, m = self.means.shape
-        if k * max(m, self.of) * NODES < MANY:
+        if self._components * NODES < MANY:
             return self.transformed_moments(f)
         weights, means, sds, shapes = self._arrays
-        out = np.empty((2, m))
+        out = np.empty((2, means.shape[1]))
 
         def fill(first: int, last: int) -> None:
             for low in range(first, last, BLOCK):

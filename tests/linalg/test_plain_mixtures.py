@@ -1,5 +1,7 @@
 """Maps that are small are made by numpy, large ones by compiled loops: the same steps, and so the same numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import ndtri
@@ -63,6 +65,10 @@ def test_the_size_alone_says_which_is_taken(monkeypatch):
     assert taken == ["numpy", "loop"]
     a_mixture(3, 0.1, 20).sf(1.0)
     assert taken == ["numpy", "loop", "loop"]
+    part = replace(some, of=1000)  # a few cells of a large map
+    part.quantiles((0.5,))
+    part.sf(1.0)
+    assert taken == ["numpy"] + 4 * ["loop"]
 
 
 @pytest.mark.slow
