@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from hostile_inputs import GOOD, RAW, beside, cell, keys, second
+from hostile_inputs import GOOD, RAW, beside, cell, keys, run_file, second
 
 COMMANDING = "a\x1b[31mb"  # turns a terminal red
 EMPTY = "a\x00b"
@@ -20,6 +20,17 @@ def also(section, **content):
 def of_two(lines):
     """Two likelihoods, and more lines."""
     return lambda: {RAW: f"{second('b')()[RAW]}\n{lines}"}
+
+
+def raw(old, new):
+    """The good run file's text, with another in the place of one of its own."""
+
+    def write():
+        text = run_file(GOOD)
+        assert old in text
+        return {RAW: text.replace(old, new, 1)}
+
+    return write
 
 
 def virtual(name, content):
@@ -75,6 +86,51 @@ KEYS = {
     "points with a field of 50,000 digits": (cell("caught", 3, "9" * 50_000), "is infinite"),
     "points with a field of 3 million letters": (cell("caught", 3, "a" * 3_000_000), "a field of 3,000,000 letters"),
     "family of 200,000 letters": (keys("model", family="a" * 200_000), "200,000 letters"),
+    "areas of no file": (also("regions", kind="mean"), "needs the key 'areas'"),
+    "cell written in Cyrillic": (keys("prediction", **{"\u0441ell": 100}), "has no key"),
+    **{
+        f"family {word}": (keys("model", family=name), "there is no family|unknown family|family")
+        for word, name in {
+            "with a Cyrillic letter": "p\u043eisson",
+            "in full width": "\uff50\uff4f\uff49\uff53\uff53\uff4f\uff4e",
+            "with a space of no width": "poi\u200bsson",
+            "from the right": "\u202epoisson",
+        }.items()
+    },
+    **{
+        f"text: {name}": (raw(old, new), words)
+        for name, old, new, words in (
+            ("a table twice", "[model]", "[mesh]\n[model]", "is not TOML"),
+            ("a key twice", "[model]", '[model]\n"family" = "gamma"', "is not TOML"),
+            ("a key of nothing", "[model]", '[model]\n"" = 1', "has no key"),
+            ("a section of nothing", "[model]", '[""]\na = 1\n[model]', "there is no section"),
+            ("a list of sections", "[model]", "[[model]]", "model"),
+            (
+                "deep tables",
+                "[model]",
+                f"[priors]\nx = {'{a = ' * 2000}1{'}' * 2000}\n[model]",
+                "nested deeper|is not TOML",
+            ),
+            ("deep names", "[model]", f"[priors]\n{'a.' * 1500}b = 1\n[model]", ""),
+            ("a number of 4,000 digits", "[model]", f"[priors]\nx = {'9' * 4000}\n[model]", ""),
+            ("a time of day", "[model]", "[priors]\nx = 07:32:00\n[model]", ""),
+        )
+    },
+    **{
+        f"formula {name}": (keys("model", formula=f"caught ~ {term}"), "")
+        for name, term in {
+            "3,000 deep": f"{'(' * 3000}1{')' * 3000}",
+            "of a lambda": "(lambda: 1)()",
+            "of a fish": "1 + \U0001f41f + spde(mesh)",
+            "of itself": "caught + spde(mesh)",
+            "of a mesh twice": "spde(mesh, mesh)",
+            "of a field of 3": "spde(3)",
+        }.items()
+    },
+    **{
+        f"{key} {value}": (keys("prediction", **{key: value}), "")
+        for key, value in {"quantiles": [0], "exceed": [True], "buffer": 1e300, "cell": [100]}.items()
+    },
     "time nested": (keys("prediction", at={"year": [[1]]}), "numbers or words"),
 }  # words: None where the run file can be used, with warnings or without
 
