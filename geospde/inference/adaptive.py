@@ -6,7 +6,7 @@ nearest to it, with the smallest adjustment that gives the points the mean and c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -138,12 +138,12 @@ def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, prior
     Where neither do, draws are on the scale that makes the priors Gaussian.
     """
     found = _refined(evaluator, axes)
-    if others is not None and not found.accuracy.serves:
+    if others is not None and not found.told.serves:
         again = _refined(evaluator, others)
-        found = min(found, again, key=lambda one: one.accuracy.worst)
-    points, top, accuracy = found.points, found.top, found.accuracy
+        found = min(found, again, key=lambda one: one.told.worst)
+    points, top, accuracy = found.points, found.top, found.told
     residual: Emulator | Reweighted = found.emulator
-    if not accuracy.serves:
+    if not found.accuracy.serves:
         residual, accuracy = _put_right(points, found.emulator, top, priors)
     axes = points.axes
     hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
@@ -157,12 +157,16 @@ def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, prior
 
 
 class _Refined(NamedTuple):
-    """Points, an emulator through them, the constant that its values are relative to, and its errors."""
+    """Points, an emulator through them, the constant that its values are relative to, its errors, and those with tails.
+
+    Draws are no remedy for a tail that the points have not followed to its end: few of them would be there.
+    """
 
     points: _Points
     emulator: Emulator
     top: float
     accuracy: Accuracy
+    told: Accuracy
 
 
 def _star(d: int) -> Vector:
@@ -191,7 +195,7 @@ def _refined(evaluator: Evaluator, axes: Axes) -> _Refined:
         survey = _survey(points, emulator, 2048, doubt)
         new = points.others(survey.next(emulator, (4 if survey.errors.max() > ROUGH else 2) * d))
         if not len(new):
-            new = points.others(_open_tails(emulator))
+            new = points.others(_open_tails(emulator)[0])
         if not len(new):
             survey = _survey(points, emulator, 2**14, doubt)
             new = points.others(survey.next(emulator, 2 * d))
@@ -203,7 +207,8 @@ def _refined(evaluator: Evaluator, axes: Axes) -> _Refined:
         # the emulator's errors are taken to be larger than it says by as much as they were at the last points
         found = np.abs(emulator.log_density(new) + top - predicted) / (sd + 0.01)
         misses = np.concatenate([misses, np.minimum(found, 10.0)])
-    return _Refined(points, emulator, top, survey.accuracy())
+    told = survey.with_tails(points, emulator) if len(points) >= most else survey
+    return _Refined(points, emulator, top, survey.accuracy(), told.accuracy())
 
 
 def _put_right(points: _Points, emulator: Emulator, top: float, scale: Warp | None) -> tuple[Reweighted, Accuracy]:
@@ -263,8 +268,10 @@ def _better_axes(axes: Axes, emulator: Emulator) -> tuple[Vector, Vector] | None
     return axes.centre + axes.root @ z, np.asarray(np.linalg.cholesky(scaled @ within @ scaled.T))
 
 
-def _open_tails(emulator: Emulator) -> Vector:
+def _open_tails(emulator: Emulator) -> tuple[Vector, Vector]:
     """Places further out to evaluate, (k, d): on rays to the means of the marginals' tails, if much mass lies beyond.
+
+    And how much, (k,), as a part of all mass, were the tail as wide across as the density is.
 
     A tail is assumed to fall at the rate it has at the last place along the ray that is near a point.
     """
@@ -273,7 +280,8 @@ def _open_tails(emulator: Emulator) -> Vector:
     log_mass = log_density + log_inverse
     mass = np.exp(log_mass - logsumexp(log_mass))
     log_peak = float(emulator.log_density(emulator.places).max())
-    centre, found = mass @ u, []
+    centre, found, parts = mass @ u, [], []
+    log_sum = logsumexp(log_mass) - np.log(len(u)) - log_peak
     sds = np.sqrt(mass @ (u - centre) ** 2)
     for values in u.T:
         order = np.argsort(values)
@@ -289,6 +297,7 @@ def _open_tails(emulator: Emulator) -> Vector:
             seen = np.flatnonzero(emulator.distances(along) < SEEN)
             if not seen.size:
                 found.append(along[0])
+                parts.append(float(own))
                 continue
             last = along[seen[-1]]
             place = emulator.places[((emulator.places - last) ** 2).sum(axis=1).argmin()]
@@ -298,7 +307,10 @@ def _open_tails(emulator: Emulator) -> Vector:
             away = float(np.sqrt((((last - centre) / sds) ** 2).sum()))
             if np.exp(value) / fall * max(1.0, away / 3.0) ** 2 > TAIL:
                 found.append(last + min(3.0, 2.0 / fall) * ray / length)
-    return np.array(found).reshape(-1, u.shape[1])
+                # a slice across of a Gaussian with this integral and peak
+                log_across = (1.0 - 1.0 / u.shape[1]) * log_sum
+                parts.append(min(0.5, float(np.exp(value - log_sum + log_across)) / fall))
+    return np.array(found).reshape(-1, u.shape[1]), np.array(parts)
 
 
 @dataclass(frozen=True)
@@ -331,6 +343,17 @@ class _Survey:
         if self.is_sure:
             return np.empty((0, self.places.shape[1]))
         return _apart(emulator, self.places, self.sd, self.height, most)
+
+    def with_tails(self, points: _Points, emulator: Emulator) -> "_Survey":
+        """The same with what tails may hide that points have not followed to their end."""
+        places, parts = _open_tails(emulator)
+        if not len(places):
+            return self
+        u, log_inverse = emulator.nodes(2048)
+        log_mass = emulator.log_density(u) + log_inverse
+        mass = np.append(np.exp(log_mass - logsumexp(log_mass)), np.zeros(len(places)))
+        influence = np.abs(_influence(points.axes.theta(np.vstack([u, places])), mass))[len(u) :]
+        return replace(self, hidden=self.hidden + parts @ influence)
 
     def accuracy(self) -> Accuracy:
         """The same in the units of what is wanted."""

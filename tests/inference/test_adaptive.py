@@ -12,6 +12,7 @@ from toy_posteriors import TOYS
 
 import geospde as gs
 from geospde.errors import NumericalError
+from geospde.inference import adaptive as integration_by_points
 from geospde.inference.adaptive import adaptive
 from geospde.inference.emulator import Emulator
 from geospde.inference.integration import even_grid
@@ -292,6 +293,20 @@ def test_other_axes_are_tried_where_the_first_are_hopeless():
     found = adaptive(density, Axes(np.zeros(3), 0.05 * np.eye(3)), Axes(np.zeros(3), np.eye(3)))
     check_summaries(found, 3, *quadrature(slanted(gaussian, 3), 3, 7))
     assert found.hyper.accuracy.within and density.evaluations <= 160  # by the first alone 633, most of them draws
+
+
+@pytest.mark.parametrize("name", ["long tail, 1", "long tail, 2", "two arms"])
+def test_a_tail_that_the_budget_leaves_open_is_among_the_errors(name, monkeypatch):
+    """Eight points after the first few: quantiles are .03 to .23 sds off, and .002 to .05 was told."""
+    monkeypatch.setattr(integration_by_points, "MOST", 8)
+    log_density, d, reach = SHAPES[name]
+    found = adaptive(Density(log_density, d), Axes(np.zeros(d), np.eye(d)))
+    evidence, sds, quantiles = quadrature(log_density, d, reach)
+    found_sds, found_quantiles = summaries(found.hyper, d)
+    accuracy = found.hyper.accuracy
+    assert not accuracy.draws and not accuracy.within
+    assert np.abs((found_quantiles - quantiles) / sds[:, None]).max() < accuracy.quantile
+    assert np.abs(found_sds / sds - 1).max() < accuracy.spread
 
 
 def rough(t):
