@@ -19,7 +19,7 @@ from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.adaptive import adaptive, compressed
 from geospde.inference.correction import variational_mean
 from geospde.inference.higher_order import evidence_correction
-from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.residual import EvenGrid, Polynomial, ProductSpline
 from geospde.inference.warm import WarmLaplace
@@ -46,6 +46,7 @@ SWOLLEN = 0.11  # of z²: a tail of 1.13 times the sd. A curve through few nodes
 WIDE, NARROW = 1.3, 1.1  # radii of composite designs, in sqrt(d): to see the tails, to carry the bulk
 BENT = 0.24  # part of the roughness that the mode foretells, from which the rule is not tried: on everyday fields with
 # up to 0.23 the points agreed, and with 0.25 and more they did not
+LEVELS = (0.025, 0.5, 0.975)  # of the quantiles that two rules are compared by
 POOR = 0.3  # agreement below which a polynomial is fitted anew about the moments of the first
 
 
@@ -391,8 +392,33 @@ def integrate(
         return found
     # draws that leave as much open as this say less of the bulk than a polynomial does
     smooth = _carrying(explorer, *design, skew)
-    assert smooth.hyper is not None
-    return replace(smooth, hyper=replace(smooth.hyper, accuracy=found.accuracy))
+    assert smooth.hyper is not None and found.hyper is not None
+    gap = smooth.log_marginal_likelihood - found.log_marginal_likelihood
+    return replace(smooth, hyper=replace(smooth.hyper, accuracy=_apart(found.hyper, smooth.hyper, gap)))
+
+
+def _apart(draws: HyperPosterior, smooth: HyperPosterior, gap: float) -> Accuracy | None:
+    """What draws say of a polynomial's error: their own, and by how much they are apart."""
+    told = draws.accuracy
+    if told is None:
+        return None
+    spread, quantile = 0.0, 0.0
+    (theta, mass), (other, weights) = draws.cloud, smooth.cloud
+    for mine, its in zip(theta.T, other.T):
+        sds = [float(np.sqrt(w @ (x - w @ x) ** 2)) for x, w in ((mine, mass), (its, weights))]
+        spread = max(spread, abs(sds[1] / sds[0] - 1.0))
+        ends = [_quantiles(x, w, LEVELS) for x, w in ((mine, mass), (its, weights))]
+        quantile = max(quantile, float(np.abs(ends[1] - ends[0]).max()) / sds[0])
+    errors = zip((told.evidence, told.spread, told.quantile), (gap, spread, quantile))
+    evidence, spread, quantile = (float(np.hypot(own, away)) for own, away in errors)
+    return Accuracy(evidence, spread, quantile, False, told.draws)
+
+
+def _quantiles(values: Vector, weights: Vector, levels: tuple[float, ...]) -> Vector:
+    """Quantiles of values, (n,), with weights that sum to one."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order]) - 0.5 * weights[order]
+    return np.asarray(np.interp(levels, below, values[order]))
 
 
 def _bend(third: Vector) -> float:
