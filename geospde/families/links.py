@@ -72,6 +72,11 @@ class Link:
         raise NotImplementedError(f"the link {self.name} gives logarithms of its mean")
 
     @property
+    def is_even(self) -> bool:
+        """Whether a predictor below zero has the mean of its size: where the mean may be zero it then runs on."""
+        return False
+
+    @property
     def least(self) -> float:
         """What the predictor lies above."""
         return -np.inf
@@ -182,6 +187,11 @@ class _Inverse(_Positive):
 
 class _Sqrt(_Positive):
     """The mean is the square of the predictor."""
+
+    @property
+    def is_even(self) -> bool:
+        """It is."""
+        return True
 
     def jet(self, eta: Vector) -> Jet:
         """The square and its derivatives."""

@@ -115,15 +115,21 @@ class Relinked(Likelihood):
         with np.errstate(all="ignore"):
             mean = self.link.inverse(eta)
         natural = self._inner.link
-        return (eta > self.link.least) & (mean > natural.low) & (mean < natural.high) & np.isfinite(mean)
+        inside = (eta > self.link.least) & (mean > natural.low) & (mean < natural.high) & np.isfinite(mean)
+        # as R has it; for a response above zero a predictor below is the mirror image of one above
+        return inside | (np.asarray(self._inner.y) == 0) if self.link.is_even else inside
 
     def _moved(self, eta: Vector) -> tuple[Jet, NDArray[np.bool_]]:
         """The natural predictor with its derivatives in eta, and where there is one."""
         inside = self._inside(eta)
-        near = np.where(inside, eta, max(self.link.least, 0.0) + NEAR)
+        least = max(self.link.least, 0.0) + NEAR
+        near = np.where(inside, np.maximum(np.abs(eta), least) if self.link.is_even else eta, least)
         jet = self.link.jet(near)
         if self._inner.link.is_log:
             jet = of_logarithm(np.log(jet[0]), relative_to(jet[0], jet[1:]))
+        if self.link.is_even:
+            side = np.where(eta < 0, -1.0, 1.0)
+            jet = jet[0], side * jet[1], jet[2], side * jet[3]
         return jet, inside
 
     def _predictor(self, eta: Vector) -> Vector:

@@ -51,7 +51,8 @@ def smoothed_leave_one_out(
 
 def _batch(log_density: Vector, left_out: Vector) -> tuple[Vector, Vector]:
     """The same for few observations."""
-    log_weights, k = smoothed_log_weights(-left_out)
+    # a draw at which what is left out could not be, beyond the end of a link's predictors, is none of the posterior
+    log_weights, k = smoothed_log_weights(np.where(np.isneginf(left_out), -np.inf, -left_out))
     return _log_sum(log_weights + log_density), k
 
 

@@ -11,6 +11,7 @@ import geospde as gs
 from geospde.errors import InputError, NumericalError
 from geospde.families.links import INVERSE, SQRT
 from geospde.families.registry import family_by_name
+from geospde.inference.pareto import smoothed_leave_one_out
 
 DATA = Path(__file__).parents[1] / "reference" / "optima" / "family.csv"
 
@@ -52,6 +53,42 @@ def test_jets_and_slopes_are_those_of_the_mean(link):
         np.testing.assert_allclose(jet[k + 1], slope, rtol=1e-7)
     np.testing.assert_allclose(np.log(np.abs(jet[1])), link.log_derivative(eta), rtol=1e-12)
     np.testing.assert_allclose(link.forward(link.inverse(eta)), eta, rtol=1e-14)
+
+
+def few_counts():
+    """Poisson counts, half of them zero, of the squares of a predictor that is below zero in some rows."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(20), 10), rng.normal(size=200)
+    y = rng.poisson((1.0 + 0.3 * x + rng.normal(0, 0.3, 20)[g]) ** 2)
+    return pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
+
+
+def test_a_zero_may_have_a_square_root_below_zero():
+    # glmmTMB 1.1.5 of R 4.2.2, started at these values: from its own it ends at -281.04, another maximum
+    fit = gs.fit("y ~ x + (1 | g)", few_counts(), family="poisson", link="sqrt", method="ml")
+    assert fit.log_likelihood == pytest.approx(-253.257611352, abs=1e-6)
+    assert fit.fixed["estimate"].to_numpy() == pytest.approx([0.93032930, 0.31113624], abs=2e-6)
+    assert fit.hyper["estimate"].to_numpy() == pytest.approx([0.20035929], abs=2e-6)
+    likelihood, step = family_by_name("poisson", "sqrt").bind(np.array([0.0, 0.0, 2.0])), 1e-5
+    below, above = np.array([-0.7, -0.1, 0.5]), np.array([0.7, 0.1, -0.5])
+    assert likelihood.log_density(below) == pytest.approx(
+        [-0.49, -0.01, np.log(0.25**2 * np.exp(-0.25) / 2)], rel=1e-12
+    )
+    assert np.isneginf(likelihood.log_density(above)[2])  # the mirror image of what is seen at 0.5
+    slope = (likelihood.log_density(below + step) - likelihood.log_density(below - step)) / (2 * step)
+    assert likelihood.derivatives(below)[0] == pytest.approx(slope, rel=1e-6)
+
+
+def test_draws_beyond_an_end_of_the_predictor_do_not_spoil_what_is_left_out():
+    table = few_counts().assign(z=lambda t: np.random.default_rng(4).gamma(3.0, (0.4 + t.y) / 3))
+    fit = gs.fit("z ~ x + (1 | g)", table, family="gamma", link="identity", method="eb")
+    assert np.isfinite(fit.loo.pointwise).all()
+    eta = np.random.default_rng(5).normal(1.0, 0.5, (2, 4000))
+    density = np.where(eta > 0, -2.0 / np.maximum(eta, 1e-9) - 2 * np.log(np.maximum(eta, 1e-9)), -np.inf)
+    some = density[:1, eta[0] > 0]
+    assert some.size < 3950  # that an observation allows
+    # but for how many of the largest weights are smoothed, of 4,000 draws or of those
+    assert smoothed_leave_one_out(density)[0][0] == pytest.approx(smoothed_leave_one_out(some)[0][0], abs=0.02)
 
 
 @pytest.fixture(scope="module")
