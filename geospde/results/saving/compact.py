@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 STEP = 4e-9  # of the largest value of a column, rounded up to a power of two
-LOSSLESS = 500_000  # bytes: smaller arrays are written as they are
+LOSSLESS = 2_000_000  # bytes: smaller arrays are written as they are
 CHUNK = 65_536  # columns at a time
 PARTS = ("axes", "exponents", "widths", "bytes")
 
