@@ -188,8 +188,8 @@ def _distinct(values: Any) -> tuple[Any, Any]:
         places, labels = pd.factorize(values)
     except TypeError:
         row = next(k for k, value in enumerate(values) if not _is_hashable(value))
-        held = f"column {values.name!r} holds {values.iloc[row]!r} in {{row}}, which is no label"
-        raise InputError(held, row=values.index[row]) from None
+        what = f"column {values.name!r} holds {values.iloc[row]!r} in {{row}}, which is no label"
+        raise InputError(what, row=values.index[row]) from None
     return places, labels
 
 

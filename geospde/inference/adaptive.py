@@ -138,10 +138,10 @@ def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, prior
     Where neither do, draws are on the scale that makes the priors Gaussian.
     """
     found = _refined(evaluator, axes)
-    if others is not None and not found.told.serves:
+    if others is not None and not found.with_tails.serves:
         again = _refined(evaluator, others)
-        found = min(found, again, key=lambda one: one.told.worst)
-    points, top, accuracy = found.points, found.top, found.told
+        found = min(found, again, key=lambda one: one.with_tails.worst)
+    points, top, accuracy = found.points, found.top, found.with_tails
     residual: Emulator | Reweighted = found.emulator
     if not found.accuracy.serves:
         residual, accuracy = _put_right(points, found.emulator, top, priors)
@@ -166,7 +166,7 @@ class _Refined(NamedTuple):
     emulator: Emulator
     top: float
     accuracy: Accuracy
-    told: Accuracy
+    with_tails: Accuracy
 
 
 def _star(d: int) -> Vector:
@@ -207,8 +207,8 @@ def _refined(evaluator: Evaluator, axes: Axes) -> _Refined:
         # the emulator's errors are taken to be larger than it says by as much as they were at the last points
         found = np.abs(emulator.log_density(new) + top - predicted) / (sd + 0.01)
         misses = np.concatenate([misses, np.minimum(found, 10.0)])
-    told = survey.with_tails(points, emulator) if len(points) >= most else survey
-    return _Refined(points, emulator, top, survey.accuracy(), told.accuracy())
+    whole = survey.with_tails(points, emulator) if len(points) >= most else survey
+    return _Refined(points, emulator, top, survey.accuracy(), whole.accuracy())
 
 
 def _put_right(points: _Points, emulator: Emulator, top: float, scale: Warp | None) -> tuple[Reweighted, Accuracy]:

@@ -399,8 +399,8 @@ def integrate(
 
 def _apart(draws: HyperPosterior, smooth: HyperPosterior, gap: float) -> Accuracy | None:
     """What draws say of a polynomial's error: their own, and by how much they are apart."""
-    told = draws.accuracy
-    if told is None:
+    error = draws.accuracy
+    if error is None:
         return None
     spread, quantile = 0.0, 0.0
     (theta, mass), (other, weights) = draws.cloud, smooth.cloud
@@ -409,9 +409,9 @@ def _apart(draws: HyperPosterior, smooth: HyperPosterior, gap: float) -> Accurac
         spread = max(spread, abs(sds[1] / sds[0] - 1.0))
         ends = [_quantiles(x, w, LEVELS) for x, w in ((mine, mass), (its, weights))]
         quantile = max(quantile, float(np.abs(ends[1] - ends[0]).max()) / sds[0])
-    errors = zip((told.evidence, told.spread, told.quantile), (gap, spread, quantile))
+    errors = zip((error.evidence, error.spread, error.quantile), (gap, spread, quantile))
     evidence, spread, quantile = (float(np.hypot(own, away)) for own, away in errors)
-    return Accuracy(evidence, spread, quantile, False, told.draws)
+    return Accuracy(evidence, spread, quantile, False, error.draws)
 
 
 def _quantiles(values: Vector, weights: Vector, levels: tuple[float, ...]) -> Vector:

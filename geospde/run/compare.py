@@ -21,8 +21,9 @@ from geospde.run.progress import Progress, StepLog, announce_compiling
 from geospde.run.stored_fit import Fitted, Run, find_run, fitted
 
 MARK = "comparison.json"
-FILES = (*(f"{name}.csv" for name in ("criteria", "hyper", "fixed", "tests")), "comparison.png", "*-less-*", LOG)
 """Tells a comparison's folder, which may be replaced, from somebody's other work."""
+FILES = (*(f"{name}.csv" for name in ("criteria", "hyper", "fixed", "tests")), "comparison.png", "*-less-*", LOG)
+"""What the folder holds, beside its mark."""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARK = "design.csv"
-FILES = ("present.csv", "design.gpkg", "design.gpx", "design.png", LOG)
 """Tells a design's folder, which may be replaced, from somebody's other work."""
+FILES = ("present.csv", "design.gpkg", "design.gpx", "design.png", LOG)
+"""What the folder holds, beside its mark."""
 
 ALONG = 40  # cells of the grid of candidates, along the longer side of the area
 

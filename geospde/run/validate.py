@@ -16,9 +16,10 @@ from geospde.run.sections.results import ValidationSection
 from geospde.run.stored_fit import find_run, fitted
 from geospde.run.validation_files import ALONE, described, validate, write_validation
 
-FILES = (*ALONE, LOG)
 MARK = ALONE.summary
 """Tells a validation's folder, which may be replaced, from somebody's other work, and from a run's."""
+FILES = (*ALONE, LOG)
+"""What the folder holds, beside its mark."""
 
 
 @dataclass(frozen=True)

@@ -256,10 +256,9 @@ def _mended(polygon: Polygon, what: str) -> Polygon | MultiPolygon:
         return polygon
     spot = _invalid_at(polygon)
     shell = _gone_round_once(polygon.exterior)
-    different = {
-        ring.normalize().wkb: ring for ring in map(shapely.Polygon, polygon.interiors)
-    }  # a hole given twice is one
-    holes = [_gone_round_once(hole.exterior) for hole in different.values()]
+    given = [shapely.Polygon(ring) for ring in polygon.interiors]
+    once = {hole.normalize().wkb: hole for hole in given}.values()  # one that is given twice is one
+    holes = [_gone_round_once(hole.exterior) for hole in once]
     solid = [hole for hole in holes if hole is not None and hole.area > 0]
     if shell is None or shell.area == 0 or None in holes:
         _refuse_invalid(polygon, what)
