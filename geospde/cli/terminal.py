@@ -90,8 +90,7 @@ def print_validation(validated: Validated) -> None:
 def print_certificate(certificate: Certificate) -> None:
     """Print the verdict and the corrected figures."""
     print(f"{certificate.verdict[:1].upper()}{certificate.verdict[1:]}.")
-    evidence = f"{certificate.log_marginal_likelihood:,.3f}".replace("-", "\N{MINUS SIGN}")
-    print(f"Log marginal likelihood {evidence}, Monte Carlo error {certificate.log_marginal_likelihood_se:.2g}.")
+    print(f"The log marginal likelihood is {certificate.evidence_words}.")
     frame = certificate.to_frame().drop(columns="q0.5").rename(columns={"mc_error": "MC error"})
     table = _table("", *frame.columns, dense=True)
     for name, row in frame.iterrows():

@@ -165,11 +165,10 @@ def validation_section(validation: Any) -> Section:
 
 def certificate_section(certificate: Any) -> Section:
     """Take in a certificate: its verdict, the corrected figures, and by how much they moved."""
-    evidence = f"{certificate.log_marginal_likelihood:,.3f}".replace("-", "\N{MINUS SIGN}")
-    error = f"{certificate.log_marginal_likelihood_se:.2g}"
-    words = f"{certificate.verdict[:1].upper()}{certificate.verdict[1:]}. The log marginal likelihood is {evidence}"
+    words = f"{certificate.verdict[:1].upper()}{certificate.verdict[1:]}"
+    evidence = f"The log marginal likelihood is {certificate.evidence_words}"
     caption = "Corrected figures: shift in posterior sd, scale over the fitted sd"
-    return Section([f"{words}, with a Monte Carlo error of {error}."], [frame_table(caption, certificate.to_frame())])
+    return Section([f"{words}. {evidence}."], [frame_table(caption, certificate.to_frame())])
 
 
 def frame_table(caption: str, frame: Any) -> Table:

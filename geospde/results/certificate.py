@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -46,10 +46,11 @@ class Certificate:
     pareto_k : float
         Shape of the tail of the weights: below 0.7 (a little less for few draws) they can be trusted.
     log_marginal_likelihood, log_marginal_likelihood_se : float
-        The exact one, and its Monte Carlo error.
+        The exact one, and its Monte Carlo error; NaN where the weights cannot be trusted.
     hyper, fixed : DataFrame
         Corrected tables, one row per parameter: ``mean``, ``sd``, ``q0.025``, ``q0.5``, ``q0.975``, and ``mc_error``,
-        the Monte Carlo error of the mean. Moments that values far out would make up are NaN, as those of a fit are.
+        the Monte Carlo error of the mean. Moments that values far out would make up are NaN, as those of a fit are,
+        and so are the errors where the weights cannot be trusted: their variance may be infinite.
     shifts : Series
         By how many posterior sds the mean of each moves, corrected less fitted; where it has no moments, the median
         by the width of the interval over 3.92, of its logarithm if it is positive.
@@ -102,6 +103,13 @@ class Certificate:
         return f"corrected: {off}, {evidence}; take the tables of the certificate ({worth})"
 
     @property
+    def evidence_words(self) -> str:
+        """The log marginal likelihood and its Monte Carlo error, in words."""
+        value = f"{self.log_marginal_likelihood:,.3f}".replace("-", "\N{MINUS SIGN}")
+        error = self.log_marginal_likelihood_se
+        return f"{value}, with a Monte Carlo error " + (f"of {error:.2g}" if np.isfinite(error) else "that is unknown")
+
+    @property
     def finding(self) -> Finding:
         """The verdict among the findings of a check."""
         level = "warning" if not self.is_reliable else "ok" if self.agrees else "note"
@@ -121,7 +129,7 @@ class Certificate:
             "verdict": self.verdict,
             "reliable": self.is_reliable,
             "agrees": self.agrees,
-            **{name: getattr(self, name) for name in _NUMBERS},
+            **{name: None if np.isnan(getattr(self, name)) else getattr(self, name) for name in _NUMBERS},
             **{name: part.astype(object).where(part.notna(), None).to_dict("index") for name, part in tables.items()},
         }
 
@@ -134,17 +142,15 @@ class Certificate:
             for name in ("fixed", "hyper")
         )
         both = pd.concat([fixed, hyper]).dropna(subset=["shift", "scale"])
-        numbers = {name: content[name] for name in _NUMBERS}
+        numbers: dict[str, Any] = {name: np.nan if content[name] is None else content[name] for name in _NUMBERS}
         return cls(hyper=hyper[COLUMNS], fixed=fixed[COLUMNS], shifts=both["shift"], scales=both["scale"], **numbers)
 
     def __repr__(self) -> str:
         table = self.to_frame().to_string(float_format=lambda v: f"{v:.4g}")
-        evidence = f"{self.log_marginal_likelihood:.3f} ({self.log_marginal_likelihood_se:.2g})"
-        return f"{self.verdict}\nlog marginal likelihood {evidence}\n\n{table}"
+        return f"{self.verdict}\nlog marginal likelihood {self.evidence_words}\n\n{table}"
 
     def _repr_html_(self) -> str:
-        evidence = f"{self.log_marginal_likelihood:.3f} ({self.log_marginal_likelihood_se:.2g})"
-        summary = facts({"log marginal likelihood": evidence, "Pareto k": f"{self.pareto_k:.2f}"}, "weights")
+        summary = facts({"log marginal likelihood": self.evidence_words, "Pareto k": f"{self.pareto_k:.2f}"}, "weights")
         return card("Certificate", self.verdict, frame_table(self.to_frame(), "corrected"), summary)
 
     @property
@@ -193,7 +199,7 @@ def certify(
         table.loc[table["mean"].isna(), "mc_error"] = np.nan
     new, old = pd.concat(tables).astype(float), pd.concat([fit.fixed, fit.hyper]).astype(float)
     shifts, scales = _moved(new, old)
-    return Certificate(
+    made = Certificate(
         ess=found.ess,
         pareto_k=found.pareto_k,
         log_marginal_likelihood=found.log_marginal_likelihood,
@@ -205,6 +211,10 @@ def certify(
         evidence_shift=found.log_marginal_likelihood - fit.approximation.log_marginal_likelihood,
         draws=found.weights.size,
     )
+    if made.is_reliable:
+        return made
+    unknown = [table.assign(mc_error=np.nan) for table in tables]
+    return replace(made, fixed=unknown[0], hyper=unknown[1], log_marginal_likelihood_se=np.nan)
 
 
 def _moved(new: pd.DataFrame, old: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:

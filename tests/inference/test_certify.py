@@ -14,6 +14,7 @@ from scipy.stats import norm, t
 import geospde as gs
 from geospde.inference.certify import WeightedDraws
 from geospde.linalg.importance import BATCHES, ThetaCloud
+from geospde.results import certificate as certificate_module
 from geospde.results.certificate import Certificate
 
 LEVELS = ["q0.025", "q0.5", "q0.975"]
@@ -180,6 +181,17 @@ def test_a_certificate_goes_through_plain_types(few):
     pd.testing.assert_frame_equal(again.to_frame(), certificate.to_frame())
     assert again.verdict == certificate.verdict and repr(again) == repr(certificate)
     assert certificate._repr_html_().count("<table") == 2
+
+
+def test_errors_of_weights_that_cannot_be_trusted_are_not_stated(few, monkeypatch):
+    monkeypatch.setattr(certificate_module, "WORTH", 10**6)
+    certificate = few[1].certify(400)
+    assert certificate.verdict.startswith("not certified") and np.isnan(certificate.log_marginal_likelihood_se)
+    assert certificate.to_frame()["mc_error"].isna().all() and certificate.to_frame()["mean"].notna().all()
+    assert certificate.evidence_words.endswith("that is unknown")
+    again = Certificate.from_dict(json.loads(json.dumps(certificate.to_dict(), allow_nan=False)))
+    pd.testing.assert_frame_equal(again.to_frame(), certificate.to_frame())
+    assert repr(again) == repr(certificate)
 
 
 @pytest.mark.slow
