@@ -258,7 +258,7 @@ def weighted_moments(values: Vector, weights: Vector) -> tuple[Vector, Vector]:
 
 def _smoothed(values: Vector, weights: Vector, size: int) -> tuple[Vector, Vector]:
     """Kernel density of many weighted values, narrow, with mean and variance kept."""
-    width = 0.05  # of the kernel, in standard deviations: what ends sharply would seem to reach further by a wide one
+    width = 0.1  # of the kernel, in standard deviations
     mean = float(weights @ values)
     sd = float(np.sqrt(weights @ (values - mean) ** 2))
     z = np.sqrt(1 - width**2) * (values - mean) / sd
