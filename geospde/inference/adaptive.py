@@ -138,9 +138,9 @@ def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, prior
     Where neither do, draws are on the scale that makes the priors Gaussian.
     """
     found = _refined(evaluator, axes)
-    if others is not None and not found.with_tails.serves:
+    if others is not None and not found.accuracy.serves:
         again = _refined(evaluator, others)
-        found = min(found, again, key=lambda one: one.with_tails.worst)
+        found = min(found, again, key=lambda one: one.accuracy.worst)
     points, top, accuracy = found.points, found.top, found.with_tails
     residual: Emulator | Reweighted = found.emulator
     if not found.accuracy.serves:

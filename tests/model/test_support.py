@@ -174,7 +174,7 @@ def test_maps_have_the_totals_of_the_exact_posterior(mesh, areas, family, kind):
 def test_totals_are_shown_in_the_unit_of_their_map(mesh, areas):
     for kind, over in (("total", areas.area), ("mean", 1.0)):
         fit = gs.fit(f"cases ~ 1 + {SPDE}", areas, mesh=mesh, family="poisson", areas=kind, method="ml")
-        shown = observed(SimpleNamespace(points=areas), "cases", fit)
+        shown = observed(areas, "cases", fit)
         np.testing.assert_allclose(shown, areas["cases"] / over, rtol=1e-9)
     work = SimpleNamespace(survey=SimpleNamespace(units="km"))
     total = SimpleNamespace(is_pattern=False)
