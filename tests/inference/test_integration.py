@@ -5,20 +5,19 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import digamma, gammaln, ndtri, polygamma
+from scipy.special import digamma, gammaln, polygamma
 from scipy.special import gamma as gamma_function
 
 import geospde as gs
 from geospde.errors import NumericalError
 from geospde.inference import integration
 from geospde.inference.higher_order import evidence_correction
-from geospde.inference.hyper import Accuracy, HyperPosterior, _smoothed
+from geospde.inference.hyper import Accuracy, HyperPosterior
 from geospde.inference.integration import Explorer, _apart, composite_design, even_grid, integrate
 from geospde.inference.marginals import Marginal
 from geospde.inference.mode import curvature, find_mode
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
 from geospde.inference.warm import WarmLaplace
-from geospde.linalg.sequences import scrambled
 
 
 class Known:
@@ -209,14 +208,6 @@ def test_a_gaussian_alone_has_gaussian_marginals():
     values, density = hyper.along(np.array([0.0, 1.0]))
     assert np.trapezoid(values * density, values) == pytest.approx(2.0)
     assert np.sqrt(np.trapezoid((values - 2) ** 2 * density, values)) == pytest.approx(0.5, rel=1e-4)
-
-
-def test_a_density_that_ends_sharply_is_smoothed_no_further():
-    """The logarithm of a half-normal: from a log sd's slow fall to its end the smoothing kernel took .07 sds."""
-    z = -ndtri(0.5 * scrambled(2**14, 1)[:, 0])
-    values, density = _smoothed(np.log(z), np.full(len(z), 1 / len(z)), 241)
-    found = np.exp(Marginal(values, density).quantile(np.array([0.025, 0.5, 0.975])))
-    np.testing.assert_allclose(found, [0.0313, 0.6745, 2.2414], atol=0.03 * 0.603)  # its sd
 
 
 def test_what_is_told_of_a_polynomial_has_its_distance_from_draws():
