@@ -13,7 +13,7 @@ from geospde.families.registry import read_family
 from geospde.survey.numbers import as_numbers
 from geospde.survey.survey import Survey
 from geospde.text.rates import Rate
-from geospde.text.words import counted, did_you_mean
+from geospde.text.words import counted, did_you_mean, in_brief
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -132,6 +132,8 @@ def observe(
     >>> observe(gs.load_dataset("rongelap"), "counts", "time").scale_label
     'log(counts / time)'
     """
+    if not hasattr(survey, "points"):
+        raise InputError(f"a Survey is explored, not a {type(survey).__name__}: make one with gs.read_survey(...)")
     values = numbers(survey, response)
     known = None if family is None else read_family(family)
     if known is not None:
@@ -163,6 +165,8 @@ def numbers(survey: Survey, column: str) -> NDArray[np.float64]:
     import pandas as pd
 
     table = survey.points
+    if not isinstance(column, str):
+        raise InputError(f"a column of the survey is given by its name, not as {in_brief(column)}")
     if column not in table.columns or column == table.geometry.name:
         known = [str(c) for c in table.columns if c != table.geometry.name]
         raise InputError(f"the survey has no column {column!r}: {did_you_mean(str(column), known, 'columns')}")

@@ -1,7 +1,7 @@
 """Columns, coordinates, labels and per-row values out of a table, checked."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,45 @@ def coordinates(data: Any, coords: tuple[str, str] | None) -> tuple[Vector | Non
         return None, None
     bad = np.flatnonzero((geometry.geom_type != "Point") | geometry.is_empty)
     if bad.size:
-        raise InputError(
-            f"the geometry must be points: {{row}} is {geometry.iloc[bad[0]].geom_type}",
-            remedy="say what the response is of polygons, as in areas='mean'",
-            row=data.index[bad[0]],
-        )
+        said, remedy = _no_point(geometry.iloc[bad[0]])
+        raise InputError(said, remedy=remedy, row=data.index[bad[0]])
     return np.column_stack([geometry.x, geometry.y]), data.crs
+
+
+def _no_point(shape: Any) -> tuple[str, str]:
+    """What a row's geometry is instead of a point, and what to do."""
+    if shape is None or shape.is_empty:
+        return "{row} has no place: its geometry is empty", "drop or correct it"
+    said = f"the geometry must be points: {{row}} is {shape.geom_type}"
+    if shape.geom_type == "MultiPoint":
+        return said, "make a row of each point with data.explode(), or take one of them, such as the centroid"
+    if "Polygon" in shape.geom_type:
+        return said, "say what the response is of polygons, as in areas='mean'"
+    return said, "take a point of each, such as the centroid"
+
+
+def require_table(data: Any) -> None:
+    """Raise InputError for data that are no DataFrame, with what to give instead."""
+    if isinstance(data, pd.DataFrame):
+        return
+    said = f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}"
+    if hasattr(data, "points") and hasattr(data, "coastline"):
+        raise InputError(said, remedy="give its points, survey.points")
+    if hasattr(data, "to_pandas"):
+        raise InputError(said, remedy="make one with to_pandas()")
+    if isinstance(data, Mapping) or (isinstance(data, np.ndarray) and data.dtype.names):
+        raise InputError(said, remedy="make one with pandas.DataFrame(data)")
+    raise InputError(said)
+
+
+def refuse_other_order(data: pd.DataFrame, **given: Any) -> None:
+    """Raise InputError for a Series whose labels are the table's in another order: its values go by their place."""
+    for name, values in given.items():
+        if not isinstance(values, pd.Series) or len(values) != len(data) or values.index.equals(data.index):
+            continue
+        if data.index.is_unique and values.index.is_unique and values.index.isin(data.index).all():
+            said = f"{name} is a Series with the labels of the table's rows in another order"
+            raise InputError(said, remedy="put it in theirs, as in values.loc[table.index], or make a column of it")
 
 
 def numeric(table: pd.DataFrame, column: str, what: str) -> Vector:

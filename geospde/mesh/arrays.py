@@ -38,7 +38,7 @@ def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
     try:
         array = np.array(points, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"points must be numbers in an m x 2 array: {error}") from error
+        raise InputError(f"points must be numbers in an m x 2 array: {error}", remedy=_instead_of(points)) from error
     if array.ndim != 2 or array.shape[1] != 2:
         raise InputError(f"points must be an m x 2 array, not of shape {array.shape}")
     bad = ~np.isfinite(array).all(axis=1)
@@ -48,6 +48,16 @@ def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
             row=row_of(given, bad),
         )
     return array
+
+
+def _instead_of(points: Any) -> str:
+    """What to give in place of what holds no points."""
+    if hasattr(points, "points"):
+        return "give the survey's points, survey.points"
+    if hasattr(points, "columns"):
+        return "give the two columns of coordinates, as in table[['x', 'y']], or a GeoDataFrame"
+    first = next(iter(points), None) if isinstance(points, list | tuple) else points
+    return "make a GeoSeries of the geometries" if hasattr(first, "geom_type") else ""
 
 
 def row_of(points: Any, bad: Any) -> Any:

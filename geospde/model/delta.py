@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from geospde.errors import InputError
 from geospde.families.delta import DELTAS, PARTS, Delta
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import Symbol
-from geospde.formula.table import numeric
+from geospde.formula.table import numeric, require_table
 from geospde.mesh.trimesh import Meshes
 from geospde.model.joint import JointModel, build_joint
 from geospde.model.observations import Observations, Recipe
@@ -57,8 +56,7 @@ def build_delta(
     left = parse_sides(formula)[0]
     if not isinstance(left, Symbol):
         raise InputError(f"the response of family {delta.name!r} is a column, not {left}")
-    if not isinstance(data, pd.DataFrame):
-        raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
+    require_table(data)
     if offset is not None and not isinstance(offset, str):
         raise InputError(f"family {delta.name!r} takes offset= as a column's name")
     y = numeric(data, left.name, "response")

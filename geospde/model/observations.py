@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,3 +97,14 @@ class Recipe:
     terms: Mapping[str, str]
     delta: str = ""
     covariates: tuple[Any, ...] = ()
+
+
+def refuse_beside(formula: Any, **given: Any) -> None:
+    """Refuse a formula that is neither text nor a list, and beside a list what each likelihood has itself."""
+    if not isinstance(formula, Sequence):
+        raise InputError(
+            f"the first argument is the formula, a text, not a {type(formula).__name__}: gs.fit('y ~ x', table)"
+        )
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"{name}= is given to each gs.Observations(...), not beside a list of them")

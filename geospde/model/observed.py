@@ -16,7 +16,7 @@ from geospde.formula.formula import Formula
 from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import TELLING, Response, read_response
 from geospde.formula.syntax import symbols
-from geospde.formula.table import coordinates, per_row
+from geospde.formula.table import coordinates, per_row, refuse_other_order, require_table
 from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
 from geospde.model.priors import GivenPriors
 from geospde.model.support import Support
@@ -92,10 +92,10 @@ def read_observed(
     InputError
         For a table, column or value that does not fit.
     """
-    if not isinstance(data, pd.DataFrame):
-        raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
+    require_table(data)
     if len(data) == 0:
         raise InputError("the table of observations is empty")
+    refuse_other_order(data, exposure=exposure, offset=offset, weights=weights)
     if not family.is_pattern:
         _refuse_itself(parsed, {"exposure": exposure, "weights": weights}, coords if support is None else None)
     for says_something, subject, why in TELLING:

@@ -265,9 +265,7 @@ def dress(ax: Axes, view: View, *, x_labels: bool = True, y_labels: bool = True,
     ax.set(xlim=(view.west, view.east), ylim=(view.south, view.north), facecolor=SEA)
     ax.set_aspect(view.stretch)
     size, unit = view.tick_unit
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
-        axis.set_major_formatter(FuncFormatter(partial(_tick, size=size)))
+    label_ticks(ax, size, ticks)
     ax.tick_params(labelsize=SMALL, length=2, width=0.5, color=FRAME, labelbottom=x_labels, labelleft=y_labels)
     for spine in ax.spines.values():
         spine.set(linewidth=0.5, edgecolor=FRAME)
@@ -275,6 +273,13 @@ def dress(ax: Axes, view: View, *, x_labels: bool = True, y_labels: bool = True,
     of = f" ({'°' if unit == 'degree' else unit})" if unit else ""
     ax.set_xlabel(names[0] + of if x_labels else "", fontsize=SMALL, labelpad=2)
     ax.set_ylabel(names[1] + of if y_labels else "", fontsize=SMALL, labelpad=2)
+
+
+def label_ticks(ax: Axes, size: float, ticks: int = 6) -> None:
+    """Label both axes by whole numbers in a unit of `size`, never as what is above an offset."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(partial(_tick, size=size)))
 
 
 def _tick(value: float, _: int, *, size: float) -> str:

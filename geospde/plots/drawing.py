@@ -387,7 +387,8 @@ def plot_design(design: Any, ax: Axes | None = None) -> Axes:
     order = np.arange(len(x))
     sizes = 36 - 16 * order / max(len(x) - 1, 1)
     ax.scatter(x, y, s=sizes, color=ALARM, ec="white", linewidths=0.5, zorder=3.5, label="new")
-    ax.legend(loc="best", fontsize=SMALL, frameon=False, handletextpad=0.2, labelcolor=INK)
+    legend = ax.legend(loc="best", fontsize=SMALL, framealpha=0.8, handletextpad=0.2, labelcolor=INK)
+    legend.get_frame().set(linewidth=0)  # as the scale bar's: candidates lie beneath
     for k, place in enumerate(zip(x, y), 1):
         ax.annotate(
             str(k), place, xytext=(3.5, 2.5), textcoords="offset points", fontsize=SMALL, color=INK, zorder=4,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, PAGE, SMALL, title
-from geospde.text.words import counted
+from geospde.text.words import counted, in_brief
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +53,9 @@ def new_panels(ax: Any, count: int, what: str, cols: int = 0, row: float = 52.0,
     """
     if ax is not None:
         axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        for one in axes:
+            if not hasattr(one, "get_figure"):
+                raise InputError(f"ax is axes of matplotlib, as plt.subplots() makes them, not {in_brief(one)}")
         if len(axes) != count:
             raise InputError(f"ax must hold {counted(count, 'panel')}, one for each of the {what}, not {len(axes)}")
         return axes

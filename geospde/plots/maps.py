@@ -21,6 +21,7 @@ from geospde.prediction.layer import EXTRAPOLATION, RESPONSE, Layer, outer_limit
 from geospde.prediction.layers import Layers
 from geospde.prediction.steps import of_step
 from geospde.survey.crs import parse_crs
+from geospde.survey.polygons import as_region
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,8 +145,7 @@ def plot_layer(
     steps = [] if alone else [layer.name for layer in prediction.over_steps(column)]
     layers = [prediction.layer(name) for name in steps or [column]]
     _require_places(prediction)
-    if coastline is None and prediction.grid is not None:
-        coastline = prediction.grid.domain
+    coastline = _coast(prediction, coastline)
     painted = _painted(prediction, coastline, crop)
     values = [prediction.values(layer.name)[painted] for layer in layers]
     scale = Scale.of(layers[0], values) if scale is None else scale
@@ -155,6 +155,8 @@ def plot_layer(
         from matplotlib import pyplot as plt
 
         figure = plt.figure()
+    elif not steps:
+        ax = new_panels(ax, 1, "columns")[0]
     if steps:
         drawn = steps_map(
             prediction, column, None if ax is None else new_panels(ax, len(steps), "steps"), coastline=coastline,
@@ -274,8 +276,7 @@ def plot_panels(
     names = [columns] if isinstance(columns, str) else mapped_layers(prediction) if columns is None else list(columns)
     rate = prediction.rate(label)
     layers = [prediction.layer(name).with_label(*rate) for name in names]
-    if coastline is None and prediction.grid is not None:
-        coastline = prediction.grid.domain
+    coastline = _coast(prediction, coastline)
     shared: dict[str, list[str]] = {}
     for layer in layers:
         shared.setdefault(layer.scale, []).append(layer.name)
@@ -311,6 +312,19 @@ def _require_places(prediction: Layers) -> None:
     """Raise where there is nothing to lay a map around."""
     if prediction.points is None:
         raise InputError("this prediction has no places to draw: predict on a Grid or at points")
+
+
+def _coast(prediction: Layers, given: Any) -> Any:
+    """Return the polygons around a map, in its system: by default the region that its grid was laid around."""
+    if given is None:
+        return None if prediction.grid is None else prediction.grid.domain
+    own = getattr(given, "crs", None)
+    if own is not None and prediction.crs is not None and own != prediction.crs and hasattr(given, "to_crs"):
+        given = given.to_crs(prediction.crs)
+    land = as_region(given, "the coastline")
+    if "Polygon" not in land.geom_type:
+        raise InputError(f"the coastline is of polygons, not {land.geom_type}: places to mark are sites=")
+    return land
 
 
 def _painted(prediction: Layers, coastline: Any, crop: bool) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from geospde.mesh.arrays import point_array
 from geospde.mesh.trimesh import Mesh
-from geospde.survey.crs import unit_of
+from geospde.plots.canvas import View, label_ticks
 from geospde.text.words import counted
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def plot_mesh(
         ax.plot(*point_array(sites, mesh.crs).T, "o", ms=2.6, mfc="#c8452c", mec="white", mew=0.3)
     words = f"{counted(mesh.n_vertices, 'vertex', 'vertices')}, {counted(mesh.n_triangles, 'triangle')}"
     ax.set(aspect="equal", title=words)
-    unit = unit_of(mesh.crs)
+    size, unit = View.of([(*mesh.vertices.min(axis=0), *mesh.vertices.max(axis=0))], mesh.crs).tick_unit
+    label_ticks(ax, size)
     ax.set(xlabel=f"x ({unit})" if unit else "x", ylabel=f"y ({unit})" if unit else "y")
     ax.margins(0.02)
     return ax

@@ -269,7 +269,15 @@ class _Greedy:
         found = places(model, where.vertices if isinstance(where, Mesh) else where)
         if found.points is None:
             raise InputError("sites have coordinates: give candidates a geometry, or the model's coordinate columns")
-        rows = model.rows(found.table, found.points, leave_out=model.groups)
+        try:
+            rows = model.rows(found.table, found.points, leave_out=model.groups)
+        except InputError as error:
+            lacks = {*model.used_columns} - {*model.response_label.split(" / "), *found.table.columns}
+            if not lacks or not isinstance(where, Grid | Mesh):
+                raise
+            kind = type(where).__name__
+            remedy = f"a {kind} has coordinates only, so give candidates, and where, as a table that has it"
+            raise InputError(error.what, remedy=remedy) from None
         if hasattr(rows, "at"):
             rows = rows.at(self.point.theta)[0]
         return rows, np.asarray(found.points, dtype=float), found.crs if found.crs is not None else model.crs

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.text.words import in_unit
+from geospde.text.words import counted, in_unit
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -53,8 +53,8 @@ def block_folds(points: Vector, k: int, block: float, seed: int = 0) -> list[Fol
     of_block = of_block.ravel()
     if counts.size < k:
         raise InputError(
-            f"the observations lie in {counts.size} blocks of side {block:.4g}, too few for {k} folds: take smaller "
-            "blocks or fewer folds"
+            f"the observations lie in {counted(counts.size, 'block')} of side {block:.4g}, too few for {k} folds: "
+            "take smaller blocks or fewer folds"
         )
     load = np.zeros(k)
     fold_of_block = np.empty(counts.size, dtype=int)

@@ -14,6 +14,7 @@ from geospde.prediction.cells import cells_that_meet
 from geospde.survey.covariates.base import Cells
 from geospde.survey.crs import parse_crs
 from geospde.survey.polygons import as_region
+from geospde.text.arguments import as_number
 from geospde.text.keywords import answers_keywords
 from geospde.text.offline import open_raster
 from geospde.text.words import coordinate, in_unit
@@ -207,8 +208,8 @@ class Grid:
             _refuse_too_many(rows, cols, xmax - xmin, ymax - ymin)
             x0, y0, dx, dy = xmin, ymin, (xmax - xmin) / cols, (ymax - ymin) / rows
         else:
-            dx = dy = float(cell)  # type: ignore[arg-type]
-            if not (math.isfinite(dx) and dx > 0):
+            dx = dy = as_number(cell, "the grid's cell size", "positive")
+            if not dx > 0:
                 raise InputError(f"the grid's cell size must be a positive number, not {cell}")
             if dx < 1e-12 * max(xmax - xmin, ymax - ymin, abs(xmin), abs(ymin)):
                 raise InputError(f"a cell of {dx:g} is too small to tell from its neighbours: take a larger one")

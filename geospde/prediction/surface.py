@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from geospde.errors import GeospdeWarning, InputError, RowsCalled
-from geospde.formula.table import per_row
+from geospde.formula.table import per_row, refuse_other_order
 from geospde.linalg.threads import one_blas_thread, side_by_side
 from geospde.model.build import Model
 from geospde.model.support import Support
@@ -93,6 +93,7 @@ class Prediction(Layers):
 
     def exceedance(self, threshold: float) -> NDArray[np.float64]:
         """P(mean per unit exposure > threshold) at each place, (m,)."""
+        as_thresholds([threshold])
         for layer in self.layers:
             if layer.kind == "probability" and layer.level == threshold:
                 return self.values(layer.name)
@@ -255,6 +256,8 @@ def predict(
         For places outside the mesh, missing columns or values, levels that the fit has not seen, or a CRS that differs
         from the data's.
     """
+    if isinstance(where, pd.DataFrame):
+        refuse_other_order(where, exposure=exposure, offset=offset)
     options = {
         "quantiles": quantiles, "exceed": exceed, "exposure": exposure, "offset": offset, "groups": groups,
         "allow_new_levels": allow_new_levels, "observations": observations,

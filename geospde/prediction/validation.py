@@ -35,11 +35,11 @@ from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.loo import row_labels
 from geospde.survey.crs import unit_of
-from geospde.text.arguments import refuse_draws
+from geospde.text.arguments import as_number, is_whole, refuse_draws
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
 from geospde.text.progress import Callback
-from geospde.text.words import length
+from geospde.text.words import in_brief, length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -228,6 +228,7 @@ def validate(
 def _laid_out(fit: BayesianFit, model: Model, folds: str, k: int | None, distance: float | None, seed: int) -> Folds:
     """The folds of a kind: how many, how far apart, and why not as the defaults have it; none where they are single."""
     size = model.likelihood.n
+    _refuse_size(k, distance)
     if folds == "random":
         return Folds(random_folds(size, min(USUAL, size) if k is None else k, seed))
     if folds == "future":
@@ -291,10 +292,19 @@ def _refuse_pattern(model: Model) -> None:
         )
 
 
+def _refuse_size(k: Any, distance: Any) -> None:
+    """Refuse a number of folds that is no whole one, and a distance that is no number."""
+    if k is not None and not is_whole(k, 1):
+        raise InputError(f"k, how many folds, is a whole number, not {in_brief(k)}")
+    if distance is not None:
+        as_number(distance, "the distance")
+
+
 def check_folds(model: Model, folds: str, k: int | None, distance: float | None) -> None:
     """Raise the InputError that `validate` would for these folds, before any fit: those that hang on no range."""
     size, points = model.likelihood.n, model.points
     _refuse_pattern(model)
+    _refuse_size(k, distance)
     if folds in ("blocks", "buffered") and points is None:
         raise InputError(f"folds={folds!r} need coordinates, and the data have none: take 'random' or 'loo'")
     if folds == "random" or (folds == "blocks" and k is not None and k > size):

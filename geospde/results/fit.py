@@ -42,7 +42,7 @@ from geospde.model.delta import build_delta, refuse_of_delta
 from geospde.model.dispersion import with_dispersion
 from geospde.model.joint import build_joint
 from geospde.model.linearise import linearised_at_mode
-from geospde.model.observations import Observations
+from geospde.model.observations import Observations, refuse_beside
 from geospde.model.pattern import pattern, refuse_rows
 from geospde.model.support import read_support
 from geospde.results.base import Fit
@@ -218,9 +218,9 @@ def fit(
         "callback": callback, "began": began, "client": client, "graphs": graphs,
     }  # fmt: skip
     if not isinstance(formula, str):
-        _refuse_beside(
-            data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights, areas=areas,
-            dispformula=dispformula,
+        refuse_beside(
+            formula, data=data, link=link, coords=coords, exposure=exposure, offset=offset, weights=weights,
+            areas=areas, dispformula=dispformula,
         )  # fmt: skip
         if domain is not None:
             raise InputError(
@@ -263,13 +263,6 @@ def fit(
         "offset": offset if isinstance(offset, str) else None if offset is None else "given a row",
     }  # fmt: skip
     return fit_model(model, arguments, **options)
-
-
-def _refuse_beside(**given: Any) -> None:
-    """Refuse what each of several likelihoods has itself."""
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(f"{name}= is given to each gs.Observations(...), not beside a list of them")
 
 
 def fit_model(

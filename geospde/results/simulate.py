@@ -16,6 +16,7 @@ from geospde.families.base import Family
 from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import symbols
+from geospde.formula.table import require_table
 from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
 from geospde.mesh.trimesh import Meshes
 from geospde.model.build import Model, build_model
@@ -29,10 +30,10 @@ from geospde.results.state import FitState
 from geospde.survey.polygons import as_region
 from geospde.terms.base import LatentTerm
 from geospde.terms.rows import MovingRows
-from geospde.text.arguments import refuse_seed
+from geospde.text.arguments import as_number, refuse_seed
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import did_you_mean, listed, number
+from geospde.text.words import did_you_mean, in_brief, listed, number
 
 Vector = NDArray[np.float64]
 
@@ -118,8 +119,8 @@ def simulate(
     else:
         name, made, model = _table_model(formula, data, options)
     rng = np.random.default_rng(seed)
-    theta = _theta(model, hyper or {}, rng)
-    coefficients = _fixed(model, fixed or {}, rng)
+    theta = _theta(model, _given(hyper, "hyper"), rng)
+    coefficients = _fixed(model, _given(fixed, "fixed"), rng)
     complete = whole_theta(model, theta)
     latent = [
         _draw_term(term, complete[w], rng.standard_normal(term.n))
@@ -266,8 +267,7 @@ def predictive_check(fit: FitState, draws: int = 200, seed: int = 0) -> Predicti
 
 def _table_model(formula: str, data: Any, options: dict[str, Any]) -> tuple[str, Any, Model]:
     """The response's name, the data with covariates, and the model."""
-    if not isinstance(data, pd.DataFrame):
-        raise InputError(f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}")
+    require_table(data)
     name, whole = _named(formula, options)
     given = with_dispersion(whole, options["dispformula"])
     sampled = with_covariates(given, data, options["covariates"], options["coords"])
@@ -348,6 +348,15 @@ def _theta(model: Model, given: Mapping[str, float], rng: np.random.Generator) -
     if len(rows) < size:
         raise InputError(f"give more hyperparameters: {listed(by_name)}")
     return np.asarray(np.linalg.solve(rows, values), dtype=float)
+
+
+def _given(values: Any, what: str) -> dict[str, float]:
+    """Parameters by their names; raises InputError for what is none, and for values that are no numbers."""
+    if isinstance(values, pd.Series):
+        values = values.to_dict()
+    if not isinstance(values, Mapping | None):
+        raise InputError(f"{what} gives parameters by their names, as in {{'Intercept': 0}}, not {in_brief(values)}")
+    return {str(name): as_number(value, f"{what}[{name!r}]") for name, value in (values or {}).items()}
 
 
 def _fixed(model: Model, given: Mapping[str, float], rng: np.random.Generator) -> Vector:

@@ -1,5 +1,6 @@
 """Checks of arguments that several public functions share, each refusal in the same words."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,6 +63,25 @@ def as_levels(given: Any) -> tuple[Any, ...]:
         if not _is_number(p) or not 0 < p < 1:
             raise InputError(f"a quantile level lies between 0 and 1, not {in_brief(p)}")
     return levels
+
+
+def as_number(given: Any, what: str, kind: str = "finite") -> float:
+    """A finite number that was given, numbers of numpy and digits as text too; raises InputError for what is none.
+
+    `kind` is what the message calls it, such as "positive".
+
+    Examples
+    --------
+    >>> as_number("6.5", "a level")
+    6.5
+    """
+    try:
+        value = math.nan if isinstance(given, bool | np.bool_) else float(given)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{what} must be a {kind} number, not {in_brief(given)}")
+    return value
 
 
 def as_thresholds(given: Any) -> tuple[Any, ...]:
