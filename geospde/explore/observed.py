@@ -12,6 +12,7 @@ from geospde.families.base import Family
 from geospde.families.registry import read_family
 from geospde.survey.numbers import as_numbers
 from geospde.survey.survey import Survey
+from geospde.text.arguments import as_number
 from geospde.text.rates import Rate
 from geospde.text.words import counted, did_you_mean, in_brief
 
@@ -134,6 +135,8 @@ def observe(
     """
     if not hasattr(survey, "points"):
         raise InputError(f"a Survey is explored, not a {type(survey).__name__}: make one with gs.read_survey(...)")
+    if not isinstance(exposure, str | None):
+        exposure = as_number(exposure, "the exposure, a column's name or one number for all rows,")
     values = numbers(survey, response)
     known = None if family is None else read_family(family)
     if known is not None:

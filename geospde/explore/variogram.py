@@ -14,6 +14,7 @@ from geospde.errors import InputError
 from geospde.explore.robust import pulled_in
 from geospde.explore.structure import Structure, fitted_structure
 from geospde.mesh.arrays import point_array
+from geospde.text.arguments import is_whole
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import counted, length
 
@@ -242,7 +243,7 @@ def _checked(
         raise InputError(f"a variogram needs a finite number at each of {counted(len(sites), 'site')}")
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, not {level!r}")
-    if permutations < 19:
+    if not is_whole(permutations, 19):
         raise InputError(f"permutations must be 19 or more for an envelope, not {permutations!r}")
     if len(np.unique(sites, axis=0)) < 3 or len(sites) < 5:
         raise InputError(f"a variogram needs five sites at three places or more, not {len(sites)}")

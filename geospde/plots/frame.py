@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 MARK, LINE, BAND, ALARM = "#5b7a95", "#1f3a52", "#d6e6f2", "#c8452c"
 
 
+def require_axes(given: Any) -> None:
+    """Raise InputError for what is no axes of matplotlib."""
+    if not hasattr(given, "get_figure"):
+        raise InputError(f"ax is axes of matplotlib, as plt.subplots() makes them, not {in_brief(given)}")
+
+
 def new_axes(ax: Axes | None, wide: float = 120.0, tall: float = 80.0) -> Axes:
     """Return the axes given, or those of a new pyplot figure of this size in millimetres."""
     if ax is not None:
+        require_axes(ax)
         return ax
     from matplotlib import pyplot as plt
 
@@ -54,8 +61,7 @@ def new_panels(ax: Any, count: int, what: str, cols: int = 0, row: float = 52.0,
     if ax is not None:
         axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
         for one in axes:
-            if not hasattr(one, "get_figure"):
-                raise InputError(f"ax is axes of matplotlib, as plt.subplots() makes them, not {in_brief(one)}")
+            require_axes(one)
         if len(axes) != count:
             raise InputError(f"ax must hold {counted(count, 'panel')}, one for each of the {what}, not {len(axes)}")
         return axes

@@ -9,6 +9,7 @@ import numpy as np
 from geospde.mesh.arrays import point_array
 from geospde.mesh.trimesh import Mesh
 from geospde.plots.canvas import View, label_ticks
+from geospde.plots.frame import require_axes
 from geospde.text.words import counted
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def plot_mesh(
         from matplotlib import pyplot as plt
 
         _, ax = plt.subplots(figsize=(8, 6), layout="constrained")
+    require_axes(ax)
     thin = linewidth if linewidth is not None else float(np.clip(12 / np.sqrt(mesh.n_vertices), 0.1, 0.8))
     for zone, tint in [(~mesh.inner, _OUTER), (mesh.inner, _INNER)]:
         faces = PolyCollection(mesh.vertices[mesh.triangles[zone]], facecolor=tint, edgecolor=edge_color)

@@ -17,7 +17,7 @@ from geospde.survey.polygons import as_region
 from geospde.text.arguments import as_number
 from geospde.text.keywords import answers_keywords
 from geospde.text.offline import open_raster
-from geospde.text.words import coordinate, in_unit
+from geospde.text.words import coordinate, in_brief, in_unit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,8 +143,7 @@ class Grid:
             If the region is empty or crosses itself, or the grid would have no cell or more than `MAX_CELLS`.
         """
         region = land = as_region(domain, corridors=True)
-        if not math.isfinite(buffer):
-            raise InputError(f"the grid's buffer must be a finite number, not {buffer}")
+        buffer = as_number(buffer, "the grid's buffer")
         if buffer:
             region = region.buffer(buffer, quad_segs=quad_segs)
         if region.is_empty or region.area == 0:
@@ -198,7 +197,12 @@ class Grid:
         >>> Grid.from_bounds((0, 0, 100, 60), shape=(3, 5))
         Grid(3 x 5 cells of 20 x 20, 15 predicted, x 0 to 100, y 0 to 60)
         """
-        xmin, ymin, xmax, ymax = (float(b) for b in bounds)
+        try:
+            xmin, ymin, xmax, ymax = (float(b) for b in bounds)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"a grid's bounds are four numbers (xmin, ymin, xmax, ymax), not {in_brief(bounds)}"
+            ) from None
         if not (math.isfinite(xmax - xmin) and math.isfinite(ymax - ymin) and xmax > xmin and ymax > ymin):
             raise InputError(f"a grid needs bounds (xmin, ymin, xmax, ymax) with an area, not {tuple(bounds)}")
         if (shape is None) == (cell is None):

@@ -300,7 +300,7 @@ def _mesh(name: str, meshes: Any) -> Any:
     if isinstance(meshes, Mapping):
         if name not in meshes:
             raise InputError(f"no mesh {name!r}; there are {', '.join(meshes)}")
-        return meshes[name]
+        meshes, name = meshes[name], "mesh"
     if not hasattr(meshes, "triangles"):
         raise InputError(f"mesh must be a Mesh, not a {type(meshes).__name__}")
     if name != "mesh":

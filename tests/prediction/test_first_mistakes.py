@@ -108,6 +108,18 @@ def test_numbers_that_are_none(fit):
     grid = gs.Grid.around(SQUARE, cell=25)
     with pytest.raises(gs.InputError, match="cell size must be a positive number"):
         gs.Grid.around(SQUARE, cell=(25, 25))
+    with pytest.raises(gs.InputError, match=r"bounds are four numbers \(xmin, ymin, xmax, ymax\), not <POLYGON"):
+        gs.Grid.from_bounds(SQUARE, cell=25)
+    with pytest.raises(gs.InputError, match="buffer must be a finite number, not 'wide'"):
+        gs.Grid.around(SQUARE, cell=25, buffer="wide")
+    with pytest.raises(gs.InputError, match="permutations must be 19 or more"):
+        gs.variogram(PLACES, SITES["y"].to_numpy(), permutations="many")
+    with pytest.raises(gs.InputError, match="exposure, a column's name or one number.* finite number, not \\[1\\]"):
+        gs.explore(gs.read_survey(SITES), "y", exposure=[1])
+    with pytest.raises(gs.InputError, match="mesh must be a Mesh, not a int"):
+        gs.fit(FORMULA, SITES, mesh={"mesh": 1})
+    with pytest.raises(gs.InputError, match="a formula is a text, such as 'y ~ x', not a int"):
+        gs.simulate(3, SITES)
     with pytest.raises(gs.InputError, match="a threshold must be a finite number, not '6'"):
         fit.predict(grid).exceedance("6")
     for k in ("4", 4.0, True):
@@ -139,6 +151,9 @@ def test_a_coastline_of_a_table_is_drawn_in_the_maps_system(fit):
         surface.plot(coastline=SITES)
     with pytest.raises(gs.InputError, match="ax is axes of matplotlib.*not 'here'"):
         surface.plot(ax="here")
+    for draw in (fit.plot_fitted, MESH.plot, fit.plot_pit):
+        with pytest.raises(gs.InputError, match="ax is axes of matplotlib"):
+            draw(ax="here")
     with pytest.raises(gs.InputError, match="ax must hold 1 panel"):
         surface.plot(ax=plt.subplots(1, 2)[1])
     plt.close("all")
