@@ -148,6 +148,20 @@ def attempt(laplace: Objective, near: LaplacePoint, step: Vector) -> LaplacePoin
         return None
 
 
+def _on_weights(laplace: WarmLaplace) -> str:
+    """What to do about weights that let the density of a response grow without end as its noise vanishes.
+
+    Beside effects that can meet each of n rows it goes as sigma to the power of n less the sum of the weights.
+    """
+    weights = getattr(laplace.laplace.model.likelihood, "weights", None)
+    if weights is None or np.sum(weights) <= 1.01 * np.size(weights):
+        return ""
+    return (
+        f"weights= multiply log densities, and sum to {np.sum(weights):.4g} for {np.size(weights)} rows, which beside "
+        "a field can make vanishing noise likely without end: divide them by their mean"
+    )
+
+
 def curvature(
     laplace: WarmLaplace, mode: LaplacePoint, guess: Vector, progress: Callback = silent
 ) -> tuple[Vector, Vector]:
@@ -174,7 +188,8 @@ def curvature(
         ends = found[2 * j : 2 * j + 2]
         slopes = [axes.T @ (end.gradient - mode.gradient) / s for end, s in zip(ends, (-0.5, 0.5)) if end is not None]
         if not slopes:
-            raise NumericalError(f"no curvature could be found around {laplace.describe(mode.theta)}")
+            said = f"no curvature could be found around {laplace.describe(mode.theta)}"
+            raise NumericalError(said, remedy=_on_weights(laplace))
         hessian[:, j] = np.mean(slopes, axis=0)
         if len(slopes) == 2:
             third[:, j] = 2.0 * (slopes[1] - slopes[0])  # the slopes are those in the middle of each half

@@ -175,3 +175,14 @@ def test_a_grid_lacks_the_columns_of_a_design():
     with pytest.raises(gs.InputError, match="needs the column 'kind' .* a Grid has coordinates only"):
         gs.design(by_kind, 2, grid)
     assert len(gs.design(by_kind, 2, table.assign(kind="a")).sites) == 2
+
+
+def test_weights_that_count_each_row_thrice_are_said_to_be_the_cause():
+    fine = gs.build_mesh(SQUARE, sites=SITES, max_edge=12, offset=30, crs=SITES.crs)  # a vertex at each site
+    heavy = gs.simulate(
+        FORMULA, SITES, mesh=fine, fixed={"Intercept": 6},
+        hyper={"range(spde)": 60, "sigma(spde)": 1, "sigma": 0.05}, seed=1,
+    )  # fmt: skip
+    with pytest.raises(gs.NumericalError, match="weights= multiply log densities, and sum to 90 for 30 rows"):
+        gs.fit(FORMULA, heavy, mesh=fine, method="eb", weights=np.full(30, 3.0))
+    gs.fit(FORMULA, heavy, mesh=fine, method="eb", weights=np.ones(30))
