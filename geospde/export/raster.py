@@ -24,7 +24,7 @@ from geospde.prediction.layers import Layers
 from geospde.prediction.stored import LAYER_TAG
 from geospde.survey.crs import is_local, parse_crs, unit_of
 from geospde.survey.polygons import as_region
-from geospde.text.words import counted
+from geospde.text.words import counted, in_brief
 
 BLOCK = 256
 """Side of a tile of the file, in cells."""
@@ -165,6 +165,8 @@ class RasterWriter:
         callback: Callable[[float], None] | None = None,
     ) -> None:
         self._callback = callback or (lambda share: None)
+        if not isinstance(path, str | os.PathLike):
+            raise InputError(f"a raster is written to a path, not to {in_brief(path)}")
         self.path, self.grid, self.names = Path(path), grid, list(names)
         if self.path.suffix.lower() not in (".tif", ".tiff"):
             raise InputError(

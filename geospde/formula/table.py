@@ -108,6 +108,9 @@ def column_of(table: pd.DataFrame, column: str) -> Any:
 def unknown_column(column: str, table: pd.DataFrame) -> str:
     """What to say of a column that is not there."""
     columns = [str(c) for c in table.columns if c != "geometry"]
+    if column in columns:  # as text, which a name in a formula is
+        said = f"the column {column} is called by a {type(table.columns[columns.index(column)]).__name__}, not by text"
+        return f"{said}: name the columns by text, as in table.rename(columns=str)"
     return f"no column {column!r} in the data; {did_you_mean(column, columns, 'columns')}"
 
 

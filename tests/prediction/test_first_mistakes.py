@@ -122,6 +122,10 @@ def test_numbers_that_are_none(fit):
         gs.simulate(3, SITES)
     with pytest.raises(gs.InputError, match="a threshold must be a finite number, not '6'"):
         fit.predict(grid).exceedance("6")
+    with pytest.raises(gs.InputError, match="a raster is written to a path, not to None"):
+        fit.predict(grid).to_raster(None)
+    with pytest.raises(gs.InputError, match=r"column 0 is called by a int, not by text: .*rename\(columns=str\)"):
+        gs.fit("y ~ `0`", pd.DataFrame({"y": [1.0, 2.0], 0: [1.0, 2.0]}))
     for k in ("4", 4.0, True):
         with pytest.raises(gs.InputError, match="k, how many folds, is a whole number"):
             fit.validate("random", k=k)
