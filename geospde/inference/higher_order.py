@@ -144,7 +144,7 @@ def derivatives_beyond(likelihood: Any, eta: Vector) -> tuple[Vector, Vector]:
 def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     """Correction of the log evidence at a point as `Laplace.at` gives it, without one.
 
-    The double sum of cubes is taken over all pairs of a sample of observations with all, evenly spread in their order
+    The double sum of cubes is taken over all pairs of a sample of observations with all, evenly spread over responses,
     and the same for every theta, so that its error hardly changes the shape of p(theta | y).
     """
     if point.eta_variance.max(initial=0.0) > UNHELD * _unit(laplace.model.likelihood) ** 2:
@@ -152,7 +152,7 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     design, third, fourth, h, own, observation = Expansion.at(laplace, point)
     point = laplace.factor_again(point)
     chain = design.T @ (third * h)
-    chosen = _sample(h.size)
+    chosen = _sample(laplace, h.size)
     solved = laplace.solve(point, np.column_stack([chain, design[chosen].T.toarray()]))
     columns = design @ solved[:, 1:]
     weight, by_propagation = 0.0, 0.0
@@ -192,9 +192,10 @@ def _bent_sum(total: float, each: float, columns: Vector, h: Vector, chosen: NDA
     return float(total / np.hypot(1, total / most))
 
 
-def _sample(m: int) -> NDArray[np.intp]:
-    """Some of m observations, evenly spread in their order, or all of few."""
-    return np.arange(m) if m <= 2 * SAMPLE else np.linspace(0, m - 1, SAMPLE).astype(int)
+def _sample(laplace: Laplace, m: int) -> NDArray[np.intp]:
+    """Some of m rows, evenly spread whatever their order in the table, or all of few."""
+    some = np.arange(m) if m <= 2 * SAMPLE else ((np.arange(SAMPLE) + 0.5) * m / SAMPLE).astype(int)
+    return laplace.ranked[some] if some.size < m == laplace.ranked.size else some
 
 
 def _unit(likelihood: Any) -> float:
@@ -285,10 +286,8 @@ def _by_propagation(
 
     Parameters
     ----------
-    laplace, point : Laplace, LaplacePoint
-        The point with its factor.
-    tilted : Tilted
-        The predictors there.
+    laplace, point, tilted : Laplace, LaplacePoint, Tilted
+        The point with its factor, and the predictors there.
     columns : (m, k) array
         Of their covariance, those of `_sample`.
     leeway : float
@@ -297,7 +296,7 @@ def _by_propagation(
     Raises
     ------
     NumericalError
-        Where the Gaussians do not settle, or have no density together.
+        Where they do not settle, or have no density together.
     """
     likelihood, theta, design = laplace.likelihood_at(point.theta), laplace.whole(point.theta), laplace.design
     prior = laplace.prior_at(theta)
@@ -307,6 +306,7 @@ def _by_propagation(
         constant = point.log_prior + 0.5 * (laplace.n - laplace.n_constraints) * LOG_2PI
         return float(constant - 0.5 * centred @ laplace.times(prior, centred))
 
+    chosen = _sample(laplace, point.eta.size)
     eta, h, (nu, tau), x, factor = point.eta, point.eta_variance, _sites(point), point.x, point.factor
     assert factor is not None
     # that of a factor a small step away, mended
@@ -328,12 +328,12 @@ def _by_propagation(
         left = 0.5 * float(pull @ (design @ shift) - h @ pull**2)
         if sweep and abs(left) < LEFT * step * leeway:
             if of_sample is None:
-                of_sample = design @ factor.solve(design[_sample(h.size)].T.toarray())
-            left += _left(of_sample, stiffer, h)
+                of_sample = design @ factor.solve(design[chosen].T.toarray())
+            left += _left(of_sample, stiffer, h, chosen)
         before_end, end = end, value + left
         if abs(end - before_end) < SETTLED * step * leeway and abs(left) < LEFT * step * leeway:
             assert of_sample is not None
-            return end - point.log_posterior + _of_neighbours(of_sample, third / h**3, fourth / h**4, h)
+            return end - point.log_posterior + _of_neighbours(of_sample, third / h**3, fourth / h**4, h, chosen)
         if not sweep:
             x, nu = x + shift, nu + pull
             eta = design @ x + laplace.model.offset
@@ -350,22 +350,21 @@ def _by_propagation(
     raise NumericalError(f"expectation propagation does not settle at {laplace.describe(point.theta)}")
 
 
-def _left(columns: Vector, stiffer: Vector, h: Vector) -> float:
+def _left(columns: Vector, stiffer: Vector, h: Vector, chosen: NDArray[np.intp]) -> float:
     """What taus that have so much to go have yet to add, (m,), beside what each adds for itself.
 
     Half of the first-order change, which is the covariance of the squares of pairs of predictors.
     """
-    chosen = _sample(h.size)
     each = stiffer[chosen] * ((columns * columns).T @ stiffer) - (stiffer[chosen] * h[chosen]) ** 2
     return float(0.25 * h.size * each.mean())
 
 
-def _of_neighbours(columns: Vector, third: Vector, fourth: Vector, h: Vector) -> float:
+def _of_neighbours(columns: Vector, third: Vector, fourth: Vector, h: Vector, chosen: NDArray[np.intp]) -> float:
     """What the cumulants of pairs of predictors add to the evidence; some, each with all others, stand for all.
 
     First terms of the second-order correction of Opper, Paquet & Winther (2013), J. Mach. Learn. Res. 14, 2857-2898.
     """
-    chosen, squared = _sample(h.size), columns * columns
+    squared = columns * columns
     cubes = third[chosen] * ((squared * columns).T @ third) - third[chosen] ** 2 * h[chosen] ** 3
     squares = fourth[chosen] * ((squared * squared).T @ fourth) - fourth[chosen] ** 2 * h[chosen] ** 4
     return _bent_sum(float(h.size * (cubes / 12 + squares / 48).mean()), PAIRED, columns, h, chosen)

@@ -195,6 +195,24 @@ class System:
         _ = self.solver
         return self
 
+    @cached_property
+    def ranked(self) -> NDArray[np.intp]:
+        """Observations in an order that no order of rows or columns and no unit changes, (m,).
+
+        By what they say of their predictors; where that is the same, by its sum over those that share their latent
+        variables, weighted by how they do; then by its regressions on single fixed effects, and the like sum of those.
+        """
+        own, random = np.asarray(self.model.likelihood.start()), self.design[:, : self.n_random]
+        own, fixed = own - own.mean(), self.design[:, self.n_random :]
+        mean, square = (np.asarray(each.mean(axis=0)).ravel() for each in (fixed, fixed.multiply(fixed)))
+        spread = square - mean**2
+        slopes = np.where(spread > 1e-12 * square, (fixed.T @ own) / np.where(spread > 0, spread, 1.0), 0.0)
+        keys = [own, fixed @ slopes - mean @ slopes]
+        keys += [random @ (random.T @ key) for key in keys]
+        # what differs by rounding only is the same
+        digits = [np.round(key / (1e-9 * (np.abs(key).max(initial=0.0) or 1.0))) for key in keys]
+        return np.lexsort([digits[k] for k in (3, 1, 2, 0)])  # the last counts first
+
     def _set_squares(self, squares: sp.csr_matrix) -> None:
         """Set the `quadratic_map` of the design's rows, and what goes with it at every theta."""
         self._squares, self._squares_t = squares, squares.T
