@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 
 FIRST, LONGEST = 10.0, 60.0  # seconds before a step is told to go on, and between two such lines at most
+
+
+ENDED_BY: list[int] = []
+"""Signals that came to end the program."""
+
+
+def leave_if_ended() -> None:
+    """Leave by the exception of a signal that has come: Python loses it where it ignores them, as in a finaliser."""
+    if ENDED_BY and threading.current_thread() is threading.main_thread():
+        raise KeyboardInterrupt if ENDED_BY[0] == signal.SIGINT else SystemExit(128 + ENDED_BY[0])
 
 
 def beating(tell: Callable[[float], None]) -> Callable[[], None]:
@@ -58,6 +69,18 @@ class Quiet(Progress):
     def __exit__(self, *_: object) -> None:
         warnings.showwarning = self._shown
 
+    def start(self, step: str) -> None:
+        """Hear that a step begins, unless the program is to end."""
+        leave_if_ended()
+
+    def update(self, done: int, total: int | None, message: str) -> None:
+        """Hear how far it is, unless the program is to end."""
+        leave_if_ended()
+
+    def finish(self, step: str, seconds: float, summary: str) -> None:
+        """Hear that it is done, unless the program is to end."""
+        leave_if_ended()
+
     def say(self, line: str) -> None:
         """Print a line to stderr; a device that is full loses it, and the work goes on."""
         try:
@@ -86,12 +109,14 @@ class Lines(Quiet):
 
     def start(self, step: str) -> None:
         """Begin to tell now and then that the step goes on."""
+        super().start(step)
         self._stop()
         self._message = ""
         self._beat = beating(lambda seconds: self.say(f"{step:<8} {seconds:4.0f} s so far  {self._message}".rstrip()))
 
     def update(self, done: int, total: int | None, message: str) -> None:
         """Print how far a step is, if asked to."""
+        super().update(done, total, message)
         self._message = f"{done}{'' if total is None else f'/{total}'} {message}".rstrip()
         if self.verbose:
             self.say(f"  {self._message}")
@@ -102,6 +127,7 @@ class Lines(Quiet):
 
     def finish(self, step: str, seconds: float, summary: str) -> None:
         """Print what a step took and made."""
+        super().finish(step, seconds, summary)
         self._stop()
         self.say(f"{step:<8} {seconds:6.2f} s  {summary}".rstrip())
 
@@ -144,10 +170,12 @@ class Bars(Lines):
 
     def start(self, step: str) -> None:
         """Show a bar that does not know yet how long it is."""
+        leave_if_ended()
         self._task = self._rich.add_task(step, total=None, message="")
 
     def update(self, done: int, total: int | None, message: str) -> None:
         """Move the bar."""
+        leave_if_ended()
         if self._task is not None:
             self._rich.update(self._task, completed=done, total=total, message=message)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geospde.cli.console import Bars, Lines, Quiet
+from geospde.cli.console import ENDED_BY, Bars, Lines, Quiet
 from geospde.errors import GeospdeError
 from geospde.run.progress import Progress
 
@@ -92,6 +92,9 @@ def _workers(scheduler: str | None) -> AbstractContextManager[Any]:
 
 def heed_signals() -> None:
     """Let signals that end a program end it with a word, once what is half written is cleared away."""
+    ENDED_BY.clear()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:  # as under nohup
             signal.signal(getattr(signal, name), _terminate)
@@ -115,11 +118,17 @@ def print_json(content: Mapping[str, Any]) -> None:
     print(json_text(content))
 
 
+def _interrupt(number: int, _frame: Any) -> None:
+    ENDED_BY.append(number)
+    raise KeyboardInterrupt
+
+
 def _terminate(number: int, _frame: Any) -> None:
     """Leave by an exception, so that what is half written is cleared away, with a word.
 
     The word goes past the stream: the signal may have come while the stream writes, which cannot be begun anew.
     """
+    ENDED_BY.append(number)
     word = f"geospde: ended by {signal.Signals(number).name}; what was half written is cleared away\n"
     with suppress(OSError):  # the terminal has gone
         os.write(2, word.encode())

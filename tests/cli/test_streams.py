@@ -17,7 +17,7 @@ from small_run import quietly_in, write_survey
 
 from geospde.cli import commands
 from geospde.cli.commands import main
-from geospde.cli.console import Lines
+from geospde.cli.console import ENDED_BY, Lines
 from geospde.cli.options import heed_signals
 from geospde.cli.streams import plain
 from geospde.cli.terminal import print_findings
@@ -238,3 +238,26 @@ def test_a_signal_that_comes_while_a_line_is_written_ends_the_program_with_its_w
             signal.signal(number, handler)
     assert left.value.code == 143
     assert "ended by SIGTERM" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_whose_exception_is_lost_is_heeded_at_the_next_word(number, error, monkeypatch, capfd):
+    class Late:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
+    before = {n: signal.getsignal(n) for n in caught}
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: None)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    heed_signals()
+    try:
+        listener, late = Lines(), Late()
+        listener.update(1, 2, "nothing came yet")
+        del late  # whose exception Python ignores
+        with pytest.raises(error):
+            listener.update(2, 2, "")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        ENDED_BY.clear()
