@@ -202,6 +202,8 @@ class System:
         By what they say of their predictors; where that is the same, by its sum over those that share their latent
         variables, weighted by how they do; then by its regressions on single fixed effects, and the like sum of those.
         """
+        if getattr(self.model.likelihood, "parts", ()):  # each of several has a unit of its own: as they are given
+            return np.arange(self.design.shape[0])
         own, random = np.asarray(self.model.likelihood.start()), self.design[:, : self.n_random]
         own, fixed = own - own.mean(), self.design[:, self.n_random :]
         mean, square = (np.asarray(each.mean(axis=0)).ravel() for each in (fixed, fixed.multiply(fixed)))

@@ -48,7 +48,7 @@ def test_the_command_takes_the_saved_fit(done, capsys):
         assert told["saved_fit"] == "out" and told["verdict"] == done[1].certificate.verdict
         assert main(["certify", "out", "--draws", "240"]) == 0
         printed = capsys.readouterr().out
-    assert "Log marginal likelihood" in printed and "range(spde)" in printed
+    assert "log marginal likelihood is" in printed and "range(spde)" in printed
 
 
 @pytest.mark.parametrize(
