@@ -46,7 +46,7 @@ SWOLLEN = 0.11  # of z²: a tail of 1.13 times the sd. A curve through few nodes
 WIDE, NARROW = 1.3, 1.1  # radii of composite designs, in sqrt(d): to see the tails, to carry the bulk
 BENT = 0.24  # part of the roughness that the mode foretells, from which the rule is not tried: on everyday fields with
 # up to 0.23 the points agreed, and with 0.25 and more they did not
-LEVELS = (0.025, 0.5, 0.975)  # of the quantiles that two rules are compared by
+LEVELS = (0.025, 0.5, 0.975)  # of the quantiles that two mixtures are compared by
 POOR = 0.3  # agreement below which a polynomial is fitted anew about the moments of the first
 
 
@@ -402,15 +402,14 @@ def _apart(draws: HyperPosterior, smooth: HyperPosterior, gap: float) -> Accurac
     error = draws.accuracy
     if error is None:
         return None
-    spread, quantile = 0.0, 0.0
-    (theta, mass), (other, weights) = draws.cloud, smooth.cloud
-    for mine, its in zip(theta.T, other.T):
-        sds = [float(np.sqrt(w @ (x - w @ x) ** 2)) for x, w in ((mine, mass), (its, weights))]
-        spread = max(spread, abs(sds[1] / sds[0] - 1.0))
-        ends = [_quantiles(x, w, LEVELS) for x, w in ((mine, mass), (its, weights))]
-        quantile = max(quantile, float(np.abs(ends[1] - ends[0]).max()) / sds[0])
+    own, other = (np.sqrt(np.diag(one.moments()[1])) for one in (draws, smooth))
+    ends = [
+        np.array([_quantiles(x, weights, LEVELS) for x in theta.T]) for theta, weights in (draws.cloud, smooth.cloud)
+    ]
+    spread = np.abs(other / own - 1.0).max()
+    quantile = (np.abs(ends[1] - ends[0]).max(axis=1) / own).max()
     errors = zip((error.evidence, error.spread, error.quantile), (gap, spread, quantile))
-    evidence, spread, quantile = (float(np.hypot(own, away)) for own, away in errors)
+    evidence, spread, quantile = (float(np.hypot(each, away)) for each, away in errors)
     return Accuracy(evidence, spread, quantile, False, error.draws)
 
 

@@ -18,7 +18,7 @@ from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.adaptive import nearest_weights
 from geospde.inference.higher_order import worth_correcting
 from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
-from geospde.inference.integration import FEW, NARROW, Explorer, central_composite, finished, integrate
+from geospde.inference.integration import FEW, LEVELS, NARROW, Explorer, central_composite, finished, integrate
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.mode import curvature, find_mode, silent
@@ -277,7 +277,7 @@ def _is_carried(laplace: Laplace, whole: Posterior, few: list[LaplacePoint]) -> 
     def quantiles(points: Sequence[LaplacePoint], weights: Vector) -> Vector:
         sds = np.sqrt([point.covariance[diagonal] for point in points])
         mixture = GaussianMixture(weights, np.array([point.x[some] for point in points]), sds)
-        return np.array([mixture.quantile(p) for p in (0.025, 0.5, 0.975)])
+        return np.array([mixture.quantile(p) for p in LEVELS])
 
     own = quantiles(whole.points, whole.weights)
     away = (quantiles(few, nearest_weights(whole.hyper, few)) - own) / (own[2] - own[0])
