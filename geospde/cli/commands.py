@@ -19,6 +19,7 @@ from geospde import __version__
 from geospde.cli.certify import certify
 from geospde.cli.check import check
 from geospde.cli.compare import compare
+from geospde.cli.console import ENDED_BY
 from geospde.cli.design import design
 from geospde.cli.explore import explore
 from geospde.cli.info import info
@@ -129,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         return _as_program()
     arguments, before = list(arguments), len(WRITTEN)
+    ENDED_BY.clear()  # by what ended an earlier call in this process
     try:
         _program()(arguments, prog_name="geospde")
         return 0

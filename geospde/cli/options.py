@@ -92,7 +92,6 @@ def _workers(scheduler: str | None) -> AbstractContextManager[Any]:
 
 def heed_signals() -> None:
     """Let signals that end a program end it with a word, once what is half written is cleared away."""
-    ENDED_BY.clear()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"):

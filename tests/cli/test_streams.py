@@ -236,6 +236,7 @@ def test_a_signal_that_comes_while_a_line_is_written_ends_the_program_with_its_w
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        ENDED_BY.clear()
     assert left.value.code == 143
     assert "ended by SIGTERM" in capfd.readouterr().err
 
