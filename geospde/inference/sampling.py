@@ -1,6 +1,8 @@
 """Draws from the joint posterior of theta and the latent vector."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mode import silent
 from geospde.inference.pareto import smoothed_leave_one_out
-from geospde.linalg.threads import one_blas_thread
+from geospde.linalg.threads import ahead, one_blas_thread
 from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
@@ -39,13 +41,33 @@ def joint_draws(
     """
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(n, posterior.weights)
-    with one_blas_thread():
+
+    def blocks() -> Iterator[tuple[LaplacePoint, Callable[[], LaplacePoint], Vector]]:
         for point, count in zip(posterior.points, counts):
-            if count == 0:
-                continue
-            ready = laplace.factor_again(point)
+            ready = _once(partial(laplace.factor_again, point))
             for a in range(0, count, BLOCK):
-                yield point, laplace.draw(ready, rng.standard_normal((laplace.n, min(BLOCK, count - a))))
+                yield point, ready, rng.standard_normal((laplace.n, min(BLOCK, count - a)))
+
+    def drawn(block: tuple[LaplacePoint, Callable[[], LaplacePoint], Vector]) -> tuple[LaplacePoint, Vector]:
+        point, ready, noise = block
+        return point, laplace.draw(ready(), noise)
+
+    with one_blas_thread():
+        yield from ahead(drawn, blocks(), laplace.n)
+
+
+def _once(make: Callable[[], LaplacePoint]) -> Callable[[], LaplacePoint]:
+    """Return a function that makes something at its first call, of whichever thread, and returns it at each."""
+    made: list[LaplacePoint] = []
+    lock = Lock()
+
+    def get() -> LaplacePoint:
+        with lock:
+            if not made:
+                made.append(make())
+        return made[0]
+
+    return get
 
 
 def leave_one_out(

@@ -23,7 +23,7 @@ from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, SEA, SMALL, View, dress, sheet, title
 from geospde.plots.frame import ALARM
 from geospde.plots.scale import Scale
-from geospde.survey.crs import is_local, parse_crs
+from geospde.survey.crs import LONGITUDE_LATITUDE, is_local, parse_crs, transformer
 from geospde.text.words import counted
 
 LAND = "#e4e0d8"
@@ -200,12 +200,10 @@ def draw_graticule(ax: Axes, view: View, crs: Any, *, beneath: bool = False) -> 
     InputError
         For a CRS that has no place on Earth.
     """
-    from pyproj import Transformer
-
     known = None if crs is None else parse_crs(crs)
     if known is None or is_local(known):
         raise InputError("a graticule needs a CRS that has a place on Earth, which a local frame does not have")
-    there = Transformer.from_crs(known, 4326, always_xy=True)
+    there = transformer(known, LONGITUDE_LATITUDE)
     across, up = np.linspace(view.west, view.east, 200), np.linspace(view.south, view.north, 200)
     edges = np.concatenate([
         np.column_stack([across, np.full(200, side)]) for side in (view.south, view.north)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.sampling import joint_draws
+from geospde.linalg.threads import side_by_side
 from geospde.prediction.layer import decided_layer, excursion_layer
 from geospde.prediction.layers import Layers
 from geospde.results.base import Fit
@@ -232,7 +234,8 @@ def _first_failures(fit: Fit, events: Sequence[_Event], draws: int, seed: int) -
     """Of each draw the first place, in an event's order, where it lies on the wrong side; their number where none."""
     asked = [_Asked(event, np.random.default_rng([seed, 1])) for event in events]
     for point, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
-        yield [one.first_failures(point, x) for one in asked]
+        first = methodcaller("first_failures", point, x)
+        yield list(side_by_side(first, asked, x.shape[0]))
 
 
 class _Asked:

@@ -15,7 +15,7 @@ from geospde.plots.scale import Scale, chosen_scale, colour_map
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import RESPONSE, Layer
 from geospde.report.webmap import shown_value
-from geospde.survey.crs import is_local
+from geospde.survey.crs import LONGITUDE_LATITUDE, is_local, transformer
 from geospde.text.words import did_you_mean, in_brief
 
 if TYPE_CHECKING:
@@ -219,7 +219,6 @@ def _image(grid: Grid, values: ArrayLike, scale: Scale, crs: Any) -> tuple[NDArr
 
 def _on_screen(cells: NDArray[np.float64], grid: Grid, crs: Any) -> tuple[NDArray[np.float64], tuple[float, ...]]:
     """Return cells in the projection of web maps, the nearest cell for each, with their bounds in degrees."""
-    from pyproj import Transformer
     from rasterio.warp import Resampling, calculate_default_transform, reproject
 
     west, south, east, north = grid.bounds
@@ -232,7 +231,7 @@ def _on_screen(cells: NDArray[np.float64], grid: Grid, crs: Any) -> tuple[NDArra
         src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.nearest,
     )  # fmt: skip
     x, y = transform.c + transform.a * np.array([0, wide]), transform.f + transform.e * np.array([high, 0])
-    lon, lat = Transformer.from_crs(SCREEN, 4326, always_xy=True).transform(x, y)
+    lon, lat = transformer(SCREEN, LONGITUDE_LATITUDE).transform(x, y)
     return warped, (float(lon[0]), float(lat[0]), float(lon[1]), float(lat[1]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from geospde.errors import InputError
 
 if TYPE_CHECKING:
-    from pyproj import CRS
+    from pyproj import CRS, Transformer
 
 # unit: (its name in WKT, metres); "unit" is for frames without a length, such as a simulated unit square
 LOCAL_UNITS = {
@@ -27,6 +28,9 @@ LOCAL_UNITS = {
     "nmi": ("nautical mile", 1852.0),
     "unit": ("unit", 1.0),
 }
+
+
+LONGITUDE_LATITUDE = "EPSG:4326"
 
 
 def parse_crs(value: Any) -> CRS:
@@ -70,6 +74,22 @@ def parse_crs(value: Any) -> CRS:
             "give an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres"
         ) from None
     return refuse_placeless(crs)
+
+
+@lru_cache(64)
+def transformer(source: CRS | str, target: CRS | str) -> Transformer:
+    """Return what leads from one CRS into another, x or longitude first.
+
+    PROJ takes some 50 ms to find it, and threads may share it.
+
+    Examples
+    --------
+    >>> transformer(LONGITUDE_LATITUDE, "EPSG:32632").transform(9.0, 0.0)
+    (500000.0, 0.0)
+    """
+    from pyproj import Transformer
+
+    return Transformer.from_crs(source, target, always_xy=True)
 
 
 def refuse_placeless(crs: CRS) -> CRS:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import Place
-from geospde.survey.crs import central_place, is_local, parse_crs, unit_of, utm_of
+from geospde.survey.crs import LONGITUDE_LATITUDE, central_place, is_local, parse_crs, transformer, unit_of, utm_of
 from geospde.survey.numbers import Vector
 from geospde.text.findings import Finding
 from geospde.text.words import counted, length
@@ -218,12 +218,12 @@ def distortion(crs: CRS, degrees: Vector) -> float:
     degrees : ndarray of shape (n, 2)
         Longitudes and latitudes.
     """
-    from pyproj import Geod, Transformer
+    from pyproj import Geod
 
     ellipsoid = Geod(ellps="WGS84")
     some = degrees[np.unique(np.linspace(0, len(degrees) - 1, _SAMPLE).astype(int))]
     metres = crs.axis_info[0].unit_conversion_factor
-    forward = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    forward = transformer(LONGITUDE_LATITUDE, crs)
 
     def planar(points: Vector) -> Vector:
         return np.column_stack(forward.transform(points[:, 0], points[:, 1])) * metres
@@ -300,9 +300,7 @@ def _stated(crs: CRS) -> str:
 
 
 def _longitude_latitude(crs: CRS, places: Vector) -> Vector:
-    from pyproj import Transformer
-
-    degrees = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(places[:, 0], places[:, 1])
+    degrees = transformer(crs, LONGITUDE_LATITUDE).transform(places[:, 0], places[:, 1])
     return np.where(np.isfinite(degrees), degrees, np.nan).T
 
 
@@ -371,10 +369,8 @@ def place_in_words(crs: Any, places: NDArray[np.float64], place: Sequence[float]
     span = float(np.ptp(places, axis=0).max()) or 1.0
     if unit == "degree" or (degrees and known is not None and not is_local(known)):
         if unit != "degree":
-            from pyproj import Transformer
-
             assert known is not None
-            to_degrees = Transformer.from_crs(known, 4326, always_xy=True)
+            to_degrees = transformer(known, LONGITUDE_LATITUDE)
             (x, y), span = to_degrees.transform(x, y), span * known.axis_info[0].unit_conversion_factor / 111_320
         digits = _digits(span)
         return f"{abs(y):.{digits}f}° {'N' if y >= 0 else 'S'}, {abs(x):.{digits}f}° {'E' if x >= 0 else 'W'}"

@@ -15,6 +15,7 @@ import geospde as gs
 from geospde.cli.commands import main
 from geospde.errors import GeospdeError, InputError
 from geospde.export import windowed
+from geospde.linalg import threads
 from geospde.linalg.executor import Dask, Here, cluster, executor
 from geospde.prediction import windows
 
@@ -194,3 +195,15 @@ def test_what_is_no_cluster_is_refused(monkeypatch, capsys):
         pass
     with gs.cluster(None) as here:
         assert here is executor()
+
+
+def test_tasks_ahead_come_in_order_and_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 3)
+    taken = []
+    results = threads.ahead(plus, (taken.append(k) or k for k in range(9)), threads.SEVERAL)
+    assert taken == [] and next(results) == 0
+    assert len(taken) == 4  # three at work beside the one that is there
+    assert list(results) == list(range(1, 9))
+    assert list(threads.ahead(plus, range(3), 1)) == [0, 1, 2]
+    with pytest.raises(TypeError):
+        list(threads.ahead(plus, [1, "a", 2], threads.SEVERAL))

@@ -13,6 +13,7 @@ import geospde as gs
 from geospde.survey.covariates import raster as rasters
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.covariates.sites import sample_sites
+from geospde.survey.crs import transformer
 
 UTM = CRS.from_epsg(32632)
 
@@ -116,6 +117,7 @@ def test_another_crs_gives_the_same_values(tmp_path, points, grid):
         moved = gs.Grid.from_bounds((5e5 + 200, 5.3e6 + 200, 5e5 + 1000, 5.3e6 + 900), cell=100, crs=UTM)
         expected = plane(*(moved.centres - [5e5, 5.3e6]).T)
         np.testing.assert_allclose(covariate.in_cells(moved.cells, UTM), expected, atol=0.02)
+    assert transformer(CRS(UTM), CRS(4326)) is transformer(CRS(UTM), CRS(4326))  # PROJ looks for it once
 
 
 def test_classes_are_the_commonest_and_have_texts(tmp_path, grid, points):

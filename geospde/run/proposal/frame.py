@@ -14,7 +14,7 @@ from geospde.errors import InputError
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import words_of
 from geospde.run.proposal.roles import named_degrees
-from geospde.survey.crs import central_place, is_local, parse_crs, utm_of
+from geospde.survey.crs import central_place, is_local, parse_crs, transformer, utm_of
 from geospde.survey.places import looks_like_grid
 from geospde.survey.reading import LAND, read_coastline, read_table
 from geospde.survey.survey import TINY
@@ -318,7 +318,6 @@ def _projection(points: Layer) -> tuple[str, str]:
 
 def _meet(points: Layer, source: CRS, coast: Layer, stated: CRS) -> bool:
     """Tell whether the boxes of points and coastline meet, the points' box brought into the coastline's system."""
-    from pyproj import Transformer
     from pyproj.exceptions import ProjError
 
     if source == stated:
@@ -326,7 +325,7 @@ def _meet(points: Layer, source: CRS, coast: Layer, stated: CRS) -> bool:
     if is_local(source) or is_local(stated):
         return False
     try:
-        moved = Transformer.from_crs(source, stated, always_xy=True).transform_bounds(*points.bounds)
+        moved = transformer(source, stated).transform_bounds(*points.bounds)
     except ProjError:
         return False
     if stated.is_geographic and moved[0] > moved[2]:  # over the date line

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.survey.covariates.base import Cells, Covariate, Vector
+from geospde.survey.crs import transformer
 from geospde.text.files import refuse_special_with
 from geospde.text.offline import open_raster, reason
 from geospde.text.words import bytes_of, coordinate, counted, did_you_mean, listed
@@ -188,9 +189,7 @@ class Raster(Covariate):
                 f"the raster {self.source} of covariate {self.name!r} is in {frame.crs.name} and the survey in "
                 f"{crs.name}, a local frame, from which no transformation leads there"
             )
-        from pyproj import Transformer
-
-        x, y = Transformer.from_crs(crs, frame.crs, always_xy=True).transform(points[:, 0], points[:, 1])
+        x, y = transformer(crs, frame.crs).transform(points[:, 0], points[:, 1])
         if frame.crs.is_geographic:  # rasters from 0 to 360 degrees
             x = frame.x0 + (np.asarray(x) - frame.x0) % 360.0
         return np.column_stack([x, y])
