@@ -22,6 +22,7 @@ Vector = NDArray[np.float64]
 Jet = tuple[Vector, Vector, Vector, Vector]  # a function and its first three derivatives
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
 FAR = 700.0  # exp of it is finite
+POSITIVE = 0.05  # of its mean: what lies lower counts as no value of a predictor that is positive
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,8 @@ class _Positive(Link):
         first, second, mass = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
         for node, weight in zip(*normal_nodes(21)):
             eta = mean + sd * node
-            near = np.maximum(eta, 0.05 * np.abs(mean) + 1e-300)
-            there = weight * (eta > 0.05 * np.abs(mean))
+            near = np.maximum(eta, POSITIVE * np.abs(mean) + 1e-300)
+            there = weight * (eta > POSITIVE * np.abs(mean))
             value = self._inverse(near)
             first, second, mass = first + there * value, second + there * value**2, mass + there
         mass = np.maximum(mass, 1e-300)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
+from geospde.families.links import Link
 from geospde.inference.mixture import FAR, MADE_UP, GaussianMixture, Transform, bend
 from geospde.text.words import numeral
 
@@ -221,11 +222,11 @@ def response_summary(
 
 def predictor_quantiles(mixture: GaussianMixture, link: Any, levels: Sequence[float]) -> list[Vector]:
     """The predictor where its inverse link has quantiles of these levels: from above where that falls."""
-    rising = list(mixture.quantiles(levels))
+    rising = [] if np.all(link.falls) else list(mixture.quantiles(levels))
     if not np.any(link.falls):
         return rising
     falling = mixture.quantiles([1.0 - p for p in levels])
-    return [np.where(link.falls, b, a) for a, b in zip(rising, falling)]
+    return [np.where(link.falls, b, a) for a, b in zip(rising, falling)] if rising else list(falling)
 
 
 def _response_moments(mixture: GaussianMixture, link: Any) -> tuple[Vector, Vector]:
@@ -234,13 +235,13 @@ def _response_moments(mixture: GaussianMixture, link: Any) -> tuple[Vector, Vect
         return mixture.mean, mixture.sd
     # a reciprocal has moments where its predictor is positive alone
     plain = mixture.shape is None or bool(np.all(link.falls))
+    if plain and mixture.is_many and isinstance(link, Link) and link.least == 0:
+        return mixture.positive_moments(link.falls)
     each = link.gaussian_moments(mixture.means, mixture.sds) if plain else None
     if each is None and link.is_log:
         return mixture.exponential_moments()
-    if each is None and link.is_logit:
-        return mixture.logistic_moments()
     if each is None:
-        return mixture.transformed_moments(link.inverse)
+        return mixture.function_moments(link.inverse)
     means, variances = each
     mean = mixture.weights @ means
     return mean, np.sqrt(mixture.weights @ (variances + (means - mean) ** 2))

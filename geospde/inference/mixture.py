@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
 from geospde.families.gauss_hermite import normal_nodes
-from geospde.linalg.mixtures import exponential_moments, logistic_moments, mixture_quantiles, mixture_tails
+from geospde.families.links import POSITIVE
+from geospde.linalg.mixtures import (
+    cubics,
+    exponential_moments,
+    mixture_quantiles,
+    mixture_tails,
+    positive_moments,
+    tabled_moments,
+)
 from geospde.linalg.plain_mixtures import plain_quantiles
 from geospde.linalg.threads import side_by_side
 
@@ -163,17 +171,45 @@ class GaussianMixture:
 
     def exponential_moments(self) -> tuple[Vector, Vector]:
         """Mean and sd of exp(X), (m,) each: `transformed_moments` of exp, in compiled loops where there are many."""
-        return self._moments(exponential_moments, exponential, FEWER)
+        if not self.is_many:
+            return self.transformed_moments(exponential)
+        return self._moments(exponential_moments, FEWER)
 
-    def logistic_moments(self) -> tuple[Vector, Vector]:
-        """Mean and sd of 1 / (1 + exp(-X)), (m,) each, as `exponential_moments`."""
-        return self._moments(logistic_moments, expit, ())
+    def function_moments(self, f: Transform) -> tuple[Vector, Vector]:
+        """Mean and sd of f(X), (m,) each: `transformed_moments`; of many by a table that is f to 1e-10 of itself."""
+        table = cubics(f, self.lowest.min(), self.highest.max()) if self.is_many and self.means.size else None
+        return self.transformed_moments(f) if table is None else self._moments(partial(tabled_moments, *table), ())
 
-    def _moments(
-        self, kernel: Callable[..., None], f: Transform, fewer: Sequence[tuple[int, float]]
-    ) -> tuple[Vector, Vector]:
-        if self._components * NODES < MANY:
-            return self.transformed_moments(f)
+    def positive_moments(self, falls: bool) -> tuple[Vector, Vector]:
+        """Mean and sd of 1 / X, where it `falls`, or X², (m,) each, of the positive part of Gaussian components.
+
+        Which have them as in `geospde.families.links`, where they are few.
+        """
+        return self._moments(partial(positive_moments, falls, POSITIVE), ())
+
+    @property
+    def is_many(self) -> bool:
+        """Whether moments of a function are so many evaluations that compiled loops repay their compilation."""
+        return self._components * NODES >= MANY
+
+    @property
+    def lowest(self) -> Vector:
+        """Least value of each quantity, (m,), at the nodes of all components."""
+        return self._farthest(normal_nodes(NODES)[0][:1], np.minimum)
+
+    @property
+    def highest(self) -> Vector:
+        """Largest value of each quantity, (m,), at the nodes of all components."""
+        return self._farthest(normal_nodes(NODES)[0][-1:], np.maximum)
+
+    def _farthest(self, node: Vector, further: np.ufunc) -> Vector:
+        score = bent(node, self.shape)[0]
+        found = self.means[0] + score * self.sds[0]
+        for mean, sd in zip(self.means[1:], self.sds[1:]):
+            further(found, mean + score * sd, out=found)
+        return np.asarray(found)
+
+    def _moments(self, kernel: Callable[..., None], fewer: Sequence[tuple[int, float]]) -> tuple[Vector, Vector]:
         weights, means, sds, shapes = self._arrays
         out = np.empty((2, means.shape[1]))
 

@@ -1,5 +1,6 @@
-"""Compiled loops of maps: quantiles and tails of mixtures, moments of their exponentials, third cumulants of rows."""
+"""Compiled loops of maps: quantiles and tails of mixtures, moments of functions of them, third cumulants of rows."""
 
+from collections.abc import Callable
 from math import erfc, exp, expm1, log, log1p, sqrt
 
 import numpy as np
@@ -22,6 +23,13 @@ BLOCK = 256  # quantities side by side, whose numbers stay in the processor's fi
 FAR = 700.0  # largest argument whose exponential is finite
 ROUNDS = 6755399441055744.0  # 1.5 2^52: adding and subtracting it rounds a number below 2^51 to a whole one
 PER_LOG_2 = 1.4426950408889634
+CORNERS = 0.5 + 0.5 * np.cos(np.pi * (np.arange(4) + 0.5) / 4)  # Chebyshev's nodes of a step from 0 to 1,
+THROUGH = np.linalg.inv(np.vander(CORNERS, 4, increasing=True)).T  # from values there to a cubic's coefficients,
+WORST = np.array([0.0, 0.5])  # and where that errs most
+AT_WORST = np.vander(WORST, 4, increasing=True).T
+AGREES = 1e-10
+FEWEST, MOST = 256, 65536  # steps of a table, whose numbers stay in the processor's second cache
+SHORTEST, LONGEST = 1e-3, 1e4  # what it is of
 LOG_2, LOG_2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # a number of few bits, and the rest
 
 
@@ -250,13 +258,53 @@ def exponential_moments(
             out[1, low + i] = scale * sqrt(max(two[i] - one[i] * one[i], 0.0)) if two[i] < np.inf else np.inf
 
 
+def cubics(f: Callable[[Vector], Vector], low: float, high: float) -> tuple[float, float, Vector] | None:
+    """Cubics that a function is, to 1e-10 of itself, on steps of one length, for `tabled_moments`.
+
+    Through its values at Chebyshev's nodes of each step, a power of two that divides zero's place, as some functions
+    have a corner there. They are compared with the function where they err most: steps are halved until they agree.
+
+    Parameters
+    ----------
+    f : callable
+        Of arrays.
+    low, high : float
+        Where it is asked for.
+
+    Returns
+    -------
+    start : float
+        Where the first step begins.
+    rate : float
+        Steps a unit.
+    table : (4 n,) array
+        Coefficients of 1, u, u² and u³ a step, u from 0 to 1 on it.
+    None where no table of moderate length does, or the function is not finite.
+    """
+    if not np.isfinite(high - low) or high - low > LONGEST:
+        return None
+    step = 2.0 ** np.floor(np.log2(max(high - low, SHORTEST) / FEWEST))
+    while True:
+        first, last = np.floor(low / step) - 1, np.floor(high / step) + 2  # one more on either side, for rounding
+        steps = np.arange(first, last)
+        if steps.size > MOST:
+            return None
+        values, exact = (f(step * (steps[:, None] + at)) for at in (CORNERS, WORST))
+        if not (np.isfinite(values).all() and np.isfinite(exact).all()):
+            return None
+        values = values @ THROUGH
+        if (np.abs(values @ AT_WORST - exact) <= AGREES * (np.abs(exact) + AGREES * np.abs(exact).max())).all():
+            return float(first * step), float(1 / step), np.ascontiguousarray(values).ravel()
+        step *= 0.5
+
+
 @compiled_fused
-def logistic_moments(
-    weights: Vector, means: Vector, sds: Vector, shape: Vector, scores: Vector, shares: Vector, out: Vector,
-    first: int, last: int,
+def tabled_moments(
+    start: float, rate: float, table: Vector, weights: Vector, means: Vector, sds: Vector, shape: Vector,
+    scores: Vector, shares: Vector, out: Vector, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Mean and sd of 1 / (1 + exp(-X)), into `out`, (2, m); see `exponential_moments`."""
-    work = np.empty((6, BLOCK))
+    """Mean and sd of f(X), into `out`, (2, m), f being the `cubics` of a table; see `exponential_moments`."""
+    work = np.empty((7, BLOCK))
     middle, one, two, x, part, power = work[0], work[1], work[2], work[3], work[4], work[5]
     bits, bent = power.view(np.int64), np.empty((shares.size, BLOCK))
     for low in range(first, last, BLOCK):
@@ -264,21 +312,60 @@ def logistic_moments(
         _middles(weights, means, low, n, middle)
         _bent(shape, low, n, scores, one, x, part, power, bits, bent)
         for i in range(n):
-            middle[i] = 1.0 / (1.0 + exp(min(-middle[i], FAR)))
+            at = (middle[i] - start) * rate
+            k = int(at)
+            u = at - k
+            middle[i] = ((table[4 * k + 3] * u + table[4 * k + 2]) * u + table[4 * k + 1]) * u + table[4 * k]
         one[:n], two[:n] = 0.0, 0.0
         for c in range(weights.size):
             for j in range(shares.size):
-                for i in range(n):
-                    x[i] = -means[c, low + i] - sds[c, low + i] * bent[j, i]
-                _exponentials(n, x, part, power, bits)
                 weight = weights[c] * shares[j]
                 for i in range(n):
-                    off = 1.0 / (1.0 + part[i] * power[i]) - middle[i]
+                    at = (means[c, low + i] + sds[c, low + i] * bent[j, i] - start) * rate
+                    k = int(at)
+                    u = at - k
+                    k *= 4
+                    off = ((table[k + 3] * u + table[k + 2]) * u + table[k + 1]) * u + table[k] - middle[i]
                     one[i] += weight * off
                     two[i] += weight * off * off
         for i in range(n):
             out[0, low + i] = middle[i] + one[i]
             out[1, low + i] = sqrt(max(two[i] - one[i] * one[i], 0.0))
+
+
+@compiled_fused
+def positive_moments(
+    falls: bool, least: float, weights: Vector, means: Vector, sds: Vector, shape: Vector, scores: Vector,
+    shares: Vector, out: Vector, first: int, last: int,
+) -> None:  # fmt: skip
+    """Mean and sd of 1 / X, where it `falls`, or X², into `out`, (2, m); see `exponential_moments`.
+
+    Of the part of each Gaussian component above the share `least` of its mean: `shape` is not looked at.
+    """
+    work = np.empty((5, BLOCK))
+    one, two, mass, mean, second = work[0], work[1], work[2], work[3], work[4]
+    for low in range(first, last, BLOCK):
+        n = min(BLOCK, last - low)
+        mean[:n], second[:n] = 0.0, 0.0
+        for c in range(weights.size):
+            one[:n], two[:n], mass[:n] = 0.0, 0.0, LEAST
+            for j in range(shares.size):
+                for i in range(n):
+                    centre = means[c, low + i]
+                    end = least * abs(centre)
+                    x = centre + sds[c, low + i] * scores[j]
+                    share = shares[j] if x > end else 0.0
+                    x = max(x, end + LEAST)
+                    value = 1.0 / x if falls else x * x
+                    one[i] += share * value
+                    two[i] += share * value * value
+                    mass[i] += share
+            for i in range(n):
+                mean[i] += weights[c] * one[i] / mass[i]
+                second[i] += weights[c] * two[i] / mass[i]
+        for i in range(n):
+            out[0, low + i] = mean[i]
+            out[1, low + i] = sqrt(max(second[i] - mean[i] * mean[i], 0.0))
 
 
 @compiled_sums

@@ -1,13 +1,16 @@
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from scipy.stats import chi2, norm
 
 from geospde.errors import InputError
-from geospde.families.links import IDENTITY, LOG, LOGIT
+from geospde.families.gauss_hermite import normal_nodes
+from geospde.families.links import IDENTITY, INVERSE, LOG, LOGIT, POSITIVE, PROBABILITY_LINKS, PROBIT, SQRT
 from geospde.inference.marginals import Marginal, marginal_of_mixture, response_summary
 from geospde.inference.mixture import GaussianMixture
+from geospde.linalg.mixtures import cubics, positive_moments
 
 RNG = np.random.default_rng(2)
 MIXTURE = GaussianMixture(np.array([0.2, 0.5, 0.3]), RNG.normal(0, 1, (3, 40)), RNG.uniform(0.1, 2, (3, 40)))
@@ -157,9 +160,10 @@ def test_compiled_moments_are_those_of_the_plain_quadrature(monkeypatch):
         narrow = GaussianMixture(mixture.weights, mixture.means / 30, mixture.sds / 30, mixture.shape)
         for found, plain in zip(narrow.exponential_moments(), narrow.transformed_moments(np.exp)):
             np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-13)
-        for whole in (narrow, mixture):
-            for found, plain in zip(whole.logistic_moments(), whole.transformed_moments(LOGIT.inverse)):
-                np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-13)
+        for whole, link in product((narrow, mixture), PROBABILITY_LINKS):
+            for found, plain in zip(whole.function_moments(link.inverse), whole.transformed_moments(link.inverse)):
+                # the table is the function to 1e-10 of itself, which is 1 at most: so much each may be off
+                np.testing.assert_allclose(found, plain, rtol=2e-10, atol=1e-10)
     # fewer nodes where components are narrow and nearly Gaussian, at the ends of what that means
     ends, shapes = (x.ravel() for x in np.meshgrid([0.01, 0.25, 0.45, 0.65, 1.1], [-0.1, -0.04, 0.0, 0.04, 0.07, 0.1]))
     for end, shape in zip(ends, shapes):
@@ -168,19 +172,65 @@ def test_compiled_moments_are_those_of_the_plain_quadrature(monkeypatch):
         for found, plain in zip(one.exponential_moments(), one.transformed_moments(np.exp)):
             np.testing.assert_allclose(found, plain, rtol=2e-10)
     sure = GaussianMixture(np.ones(1), np.array([[-900.0, 900.0]]), np.ones((1, 2)), np.array([0.2, 0.0]))
-    np.testing.assert_allclose(sure.logistic_moments()[0], [0.0, 1.0], atol=1e-300)
+    np.testing.assert_allclose(sure.function_moments(LOGIT.inverse)[0], [0.0, 1.0], atol=1e-300)
     huge = GaussianMixture(np.array([0.5, 0.5]), np.array([[0.0], [900.0]]), np.ones((2, 1)), np.array([0.2]))
     assert np.isposinf(huge.exponential_moments()).all()
 
 
+@pytest.mark.parametrize("link", [*PROBABILITY_LINKS, SQRT], ids=lambda link: link.name)
+def test_a_table_is_its_function(link):
+    for low, high in ((-3.0, 4.0), (-37.0, -20.0), (5.0, 5.0), (-0.3, 250.0)):
+        found = cubics(link.inverse, low, high)
+        assert found is not None
+        start, rate, table = found
+        x = np.linspace(low, high, 1237)
+        at = (x - start) * rate
+        k = at.astype(int)
+        value = (table.reshape(-1, 4)[k] * (at - k)[:, None] ** np.arange(4)).sum(axis=1)
+        exact = link.inverse(x)
+        # as told, and what rounds in 1 - 1e-16
+        np.testing.assert_allclose(value, exact, rtol=1.5e-10, atol=2e-20 * exact.max())
+
+
+def test_what_no_table_is_has_none():
+    assert cubics(np.sin, 0.0, np.inf) is None
+    assert cubics(np.sin, 0.0, 2e4) is None
+    assert cubics(lambda x: np.sqrt(np.abs(x)), -1.0, 1.0) is None  # it is no cubic near 0
+    with np.errstate(divide="ignore"):
+        assert cubics(INVERSE.inverse, -1.0, 1.0) is None
+
+
+@pytest.mark.parametrize("falls", [False, True])
+def test_moments_of_a_positive_predictor_are_those_of_its_link(falls):
+    rng = np.random.default_rng(1)
+    link, weights = INVERSE if falls else SQRT, rng.dirichlet(np.ones(3))
+    means, sds = rng.uniform(-0.2, 3, (3, 40)), rng.uniform(0.01, 1, (3, 40))
+    means[:, 0] = -1.0  # no part of it is positive
+    out = np.empty((2, 40))
+    positive_moments.py_func(falls, POSITIVE, weights, means, sds, np.zeros(0), *normal_nodes(21), out, 0, 40)
+    each = link.gaussian_moments(means, sds)
+    mean = weights @ each[0]
+    # variances are differences of squares
+    np.testing.assert_allclose(out[0], mean, rtol=1e-12)
+    np.testing.assert_allclose(out[1] ** 2, weights @ (each[1] + (each[0] - mean) ** 2), rtol=1e-8, atol=1e-13)
+
+
+def test_a_mean_that_falls_has_its_quantiles_from_above():
+    found = response_summary(MIXTURE, INVERSE, (0.1, 0.5))
+    np.testing.assert_array_equal(found["q0.1"], INVERSE.inverse(MIXTURE.quantile(0.9)))
+
+
 def test_a_part_of_many_quantities_is_found_by_the_loops_that_all_of_them_would_be(monkeypatch):
     taken = []
-    monkeypatch.setattr("geospde.inference.mixture.logistic_moments", lambda *args: taken.append(args[-2:]))
+    monkeypatch.setattr("geospde.inference.mixture.tabled_moments", lambda *args: taken.append(args[-2:]))
+    monkeypatch.setattr("geospde.inference.mixture.positive_moments", lambda *args: taken.append(args[-2:]))
     few = GaussianMixture(MIXTURE.weights, MIXTURE.means, MIXTURE.sds)
-    few.logistic_moments()
-    assert not taken
-    replace(few, of=1_000_000).logistic_moments()
-    assert taken == [(0, 40)]
+    for link in (LOGIT, PROBIT, SQRT):
+        response_summary(few, link, ())
+        assert not taken
+        response_summary(replace(few, of=1_000_000), link, ())
+        assert taken == [(0, 40)]
+        taken.clear()
 
 
 def test_many_quantities_are_shared_among_threads_without_a_seam():
