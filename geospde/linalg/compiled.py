@@ -43,6 +43,28 @@ def compiled_when_hot(function: F) -> F:
     return cast(F, call)
 
 
+def compiled_after(few: int, work: Callable[..., int], plain: Callable[..., Any]) -> Callable[[F], F]:
+    """Compile as `compiled`, once all calls have had more than `few` of work; until then call `plain` in its place.
+
+    Which is the same by numpy, to the last bit: it does not matter who does what. A map comes in parts, none of them
+    large.
+    """
+
+    def made(function: F) -> F:
+        fast, seen = compiled(function), 0
+
+        @wraps(function)
+        def call(*arguments: Any) -> Any:
+            nonlocal seen
+            if seen <= few:
+                seen += work(*arguments)
+            return (fast if seen > few else plain)(*arguments)
+
+        return cast(F, call)
+
+    return made
+
+
 def compiled_fused(function: F) -> F:
     """Compile as `compiled`, and let a product and a sum be rounded once, where the processor can do both in one."""
     return cast(F, njit(fastmath={"contract"}, **OPTIONS)(function))

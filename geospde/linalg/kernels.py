@@ -3,14 +3,35 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.linalg.compiled import compiled, compiled_sums
+from geospde.linalg.compiled import compiled_after, compiled_sums
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-FEW = 300_000  # pairs that numpy places in less time than a compiler takes
+FEW = 300_000  # pairs, of all calls, that numpy places in less time than a compiler takes
 
 
+def _few_row_pair_places(
+    indptr: Index, indices: Index, data: Vector, column_start: Index, column_rows: Index,
+    starts: Index, places: Index, values: Vector, inside: NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """As `row_pair_places`, by numpy, for all pairs at once."""
+    counts, n = np.diff(indptr), column_start.size - 1
+    row_of = np.repeat(np.arange(counts.size), counts)
+    before = np.arange(indices.size) - indptr[row_of]  # entries of the row that stand before each
+    first = np.repeat(np.arange(indices.size), before + 1)
+    pair = np.arange(starts[-1]) - starts[row_of[first]]
+    second = indptr[row_of[first]] + pair - before[first] * (before[first] + 1) // 2
+    high, low = np.maximum(indices[first], indices[second]), np.minimum(indices[first], indices[second])
+    keys, wanted = np.repeat(np.arange(n), np.diff(column_start)) * n + column_rows, low * n + high
+    at = np.minimum(np.searchsorted(keys, wanted), max(keys.size - 1, 0))
+    there = keys[at] == wanted if keys.size else np.zeros(wanted.size, bool)
+    places[:] = np.where(there, at, 0)
+    values[:] = np.where(there, data[first] * data[second] * np.where(first == second, 1.0, 2.0), 0.0)
+    inside[row_of[first[~there]]] = False
+
+
+@compiled_after(FEW, lambda *arguments: int(arguments[6].size), _few_row_pair_places)
 def row_pair_places(
     indptr: Index, indices: Index, data: Vector, column_start: Index, column_rows: Index,
     starts: Index, places: Index, values: Vector, inside: NDArray[np.bool_],
@@ -30,36 +51,6 @@ def row_pair_places(
     inside : (m,) array
         False for a row with such a pair.
     """
-    fill = _row_pair_places if places.size > FEW else _few_row_pair_places
-    fill(indptr, indices, data, column_start, column_rows, starts, places, values, inside)
-
-
-def _few_row_pair_places(
-    indptr: Index, indices: Index, data: Vector, column_start: Index, column_rows: Index,
-    starts: Index, places: Index, values: Vector, inside: NDArray[np.bool_],
-) -> None:  # fmt: skip
-    """The same by numpy, for all pairs at once."""
-    counts, n = np.diff(indptr), column_start.size - 1
-    row_of = np.repeat(np.arange(counts.size), counts)
-    before = np.arange(indices.size) - indptr[row_of]  # entries of the row that stand before each
-    first = np.repeat(np.arange(indices.size), before + 1)
-    pair = np.arange(starts[-1]) - starts[row_of[first]]
-    second = indptr[row_of[first]] + pair - before[first] * (before[first] + 1) // 2
-    high, low = np.maximum(indices[first], indices[second]), np.minimum(indices[first], indices[second])
-    keys, wanted = np.repeat(np.arange(n), np.diff(column_start)) * n + column_rows, low * n + high
-    at = np.minimum(np.searchsorted(keys, wanted), max(keys.size - 1, 0))
-    there = keys[at] == wanted if keys.size else np.zeros(wanted.size, bool)
-    places[:] = np.where(there, at, 0)
-    values[:] = np.where(there, data[first] * data[second] * np.where(first == second, 1.0, 2.0), 0.0)
-    inside[row_of[first[~there]]] = False
-
-
-@compiled
-def _row_pair_places(
-    indptr: Index, indices: Index, data: Vector, column_start: Index, column_rows: Index,
-    starts: Index, places: Index, values: Vector, inside: NDArray[np.bool_],
-) -> None:  # fmt: skip
-    """The same in a compiled loop."""
     for i in range(len(indptr) - 1):
         at = starts[i]
         for a in range(indptr[i], indptr[i + 1]):

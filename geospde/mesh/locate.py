@@ -8,7 +8,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-FEW = 200_000  # points that numpy finds in less time than a compiler takes
+FEW = 200_000  # points, of all calls, that numpy finds in less time than a compiler takes
+
+
+@dataclass
+class Searched:
+    """How many points were asked for."""
+
+    points: int = 0
+
+
+searched = Searched()
 
 
 @dataclass(frozen=True)
@@ -77,9 +87,49 @@ def search(finder: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int6
     """Triangle (-1 outside) and barycentric weights of each point."""
     f, points = finder, np.ascontiguousarray(points, dtype=float)
     found, weights = np.empty(len(points), np.int64), np.zeros((len(points), 3))
-    loop = _search if len(points) > FEW else _plain_search
+    searched.points += len(points)  # a map comes in parts, none of them large
+    loop = _search if searched.points > FEW else _plain_search
     loop(points, f.low, f.cell, np.array(f.shape), f.corners, f.slack, f.start, f.content, found, weights)
     return found, weights
+
+
+def _plain_search(
+    points: NDArray[np.float64],
+    low: NDArray[np.float64],
+    side: NDArray[np.float64],
+    shape: NDArray[np.int64],
+    corners: NDArray[np.float64],
+    slack: NDArray[np.float64],
+    start: NDArray[np.int64],
+    content: NDArray[np.int64],
+    found: NDArray[np.int64],
+    weights: NDArray[np.float64],
+) -> None:
+    """As `_search`, for all points at once, to the last bit: the first triangle of their cells, then the second."""
+    found[:] = -1
+    with np.errstate(all="ignore"):
+        place = (points - low) / side
+        near = np.flatnonzero(((place >= -1.0) & (place <= shape + 1.0)).all(axis=1))
+        column, row = np.clip(place[near].astype(np.int64), 0, shape - 1).T
+        cell = row * shape[0] + column
+        best = np.full(len(points), -np.inf)
+        k, end = start[cell], start[cell + 1]
+        while True:
+            left = k < end
+            near, k, end = near[left], k[left], end[left]
+            if not near.size:
+                return
+            t = content[k]
+            (ax, bx, cx), (ay, by, cy) = (corners[t] - points[near, None]).T
+            three = np.array([bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx])
+            least = three.min(axis=0) / (three[0] + three[1] + three[2])
+            better = (least >= -slack[t]) & (least > best[near])
+            at = near[better]
+            best[at], found[at] = least[better], t[better]
+            inside = np.maximum(three[:, better], 0.0)
+            weights[at] = (inside / (inside[0] + inside[1] + inside[2])).T
+            going = ~(better & (least >= 0))
+            near, k, end = near[going], k[going] + 1, end[going]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -124,42 +174,3 @@ def _search(
                 weights[i, 0], weights[i, 1], weights[i, 2] = wa / total, wb / total, wc / total
                 if least >= 0:
                     break
-
-
-def _plain_search(
-    points: NDArray[np.float64],
-    low: NDArray[np.float64],
-    side: NDArray[np.float64],
-    shape: NDArray[np.int64],
-    corners: NDArray[np.float64],
-    slack: NDArray[np.float64],
-    start: NDArray[np.int64],
-    content: NDArray[np.int64],
-    found: NDArray[np.int64],
-    weights: NDArray[np.float64],
-) -> None:
-    """The same for all points at once, to the last bit: the first triangle of their cells, then the second."""
-    found[:] = -1
-    with np.errstate(all="ignore"):
-        place = (points - low) / side
-        near = np.flatnonzero(((place >= -1.0) & (place <= shape + 1.0)).all(axis=1))
-        column, row = np.clip(place[near].astype(np.int64), 0, shape - 1).T
-        cell = row * shape[0] + column
-        best = np.full(len(points), -np.inf)
-        k, end = start[cell], start[cell + 1]
-        while True:
-            left = k < end
-            near, k, end = near[left], k[left], end[left]
-            if not near.size:
-                return
-            t = content[k]
-            (ax, bx, cx), (ay, by, cy) = (corners[t] - points[near, None]).T
-            three = np.array([bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx])
-            least = three.min(axis=0) / (three[0] + three[1] + three[2])
-            better = (least >= -slack[t]) & (least > best[near])
-            at = near[better]
-            best[at], found[at] = least[better], t[better]
-            inside = np.maximum(three[:, better], 0.0)
-            weights[at] = (inside / (inside[0] + inside[1] + inside[2])).T
-            going = ~(better & (least >= 0))
-            near, k, end = near[going], k[going] + 1, end[going]

@@ -20,6 +20,12 @@ def test_loops_run_as_written_until_so_many_entries_went_through(monkeypatch):
     assert [waiting(np.ones(6)), waiting(np.ones(3)), waiting(np.ones(1)), waiting(np.ones(1))] == [6, 3, -1, -1]
 
 
+def test_a_loop_is_compiled_once_all_calls_had_much_work(monkeypatch):
+    monkeypatch.setattr(compiled, "compiled", lambda function: lambda x: -function(x))
+    waiting = compiled.compiled_after(9, len, lambda x: sum(x) + 0.5)(sum)
+    assert [waiting(np.ones(n)) for n in (6, 3, 1, 2)] == [6.5, 3.5, -1, -2]  # the last two by the loop
+
+
 @pytest.mark.parametrize("n", [1, 2, 40, 120])
 def test_the_analysis_is_the_same_before_and_after_its_loops_are_compiled(n, monkeypatch):
     rng = np.random.default_rng(n)
@@ -41,7 +47,7 @@ def test_places_of_pairs_by_numpy_are_those_of_the_loop():
     counts = np.diff(rows.indptr)
     starts = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)]).astype(np.int64)
     answers = []
-    for fill in (kernels.row_pair_places, kernels._row_pair_places.py_func):
+    for fill in (kernels._few_row_pair_places, kernels.row_pair_places.__wrapped__):
         places, values, inside = np.zeros(starts[-1], np.int64), np.zeros(starts[-1]), np.ones(30, bool)
         fill(
             *(part.astype(np.int64) for part in (rows.indptr, rows.indices)), rows.data,

@@ -145,7 +145,7 @@ def test_zone_and_crs_are_checked():
 # -- points in it ----------------------------------------------------------------------------------------------
 
 
-def test_few_points_are_found_as_many_are(reference):
+def test_few_points_are_found_as_many_are(reference, monkeypatch):
     """By numpy and by the loop as it is written, to the last bit: the same arithmetic in the same order."""
     rng, v, t = np.random.default_rng(5), reference.vertices, reference.triangles
     inside = rng.uniform(v.min(axis=0) - 100, v.max(axis=0) + 100, (400, 2))
@@ -153,6 +153,7 @@ def test_few_points_are_found_as_many_are(reference):
     points = np.vstack(
         [inside, v[:60], v[t[some]].mean(axis=1), 0.5 * (v[t[some, 0]] + v[t[some, 1]]), [[np.nan, 0.0]]]
     )
+    monkeypatch.setattr(locate, "FEW", np.inf)
     found = locate.search(reference._finder, points)
     f, own = reference._finder, (np.empty(len(points), np.int64), np.zeros((len(points), 3)))
     locate._search.py_func(points, f.low, f.cell, np.array(f.shape), f.corners, f.slack, f.start, f.content, *own)
@@ -164,10 +165,23 @@ def test_few_points_are_found_as_many_are(reference):
 @pytest.mark.slow
 def test_many_points_are_found_as_few_are(reference, monkeypatch):
     points = np.random.default_rng(6).uniform(reference.vertices.min(axis=0), reference.vertices.max(axis=0), (9000, 2))
-    few = locate.search(reference._finder, points)
-    monkeypatch.setattr(locate, "FEW", 0)
-    for one, other in zip(few, locate.search(reference._finder, points)):
-        np.testing.assert_array_equal(one, other)
+    answers = []
+    for few, parts in ((np.inf, 1), (0, 1), (locate.searched.points + 4000, 3)):
+        monkeypatch.setattr(locate, "FEW", few)
+        found = [locate.search(reference._finder, part) for part in np.array_split(points, parts)]
+        answers.append([np.concatenate(each) for each in zip(*found)])
+    for other in answers[1:]:
+        for one, same in zip(answers[0], other):
+            np.testing.assert_array_equal(one, same)
+
+
+def test_parts_of_a_map_are_searched_by_the_loop_once_they_are_many(reference, monkeypatch):
+    taken = []
+    monkeypatch.setattr(locate, "FEW", locate.searched.points + 5)
+    monkeypatch.setattr(locate, "_search", lambda points, *_: taken.append(len(points)))
+    for _ in range(3):
+        locate.search(reference._finder, reference.vertices[:3])
+    assert taken == [3, 3]
 
 
 def dense_locate(mesh, points):
