@@ -27,7 +27,11 @@ def init(
     ] = None,
     covariate: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RASTER", show_default=False, help="A raster that becomes a covariate; may be repeated."),
+        typer.Option(
+            metavar="RASTER",
+            show_default=False,
+            help="A raster that becomes a covariate, or RASTER:BAND; may be repeated.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="RUN.toml", help="The run file to write.")] = Path("run.toml"),
     response: Annotated[

@@ -57,6 +57,10 @@ def regions(
         list[Path] | None,
         typer.Option(metavar="LAYER", show_default=False, help="Polygons, in place of [regions]; may be repeated."),
     ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", show_default=False, help="The layer of LAYER, if several; may be repeated."),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="RASTER", show_default=False, help="Weights of cells, such as people.")
     ] = None,
@@ -77,6 +81,7 @@ def regions(
     """One step: predict for areas, of [regions] or of LAYER, from the fit in the run's folder."""
     keys = {
         "areas": [str(path.absolute()) for path in areas] if areas else None,
+        "layer": layer or None,
         "weights": None if weights is None else str(weights.absolute()),
         "kind": kind,
         "threshold": threshold,

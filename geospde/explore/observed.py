@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Scale = Literal["value", "log", "logit"]
 
+_SMALL = 5  # whole numbers of which none is so small are taken for rounded measurements
+
 
 @dataclass(frozen=True, eq=False)
 class Observed:
@@ -49,6 +51,8 @@ class Observed:
         How many of the values are no more than bounds, such as detection limits.
     family : str, optional
         The name of the family that they are to have.
+    discrete : bool, optional
+        Whether that family is of counts; None without one.
     """
 
     response: str
@@ -61,6 +65,17 @@ class Observed:
     classes: tuple[str, ...] = ()
     bounds: int = 0
     family: str | None = None
+    discrete: bool | None = None
+
+    @property
+    def can_be_summed(self) -> bool:
+        """Whether their total says something: concentrations have none, though they be rounded to whole numbers.
+
+        Without a family, whole numbers are counts where some are small.
+        """
+        if self.exposure is not None or self.discrete is not None:
+            return self.exposure is not None or bool(self.discrete)
+        return _whole(self.values) and bool((self.values <= _SMALL).any())
 
     @property
     def label(self) -> str:
@@ -159,8 +174,9 @@ def observe(
     ordered = known is not None and known.takes_categories
     classes = tuple(str(k) for k in range(1, int(values.max(initial=0)) + 1)) if ordered else ()
     return Observed(
-        response, named, values, exposures, rates, scale, scaled, classes, family=known.name if known else None
-    )
+        response, named, values, exposures, rates, scale, scaled, classes, family=known.name if known else None,
+        discrete=known.is_discrete if known else None,
+    )  # fmt: skip
 
 
 def numbers(survey: Survey, column: str) -> NDArray[np.float64]:

@@ -129,8 +129,8 @@ class Summary:
                 (f"{self.word}s where {observed.response} is {name}", n, "")
                 for name, n in zip(observed.classes, counts)
             ]
-        elif observed.exposure is not None or np.array_equal(observed.values, np.round(observed.values)):
-            rows.append((f"total {observed.response}", float(observed.values.sum()), ""))  # concentrations have none
+        elif observed.can_be_summed:
+            rows.append((f"total {observed.response}", float(observed.values.sum()), ""))
         if observed.exposure is not None:
             rows += [
                 (f"total {observed.over} ({observed.exposure})", float(observed.exposures.sum()), ""),

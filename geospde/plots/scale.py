@@ -20,7 +20,7 @@ from geospde.text.words import did_you_mean
 MIDDLE = "#dcd7cc"
 """Of classes: the one that is neither above nor below."""
 
-_CROWDED = 0.15
+_CROWDED = 0.2
 """Share of a linear scale in whose lowest part half of all values make a map of one colour."""
 
 _DECADES = 1000.0
@@ -97,7 +97,7 @@ class Scale:
         values : iterable of arrays
         ramp : str or matplotlib Colormap
         spacing : {"linear", "auto", "log", "quantiles"}
-            ``"auto"`` is linear but where half of all values would share the lowest seventh of the colours: there
+            ``"auto"`` is linear but where half of all values would share the lowest fifth of the colours: there
             colours follow the logarithm of positive values, and quantiles of others and of those of many decades.
 
         Raises

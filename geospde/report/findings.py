@@ -149,11 +149,11 @@ def _degrees(survey: Survey | None) -> bool:
 
 
 def _level(frame: pd.DataFrame, layers: Sequence[Layer], rate: Rate, place: str) -> Iterator[str]:
-    called = next(layer for layer in layers if layer.name == "mean").description(rate.label)
+    called, _, _ = next(layer for layer in layers if layer.name == "mean").description("").partition(" of ")
     mean = rate.per * frame["mean"]
     low, high = np.quantile(mean, [0.05, 0.95])
     yield (
-        f"Over the {place}, the {called} averages {number(_round(mean.mean()))}; "
+        f"Over the {place}, {with_article(rate.label)} averages {number(_round(mean.mean()))} ({called}); "
         f"nine tenths of the {place} lie between {number(_round(low))} and {number(_round(high))}, "
         f"the extremes are {number(_round(mean.min()))} and {number(_round(mean.max()))}."
     )

@@ -180,10 +180,8 @@ def check_regions(config: Config, survey: Survey, model: Model, grid: Grid | Non
     file = weights["raster"] if weights is not None else None
     if file is not None and not file.is_file():
         raise InputError(f"there is no file {_written(config)!r} for the weights of [regions]")
-    for areas in _areas(config, survey, model).values():
-        polygons = read_areas(
-            areas, model.crs if config.has_places else None, config.regions.name, config.regions.layer
-        )
+    for areas, layer in _areas(config, survey, model).values():
+        polygons = read_areas(areas, model.crs if config.has_places else None, config.regions.name, layer)
         if grid is not None:
             refuse_elsewhere(polygons, grid)
         if not config.has_places and not config.regions.areas:
@@ -214,7 +212,7 @@ def predict_all(
     config: Config, fit: Fit, survey: Survey, grid: Grid | None, callback: Callback | None = None
 ) -> dict[str, RegionPrediction]:
     """Predict for the areas of each file, or for those of the survey itself."""
-    options = config.regions.given("kind", "threshold", "exceed", "draws", "name", "layer")
+    options = config.regions.given("kind", "threshold", "exceed", "draws", "name")
     options["seed"] = config.regions.seed
     if not config.has_places:  # there is no other map to ask for
         options["exceed"] = sorted({*config.prediction.exceed, *config.regions.exceed})
@@ -230,9 +228,10 @@ def predict_all(
             at=at or None,
             quantiles=config.prediction.quantiles,
             callback=callback,
+            layer=layer,
             **options,
         )  # fmt: skip
-        for name, areas in _areas(config, survey, fit.model).items()
+        for name, (areas, layer) in _areas(config, survey, fit.model).items()
     }
 
 
@@ -262,6 +261,7 @@ def write_regions(
                 drawn = regions_map(part, columns, step=step, degrees=degrees, rate=rate)
                 pictures[kind] = write_picture(drawn, folder / _figure(name, kind), formats)
         frame, said = one.to_geodataframe(), one.called(rate.label)
+        said = said if len(regions) == 1 else f"{name}: {said[:1].lower()}{said[1:]}"
         how = ". ".join([one.how, *(f"{f.message[:1].upper()}{f.message[1:]}" for f in one.findings)])
         made.append(RegionFigures(name, said, how, frame, one.phrase(rate.label), rate.per, one.layers, pictures))
     pd.concat([one.table.assign(layer=one.name) for one in made]).to_csv(folder / TABLE, index=False)
@@ -351,15 +351,15 @@ def _refuse_unknown_rows(config: Config, areas: Any, model: Model) -> None:
         raise InputError(f"{error.what}, and each area is mapped once", remedy=remedy) from None
 
 
-def _areas(config: Config, survey: Survey, model: Model) -> dict[str, Any]:
-    """Files of areas by the name of their layer; without any the areas of the survey."""
+def _areas(config: Config, survey: Survey, model: Model) -> dict[str, tuple[Any, str | None]]:
+    """Files of areas, and which layer of each, by what it is called; without any the areas of the survey."""
     if not config.has_places and not config.regions.areas:
-        return {"areas": _own_areas(survey, model)}
-    paths: dict[str, Any] = {}
-    for given in config.regions.areas:
-        path = config.path(given)
-        name = path.stem
-        while name in paths:
+        return {"areas": (_own_areas(survey, model), None)}
+    found: dict[str, tuple[Any, str | None]] = {}
+    for file, layer in config.regions.layers:
+        path = config.path(file)
+        name = path.stem if layer is None or len(config.regions.layer) < 2 else re.sub(r"[^\w.-]+", "_", layer)
+        while name in found:
             name += "_"
-        paths[name] = path
-    return paths
+        found[name] = path, layer
+    return found

@@ -193,6 +193,28 @@ def test_classes_of_a_raster_are_seen_between_its_cells(sites, tmp_path, monkeyp
     assert [given[2].shape for given in looks] == [(SITES, 2)]  # once, at what the classes leave
 
 
+def test_a_raster_says_where_numbers_lie_and_has_bands(sites, tmp_path):
+    _, rng = sites
+    place, at = Affine(100, 0, 4e5, 0, -100, 57.1e5), rng.uniform(0, 5000, (2, SITES))
+    kind = {"driver": "GTiff", "height": 100, "width": 100, "count": 2, "dtype": "float32", "crs": "EPSG:32609"}
+    with rasterio.open(tmp_path / "bands.tif", "w", transform=place, **kind) as raster:
+        raster.write(rng.normal(size=(2, 100, 100)).astype("float32"))
+        raster.descriptions = ("red", "ndvi")
+    table = {"x": 4e5 + at[0], "y": 57e5 + at[1], "level": rng.normal(size=SITES)}
+    for band, name, key in (("ndvi", "ndvi", "ndvi"), ("2", "bands", 2)):
+        proposal, keys = proposed(tmp_path, table, covariates=[tmp_path / f"bands.tif:{band}"])
+        assert keys["model"]["formula"] == f"level ~ 1 + {name} + spde(mesh)"
+        assert keys["covariates"][name]["band"] == key
+        assert keys["survey"]["crs"] == "EPSG:32609"
+        reason = next(entry.comment for entry in proposal.entries if entry.key == "crs")
+        assert "it is the system of bands.tif" in reason
+    with pytest.raises(gs.InputError, match="init takes --covariate bands.tif:red"):
+        proposed(tmp_path, table, covariates=[tmp_path / "bands.tif"])
+    far = {**table, "x": at[0]}  # not on the raster: its system is not theirs
+    with pytest.raises(gs.InputError, match="local"):
+        proposed(tmp_path, far, covariates=[tmp_path / "bands.tif:1"])
+
+
 @pytest.mark.slow
 def test_meshes_are_no_finer_than_sites_and_range_ask_for(sites, tmp_path):
     places, rng = sites

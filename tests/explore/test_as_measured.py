@@ -13,6 +13,7 @@ from geospde.plots.exploration import exploration_section, plot_exploration
 from geospde.run.config import read_config
 from geospde.run.inputs import explore_survey, load_survey
 from geospde.survey.areal import read_areal_survey
+from geospde.survey.crs import parse_crs
 
 NAMES = ("none", "few", "many")
 
@@ -79,3 +80,18 @@ def test_areas_are_painted_and_measured_in_kilometres(tmp_path):
         (c for c in figure.axes[0].collections if c.get_array() is not None), key=lambda c: len(c.get_paths())
     )
     assert sorted(painted.get_array()) == [1, 1, 3, 4, 5, 9]
+
+
+def test_only_what_is_counted_has_a_total():
+    """Concentrations are often rounded to whole numbers: a sum of theirs is no amount."""
+    rng = np.random.default_rng(3)
+    places = gpd.GeoSeries(shapely.points(rng.uniform(0, 100, (40, 2))), crs=parse_crs("local:m"))
+    frame = gpd.GeoDataFrame({"zinc": 100 + np.arange(40.0), "shrimps": np.arange(40.0)}, geometry=places)
+    survey = gs.read_survey(frame, crs="local:m")
+
+    def totals(response, family=None):
+        return [fact for fact in gs.explore(survey, response, family=family).table().index if fact.startswith("total")]
+
+    assert totals("zinc") == totals("zinc", "gamma") == []
+    assert totals("shrimps") == totals("shrimps", "poisson") == ["total shrimps"]
+    assert totals("zinc", "nbinomial") == ["total zinc"]

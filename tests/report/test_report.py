@@ -165,7 +165,7 @@ def test_the_layers_are_summed_up_in_numbers(page):
 
 def test_the_sentences_are_true_of_the_land(page):
     for words in (
-        "averages 6; nine tenths of the land lie between 4 and 8",
+        "averages 6 (posterior mean); nine tenths of the land lie between 4 and 8",
         "on 25 % of the land (0.500 km²), and 0.05 or less on 50 %; on the remaining 25 % the data do not decide",
         "25 % of the mean at the median of the land",
         "when 250 m apart (95 % limits 200 to 310 m)",
@@ -216,7 +216,7 @@ def test_parts_that_are_not_there_are_left_out(tmp_path):
 def test_a_table_without_places_still_gets_its_sentence(tmp_path):
     frame = pd.DataFrame({"mean": [1.0, 2.0], "sd": [0.1, 0.1]})
     prediction = layered(frame, "y")
-    assert findings(prediction)[0].startswith("Over the rows, the posterior mean of y averages 1.5")
+    assert findings(prediction)[0].startswith("Over the rows, y averages 1.5 (posterior mean)")
     assert save_figures(tmp_path, prediction=prediction) == []
     page = Page.of(write_report(tmp_path / "r.html", RunParts(title="t", prediction=prediction)))
     assert not page.all("canvas") and "averages 1.5" in page.text
@@ -236,7 +236,7 @@ def test_a_joint_prior_is_said_once_and_the_label_in_words(tmp_path):
     assert "range(spde), sigma(spde): the joint prior; sd(g): another" in page.text  # among the settings
     assert "range(spde) and sigma(spde), the joint prior; sd(g), another." in page.text  # in the methods
     assert page.text.count("the joint prior") == 2
-    assert "posterior mean of counts per second averages 6" in page.text
+    assert "counts per second averages 6 (posterior mean)" in page.text
     assert "1,200 to 2,400, in all 5,100" in page.text  # still found by the names of the columns
 
 

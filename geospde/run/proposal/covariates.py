@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.prediction.grid import Grid
+from geospde.run.proposal.frame import Layer
 from geospde.run.proposal.writing import Entry
 from geospde.survey.covariates.base import Covariate
+from geospde.survey.covariates.raster import Raster
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.survey import Survey
 from geospde.text.words import counted, in_unit, listed
@@ -38,12 +40,15 @@ class SiteRaster:
         Read without a mean of neighbouring cells, which between two classes is neither.
     values : (sites,) array
         By it, NaN where there is none.
+    band : str or int, optional
+        Which band, where the file has several.
     """
 
     name: str
-    file: str | Path
+    file: str
     plain: Covariate
     values: NDArray[np.float64]
+    band: str | int | None = None
 
     @cached_property
     def levels(self) -> NDArray[np.float64]:
@@ -66,10 +71,39 @@ def rasters_at_sites(files: Sequence[str | Path], survey: Survey) -> list[SiteRa
     """
     found: list[SiteRaster] = []
     for file in files:
-        name = _name(Path(file), {*(one.name for one in found), *map(str, survey.points.columns)})
-        (plain,) = read_covariates({name: {"raster": str(file), "method": "nearest"}})
-        found.append(SiteRaster(name, file, plain, plain.at_points(survey.coordinates, survey.crs)))
+        path, band = _file_and_band(file)
+        taken = {*(one.name for one in found), *map(str, survey.points.columns)}
+        name = _name(Path(path).stem if band is None or isinstance(band, int) else band, taken)
+        keys = {"raster": path} if band is None else {"raster": path, "band": band}
+        (plain,) = read_covariates({name: {**keys, "method": "nearest"}})
+        found.append(SiteRaster(name, path, plain, plain.at_points(survey.coordinates, survey.crs), band))
     return found
+
+
+def raster_layers(files: Sequence[str | Path]) -> list[Layer]:
+    """Return where rasters lie that state their CRS; what cannot be read is told later."""
+    found: list[Layer] = []
+    for file in files:
+        path, _ = _file_and_band(file)
+        try:
+            (raster,) = read_covariates({"raster": {"raster": path, "band": 1}})
+        except InputError:
+            continue
+        assert isinstance(raster, Raster)
+        frame = raster.pixels.frame
+        if frame.crs is not None:
+            ends = [[frame.x0, frame.y1 - frame.rows * frame.dy], [frame.x0 + frame.cols * frame.dx, frame.y1]]
+            found.append(Layer(raster.source, frame.crs, np.array(ends)))
+    return found
+
+
+def _file_and_band(given: str | Path) -> tuple[str, str | int | None]:
+    """Return the file and the band of ``FILE:BAND``."""
+    text = str(given)
+    file, colon, band = text.rpartition(":")
+    if not colon or Path(text).exists() or not Path(file).is_file():
+        return text, None
+    return file, int(band) if band.isdecimal() else band
 
 
 def with_covariates(
@@ -130,14 +164,14 @@ def _proposed(rasters: Sequence[SiteRaster], survey: Survey, grid: Grid) -> Iter
     for raster in rasters:
         name, file, classes, few = raster.name, raster.file, raster.has_classes, raster.levels
         one, values = raster.plain, raster.values
+        keys: dict[str, Any] = {"raster": file} if raster.band is None else {"raster": file, "band": raster.band}
         if not classes:
-            (one,) = read_covariates({name: file})
+            (one,) = read_covariates({name: keys.copy()})
             values = one.at_points(survey.coordinates, survey.crs)
         known = np.isfinite(values)
         if not known.any():
-            survey.with_covariates({name: file})  # says what is wrong
+            survey.with_covariates({name: keys})  # says what is wrong
             raise InputError(f"the raster {file} has no value at any site")
-        keys: dict[str, Any] = {"raster": str(file)}
         ends = (few[0], few[-1]) if classes else (values[known].min(), values[known].max())
         span = f"{' to '.join(in_unit(float(end), '') for end in ends)} at the sites"
         said = f"{one.source}, {span}; {one.method(grid.cells, survey.crs)}."
@@ -156,9 +190,9 @@ def _proposed(rasters: Sequence[SiteRaster], survey: Survey, grid: Grid) -> Iter
         yield f"C({name})" if classes else name, Entry("covariates", name, keys, said)
 
 
-def _name(path: Path, taken: set[str]) -> str:
-    """Return a word for a file's raster that no column has."""
-    name = re.sub(r"\W+", "_", path.stem).strip("_").lower() or "raster"
+def _name(called: str, taken: set[str]) -> str:
+    """Return a word for a raster that no column has."""
+    name = re.sub(r"\W+", "_", called).strip("_").lower() or "raster"
     name = name if not name[0].isdigit() else f"r{name}"
     while name in taken:
         name += "_raster"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,9 @@ def _without_default(layer: Layer) -> Layer:
     return layer
 
 
-def find_frame(points: Layer, coast: Layer | None, given: str | None, guesser: Guesser) -> Frame:
+def find_frame(
+    points: Layer, coast: Layer | None, given: str | None, guesser: Guesser, rasters: Sequence[Layer] = ()
+) -> Frame:
     """Return the coordinate system to work in.
 
     Parameters
@@ -165,6 +168,9 @@ def find_frame(points: Layer, coast: Layer | None, given: str | None, guesser: G
         The CRS of the points' numbers, or a projected one to work in.
     guesser : Guesser
         Decides whether numbers that look like degrees are.
+    rasters : sequence of Layer
+        Where rasters of covariates lie; where no other file states a system, that of the first in which the points
+        meet it is taken.
 
     Raises
     ------
@@ -173,7 +179,7 @@ def find_frame(points: Layer, coast: Layer | None, given: str | None, guesser: G
         systems that no run file can bring together.
     """
     given_crs = None if given is None else parse_crs(_code(given))
-    source, why = _source(points, coast, given_crs, guesser)
+    source, why = _source(points, coast, given_crs, guesser, rasters)
     if source is None:
         if points.named_degrees:
             names = listed(points.columns)
@@ -203,7 +209,9 @@ def _code(given: str) -> str:
     return f"EPSG:{given.strip()}" if given.strip().isdecimal() else given
 
 
-def _source(points: Layer, coast: Layer | None, given_crs: CRS | None, guesser: Guesser) -> tuple[CRS | None, str]:
+def _source(
+    points: Layer, coast: Layer | None, given_crs: CRS | None, guesser: Guesser, rasters: Sequence[Layer]
+) -> tuple[CRS | None, str]:
     """Return the CRS that the points' numbers are in, None for a local frame, and how that is known."""
     if points.stated is not None:
         said = f"the .prj file beside {points.source} says" if points.columns else f"{points.source} is in"
@@ -214,7 +222,12 @@ def _source(points: Layer, coast: Layer | None, given_crs: CRS | None, guesser: 
     if given_crs is not None:
         return given_crs, f"The numbers are in {given_crs.name}, as --crs says"
     if coast is not None and coast.stated is not None:
-        return _as_coast(points, coast)
+        return _as_file(points, coast)
+    for raster in rasters:
+        try:
+            return _as_file(points, raster)
+        except InputError:
+            continue  # not there: its own fault is told when it is read
     if not points.looks_like_degrees:
         if looks_like_grid(points.places):
             _ask_of_grid(points, guesser)
@@ -234,8 +247,8 @@ def _ask_of_grid(points: Layer, guesser: Guesser) -> None:
         raise InputError(f"the zone of {points.source} cannot be told from its numbers: give it with {option}")
 
 
-def _as_coast(points: Layer, coast: Layer) -> tuple[CRS, str]:
-    """Return the CRS, out of those that a coastline suggests, in which the points meet it."""
+def _as_file(points: Layer, coast: Layer) -> tuple[CRS, str]:
+    """Return the CRS, out of those that a coastline or a raster suggests, in which the points meet it."""
     assert coast.stated is not None
     candidates = [coast.stated]
     if coast.stated.is_geographic:

@@ -19,7 +19,7 @@ from geospde.run.inputs import with_levels
 from geospde.run.proposal.areas import areal_sections, is_areal
 from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import read_columns
-from geospde.run.proposal.covariates import rasters_at_sites, trend_of, with_covariates
+from geospde.run.proposal.covariates import raster_layers, rasters_at_sites, trend_of, with_covariates
 from geospde.run.proposal.frame import coastline_layer, find_frame, points_layer
 from geospde.run.proposal.response import Response, find_response
 from geospde.run.proposal.roles import Options, find_coordinates, find_roles
@@ -174,7 +174,7 @@ def propose(
     else:
         x, y = find_coordinates(table, columns, options, guesser)
     coast = coastline_layer(coastline, options.coastline_layer) if coastline is not None else None
-    frame = find_frame(points_layer(table, points, x, y), coast, options.crs, guesser)
+    frame = find_frame(points_layer(table, points, x, y), coast, options.crs, guesser, raster_layers(covariates))
     roles = find_roles(table, columns, {name for name in (x, y) if name is not None}, options, guesser)
     files: dict[str, Any] = {
         "points": points, "layer": options.layer, "x": x, "y": y,

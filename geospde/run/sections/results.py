@@ -109,7 +109,7 @@ class RegionsSection(Section):
 
     areas: Annotated[tuple[Text, ...], Field(max_length=MOST_LAYERS)] = ()
     name: Text | None = None
-    layer: Text | None = None
+    layer: Annotated[tuple[Text, ...], Field(max_length=MOST_LAYERS)] = ()
     weights: Text | dict[str, Any] | None = None
     kind: Literal["mean", "total", "share"] = "mean"
     threshold: Number | None = None
@@ -117,10 +117,24 @@ class RegionsSection(Section):
     draws: Annotated[int, Field(strict=True, ge=10, le=MOST_DRAWS)] = 4000
     seed: Seed = 0
 
-    @field_validator("areas", "exceed", mode="before")
+    @field_validator("areas", "layer", "exceed", mode="before")
     @classmethod
     def _several(cls, value: Any) -> Any:
         return list(value) if isinstance(value, list | tuple) else [value]
+
+    @property
+    def layers(self) -> list[tuple[str, str | None]]:
+        """File and layer of all areas: several layers are of one file, or one of each."""
+        if len(self.layer) < 2:
+            return [(file, self.layer[0] if self.layer else None) for file in self.areas]
+        files = self.areas * len(self.layer) if len(self.areas) == 1 else self.areas
+        return list(zip(files, self.layer, strict=True))
+
+    @model_validator(mode="after")
+    def _one_each(self) -> RegionsSection:
+        if len(self.layer) > 1 < len(self.areas) != len(self.layer):
+            raise ValueError(f"has {len(self.layer)} layers of {len(self.areas)} files: give one file, or one of each")
+        return self
 
     @model_validator(mode="after")
     def _share_above(self) -> RegionsSection:

@@ -35,8 +35,8 @@ def make(work: Work) -> None:
             name, part, survey = list(work.fit.model.parts)[number], config.likelihoods()[number], survey.parts[number]
         domain = pattern_domain(part, survey)
         shapes, names = [domain], [WHOLE]
-        for path in map(config.path, config.regions.areas):
-            areas = read_areas(path, work.fit.model.crs, config.regions.name, config.regions.layer)
+        for file, layer in config.regions.layers:
+            areas = read_areas(config.path(file), work.fit.model.crs, config.regions.name, layer)
             shapes += list(areas.frame.geometry.intersection(domain))
             names += areas.names
         there = [k for k, shape in enumerate(shapes) if shape.area > 0]

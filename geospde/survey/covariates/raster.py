@@ -416,7 +416,8 @@ def _band_of(raster: Any, band: int | str | None, name: str, called: str) -> int
     names = [text for text in raster.descriptions if text]
     has = f"has {counted(raster.count, 'band')}" + (f" ({listed(names)})" if names else "")
     if band is None and raster.count > 1 and name not in raster.descriptions:
-        raise InputError(f"the raster {called} {has}", remedy=f"say which one {name!r} is with band")
+        one = f"--covariate {called}:{names[0] if names else 1}"
+        raise InputError(f"the raster {called} {has}", remedy=f"say which one {name!r} is with band; init takes {one}")
     if band is None:
         band = name if raster.count > 1 else 1
     if isinstance(band, int) and not isinstance(band, bool):
