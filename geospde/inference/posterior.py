@@ -72,7 +72,8 @@ def posterior(
         Told of every evaluation.
     smaller : Laplace, optional
         Of a model of the same observations and hyperparameters on a coarser mesh. `auto` integrates on that, and puts
-        it right by points of the model itself, where these say that it can be; else the search starts at its mode.
+        it right by points of the model itself, where these say that it can be. Else, and with a rough field, the
+        search starts at its mode.
     """
     with one_blas_thread():
         if laplace.n_theta == 0:
@@ -87,7 +88,8 @@ def posterior(
             except NumericalError:
                 peak = None
             if peak is not None:
-                found = _lifted(laplace, peak, start, progress) if rule == "auto" and laplace.n_theta <= FEW else None
+                serves = laplace.n_theta <= FEW and not any(term.is_rough for term in laplace.precisions)
+                found = _lifted(laplace, peak, start, progress) if rule == "auto" and serves else None
                 if found is not None:
                     return found
                 near, bend = peak.mode.theta, np.asarray(np.linalg.inv(peak.covariance), dtype=float)

@@ -1,6 +1,7 @@
 """The model of a first look: the same hyperparameters on fewer vertices."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from oracles import square_mesh
 from shapely import box
 
 import geospde as gs
+from geospde.inference import posterior
 from geospde.inference.laplace import Laplace
 from geospde.inference.mode import find_mode
 from geospde.inference.warm import WarmLaplace
@@ -96,6 +98,34 @@ def test_a_coarser_mesh_put_right_at_some_points_has_the_posterior(data):
     assert apart.abs().to_numpy().max() < 0.05
     # the rules on both meshes end at standard errors of 0.01
     assert fit.log_marginal_likelihood == pytest.approx(plain.log_marginal_likelihood, abs=0.02)
+
+
+@pytest.mark.parametrize(("nu", "integrated"), [(0.5, "one mesh"), (1.5, "two meshes")])
+def test_a_rough_field_is_sought_but_not_integrated_on_a_coarser_mesh(data, monkeypatch, nu, integrated):
+    """On the survey of moss its two meshes never agreed, and the rule over the coarser took half of the time."""
+    whole = model(data, f"level ~ 1 + spde(mesh, nu={nu}, order=2)", "gaussian")
+    sizes = []
+
+    def peak(laplace, start, *_):
+        sizes.append(laplace.n)
+        mode = SimpleNamespace(theta=start, without_factor=lambda: None)
+        return SimpleNamespace(
+            warm=WarmLaplace(laplace), mode=mode, covariance=np.eye(3), root=0, third=0, strategy="vb"
+        )
+
+    def stop(words):
+        def stopped(*_):
+            raise KeyboardInterrupt(words)
+
+        return stopped
+
+    monkeypatch.setattr(posterior._Peak, "of", peak)
+    monkeypatch.setattr(posterior, "_lifted", stop("two meshes"))
+    monkeypatch.setattr(posterior, "integrate", stop("one mesh"))
+    with pytest.raises(KeyboardInterrupt, match=integrated):
+        posterior.posterior(Laplace(whole), whole.start, smaller=Laplace(coarse.coarser(whole)))
+    assert sizes[0] < 0.5 * whole.design.shape[1]
+    assert sizes[1:] == [whole.design.shape[1]] * (nu < 1)
 
 
 @pytest.mark.slow

@@ -48,6 +48,8 @@ class Precision(ABC):
         Of matrices, that `log_normaliser` has made so far.
     learns : bool
         Whether `log_normaliser` goes by what it found before, to rounding: then it is asked in one order, in one place.
+    is_rough : bool
+        Whether on a coarser mesh it is so different that only a mode is sought there.
     effects : int
         Latent variables of each level, which follow one another, where the block is that of a group.
     pairs : sequence of (int, int)
@@ -65,6 +67,7 @@ class Precision(ABC):
     slants: Vector | None = None
     factorisations: int = 0
     learns: bool = False
+    is_rough: bool = False
     effects: int = 1
     pairs: Sequence[tuple[int, int]] = ()
 

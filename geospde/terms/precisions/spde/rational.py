@@ -70,6 +70,7 @@ class RationalMatern(FieldPrecision):
         self.nu = nu
         self.order = order
         self.label = label
+        self.is_rough = nu is not None and nu < 1
         self._fractions = None if nu is None else _fractions(nu, order)
         self.layers = order if self._fractions is None else self._fractions.poles.size
         highest = int(LARGEST_ESTIMATE) + 1 if self._fractions is None else self._fractions.power + 1
