@@ -141,6 +141,8 @@ class _Parser:
                 self.fail(f"{token.text!r} closes what {self.open[-1].text!r} opened")
             self.fail(f"the bracket {token.text!r} closes and was not opened")
         if token.text in ("|", "||"):
+            if any(later.kind == "sign" and later.text == "~" for later in self.tokens[self.place :]):
+                self.fail("a response has no '|': successes of trials are p(successes, trials), bounds cens(y, how)")
             self.fail("a group term stands in brackets of its own, as in + (x | g)")
         hint = "; arithmetic reads I(...)" if token.text in ("=", "%") else ""
         self.fail(f"{token.text!r} has no meaning here{hint}")

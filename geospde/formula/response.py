@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.families.censored import Censoring
 from geospde.formula.parser import parse_expression
-from geospde.formula.syntax import Call, Constant, Node, Symbol, symbols
+from geospde.formula.syntax import Call, Chain, Constant, Node, Symbol, symbols
 from geospde.formula.table import column_of, numeric
 from geospde.survey.numbers import as_numbers
 
@@ -91,6 +91,11 @@ def read_response(left: str | Node, table: pd.DataFrame, categories: bool = Fals
             raise InputError(
                 f"the left side of a formula is a column or p(successes, trials), not {left}: "
                 f"make a column of {function}(...) first"
+            )
+        case Chain(Symbol(successes), (("/", Symbol(trials)),)):
+            raise InputError(
+                f"a share comes with its trials: p({successes}, {trials}) is {successes} successes of {trials} trials; "
+                f"or make a column of {left} first"
             )
     raise InputError(
         f"the left side of a formula is a column or p(successes, trials), not {left}: make a column of it first"

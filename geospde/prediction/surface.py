@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype
 
 from geospde.errors import GeospdeWarning, InputError, RowsCalled
 from geospde.formula.table import per_row, refuse_other_order
@@ -231,7 +232,8 @@ def predict(
         Values of columns that are the same at all places, such as ``{"year": 2012}``. One column may have several, such
         as ``{"year": [2012, 2013]}``: the prediction is then of all these steps.
     exposure : float, array or str, optional
-        Multiplies the mean; by default the prediction is per unit exposure.
+        Multiplies the mean, as ``exposure="time"`` for the counts that are expected in the time of each row; by default
+        the prediction is per unit exposure, whatever the exposure of the fit.
     offset : float, array or str, optional
         Adds to the predictor; asked for where the model was fitted with one.
     groups : bool
@@ -356,7 +358,7 @@ class Predictor:
     ) -> tuple[pd.DataFrame, _Rows]:
         """Return one column per layer at some places, whose `table` is known, and the places as rows of the design."""
         fit, model = self.fit, self.model
-        multiplier = _vector(table, self.exposure, "exposure", 1.0)
+        multiplier = _multiplier(table, self.exposure)
         if place.support is None:
             rows = _Rows(model, table, place.points, _offset(model, table, self.offset), multiplier, self.options)
         else:
@@ -439,6 +441,18 @@ def extrapolation_layers(model: Model) -> tuple[Layer, ...]:
 
 def _vector(table: pd.DataFrame, value: Any, what: str, default: float) -> Any:
     return per_row(table, default if value is None else value, what, len(table))
+
+
+def _multiplier(table: pd.DataFrame, exposure: Any) -> Any:
+    """What the mean is multiplied with, a row; raises InputError for one that no mean can be of."""
+    given = exposure if not isinstance(exposure, str) else table[exposure] if exposure in table.columns else 1.0
+    if is_bool_dtype(np.asarray(given).dtype):
+        raise InputError("exposure is how much there was at each place: a column's name or numbers, not True and False")
+    values = _vector(table, exposure, "exposure", 1.0)
+    if (values < 0).any():
+        row = int(np.argmax(values < 0))
+        raise InputError(f"exposure must not be negative: {{row}} holds {values[row]:g}", row=row)
+    return values
 
 
 def _offset(model: Model, table: pd.DataFrame, given: Any) -> Any:

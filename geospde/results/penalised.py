@@ -13,6 +13,7 @@ from geospde.likelihood.intervals import hyper_table, wald
 from geospde.likelihood.smooths import Smooths, corrected_edf
 from geospde.results.estimates import EstimatedFit
 from geospde.results.state import level_between
+from geospde.results.summaries.posterior import of_exposure
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import frame_table
 
@@ -245,7 +246,7 @@ class PenalisedFit(EstimatedFit):
             f"Additive model by {by}",
             self.formula,
             f"{self.family} ({self.model.family.link.name} link), {self.model.likelihood.n} observations, "
-            f"{self.edf:.2f} effective degrees of freedom",
+            f"{self.edf:.2f} effective degrees of freedom{of_exposure(self)}",
             *block("Fixed effects", self.fixed),
             *(["", self.model.effects.left_out] if self.model.effects.dropped else []),
             *block("Smooths", self.smooths),

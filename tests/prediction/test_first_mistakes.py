@@ -190,3 +190,30 @@ def test_weights_that_count_each_row_thrice_are_said_to_be_the_cause():
     with pytest.raises(gs.NumericalError, match="weights= multiply log densities, and sum to 90 for 30 rows"):
         gs.fit(FORMULA, heavy, mesh=fine, method="eb", weights=np.full(30, 3.0))
     gs.fit(FORMULA, heavy, mesh=fine, method="eb", weights=np.ones(30))
+
+
+@pytest.mark.parametrize("method", ["eb", "ml"])
+def test_means_are_per_unit_of_the_exposure_and_counts_are_asked_for(capsys, method):
+    """As R-INLA's with E; a column of its name says nothing by itself, and the summary says how to ask."""
+    table = pd.DataFrame({"x": RNG.normal(size=40), "hours": RNG.uniform(1, 9, 40)})
+    table["seen"] = RNG.poisson(table["hours"] * np.exp(0.3 * table["x"]))
+    fit = gs.fit("seen ~ x", table, family="poisson", exposure="hours", method=method)
+    fit.summary()
+    assert "means are per unit of hours; predict(..., exposure='hours') multiplies them" in capsys.readouterr().out
+    rates = fit.predict(table).to_frame()
+    np.testing.assert_allclose(rates["mean"], fit.predict(table.drop(columns="hours")).to_frame()["mean"])
+    counts = fit.predict(table, exposure="hours", exceed=[3]).to_frame()
+    np.testing.assert_allclose(counts["q0.975"], rates["q0.975"] * table["hours"], rtol=1e-12)
+    for wrong in (-1.0, table["hours"].mask(table.index == 4, -2)):
+        with pytest.raises(gs.InputError, match="exposure must not be negative: row . holds -"):
+            fit.predict(table, exposure=wrong)
+    with pytest.raises(gs.InputError, match="not True and False"):
+        fit.predict(table, exposure=True)
+
+
+@pytest.mark.parametrize(
+    "left, said", [("k / m", r"p\(k, m\) is k successes of m trials"), ("k | trials(m)", "successes of trials are p")]
+)
+def test_trials_of_other_programs_are_told_as_ours(left, said):
+    with pytest.raises(gs.InputError, match=said):
+        gs.fit(f"{left} ~ 1", pd.DataFrame({"k": [1, 2], "m": [3, 4]}), family="binomial")

@@ -5,6 +5,7 @@ import pandas as pd
 
 from geospde.model.hyperparameters import names_by_term
 from geospde.results.estimates import EstimatedFit
+from geospde.results.summaries.posterior import of_exposure
 from geospde.text.words import four_digits
 
 
@@ -26,7 +27,7 @@ def _heading(fit: EstimatedFit) -> str:
     groups = "".join(f"; {name}: {count} levels" for name, count in fit.groups.items())
     return (
         f"{kind} by {by}\n{fit.formula}\n{fit.family} ({fit.model.family.link.name} link), "
-        f"{fit.model.likelihood.n} observations{groups}"
+        f"{fit.model.likelihood.n} observations{groups}{of_exposure(fit)}"
     )
 
 

@@ -53,7 +53,7 @@ def posterior_blocks(
     size = fit.model.likelihood.n
     head = (
         f"{fit.formula}\n{fit.family} ({fit.model.family.link.name} link), {size} observations, "
-        f"{fit.laplace.n} latent variables, method {fit.method}, {fit.seconds:.2f} s"
+        f"{fit.laplace.n} latent variables, method {fit.method}, {fit.seconds:.2f} s{of_exposure(fit)}"
     )
     priors = [f"  {', '.join(names)}: {words}" for words, names in priors_of(fit.model).items()]
     last = f"log marginal likelihood {evidence:.2f}\n"
@@ -72,6 +72,16 @@ def posterior_blocks(
     left_out = [fit.model.effects.left_out] if fit.model.effects.dropped else []
     notes = [*left_out, *([f"{heavy}: see the median and the interval"] if heavy else [])]
     return [head, *(table for table in tables if len(table.frame)), *notes, *said, last]
+
+
+def of_exposure(fit: Fit) -> str:
+    """A line that says what means are per unit of, where the fit was given an exposure."""
+    given = fit.settings.get("exposure")
+    if given is None or fit.model.family.is_pattern:
+        return ""
+    if given == "given a row":
+        return "\nmeans are per unit of the exposure given; predict(..., exposure=...) multiplies them"
+    return f"\nmeans are per unit of {given}; predict(..., exposure={given!r}) multiplies them"
 
 
 def priors_of(model: Model) -> dict[str, list[str]]:
