@@ -24,6 +24,7 @@ from geospde.text.words import counted, did_you_mean, listed
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from numpy.typing import NDArray
     from pyproj import CRS
     from shapely import MultiPolygon, Polygon
 
@@ -281,10 +282,17 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, table: 
         x, y = (f"{value:.10g}" for value in own[first, :2])
         if lost.all() or len(frame) != len(table.frame):
             what = f"cannot {way}; the first lies at {x}, {y}"
-            raise InputError(what, of=Place(table.source), remedy="is that CRS right?")
+            remedy = "are longitude and latitude swapped?" if _is_swapped(stated, own) else "is that CRS right?"
+            raise InputError(what, of=Place(table.source), remedy=remedy)
         what = f"lies at {x}, {y}, which cannot {way}"
         raise InputError(what, of=table.at(first), remedy=f"correct or drop it{others_like_it(lost)}")
     return moved
+
+
+def _is_swapped(stated: CRS, bounds: NDArray[np.float64]) -> bool:
+    """Whether places, (m, 4), are longitude and latitude by their CRS, and only in the other order can be."""
+    easting, northing = np.abs(bounds[:, [0, 1]]).T
+    return bool(stated.is_geographic and easting.max() <= 90 < northing.max() <= 180)
 
 
 def _warn_of_unused(frame: gpd.GeoDataFrame, source_crs: Any, source: str) -> None:

@@ -345,8 +345,14 @@ def refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tupl
     west, south, east, north = frame.total_bounds
     like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
     if crs.is_geographic and not like_degrees:
-        what = f"is not longitude and latitude, but {crs.name} is"
-        raise InputError(what, of=Place(source), remedy="set crs to what it is in")
+        span = f"x from {west:g} to {east:g}, y from {south:g} to {north:g}"
+        what = f"is not longitude and latitude ({span}), but {crs.name} is"
+        remedy = "set crs to what it is in"
+        if -90 <= west and east <= 90 and -180 <= south and north <= 180:
+            remedy = "swap the two columns, if y is the longitude"
+        elif 0 <= west and east <= 360 and -90 <= south and north <= 90:
+            remedy = "take 360 from longitudes above 180, if they count from 0 to 360"
+        raise InputError(what, of=Place(source), remedy=remedy)
     if not like_degrees or (columns is None and not crs.is_geographic):
         return
     places = np.column_stack([frame.geometry.x, frame.geometry.y])

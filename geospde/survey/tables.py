@@ -30,6 +30,16 @@ MARKS = (
 FOLDED = frozenset(mark.casefold() for mark in MARKS)
 
 
+TRUTHS = {
+    "True": True,
+    "TRUE": True,
+    "true": True,
+    "False": False,
+    "FALSE": False,
+    "false": False,
+}  # as pandas has them
+
+
 @dataclass(frozen=True)
 class Table:
     """A data frame and where its rows came from.
@@ -114,7 +124,7 @@ class Table:
         return replace(self, frame=frame)
 
     def with_numbers(self) -> Table:
-        """Return the table with numbers where a column of texts holds nothing else but `MARKS`, and warn of these."""
+        """Return the table with numbers or truths where texts are nothing else but `MARKS`, and warn of these."""
         frame = self.frame.copy()
         for column in frame.columns:
             values = frame[column]
@@ -123,18 +133,22 @@ class Table:
             texts = [text for text in values.unique() if isinstance(text, str) and text.casefold() in FOLDED]
             marked = values.isin(texts).to_numpy()
             rest = values.mask(marked)
-            known = ~np.isnan(as_numbers(rest))
-            if is_text(rest).any() or not known.any():
+            truths = rest.map(lambda value: TRUTHS.get(str(value)))
+            if truths.notna().any() and (truths.notna() | rest.isna()).all():
+                frame[column], kind = truths.astype("boolean" if rest.isna().any() else bool), "True and False"
+            elif is_text(rest).any() or np.isnan(as_numbers(rest)).all():
                 continue
-            try:
-                frame[column] = pd.to_numeric(rest)
-            except (OverflowError, ValueError):  # a number beyond all floats
-                frame[column] = as_numbers(rest)
+            else:
+                kind = "numbers"
+                try:
+                    frame[column] = pd.to_numeric(rest)
+                except (OverflowError, ValueError):  # a number beyond all floats
+                    frame[column] = as_numbers(rest)
             words = [w for w in dict.fromkeys(values[marked]) if w.casefold().strip("-") != "nan"]
             if words:
                 meant = values.isin(words).to_numpy()
                 first = self.at(int(np.argmax(meant)), str(column))
-                what = f"{listed(words)} among numbers counts as missing, in {counted(int(meant.sum()), self.word)}"
+                what = f"{listed(words)} among {kind} counts as missing, in {counted(int(meant.sum()), self.word)}"
                 warnings.warn(GeospdeWarning(what, where=first), stacklevel=4)
         return replace(self, frame=frame)
 

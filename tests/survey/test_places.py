@@ -171,3 +171,15 @@ def test_a_row_whose_place_is_nowhere_is_named(tmp_path, kind):
         gs.read_survey(source, crs="EPSG:32632", **given)
     with pytest.raises(gs.InputError, match="cannot be brought .*; the first lies at 1.*: is that CRS right"):
         gs.read_survey(table.assign(lon=1e7, lat=5e7), source_crs="EPSG:4326", crs="EPSG:32632")
+
+
+def test_swapped_columns_that_no_system_takes_are_told_as_such():
+    """South-east of Australia, with its longitudes for latitudes; and longitudes from 0 to 360 in Brazil."""
+    table = pd.DataFrame({"lon": [-37.0, -36.9, -36.8], "lat": [147.1, 147.3, 147.2], "z": 1.0})
+    with pytest.raises(gs.InputError, match="cannot be brought .*: are longitude and latitude swapped"):
+        gs.read_survey(table, source_crs="EPSG:4326", crs="EPSG:32755")
+    with pytest.raises(gs.InputError, match="y from 147.1 to 147.3.*: swap the two columns"):
+        gs.read_survey(table, source_crs="EPSG:4326")
+    far = pd.DataFrame({"lon": [313.1, 313.4], "lat": [-15.9, -15.7], "z": 1.0})
+    with pytest.raises(gs.InputError, match="x from 313.1 to 313.4.*: take 360 from longitudes above 180"):
+        gs.read_survey(far, source_crs="EPSG:4326")

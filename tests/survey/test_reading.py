@@ -42,6 +42,19 @@ def test_marks_are_known_in_any_case(tmp_path):
     assert said == ["t.csv, line 4, column 'depth': 'Null' and 'None' among numbers counts as missing, in 2 lines"]
 
 
+def test_truths_with_gaps_are_truths(tmp_path):
+    """R writes NA among TRUE and FALSE: read as 1 and 0 they were a slope, as text a level NA."""
+    cells = ["TRUE,true", "FALSE,", "NA,false", "TRUE,true", "FALSE,false"]
+    rows = "".join(f"{99 * i * i},{99 * i},{cell}\n" for i, cell in enumerate(cells))
+    survey, said = read(tmp_path, f"x,y,limed,drained\n{rows}")
+    assert said == ["t.csv, line 4, column 'limed': 'NA' among True and False counts as missing, in 1 line"]
+    points = survey.points.assign(z=[1.0, 2, 3, 4, 6])
+    assert points["drained"].isna().tolist() == [False, True, False, False, False]
+    known = points.dropna(subset=["limed"])
+    assert gs.fit("z ~ 0 + limed", known, method="ml").fixed.index.tolist() == ["limed[False]", "limed[True]"]
+    assert gs.fit("z ~ 0 + limed", known, method="ml").fixed["estimate"].tolist() == pytest.approx([4, 2.5])
+
+
 def test_marks_that_are_listed_are_missing_everywhere(tmp_path):
     survey, said = read(tmp_path, TEXT, missing=["NA", "-9999"])
     assert said == []
