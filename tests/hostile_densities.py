@@ -73,3 +73,56 @@ SITES = {
     "a response a little larger": (of_arrays(put("column_2", lambda a: 1.05 * a)), "not that of|mode of its"),
 }
 """The same of a restricted likelihood with a field."""
+
+ANSWERS = "not (those|that) of its|computed again|mode of its model|no probabilities|differ|variances"
+
+
+def _one_number(values):
+    """The same with its middle number a little larger."""
+    values = np.array(values)
+    values.flat[values.size // 2] = values.flat[values.size // 2] * 1.02 + 0.01
+    return values
+
+
+def _lighter(values):
+    """Probabilities a little more alike."""
+    return (values + 0.01) / (1.0 + 0.01 * values.size)
+
+
+def forged(*names):
+    """A number of each array altered, as little as no earlier check told, and all sealed again."""
+    return {f"{name} forged": (of_arrays(put(name, _one_number)), ANSWERS) for name in names}
+
+
+FORGED = {
+    "grid": {
+        **forged("hyper_root", "residual_values", "modes", "column_0", "exposure", "observation_weights"),
+        "weights more alike": (of_arrays(put("weights", _lighter)), ANSWERS),
+        "weights rolled": (of_arrays(put("weights", lambda a: np.roll(a, 1))), ANSWERS),
+        "theta rolled": (of_arrays(put("theta", lambda a: np.roll(a, 1, axis=0))), ANSWERS),
+        "covariances one larger": (of_arrays(put("covariances", lambda a: 1.01 * a)), ANSWERS),
+        "means a little off": (of_arrays(put("means", lambda a: a + 0.001)), ANSWERS),
+        "an effect's moment": (of_words(lambda w: w["moments"]["fixed"].__setitem__(0, 0.5)), ANSWERS),
+        "moments of fewer": (of_words(lambda w: w["moments"]["theta"].pop()), ANSWERS),
+        "moments without a part": (of_words(lambda w: w["moments"].pop("theta")), "another model"),
+        "moments of words": (of_words(lambda w: w.update(moments="all right")), "not a saved fit"),
+        "moments not finite": (
+            of_words(lambda w: w["moments"].update(latent=[float("nan"), 1.0])), "not a saved fit"
+        ),
+        "moments of another version": (
+            of_words(lambda w: w["moments"].update(version="9", theta=[2 * v for v in w["moments"]["theta"]])),
+            ANSWERS,
+        ),
+    },
+    "ccd": {
+        **forged("hyper_root", "residual_coefficients", "theta"),
+        "weights more alike": (of_arrays(put("weights", _lighter)), ANSWERS),
+        "weights all alike": (of_arrays(put("weights", lambda a: np.full(a.shape, 1 / a.size))), ANSWERS),
+    },
+    "reml": {
+        **forged("maximum_theta", "column_0", "column_2"),
+        "a response of others": (of_arrays(put("column_2", lambda a: a[::-1].copy())), ANSWERS),
+        "covariance in words": (of_words(lambda w: w["covariance"].__setitem__(0, 3.0)), ANSWERS),
+    },
+}  # fmt: skip
+"""Fits whose checksums were made anew about one number, which gave other answers without a word."""

@@ -281,7 +281,7 @@ class EstimatedFit(Fit):
         return checks.singular_findings(bool(np.delete(self.maximum.edges, own).any()), bool(own))
 
     def _stored(self) -> Stored:
-        return stored_maximum(self.maximum, self.notes)
+        return stored_maximum(self.maximum, self.notes, self.point, self.laplace)
 
     def describe(self) -> dict[str, Any]:
         """Settings and sizes, for reports."""

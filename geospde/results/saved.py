@@ -39,6 +39,7 @@ from geospde.results.saving.consistency import (
 from geospde.results.saving.priors import former_priors, nearest, with_priors
 from geospde.results.saving.schema import Words, check_shapes, check_values, read_words
 from geospde.results.saving.tables import recipe_of, support_of, table_of, window_of
+from geospde.results.saving.weighing import check_covariance, check_data, check_moments, check_weights
 from geospde.results.storage import files_of
 from geospde.survey.covariates.sites import restored
 from geospde.survey.graphs import Graph
@@ -191,6 +192,9 @@ def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
     elif words.format > 1 and fit.laplace.n_entries <= CHEAP and not fit.unpriored.vanishing:
         additive = bool(model.terms) and all(term.penalty_scales for term in model.terms)
         check_criterion(fit.unpriored, maximum, method, points, additive=additive)
+    check_covariance(words.covariance, maximum)
+    if words.moments is not None:
+        check_data(words.moments.model_dump(exclude_none=True), fit.point, fit.laplace)
     return fit
 
 
@@ -237,7 +241,10 @@ def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) ->
     check_points(laplace, points, posterior.weights, posterior=True)
     check_density(posterior, fine=is_fine(model) or words.format == 1)
     if words.format > 1 and not is_fine(model):
+        check_weights(posterior)
         _check_again(laplace, posterior, words)
+    if words.moments is not None:
+        check_moments(words.moments.model_dump(exclude_none=True), posterior, laplace)
     laplace.evaluations, laplace.factorisations = words.evaluations, words.factorisations
     return BayesianFit(model, laplace, posterior, _settings(words), seconds=words.seconds)
 

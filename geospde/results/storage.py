@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.families.registry import path_of
 from geospde.inference.hyper import Posterior
-from geospde.inference.laplace import Laplace
+from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.likelihood.search import Maximum
 from geospde.results.saving.archive import write_arrays
 from geospde.results.saving.compact import compact, expand
@@ -19,6 +19,7 @@ from geospde.results.saving.consistency import inverse_excess, looked_at
 from geospde.results.saving.priors import priors_words
 from geospde.results.saving.schema import FORMAT, words_text
 from geospde.results.saving.tables import stored_parts, stored_table, support_words, window_words
+from geospde.results.saving.weighing import covariance_words, data_words, moments_words
 from geospde.results.state import FitState
 from geospde.text.files import whole_file
 
@@ -72,7 +73,12 @@ def stored_posterior(posterior: Posterior, laplace: Laplace, notes: tuple[str, .
         if posterior.hyper.accuracy is not None:
             arrays["hyper_accuracy"] = np.array(astuple(posterior.hyper.accuracy), dtype=float)
     evidence = posterior.log_marginal_likelihood
-    words = {"log_marginal_likelihood": evidence, "strategy": posterior.strategy, "notes": list(notes)}
+    words = {
+        "log_marginal_likelihood": evidence,
+        "strategy": posterior.strategy,
+        "notes": list(notes),
+        "moments": moments_words(posterior, laplace),
+    }
     return Stored(arrays, words)
 
 
@@ -116,10 +122,16 @@ def _inverse_off(posterior: Posterior, before: Vector, after: Vector, laplace: L
     return most
 
 
-def stored_maximum(maximum: Maximum, notes: tuple[str, ...]) -> Stored:
+def stored_maximum(maximum: Maximum, notes: tuple[str, ...], point: LaplacePoint, laplace: Laplace) -> Stored:
     """Where the search ended, and what a user should look at."""
     arrays = {f"maximum_{k}": v for k, v in asdict(maximum).items()}
-    return Stored(arrays, {"log_likelihood": maximum.log_likelihood, "notes": list(notes)})
+    words = {
+        "log_likelihood": maximum.log_likelihood,
+        "notes": list(notes),
+        "covariance": covariance_words(maximum),
+        "moments": data_words(point, laplace),
+    }
+    return Stored(arrays, words)
 
 
 def write_fit(fit: FitState, path: str | Path, stored: Stored) -> None:

@@ -19,9 +19,10 @@ from geospde.inference.system import System
 from geospde.mesh.refine import expected_vertices
 from geospde.run import analysis
 from geospde.run.config import Config, read_config
-from geospde.run.folders import whole_folder
+from geospde.run.folders import nearest_folder, refuse_folder, whole_folder
 from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.progress import Progress, StepLog, announce_compiling
+from geospde.run.record import MARK as RUN
 from geospde.run.regions import check_regions
 from geospde.run.room import refuse_fine_mesh, refuse_too_large
 from geospde.survey.places import stray_sites
@@ -136,9 +137,27 @@ def check(source: str | Path | Mapping[str, Any] | Config, *, progress: Progress
     """
     config = source if isinstance(source, Config) else read_config(source)
     log = StepLog(progress or Progress())
+    output = _output(config)
     with announce_compiling(log.progress):
-        findings = _checked(config, log)
+        findings = [*_checked(config, log), *output]
     return (*findings, *_remaining(log, findings))
+
+
+def _output(config: Config) -> list[Finding]:
+    """Say whether a run's folder can be written: an InputError where no run could, a note where it needs a word."""
+    if config.output.dir is None:
+        return []
+    target = config.folder()
+    is_there = (target.expanduser() / RUN).is_file()
+    writes: list[str] = []
+    if is_there:
+        from geospde.run.pipeline import written_files  # and all steps with it, which an empty folder has no use for
+
+        writes = written_files()
+    refuse_folder(target, overwrite=True, reads=config.files_read(), writes=writes)
+    if not is_there:
+        return []
+    return [Finding("note", "output", f"{target} holds an earlier run", "geospde run replaces it with --overwrite")]
 
 
 def _checked(config: Config, log: StepLog) -> list[Finding]:
@@ -158,7 +177,7 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
         findings += check_mesh(mesh, survey, ExpectedRange.of(survey, seen))
         with log.step("grid") as summarise:
             grid = analysis.make_grid(config, survey, mesh)
-            refuse_too_large(config, grid, Path())
+            refuse_too_large(config, grid, nearest_folder(config.output.dir or Path()))
             summarise(repr(grid))
         findings.append(Finding("ok", "prediction", repr(grid).removeprefix("Grid").strip("<>()")))
     if exploration is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from geospde.errors import GeospdeWarning, InputError
 from geospde.linalg.signals import Postponed
-from geospde.run.swap import WRITTEN, partial_folder, recover, remove, swap
+from geospde.run.swap import WRITTEN, partial_folder, partial_name, recover, remove, swap
 from geospde.text.files import is_full
 from geospde.text.words import is_name
 
@@ -28,6 +28,8 @@ _MENDABLE = {
     errno.EEXIST,
     errno.EFBIG,
 }
+
+_LONGEST = "PC_NAME_MAX"  # bytes of a name
 
 
 @contextmanager
@@ -77,30 +79,19 @@ def whole_folder(
     ...     os.listdir(parent)
     ['run']
     """
-    shown, target = str(target), Path(target).expanduser().absolute()
-    if os.path.islink(target):
-        target = Path(os.path.realpath(target))
-    if os.path.islink(target):
-        raise InputError(f"{shown} is a link to itself: choose another folder for the output")
-    if target.name and not is_name(target.name):
-        raise InputError(f"a folder cannot be called {target.name!r}: choose a name that shows, on one line")
+    shown, target = str(target), _placed(target)
     made: list[Path] = []
     partial, aside = None, None
     with ExitStack() as stack:
         try:
             recover(target)
-            _refuse(target, shown, overwrite, mark, what)
-            _refuse_to_lose(target, shown, reads)
-            if writes:
-                _refuse_strangers(target, shown, (mark, *writes), what)
-            _refuse_mount(target, shown)
-            _refuse_foreign(target, shown)
+            _refuse_all(target, shown, overwrite, mark, what, reads, writes)
             made = _make_parents(target.parent)
             partial = stack.enter_context(partial_folder(target))
             partial.chmod(0o777 & ~_umask())
             yield partial
-            _refuse(target, shown, overwrite, mark, what)  # it may have come into being meanwhile
-            _refuse_mount(target, shown)
+            # it may have come into being meanwhile, or somebody has put something there
+            _refuse_all(target, shown, overwrite, mark, what, reads, writes)
             with Postponed():
                 aside = swap(partial, target)
                 WRITTEN.append(shown)
@@ -119,11 +110,82 @@ def whole_folder(
                 ) from error
             mendable = _MENDABLE if partial is not None else {*_MENDABLE, errno.ENOENT}  # as of folders in /proc
             if isinstance(error, OSError) and error.errno in mendable:
-                raise InputError(f"cannot write {shown}: {error.strerror}; choose another folder") from error
+                raise _unwritable(shown, error) from error
             raise
     if aside is not None and not remove(aside):
         message = f"the {what} that was in {shown} could not be removed wholly: what is left of it is {aside}"
         warnings.warn(GeospdeWarning(message, remedy="let its owner remove it"), stacklevel=3)
+
+
+def refuse_folder(
+    target: str | Path,
+    *,
+    overwrite: bool = False,
+    mark: str = "run.json",
+    what: str = "run",
+    reads: Sequence[str | Path] = (),
+    writes: Sequence[str] = (),
+) -> None:
+    """Raise InputError where `whole_folder` would, as far as that can be seen without writing anything.
+
+    Parameters
+    ----------
+    target, overwrite, mark, what, reads, writes
+        As of `whole_folder`.
+
+    Examples
+    --------
+    >>> refuse_folder("/dev/null")
+    Traceback (most recent call last):
+        ...
+    geospde.errors.InputError: /dev/null is a file: choose another folder for the output
+    """
+    shown, target = str(target), _placed(target)
+    try:
+        _refuse_all(target, shown, overwrite, mark, what, reads, writes)
+        above = nearest_folder(target.parent)
+        missing = [partial_name(target), *target.parent.relative_to(above).parts]
+        if not above.is_dir():
+            raise _os_error(errno.ENOTDIR)
+        if not os.access(above, os.W_OK | os.X_OK) or above.parts[1:2] in (("proc",), ("sys",)):
+            raise _os_error(errno.EACCES)
+        if hasattr(os, "pathconf") and max(len(os.fsencode(name)) for name in missing) > os.pathconf(above, _LONGEST):
+            raise _os_error(errno.ENAMETOOLONG)
+    except OSError as error:
+        if error.errno in {*_MENDABLE, errno.ENOENT}:
+            raise _unwritable(shown, error) from error
+        raise
+
+
+def nearest_folder(target: str | Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    folder = Path(target).expanduser().absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def _unwritable(shown: str, error: OSError) -> InputError:
+    return InputError(f"cannot write {shown}: {error.strerror}; choose another folder")
+
+
+def _placed(target: str | Path) -> Path:
+    """The folder itself, whatever links to it; raises InputError for what no folder can be called."""
+    shown, target = str(target), Path(target).expanduser().absolute()
+    if os.path.islink(target):
+        target = Path(os.path.realpath(target))
+    try:
+        os.stat(target)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"{shown} leads to a link to itself: choose another folder for the output") from None
+    if target.name and not is_name(target.name):
+        raise InputError(f"a folder cannot be called {target.name!r}: choose a name that shows, on one line")
+    return target
 
 
 @contextmanager
@@ -154,10 +216,18 @@ def amended_folder(target: str | Path, replaced: Sequence[str], *, mark: str = "
         old = Path(target).expanduser()
         if old.is_dir():
             shutil.copytree(old, folder, symlinks=True, copy_function=_linked, dirs_exist_ok=True)
+        before = _files(folder)
         for pattern in replaced:
             for path in folder.glob(pattern):
                 path.unlink()
         yield folder
+        for name in _files(old) - before - _files(folder):  # that somebody has put there meanwhile
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            _linked(str(old / name), str(folder / name))
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def unlink_from_original(path: Path) -> None:
@@ -173,6 +243,18 @@ def _linked(source: str, destination: str) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copy2(source, destination)
+
+
+def _refuse_all(
+    target: Path, shown: str, overwrite: bool, mark: str, what: str, reads: Sequence[str | Path], writes: Sequence[str]
+) -> None:
+    """Raise an InputError if no folder may take the place of `target`."""
+    _refuse(target, shown, overwrite, mark, what)
+    _refuse_to_lose(target, shown, reads)
+    if writes:
+        _refuse_strangers(target, shown, (mark, *writes), what)
+    _refuse_mount(target, shown)
+    _refuse_foreign(target, shown)
 
 
 def _refuse(target: Path, shown: str, overwrite: bool, mark: str, what: str) -> None:

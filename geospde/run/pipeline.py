@@ -154,7 +154,7 @@ def run(
     with (
         cluster(client),
         keep_log(log, target),
-        whole_folder(target, overwrite=overwrite, reads=config.files_read(), writes=_written()) as folder,
+        whole_folder(target, overwrite=overwrite, reads=config.files_read(), writes=written_files()) as folder,
         announce_compiling(log),
     ):
         work = Work.begun("run", config, folder, target, log)
@@ -165,7 +165,7 @@ def run(
     return RunResult.of(work, target)
 
 
-def _written() -> list[str]:
+def written_files() -> list[str]:
     """Return patterns of all files that a run may leave, its pictures in any format."""
     patterns = [pattern for step in STEPS for pattern in step.files]
     pictures = [one.replace(".png", ".*") for one in patterns if one.startswith("figures/")]

@@ -33,12 +33,20 @@ _LEFT = re.compile(r"\.(?P<process>\d+)(?:@(?P<host>[\w-]*))?\.[^.]+\.(?P<kind>p
 @contextmanager
 def partial_folder(target: Path) -> Iterator[Path]:
     """Make an empty folder beside `target` that will take its place, and hold a lock on it."""
-    prefix = f".{target.name}.{os.getpid()}@{_host()}."
     with ExitStack() as stack:
         with _locked(target.parent):  # nobody finds it before it is locked
-            partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=target.parent))
+            partial = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".partial", dir=target.parent))
             stack.enter_context(_locked(partial))
         yield partial
+
+
+def partial_name(target: Path) -> str:
+    """A name as `partial_folder` gives it."""
+    return f"{_prefix(target)}{'x' * 8}.partial"
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.{os.getpid()}@{_host()}."
 
 
 def swap(partial: Path, target: Path) -> Path | None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hostile_densities import DENSITY, EVEN, SITES
+from hostile_densities import DENSITY, EVEN, FORGED, SITES
 from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN
 from hostile_inputs import CASES, CLASSES, run_file
 from hostile_keys import ANYTHING, KEYS, with_value
@@ -150,7 +150,7 @@ def test_the_page_counts_what_is_tried():
     rows = re.findall(r"\| (\d+) \| (\d+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
     assert [int(tried) for tried, _ in rows] == [
         *map(len, CLASSES.values()),
-        sum(map(len, (DAMAGED, ZIPS, HARMLESS, ESTIMATES, PLAIN, ONE_POINT, DENSITY, EVEN, SITES))),
+        sum(map(len, (DAMAGED, ZIPS, HARMLESS, ESTIMATES, PLAIN, ONE_POINT, DENSITY, EVEN, SITES, *FORGED.values()))),
         *map(len, (RASTERS, KEYS, TRIED)),
     ]
     assert all(tried == held for tried, held in rows)

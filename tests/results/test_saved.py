@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hostile_densities import DENSITY, EVEN, SITES
+from hostile_densities import DENSITY, EVEN, FORGED, SITES
 from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN, of_arrays, of_words, put
 from hostile_zips import HARMLESS, ZIPS
 from shapely import box
@@ -164,6 +164,32 @@ def test_fits_of_other_kinds_that_do_not_hold_together_get_one_sentence(name, of
     spoil, words = KINDS[of][name]
     for suffix in (".npz", ".json"):
         shutil.copy(whole.with_suffix(suffix), tmp_path / f"fit{suffix}")
+    gs.load_fit(tmp_path)
+    spoil(tmp_path / "fit")
+    with pytest.raises(gs.InputError, match=words) as caught:
+        gs.load_fit(tmp_path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 450
+
+
+@pytest.fixture(scope="module")
+def forgeable(tmp_path_factory):
+    """Fits by an even grid, a composite design and restricted maximum likelihood with an sd of zero, saved."""
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"z": rng.normal(size=30), "g": list("abcdef") * 5})
+    data["caught"] = rng.poisson(np.exp(0.3 * data["z"] + data["g"].map(dict(zip("abcdef", rng.normal(size=6))))))
+    data["lead"] = rng.normal(size=30)
+    folder = tmp_path_factory.mktemp("forgeable")
+    gs.fit("caught ~ z + (1 | g)", data, family="poisson", integration="grid").save(folder / "grid")
+    gs.fit("caught ~ z + (1 | g)", data, family="nbinomial", integration="ccd").save(folder / "ccd")
+    gs.fit("lead ~ z + (1 | g)", data, method="reml").save(folder / "reml")
+    return folder
+
+
+@pytest.mark.parametrize(("of", "name"), [(of, name) for of, kinds in FORGED.items() for name in kinds])
+def test_a_forged_number_gives_no_other_answer(of, name, forgeable, tmp_path):
+    spoil, words = FORGED[of][name]
+    for suffix in (".npz", ".json"):
+        shutil.copy((forgeable / of).with_suffix(suffix), tmp_path / f"fit{suffix}")
     gs.load_fit(tmp_path)
     spoil(tmp_path / "fit")
     with pytest.raises(gs.InputError, match=words) as caught:

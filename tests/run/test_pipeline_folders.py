@@ -1,11 +1,13 @@
 import errno
 import os
+import re
+from functools import partial
 
 import pytest
 
 import geospde as gs
-from geospde.run.check import explore_run
-from geospde.run.folders import whole_folder
+from geospde.run.check import check, explore_run
+from geospde.run.folders import amended_folder, refuse_folder, whole_folder
 from geospde.run.pipeline import run
 
 
@@ -115,6 +117,57 @@ def test_a_folder_that_holds_what_a_run_reads_is_never_replaced(tmp_path, monkey
             with pytest.raises(gs.InputError, match=f"out holds '{lost}', which is read.*: move that file"):
                 command(sections, out="out", overwrite=True)
     assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_a_file_that_comes_while_a_run_works_is_not_lost(tmp_path):
+    """They were looked for at the beginning alone, and went with the earlier run."""
+    old = tmp_path / "run"
+    old.mkdir()
+    fill(old, "old")
+    with pytest.raises(gs.InputError, match="'notes.txt', which no run writes"):
+        with whole_folder(old, overwrite=True, writes=("grid.csv",)) as folder:
+            fill(folder)
+            (old / "notes.txt").write_text("mine")
+    assert names(tmp_path) == ["run"] and (old / "run.json").read_text() == "old"
+    with amended_folder(old, ["grid.csv"]) as folder:
+        (old / "figures").mkdir()
+        (old / "figures" / "later.txt").write_text("mine")
+    assert (old / "figures" / "later.txt").read_text() == "mine" and (old / "notes.txt").read_text() == "mine"
+
+
+OUTPUTS = (
+    "..", "/dev/null", "/dev/null/a", "file", "file/a", "foreign", "mixed", "survey", "loop", "loop/a", "a" * 300,
+    "a" * 240, f"new/{'a' * 300}/b", " ", "/proc/a", "/".join(["b" * 200] * 25),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_check_refuses_every_output_that_a_run_refuses(name, tmp_path, monkeypatch):
+    if name == "/proc/a" and not os.path.isdir("/proc/self"):
+        pytest.skip("a system without /proc")
+    monkeypatch.chdir(tmp_path)
+    for folder in ("foreign", "mixed", "survey"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "sites.csv").write_text("x,y,z\n1,1,1\n")
+    (tmp_path / "mixed" / "run.json").write_text("{}")
+    (tmp_path / "survey" / "run.json").write_text("{}")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    points = "survey/sites.csv" if name == "survey" else "foreign/sites.csv"
+    source = {"survey": {"points": points}, "model": {"formula": "z ~ 1"}, "output": {"dir": name}}
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    for command in (check, partial(run, overwrite=True)):
+        with pytest.raises(gs.InputError) as caught:
+            command(source)
+        assert re.search("choose another folder|move|name that shows", str(caught.value)), str(caught.value)
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="a system without users")
+def test_a_check_sees_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(gs.InputError, match="cannot write .*: Permission denied; choose another folder"):
+        refuse_folder(tmp_path / "new" / "run")
 
 
 def test_an_empty_folder_is_filled(tmp_path):

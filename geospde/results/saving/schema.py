@@ -161,6 +161,18 @@ class PriorsWords(BaseModel):
     coefficients: dict[Literal["mean", "precision"], list[float]]
 
 
+class MomentsWords(BaseModel):
+    """Moments of a fit, which its arrays must have; of estimates those of the data alone."""
+
+    model_config = ConfigDict(strict=True)
+
+    version: str
+    data: list[FiniteFloat]
+    latent: list[FiniteFloat] | None = None
+    fixed: list[FiniteFloat] | None = None
+    theta: list[FiniteFloat] | None = None
+
+
 class Words(BaseModel):
     """The words of a saved fit, ``<name>.json``."""
 
@@ -183,6 +195,8 @@ class Words(BaseModel):
     log_marginal_likelihood: Evidence | None = None
     log_likelihood: Evidence | None = None
     strategy: Literal["gaussian", "vb", "simplified", "laplace"] | None = None
+    moments: MomentsWords | None = None
+    covariance: list[FiniteFloat | None] | None = None
     arrays: dict[str, str] | None = None
     covariates: dict[str, Any] | None = None
     graphs: dict[str, dict[str, Any]] = {}
