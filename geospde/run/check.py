@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +149,7 @@ def _output(config: Config) -> list[Finding]:
     if config.output.dir is None:
         return []
     target = config.folder()
-    is_there = (target.expanduser() / RUN).is_file()
+    is_there = os.path.isfile(target.expanduser() / RUN)
     writes: list[str] = []
     if is_there:
         from geospde.run.pipeline import written_files  # and all steps with it, which an empty folder has no use for
