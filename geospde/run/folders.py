@@ -305,10 +305,15 @@ def _make_parents(folder: Path) -> list[Path]:
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
-    made = []
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True)
-        made.append(path)
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            made.append(path)
+    except OSError:  # as of a name too long beneath one that is not
+        for path in reversed(made):
+            path.rmdir()
+        raise
     return made
 
 
