@@ -6,13 +6,16 @@ Simpson, Rue, Riebler, Martins & Sørbye (2017), Statist. Sci. 32, 1-28.
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, expm1, log, pi, sqrt
+from typing import TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, digamma, expit, gammaln, log_expit, polygamma
 
 from geospde.errors import InputError
+from geospde.text.keywords import answers_kinds
 
+Kind = TypeVar("Kind")
 Vector = NDArray[np.float64]
 EULER = float(np.euler_gamma)
 END = 12.0  # of the logit of a share, where its prior ends
@@ -20,12 +23,18 @@ FAR = -4.5  # a shape's logarithm below which densities are 0
 NEAR = 1e-3  # of a shape's logarithm to 0: there divergences cancel, and are taken by their series
 
 
+@dataclass_transform(frozen_default=True)
+def parameters(kind: type[Kind]) -> type[Kind]:
+    """A frozen dataclass of a prior's parameters, which answers one that is no number in a sentence."""
+    return answers_kinds(dataclass(frozen=True)(kind))
+
+
 def _check_probability(p: float, what: str) -> None:
     if not 0 < p < 1:
         raise InputError(f"the probability in {what} must lie between 0 and 1, not {p}")
 
 
-@dataclass(frozen=True)
+@parameters
 class PCRange:
     """Penalised-complexity prior of a range in two dimensions: P(range < range0) = p.
 
@@ -56,7 +65,7 @@ class PCRange:
         return f"PC: P(range < {self.range0:.4g}) = {self.p:g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class PCSd:
     """Penalised-complexity prior of a standard deviation: P(sd > sd0) = p, an exponential density.
 
@@ -87,7 +96,7 @@ class PCSd:
         return f"PC: P(sd > {self.sd0:.4g}) = {self.p:g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class PCSize:
     """Penalised-complexity prior of a negative binomial's size, which shrinks it to the Poisson (infinite size).
 
@@ -133,7 +142,7 @@ class PCSize:
         return f"PC towards the Poisson: rate {self.rate:g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class PCWeibull:
     """Penalised-complexity prior of a Weibull's shape, which shrinks it to 1, the exponential; R-INLA's ``pc.alphaw``.
 
@@ -184,7 +193,7 @@ class PCWeibull:
         return f"PC towards the exponential: rate {self.rate:g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class PCDf:
     """Penalised-complexity prior of Student's degrees of freedom: P(df < df0) = p, for df > 2 and unit variance.
 
@@ -244,7 +253,7 @@ def correlation(theta: Vector) -> Vector:
     return np.tanh(0.5 * theta)
 
 
-@dataclass(frozen=True)
+@parameters
 class PCCor1:
     """Penalised-complexity prior of an autocorrelation, which shrinks it to one: P(rho > rho0) = p.
 
@@ -296,7 +305,7 @@ class PCCor1:
         return f"PC towards 1: P(rho > {self.rho0:g}) = {self.p:g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class PCCor0:
     """Penalised-complexity prior of a correlation, which shrinks it to zero: P(abs(rho) > rho0) = p.
 
@@ -343,7 +352,7 @@ class PCCor0:
         return f"PC towards 0: P(|rho| > {self.rho0:g}) = {self.p:g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class PCMixing:
     """Penalised-complexity prior of the share phi of a structured effect, which shrinks it to none: P(phi < phi0) = p.
 

@@ -6,7 +6,7 @@ constant and the Jacobian of the change of scale, so that marginal likelihoods c
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property, partial
 from math import isfinite, log, nan, pi, sqrt
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammainccinv, gammaincinv, gammaln, log_expit
 
 from geospde.errors import InputError
-from geospde.families.pc import PCCor0, PCCor1, PCDf, PCMixing, PCRange, PCSd, PCSize, PCWeibull
+from geospde.families.pc import PCCor0, PCCor1, PCDf, PCMixing, PCRange, PCSd, PCSize, PCWeibull, parameters
 from geospde.text.words import in_brief
 
 __all__ = [
@@ -37,7 +37,7 @@ class Prior(Protocol):
     def describe(self) -> str: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
+@parameters
 class _Gamma:
     shape: float
     rate: float
@@ -47,7 +47,7 @@ class _Gamma:
             raise InputError(f"loggamma needs a positive shape and rate, not {self.shape} and {self.rate}")
 
 
-@dataclass(frozen=True)
+@parameters
 class LogGamma(_Gamma):
     """Gamma(shape, rate) prior of the precision 1/sd², seen on log(sd); without numbers, R-INLA's default."""
 
@@ -97,7 +97,7 @@ class GammaPositive(_Gamma):
         return f"loggamma: Gamma({self.shape:g}, rate {self.rate:g})"
 
 
-@dataclass(frozen=True)
+@parameters
 class InverseGamma:
     """Inverse gamma prior of a length-scale, seen on its logarithm: its density vanishes fast towards zero."""
 
@@ -139,7 +139,7 @@ class InverseGamma:
         return f"inverse gamma({self.shape:.6g}, scale {self.scale:.6g})"
 
 
-@dataclass(frozen=True)
+@parameters
 class LogitBeta:
     """Beta(a, b) prior of a probability, or of a number from 0 to `largest` over it, seen on its logit."""
 
@@ -165,7 +165,7 @@ class LogitBeta:
         return f"Beta({self.a:g}, {self.b:g})" + ("" if self.largest == 1 else f" from 0 to {self.largest:g}")
 
 
-@dataclass(frozen=True)
+@parameters
 class HalfStudentT:
     """Student t about zero, of positive values only, prior of a standard deviation, seen on its logarithm."""
 
@@ -194,7 +194,7 @@ class HalfStudentT:
         return f"half Student t, {self.df:g} degrees of freedom, scale {self.scale:g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class LKJ:
     """LKJ(eta) prior of a correlation matrix, seen on one canonical partial correlation's Fisher z.
 
@@ -229,7 +229,7 @@ class LKJ:
         return f"LKJ({self.eta:g})"
 
 
-@dataclass(frozen=True)
+@parameters
 class Gaussian:
     """Gaussian prior of one internal parameter, by mean and precision."""
 
@@ -255,7 +255,7 @@ class Gaussian:
         return f"Gaussian on the {self.scale} scale: mean {self.mean:.4g}, sd {1 / sqrt(self.precision):.3g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class Flat:
     """Density 1 on the internal scale (improper)."""
 
@@ -272,7 +272,7 @@ class Flat:
         return "flat on the log scale"
 
 
-@dataclass(frozen=True)
+@parameters
 class Fixed:
     """No prior: the parameter is held at a value of the user's scale."""
 
@@ -291,7 +291,7 @@ class Fixed:
         return f"fixed at {self.value:g}"
 
 
-@dataclass(frozen=True)
+@parameters
 class InUnit:
     """The prior of a parameter of which theta is `unit` times as much: a coefficient of a standardised column."""
 
@@ -311,7 +311,7 @@ class InUnit:
         return self.of_parameter.describe()
 
 
-@dataclass(frozen=True)
+@parameters
 class Independent:
     """Independent priors, each of one internal parameter or of so many as its `size` says."""
 
@@ -341,7 +341,7 @@ class Independent:
         return "; ".join(p.describe() for p in self.parts)
 
 
-@dataclass(frozen=True)
+@parameters
 class LinearGaussian:
     """Independent Gaussians on ``transform @ theta + shift``, where ``|det transform| = 1``.
 

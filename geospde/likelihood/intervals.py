@@ -17,6 +17,7 @@ from geospde.likelihood.quadrature import Quadrature
 from geospde.likelihood.search import Maximum, maximum_likelihood
 from geospde.model.build import Model
 from geospde.terms.hyperparameter import Hyperparameter
+from geospde.text.words import in_brief
 
 Vector = NDArray[np.float64]
 COLUMNS = ["estimate", "se", "lower", "upper"]
@@ -165,7 +166,9 @@ def profile_of(found: Maximised, name: str) -> tuple[Profile, Callable[[float], 
     maximum = found.maximum
     if name in found.model.effects.names:
         return _of_fixed(found, maximum, found.model.effects.names.index(name)), float
-    h = next(h for h in found.model.hyperparameters if h.name == name)
+    h = next((h for h in found.model.hyperparameters if h.name == name), None)
+    if h is None:
+        raise InputError(f"nothing is called {in_brief(name)} that could have a profile")
     if h.is_fixed:
         raise InputError(f"{name} is held at {h.value(maximum.theta):g}: it has no profile")
     row = hyper_table(found.model, maximum).loc[name]

@@ -37,7 +37,7 @@ def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
         points = shapely.get_coordinates(shapes)
     try:
         array = np.array(points, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"points must be numbers in an m x 2 array: {error}", remedy=_instead_of(points)) from error
     if array.ndim != 2 or array.shape[1] != 2:
         raise InputError(f"points must be an m x 2 array, not of shape {array.shape}")

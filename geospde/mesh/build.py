@@ -256,6 +256,8 @@ def _pair(name: str, value: Any) -> tuple[float, ...]:
     if value is None:
         return ()
     try:
+        if np.iscomplexobj(value):
+            raise TypeError
         numbers = tuple(float(v) for v in np.atleast_1d(value))
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} must be one number or two (inner, outer), not {in_brief(value)}") from error

@@ -428,7 +428,10 @@ def draw_sites(ax: Axes, prediction: Layers, sites: Any, layer: Layer) -> None:
         sites = sites[of_step(sites, layer.along, layer.step)] if isinstance(sites, pd.DataFrame) else sites
     points = getattr(sites, "points", sites)
     geometry = getattr(points, "geometry", None)
-    xy = np.asarray(points if geometry is None else shapely.get_coordinates(geometry.array), dtype=float)
+    try:
+        xy = np.asarray(points if geometry is None else shapely.get_coordinates(geometry.array), dtype=float)
+    except (TypeError, ValueError):
+        xy = np.zeros(0)
     if xy.ndim != 2 or xy.shape[1] != 2:
         raise InputError(f"sites are places, an array of shape (n, 2) or a GeoDataFrame, not {type(sites).__name__}")
     size = float(np.clip(800 / max(len(xy), 1), 1.0, 8.0))

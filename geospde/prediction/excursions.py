@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -174,6 +175,8 @@ def excursions(
             side = np.where(above >= 0.5, 1, -1).astype(np.int8)
             own = np.maximum(above, 1.0 - above)
         events.append(_Event(own, side, np.argsort(-own, kind="stable"), *rows_at(float(threshold), fit)))
+    if not events:
+        return []
     failed = [np.zeros(event.own.size + 1) for event in events]
     done = 0
     for firsts in _first_failures(fit, events, int(draws), int(seed)):
@@ -222,7 +225,7 @@ def _found(
 def check_excursion(threshold: Any, kind: Any, draws: Any, seed: Any) -> None:
     """Raise InputError for options that are none."""
     is_number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool | np.bool_)
-    if not is_number or not np.isfinite(threshold):
+    if not is_number or not isfinite(threshold):
         raise InputError(f"a threshold must be a finite number, not {threshold!r}")
     if kind not in KINDS:
         raise InputError(f"an excursion is of kind {', '.join(map(repr, KINDS))}, not {kind!r}")

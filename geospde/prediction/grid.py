@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -259,6 +260,9 @@ class Grid:
         import pyproj
         import rasterio
 
+        if not isinstance(path, str | PathLike):
+            own = "its own cells are its grid" if isinstance(getattr(path, "grid", None), Grid) else "give its path"
+            raise InputError(f"a grid is made like a raster file, not like {in_brief(path)}", remedy=own)
         try:
             with open_raster(path) as source:
                 transform, bounds = source.transform, source.bounds
@@ -366,7 +370,10 @@ class Grid:
         (rows, cols) array
             North up: row 0 is the northernmost.
         """
-        values = np.asarray(values, dtype=float)
+        try:
+            values = np.asarray(values, dtype=float)
+        except (TypeError, ValueError):
+            raise InputError(f"the values of cells must be {self.n} numbers, not {in_brief(values)}") from None
         if values.shape != (self.n,):
             raise InputError(f"the grid has {self.n} predicted cells, but the values are {values.shape}")
         image = np.full(self.shape, fill)

@@ -35,7 +35,7 @@ from geospde.results.base import Fit
 from geospde.results.bayesian import BayesianFit
 from geospde.results.loo import row_labels
 from geospde.survey.crs import unit_of
-from geospde.text.arguments import as_number, is_whole, refuse_draws
+from geospde.text.arguments import as_number, is_whole, refuse_draws, refuse_seed
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
 from geospde.text.progress import Callback
@@ -193,6 +193,7 @@ def validate(
     own, first = fit.of_likelihood(observations), _first_row(fit, observations)
     model, size = own.model, own.model.likelihood.n
     _refuse_pattern(model)
+    refuse_seed(seed)
     laid = _laid_out(fit, model, folds, k, distance, seed)
     every = laid.folds or [Fold(row, row) for row in np.arange(size)[:, None]]
     every = [Fold(fold.predicted + first, fold.left_out + first) for fold in every]

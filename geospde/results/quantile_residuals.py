@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from geospde.results.state import FitState
+from geospde.text.arguments import refuse_seed
 
 Vector = NDArray[np.float64]
 LEAST = 1e-300  # probability at which a score is cut off, at 37 standard deviations
@@ -33,6 +34,7 @@ def quantile_residuals(fit: FitState, seed: int = 0) -> Vector:
     """
     point = fit.point
     data = fit.laplace.likelihood_at(point.theta)
+    refuse_seed(seed, optional=True)
     lower, upper = data.cdf(point.eta), data.sf(point.eta)
     jumps = fit.model.jumps
     if jumps.any():

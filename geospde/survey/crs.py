@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from geospde.errors import InputError
+from geospde.text.words import in_brief
 
 if TYPE_CHECKING:
     from pyproj import CRS, Transformer
@@ -68,9 +69,9 @@ def parse_crs(value: Any) -> CRS:
         return local_crs((ours[1] or "").strip() or "m")
     try:
         crs = CRS.from_user_input(value)
-    except CRSError:
+    except (CRSError, TypeError, ValueError):
         raise InputError(
-            f"crs {str(value)!r} is not a coordinate reference system that PROJ knows: "
+            f"crs {in_brief(value)} is not a coordinate reference system that PROJ knows: "
             "give an EPSG code ('EPSG:32633'), WKT, or 'local:m' for a local frame in metres"
         ) from None
     return refuse_placeless(crs)

@@ -62,7 +62,7 @@ def as_levels(given: Any) -> tuple[Any, ...]:
     for p in (levels := _several(given)):
         if not _is_number(p) or not 0 < p < 1:
             raise InputError(f"a quantile level lies between 0 and 1, not {in_brief(p)}")
-    return levels
+    return tuple(map(_plain, levels))
 
 
 def as_number(given: Any, what: str, kind: str = "finite") -> float:
@@ -89,13 +89,13 @@ def as_thresholds(given: Any) -> tuple[Any, ...]:
 
     Examples
     --------
-    >>> as_thresholds(8.0), as_thresholds(())
-    ((8.0,), ())
+    >>> as_thresholds(8.0), as_thresholds(()), as_thresholds(np.float32(6.2))
+    ((8.0,), (), (6.2,))
     """
     for t in (thresholds := _several(given)):
-        if not _is_number(t) or not np.isfinite(t):
+        if not _is_number(t) or not math.isfinite(t):
             raise InputError(f"a threshold must be a finite number, not {in_brief(t)}")
-    return thresholds
+    return tuple(map(_plain, thresholds))
 
 
 def refuse_values_of(at: Any) -> None:
@@ -107,6 +107,11 @@ def refuse_values_of(at: Any) -> None:
 def _several(given: Any) -> tuple[Any, ...]:
     """What was given as a tuple: one value, too, and what is no sequence of values, to be refused as one."""
     return tuple(given) if isinstance(given, list | tuple | range | np.ndarray) and np.ndim(given) else (given,)
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as Python's of the same digits: 6.2 of 32 bits is 6.2, and not 6.199999809."""
+    return float(str(value)) if isinstance(value, np.floating) else value
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Arguments that a function does not take: answered with the nearest one that it does."""
+"""Arguments that a function does not take: answered with the nearest one that it does, or with what it takes."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,15 +6,18 @@ from inspect import Parameter, signature
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
-from geospde.errors import KeywordError
+from geospde.errors import GeospdeError, KeywordError
+from geospde.text.hints import CAUSES, explain
 from geospde.text.words import did_you_mean
 
 Public = TypeVar("Public", bound=Callable[..., Any])
+Kind = TypeVar("Kind")
 
 
 def answers_keywords(public: Public) -> Public:
     """Let a function, or each public method of a class, answer a wrong keyword in a sentence.
 
+    So does an argument of another kind than its signature says, where the function fails at it, and one that lacks.
     Its signature stays what it is.
 
     Raises
@@ -43,9 +46,29 @@ def answers_keywords(public: Public) -> Public:
     return cast(Public, _answering(public))
 
 
+def answers_kinds(kind: type[Kind]) -> type[Kind]:
+    """Let a class answer arguments of another kind than its signature says in a sentence, where it fails at them."""
+    made = kind.__init__
+    own = signature(made)
+
+    @wraps(made)
+    def answering(self: Any, *args: Any, **options: Any) -> None:
+        try:
+            made(self, *args, **options)
+        except GeospdeError:
+            raise
+        except CAUSES as error:
+            explain(made, own, (self, *args), options, error, kind.__name__)
+            raise
+
+    kind.__init__ = answering  # type: ignore[method-assign]
+    return kind
+
+
 def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with a sentence for keywords that it does not take."""
-    parameters = signature(function).parameters.values()
+    own = signature(function)
+    parameters = own.parameters.values()
     if getattr(function, "__isabstractmethod__", False) or any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return function
     named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
@@ -58,6 +81,12 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
                 what = f"{function.__name__}() takes no {name!r}"
                 remedy = did_you_mean(name, known, "arguments") if known else "it takes no argument by name"
                 raise KeywordError(what, remedy=remedy)
-        return function(*args, **options)
+        try:
+            return function(*args, **options)
+        except GeospdeError:
+            raise
+        except CAUSES as error:
+            explain(function, own, args, options, error)
+            raise
 
     return answering

@@ -81,7 +81,7 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
         areas = gpd.GeoDataFrame(geometry=areas)
     if isinstance(areas, shapely.Geometry):
         areas = [areas]
-    if isinstance(areas, list | tuple):
+    if isinstance(areas, list | tuple) and all(isinstance(one, shapely.Geometry) for one in areas):
         areas = gpd.GeoDataFrame(geometry=gpd.GeoSeries(list(areas)))
     if not isinstance(areas, gpd.GeoDataFrame) or areas.active_geometry_name is None:
         raise InputError(f"areas are a file or a GeoDataFrame of polygons, not {type(areas).__name__}")
