@@ -10,7 +10,8 @@ from scipy.special import logsumexp, ndtri
 
 from geospde.inference.emulator import Emulator
 from geospde.inference.laplace import LaplacePoint
-from geospde.inference.marginals import unwrapped
+from geospde.inference.marginals import Marginal, unwrapped
+from geospde.inference.mixture import Transform
 from geospde.inference.residual import EvenGrid, Residual, Reweighted
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
@@ -125,7 +126,7 @@ class HyperPosterior:
             Increasing values, and the normalised density there.
         """
         direction = np.asarray(direction, dtype=float)
-        if self.warp is None and self.scale is None and self.dimension <= 2 and not isinstance(self.residual, SUMMED):
+        if self._is_straight:
             with one_blas_thread():  # as in all sums here: their last digits are those of any number of threads
                 return self._straight(direction, size)
         return self.of(lambda theta: np.asarray(theta @ direction), size)
@@ -138,9 +139,38 @@ class HyperPosterior:
         One with a period has its density about its mean on the circle, half a period to each side.
         """
         with one_blas_thread():
-            theta, weights = self.cloud
-            values = function(theta)
-            return _smoothed(values if period is None else unwrapped(values, weights, period), weights, size)
+            return _smoothed(*self._values(function, period), size)
+
+    def marginal(
+        self, what: Vector | Callable[[Vector], Vector], transform: Transform | None, period: float | None = None
+    ) -> Marginal:
+        """Marginal of a linear functional of theta, (d,), or of a function as `of` takes it.
+
+        Its quantiles are those of the weighted thetas: a kernel that makes a density of them widens its sharp ends.
+        """
+        if not callable(what) and self._is_straight:
+            return Marginal(*self.along(what), transform)
+        function = what if callable(what) else lambda theta: np.asarray(theta @ what)
+        inner, density = self.of(function, period=period)
+        if self.dimension <= 2 and not isinstance(self.residual, SUMMED):  # thetas on a lattice, many of one value
+            return Marginal(inner, density, transform)
+        values, weights = self._values(function, period)
+        order = np.argsort(values, kind="stable")
+        ends = np.cumsum(weights[order])
+        below = np.interp(inner, values[order], ends - 0.5 * weights[order], left=0.0, right=1.0)
+        return Marginal(inner, density, transform, below)
+
+    @property
+    def _is_straight(self) -> bool:
+        """Whether marginals are integrals along straight axes."""
+        straight = self.warp is None and self.scale is None and self.dimension <= 2
+        return straight and not isinstance(self.residual, SUMMED)
+
+    def _values(self, function: Callable[[Vector], Vector], period: float | None) -> tuple[Vector, Vector]:
+        """A function of the thetas of `cloud`, about its mean on the circle if it has a period, and their weights."""
+        theta, weights = self.cloud
+        values = function(theta)
+        return values if period is None else unwrapped(values, weights, period), weights
 
     def _straight(self, direction: Vector, size: int) -> tuple[Vector, Vector]:
         projected = self.root.T @ direction

@@ -29,6 +29,8 @@ class Marginal:
     inner_density : (g,) array
     transform : callable
         Increasing map from the inner to the user's scale.
+    below : (g,) array, optional
+        Distribution function at `inner`; by default the integral of the density.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Marginal:
     inner: Vector
     inner_density: Vector
     transform: Transform | None = None
+    below: Vector | None = None
 
     def map(self, t: Vector) -> Vector:
         """From the inner to the user's scale."""
@@ -96,8 +99,11 @@ class Marginal:
     @cached_property
     def _probit(self) -> tuple[Vector, Vector]:
         """Normal scores of the distribution function and the inner scale: nearly a straight line."""
-        below = _integral(self.inner, self.inner_density)
-        above = _integral(-self.inner[::-1], self.inner_density[::-1])[::-1]
+        if self.below is None:
+            below = _integral(self.inner, self.inner_density)
+            above = _integral(-self.inner[::-1], self.inner_density[::-1])[::-1]
+        else:
+            below, above = self.below, 1.0 - self.below
         # of the smaller tail, which has its digits
         scores = np.where(below < above, 1.0, -1.0) * ndtri(np.minimum(below, above))
         inside = np.abs(scores) < 8.0

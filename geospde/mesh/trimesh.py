@@ -50,7 +50,8 @@ class Mesh:
     crs : optional
         Anything that `geospde.survey.crs.parse_crs` takes: ``"EPSG:32632"``, WKT, ``"local:m"``, a `pyproj.CRS`.
     inner : array_like of bool, shape (t,), optional
-        Which triangles lie in the inner zone; by default all do.
+        Which triangles lie in the inner zone; by default all do. The default prior of a field's range
+        goes by its area.
     barrier : array_like of bool, shape (t,), optional
         Which triangles are a barrier, that fields of ``spde(mesh, barrier=0.1)`` go around; None where none was
         thought of.

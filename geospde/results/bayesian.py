@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -310,10 +311,9 @@ class BayesianFit(Fit):
                 if self.posterior.hyper is None or h.is_fixed:
                     raise InputError(f"{h.name} is held at {h.value(self.posterior.mode.theta):g}: it has no marginal")
                 if h.function is not None:
-                    inner, outer = h.inner_function(name.startswith("log "))
-                    return Marginal(*self.posterior.hyper.of(inner, period=h.period), outer)
-                values, density = self.posterior.hyper.along(h.direction)
-                return Marginal(values + h.shift, density, h.inner_map(name.startswith("log ")))
+                    return self.posterior.hyper.marginal(*h.inner_function(name.startswith("log ")), h.period)
+                found = self.posterior.hyper.marginal(h.direction, h.inner_map(name.startswith("log ")))
+                return replace(found, inner=found.inner + h.shift)
         return self._marginal_of(name)
 
     def prior(self, name: str) -> Marginal:
