@@ -190,7 +190,8 @@ def links(files: Iterable[str | Path], folder: Path) -> list[Link]:
         if path.is_relative_to(folder):
             name = path.relative_to(folder).as_posix()
             size = bytes_of(max(path.stat().st_size, 1000)) if path.is_file() else ""
-            found.append(Link(quote(name), name, _FILES.get(name, ""), size))
+            seen = name.encode("utf-8", "replace").decode()  # a name need not be UTF-8
+            found.append(Link(quote(name, errors="surrogateescape"), seen, _FILES.get(name, ""), size))
     return found
 
 

@@ -21,6 +21,7 @@ from geospde.report.findings import findings
 from geospde.report.page import Section, Table, frame_table, picture
 from geospde.report.parts import RunParts
 from geospde.report.report import write_report
+from geospde.report.summaries import links
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "path"}
 HOSTILE = "</script><script>hacked = 1</script><!-- <b onload=x> & \"'\u2028"
@@ -299,6 +300,12 @@ def test_files_are_linked_from_where_the_page_is(tmp_path):
     links = [attrs["href"] for attrs in page.all("a") if not re.match("#|https://doi", attrs["href"])]
     assert sorted(links) == ["figures/a%20map.png", "grid.csv", "run.json"]
     assert "grid.csv the layers of the map, one row per cell 2 kB" in page.text
+
+
+def test_a_file_whose_name_is_no_utf_8_is_linked(tmp_path):
+    """Such a file in a run's folder ended the report in a fault."""
+    (link,) = links([tmp_path / "a\udcff.csv"], tmp_path)
+    assert (link.href, link.name) == ("a%FF.csv", "a?.csv")
 
 
 @pytest.mark.slow
