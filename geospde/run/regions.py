@@ -261,7 +261,6 @@ def write_regions(
                 drawn = regions_map(part, columns, step=step, degrees=degrees, rate=rate)
                 pictures[kind] = write_picture(drawn, folder / _figure(name, kind), formats)
         frame, said = one.to_geodataframe(), one.called(rate.label)
-        said = said if len(regions) == 1 else f"{name}: {said[:1].lower()}{said[1:]}"
         how = ". ".join([one.how, *(f"{f.message[:1].upper()}{f.message[1:]}" for f in one.findings)])
         made.append(RegionFigures(name, said, how, frame, one.phrase(rate.label), rate.per, one.layers, pictures))
     pd.concat([one.table.assign(layer=one.name) for one in made]).to_csv(folder / TABLE, index=False)
