@@ -9,6 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 FEW = 200_000  # points, of all calls, that numpy finds in less time than a compiler takes
+MANY = 100_000  # triangles, which a processor's cache does not hold
+SIDE = 256  # squares along each side of the mesh, by which points are sorted
+SAMPLE = 1_000  # points that tell whether they are
 
 
 @dataclass
@@ -86,6 +89,31 @@ def _cell_of(
 def search(finder: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Triangle (-1 outside) and barycentric weights of each point."""
     f, points = finder, np.ascontiguousarray(points, dtype=float)
+    if len(f.corners) > MANY and (order := sorted_by_place(f, points)) is not None:
+        ordered = _found(f, points[order])
+        found, weights = (np.empty_like(part) for part in ordered)
+        found[order], weights[order] = ordered
+        return found, weights
+    return _found(f, points)
+
+
+def sorted_by_place(finder: Finder, points: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """Return an order in which near points follow each other, None where they do: triangles are read once, not anew.
+
+    What no cache holds is waited for: of a mesh of a million vertices scattered points take five times as long.
+    """
+    with np.errstate(all="ignore"):  # any place does for what lies nowhere
+        share = (points - finder.low) / (finder.cell * np.array(finder.shape))
+        column, row = np.clip(share * SIDE, 0, SIDE - 1).astype(np.uint16).T
+    key = row * np.uint16(SIDE) + column
+    steps = np.abs(np.diff(key[:SAMPLE].astype(np.int64)))
+    if len(steps) < SAMPLE // 2 or np.median(steps) <= 1:
+        return None
+    return np.argsort(key, kind="stable")  # of two bytes: counted, not compared
+
+
+def _found(f: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """As `search`, in the order of the points."""
     found, weights = np.empty(len(points), np.int64), np.zeros((len(points), 3))
     searched.points += len(points)  # a map comes in parts, none of them large
     loop = _search if searched.points > FEW else _plain_search

@@ -175,6 +175,23 @@ def test_many_points_are_found_as_few_are(reference, monkeypatch):
             np.testing.assert_array_equal(one, same)
 
 
+def test_scattered_points_are_found_as_sorted_ones_are(reference, monkeypatch):
+    rng = np.random.default_rng(8)
+    points = rng.uniform(reference.vertices.min(axis=0) - 50, reference.vertices.max(axis=0) + 50, (3000, 2))
+    points[7] = np.nan
+    plain = locate.search(reference._finder, points)
+    monkeypatch.setattr(locate, "MANY", 0)
+    order = locate.sorted_by_place(reference._finder, points)
+    assert sorted(order) == list(range(3000))
+    step = np.linalg.norm(np.diff(points[order], axis=0), axis=1)
+    assert np.nanmedian(step) < 0.2 * np.nanmedian(np.linalg.norm(np.diff(points, axis=0), axis=1))
+    for one, same in zip(plain, locate.search(reference._finder, points)):
+        np.testing.assert_array_equal(one, same)
+    assert locate.sorted_by_place(reference._finder, points[np.lexsort(points.T)][:1]) is None
+    cells = np.stack(np.meshgrid(*(np.linspace(a, b, 3000) for a, b in zip(points[0], points[1]))), axis=-1)[:2]
+    assert locate.sorted_by_place(reference._finder, cells.reshape(-1, 2)) is None
+
+
 def test_parts_of_a_map_are_searched_by_the_loop_once_they_are_many(reference, monkeypatch):
     taken = []
     monkeypatch.setattr(locate, "FEW", locate.searched.points + 5)
