@@ -90,9 +90,8 @@ def search(finder: Finder, points: NDArray[np.float64]) -> tuple[NDArray[np.int6
     """Triangle (-1 outside) and barycentric weights of each point."""
     f, points = finder, np.ascontiguousarray(points, dtype=float)
     if len(f.corners) > MANY and (order := sorted_by_place(f, points)) is not None:
-        ordered = _found(f, points[order])
-        found, weights = (np.empty_like(part) for part in ordered)
-        found[order], weights[order] = ordered
+        found, weights = np.empty(len(points), np.int64), np.empty((len(points), 3))
+        found[order], weights[order] = _found(f, points[order])
         return found, weights
     return _found(f, points)
 
