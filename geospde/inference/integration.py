@@ -380,10 +380,10 @@ def integrate(
     unit = 2.0 ** (np.floor(np.log2(np.diag(root))) - 10.0)
     centre = origin + np.round((centre - origin) / unit) * unit
     root = np.round(root / unit[:, None]) * unit[:, None]
-    axes = [Axes.at_mode(centre, root, np.round(along, 2), scale) for scale in (None, priors)]
-    first, second = reversed(axes) if d > 3 else axes
+    # on the priors' scale first: what the data say little of has a tail there that ends, as their logarithm's does not
+    first, second = (Axes.at_mode(centre, root, np.round(along, 2), scale) for scale in (priors, None))
     try:
-        found = adaptive(explorer, first, None if axes[1].scale is None else second, priors if d > 3 else None)
+        found = adaptive(explorer, first, None if first.scale is None else second, priors if d > 3 else None)
     except NumericalError:  # of a survey of zeros alone, one in some dozen: the process saw a single point
         if rule != "auto":
             raise
