@@ -111,7 +111,7 @@ KEYS = {
                 f"[priors]\nx = {'{a = ' * 2000}1{'}' * 2000}\n[model]",
                 "nested deeper|is not TOML",
             ),
-            ("deep names", "[model]", f"[priors]\n{'a.' * 1500}b = 1\n[model]", ""),
+            ("deep names", "[model]", f"[priors]\n{'a.' * 1500}b = 1\n[model]", "nested deeper"),
             ("a number of 4,000 digits", "[model]", f"[priors]\nx = {'9' * 4000}\n[model]", ""),
             ("a time of day", "[model]", "[priors]\nx = 07:32:00\n[model]", ""),
         )

@@ -335,7 +335,7 @@ def read_config(source: str | Path | Mapping[str, Any]) -> Config:
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror}") from None
     except RecursionError:
-        raise InputError(f"{path.name} is nested deeper than any run file is") from None
+        raise _too_deep(path.name) from None
     except ValueError as error:
         if isinstance(error, InputError):
             raise
@@ -363,10 +363,23 @@ def recorded_config(record: Mapping[str, Any], file: Path | None) -> Config:
 
 
 def _validated(keys: Mapping[str, Any], name: str, text: str) -> Config:
+    level: list[Any] = [keys]
+    for _ in range(_DEEPEST):
+        level = [part for each in level for part in (each.values() if isinstance(each, Mapping) else each)]
+        level = [part for part in level if isinstance(part, Mapping | list)]
+    if level:
+        raise _too_deep(name)
     try:
         return Config.model_validate(dict(keys))
     except ValidationError as error:
         raise InputError(sentence_of(error, keys, name, text, _SECTIONS)) from None
+
+
+_DEEPEST = 50  # tables and lists within each other: what reads and writes them again ends at some hundreds
+
+
+def _too_deep(name: str) -> InputError:
+    return InputError(f"{name} is nested deeper than any run file is")
 
 
 _SECTIONS = {name: field.annotation for name, field in Config.model_fields.items()}
