@@ -48,6 +48,9 @@ MOST_DRAWS = 4096  # from a mixture, at most
 HOPELESS = 2.0  # errors of the first, in units of those that serve, beyond which all would not serve either
 GUIDES, MOST_GUIDES = 2, 6  # rounds of draws that mixtures are fitted to: for each hyperparameter, and at most
 ROUND = 64  # new points lie on a grid of a part of this of a standard deviation
+# What has rounding errors is told to an emulator on grids, whose digits do not change with the order of rows: beyond
+# such a bound of those errors, with steps of log densities and of gradients of at least so much and so many bounds
+ROUNDED, STEP, GRADIENT_STEP = 2.0**-27, (2.0**-15, 2.0), (2.0**-12, 16.0)
 
 
 class Evaluator(Protocol):
@@ -105,18 +108,36 @@ class _Points:
         # cliffs, where the density is nothing, are made less steep: they would ask for a rougher process everywhere
         slopes = _slope_of_depth(values - top)[:, None]
         gradients, errors = gradients * slopes, errors * slopes
-        depth = compressed(values - top)
+        true_depth = compressed(values - top)
+        rounding = np.array([p.rounding for p in self.points])
+        depth, noise = _on_grid(true_depth, np.zeros(len(self.u)), _steps(rounding, *STEP))
+        gradients, errors = _on_grid(gradients, errors, _steps(rounding, *GRADIENT_STEP)[:, None])
         # nor does it matter how deep they are
-        noise = DEPTH_NOISE * np.maximum(-DEEP - depth, 0.0)
+        noise = noise + DEPTH_NOISE * np.maximum(-DEEP - depth, 0.0)
         errors = errors + DEPTH_NOISE * np.abs(gradients) * (depth < -DEEP)[:, None]
         # so are the corrections there: added whole to a shallow cliff, those of tens would make a peak of it
-        corrections = compressed(values + corrections - top) - depth
+        corrections = compressed(values + corrections - top) - true_depth
+        corrections = _on_grid(corrections, noise, np.minimum(_steps(rounding, *STEP), STEP[0]))[0]
         # the process's length and height are looked for again as the points become many more
         search = near is None or len(self) > 1.3 * self._searched
         if search:
             self._searched = len(self)
         found = Emulator.through(self.u, depth, gradients, noise, errors, near, search).around(self.holes)
         return found.with_corrections(corrections, float((depth + corrections).max())).proposing(), top
+
+
+def _steps(rounding: Vector, least: float, times: float) -> Vector:
+    """Steps of grids for errors with these bounds, (n,): powers of two, or zero for no grid."""
+    steps = 2.0 ** np.ceil(np.log2(np.maximum(times * rounding, least)))
+    values: Vector = np.where(rounding > ROUNDED, steps, 0.0)
+    return values
+
+
+def _on_grid(values: Vector, sds: Vector, steps: Vector) -> tuple[Vector, Vector]:
+    """Values on grids with these steps, and standard deviations with theirs, which have digits that change, too."""
+    on, wide = steps > 0, np.where(steps > 0, steps, 1.0)
+    spread = np.maximum(wide / np.sqrt(12), 2.0 ** np.ceil(np.log2(np.maximum(sds, 1e-300))))
+    return np.where(on, np.round(values / wide) * wide, values), np.where(on, spread, sds)
 
 
 def compressed(log_density: Vector) -> Vector:
