@@ -102,11 +102,6 @@ class Link:
         """Whether the mean is the exponential of the predictor."""
         return False
 
-    @property
-    def is_logit(self) -> bool:
-        """Whether the predictor is the log odds of the mean."""
-        return False
-
 
 class _Identity(Link):
     """The mean is the predictor."""
@@ -229,11 +224,6 @@ class _Logit(ProbabilityLink):
         p, q = expit(eta), expit(-eta)
         second = -(successes + failures) * p * q
         return successes * q - failures * p, second, second * (q - p)
-
-    @property
-    def is_logit(self) -> bool:
-        """It is."""
-        return True
 
 
 def times(count: Vector, value: Vector) -> Vector:

@@ -44,11 +44,6 @@ class RowLink:
         return all(link.is_log for link in self.links)
 
     @property
-    def is_logit(self) -> bool:
-        """Whether all are."""
-        return all(link.is_logit for link in self.links)
-
-    @property
     def falls(self) -> NDArray[np.bool_]:
         """Of which rows the mean falls where the predictor rises."""
         return np.repeat([link.falls for link in self.links], self.sizes)

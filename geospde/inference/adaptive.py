@@ -110,14 +110,15 @@ class _Points:
         gradients, errors = gradients * slopes, errors * slopes
         true_depth = compressed(values - top)
         rounding = np.array([p.rounding for p in self.points])
-        depth, noise = _on_grid(true_depth, np.zeros(len(self.u)), _steps(rounding, *STEP))
+        steps = _steps(rounding, *STEP)
+        depth, noise = _on_grid(true_depth, np.zeros(len(self.u)), steps)
         gradients, errors = _on_grid(gradients, errors, _steps(rounding, *GRADIENT_STEP)[:, None])
         # nor does it matter how deep they are
         noise = noise + DEPTH_NOISE * np.maximum(-DEEP - depth, 0.0)
         errors = errors + DEPTH_NOISE * np.abs(gradients) * (depth < -DEEP)[:, None]
         # so are the corrections there: added whole to a shallow cliff, those of tens would make a peak of it
         corrections = compressed(values + corrections - top) - true_depth
-        corrections = _on_grid(corrections, noise, np.minimum(_steps(rounding, *STEP), STEP[0]))[0]
+        corrections = _on_grid(corrections, noise, np.minimum(steps, STEP[0]))[0]
         # the process's length and height are looked for again as the points become many more
         search = near is None or len(self) > 1.3 * self._searched
         if search:

@@ -20,6 +20,7 @@ from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
 
+SIZE = 241  # values at which a marginal density is known
 LIGHTEST = 1e-7  # points of less weight are left out of a mixture
 SUMMED = (Emulator, Reweighted, EvenGrid)  # residuals whose density is summed over points that lie as it does
 
@@ -117,7 +118,7 @@ class HyperPosterior:
         """Number of hyperparameters."""
         return self.centre.size
 
-    def along(self, direction: Vector, size: int = 241) -> tuple[Vector, Vector]:
+    def along(self, direction: Vector, size: int = SIZE) -> tuple[Vector, Vector]:
         """Density of the linear functional ``direction @ theta``.
 
         Returns
@@ -126,13 +127,13 @@ class HyperPosterior:
             Increasing values, and the normalised density there.
         """
         direction = np.asarray(direction, dtype=float)
-        if self._is_straight:
+        if self.warp is None and self.scale is None and self._is_lattice:  # integrals along straight axes
             with one_blas_thread():  # as in all sums here: their last digits are those of any number of threads
                 return self._straight(direction, size)
         return self.of(lambda theta: np.asarray(theta @ direction), size)
 
     def of(
-        self, function: Callable[[Vector], Vector], size: int = 241, period: float | None = None
+        self, function: Callable[[Vector], Vector], size: int = SIZE, period: float | None = None
     ) -> tuple[Vector, Vector]:
         """Density of any function of theta, which takes thetas as rows and gives a value each; as `along` gives it.
 
@@ -148,23 +149,21 @@ class HyperPosterior:
 
         Its quantiles are those of the weighted thetas: a kernel that makes a density of them widens its sharp ends.
         """
-        if not callable(what) and self._is_straight:
-            return Marginal(*self.along(what), transform)
-        function = what if callable(what) else lambda theta: np.asarray(theta @ what)
-        inner, density = self.of(function, period=period)
-        if self.dimension <= 2 and not isinstance(self.residual, SUMMED):  # thetas on a lattice, many of one value
-            return Marginal(inner, density, transform)
-        values, weights = self._values(function, period)
-        order = np.argsort(values, kind="stable")
-        ends = np.cumsum(weights[order])
-        below = np.interp(inner, values[order], ends - 0.5 * weights[order], left=0.0, right=1.0)
+        if self._is_lattice:  # many thetas of one value
+            found = self.of(what, period=period) if callable(what) else self.along(what)
+            return Marginal(*found, transform)
+        with one_blas_thread():
+            values, weights = self._values(what if callable(what) else lambda theta: np.asarray(theta @ what), period)
+            inner, density = _smoothed(values, weights, SIZE)
+            order = np.argsort(values, kind="stable")
+            ends = np.cumsum(weights[order])
+            below = np.interp(inner, values[order], ends - 0.5 * weights[order], left=0.0, right=1.0)
         return Marginal(inner, density, transform, below)
 
     @property
-    def _is_straight(self) -> bool:
-        """Whether marginals are integrals along straight axes."""
-        straight = self.warp is None and self.scale is None and self.dimension <= 2
-        return straight and not isinstance(self.residual, SUMMED)
+    def _is_lattice(self) -> bool:
+        """Whether thetas of `cloud` lie on a lattice."""
+        return self.dimension <= 2 and not isinstance(self.residual, SUMMED)
 
     def _values(self, function: Callable[[Vector], Vector], period: float | None) -> tuple[Vector, Vector]:
         """A function of the thetas of `cloud`, about its mean on the circle if it has a period, and their weights."""

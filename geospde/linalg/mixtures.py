@@ -304,7 +304,7 @@ def tabled_moments(
     scores: Vector, shares: Vector, out: Vector, first: int, last: int,
 ) -> None:  # fmt: skip
     """Mean and sd of f(X), into `out`, (2, m), f being the `cubics` of a table; see `exponential_moments`."""
-    work = np.empty((7, BLOCK))
+    work = np.empty((6, BLOCK))
     middle, one, two, x, part, power = work[0], work[1], work[2], work[3], work[4], work[5]
     bits, bent = power.view(np.int64), np.empty((shares.size, BLOCK))
     for low in range(first, last, BLOCK):

@@ -41,9 +41,14 @@ def _libraries() -> Any:
     return ThreadpoolController()
 
 
+def _is_worth_threads(size: int) -> bool:
+    """Whether tasks of a problem of this size are for threads, and none run yet."""
+    return size >= SEVERAL and cores() > 1 and not threading.current_thread().name.startswith(NAME)
+
+
 def side_by_side(work: Callable[..., Any], items: Iterable[Any], size: int) -> Iterator[Any]:
     """Results of `work` in order, by threads where a problem of this size is worth it and none run yet."""
-    if size < SEVERAL or cores() == 1 or threading.current_thread().name.startswith(NAME):
+    if not _is_worth_threads(size):
         yield from map(work, items)
         return
     with ThreadPoolExecutor(cores(), NAME) as pool:
@@ -55,7 +60,7 @@ def ahead(work: Callable[..., Any], items: Iterable[Any], size: int) -> Iterator
 
     The caller's thread is free for what is done with them; items are made as they are wanted, one after the other.
     """
-    if size < SEVERAL or cores() == 1 or threading.current_thread().name.startswith(NAME):
+    if not _is_worth_threads(size):
         yield from map(work, items)
         return
     with ThreadPoolExecutor(cores(), NAME) as pool:
