@@ -67,7 +67,7 @@ class GaussianMixture:
         """Skew components with these moments, (k, m), and skewness, (m,), in place of Gaussians."""
         return GaussianMixture(self.weights, means, sds, shape_of(skewness), self)
 
-    def part(self, some: slice) -> GaussianMixture:
+    def part(self, some: slice | NDArray[np.intp]) -> GaussianMixture:
         """Some of the quantities."""
         shape = None if self.shape is None else self.shape[some]
         gaussian = None if self.gaussian is None else self.gaussian.part(some)
@@ -179,6 +179,15 @@ class GaussianMixture:
         """Mean and sd of f(X), (m,) each: `transformed_moments`; of many by a table that is f to 1e-10 of itself."""
         table = cubics(f, self.lowest.min(), self.highest.max()) if self.is_many and self.means.size else None
         return self.transformed_moments(f) if table is None else self._moments(partial(tabled_moments, *table), ())
+
+    def moments_each(self, functions: Sequence[Transform]) -> Vector:
+        """Means and sds of f_K(X), (2, k, m), given the component K that X comes from, a function each."""
+        out, k = np.empty((2, *self.means.shape)), self.weights.size
+        whole = k * max(self.means.shape[1], self.of)
+        for c, f in enumerate(functions):
+            alone = GaussianMixture(np.ones(1), self.means[c : c + 1], self.sds[c : c + 1], self.shape, of=whole)
+            out[:, c] = alone.function_moments(f)
+        return out
 
     def positive_moments(self, falls: bool) -> tuple[Vector, Vector]:
         """Mean and sd of 1 / X, where it `falls`, or X², (m,) each, of the positive part of Gaussian components.

@@ -21,7 +21,7 @@ from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extr
 from geospde.prediction.layers import Layers
 from geospde.prediction.places import Places, places, unmeshed
 from geospde.prediction.polygons import rows_of_polygons
-from geospde.prediction.product import Product
+from geospde.prediction.product import NOWHERE, Product
 from geospde.prediction.steps import SteppedPrediction, of_step, several_steps, step_words
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FEW = 1_000  # places of a product at a time: some thousand draws each
 CHUNK = 20_000  # points at a time: a few hundred bytes each for every theta point
 
 
@@ -360,7 +359,8 @@ class Predictor:
         fit, model = self.fit, self.model
         multiplier = _multiplier(table, self.exposure)
         if place.support is None:
-            rows = _Rows(model, table, place.points, _offset(model, table, self.offset), multiplier, self.options)
+            given = None if self.is_product else self.offset
+            rows = _Rows(model, table, place.points, _offset(model, table, given), multiplier, self.options)
         else:
             rows = self._of_polygons(place.support, table, place.points, multiplier)
 
@@ -373,12 +373,29 @@ class Predictor:
             return pd.DataFrame(columns)
 
         if self.is_product:
-            frame = _products(self.whole, rows, table, self.layers, self.quantiles)
+            frame = self._products(rows, table, callback)
         else:
             frame = pd.concat(list(rows.map(fit, columns_of, callback)), ignore_index=True)
         if model.covariates is not None and any(layer.name == EXTRAPOLATION for layer in self.layers):
             frame[EXTRAPOLATION] = model.covariates.beyond(table)
         return frame, rows
+
+    def _products(self, rows: _Rows, table: pd.DataFrame, callback: Callback | None) -> pd.DataFrame:
+        """One column per layer of a delta family's mean, chunk by chunk; an offset is of the values above 0."""
+        fit, levels = self.whole, {each.name: each.level for each in self.layers if each.kind == "probability"}
+        second = list(fit.model.parts.values())[1]
+        others = _Rows(
+            second, table, rows.points, _offset(second, table, self.offset), np.ones(rows.size), rows.options
+        )
+        pairs = zip(
+            rows.map(fit, lambda mixture, scale: (mixture, scale)),
+            others.map(fit, lambda mixture, _: mixture, callback),
+        )
+        product, parts = Product(fit, NOWHERE), []
+        exceed = {name: level for name, level in levels.items() if level is not None}
+        for (presence, scale), positive in pairs:
+            parts.append(pd.DataFrame(product.of(presence, positive).columns(self.quantiles, exceed, scale)))
+        return pd.concat(parts, ignore_index=True)
 
     def _of_polygons(self, support: Support, table: pd.DataFrame, points: Any, multiplier: Any) -> _Rows:
         """Polygons, as means or totals of the places within them."""
@@ -389,20 +406,6 @@ class Predictor:
             self.fit, support, self.at or {}, lambda of: _offset(self.model, of, given), self.options
         )
         return _Rows(self.model, table, points, offset, multiplier, self.options, design)
-
-
-def _products(fit: Fit, rows: _Rows, table: pd.DataFrame, layers: Any, quantiles: Sequence[float]) -> pd.DataFrame:
-    """The columns of a prediction of a product, chunk by chunk."""
-    second = list(fit.model.parts.values())[1]
-    others = _Rows(second, table, rows.points, _offset(second, table, None), np.ones(rows.size), rows.options)
-    levels = {each.name: each.level for each in layers if each.kind == "probability" and each.level is not None}
-    pairs = zip(rows.map(fit, lambda mixture, scale: (mixture, scale)), others.map(fit, lambda mixture, _: mixture))
-    parts = []
-    for (presence, scale), positive in pairs:
-        for part in (slice(a, a + FEW) for a in range(0, presence.mean.size, FEW)):
-            found = Product(fit, (presence.part(part), positive.part(part))).columns(quantiles, levels, scale[part])
-            parts.append(pd.DataFrame(found))
-    return pd.concat(parts, ignore_index=True)
 
 
 class ProductPrediction(Prediction):

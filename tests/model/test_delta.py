@@ -98,6 +98,15 @@ def test_each_part_has_its_field_and_a_map_is_of_the_product(table):
     assert fit.describe()["family"] == "delta_gamma"
 
 
+def test_an_offset_to_predict_with_is_of_the_values_above_0(table):
+    """It was added to the logit of the presence, beside the model's own of the values."""
+    fit = gs.fit("y ~ x", table.assign(effort=0.1 * table.z), family="delta_gamma", method="ml", offset="effort")
+    at = table[["x"]].head(3)
+    none = fit.predict(at, offset=0).to_frame()["mean"]
+    np.testing.assert_allclose(fit.predict(at, offset=[1.0, 1.0, 2.0]).to_frame()["mean"], none * np.exp([1, 1, 2]))
+    np.testing.assert_allclose(fit.predict(at.assign(effort=1.0)).to_frame()["mean"], none * np.e)
+
+
 def test_a_saved_one_comes_back(table, tmp_path):
     fit = gs.fit("y ~ x", table, formula2="~ z", family="delta_lognormal", method="ml")
     fit.save(tmp_path / "delta")

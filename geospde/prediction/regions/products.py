@@ -8,9 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.inference.mixture import GaussianMixture
 from geospde.inference.sampling import joint_draws
-from geospde.prediction.product import Product
+from geospde.prediction.product import NOWHERE, Product
 from geospde.prediction.regions.expansion import Factor, expanded_sums
 from geospde.prediction.regions.moments import OfMap, Sums, positive_sums, sums_of_draws
 from geospde.results.base import Fit
@@ -88,7 +87,7 @@ def exact_products(
     cells: ProductCells, centres: Vector, blocks: int, draws: int, seed: int | None, progress: Callback | None = None
 ) -> Sums:
     """Sums with exact means and standard deviations, quantiles by draws; see `expanded_sums`."""
-    whole, points = Product(cells.fit, (_NOWHERE, _NOWHERE)), range(len(cells.fit.approximation.points))
+    whole, points = Product(cells.fit, NOWHERE), range(len(cells.fit.approximation.points))
     presence, positive = (
         Factor(rows, offset, [whole.function(part, k) for k in points])
         for part, (rows, offset) in enumerate(zip(cells.rows, cells.offsets))
@@ -102,7 +101,7 @@ def drawn_shares(
     """Shares of the weight where the product is above a threshold, by joint draws."""
     fit, weights = cells.fit, cells.weights
     points = {id(point): k for k, point in enumerate(fit.approximation.points)}
-    one = Product(fit, (_NOWHERE, _NOWHERE))
+    one = Product(fit, NOWHERE)
     sums, done = np.zeros((weights.shape[0], draws)), 0
     for point, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
         here, k = slice(done, done + x.shape[1]), points[id(point)]
@@ -113,6 +112,3 @@ def drawn_shares(
         if progress is not None:
             progress(done, draws, "draws")
     return sums_of_draws(sums)
-
-
-_NOWHERE = GaussianMixture(np.ones(1), np.zeros((1, 0)), np.zeros((1, 0)))
