@@ -15,7 +15,11 @@ def design(
     add: Annotated[int, typer.Option(help="How many sites.")] = 20,
     candidates: Annotated[
         Path | None,
-        typer.Option(metavar="LAYER", show_default=False, help="Points where they may be; by default anywhere."),
+        typer.Option(
+            metavar="LAYER",
+            show_default=False,
+            help="Points where they may be, or 'mesh' for its vertices; by default anywhere.",
+        ),
     ] = None,
     criterion: Annotated[
         str, typer.Option(metavar="WHAT", help="What to reduce: variance, misclassification or region.")
@@ -27,6 +31,18 @@ def design(
     min_distance: Annotated[
         float, typer.Option(help="Smallest distance between new sites, in the unit of the survey's CRS.")
     ] = 0.0,
+    costs: Annotated[
+        str | None,
+        typer.Option(metavar="COL", show_default=False, help="Column of the candidates: what each would cost."),
+    ] = None,
+    fixed: Annotated[
+        Path | None,
+        typer.Option(metavar="LAYER", show_default=False, help="Points that are visited anyway."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="RASTER", show_default=False, help="What places weigh, such as people; by default even."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -48,10 +64,11 @@ def design(
 
     with listening(quiet or as_json, verbose, scheduler=dask) as progress:
         result = design_run(
-            source, add=add, candidates=candidates, criterion=criterion, threshold=threshold,
-            min_distance=min_distance, out=out, overwrite=overwrite, progress=progress,
+            source, add=add, candidates="mesh" if str(candidates) == "mesh" else candidates, criterion=criterion,
+            threshold=threshold, min_distance=min_distance, costs=costs, fixed=fixed, weights=weights, out=out,
+            overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if as_json:
         print_json(result.to_dict())
     elif not quiet:
-        print(f"{str(repr(result.design)).strip('<>')}; sites, waypoints and map: {result.folder}")
+        print(f"{str(repr(result.design)).strip('<>')}; sites, waypoints, map and gain: {result.folder}")

@@ -15,13 +15,13 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedFormatter, FixedLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
 from matplotlib.transforms import Bbox, IdentityTransform
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, INK, SEA, SMALL, View, dress, sheet, title
-from geospde.plots.frame import ALARM
+from geospde.plots.frame import ALARM, LINE, finish, new_axes
 from geospde.plots.scale import Scale
 from geospde.survey.crs import LONGITUDE_LATITUDE, is_local, parse_crs, transformer
 from geospde.text.words import counted
@@ -364,7 +364,8 @@ def plot_design(design: Any, ax: Axes | None = None) -> Axes:
     """Draw a sampling design: candidates as dots, sites that are there as rings, new ones with their numbers."""
     x, y = design.sites["x"].to_numpy(), design.sites["y"].to_numpy()
     there = np.zeros((0, 2)) if design.there is None else design.there
-    places = np.vstack([design.points, np.column_stack([x, y]), there])
+    fixed = np.zeros((0, 2)) if design.fixed is None else design.fixed
+    places = np.vstack([design.points, np.column_stack([x, y]), there, fixed])
     view = View.of([(*places.min(axis=0), *places.max(axis=0))], design.crs)
     room = math.inf
     if ax is None:
@@ -382,9 +383,16 @@ def plot_design(design: Any, ax: Axes | None = None) -> Axes:
     ax.scatter(open_[:, 0], open_[:, 1], s=4, color="#b4bcc4", linewidths=0, label="candidate")
     if len(there):
         ax.scatter(there[:, 0], there[:, 1], s=9, fc="none", ec=INK, linewidths=0.5, zorder=3, label="there already")
-    order = np.arange(len(x))
-    sizes = 36 - 16 * order / max(len(x) - 1, 1)
-    ax.scatter(x, y, s=sizes, color=ALARM, ec="white", linewidths=0.5, zorder=3.5, label="new")
+        rows = design.least()["row"].to_numpy(dtype=int)
+        label = "matters least" if len(rows) == 1 else f"the {len(rows)} that matter least"
+        ax.scatter(
+            there[rows, 0], there[rows, 1], s=16, marker="x", color=LINE, linewidths=1.0, zorder=3.2, label=label
+        )
+    if len(fixed):
+        ax.scatter(
+            fixed[:, 0], fixed[:, 1], s=20, marker="s", fc="white", ec=ALARM, linewidths=1.0, zorder=3.4, label="fixed"
+        )
+    ax.scatter(x, y, s=30, color=ALARM, ec="white", linewidths=0.5, zorder=3.5, label="new, in order")
     legend = ax.legend(loc="best", fontsize=SMALL, framealpha=0.8, handletextpad=0.2, labelcolor=INK)
     legend.get_frame().set(linewidth=0)  # as the scale bar's: candidates lie beneath
     for k, place in enumerate(zip(x, y), 1):
@@ -393,6 +401,30 @@ def plot_design(design: Any, ax: Axes | None = None) -> Axes:
             path_effects=[withStroke(linewidth=2.0, foreground="white")],
         )  # fmt: skip
     left = 100 * design.curve.iloc[-1]
-    title(ax, f"{counted(len(x), 'new site')}, in order: {left:.0f} % of the {design.criterion} is left", room)
+    title(ax, f"{counted(len(x), 'new site')}, in order: {left:.0f} % of the {design.of} is left", room)
     draw_scale_bar(ax, view, design.outline)
     return ax
+
+
+def plot_gain(design: Any, ax: Axes | None = None) -> Axes:
+    """Draw what each new site leaves of the criterion, in percent: along their number, or what they cost."""
+    ax = new_axes(ax)
+    left = 100 * design.curve.to_numpy()
+    costs = design.sites["cost"].to_numpy()
+    even = bool((costs == costs[0]).all())
+    along = np.arange(len(left)) if even else np.concatenate([[0.0], np.cumsum(costs)])
+    ax.vlines(along[1:], left[1:], left[:-1], color=ALARM, lw=1.6, alpha=0.45, label="taken by this site")
+    ax.plot(along, left, "-", color=LINE, lw=0.9, zorder=3)
+    ax.plot(along, left, "o", color=LINE, ms=3.0, zorder=3, label="left after it")
+    if not even:
+        for k, place in enumerate(zip(along[1:], left[1:]), 1):
+            ax.annotate(str(k), place, xytext=(-2, -3), textcoords="offset points", fontsize=SMALL, color=INK,
+                        ha="right", va="top")  # fmt: skip
+    low = float(left[-1])
+    ax.set_ylim(max(0.0, low - 0.12 * (100 - low)), 100 + 0.04 * (100 - low))
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=even))
+    ax.grid(axis="y", color=GRATICULE, lw=0.4, alpha=0.6)
+    ax.set_axisbelow(True)
+    ax.legend(fontsize=SMALL, frameon=False, loc="upper right", labelcolor=INK)
+    words = f"{counted(len(costs), 'new site')}: {low:.0f} % of the {design.of} is left"
+    return finish(ax, words, "new sites" if even else "cost, summed", f"{design.of} left (%)")

@@ -8,6 +8,7 @@ the best set where gains diminish, as they mostly do (Krause, Singh & Guestrin 2
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.grid import Grid
 from geospde.prediction.places import places
+from geospde.prediction.regions.weights import cell_weights
 from geospde.results.base import Fit
 from geospde.survey.crs import is_local, parse_crs
 from geospde.text.files import whole_file
@@ -58,7 +60,7 @@ class Design:
         The criterion before any of them.
     present : DataFrame
         A row an observation that is there, the one that matters least first: ``row`` and ``loss``, by how much the
-        criterion would grow without it.
+        criterion would grow without it; of misclassification the gain that it promised before it was made.
     criterion : str
     points : (k, 2) array
         All candidates.
@@ -66,7 +68,9 @@ class Design:
     there : (n, 2) array or None
         Places of the observations that are there.
     outline : polygons, optional
-        The region that a grid of candidates was laid around.
+        The region that a grid of candidates, or of places, was laid around.
+    fixed : (f, 2) array, optional
+        Sites that were decided already.
     """
 
     sites: pd.DataFrame
@@ -77,6 +81,12 @@ class Design:
     crs: Any = None
     there: Vector | None = None
     outline: Any = None
+    fixed: Vector | None = None
+
+    @property
+    def of(self) -> str:
+        """What is reduced, in words."""
+        return "variance of the region's mean" if self.criterion == "region" else self.criterion
 
     @property
     def curve(self) -> pd.Series[float]:
@@ -124,15 +134,28 @@ class Design:
         with whole_file(path) as partial:
             partial.write_text(text, encoding="utf-8")
 
+    def least(self, share: float = 0.05) -> pd.DataFrame:
+        """Return the rows of `present` that matter least: a share of all, one at least and twelve at most."""
+        return self.present.head(min(max(round(share * len(self.present)), 1), 12))
+
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the candidates, the sites that are there, and the chosen ones with their numbers."""
+        """Draw the candidates, the sites that are there and which of them matter least, and the chosen ones."""
         from geospde.plots.drawing import plot_design
 
         return plot_design(self, ax)
 
+    def plot_gain(self, ax: Axes | None = None) -> Axes:
+        """Draw what is left of the criterion after each site: where the curve is flat, more sites tell little.
+
+        Where the sites have unlike costs, it goes along their sum.
+        """
+        from geospde.plots.drawing import plot_gain
+
+        return plot_gain(self, ax)
+
     def __repr__(self) -> str:
         last = self.curve.iloc[-1]
-        return f"<Design: {len(self.sites)} sites leave {100 * last:.0f} % of the {self.criterion}>"
+        return f"<Design: {len(self.sites)} sites leave {100 * last:.0f} % of the {self.of}>"
 
 
 @answers_keywords
@@ -167,8 +190,9 @@ def design(
         The places that the criterion is of; by default the candidates.
     threshold : float, optional
         On the response scale, for ``"misclassification"``.
-    weights : (m,) array, optional
-        Of the places in `where`, such as their population; even by default.
+    weights : (m,) array or raster, optional
+        Of the places in `where`, such as their population; even by default. Of a raster, such as a file of counts of
+        people, the cells of a Grid take the sums.
     min_distance : float
         Between new sites, and from each to those of `fixed`.
     costs : (k,) array, optional
@@ -226,12 +250,12 @@ class _Greedy:
         self.point = fit.laplace.factor_again(fit.point)
         rows, self.points, self.crs = self._rows(candidates)
         self.outline = candidates.domain if isinstance(candidates, Grid) else None
+        self.around = where.domain if isinstance(where, Grid) else None
         self.size = len(self.points)
         already, self.already = (rows[:0], np.zeros((0, 2))) if fixed is None else self._rows(fixed)[:2]
         targets = rows if where is None else self._rows(where)[0]
         self.costs = _numbers(costs, self.size, "costs", "candidate")
-        w = _numbers(weights, targets.shape[0], "weights", "place")
-        self.weights = w / w.sum()
+        self.weights = self._weights(weights, candidates if where is None else where, targets.shape[0])
         observed = fit.laplace.design
         total = rows.shape[0] + already.shape[0]
         if total * (total + targets.shape[0]) > LARGEST:
@@ -255,7 +279,20 @@ class _Greedy:
             self.whole = float(fit.laplace.row_variances(self.point, mean_row)[0])
         back = self._solved(observed)
         self.of_present = np.asarray(targets @ back).T
-        self.present_own = self.point.eta_variance
+        self.with_fixed = np.asarray(already @ back).T  # (observations, fixed sites)
+
+    def _weights(self, given: Any, where: Any, size: int) -> Vector:
+        """Weights of the places, their sum 1."""
+        if isinstance(given, str | Path | dict) or hasattr(given, "transform") or hasattr(given, "dims"):
+            grid = places(self.fit.model, where).grid if isinstance(where, Grid) else None
+            if grid is None:
+                raise InputError("a raster weighs the cells of a Grid: of other places give a weight each")
+            given, _, findings = cell_weights(given, grid, self.fit.model.crs)
+            for finding in findings:
+                warnings.warn(finding.as_warning(), stacklevel=2)
+        w = _numbers(given, size, "weights", "place", may_be_zero=True)
+        total: Vector = w / w.sum()
+        return total
 
     def _solved(self, rows: Any) -> Vector:
         """Covariances of the latent vector with the predictors of some rows, (n, rows), a batch at a time."""
@@ -295,9 +332,10 @@ class _Greedy:
 
     def chosen(self, add: int, min_distance: float) -> Design:
         """Take sites one after the other."""
+        lost = self._losses()
         for k in range(self.size, len(self.among)):
             self._take(k)
-        start, lost = self._value(), self._losses()
+        start = self._value()
         if self.threshold is not None and start < DECIDED:
             raise InputError(
                 f"on which side of {number(self.threshold)} a place lies is in no doubt anywhere",
@@ -325,7 +363,10 @@ class _Greedy:
         order = np.argsort(lost, kind="stable")
         present = pd.DataFrame({"row": order, "loss": lost[order]})
         there = self.fit.model.points
-        return Design(sites, start, present, self.criterion, self.points, self.crs, there, self.outline)
+        outline = self.outline if self.outline is not None else self.around
+        return Design(
+            sites, start, present, self.criterion, self.points, self.crs, there, outline, self.already
+        )  # fmt: skip
 
     def _take(self, k: int) -> None:
         """Condition all covariances on an observation at a candidate."""
@@ -341,7 +382,7 @@ class _Greedy:
             return max(self.whole, 0.0)
         if self.criterion == "variance":
             return float(self.weights @ self.variance)
-        return float(self.weights @ self._wrong(self.variance))
+        return float(self.weights @ _wrong(self.scores, self.first, self.variance))
 
     def _gains(self) -> Vector:
         """By how much each candidate reduces the criterion."""
@@ -354,22 +395,44 @@ class _Greedy:
             values = (cross**2) @ self.weights / scale
             return values
         left = np.maximum(self.variance - cross**2 / scale[:, None], 1e-300)
-        values = float(self.weights @ self._wrong(self.variance)) - self._wrong(left) @ self.weights
+        values = (
+            float(self.weights @ _wrong(self.scores, self.first, self.variance))
+            - _wrong(self.scores, self.first, left) @ self.weights
+        )
         return values
 
-    def _wrong(self, variance: Vector) -> Vector:
-        """Probability that the mean to come and the truth lie on different sides: 2 T(h, sqrt(v / (v0 - v)))."""
-        with np.errstate(divide="ignore"):
-            ratio = np.sqrt(variance / np.maximum(self.first - variance, 0.0))
-        return np.asarray(2.0 * owens_t(self.scores, ratio))
-
     def _losses(self) -> Vector:
-        """By how much the criterion grows without each observation that is there."""
+        """By how much the criterion grows without each observation that is there, beside the fixed sites."""
         weights = np.maximum(-self.point.derivatives[1], 1e-300)
-        scale = np.maximum(1.0 / weights - self.present_own, 1e-300)
+        fixed = slice(self.size, None)
+        seen, cross = self.among[fixed, fixed] + np.diag(self.noise[fixed]), self.cross[fixed]
+        known = np.linalg.solve(seen, self.with_fixed.T)
+        across = self.of_present - known.T @ cross
+        own = self.point.eta_variance - np.einsum("if,fi->i", self.with_fixed, known)
+        scale = np.maximum(1.0 / weights - own, 1e-300)
         if self.criterion == "region":
-            return np.asarray((self.of_present @ self.weights) ** 2 / scale)
-        return np.asarray((self.of_present**2) @ self.weights / scale)
+            return np.asarray((across @ self.weights) ** 2 / scale)
+        if self.criterion == "variance":
+            return np.asarray((across**2) @ self.weights / scale)
+        # the map of today without a site: less sure, and off by what the site's response moved it
+        leverage = np.maximum(1.0 / weights - self.point.eta_variance, 1e-300)
+        moved = self.point.derivatives[0] / weights / leverage
+        left = self.variance - np.einsum("ft,ft->t", cross, np.linalg.solve(seen, cross))
+        lost = np.empty(len(scale))
+        for i, column in enumerate(self.of_present):
+            first = self.first + column**2 / leverage[i]
+            scores = (self.scores * np.sqrt(self.first) - column * moved[i]) / np.sqrt(first)
+            lost[i] = self.weights @ (
+                _wrong(scores, first, left + across[i] ** 2 / scale[i]) - _wrong(scores, first, left)
+            )
+        return np.maximum(lost, 0.0)
+
+
+def _wrong(scores: Vector, first: Vector, variance: Vector) -> Vector:
+    """Probability that the mean to come and the truth lie on different sides: 2 T(h, sqrt(v / (v0 - v)))."""
+    with np.errstate(divide="ignore"):
+        ratio = np.sqrt(variance / np.maximum(first - variance, 0.0))
+    return np.asarray(2.0 * owens_t(scores, ratio))
 
 
 def _information(family: Any, eta: Vector, exposure: float, n: int, laplace: Any, point: Any) -> Vector | None:
@@ -387,15 +450,16 @@ def _information(family: Any, eta: Vector, exposure: float, n: int, laplace: Any
     return None
 
 
-def _numbers(given: Any, size: int, what: str, of: str) -> Vector:
-    """A positive number each."""
+def _numbers(given: Any, size: int, what: str, of: str, may_be_zero: bool = False) -> Vector:
+    """A positive number each, or zero where that will do for some."""
     if given is None:
         return np.ones(size)
     try:
         values = np.asarray(given, dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"{what} are numbers, one a {of}") from None
-    if values.shape != (size,) or not np.isfinite(values).all() or (values <= 0).any():
+    least = 0.0 if may_be_zero and (values > 0).any() else np.nextafter(0.0, 1.0)
+    if values.shape != (size,) or not np.isfinite(values).all() or (values < least).any():
         raise InputError(f"{what} are positive numbers, one for each of the {size:,} {of}s")
     return values
 

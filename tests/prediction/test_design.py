@@ -33,9 +33,9 @@ def survey(seed):
 def test_the_order_is_that_of_refits(seed):
     table, candidates = survey(seed)
     where = np.random.default_rng(9).uniform(0, 1, (40, 2))
-    found = gs.design(fitted(table), 3, candidates, where=where)
+    found = gs.design(fitted(table), 5, candidates, where=where)
     left = list(range(12))
-    for k in range(3):
+    for k in range(5):
         values = {}
         for c in left:
             more = pd.DataFrame({"e": [candidates[c, 0]], "n": [candidates[c, 1]], "y": [0.0]})
@@ -55,6 +55,49 @@ def test_present_sites_against_leaving_each_out():
         sd = fitted(table.drop(index=int(row))).predict(candidates).to_frame()["sd"]
         assert (sd**2).mean() - found.start == pytest.approx(loss, rel=1e-6)
     assert found.present["loss"].is_monotonic_increasing
+
+
+def test_present_sites_beside_fixed_ones_against_leaving_each_out():
+    table, candidates = survey(4)
+    fixed = candidates[:2]
+    found = gs.design(fitted(table), 1, candidates, fixed=fixed)
+    more = pd.concat([table, pd.DataFrame(fixed, columns=["e", "n"]).assign(y=0.0)], ignore_index=True)
+    for row, loss in found.present.to_numpy()[[0, -1]]:
+        sd = fitted(more.drop(index=int(row))).predict(candidates).to_frame()["sd"]
+        assert (sd**2).mean() - found.start == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("fixed", [0, 1])
+def test_what_a_present_site_promised_of_misclassification(fixed):
+    """It is the gain of the design that has all but that site, and may have it."""
+    table, candidates = survey(5)
+    options = {"criterion": "misclassification", "threshold": 0.3, "where": candidates}
+    options |= {"fixed": candidates[:1]} if fixed else {}
+    found = gs.design(fitted(table), 1, candidates, **options)
+    for row, loss in found.present.to_numpy()[[0, 5, -1]]:
+        place = table.loc[[int(row)], ["e", "n"]].to_numpy()
+        before = gs.design(fitted(table.drop(index=int(row))), 1, place, **options)
+        assert before.sites["gain"][0] == pytest.approx(loss, rel=1e-5, abs=1e-9)  # draws of nothing: rounding only
+
+
+def test_weights_of_a_raster_are_its_sums_in_the_cells(tmp_path):
+    import rasterio
+    from affine import Affine
+
+    people = np.random.default_rng(3).integers(0, 9, (6, 6)).astype("float32")
+    path = tmp_path / "people.tif"
+    frame = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": 6, "width": 6}
+    with rasterio.open(path, "w", transform=Affine(1 / 6, 0, 0, 0, -1 / 6, 1), **frame) as raster:
+        raster.write(people, 1)
+    table, candidates = survey(6)
+    fit, grid = fitted(table), gs.Grid.from_bounds((0, 0, 1, 1), shape=(6, 6))
+    options = {"criterion": "region", "where": grid}
+    found = gs.design(fit, 2, candidates, weights=path, **options)
+    row = np.round(6 * grid.centres[:, 1] - 0.5).astype(int)
+    given = people[5 - row, np.round(6 * grid.centres[:, 0] - 0.5).astype(int)]
+    assert found.start == pytest.approx(gs.design(fit, 2, candidates, weights=given, **options).start, rel=1e-9)
+    with pytest.raises(gs.InputError, match="weighs the cells of a Grid"):
+        gs.design(fit, 2, candidates, weights=path)
 
 
 def test_misclassification_against_simulation():
@@ -118,6 +161,12 @@ def test_files_and_picture(tmp_path):
     assert gpd.read_file(tmp_path / "d.gpkg")["order"].tolist() == [1, 2, 3]
     assert len(found.plot().texts) == 3 and "3 sites leave" in repr(found)
     assert found.plot().get_title(loc="left").startswith("3 new sites, in order: ")
+    _, line = found.plot_gain().lines
+    np.testing.assert_allclose(line.get_xydata(), np.column_stack([range(4), 100 * found.curve]))
+    paid = gs.design(fit, 3, places, costs=np.linspace(1, 2, 12))
+    ax = paid.plot_gain()
+    np.testing.assert_allclose(ax.lines[1].get_xdata()[1:], paid.sites["cost"].cumsum())
+    assert [words.get_text() for words in ax.texts] == ["1", "2", "3"]
     with pytest.raises(gs.InputError, match="longitude and latitude"):
         found.to_gpx(tmp_path / "d.gpx")
 
@@ -150,7 +199,9 @@ def test_waypoints(tmp_path):
         ({"min_distance": 0.9}, "can be placed"),
         ({"costs": [1.0, 2.0]}, "one for each of the 12 candidates"),
         ({"costs": np.zeros(12)}, "costs are positive"),
-        ({"weights": "even"}, "weights are"),
+        ({"weights": "even"}, "a raster weighs the cells of a Grid"),
+        ({"weights": ["a"]}, "weights are numbers"),
+        ({"weights": np.zeros(12)}, "weights are positive"),
         ({"candidates": [[9.0, 9.0]]}, "outside"),
         ({"candidates": "grid"}, "points to predict at are"),
     ],
@@ -169,13 +220,45 @@ def test_the_command(tmp_path, capsys):
         told = json.loads(capsys.readouterr().out)
         assert len(told["sites"]) == 3
         made = {path.name for path in (tmp_path / "out-design").iterdir()}
-        assert {"design.csv", "present.csv", "design.gpkg", "design.png", "run.log"} == made
+        assert {"design.csv", "present.csv", "design.gpkg", "design.png", "gain.png", "run.log"} == made
         present = pd.read_csv(tmp_path / "out-design" / "present.csv")
         assert (present["place"] == [f"sites.csv, line {row + 2}" for row in present["row"]]).all()
         sites = pd.read_csv(tmp_path / "sites.csv").loc[present["row"]]
         np.testing.assert_allclose(present[["x", "y"]], sites[["x", "y"]])
+        ranks = gpd.read_file(tmp_path / "out-design" / "design.gpkg", layer="present")
+        assert ranks["rank"].tolist() == [*range(1, len(present) + 1)]
+        np.testing.assert_allclose(np.column_stack([ranks.geometry.x, ranks.geometry.y]), present[["x", "y"]])
         assert main(["design", "bay.toml", "--add", "0", "--overwrite"]) == 2
     assert "a positive whole number" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_with_costs_fixed_sites_and_vertices(tmp_path, capsys):
+    write_survey(tmp_path)
+    with quietly_in(tmp_path):
+        rng = np.random.default_rng(1)
+        table = pd.DataFrame(rng.uniform(100, 900, (30, 2)), columns=["x", "y"])
+        table.assign(price=np.where(table["x"] < 500, 1.0, 1e6)).to_csv("some.csv", index=False)
+        table.head(1).to_csv("decided.csv", index=False)
+        design = ["design", "bay.toml", "--json", "--overwrite", "--add", "3"]
+        near = ["--candidates", "some.csv", "--fixed", "decided.csv", "--min-distance", "50"]
+        assert main([*design, *near, "--costs", "price"]) == 0
+        sites = pd.DataFrame(json.loads(capsys.readouterr().out)["sites"])
+        assert (sites["x"] < 500).all() and (sites["cost"] == 1).all()
+        assert (np.hypot(*(sites[["x", "y"]] - table.loc[0]).to_numpy().T) >= 50).all()
+        assert main([*design, "--candidates", "mesh"]) == 0
+        sites = json.loads(capsys.readouterr().out)["sites"]
+        assert main(["mesh", "bay.toml", "--quiet"]) == 0
+        vertices = gpd.read_file("out/mesh.gpkg", layer="vertices").geometry
+        assert len(sites) == 3
+        assert all(vertices.distance(shapely.Point(site["x"], site["y"])).min() < 1e-6 for site in sites)
+        for options, sentence in (
+            ([*near, "--costs", "prise"], "some.csv has no column 'prise' for the costs: did you mean 'price'?"),
+            (["--costs", "price"], "name that layer with --candidates"),
+            (["--fixed", "none.csv"], "there is no file 'none.csv'"),
+        ):
+            assert main([*design, *options]) == 2
+            assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.slow
