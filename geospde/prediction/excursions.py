@@ -14,7 +14,7 @@ Monte Carlo error of at most half over the root of the number of draws, and most
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -22,14 +22,16 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.sampling import joint_draws
 from geospde.linalg.threads import side_by_side
-from geospde.prediction.layer import decided_layer, excursion_layer
+from geospde.prediction.layer import Layer, decided_layer, excursion_layer, limit_layer
 from geospde.prediction.layers import Layers
+from geospde.prediction.thresholds import ClassThresholds
 from geospde.results.base import Fit
 from geospde.results.state import level_between
 from geospde.text.arguments import refuse_draws, refuse_seed
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float64]
 KINDS = (">", "<", "!=", "=")
+SIDES = {"above": 1, "undecided": 0, "below": -1}
 PART = 2_048  # cells at a time
 FEWEST = 100  # draws
 
@@ -62,7 +65,8 @@ class Excursions:
         The excursion function: the largest level at which a place still belongs to the set.
     decided : (m,) array of int
         1 above the threshold, -1 below, 0 where the data do not decide, at `level` for all decided places at once.
-    threshold, level : float
+    threshold : float or ClassThresholds
+    level : float
     kind : {">", "<", "!=", "="}
     draws : int
         That it was computed from: the Monte Carlo error of the function F is ``sqrt(F (1 - F) / draws)``.
@@ -71,7 +75,7 @@ class Excursions:
     """
 
     function: Vector
-    threshold: float
+    threshold: float | ClassThresholds
     level: float
     kind: str
     draws: int
@@ -102,6 +106,29 @@ class Excursions:
         if grid is None:
             raise InputError("places that are not the cells of a grid have no area")
         return float(self.set.sum() * grid.dx * grid.dy)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the shares of the places, and of a grid the areas, that are above, undecided and below.
+
+        Returns
+        -------
+        DataFrame
+            One row, or one a class of places: ``threshold``, ``places``, ``above``, ``undecided``, ``below``, and of a
+            grid ``area``, ``area_above``, ``area_undecided``, ``area_below`` in squares of its unit.
+        """
+        by = self.threshold
+        classes = by.classes if isinstance(by, ClassThresholds) else np.full(self.set.size, "all", dtype=object)
+        limits = by.limits if isinstance(by, ClassThresholds) else {"all": by}
+        cell = None if self.surface.grid is None else self.surface.grid.dx * self.surface.grid.dy
+        rows: dict[str, dict[str, float]] = {}
+        for label, limit in limits.items():
+            decided = self.decided[classes == label]
+            shares = {word: float((decided == side).mean()) for word, side in SIDES.items()}
+            rows[label] = {"threshold": limit, "places": decided.size, **shares}
+            if cell is not None:
+                whole = decided.size * cell
+                rows[label] |= {"area": whole, **{f"area_{word}": share * whole for word, share in shares.items()}}
+        return pd.DataFrame.from_dict(rows, orient="index")
 
     def to_raster(self, path: str | Path, *, crop: Any = None, cog: bool = False) -> None:
         """Write a GeoTIFF: the excursion function, and the classes; see `Prediction.to_raster`."""
@@ -136,9 +163,9 @@ class Excursions:
 def excursions(
     surface: Layers,
     fit: Fit,
-    exceedance: Callable[[float], Vector],
-    rows_at: Callable[[float, Fit], tuple[Any, Vector]],
-    asked: Sequence[tuple[float, str]],
+    exceedance: Callable[[Any], Vector],
+    rows_at: Callable[[Any, Fit], tuple[Any, Vector]],
+    asked: Sequence[tuple[float | ClassThresholds, str]],
     level: float = 0.95,
     *,
     draws: int = 4000,
@@ -167,14 +194,19 @@ def excursions(
     level = level_between(level)
     events = []
     for threshold, kind in asked:
-        above = exceedance(float(threshold))
+        by = threshold if isinstance(threshold, ClassThresholds) else None
+        limit: Any = float(threshold) if by is None else by.at  # type: ignore[arg-type]
+        above = exceedance(limit if by is None else by)
         if kind in (">", "<"):
             side = np.full(above.size, 1 if kind == ">" else -1, np.int8)
             own = above if kind == ">" else 1.0 - above
         else:
             side = np.where(above >= 0.5, 1, -1).astype(np.int8)
             own = np.maximum(above, 1.0 - above)
-        events.append(_Event(own, side, np.argsort(-own, kind="stable"), *rows_at(float(threshold), fit)))
+        if by is not None:  # a place without a limit is in no set: it comes last, and alone has no probability
+            own[np.isnan(limit)] = 0.0
+            limit = np.nan_to_num(limit)
+        events.append(_Event(own, side, np.argsort(-own, kind="stable"), *rows_at(limit, fit)))
     if not events:
         return []
     failed = [np.zeros(event.own.size + 1) for event in events]
@@ -186,7 +218,15 @@ def excursions(
         if callback is not None:
             callback(done, draws, "excursions")
     return [
-        _found(surface, event, 1.0 - np.cumsum(count[:-1]) / draws, float(threshold), level, kind, int(draws))
+        _found(
+            surface,
+            event,
+            1.0 - np.cumsum(count[:-1]) / draws,
+            threshold if isinstance(threshold, ClassThresholds) else float(threshold),
+            level,
+            kind,
+            int(draws),
+        )
         for event, count, (threshold, kind) in zip(events, failed, asked)
     ]
 
@@ -204,7 +244,13 @@ class _Event(NamedTuple):
 
 
 def _found(
-    surface: Layers, event: _Event, joint: Vector, threshold: float, level: float, kind: str, draws: int
+    surface: Layers,
+    event: _Event,
+    joint: Vector,
+    threshold: float | ClassThresholds,
+    level: float,
+    kind: str,
+    draws: int,
 ) -> Excursions:
     """Return the excursions of an event, from the probability that its first so many places hold at once."""
     function = np.empty(joint.size)
@@ -214,8 +260,18 @@ def _found(
         function = 1.0 - function
     surely = function >= level if kind != "=" else function <= 1.0 - level
     frame = surface.frame[[c for c in ("x", "y") if c in surface.frame]].copy()
-    layers = (excursion_layer(threshold, kind), decided_layer(threshold, level))
-    frame[layers[0].name], frame[layers[1].name] = function, np.where(surely, event.side, 0).astype(float)
+    values = [function, np.where(surely, event.side, 0).astype(float)]
+    if isinstance(threshold, ClassThresholds):
+        name, free = threshold.name, np.isnan(threshold.at)
+        layers: tuple[Layer, ...] = (
+            excursion_layer(name, kind),
+            decided_layer(name, level, threshold.limits),
+            limit_layer(name),
+        )  # fmt: skip
+        values = [*(np.where(free, np.nan, part) for part in values), threshold.at]
+    else:
+        layers = (excursion_layer(threshold, kind), decided_layer(threshold, level))
+    frame = frame.assign(**{layer.name: part for layer, part in zip(layers, values)})
     shown = Layers(
         surface.label, frame, layers, surface.grid, surface.points, surface.crs, surface.model, surface.contents
     )
@@ -224,6 +280,10 @@ def _found(
 
 def check_excursion(threshold: Any, kind: Any, draws: Any, seed: Any) -> None:
     """Raise InputError for options that are none."""
+    if isinstance(threshold, Mapping):
+        raise InputError("thresholds by class need the classes of the places: classes= a raster, a column, an array")
+    if isinstance(threshold, ClassThresholds):
+        threshold = 0.0  # its own were looked at
     is_number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool | np.bool_)
     if not is_number or not isfinite(threshold):
         raise InputError(f"a threshold must be a finite number, not {threshold!r}")

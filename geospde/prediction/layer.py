@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from geospde.text.keywords import answers_keywords
 from geospde.text.rates import with_article
 from geospde.text.words import did_you_mean, numeral
 
-KINDS = ("mean", "quantile", "sd", "probability", "decided", "difference", "other")
+KINDS = ("mean", "quantile", "sd", "probability", "decided", "limit", "difference", "other")
 """What the numbers of a layer may be."""
 
 RESPONSE = "response"
@@ -46,7 +46,7 @@ class Layer:
     ----------
     name : str
         The column, the raster's band, the variable of a NetCDF file: letters, digits, ``_``, ``.`` and ``-``.
-    kind : {"mean", "quantile", "sd", "probability", "decided", "difference", "other"}
+    kind : {"mean", "quantile", "sd", "probability", "decided", "limit", "difference", "other"}
         What the numbers are.
     title : str
         Over its map; by default the name.
@@ -281,45 +281,76 @@ def probability_layer(threshold: float) -> Layer:
     )
 
 
-def excursion_layer(threshold: float, kind: str = ">") -> Layer:
-    """Return the layer of an excursion function: the probability that a place and all surer ones lie on one side."""
+def excursion_layer(threshold: float | str, kind: str = ">") -> Layer:
+    """Return the layer of an excursion function: the probability that a place and all surer ones lie on one side.
+
+    A text names the classes whose limits take the place of one threshold.
+    """
     word, side = {
         ">": ("excursion", "above"),
         "<": ("excursion_below", "below"),
         "!=": ("avoidance", "on one side of"),
         "=": ("contour", "about"),
     }[kind]
+    at, name = _limit(threshold)
     return Layer(
-        f"{word}_{numeral(threshold)}",
-        title=f"Joint probability that {_LABEL} is {side} {numeral(threshold)}",
-        short=f"Jointly {side} {numeral(threshold)}",
+        f"{word}_{name}",
+        title=f"Joint probability that {_LABEL} is {side} {at}",
+        short=f"Jointly {side} {at}",
         axis="joint probability",
         unit="1",
         scale="probability",
         limits=(0.0, 1.0),
         colours="cividis",
-        caption=f"Excursion function of {_LABEL} {side} {numeral(threshold)}: "
+        caption=f"Excursion function of {_LABEL} {side} {at}: "
         "the probability that a place and all surer ones lie there at once.",
-        level=float(threshold),
+        level=None if isinstance(threshold, str) else float(threshold),
     )
 
 
-def decided_layer(threshold: float, level: float) -> Layer:
-    """Return the layer of three classes: above a threshold, below it, undecided."""
+def decided_layer(threshold: float | str, level: float, limits: Mapping[str, float] | None = None) -> Layer:
+    """Return the layer of three classes: above a threshold, below it, undecided.
+
+    A text names the classes whose `limits` take the place of one threshold.
+    """
+    at, name = _limit(threshold)
+    short = "limit" if isinstance(threshold, str) else at
+    by = "" if limits is None else f" ({', '.join(f'{label}: {numeral(limit)}' for label, limit in limits.items())})"
     return Layer(
-        f"decided_{numeral(threshold)}",
+        f"decided_{name}",
         "decided",
-        title=f"Where {_LABEL} is above or below {numeral(threshold)}, decided at {level:g}",
-        short=f"Decided at {numeral(threshold)}",
-        axis=f"below (\N{MINUS SIGN}1), undecided (0), above (1) {numeral(threshold)}",
+        title=f"Where {_LABEL} is above or below {at}, decided at {level:g}",
+        short=f"Decided at {at}",
+        axis=f"below (\N{MINUS SIGN}1), undecided (0), above (1) {at}",
         unit="1",
         limits=(-1.0, 1.0),
         colours="PuOr_r",
-        caption=f"Where {_LABEL} is above {numeral(threshold)} (1), where below (\N{MINUS SIGN}1), and where the data "
+        caption=f"Where {_LABEL} is above {at}{by} (1), where below (\N{MINUS SIGN}1), and where the data "
         f"do not decide (0): with probability {level:g} all that is decided is right at once.",
-        level=float(threshold),
-        classes=(f"below {numeral(threshold)}", "undecided", f"above {numeral(threshold)}"),
+        level=None if isinstance(threshold, str) else float(threshold),
+        classes=(f"below {short}", "undecided", f"above {short}"),
     )
+
+
+def limit_layer(name: str) -> Layer:
+    """Return the layer of the threshold at each place, by its class."""
+    return Layer(
+        f"limit_{name}",
+        "limit",
+        title=f"Limits of {_LABEL} by {name}",
+        short=f"Limits by {name}",
+        axis=f"limit of {_LABEL}",
+        colours="viridis",
+        caption=f"The limit of {_LABEL} at each place, by its class of {name}.",
+        spacing="linear",
+    )
+
+
+def _limit(threshold: float | str) -> tuple[str, str]:
+    """A threshold, or the limits of classes, in words and as a part of a name."""
+    if isinstance(threshold, str):
+        return f"the limits of {threshold}", re.sub(r"[^A-Za-z0-9_.-]+", "_", threshold)
+    return numeral(threshold), numeral(threshold)
 
 
 def difference_layer(name: str, what: str) -> Layer:

@@ -23,6 +23,7 @@ from geospde.prediction.places import Places, places, unmeshed
 from geospde.prediction.polygons import rows_of_polygons
 from geospde.prediction.product import NOWHERE, Product
 from geospde.prediction.steps import SteppedPrediction, of_step, several_steps, step_words
+from geospde.prediction.thresholds import ClassThresholds, class_thresholds
 from geospde.results.base import Fit
 from geospde.results.estimates import EstimatedFit
 from geospde.text.arguments import as_levels, as_thresholds, refuse_values_of
@@ -91,8 +92,12 @@ class Prediction(Layers):
         """Return what `work` makes of the prediction; of each step, where it has several."""
         return work(self)
 
-    def exceedance(self, threshold: float) -> NDArray[np.float64]:
-        """P(mean per unit exposure > threshold) at each place, (m,)."""
+    def exceedance(self, threshold: float | Mapping[Any, float], *, classes: Any = None) -> NDArray[np.float64]:
+        """P(mean per unit exposure > threshold) at each place, (m,); by classes as `excursions` takes them."""
+        if isinstance(threshold, Mapping | ClassThresholds):
+            at = self.by_class(threshold, classes).at
+            parts = self._rows.map(self._fit, lambda m, s, t: _exceed(m, self._fit, t, s), beside=at)
+            return np.concatenate(list(parts))
         as_thresholds([threshold])
         for layer in self.layers:
             if layer.kind == "probability" and layer.level == threshold:
@@ -101,10 +106,11 @@ class Prediction(Layers):
 
     def excursions(
         self,
-        threshold: float,
+        threshold: float | Mapping[Any, float],
         level: float = 0.95,
         kind: str = ">",
         *,
+        classes: Any = None,
         draws: int = 4000,
         seed: int = 1,
         callback: Callback | None = None,
@@ -113,11 +119,15 @@ class Prediction(Layers):
 
         Parameters
         ----------
-        threshold : float
+        threshold : float or mapping
+            One for all places, or by class, as in ``{"garden": 100, "field": 300}``: each place has that of its own.
         level : float
             Probability that the whole set is right.
         kind : {">", "<", "!=", "="}
             Above; below; the set that avoids the contour, each place on its side; the set that holds the contour.
+        classes : str, raster or (m,) array, optional
+            Of the places, for thresholds by class: a column or covariate, a raster such as of land use, as covariates
+            are given, or one class a place. A place whose class has no threshold is not decided.
         draws : int
             From the joint posterior.
         seed : int
@@ -134,11 +144,16 @@ class Prediction(Layers):
         InputError
             For a threshold, level or kind that is none.
         """
-        return self.several_excursions([(threshold, kind)], level, draws=draws, seed=seed, callback=callback)[0]
+        one = threshold if classes is None else self.by_class(threshold, classes)
+        return self.several_excursions([(one, kind)], level, draws=draws, seed=seed, callback=callback)[0]
+
+    def by_class(self, limits: Any, classes: Any) -> ClassThresholds:
+        """Return the threshold of each place by its class, as `excursions` takes them."""
+        return class_thresholds(limits, classes, self._rows.table, self.points, self.crs)
 
     def several_excursions(
         self,
-        asked: Sequence[tuple[float, str]],
+        asked: Sequence[tuple[Any, str]],
         level: float = 0.95,
         *,
         draws: int = 4000,
@@ -159,14 +174,14 @@ class _Rows:
         design: Any = None,
     ):  # fmt: skip
         self._model, self._design = model, design
-        self._table = table
+        self.table = table
         self._options = self.options = options
         self.points = points
         self._offset = offset
         self._scale = scale
         self.size = len(table)
 
-    def limits(self, threshold: float, fit: Fit) -> tuple[Any, NDArray[np.float64]]:
+    def limits(self, threshold: float | NDArray[np.float64], fit: Fit) -> tuple[Any, NDArray[np.float64]]:
         """All rows of the design at once, and the value of ``rows @ x`` at which the scaled mean is the threshold."""
         link = fit.model.family.link
         if link.falls:
@@ -182,16 +197,21 @@ class _Rows:
         if self._design is not None:
             return self._design[part]
         points = None if self.points is None else self.points[part]
-        with RowsCalled(self._table.index[part]):
-            return self._model.rows(self._table.iloc[part].reset_index(drop=True), points, **self._options)
+        with RowsCalled(self.table.index[part]):
+            return self._model.rows(self.table.iloc[part].reset_index(drop=True), points, **self._options)
 
-    def map(self, fit: Fit, work: Callable[[Any, Any], Any], callback: Callback | None = None) -> Iterator[Any]:
-        """Results of ``work(mixture of the predictor, exposure)`` for each chunk, in order, chunks side by side."""
+    def map(
+        self, fit: Fit, work: Callable[..., Any], callback: Callback | None = None, beside: Any = None
+    ) -> Iterator[Any]:
+        """Results of ``work(mixture of the predictor, exposure)`` for each chunk, in order, chunks side by side.
+
+        With `beside`, a number a place, those of the chunk are the third argument.
+        """
 
         def of_chunk(first: int) -> Any:
             part = slice(first, min(first + CHUNK, self.size))
             mixture = replace(fit.mixture(self._part(part), self._offset[part]), of=self.size)
-            return work(mixture, self._scale[part])
+            return work(mixture, self._scale[part], *(() if beside is None else (beside[part],)))
 
         with one_blas_thread():
             firsts = range(0, self.size, CHUNK)
@@ -411,8 +431,10 @@ class Predictor:
 class ProductPrediction(Prediction):
     """Posterior of a product of two means, of a delta family; see `Prediction`."""
 
-    def exceedance(self, threshold: float) -> NDArray[np.float64]:
+    def exceedance(self, threshold: Any, *, classes: Any = None) -> NDArray[np.float64]:
         """P(mean > threshold) at each place, (m,), where the prediction was asked for it."""
+        if classes is not None or isinstance(threshold, Mapping):
+            raise InputError("a delta family has no thresholds by class: predict one of its parts, observations=")
         for layer in self.layers:
             if layer.kind == "probability" and layer.level == threshold:
                 return self.values(layer.name)
@@ -465,7 +487,7 @@ def _offset(model: Model, table: pd.DataFrame, given: Any) -> Any:
     return model.offsets.of(table) + model.remainder(table)
 
 
-def _exceed(mixture: Any, fit: Fit, threshold: float, scale: Any) -> NDArray[np.float64]:
+def _exceed(mixture: Any, fit: Fit, threshold: float | NDArray[np.float64], scale: Any) -> NDArray[np.float64]:
     """P(scale * inverse link > threshold)."""
     link = fit.model.family.link
     at = link.forward(threshold / scale)

@@ -187,6 +187,8 @@ def _decided(
     frame: pd.DataFrame, layers: Sequence[Layer], rate: Rate, place: str, whole: float | None, unit: str
 ) -> Iterator[str]:
     for layer in layers:
+        if layer.kind == "decided" and layer.level is None:
+            yield from _decided_by_limits(frame, layer, layers, rate, place, whole, unit)
         if layer.kind == "decided" and layer.level is not None:
             classes = frame[layer.name].to_numpy()
             shares = [float(np.mean(classes == side)) for side in (1, -1, 0)]
@@ -199,6 +201,25 @@ def _decided(
                 f"Decided for the whole {place} at once, {above} lies above {threshold} and {below} below; "
                 f"{open_} is undecided."
             )
+
+
+def _decided_by_limits(
+    frame: pd.DataFrame, layer: Layer, layers: Sequence[Layer], rate: Rate, place: str, whole: float | None, unit: str
+) -> Iterator[str]:
+    """Say what is decided where each class of places has a limit of its own, limit by limit."""
+    of = next(other for other in layers if other.kind == "limit")
+    limits = frame[of.name].to_numpy()
+    classes = frame[layer.name].to_numpy()
+    parts = []
+    for limit in np.unique(limits[np.isfinite(limits)]):
+        decided = classes[limits == limit]
+        above, below = (_share(float(np.mean(decided == side))) for side in (1, -1))
+        much = f" ({area(float(np.mean(limits == limit)) * whole, unit)})" if whole is not None else ""
+        parts.append(
+            f"where it is {number(rate.per * limit)}{much}, {above} lies above, {below} below and "
+            f"{_share(float(np.mean(decided == 0)))} is undecided"
+        )
+    yield f"Decided for the whole {place} at once with {of.short[:1].lower()}{of.short[1:]}: {'; '.join(parts)}."
 
 
 def _certainty(frame: pd.DataFrame, layers: Sequence[Layer], place: str) -> Iterator[str]:

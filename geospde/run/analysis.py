@@ -32,6 +32,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.places import places
 from geospde.prediction.steps import SteppedPrediction, several_steps
 from geospde.prediction.surface import Prediction, with_values
+from geospde.prediction.thresholds import class_thresholds
 from geospde.prediction.validation import check_folds
 from geospde.prediction.windows import windows
 from geospde.results import fit as fitting
@@ -43,13 +44,12 @@ from geospde.results.loo import row_labels
 from geospde.results.simulate import PredictiveCheck, is_delta, predictive_check
 from geospde.run.config import Config
 from geospde.run.inputs import pattern_domain
-from geospde.run.sections.results import ExcursionsSection
 from geospde.survey.graphs import warn_of_unused
 from geospde.survey.reading import read_coastline
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding
 from geospde.text.progress import Callback
-from geospde.text.words import counted, joined, listed, number
+from geospde.text.words import counted, did_you_mean, joined, listed, number
 
 MOST_REPLICATED = 20_000
 """Responses up to which a run compares them with 200 replicates: more take gigabytes."""
@@ -364,7 +364,7 @@ def predict(
     _warn_of_thresholds(prediction, [*wanted.exceed, *config.excursions.exceed])
     for name in wanted.layers:
         prediction = prediction.with_layer(name)
-    return prediction.each(partial(decide, config.excursions))
+    return prediction.each(partial(decide, config))
 
 
 def _warn_of_thresholds(prediction: Prediction | SteppedPrediction, thresholds: Sequence[float]) -> None:
@@ -403,7 +403,7 @@ def raster_wishes(config: Config) -> dict[str, Any]:
     InputError
         For ``[excursions]``, which need all cells at once.
     """
-    if config.excursions.exceed:
+    if config.excursions.is_wanted:
         raise InputError(
             f"[excursions] are decided for all cells at once, and more than {LARGE:,} are predicted by windows",
             remedy="take larger cells in [prediction], or leave [excursions] out",
@@ -419,14 +419,45 @@ def raster_wishes(config: Config) -> dict[str, Any]:
     return options | ({"at": wanted.at} if wanted.at else {})
 
 
-def decide(wanted: ExcursionsSection, prediction: Prediction) -> Prediction:
+def decide(config: Config, prediction: Prediction) -> Prediction:
     """Add the excursion functions of ``[excursions]``, and what they decide."""
-    asked = [(threshold, kind) for threshold in wanted.exceed for kind in (">", "!=")]
+    wanted, limits = config.excursions, list[Any](config.excursions.exceed)
+    if wanted.classes:
+        limits.append(prediction.by_class(wanted.limits, classes_of(config)))
+    asked = [(limit, kind) for limit in limits for kind in (">", "!=")]
     found = prediction.several_excursions(asked, wanted.level, draws=wanted.draws, seed=wanted.seed) if asked else []
     for above, sided in zip(found[::2], found[1::2]):
         prediction = prediction.with_layer(above.surface.layers[0], above.function)
-        prediction = prediction.with_layer(sided.surface.layers[1], sided.decided)
+        for layer in sided.surface.layers[1:]:  # that of limits by class, too
+            prediction = prediction.with_layer(layer, sided.surface.values(layer.name))
     return prediction
+
+
+def check_classes(config: Config, survey: Survey, grid: Grid) -> None:
+    """Raise an InputError if the classes of ``[excursions]`` cannot be read in the cells, or limits are of none."""
+    if config.excursions.classes:
+        cells = pd.DataFrame(index=pd.RangeIndex(grid.n))
+        class_thresholds(config.excursions.limits, classes_of(config), cells, grid.centres, survey.crs)
+
+
+def classes_of(config: Config) -> dict[str, Any]:
+    """Return the raster of the classes of ``[excursions]``: one of ``[covariates]``, or a file.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    name = config.excursions.classes or ""
+    given = config.covariate_files().get(name)
+    if given is None:
+        if not config.path(name).is_file():
+            near = did_you_mean(name, config.covariates) if config.covariates else "there are no [covariates]"
+            raise InputError(f"[excursions] classes: {name!r} is no covariate, and no file", remedy=near)
+        return {"raster": config.path(name), "name": Path(name).stem}
+    if "raster" not in given:
+        raise InputError(f"[excursions] classes: the covariate {name!r} is of no raster")
+    return {"name": name, **{key: given[key] for key in ("raster", "band", "crs", "labels") if key in given}}
 
 
 def criteria_of(fit: Fit) -> dict[str, float]:

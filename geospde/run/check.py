@@ -188,6 +188,7 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
         if grid is not None:
             for one in model.parts.values() if config.observations else [model]:
                 analysis.check_predictable(one, grid, config.prediction.at)
+            analysis.check_classes(config, survey, grid)
         check_regions(config, survey, model, grid)
         System(model).analysed()  # refuses what does not fit into memory
         summarise(analysis.describe_model(model))

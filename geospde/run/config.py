@@ -269,7 +269,7 @@ class Config(Section):
         """Return all keys with their values, those left out at their defaults, as plain JSON types."""
         unasked = {"validation", "excursions", "regions"} - self.model_fields_set  # without the section nothing is done
         unasked |= {"model"} if self.observations else {"observations", "terms"}
-        unasked |= set() if self.excursions.exceed else {"excursions"}
+        unasked |= set() if self.excursions.is_wanted else {"excursions"}
         left_out: dict[str, Any] = dict.fromkeys(unasked, True)
         if not self.has_places:
             left_out |= dict.fromkeys(OF_PLACES, True) | {"prediction": set(OF_CELLS)}

@@ -49,7 +49,7 @@ def refuse_too_large(config: Config, grid: Grid, folder: Path) -> None:
     """Raise an InputError if the prediction would not fit into memory or onto the disk."""
     wanted = config.prediction
     columns = 2 + len(wanted.quantiles) + len(wanted.exceed) + len(wanted.layers)
-    columns += 2 * len(config.excursions.exceed)
+    columns += 2 * len(config.excursions.exceed) + 3 * bool(config.excursions.classes)
     rows, cols = grid.shape
     size = f"a raster of {rows:,} x {cols:,} cells with {counted(columns, 'band')}"
     is_large = grid.n > LARGE

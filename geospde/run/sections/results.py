@@ -159,6 +159,8 @@ class ExcursionsSection(Section):
     """``[excursions]``: thresholds that maps are decided at, all cells at once, as in `Prediction.excursions`."""
 
     exceed: tuple[Number, ...] = ()
+    classes: Text | None = None
+    limits: dict[str, Number] = Field(default_factory=dict)
     level: Annotated[Number, Field(gt=0, lt=1)] = 0.95
     draws: Annotated[int, Field(strict=True, ge=100, le=MOST_DRAWS)] = 4000
     seed: Seed = 1
@@ -175,9 +177,16 @@ class ExcursionsSection(Section):
 
     @model_validator(mode="after")
     def _some(self) -> ExcursionsSection:
-        if self.model_fields_set and not self.exceed:
-            raise ValueError("needs the key 'exceed'")
+        if self.model_fields_set and not self.is_wanted:
+            raise ValueError("needs the key 'exceed', or 'classes' and 'limits'")
+        if bool(self.classes) != bool(self.limits):
+            raise ValueError("needs both of 'classes' and 'limits': which classes there are, and the limit of each")
         return self
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything is to be decided."""
+        return bool(self.exceed or self.classes or self.limits)
 
 
 class ValidationSection(Section):

@@ -14,7 +14,7 @@ from geospde.text.words import counted
 
 COMPUTED = tuple(computed.layer.name for computed in LAYERS)
 FIGURES = (
-    "maps", "mean", "lower", "upper", "sd", "exceed_*", "excursion_*", "decided_*", EXTRAPOLATION, *COMPUTED,
+    "maps", "mean", "lower", "upper", "sd", "exceed_*", "excursion_*", "decided_*", "limit_*", EXTRAPOLATION, *COMPUTED,
     "observed", "fitted", "predictive_check",
 )  # fmt: skip
 
