@@ -38,25 +38,28 @@ class ExpectedRange:
     ----------
     value : float
         In the survey's units.
-    from_variogram : bool
-        Whether the values speak for it; else it is a share of the extent.
+    source : str
+        What in the values speaks for it, ``"the variogram"``; empty where it is a share of the extent.
+    longest : float
+        The longest that anything speaks for, where that is more: what is sure harm is so for that one, too.
     """
 
     value: float
-    from_variogram: bool
+    source: str
+    longest: float = 0.0
 
     @classmethod
     def of(cls, survey: Survey, variogram: Variogram | None = None) -> ExpectedRange:
         """Take the variogram's range where it shows one, else a fifth of the survey's longer side."""
         if variogram is not None and variogram.structure is not None:
-            return cls(variogram.structure.range, True)
+            return cls(variogram.structure.range, "the variogram")
         west, south, east, north = survey.domain.union(survey.points.union_all()).bounds
-        return cls(max(east - west, north - south) / 5, False)
+        return cls(max(east - west, north - south) / 5, "")
 
     def sentence(self, unit: str) -> str:
         """Return what is expected, as a sentence says it."""
         about = f"a range of about {length(float(f'{self.value:.2g}'), unit)}"
-        return f"the variogram suggests {about}" if self.from_variogram else f"{about}, a fifth of the extent, is taken"
+        return f"{self.source} suggests {about}" if self.source else f"{about}, a fifth of the extent, is taken"
 
 
 def check_mesh(mesh: Mesh, survey: Survey, expected: ExpectedRange | None = None) -> tuple[Finding, ...]:
@@ -90,7 +93,7 @@ def _edges(mesh: Mesh, survey: Survey, expected: ExpectedRange) -> Finding:
     message = f"inner edges of up to {length(longest, unit)}, where {expected.sentence(unit)}"
     if longest <= FINE * expected.value:
         return Finding("ok", "mesh edges", message)
-    level = "note" if longest <= COARSE * expected.value else "warning"
+    level = "note" if longest <= COARSE * max(expected.value, expected.longest) else "warning"
     aim = _rough(FINE * expected.value, unit)
     remedy = (
         f"between sites the standard deviations may come out too small: lower max_edge in [mesh] towards {aim}, "

@@ -65,7 +65,7 @@ def check_survey(
     if covariates is not None:
         found += _covariates(survey, covariates)
     if variogram is not None:
-        found.append(_structure(variogram, survey.word))
+        found.append(check_structure(variogram, survey.word))
     return tuple(found)
 
 
@@ -273,7 +273,8 @@ def _covariates(survey: Survey, covariates: pd.DataFrame) -> Iterator[Finding]:
             yield Finding("note", f"covariate {name}", "it is the same in every row", "it cannot explain anything")
 
 
-def _structure(variogram: Variogram, word: str) -> Finding:
+def check_structure(variogram: Variogram, word: str, says_range: bool = True) -> Finding:
+    """Say whether neighbours are alike, and from how far, unless something else says that."""
     subject, p = "spatial structure", f"p = {variogram.p:.2g}, {variogram.permutations} permutations"
     if variogram.p > 1 - variogram.level:
         what = "a field" if word == "site" else "an effect that neighbours share"
@@ -284,7 +285,8 @@ def _structure(variogram: Variogram, word: str) -> Finding:
             f"{what} may have nothing to carry at these distances: compare with a model without it",
         )
     reach = variogram.structure
-    guess = f"; the variogram suggests a range of about {length(_rough(reach.range), variogram.unit)}" if reach else ""
+    about = f"; the variogram suggests a range of about {length(_rough(reach.range), variogram.unit)}" if reach else ""
+    guess = about if says_range else ""
     return Finding("ok", subject, f"{variogram.label} is similar at neighbouring {word}s ({p}){guess}")
 
 

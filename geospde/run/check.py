@@ -14,15 +14,18 @@ import shapely
 from geospde.errors import InputError
 from geospde.explore.explore import Exploration
 from geospde.explore.mesh_checks import ExpectedRange, check_mesh
-from geospde.explore.survey_checks import check_survey
+from geospde.explore.survey_checks import check_structure, check_survey
 from geospde.export.provenance import write_json
+from geospde.families.delta import delta_of
 from geospde.inference.system import System
 from geospde.mesh.refine import expected_vertices
+from geospde.model.build import Model
 from geospde.run import analysis
 from geospde.run.config import Config, read_config
 from geospde.run.folders import nearest_folder, refuse_folder, whole_folder
 from geospde.run.inputs import explore_survey, in_short, load_survey
 from geospde.run.progress import Progress, StepLog, announce_compiling
+from geospde.run.proposal.look import FirstLook
 from geospde.run.record import MARK as RUN
 from geospde.run.regions import check_regions
 from geospde.run.room import refuse_fine_mesh, refuse_too_large
@@ -175,7 +178,6 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
             refuse_fine_mesh(config, survey)
             mesh = analysis.make_mesh(config, survey)
             summarise(repr(mesh))
-        findings += check_mesh(mesh, survey, ExpectedRange.of(survey, seen))
         with log.step("grid") as summarise:
             grid = analysis.make_grid(config, survey, mesh)
             refuse_too_large(config, grid, nearest_folder(config.output.dir or Path()))
@@ -192,8 +194,28 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
         check_regions(config, survey, model, grid)
         System(model).analysed()  # refuses what does not fit into memory
         summarise(analysis.describe_model(model))
+    if mesh is not None:
+        usual = ExpectedRange.of(survey, seen)
+        expected = _first_look(config, model, usual)
+        if seen is not None and expected is not usual:  # one guess at the range, that of `geospde init`
+            told = check_structure(seen, survey.word, says_range=False)
+            findings = [told if finding.subject == told.subject else finding for finding in findings]
+        findings += check_mesh(mesh, survey, expected)
     findings.append(Finding("ok", "model", analysis.describe_model(model)))
     return findings
+
+
+def _first_look(config: Config, model: Model, usual: ExpectedRange) -> ExpectedRange:
+    """The range that `geospde init` takes, of what the fixed effects leave; the usual one where it takes none."""
+    parts = config.observations or delta_of(config.model.family, config.model.link) is not None
+    if parts or model.points is None or model.support is not None or model.family.is_pattern:
+        return usual
+    if len(np.unique(model.points, axis=0)) < 2:
+        return usual
+    fixed = model.design[:, model.design.shape[1] - len(model.fixed_mean) :].toarray()
+    look = FirstLook.at(model.points, model.likelihood, fixed if fixed.shape[1] > 1 else None)
+    of = "a first look at what covariates leave" if look.less else "a first look"
+    return ExpectedRange(look.range, of if look.seen else "", max(look.reach, usual.value))
 
 
 def _spoilt(config: Config, survey: Survey) -> list[Finding]:

@@ -1,5 +1,7 @@
 """What `geospde init` makes of tables as people keep them: response, denominator, family, mesh, coordinates."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyproj
@@ -9,6 +11,7 @@ from affine import Affine
 from small_run import quietly_in
 
 import geospde as gs
+from geospde.run.check import check
 from geospde.run.config import read_config
 from geospde.run.inputs import explore_survey, load_survey
 from geospde.run.proposal import Guesser, propose
@@ -17,6 +20,7 @@ from geospde.run.proposal.look import FirstLook
 from geospde.run.proposal.names import RESPONSES, TRIALS, says
 from geospde.run.proposal.roles import Options, guess_response
 from geospde.run.proposal.writing import nested
+from geospde.text.words import length
 
 SITES = 70
 
@@ -224,6 +228,21 @@ def test_meshes_are_no_finer_than_sites_and_range_ask_for(sites, tmp_path):
         proposal, keys = proposed(tmp_path, {**places, "level": values.round(3)})
         assert proposal.mesh.n_vertices < 30 * SITES
         assert keys["mesh"]["max_edge"][0] > 4000  # a third of the sites' spacing: nothing finer is seen between them
+
+
+def test_check_expects_the_range_of_the_proposal(sites, tmp_path):
+    places, rng = sites
+    level = np.sin(3 * places["lon"]) + np.cos(2 * places["lat"]) + rng.normal(0, 0.2, SITES)
+    pd.DataFrame({**places, "level": level.round(3)}).to_csv(tmp_path / "sites.csv", index=False)
+    with quietly_in(tmp_path):
+        proposal = propose(tmp_path / "sites.csv")
+        proposal.write(tmp_path / "run.toml")
+        said = [str(finding) for finding in check(tmp_path / "run.toml")]
+    (reason,) = re.findall(r"near ([\d,.]+ k?m)", " ".join(entry.comment for entry in proposal.entries))
+    edges = next(words for words in said if "mesh edges" in words)
+    reach = float(reason.split()[0].replace(",", "")) / (1 if reason.endswith("km") else 1000)
+    assert f"a first look suggests a range of about {length(1000 * reach, 'm')}" in edges
+    assert not any("variogram suggests" in words for words in said)
 
 
 def test_the_system_beside_a_table(sites, tmp_path):

@@ -508,7 +508,7 @@ def test_an_error_among_the_findings_is_exit_2(run_file, monkeypatch, capsys):
     monkeypatch.setattr(
         analysis, "make_grid", lambda *_: gs.Grid.around(shapely.box(-6000, -3200, -5000, -3000), cell=50)
     )
-    monkeypatch.setattr(analysis, "make_model", lambda *_: SimpleNamespace(crs=None))
+    monkeypatch.setattr(analysis, "make_model", lambda *_: SimpleNamespace(crs=None, points=None))
     monkeypatch.setattr(checks, "System", lambda *_: SimpleNamespace(analysed=lambda: None))
     for name in ("check_predictable", "describe_model"):
         monkeypatch.setattr(analysis, name, lambda *_: "")

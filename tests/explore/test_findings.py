@@ -313,10 +313,20 @@ def test_sites_outside_of_the_mesh_are_an_error(survey):
 
 
 def test_the_expected_range_is_the_variograms_else_a_fifth_of_the_extent(survey):
-    assert ExpectedRange.of(survey) == ExpectedRange(200.0, False)
+    assert ExpectedRange.of(survey) == ExpectedRange(200.0, "")
     found = explored(table(120))
-    assert ExpectedRange.of(found.survey, found.variogram) == ExpectedRange(found.variogram.structure.range, True)
+    assert ExpectedRange.of(found.survey, found.variogram) == ExpectedRange(
+        found.variogram.structure.range, "the variogram"
+    )
     assert "a fifth of the extent" in check_mesh(square_mesh(-1000, 2000, 5), survey)[0].message
+
+
+def test_edges_longer_than_a_guess_are_sure_harm_only_where_no_other_guess_is_longer(survey):
+    mesh = square_mesh(-1000, 2000, 5)
+    longest = max(mesh.quality().inner_edges)
+    guess = ExpectedRange(longest / 2, "a first look")
+    assert check_mesh(mesh, survey, guess)[0].level == "warning"
+    assert check_mesh(mesh, survey, ExpectedRange(longest / 2, "a first look", 2 * longest))[0].level == "note"
 
 
 def test_findings_are_counted_and_tabled():
