@@ -1,6 +1,7 @@
 """What a report's page is made of: tables, pictures, findings, links, and sections of them; everything is text."""
 
 import base64
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,8 +38,13 @@ _HEADINGS = {
 }
 
 
-_ALIKE = {"mean", "estimate", "sd", "se", "lower", "upper", "mode", "q0.025", "q0.5", "q0.975"}
-"""Columns in the unit of the estimates, as their standard deviations are."""
+_ALIKE = {"mean", "estimate", "sd", "se", "lower", "upper", "mode"}
+"""Columns in the unit of the estimates, as their standard deviations are; quantiles are, too."""
+
+_QUANTILE = re.compile(r"q(0?\.\d+)")
+
+_OF_ALL = {"weight": 100.0, "covered": 0.01}
+"""Columns whose numbers have the decimals of one another: those that show two digits of this."""
 
 _USUAL = {"sd_error": 0.0, "weight": 1.0, "covered": 1.0}
 """Columns of areas, and what they say nothing by where all hold it."""
@@ -145,8 +151,10 @@ def regions_sections(regions: Sequence[Any]) -> list[Section]:
         figures = figures.assign(**{name: per * figures[name] for name in scaled if name in figures and per != 1})
         same = [name for name, nothing in _USUAL.items() if name in figures and (figures[name] == nothing).all()]
         figures = figures.drop(columns=same)
-        table = frame_table(one.title, figures.rename(columns=above))
-        pictures = [picture(png, caption) for caption, png in one.shown]
+        name: str = getattr(one, "name", "")
+        called = f"{name}: " if name and len(regions) > 1 else ""
+        table = frame_table(f"{called}{one.title}", figures.rename(columns=above))
+        pictures = [picture(png, f"{called}{caption}") for caption, png in one.shown]
         sections.append(Section([f"{one.how[:1].upper()}{one.how[1:]}."], [table], pictures))
     return sections
 
@@ -180,10 +188,14 @@ def frame_table(caption: str, frame: Any) -> Table:
     columns = {name: [*map(number if is_numeric_dtype(frame[name]) else str, frame[name])] for name in frame.columns}
     sd = next((name for name in ("sd", "se") if name in columns), None)
     if sd is not None:
-        alike = [name for name in columns if str(name) in _ALIKE and is_numeric_dtype(frame[name])]
+        estimates = [name for name in columns if str(name) in _ALIKE or _QUANTILE.fullmatch(str(name))]
+        alike = [name for name in estimates if is_numeric_dtype(frame[name])]
         for row, (spread, values) in enumerate(zip(frame[sd], frame[alike].to_numpy(dtype=float))):
             for name, text in zip(alike, numbers_alike(values, float(spread))):
                 columns[name][row] = text
+    for name, spread in _OF_ALL.items():
+        if name in columns and (name != "weight" or frame[name].max() >= spread):
+            columns[name] = numbers_alike(frame[name], spread)
     return Table(caption, head, [[str(name), *row] for name, *row in zip(frame.index, *columns.values())])
 
 
@@ -192,10 +204,11 @@ def column_heading(name: str) -> str:
 
     Examples
     --------
-    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("crps")
-    ('2.5 %', 'median', 'CRPS')
+    >>> column_heading("q0.025"), column_heading("q0.5"), column_heading("q0.9"), column_heading("crps")
+    ('2.5 %', 'median', '90 %', 'CRPS')
     """
-    return _HEADINGS.get(name, name)
+    level = _QUANTILE.fullmatch(name)
+    return _HEADINGS.get(name, f"{100 * float(level[1]):.10g} %" if level else name)
 
 
 def shown(value: Any) -> str:

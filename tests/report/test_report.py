@@ -17,8 +17,9 @@ import geospde as gs
 from geospde.errors import InputError
 from geospde.plots import canvas
 from geospde.plots.figures import save_figures
+from geospde.plots.frame import packed_png
 from geospde.report.findings import findings
-from geospde.report.page import Section, Table, frame_table, picture
+from geospde.report.page import Section, Table, frame_table, picture, regions_sections
 from geospde.report.parts import RunParts
 from geospde.report.report import write_report
 from geospde.report.summaries import links
@@ -156,6 +157,35 @@ def test_a_row_of_estimates_has_the_digits_of_its_standard_deviation():
         ["a", "3.932", "0.076", "51.49", "1.2×10⁻⁹", "3.782", "4.081"],
         ["b", "1,247", "312", "3.994", "0.004", "635", "1,860"],
     ]
+
+
+def test_quantiles_of_any_level_have_those_digits_and_weights_those_of_one_another():
+    columns = ["mean", "sd", "q0.05", "q0.9", "weight", "covered"]
+    rows = [[0.40007, 0.0281, 0.34794, 0.4566, 61008.0, 0.99979], [0.344, 0.0272, 0.3, 0.39983, 145713.31, 1.0]]
+    table = frame_table("", pd.DataFrame(rows, index=["a", "b"], columns=columns))
+    assert table.head == ["", "mean", "sd", "5 %", "90 %", "sum of weights", "part on the map"]
+    assert table.rows == [
+        ["a", "0.400", "0.028", "0.348", "0.457", "61,008", "1.000"],
+        ["b", "0.344", "0.027", "0.300", "0.400", "145,713", "1.000"],
+    ]
+
+
+def test_several_layers_of_areas_are_told_apart():
+    frame = pd.DataFrame({"area": ["a", "b"], "mean": [0.4, 0.3]})
+    one = SimpleNamespace(
+        name="communes",
+        title="Mean",
+        how="sums",
+        table=frame,
+        shown=[("Mean, and its sd.", packed_png(np.zeros((2, 2, 3), np.uint8), 100))],
+    )
+    other = SimpleNamespace(**{**vars(one), "name": "departments"})
+    assert [section.tables[0].caption for section in regions_sections([one, other])] == [
+        "communes: Mean",
+        "departments: Mean",
+    ]
+    assert regions_sections([one, other])[1].pictures[0].caption == "departments: Mean, and its sd."
+    assert regions_sections([one])[0].tables[0].caption == "Mean"
 
 
 def test_the_layers_are_summed_up_in_numbers(page):
