@@ -126,7 +126,7 @@ def _covariates(model: Model, places: Any) -> pd.DataFrame:
     table = model.table[list(covariates.names)].iloc[own[nearest]].reset_index(drop=True)
     beyond = np.flatnonzero(far > 0)
     if beyond.size:
-        found, usable = covariates.at(places[beyond], model.crs)
+        found, usable, _ = covariates.at(places[beyond], model.crs)
         if not usable.all():
             x, y = places[beyond[int(np.argmin(usable))]]
             raise InputError(f"a covariate has no value near {x:g}, {y:g}, which a region reaches beyond the domain")

@@ -17,11 +17,14 @@ from geospde.prediction.polygons import support_of_places
 from geospde.results.base import Fit
 from geospde.text.findings import Finding
 
+FILLED = "missing = 'nearest' in its place takes the nearest value"
+"""What may be done about places that are left out for want of a covariate."""
+
 
 class Places(NamedTuple):
     """Where to predict: the cells of a grid, if they are, covariates, places and CRS; of polygons the places within.
 
-    Labels are those of the rows of a table.
+    Labels are those of the rows of a table; `lacking` says how many were left out for want of a covariate.
     """
 
     grid: Grid | None
@@ -30,6 +33,7 @@ class Places(NamedTuple):
     crs: Any
     support: Support | None = None
     labels: Any = None
+    lacking: str = ""
 
 
 def places(model: Model, where: Any, is_part: bool = False, polygons: bool = False) -> Places:
@@ -67,12 +71,12 @@ def places(model: Model, where: Any, is_part: bool = False, polygons: bool = Fal
     covariates = model.covariates
     if covariates is None or points is None or set(covariates.names) <= set(table.columns):
         return Places(grid, table, points, crs, labels=labels)
-    values, usable = covariates.at(points, model.crs, None if grid is None else grid.cells, is_part)
+    values, usable, lacking = covariates.at(points, model.crs, None if grid is None else grid.cells, is_part)
     table = table.loc[usable].reset_index(drop=True)
     filled = values[[name for name in values.columns if name not in table.columns]]
     if grid is not None and not usable.all():
         grid = grid.without(~usable) if usable.any() else None
-    return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs, labels=labels[usable])
+    return Places(grid, pd.concat([table, filled], axis=1), points[usable], crs, None, labels[usable], lacking)
 
 
 def unmeshed(fit: Fit, model: Model, points: Any) -> list[Finding]:

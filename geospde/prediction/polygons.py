@@ -53,7 +53,7 @@ def support_of_places(model: Model, where: Any) -> Support | None:
     covariates = model.covariates
     if covariates is None or set(covariates.names) <= set(support.table.columns):
         return support
-    values, usable = covariates.at(support.points, model.crs)
+    values, usable, _ = covariates.at(support.points, model.crs)
     if not usable.all():
         row = int(support.area_of_place[int(np.argmin(usable))])
         raise InputError("a covariate has no value all over the polygon of {row}", row=where.index[row])

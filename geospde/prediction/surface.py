@@ -19,7 +19,7 @@ from geospde.model.support import Support
 from geospde.prediction.excursions import Excursions, excursions
 from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extrapolation_layer, posterior_layers
 from geospde.prediction.layers import Layers
-from geospde.prediction.places import Places, places, unmeshed
+from geospde.prediction.places import FILLED, Places, places, unmeshed
 from geospde.prediction.polygons import rows_of_polygons
 from geospde.prediction.product import NOWHERE, Product
 from geospde.prediction.steps import SteppedPrediction, of_step, several_steps, step_words
@@ -304,6 +304,8 @@ def predict_at(predictor: Predictor, place: Places, callback: Callback | None = 
     covariates = predictor.model.covariates
     if covariates is not None and EXTRAPOLATION in frame and (said := covariates.beyond_in_words(table)):
         warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=2)
+    if place.lacking:
+        warnings.warn(GeospdeWarning(place.lacking, remedy=FILLED, subject="covariates"), stacklevel=2)
     if place.points is not None:
         for finding in unmeshed(predictor.whole, predictor.model, place.points):
             warnings.warn(finding.as_warning(), stacklevel=2)

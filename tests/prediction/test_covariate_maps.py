@@ -59,6 +59,16 @@ def test_a_map_equals_a_table_with_the_column(fitted):
     np.testing.assert_allclose(surface.values("mean"), by_hand.values("mean"), rtol=1e-3)
 
 
+def test_cells_that_lack_a_covariate_are_told(fitted):
+    _, fit, grid = fitted
+    left = grid.n - fit.model.covariates.at(grid.centres, grid.crs, grid.cells).usable.sum()
+    assert left > 0
+    with pytest.warns(
+        gs.GeospdeWarning, match=rf"{left:,} of {grid.n:,} cells of the map .* no value: 'up' \({left:,}\)"
+    ):
+        fit.predict(grid)
+
+
 def test_a_saved_fit_maps_with_its_rasters(fitted, tmp_path, here):
     _, fit, grid = fitted
     fit.save(tmp_path / "fit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -110,6 +110,7 @@ class SiteCovariates:
             Where a covariate has no value, unless it says what to do then.
         """
         columns: dict[str, Any] = {}
+        lacks: dict[str, int] = {}
         usable = np.ones(len(points), dtype=bool)
         what = "cell" if cells is not None else "place"
         for one, seen in zip(self.covariates, self.seen):
@@ -130,10 +131,11 @@ class SiteCovariates:
             if not known.all() and one.missing != "drop":
                 raise InputError(*_unknown(one, points, known, texts, what))
             usable &= known
+            lacks[one.name] = int((~known).sum())
             columns[one.name] = texts if texts is not None else _standardised(one, seen, values)
         if not usable.any() and not is_part:
             raise InputError(f"no {what} of the map has a value of every covariate ({', '.join(self.names)})")
-        return MapValues(pd.DataFrame(columns).loc[usable].reset_index(drop=True), usable)
+        return MapValues(pd.DataFrame(columns).loc[usable].reset_index(drop=True), usable, lacking(lacks, usable, what))
 
     def nearest_at(self, points: Vector, crs: Any, names: Collection[str]) -> dict[str, Vector]:
         """Those of numbers at points, as the model has them, (m,) each; the nearest value where there is none."""
@@ -219,10 +221,13 @@ class MapValues(NamedTuple):
         A row a place that has all of them.
     usable : (m,) array of bool
         The places that have.
+    lacking : str
+        How many have not, and what they lack; empty where all have.
     """
 
     table: pd.DataFrame
     usable: NDArray[np.bool_]
+    lacking: str
 
 
 class Sampled(NamedTuple):
@@ -300,6 +305,19 @@ def sample_sites(given: Any, table: Any, points: Vector | None, crs: Any, used: 
     kept.index = index
     found_set = SiteCovariates(covariates, tuple(seen), np.zeros((0, 0)), 0.0, tuple(findings))
     return Sampled(kept, rows, _with_distances(found_set, kept))
+
+
+def lacking(lacks: Mapping[str, int], usable: NDArray[np.bool_], what: str) -> str:
+    """Say how many places of a map are left out, and which covariates have no value there; empty where none is."""
+    left = int((~usable).sum())
+    if not left:
+        return ""
+    of = ", ".join(f"{name!r} ({count:,})" for name, count in lacks.items() if count)
+    verb = "is" if left == 1 else "are"
+    return (
+        f"{left:,} of {counted(usable.size, what)} of the map ({100 * left / usable.size:.2g} %) {verb} left out, "
+        f"where a covariate has no value: {of}"
+    )
 
 
 def _with_distances(covariates: SiteCovariates, table: pd.DataFrame) -> SiteCovariates:
