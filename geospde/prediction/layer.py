@@ -265,18 +265,19 @@ def probability_layer(threshold: float) -> Layer:
     >>> probability_layer(8).with_label("counts / time").title
     'Probability that counts / time is above 8'
     """
+    at, name = _limit(threshold)
     return Layer(
-        f"exceed_{numeral(threshold)}",
+        f"exceed_{name}",
         "probability",
-        title=f"Probability that {_LABEL} is above {numeral(threshold)}",
-        short=f"Probability above {numeral(threshold)}",
+        title=f"Probability that {_LABEL} is above {at}",
+        short=f"Probability above {at}",
         axis="probability",
         unit="1",
         scale="probability",
         limits=(0.0, 1.0),
         colours="cividis",
         page_colours="PuOr_r",  # diverges at 0.5, where the data do not decide
-        caption=f"Posterior probability that {_LABEL} is above {numeral(threshold)}.",
+        caption=f"Posterior probability that {_LABEL} is above {at}.",
         level=float(threshold),
     )
 
@@ -350,7 +351,7 @@ def _limit(threshold: float | str) -> tuple[str, str]:
     """A threshold, or the limits of classes, in words and as a part of a name."""
     if isinstance(threshold, str):
         return f"the limits of {threshold}", re.sub(r"[^A-Za-z0-9_.-]+", "_", threshold)
-    return numeral(threshold), numeral(threshold)
+    return numeral(threshold).replace("-", "\N{MINUS SIGN}"), numeral(threshold)
 
 
 def difference_layer(name: str, what: str) -> Layer:

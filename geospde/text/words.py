@@ -185,9 +185,11 @@ def in_unit(value: float, unit: str) -> str:
 
     Examples
     --------
-    >>> in_unit(86142.0, "m")
-    '86,100 m'
+    >>> in_unit(86142.0, "m"), in_unit(-37.61, "")
+    ('86,100 m', '−37.6')
     """
+    if value < 0 and math.isfinite(value):
+        return f"\N{MINUS SIGN}{in_unit(-value, unit)}"
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}".rstrip()
     digits = 2 - math.floor(math.log10(abs(value)))
