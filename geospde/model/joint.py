@@ -21,8 +21,7 @@ from geospde.formula.algebra import Sum
 from geospde.formula.columns import left_out_words
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import read_offset
-from geospde.formula.parser import parse_expression, parse_sides
-from geospde.formula.syntax import Call, Chain, Node, Signed, Symbol
+from geospde.formula.parser import parse_sides
 from geospde.mesh.trimesh import Meshes
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import on_meshes, with_covariates
@@ -32,6 +31,7 @@ from geospde.model.nonlinear import Nonlinear
 from geospde.model.observations import Observations, Recipe
 from geospde.model.pattern import pattern, refuse_marks, refuse_rows
 from geospde.model.priors import FixedPriors, prior_table
+from geospde.model.shared import Written, written_out
 from geospde.model.support import Support, read_support
 from geospde.model.window import Window
 from geospde.terms.base import Context, LatentTerm
@@ -161,15 +161,6 @@ class JointModel(Model):
         return replace(self, members=members, design=design, offset=offset)
 
 
-@dataclass(frozen=True)
-class _Written:
-    """A formula without its shared terms."""
-
-    formula: str
-    places: dict[str, tuple[int, ...]]  # of each shared term: itself, its copies
-    shared_fixed: tuple[str, ...]  # summands that stand in terms=
-
-
 def build_joint(
     observations: Sequence[Observations],
     *,
@@ -205,7 +196,7 @@ def build_joint(
         raise InputError("several likelihoods take priors by name, not a set of defaults")
     calls = {name: _call(name, text) for name, text in shared.items()}
     copies: Counter[str] = Counter()
-    written = [_written(o, shared, calls, copies) for o in observations]
+    written = [written_out(o, shared, calls, copies) for o in observations]
     observations, sampled = _with_columns(observations, written, shared, covariates, mesh)
     for of_sites in sampled:
         mesh = on_meshes(mesh, [call for call in calls.values() if call is not None], of_sites, None)
@@ -241,7 +232,7 @@ def build_joint(
 
 def _with_columns(
     observations: Sequence[Observations],
-    written: Sequence[_Written],
+    written: Sequence[Written],
     shared: Mapping[str, str],
     covariates: Any,
     mesh: Meshes | None,
@@ -314,43 +305,6 @@ def _call(name: str, text: Any) -> Any:
     return parsed.terms[0]
 
 
-def _summands(node: Node) -> list[tuple[str, Node]]:
-    """Signs and summands of a right side."""
-    if isinstance(node, Chain) and node.rank == 1:
-        out = _summands(node.first)
-        for sign, operand in node.rest:
-            out += _summands(operand) if sign == "+" else [(sign, operand)]
-        return out
-    if isinstance(node, Signed):
-        return [(node.sign, node.operand)]
-    return [("+", node)]
-
-
-def _written(o: Observations, shared: Mapping[str, str], calls: dict[str, Any], copies: Counter[str]) -> _Written:
-    """Take shared terms out of a formula, and write shared fixed effects out."""
-    left, right = parse_sides(o.formula)
-    kept: list[str] = []
-    fixed: list[str] = []
-    places: dict[str, tuple[int, ...]] = {}
-    for sign, node in _summands(right):
-        if isinstance(node, Symbol) and sign == "+" and node.name in shared:
-            if calls[node.name] is None:
-                inner = [s for s in _summands(parse_expression(shared[node.name]))]
-                fixed += [str(n) for _, n in inner]
-                kept += [f"{s} {n}" for s, n in inner]
-            else:
-                places[node.name] = (*places.get(node.name, ()), 0)
-        elif isinstance(node, Call) and node.function == "copy":
-            inside = node.arguments[0] if len(node.arguments) == 1 and not node.options else None
-            if not isinstance(inside, Symbol) or calls.get(inside.name) is None:
-                raise InputError(f"copy(name) takes the name of a shared term of terms=: {node}")
-            copies[inside.name] += 1
-            places[inside.name] = (*places.get(inside.name, ()), copies[inside.name])
-        else:
-            kept.append(f"{sign} {node}")
-    return _Written(f"{left} ~ {' '.join(kept).removeprefix('+ ') or '1'}", places, tuple(fixed))
-
-
 def _plain(o: Observations, name: str) -> Model:
     """A likelihood without terms, for what shared terms ask of data."""
     left = parse_sides(o.formula)[0]
@@ -365,7 +319,7 @@ def _plain(o: Observations, name: str) -> Model:
 
 def _shared_terms(
     calls: dict[str, Any],
-    written: Sequence[_Written],
+    written: Sequence[Written],
     names: Sequence[str],
     bare: Sequence[Model],
     given_places: tuple[Any, Any],
@@ -412,14 +366,14 @@ def _names_of(name: str, summands: Sequence[str]) -> bool:
     return any(name == s or name.startswith(f"{s}[") or (s == "1" and name == "Intercept") for s in summands)
 
 
-def _is_shared(name: str, written: Sequence[_Written]) -> bool:
+def _is_shared(name: str, written: Sequence[Written]) -> bool:
     return any(_names_of(name, w.shared_fixed) for w in written)
 
 
 def _joined(
     models: list[Model],
     names: list[str],
-    written: list[_Written],
+    written: list[Written],
     read: dict[str, LatentTerm],
     given: dict[str, Any],
     observations: Sequence[Observations],
