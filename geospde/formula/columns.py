@@ -35,36 +35,49 @@ class Columns:
         Of the columns: of numbers ``x``, of levels ``fac[b]``, of those crossed ``x:fac[b]``.
     kept : (k,) array of int
         Places of the columns that are estimated among all that the terms make: all of them, but for `FixedEffects`.
+
+    Parameters
+    ----------
+    terms : str or Sum
+    table : DataFrame
+    curves : bool
+        Whether curves with a threshold may stand among them.
+    elsewhere : Elsewhere, optional
+        Other rows that some variables are learnt from.
     """
 
-    def __init__(self, terms: str | Sum, table: pd.DataFrame, curves: bool = False):
+    def __init__(self, terms: str | Sum, table: pd.DataFrame, curves: bool = False, elsewhere: Any = None):
         if isinstance(terms, str):
             terms = Sum.of([("+", parse_expression(terms))], terms)
         for note in terms.notes:
             warnings.warn(note, GeospdeWarning, stacklevel=2)
         self._intercept = terms.intercept
-        crossed, self._variables = _learnt(terms, table)
+        crossed, self._variables = _learnt(terms, table, elsewhere)
         values = {name: variable(table) for name, variable in self._variables.items()}
         factors = {name: value.categories for name, value in values.items() if isinstance(value, pd.Categorical)}
         for name, levels in factors.items():
             if len(levels) == 1:
                 sentence = f"the factor {name!r} has one level, {levels[0]!r}, in these data, and no effect to estimate"
                 warnings.warn(sentence, GeospdeWarning, stacklevel=2)
-        self._pieces: list[list[tuple[str, bool]]] = [
-            [(v, piece.get(v, True)) for v in term if v in piece or v not in factors]
-            for term, pieces in zip(crossed, coded(crossed, factors, terms.intercept))
+        coding = [
+            (frozenset(map(str, written)), [(v, piece.get(v, True)) for v in term if v in piece or v not in factors])
+            for written, term, pieces in zip(terms.terms, crossed, coded(crossed, factors, terms.intercept))
             for piece in pieces
         ]
+        self._pieces: list[list[tuple[str, bool]]] = [parts for _, parts in coding]
         self.names = ["Intercept"] * terms.intercept
+        self._summands: list[frozenset[str]] = [frozenset()] * terms.intercept
         self._curves: dict[str, slice] = {}
-        for parts in self._pieces:
+        for summand, parts in coding:
             own = [_names(self._variables[name], values[name], whole) for name, whole in parts]
             bends = [name for name, _ in parts if self._variables[name].curve is not None]
             if bends and (len(parts) > 1 or not curves):
                 raise InputError(f"{bends[0]} stands as a fixed effect by itself: it has a threshold of its own")
             for name in bends:
                 self._curves[name] = slice(len(self.names), len(self.names) + len(own[0]))
-            self.names += [":".join(names) for names in product(*own)]
+            crossings = [":".join(names) for names in product(*own)]
+            self.names += crossings
+            self._summands += [summand] * len(crossings)
         self._along = {name: self._variables[name].along(table) for name in self._curves}
         self._all_names, self.kept = self.names, np.arange(len(self.names))
         self._matrix = self._columns(values, len(table))
@@ -73,6 +86,11 @@ class Columns:
     def matrix(self) -> Vector:
         """The columns, for the table that the terms were read against, (m, k)."""
         return self._matrix[:, self.kept]
+
+    @property
+    def summands(self) -> list[frozenset[str]]:
+        """Of each column in `names`, the variables that its summand of the formula crosses: none of the intercept."""
+        return [self._summands[k] for k in self.kept]
 
     @property
     def has_curves(self) -> bool:
@@ -188,14 +206,15 @@ class Columns:
         return np.hstack(blocks)
 
 
-def _learnt(terms: Sum, table: pd.DataFrame) -> tuple[list[list[str]], dict[str, Expression]]:
+def _learnt(terms: Sum, table: pd.DataFrame, elsewhere: Any) -> tuple[list[list[str]], dict[str, Expression]]:
     """The terms by names of their variables, and the variables by name."""
     variables: dict[str, Expression] = {}
     named = []
     for term in terms.terms:
         names = []
         for node in term:
-            variable = learn(node, table)
+            there = elsewhere is not None and elsewhere.teaches(node)
+            variable = learn(node, elsewhere.table if there else table)
             if variable.text == "Intercept":
                 raise InputError(
                     "a column called 'Intercept' cannot be a term, as the constant of a model has that name: rename it"
@@ -250,8 +269,8 @@ class FixedEffects(Columns):
         Of the ones estimated, those that are so nearly combinations of others that rounding hides how they differ.
     """
 
-    def __init__(self, formula: Formula, table: pd.DataFrame):
-        super().__init__(formula.effects, table, curves=True)
+    def __init__(self, formula: Formula, table: pd.DataFrame, elsewhere: Any = None):
+        super().__init__(formula.effects, table, curves=True, elsewhere=elsewhere)
         self._rank: Rank | None = None
         self.dropped: tuple[str, ...] = ()
         self.faint: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from geospde.families.base import Family
 from geospde.families.likelihood import Likelihood
 from geospde.families.registry import DEFAULT, read_family
 from geospde.formula.columns import FixedEffects
+from geospde.formula.elsewhere import Elsewhere
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import Offset
 from geospde.mesh.trimesh import Meshes
@@ -254,12 +255,14 @@ def build_model(
     support: Support | None = None,
     dispformula: str | None = None,
     window: Window | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Model:
     """Read a formula against a table; see `geospde.fit` for the arguments.
 
     `shared` are terms that were read already, which come after those of the formula. `covariates` are those that the
     table was given columns of, by `geospde.survey.covariates.sites.sample_sites`. `support` is what the rows are means
     or totals of; then terms and fixed effects are of its places. `window` is where a point pattern lies.
+    `elsewhere` is what the fixed effects have from rows of other likelihoods.
 
     Raises
     ------
@@ -286,7 +289,7 @@ def build_model(
         for call in calls:
             context.terms.extend(TERMS[call.name].read_all(call, context))
         terms = [*context.terms, *shared]
-        effects, priors_of_fixed = _fixed_effects(parsed, observed, given, likelihood, explained)
+        effects, priors_of_fixed = _fixed_effects(parsed, observed, given, likelihood, explained, elsewhere)
         if not terms and not effects.names:
             raise InputError(f"the formula {formula!r} has nothing to estimate")
         predictor = _predictor(observed, terms, effects, kind)
@@ -314,10 +317,15 @@ def build_model(
 
 
 def _fixed_effects(
-    parsed: Formula, observed: Observed, given: GivenPriors, likelihood: Likelihood, explained: Likelihood
+    parsed: Formula,
+    observed: Observed,
+    given: GivenPriors,
+    likelihood: Likelihood,
+    explained: Likelihood,
+    elsewhere: Elsewhere | None,
 ) -> tuple[FixedEffects, FixedPriors]:
     """Columns of the fixed effects that can be estimated, and their priors, which are taken out of those given."""
-    effects = FixedEffects(parsed, observed.sites[0])
+    effects = FixedEffects(parsed, observed.sites[0], elsewhere)
     if effects.has_curves:
         if observed.support is not None:
             raise InputError("curves with a threshold are of places, not of areas: take s(x)")
@@ -327,7 +335,8 @@ def _fixed_effects(
         own = effects.names.index("Intercept")
         away = observed.away if observed.support is None else 0.0
         check_intercept(priors.mean[own], priors.sd[own], likelihood.start() - away, explained.largest_sd)
-    effects = effects.estimable(priors.proper)
+    told = [] if elsewhere is None else [elsewhere.told(effects.names)]
+    effects = effects.estimable(np.vstack([priors.proper, *told]))
     effects.refuse_indistinct()
     return effects, priors.of(effects.kept)
 

@@ -84,7 +84,7 @@ def build_delta(
             dispformula=dispformula, **common,
         ),
     ]  # fmt: skip
-    model = build_joint(parts, mesh=mesh, priors=priors, graphs=graphs, covariates=covariates)
+    model = build_joint(parts, mesh=mesh, priors=priors, graphs=graphs, covariates=covariates, one_survey=True)
     return as_delta(model, delta.name, left.name)
 
 
@@ -100,7 +100,9 @@ def as_delta(model: JointModel, name: str, label: str) -> JointModel:
 
 def made_again(recipe: Recipe, *, mesh: Meshes | None, priors: Any, graphs: Any, label: str) -> JointModel:
     """Build a model of several likelihoods from its recipe."""
-    model = build_joint(recipe.observations, terms=recipe.terms, mesh=mesh, priors=priors, graphs=graphs)
+    model = build_joint(
+        recipe.observations, terms=recipe.terms, mesh=mesh, priors=priors, graphs=graphs, one_survey=bool(recipe.delta)
+    )
     pairs = zip(model.members.items(), recipe.covariates)
     members = {name: replace(part, covariates=known) for (name, part), known in pairs}
     model = replace(model, members=members, response_label=label)

@@ -19,6 +19,7 @@ from geospde.families.registry import read_family
 from geospde.families.stacked import Several, Stacked
 from geospde.formula.algebra import Sum
 from geospde.formula.columns import left_out_words
+from geospde.formula.elsewhere import Elsewhere, SharedEffects, shared_effects
 from geospde.formula.formula import Formula, parse_formula
 from geospde.formula.offsets import read_offset
 from geospde.formula.parser import parse_sides
@@ -169,6 +170,7 @@ def build_joint(
     priors: Any = "default",
     graphs: Any = None,
     covariates: Any = None,
+    one_survey: bool = False,
 ) -> JointModel:
     """Build the model of several likelihoods.
 
@@ -182,6 +184,8 @@ def build_joint(
         As of `geospde.fit`; covariates are taken at the sites of each likelihood.
     priors : dict
         By the names that the fit's tables have.
+    one_survey : bool
+        Whether the first has all rows, of which the others have some: means, knots and levels are then learnt from it.
 
     Raises
     ------
@@ -206,16 +210,18 @@ def build_joint(
     bare = [_plain(o, name) for o, name in zip(observations, names)]
     own = {n: {k[len(n) + 2 :]: given.pop(k) for k in list(given) if k.startswith(f"{n}: ")} for n in names}
     read = _shared_terms(calls, written, names, bare, (mesh, graphs), given, copies)
-    fixed_given = {k: given.pop(k) for k in list(given) if _is_shared(k, written)}
+    common = _shared_effects(written, bare, names, one_survey)
+    fixed_given = {k: given.pop(k) for k in list(given) if k in common.names}
     models = []
-    for o, w, name, of_sites in zip(observations, written, names, sampled):
+    for o, w, name, of_sites, elsewhere in zip(observations, written, names, sampled, common.elsewhere):
         mine = [_in_part(read[term], places) for term, places in w.places.items()]
-        extra = {k: v for k, v in fixed_given.items() if _names_of(k, w.shared_fixed)}
+        extra = {} if elsewhere is None else {k: v for k, v in fixed_given.items() if k in elsewhere.names}
         try:
             one = build_model(
                 w.formula, o.data, family=o.family, link=o.link, mesh=mesh, coords=o.coords, exposure=o.exposure,
                 offset=o.offset, weights=o.weights, priors={**own[name], **extra}, shared=mine, graphs=graphs,
                 covariates=of_sites, support=o.areas, dispformula=o.dispformula, window=o.domain,
+                elsewhere=elsewhere,
             )  # fmt: skip
         except InputError as error:
             raise error.within(name) from None
@@ -223,11 +229,10 @@ def build_joint(
     if given:
         near = f"begin it with the likelihood that it is of, as in {f'{names[0]}: {next(iter(given))}'!r}"
         raise InputError(f"a prior is given for {next(iter(given))!r}, which the model does not have", remedy=near)
-    common = tuple(call for call in calls.values() if call is not None)
     kept = {name: as_written(prior) for name, prior in prior_table(priors)[1].items()}
     for name, model in zip(names, models):
         kept |= {f"{name}: {k}": as_written(v) for k, v in model.family.priors.items() if f"{name}: {k}" not in kept}
-    return _joined(models, names, written, read, kept, observations, common, shared)
+    return _joined(models, names, common, read, kept, observations, (calls, shared))
 
 
 def _with_columns(
@@ -361,24 +366,30 @@ def _in_part(term: LatentTerm, places: tuple[int, ...]) -> LatentTerm:
     return Shared(term.term, term.precision, term.scales, places) if isinstance(term, Shared) else term
 
 
-def _names_of(name: str, summands: Sequence[str]) -> bool:
-    """Whether a coefficient's name is of one of these summands."""
-    return any(name == s or name.startswith(f"{s}[") or (s == "1" and name == "Intercept") for s in summands)
-
-
-def _is_shared(name: str, written: Sequence[Written]) -> bool:
-    return any(_names_of(name, w.shared_fixed) for w in written)
+def _shared_effects(
+    written: Sequence[Written], bare: Sequence[Model], names: Sequence[str], one_survey: bool
+) -> SharedEffects:
+    """The fixed effects that likelihoods share, and what each has from the rows of others."""
+    if any(w.shared_fixed for w in written):
+        tables = [(model.sites[0], model.labels) for model in bare]
+        return shared_effects(
+            [parse_formula(w.formula, special_names()) for w in written],
+            [w.shared_fixed for w in written],
+            tables,
+            names,
+        )
+    whole = Elsewhere(bare[0].sites[0]) if one_survey else None
+    return SharedEffects(frozenset(), (None, *(whole for _ in written[1:])))
 
 
 def _joined(
     models: list[Model],
     names: list[str],
-    written: list[Written],
+    common: SharedEffects,
     read: dict[str, LatentTerm],
     given: dict[str, Any],
     observations: Sequence[Observations],
-    shared: tuple[Any, ...],
-    texts: Mapping[str, str],
+    shared: tuple[Mapping[str, Any], Mapping[str, str]],
 ) -> JointModel:
     """One model of several: shared terms first, then each likelihood's own, then fixed effects."""
     terms: list[LatentTerm] = list(read.values())
@@ -397,8 +408,9 @@ def _joined(
                 at += term.n
     fixed: dict[str, int] = {}
     columns = []
-    for model, name, w in zip(models, names, written):
-        called = [e if _names_of(e, w.shared_fixed) else f"{name}: {e}" for e in model.effects.names]
+    for model, name, elsewhere in zip(models, names, common.elsewhere):
+        of_all = () if elsewhere is None else elsewhere.names
+        called = [e if e in of_all else f"{name}: {e}" for e in model.effects.names]
         places = [blocks[id(term.precision)] + np.arange(term.n) for term in model.terms]
         columns.append(np.concatenate([*places, [at + fixed.setdefault(e, len(fixed)) for e in called]]).astype(int))
     dropped = [f"{name}: {e}" for model, name in zip(models, names) for e in model.effects.dropped]
@@ -411,7 +423,10 @@ def _joined(
     table = pd.concat([m.table for m in models], ignore_index=True)
     everywhere = all(m.points is not None for m in models)
     text = "; ".join(o.formula for o in observations)
-    calls = (*shared, *(call for m in models for call in m.formula.terms))
+    calls = (
+        *(call for call in shared[0].values() if call is not None),
+        *(call for m in models for call in m.formula.terms),
+    )
     used = tuple(dict.fromkeys(c for m in models for c in m.formula.columns))
     return JointModel(
         Formula(text, models[0].formula.left, Sum(False, ()), calls, used),
@@ -423,7 +438,7 @@ def _joined(
         np.vstack([m.points for m in models]) if everywhere else None,  # type: ignore[misc]
         read_offset([], None, table), np.concatenate([m.weights for m in models]), given,
         {k: v for m in models for k, v in m.meshes.items()}, fixed_theta, members=members,
-        made_of=Recipe(tuple(replace(o, name=n) for o, n in zip(observations, names)), dict(texts)),
+        made_of=Recipe(tuple(replace(o, name=n) for o, n in zip(observations, names)), dict(shared[1])),
     )  # fmt: skip
 
 

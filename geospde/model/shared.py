@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from geospde.errors import InputError
+from geospde.formula.elsewhere import Summand, summands
 from geospde.formula.parser import parse_expression, parse_sides
 from geospde.formula.syntax import Call, Chain, Node, Signed, Symbol
 from geospde.model.observations import Observations
+
+NO_INTERCEPT = (("+", "0"), ("-", "1"))  # a sign and a summand that say so
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Written:
 
     formula: str
     places: dict[str, tuple[int, ...]]  # of each shared term: itself, its copies
-    shared_fixed: tuple[str, ...]  # summands that stand in terms=
+    shared_fixed: tuple[Summand, ...]  # of fixed effects that stand in terms=
 
 
 def _summands(node: Node) -> list[tuple[str, Node]]:
@@ -38,14 +41,16 @@ def written_out(o: Observations, shared: Mapping[str, str], calls: dict[str, Any
     """Take shared terms out of a formula, and write shared fixed effects out."""
     left, right = parse_sides(o.formula)
     kept: list[str] = []
-    fixed: list[str] = []
+    fixed: list[Summand] = []
     places: dict[str, tuple[int, ...]] = {}
+    has_intercept = any(sign == "+" and str(node) == "1" for sign, node in _summands(right))
     for sign, node in _summands(right):
         if isinstance(node, Symbol) and sign == "+" and node.name in shared:
             if calls[node.name] is None:
-                inner = [s for s in _summands(parse_expression(shared[node.name]))]
-                fixed += [str(n) for _, n in inner]
-                kept += [f"{s} {n}" for s, n in inner]
+                inner = _summands(parse_expression(shared[node.name]))
+                fixed += summands(shared[node.name])
+                # what is shared having no intercept, the likelihood may have its own
+                kept += [f"{s} {n}" for s, n in inner if not (has_intercept and (s, str(n)) in NO_INTERCEPT)]
             else:
                 places[node.name] = (*places.get(node.name, ()), 0)
         elif isinstance(node, Call) and node.function == "copy":

@@ -154,9 +154,11 @@ def stored_parts(model: Model) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     arrays: dict[str, Any] = {}
     parts = []
     texts = [recipe.terms[name] for name in recipe.terms]
-    shared = [c for text in texts for c in parse_formula(f"y ~ 0 + {text}", special_names()).columns]
+    shared = [c for text in texts for c in parse_formula(f"y ~ 0 + {text}", special_names()).explaining]
+    if recipe.delta:  # whose parts have means, knots and levels of all rows, those of the first
+        shared += [c for part in model.parts.values() for c in part.used_columns]
     for k, (o, part) in enumerate(zip(recipe.observations, model.parts.values())):
-        named = dict.fromkeys([*part.used_columns, *(c for c in shared if c in part.table.columns and c != "y")])
+        named = dict.fromkeys([*part.used_columns, *(c for c in shared if c in part.table.columns)])
         own, columns = stored_table(part, named, f"part{k}_")
         arrays |= own
         parts.append(
