@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from geospde.inference.mixture import GaussianMixture, bend, exponential
 from geospde.linalg.sums import SCORES, IndependentSum, Monotone
 from geospde.linalg.threads import side_by_side
 from geospde.results.base import Fit
+from geospde.text.progress import Callback
 from geospde.text.words import numeral
 
 if TYPE_CHECKING:
@@ -169,22 +170,32 @@ class Product:
         above 0 follows from its predictor.
         """
         mean, sd = self.plug_in() if self.fit.plug_in else self.moments()
-        out = {"mean": scale * mean, "sd": scale * sd}
         names = [*(f"q{numeral(q)}" for q in quantiles), *exceed]
-        if not names:
-            return out
+        found = self._distribution(quantiles, list(exceed.values()), scale)
+        return {"mean": scale * mean, "sd": scale * sd, **dict(zip(names, found))}
+
+    def exceedance(self, threshold: float | Vector, scale: Vector) -> Vector:
+        """P(mean times the scale > threshold) at each place, (m,), NaN where its own is."""
+        at = np.broadcast_to(np.asarray(threshold, dtype=float), scale.shape)
+        found: Vector = self._distribution((), [np.nan_to_num(at)], scale)[0]
+        return np.where(np.isnan(at), np.nan, found)
+
+    def _distribution(self, quantiles: Sequence[float], levels: Sequence[float | Vector], scale: Vector) -> Vector:
+        """Quantiles and probabilities above levels, a row each, of the mean times a scale: some places at a time."""
+        if not quantiles and not levels:
+            return np.empty((0, scale.size))
 
         def of_few(first: int) -> Vector:
             some = slice(first, first + AT_ONCE)
             few = (replace(mixture.part(some), of=mixture.of) for mixture in (self.presence, self.positive))
-            return self.of(*few)._distribution(quantiles, list(exceed.values()), scale[some])
+            return self.of(*few)._distribution_of_few(
+                quantiles, [np.broadcast_to(t, scale.shape)[some] for t in levels], scale[some]
+            )
 
-        firsts = range(0, mean.size, AT_ONCE)
-        found = np.concatenate(list(side_by_side(of_few, firsts, mean.size if len(firsts) > 1 else 0)), axis=1)
-        return out | dict(zip(names, found))
+        firsts = range(0, scale.size, AT_ONCE)
+        return np.concatenate(list(side_by_side(of_few, firsts, scale.size if len(firsts) > 1 else 0)), axis=1)
 
-    def _distribution(self, quantiles: Sequence[float], levels: Sequence[float], scale: Vector) -> Vector:
-        """Quantiles and probabilities above levels, a row each, of the mean times a scale."""
+    def _distribution_of_few(self, quantiles: Sequence[float], levels: Sequence[Vector], scale: Vector) -> Vector:
         if self._is_common:
             logarithm = self._logarithm
             below = [scale * exponential(logarithm.quantile(q)) for q in quantiles]
@@ -203,10 +214,77 @@ def _rising(mixture: GaussianMixture, f: Callable[[Vector], Vector] | None = Non
     return Monotone.through(x if f is None else f(x))
 
 
-def _logarithm_of(level: float, scale: Vector) -> Vector:
+def _logarithm_of(level: Vector, scale: Vector) -> Vector:
     """Where the logarithm of a mean is, that times the scale is the level."""
-    if level <= 0:
-        return np.full(scale.shape, -np.inf)
-    with np.errstate(divide="ignore"):
-        found: Vector = np.log(level) - np.log(scale)
-    return found
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(level > 0, np.log(level) - np.log(scale), -np.inf)
+
+
+class ProductRows:
+    """Rows whose product with a latent vector is the mean of a delta family, at one point of the hyperparameters.
+
+    They are used as rows that move with the hyperparameters: by `at`, and `root`, of what no latent vector knows, which
+    is nothing.
+    """
+
+    def __init__(self, product: Product, rows: Sequence[Any], offsets: Sequence[Vector], k: int = 0):
+        if any(hasattr(part, "at") for part in rows):
+            raise InputError("a delta family whose rows depend on its hyperparameters has no excursion sets")
+        self._product, self._rows, self._offsets, self._k = product, rows, offsets, k
+
+    def at(self, theta: Vector) -> tuple[ProductRows]:
+        """The rows at one of the fit's points of the hyperparameters."""
+        points = self._product.fit.approximation.points
+        k = next(k for k, point in enumerate(points) if np.array_equal(point.theta, theta))
+        return (ProductRows(self._product, self._rows, self._offsets, k),)
+
+    def root(self, theta: Vector) -> Vector:
+        """Of the covariance of what is in no latent vector, (m, 0)."""
+        return np.zeros((len(self._offsets[0]), 0))
+
+    def __getitem__(self, some: Any) -> ProductRows:
+        """Some of the rows."""
+        rows, offsets = ([part[some] for part in parts] for parts in (self._rows, self._offsets))
+        return ProductRows(self._product, rows, offsets, self._k)
+
+    def __matmul__(self, x: Vector) -> Vector:
+        """The means, (m, draws), at latent vectors, (n, draws)."""
+        first, second = (rows @ x + offset[:, None] for rows, offset in zip(self._rows, self._offsets))
+        return self._product.at(self._k, first, second)
+
+
+class Products:
+    """Places that a delta family is predicted at, handed out as chunks of design rows of both of its parts.
+
+    Parameters
+    ----------
+    fit : Fit
+    presence, positive : Rows
+        Of either, as `geospde.prediction.surface` makes them.
+    """
+
+    def __init__(self, fit: Fit, presence: Any, positive: Any):
+        self._fit, self._parts = fit, (presence, positive)
+        self.table, self.size = presence.table, presence.size
+        self._product = Product(fit, NOWHERE)
+
+    def limits(self, threshold: float | Vector, fit: Fit) -> tuple[ProductRows, Vector]:  # noqa: ARG002
+        """All rows at once, and what each row is at the threshold."""
+        rows = [part.part(slice(None)) for part in self._parts]
+        scale = np.asarray(self._parts[0].scale, dtype=float)
+        with np.errstate(divide="ignore"):
+            return ProductRows(self._product, rows, [part.offset for part in self._parts]), threshold / scale
+
+    def map(
+        self,
+        fit: Fit,
+        work: Callable[..., Any],
+        callback: Callback | None = None,
+        beside: Any = None,  # noqa: ARG002
+    ) -> Iterator[Any]:
+        """Results of ``work(product, exposure)`` for each chunk, and what is `beside`, as those of one likelihood."""
+        presence, positive = self._parts
+        firsts = presence.map(self._fit, lambda *given: given, beside=beside)
+        seconds = positive.map(self._fit, lambda mixture, _: mixture, callback)
+        for (first, *given), second in zip(firsts, seconds):
+            yield work(self._product.of(first, second), *given)

@@ -21,7 +21,7 @@ from geospde.prediction.layer import EXTRAPOLATION, Layer, estimate_layers, extr
 from geospde.prediction.layers import Layers
 from geospde.prediction.places import FILLED, Places, places, unmeshed
 from geospde.prediction.polygons import rows_of_polygons
-from geospde.prediction.product import NOWHERE, Product
+from geospde.prediction.product import Product, Products
 from geospde.prediction.steps import SteppedPrediction, of_step, several_steps, step_words
 from geospde.prediction.thresholds import ClassThresholds, class_thresholds
 from geospde.results.base import Fit
@@ -71,7 +71,7 @@ class Prediction(Layers):
     """
 
     _fit: Fit = field(kw_only=True)
-    _rows: _Rows = field(kw_only=True)
+    _rows: _Rows | Products = field(kw_only=True)
     _step: tuple[str, Any] | None = field(default=None, kw_only=True)
 
     @property
@@ -177,8 +177,8 @@ class _Rows:
         self.table = table
         self._options = self.options = options
         self.points = points
-        self._offset = offset
-        self._scale = scale
+        self.offset = offset
+        self.scale = scale
         self.size = len(table)
 
     def limits(self, threshold: float | NDArray[np.float64], fit: Fit) -> tuple[Any, NDArray[np.float64]]:
@@ -188,11 +188,11 @@ class _Rows:
             raise InputError(
                 f"excursions need a link whose mean rises with its predictor, which {link.name!r} does not"
             )
-        at = link.forward(threshold / np.asarray(self._scale))
+        at = link.forward(threshold / np.asarray(self.scale))
         at = np.where(np.isnan(at), -np.inf, at)  # no mean lies below what the link allows
-        return self._part(slice(None)), at - self._offset
+        return self.part(slice(None)), at - self.offset
 
-    def _part(self, part: slice) -> Any:
+    def part(self, part: slice) -> Any:
         """Rows of the design, of polygons those that are known."""
         if self._design is not None:
             return self._design[part]
@@ -210,8 +210,8 @@ class _Rows:
 
         def of_chunk(first: int) -> Any:
             part = slice(first, min(first + CHUNK, self.size))
-            mixture = replace(fit.mixture(self._part(part), self._offset[part]), of=self.size)
-            return work(mixture, self._scale[part], *(() if beside is None else (beside[part],)))
+            mixture = replace(fit.mixture(self.part(part), self.offset[part]), of=self.size)
+            return work(mixture, self.scale[part], *(() if beside is None else (beside[part],)))
 
         with one_blas_thread():
             firsts = range(0, self.size, CHUNK)
@@ -311,8 +311,7 @@ def predict_at(predictor: Predictor, place: Places, callback: Callback | None = 
             warnings.warn(finding.as_warning(), stacklevel=2)
         frame.insert(0, "x", place.points[:, 0])
         frame.insert(1, "y", place.points[:, 1])
-    kind = ProductPrediction if predictor.is_product else Prediction
-    return kind(
+    return Prediction(
         predictor.label, frame, predictor.layers, place.grid, place.points,
         place.crs if place.crs is not None else predictor.model.crs, predictor.words, predictor.contents,
         _fit=predictor.fit, _rows=rows,
@@ -367,6 +366,11 @@ class Predictor:
         self.words = f"{fit.formula}, {fit.family}, {fit.method}"
         self.contents = "Estimate" if is_estimate else "Posterior"
 
+    @property
+    def _thresholds(self) -> dict[str, float]:
+        """Of the layers of probabilities, by their names."""
+        return {x.name: x.level for x in self.layers if x.kind == "probability" and x.level is not None}
+
     def table(self, place: Places) -> pd.DataFrame:
         """Return the columns that the model uses, at some places."""
         return with_values(place.table, self.at, self.model)
@@ -376,7 +380,7 @@ class Predictor:
         place: Places,
         table: pd.DataFrame,
         callback: Callback | None = None,
-    ) -> tuple[pd.DataFrame, _Rows]:
+    ) -> tuple[pd.DataFrame, _Rows | Products]:
         """Return one column per layer at some places, whose `table` is known, and the places as rows of the design."""
         fit, model = self.fit, self.model
         multiplier = _multiplier(table, self.exposure)
@@ -387,37 +391,24 @@ class Predictor:
             rows = self._of_polygons(place.support, table, place.points, multiplier)
 
         def columns_of(mixture: Any, scale: Any) -> pd.DataFrame:
+            if self.is_product:
+                return pd.DataFrame(mixture.columns(self.quantiles, self._thresholds, scale))
             columns = fit.response(mixture, self.quantiles)
             columns = {name: scale * values for name, values in columns.items()}
-            for layer in self.layers:
-                if layer.kind == "probability" and layer.level is not None:
-                    columns[layer.name] = _exceed(mixture, fit, layer.level, scale)
+            for name, level in self._thresholds.items():
+                columns[name] = _exceed(mixture, fit, level, scale)
             return pd.DataFrame(columns)
 
+        beside = None
         if self.is_product:
-            frame = self._products(rows, table, callback)
-        else:
-            frame = pd.concat(list(rows.map(fit, columns_of, callback)), ignore_index=True)
+            second = list(self.whole.model.parts.values())[1]
+            offset = _offset(second, table, self.offset)  # of the values above 0
+            beside = _Rows(second, table, place.points, offset, np.ones(rows.size), self.options)
+        asked = rows if beside is None else Products(self.whole, rows, beside)
+        frame = pd.concat(list(asked.map(fit, columns_of, callback)), ignore_index=True)
         if model.covariates is not None and any(layer.name == EXTRAPOLATION for layer in self.layers):
             frame[EXTRAPOLATION] = model.covariates.beyond(table)
-        return frame, rows
-
-    def _products(self, rows: _Rows, table: pd.DataFrame, callback: Callback | None) -> pd.DataFrame:
-        """One column per layer of a delta family's mean, chunk by chunk; an offset is of the values above 0."""
-        fit, levels = self.whole, {each.name: each.level for each in self.layers if each.kind == "probability"}
-        second = list(fit.model.parts.values())[1]
-        others = _Rows(
-            second, table, rows.points, _offset(second, table, self.offset), np.ones(rows.size), rows.options
-        )
-        pairs = zip(
-            rows.map(fit, lambda mixture, scale: (mixture, scale)),
-            others.map(fit, lambda mixture, _: mixture, callback),
-        )
-        product, parts = Product(fit, NOWHERE), []
-        exceed = {name: level for name, level in levels.items() if level is not None}
-        for (presence, scale), positive in pairs:
-            parts.append(pd.DataFrame(product.of(presence, positive).columns(self.quantiles, exceed, scale)))
-        return pd.concat(parts, ignore_index=True)
+        return frame, asked
 
     def _of_polygons(self, support: Support, table: pd.DataFrame, points: Any, multiplier: Any) -> _Rows:
         """Polygons, as means or totals of the places within them."""
@@ -428,23 +419,6 @@ class Predictor:
             self.fit, support, self.at or {}, lambda of: _offset(self.model, of, given), self.options
         )
         return _Rows(self.model, table, points, offset, multiplier, self.options, design)
-
-
-class ProductPrediction(Prediction):
-    """Posterior of a product of two means, of a delta family; see `Prediction`."""
-
-    def exceedance(self, threshold: Any, *, classes: Any = None) -> NDArray[np.float64]:
-        """P(mean > threshold) at each place, (m,), where the prediction was asked for it."""
-        if classes is not None or isinstance(threshold, Mapping):
-            raise InputError("a delta family has no thresholds by class: predict one of its parts, observations=")
-        for layer in self.layers:
-            if layer.kind == "probability" and layer.level == threshold:
-                return self.values(layer.name)
-        raise InputError(f"of a delta family give the threshold to predict: exceed=[{threshold:g}]")
-
-    def excursions(self, *args: Any, **options: Any) -> Excursions:
-        """Refuse: a product of two means has no excursion sets yet."""
-        raise InputError("a delta family has no excursion sets yet: predict one of its parts, observations='presence'")
 
 
 def with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Model) -> pd.DataFrame:
@@ -491,6 +465,8 @@ def _offset(model: Model, table: pd.DataFrame, given: Any) -> Any:
 
 def _exceed(mixture: Any, fit: Fit, threshold: float | NDArray[np.float64], scale: Any) -> NDArray[np.float64]:
     """P(scale * inverse link > threshold)."""
+    if isinstance(mixture, Product):
+        return mixture.exceedance(threshold, scale)
     link = fit.model.family.link
     at = link.forward(threshold / scale)
     if link.falls:

@@ -93,8 +93,8 @@ def test_each_part_has_its_field_and_a_map_is_of_the_product(table):
     assert {"presence: range(spde)", "positive: range(spde)", "positive: shape"} <= set(fit.hyper.index)
     surface = fit.predict(table.head(30)[["e", "n", "z"]])
     assert (surface.to_frame()["mean"] > 0).all()
-    with pytest.raises(gs.InputError, match="give the threshold to predict"):
-        surface.exceedance(2.0)
+    asked = fit.predict(table.head(30)[["e", "n", "z"]], exceed=[2.0])
+    np.testing.assert_allclose(surface.exceedance(2.0), asked.values("exceed_2"), rtol=1e-12)  # the same steps
     assert fit.describe()["family"] == "delta_gamma"
 
 

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 import geospde as gs
+from geospde.inference.mixture import bend
+from geospde.inference.sampling import joint_draws
 from geospde.prediction.product import Product
 
 DRAWS = 400_000
@@ -55,9 +57,33 @@ def test_moments_quantiles_and_tails_are_those_of_many_draws(table, family, resp
     np.testing.assert_allclose(found[f"exceed_{level:g}"], (drawn > level).mean(axis=0), atol=0.005)
 
 
-def _drawn(mixture, k, rng, n):
-    from geospde.inference.mixture import bend
+@pytest.mark.parametrize("method", ["eb", pytest.param("inla", marks=pytest.mark.slow)])
+def test_an_excursion_set_is_of_joint_draws_of_the_product(table, method):
+    fit = gs.fit("y ~ x + (1 | g)", table, family="delta_lognormal", method=method)
+    at = pd.DataFrame({"x": np.linspace(-1, 1, 16), "g": list("abcdefgh") * 2})
+    surface = fit.predict(at)
+    rows = [model.rows(at, None) for model in fit.model.parts.values()]
+    product = Product(fit, tuple(fit.mixture(own) for own in rows))
+    means = []
+    for point, x in joint_draws(fit.laplace, fit.approximation, 20_000, 5):
+        k = next(k for k, one in enumerate(fit.approximation.points) if one is point)
+        means.append(product.at(k, *(own @ x for own in rows)))
+    drawn = np.hstack(means)
+    alone = surface.exceedance(1.5)
+    # three Monte Carlo errors of 20,000 draws, and what corrections of the marginals, which draws lack, move
+    np.testing.assert_allclose(alone, (drawn > 1.5).mean(axis=1), atol=0.03)
+    found = surface.excursions(1.5, level=0.8, draws=10_000)
+    order = np.argsort(-alone, kind="stable")
+    joint = np.logical_and.accumulate(drawn[order] > 1.5, axis=0).mean(axis=1)
+    np.testing.assert_allclose(found.function[order], np.minimum(joint, alone[order]), atol=0.025)
+    assert 0 < found.set.sum() < 16
+    by = {"a": 1.0, "b": 2.0, "c": 1.5, "d": 1.5, "e": 1.5, "f": 1.5, "g": 1.5, "h": 1.5}
+    of_each = surface.exceedance(by, classes="g")
+    np.testing.assert_allclose(of_each[[0, 8]], surface.exceedance(1.0)[[0, 8]])
+    np.testing.assert_allclose(of_each[[1, 9]], surface.exceedance(2.0)[[1, 9]])
 
+
+def _drawn(mixture, k, rng, n):
     z = rng.standard_normal((n, mixture.means.shape[1]))
     return mixture.means[k] + mixture.sds[k] * (z if mixture.shape is None else bend(z, mixture.shape))
 
