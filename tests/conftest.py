@@ -160,3 +160,11 @@ def bay(done, tmp_path, monkeypatch):
     shutil.copytree(done, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _figures_are_closed() -> Iterator[None]:
+    """Close what a file has drawn, lest the next one is warned of too many open figures."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
