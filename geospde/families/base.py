@@ -322,6 +322,10 @@ class Family:
         """
         raise InputError(f"family {self.name!r} has no variance function: it is no exponential family")
 
+    def scale(self, theta: Vector) -> float:
+        """The dispersion at hyperparameters of the family, which a smoothing parameter is in units of; 1 without."""
+        return 1.0 if self.dispersion_power is None else float(np.exp(self.dispersion_power * theta[0]))
+
     @property
     def is_exponential(self) -> bool:
         """Whether it has a variance function, and with it a deviance."""

@@ -129,6 +129,7 @@ class Smooths:
         if estimated:  # an F has a quadratic form over that, not over the likelihood's estimate
             ratio = self.dispersion / self.family.moment_dispersion(self.point.eta, self.edf)
         rows = {}
+        scale = self.model.family.scale(self.theta[self.laplace.family_block])
         for k, part in enumerate(self.model.terms):
             if not part.penalty_scales:
                 continue
@@ -136,7 +137,7 @@ class Smooths:
             ref, statistic, p = self._test(k, ratio)
             variances = np.exp(2.0 * self.theta[self.laplace.theta_blocks[k]])
             with np.errstate(divide="ignore"):
-                smoothing = np.array(part.penalty_scales) * self.dispersion / variances
+                smoothing = np.array(part.penalty_scales) * scale / variances
             rows[part.label] = [edf, ref, statistic / max(ref, 1e-8) if estimated else statistic, p, *smoothing]
         most = max((len(row) for row in rows.values()), default=5) - 4
         columns = ["edf", "ref_df", "F" if estimated else "chi_sq", "p", "sp", *(f"sp{j + 2}" for j in range(most - 1))]

@@ -212,3 +212,15 @@ def test_the_lowest_of_several_minima_of_ubre_is_found():
     # gam of mgcv 1.8-41, from smooth z; from rough ones it ends at -0.0613, with 10.7 degrees of freedom
     assert fit.score == pytest.approx(-0.0816032, abs=1e-6)
     assert fit.edf == pytest.approx(5.2578, abs=1e-3)
+
+
+@pytest.mark.parametrize("method, score, sp", [("reml", 402.886017, 70.47606), ("ml", 400.860318, 71.43142)])
+def test_a_smoothing_parameter_is_in_units_of_a_tweedies_phi(method, score, sp):
+    """mgcv 1.8-41's, ``gam(w ~ s(u, bs = "cr"), family = tw())``."""
+    rng = np.random.default_rng(12)
+    u = np.linspace(0, 1, 150)
+    counts = rng.poisson(np.exp(1 + 1.5 * np.sin(6 * u)))
+    table = pd.DataFrame({"u": u, "w": [rng.gamma(2 * k) if k else 0.0 for k in counts]})
+    fit = gs.fit("w ~ s(u, bs='cr')", table, family="tweedie", method=method)
+    assert fit.score == pytest.approx(score, abs=1e-5)
+    assert fit.smooths.loc["s(u)", "sp"] == pytest.approx(sp, rel=1e-3)  # where mgcv's search ends

@@ -252,6 +252,10 @@ class Tweedie(Family):
         2: {"phi": {"loggamma": [100.0, 100.0]}}
     }  # of phi in the response's unit
 
+    def scale(self, theta: Vector) -> float:
+        """Its phi."""
+        return float(np.exp(theta[1]))
+
     @classmethod
     def suggested_by(cls, candidate: Candidate) -> tuple[Family, str] | None:
         """Zeros, at least a twentieth of all, among positive values that are not all whole."""
