@@ -5,7 +5,6 @@ until that uncertainty no longer matters. The same points carry the latent varia
 nearest to it, with the smallest adjustment that gives the points the mean and covariance of theta.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -15,11 +14,10 @@ from scipy.special import logsumexp
 
 from geospde.errors import NumericalError
 from geospde.inference.emulator import REACH, Emulator
-from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior, weighted_moments
+from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior, moments_missed, nearest_weights
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.residual import Reweighted, ThetaDraws
 from geospde.inference.warp import Axes, Warp
-from geospde.linalg.processes import nearest_of
 from geospde.linalg.student import StudentMixture
 
 Vector = NDArray[np.float64]
@@ -170,7 +168,7 @@ def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, prior
     axes = points.axes
     hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
     carriers, weights = points.points, nearest_weights(hyper, points.points)
-    if _moments_missed(hyper, carriers, weights) > MISSED:  # where the first axes were poor ones
+    if moments_missed(hyper, carriers, weights) > MISSED:  # where the first axes were poor ones
         d = axes.centre.size
         star = hyper.placed(FIRST * np.sqrt(d) * _star(d))
         carriers = carriers + [p for p in evaluator.at(list(star)) if p is not None]
@@ -451,37 +449,3 @@ def _influence(theta: Vector, mass: Vector) -> Vector:
             low, middle, high = np.interp([level - width, level, level + width], below, standard[order])
             columns.append((level - (standard < middle)) * (high - low) / (2 * width) / QUANTILE)
     return np.column_stack(columns)
-
-
-def _moments_missed(hyper: HyperPosterior, points: Sequence[LaplacePoint], weights: Vector) -> float:
-    """By how much, in posterior sds and variances, weighted points miss the mean and the covariance of theta."""
-    mean, covariance = hyper.moments()
-    root = np.linalg.cholesky(covariance)
-    z = np.linalg.solve(root, (np.array([p.theta for p in points]) - mean).T).T
-    own, spread = weighted_moments(z, weights)
-    return float(max(np.abs(own).max(), np.abs(spread - np.eye(len(mean))).max()))
-
-
-def nearest_weights(hyper: HyperPosterior, points: Sequence[LaplacePoint]) -> Vector:
-    """Weights of the points, (n,): the mass nearest to each, adjusted to the mean and covariance of theta."""
-    from scipy.optimize import nnls
-
-    theta, mass = hyper.cloud
-    own = np.array([p.theta for p in points])
-    nearest = nearest_of(hyper.axes.straight(theta), hyper.axes.straight(own))
-    voronoi = np.bincount(nearest, mass, len(own))
-    mean, covariance = weighted_moments(theta, mass)
-    try:
-        spread = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        where = "the posterior of the hyperparameters is a single point as far as its rule can see"
-        raise NumericalError(f"{where}; other priors may do, or method 'eb'") from None
-    own = np.linalg.solve(spread, (own - mean).T).T  # standardised by the moments that are wanted
-    i, j = np.tril_indices(len(mean))
-    moments = np.column_stack([np.ones(len(own)), own, own[:, i] * own[:, j]])
-    wanted = np.concatenate([[1.0], np.zeros(len(mean)), (i == j).astype(float)])
-    scale = 1.0 / np.sqrt(voronoi + 1e-3 / len(own))
-    matrix = np.vstack([1e3 * moments.T, np.diag(scale)])
-    weights = nnls(matrix, np.concatenate([1e3 * wanted, scale * voronoi]), maxiter=100 * len(own))[0]
-    values: Vector = weights / weights.sum()
-    return values

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
 
+from geospde.errors import NumericalError
 from geospde.inference.emulator import Emulator
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.marginals import Marginal, unwrapped
@@ -283,6 +284,40 @@ def weighted_moments(values: Vector, weights: Vector) -> tuple[Vector, Vector]:
     """Mean, (d,), and covariance, (d, d), of rows, (p, d), with weights that sum to one."""
     mean = weights @ values
     return mean, (values - mean).T @ (weights[:, None] * (values - mean))
+
+
+def moments_missed(hyper: HyperPosterior, points: Sequence[LaplacePoint], weights: Vector) -> float:
+    """By how much, in posterior sds and variances, weighted points miss the mean and the covariance of theta."""
+    mean, covariance = hyper.moments()
+    root = np.linalg.cholesky(covariance)
+    z = np.linalg.solve(root, (np.array([p.theta for p in points]) - mean).T).T
+    own, spread = weighted_moments(z, weights)
+    return float(max(np.abs(own).max(), np.abs(spread - np.eye(len(mean))).max()))
+
+
+def nearest_weights(hyper: HyperPosterior, points: Sequence[LaplacePoint]) -> Vector:
+    """Weights of the points, (n,): the mass nearest to each, adjusted to the mean and covariance of theta."""
+    from scipy.optimize import nnls
+
+    theta, mass = hyper.cloud
+    own = np.array([p.theta for p in points])
+    nearest = nearest_of(hyper.axes.straight(theta), hyper.axes.straight(own))
+    voronoi = np.bincount(nearest, mass, len(own))
+    mean, covariance = weighted_moments(theta, mass)
+    try:
+        spread = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        where = "the posterior of the hyperparameters is a single point as far as its rule can see"
+        raise NumericalError(f"{where}; other priors may do, or method 'eb'") from None
+    own = np.linalg.solve(spread, (own - mean).T).T  # standardised by the moments that are wanted
+    i, j = np.tril_indices(len(mean))
+    moments = np.column_stack([np.ones(len(own)), own, own[:, i] * own[:, j]])
+    wanted = np.concatenate([[1.0], np.zeros(len(mean)), (i == j).astype(float)])
+    scale = 1.0 / np.sqrt(voronoi + 1e-3 / len(own))
+    matrix = np.vstack([1e3 * moments.T, np.diag(scale)])
+    weights = nnls(matrix, np.concatenate([1e3 * wanted, scale * voronoi]), maxiter=100 * len(own))[0]
+    values: Vector = weights / weights.sum()
+    return values
 
 
 def _smoothed(values: Vector, weights: Vector, size: int) -> tuple[Vector, Vector]:

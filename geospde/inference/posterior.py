@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.families.gauss_hermite import normal_nodes
-from geospde.inference.adaptive import nearest_weights
 from geospde.inference.higher_order import worth_correcting
-from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
+from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior, nearest_weights
 from geospde.inference.integration import FEW, LEVELS, NARROW, Explorer, central_composite, finished, integrate
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture

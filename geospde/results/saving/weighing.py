@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from geospde import __version__
 from geospde.families.gauss_hermite import normal_nodes
-from geospde.inference.adaptive import nearest_weights
-from geospde.inference.hyper import HyperPosterior, Posterior
+from geospde.inference.hyper import HyperPosterior, Posterior, nearest_weights
 from geospde.inference.integration import NARROW, central_composite
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.residual import EvenGrid, Polynomial, ProductSpline
