@@ -16,6 +16,7 @@ from geospde.errors import NumericalError
 from geospde.inference.emulator import REACH, Emulator
 from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior, moments_missed, nearest_weights
 from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.mode import Arm, Valued, arms
 from geospde.inference.residual import Reweighted, ThetaDraws
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.student import StudentMixture
@@ -45,6 +46,7 @@ DRAWS, ALL_DRAWS = 512, 2048  # at most, and at most while their own errors do n
 MOST_DRAWS = 4096  # from a mixture, at most
 HOPELESS = 2.0  # errors of the first, in units of those that serve, beyond which all would not serve either
 GUIDES, MOST_GUIDES = 2, 6  # rounds of draws that mixtures are fitted to: for each hyperparameter, and at most
+SURE, COUNTING = 2**15, 0.4  # nodes that make a proposal a good one, and share of them that then count
 ROUND = 64  # new points lie on a grid of a part of this of a standard deviation
 # What has rounding errors is told to an emulator on grids, whose digits do not change with the order of rows: beyond
 # such a bound of those errors, with steps of log densities and of gradients of at least so much and so many bounds
@@ -155,15 +157,17 @@ def _slope_of_depth(log_density: Vector) -> Vector:
 def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, priors: Warp | None = None) -> Posterior:
     """Posterior of theta of any shape, which has about unit scale on these axes, and on others that are tried next.
 
-    Where neither do, draws are on the scale that makes the priors Gaussian.
+    Where neither do, or points ran out before what is left unsure was within the tolerance, draws put the emulator
+    right: on the scale that makes the priors Gaussian, where there is one.
     """
     found = _refined(evaluator, axes)
-    if others is not None and not found.accuracy.serves:
+    if others is not None and not found.with_tails.serves:
         again = _refined(evaluator, others)
-        found = min(found, again, key=lambda one: one.accuracy.worst)
+        found = min(found, again, key=lambda one: one.with_tails.worst)
     points, top, accuracy = found.points, found.top, found.with_tails
     residual: Emulator | Reweighted = found.emulator
-    if not found.accuracy.serves:
+    # without priors few draws would be in a tail that the points have not followed to its end
+    if not (found.accuracy.serves if priors is None else found.accuracy.within and found.with_tails.serves):
         residual, accuracy = _put_right(points, found.emulator, top, priors)
     axes = points.axes
     hyper = HyperPosterior(axes.centre, axes.root, residual, axes.warp, axes.scale, accuracy)
@@ -177,10 +181,7 @@ def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, prior
 
 
 class _Refined(NamedTuple):
-    """Points, an emulator through them, the constant that its values are relative to, its errors, and those with tails.
-
-    Draws are no remedy for a tail that the points have not followed to its end: few of them would be there.
-    """
+    """Points, an emulator through them, what its values are relative to, its errors, and those with tails."""
 
     points: _Points
     emulator: Emulator
@@ -243,17 +244,42 @@ def _put_right(points: _Points, emulator: Emulator, top: float, scale: Warp | No
         found = points.evaluator.at(list(theta), latent=False)
         return np.array([-np.inf if p is None else p.log_posterior for p in found])
 
-    draws = ThetaDraws(log_posterior, emulator, top, points.axes, scale)
+    if emulator.share_of_nodes < COUNTING:  # arms have few nodes, which weigh much, until they are of a better proposal
+        emulator = emulator.proposing(SURE, 3)
+    draws = ThetaDraws(log_posterior, emulator, top, points.axes, scale, _arms(points, scale))
     accuracy = _drawn(draws, None, DRAWS)
-    if scale is None or accuracy.worst < HOPELESS:
+    if scale is None:
         accuracy = accuracy if accuracy.serves else _drawn(draws, None, ALL_DRAWS)
-    else:
-        for _ in range(min(GUIDES * points.axes.centre.size, MOST_GUIDES)):
-            draws.add(draws.mixture())
-        mixture = draws.mixture()
+    elif not accuracy.is_small:
+        rest = accuracy.worst < HOPELESS
+        for _ in range(GUIDES if rest else min(GUIDES * points.axes.centre.size, MOST_GUIDES)):
+            draws.add(draws.mixture(rest))
+        mixture = draws.mixture(rest)
         draws.first = len(draws.rounds)
         accuracy = _drawn(draws, mixture, MOST_DRAWS)
     return draws.corrected(_influence), accuracy
+
+
+def _arms(points: _Points, scale: Warp | None) -> list[Arm]:
+    """Arms of the posterior in which a hyperparameter is at an end of its prior."""
+    if scale is None:
+        return []
+    d = points.axes.centre.size
+    axes = Axes(np.zeros(d), np.eye(d), None, scale)
+
+    def value(places: Vector) -> list[Valued]:
+        found = points.evaluator.at(list(axes.theta(places)), gradient=True, latent=False)
+        volumes = axes.log_volume(places)
+        of_theta = np.array([np.zeros(d) if p is None else p.gradient for p in found])
+        slopes = axes.gradients(places, of_theta, np.zeros_like(places))[0]
+        return [None if p is None else (p.log_posterior + v, g) for p, v, g in zip(found, volumes, slopes)]
+
+    places = axes.bent(np.array([p.theta for p in points.points]))
+    levels = np.array([p.log_posterior for p in points.points]) + axes.log_volume(places)
+    best = int(np.argmax(levels))
+    star = axes.bent(points.axes.theta(0.5 * _star(d)))
+    root = (star[:d] - star[d:]).T
+    return arms(value, float(levels[best]), places[best], root @ root.T, np.asarray(scale.log_slope.any(axis=1)))
 
 
 def _drawn(draws: ThetaDraws, mixture: StudentMixture | None, most: int) -> Accuracy:

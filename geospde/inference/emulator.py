@@ -323,6 +323,13 @@ class Emulator:
         u, log_inverse = self.nodes()
         return u, self.log_density(u) + log_inverse
 
+    @property
+    def share_of_nodes(self) -> float:
+        """Share of the nodes of `weighted` that count after weighting."""
+        log_weights = self.weighted[1]
+        weights = np.exp(log_weights - log_weights.max())
+        return float(weights.sum() ** 2 / (weights @ weights) / len(weights))
+
     def proposing(self, size: int = 1024, rounds: int = 2) -> "Emulator":
         """The same with a proposal on the moments of the density: a Gaussian where it nearly is one."""
         old = self.proposal

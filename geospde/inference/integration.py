@@ -383,7 +383,7 @@ def integrate(
     # on the priors' scale first: what the data say little of has a tail there that ends, as their logarithm's does not
     first, second = (Axes.at_mode(centre, root, np.round(along, 2), scale) for scale in (priors, None))
     try:
-        found = adaptive(explorer, first, None if first.scale is None else second, priors if d > 3 else None)
+        found = adaptive(explorer, first, None if first.scale is None else second, priors)
     except NumericalError:  # of a survey of zeros alone, one in some dozen: the process saw a single point
         if rule != "auto":
             raise

@@ -1,6 +1,8 @@
 """Mode and curvature of log p(theta | y), by exact gradients."""
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,12 @@ from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 SHORTEST = 1e-9  # step, in the coordinates, that is no step
+END, AWAY = 2.2, 0.5  # prior sds at which an arm is looked for, where the mode is at least so far from there
+SEARCH = 8  # evaluations of the search for an arm
+LEAST_GAIN = 0.2  # that a step of it must promise
+NONE = 9.0  # log density below the mode's, from which there is no arm
+WIDER = 1.5  # variances of an arm's guess, than its curvature has them
+LONGEST = 1.5  # step of it, in prior sds
 MOST = 400  # evaluations: a mode at the cusps of two priors of correlations takes a hundred and more
 
 
@@ -199,3 +207,129 @@ def curvature(
     root = np.asarray(np.linalg.cholesky(root @ root.T))
     longer = np.diag(root) / np.diag(axes)
     return root, third * longer[:, None] * longer**2
+
+
+class Arm(NamedTuple):
+    """A part of a posterior in which one coordinate is at an end of its prior.
+
+    Attributes
+    ----------
+    place : (d,) array
+        The densest there, given that coordinate.
+    covariance : (d, d) array
+        A guess, about the place.
+    """
+
+    place: Vector
+    covariance: Vector
+
+
+Valued = tuple[float, Vector] | None  # a log density and its gradient, None where there is none
+
+
+def arms(
+    value: Callable[[Vector], list[Valued]], top: float, mode: Vector, covariance: Vector, ended: NDArray[np.bool_]
+) -> list[Arm]:
+    """Look for arms of a posterior on the scale that makes its priors standard Gaussians.
+
+    What a standard deviation explains, others may: where one of two is nothing, the data may be as likely as anywhere,
+    far from the mode in its own curvature. Each coordinate is held at either end of its prior, and the density is
+    climbed in the others, by their quasi-Newton steps, all ends side by side.
+
+    Parameters
+    ----------
+    value : callable
+        Log densities and gradients at places, (p, d).
+    top : float
+        Log density at the mode.
+    mode : (d,) array
+    covariance : (d, d) array
+        About the mode, as its curvature has it.
+    ended : (d,) array of bool
+        Which coordinates have a prior.
+    """
+    values, turn = np.linalg.eigh(covariance)
+    covariance = (turn * np.clip(values, 1e-4, 1.0)) @ turn.T
+    searches = [
+        _Search.toward(mode, covariance, k, end)
+        for k in map(int, np.flatnonzero(ended))
+        for end in (-END, END)
+        if (end - mode[k]) * end > 0 and abs(end - mode[k]) > AWAY
+    ]
+    for _ in range(SEARCH):
+        active = [search for search in searches if not search.ended]
+        if not active:
+            break
+        for search, point in zip(active, value(np.array([search.trial for search in active]))):
+            search.told(point)
+    kept = [search for search in searches if search.level > top - NONE]
+    steps = [search.steps() for search in kept]
+    if not kept:
+        return []
+    beside = value(np.vstack([search.place + np.diag(step) for search, step in zip(kept, steps)]))
+    d = mode.size
+    return [search.arm(step, beside[d * i : d * (i + 1)]) for i, (search, step) in enumerate(zip(kept, steps))]
+
+
+@dataclass
+class _Search:
+    """A climb with one coordinate, k, held; `inverse` is minus the others' inverse Hessian."""
+
+    k: int
+    trial: Vector
+    inverse: Vector
+    place: Vector
+    gradient: Vector
+    level: float = -np.inf
+    ended: bool = False
+
+    @classmethod
+    def toward(cls, mode: Vector, covariance: Vector, k: int, end: float) -> "_Search":
+        """From where the others are on the mean, were the density a Gaussian."""
+        place = np.clip(mode + covariance[:, k] / covariance[k, k] * (end - mode[k]), -END, END)
+        place[k] = end
+        others = np.arange(mode.size) != k
+        rest = covariance - np.outer(covariance[k], covariance[k]) / covariance[k, k]
+        return cls(k, place, rest[np.ix_(others, others)] + 1e-6 * np.eye(mode.size - 1), place, np.zeros(mode.size))
+
+    def told(self, found: Valued) -> None:
+        """Take what was found at `trial`, and say where to look then."""
+        others = np.arange(self.trial.size) != self.k
+        is_first = not np.isfinite(self.level)
+        if found is None or found[0] < self.level - 0.1:
+            self.ended = is_first
+            if not is_first:
+                self.trial = self.place + 0.3 * (self.trial - self.place)
+            return
+        level, gradient = found
+        if not is_first:
+            step, bend = (self.trial - self.place)[others], (self.gradient - gradient)[others]
+            if step @ bend > 1e-6:
+                away = np.eye(step.size) - np.outer(step, bend) / (step @ bend)
+                self.inverse = away @ self.inverse @ away.T + np.outer(step, step) / (step @ bend)
+        self.place, self.level, self.gradient = self.trial, level, gradient
+        step = self.inverse @ gradient[others]
+        self.ended = bool(step @ gradient[others] < 2 * LEAST_GAIN)
+        self.trial = self.place.copy()
+        self.trial[others] += step * min(1.0, LONGEST / max(float(np.linalg.norm(step)), 1e-12))
+
+    def steps(self) -> Vector:
+        """Steps along each coordinate, (d,), over which the gradient tells the curvature: half of an sd."""
+        own = 0.5 * np.sqrt(np.diag(self.inverse))
+        values: Vector = np.clip(np.insert(own, self.k, 0.3), 0.02, 0.3)
+        return values
+
+    def arm(self, steps: Vector, beside: list[Valued]) -> Arm:
+        """What was found, with the gradients that many steps away: beyond what the data say the prior's sd is one."""
+        d = self.place.size
+        rows = [
+            unit if found is None else (self.gradient - found[1]) / step
+            for unit, step, found in zip(np.eye(d), steps, beside)
+        ]
+        values, turn = np.linalg.eigh(0.5 * (np.array(rows) + np.array(rows).T))
+        covariance = (turn / np.clip(values, 1.0, 1e4)) @ turn.T
+        # a last step, by this curvature, with the coordinate held
+        rest = covariance - np.outer(covariance[self.k], covariance[self.k]) / covariance[self.k, self.k]
+        step = rest @ self.gradient
+        step *= min(1.0, LONGEST / max(float(np.linalg.norm(step)), 1e-12))
+        return Arm(self.place + step, WIDER * covariance)

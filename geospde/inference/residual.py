@@ -1,6 +1,6 @@
 """The difference between log p(theta | y) and a Gaussian, interpolated through the points of a rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, permutations
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from geospde.inference.emulator import Emulator
+from geospde.inference.mode import Arm
 from geospde.inference.pareto import smoothed_log_weights
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.processes import nearest_of
@@ -280,7 +281,13 @@ class ThetaDraws:
     """
 
     def __init__(
-        self, log_posterior: Callable[[Vector], Vector], emulator: Emulator, top: float, axes: Axes, scale: Warp | None
+        self,
+        log_posterior: Callable[[Vector], Vector],
+        emulator: Emulator,
+        top: float,
+        axes: Axes,
+        scale: Warp | None,
+        arms: Sequence[Arm] = (),
     ):
         self.log_posterior, self.emulator, self.axes, self.rng = log_posterior, emulator, axes, np.random.default_rng(0)
         self.u, log_mass = emulator.weighted
@@ -294,7 +301,7 @@ class ThetaDraws:
         own = self.base.bent(axes.theta(self.u))
         self.mean = self.mass @ own
         self.root = np.asarray(np.linalg.cholesky((own - self.mean).T @ (self.mass[:, None] * (own - self.mean))))
-        self.far = _far(self.mean, self.root, scale)
+        self.far = _far(self.mean, self.root, scale, arms)
         self.rounds: list[_Round] = []
         self.first = 0
 
@@ -316,9 +323,11 @@ class ThetaDraws:
     def _places(self, theta: Vector) -> Vector:
         return np.asarray(np.linalg.solve(self.root, (self.base.bent(theta) - self.mean).T).T)
 
-    def mixture(self) -> StudentMixture:
-        """Fit one to the draws."""
-        theta, _, exact, _ = self._compared()
+    def mixture(self, rest: bool = False) -> StudentMixture:
+        """Fit one to the draws or, of the rest alone, to where the emulator is off."""
+        theta, _, exact, own = self._compared()
+        if rest:
+            exact = np.abs(exact - own)
         # one draw that outweighs all others says little of where the next should be
         guide = np.minimum(exact, exact.sum() / np.sqrt(len(exact)))
         return StudentMixture.fitted(self._places(theta), guide / guide.sum(), self.rng)
@@ -329,12 +338,12 @@ class ThetaDraws:
 
     def corrected(self, influence: Callable[[Vector, Vector], Vector]) -> "Reweighted":
         """The emulator as the draws correct it."""
-        _, u, more, alone = self._best(influence)
+        _, u, more, ratio = self._best(influence)
         cells = np.bincount(nearest_of(self.u, u), self.mass, len(u)).astype(float)
-        return Reweighted(self.emulator, u, *_factors(more - cells if alone else more, cells))
+        return Reweighted(self.emulator, u, *_factors(more - cells if ratio is None else more, cells, ratio))
 
-    def _best(self, influence: Callable[[Vector, Vector], Vector]) -> tuple[Vector, Vector, Vector, bool]:
-        """Least errors, the emulator's u, masses that the draws add, and whether they do so to nothing."""
+    def _best(self, influence: Callable[[Vector, Vector], Vector]) -> tuple[Vector, Vector, Vector, Vector | None]:
+        """Least errors, the emulator's u, masses that the draws add, and the ratios of densities; None to nothing."""
         theta, u, exact, own = self._compared()
         few, mass = self.u[:FEW], self.mass[:FEW] / self.mass[:FEW].sum()  # of points of low discrepancy the first
         nearest = nearest_of(few, u)
@@ -344,12 +353,14 @@ class ThetaDraws:
         # of draws alone the heaviest tell little of how heavy they should be
         log_weights = smoothed_log_weights(np.log(np.maximum(exact, 1e-300))[None])[0][0]
         smooth = np.exp(log_weights) * exact.sum()
-        for more, alone in ((exact - own, False), (smooth, True)):
-            factors, lumps = _factors(more - cells if alone else more, cells)
+        for more, ratio in ((exact - own, exact / np.maximum(own, 1e-300)), (smooth, None)):
+            factors, lumps = _factors(more - cells if ratio is None else more, cells, ratio)
             both = np.concatenate([mass * factors[nearest], lumps])
-            each = (more / (more.sum() + (not alone)))[:, None] * influence(values, both / both.sum())[len(few) :]
+            each = (more / (more.sum() + (ratio is not None)))[:, None] * influence(values, both / both.sum())[
+                len(few) :
+            ]
             variance = (each**2).sum(axis=0) - each.sum(axis=0) ** 2 / len(u)
-            found.append((np.sqrt(np.maximum(variance, 0.0)), u, more, alone))
+            found.append((np.sqrt(np.maximum(variance, 0.0)), u, more, ratio))
         return min(found, key=lambda one: float(one[0].max()))
 
     def _compared(self) -> tuple[Vector, Vector, Vector, Vector]:
@@ -372,7 +383,7 @@ class ThetaDraws:
         return theta, u, np.exp(np.minimum(values - log_draw, 200.0)), np.exp(log_own - log_draw)
 
 
-def _far(mean: Vector, root: Vector, scale: Warp | None) -> StudentMixture:
+def _far(mean: Vector, root: Vector, scale: Warp | None, arms: Sequence[Arm]) -> StudentMixture:
     """Wide densities on standardised axes, one of them the priors' own: an arm may have been seen by no point."""
     d = len(mean)
     wide = WIDER * np.eye(d)
@@ -383,13 +394,27 @@ def _far(mean: Vector, root: Vector, scale: Warp | None) -> StudentMixture:
     inverse = np.linalg.inv(root)
     shrunk = np.where(has_end, np.sqrt(np.maximum(1.0 - spread**2, 0.0)), 1.0)
     prior = np.asarray(np.linalg.cholesky((inverse * spread**2) @ inverse.T), dtype=float)
-    means = np.array([inverse @ ((shrunk - 1.0) * mean), np.zeros(d)])
-    return StudentMixture(np.array([0.75, 0.25]), means, np.array([prior, wide]))
+    means = [inverse @ ((shrunk - 1.0) * mean), np.zeros(d)]
+    roots = [prior, wide]
+    shares = np.array([0.75, 0.25])
+    if arms:
+        shares = np.concatenate([0.5 * shares, np.full(2 * len(arms), 0.25 / len(arms))])
+    for arm in arms:  # at its end, and on the way there
+        way = inverse @ (arm.place - mean)
+        own = inverse @ arm.covariance @ inverse.T
+        means += [way, 0.5 * way]
+        roots += [np.linalg.cholesky(own), np.linalg.cholesky(own + 0.06 * np.outer(way, way))]
+    return StudentMixture(shares, np.array(means), np.array(roots))
 
 
-def _factors(more: Vector, cells: Vector) -> tuple[Vector, Vector]:
-    """Factors and lumps, (n,) each, that add `more` mass near each draw to that of its cell."""
+def _factors(more: Vector, cells: Vector, ratio: Vector | None) -> tuple[Vector, Vector]:
+    """Factors and lumps, (n,) each, that add `more` mass near each draw to that of its cell.
+
+    Less mass is by the ratio of the densities: a cell may well have less than is to be taken away about its draw.
+    """
     share = more / np.maximum(cells, 1e-300)
+    if ratio is not None:
+        share = np.where(more < 0, ratio - 1.0, share)
     factors = np.where(np.abs(share) <= 1.0, 1.0 + share, np.where(more > 0, 1.0, 0.0))
     lumps = np.where(share > 1.0, more, 0.0)
     # what could not be taken away about a draw is taken away everywhere

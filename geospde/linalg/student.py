@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import gammaincinv, logsumexp, ndtri
 
 from geospde.linalg.proposal import log_student
+from geospde.linalg.sequences import scrambled
 
 Vector = NDArray[np.float64]
 
 FREEDOM = 3.0  # degrees of freedom: tails that no part follows are seen from those that there are
 STEPS = 10  # of the fit
-EACH, MOST = 4, 8  # draws that count, for each coordinate, that make a part; parts at most
+EACH, MOST = 4, 16  # draws that count, for each coordinate, that make a part; parts at most
 NARROW = 0.5  # of the whole spread, what a part of few draws is taken to have
 LEAST = 0.2  # of the mass, what is shared evenly among parts
 
@@ -76,10 +77,16 @@ class StudentMixture:
         return StudentMixture(even / even.sum(), np.array(means), np.array(roots))
 
     def draw(self, size: int, rng: np.random.Generator) -> Vector:
-        """Draws, (size, d): of each part as many as its share says."""
-        part = np.searchsorted(np.cumsum(self.shares)[:-1], (np.arange(size) + 0.5) / size)
-        normal = rng.normal(size=(size, self.means.shape[1]))
-        z = normal / np.sqrt(rng.chisquare(self.freedom, (size, 1)) / self.freedom)
+        """Draws, (size, d), that lie more evenly than independent ones: their sums err less than is estimated of them.
+
+        A lattice of low discrepancy, shifted at random (Owen 2013, Monte Carlo theory, methods and examples, 17).
+        """
+        d = self.means.shape[1]
+        cube = (scrambled(1 << max(size - 1, 1).bit_length(), d + 2)[:size] + rng.random(d + 2)) % 1.0
+        cube = np.clip(cube, 1e-9, 1.0 - 1e-9)
+        part = np.searchsorted(np.cumsum(self.shares)[:-1], cube[:, 0])
+        squares = 2.0 * gammaincinv(0.5 * self.freedom, cube[:, 1])  # of chi squared
+        z = ndtri(cube[:, 2:]) / np.sqrt(squares / self.freedom)[:, None]
         values: Vector = self.means[part] + np.einsum("nij,nj->ni", self.roots[part], z)
         return values
 

@@ -341,8 +341,9 @@ def test_what_no_process_follows_is_put_right_by_draws():
     found = adaptive(density, Axes(np.zeros(3), np.eye(3)))
     evidence, sds, quantiles = quadrature(rough, 3, 6)
     accuracy = found.hyper.accuracy
-    assert accuracy.draws == 512 and not accuracy.within
-    assert density.evaluations < 700
+    assert accuracy.serves and not accuracy.within
+    # chance decides where the errors serve: of seven seeds at 512 to 1,536 draws
+    assert 512 <= accuracy.draws <= 1536 and density.evaluations < accuracy.draws + 190
     # without bias: within three of the standard errors that it tells
     assert abs(found.log_marginal_likelihood - evidence) < 3 * accuracy.evidence < 0.1
     found_sds, found_quantiles = summaries(found.hyper, 3)
@@ -522,6 +523,10 @@ def test_quantiles_are_those_of_what_a_density_is_smoothed_from():
     assert own.cdf(own.quantile(0.9)) == pytest.approx(0.9, abs=1e-5)
     assert np.abs((smooth.quantile(levels) - exact) / sd).max() > 0.04
     assert own.mode == smooth.mode
+    # and so are the mean, .006 sd off by the rule, and the sd: the kernel makes that 1.5 % larger
+    assert own.mean == pytest.approx(mass @ values, abs=0.01 * sd)
+    assert own.sd == pytest.approx(sd, rel=0.005)
+    assert smooth.sd > 1.01 * sd
 
 
 def test_rounding_errors_are_not_told():
