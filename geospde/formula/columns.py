@@ -247,7 +247,7 @@ def _crossed(left: Vector, right: Vector) -> Vector:
     return (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
 
 
-def _refuse_extreme(matrix: Vector, names: Sequence[str]) -> None:
+def refuse_extreme(matrix: Vector, names: Sequence[str]) -> None:
     """Raise InputError for a column whose squares are no numbers, or all 0."""
     sizes = np.abs(matrix).max(axis=0, initial=0.0)
     for k in map(int, np.flatnonzero((sizes > FURTHEST) | ((sizes > 0) & (sizes < 1 / FURTHEST)))):
@@ -289,7 +289,7 @@ class FixedEffects(Columns):
             Where there are more coefficients than observations, each of which has one of its own.
         """
         matrix, names = self._matrix, self._all_names
-        _refuse_extreme(matrix, names)
+        refuse_extreme(matrix, names)
         rows, width = matrix.shape
         known = np.zeros((0, width)) if priors is None else priors
         # of a prior it matters what it is of, not how narrow it is

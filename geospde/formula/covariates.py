@@ -12,6 +12,7 @@ from geospde.formula.table import column_of, numeric
 from geospde.survey.numbers import as_numbers
 
 Vector = NDArray[np.float64]
+FURTHEST = 1e40  # size of a covariate of a term
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Covariates:
         Raises
         ------
         InputError
-            For a missing column, and a value that is no finite number.
+            For a missing column, a value that is no finite number, and numbers whose powers are none.
         """
         columns = []
         for name, coordinate in zip(self.names, self.coordinates):
@@ -53,8 +54,19 @@ class Covariates:
                         "or, if it is a coordinate, say so to geospde.fit with coords=(x, y)",
                     )
                 column_of(table, name)
-                columns.append(numeric(table, name, "covariate"))
+                columns.append(measured(table, name))
         return np.column_stack(columns)
+
+
+def measured(table: pd.DataFrame, name: str, what: str = "covariate") -> Vector:
+    """A column as floats of which terms take cubes, their squares and quotients; InputError where they have none."""
+    values = numeric(table, name, what)
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest > FURTHEST or 0 < largest < 1 / FURTHEST:
+        row = int(np.abs(values).argmax())
+        what = f"{name!r} of {{row}} is {values[row]:g}, not between {1 / FURTHEST:g} and {FURTHEST:g}"
+        raise InputError(what, remedy="give it in another unit", row=table.index[row])
+    return values
 
 
 def _coordinate(name: str, table: pd.DataFrame, points: Vector | None) -> int | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.survey.numbers import as_numbers, others_like_it
+from geospde.survey.tables import FOLDED
 from geospde.text.words import did_you_mean, in_brief
 
 Vector = NDArray[np.float64]
@@ -124,6 +125,8 @@ def kind_of(values: pd.Series, column: str) -> str:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return "label"
     kind = str(pd.api.types.infer_dtype(values))
+    if kind == "bytes" or (kind == "mixed" and values.map(lambda value: isinstance(value, bytes)).any()):
+        raise InputError(f"column {column!r} holds bytes: make text of it, such as with .str.decode('utf-8')")
     if kind.startswith(("date", "time", "period", "complex")):
         raise InputError(f"column {column!r} holds {kind} values: make a number of it, such as days since a date")
     return "number" if kind in NUMBERS else "truth" if kind == "boolean" else "label"
@@ -180,7 +183,7 @@ HALF = 0.5  # of the rows, where there are many texts
 def refuse_near_numbers(values: pd.Series, column: str) -> None:
     """Raise InputError for texts that are numbers with a unit, a sign or a comma, where they would be a level a row.
 
-    Levels such as "5 mg" and "10 mg", many rows each, are labels.
+    Levels such as "5 mg" and "10 mg", many rows each, are labels; numbers and marks of missing ones ("NA") never are.
     """
     if isinstance(values.dtype, pd.CategoricalDtype) or not values.map(lambda value: isinstance(value, str)).all():
         return
@@ -190,6 +193,16 @@ def refuse_near_numbers(values: pd.Series, column: str) -> None:
         said = f"column {column!r} holds dates as text, such as {values.iloc[0]!r} in {{row}}: {remedy}"
         raise InputError(said, row=values.index[0])
     plain = ~np.isnan(as_numbers(values))
+    marks = values.map(lambda text: text.strip().casefold() in FOLDED | {""}).to_numpy() & ~plain
+    commas = values.str.fullmatch(r"\s*[-+]?\d+,\d+\s*").to_numpy(dtype=bool)
+    kinds = {"numbers": plain, "True and False": values.str.casefold().isin(TRUTHS).to_numpy()}
+    kind = next((name for name, are in kinds.items() if are.any() and (are | marks).all()), None)
+    if kind is not None and marks.any():
+        row = int(np.argmax(marks))
+        said = f"column {column!r} is text, {kind} but for {values.iloc[row]!r} in {{row}}{others_like_it(marks)}"
+        remedy = f"make {kind} of it, with no value there, or write C(...) for labels"
+        raise InputError(f"{said}: {remedy}", row=values.index[row])
+    many = many or bool(commas.any() and (commas | plain | marks).all())  # decimals are no labels
     nearly = ~plain & values.map(lambda text: bool(_NEARLY.fullmatch(text))).to_numpy()
     share = float((plain | nearly).mean())
     if share < (HALF if many else MOSTLY) or not (many or (nearly.any() and plain.mean() >= MOSTLY)):

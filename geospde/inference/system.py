@@ -156,6 +156,8 @@ class System:
         self.pairs = getattr(self.model.likelihood, "pairs", None)
         forms = self.with_pairs(self.design)
         touched = abs(self.basis.rows(forms))
+        touched.eliminate_zeros()
+        touched.data[:] = 1.0  # squares of values may be too small for a number
         # full rows for the fixed effects, so that their covariance with every latent variable is selected
         rows = sp.csc_matrix((self.n_fixed, n))
         if self.n_fixed:
@@ -268,6 +270,9 @@ class System:
             False where a row's support leaves the pattern, and M does not hold.
         """
         rows = self.basis.rows(rows)
+        if not rows.data.all():  # a slope's at a covariate of 0, in a group of nothing else
+            rows = rows.copy()
+            rows.eliminate_zeros()
         counts = np.diff(rows.indptr).astype(np.int64)
         starts = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)])
         places, values = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.families.priors import LKJ, Fixed, Independent, PCSd, Prior, read_prior
-from geospde.formula.columns import Columns
+from geospde.formula.columns import Columns, refuse_extreme
 from geospde.formula.formula import Name, TermCall
 from geospde.formula.grouping import Grouping
 from geospde.formula.table import label
@@ -108,6 +108,7 @@ class Group(LatentTerm):
         names = effects.names
         if not names:
             raise InputError(f"the group term {call.text!r} has no effect on its left side")
+        refuse_extreme(effects.matrix, names)
         for other in context.terms:
             same = other.grouping is not None and other.grouping.name == group
             shared = set(names) & set(other.effect_names) if same else ()

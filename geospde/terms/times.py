@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.formula.covariates import measured
 from geospde.formula.formula import Name, TermCall
 from geospde.formula.table import column_of, numeric
 from geospde.terms.calls import flag
@@ -159,7 +160,7 @@ def read_times(
         hint = did_you_mean(str(temporal), list(TEMPORAL), "kinds")
         raise InputError(f"a field has no temporal={temporal!r}; {hint}: {call.text}")
     column_of(table, str(name))
-    values = np.unique(numeric(table, str(name), "time"))
+    values = np.unique(measured(table, str(name), "time"))
     if values.size < 2:
         raise InputError(
             f"the time {str(name)!r} of {call.text} has one step: nothing changes", remedy="leave time out"

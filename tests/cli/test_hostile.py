@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from hostile_covariates import COVARIATES
 from hostile_densities import DENSITY, EVEN, FORGED, SITES
 from hostile_fits import DAMAGED, ESTIMATES, ONE_POINT, PLAIN
 from hostile_inputs import CASES, CLASSES, run_file
@@ -33,9 +34,9 @@ def survey():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", every_other([*CASES, *RASTERS, *KEYS]))
+@pytest.mark.parametrize("name", every_other([*CASES, *COVARIATES, *RASTERS, *KEYS]))
 def test_a_hostile_input_gets_one_sentence(name, tmp_path, monkeypatch, capsys):
-    make, words = (CASES | RASTERS | KEYS)[name]
+    make, words = (CASES | COVARIATES | RASTERS | KEYS)[name]
     monkeypatch.chdir(tmp_path)
     sections, table = make(), survey()
     sections.get("change", lambda t: None)(table)
@@ -151,6 +152,6 @@ def test_the_page_counts_what_is_tried():
     assert [int(tried) for tried, _ in rows] == [
         *map(len, CLASSES.values()),
         sum(map(len, (DAMAGED, ZIPS, HARMLESS, ESTIMATES, PLAIN, ONE_POINT, DENSITY, EVEN, SITES, *FORGED.values()))),
-        *map(len, (RASTERS, KEYS, TRIED)),
+        *map(len, (RASTERS, KEYS, COVARIATES, TRIED)),
     ]
     assert all(tried == held for tried, held in rows)

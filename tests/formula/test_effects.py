@@ -359,6 +359,13 @@ def test_new_data_are_of_the_kind_that_the_fit_has():
         ([*map(str, range(34)), "<0.1", "≈ 3"], "'<0.1' in row 34 and '≈ 3'"),
         ([f"{k / 7:.3f}" for k in range(36)], "'0.000' in row 0"),
         ([*map(str, range(25)), *["n.d."] * 11], r"numbers but for 'n.d.' in row 25 and .* \(11 such rows\)"),
+        (
+            ["1.5", "2", "NA", "3"] * 9,
+            r"text, numbers but for 'NA' in row 2; 8 further rows like it: make numbers of it",
+        ),
+        (["1", "2", " "] * 12, "numbers but for ' ' in row 2"),
+        (["TRUE", "FALSE", "n/a"] * 12, "True and False but for 'n/a' in row 2"),
+        (["1,5", "2", "3"] * 12, "nearly numbers, such as '1,5' in row 0"),
         ([f"2020-01-{1 + k % 28:02d}" for k in range(36)], "holds dates as text, such as '2020-01-01' in row 0: make"),
         ([f"{1 + k % 28}.1.2020" for k in range(36)], "holds dates as text"),
         *(
@@ -372,6 +379,13 @@ def test_text_that_is_nearly_numbers_is_told(values, message):
     with pytest.raises(InputError, match=message):
         Columns("1 + t", data)
     assert Columns("1 + C(t)", data).matrix.shape == (36, len(set(values)))
+
+
+@pytest.mark.parametrize("values", [[b"1", b"2"] * 18, [b"a", "b"] * 18])
+def test_bytes_are_no_labels(values):
+    for term in ("t", "C(t)"):
+        with pytest.raises(InputError, match="column 't' holds bytes: make text of it"):
+            Columns(f"1 + {term}", DATA.assign(t=values))
 
 
 def test_levels_with_numbers_in_them_are_labels():

@@ -13,7 +13,10 @@ from geospde.errors import InputError
 from geospde.families.pc import PCCor0, PCCor1
 from geospde.model.build import build_model
 from geospde.terms.precisions.autoregressive import Autoregressive
+from geospde.terms.precisions.intrinsic import generalised_inverse
 from geospde.terms.series.lattice import Lattice
+from geospde.terms.series.rw1 import RandomWalk
+from geospde.terms.series.rw2 import SmoothWalk
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "temporal"
 NOISE = {"sigma": {"pc": [1, 0.05]}}
@@ -190,3 +193,19 @@ def test_a_step_that_is_none_is_told(second):
     with pytest.raises(InputError, match="above 0.707"):
         PCCor1(0.0, 0.5)
     assert len(second.effects("t").to_frame()) == 120
+
+
+@pytest.mark.parametrize("walk, power", [(RandomWalk, 1), (SmoothWalk, 3)])
+@pytest.mark.parametrize("unit", [1e-30, 1e4, 1e6, 1e30])
+def test_a_walk_is_the_same_in_any_unit_of_its_steps(walk, power, unit):
+    gaps = np.random.default_rng(1).uniform(0.5, 1.5, 24)
+    found = []
+    for size in (1.0, unit):
+        nodes = np.r_[0.0, np.cumsum(size * gaps)]
+        null = walk.null(nodes, False)
+        determinant, variances = generalised_inverse(walk.structure(size * gaps, False), null)
+        found.append((determinant + (25 - null.shape[1]) * power * np.log(size), variances / size**power))
+    dense = np.linalg.pinv(walk.structure(gaps, False).toarray())
+    assert np.allclose(found[0][1], np.diag(dense), rtol=1e-9)
+    assert found[1][0] == pytest.approx(found[0][0], abs=1e-9)  # digits of sums of some hundred numbers, as below
+    assert np.allclose(found[1][1], found[0][1], rtol=1e-9)

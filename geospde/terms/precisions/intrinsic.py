@@ -137,7 +137,7 @@ def generalised_inverse(structure: sp.csc_matrix, null: Vector) -> tuple[float, 
     lower = sp.csc_matrix(sp.tril(structure) + sp.identity(structure.shape[0])).sorted_indices()
     values = lower.data.copy()
     diagonal = lower.indptr[:-1]
-    values[diagonal] -= 1.0
+    values[diagonal] = structure.diagonal()  # nothing was lost beside the ones that make it explicit
     anchors = anchors_of(null, null.shape[1])
     strengths = values[diagonal[anchors]]
     strengths[strengths <= 0] = 1.0

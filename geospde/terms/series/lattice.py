@@ -10,6 +10,7 @@ from geospde.errors import InputError
 Vector = NDArray[np.float64]
 NEAR = 1e-6  # of a step that counts as none
 LARGEST = 100_000  # steps
+DIGITS = 1e-12  # of a value: in shorter steps, rounding of the values leaves none of the four digits of a step
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Lattice:
             step = a
         size = round(whole / step) + 1
         places = np.round((values - values[0]) / step)
+        if step < DIGITS * np.abs(values).max():
+            raise InputError(f"{what} goes by steps, and its values differ in their last digits: take an origin nearer")
         if size > LARGEST or np.abs(values - values[0] - step * places).max() > NEAR * max(step, whole):
             raise InputError(
                 f"{what} goes by steps, and its values have none in common",

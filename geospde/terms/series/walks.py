@@ -20,6 +20,8 @@ from geospde.terms.series.lattice import Lattice
 
 Vector = NDArray[np.float64]
 
+LARGEST = 1e140  # precision of a node: its squares are numbers
+
 
 class Walk(LatentTerm):
     """A random walk over the different values of a column, its nodes.
@@ -117,8 +119,10 @@ class Walk(LatentTerm):
         prior = own_prior(context, f"sd({label})", "sd", default_sd(context, float(size)))
         null = cls.null(nodes, cyclic)
         free = null if not constrained else null[:, 1:]
+        structure = cls.structure(gaps, cyclic)
+        _refuse_uneven(structure, gaps, covariates.names[0], call.text)
         precision = Intrinsic.of_structure(
-            cls.structure(gaps, cyclic), null, null[:, :1] if constrained else None, scale=scaled,
+            structure, null, null[:, :1] if constrained else None, scale=scaled,
             prior=Independent((prior,)), label=label, unpenalised=free if free.size else None,
         )  # fmt: skip
         return cls(precision, covariates, nodes, gaps, by, float(np.sqrt((values**2).mean())))
@@ -173,3 +177,11 @@ class Walk(LatentTerm):
     def variables(self) -> list[Variable]:
         """The walk, along its nodes."""
         return [Variable(self.label, f"{self.label}_node", self.nodes, np.arange(self.n))]
+
+
+def _refuse_uneven(structure: sp.csc_matrix, gaps: Vector, name: str, text: str) -> None:
+    """Raise InputError for gaps between nodes so unlike that no sums of both their precisions have digits of each."""
+    sizes = structure.diagonal()
+    if not (0 < sizes.min() and sizes.max() < min(1e15 * sizes.min(), LARGEST)):
+        what = f"{text}: the gaps between values of {name!r} go from {gaps.min():.3g} to {gaps.max():.3g}"
+        raise InputError(what, remedy="give it in another unit, or round it or take its logarithm")
