@@ -298,7 +298,7 @@ def test_the_maps_of_a_run_are_of_the_population():
     with pytest.raises(InputError, match="needs the group column 'g'"):
         fit.predict(grid)
     asked = SimpleNamespace(quantiles=(0.5,), exceed=(), layers=(), at={})
-    config = SimpleNamespace(prediction=asked, excursions=SimpleNamespace(exceed=()))
+    config = SimpleNamespace(prediction=asked, excursions=SimpleNamespace(exceed=(), classes=None))
     cells = analysis.predict(config, fit, grid).to_frame()
     assert np.allclose(cells["mean"], fit.fixed.loc["Intercept", "mean"], rtol=1e-6)
 
