@@ -170,7 +170,7 @@ def test_names_are_of_the_term_and_its_coefficients(table):
         ("y ~ s(x, bs='gp', k=39, m=5)", "functions apart"),
         ("y ~ x + s(x, z, bs='gp', k=6)", r"trend of s\(x,z\) is already in x.*m=-3"),
         ("y ~ s(x, bs='gp', k=6) + s(x, z, bs='gp', k=6)", r"already in s\(x\)"),
-        ("y ~ s(far, bs='gp')", "too far apart"),
+        ("y ~ s(far, bs='gp')", "give it in another unit"),
         ("y ~ s(x, bs='re')", r"'x' is a number.*\(0 \+ x \| group\)"),
         ("y ~ s(one, bs='re')", "'one' is a number"),
         ("y ~ s(g, bs='re', k=4)", "no k"),
