@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -248,3 +250,11 @@ class GeospdeWarning(_Said, UserWarning):
     ) -> None:
         super().__init__(what, where=where, of=of, remedy=remedy)
         self.subject = subject
+
+
+def alert(what: GeospdeWarning | str) -> None:
+    """Warn, at the line outside of geospde that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "geospde":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(what if isinstance(what, GeospdeWarning) else GeospdeWarning(what), stacklevel=level)

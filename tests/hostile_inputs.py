@@ -148,6 +148,7 @@ CLASSES = {
         "quadrature huge": (keys("inference", quadrature=10**9, method="ml"), ""),
         "long word": (keys("inference", method=LONG), "one of"),
         "label empty": (keys("output", label=""), ""),
+        "k a fraction": (keys("validation", k=0.5), "k must be a whole number, not 0.5"),
     },
     "mesh": {
         **{f"{k} {w}": (keys("mesh", **{k: v}), "") for k in MESH_KEYS for w, v in NUMBERS.items()},
@@ -206,6 +207,16 @@ CLASSES = {
             keys("model", formula="caught ~ spde(mesh, prior_range=(1e9, 0.5))"),
             "unit of the coordinates",
         ),
+        **{
+            f"{w} in the formula": (keys("model", formula=f"caught ~ 1 + spde(mesh, {w})"), "another unit")
+            for w in (
+                "prior_range=(5e-324, 0.5)",
+                "prior_range=(1e308, 0.5)",
+                "prior_sigma=(1e300, 0.5)",
+                "prior_sigma=(1e-300, 0.5)",
+                "prior_sigma=(1, 1e-320)",
+            )
+        },
         "sd 1e-308": (prior("sigma(spde)", {"pc": [1e-308, 0.5]}), "another unit"),
         "mean 1e308": (prior("Intercept", {"gaussian": [1e308, 1]}), "another unit"),
         "mean of 400 digits": (prior("Intercept", {"gaussian": [10**400, 1]}), ""),
@@ -304,6 +315,7 @@ CLASSES = {
             f"{v}"[:30]: (keys("survey", crs=v), "")
             for v in (
                 "local:",
+                "+proj=geocent",
                 "EPSG:4978",
                 "EPSG:5773",
                 "EPSG:99999999",
@@ -434,7 +446,11 @@ CLASSES = {
             for w, content, words in (
                 ("a pipe", None, "pipe or a device"),
                 ("empty", "", ""),
-                ("a ring that does not close", polygon([[0, 0], [1000, 0], [1000, 1000], [0, 1000]]), "close"),
+                (
+                    "a ring that does not close",
+                    polygon([[0, 0], [1000, 0], [1000, 1000], [0, 1000]]),
+                    "its last vertex",
+                ),
                 ("a ring of two points", polygon([[0, 0], [1000, 0], [0, 0]]), ""),
                 ("no JSON", "{" * 1000, ""),
                 ("an empty collection", '{"type": "FeatureCollection", "features": []}', ""),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.export.raster import BLOCK, RasterWriter, meaning_of, remove_scraps
 from geospde.linalg.executor import executor
 from geospde.prediction.grid import Grid
@@ -233,7 +232,7 @@ def _warn_of_extrapolation(names: Sequence[str], file: WindowFile) -> None:
     if far:
         cells = counted(far, "cell")
         said = f"{cells} of the map lie beyond the covariates of the sites"
-        warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=3)
+        alert(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION))
 
 
 def _writing(grid: Grid, bands: int) -> float:

@@ -1,6 +1,5 @@
 """Columns of a design that a formula makes of a table: the fixed effects, and the left sides of groups."""
 
-import warnings
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import InputError, alert
 from geospde.formula.algebra import Sum, coded
 from geospde.formula.expressions import Expression, learn
 from geospde.formula.formula import Formula
@@ -50,7 +49,7 @@ class Columns:
         if isinstance(terms, str):
             terms = Sum.of([("+", parse_expression(terms))], terms)
         for note in terms.notes:
-            warnings.warn(note, GeospdeWarning, stacklevel=2)
+            alert(note)
         self._intercept = terms.intercept
         crossed, self._variables = _learnt(terms, table, elsewhere)
         values = {name: variable(table) for name, variable in self._variables.items()}
@@ -58,7 +57,7 @@ class Columns:
         for name, levels in factors.items():
             if len(levels) == 1:
                 sentence = f"the factor {name!r} has one level, {levels[0]!r}, in these data, and no effect to estimate"
-                warnings.warn(sentence, GeospdeWarning, stacklevel=2)
+                alert(sentence)
         coding = [
             (frozenset(map(str, written)), [(v, piece.get(v, True)) for v in term if v in piece or v not in factors])
             for written, term, pieces in zip(terms.terms, crossed, coded(crossed, factors, terms.intercept))
@@ -311,7 +310,7 @@ class FixedEffects(Columns):
         out._rank, out.kept = rank, rank.kept
         out.names = [names[k] for k in rank.kept]
         out.dropped = tuple(names[k] for k in rank.dropped)
-        warnings.warn(_dropped_words(matrix, names, rank), GeospdeWarning, stacklevel=3)
+        alert(_dropped_words(matrix, names, rank))
         return out
 
     def refuse_indistinct(self) -> None:

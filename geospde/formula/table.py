@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.survey.numbers import as_numbers, others_like_it
 from geospde.survey.tables import FOLDED
+from geospde.text.hints import as_frame
 from geospde.text.words import did_you_mean, in_brief
 
 Vector = NDArray[np.float64]
@@ -60,8 +61,8 @@ def require_table(data: Any) -> None:
     said = f"data must be a DataFrame or GeoDataFrame, not a {type(data).__name__}"
     if hasattr(data, "points") and hasattr(data, "coastline"):
         raise InputError(said, remedy="give its points, survey.points")
-    if hasattr(data, "to_pandas"):
-        raise InputError(said, remedy="make one with to_pandas()")
+    if remedy := as_frame(data):
+        raise InputError(said, remedy=remedy)
     if isinstance(data, Mapping) or (isinstance(data, np.ndarray) and data.dtype.names):
         raise InputError(said, remedy="make one with pandas.DataFrame(data)")
     raise InputError(said)

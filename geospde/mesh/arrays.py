@@ -152,7 +152,10 @@ def checked_values(given: Mapping[str, ArrayLike], vertices: int) -> dict[str, N
     """Values at vertices by name, as frozen floats; raises InputError where one is not a finite number a vertex."""
     out = {}
     for name, values in given.items():
-        array = np.array(values, dtype=float)
+        try:
+            array = np.array(values, dtype=float)
+        except (TypeError, ValueError, OverflowError):
+            array = np.empty(0)
         if array.shape != (vertices,) or not np.isfinite(array).all():
             raise InputError(f"the values {name!r} of a mesh are a finite number for each of its {vertices} vertices")
         out[str(name)] = frozen(array)

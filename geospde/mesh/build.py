@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.mesh.arrays import point_array, row_of
 from geospde.mesh.domain import common_crs, diameter, nonconvex_hull, simplified
 from geospde.mesh.inputs import read_crs, read_region
@@ -256,7 +255,7 @@ def _pair(name: str, value: Any) -> tuple[float, ...]:
     if value is None:
         return ()
     try:
-        if np.iscomplexobj(value):
+        if np.iscomplexobj(value) or np.asarray(value).dtype == bool:
             raise TypeError
         numbers = tuple(float(v) for v in np.atleast_1d(value))
     except (TypeError, ValueError, OverflowError) as error:
@@ -267,6 +266,9 @@ def _pair(name: str, value: Any) -> tuple[float, ...]:
 
 
 def _check(cutoff: float | None, min_angle: float, max_vertices: int) -> None:
+    for name, given in (("cutoff", cutoff), ("min_angle", min_angle), ("max_vertices", max_vertices)):
+        if isinstance(given, bool):
+            raise InputError(f"{name} must be a number, not {given}")
     if cutoff is not None and not 0 <= cutoff < np.inf:
         raise InputError(f"cutoff must be a length of 0 or more, not {cutoff}")
     if not 0 <= min_angle <= _STEEPEST:
@@ -325,4 +327,4 @@ def _warn_of_thin(mesh: Mesh, min_angle: float) -> None:
             "corner of the domain or of lines forces it (convex and concave round corners off)",
             subject="mesh angles",
         )
-        warnings.warn(warning, stacklevel=3)
+        alert(warning)

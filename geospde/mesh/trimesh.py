@@ -25,7 +25,7 @@ from geospde.mesh.quality import Quality
 from geospde.mesh.storage import read_gpkg, write_gpkg
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, picture
-from geospde.text.words import coordinate, length, lengths, number
+from geospde.text.words import coordinate, in_brief, length, lengths, listed, number
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -426,7 +426,18 @@ class Mesh:
 
     @classmethod
     def from_arrays(cls, arrays: Any) -> Mesh:
-        """Read a mesh from the mapping that `to_arrays` makes (a dict, or an open npz file)."""
+        """Read a mesh from the mapping that `to_arrays` makes (a dict, or an open npz file).
+
+        Raises
+        ------
+        InputError
+            For what is no mapping, and for one that lacks an array.
+        """
+        if not isinstance(arrays, Mapping):
+            raise InputError(f"a mesh is read from the mapping that to_arrays() makes, not {in_brief(arrays)}")
+        missing = [name for name in ("vertices", "triangles", "inner", "crs") if name not in arrays]
+        if missing:
+            raise InputError(f"the arrays of a mesh lack {listed(missing)}: to_arrays() makes them all")
         barrier = arrays["barrier"] if "barrier" in arrays else None
         values = {name.removeprefix("value "): arrays[name] for name in arrays if name.startswith("value ")}
         crs = str(arrays["crs"]) or None

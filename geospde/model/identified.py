@@ -1,6 +1,5 @@
 """What no data could tell, found before a fit: terms that say the same, or nothing beyond fixed effects."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.terms.base import LatentTerm
 from geospde.text.words import listed
 
@@ -58,7 +57,7 @@ def warn_of_repeated(
             what = (
                 f"{term.label} says nothing of the data that {listed(said, most=3)} do not: its parameters are guesses"
             )
-            warnings.warn(GeospdeWarning(what, remedy="leave one of them out", subject=term.label), stacklevel=4)
+            alert(GeospdeWarning(what, remedy="leave one of them out", subject=term.label))
 
 
 def warn_of_residual(terms: Sequence[LatentTerm], likelihood: Any, is_free: bool) -> None:
@@ -81,7 +80,7 @@ def warn_of_residual(terms: Sequence[LatentTerm], likelihood: Any, is_free: bool
                 f"{term.label} has an effect of each of {likelihood.n:,} rows, as the residual has: the data tell only "
                 "the sum of their variances, and priors share it out"
             )
-            warnings.warn(GeospdeWarning(what, remedy="leave it out", subject=term.label), stacklevel=4)
+            alert(GeospdeWarning(what, remedy="leave it out", subject=term.label))
 
 
 def _within(columns: NDArray[np.float64], basis: NDArray[np.float64]) -> bool:

@@ -1,6 +1,5 @@
 """What was observed: rows of a table that say something, with their response, exposures, weights and offsets."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError, RowsCalled
+from geospde.errors import GeospdeWarning, InputError, RowsCalled, alert
 from geospde.families.base import Family
 from geospde.families.likelihood import Likelihood
 from geospde.families.priors import PCSd, read_prior
@@ -190,7 +189,7 @@ def _without(data: pd.DataFrame, meaningful: NDArray[np.bool_], subject: str, wh
     """Leave rows out that say nothing, and warn of it."""
     rows = np.flatnonzero(~meaningful)
     what = f"{counted(rows.size, 'row')} {why} left out: {listed(data.index[rows].tolist(), most=5)}"
-    warnings.warn(GeospdeWarning(what, subject=subject, remedy="fit.predict(table) has their means"), stacklevel=5)
+    alert(GeospdeWarning(what, subject=subject, remedy="fit.predict(table) has their means"))
     return data[meaningful]
 
 

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geospde.errors import InputError
 from geospde.mesh.arrays import point_array
 from geospde.mesh.trimesh import Mesh
 from geospde.plots.canvas import View, label_ticks
 from geospde.plots.frame import require_axes
-from geospde.text.words import counted
+from geospde.text.arguments import as_number
+from geospde.text.words import counted, in_brief
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,12 +55,19 @@ def plot_mesh(
     '3 vertices, 1 triangle'
     """
     from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.colors import is_color_like
 
     if ax is None:
         from matplotlib import pyplot as plt
 
         _, ax = plt.subplots(figsize=(8, 6), layout="constrained")
     require_axes(ax)
+    if not is_color_like(edge_color):
+        raise InputError(
+            f"edge_color is a colour of matplotlib, such as 'grey' or '#5b7a95', not {in_brief(edge_color)}"
+        )
+    if linewidth is not None and as_number(linewidth, "linewidth") < 0:
+        raise InputError(f"linewidth is 0 or more, not {linewidth:g}")
     thin = linewidth if linewidth is not None else float(np.clip(12 / np.sqrt(mesh.n_vertices), 0.1, 0.8))
     for zone, tint in [(~mesh.inner, _OUTER), (mesh.inner, _INNER)]:
         faces = PolyCollection(mesh.vertices[mesh.triangles[zone]], facecolor=tint, edgecolor=edge_color)

@@ -10,6 +10,8 @@ from geospde.errors import InputError
 from geospde.plots.canvas import FRAME
 from geospde.plots.frame import BAND, LINE, finish, new_axes
 from geospde.results.bayesian import BayesianFit
+from geospde.text.arguments import is_whole
+from geospde.text.words import in_brief
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 
 BINS = 10
+MOST_BINS = 1_000
+"""Beyond them a bar is thinner than what is drawn."""
 
 
 def plot_pit(fit: BayesianFit, ax: Axes | None = None, *, bins: int = BINS) -> Axes:
@@ -45,8 +49,8 @@ def plot_pit(fit: BayesianFit, ax: Axes | None = None, *, bins: int = BINS) -> A
     Counts have the non-randomised histogram of Czado, Gneiting & Held (2009), Biometrics 65, 1254-1261, from
     `Fit.pointwise`.
     """
-    if not isinstance(bins, int | np.integer) or bins < 2:
-        raise InputError(f"a histogram has two bins or more, not {bins!r}")
+    if not is_whole(bins, 2) or bins > MOST_BINS:
+        raise InputError(f"a histogram has a whole number of bins, 2 to {MOST_BINS:,}, not {in_brief(bins)}")
     fit.model.likelihood.refuse_without_cdf()
     holds = (fit.pointwise["failure"] == 0).to_numpy()
     table = fit.pointwise[holds]

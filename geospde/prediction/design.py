@@ -8,7 +8,6 @@ the best set where gains diminish, as they mostly do (Krause, Singh & Guestrin 2
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy.special import owens_t
 
-from geospde.errors import InputError
+from geospde.errors import InputError, alert
 from geospde.linalg.executor import cluster, executor
 from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
@@ -289,7 +288,7 @@ class _Greedy:
                 raise InputError("a raster weighs the cells of a Grid: of other places give a weight each")
             given, _, findings = cell_weights(given, grid, self.fit.model.crs)
             for finding in findings:
-                warnings.warn(finding.as_warning(), stacklevel=2)
+                alert(finding.as_warning())
         w = _numbers(given, size, "weights", "place", may_be_zero=True)
         total: Vector = w / w.sum()
         return total

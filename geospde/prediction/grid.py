@@ -341,8 +341,11 @@ class Grid:
         Parameters
         ----------
         left_out : (n,) array of bool
-            In the order of `centres`; `InputError` if no cell remains.
+            In the order of `centres`; `InputError` if no cell remains, and for what is no such array.
         """
+        left_out = np.asarray(left_out)
+        if left_out.shape != (self.n,) or left_out.dtype != bool:
+            raise InputError(f"a grid without cells takes True or False for each of its {self.n} cells")
         mask = self.mask.copy()
         mask[mask] = ~left_out
         return replace(self, mask=mask)

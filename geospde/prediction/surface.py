@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype
 
-from geospde.errors import GeospdeWarning, InputError, RowsCalled
+from geospde.errors import GeospdeWarning, InputError, RowsCalled, alert
 from geospde.formula.table import per_row, refuse_other_order
 from geospde.linalg.threads import one_blas_thread, side_by_side
 from geospde.model.build import Model
@@ -303,12 +302,12 @@ def predict_at(predictor: Predictor, place: Places, callback: Callback | None = 
         frame, rows = predictor.columns(place, table, callback)
     covariates = predictor.model.covariates
     if covariates is not None and EXTRAPOLATION in frame and (said := covariates.beyond_in_words(table)):
-        warnings.warn(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION), stacklevel=2)
+        alert(GeospdeWarning(said, remedy="trust the map less there", subject=EXTRAPOLATION))
     if place.lacking:
-        warnings.warn(GeospdeWarning(place.lacking, remedy=FILLED, subject="covariates"), stacklevel=2)
+        alert(GeospdeWarning(place.lacking, remedy=FILLED, subject="covariates"))
     if place.points is not None:
         for finding in unmeshed(predictor.whole, predictor.model, place.points):
-            warnings.warn(finding.as_warning(), stacklevel=2)
+            alert(finding.as_warning())
         frame.insert(0, "x", place.points[:, 0])
         frame.insert(1, "y", place.points[:, 1])
     return Prediction(

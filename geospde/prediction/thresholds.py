@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.survey.covariates.raster import Raster
 from geospde.survey.covariates.reading import read_covariates
 from geospde.text.words import did_you_mean, in_brief, listed
@@ -93,7 +92,7 @@ def class_thresholds(
         words = listed(without[:SHOWN]) + (" and others" if len(without) > SHOWN else "")
         of = f"of class {words}" if without else f"without a class of {name}"
         what = f"{100 * lacks.mean():.2g} % of the map, {of}, has no threshold"
-        warnings.warn(GeospdeWarning(what, remedy="it is not decided", subject="thresholds"), stacklevel=3)
+        alert(GeospdeWarning(what, remedy="it is not decided", subject="thresholds"))
     return ClassThresholds(name, given, found, at)
 
 

@@ -29,7 +29,7 @@ from geospde.results.draws import to_arviz
 from geospde.results.hypothesis import Hypothesis, weigh
 from geospde.results.loo import Loo, row_labels
 from geospde.results.prior import prior_marginal
-from geospde.results.state import LEVELS, Vector
+from geospde.results.state import LEVELS, Rows, Vector
 from geospde.results.storage import Stored, stored_posterior
 from geospde.results.summaries.posterior import Block, posterior_blocks, priors_of, show
 from geospde.text.findings import Checks
@@ -229,7 +229,7 @@ class BayesianFit(Fit):
     def _unit_rows(self, which: NDArray[np.intp]) -> sp.csr_matrix:
         return sp.csr_matrix((np.ones(which.size), (np.arange(which.size), which)), shape=(which.size, self.laplace.n))
 
-    def mixture(self, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
+    def mixture(self, rows: Rows, offset: Vector | float = 0.0) -> GaussianMixture:
         """Posterior of linear combinations of the latent vector, ``rows @ x + offset``.
 
         Parameters

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from geospde.errors import InputError
 from geospde.inference.certify import Summary, importance_draws
 from geospde.inference.mode import silent
 from geospde.results.base import Fit
@@ -135,7 +136,14 @@ class Certificate:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Certificate:
-        """Return what `to_dict` wrote of."""
+        """Return what `to_dict` wrote of; raises InputError for what it did not write."""
+        try:
+            return cls._read(content)
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+            raise InputError("a certificate is made from what its to_dict() gave, not from this") from None
+
+    @classmethod
+    def _read(cls, content: Mapping[str, Any]) -> Certificate:
         wide = [*COLUMNS, "shift", "scale"]
         fixed, hyper = (
             pd.DataFrame.from_dict(content[name], orient="index", columns=wide).astype(float)

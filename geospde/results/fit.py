@@ -1,6 +1,5 @@
 """`geospde.fit`: a formula and data to a `Fit`, by the search of its method."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from time import perf_counter
@@ -9,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError, NumericalError
+from geospde.errors import InputError, NumericalError, alert
 from geospde.families.base import Family
 from geospde.families.delta import delta_of, refuse_formula2
 from geospde.families.registry import DEFAULT, names, read_family
@@ -406,7 +405,7 @@ def fit_likelihood(model: Model, settings: dict[str, Any], began: float, progres
     refuse_endless(model, found)
     fit = estimated_fit(model, found, settings, notes_on(model, found), perf_counter() - began)
     for note in fit.notes:
-        warnings.warn(note, GeospdeWarning, stacklevel=3)
+        alert(note)
     return fit
 
 
@@ -489,5 +488,5 @@ def fit_smooths(model: Model, settings: dict[str, Any], began: float, progress: 
     notes = notes_on(model, found, errors=False)
     fit = PenalisedFit(model, found, settings, notes, perf_counter() - began)
     for note in notes:
-        warnings.warn(note, GeospdeWarning, stacklevel=3)
+        alert(note)
     return fit

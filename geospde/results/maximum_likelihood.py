@@ -1,6 +1,5 @@
 """`MaximumLikelihoodFit`: what a model fitted by maximum likelihood or REML says."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from geospde.errors import GeospdeWarning, InputError, LackingError, NumericalError
+from geospde.errors import InputError, LackingError, NumericalError, alert
 from geospde.likelihood.degrees import inner_outer
 from geospde.likelihood.intervals import Maximised, ml_maximum, profile_of, vanished, wald
 from geospde.likelihood.search import Maximum
@@ -224,7 +223,7 @@ class MaximumLikelihoodFit(EstimatedFit):
                     row.append(back(profile.limit(wanted)))
                 except NumericalError as error:
                     row.append(np.nan)
-                    warnings.warn(f"no profile limit of {name}: {error}", GeospdeWarning, stacklevel=2)
+                    alert(f"no profile limit of {name}: {error}")
             rows.append(row)
         return pd.DataFrame(rows, columns=["lower", "upper"], index=pd.Index(chosen))
 

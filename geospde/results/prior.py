@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.families.priors import LKJ, Flat, Independent, LinearGaussian
 from geospde.families.scaled import OfSize
 from geospde.inference.laplace import Laplace
@@ -228,10 +227,10 @@ def with_matched_priors(model: Model) -> tuple[Model, Laplace]:
     ]
     if endless:
         words = f"the posterior of {listed(endless)} has no end towards zero under a flat prior"
-        warnings.warn(GeospdeWarning(words, remedy="give it a proper one", subject="variance"), stacklevel=5)
+        alert(GeospdeWarning(words, remedy="give it a proper one", subject="variance"))
     if odds := model.likelihood.at_odds():
         remedy = "give it a prior that suits them, such as {'loggamma': [1, 0.001]}"
-        warnings.warn(GeospdeWarning(odds, remedy=remedy), stacklevel=5)
+        alert(GeospdeWarning(odds, remedy=remedy))
     laplace = Laplace(model)
     if model.fixed_priors.heavy_tailed:
         for _ in range(ROUNDS):

@@ -279,7 +279,9 @@ def _table_model(formula: str, data: Any, options: dict[str, Any]) -> tuple[str,
 def _named(formula: str, options: dict[str, Any]) -> tuple[str, str]:
     """The response's name, which is no other column of the model, and the formula with it on the left."""
     if not isinstance(formula, str):
-        raise InputError(f"a formula is a text, such as 'y ~ x', not a {type(formula).__name__}")
+        raise InputError(
+            f"the first argument is the formula, a text, not a {type(formula).__name__}: gs.simulate('~ x', table)"
+        )
     unnamed = formula.strip().startswith("~")
     whole = f"{RESPONSES[0]} {formula.strip()}" if unnamed else formula
     right = parse_sides(with_dispersion(whole, options["dispformula"]))[1]

@@ -22,6 +22,7 @@ from geospde.inference.marginals import Marginal, marginal_of_mixture
 from geospde.inference.mixture import GaussianMixture
 from geospde.likelihood.spread import Spread
 from geospde.model.build import Model
+from geospde.terms.rows import MovingRows
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import nearest
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 Vector = NDArray[np.float64]
+if TYPE_CHECKING:
+    Rows = Any
+else:
+    Rows = sp.csr_matrix | sp.csr_array | MovingRows
 LEVELS = (0.025, 0.5, 0.975)
 
 
@@ -118,7 +123,7 @@ class FitState(ABC):
         view.model = parts[name]
         return view
 
-    def mixture(self, rows: Any, offset: Vector | float = 0.0) -> GaussianMixture:
+    def mixture(self, rows: Rows, offset: Vector | float = 0.0) -> GaussianMixture:
         """Distribution of linear combinations of the latent vector, ``rows @ x + offset``.
 
         Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError, NumericalError
+from geospde.errors import GeospdeWarning, InputError, NumericalError, alert
 from geospde.explore.mesh_checks import check_mesh
 from geospde.export import windowed
 from geospde.families.delta import delta_of, refuse_formula2
@@ -274,7 +273,7 @@ def check_predictable(model: Model, grid: Grid, at: Mapping[str, Any] | None = N
     if model.groups:
         left_out = listed(dict.fromkeys(term.grouping.name for term in model.terms if term.grouping is not None))
         what = f"the maps show the population, without the effects of {left_out}"
-        warnings.warn(GeospdeWarning(what, remedy="the cells of a grid belong to no group"), stacklevel=2)
+        alert(GeospdeWarning(what, remedy="the cells of a grid belong to no group"))
 
 
 def covered(model: Model, grid: Grid) -> Grid:
@@ -374,9 +373,7 @@ def _warn_of_thresholds(prediction: Prediction | SteppedPrediction, thresholds: 
         if above.max() < SURE or above.min() > 1 - SURE:
             side = "above" if above.max() < SURE else "below"
             what = f"the threshold {number(threshold)} lies {side} all that is predicted: its maps are of one colour"
-            warnings.warn(
-                GeospdeWarning(what, remedy="exceed is in the unit of the map", subject="exceed"), stacklevel=3
-            )
+            alert(GeospdeWarning(what, remedy="exceed is in the unit of the map", subject="exceed"))
 
 
 def predict_raster(

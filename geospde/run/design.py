@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.export.vectors import write_layers
 from geospde.plots.frame import figure_png
 from geospde.prediction.design import Design, design
@@ -229,5 +228,5 @@ def _within(candidates: gpd.GeoDataFrame, survey: Survey) -> gpd.GeoDataFrame:
         raise InputError(what, remedy="check their coordinates and their CRS")
     far = shapely.distance(candidates.geometry.array[~inside], survey.coastline).max()
     message = f"{what}, by up to {length(float(far), survey.units)}"
-    warnings.warn(GeospdeWarning(message, remedy="they are left out", subject="candidates"), stacklevel=2)
+    alert(GeospdeWarning(message, remedy="they are left out", subject="candidates"))
     return candidates[inside]

@@ -6,13 +6,12 @@ import errno
 import os
 import shutil
 import stat
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.linalg.signals import Postponed
 from geospde.run.swap import WRITTEN, partial_folder, partial_name, recover, remove, swap
 from geospde.text.files import is_full
@@ -114,7 +113,7 @@ def whole_folder(
             raise
     if aside is not None and not remove(aside):
         message = f"the {what} that was in {shown} could not be removed wholly: what is left of it is {aside}"
-        warnings.warn(GeospdeWarning(message, remedy="let its owner remove it"), stacklevel=3)
+        alert(GeospdeWarning(message, remedy="let its owner remove it"))
 
 
 def refuse_folder(

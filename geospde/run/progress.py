@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from geospde.errors import GeospdeWarning
+from geospde.errors import GeospdeWarning, alert
 
 ABOUT = "five to ten, in 2 to 4 seconds of a processor's time, longer where it has other work"
 
@@ -95,7 +95,7 @@ class StepLog:
     def tell(self) -> None:
         """Tell the warnings that were kept for the end."""
         for warning in self._unreported:
-            warnings.warn(warning, stacklevel=2)
+            alert(warning)
         self._unreported.clear()
 
     def text(self) -> str:

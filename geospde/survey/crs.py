@@ -110,7 +110,7 @@ def refuse_placeless(crs: CRS) -> CRS:
         reason = "measures heights, not places"
     elif crs.is_geocentric:
         reason = "counts from the centre of the Earth, not on a map"
-    what = f"crs {crs.name} {reason}"
+    what = f"crs {crs.name if crs.name != 'unknown' else in_brief(crs.srs)} {reason}"
     raise InputError(what, remedy="give a projected one ('EPSG:32633') or 'local:m'")
 
 

@@ -1,6 +1,5 @@
 """Which areas are neighbours: from polygons that touch, adjacency matrices, dictionaries, files, libpysal's graphs."""
 
-import warnings
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from geospde.errors import GeospdeWarning, InputError, Place
+from geospde.errors import GeospdeWarning, InputError, Place, alert
 from geospde.text.offline import read_vectors
 from geospde.text.words import in_brief, listed
 
@@ -132,7 +131,7 @@ def warn_of_unused(graphs: Any, used: Container[str]) -> None:
     if idle:
         what = f"no term uses {'the graph' if len(idle) == 1 else 'the graphs'} {listed(idle)}"
         remedy = f"name it in one, as in bym2(area, graph={idle[0]}), or leave it out"
-        warnings.warn(GeospdeWarning(what, remedy=remedy), stacklevel=4)
+        alert(GeospdeWarning(what, remedy=remedy))
 
 
 def label_of(value: Any) -> str:

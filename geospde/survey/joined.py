@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.survey.tables import Table
 from geospde.text.words import counted, listed, nearest
 
@@ -64,12 +63,12 @@ def joined(rows: Table, layer: Table, key: str | Sequence[str]) -> Table:
             f"{rows.source}, and {'is' if one else 'are'} left out: {listed(names, most=5)}"
         )
         remedy = "where nothing was counted there, give it a row with 0"
-        warnings.warn(GeospdeWarning(what, subject="areas", remedy=remedy), stacklevel=4)
+        alert(GeospdeWarning(what, subject="areas", remedy=remedy))
     shapes = layer.frame.iloc[place].reset_index(drop=True)
     both = [c for c in shapes.columns if c in rows.frame.columns and c not in (own, other)]
     if both:
         what = f"{rows.source} and {layer.source} both have {listed(both)}: those of {rows.source} are taken"
-        warnings.warn(GeospdeWarning(what, subject="areas"), stacklevel=4)
+        alert(GeospdeWarning(what, subject="areas"))
     shapes = shapes.drop(columns=[c for c in shapes.columns if c in rows.frame.columns])
     columns = {name: rows.frame[name].to_numpy() for name in rows.frame.columns}
     return replace(rows, frame=shapes.assign(**columns))

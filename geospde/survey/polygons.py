@@ -8,13 +8,12 @@ that says where.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.text.words import counted
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def polygon_from_rings(
 def _has_area(vertices: np.ndarray) -> bool:
     import shapely
 
-    return len(np.unique(vertices, axis=0)) >= 3 and bool(shapely.MultiPoint(vertices).convex_hull.area > 0)
+    return bool(shapely.convex_hull(shapely.multipoints(vertices)).area > 0)
 
 
 def _ring(vertices: np.ndarray, what: str) -> Polygon | MultiPolygon:
@@ -301,7 +300,7 @@ def polygons_of(geometry: BaseGeometry) -> Polygon | MultiPolygon:
 
 
 def _note(sentence: str) -> None:
-    warnings.warn(GeospdeWarning(sentence, subject="coastline"), stacklevel=4)
+    alert(GeospdeWarning(sentence, subject="coastline"))
 
 
 def _invalid_at(shape: BaseGeometry) -> str:

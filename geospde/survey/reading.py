@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geospde.errors import GeospdeWarning, InputError, Place
+from geospde.errors import GeospdeWarning, InputError, Place, alert
 from geospde.survey.crs import central_place, is_local, parse_crs, refuse_placeless, utm_of
 from geospde.survey.joined import joined
 from geospde.survey.numbers import others_like_it
@@ -19,6 +18,7 @@ from geospde.survey.places import code_of_grid, looks_like_grid
 from geospde.survey.polygons import as_land, polygon_from_rings, polygons_of
 from geospde.survey.tables import Table, labels_of, read_csv
 from geospde.text.files import refuse_special_with
+from geospde.text.hints import as_frame, called
 from geospde.text.offline import offline, read_vectors, reason
 from geospde.text.words import counted, did_you_mean, listed
 
@@ -204,7 +204,7 @@ def _polygons(table: Table) -> Any:
         shapes = shapes.copy()
         shapes[broken] = [polygons_of(shape) for shape in shapely.make_valid(shapes[broken])]
         what = f"{counted(int(broken.sum()), 'area')} crossed itself, first {table.at(int(np.argmax(broken)))}: mended"
-        warnings.warn(GeospdeWarning(what, where=Place(table.source), subject="areas"), stacklevel=4)
+        alert(GeospdeWarning(what, where=Place(table.source), subject="areas"))
     flat = shapely.area(shapes) <= 0
     if flat.any():
         raise InputError("has no area", of=table.at(int(np.argmax(flat))), remedy="mend it or leave it out")
@@ -301,7 +301,7 @@ def _warn_of_unused(frame: gpd.GeoDataFrame, source_crs: Any, source: str) -> No
         return
     what = f"says that it is in {frame.crs.name}, and source_crs {parse_crs(source_crs).name}: the file's own is used"
     remedy = "leave source_crs out, or mend the file"
-    warnings.warn(GeospdeWarning(what, of=Place(source), remedy=remedy), stacklevel=4)
+    alert(GeospdeWarning(what, of=Place(source), remedy=remedy))
 
 
 def _unstated(frame: gpd.GeoDataFrame) -> bool:
@@ -345,7 +345,8 @@ def read_table(
             frame = pd.DataFrame(frame) if frame.active_geometry_name is None else _plain(frame)
         return Table(frame, f"the {what}", rows).without_marks(missing)
     if not isinstance(source, str | Path):
-        raise InputError(f"{type(source).__name__} is neither a file's path nor a table", where=Place(what))
+        kind = type(source).__name__ if type(source).__module__ == "builtins" else called(source)
+        raise InputError(f"{kind} is neither a file's path nor a table", where=Place(what), remedy=as_frame(source))
     path = refuse_unreadable(source, what)
     ending = path.suffix.casefold()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geospde.errors import GeospdeWarning, InputError, Place, RowsCalled
+from geospde.errors import GeospdeWarning, InputError, Place, RowsCalled, alert
 from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.covariates.sites import SiteCovariates, sample_sites
 from geospde.survey.crs import central_place, is_local, parse_crs, unit_of, utm_of
 from geospde.survey.places import check_places, outside_area_of_use
 from geospde.survey.reading import read_coastline, read_points
 from geospde.survey.tables import rows_like
-from geospde.text.keywords import answers_keywords
+from geospde.text.keywords import answers_keywords, answers_kinds
 from geospde.text.notebook import card, facts, picture
 from geospde.text.words import counted, length, listed, number
 
@@ -41,6 +40,7 @@ def _place_in_memory(row: int, column: str | None = None) -> Place:
 
 
 @answers_keywords
+@answers_kinds
 @dataclass(frozen=True, eq=False)
 class Survey:
     """A survey: what was measured where, and the coast around it.
@@ -385,7 +385,7 @@ def refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tupl
             remedy=f"if these are longitude and latitude and no metres, {advice}",
             subject="coordinates",
         )
-        warnings.warn(warning, stacklevel=3)
+        alert(warning)
 
 
 def _check(survey: Survey, table: Any, coast_name: str) -> None:
@@ -414,9 +414,9 @@ def _check(survey: Survey, table: Any, coast_name: str) -> None:
             where=Place(table.source),
             subject="duplicated sites",
         )
-        warnings.warn(warning, stacklevel=3)
+        alert(warning)
     for finding in check_places(survey.crs, places, table.at, survey.units):
-        warnings.warn(finding.as_warning(), stacklevel=3)
+        alert(finding.as_warning())
     if survey.coastline is not None:
         _check_offshore(survey, table.source, coast_name)
 
@@ -445,4 +445,4 @@ def _check_offshore(survey: Survey, source: str, coast_name: str) -> None:
         "they are used where they are",
         subject="sites at sea",
     )
-    warnings.warn(warning, stacklevel=4)
+    alert(warning)

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype, is_string_dtype
 
-from geospde.errors import GeospdeWarning, InputError, Place
+from geospde.errors import GeospdeWarning, InputError, Place, alert
 from geospde.survey.numbers import Vector, as_numbers, finite_numbers, is_text
 from geospde.text.files import MOST_COLUMNS
 from geospde.text.words import counted, did_you_mean, listed
@@ -98,7 +98,7 @@ class Table:
         if warn:
             first = self.at(int(np.argmax(gaps)), columns[0] if len(columns) == 1 else None)
             what = f"{counted(int(gaps.sum()), 'row')} of {len(gaps):,} without {listed(columns)} left out"
-            warnings.warn(GeospdeWarning(f"{what}, this one first", where=first), stacklevel=5)
+            alert(GeospdeWarning(f"{what}, this one first", where=first))
         return replace(self, frame=self.frame.loc[~gaps].reset_index(drop=True), rows=self.rows[~gaps])
 
     def without_marks(self, missing: Sequence[str]) -> Table:
@@ -149,7 +149,7 @@ class Table:
                 meant = values.isin(words).to_numpy()
                 first = self.at(int(np.argmax(meant)), str(column))
                 what = f"{listed(words)} among {kind} counts as missing, in {counted(int(meant.sum()), self.word)}"
-                warnings.warn(GeospdeWarning(what, where=first), stacklevel=4)
+                alert(GeospdeWarning(what, where=first))
         return replace(self, frame=frame)
 
     def warn_of_stray_text(self) -> None:
@@ -166,7 +166,7 @@ class Table:
                     where=self.at(i, str(column)),
                     remedy=f"correct it if a model is to use {column!r} as a number",
                 )
-                warnings.warn(warning, stacklevel=4)
+                alert(warning)
 
 
 def read_csv(path: Path) -> Table:

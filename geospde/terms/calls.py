@@ -1,6 +1,5 @@
 """Reading calls of terms: their options, and the priors of their parameters."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.families.priors import PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
@@ -51,7 +50,7 @@ def warn_of_degrees(table: pd.DataFrame, columns: Sequence[str], term: str) -> N
     """Warn where a term takes longitudes and latitudes for lengths."""
     found = columns_of_degrees(table, columns, term)
     if found is not None:
-        warnings.warn(GeospdeWarning(found.message, remedy=found.remedy), stacklevel=2)
+        alert(GeospdeWarning(found.message, remedy=found.remedy))
 
 
 def one_column(

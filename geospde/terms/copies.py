@@ -1,6 +1,5 @@
 """A term that several likelihoods share, and copies of it with an estimated scale."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.families.likelihood import unchanged
 from geospde.families.priors import Gaussian, Prior
 from geospde.terms.base import LatentTerm
@@ -118,11 +117,10 @@ def warn_of_units(scale: str, term: tuple[str, float | None], copy: tuple[str, f
     words = [f"{name} varies by {size:.3g}" for name, size in (term, copy) if size is not None]
     words += [f"the predictor of {name} is a pure number" for name, size in (term, copy) if size is None]
     remedy = f"give {of if unit else to} in a unit in which it varies by about 1, as its standard deviation"
-    warnings.warn(
+    alert(
         GeospdeWarning(
             f"{' and '.join(words)}: {scale} may be near {ratio:.2g}, and its prior is near 1", remedy=remedy
-        ),
-        stacklevel=6,
+        )
     )
 
 

@@ -1,6 +1,5 @@
 """An SPDE field on its mesh, as a part of a model."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +8,9 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.families.likelihood import Likelihood
-from geospde.families.priors import Fixed, Independent, PCRange, PCSd, Prior, read_prior
+from geospde.families.priors import Fixed, Independent, PCRange, PCSd, Prior, read_prior, refuse_size
 from geospde.formula.formula import Name, TermCall
 from geospde.mesh.coarse import coarser
 from geospde.mesh.trimesh import Mesh
@@ -290,6 +289,8 @@ def _refuse_far(prior: Prior, name: str, across: float) -> None:
 
 def _pair(value: Any, option: str, text: str) -> tuple[float, float]:
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value):
+        for number in value:
+            refuse_size(number, option)
         return float(value[0]), float(value[1])
     raise InputError(f"{option} takes two numbers (value, probability): {text!r}")
 
@@ -325,7 +326,7 @@ def _warn_of_degrees(context: Context, mesh: Mesh, text: str) -> None:
         return
     found = unprojected(context.table, context.points)
     if found is not None:
-        warnings.warn(GeospdeWarning(f"of {text}, {found.message}", remedy=found.remedy), stacklevel=2)
+        alert(GeospdeWarning(f"of {text}, {found.message}", remedy=found.remedy))
 
 
 def _default_pc(mesh: Mesh, likelihood: Likelihood, unit: float) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -1,6 +1,5 @@
 """Gaussian processes of covariates, ``gp(x, y, by=, k=, c=, cov=, iso=, scale=)``: brms's terms and their priors."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import GeospdeWarning, InputError
+from geospde.errors import InputError, alert
 from geospde.families.priors import Independent, InverseGamma, PCSd, Prior, read_prior
 from geospde.formula.covariates import Covariates, checked_names
 from geospde.formula.formula import Name, TermCall
@@ -183,11 +182,9 @@ class Process(LatentTerm):
                 continue
             outside = int((~basis.holds(values[rows] / curve.unit)).sum())
             if outside:
-                warnings.warn(
+                alert(
                     f"{outside} of {len(values)} predictions lie outside the box of the basis of "
-                    f"{self.precision.label}, where they mean nothing: give gp a larger c",
-                    GeospdeWarning,
-                    stacklevel=2,
+                    f"{self.precision.label}, where they mean nothing: give gp a larger c"
                 )
 
     def names(self) -> list[str]:

@@ -63,6 +63,25 @@ def explain(
                 raise InputError(f"{parameter.name} of {name}() holds a number that is too large") from error
 
 
+def called(given: Any) -> str:
+    """The kind of a thing, with the package that it is of, as in ``'dask DataFrame'``."""
+    return f"{type(given).__module__.partition('.')[0]} {type(given).__name__}"
+
+
+def as_frame(given: Any) -> str:
+    """How a table of another package becomes a DataFrame; empty for what is no table.
+
+    Examples
+    --------
+    >>> import xarray
+    >>> as_frame(xarray.Dataset())
+    'make a DataFrame with to_dataframe()'
+    """
+    ways = ("to_dataframe", "to_pandas", "compute", "toPandas")  # of xarray; pyarrow and polars; dask; Spark
+    way = next((way for way in ways if hasattr(given, way)), "")
+    return f"make a DataFrame with {way}()" if way else ""
+
+
 def _shown(own: Signature) -> str:
     return ", ".join(name for name in own.parameters if name not in ("self", "cls")) or "none"
 

@@ -15,6 +15,12 @@ from geospde.text.files import MOST_COLUMNS, refuse_special_with
 
 _PROXY = "nothing://none"
 NOWHERE = {"GDAL_HTTP_PROXY": _PROXY, "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none"}
+_OF_SHAPES = {
+    "do not form a closed linestring": "a ring does not close: its last vertex must be its first",
+    "Invalid number of points in LinearRing": "a ring has fewer than four vertices, the last of which is the first",
+    "point array must contain": "a line or ring has one vertex",
+}
+"""What GEOS says of a shape, and what is said instead."""
 
 
 @contextmanager
@@ -61,7 +67,8 @@ def reason(error: Exception) -> str:
     said, behind = str(error).strip(), str(error.__cause__ or "").strip()
     if _PROXY in said + behind:
         return "it names an address on the network, and none is asked"
-    return (behind if "previous exception" in said and behind else said).partition("\n")[0]
+    line = (behind if "previous exception" in said and behind else said).partition("\n")[0]
+    return next((words for of, words in _OF_SHAPES.items() if of in line), line)
 
 
 @contextmanager

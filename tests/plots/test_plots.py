@@ -422,7 +422,7 @@ def test_observations_whose_prediction_fails_are_left_out():
     np.testing.assert_allclose(heights(plot_pit(fit, bins=2)), [2, 0])
     with pytest.raises(gs.InputError, match="no leave-one-out prediction holds"):
         plot_pit(SimpleNamespace(method="inla", pointwise=table.iloc[2:], model=model))
-    with pytest.raises(gs.InputError, match="two bins or more"):
+    with pytest.raises(gs.InputError, match="a whole number of bins, 2 to 1,000"):
         field().plot_pit(bins=1)
 
 

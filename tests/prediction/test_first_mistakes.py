@@ -118,7 +118,7 @@ def test_numbers_that_are_none(fit):
         gs.explore(gs.read_survey(SITES), "y", exposure=[1])
     with pytest.raises(gs.InputError, match="mesh must be a Mesh, not a int"):
         gs.fit(FORMULA, SITES, mesh={"mesh": 1})
-    with pytest.raises(gs.InputError, match="a formula is a text, such as 'y ~ x', not a int"):
+    with pytest.raises(gs.InputError, match="the first argument is the formula, a text, not a int"):
         gs.simulate(3, SITES)
     with pytest.raises(gs.InputError, match="a threshold must be a finite number, not '6'"):
         fit.predict(grid).exceedance("6")

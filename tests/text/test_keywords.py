@@ -1,11 +1,16 @@
 """Signatures of what is public tell the truth, and a wrong keyword is answered by the method that was called."""
 
 import inspect
+from pathlib import Path
 
+import pandas as pd
 import pytest
+import shapely
+import xarray
 
 import geospde as gs
 from geospde.prediction.validation import Validation
+from geospde.results.certificate import Certificate
 from geospde.results.effects import Effects
 
 OPEN = {("compare", "fits"), ("Mesh.with_values", "values")}  # any number of fits, of columns
@@ -52,3 +57,36 @@ def test_a_method_of_an_object_answers_as_well():
     survey = gs.load_dataset("rongelap")
     with pytest.raises(gs.InputError, match=r"takes no 'cel': did you mean 'cell'\?"):
         gs.Grid.around(survey.coastline, cel=100)
+
+
+def test_a_warning_names_the_line_that_called():
+    table = pd.DataFrame({"x": [0.0, 1, 2, 3], "y": [0.0, 2, 1, 5]})
+    with pytest.warns(gs.GeospdeWarning, match="across") as told:  # several calls below the public one
+        gs.read_survey(table, crs="local:m")
+    assert {Path(one.filename) for one in told} == {Path(__file__)}
+
+
+MESH = gs.Mesh([[0, 0], [1, 0], [0, 1]], [[0, 1, 2]])
+GRID = gs.Grid.from_bounds((0, 0, 2, 2), cell=1)
+WRONG = {
+    "no arrays of a mesh": (lambda: gs.Mesh.from_arrays(3), "is read from the mapping"),
+    "arrays that lack one": (lambda: gs.Mesh.from_arrays({"crs": ""}), "lack 'vertices', 'triangles' and 'inner'"),
+    "values that are text": (lambda: MESH.with_values(depth="deep"), "a finite number for each"),
+    "cells left out by a number": (lambda: GRID.without(3), "True or False for each of its 4 cells"),
+    "cells left out by None": (lambda: GRID.without(None), "True or False for each of its 4 cells"),
+    "no certificate": (lambda: Certificate.from_dict({}), r"to_dict\(\) gave"),
+    "a colour that is none": (lambda: MESH.plot(edge_color="a"), "edge_color is a colour"),
+    "a line as wide as a word": (lambda: MESH.plot(linewidth="x"), "linewidth must be a finite number"),
+    "a survey without its parts": (lambda: gs.Survey(points=3), "missing a required argument: 'coastline'"),
+    "a truth as an offset": (lambda: gs.build_mesh(shapely.box(0, 0, 9, 9), max_edge=3, offset=True), "offset must be"),
+    "a truth as a cutoff": (lambda: gs.build_mesh(shapely.box(0, 0, 9, 9), max_edge=3, cutoff=True), "cutoff must be"),
+    "a table of another package": (lambda: gs.read_survey(xarray.Dataset(), crs="local:m"), r"with to_dataframe\(\)"),
+    "no text as a formula": (lambda: gs.simulate(3, pd.DataFrame({"x": [1.0]})), "the formula, a text, not a int"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_argument_of_another_kind_is_answered_in_a_sentence(name):
+    call, words = WRONG[name]
+    with pytest.raises(gs.InputError, match=words):
+        call()

@@ -16,7 +16,7 @@ from geospde.errors import InputError
 from geospde.prediction.cells import quarters
 from geospde.prediction.grid import Grid
 from geospde.text.findings import Finding
-from geospde.text.offline import read_vectors
+from geospde.text.offline import read_vectors, reason
 from geospde.text.words import coordinate, counted, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def read_areas(areas: Any, crs: Any, name: str | None = None, layer: str | None 
         try:
             areas = read_vectors(areas, layer)
         except Exception as error:  # pyogrio's errors have no common base but this
-            raise InputError(f"cannot read the areas of {source}: {str(error).splitlines()[0]}") from None
+            raise InputError(f"cannot read the areas of {source}: {reason(error)}") from None
     if isinstance(areas, gpd.GeoSeries):
         areas = gpd.GeoDataFrame(geometry=areas)
     if isinstance(areas, shapely.Geometry):

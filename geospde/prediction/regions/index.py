@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import InputError, alert
 from geospde.model.build import Model
 from geospde.prediction.grid import Grid
 from geospde.prediction.places import Places, places, unmeshed
@@ -184,7 +183,7 @@ def index(
     if place.points is not None:
         found = (*found, *unmeshed(fit, view.model, place.points[weight > 0]))
     for finding in found:
-        warnings.warn(finding.as_warning(), stacklevel=3)
+        alert(finding.as_warning())
     row = sp.csr_matrix((weight if kind == "total" else weight / weight.sum())[None])
     row.eliminate_zeros()
     parts, how = [], ""

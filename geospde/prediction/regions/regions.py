@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -13,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import InputError, alert
 from geospde.model.build import Model
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, posterior_layers
@@ -319,7 +318,7 @@ def _on_map(areas: Areas, model: Model, given: Grid | None, weights: Any) -> _On
 def _warn_of(findings: Iterable[Finding]) -> None:
     for finding in findings:
         if finding.level == "warning":
-            warnings.warn(finding.as_warning(), stacklevel=3)
+            alert(finding.as_warning())
 
 
 def _labelled(table: pd.DataFrame, names: list[str], values: Mapping[str, Any]) -> pd.DataFrame:

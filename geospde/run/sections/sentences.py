@@ -63,7 +63,8 @@ def sentence_of(
         case "model_type" | "model_attributes_type":
             return f"{place} {owner} must be a section with keys, not {in_brief(fault['input'])}"
     what = lower_first(fault["msg"]).removeprefix("input ").replace("should be", "must be")
-    what = what.replace("a valid string", "text in quotes").replace("a valid ", "a ")
+    what = what.replace("a valid string", "text in quotes").replace("a valid integer", "a whole number")
+    what = what.replace("a valid ", "a ")
     what = what.replace("a boolean", "true or false").replace("greater than or equal to", "at least")
     return f"{place} {' '.join(filter(None, [owner, key]))} {what}, not {in_brief(fault['input'])}"
 

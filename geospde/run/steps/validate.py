@@ -1,8 +1,6 @@
 """The step of a run that cross-validates its model, where the run file has a section for it."""
 
-import warnings
-
-from geospde.errors import GeospdeError, GeospdeWarning
+from geospde.errors import GeospdeError, GeospdeWarning, alert
 from geospde.run.config import Config
 from geospde.run.step import Step
 from geospde.run.steps.fit import FIT
@@ -18,7 +16,7 @@ def make(work: Work) -> None:
                 work.fit, work.config.validation, survey=work.survey, callback=work.log.progress.update
             )
         except GeospdeError as error:
-            warnings.warn(GeospdeWarning(f"the model is not cross-validated: {error}"), stacklevel=2)
+            alert(GeospdeWarning(f"the model is not cross-validated: {error}"))
         else:
             write_validation(work.folder, work.validation, IN_RUN)
             summarise(work.validation.describe())
