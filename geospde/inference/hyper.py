@@ -67,8 +67,8 @@ class Accuracy:
 
     @property
     def is_fair(self) -> bool:
-        """Whether the errors leave a table its first digit, but for a quantile between two arms."""
-        return max(self.evidence, self.spread) <= 0.2
+        """Whether the bulk is known: an sd that one tail makes up may be half off, and a quantile between two arms."""
+        return self.evidence <= 0.2 and self.spread <= 0.5
 
     def __str__(self) -> str:
         by = f" and {self.draws} draws" if self.draws else ""

@@ -210,6 +210,12 @@ def test_a_gaussian_alone_has_gaussian_marginals():
     assert np.sqrt(np.trapezoid((values - 2) ** 2 * density, values)) == pytest.approx(0.5, rel=1e-4)
 
 
+@pytest.mark.parametrize(("evidence", "spread", "fair"), [(0.015, 0.22, True), (0.3, 0.05, False), (0.05, 0.6, False)])
+def test_draws_that_know_the_bulk_are_not_given_up_for_a_tail(evidence, spread, fair):
+    """Of an AR(2) draws were right to 0.1 posterior sds, and one tail's to 22 %: a polynomial was 1.8 sds off."""
+    assert Accuracy(evidence, spread, 0.17, False, 4096).is_fair is fair
+
+
 def test_what_is_told_of_a_polynomial_has_its_distance_from_draws():
     """Where a polynomial takes the place of draws, the errors of the draws are not its own."""
     told = Accuracy(0.1, 0.25, 0.3, False, 512)
