@@ -91,10 +91,10 @@ class Marginal:
     def _share_of_tails(self, power: int) -> float:
         """Part of the absolute moment about the median that the `FAR` outermost probability at each end makes up."""
         low, middle, high = self.quantile(np.array([FAR, 0.5, 1 - FAR]))
-        values, mass = self._mass
-        parts = np.abs(values - middle) ** power * mass
-        total = float(parts.sum())
-        inside = float(parts[(values >= low) & (values <= high)].sum())
+        values = self.map(self.inner)
+        parts = np.abs(values - middle) ** power * self.inner_density
+        total = float(np.trapezoid(parts, self.inner))
+        inside = float(np.trapezoid(np.where((values >= low) & (values <= high), parts, 0.0), self.inner))
         if not np.isfinite(total):
             return 1.0
         return 1.0 - inside / total if total > 0 else 0.0
@@ -170,13 +170,22 @@ class Marginal:
 
     @cached_property
     def mode(self) -> float:
-        """Where the density on the user's scale is largest."""
-        k = int(np.clip(self.y.argmax(), 1, self.y.size - 2))
+        """Where the density on the user's scale is largest, but for the outermost probabilities `FAR`.
+
+        What little lies towards an sd of zero is much a unit, whatever it is.
+        """
+        heights, steps = self.inner_density, np.diff(self.inner)
+        below = np.concatenate([[0.0], np.cumsum(0.5 * (heights[1:] + heights[:-1]) * steps)])
+        inside = np.flatnonzero((below >= FAR * below[-1]) & (below <= (1 - FAR) * below[-1]))
+        k = int(inside[self.y[inside].argmax()]) if inside.size else int(self.y.argmax())
+        if inside.size and k in (inside[0], inside[-1]):
+            return float(self.x[k])
+        k = int(np.clip(k, 1, self.y.size - 2))
         if (np.diff(self.x[k - 1 : k + 2]) == 0).any():  # at an end of the scale, to the last digit
             return float(self.x[k])
-        near, heights = self.x[k - 1 : k + 2] - self.x[k], self.y[k - 1 : k + 2]
+        near, around = self.x[k - 1 : k + 2] - self.x[k], self.y[k - 1 : k + 2]
         unit = np.abs(near).max()  # whose square may be no number
-        coefficients = np.polyfit(near / unit, heights / heights.max(), 2)
+        coefficients = np.polyfit(near / unit, around / around.max(), 2)
         return float(self.x[k] - 0.5 * unit * coefficients[1] / coefficients[0] if coefficients[0] < 0 else self.x[k])
 
     def interval(self, level: float = 0.95, kind: str = "equal-tailed") -> tuple[float, float]:

@@ -537,3 +537,13 @@ def test_rounding_errors_are_not_told():
     assert one.log_marginal_likelihood == pytest.approx(exact.log_marginal_likelihood, abs=Rounded.bound)
     for ours, theirs in zip(one.hyper.moments(), other.hyper.moments()):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+
+
+def test_a_mode_is_not_where_next_to_nothing_lies_towards_zero():
+    """A millionth of the mass about an sd of 1e-7 has a density of ten there, where the bulk has less than one."""
+    log_sd = np.linspace(-18, 4, 4001)
+    bulk = np.exp(-0.5 * ((log_sd - 0.7) / 0.5) ** 2) / (0.5 * np.sqrt(2 * np.pi))
+    few = 1e-6 * np.exp(-0.5 * (log_sd + 16) ** 2) / np.sqrt(2 * np.pi)
+    found = Marginal(log_sd, bulk + few, transform=np.exp)
+    assert found.y.argmax() < 1000
+    assert found.mode == pytest.approx(np.exp(0.7 - 0.25), rel=1e-3)  # of a lognormal

@@ -262,8 +262,8 @@ def gamsim_quadrature():
 
 
 def _summary(values, mass):
-    mean = mass @ values
-    return mean, np.sqrt(mass @ (values - mean) ** 2)
+    mean, below = mass @ values, np.cumsum(mass) - 0.5 * mass
+    return mean, np.sqrt(mass @ (values - mean) ** 2), np.interp([0.025, 0.5, 0.975], below, values)
 
 
 def gamsim_prediction():
@@ -298,10 +298,16 @@ def test_gamsim_hyperparameters():
     """
     fit, (summary, _, _) = fitted("y ~ gp(x2, by=fac)", "gamsim4"), gamsim_quadrature()
     table = pd.concat([fit.hyper, fit.fixed])
-    for name, (mean, sd) in summary.items():
+    for name, (mean, sd, quantiles) in summary.items():
         if "[1]" not in name:
             assert abs(table.loc[name, "mean"] - mean) < 0.2 * sd, name
-            assert abs(np.log(table.loc[name, "sd"] / sd)) < 0.25, name
+            # a length-scale of level 2 may be any: its prior, inverse gamma of shape 1.49, has no variance, nor has it,
+            # and what the sum finds, .29, is of a grid that ends at 10
+            if name != "lscale(gp(x2, by=fac)[2])":
+                assert abs(np.log(table.loc[name, "sd"] / sd)) < 0.25, name
+            if name in fit.hyper.index:
+                off = table.loc[name, ["q0.025", "q0.5", "q0.975"]].to_numpy() - quantiles
+                assert np.abs(off).max() < 0.2 * sd, name
     reference = brms("gamsim")
     assert abs(table.loc["sigma", "mean"] - reference["sigma"][0]) < 0.15 * reference["sigma"][1]
 
