@@ -174,9 +174,8 @@ class Marginal:
 
         What little lies towards an sd of zero is much a unit, whatever it is.
         """
-        heights, steps = self.inner_density, np.diff(self.inner)
-        below = np.concatenate([[0.0], np.cumsum(0.5 * (heights[1:] + heights[:-1]) * steps)])
-        inside = np.flatnonzero((below >= FAR * below[-1]) & (below <= (1 - FAR) * below[-1]))
+        below = _integral(self.inner, self.inner_density)
+        inside = np.flatnonzero((below >= FAR) & (below <= 1 - FAR))
         k = int(inside[self.y[inside].argmax()]) if inside.size else int(self.y.argmax())
         if inside.size and k in (inside[0], inside[-1]):
             return float(self.x[k])
