@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from geospde.errors import InputError
 from geospde.inference.mixture import GaussianMixture, bend, exponential
+from geospde.linalg.sequences import low_discrepancy
 from geospde.linalg.sums import SCORES, IndependentSum, Monotone
 from geospde.linalg.threads import side_by_side
 from geospde.results.base import Fit
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float64]
 DRAWS = 2000
-GOLDEN = 1.2207440846057596  # root of x⁴ = x + 1, whose powers spread points in three dimensions
 AT_ONCE = 500  # places whose distributions are found at a time
 NOWHERE = (GaussianMixture(np.ones(1), np.zeros((1, 0)), np.zeros((1, 0))),) * 2
 LEAST = 1e-300
@@ -70,7 +70,7 @@ class Product:
 
     def function(self, part: int, k: int) -> Callable[[Vector], Vector]:
         """The mean of a part, 0 the presence, as a function of its predictor at one point of the hyperparameters."""
-        return self.link.inverse if part == 0 else lambda eta: self._of_positive(k, eta)
+        return self.link.inverse if part == 0 else partial(self._of_positive, k)
 
     def _of_positive(self, k: int, eta: Vector) -> Vector:
         """Mean of the values above 0, at one point of the hyperparameters."""
@@ -83,7 +83,7 @@ class Product:
         return other
 
     def moments(self) -> tuple[Vector, Vector]:
-        """Mean and standard deviation, by Gauss-Hermite quadrature at each point of the hyperparameters.
+        """Mean and standard deviation, by Gauss-Hermite quadrature within each component.
 
         The hyperparameters of one part are independent of those of the other, and so are the parts.
         """
@@ -94,9 +94,8 @@ class Product:
         if self._rises is not None:
             return self._risen.exponential_moments()
         if self._is_common:
-            return self.positive.function_moments(lambda eta: self._of_positive(0, eta))
-        points = range(len(self.means))
-        means, sds = self.positive.moments_each([partial(self._of_positive, k) for k in points])
+            return self.positive.function_moments(self.function(1, 0))
+        means, sds = self.positive.moments_each([self.function(1, k) for k in range(len(self.means))])
         mean: Vector = self.positive.weights @ means
         return mean, np.sqrt(self.positive.weights @ (sds**2 + (means - mean) ** 2))
 
@@ -122,7 +121,7 @@ class Product:
         step = 1e-5
         value, slope = [], []
         for mixture, function in (
-            (self.presence, self.link.inverse), (self.positive, lambda eta: self._of_positive(0, eta)),
+            (self.presence, self.function(0, 0)), (self.positive, self.function(1, 0)),
         ):  # fmt: skip
             eta = mixture.mean
             value.append(function(eta))
@@ -146,13 +145,9 @@ class Product:
     def draws(self, n: int = DRAWS) -> Vector:
         """Points of the posterior at each place, (n, m), each place by itself: spread evenly, where draws would clump.
 
-        By the hyperparameters and both predictors, at fractions of multiples of three powers of a golden ratio.
-
-        References
-        ----------
-        Roberts (2018), The unreasonable effectiveness of quasirandom sequences.
+        By the hyperparameters and both predictors.
         """
-        places = (0.5 + np.outer(np.arange(1, n + 1), GOLDEN ** -np.arange(1.0, 4.0))) % 1.0
+        places = low_discrepancy(n, 3)
         point = np.searchsorted(np.cumsum(self.presence.weights)[:-1], places[:, 0])
         out = []
         for k in np.unique(point):
@@ -268,7 +263,7 @@ class Products:
         self.table, self.size = presence.table, presence.size
         self._product = Product(fit, NOWHERE)
 
-    def limits(self, threshold: float | Vector, fit: Fit) -> tuple[ProductRows, Vector]:  # noqa: ARG002
+    def limits(self, threshold: float | Vector, fit: Fit) -> tuple[ProductRows, Vector]:
         """All rows at once, and what each row is at the threshold."""
         rows = [part.part(slice(None)) for part in self._parts]
         scale = np.asarray(self._parts[0].scale, dtype=float)
@@ -280,7 +275,7 @@ class Products:
         fit: Fit,
         work: Callable[..., Any],
         callback: Callback | None = None,
-        beside: Any = None,  # noqa: ARG002
+        beside: Any = None,
     ) -> Iterator[Any]:
         """Results of ``work(product, exposure)`` for each chunk, and what is `beside`, as those of one likelihood."""
         presence, positive = self._parts

@@ -398,12 +398,12 @@ class Predictor:
                 columns[name] = _exceed(mixture, fit, level, scale)
             return pd.DataFrame(columns)
 
-        beside = None
+        asked: _Rows | Products = rows
         if self.is_product:
             second = list(self.whole.model.parts.values())[1]
             offset = _offset(second, table, self.offset)  # of the values above 0
-            beside = _Rows(second, table, place.points, offset, np.ones(rows.size), self.options)
-        asked = rows if beside is None else Products(self.whole, rows, beside)
+            positive = _Rows(second, table, place.points, offset, np.ones(rows.size), self.options)
+            asked = Products(self.whole, rows, positive)
         frame = pd.concat(list(asked.map(fit, columns_of, callback)), ignore_index=True)
         if model.covariates is not None and any(layer.name == EXTRAPOLATION for layer in self.layers):
             frame[EXTRAPOLATION] = model.covariates.beyond(table)
