@@ -100,6 +100,29 @@ def test_a_few_factors_tell_the_determinants_of_all_fields(nu):
     assert field.factorisations < 50  # of 80, and hardly more for another 20 thetas
 
 
+@pytest.mark.parametrize(
+    "kind, option",
+    [(MaternSpde, {"alpha": a}) for a in (1.0, 1.5, 2.0)] + [(RationalMatern, {"nu": nu}) for nu in (0.5, 1.5, None)],
+)
+def test_a_constraint_takes_no_factor(kind, option):
+    """Against a dense inverse, and its slope against central differences."""
+    mesh = square_mesh(6, 0, 3.0)
+    matrices = fem_matrices(mesh.vertices, mesh.triangles)
+    free, held = kind(*matrices, **option), kind(*matrices, **option, constr=True)
+    theta = np.array([0.2, -0.3, 0.4])[: len(held.parameters)]
+
+    def part(at):
+        return held.log_normaliser(at)[0] - free.log_normaliser(at)[0]
+
+    of, q = held.constraints, held.matrix(theta).toarray()
+    dense = 0.5 * np.log((of.T @ np.linalg.solve(q, of)) / (of.T @ of)).item()
+    assert part(theta) == pytest.approx(dense, abs=1e-9)  # digits of a dense solve
+    slope = held.log_normaliser(theta)[1] - free.log_normaliser(theta)[1]
+    steps = 1e-4 * np.eye(theta.size)
+    assert slope == pytest.approx([(part(theta + h) - part(theta - h)) / 2e-4 for h in steps], abs=1e-6)
+    assert held.factorisations == free.factorisations
+
+
 @pytest.mark.slow
 def test_nu_is_a_row_of_its_own_with_a_prior():
     data, mesh = table(), square_mesh(4)

@@ -80,7 +80,7 @@ class MaternSpde(FieldPrecision):
     mass : (n,) array
         Diagonal of the lumped mass matrix C.
     stiffness : (n, n) sparse matrix
-        Stiffness matrix G.
+        Stiffness matrix G, whose rows sum to zero.
     alpha : float, default 2
         Order of the operator, 1 to 2.
     prior : Prior, optional
@@ -220,11 +220,9 @@ class MaternSpde(FieldPrecision):
             value += 0.5 * log_determinant
             slope = slope + change * form.log_kappa_gradient
         if self.constraints is not None:
-            factors = {s: self._determinants.factor(s) for s in set(form.log_shifts)}
-            solved = factors[form.log_shifts[0]].solve(self.constraints)
-            if len(form.log_shifts) == 2:
-                solved = factors[form.log_shifts[1]].solve(self.mass[:, None] * solved)
-            more, of_constraints = self.constraint_part(theta, np.exp(-form.log_scale) * solved, gradient)
+            # G leaves a constant at zero, so that (G + exp(s) C)⁻¹ C 1 = exp(-s) 1
+            solved = np.full((self.n, 1), np.exp(-form.log_scale - sum(form.log_shifts)))
+            more, of_constraints = self.constraint_part(theta, solved, gradient)
             value, slope = value + more, slope + of_constraints
         return value, slope
 

@@ -218,21 +218,11 @@ class RationalMatern(FieldPrecision):
             if self.nu is None:
                 slope[2] += 0.5 * weight * change * of_pole
         if self.constraints is not None:
-            factors = [self._determinants.factor(shift) for shift in (2.0 * log_kappa, *shifts)]
-            solved = self._solved(factors, scales - 2.0 * m * log_kappa, m)
+            # G leaves a constant at zero, so that (G + exp(s) C)⁻¹ C 1 = exp(-s) 1: Q⁻¹ C 1 is a constant a field
+            solved = np.repeat(np.exp(-scales - shifts), size)[:, None]
             more, of_constraints = self.constraint_part(theta, solved, gradient)
             value, slope = value + more, slope + of_constraints
         return value, slope
-
-    def _solved(self, factors: list[Any], log_scales: Vector, power: int) -> Vector:
-        """Q⁻¹ times the constraint, (n, 1)."""
-        parts = []
-        for factor, scale in zip(factors[1:], log_scales):
-            x = factor.solve(self.mass)
-            for _ in range(power):
-                x = factors[0].solve(self.mass * x)
-            parts.append(np.exp(-scale) * x)
-        return np.concatenate(parts)[:, None]
 
     learns = True
 
