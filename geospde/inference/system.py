@@ -394,6 +394,22 @@ class System:
         """Entries of the inverse within the constraints, on the pattern of H."""
         return factor.selected_inverse(self._entry_rows, self._entry_columns)
 
+    def dense(self, entries: Vector) -> Vector:
+        """A symmetric matrix from its lower triangle on the pattern, zero elsewhere."""
+        out = np.zeros((self.n, self.n))
+        out[self._entry_rows, self._entry_columns] = entries
+        out[self._entry_columns, self._entry_rows] = entries
+        return out
+
+    def _covers(self, rows: sp.csr_matrix) -> bool:
+        """Whether all pairs of entries within each row lie on the pattern."""
+        there, pattern = abs(self.basis.rows(rows)).sign(), self.dense(np.ones(self._entry_rows.size))
+        for a in range(0, rows.shape[0], 256):
+            part = there[a : a + 256].toarray()
+            if (np.einsum("ij,ij->i", part @ pattern, part) < part.sum(axis=1) ** 2).any():
+                return False
+        return True
+
     def variances(self, selected: Vector) -> Vector:
         """Variances of the predictors from an inverse on the pattern, and after them those of sums (`with_pairs`)."""
         values: Vector = self._squares @ selected
