@@ -251,6 +251,10 @@ class Dispersed(Likelihood):
         """As of the responses."""
         return self._inner.bounded
 
+    def room(self, eta: Vector) -> Vector:
+        """As of the responses."""
+        return self._inner.room(eta)
+
     def end(self) -> str | None:
         """As of the responses."""
         return self._inner.end()

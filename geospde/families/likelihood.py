@@ -433,6 +433,10 @@ class Likelihood:
         """Of which responses the predictor has an end, beyond which they have no density."""
         return np.zeros(self.n, bool)
 
+    def room(self, eta: Vector) -> Vector:
+        """How far each predictor is from an end beyond which it has no density; infinite where there is none."""
+        return np.full(self.n, np.inf)
+
     def end(self) -> str | None:
         """``"lower"`` or ``"upper"`` where every response lies at that end of what the family allows.
 

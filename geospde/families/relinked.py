@@ -226,6 +226,11 @@ class Relinked(Likelihood):
         ended = np.isfinite(self.link.least) or (self.link.is_linear and np.isfinite(self._inner.link.low))
         return np.full(self.n, bool(ended))
 
+    def room(self, eta: Vector) -> Vector:
+        """How far each predictor is from the end of its link, or of the means that the family allows."""
+        least = max(self.link.least, self._inner.link.low if self.link.is_linear else -np.inf)
+        return np.full(self.n, np.inf) if self.link.is_even or not np.isfinite(least) else eta - least
+
     def end(self) -> str | None:
         """As under the other link."""
         return self._inner.end()

@@ -255,6 +255,11 @@ class Stacked(Likelihood):
         """As of each."""
         return np.concatenate([part.bounded for part in self.parts])
 
+    def room(self, eta: Vector) -> Vector:
+        """As of each."""
+        etas = np.split(eta, np.cumsum([part.n for part in self.parts])[:-1])
+        return np.concatenate([part.room(own) for part, own in zip(self.parts, etas)])
+
 
 class Several(Family):
     """The families of several likelihoods, as one."""

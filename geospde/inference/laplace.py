@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
+from geospde.families.barrier import barriers
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.system import EPSILON, LatentGaussianModel, Predictor, QuadraticForms, Start, System
 from geospde.linalg.basis import Basis
@@ -377,7 +378,12 @@ class Laplace(System):
     def _mode_and_inverse(
         self, theta: Vector, likelihood: Any, prior_values: Vector, start: Start, lag: float
     ) -> tuple[_Mode, Vector]:
-        mode = self._mode(theta, likelihood, prior_values, start, lag)
+        try:
+            mode = self._mode(theta, likelihood, prior_values, start, lag)
+        except NumericalError:
+            if not np.isfinite(likelihood.room(likelihood.start())).any():
+                raise
+            mode = self._mode_from_inside(theta, likelihood, prior_values)
         if not mode.exact:
             # Newton went with positive weights; the Laplace approximation takes the curvature that is there
             mode = mode._replace(factor=self.factor_of(theta, prior_values, -mode.derivatives[1]), exact=True)
@@ -426,9 +432,10 @@ class Laplace(System):
                 return _Mode(x, eta, derivatives, factor, step, np.zeros_like(eta), exact)
             last_gain = gain
             if self.lags and gain < lag and (derivatives[1] <= 0).all():
-                x = x + direction
-                last, eta = eta, self.design @ x + model.offset
-                return _Mode(x, eta, likelihood.derivatives(eta), factor, step, eta - last, exact)
+                near_eta = self.design @ (x + direction) + model.offset
+                if (likelihood.room(near_eta) > 0).all():
+                    near_by = likelihood.derivatives(near_eta)
+                    return _Mode(x + direction, near_eta, near_by, factor, step, near_eta - eta, exact)
             length = 1.0
             while True:
                 trial = x + length * direction
@@ -441,10 +448,18 @@ class Laplace(System):
                 length *= 0.5
                 if length < 1e-10:
                     where = f"at {self.describe(theta)} after {step} Newton steps"
-                    raise NumericalError(f"the mode search of the latent field stalled {where}")
+                    raise NumericalError(f"the mode search of the latent field stalled {where}{self.advice}")
             x, value, eta = trial, new_value, new_eta
         where = f"in {MOST_STEPS} Newton steps at {self.describe(theta)}"
-        raise NumericalError(f"the mode search of the latent field did not converge {where}")
+        raise NumericalError(f"the mode search of the latent field did not converge {where}{self.advice}")
+
+    def _mode_from_inside(self, theta: Vector, likelihood: Any, prior_values: Vector) -> _Mode:
+        """The mode where Newton failed and a link has an end: by barriers that go to nothing, and Newton from there."""
+        rough, _ = self._start(theta, likelihood, prior_values, likelihood.start(), True)
+        for barrier in barriers(likelihood):
+            rough = (found := self._mode(theta, barrier, prior_values, rough, 0.0)).x
+        barrier.refuse_at_end(found.eta, self.describe(theta))
+        return self._mode(theta, likelihood, prior_values, rough, 0.0)
 
     def _newton_factor(
         self, theta: Vector, likelihood: Any, prior_values: Vector, eta: Vector, second: Vector

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
+from geospde.families.barrier import AtEnd
 from geospde.inference.laplace import LaplacePoint
 from geospde.inference.warm import WarmLaplace
 from geospde.text.progress import Callback
 
 Vector = NDArray[np.float64]
 SHORTEST = 1e-9  # step, in the coordinates, that is no step
+AROUND = (-0.9, 0.9, -2.0, 2.0, -3.0, 3.0)  # of a start at which there is nothing, where to look for another
 END, AWAY = 2.2, 0.5  # prior sds at which an arm is looked for, where the mode is at least so far from there
 SEARCH = 8  # evaluations of the search for an arm
 LEAST_GAIN = 0.2  # that a step of it must promise
@@ -90,7 +92,7 @@ def find_mode(
     ----------
     Nocedal & Wright (2006), Numerical Optimization, algorithm 6.2.
     """
-    point = laplace.at(start)
+    point = _begun(laplace, start)
     if curvature is None:
         curvature = np.eye(laplace.n_theta) * max(1.0, float(np.linalg.norm(point.gradient)))
     radius = 1.0
@@ -129,7 +131,23 @@ def find_mode(
     raise NumericalError(
         f"the search for the hyperparameters' mode did not converge in {max_evaluations} evaluations; "
         f"it ended at {laplace.describe(point.theta)} with gradient {np.array2string(point.gradient, precision=3)}"
+        f"{getattr(laplace, 'advice', '')}"
     )
+
+
+def _begun(laplace: Objective, start: Vector) -> LaplacePoint:
+    """The point at a start; where modes are at the end of a link there, at the first around it where they are not."""
+    try:
+        return laplace.at(start)
+    except AtEnd:
+        directions = np.vstack([np.eye(start.size), np.ones((int(start.size > 1), start.size))])
+        for step in AROUND:
+            for direction in directions:
+                try:
+                    return laplace.at(start + step * direction)
+                except NumericalError:
+                    continue
+        raise
 
 
 def _step_within(values: Vector, vectors: Vector, gradient: Vector, radius: float) -> Vector:

@@ -73,6 +73,11 @@ class WarmLaplace:
         """Theta in the user's words."""
         return self.laplace.describe(theta)
 
+    @property
+    def advice(self) -> str:
+        """Of the Laplace approximations."""
+        return self.laplace.advice
+
     def at(self, theta: Vector, start: Vector | None = None, gradient: bool = True) -> LaplacePoint:
         """The point at theta; `start` serves where there is none to start from."""
         (predicted,) = self.predicted_modes([theta])

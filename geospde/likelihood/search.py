@@ -141,6 +141,11 @@ class InCoordinates:
         """Coordinates in the user's words."""
         return str(self._likelihood.describe(self._coordinates.psi(theta)))
 
+    @property
+    def advice(self) -> str:
+        """Of the likelihood."""
+        return str(getattr(self._likelihood, "advice", ""))
+
 
 def maximum_likelihood(
     model: Unpriored,
@@ -194,8 +199,9 @@ def _maximum_of(
     near = Restricted(model)
     coordinates = model.coordinates(near.psi_of(start))
     phi, guess = coordinates.phi(coordinates.first), np.zeros((0, 0))
-    point = near.at(coordinates.first)
-    if start.size:
+    if not start.size:
+        point = near.at(coordinates.first)
+    else:
         found, guess = find_mode(InCoordinates(near, coordinates), phi, progress, tolerance=1e-4, least=-1e-3)
         phi, point = found.theta, replace(found, theta=coordinates.psi(found.theta))
     fixed = near.fixed_at(point)
