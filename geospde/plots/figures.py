@@ -42,6 +42,7 @@ def save_figures(
     fit: Fit | None = None,
     prediction: Layers | None = None,
     check: PredictiveCheck | None = None,
+    prior_check: PredictiveCheck | None = None,
     label: str | None = None,
     dpi: int | None = None,
     crop: bool = True,
@@ -65,8 +66,8 @@ def save_figures(
         Its fitted means are drawn against the observed rates.
     prediction : Prediction, optional
         Every layer that it has, but quantiles between the outermost limits.
-    check : PredictiveCheck, optional
-        The responses among replicates of the fit.
+    check, prior_check : PredictiveCheck, optional
+        The responses among replicates of the fit, and of its priors.
     label : str, optional
         What is predicted, in words for titles and colour bars; by default the prediction's own label.
     dpi : int, optional
@@ -102,7 +103,7 @@ def save_figures(
         folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(max_workers=1) as writer:  # packs a picture while the next one is drawn
             packed = []
-            for name, figure in _figures(survey, mesh, fit, prediction, check, label, crop, sites, look):
+            for name, figure in _figures(survey, mesh, fit, prediction, (check, prior_check), label, crop, sites, look):
                 for kind in formats:
                     path = folder / f"{name}.{kind}"
                     packed.append(_write(figure, path, dpi, writer))
@@ -150,7 +151,7 @@ def _figures(
     mesh: Mesh | None,
     fit: Fit | None,
     prediction: Layers | None,
-    check: PredictiveCheck | None,
+    checks: Sequence[PredictiveCheck | None],
     label: str | None,
     crop: bool,
     sites: bool,
@@ -190,8 +191,10 @@ def _figures(
             if fitted is not None and len(fitted) == len(rates) and limits and set(level) <= set(fitted.columns):
                 whole = rate.per / _whole(fit, len(rates))
                 yield "fitted", fitted_plot(fitted.mul(whole, axis=0), rate.per * rates, rate.label, limits=limits)
-    if check is not None and fit is not None:
-        yield "predictive_check", predictive_plot(check, responses_label(fit))
+    for check in checks:
+        if check is not None and fit is not None:
+            name = f"{'prior_' if check.prior else ''}predictive_check"
+            yield name, predictive_plot(check, responses_label(fit))
     if mesh is not None:
         yield "mesh", mesh_map(mesh, survey=survey, look=look)
 

@@ -16,7 +16,13 @@ from geospde.plots.canvas import FRAME, INK, SMALL
 from geospde.plots.frame import BAND, LINE, MARK, finish, new_axes
 from geospde.plots.random_effects import centre_and_limits
 from geospde.results.base import Fit
-from geospde.results.simulate import PredictiveCheck, is_delta, observed_response, predictive_check
+from geospde.results.simulate import (
+    PredictiveCheck,
+    is_delta,
+    observed_response,
+    predictive_check,
+    prior_predictive_check,
+)
 from geospde.text.words import number
 
 if TYPE_CHECKING:
@@ -104,7 +110,9 @@ def spread_out(ax: Axes, which: str, values: ArrayLike, ends: NDArray[np.float64
     return np.array([low, 1.3 * values.max()])
 
 
-def plot_predictive_check(fit: Fit, ax: Axes | None = None, *, draws: int = 200, seed: int = 0) -> Axes:
+def plot_predictive_check(
+    fit: Fit, ax: Axes | None = None, *, draws: int = 200, seed: int = 0, prior: bool = False
+) -> Axes:
     """Draw the distribution of the responses among those of replicates.
 
     Parameters
@@ -116,19 +124,30 @@ def plot_predictive_check(fit: Fit, ax: Axes | None = None, *, draws: int = 200,
         Replicates.
     seed : int
         Of the replicates.
+    prior : bool
+        Draw replicates from the priors: hyperparameters, latent variables, and the fixed effects whose prior is not
+        flat; those with a flat one are as estimated.
 
     Returns
     -------
     Axes
         The observed share of responses up to each value, in the band that holds 95 % of those of replicates. A fit that
         could have made the data has the line in the band; a line beyond it tells where the model's responses are too
-        few: zeros, large values.
+        few: zeros, large values. A line beyond the band of replicates of the priors tells of priors that expect other
+        data.
+
+    Raises
+    ------
+    InputError
+        For a family that draws no responses; with `prior`, where a prior cannot be drawn from.
 
     References
     ----------
     Gelman, Meng & Stern (1996), Statistica Sinica 6, 733-807.
+    Gabry, Simpson, Vehtari, Betancourt & Gelman (2019), J. R. Stat. Soc. A 182, 389-402.
     """
-    return draw_predictive_check(predictive_check(fit, draws, seed), responses_label(fit), ax)
+    check = (prior_predictive_check if prior else predictive_check)(fit, draws, seed)
+    return draw_predictive_check(check, responses_label(fit), ax)
 
 
 def responses_label(fit: Fit) -> str:
@@ -143,12 +162,30 @@ def responses_label(fit: Fit) -> str:
 def draw_predictive_check(check: PredictiveCheck, label: str, ax: Axes | None = None) -> Axes:
     """Draw a predictive check that is made, of responses of this name."""
     ax = new_axes(ax)
-    ax.fill_between(check.at, check.lower, check.upper, step="post", color=BAND, lw=0, label="95 % of replicates")
-    ax.step(check.at, check.middle, where="post", color=LINE, lw=0.8, label="median replicate")
+    ax.fill_between(
+        check.at,
+        check.lower,
+        check.upper,
+        step="post",
+        color=BAND,
+        lw=0,
+        label=f"95 % of {'draws from the priors' if check.prior else 'replicates'}",
+    )
+    ax.step(
+        check.at,
+        check.middle,
+        where="post",
+        color=LINE,
+        lw=0.8,
+        label=f"median {'draw' if check.prior else 'replicate'}",
+    )
     ax.step(check.at, check.observed, where="post", color=INK, lw=1.2, label="observed")
     ax.legend(loc="lower right", frameon=False, fontsize=SMALL)
+    ax.xaxis.set_major_formatter(lambda value, _: number(value))
     seen = check.at[np.searchsorted(check.observed, np.linspace(0.005, 1.0, 200))]
     ax.set_xlim(*spread_out(ax, "x", np.append(seen, check.at[-1]), np.array(ax.get_xlim())))
     if ax.get_xscale() == "linear" and np.array_equal(check.at, np.round(check.at)):  # counts and classes
         ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
-    return finish(ax, "Posterior predictive check", label, "share of responses up to here")
+    return finish(
+        ax, f"{'Prior' if check.prior else 'Posterior'} predictive check", label, "share of responses up to here"
+    )

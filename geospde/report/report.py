@@ -42,6 +42,8 @@ _CAPTIONS = {
     "fitted": "Fitted means with their limits against what was observed, a point a {place}.",
     "predictive_check": "The share of responses up to each value, in the band of 95 % of replicates drawn from the "
     "fit: a line beyond the band tells of which responses the model makes too few or too many.",
+    "prior_predictive_check": "The same among data drawn from the priors, but for effects with a flat prior, which are "
+    "as estimated: a line beyond the band tells that the priors expected other data.",
     "mesh": "The mesh that carries the field, with {outline} and {place}s.",
 }
 """Of figures that are not of one layer, which have captions of their own."""
@@ -109,7 +111,7 @@ def _content(run: RunParts, folder: Path) -> dict[str, Any]:
         "certificate": None if run.certificate is None else certificate_section(run.certificate),
         "fitted": _chosen(pictures, "fitted"),
         "checks": sorted(map(found, [*(explored or {}).get("findings", ()), *run.checks]), key=_gravest_first),
-        "checked": _chosen(pictures, "predictive_check"),
+        "checked": [*_chosen(pictures, "predictive_check"), *_chosen(pictures, "prior_predictive_check")],
         "levels": LEVELS,
         "validation": None if run.validation is None else validation_section(run.validation),
         "regions": regions_sections(run.regions),

@@ -483,11 +483,13 @@ class Fit(FitState):
 
         return plot_fitted(self, ax)
 
-    def plot_predictive_check(self, ax: Axes | None = None, *, draws: int = 200, seed: int = 0) -> Axes:
+    def plot_predictive_check(
+        self, ax: Axes | None = None, *, draws: int = 200, seed: int = 0, prior: bool = False
+    ) -> Axes:
         """Draw what was observed among replicates; see `geospde.plots.fitted.plot_predictive_check`."""
         from geospde.plots.fitted import plot_predictive_check
 
-        return plot_predictive_check(self, ax, draws=draws, seed=seed)
+        return plot_predictive_check(self, ax, draws=draws, seed=seed, prior=prior)
 
     def plot_residual_variogram(
         self, ax: Axes | None = None, *, kind: str = "quantile", permutations: int = 199, seed: int = 1

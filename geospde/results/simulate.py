@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from geospde.formula.parser import parse_sides
 from geospde.formula.syntax import symbols
 from geospde.formula.table import require_table
 from geospde.linalg.cholesky import Cholesky, NotPositiveDefinite
+from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Meshes
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
@@ -43,7 +44,10 @@ RESPONSES = ("y", "response")
 POINTS = 200
 """Values at which distributions are compared, beside those observed."""
 
-UNLIKELY, PREDICTIVE = 0.01, "predictive check"
+UNLIKELY, PREDICTIVE, PRIOR_PREDICTIVE = 0.01, "predictive check", "prior predictive check"
+
+DRAWN = 25
+"""Points of the hyperparameters with replicates of the priors: each takes a factorisation."""
 
 PLACEHOLDERS = ((1.0, 2.0), (0.0, 1.0), (0.3, 0.7))
 """Responses that one family or another takes, to build a model of before there are any."""
@@ -119,14 +123,10 @@ def simulate(
     else:
         name, made, model = _table_model(formula, data, options)
     rng = np.random.default_rng(seed)
-    theta = _theta(model, _given(hyper, "hyper"), rng)
-    coefficients = _fixed(model, _given(fixed, "fixed"), rng)
+    theta = _thetas(model, _given(hyper, "hyper"), rng, 1)[0]
+    coefficients = _fixed(model, _given(fixed, "fixed"), rng, 1)[:, 0]
     complete = whole_theta(model, theta)
-    latent = [
-        _draw_term(term, complete[w], rng.standard_normal(term.n))
-        for term, w in zip(model.terms, theta_slices(model.terms))
-    ]
-    x = np.concatenate([*latent, coefficients])
+    x = np.concatenate([_draw_terms(model, complete, 1, rng)[:, 0], coefficients])
     eta = model.design @ x + model.offset
     own = complete[len(complete) - len(model.likelihood.hyper) :]
     if model.window is not None:
@@ -150,12 +150,17 @@ def simulate_fit(fit: FitState, n: int = 1, seed: int | None = None) -> pd.DataF
     """
     draws = draw(fit, n, seed)
     rng = np.random.default_rng(None if seed is None else [seed, 2])
-    eta = (fit.laplace.design @ draws.latent.T).T + fit.model.offset
     if (window := fit.model.window) is not None:
+        eta = (fit.laplace.design @ draws.latent.T).T + fit.model.offset
         patterns = [window.draw(fit.model, one, rng) for one in eta]
         return pd.concat([one.assign(replicate=k) for k, one in enumerate(patterns, 1)], ignore_index=True)
-    made = [fit.laplace.likelihood_at(theta).draw(one, rng) for theta, one in zip(draws.theta, eta)]
-    return pd.DataFrame(np.array(made).T, columns=range(1, n + 1))
+    return pd.DataFrame(_responses(fit, draws.theta, draws.latent, rng), columns=range(1, n + 1))
+
+
+def _responses(fit: FitState, thetas: Vector, latent: Vector, rng: np.random.Generator) -> Vector:
+    """Responses, (rows, n), at each of some thetas, (n, d), and latent vectors, (n, n_latent)."""
+    eta = (fit.laplace.design @ latent.T).T + fit.model.offset
+    return np.array([fit.laplace.likelihood_at(theta).draw(one, rng) for theta, one in zip(thetas, eta)]).T
 
 
 def is_delta(model: Model) -> bool:
@@ -172,7 +177,13 @@ def observed_response(model: Model) -> Vector:
 
 
 def replicated_response(fit: FitState, n: int, seed: int | None = None) -> Vector:
-    """Replicates of the response, (rows, n): presence at every row, times a value.
+    """Replicates of the response of a delta family, (rows, n); see `_delta_responses`."""
+    draws = draw(fit, n, seed)
+    return _delta_responses(fit, draws.theta, draws.latent, np.random.default_rng(None if seed is None else [seed, 2]))
+
+
+def _delta_responses(fit: FitState, thetas: Vector, latent: Vector, rng: np.random.Generator) -> Vector:
+    """As `_responses`, of a delta family: presence at every row, times a value.
 
     Raises
     ------
@@ -185,13 +196,12 @@ def replicated_response(fit: FitState, n: int, seed: int | None = None) -> Vecto
     likelihood: Any = fit.laplace.model.likelihood
     if isinstance(rows, MovingRows) or not likelihood.parts[1].has_one_mean:
         raise InputError("values above 0 are not replicated where a term or their dispersion is of the data alone")
-    draws, rng = draw(fit, n, seed), np.random.default_rng(None if seed is None else [seed, 2])
     offset = np.asarray(positive.remainder(table), dtype=float)
     if positive.has_offset:
         offset = offset + positive.offsets.of(table)
-    first = draws.latent @ presence.design.T + presence.offset
-    second = draws.latent @ rows.T + offset
-    made = [fit.laplace.likelihood_at(theta).replicate(u, v, rng) for theta, u, v in zip(draws.theta, first, second)]
+    first = latent @ presence.design.T + presence.offset
+    second = latent @ rows.T + offset
+    made = [fit.laplace.likelihood_at(theta).replicate(u, v, rng) for theta, u, v in zip(thetas, first, second)]
     return np.array(made).T
 
 
@@ -201,15 +211,19 @@ class PredictiveCheck:
 
     Attributes
     ----------
-    at : (m,) array
-        Values of the response.
-    observed, lower, middle, upper : (m,) arrays
-        The share of responses up to each value: of those observed, and the 2.5 %, 50 % and 97.5 % quantiles of that of
-        the replicates.
+    at, observed, lower, middle, upper : (m,) arrays
+        Values, and the share of responses up to each: of those observed, and the 2.5 %, 50 % and 97.5 % quantiles of
+        that of the replicates.
     p : float
         The share of replicates, the observed responses among them, whose greatest distance from `middle` is at least
-        that of the observed: small where the fit could hardly have made the data. As both are of the same data it errs
-        to the large side.
+        that of the observed: small where the fit could hardly have made the data. Of replicates of the posterior it
+        errs to the large side, as both are of the same data.
+    reach : (float, float)
+        The 2.5 % and 97.5 % quantiles of all replicated responses.
+    prior : bool
+        Whether replicates are drawn from the priors.
+    held : tuple of str
+        Fixed effects that were not, as their prior is flat.
     """
 
     at: Vector
@@ -218,21 +232,39 @@ class PredictiveCheck:
     middle: Vector
     upper: Vector
     p: float
+    reach: tuple[float, float]
+    prior: bool = False
+    held: tuple[str, ...] = ()
 
     @property
     def finding(self) -> Finding:
         """What it says, in a sentence."""
-        inside = (self.observed >= self.lower) & (self.observed <= self.upper)
-        band = f"replicates of the fit: {100 * inside.mean():.0f} % of the range of responses lies in their 95 % band"
-        if self.p >= UNLIKELY:
-            return Finding("ok", PREDICTIVE, f"the responses are spread as those of {band} (p = {self.p:.2g})")
+        inside = f"{100 * ((self.observed >= self.lower) & (self.observed <= self.upper)).mean():.0f} %"
         worst = int(np.argmax(np.abs(self.observed - self.middle)))
         own, theirs = (f"{100 * share:.0f} %" for share in (self.observed[worst], self.middle[worst]))
+        at = number(float(f"{self.at[worst]:.3g}"))
+        if self.prior:
+            low, high = (number(float(f"{end:.2g}")) if np.isfinite(end) else "infinity" for end in self.reach)
+            said = f"95 % of responses drawn from the prior lie from {low} to {high}"
+            if self.held:
+                return Finding("ok", PRIOR_PREDICTIVE, f"{said}, with estimates where it is flat: {listed(self.held)}")
+            if self.p >= UNLIKELY:
+                return Finding("ok", PRIOR_PREDICTIVE, f"those observed are no surprise to the prior: {said}")
+            return Finding(
+                "note",
+                PRIOR_PREDICTIVE,
+                f"those observed are a surprise to the prior: {said}; {own} of those observed are at most {at}, "
+                f"where draws have {theirs} (p = {self.p:.2g})",
+                "look at [priors], or the argument priors",
+            )
+        band = f"replicates of the fit: {inside} of the range of responses lies in their 95 % band"
+        if self.p >= UNLIKELY:
+            return Finding("ok", PREDICTIVE, f"the responses are spread as those of {band} (p = {self.p:.2g})")
         return Finding(
             "warning",
             PREDICTIVE,
-            f"the responses are not spread as those of {band} (p = {self.p:.2g}); {own} of them are at most "
-            f"{number(float(f'{self.at[worst]:.3g}'))}, where replicates have {theirs}",
+            f"the responses are not spread as those of {band} (p = {self.p:.2g}); {own} of them are at most {at}, "
+            f"where replicates have {theirs}",
             "look at it, and try another family: one with more zeros, or with heavier tails",
         )
 
@@ -249,20 +281,67 @@ def predictive_check(fit: FitState, draws: int = 200, seed: int = 0) -> Predicti
     ----------
     Gelman, Meng & Stern (1996), Statistica Sinica 6, 733-807.
     """
+    seen = _seen(fit)
+    made = replicated_response(fit, draws, seed) if is_delta(fit.model) else simulate_fit(fit, draws, seed).to_numpy()
+    low, high = np.quantile(made, [0.001, 0.999])
+    return _compared(seen, made, (min(low, seen.min()), max(high, seen.max())))
+
+
+def prior_predictive_check(fit: FitState, draws: int = 200, seed: int = 0) -> PredictiveCheck:
+    """Compare the distribution of the responses with those of replicates drawn from the priors of a Bayesian fit.
+
+    Hyperparameters are drawn at a Latin hypercube of `DRAWN` points, and at each of them a share of the replicates;
+    fixed effects from their priors, too, but those with a flat one, which are as estimated.
+
+    Raises
+    ------
+    InputError
+        For a family that draws no responses, a prior that cannot be drawn from, and a fit without priors.
+
+    References
+    ----------
+    Gabry, Simpson, Vehtari, Betancourt & Gelman (2019), J. R. Stat. Soc. A 182, 389-402.
+    McKay, Beckman & Conover (1979), Technometrics 21, 239-245.
+    """
+    if fit.plug_in:
+        raise InputError("a fit without priors has no replicates of them")
+    seen, model, rng, points = _seen(fit), fit.model, np.random.default_rng([seed, 3]), min(DRAWN, draws)
+    means = fit.approximation.weights @ fit.approximation.means[:, fit.laplace.n_random :]
+    estimated = {name: m for name, m, p in zip(model.effects.names, means, model.fixed_precision) if p == 0}
+    each = -(-draws // points)
+    thetas, coefficients = _thetas(model, {}, rng, points), _fixed(model, estimated, rng, points * each)
+    drawn = _delta_responses if is_delta(model) else _responses
+    with one_blas_thread(), np.errstate(all="ignore"):
+        random = [_draw_terms(model, whole_theta(model, theta), each, rng) for theta in thetas]
+        latent = np.vstack([np.hstack(random), coefficients]).T
+        try:
+            made = drawn(fit, thetas.repeat(each, axis=0), latent, rng).astype(float)
+        except (ValueError, OverflowError) as error:
+            raise InputError(f"the priors allow responses that no number holds: {error}") from None
+    made[np.isnan(made)] = np.inf  # such as a rest of two that overflow
+    low, high = np.quantile(made, [0.001, 0.999], method="nearest")
+    room = np.ptp(seen) or 1.0
+    ends = (max(min(low, seen.min()), seen.min() - room), min(max(high, seen.max()), seen.max() + room))
+    return replace(_compared(seen, made, ends), prior=True, held=tuple(estimated))
+
+
+def _seen(fit: FitState) -> Vector:
+    """The responses that replicates are compared with."""
     if fit.model.family.is_pattern:
         raise InputError("a point pattern has no responses whose distribution could be compared: see fit.simulate")
-    if is_delta(fit.model):
-        seen, replicates = observed_response(fit.model), replicated_response(fit, draws, seed)
-    else:
-        seen, replicates = np.asarray(fit.model.likelihood.y, dtype=float), simulate_fit(fit, draws, seed).to_numpy()
-    low, high = np.quantile(replicates, [0.001, 0.999])
-    at = np.unique(np.concatenate([np.linspace(min(low, seen.min()), max(high, seen.max()), POINTS), seen]))
+    return observed_response(fit.model) if is_delta(fit.model) else np.asarray(fit.model.likelihood.y, dtype=float)
+
+
+def _compared(seen: Vector, replicates: Vector, ends: tuple[float, float]) -> PredictiveCheck:
+    """Compare responses with replicates, (rows, n), between two values and at each of those seen."""
+    at = np.unique(np.concatenate([np.linspace(*ends, POINTS), seen]))
     shares = np.array([np.searchsorted(np.sort(one), at, "right") for one in replicates.T]) / len(seen)
     own = np.searchsorted(np.sort(seen), at, "right") / len(seen)
     lower, middle, upper = np.quantile(shares, [0.025, 0.5, 0.975], axis=0)
     far = np.abs(shares - middle).max(axis=1)
-    p = (1 + np.sum(far >= np.abs(own - middle).max())) / (draws + 1)
-    return PredictiveCheck(at, own, lower, middle, upper, float(p))
+    p = (1 + np.sum(far >= np.abs(own - middle).max())) / (len(far) + 1)
+    low, high = np.quantile(replicates, [0.025, 0.975], method="nearest")
+    return PredictiveCheck(at, own, lower, middle, upper, float(p), (float(low), float(high)))
 
 
 def _table_model(formula: str, data: Any, options: dict[str, Any]) -> tuple[str, Any, Model]:
@@ -326,8 +405,11 @@ def _placeholder_model(formula: str, table: Any, name: str, **options: Any) -> M
     raise fault
 
 
-def _theta(model: Model, given: Mapping[str, float], rng: np.random.Generator) -> Vector:
-    """The free hyperparameters on their inner scale, from those given and draws from the priors of the others."""
+def _thetas(model: Model, given: Mapping[str, float], rng: np.random.Generator, n: int) -> Vector:
+    """The free hyperparameters on their inner scale, (n, d), from those given and draws from the others' priors.
+
+    Of several, each prior is drawn from once in each n-th of its probability: a Latin hypercube.
+    """
     by_name = {h.name: h for h in model.hyperparameters}
     for name, value in given.items():
         if name not in by_name:
@@ -337,7 +419,7 @@ def _theta(model: Model, given: Mapping[str, float], rng: np.random.Generator) -
         if by_name[name].function is not None:
             raise InputError(f"the hyperparameter {name!r} is a function of several: give those")
     size = int(np.isnan(model.fixed_theta).sum())
-    rows, values = np.zeros((0, size)), np.zeros(0)
+    rows, values = np.zeros((0, size)), np.zeros((0, n))
     for name in dict.fromkeys((*given, *by_name)):
         h = by_name[name]
         if h.function is not None or h.is_fixed and name not in given:
@@ -347,11 +429,14 @@ def _theta(model: Model, given: Mapping[str, float], rng: np.random.Generator) -
             if name in given:
                 raise InputError(f"the hyperparameter {name!r} follows from the others given, or is held")
             continue
-        value = float(given[name]) if name in given else float(prior_marginal(model, name).quantile(rng.uniform()))
-        rows, values = joined, np.append(values, h.inverse(value) - h.shift)
+        if name in given:
+            drawn = np.full(n, float(given[name]))
+        else:
+            drawn = prior_marginal(model, name).quantile((rng.permutation(n) + rng.uniform(size=n)) / n)
+        rows, values = joined, np.vstack([values, [h.inverse(value) - h.shift for value in drawn]])
     if len(rows) < size:
         raise InputError(f"give more hyperparameters: {listed(by_name)}")
-    return np.asarray(np.linalg.solve(rows, values), dtype=float)
+    return np.asarray(np.linalg.solve(rows, values), dtype=float).T
 
 
 def _given(values: Any, what: str) -> dict[str, float]:
@@ -363,24 +448,31 @@ def _given(values: Any, what: str) -> dict[str, float]:
     return {str(name): as_number(value, f"{what}[{name!r}]") for name, value in (values or {}).items()}
 
 
-def _fixed(model: Model, given: Mapping[str, float], rng: np.random.Generator) -> Vector:
-    """Fixed effects, given or drawn from their priors."""
+def _fixed(model: Model, given: Mapping[str, float], rng: np.random.Generator, n: int) -> Vector:
+    """Fixed effects, (k, n), given or drawn from their priors."""
     names = model.effects.names
     for name in given:
         if name not in names:
             raise InputError(f"the model has no fixed effect {name!r}; {did_you_mean(name, names, 'names')}")
-    values = np.zeros(len(names))
+    values = np.zeros((len(names), n))
     for k, name in enumerate(names):
         if name in given:
             values[k] = float(given[name])
         elif model.fixed_precision[k] > 0:
-            values[k] = float(prior_marginal(model, name).quantile(rng.uniform()))
+            values[k] = prior_marginal(model, name).quantile(rng.uniform(size=n))
         else:
             raise InputError(
                 f"the fixed effect {name!r} has a flat prior, which nothing can be drawn from",
                 remedy=f"give it, as in fixed={{{name!r}: 0}}, or a prior",
             )
     return values
+
+
+def _draw_terms(model: Model, theta: Vector, n: int, rng: np.random.Generator) -> Vector:
+    """Latent variables of all terms at the whole theta, (n_random, n)."""
+    slices = zip(model.terms, theta_slices(model.terms))
+    drawn = [_draw_term(term, theta[w], rng.standard_normal((term.n, n))) for term, w in slices]
+    return np.vstack([np.zeros((0, n)), *drawn])
 
 
 def _draw_term(term: LatentTerm, theta: Vector, noise: Vector) -> Vector:

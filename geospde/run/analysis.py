@@ -40,7 +40,7 @@ from geospde.results.bayesian import BayesianFit
 from geospde.results.certificate import FEWEST
 from geospde.results.checks import influential
 from geospde.results.loo import row_labels
-from geospde.results.simulate import PredictiveCheck, is_delta, predictive_check
+from geospde.results.simulate import PredictiveCheck, is_delta, predictive_check, prior_predictive_check
 from geospde.run.config import Config
 from geospde.run.inputs import pattern_domain
 from geospde.survey.graphs import warn_of_unused
@@ -51,7 +51,7 @@ from geospde.text.progress import Callback
 from geospde.text.words import counted, did_you_mean, joined, listed, number
 
 MOST_REPLICATED = 20_000
-"""Responses up to which a run compares them with 200 replicates: more take gigabytes."""
+"""Responses up to which a run compares them with 200 replicates, and latent variables up to which it draws priors."""
 
 BAYESIAN = ("inla", "eb")
 """Methods of `geospde.fit` that give a posterior."""
@@ -331,15 +331,21 @@ def _at_its_lines(finding: Finding, survey: Survey, model: Model) -> Finding:
     return replace(finding, remedy=f"{message}: {places}{more}")
 
 
-def check_replicates(fit: Fit) -> PredictiveCheck | None:
-    """Compare the responses with replicates of the fit; None of fits whose responses are none, or very many."""
+def check_replicates(fit: Fit, *, prior: bool = False) -> PredictiveCheck | None:
+    """Compare the responses with replicates of the fit, or of its priors.
+
+    None of fits whose responses are none, or very many, of priors that cannot be drawn from, and of those of a mesh so
+    large that drawing takes long.
+    """
     likelihood = fit.model.likelihood
     is_replicated = likelihood.is_replicated or is_delta(fit.model)
     if not is_replicated or len(likelihood.y) > MOST_REPLICATED:
         return None
+    if prior and (not isinstance(fit, BayesianFit) or fit.model.design.shape[1] > MOST_REPLICATED):
+        return None
     try:
-        return predictive_check(fit)
-    except InputError:  # a family that draws no responses
+        return (prior_predictive_check if prior else predictive_check)(fit)
+    except InputError:  # a family that draws no responses, or an improper prior
         return None
 
 

@@ -145,11 +145,16 @@ class Work:
         """The responses among replicates of the fit."""
         return check_replicates(self.fit)
 
+    @cached_property
+    def drawn_priors(self) -> PredictiveCheck | None:
+        """The responses among replicates of the priors."""
+        return check_replicates(self.fit, prior=True)
+
     @property
     def checks(self) -> tuple[Finding, ...]:
         """What was looked at in the fit and its mesh, and what its certificate says."""
         certified = () if self.certificate is None else (self.certificate.finding,)
-        replicated = () if self.replicates is None else (self.replicates.finding,)
+        replicated = [one.finding for one in (self.replicates, self.drawn_priors) if one is not None]
         return (*self._of_fit, *replicated, *certified)
 
     @property

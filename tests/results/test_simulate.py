@@ -8,7 +8,7 @@ from oracles import square_mesh
 
 import geospde as gs
 from geospde.model.build import build_model
-from geospde.results.simulate import _draw_term, _theta
+from geospde.results.simulate import _draw_term, _thetas
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_fields_have_the_covariance_that_was_asked_for(places):
     table = places.assign(seen=np.resize([1.0, 2.0], len(places)))
     mesh = square_mesh(7, high=1000)
     model = build_model("seen ~ 1 + spde(mesh)", table, coords=("x", "y"), mesh=mesh, priors=PC)
-    theta = _theta(model, {"range(spde)": 400, "sigma(spde)": 2, "sigma": 0.5}, np.random.default_rng(1))
+    theta = _thetas(model, {"range(spde)": 400, "sigma(spde)": 2, "sigma": 0.5}, np.random.default_rng(1), 1)[0]
     assert [h.value(theta) for h in model.hyperparameters][:2] == pytest.approx([400, 2])
     (term,), rng = model.terms, np.random.default_rng(2)
     draws = _draw_term(term, theta[:2], rng.standard_normal((term.n, 1500)))
@@ -62,7 +62,7 @@ def test_responses_have_the_family_s_moments():
 @pytest.mark.slow
 def test_what_is_left_out_comes_from_the_prior(places, mesh, model):
     rng = np.random.default_rng(3)
-    ranges = [model.hyperparameters[0].value(_theta(model, {"sigma": 1}, rng)) for _ in range(100)]
+    ranges = [model.hyperparameters[0].value(_thetas(model, {"sigma": 1}, rng, 1)[0]) for _ in range(100)]
     # P(range < 200) = 0.5; of 100 draws within three standard errors
     assert 35 <= np.sum(np.array(ranges) < 200) <= 65
     options = {"priors": PC, "hyper": {"sigma": 1}}

@@ -15,7 +15,7 @@ from geospde.text.words import counted
 COMPUTED = tuple(computed.layer.name for computed in LAYERS)
 FIGURES = (
     "maps", "mean", "lower", "upper", "sd", "exceed_*", "excursion_*", "decided_*", "limit_*", EXTRAPOLATION, *COMPUTED,
-    "observed", "fitted", "predictive_check",
+    "observed", "fitted", "predictive_check", "prior_predictive_check",
 )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def make(work: Work) -> None:
         if work.mesh is not None:
             unlink_from_original(work.folder / mesh.FILE)  # it takes in styles
         write_project(work.folder, **objects, label=work.label, crop=work.crop, areas=work.areas)
-        work.draw(label=work.label, check=work.replicates, **objects)
+        work.draw(label=work.label, check=work.replicates, prior_check=work.drawn_priors, **objects)
         for name, prediction in work.predictions.items():
             one = work.fit.of_likelihood(name)
             work.draw(
