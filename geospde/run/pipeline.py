@@ -9,6 +9,7 @@ from typing import Any
 
 from geospde.errors import InputError
 from geospde.linalg.executor import cluster
+from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
 from geospde.prediction.validation import Validation
 from geospde.results.base import Fit
@@ -153,6 +154,7 @@ def run(
     log = StepLog(progress or Progress())
     with (
         cluster(client),
+        one_blas_thread(),
         keep_log(log, target),
         whole_folder(target, overwrite=overwrite, reads=config.files_read(), writes=written_files()) as folder,
         announce_compiling(log),
@@ -214,7 +216,12 @@ def run_step(
     target = Path(out) if out is not None else config.folder()
     log = StepLog(progress or Progress())
     replaced = [pattern for step in steps for pattern in step.files]
-    with keep_log(log, target), amended_folder(target, replaced) as folder, announce_compiling(log):
+    with (
+        one_blas_thread(),
+        keep_log(log, target),
+        amended_folder(target, replaced) as folder,
+        announce_compiling(log),
+    ):
         before = read_record(target) if (target / MARK).exists() else None
         work = Work.begun(name, config, folder, target, log, before)
         for step in steps[0].before(config):
