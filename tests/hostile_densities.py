@@ -68,6 +68,7 @@ SITES = {
         ),
         "log likelihood is not that",
     ),
+    "exposure of a family that has none": (of_words(setting(exposure="x")), "has an exposure"),
     "reml called ml": (of_words(setting(method="ml")), "log likelihood is not that|mode of its model"),
     "reml called ubre": (of_words(setting(method="ubre")), "ubre"),
     "a response a little larger": (of_arrays(put("column_2", lambda a: 1.05 * a)), "not that of|mode of its"),
@@ -122,6 +123,7 @@ FORGED = {
     "reml": {
         **forged("maximum_theta", "column_0", "column_2"),
         "a response of others": (of_arrays(put("column_2", lambda a: a[::-1].copy())), ANSWERS),
+        "an edge on the other side": (of_arrays(put("maximum_edges", lambda a: -a)), "estimates are none"),
         "covariance in words": (of_words(lambda w: w["covariance"].__setitem__(0, 3.0)), ANSWERS),
     },
 }  # fmt: skip

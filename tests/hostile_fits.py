@@ -344,6 +344,8 @@ DAMAGED = {
             ("theta", "i8", "holds no numbers"),
             ("theta", "c16", "describes"),
             ("points", "f2", "describes"),
+            ("weights", "f16", "describes"),
+            ("hyper_root", "f16", "describes"),
         )
     },
     "theta all one": (of_arrays(put("theta", lambda a: np.broadcast_to(a[:1], a.shape).copy())), "axes"),
@@ -354,6 +356,7 @@ DAMAGED = {
     "evidence 1e308": (of_words(word(log_marginal_likelihood=1e308)), "not a saved fit"),
     "label commands a terminal": (of_words(word(label="\x1b[2J")), "not a saved fit"),
     "note commands a terminal": (of_words(word(notes=["\x1b]0;x\x07"])), "not a saved fit"),
+    "exposure commands a terminal": (of_words(setting(exposure="\x1b[2J")), "not a saved fit"),
     "dispersion of none": (of_words(setting(dispformula="~ x")), "no dispersion"),
     "covariates of a file": (of_words(word(covariates={"elev": {"raster": "/etc/passwd"}})), "hold together"),
     "graphs of nothing": (of_words(word(graphs={"w": {"a": 1}})), "hold together"),

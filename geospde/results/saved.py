@@ -179,7 +179,7 @@ def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
     maximum = Maximum(**{k: v if v.ndim else v.item() for k, v in found.items()})
     if maximum.x.size != model.design.shape[1] or maximum.fixed.size != len(model.effects.names):
         raise ValueError("the estimates are of another model")
-    check_maximum(maximum, words.log_likelihood)
+    check_maximum(maximum, words.log_likelihood, model.hyperparameters)
     fit = estimated_fit(model, maximum, _settings(words), tuple(words.notes), words.seconds)
     check_points(fit.laplace, fit.approximation.points, fit.approximation.weights, posterior=False)
     method, points = words.settings.method, words.settings.quadrature
@@ -267,6 +267,8 @@ def _check_settings(words: Words, model: Model, points: Any) -> None:
         raise ValueError("its sites are not where its coordinates are")
     if (settings.family, settings.link) != (model.family.name, model.family.link.name):
         raise ValueError(f"it says that its family is {settings.family[:40]!r}, and has another")
+    if settings.exposure is not None and words.several is None and not model.family.has_exposure:
+        raise ValueError(f"it says that it has an exposure, of which family {settings.family[:40]!r} knows none")
     if words.strategy is not None and settings.strategy not in ("auto", words.strategy):
         raise ValueError(f"it was to be fitted by strategy {settings.strategy!r}, and was by another")
 

@@ -124,7 +124,8 @@ def make_grid(config: Config, survey: Survey, mesh: Mesh) -> Grid:
 def _cells(config: Config, survey: Survey, mesh: Mesh) -> Grid:
     """Lay the cells, but for those whose centre lies outside of both region and mesh."""
     grid = Grid.around(survey.domain, crs=survey.crs, **config.prediction.given("shape", "cell", "buffer"))
-    region = survey.domain.buffer(config.prediction.buffer)
+    buffer = config.prediction.buffer
+    region = survey.domain.buffer(buffer) if buffer else survey.domain  # seconds, of thousands of islands
     shapely.prepare(region)
     beyond = _unmeshed(grid, mesh, region)
     if not beyond.any() or beyond.all():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from geospde.errors import InputError
 from geospde.explore.explore import Exploration
@@ -29,7 +30,7 @@ from geospde.run.proposal.look import FirstLook
 from geospde.run.record import MARK as RUN
 from geospde.run.regions import check_regions
 from geospde.run.room import refuse_fine_mesh, refuse_too_large
-from geospde.survey.places import stray_sites
+from geospde.survey.places import outside_area_of_use, stray_sites
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, findings_frame
 from geospde.text.words import counted, number
@@ -219,24 +220,33 @@ def _first_look(config: Config, model: Model, usual: ExpectedRange) -> ExpectedR
 
 
 def _spoilt(config: Config, survey: Survey) -> list[Finding]:
-    """Say that a mesh is not worth building: it is large, and stray sites stretch what the sites span many times."""
-    places = shapely.get_coordinates(survey.points.geometry)
-    stray, edges = stray_sites(places), config.mesh.max_edge
-    if survey.coastline is not None or not config.has_places or edges is None or not len(stray):
+    """Say that a mesh is not worth building: it is large, and stray sites or a wrong CRS stretch what sites span."""
+    places, edges = shapely.get_coordinates(survey.points.geometry), config.mesh.max_edge
+    if survey.coastline is not None or not config.has_places or edges is None or len(places) == 0:
         return []
-    hulls = [shapely.multipoints(some).convex_hull for some in (places, np.delete(places, stray, axis=0))]
-    vertices = expected_vertices(hulls[:1], (float(np.ravel(edges)[0]),))
-    if vertices < MANY or hulls[0].area < STRETCHED * hulls[1].area:
+    area, why = _stretched(survey, places)
+    vertices = expected_vertices([area], (float(np.ravel(edges)[0]),))
+    if not why or vertices < MANY:
         return []
     return [
         Finding(
             "warning",
             "mesh",
             f"not built, and neither map nor model looked into: of more than {float(f'{vertices:.1g}'):,.0f} vertices "
-            f"most would lie between {counted(len(stray), 'site')} and all others",
+            f"{why}",
             "see the coordinates; if they are right, take a longer max_edge",
         )
     ]
+
+
+def _stretched(survey: Survey, places: NDArray[np.float64]) -> tuple[Any, str]:
+    """An area that sites span where it is far more than is meant, and what is wrong with it: nothing, mostly."""
+    stray, hull = stray_sites(places), shapely.multipoints(places).convex_hull
+    if len(stray) and hull.area >= STRETCHED * shapely.multipoints(np.delete(places, stray, axis=0)).convex_hull.area:
+        return hull, f"most would lie between {counted(len(stray), 'site')} and all others"
+    if survey.crs is not None and outside_area_of_use(survey.crs, places).all():
+        return shapely.envelope(hull), f"all would lie where lengths in {survey.crs.name} are no lengths"
+    return hull, ""
 
 
 def _thresholds(config: Config, exploration: Exploration) -> Iterator[Finding]:

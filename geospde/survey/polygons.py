@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.text.words import counted
@@ -19,6 +20,9 @@ from geospde.text.words import counted
 if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
     from shapely.geometry.base import BaseGeometry
+
+
+ROUNDING = 1e-9  # of the box around a ring: an area that rounding does not make
 
 
 def polygon_from_rings(
@@ -59,7 +63,7 @@ def polygon_from_rings(
         names = ["the ring"] if len(rings) == 1 else [f"ring {i + 1}" for i in range(len(rings))]
     if not len(rings):
         raise InputError(f"{source} has no vertices")
-    whole = [k for k, ring in enumerate(rings) if _has_area(np.asarray(ring, float))] or [0]
+    whole = [k for k, ring in enumerate(rings) if _hull_has_area(np.asarray(ring, float))] or [0]
     if len(whole) < len(rings):
         _note(f"{counted(len(rings) - len(whole), 'ring')} of {source} without area left out")
     names = [names[k] for k in whole]
@@ -85,10 +89,21 @@ def polygon_from_rings(
     return as_land(shapely.union_all([land, *alone]) if alone else land, source)
 
 
-def _has_area(vertices: np.ndarray) -> bool:
+def _hull_has_area(vertices: np.ndarray) -> bool:
     import shapely
 
     return bool(shapely.convex_hull(shapely.multipoints(vertices)).area > 0)
+
+
+def _have_area(polygons: list[Polygon]) -> NDArray[np.bool_]:
+    """Tell whose outer ring has an area: plain of most, and of others (holes, rings that cross) by its hull."""
+    import shapely
+
+    west, south, east, north = shapely.bounds(polygons).T
+    have: NDArray[np.bool_] = shapely.area(polygons) > ROUNDING * (east - west) * (north - south)
+    for k in np.flatnonzero(~have):
+        have[k] = _hull_has_area(shapely.get_coordinates(polygons[k].exterior))
+    return have
 
 
 def _ring(vertices: np.ndarray, what: str) -> Polygon | MultiPolygon:
@@ -142,14 +157,16 @@ def as_land(geometry: BaseGeometry, source: str = "the coastline") -> Polygon | 
     if kinds != {"Polygon"}:
         other = ", ".join(sorted(kinds - {"Polygon"}))
         raise InputError(f"{source} holds {other} where polygons or closed lines belong")
-    solid = [part for part in parts if _has_area(shapely.get_coordinates(part.exterior))]
+    solid = [part for part, has_area in zip(parts, _have_area(parts)) if has_area]
     if not solid:
         raise InputError(f"{source} has no area")
     if len(solid) < len(parts):
         _note(f"{counted(len(parts) - len(solid), 'part')} of {source} without area left out")
-    parts = [_mended(part, source) for part in solid]
-    land = parts[0] if len(parts) == 1 else shapely.union_all(parts)
-    islands = [p for p in shapely.get_parts(land) if p.geom_type == "Polygon" and p.area > 0]
+    valid = shapely.is_valid(solid)
+    parts = list(shapely.get_parts([p if fine else _mended(p, source) for p, fine in zip(solid, valid)]))
+    if len(parts) > 1 and not shapely.MultiPolygon(parts).is_valid:  # neighbours: islands apart are a union already
+        parts = list(shapely.get_parts(shapely.union_all(parts)))
+    islands = [p for p in parts if p.geom_type == "Polygon" and p.area > 0]
     if not islands:
         raise InputError(f"{source} has no area")
     islands = list(shapely.orient_polygons(np.array(islands, dtype=object)))

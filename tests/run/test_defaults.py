@@ -119,3 +119,20 @@ def test_no_mesh_is_built_between_a_stray_site_and_the_survey(tmp_path, rows, pl
     with pytest.raises(pytest.fail.Exception, match="a mesh was built"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check(sections)
+
+
+def test_no_mesh_is_built_where_the_crs_is_of_another_part_of_the_earth(tmp_path, monkeypatch):
+    """Fiji in a zone of Europe: 200 km are 200,000 vertices of a mesh whose lengths are none."""
+    places = np.column_stack([np.linspace(177, 179, 25), np.linspace(-17, -16, 25)])
+    table = pd.DataFrame(places, columns=["lon", "lat"]).assign(z=np.random.default_rng(1).normal(size=25))
+    table.to_csv(tmp_path / "sites.csv", index=False)
+    sections = {
+        "survey": {"points": str(tmp_path / "sites.csv"), "crs": "EPSG:32633", "source_crs": "EPSG:4326"},
+        "mesh": {"max_edge": [400, 800]},
+        "model": {"formula": "z ~ 1 + spde(mesh)"},
+    }
+    monkeypatch.setattr(analysis, "make_mesh", lambda *_: pytest.fail("a mesh was built"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        told = [f for f in check(sections) if f.level == "warning"]
+    assert {f.subject for f in told} == {"coordinates", "mesh"} and "not built" in told[-1].message

@@ -10,6 +10,7 @@ import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
 import geospde as gs
+from geospde.survey.polygons import as_land
 
 ROWS = [
     (0, 0, "None", "1"), (500, 10, "lime", "NA"), (300, 400, "NA", "3"), (20, 70, "n/a", "-9999"), (9, 8, "ash", ""),
@@ -155,3 +156,14 @@ def test_rows_of_a_frame_are_called_by_their_labels():
         with pytest.warns(gs.GeospdeWarning, match=rf"again: row {told}\)"):
             survey = gs.read_survey(table, crs="EPSG:32631")
         assert str(survey.place(3, None)) == f"the points, row {told}"
+
+
+def test_islands_apart_are_not_united_and_neighbours_are(monkeypatch):
+    """A union of 5,000 islands takes a second, and a coastline is read seven times by a check."""
+    grid = [shapely.box(3 * i, 3 * j, 3 * i + 2, 3 * j + 2) for i in range(4) for j in range(4)]
+    with monkeypatch.context() as patch:
+        patch.setattr(shapely, "union_all", lambda *_: pytest.fail("a union"))
+        land = as_land(shapely.MultiPolygon(grid))
+        assert as_land(land).equals_exact(land) and land.area == 64
+    joined = as_land(shapely.GeometryCollection([*grid, shapely.box(2, 0, 3, 2)]))
+    assert len(joined.geoms) == 15 and joined.area == 66

@@ -26,7 +26,7 @@ from geospde.text.memory import memory_limit
 from geospde.text.words import bytes_of
 
 KINDS = "fiubU"  # of arrays: numbers, truths and words
-SHORTEST = 4  # bytes of a floating-point number: half ones are of no fit
+FLOATS = (4, 8)  # bytes of floating-point numbers: half and quadruple ones are of no fit
 DEFLATE = 1032  # bytes at most that a byte of deflate stands for
 HEADER = 4096
 _FAULTS = (
@@ -168,7 +168,7 @@ def _look(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Membe
         shape, fortran, dtype = read_header(member, max_header_size=HEADER)
         start = member.tell()
     size = dtype.itemsize * math.prod(shape)
-    odd = dtype.kind not in KINDS or dtype.itemsize < (SHORTEST if dtype.kind == "f" else 1)
+    odd = dtype.kind not in KINDS or dtype.itemsize == 0 or (dtype.kind == "f" and dtype.itemsize not in FLOATS)
     if odd or min(shape, default=0) < 0 or size != info.file_size - start:
         raise InputError(f"{path}: {info.filename[:60]!r} is no array of numbers or words that its header describes")
     return _Member(info.filename, shape, dtype, "F" if fortran else "C", start)

@@ -19,6 +19,7 @@ from geospde.likelihood.intervals import likelihood_of
 from geospde.likelihood.likelihoods import Profiled, Restricted, Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.model.build import Model
+from geospde.terms.hyperparameter import Hyperparameter
 
 FORCE = 1e-4  # at the latent mode, as a share of the forces that cancel there; fits have 1e-6 and less
 GAIN = 1e-4  # or what a step by it would gain in log density: a hundredth of an sd
@@ -73,7 +74,7 @@ def looked_at(laplace: Laplace, weights: np.ndarray) -> list[int]:
     return list(range(last + 1))
 
 
-def check_maximum(maximum: Maximum, log_likelihood: float | None) -> None:
+def check_maximum(maximum: Maximum, log_likelihood: float | None, hyper: Sequence[Hyperparameter]) -> None:
     """Raise ValueError where the parts of estimates are not of one another, or no estimates.
 
     Parameters
@@ -81,6 +82,8 @@ def check_maximum(maximum: Maximum, log_likelihood: float | None) -> None:
     maximum : Maximum
     log_likelihood : float or None
         As the words of the fit have it.
+    hyper : sequence of Hyperparameter
+        Of the model: an edge at which one is infinite is none.
     """
     own = maximum.x[maximum.x.size - maximum.fixed.size :]
     basis, inner = maximum.coordinates
@@ -91,6 +94,7 @@ def check_maximum(maximum: Maximum, log_likelihood: float | None) -> None:
     if (
         not np.isin(maximum.edges, (-1, 0, 1)).all()
         or known[maximum.edges != 0].any()
+        or any(_is_infinite(h, maximum.edges) for h in hyper)
         or any(np.isinf(one).any() for one in covariances)
     ):
         raise ValueError("its estimates are none")
@@ -102,6 +106,14 @@ def check_maximum(maximum: Maximum, log_likelihood: float | None) -> None:
     odd = ~(np.abs(basis.covariance_outside(inner) - maximum.fixed_covariance) <= 1e-6 * sizes[1])
     if odd[np.isfinite(maximum.fixed_covariance)].any():
         raise ValueError("the covariances of its fixed effects are written twice, and differ")
+
+
+def _is_infinite(h: Hyperparameter, edges: np.ndarray) -> bool:
+    """Whether a hyperparameter has no bound at the edge where its estimate is said to be."""
+    (touched,) = np.nonzero(h.direction)
+    if h.is_fixed or touched.size != 1 or not edges[touched[0]]:
+        return False
+    return bool(np.isinf(h.transform(h.direction[touched[0]] * edges[touched[0]] * np.inf)))
 
 
 def check_likelihood(laplace: Laplace, point: LaplacePoint, log_likelihood: float) -> None:

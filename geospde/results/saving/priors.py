@@ -11,6 +11,7 @@ from geospde.families.registry import read_family
 from geospde.inference.laplace import Laplace
 from geospde.model.build import Model
 from geospde.results.saving.schema import Words
+from geospde.text.words import is_name
 
 _KINDS: dict[str, Any] = {
     name: getattr(room, name)
@@ -158,4 +159,6 @@ def _made(words: Any, like: Any) -> Any:
         value = given.get(part.name)
         if part.type is float and not (isinstance(value, int | float) and np.isfinite(value)):
             raise ValueError(f"its prior {name} has a number that is none")
+        if part.type is str and not is_name(value):
+            raise ValueError(f"its prior {name} has a word that is none")
     return kind(**given, **structure)

@@ -96,8 +96,8 @@ class Settings(BaseModel):
     strategy: Strategy
     quadrature: int = Field(ge=1, le=1000)
     coords: list[str] | None = Field(min_length=2, max_length=2)
-    exposure: str | None
-    offset: str | None
+    exposure: Shown | None
+    offset: Shown | None
     dispformula: str | None = Field(default=None, max_length=100_000)
 
 
