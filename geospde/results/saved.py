@@ -18,6 +18,7 @@ from geospde.inference.warp import Warp
 from geospde.likelihood.refusals import only_smooths
 from geospde.likelihood.search import Maximum
 from geospde.linalg.basis import Basis
+from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model, build_model
 from geospde.model.coarse import is_fine
@@ -198,6 +199,7 @@ def _estimated(model: Model, words: Words, arrays: dict[str, Any]) -> Fit:
     return fit
 
 
+@one_blas_thread()
 def _bayesian(model: Model, words: Words, arrays: dict[str, Any], file: Path) -> Fit:
     """A fit with priors."""
     if words.log_marginal_likelihood is None or words.strategy is None:

@@ -13,9 +13,10 @@ from geospde.families.registry import path_of
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.likelihood.search import Maximum
+from geospde.linalg.threads import one_blas_thread
 from geospde.results.saving.archive import write_arrays
 from geospde.results.saving.compact import compact, expand
-from geospde.results.saving.consistency import inverse_excess, looked_at
+from geospde.results.saving.consistency import check_points, inverse_excess, looked_at
 from geospde.results.saving.priors import priors_words
 from geospde.results.saving.schema import FORMAT, words_text
 from geospde.results.saving.tables import stored_parts, stored_table, support_words, window_words
@@ -25,8 +26,9 @@ from geospde.text.files import whole_file
 
 Vector = NDArray[np.float64]
 SD_OFF = 1e-6  # what a standard deviation of a predictor may be off by, as a share, for room on disk
-VARIANCE_OFF = 1e-7  # and a latent variance, as a share of the largest at its theta
-MOST_BITS = 20  # beyond, nothing is rounded
+VARIANCE_OFF = 1e-6  # and a latent variance, as a share of the largest at its theta, where that has most weight
+LIGHT = 0.01  # of the largest weight: what weighs less may be off by a hundred times as much, no more
+FEWEST_BITS, MOST_BITS = -8, 20  # steps of 1e-6 of the largest are tried first; beyond the last, nothing is rounded
 
 
 def files_of(path: Any) -> tuple[Path, Path]:
@@ -48,18 +50,15 @@ class Stored(NamedTuple):
     words: dict[str, Any]
 
 
+@one_blas_thread()
 def stored_posterior(posterior: Posterior, laplace: Laplace, notes: tuple[str, ...] = ()) -> Stored:
     """Points, weights and the density of the hyperparameters."""
     basis = laplace.basis
-    modes, means = np.array([p.x for p in posterior.points]), posterior.means
-    of_modes = compact("modes", modes)
-    shifts = {"means": means} if "modes" in of_modes else compact("shifts", means - modes, modes)
     arrays: dict[str, Any] = {
         "theta": np.array([p.theta for p in posterior.points]),
         "log_posterior": np.array([p.log_posterior for p in posterior.points]),
         "weights": posterior.weights,
-        **of_modes,
-        **shifts,
+        **_compact_modes(posterior, laplace),
         **_compact_covariances(posterior, laplace),
     }
     if not basis.is_plain:
@@ -83,10 +82,11 @@ def stored_posterior(posterior: Posterior, laplace: Laplace, notes: tuple[str, .
 
 
 def _compact_covariances(posterior: Posterior, laplace: Laplace) -> dict[str, Any]:
-    """Covariances in little room, by finer steps where variances are small beside those of another theta."""
-    covariances, finer = posterior.covariances, 0
+    """Covariances in little room: points that weigh little by larger steps, and all by finer ones until they serve."""
+    covariances, finer = posterior.covariances, FEWEST_BITS
+    rows = _bits(posterior, laplace) + np.rint(np.log2(_shares(posterior))).astype(np.int64)
     while finer <= MOST_BITS:
-        parts = compact("covariances", covariances, finer=finer)
+        parts = compact("covariances", covariances, finer=finer, rows=rows)
         if "covariances" in parts:
             return parts
         off = _rounded_off(posterior, covariances, expand("covariances", parts), laplace)
@@ -96,13 +96,60 @@ def _compact_covariances(posterior: Posterior, laplace: Laplace) -> dict[str, An
     return {"covariances": covariances}
 
 
+def _compact_modes(posterior: Posterior, laplace: Laplace) -> dict[str, Any]:
+    """Modes in little room, by steps at which a reader takes them for modes, and what means are off them."""
+    modes, means, finer = np.array([p.x for p in posterior.points]), posterior.means, 0
+    rows = _bits(posterior, laplace) // 2
+    while finer <= MOST_BITS:
+        parts = compact("modes", modes, finer=finer, rows=rows)
+        if "modes" in parts:
+            break
+        if _are_modes(posterior, expand("modes", parts), laplace):
+            return {**parts, **compact("shifts", means - modes, modes, finer=finer, rows=rows)}
+        finer += 4
+    return {"modes": modes, "means": means}
+
+
+def _are_modes(posterior: Posterior, modes: Vector, laplace: Laplace) -> bool:
+    """Whether a reader takes these for the modes of the posterior's points, (k, n)."""
+    points = [
+        laplace.restored(point.theta, point.log_posterior, x, x, point.covariance)
+        for point, x in zip(posterior.points, modes)
+    ]
+    try:
+        check_points(laplace, points, posterior.weights, posterior=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _shares(posterior: Posterior) -> Vector:
+    """Weight of each point beside the largest, (k,), at least `LIGHT`."""
+    shares: Vector = np.maximum(posterior.weights / posterior.weights.max(), LIGHT)
+    return shares
+
+
+def _bits(posterior: Posterior, laplace: Laplace) -> NDArray[np.int64]:
+    """Bits more for covariances of each point, (k,): at one theta variances may be a millionth of another's.
+
+    Those of predictors count, and those of each term, which may be large and cancel in a predictor, or small beside it.
+    """
+    rows, columns = laplace.entries
+    variances = posterior.covariances[:, rows == columns]
+    each = [np.array([point.eta_variance for point in posterior.points])]
+    each += [variances[:, block] for block in laplace.blocks if block.stop > block.start]
+    least = np.min([np.median(one, axis=1) for one in each], axis=0)
+    bits: NDArray[np.int64] = np.rint(-np.log2(np.maximum(least, 1e-300))).astype(np.int64)
+    return bits
+
+
 def _rounded_off(posterior: Posterior, before: Vector, after: Vector, laplace: Laplace) -> float:
     """How far sds of predictors, and the latent variances of each theta point, are off, over what they may be."""
     whole, rounded = (laplace.variances(posterior.weights @ each) for each in (before, after))
     of_sds = np.max(np.abs(rounded - whole) / (2.0 * np.maximum(whole, 1e-300)), initial=0.0)
     rows, columns = laplace.entries
     variances = before[:, rows == columns]
-    off = np.abs(after[:, rows == columns] - variances).max(axis=1) / variances.max(axis=1)
+    off = _shares(posterior) * np.abs(after[:, rows == columns] - variances).max(axis=1) / variances.max(axis=1)
     return max(float(of_sds) / SD_OFF, float(off.max()) / VARIANCE_OFF, _inverse_off(posterior, before, after, laplace))
 
 

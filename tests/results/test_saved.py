@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +21,7 @@ from geospde.cli.commands import main
 from geospde.inference.emulator import Emulator
 from geospde.results.saving.compact import LOSSLESS, compact, expand
 from geospde.results.saving.consistency import check_points
-from geospde.results.storage import _compact_covariances
+from geospde.results.storage import _compact_covariances, _compact_modes
 
 OLD = Path(__file__).parents[1] / "reference" / "saved"
 
@@ -332,7 +331,13 @@ def test_a_field_of_next_to_no_sd_at_one_theta_is_read_again_beside_another(whol
     weights = np.array([0.5, 0.5])
     two = SimpleNamespace(covariances=np.array([p.covariance for p in points]), weights=weights, points=points)
     again = expand("covariances", _compact_covariances(two, laplace))
-    points = [replace(point, mean=point.x, covariance=each) for point, each in zip(points, again)]
+    means = np.array([p.x for p in points])
+    two.means = means
+    parts = _compact_modes(two, laplace)
+    assert "modes_axes" in parts
+    modes = expand("modes", parts)
+    np.testing.assert_allclose(modes + expand("shifts", parts), means, atol=1e-6 * np.abs(means).max(), rtol=0)
+    points = [laplace.restored(p.theta, p.log_posterior, x, x, each) for p, x, each in zip(points, modes, again)]
     check_points(laplace, points, weights, posterior=True)
 
 

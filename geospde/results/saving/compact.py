@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 STEP = 4e-9  # of the largest value of a column, rounded up to a power of two
-LOSSLESS = 2_000_000  # bytes: smaller arrays are written as they are
+LOSSLESS = 500_000  # bytes: smaller arrays are written as they are
 CHUNK = 65_536  # columns at a time
 PARTS = ("axes", "exponents", "widths", "bytes")
 
 
-def compact(name: str, values: Vector, beside: Vector | None = None, finer: int = 0) -> dict[str, NDArray[Any]]:
+def compact(
+    name: str, values: Vector, beside: Vector | None = None, finer: int = 0, rows: NDArray[np.int64] | None = None
+) -> dict[str, NDArray[Any]]:
     """Arrays that stand for a large one, (k, n), or the array itself where it is small.
 
     Parameters
@@ -30,14 +32,16 @@ def compact(name: str, values: Vector, beside: Vector | None = None, finer: int 
     beside : (k, n) array, optional
         The largest in each column of this one instead: of modes, say, where the values are what means are off them.
     finer : int
-        Bits more, each of which halves the step.
+        Bits more, each of which halves the step; fewer where negative.
+    rows : (k,) array of int, optional
+        Bits more of each row beside the others, as of rows that are small or count for much.
 
     Returns
     -------
     dict
-        ``{name: values}``, or ``<name>_axes``, (k, r), ``<name>_exponents``, (n,), powers of two that scale the
-        columns, ``<name>_widths``, (r,), bytes that the codes along each axis take, and ``<name>_bytes``, (sum, n),
-        those bytes, the lowest first.
+        ``{name: values}``, or ``<name>_axes``, (k, r), which also scale the rows, ``<name>_exponents``, (n,), powers of
+        two that scale the columns, ``<name>_widths``, (r,), bytes that the codes along each axis take, and
+        ``<name>_bytes``, (sum, n), those bytes, the lowest first.
 
     Examples
     --------
@@ -47,7 +51,9 @@ def compact(name: str, values: Vector, beside: Vector | None = None, finer: int 
     if values.ndim != 2 or values.nbytes < LOSSLESS or len(values) < 2:
         return {name: values}
     n = values.shape[1]
-    exponents = np.frexp(np.abs(values if beside is None else beside).max(axis=0))[1].astype(np.int16) - finer
+    rows = np.zeros(len(values), dtype=np.int64) if rows is None else rows
+    values, beside = (np.ldexp(each, rows[:, None]) for each in (values, values if beside is None else beside))
+    exponents = np.frexp(np.abs(beside).max(axis=0))[1].astype(np.int16) - finer
     scaled = np.ldexp(values, -exponents.astype(int))
     axes = _principal_axes(scaled)
     widths: list[int] = []
@@ -59,7 +65,7 @@ def compact(name: str, values: Vector, beside: Vector | None = None, finer: int 
         taken = np.flatnonzero(digits.any(axis=0))
         widths.append(0 if taken.size == 0 else int(taken[-1]) + 1)
         body.extend(digits[:, place].copy() for place in range(widths[-1]))
-    used_axes = axes[:, np.array(widths) > 0]
+    used_axes = np.ldexp(axes[:, np.array(widths) > 0], -rows[:, None])
     lengths = np.array([width for width in widths if width], dtype=np.uint8)
     parts = (used_axes, exponents, lengths, np.array(body, dtype=np.uint8).reshape(-1, n))
     return {f"{name}_{part}": array for part, array in zip(PARTS, parts)}

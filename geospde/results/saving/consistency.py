@@ -18,6 +18,7 @@ from geospde.inference.residual import Nothing, Polynomial, ProductSpline
 from geospde.likelihood.intervals import likelihood_of
 from geospde.likelihood.likelihoods import Profiled, Restricted, Unpriored
 from geospde.likelihood.search import Maximum
+from geospde.linalg.threads import side_by_side
 from geospde.model.build import Model
 from geospde.terms.hyperparameter import Hyperparameter
 
@@ -196,7 +197,8 @@ def check_again(laplace: Laplace, posterior: Posterior) -> None:
         return
     if laplace.n_entries * len(points) > CHEAP:
         points, weights = [posterior.mode], np.ones(1)
-    same = np.array([_is_again(laplace, point, posterior.strategy) for point in points])
+    again = side_by_side(lambda point: _is_again(laplace, point, posterior.strategy), points, laplace.n)
+    same = np.array(list(again))
     if weights @ ~same > OFF:
         raise ValueError("what its model has at its hyperparameters, computed again, is not what was saved")
 
