@@ -325,8 +325,8 @@ def fitted_plot(fitted: Any, rates: ArrayLike, label: str, *, limits: tuple[Laye
 
 def predictive_plot(check: PredictiveCheck, label: str) -> Figure:
     """Draw a predictive check as a figure of a page."""
-    figure = Figure(figsize=(120 / 25.4, 80 / 25.4), facecolor="white", layout="constrained")
-    draw_predictive_check(check, label, figure.subplots())
+    figure = Figure(figsize=(120 / 25.4, 80 / 25.4), facecolor="white")
+    draw_predictive_check(check, label, figure.add_axes((0.09, 0.12, 0.88, 0.80)))
     return figure
 
 
