@@ -255,6 +255,7 @@ class GeospdeWarning(_Said, UserWarning):
 def alert(what: GeospdeWarning | str) -> None:
     """Warn, at the line outside of geospde that led here."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "geospde":
+    between = ("geospde", "contextlib")  # which runs geospde's own context managers
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in between:
         frame, level = frame.f_back, level + 1
     warnings.warn(what if isinstance(what, GeospdeWarning) else GeospdeWarning(what), stacklevel=level)

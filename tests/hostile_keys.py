@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from hostile_inputs import GOOD, RAW, beside, cell, keys, run_file, second
+from hostile_inputs import GOOD, RAW, beside, cell, fill, keys, polygon, run_file, second
 
 COMMANDING = "a\x1b[31mb"  # turns a terminal red
 EMPTY = "a\x00b"
@@ -132,6 +132,24 @@ KEYS = {
         for key, value in {"quantiles": [0], "exceed": [True], "buffer": 1e300, "cell": [100]}.items()
     },
     "time nested": (keys("prediction", at={"year": [[1]]}), "numbers or words"),
+    "a term that is called as the intercept": (
+        keys("model", formula="caught ~ 1 + spde(mesh, label='Intercept')"),
+        "another label",
+    ),
+    "an exposure of truths": (fill("hours", True, exposure="hours"), "True and False"),
+    "a barrier that is everywhere": (
+        beside(
+            "b.json",
+            polygon([[-9e4, -9e4], [9e4, -9e4], [9e4, 9e4], [-9e4, 9e4], [-9e4, -9e4]]),
+            mesh={"barrier": "b.json"},
+            model={"formula": "caught ~ 1 + spde(mesh, barrier=0.1)"},
+        ),
+        "none of it is left for a field",
+    ),
+    "sites without their ending": (
+        beside("places.json", "{}", survey={"points": "places"}),
+        "did you mean 'places.json'",
+    ),
 }  # words: None where the run file can be used, with warnings or without
 
 ANYTHING = {

@@ -170,6 +170,9 @@ def _zones(
     radius = _lengths("concave", concave, span)
     if edges and min(edges) <= 0:
         raise InputError(f"max_edge must be above 0, not {max_edge}")
+    if len(edges) == 2 and edges[1] < edges[0]:
+        what = f"max_edge = ({edges[0]:g}, {edges[1]:g}) makes the zone beyond the domain finer than the domain itself"
+        alert(GeospdeWarning(what, subject="mesh edges", remedy="the first number is of the domain, the second beyond"))
     widths = _lengths("offset", offset, span)
     if len(widths) == 2:
         if reach:

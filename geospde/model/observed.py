@@ -166,6 +166,9 @@ def _refuse_itself(parsed: Formula, columns: dict[str, Any], coords: tuple[str, 
 
 def _exposures(table: pd.DataFrame, exposure: Any, responses: Vector, family: Family) -> Vector | None:
     """An exposure a row, as given; raises InputError for one that is not positive."""
+    given = table[exposure] if isinstance(exposure, str) and exposure in table else exposure
+    if isinstance(given, bool) or getattr(getattr(given, "dtype", None), "kind", "") == "b":
+        raise InputError("exposure is a number a row, such as hours or people, and these are True and False")
     exposures = per_row(table, exposure, "exposure", len(table))
     least = 0.0 if family.is_pattern else np.nextafter(0.0, 1.0)
     if exposures is not None and not (exposures >= least).all():
@@ -182,6 +185,9 @@ def _weights(table: pd.DataFrame, weights: Any) -> Vector | None:
         row = int(np.flatnonzero(~(weight >= 0))[0])
         raise InputError(f"weights must not be negative: {{row}} holds {weight[row]:g}", row=row)
     check_weights(weight)
+    if weight is not None and len(weight) > 1 and np.count_nonzero(weight) == 1:
+        what = f"only one of {len(weight):,} rows has a weight above 0"
+        alert(GeospdeWarning(what, subject="weights", remedy="see whether weights are what they should be"))
     return weight
 
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from geospde.errors import InputError
 from geospde.plots.scale import Scale
 from geospde.survey.crs import parse_crs, unit_of
-from geospde.text.words import did_you_mean
+from geospde.text.words import did_you_mean, in_brief
 from geospde.text.words import number as number_in_words
 
 PAGE = (180.0, 230.0)
@@ -260,8 +260,15 @@ def sheet(view: View, count: int = 1, *, bar: bool = True, figure: Figure | None
     return Sheet(figure, axes, colours, room)
 
 
+def require_axes(given: Any) -> None:
+    """Raise InputError for what is no axes of matplotlib."""
+    if not hasattr(given, "get_figure"):
+        raise InputError(f"ax is axes of matplotlib, as plt.subplots() makes them, not {in_brief(given)}")
+
+
 def dress(ax: Axes, view: View, *, x_labels: bool = True, y_labels: bool = True, ticks: int = 6) -> None:
-    """Set window, aspect, ticks and their labels."""
+    """Set window, aspect, ticks and their labels; raises InputError for what is no axes."""
+    require_axes(ax)
     ax.set(xlim=(view.west, view.east), ylim=(view.south, view.north), facecolor=SEA)
     ax.set_aspect(view.stretch)
     size, unit = view.tick_unit

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from geospde.plots.canvas import INK, SMALL
+from geospde.plots.frame import new_axes
 from geospde.results.effects import Effects
 
 if TYPE_CHECKING:
@@ -39,10 +40,7 @@ def plot_effects(
     -------
     Axes
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.figure(figsize=(4.6, 3.2), layout="constrained").add_subplot()
+    ax = new_axes(ax, 116.84, 81.28)
     frame, names = effects.frame, effects.names
     lines = [("", frame)] if len(names) == 1 else list(frame.groupby(names[1], sort=False, observed=True))
     numeric = pd.api.types.is_numeric_dtype(frame[names[0]])

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from geospde.errors import InputError
-from geospde.plots.canvas import FRAME, PAGE, SMALL, title
-from geospde.text.words import counted, in_brief
+from geospde.plots.canvas import FRAME, PAGE, SMALL, require_axes, title
+from geospde.text.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 # told apart by lightness too, so by colour-blind readers and in print
 MARK, LINE, BAND, ALARM = "#5b7a95", "#1f3a52", "#d6e6f2", "#c8452c"
-
-
-def require_axes(given: Any) -> None:
-    """Raise InputError for what is no axes of matplotlib."""
-    if not hasattr(given, "get_figure"):
-        raise InputError(f"ax is axes of matplotlib, as plt.subplots() makes them, not {in_brief(given)}")
 
 
 def new_axes(ax: Axes | None, wide: float = 120.0, tall: float = 80.0) -> Axes:

@@ -9,8 +9,7 @@ import numpy as np
 from geospde.errors import InputError
 from geospde.mesh.arrays import point_array
 from geospde.mesh.trimesh import Mesh
-from geospde.plots.canvas import View, label_ticks
-from geospde.plots.frame import require_axes
+from geospde.plots.canvas import View, label_ticks, require_axes
 from geospde.text.arguments import as_number
 from geospde.text.words import counted, in_brief
 

@@ -16,6 +16,7 @@ from geospde.errors import InputError
 from geospde.plots.canvas import FRAME, View, colour_bar, dress, sheet
 from geospde.plots.canvas import title as write_title
 from geospde.plots.drawing import LAND, draw_graticule, draw_scale_bar, polygon_path
+from geospde.plots.frame import new_axes
 from geospde.plots.scale import Scale
 from geospde.prediction.layer import RESPONSE, Layer
 from geospde.prediction.regions.index import Index
@@ -161,10 +162,7 @@ def plot_index(index: Index, ax: Axes | None = None, label: str | None = None) -
     -------
     Axes
     """
-    if ax is None:
-        from matplotlib import pyplot as plt
-
-        ax = plt.figure(figsize=(5.4, 3.2), layout="constrained").add_subplot()
+    ax = new_axes(ax, 137.16, 81.28)
     frame = index.to_frame()
     low, high = index.band
     if pd.api.types.is_numeric_dtype(frame[index.along]):

@@ -43,5 +43,9 @@ def _near(path: Path) -> str:
     """Return a hint at a file of nearly this name."""
     if not path.parent.is_dir():
         return f" (nor a folder {str(path.parent)!r})"
-    stem = nearest(path.stem, sorted(p.stem for p in path.parent.glob(f"*{path.suffix}")))
-    return f": did you mean {stem + path.suffix!r}?" if stem is not None else ""
+    files = sorted(p.name for p in path.parent.glob(f"*{path.suffix}") if p.is_file())
+    name = nearest(path.name, files) if path.suffix else None
+    if name is None:  # called without its ending, or by another
+        stem = nearest(path.stem, [Path(file).stem for file in files])
+        name = next((file for file in files if Path(file).stem == stem), None)
+    return f": did you mean {name!r}?" if name is not None else ""

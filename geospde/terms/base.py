@@ -292,6 +292,8 @@ class Context:
         """The label that a formula gives a term; raises InputError for what is no name, or another term's."""
         if not is_name(given) or len(given) > LONGEST:
             raise InputError(f"a label is a name of 1 to {LONGEST} characters, not {in_brief(given)}")
+        if given == "Intercept":
+            raise InputError("a term cannot be called 'Intercept', as the fixed effect is: give it another label")
         if any(term.label == given for term in self.terms):
             raise InputError(f"two terms are called {given!r}: give one of them another label")
         return given

@@ -53,3 +53,23 @@ def test_one_level_and_one_threshold_are_several_of_one(fit):
             fit.predict(TABLE, exceed=bad)
         with pytest.raises(gs.InputError, match="a quantile level lies between 0 and 1"):
             fit.predict(TABLE, quantiles=bad)
+
+
+def test_what_is_no_axes_and_no_exposure_is_refused(fit):
+    square = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)])
+    means = gs.fit("v ~ 1", TABLE, method="eb").predict_regions(square)
+    for ax in (-1, "x", [], True):
+        with pytest.raises(gs.InputError, match="ax is axes of matplotlib"):
+            means.plot(ax=ax)
+        with pytest.raises(gs.InputError, match="ax is axes of matplotlib"):
+            fit.effects("x").plot(ax=ax)
+    for exposure in (np.ones(5, dtype=bool), True, "open"):
+        with pytest.raises(gs.InputError, match="True and False"):
+            gs.fit("v ~ 1", TABLE.assign(v=1, open=True), family="poisson", exposure=exposure)
+
+
+def test_what_is_odd_and_can_be_used_is_told():
+    with pytest.warns(gs.GeospdeWarning, match="finer than the domain itself"):
+        gs.build_mesh(shapely.box(0, 0, 1, 1), max_edge=(0.5, 0.2))
+    with pytest.warns(gs.GeospdeWarning, match="only one of 5 rows has a weight above 0"):
+        gs.fit("v ~ 1", TABLE, weights=np.array([0.0, 0, 1, 0, 0]), method="eb")

@@ -90,3 +90,25 @@ def test_an_argument_of_another_kind_is_answered_in_a_sentence(name):
     call, words = WRONG[name]
     with pytest.raises(gs.InputError, match=words):
         call()
+
+
+def test_so_does_one_from_within_a_context_of_its_own():
+    """Which contextlib enters, between geospde and itself."""
+    scope = {"__name__": "geospde.made_up"}
+    source = """
+from contextlib import contextmanager
+from geospde.errors import alert
+
+@contextmanager
+def waiting():
+    alert("soon")
+    yield
+
+def called():
+    with waiting():
+        pass
+"""
+    exec(source, scope)  # a module of geospde's
+    with pytest.warns(gs.GeospdeWarning, match="soon") as told:
+        scope["called"]()
+    assert {Path(one.filename) for one in told} == {Path(__file__)}

@@ -75,6 +75,11 @@ class Barrier(OperatorPrecision):
                 f"the mesh of {call.text} has no barriers",
                 remedy="give gs.build_mesh(..., barrier=polygons), or gs.Mesh(vertices, triangles, barrier=mask)",
             )
+        if call.mesh.barrier.all():
+            raise InputError(
+                f"all of the mesh of {call.text} is barrier, and none of it is left for a field",
+                remedy="give as barrier what the field goes around, land for one at sea",
+            )
         return cls(call.mesh, float(fraction), call.options.get("constr", False), call.label)
 
     def method_sentences(self, name: str) -> list[str]:
