@@ -16,6 +16,7 @@ from geospde.survey.crs import is_local
 from geospde.survey.places import check_places, code_of_grid, looks_like_grid
 from geospde.survey.survey import TINY, Survey, off_the
 from geospde.text.findings import Finding
+from geospde.text.systems import crs_name
 from geospde.text.words import counted, length, number
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def _coordinates(survey: Survey) -> list[Finding]:
     west, south, east, north = survey.points.total_bounds
     span, subject = max(east - west, north - south), "coordinates"
     if survey.areas is not None and survey.crs.is_geographic:  # only those that need no lengths come so far
-        return [Finding("ok", subject, f"{survey.crs.name}; areas by their labels need no lengths")]
+        return [Finding("ok", subject, f"{crs_name(survey.crs)}; areas by their labels need no lengths")]
     if survey.crs.is_geographic:
-        what = f"they are in degrees ({survey.crs.name}), and meshes and ranges need lengths"
+        what = f"they are in degrees ({crs_name(survey.crs)}), and meshes and ranges need lengths"
         remedy = "set crs in [survey] to a projected one, such as the UTM zone of the place"
         return [Finding("error", subject, what, remedy)]
     found = check_places(survey.crs, survey.coordinates, survey.place, survey.units)
@@ -98,7 +99,7 @@ def _coordinates(survey: Survey) -> list[Finding]:
         what = "the numbers are such as UTM or a national grid has, and crs says a frame of its own"
         remedy = f"if they are, that grid's crs in [survey], by {code_of_grid(survey.units)}, puts the maps into place"
         found.append(Finding("note", subject, what, remedy))
-    return found or [Finding("ok", subject, f"{survey.crs.name}, {length(span, survey.units)} across")]
+    return found or [Finding("ok", subject, f"{crs_name(survey.crs)}, {length(span, survey.units)} across")]
 
 
 def _duplicates(survey: Survey, observed: Observed | None) -> Finding:

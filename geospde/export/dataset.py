@@ -15,6 +15,7 @@ from geospde.prediction.layer import RESPONSE, Layer
 from geospde.prediction.layers import Layers
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.text.files import whole_file
+from geospde.text.systems import crs_name
 from geospde.text.words import bytes_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def to_dataset(prediction: Layers, *, units: str | None = None) -> xarray.Datase
     coordinates = {name: (*pair, _axis(name, crs)) for name, pair in coordinates.items()}
     shared = {"cell_methods": "x: y: point"} if prediction.grid is not None else {}  # at the centres of cells
     if crs is not None and coordinates:
-        coordinates["crs"] = (), np.int32(0), {"long_name": crs.name} | crs.to_cf()
+        coordinates["crs"] = (), np.int32(0), {"long_name": crs_name(crs)} | crs.to_cf()
         shared["grid_mapping"] = "crs"
     variables = {
         layer.name: (dims, values[layer.name], _describe(layer, prediction.label, units) | shared)
@@ -154,7 +155,7 @@ def _axis(name: str, crs: CRS | None) -> dict[str, str]:
         return attributes | {"standard_name": names[0], "long_name": names[0], "units": names[1]}
     attributes |= {
         "standard_name": f"projection_{name}_coordinate",
-        "long_name": ("easting" if east else "northing") + ("" if crs is None else f", {crs.name}"),
+        "long_name": ("easting" if east else "northing") + ("" if crs is None else f", {crs_name(crs)}"),
     }
     unit = unit_of(crs)
     return attributes | ({"units": _UDUNITS.get(unit, unit)} if unit else {})

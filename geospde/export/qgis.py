@@ -34,6 +34,7 @@ from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs
 from geospde.survey.survey import Survey
 from geospde.text.rates import observed_label
+from geospde.text.systems import crs_name
 from geospde.text.words import counted
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def _system(crs: CRS) -> dict[str, Any]:
         "wkt": crs.to_wkt(),
         "authid": ":".join(authority) if authority else "",
         "srid": authority[1] if authority and authority[1].isdigit() else "0",
-        "description": crs.name,
+        "description": crs_name(crs),
         "geographic": "true" if crs.is_geographic else "false",
     }
 

@@ -24,6 +24,7 @@ from geospde.prediction.layers import Layers
 from geospde.prediction.stored import LAYER_TAG
 from geospde.survey.crs import is_local, parse_crs, unit_of
 from geospde.survey.polygons import as_region
+from geospde.text.systems import crs_name
 from geospde.text.words import counted, in_brief
 
 BLOCK = 256
@@ -180,7 +181,7 @@ class RasterWriter:
         self._cog = cog
         if cog and self._crs is not None and not unit_of(self._crs):  # it would come back in metres
             raise InputError(
-                f"a cloud-optimised GeoTIFF cannot carry {self._crs.name}, which has no unit of length: "
+                f"a cloud-optimised GeoTIFF cannot carry {crs_name(self._crs)}, which has no unit of length: "
                 "write it with cog=False"
             )
         self._crop = None if crop is None else as_region(crop, "the crop")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from geospde.errors import InputError
+from geospde.text.systems import crs_names
 from geospde.text.words import number
 
 if TYPE_CHECKING:
@@ -24,9 +25,8 @@ def point_array(points: Any, crs: CRS | None = None) -> NDArray[np.float64]:
     """Take the coordinates, shape (m, 2), of an array, a GeoDataFrame or a GeoSeries of points in `crs`."""
     given, own = points, getattr(points, "crs", None)
     if own is not None and crs is not None and own != crs:
-        raise InputError(
-            f"the points are in {own.name} and the mesh in {crs.name}; convert them with .to_crs(mesh.crs)"
-        )
+        mine, other = crs_names(own, crs)
+        raise InputError(f"the points are in {mine} and the mesh in {other}; convert them with .to_crs(mesh.crs)")
     if hasattr(points, "geometry"):
         import shapely
 

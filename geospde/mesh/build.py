@@ -15,6 +15,7 @@ from geospde.mesh.refine import Controls, expected_vertices, fill, has_angle_bel
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
 from geospde.text.keywords import answers_keywords
+from geospde.text.systems import crs_name
 from geospde.text.words import coordinate, in_brief
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def build_mesh(
     """
     found = common_crs(domain, sites, lines, barrier)
     if crs is not None and found is not None and read_crs(crs) != found:
-        raise InputError(f"crs={crs} contradicts the inputs, which are in {found.name}; leave crs out")
+        raise InputError(f"crs={crs} contradicts the inputs, which are in {crs_name(found)}; leave crs out")
     crs = found if found is not None else crs
     points = np.empty((0, 2)) if sites is None else point_array(sites)
     if crs is not None and read_crs(crs).is_geographic:

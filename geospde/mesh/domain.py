@@ -10,6 +10,7 @@ import shapely
 from geospde.errors import InputError
 from geospde.mesh.inputs import read_crs, read_region, utm_of
 from geospde.mesh.triangulation import Triangulation
+from geospde.text.systems import crs_name, crs_names
 
 if TYPE_CHECKING:
     from pyproj import CRS
@@ -148,15 +149,14 @@ def common_crs(*layers: Any) -> CRS | None:
         if crs is None:
             continue
         if found is not None and crs != found:
-            raise InputError(
-                f"the inputs are in different CRSs ({found.name} and {crs.name}); convert one with .to_crs(...)"
-            )
+            names = " and ".join(crs_names(found, crs))
+            raise InputError(f"the inputs are in different CRSs ({names}); convert one with .to_crs(...)")
         found = read_crs(crs)
         if crs.is_geographic:
             west, south, east, north = layer.total_bounds
             code, name = utm_of([(west, south), (east, north)])
             raise InputError(
-                f"the coordinates are degrees ({crs.name}), and lengths need a projected CRS; "
+                f"the coordinates are degrees ({crs_name(crs)}), and lengths need a projected CRS; "
                 f"convert every layer, for {name} with .to_crs({code!r})"
             )
     return found

@@ -25,6 +25,7 @@ from geospde.mesh.quality import Quality
 from geospde.mesh.storage import read_gpkg, write_gpkg
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, facts, picture
+from geospde.text.systems import crs_name
 from geospde.text.words import coordinate, in_brief, length, lengths, listed, number
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Mesh:
 
     def __repr__(self) -> str:
         short, long = self.edge_lengths.min(), self.edge_lengths.max()
-        crs = "no CRS" if self.crs is None else self.crs.name
+        crs = "no CRS" if self.crs is None else crs_name(self.crs)
         size = f"{self.n_vertices} vertices, {self.n_triangles} triangle{'s' if self.n_triangles > 1 else ''}"
         edges = " to ".join(number(float(f"{end:.3g}")) for end in (short, long))
         return f"Mesh({size}, edges {edges}, {crs})"
@@ -131,7 +132,7 @@ class Mesh:
                 low, middle, high = edges
                 unit = unit_of(self.crs)
                 rows[f"{zone} edges"] = f"{lengths([low, high], unit)}, median {length(middle, unit)}"
-        rows["coordinates"] = "no CRS" if self.crs is None else self.crs.name
+        rows["coordinates"] = "no CRS" if self.crs is None else crs_name(self.crs)
         size = f"{number(self.n_vertices)} vertices, {number(self.n_triangles)} triangles"
         return card("Mesh", size, facts(rows), picture(mesh_png(self), "The triangles of the mesh"))
 

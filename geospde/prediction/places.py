@@ -16,6 +16,7 @@ from geospde.prediction.grid import Grid
 from geospde.prediction.polygons import support_of_places
 from geospde.results.base import Fit
 from geospde.text.findings import Finding
+from geospde.text.systems import crs_names
 
 FILLED = "missing = 'nearest' in its place takes the nearest value"
 """What may be done about places that are left out for want of a covariate."""
@@ -61,9 +62,9 @@ def places(model: Model, where: Any, is_part: bool = False, polygons: bool = Fal
     grid, table, points, crs = _read_places(model, where)
     labels = where.index if isinstance(where, pd.DataFrame) else table.index
     if crs is not None and model.crs is not None and crs != model.crs:
+        own, other = crs_names(model.crs, crs)
         raise InputError(
-            f"the model is in {model.crs.name!r} but the prediction is asked for in {crs.name!r}: "
-            "bring them to one CRS with to_crs"
+            f"the model is in {own!r} but the prediction is asked for in {other!r}: bring them to one CRS with to_crs"
         )
     support = support_of_places(model, where) if polygons else None
     if support is not None:

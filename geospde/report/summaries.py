@@ -15,6 +15,7 @@ from geospde.results.base import Fit
 from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.survey import Survey
 from geospde.text.findings import without_moments
+from geospde.text.systems import crs_name
 from geospde.text.words import area, bytes_of, counted, length, lengths, number, numbers_alike
 
 _CRITERIA = {
@@ -110,7 +111,7 @@ def survey_table(survey: Survey, columns: str) -> Table:
     unit = unit_of(crs)
     if survey.coastline is not None and unit not in ("", "degree"):
         rows.append([f"area within the {getattr(survey, 'outline', 'coastline')}", area(survey.coastline.area, unit)])
-    rows.append(["coordinates", "no CRS" if crs is None else crs.name])
+    rows.append(["coordinates", "no CRS" if crs is None else crs_name(crs)])
     return Table("The survey", [], rows)
 
 

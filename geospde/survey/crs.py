@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from geospde.errors import InputError
+from geospde.text.systems import crs_name, crs_names
 from geospde.text.words import in_brief
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def refuse_placeless(crs: CRS) -> CRS:
         reason = "measures heights, not places"
     elif crs.is_geocentric:
         reason = "counts from the centre of the Earth, not on a map"
-    what = f"crs {crs.name if crs.name != 'unknown' else in_brief(crs.srs)} {reason}"
+    what = f"crs {crs_name(crs)} {reason}"
     raise InputError(what, remedy="give a projected one ('EPSG:32633') or 'local:m'")
 
 
@@ -143,9 +144,8 @@ def local_crs(unit: str = "m") -> CRS:
 def check_of_one_crs(what: str, crs: CRS | None, mesh_crs: CRS | None) -> None:
     """Refuse data or areas in another coordinate reference system than the mesh's; an unknown one passes."""
     if crs is not None and mesh_crs is not None and crs != mesh_crs:
-        raise InputError(
-            f"the {what} are in {crs.name!r} but the mesh is in {mesh_crs.name!r}: bring them to one CRS with to_crs"
-        )
+        own, other = crs_names(crs, mesh_crs)
+        raise InputError(f"the {what} are in {own!r} but the mesh is in {other!r}: bring them to one CRS with to_crs")
 
 
 def is_local(crs: CRS) -> bool:

@@ -13,6 +13,7 @@ from geospde.errors import Place
 from geospde.survey.crs import LONGITUDE_LATITUDE, central_place, is_local, parse_crs, transformer, unit_of, utm_of
 from geospde.survey.numbers import Vector
 from geospde.text.findings import Finding
+from geospde.text.systems import crs_name
 from geospde.text.words import counted, length
 
 if TYPE_CHECKING:
@@ -273,7 +274,8 @@ def _on_earth(
         yield Finding(
             "warning",
             SUBJECT,
-            f"{some} outside of the area that {crs.name} is for{_stated(crs)}; the first is {place_of(first, None)}",
+            f"{some} outside of the area that {crs_name(crs)} is for{_stated(crs)}; "
+            f"the first is {place_of(first, None)}",
             remedy,
             tuple(map(int, rows[lost])),
         )
@@ -287,7 +289,7 @@ def _on_earth(
         yield Finding(
             "warning",
             SUBJECT,
-            f"{crs.name} distorts lengths by up to {share} over the survey, and ranges are lengths",
+            f"{crs_name(crs)} distorts lengths by up to {share} over the survey, and ranges are lengths",
             f"take crs = {code!r} ({name})",
         )
 

@@ -20,6 +20,7 @@ from geospde.survey.tables import Table, labels_of, read_csv
 from geospde.text.files import refuse_special_with
 from geospde.text.hints import as_frame, called
 from geospde.text.offline import offline, read_vectors, reason
+from geospde.text.systems import crs_name, crs_names
 from geospde.text.words import counted, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, table: 
         return frame.set_crs(crs if crs is not None else stated, allow_override=True)
     if is_local(stated) or is_local(crs):
         raise InputError(
-            f"is in {stated.name} and the survey in {crs.name}",
+            "is in {} and the survey in {}".format(*crs_names(stated, crs)),
             of=Place(table.source),
             remedy="nothing leads from a local frame to another; give both in one",
         )
@@ -278,7 +279,7 @@ def _into_crs(frame: gpd.GeoDataFrame, crs: CRS | None, source_crs: Any, table: 
     own, lost = frame.bounds.to_numpy(), ~np.isfinite(moved.bounds.to_numpy()).all(axis=1)
     lost &= np.isfinite(own).all(axis=1)
     if lost.any():
-        first, way = int(np.argmax(lost)), f"be brought from {stated.name} to {crs.name}"
+        first, way = int(np.argmax(lost)), f"be brought from {crs_name(stated)} to {crs_name(crs)}"
         x, y = (f"{value:.10g}" for value in own[first, :2])
         if lost.all() or len(frame) != len(table.frame):
             what = f"cannot {way}; the first lies at {x}, {y}"
@@ -299,7 +300,8 @@ def _warn_of_unused(frame: gpd.GeoDataFrame, source_crs: Any, source: str) -> No
     """Warn where points state another CRS than `source_crs`."""
     if source_crs is None or frame.crs is None or frame.crs.equals(parse_crs(source_crs), ignore_axis_order=True):
         return
-    what = f"says that it is in {frame.crs.name}, and source_crs {parse_crs(source_crs).name}: the file's own is used"
+    own, given = crs_names(frame.crs, parse_crs(source_crs))
+    what = f"says that it is in {own}, and source_crs {given}: the file's own is used"
     remedy = "leave source_crs out, or mend the file"
     alert(GeospdeWarning(what, of=Place(source), remedy=remedy))
 

@@ -18,6 +18,7 @@ from geospde.survey.reading import read_coastline, read_points
 from geospde.survey.tables import rows_like
 from geospde.text.keywords import answers_keywords, answers_kinds
 from geospde.text.notebook import card, facts, picture
+from geospde.text.systems import crs_name
 from geospde.text.words import counted, length, listed, number
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Survey:
     def __repr__(self) -> str:
         coast = "no coastline" if self.coastline is None else f"{self.outline} {self._area()}"
         coast = "polygons" if self.crs.is_geographic else coast
-        return f"<Survey {self.name!r}: {counted(len(self.points), self.word)}, {coast}, {self.crs.name}>"
+        return f"<Survey {self.name!r}: {counted(len(self.points), self.word)}, {coast}, {crs_name(self.crs)}>"
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: where the sites are, and what each column holds."""
@@ -346,7 +347,7 @@ def refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tupl
     like_degrees = -180 <= west and east <= 180 and -90 <= south and north <= 90
     if crs.is_geographic and not like_degrees:
         span = f"x from {west:g} to {east:g}, y from {south:g} to {north:g}"
-        what = f"is not longitude and latitude ({span}), but {crs.name} is"
+        what = f"is not longitude and latitude ({span}), but {crs_name(crs)} is"
         remedy = "set crs to what it is in"
         if -90 <= west and east <= 90 and -180 <= south and north <= 180:
             remedy = "swap the two columns, if y is the longitude"
@@ -361,7 +362,7 @@ def refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tupl
     advice = f"set source_crs = 'EPSG:{own or 4326}' and crs = {utm!r} ({zone})"
     if crs.is_geographic:
         raise InputError(
-            f"is in degrees ({crs.name}), and meshes and ranges need lengths",
+            f"is in degrees ({crs_name(crs)}), and meshes and ranges need lengths",
             of=Place(source),
             remedy=f"{advice} or another projected CRS",
         )
@@ -371,12 +372,12 @@ def refuse_degrees(frame: gpd.GeoDataFrame, crs: CRS, source: str, columns: tupl
     if not is_local(crs) and (named or nowhere):
         raise InputError(
             f"looks like longitude and latitude (x from {west:g} to {east:g}, y from {south:g} to {north:g}), "
-            f"not like {crs.name}",
+            f"not like {crs_name(crs)}",
             of=Place(source),
             remedy=advice,
         )
     if named:
-        what = f"has {listed(columns or ())}, degrees that {crs.name} takes for lengths"
+        what = f"has {listed(columns or ())}, degrees that {crs_name(crs)} takes for lengths"
         raise InputError(what, of=Place(source), remedy=advice)
     if unit_of(crs) == "m" and max(east - west, north - south) < TINY:
         warning = GeospdeWarning(

@@ -23,6 +23,7 @@ from geospde.terms.precisions.spde.base import Call, FieldPrecision
 from geospde.terms.precisions.spde.choice import all_options, chosen_precision
 from geospde.terms.precisions.spde.one_range import OneRange
 from geospde.terms.times import TIME_OPTIONS, Times, read_times
+from geospde.text.systems import crs_name
 from geospde.text.words import did_you_mean, in_unit
 
 Vector = NDArray[np.float64]
@@ -315,7 +316,8 @@ def _refuse_degrees(places: Vector | None, crs: Any, text: str) -> None:
         return
     code, name = utm_of(*central_place(places))
     raise InputError(
-        f"{text} measures lengths, and the coordinates are degrees ({crs.name}): a degree is shorter east than north",
+        f"{text} measures lengths, and the coordinates are degrees ({crs_name(crs)}): "
+        "a degree is shorter east than north",
         remedy=f"project points, coastline and mesh first, for {name} with .to_crs({code!r})",
     )
 

@@ -17,6 +17,7 @@ from geospde.prediction.cells import quarters
 from geospde.prediction.grid import Grid
 from geospde.text.findings import Finding
 from geospde.text.offline import read_vectors, reason
+from geospde.text.systems import crs_names
 from geospde.text.words import coordinate, counted, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -123,9 +124,8 @@ def _brought_to(frame: Any, crs: Any, source: str) -> Any:
             return frame.set_crs(crs)
         raise InputError(f"{source} has no CRS", remedy="set it, as ogr2ogr -a_srs EPSG:4326 does, or areas.set_crs")
     if crs.is_engineering or frame.crs.is_engineering:
-        raise InputError(
-            f"{source} is in {frame.crs.name} and the model in {crs.name}, with no transformation between them"
-        )
+        own, other = crs_names(frame.crs, crs)
+        raise InputError(f"{source} is in {own} and the model in {other}, with no transformation between them")
     return frame.to_crs(crs)
 
 

@@ -13,6 +13,7 @@ from geospde.prediction.grid import Grid
 from geospde.survey.covariates.raster import Raster
 from geospde.survey.covariates.reading import read_covariates
 from geospde.text.findings import Finding
+from geospde.text.systems import crs_name
 from geospde.text.words import coordinate, counted, number
 
 Vector = NDArray[np.float64]
@@ -23,7 +24,7 @@ def _reach(raster: Any, grid: Grid) -> str:
     if raster is None:
         return "give weights above zero"
     xmin, ymin, xmax, ymax = map(coordinate, grid.bounds)
-    crs = "" if raster.pixels.frame.crs is None else f" in {raster.pixels.frame.crs.name}"
+    crs = "" if raster.pixels.frame.crs is None else f" in {crs_name(raster.pixels.frame.crs)}"
     return f"it lies at {raster.pixels.frame.words}{crs}, the map at x {xmin} to {xmax}, y {ymin} to {ymax}"
 
 

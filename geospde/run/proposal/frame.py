@@ -20,6 +20,7 @@ from geospde.survey.places import looks_like_grid
 from geospde.survey.reading import LAND, read_coastline, read_table
 from geospde.survey.survey import TINY
 from geospde.survey.tables import Table
+from geospde.text.systems import crs_name
 from geospde.text.words import listed
 
 if TYPE_CHECKING:
@@ -215,12 +216,12 @@ def _source(
     """Return the CRS that the points' numbers are in, None for a local frame, and how that is known."""
     if points.stated is not None:
         said = f"the .prj file beside {points.source} says" if points.columns else f"{points.source} is in"
-        return points.stated, f"{said[:1].upper() if points.columns else said[:1]}{said[1:]} {points.stated.name}"
+        return points.stated, f"{said[:1].upper() if points.columns else said[:1]}{said[1:]} {crs_name(points.stated)}"
     degrees = parse_crs(DEGREES)
     if points.named_degrees and np.abs(points.places).max() <= 360 and (given_crs is None or given_crs.is_projected):
         return degrees, f"The columns {points.columns[0]} and {points.columns[1]} are longitude and latitude"
     if given_crs is not None:
-        return given_crs, f"The numbers are in {given_crs.name}, as --crs says"
+        return given_crs, f"The numbers are in {crs_name(given_crs)}, as --crs says"
     if coast is not None and coast.stated is not None:
         return _as_file(points, coast)
     for raster in rasters:
@@ -258,7 +259,7 @@ def _as_file(points: Layer, coast: Layer) -> tuple[CRS, str]:
     for crs in candidates:
         if (points.could_be_degrees or not crs.is_geographic) and _meet(points, crs, coast, coast.stated):
             said = f"it is the system of {coast.source}" if crs is coast.stated else f"there they meet {coast.source}"
-            return crs, f"{points.source} does not state its system; taken for {crs.name}: {said}"
+            return crs, f"{points.source} does not state its system; taken for {crs_name(crs)}: {said}"
     raise InputError(_apart(points, None, coast))
 
 
@@ -277,7 +278,7 @@ def _source_crs(points: Layer, coast: Layer | None, source: CRS, work: CRS) -> s
         return None
     if len({crs.is_geographic for crs in systems}) > 1:  # one key serves all files that are silent
         raise InputError(
-            f"{' and '.join(silent)} are in different systems ({' and '.join(crs.name for crs in systems)}) that "
+            f"{' and '.join(silent)} are in different systems ({' and '.join(crs_name(crs) for crs in systems)}) that "
             "neither states: save one of them as a layer that states its system (a GeoPackage does)"
         )
     return _named(systems[0])

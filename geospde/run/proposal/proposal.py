@@ -32,6 +32,7 @@ from geospde.survey.numbers import is_text
 from geospde.survey.reading import SITES, read_points, read_table
 from geospde.survey.survey import Survey, read_survey
 from geospde.survey.tables import Table
+from geospde.text.systems import crs_name
 from geospde.text.words import counted, length
 
 MOST_LEVELS = 12
@@ -92,7 +93,7 @@ class Proposal:
         files = f"{', '.join(more)} and {last}" if more else last
         label, unit = self.response.label, unit_of(self.survey.crs)
         crs = self.survey.crs
-        frame = "the local frame" if is_local(crs) else crs.name if crs.name != "unknown" else "the projection"
+        frame = "the local frame" if is_local(crs) else crs_name(crs, unit=False)
         return (
             f"{label[:1].upper()}{label[1:]}: maps from {counted(len(self.survey.points), self.survey.word)}.\n"
             f"Proposed by geospde init from {files}: look at every line, and change what you know better.\n\n"
@@ -109,7 +110,7 @@ class Proposal:
             ("survey", repr(self.survey).strip("<>").removeprefix("Survey ")),
             ("response", f"{self.response.formula}{over}: {lower(self.response.reason)}"),
             ("family", self.response.family.name),
-            ("crs", keys["survey"].get("crs") or self.survey.crs.name),
+            ("crs", keys["survey"].get("crs") or crs_name(self.survey.crs)),
             *self._places(keys, unit),
             *(("look at", doubt) for doubt in self.doubts),
         ]

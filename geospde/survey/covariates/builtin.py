@@ -10,6 +10,7 @@ import numpy as np
 
 from geospde.errors import InputError
 from geospde.survey.covariates.base import Covariate, Vector
+from geospde.text.systems import crs_names
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Distance(Covariate):
         features = self.features
         if features.crs is not None and crs is not None and features.crs != crs:
             if crs.is_engineering or features.crs.is_engineering:
+                own, other = crs_names(features.crs, crs)
                 raise InputError(
-                    f"{self.source} of covariate {self.name!r} is in {features.crs.name} and the survey in {crs.name}, "
+                    f"{self.source} of covariate {self.name!r} is in {own} and the survey in {other}, "
                     "with no transformation between them"
                 )
             features = features.to_crs(crs)

@@ -21,6 +21,7 @@ from geospde.survey.covariates.base import Cells, Covariate, Vector
 from geospde.survey.crs import transformer
 from geospde.text.files import refuse_special_with
 from geospde.text.offline import open_raster, reason
+from geospde.text.systems import crs_name
 from geospde.text.words import bytes_of, coordinate, counted, did_you_mean, listed
 
 METHODS = ("bilinear", "nearest", "average")
@@ -186,8 +187,8 @@ class Raster(Covariate):
             return points
         if crs.is_engineering or frame.crs.is_engineering:
             raise InputError(
-                f"the raster {self.source} of covariate {self.name!r} is in {frame.crs.name} and the survey in "
-                f"{crs.name}, a local frame, from which no transformation leads there"
+                f"the raster {self.source} of covariate {self.name!r} is in {crs_name(frame.crs)} and the survey in "
+                f"{crs_name(crs)}, a local frame, from which no transformation leads there"
             )
         x, y = transformer(crs, frame.crs).transform(points[:, 0], points[:, 1])
         if frame.crs.is_geographic:  # rasters from 0 to 360 degrees

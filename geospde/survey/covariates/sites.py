@@ -17,6 +17,7 @@ from geospde.survey.covariates.reading import read_covariates
 from geospde.survey.crs import parse_crs
 from geospde.survey.numbers import as_numbers, is_text
 from geospde.text.findings import Finding
+from geospde.text.systems import crs_name
 from geospde.text.words import coordinate, counted, in_unit, number
 
 DIFFERENT = 0.25
@@ -403,8 +404,8 @@ def _elsewhere(one: Covariate, points: Vector, crs: Any) -> tuple[str]:
     low, high = points.min(axis=0), points.max(axis=0)
     sites = f"x {coordinate(low[0])} to {coordinate(high[0])}, y {coordinate(low[1])} to {coordinate(high[1])}"
     frame = getattr(getattr(one, "pixels", None), "frame", None)
-    lies = "" if frame is None else f" ({frame.words}{'' if frame.crs is None else ', ' + frame.crs.name})"
-    survey = "" if crs is None else f", {crs.name}"
+    lies = "" if frame is None else f" ({frame.words}{'' if frame.crs is None else ', ' + crs_name(frame.crs)})"
+    survey = "" if crs is None else f", {crs_name(crs)}"
     return (f"covariate {one.name!r} has no value at any site: {one.source}{lies} and the sites ({sites}{survey}) "
             "do not meet, or it is empty there",)  # fmt: skip
 
