@@ -33,6 +33,7 @@ from geospde.run.room import refuse_fine_mesh, refuse_too_large
 from geospde.survey.places import outside_area_of_use, stray_sites
 from geospde.survey.survey import Survey
 from geospde.text.findings import Finding, findings_frame
+from geospde.text.systems import crs_name
 from geospde.text.words import counted, number
 
 STRETCHED, MANY = 4.0, 10_000
@@ -245,7 +246,7 @@ def _stretched(survey: Survey, places: NDArray[np.float64]) -> tuple[Any, str]:
     if len(stray) and hull.area >= STRETCHED * shapely.multipoints(np.delete(places, stray, axis=0)).convex_hull.area:
         return hull, f"most would lie between {counted(len(stray), 'site')} and all others"
     if survey.crs is not None and outside_area_of_use(survey.crs, places).all():
-        return shapely.envelope(hull), f"all would lie where lengths in {survey.crs.name} are no lengths"
+        return shapely.envelope(hull), f"all would lie where lengths in {crs_name(survey.crs)} are no lengths"
     return hull, ""
 
 
