@@ -1,5 +1,6 @@
 """Corrections of the Laplace approximation's Gaussians."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 25) -> 
     """
     if laplace.pairs is not None:
         return _mean_of_pairs(laplace, point, steps)
+    laplace, point = informed(laplace, point)
     sd = np.sqrt(np.maximum(point.eta_variance, 0.0))
     unit = np.maximum(sd, 1e-12)
     likelihood = laplace.likelihood_at(point.theta)
@@ -68,6 +70,16 @@ def variational_mean(laplace: Laplace, point: LaplacePoint, steps: int = 25) -> 
         if not np.isfinite(change) or change > 3.0:
             return point.x  # the correction is not a small one: leave the mode
     return point.x + shift
+
+
+def informed(laplace: Laplace, point: LaplacePoint) -> tuple[Laplace, LaplacePoint]:
+    """The approximation and a point of the rows that have a weight: what the others would be moves no correction."""
+    if laplace.informed is None:
+        return laplace, point
+    own, rows = laplace.informed
+    first, second, third = (each[rows] for each in point.derivatives)
+    of_rows = {name: getattr(point, name)[rows] for name in ("eta", "eta_variance")}
+    return own, replace(point, **of_rows, derivatives=(first, second, third))
 
 
 def _mean_of_pairs(laplace: Laplace, point: LaplacePoint, steps: int) -> Vector:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.families.gauss_hermite import normal_nodes
+from geospde.inference.correction import informed
 from geospde.inference.laplace import LOG_2PI, Laplace, LaplacePoint
 from geospde.linalg.basis import Basis
 from geospde.linalg.mixtures import triple_sums
@@ -147,13 +148,13 @@ def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
     The double sum of cubes is taken over all pairs of a sample of observations with all, evenly spread over responses,
     and the same for every theta, so that its error hardly changes the shape of p(theta | y).
     """
+    laplace, point = informed(laplace, point)
     if point.eta_variance.max(initial=0.0) > UNHELD * _unit(laplace.model.likelihood) ** 2:
         return 0.0
     design, third, fourth, h, own, observation = Expansion.at(laplace, point)
     point = laplace.factor_again(point)
-    chain = design.T @ (third * h)
     chosen = _sample(laplace, h.size)
-    solved = laplace.solve(point, np.column_stack([chain, design[chosen].T.toarray()]))
+    solved = laplace.solve(point, np.column_stack([design.T @ (third * h), design[chosen].T.toarray()]))
     columns = design @ solved[:, 1:]
     weight, by_propagation = 0.0, 0.0
     if observation is None:

@@ -1,8 +1,10 @@
 """The linear system of a latent Gaussian model: pattern of H = Q + A'WA, where each part's values go, constraints."""
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, Self, TypeAlias
+from types import SimpleNamespace
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -221,6 +223,22 @@ class System:
         """Set the `quadratic_map` of the design's rows, and what goes with it at every theta."""
         self._squares, self._squares_t = squares, squares.T
         self._design_squared = self.basis.rows(self.design).T.tocsr().power(2)
+
+    @cached_property
+    def informed(self) -> tuple[Self, NDArray[np.intp]] | None:
+        """The system of the rows that have a weight, and which they are; None where all have, or rows go in pairs."""
+        likelihood = self.model.likelihood
+        rows = np.flatnonzero(likelihood.weights > 0)
+        if rows.size == self.design.shape[0] or self.pairs is not None:
+            return None
+        own = copy(self)
+        own.__dict__.pop("ranked", None)
+        part = SimpleNamespace(likelihood=likelihood.of_rows(rows), offset=np.asarray(self.model.offset)[rows])
+        own.model = cast(LatentGaussianModel, part)
+        own.design = self.design[rows]
+        own.design_t = own.design.T.tocsr()
+        own._set_squares(self._squares[rows])
+        return own, rows
 
     def with_pairs(self, design: sp.csr_matrix) -> sp.csr_matrix:
         """The rows of a design, and after them the sums of those that the likelihood couples: `Likelihood.pairs`."""

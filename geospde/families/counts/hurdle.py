@@ -80,7 +80,7 @@ class Hurdle(CountLikelihood):
     def first_theta(self) -> Vector:
         """Where the search starts: p0 is the share of zeros."""
         theta = super().first_theta()
-        share = np.clip(self._zero.mean(), 0.02, 0.98)
+        share = np.clip(self.weights @ self._zero / (self.weights.sum() or 1.0), 0.02, 0.98)
         theta[-1] = np.log(share / (1 - share))
         return theta
 

@@ -113,8 +113,9 @@ class ZeroInflated(CountLikelihood):
     def first_theta(self) -> Vector:
         """Where the search starts: p0 from the zeros beyond those of a Poisson with the mean of the rest."""
         theta = super().first_theta()
-        zeros = float(self._zero.mean())
-        rest = float(self.y[~self._zero].mean()) if zeros < 1 else 1.0
+        shares = self.weights / (self.weights.sum() or 1.0)
+        zeros = float(shares @ self._zero)
+        rest = float(shares @ self.y) / (1 - zeros) if zeros < 1 else 1.0
         excess = (zeros - np.exp(-rest)) / (1 - np.exp(-rest))
         theta[-1] = np.log(np.clip(excess, 0.05, 0.95) / (1 - np.clip(excess, 0.05, 0.95)))
         return theta
