@@ -107,6 +107,7 @@ class Breakpoint(Curve):
 
     def _unit(self, x: Vector) -> Vector:
         """The line of slope 1."""
+        x = _finite(x)
         lower = np.asarray(np.minimum(x, self.at[1]))
         if not self.width:
             return lower
@@ -115,6 +116,7 @@ class Breakpoint(Curve):
 
     def __call__(self, x: Vector) -> Vector:
         """Its slopes in both."""
+        x = _finite(x)
         beyond = x - self.at[1]
         share = np.clip((beyond / self.width + 1) / 2, 0.0, 1.0) if self.width else np.where(beyond > 0, 1.0, 0.0)
         return np.column_stack([self._unit(x), self.at[0] * share])
@@ -159,6 +161,7 @@ class Logistic(Curve):
 
     def _share(self, x: Vector) -> tuple[Vector, Vector]:
         """The share of the maximum, and its derivative in the exponent."""
+        x = _finite(x)
         s50, s95, _ = self.at
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = 1.0 / (1.0 + np.exp(-LOG_19 * (x - s50) / (s95 - s50)))
@@ -170,7 +173,13 @@ class Logistic(Curve):
 
     def __call__(self, x: Vector) -> Vector:
         """Its slopes in the three."""
+        x = _finite(x)
         s50, s95, highest = self.at
         share, steep = self._share(x)
         scale = highest * steep * LOG_19 / (s95 - s50) ** 2
         return np.column_stack([scale * (x - s95), scale * (s50 - x), share])
+
+
+def _finite(x: Vector) -> Vector:
+    """Values with NaN for those that are infinite: a curve has no value there, as no other effect has."""
+    return np.where(np.isfinite(x), x, np.nan)

@@ -1,5 +1,6 @@
 """Curves with a threshold: sdmTMB's optima, least squares, the likelihood on a grid, what a fit does with them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from scipy.optimize import least_squares
 
 import geospde as gs
+from geospde.errors import InputError
 from geospde.formula.thresholds import Breakpoint, Logistic
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "optima"
@@ -81,6 +83,15 @@ def test_a_posterior_is_near_that_on_a_grid():
     row = fit.fixed.loc["breakpt(x)[breakpt]"]
     assert row["mean"] == pytest.approx(mean, abs=0.25 * sd)  # the tangent's Gaussian has no skewness
     assert row["sd"] == pytest.approx(sd, rel=0.25)  # nor tails of lines that end elsewhere
+
+
+@pytest.mark.parametrize("formula", ["y ~ breakpt(x)", "y ~ logistic(x)"])
+@pytest.mark.parametrize("far", [np.inf, -np.inf])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_nothing_is_predicted_at_infinity(table, formula: str, far: float):
+    fit = gs.fit(formula, table, method="ml")
+    with pytest.raises(InputError, match=rf"x = {far}: {re.escape(formula[4:])} is no finite number"):
+        fit.predict(pd.DataFrame({"x": [1.0, far]}))
 
 
 def test_predictions_bend_and_a_saved_fit_comes_back(table, fit, tmp_path):
