@@ -129,6 +129,7 @@ class _Reader:
             if sign not in ("*", "/", ":", "%in%"):
                 self.fail(f"{sign!r} is no sign between terms: arithmetic reads I(...)")
             right = self.of(node)
+            self._note_arithmetic(first if len(rest) == 1 else None, sign, node)
             if sign == "*":
                 crossed = self.crossed(out.every(), right.every())
                 out = self.united(out, right, crossed)
@@ -138,6 +139,21 @@ class _Reader:
             else:
                 out = self.crossed(out.every(), right.every())
         return out
+
+    def _note_arithmetic(self, first: Node | None, sign: str, node: Node) -> None:
+        """Say what stands in a formula where arithmetic may be meant: one over a column, a column times itself."""
+        if not isinstance(node, (Symbol, Call)):
+            return
+        plain = spelling(node)
+        if sign == "/" and isinstance(first, Constant):
+            said = f"{first}/{plain} in a formula is {plain} nested in nothing, which is {plain}: the quotient is "
+            self.notes.append(f"{said}I({first} / {plain})")
+        elif sign in ("*", ":", "/") and isinstance(first, (Symbol, Call)) and spelling(first) == plain:
+            of = "quotient" if sign == "/" else "product"
+            self.notes.append(
+                f"{plain}{sign}{plain} in a formula is {plain} crossed with itself, which is {plain}: the {of} of its "
+                f"values is I({plain} {'/' if sign == '/' else '*'} {plain})"
+            )
 
     def power(self, base: Node, exponent: Node) -> _Terms:
         """Terms of a sum crossed with itself."""

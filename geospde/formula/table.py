@@ -214,6 +214,7 @@ def refuse_near_numbers(values: pd.Series, column: str) -> None:
     shown += f" and {values.iloc[rows[1]]!r}" if rows.size > 1 else ""
     more = f" ({rows.size} such rows)" if rows.size > 2 else ""
     what = "numbers but for" if others.any() and not nearly.any() else "nearly numbers, such as"
+    what = "all numbers, such as" if plain.all() else what
     remedy = "make numbers of it, or write C(...) for labels"
     raise InputError(f"column {column!r} is text, {what} {shown}{more}: {remedy}", row=values.index[rows[0]])
 

@@ -357,7 +357,7 @@ def test_new_data_are_of_the_kind_that_the_fit_has():
         (["1,019", *map(str, range(35))], "such as '1,019' in row 0: make numbers of it, or write C"),
         ([f"{k}%" for k in range(36)], "'0%' in row 0"),
         ([*map(str, range(34)), "<0.1", "≈ 3"], "'<0.1' in row 34 and '≈ 3'"),
-        ([f"{k / 7:.3f}" for k in range(36)], "'0.000' in row 0"),
+        ([f"{k / 7:.3f}" for k in range(36)], "is text, all numbers, such as '0.000' in row 0"),
         ([*map(str, range(25)), *["n.d."] * 11], r"numbers but for 'n.d.' in row 25 and .* \(11 such rows\)"),
         (
             ["1.5", "2", "NA", "3"] * 9,

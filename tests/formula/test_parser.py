@@ -1,5 +1,6 @@
 """The parser: its trees, their texts, what it refuses and how fast, whatever is written."""
 
+import re
 import warnings
 
 import numpy as np
@@ -182,3 +183,22 @@ def test_a_power_of_a_column_is_the_column_as_in_r_and_that_is_said(capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Columns("1 + (x + y)^2 + I(x^2)", data)
+
+
+@pytest.mark.parametrize(
+    ("term", "meant"), [("1/x", "I(1 / x)"), ("x*x", "I(x * x)"), ("x:x", "I(x * x)"), ("x/x", "I(x / x)")]
+)
+def test_what_looks_like_arithmetic_is_told_from_it(term: str, meant: str):
+    table = pd.DataFrame({"x": [1.0, 2.0, 3.0, 5.0], "y": [1.0, 2.0, 2.5, 4.0]})
+    with pytest.warns(GeospdeWarning, match=rf"{re.escape(term)} in a formula is .*{re.escape(meant)}"):
+        assert list(gs.fit(f"y ~ {term}", table, method="ml").fixed.index) == ["Intercept", "x"]
+
+
+def test_products_of_different_columns_are_told_nothing():
+    table = pd.DataFrame(
+        {"x": [1.0, 2.0, 3.0, 5.0, 6.0], "z": [0.0, 1.0, 0.0, 1.0, 1.0], "y": [1.0, 2.0, 2.5, 4.0, 7.0]}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gs.fit("y ~ x/z", table, method="ml")
+        gs.fit("y ~ x*z", table, method="ml")
