@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 
@@ -113,13 +114,18 @@ def _precision(mesh, range_, sigma):
 
 
 def results(cases: list[str], first: int, replicates: int) -> Iterator[tuple[str, int, dict[str, float] | str]]:
-    """Of all replicates, as they come, all cases of a seed together."""
-    for seed in range(first, first + replicates):
-        for case in cases:
-            try:
-                yield case, seed, replicate(case, seed)
-            except Exception as error:
-                yield case, seed, f"{type(error).__name__}: {error}"
+    """Of all replicates, as they come, all cases of a seed together; inside `geospde.cluster`, by its workers."""
+    from geospde.linalg.executor import executor
+
+    yield from executor().map(_found, product(range(first, first + replicates), cases))
+
+
+def _found(one: tuple[int, str]) -> tuple[str, int, dict[str, float] | str]:
+    seed, case = one
+    try:
+        return case, seed, replicate(case, seed)
+    except Exception as error:
+        return case, seed, f"{type(error).__name__}: {error}"
 
 
 def tabulated(found: list[tuple[str, int, dict[str, float] | str]]) -> pd.DataFrame:
@@ -142,20 +148,26 @@ def tabulated(found: list[tuple[str, int, dict[str, float] | str]]) -> pd.DataFr
 
 def main() -> int:
     """Run the calibration and keep its table."""
+    from geospde import cluster
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}; all by default")
     parser.add_argument("--replicates", type=int, default=500)
     parser.add_argument("--first", type=int, default=0, help="seed of the first")
     parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument(
+        "--dask", metavar="SCHEDULER", help="share replicates out on a cluster, whose workers have PYTHONPATH=tests"
+    )
     options = parser.parse_args()
     began, found, told = perf_counter(), [], perf_counter()
-    for one in results(options.cases or list(CASES), options.first, options.replicates):
-        found.append(one)
-        if isinstance(one[2], str):
-            print(*one, file=sys.stderr)
-        if perf_counter() - told > 120:  # what there is, should it be stopped
-            told = perf_counter()
-            tabulated(found).to_csv(options.out, index=False)
+    with cluster(options.dask):
+        for one in results(options.cases or list(CASES), options.first, options.replicates):
+            found.append(one)
+            if isinstance(one[2], str):
+                print(*one, file=sys.stderr)
+            if perf_counter() - told > 120:  # what there is, should it be stopped
+                told = perf_counter()
+                tabulated(found).to_csv(options.out, index=False)
     table = tabulated(found)
     table.to_csv(options.out, index=False)
     print(table.to_string(index=False))
@@ -166,4 +178,6 @@ def main() -> int:
 if __name__ == "__main__":
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[variable] = "1"
-    sys.exit(main())
+    from calibration import main as by_name  # workers of a cluster know its functions by the module's name
+
+    sys.exit(by_name())

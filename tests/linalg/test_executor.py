@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import geopandas as gpd
 import numpy as np
 import pytest
+from calibration import results
 from oracles import square_mesh
 from small_run import quietly_in, write_survey
 
@@ -93,6 +94,16 @@ def test_folds_and_candidates_are_shared_out(client, fit, grid):
     )
     np.testing.assert_allclose(there[0].pointwise["log_density"], here[0].pointwise["log_density"], rtol=1e-4)
     assert here[1].sites.equals(there[1].sites)
+
+
+@pytest.mark.slow
+def test_replicates_of_a_simulation_are_shared_out(client):
+    here = list(results(["mixed, counts"], 0, 3))
+    with gs.cluster(client):
+        there = list(results(["mixed, counts"], 0, 3))
+    assert [one[:2] for one in there] == [("mixed, counts", seed) for seed in range(3)]
+    for mine, other in zip(here, there):
+        assert other[2] == pytest.approx(mine[2], abs=1e-6)  # of a probability: the same computation
 
 
 @pytest.mark.slow
