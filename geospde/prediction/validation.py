@@ -39,7 +39,7 @@ from geospde.text.arguments import as_number, is_whole, refuse_draws, refuse_see
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
 from geospde.text.progress import Callback
-from geospde.text.words import in_brief, length
+from geospde.text.words import in_brief, length, listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -319,10 +319,14 @@ def check_folds(model: Model, folds: str, k: int | None, distance: float | None)
 
 
 def _future(model: Model, k: int | None) -> list[Fold]:
-    """Folds of the last times of the first term that goes along time."""
-    column = next((term.time_column for term in model.terms if term.time_column), None)
-    if column is None:
-        raise InputError("folds='future' need a model in time, such as spde(mesh, time=year) or ar1(year)")
+    """Folds of the last times of the first term that goes along time, or of the only column that walks go along."""
+    along = [term.time_column for term in model.terms if term.time_column][:1]
+    along = along or list(dict.fromkeys(term.walks_along for term in model.terms if term.walks_along))
+    if not along:
+        raise InputError("folds='future' need a model in time, such as spde(mesh, time=year), ar1(year) or rw1(year)")
+    if len(along) > 1:
+        raise InputError(f"folds='future': walks go along {listed(along)}: write that of time as ar1(...)")
+    column = along[0]
     times = model.table[column].to_numpy(dtype=float)
     return future_folds(times, min(LATEST, np.unique(times).size - 2) if k is None else k)
 

@@ -80,6 +80,8 @@ class LatentTerm(ABC):
         Where the latent variables are values at its vertices; `mesh_name` is what the formula calls it.
     time_column : str
         The column of steps that the term goes along and forecasts beyond, if it does.
+    walks_along : str
+        Likewise a column that need not be time.
     graph : Graph or None
         Which areas are neighbours, where the latent variables are of areas; `graph_name` is what the formula calls it,
         `graph_column` the column of their labels.
@@ -105,6 +107,7 @@ class LatentTerm(ABC):
     mesh: Mesh | None = None
     mesh_name: str = ""
     time_column: str = ""
+    walks_along: str = ""
     graph: Graph | None = None
     graph_name: str = ""
     graph_column: str = ""

@@ -185,11 +185,33 @@ def test_prediction_between_nodes_is_a_brownian_bridge():
     assert fit.effects("x").draws(20, seed=1).shape == (20, 100)
 
 
-@pytest.mark.parametrize("beyond", [-1.0, 13.0])
-def test_a_walk_ends_at_its_nodes(beyond):
-    fit = gs.fit("y ~ rw1(x)", series(), method="eb")
-    with pytest.raises(InputError, match=r"rw1\(x\) is known from .* row 1 is at"):
-        fit.predict(pd.DataFrame({"x": [5.0, beyond]}))
+def test_prediction_beyond_nodes_goes_on_as_a_walk():
+    """Against the walk on the nodes and the new places together, its level free; both sides, one place twice."""
+    data = pd.DataFrame({"x": [0.0, 1, 3, 4, 4, 6], "z": [1.0, 2, -1, 1, 0.5, 2], "y": [1.0, 3, -2, 1, 1.5, 4]})
+    held = {"sigma": {"fixed": [0.5]}, "sd(rw1(x, z))": {"fixed": [0.7]}}
+    fit = gs.fit("y ~ 0 + rw1(x, by=z)", data, priors=held, method="eb")
+    new = pd.DataFrame({"x": [-2.5, 7.0, 9.0, 7.0], "z": [1.0, 2, -1, 0.5]})
+    found = fit.predict(new).to_frame()
+    places = np.array([-2.5, 0, 1, 3, 4, 6, 7, 9])
+    steps = np.diff(np.eye(places.size), axis=0)
+    rows, at = (np.asarray(t["z"])[:, None] * (np.asarray(t["x"])[:, None] == places) for t in (data, new))
+    precision = steps.T @ (steps / (0.49 * np.diff(places))[:, None]) + rows.T @ rows / 0.25
+    covariance = at @ np.linalg.solve(precision, at.T)
+    assert found["mean"].to_numpy() == pytest.approx(at @ np.linalg.solve(precision, rows.T @ data["y"] / 0.25))
+    assert found["sd"].to_numpy() == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-6)
+    block = fit.model.rows(new, None)
+    nodes, root = block.at(fit.posterior.mode.theta)[0].toarray(), block.root(fit.posterior.mode.theta)
+    known = fit.laplace.solve(fit.posterior.mode, np.eye(fit.laplace.n))
+    assert nodes @ known @ nodes.T + root @ root.T == pytest.approx(covariance, rel=1e-6)
+
+
+def test_a_cyclic_walk_ends_at_its_nodes():
+    months = pd.DataFrame({"x": np.tile(np.arange(1.0, 13), 2), "y": np.sin(np.arange(24.0))})
+    fit = gs.fit("y ~ rw1(x, cyclic=True)", months, method="eb")
+    assert np.isfinite(fit.predict(pd.DataFrame({"x": [12.5, 13.0]})).to_frame()["mean"]).all()
+    for beyond in (0.5, 13.5):
+        with pytest.raises(InputError, match=r"rw1\(x\) is known from 1 to 13, and row 1 is at"):
+            fit.predict(pd.DataFrame({"x": [5.0, beyond]}))
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,44 @@ def test_a_forecast_is_what_a_longer_series_says(data, second):
     assert sds.is_monotonic_increasing
 
 
+@pytest.mark.parametrize("scale", [False, True])
+def test_a_smooth_walk_goes_on_beyond_its_nodes(scale):
+    """As one with nodes there, which have no data; half a step beyond one is on the line to the next."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"t": np.tile(np.arange(2001.0, 2011), 4)})
+    data["y"] = np.sin((data.t - 2001) / 3) + rng.normal(0, 0.3, 40)
+    held = {"sigma": {"fixed": [0.3]}, "sd(rw2(t))": {"fixed": [0.2]}}
+    fit = gs.fit(f"y ~ 1 + rw2(t, scale={scale})", data, priors=held, method="eb")
+    sd = 0.2 / np.sqrt(fit.model.terms[0].precision.scaling)
+    places = np.arange(1999.0, 2014)
+    changes = np.diff(np.eye(places.size), 2, axis=0)
+    rows = (np.asarray(data["t"])[:, None] == places).astype(float)
+    covariance = np.linalg.inv(changes.T @ changes / sd**2 + rows.T @ rows / 0.09)
+    new = pd.DataFrame({"t": [1999.0, 2000, 2011, 2012.5, 2013, 2013]})
+    at = np.maximum(1 - np.abs(np.asarray(new["t"])[:, None] - places), 0)
+    found = fit.predict(new).to_frame()
+    assert found["mean"].to_numpy() == pytest.approx(at @ covariance @ rows.T @ data["y"] / 0.09, abs=1e-6)
+    assert found["sd"].to_numpy() == pytest.approx(np.sqrt(np.diag(at @ covariance @ at.T)), rel=1e-6)
+    block, theta = fit.model.rows(new, None), fit.posterior.mode.theta
+    nodes, root = block.at(theta)[0].toarray(), block.root(theta)
+    known = fit.laplace.solve(fit.posterior.mode, np.eye(fit.laplace.n))
+    assert nodes @ known @ nodes.T + root @ root.T == pytest.approx(at @ covariance @ at.T, rel=1e-6)
+    with pytest.raises(InputError, match="steps of 1, and a row is 99990 beyond its values: that is too far"):
+        fit.predict(pd.DataFrame({"t": [102_000.0]}))
+
+
+def test_the_future_of_a_walk_is_validated():
+    data = pd.DataFrame({"t": np.tile(np.arange(8.0), 5), "u": np.tile(np.arange(5.0), 8)})
+    data["y"] = np.sin(data.t / 2) + np.random.default_rng(2).normal(0, 0.2, 40)
+    checked = gs.fit("y ~ rw1(t)", data, method="eb").validate("future", k=1, baselines=False, draws=500)
+    past = gs.fit("y ~ rw1(t)", data[data.t < 7], method="eb").predict(pd.DataFrame({"t": [7.0]})).to_frame()
+    assert len(checked.pointwise) == 5
+    # the priors of the one are of all rows, of the other of the past; draws have a standard error of 0.04 sd
+    assert checked.pointwise["mean"].to_numpy() == pytest.approx(past["mean"].iloc[0], abs=0.2 * past["sd"].iloc[0])
+    with pytest.raises(InputError, match="walks go along 't' and 'u': write that of time as ar1"):
+        gs.fit("y ~ rw1(t) + rw2(u)", data, method="eb").validate("future")
+
+
 def test_missing_steps_are_steps(data):
     some = data[~data.t.isin([5, 6, 40])]
     term = build_model("y_ar ~ ar1(t)", some).terms[0]

@@ -1,7 +1,5 @@
 """Random walks of order one along a number: ``rw1(x)``."""
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ class RandomWalk(Walk):
     """A random walk over the different values of a column, its nodes, which sums to zero over them.
 
     The difference between neighbouring nodes has variance sd² times the distance of the nodes: sd² itself where they
-    are one apart. Between the nodes the walk goes on as a Brownian bridge.
+    are one apart. Between the nodes the walk goes on as a Brownian bridge, beyond them as a walk.
 
     References
     ----------
@@ -42,44 +40,13 @@ class RandomWalk(Walk):
         """Root mean square of a step to the next node."""
         return float(np.sqrt(gaps.mean()))
 
-    def with_bridges(self, rows: sp.csr_matrix, left: NDArray[np.intp], share: Vector) -> Any:
-        """Rows with a Brownian bridge about the line between two nodes."""
-        return Bridges(rows, left, share, self.gaps[left] / self.precision.scaling)
+    def between(self, node: int, share: Vector) -> Vector:
+        """Root of the covariance of a Brownian bridge, for an sd of 1."""
+        values, vectors = np.linalg.eigh(np.minimum.outer(share, share) - np.multiply.outer(share, share))
+        root: Vector = vectors * np.sqrt(self.gaps[node] * np.maximum(values, 0.0))
+        return root
 
-
-class Bridges:
-    """Rows between nodes: the line between the two, and a Brownian bridge about it.
-
-    A `geospde.terms.rows.MovingBlock`.
-
-    Parameters
-    ----------
-    rows : (m, n) csr_matrix
-        Weights of the nodes.
-    left : (m,) array of int
-        The node before each row.
-    share : (m,) array
-        How far towards the next it is.
-    gaps : (m,) array
-        Variance of the difference of the two, for an sd of 1.
-    """
-
-    def __init__(self, rows: sp.csr_matrix, left: NDArray[np.intp], share: Vector, gaps: Vector):
-        self.rows, self.left, self.share, self.gaps = rows, left, share, gaps
-        self.shape = rows.shape
-
-    def at(self, theta: Vector) -> tuple[sp.csr_matrix, Vector]:
-        """Rows, and the variances of the bridges, (m,)."""
-        return self.rows, np.exp(2.0 * theta[0]) * self.gaps * self.share * (1.0 - self.share)
-
-    def root(self, theta: Vector) -> Vector:
-        """R of the bridges' covariance R R', (m, m)."""
-        out = np.zeros((self.share.size, self.share.size))
-        for node in np.unique(self.left):
-            own = np.flatnonzero(self.left == node)
-            share = self.share[own]
-            covariance = np.minimum.outer(share, share) - np.multiply.outer(share, share)
-            values, vectors = np.linalg.eigh(self.gaps[own[0]] * covariance)
-            out[np.ix_(own, own)] = vectors * np.sqrt(np.maximum(values, 0.0))
-        value: Vector = np.exp(theta[0]) * out
-        return value
+    def beyond(self, ahead: Vector, gap: float) -> tuple[Vector, Vector]:  # noqa: ARG002
+        """From the last node, on which it is centred, the walk goes on."""
+        steps = np.diff(ahead, prepend=0.0)
+        return np.zeros(ahead.size), np.tril(np.tile(np.sqrt(steps), (ahead.size, 1)))

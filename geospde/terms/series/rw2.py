@@ -4,9 +4,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from geospde.errors import InputError
 from geospde.terms.series.walks import Walk
 
 Vector = NDArray[np.float64]
+
+FARTHEST = 10_000  # steps beyond the nodes
 
 
 class SmoothWalk(Walk):
@@ -14,7 +17,8 @@ class SmoothWalk(Walk):
 
     The change of slope at a node has variance sd² times the mean of the distances to both sides; where nodes are one
     apart, second differences have variance sd². Between the nodes the walk is the line from one to the other: it is
-    the finite-element approximation of an integrated Wiener process. A linear trend costs nothing.
+    the finite-element approximation of an integrated Wiener process. A linear trend costs nothing. Beyond the nodes it
+    goes on by steps of their median distance.
 
     References
     ----------
@@ -50,3 +54,22 @@ class SmoothWalk(Walk):
     def step_size(gaps: Vector) -> float:
         """Root mean square of how far the next node is off the line through the two before it."""
         return float(np.sqrt((gaps**3).mean()))
+
+    def beyond(self, ahead: Vector, gap: float) -> tuple[Vector, Vector]:
+        """The line through the last two nodes, whose slope changes at the last and at each step beyond it.
+
+        Raises
+        ------
+        InputError
+            For more than 10,000 steps.
+        """
+        step = float(np.median(self.gaps))
+        count = np.ceil(ahead[-1] / step)
+        if count > FARTHEST:
+            raise InputError(
+                f"{self.label} has steps of {step:g}, and a row is {ahead[-1]:g} beyond its values: that is too far"
+            )
+        changes = np.full(int(count), step)
+        changes[0] = 0.5 * (gap + step)
+        root = np.maximum(ahead[:, None] - step * np.arange(changes.size), 0.0) * np.sqrt(changes)
+        return ahead / gap, root if changes.size <= ahead.size else np.asarray(np.linalg.qr(root.T, mode="r")).T

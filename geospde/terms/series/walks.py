@@ -16,6 +16,7 @@ from geospde.terms.base import Context, LatentTerm, Variable
 from geospde.terms.calls import default_sd, flag, multiplier, one_column, own_prior, refuse_unknown
 from geospde.terms.precisions.intrinsic import Intrinsic
 from geospde.terms.rows import times
+from geospde.terms.series.apart import Apart
 from geospde.terms.series.lattice import Lattice
 
 Vector = NDArray[np.float64]
@@ -60,6 +61,7 @@ class Walk(LatentTerm):
         self.function_of = covariates.names + (() if by is None else by.names)
         self.nodes = nodes
         self.gaps = gaps
+        self.walks_along = "" if self.cyclic else covariates.names[0]
         self._size = by_size
         if precision.constraints is None:
             self.free_part = "the level"
@@ -81,6 +83,25 @@ class Walk(LatentTerm):
     @abstractmethod
     def step_size(gaps: Vector) -> float:
         """Standard deviation of a step to the next node, for an sd of 1."""
+
+    @abstractmethod
+    def beyond(self, ahead: Vector, gap: float) -> tuple[Vector, Vector]:
+        """The walk beyond its last node, or before its first.
+
+        Parameters
+        ----------
+        ahead : (k,) array
+            How far beyond the node, increasing.
+        gap : float
+            Between the node and its neighbour.
+
+        Returns
+        -------
+        line : (k,) array
+            How many gaps the line through the two nodes goes on for.
+        root : (k, j) array
+            Root R of the covariance R R' about that, for an sd of 1.
+        """
 
     # -- of all ---------------------------------------------------------------------------------------------
 
@@ -133,38 +154,67 @@ class Walk(LatentTerm):
         return self.gaps.size == self.nodes.size
 
     def columns(self, table: pd.DataFrame, points: Vector | None, new: bool) -> Any:
-        """Rows of the design: the node that a row is at, or, in a prediction, the two that it is between.
+        """Rows of the design: the node that a row is at, or, in a prediction, what the nodes about it tell of it.
 
         Raises
         ------
         InputError
-            For a prediction beyond the nodes.
+            For a prediction beyond the ends of a cyclic walk.
         """
         x = self.covariates.values(table, points)[:, 0]
-        end = self.nodes[-1] + (self.gaps[-1] if self.cyclic else 0.0)
-        outside = np.flatnonzero((x < self.nodes[0]) | (x > end))
-        if outside.size:
-            raise InputError(
-                f"{self.label} is known from {self.nodes[0]:g} to {end:g}, and {{row}} is at {x[outside[0]]:g}",
-                remedy="leave such rows out",
-                row=table.index[outside[0]],
-            )
+        if self.cyclic:
+            self._refuse_outside(x, table.index)
         left = np.clip(np.searchsorted(self.nodes, x, side="right") - 1, 0, self.gaps.size - 1)
         share = (x - self.nodes[left]) / self.gaps[left]
         share = np.where(np.abs(share - np.round(share)) < 1e-9, np.round(share), share)
+        share, parts = self._off_nodes(left, share) if new else (share, [])
         places = np.column_stack([left, (left + 1) % self.n])
         rows = sp.csr_matrix(
             (np.column_stack([1.0 - share, share]).ravel(), (np.repeat(np.arange(x.size), 2), places.ravel())),
             shape=(x.size, self.n),
         )
         rows.eliminate_zeros()
-        between = (share > 0) & (share < 1)
-        block: Any = self.with_bridges(rows, left, share) if new and between.any() else rows
+        block: Any = Apart(rows, parts) if parts else rows
         return block if self.by is None else times(block, self.by.values(table, points)[:, 0])
 
-    def with_bridges(self, rows: sp.csr_matrix, left: NDArray[np.intp], share: Vector) -> Any:  # noqa: ARG002
-        """Rows that know what the walk does between its nodes; by default the line, which is all."""
-        return rows
+    def between(self, node: int, share: Vector) -> Vector:  # noqa: ARG002
+        """Root R of the covariance R R' about the line from a node to the next, (k, j), for an sd of 1.
+
+        Parameters
+        ----------
+        node : int
+        share : (k,) array
+            How far towards the next node, increasing.
+        """
+        return np.zeros((share.size, 0))
+
+    def _off_nodes(self, left: NDArray[np.intp], share: Vector) -> tuple[Vector, list[tuple[NDArray[np.intp], Vector]]]:
+        """Weights of the nodes to the right of rows, and parts of an `Apart`."""
+        weight, parts = share.copy(), []
+        scale = 1.0 / np.sqrt(self.precision.scaling)
+        inside = (share > 0) & (share < 1)
+        for node in np.unique(left[inside]):
+            own = np.flatnonzero(inside & (left == node))
+            at, which = np.unique(share[own], return_inverse=True)
+            parts.append((own, scale * self.between(int(node), at)[which]))
+        for end, outwards, beyond in ((0.0, -1.0, -share), (1.0, 1.0, share - 1.0)):
+            own, gap = np.flatnonzero(beyond > 0), float(self.gaps[-int(end)])
+            if own.size:
+                at, which = np.unique(beyond[own], return_inverse=True)
+                line, root = self.beyond(gap * at, gap)
+                weight[own] = end + outwards * line[which]
+                parts.append((own, scale * root[which]))
+        return weight, [part for part in parts if part[1].size]
+
+    def _refuse_outside(self, x: Vector, labels: Any) -> None:
+        first, last = self.nodes[0], self.nodes[-1] + self.gaps[-1]
+        outside = np.flatnonzero((x < first) | (x > last))
+        if outside.size:
+            raise InputError(
+                f"{self.label} is known from {first:g} to {last:g}, and {{row}} is at {x[outside[0]]:g}",
+                remedy="leave such rows out",
+                row=labels[outside[0]],
+            )
 
     def start(self, unit: float) -> Vector:
         """Half the predictor's scale for the walk's values."""
