@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
@@ -17,8 +19,12 @@ from geospde.survey.polygons import as_region
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import numeral
 
+Vector = NDArray[np.float64]
+
 ALL = "all"
 """What all marks together are called."""
+
+SAME = 1e-8  # of a one that counts as nothing
 
 
 @answers_keywords
@@ -61,8 +67,9 @@ def expected_numbers(
     given.
 
     Under a flat intercept the expected number of the whole domain is Gamma(n, 1) a posteriori, n points having been
-    seen, and independent of how it is shared out: draws are of the shares, times draws of that. Under another prior
-    they are of the approximate posterior alone.
+    seen, and independent of how it is shared out: draws are of the shares, times draws of that, which lie evenly. So
+    are those of each mark, where marks have flat intercepts of their own. Under another prior draws are of the
+    approximate posterior alone.
 
     Raises
     ------
@@ -89,17 +96,17 @@ def expected_numbers(
     exposure, away = model.likelihood.exposure, model.offset[:, None]
     away_of = [model.offsets.of(t) if offset is None else np.full(len(t), float(offset)) for t in tables]
     beside = [(own + model.remainder(table))[:, None] for own, table in zip(away_of, tables)]
+    alike = _moved_alike(whole, model, observations)
     numbers, totals = [], []
     for _, x in joint_draws(fit.laplace, fit.approximation, draws, seed):
-        by_level = [weights @ np.exp(rows @ x + own) for rows, own in zip(every, beside)]
-        numbers.append(np.vstack([sum(by_level), *by_level] if levels else by_level))
-        totals.append(exposure @ np.exp(model.design @ x + away))
-    number, total = np.hstack(numbers), np.concatenate(totals)
-    names = model.effects.names
-    its_own = f"{observations}: Intercept" in whole.effects.names if whole.parts else True
-    if its_own and "Intercept" in names and model.fixed_precision[names.index("Intercept")] == 0:
-        seen = float(model.likelihood.y.sum())
-        number = number / total * np.random.default_rng(seed).gamma(seen, size=number.shape[1])
+        numbers.append(np.array([weights @ np.exp(rows @ x + own) for rows, own in zip(every, beside)]))
+        totals.append((exposure[:, None] * np.exp(model.design @ x + away)).T @ alike)
+    number, total = np.concatenate(numbers, axis=2), np.vstack(totals)
+    rng = np.random.default_rng(seed)
+    for k, seen in enumerate(model.likelihood.y @ alike):
+        even = (rng.permutation(len(total)) + rng.uniform(size=len(total))) / len(total)
+        number[k if alike.shape[1] > 1 else slice(None)] *= gammaincinv(seen, even) / total[:, k]
+    number = np.vstack([number.sum(axis=0), *number]) if levels else number[0]
     columns = {"mean": number.mean(axis=1), "sd": number.std(axis=1, ddof=1)}
     columns |= {f"q{numeral(q)}": np.quantile(number, q, axis=1) for q in quantiles}
     index = parts.index if hasattr(regions, "geometry") else pd.RangeIndex(len(shapes))
@@ -107,6 +114,23 @@ def expected_numbers(
         return pd.DataFrame(columns, index=index)
     labels = {window.marks: np.repeat([ALL, *levels], len(shapes))}
     return pd.DataFrame({**labels, **columns}, index=np.tile(index, 1 + len(levels)))
+
+
+def _moved_alike(whole: Model, model: Model, observations: str | None) -> Vector:
+    """Rows of the design that a flat effect of this pattern alone moves alike, (m, k): of each mark, all, or none."""
+    every = list(whole.effects.names)
+    named = {name: name if observations is None else f"{observations}: {name}" for name in model.effects.names}
+    flat = [named[name] for name, p in zip(named, model.fixed_precision) if p == 0 and named[name] in every]
+    first = model.design.shape[1] - len(every)
+    columns = np.asarray(model.design[:, [first + every.index(name) for name in flat]].todense())
+    rows = [np.ones((len(columns), 1))]
+    if model.window is not None and model.window.marks is not None:
+        rows.insert(0, pd.get_dummies(model.table[model.window.marks], dtype=float).to_numpy())
+    for each in rows:
+        rest = each - columns @ np.linalg.lstsq(columns, each)[0]
+        if np.abs(rest).max() < SAME:
+            return each
+    return np.zeros((len(columns), 0))
 
 
 def _of_level(covariates: pd.DataFrame, table: pd.DataFrame, marks: Any, level: Any) -> pd.DataFrame:

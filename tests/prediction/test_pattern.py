@@ -7,6 +7,7 @@ import shapely
 import shapely.ops
 from oracles import square_mesh
 from scipy.optimize import minimize
+from scipy.stats import gamma
 
 import geospde as gs
 from geospde.mesh.cover import basis_integrals
@@ -85,10 +86,12 @@ def test_a_step_of_effort_within_triangles_is_seen(edge, mesh, points):
 def test_the_expected_total_is_gamma_of_the_number_of_points(fit, points):
     n = len(points)
     halves = [shapely.box(0, 0, 0.5, 1), shapely.box(0.5, 0, 1, 1)]
-    table = gs.expected_numbers(fit, [DOMAIN, *(shapely.intersection(DOMAIN, half) for half in halves)], draws=4000)
-    # 4,000 draws of a standard deviation of sqrt(n): 4 standard errors
-    assert table["mean"][0] == pytest.approx(n, abs=4 * np.sqrt(n / 4000))
-    assert table["sd"][0] == pytest.approx(np.sqrt(n), rel=0.05)
+    table = gs.expected_numbers(fit, [DOMAIN, *(shapely.intersection(DOMAIN, half) for half in halves)], draws=400)
+    # even draws: their mean errs by less than that of 400 at random by the square root of 400
+    assert table["mean"][0] == pytest.approx(n, abs=0.01 * np.sqrt(n))
+    assert table["sd"][0] == pytest.approx(np.sqrt(n), rel=0.02)
+    limits = gamma(n).ppf([0.025, 0.5, 0.975])
+    assert table.iloc[0][["q0.025", "q0.5", "q0.975"]].to_numpy() == pytest.approx(limits, abs=0.05 * np.sqrt(n))
     assert table["mean"][1] + table["mean"][2] == pytest.approx(table["mean"][0], rel=1e-9)
     seen = (points["e"] < 0.5).sum()
     assert table["mean"][1] == pytest.approx(seen, abs=2.5 * np.sqrt(seen))
@@ -160,7 +163,9 @@ def test_marks_have_intensities_of_their_own(mesh, oaks, tmp_path):
     for one in (fit, gs.load_fit(tmp_path / "oaks")):
         table = gs.expected_numbers(one, [DOMAIN, west]).set_index("species", append=True)["mean"]
         assert table[0, "ash"] + table[0, "oak"] == pytest.approx(table[0, "all"], rel=1e-12)
-        assert table[0, "all"] == pytest.approx(len(oaks), abs=4 * np.sqrt(len(oaks) / 1000))
+        # of each mark Gamma(n, 1), in a thousand even draws
+        for name, seen in {**number, "all": len(oaks)}.items():
+            assert table[0, name] == pytest.approx(seen, abs=0.01 * np.sqrt(seen))
         for name in ("ash", "oak"):  # fields that follow them: within two errors of the counts
             inside = shapely.contains_xy(west, *oaks.loc[oaks["species"] == name, ["e", "n"]].to_numpy().T).sum()
             assert table[1, name] == pytest.approx(inside, abs=2 * np.sqrt(inside))
