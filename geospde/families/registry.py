@@ -78,7 +78,7 @@ from geospde.families.proportions.beta import Beta
 from geospde.families.proportions.beta_binomial import BetaBinomial
 from geospde.families.proportions.binomial import Binomial
 from geospde.families.proportions.ordered_beta import OrderedBeta
-from geospde.text.words import listed
+from geospde.text.words import in_brief, listed
 
 REGISTERED: tuple[type[Family], ...] = (
     Gaussian,
@@ -181,7 +181,7 @@ def read_family(given: Any, link: str | None = None) -> Family:
         return given(link)
     if isinstance(given, str):
         return family_by_name(given, link)
-    raise InputError(f"a family is a name, such as {DEFAULT!r}, or a geospde.families.Family, not {given!r}")
+    raise InputError(f"a family is a name, such as {DEFAULT!r}, or a geospde.families.Family, not {in_brief(given)}")
 
 
 def path_of(family: Family) -> str:

@@ -335,6 +335,8 @@ def per_row(table: pd.DataFrame, value: Any, what: str, size: int) -> Vector | N
     if isinstance(value, str):
         return numeric(table, value, what)
     try:
+        if np.ma.is_masked(value) or np.asarray(value).dtype.kind in ("mM" if what == "weights" else "mMb"):
+            raise TypeError  # dates and truths would be numbers, and what is masked nothing
         values = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"{what} must be a column's name or {size} finite numbers, not {in_brief(value)}") from None

@@ -32,7 +32,7 @@ from geospde.results.base import Fit
 from geospde.survey.crs import is_local, parse_crs
 from geospde.text.files import whole_file
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import number
+from geospde.text.words import in_brief, number
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -219,7 +219,7 @@ def design(
     if threshold is not None and criterion != "misclassification":
         raise InputError(f"a threshold is for criterion 'misclassification', and the criterion is {criterion!r}")
     if threshold is not None and not np.isfinite(float(threshold)):
-        raise InputError(f"a threshold must be a finite number, not {threshold!r}")
+        raise InputError(f"a threshold must be a finite number, not {in_brief(threshold)}")
     if isinstance(min_distance, bool) or not isinstance(min_distance, int | float) or not 0 <= min_distance < np.inf:
         raise InputError(f"min_distance is a distance, not {min_distance!r}")
     with cluster(client), one_blas_thread():

@@ -37,6 +37,7 @@ from geospde.results.state import level_between
 from geospde.text.arguments import refuse_draws, refuse_seed
 from geospde.text.keywords import answers_keywords
 from geospde.text.progress import Callback
+from geospde.text.words import in_brief
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -286,7 +287,7 @@ def check_excursion(threshold: Any, kind: Any, draws: Any, seed: Any) -> None:
         threshold = 0.0  # its own were looked at
     is_number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool | np.bool_)
     if not is_number or not isfinite(threshold):
-        raise InputError(f"a threshold must be a finite number, not {threshold!r}")
+        raise InputError(f"a threshold must be a finite number, not {in_brief(threshold)}")
     if kind not in KINDS:
         raise InputError(f"an excursion is of kind {', '.join(map(repr, KINDS))}, not {kind!r}")
     refuse_draws(draws, FEWEST, "excursions need")

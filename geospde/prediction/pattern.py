@@ -16,6 +16,7 @@ from geospde.model.build import Model
 from geospde.model.window import PLACES
 from geospde.results.bayesian import BayesianFit
 from geospde.survey.polygons import as_region
+from geospde.text.arguments import as_number
 from geospde.text.keywords import answers_keywords
 from geospde.text.words import numeral
 
@@ -84,7 +85,10 @@ def expected_numbers(
     if not isinstance(fit, BayesianFit):
         raise InputError("expected numbers need a posterior: fit with method='inla' or 'eb'")
     parts = regions.geometry if hasattr(regions, "geometry") else regions
-    shapes = [as_region(one, "a region") for one in (parts if hasattr(parts, "__iter__") else [parts])]
+    shapes = [as_region(one, "a region") for one in (parts if np.iterable(parts) else [parts])]
+    if not shapes:
+        raise InputError("expected numbers are of regions, and there is none")
+    offset = None if offset is None else as_number(offset, "the offset of expected numbers")
     nodes = window.nodes
     weights = np.array([nodes.weights(shape) for shape in shapes])
     used = np.flatnonzero(weights.any(axis=0))
@@ -94,7 +98,7 @@ def expected_numbers(
     tables = [_of_level(covariates, model.table, window.marks, level) for level in levels] or [covariates]
     every: list[Any] = [model.rows(table, nodes.vertices[used]) for table in tables]
     exposure, away = model.likelihood.exposure, model.offset[:, None]
-    away_of = [model.offsets.of(t) if offset is None else np.full(len(t), float(offset)) for t in tables]
+    away_of = [model.offsets.of(t) if offset is None else np.full(len(t), offset) for t in tables]
     beside = [(own + model.remainder(table))[:, None] for own, table in zip(away_of, tables)]
     alike = _moved_alike(whole, model, observations)
     numbers, totals = [], []

@@ -14,6 +14,7 @@ from geospde.errors import InputError
 from geospde.inference.sampling import joint_draws
 from geospde.results.state import FitState
 from geospde.text.arguments import refuse_seed
+from geospde.text.words import in_brief
 
 if TYPE_CHECKING:
     import xarray
@@ -49,7 +50,7 @@ def draw(fit: FitState, n: int, seed: int | None = None) -> Draws:
         Unless `n` is positive.
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-        raise InputError(f"the number of draws must be a whole number, not {n!r}")
+        raise InputError(f"the number of draws must be a whole number, not {in_brief(n)}")
     if n < 1:
         raise InputError(f"the number of draws must be positive, not {n}")
     refuse_seed(seed, optional=True)

@@ -17,6 +17,7 @@ from geospde.model.build import Model
 from geospde.results.state import FitState
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, picture
+from geospde.text.words import in_brief
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +134,7 @@ def effects(
     model = fit.model
     table = model.table[_covariates(model)]
     if not isinstance(name, (str, list, tuple)):
-        raise InputError(f"effects are of one covariate or two, by name, not of {name!r}")
+        raise InputError(f"effects are of one covariate or two, by name, not of {in_brief(name)}")
     names = tuple(part.strip() for part in name.split(":")) if isinstance(name, str) else tuple(name)
     for wanted in (*names, *(at or {})):
         if wanted not in table:
@@ -141,7 +142,7 @@ def effects(
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(table) or 'none'}"
             raise InputError(f"the model has no covariate {wanted!r}; {hint}")
     if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
-        raise InputError(f"effects are of one covariate or two, not of {name!r}")
+        raise InputError(f"effects are of one covariate or two, not of {in_brief(name)}")
     if size < 2:
         raise InputError(f"size must be at least 2, not {size}")
     labels = {column: list(model.effects.levels_of(column)) for column in table}

@@ -364,8 +364,9 @@ def _named(formula: str, options: dict[str, Any]) -> tuple[str, str]:
     unnamed = formula.strip().startswith("~")
     whole = f"{RESPONSES[0]} {formula.strip()}" if unnamed else formula
     right = parse_sides(with_dispersion(whole, options["dispformula"]))[1]
-    rows = (options[one] for one in ("exposure", "offset", "weights"))
-    used = {*symbols(right), *(options["coords"] or ()), *(one for one in rows if isinstance(one, str))}
+    rows, coords = (options[one] for one in ("exposure", "offset", "weights")), options["coords"]
+    places = [one for one in coords if isinstance(one, str)] if isinstance(coords, list | tuple) else []
+    used = {*symbols(right), *places, *(one for one in rows if isinstance(one, str))}
     if unnamed and RESPONSES[0] in used:
         whole = f"{RESPONSES[1]} {formula.strip()}"
     name = next(iter(symbols(parse_sides(whole)[0])))

@@ -24,7 +24,7 @@ from geospde.likelihood.spread import Spread
 from geospde.model.build import Model
 from geospde.terms.rows import MovingRows
 from geospde.text.keywords import answers_keywords
-from geospde.text.words import nearest
+from geospde.text.words import in_brief, nearest
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -106,7 +106,9 @@ class FitState(ABC):
         parts = self.model.parts
         if not parts:
             if name is not None:
-                raise InputError(f"observations={name!r} is for fits of several likelihoods, and this fit has one")
+                raise InputError(
+                    f"observations={in_brief(name)} is for fits of several likelihoods, and this fit has one"
+                )
             return self
         whole = self.model.whole if name is None else None
         if whole is not None:
@@ -114,7 +116,7 @@ class FitState(ABC):
             view.model = whole
             return view
         if name is None or name not in parts:
-            what = "say which" if name is None else f"none is called {name!r}"
+            what = "say which" if name is None else f"none is called {in_brief(name)}"
             raise InputError(
                 f"this fit is of several likelihoods: {what}, as in observations={next(iter(parts))!r}",
                 remedy=f"there are {', '.join(parts)}",
@@ -232,5 +234,5 @@ class FitState(ABC):
 def level_between(level: Any) -> float:
     """The level of an interval; raises InputError unless it is a number between 0 and 1."""
     if not isinstance(level, Real) or not 0 < float(level) < 1:
-        raise InputError(f"the level of an interval lies between 0 and 1, not {level!r}")
+        raise InputError(f"the level of an interval lies between 0 and 1, not {in_brief(level)}")
     return float(level)

@@ -23,6 +23,7 @@ from geospde.results.saving.tables import stored_parts, stored_table, support_wo
 from geospde.results.saving.weighing import covariance_words, data_words, moments_words
 from geospde.results.state import FitState
 from geospde.text.files import whole_file
+from geospde.text.words import in_brief
 
 Vector = NDArray[np.float64]
 SD_OFF = 1e-6  # what a standard deviation of a predictor may be off by, as a share, for room on disk
@@ -34,7 +35,7 @@ FEWEST_BITS, MOST_BITS = -8, 20  # steps of 1e-6 of the largest are tried first;
 def files_of(path: Any) -> tuple[Path, Path]:
     """The two files of a saved fit, from its name, either file, or a run's folder."""
     if not isinstance(path, str | PathLike):
-        raise InputError(f"a saved fit is found by the path of its files, not by {path!r}")
+        raise InputError(f"a saved fit is found by the path of its files, not by {in_brief(path)}")
     path = Path(path)
     if path.is_dir():
         path = path / "fit"

@@ -1,6 +1,6 @@
 """Which areas are neighbours: from polygons that touch, adjacency matrices, dictionaries, files, libpysal's graphs."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -163,6 +163,11 @@ def _of_pairs(ids: list[Any], pairs: list[tuple[Any, Any]], name: str) -> Graph:
 
 
 def _of_neighbours(given: Mapping[Any, Any], name: str) -> Graph:
+    if odd := [a for a, others in given.items() if not isinstance(others, Iterable)]:
+        raise InputError(
+            f"the graph {name!r} gives neighbours as {in_brief(given[odd[0]])} for {in_brief(odd[0])}",
+            remedy="give a list of areas for each, as in {'a': ['b', 'c']}",
+        )
     return _of_pairs(list(given), [(a, b) for a, others in given.items() for b in others], name)
 
 

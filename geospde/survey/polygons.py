@@ -211,7 +211,7 @@ def as_region(layer: Any, what: str = "the region", *, corridors: bool = False) 
         parts = [layer]
     elif hasattr(layer, "geometry"):
         parts = [part for part in layer.geometry if part is not None]
-    elif isinstance(layer, Sequence | np.ndarray) and len(layer) and isinstance(layer[0], shapely.Geometry):
+    elif isinstance(layer, Sequence | np.ndarray) and np.iterable(layer) and _begin_with_a_shape(layer):
         parts = list(layer)
     else:
         return polygon_from_rings(_ring_array(layer, what), source=what)
@@ -224,6 +224,12 @@ def as_region(layer: Any, what: str = "the region", *, corridors: bool = False) 
         if not all(line.is_closed for line in shapely.get_parts(lines)):
             return lines
     return as_land(shapely.GeometryCollection(parts), what)
+
+
+def _begin_with_a_shape(given: Any) -> bool:
+    import shapely
+
+    return len(given) > 0 and isinstance(given[0], shapely.Geometry)
 
 
 def _ring_array(vertices: Any, what: str) -> list[np.ndarray]:

@@ -48,7 +48,7 @@ def refuse_draws(draws: Any, least: int, whose: str) -> None:
 def refuse_seed(seed: Any, *, optional: bool = False) -> None:
     """Raise InputError unless a seed is a whole number, 0 or more, or, where it is `optional`, None."""
     if not (is_whole(seed, 0) or (optional and seed is None)):
-        raise InputError(f"a seed is a whole number, 0 or more, not {seed!r}")
+        raise InputError(f"a seed is a whole number, 0 or more, not {in_brief(seed)}")
 
 
 def as_levels(given: Any) -> tuple[Any, ...]:

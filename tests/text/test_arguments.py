@@ -73,3 +73,34 @@ def test_what_is_odd_and_can_be_used_is_told():
         gs.build_mesh(shapely.box(0, 0, 1, 1), max_edge=(0.5, 0.2))
     with pytest.warns(gs.GeospdeWarning, match="only one of 5 rows has a weight above 0"):
         gs.fit("v ~ 1", TABLE, weights=np.array([0.0, 0, 1, 0, 0]), method="eb")
+
+
+@pytest.mark.parametrize("wrong", [np.datetime64("2020-01-01"), np.ma.masked, True], ids=str)
+def test_dates_truths_and_nothing_are_no_offset_and_no_exposure(fit, wrong):
+    """A date was the days since 1970, and what is masked 0."""
+    for argument in ("offset", "exposure"):
+        with pytest.raises(gs.InputError):
+            fit.predict(TABLE, **{argument: wrong})
+
+
+def test_tables_are_quoted_in_a_word_and_seeds_and_graphs_are_looked_at(fit):
+    square = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)])
+    calls = [
+        lambda: fit.simulate(TABLE),
+        lambda: fit.simulate(2, seed=TABLE),
+        lambda: fit.predict(TABLE, observations=TABLE),
+        lambda: fit.effects(TABLE),
+        lambda: fit.save(TABLE),
+        lambda: gs.load_fit(TABLE),
+        lambda: gs.fit("v ~ 1", TABLE, family=TABLE),
+        lambda: fit.predict_regions(square, seed=-1),
+        lambda: fit.predict_regions(square, seed=[1]),
+        lambda: gs.fit("v ~ besag(x, graph=w)", TABLE, graphs={"w": {"a": 1}}),
+        lambda: gs.simulate("~ x", TABLE, coords=TABLE),
+        lambda: gs.simulate("~ x", TABLE, coords=[[1]]),
+        lambda: gs.build_mesh(np.ma.masked, max_edge=1),
+    ]
+    for call in calls:
+        with pytest.raises(gs.InputError) as said:
+            call()
+        assert "\n" not in str(said.value) and len(str(said.value)) < 400

@@ -19,7 +19,7 @@ from geospde.prediction.places import Places, places, unmeshed
 from geospde.prediction.regions.sums import table_of_sums
 from geospde.prediction.regions.weights import cell_weights
 from geospde.prediction.surface import with_values
-from geospde.text.arguments import as_levels, refuse_draws, refuse_values_of
+from geospde.text.arguments import as_levels, refuse_draws, refuse_seed, refuse_values_of
 from geospde.text.files import whole_file
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
@@ -173,6 +173,7 @@ def index(
     _check(kind, draws)
     quantiles = as_levels(quantiles)
     refuse_values_of(at)
+    refuse_seed(seed, optional=True)
     whole = fit.model.multiplies and observations is None
     view = fit if whole else fit.of_likelihood(observations)
     model = next(iter(view.model.parts.values())) if whole else view.model

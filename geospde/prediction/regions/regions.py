@@ -27,7 +27,7 @@ from geospde.prediction.regions.neighbours import (
 )
 from geospde.prediction.regions.sums import table_of_sums
 from geospde.prediction.regions.weights import cell_weights
-from geospde.text.arguments import as_levels, as_thresholds, refuse_draws, refuse_values_of
+from geospde.text.arguments import as_levels, as_thresholds, refuse_draws, refuse_seed, refuse_values_of
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
 from geospde.text.notebook import card, frame_table
@@ -233,6 +233,7 @@ def predict_regions(
     _check(kind, threshold, draws)
     quantiles, exceed = as_levels(quantiles), as_thresholds(exceed)
     refuse_values_of(at)
+    refuse_seed(seed, optional=True)
     whole = fit.model.multiplies and observations is None
     label, given = fit.model.response_label, fit
     if not whole:
@@ -340,7 +341,7 @@ def _check(kind: str, threshold: Any, draws: Any) -> None:
     if threshold is not None and (
         isinstance(threshold, bool) or not np.isreal(threshold) or not np.isfinite(threshold)
     ):
-        raise InputError(f"a threshold must be a finite number, not {threshold!r}")
+        raise InputError(f"a threshold must be a finite number, not {in_brief(threshold)}")
     refuse_draws(draws, 10, "regions need")
 
 
