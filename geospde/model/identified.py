@@ -22,7 +22,7 @@ def refuse_alike(terms: Sequence[LatentTerm]) -> None:
             if identity in seen:
                 raise InputError(
                     f"{seen[identity]} and {term.label} are alike: the data tell only the sum of them",
-                    remedy="leave one out, or give one of them time= or by=",
+                    remedy="leave one out" + ("" if term.mesh is None else ", or give one of them time= or by="),
                 )
             seen[identity] = term.label
 

@@ -25,7 +25,28 @@ def test_a_term_beside_an_effect_for_each_of_its_values_is_told(data, term):
 
 
 @pytest.mark.parametrize(
-    "formula", ["v ~ x + ar1(year)", "v ~ C(year) + rw1(year, by=x)", "v ~ year + rw1(year)", "v ~ C(year) + rw2(x)"]
+    "first, second",
+    [
+        ("rw1(year)", "rw1(year)"),
+        ("rw1(year, by=x)", "rw1(year, by=x, scale=True)"),
+        ("ar1(year)", "ar(year, order=1)"),
+    ],
+)
+def test_series_that_are_alike_are_refused(data, first, second):
+    with pytest.raises(gs.InputError, match="are alike: the data tell only the sum of them; leave one out$"):
+        build_model(f"v ~ 1 + {first} + {second}", data)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "v ~ x + ar1(year)",
+        "v ~ C(year) + rw1(year, by=x)",
+        "v ~ year + rw1(year)",
+        "v ~ C(year) + rw2(x)",
+        "v ~ rw1(year) + rw1(year, by=x)",
+        "v ~ ar1(year) + ar(year, order=2)",
+    ],
 )
 def test_terms_that_say_more_are_not(data, formula):
     with warnings.catch_warnings():

@@ -107,6 +107,11 @@ class Autoregression(LatentTerm):
         first, *others = super().hyperparameters()
         return [first, *(Hyperparameter(h.name, h.direction, 0.0, h.prior, correlation) for h in others)]
 
+    @property
+    def identities(self) -> tuple[Any, ...]:
+        """Its order, and what it goes along and multiplies."""
+        return (("autoregression", self.precision.order, self.function_of),)
+
     def start(self, unit: float) -> Vector:
         """Half the predictor's scale, and neighbours that are somewhat alike."""
         return np.array([np.log(0.5 * unit / self._size), 1.0, *(0.3,) * (self.precision.order - 1)])

@@ -216,6 +216,11 @@ class Walk(LatentTerm):
                 row=labels[outside[0]],
             )
 
+    @property
+    def identities(self) -> tuple[Any, ...]:
+        """Its order, whether it closes, and what it goes along and multiplies."""
+        return ((type(self), self.cyclic, self.function_of),)
+
     def start(self, unit: float) -> Vector:
         """Half the predictor's scale for the walk's values."""
         return np.log([0.5 * unit / (self.precision.typical_sd * self._size)])
