@@ -166,7 +166,9 @@ class Marginal:
         from scipy.interpolate import PchipInterpolator
 
         scores, inner = self._probit
-        return self.map(PchipInterpolator(scores, inner)(ndtri(p)))
+        # beyond the outermost that are known a cubic would go anywhere
+        known = ndtri(p) if self.below is None else np.clip(ndtri(p), scores[0], scores[-1])
+        return self.map(PchipInterpolator(scores, inner)(known))
 
     @cached_property
     def mode(self) -> float:

@@ -56,6 +56,17 @@ def test_a_marginal_on_a_bent_scale_ends_where_its_grid_does():
     assert float(positive.sf(np.exp(5.0))) == pytest.approx(stats.norm.sf(5.0), rel=2e-3)
 
 
+def test_a_quantile_beyond_what_weights_tell_is_at_their_end():
+    """A cubic beyond the outermost known place put the level of a millionth at 27, on the other side of the median."""
+    inner = np.linspace(-20.0, 8.0, 241)
+    below = np.interp(inner, [-18.0, -3.0, 1.0, 5.0], [0.0, 1e-3, 0.9, 1.0])
+    found = Marginal(inner, np.gradient(below, inner), None, below)
+    levels = np.array([1e-12, 1e-6, 1e-3, 0.5, 1 - 1e-6, 1 - 1e-12])
+    quantiles = found.quantile(levels)
+    assert (np.diff(quantiles) >= 0).all()
+    assert inner[0] <= quantiles[0] and quantiles[-1] <= inner[-1]
+
+
 @pytest.mark.parametrize("tail, has_mean, has_sd", [(0.8, False, False), (1.5, True, False), (5.0, True, True)])
 def test_moments_that_a_far_tail_makes_up_are_absent(tail, has_mean, has_sd):
     # log of a Pareto variable: it has no mean for a tail below 1 and no sd below 2
