@@ -5,6 +5,7 @@ until that uncertainty no longer matters. The same points carry the latent varia
 nearest to it, with the smallest adjustment that gives the points the mean and covariance of theta.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -33,6 +34,7 @@ MOST = 90  # points that are added at most, and for each hyperparameter beyond t
 MORE = 15
 ROUGH = 3.0  # tolerances that errors have, beyond which twice as many points are added at once
 MOVES = 2  # of the axes
+KNOWN = 500  # values and slopes that the second axes are told of: of more a process takes long
 MISSED = 0.01  # of the moments of theta, in posterior sds and variances, that the points may miss
 DEEP, SOFT = 12.0, 4.0  # log density below the top, beyond which it is drawn as its logarithm, in these units
 DEPTH_NOISE = 0.3  # share of what lies beyond that need not be followed
@@ -66,10 +68,10 @@ class Evaluator(Protocol):
 class _Points:
     """Evaluated points, and the axes that theta is seen on."""
 
-    def __init__(self, evaluator: Evaluator, axes: Axes):
-        self.evaluator, self.axes = evaluator, axes
-        self.points: list[LaplacePoint] = []
-        self.u = self.holes = np.empty((0, axes.centre.size))
+    def __init__(self, evaluator: Evaluator, axes: Axes, known: Sequence[LaplacePoint] = ()):
+        self.evaluator, self.axes, self.points = evaluator, axes, list(known)
+        self.holes = np.empty((0, axes.centre.size))
+        self.u = axes.bent(np.array([p.theta for p in known])) if known else self.holes
         self._searched = 0
 
     def __len__(self) -> int:
@@ -162,7 +164,8 @@ def adaptive(evaluator: Evaluator, axes: Axes, others: Axes | None = None, prior
     """
     found = _refined(evaluator, axes)
     if others is not None and not found.with_tails.serves:
-        again = _refined(evaluator, others)
+        known = found.points.points if found.emulator.has_islands and found.emulator.observed <= KNOWN else []
+        again = _refined(evaluator, others, known)
         found = min(found, again, key=lambda one: one.with_tails.worst)
     points, top, accuracy = found.points, found.top, found.with_tails
     residual: Emulator | Reweighted = found.emulator
@@ -195,10 +198,10 @@ def _star(d: int) -> Vector:
     return np.vstack([np.eye(d), -np.eye(d)])
 
 
-def _refined(evaluator: Evaluator, axes: Axes) -> _Refined:
-    """Add points until the emulator's own errors serve, or there are too many."""
+def _refined(evaluator: Evaluator, axes: Axes, known: Sequence[LaplacePoint] = ()) -> _Refined:
+    """Add points, to those that are known, until the emulator's own errors serve, or there are too many."""
     d = axes.centre.size
-    points, star = _Points(evaluator, axes), _star(d)
+    points, star = _Points(evaluator, axes, known), _star(d)
     points.add(np.vstack([np.zeros((1, d)), max(1.5, FIRST * np.sqrt(d)) * star, SCOUT * star]))
     if not points.points:
         centre = axes.theta(np.zeros((1, d)))[0]
@@ -315,7 +318,7 @@ def _better_axes(axes: Axes, emulator: Emulator) -> tuple[Vector, Vector] | None
 
 
 def _open_tails(emulator: Emulator) -> tuple[Vector, Vector]:
-    """Places further out to evaluate, (k, d): on rays to the means of the marginals' tails, if much mass lies beyond.
+    """Places further out to evaluate, (k, d): on rays along the marginals' tails, if much mass lies beyond.
 
     And how much, (k,), as a part of all mass, were the tail as wide across as the density is.
 
@@ -326,37 +329,51 @@ def _open_tails(emulator: Emulator) -> tuple[Vector, Vector]:
     log_mass = log_density + log_inverse
     mass = np.exp(log_mass - logsumexp(log_mass))
     log_peak = float(emulator.log_density(emulator.places).max())
-    centre, found, parts = mass @ u, [], []
+    middle, found, parts = mass @ u, [], []
     log_sum = logsumexp(log_mass) - np.log(len(u)) - log_peak
-    sds = np.sqrt(mass @ (u - centre) ** 2)
+    sds = np.sqrt(mass @ (u - middle) ** 2)
+    for start, toward, own in _rays(emulator, u, mass):
+        length = float(np.linalg.norm(toward - start))
+        ray = (toward - start) / max(length, 1e-12)
+        along = start + np.arange(length, length + FURTHEST, 0.5)[:, None] * ray
+        seen = np.flatnonzero(emulator.distances(along) < SEEN)
+        if not seen.size:
+            found.append(along[0])
+            parts.append(own)
+            continue
+        last = along[seen[-1]]
+        place = emulator.places[((emulator.places - last) ** 2).sum(axis=1).argmin()]
+        value, before, after = emulator.log_density(place + np.outer([0.0, -0.1, 0.1], ray)) - log_peak
+        fall = max((before - after) / 0.2, 0.1)
+        # an sd has it by the square of its distance
+        away = float(np.sqrt((((last - middle) / sds) ** 2).sum()))
+        if np.exp(value) / fall * max(1.0, away / 3.0) ** 2 > TAIL:
+            found.append(last + min(3.0, 2.0 / fall) * ray)
+            # a slice across of a Gaussian with this integral and peak
+            log_across = (1.0 - 1.0 / u.shape[1]) * log_sum
+            parts.append(min(0.5, float(np.exp(value - log_sum + log_across)) / fall))
+    return np.array(found).reshape(-1, u.shape[1]), np.array(parts)
+
+
+def _rays(emulator: Emulator, u: Vector, mass: Vector) -> list[tuple[Vector, Vector, float]]:
+    """Starts and ends, (d,), of rays along the tails of each coordinate, and the mass of each tail.
+
+    From the mean to a tail's and, where a proposal has tails that no product of marginals follows, from there to the
+    mean of the tail's own end: ridges bend.
+    """
+    rays, middle = [], mass @ u
     for values in u.T:
         order = np.argsort(values)
         below = np.cumsum(mass[order])
-        for end in (order[below <= 0.02], order[below > 0.98]):
-            own = mass[end].sum()
-            if not own > 0.0:
+        for tail, end in zip((below <= 0.02, below > 0.98), (below <= 0.002, below > 0.998)):
+            own, outer = (mass[order[part]] / max(mass[order[part]].sum(), 1e-300) for part in (tail, end))
+            if not own.sum() > 0.0:
                 continue
-            ray = mass[end] @ u[end] / own - centre
-            length = float(np.linalg.norm(ray))
-            steps = np.arange(length, length + FURTHEST, 0.5)
-            along = centre + steps[:, None] * ray / length
-            seen = np.flatnonzero(emulator.distances(along) < SEEN)
-            if not seen.size:
-                found.append(along[0])
-                parts.append(float(own))
-                continue
-            last = along[seen[-1]]
-            place = emulator.places[((emulator.places - last) ** 2).sum(axis=1).argmin()]
-            value, before, after = emulator.log_density(place + np.outer([0.0, -0.1, 0.1], ray / length)) - log_peak
-            fall = max((before - after) / 0.2, 0.1)
-            # an sd has it by the square of its distance
-            away = float(np.sqrt((((last - centre) / sds) ** 2).sum()))
-            if np.exp(value) / fall * max(1.0, away / 3.0) ** 2 > TAIL:
-                found.append(last + min(3.0, 2.0 / fall) * ray / length)
-                # a slice across of a Gaussian with this integral and peak
-                log_across = (1.0 - 1.0 / u.shape[1]) * log_sum
-                parts.append(min(0.5, float(np.exp(value - log_sum + log_across)) / fall))
-    return np.array(found).reshape(-1, u.shape[1]), np.array(parts)
+            mean, whole = own @ u[order[tail]], float(mass[order[tail]].sum())
+            rays.append((middle, mean, whole))
+            if emulator.has_islands and outer.sum() > 0.0:
+                rays.append((mean, outer @ u[order[end]], whole))
+    return rays
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
+from scipy.special import logsumexp
 
 from geospde.linalg.kernels import kernel_sums
 from geospde.linalg.processes import (
@@ -25,7 +26,7 @@ from geospde.linalg.processes import (
     squared_distances,
     squared_exponential,
 )
-from geospde.linalg.proposal import Proposal, coarse
+from geospde.linalg.proposal import Islands, Proposal, coarse
 
 Vector = NDArray[np.float64]
 
@@ -40,6 +41,8 @@ RISE = 2.0  # of the log density above that of all points, at most, and above th
 UNEVEN = 0.2  # standard deviation of log weights up to which a density is nearly Gaussian
 LONG, DEEPEST = 1.0, 4.0  # log density above that Gaussian's, and below its peak less the log of the squared distance,
 # of a point in a tail: one that makes up more than two per cent of an sd
+RARE = 2.0  # log of that density over the proposal's, from which nodes are laid about points, too,
+ISLANDED, ISLAND, PARTS = 2, 0.7, 1024  # on so many axes, with this standard deviation, and shares of so many parts
 FEW, MANY = 2048, 2**15  # nodes
 ENOUGH = 0.5  # share of them that count after weighting, below which they are four times as many
 LOG_2PI = float(np.log(2 * np.pi))
@@ -310,12 +313,52 @@ class Emulator:
     def nodes(self, size: int | None = None) -> tuple[Vector, Vector]:
         """Many u, and minus the log density they are drawn from; by default as many as the proposal needs."""
         if size is None:
-            u, log_proposal = self.proposal.nodes(FEW)
-            ratio = self.log_density(u) - log_proposal
+            u, log_inverse = self.nodes(FEW)
+            ratio = self.log_density(u) + log_inverse
             ratio = np.exp(ratio - ratio.max())
-            size = MANY if ratio.sum() ** 2 > ENOUGH * len(ratio) * (ratio @ ratio) else 4 * MANY
-        u, log_proposal = self.proposal.nodes(size)
-        return u, -log_proposal
+            enough = ENOUGH / (1 + self.has_islands)  # whose half of the nodes count less
+            size = MANY if ratio.sum() ** 2 > enough * len(ratio) * (ratio @ ratio) else 4 * MANY
+        if self._islands is None:
+            u, log_proposal = self.proposal.nodes(size)
+            return u, -log_proposal
+        # by turns from both, so that a part of them is as good a sum as all
+        u, log_proposal = self.proposal.nodes(size // 2)
+        beside = self._islands.nodes(size // 2)
+        both = np.stack([u, beside], axis=1).reshape(size, -1)
+        log_both = np.stack([log_proposal, self.proposal.log_density(beside)], axis=1).ravel()
+        return both, float(np.log(2.0)) - np.logaddexp(log_both, self._islands.log_density(both))
+
+    @property
+    def observed(self) -> int:
+        """Number of values and slopes."""
+        return self.coefficients.size
+
+    @property
+    def has_islands(self) -> bool:
+        """Whether some of the density lies where the proposal has next to no nodes of its own."""
+        return self._islands is not None
+
+    @cached_property
+    def _islands(self) -> Islands | None:
+        """Gaussians about points whose density the proposal has next to none of, if that counts, on up to two axes.
+
+        On more, draws see to what the points do not follow.
+        """
+        if self.places.shape[1] > ISLANDED:
+            return None
+        u, log_proposal = self.proposal.nodes(FEW)
+        log_whole = float(logsumexp(self.log_density(u) - log_proposal) - np.log(FEW))
+        level, own = self.log_density(self.places), self.proposal.log_density(self.places)
+        squares = (np.linalg.solve(self.proposal.root, (self.places - self.proposal.mean).T) ** 2).sum(axis=0)
+        lacking = level - log_whole > own + RARE
+        if not (lacking & (self.top - level < DEEPEST + np.log(squares + 1e-300))).any():
+            return None
+        level, places = level[lacking], self.places[lacking]
+        crowd = np.exp(-0.5 * squared_distances(places, places) / ISLAND**2).sum(axis=1)
+        shares = np.exp(level - level.max()) / crowd
+        # whole parts, cut where no simple fraction lies, so that rounding errors do not move them
+        shares = np.floor(shares / shares.sum() * PARTS + 1.3)
+        return Islands(places, shares / shares.sum(), ISLAND)
 
     @cached_property
     def weighted(self) -> tuple[Vector, Vector]:

@@ -5,8 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, ndtri
+from scipy.special import gammaln, logsumexp, ndtri
 
+from geospde.linalg.processes import squared_distances
 from geospde.linalg.sequences import low_discrepancy, scrambled, sobol
 
 Vector = NDArray[np.float64]
@@ -74,6 +75,19 @@ class Proposal:
             log_density += np.log(slope)
         return self.mean + z @ self.root.T, log_density
 
+    def log_density(self, u: Vector) -> Vector:
+        """Log density at u, (p, d) -> (p,)."""
+        d, z = self.mean.size, (u - self.mean) @ np.linalg.inv(self.root).T
+        values = np.full(len(u), -float(np.linalg.slogdet(self.root)[1]))
+        if self.is_gaussian:
+            return np.asarray(values - 0.5 * (z**2).sum(axis=1) - 0.5 * d * np.log(2 * np.pi))
+        for k, below in enumerate(self.below):
+            own = z[:, k] - _powers(np.where(np.arange(d) < k, z, 0.0)) @ self.bends[k]
+            left = np.clip(np.floor((own - PLACES[0]) / SPACING).astype(np.intp), 0, PLACES.size - 2)
+            inside = (own > PLACES[0]) & (own < PLACES[-1])
+            values += np.where(inside, np.log(np.diff(below)[left] / SPACING), -np.inf)
+        return values
+
     def toward(self, u: Vector, log_ratio: Vector, metric: Vector | None = None) -> "Proposal":
         """The proposal on the moments of nodes with these log weights.
 
@@ -106,6 +120,35 @@ class Proposal:
             bends.append(bend)
             below.append(_distribution(own, share, 1.0 - (1.0 - TAILS) * trust))
         return Proposal(mean, root, np.array(below), np.array(bends))
+
+
+@dataclass(frozen=True)
+class Islands:
+    """Gaussians of one width, with shares: where a density has mass that no product of marginals lies along.
+
+    Attributes
+    ----------
+    places : (n, d) array
+    shares : (n,) array
+        Which sum to one.
+    width : float
+    """
+
+    places: Vector
+    shares: Vector
+    width: float
+
+    def nodes(self, size: int) -> Vector:
+        """Points of low discrepancy, (size, d), size a power of two."""
+        uniform = sobol(size, 1 + self.places.shape[1])
+        chosen = np.searchsorted(np.cumsum(self.shares)[:-1], uniform[:, 0])
+        values: Vector = self.places[chosen] + self.width * ndtri(uniform[:, 1:])
+        return values
+
+    def log_density(self, u: Vector) -> Vector:
+        """Log density at u, (p, d) -> (p,)."""
+        log_parts = np.log(self.shares) - 0.5 * squared_distances(u, self.places) / self.width**2
+        return np.asarray(logsumexp(log_parts, axis=1) - u.shape[1] * np.log(np.sqrt(2 * np.pi) * self.width))
 
 
 def log_student(u: Vector, mean: Vector, root: Vector, freedom: float) -> Vector:
