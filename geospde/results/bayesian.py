@@ -376,6 +376,7 @@ class BayesianFit(Fit):
         """
         return weigh(text, level, self.model, self.posterior, self.marginal, self.sample)
 
+    @one_blas_thread()
     def check(self) -> Checks:
         """Look for what makes the figures doubtful, with remedies.
 
@@ -388,9 +389,8 @@ class BayesianFit(Fit):
             A finding for each thing that was looked at, with a remedy where one is needed.
         """
         of_model = checks.model_findings(self.model, self.laplace, self.posterior.mode, self.hyper["q0.5"])
-        tables = self._quick_fixed().frame, self.hyper, self.pointwise
-        own = checks.posterior_findings(self.model, self.laplace, self.posterior, *tables, self.loo)
-        return Checks([*of_model, *own])
+        tables = self._quick_fixed().frame, self.hyper, self.pointwise, self.loo
+        return Checks([*of_model, *checks.posterior_findings(self.model, self.laplace, self.posterior, *tables)])
 
     def certify(self, draws: int = 2000, seed: int = 1, callback: Callback | None = None) -> Certificate:
         """Say how far the fit is from the exact posterior, and correct it, by importance sampling.

@@ -21,6 +21,7 @@ from geospde.likelihood.likelihoods import Estimated, Unpriored
 from geospde.likelihood.search import Maximum
 from geospde.likelihood.spread import Spread
 from geospde.likelihood.vanishing import residual_edges, residual_places
+from geospde.linalg.threads import one_blas_thread
 from geospde.model.build import Model
 from geospde.results import checks
 from geospde.results.base import Fit
@@ -265,6 +266,7 @@ class EstimatedFit(Fit):
 
     # -- onwards --------------------------------------------------------------------------------------------
 
+    @one_blas_thread()
     def check(self) -> Checks:
         """Look for what makes the figures doubtful: each field against its mesh, variances at zero.
 

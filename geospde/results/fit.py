@@ -1,7 +1,6 @@
 """`geospde.fit`: a formula and data to a `Fit`, by the search of its method."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from time import perf_counter
 from typing import Any, get_args
 
@@ -33,7 +32,7 @@ from geospde.likelihood.search import Maximum, maximum_likelihood
 from geospde.likelihood.ubre import least_prediction_error
 from geospde.likelihood.vanishing import PERFECT, down_to_zero, fits_perfectly, is_small, no_worse
 from geospde.linalg.executor import cluster
-from geospde.linalg.threads import LARGE, one_blas_thread
+from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Meshes
 from geospde.model.build import Model, build_model
 from geospde.model.covariates import with_covariates
@@ -61,6 +60,7 @@ LIKELIHOODS = ("ml", "reml")
 
 
 @answers_keywords
+@one_blas_thread()
 def fit(
     formula: str | Sequence[Observations],
     data: Any = None,
@@ -297,7 +297,7 @@ def fit_model(
         **{name: arguments.get(name) for name in ("coords", "exposure", "offset", "dispformula")}, **model.beside,
     }  # fmt: skip
     progress = callback or silent
-    with cluster(client):
+    with one_blas_thread(), cluster(client):
         if model.is_linearised:
             at_mode = settings if method in LIKELIHOODS else {**settings, "method": "eb", "strategy": "gaussian"}
             corrected = method in ("inla", "eb") and strategy != "gaussian"
@@ -452,8 +452,7 @@ def _best_maximum(
 def _maximum(
     unpriored: Unpriored, start: Vector, restricted: bool, points: int, progress: Callback, additive: bool
 ) -> Maximum:
-    with one_blas_thread() if unpriored.design.shape[1] >= LARGE else nullcontext():
-        return maximum_likelihood(unpriored, start, restricted, lambda m: likelihood_of(m, points), progress, additive)
+    return maximum_likelihood(unpriored, start, restricted, lambda m: likelihood_of(m, points), progress, additive)
 
 
 def fit_smooths(model: Model, settings: dict[str, Any], began: float, progress: Callback) -> PenalisedFit:

@@ -440,3 +440,16 @@ def test_a_negative_weight_is_told_with_its_row():
     data = pd.DataFrame({"y": [1.0, 2.0, 3.0], "w": [1.0, -2.0, 1.0]})
     with pytest.raises(gs.InputError, match="row 1 holds -2"):
         gs.fit("y ~ 1", data, weights="w")
+
+
+@pytest.mark.parametrize("formula, method", [("count ~ s(depth, k=5)", "ubre"), ("count ~ (1 | station)", "ml"),
+                                             ("count ~ spde(mesh)", "reml"), ("count ~ spde(mesh)", "eb")])  # fmt: skip
+def test_blas_keeps_to_one_thread_in_a_fit(formula, method):
+    """Products are small, and BLAS's threads wait for each other: on a busy machine they took four times the work."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    seen = []
+    with threadpool_limits(2, user_api="blas"):
+        fit(formula, method=method, callback=lambda *_: seen.extend(one["num_threads"] for one in threadpool_info()
+                                                                    if one["user_api"] == "blas"))  # fmt: skip
+    assert set(seen) == {1}
