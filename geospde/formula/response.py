@@ -11,8 +11,9 @@ from geospde.errors import InputError
 from geospde.families.censored import Censoring
 from geospde.formula.parser import parse_expression
 from geospde.formula.syntax import Call, Chain, Constant, Node, Symbol, symbols
-from geospde.formula.table import column_of, numeric
-from geospde.survey.numbers import as_numbers
+from geospde.formula.table import column_of, kind_of, numeric
+from geospde.survey.numbers import as_numbers, others_like_it
+from geospde.text.words import in_brief
 
 Vector = NDArray[np.float64]
 PROPORTION = ("p", "prop", "proportion")
@@ -124,8 +125,22 @@ def _censored(table: pd.DataFrame, name: str, how: str, upper: str | None) -> Re
     if upper is not None:
         if upper not in table:
             raise InputError(f"no column {upper!r}, which cens({name}, {how}, {upper}) names")
-        ends = pd.to_numeric(table[upper], errors="coerce").to_numpy(dtype=float)
+        ends = _upper_ends(column_of(table, upper), upper)
     return Response(values, None, name, Censoring.read(words, values, ends))
+
+
+def _upper_ends(given: pd.Series, column: str) -> Vector:
+    """Upper ends of intervals, NaN where there is none; InputError for what is no number, in whatever row."""
+    kind = kind_of(given, column)
+    numbers = as_numbers(given)
+    wrong = given.notna().to_numpy() & (np.isnan(numbers) | (kind == "truth"))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        value = given.iloc[row].item() if isinstance(given.iloc[row], np.generic) else given.iloc[row]
+        said = f"the upper ends {column!r} of a censored response are numbers: {{row}} holds"
+        said += f" {in_brief(value)}{others_like_it(wrong)}"
+        raise InputError(said, remedy="correct it, or leave it empty", row=given.index[row])
+    return numbers
 
 
 def _is_ordered(table: pd.DataFrame, name: str) -> bool:

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -118,6 +121,8 @@ def unknown_column(column: str, table: pd.DataFrame) -> str:
 
 NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}  # as text, in small letters
+LABELS = (str, bool, int, float, np.generic, Decimal, UUID, date, timedelta, pd.Period)
+"""What may be a level: values that are equal where their texts are."""
 KINDS = {"number": "numbers", "truth": "True and False", "label": "labels"}
 
 
@@ -238,10 +243,19 @@ def _distinct(values: Any) -> tuple[Any, Any]:
     try:
         places, labels = pd.factorize(values)
     except TypeError:
-        row = next(k for k, value in enumerate(values) if not _is_hashable(value))
-        what = f"column {values.name!r} holds {values.iloc[row]!r} in {{row}}, which is no label"
-        raise InputError(what, row=values.index[row]) from None
+        raise _no_label(values, next(k for k, value in enumerate(values) if not _is_hashable(value))) from None
+    odd = [k for k, value in enumerate(labels) if not isinstance(value, LABELS)]
+    if odd:
+        raise _no_label(values, int(np.argmax(places == odd[0])))
     return places, labels
+
+
+def _no_label(values: pd.Series, row: int) -> InputError:
+    """What to say of a value that is no label, with what makes labels of its kind."""
+    value = values.iloc[row]
+    remedy = "make text of it, as in .astype(str), or numbers, as its middle" if isinstance(value, pd.Interval) else ""
+    said = f"column {values.name!r} holds {in_brief(value)} in {{row}}, which is no label"
+    return InputError(said, remedy=remedy, row=values.index[row])
 
 
 def _is_hashable(value: Any) -> bool:

@@ -17,7 +17,7 @@ LARGEST = 1e100  # largest number: its square, and a sum of many squares, is sti
 LINEAR = 1e40  # largest response under the identity link: the precision of a field has its sixth power
 WHOLE = 2.0**53  # whole numbers beyond it cannot be told from their neighbours
 MOST = 1e11  # largest count of a family whose variance follows its mean: beyond it the curvature swamps the prior
-HEAVIEST = 1e12  # largest weight, relative to the median: beyond it one row swamps all others
+HEAVIEST = 1e12  # largest weight, and distance of a response, beside the median: beyond it one row swamps all others
 APART = 1e10  # largest ratio of an exposure to the median, or the inverse: beyond it maps of the rates overflow
 FAR = 300.0  # largest distance of an intercept's prior from the data, in units of what default priors let a field reach
 LAST_DIGITS = 1e-12  # smallest relative difference between numbers that has digits to speak of
@@ -35,6 +35,12 @@ def check_response(values: Vector, family: Family) -> None:
     """Raise InputError for a response beyond what can be computed with, or a count that is no longer exact."""
     largest = LINEAR if family.link.is_linear else LARGEST
     _refuse(np.abs(values) > largest, values, "the response", f"beyond {largest:g}", "give it in another unit")
+    middle = float(np.median(values)) if values.size else 0.0
+    away = np.abs(values - middle)
+    if (away > 0).any():
+        usual = float(np.median(away[away > 0]))
+        why = f"and half of those that differ from {middle:g} do so by no more than {usual:g}"
+        _refuse(away > HEAVIEST * usual, values, "the response", why, "correct it, or leave the row out")
     if family.is_discrete:
         _refuse(values > WHOLE, values, "a count", "beyond 2^53, no longer exact", "correct it, or model a rate")
         if family.fixed_scatter:

@@ -42,7 +42,7 @@ def with_covariates(
             f"covariates are given by name, as in {{'elev': 'elevation.tif'}}, not as {in_brief(covariates)}"
         )
     if not covariates:
-        return Sampled(data, np.ones(len(data) if hasattr(data, "__len__") else 0, dtype=bool), None)
+        return Sampled(data, np.ones(len(data) if isinstance(data, pd.DataFrame) else 0, dtype=bool), None)
     if not isinstance(data, pd.DataFrame) or not len(data):
         return Sampled(data, np.ones(0, dtype=bool), None)  # for build_model to say what is wrong
     used = parse_formula(formula, special_names()).columns

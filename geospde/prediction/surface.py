@@ -28,7 +28,7 @@ from geospde.results.estimates import EstimatedFit
 from geospde.text.arguments import as_levels, as_thresholds, refuse_values_of
 from geospde.text.keywords import answers_keywords
 from geospde.text.progress import Callback
-from geospde.text.words import listed
+from geospde.text.words import in_brief, listed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -422,16 +422,22 @@ class Predictor:
 
 def with_values(table: pd.DataFrame, at: Mapping[str, Any] | None, model: Model) -> pd.DataFrame:
     """The table with columns of one value each."""
+    refuse_unused(at, model)
     for name, value in (at or {}).items():
-        if name not in model.used_columns:
-            others = [c for c in model.used_columns if c not in model.response_label.split(" / ")]
-            uses = f"it uses {listed(others)}" if others else "it uses no column beside the response"
-            raise InputError(f"at gives {name!r}, which the model does not use; {uses}")
         if name in table.columns:
             raise InputError(f"at gives {name!r}, and the places have that column already: leave one of them out")
         if not np.isscalar(value):
             raise InputError(f"at gives {value!r} for {name!r}, which is no value")
     return table.assign(**(at or {}))
+
+
+def refuse_unused(at: Mapping[str, Any] | None, model: Model) -> None:
+    """Raise InputError for values of a column that the model does not use."""
+    for name in at or {}:
+        if name not in model.used_columns:
+            others = [c for c in model.used_columns if c not in model.response_label.split(" / ")]
+            uses = f"it uses {listed(others)}" if others else "it uses no column beside the response"
+            raise InputError(f"at gives {in_brief(name)}, which the model does not use; {uses}")
 
 
 def extrapolation_layers(model: Model) -> tuple[Layer, ...]:

@@ -63,6 +63,34 @@ def explain(
                 raise InputError(f"{parameter.name} of {name}() holds a number that is too large") from error
 
 
+def refuse_no_truths(name: str, truths: Mapping[str, int], args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+    """Raise InputError for an argument that is True or False by its signature, and was given as something else.
+
+    Nothing fails at these: "no" and nan are true in Python.
+
+    Parameters
+    ----------
+    name : str
+        Of the function.
+    truths : mapping
+        Such arguments, and the place of each.
+    args, options : tuple and dict
+        What it was called with.
+    """
+    for argument, place in truths.items():
+        given = options.get(argument, args[place] if place < len(args) else True)
+        if not isinstance(given, bool | np.bool_):
+            raise InputError(f"{argument} of {name}() is True or False, not {in_brief(given)}")
+
+
+def truths_of(own: Signature) -> dict[str, int]:
+    """Arguments that are True or False by a signature, and the place of each; beyond all where it has none."""
+    every = enumerate(own.parameters.values())
+    far = len(own.parameters) + _LOOKED_AT
+    is_named = {p.name: p.kind is Parameter.KEYWORD_ONLY for p in own.parameters.values()}
+    return {p.name: far if is_named[p.name] else k for k, p in every if p.annotation in (bool, "bool")}
+
+
 def called(given: Any) -> str:
     """The kind of a thing, with the package that it is of, as in ``'dask DataFrame'``."""
     return f"{type(given).__module__.partition('.')[0]} {type(given).__name__}"

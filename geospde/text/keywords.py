@@ -7,7 +7,7 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 from geospde.errors import GeospdeError, KeywordError
-from geospde.text.hints import CAUSES, explain
+from geospde.text.hints import CAUSES, explain, refuse_no_truths, truths_of
 from geospde.text.words import did_you_mean
 
 Public = TypeVar("Public", bound=Callable[..., Any])
@@ -50,9 +50,11 @@ def answers_kinds(kind: type[Kind]) -> type[Kind]:
     """Let a class answer arguments of another kind than its signature says in a sentence, where it fails at them."""
     made = kind.__init__
     own = signature(made)
+    truths = truths_of(own)
 
     @wraps(made)
     def answering(self: Any, *args: Any, **options: Any) -> None:
+        refuse_no_truths(kind.__name__, truths, (self, *args), options)
         try:
             made(self, *args, **options)
         except GeospdeError:
@@ -72,6 +74,7 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
     if getattr(function, "__isabstractmethod__", False) or any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return function
     named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    truths = truths_of(own)
     known = [p.name for p in parameters if p.kind in named and p.name not in ("self", "cls")]
 
     @wraps(function)
@@ -81,6 +84,7 @@ def _answering(function: Callable[..., Any]) -> Callable[..., Any]:
                 what = f"{function.__name__}() takes no {name!r}"
                 remedy = did_you_mean(name, known, "arguments") if known else "it takes no argument by name"
                 raise KeywordError(what, remedy=remedy)
+        refuse_no_truths(function.__name__, truths, args, options)
         try:
             return function(*args, **options)
         except GeospdeError:

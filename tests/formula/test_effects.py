@@ -13,6 +13,7 @@ from geospde.errors import GeospdeWarning, InputError
 from geospde.formula.columns import Columns, FixedEffects
 from geospde.formula.expressions import learn
 from geospde.formula.formula import parse_formula
+from geospde.formula.grouping import Grouping
 from geospde.model.build import build_model
 
 
@@ -386,6 +387,19 @@ def test_bytes_are_no_labels(values):
     for term in ("t", "C(t)"):
         with pytest.raises(InputError, match="column 't' holds bytes: make text of it"):
             Columns(f"1 + {term}", DATA.assign(t=values))
+
+
+@pytest.mark.parametrize(
+    "values", [pd.arrays.IntervalArray.from_breaks(range(37)), [(1, 2), (2, 3)] * 18, [len, max] * 18]
+)
+def test_intervals_tuples_and_functions_are_no_labels(values):
+    data = DATA.assign(t=pd.Series(values, dtype=getattr(values, "dtype", object)))
+    for term in ("t", "C(t)"):
+        with pytest.raises(InputError, match=r"column 't' holds .* in row 0, which is no label"):
+            Columns(f"1 + {term}", data)
+    with pytest.raises(InputError, match="which is no label"):
+        Grouping.learn(data, ("t",))
+    assert Columns("1 + t", DATA.assign(t=pd.cut(np.arange(36), 3))).matrix.shape == (36, 3)
 
 
 def test_levels_with_numbers_in_them_are_labels():

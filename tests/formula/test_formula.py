@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from oracles import square_mesh
 
+from geospde import fit
 from geospde.errors import InputError
 from geospde.formula.formula import Name, parse_formula
 from geospde.formula.response import read_response
@@ -117,3 +118,15 @@ def test_lists_are_no_labels(term):
     d["y"] = d.x
     with pytest.raises(InputError, match=r"column 'soil' holds \['a', 'b'\] in row 7, which is no label"):
         build_model(f"y ~ {term}", d, mesh=square_mesh(3), coords=("x", "z"))
+
+
+@pytest.mark.parametrize(
+    ("family", "far"), [("gaussian", 1e39), ("gaussian", -1e14), ("gamma", 1e39), ("nbinomial", 1e14)]
+)
+def test_a_response_beside_which_all_others_are_nothing_is_refused(family, far):
+    d = pd.DataFrame({"y": np.resize([3.0, 1.0, 4.0, 1.0, 5.0], 40)})
+    build_model("y ~ 1", d.assign(y=d.y.where(d.index != 7, 1e9)), family=family)
+    with pytest.raises(InputError, match="the response of row 7 is .* correct it, or leave the row out"):
+        build_model("y ~ 1", d.assign(y=d.y.where(d.index != 7, far)), family=family)
+    with pytest.raises(InputError, match="not a MaskedConstant"):
+        fit("y ~ 1", np.ma.masked)

@@ -205,6 +205,8 @@ def test_a_raster_of_people_weighs_cells_by_its_sum(fits, tmp_path):
         (AREAS, {"weights": np.zeros(GRID.n)}, "weighs nothing"),
         (AREAS, {"weights": np.ones(3)}, "the weights are"),
         (AREAS, {"name": "district"}, "no column 'district'"),
+        (AREAS, {"at": {"a": 1}}, "at gives 'a', which the model does not use"),
+        (AREAS, {"groups": "no"}, r"groups of predict_regions\(\) is True or False, not 'no'"),
         ("nowhere.gpkg", {}, "there is no file"),
         (3, {}, "are a file or a GeoDataFrame"),
     ],

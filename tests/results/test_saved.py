@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -206,6 +207,19 @@ def test_means_of_a_gaussian_are_its_mode(tmp_path):
         gs.load_fit(tmp_path)
 
 
+@pytest.mark.parametrize("term", ["part", "(1 | part)", "(1 | day)", "share", "(1 | share)", "time"])
+def test_labels_of_any_kind_and_decimals_are_read_as_they_were(term, tmp_path):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"part": pd.cut(rng.normal(size=40), 4), "caught": rng.normal(size=40)})
+    data["day"] = pd.to_datetime(["2001-01-01", "2001-01-02", "2001-03-01", "2001-04-01"] * 10)
+    data["time"] = pd.Categorical(data["day"])
+    data["share"] = [Decimal(10), Decimal("2.5")] * 20
+    fit = gs.fit(f"caught ~ 1 + {term}", data, method="reml")
+    fit.save(tmp_path / "fit")
+    again = gs.load_fit(tmp_path / "fit").predict(data).to_frame()
+    pd.testing.assert_frame_equal(again, fit.predict(data).to_frame(), rtol=1e-9)  # saved modes are rounded
+
+
 def test_the_command_line_says_the_same_and_ends_with_two(whole, tmp_path, capsys):
     for suffix in (".npz", ".json"):
         shutil.copy(whole.with_suffix(suffix), tmp_path / f"fit{suffix}")
@@ -309,8 +323,8 @@ def test_small_variances_beside_those_of_another_theta_are_kept(whole, monkeypat
     """A theta at which a field is nearly intrinsic has variances of millions: rounding left none positive elsewhere."""
     fit = gs.load_fit(whole)
     monkeypatch.setattr("geospde.results.saving.compact.LOSSLESS", 0)
-    other, own = (fit.posterior.points[k].covariance for k in (0, -1))
-    points = [fit.posterior.points[k] for k in (0, -1)]
+    points = [fit.laplace.at(np.array(theta), gradient=False) for theta in ([7.2, -0.3], [9.2, 0.3])]
+    other, own = (point.covariance for point in points)
     two = SimpleNamespace(covariances=np.array([larger * other, own]), weights=np.array([0.5, 0.5]), points=points)
     parts = _compact_covariances(two, fit.laplace)
     again, diagonal = expand("covariances", parts)[1], fit.laplace.pattern.indptr[:-1]

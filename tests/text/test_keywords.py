@@ -3,6 +3,7 @@
 import inspect
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import shapely
@@ -12,6 +13,7 @@ import geospde as gs
 from geospde.prediction.validation import Validation
 from geospde.results.certificate import Certificate
 from geospde.results.effects import Effects
+from geospde.text.keywords import answers_keywords
 
 OPEN = {("compare", "fits"), ("Mesh.with_values", "values")}  # any number of fits, of columns
 CLASSES = [Effects, Validation, *(getattr(gs, name) for name in gs.__all__ if inspect.isclass(getattr(gs, name)))]
@@ -51,6 +53,32 @@ def test_a_wrong_keyword_is_answered_by_what_was_called(name, member):
         member(**{wrong: 1})
     assert isinstance(raised.value, TypeError)
     assert nearest is None or f"did you mean {nearest!r}?" in str(raised.value)
+
+
+TRUTHS = [
+    pytest.param(name, member, parameter.name, id=f"{name}-{parameter.name}")
+    for name, member in PUBLIC
+    for parameter in inspect.signature(member).parameters.values()
+    if parameter.annotation in (bool, "bool")
+    if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(member).parameters.values())
+]
+
+
+@pytest.mark.parametrize(("name", "member", "truth"), TRUTHS)
+def test_what_is_neither_true_nor_false_is_told(name, member, truth):
+    for odd in ("no", float("nan"), None, 0):
+        with pytest.raises(gs.InputError, match=rf"{truth} of {name.rpartition('.')[2]}\(\) is True or False"):
+            member(**{truth: odd})
+
+
+def test_truths_are_known_by_their_place_and_those_of_numpy_are_taken():
+    @answers_keywords
+    def drawn(scale: float, filled: bool = True, *, legend: bool = False) -> tuple[bool, bool]:
+        return bool(filled), bool(legend)
+
+    assert drawn(1.0, np.False_, legend=np.True_) == (False, True)
+    with pytest.raises(gs.InputError, match=r"filled of drawn\(\) is True or False, not 'yes'"):
+        drawn(1.0, "yes")
 
 
 def test_a_method_of_an_object_answers_as_well():

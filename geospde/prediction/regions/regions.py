@@ -27,6 +27,7 @@ from geospde.prediction.regions.neighbours import (
 )
 from geospde.prediction.regions.sums import table_of_sums
 from geospde.prediction.regions.weights import cell_weights
+from geospde.prediction.surface import refuse_unused
 from geospde.text.arguments import as_levels, as_thresholds, refuse_draws, refuse_seed, refuse_values_of
 from geospde.text.findings import Finding
 from geospde.text.keywords import answers_keywords
@@ -240,6 +241,7 @@ def predict_regions(
         fit = fit.of_likelihood(observations)
     model = next(iter(fit.model.parts.values())) if whole else fit.model
     label = label if whole else model.response_label
+    refuse_unused(at, model)
     combinations, layers = _combinations(at), posterior_layers(quantiles, exceed)
     if is_of_areas(model):
         refuse_cells(weights=weights, threshold=threshold, grid=grid, kind=None if kind == "mean" else kind)

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from geospde.families.registry import path_of, read_family
 from geospde.formula.formula import parse_formula
+from geospde.formula.table import NUMBERS, label
 from geospde.model.build import Model
 from geospde.model.observations import Observations, Recipe
 from geospde.model.support import Support
@@ -49,12 +50,16 @@ def _stored_columns(table: pd.DataFrame, names: Iterable[str], before: str) -> t
         if isinstance(values.dtype, pd.CategoricalDtype):
             columns[column] = "ordered" if values.cat.ordered else "category"
             arrays[f"{before}column_{k}"] = values.cat.codes.to_numpy()
-            arrays[f"{before}levels_{k}"] = np.asarray(values.cat.categories.tolist())
+            levels = values.cat.categories.tolist()
+            is_plain = all(isinstance(level, (str, int, float)) for level in levels)  # intervals and dates are not
+            arrays[f"{before}levels_{k}"] = np.asarray(levels if is_plain else [label(level) for level in levels])
         else:
+            values = values.infer_objects() if values.dtype == object else values
+            if pd.api.types.infer_dtype(values) in NUMBERS:  # decimals and numbers of several kinds, too
+                values = pd.to_numeric(values)
             kind = "number" if pd.api.types.is_numeric_dtype(values) else "text"
             columns[column] = kind
-            text = values.to_numpy() if kind == "number" else values.astype(str).to_numpy(str)
-            arrays[f"{before}column_{k}"] = text
+            arrays[f"{before}column_{k}"] = values.to_numpy() if kind == "number" else values.map(label).to_numpy(str)
     return arrays, columns
 
 
