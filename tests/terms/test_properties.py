@@ -9,7 +9,10 @@ from oracles import square_mesh
 
 TERMS = [
     "spde(mesh)", "spde(mesh, alpha=1.5, constr=True)", "spde(mesh, nu=0.5)", "iid(g)", "(z | g)", "rw1(w)", "rw2(w)",
-    "ar1(w)", "besag(g, graph=w)", "bym2(g, graph=w)", "s(w, bs='gp', k=8)",
+    "ar1(w)", "besag(g, graph=w)", "bym2(g, graph=w)", "s(w, bs='gp', k=8)", "car(g, graph=w)", "sar(g, graph=w)",
+    "ar(w, order=3)", "spde(mesh, barrier=0.2)", "spde(mesh, anisotropy=True)", "spde(mesh, nu='estimate')",
+    "spde(mesh, log_range='~ x', log_sigma='~ elev')", "spde(mesh, time=g6, temporal='ar1')",
+    "spde(mesh, time=g6, temporal='rw1', spatial=True)",
 ]  # fmt: skip
 CASES = [Case(term) for term in TERMS]
 MESH = square_mesh(6)

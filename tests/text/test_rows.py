@@ -60,7 +60,9 @@ def test_a_row_left_out_before_does_not_move_the_others():
 
 @pytest.fixture(scope="module")
 def fit():
-    return gs.fit("n ~ 1 + rw1(t) + (1 | g) + spde(mesh)", points(), mesh=MESH, family="poisson", method="eb")
+    return gs.fit(
+        "n ~ 1 + rw1(t, cyclic=True) + (1 | g) + spde(mesh)", points(), mesh=MESH, family="poisson", method="eb"
+    )
 
 
 @pytest.mark.parametrize(("columns", "told"), [
