@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
@@ -17,15 +16,14 @@ from geospde.errors import InputError
 from geospde.inference.higher_order import evidence_correction
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
-from geospde.mesh.trimesh import Mesh
 from geospde.model.build import Model
+from geospde.results.checking.fields import range_findings, resolution_findings
 from geospde.results.loo import Loo, row_labels, rows_named
 from geospde.results.prior import prior_marginal
-from geospde.survey.crs import unit_of
 from geospde.survey.places import columns_of_degrees, unprojected
 from geospde.terms.hyperparameter import Hyperparameter
 from geospde.text.findings import Finding, without_moments
-from geospde.text.words import counted, in_unit, length, listed, number
+from geospde.text.words import counted, listed, number
 
 Vector = NDArray[np.float64]
 
@@ -34,12 +32,6 @@ LEARNT = 0.9  # posterior sd over prior sd beyond which the data have told nothi
 DECIDED = 0.7  # beyond which the prior decides much
 NARROWED = 0.4  # beyond which it does where the data leave an end open
 SPEAKS = 0.5  # fall of the log likelihood at an end of the interval, less than which leaves it open
-SHARP = 1.0  # degrees
-EDGE, COARSE = 0.5, 0.2  # longest inner edge over the range: warn, note
-RUN_OFF = 0.1  # range over the median inner edge, below which vertices are independent
-LOST, BLURRED = 1.0, 0.5  # sd between vertices over that of an observation: warn, note
-LONG = 1.0  # range over the extent
-NEAR = 0.5  # ranges between the inner zone and the mesh's boundary
 SMALL = 0.01  # of a chi-square test
 NO_END = 1e-10  # lower end of a standard deviation's interval over its upper one: a flat prior's, of no finite mass
 SHIFT = 0.3  # posterior sds between a mode and its corrected mean
@@ -63,8 +55,8 @@ def model_findings(
     if model.covariates is not None:
         yield from model.covariates.findings
     yield from _degrees(model)
-    yield from _ranges(model, ranges)
-    yield from _resolutions(model, laplace, point)
+    yield from range_findings(model, ranges)
+    yield from resolution_findings(model, laplace, point)
 
 
 def _degrees(model: Model) -> Iterator[Finding]:
@@ -79,60 +71,6 @@ def _degrees(model: Model) -> Iterator[Finding]:
             found = columns_of_degrees(one.table, columns, label)
             if found is not None:
                 yield found
-
-
-def _ranges(model: Model, ranges: Mapping[Any, float]) -> Iterator[Finding]:
-    """Each field's range against its mesh."""
-    seen: set[str] = set()
-    for term in model.terms:
-        own = f"range({term.label})"
-        for name in map(str, ranges.keys()):
-            if term.mesh is None or name in seen or not (name == own or name.endswith(f": {own}")):
-                continue
-            if np.isnan(ranges[name]):
-                continue  # of a field whose sigma is estimated as zero
-            seen.add(name)  # of several likelihoods each may have a field of this label
-            yield from _range_and_mesh(name, term.mesh, float(ranges[name]))
-
-
-def _resolutions(model: Model, laplace: Laplace, point: LaplacePoint) -> Iterator[Finding]:
-    """What each field loses between the vertices of its mesh, beside what the observations tell of it.
-
-    Within a triangle the field is a mean of its values at the corners, and varies less than they do. Where observations
-    are more exact than what is lost so, the fit takes the difference for noise, or bends its hyperparameters.
-    """
-    theta = laplace.whole(point.theta)
-    second = laplace.likelihood_at(point.theta).derivatives(point.eta)[1][: point.eta.size]
-    for term, block, own in zip(model.terms, laplace.blocks, laplace.theta_blocks):
-        if term.mesh is None:
-            continue
-        rows, vertices = laplace.design[:, block], len(term.mesh.vertices)
-        # of fields side by side, in time or of a rational approximation, each has its own corners
-        owner = sp.kron(sp.eye_array(rows.shape[1] // vertices), np.ones((vertices, 1)), format="csr")
-        within = np.diff(rows.indptr) <= 3 * np.diff((abs(rows) @ owner).indptr)  # more are sums over an area
-        rows, known = rows[within], np.maximum(-second[within], 0.0)
-        if not rows.nnz:
-            continue
-        covariances = term.precision.covariances(theta[own])
-        size = abs(rows)
-        each = size @ sp.diags_array(covariances.diagonal())
-        corners = np.asarray((size @ owner).multiply(each @ owner).sum(axis=1)).ravel()
-        shown = np.asarray((rows @ covariances).multiply(rows).sum(axis=1)).ravel()
-        lost = np.where(corners - shown > 1e-9 * corners, corners - shown, 0.0)
-        yield _resolution(term.label, float(np.sqrt(lost).mean()), float(np.sqrt(lost * known).mean()))
-
-
-def _resolution(label: str, lost: float, ratio: float) -> Finding:
-    """Of one field: the sd that it loses at an observation, also over the sd that the observation leaves it."""
-    if ratio <= BLURRED:
-        return Finding("ok", "resolution", f"{label} loses little between the mesh's vertices, beside the noise")
-    return Finding(
-        "warning" if ratio > LOST else "note",
-        "resolution",
-        f"between the mesh's vertices {label} loses a standard deviation of {number(lost)} at an observation, "
-        f"{ratio:.2g} times what its noise leaves open: noise, range and sigma may be off",
-        "give build_mesh the sites, whose places are vertices then, or lower max_edge",
-    )
 
 
 def posterior_findings(
@@ -162,64 +100,6 @@ def posterior_findings(
         yield from _influence(loo.pareto_k, row_labels(model))
     yield from _laplace(laplace, posterior)
     yield from _integration(posterior)
-
-
-def _range_and_mesh(name: str, mesh: Mesh, reach: float) -> Iterator[Finding]:
-    """The fitted range between the mesh's edges and the extent of the inner zone."""
-    unit = unit_of(mesh.crs)
-    quality = mesh.quality()
-    if quality.min_angle < SHARP:
-        fact = f"its smallest angle is {number(quality.min_angle)} degrees"
-        yield Finding("warning", "angle", fact, "build it with gs.build_mesh, or move vertices: slivers cost digits")
-    edges = quality.inner_edges
-    longest, inner = max(edges, default=0.0), mesh.vertices[np.unique(mesh.triangles[mesh.inner])]
-    extent = float(np.hypot(*np.ptp(inner, axis=0)))
-    fact = f"{name} is {length(reach, unit)}, the mesh's longest inner edge {length(longest, unit)}"
-    lost = f"up to some {np.ceil(100 * _dip(longest / reach)):.0f} % lower than at them"
-    if edges and reach < RUN_OFF * edges[1]:
-        remedy = (
-            f"lower max_edge, towards {in_unit(edges[1] / 5, unit)}; leave the field out where its range runs off again"
-        )
-        yield Finding("warning", "mesh", f"{fact}: its vertices have nothing in common", remedy)
-    elif longest > EDGE * reach:
-        remedy = f"lower max_edge, towards {in_unit(reach / 5, unit)}, until maps no longer change"
-        too_small = f"{fact}: between vertices standard deviations come out too small, {lost}"
-        yield Finding("warning", "mesh", too_small, remedy)
-    elif longest > COARSE * reach:
-        remedy = f"try max_edge {in_unit(reach / 5, unit)} and see whether the map changes"
-        coarse = f"{fact}, more than a fifth of the range: between vertices standard deviations are {lost}"
-        yield Finding("note", "mesh", coarse, remedy)
-    else:
-        yield Finding("ok", "mesh", f"{fact}: between vertices standard deviations are {lost}")
-    if reach > LONG * extent:
-        yield Finding(
-            "warning",
-            "range",
-            f"{name} is {length(reach, unit)}, longer than the {length(extent, unit)} of the study area: the field is "
-            "a trend, and range and sigma cannot be told apart",
-            "add coordinates as covariates, or give the range a prior that keeps it within the area",
-        )
-    from scipy.spatial import cKDTree
-
-    gap = float(cKDTree(mesh.vertices[mesh.boundary_vertices]).query(inner)[0].min())
-    fact = f"the mesh goes {length(gap, unit)} beyond the inner zone, {gap / reach:.2g} times the range"
-    if gap < NEAR * reach:
-        remedy = f"extend it with offset {in_unit(reach, unit)}: variances near its boundary are inflated"
-        yield Finding("note", "extension", fact, remedy)
-    else:
-        yield Finding("ok", "extension", fact)
-
-
-def _dip(edge: float) -> float:
-    """Share of a field's sd that is lost amid a triangle, beside its corners, where edges are in ranges.
-
-    The field is a plane there, so that amid it is the mean of the corners. Their correlation is that of smoothness 1 on
-    an even triangular lattice, by its spectrum (Lindgren, Rue & Lindström 2011, J. R. Stat. Soc. B 73(4), section 2).
-    """
-    a, b = np.meshgrid(*2 * [2 * np.pi * (np.arange(128) + 0.5) / 128])
-    stiffness = (6 - 2 * (np.cos(a) + np.cos(b) + np.cos(a - b))) / np.sqrt(3)
-    spectrum = (8 * edge**2 * np.sqrt(0.75) + stiffness) ** -2.0
-    return float(1 - np.sqrt((1 + 2 * (spectrum * np.cos(a)).sum() / spectrum.sum()) / 3))
 
 
 def _priors(model: Model, laplace: Laplace, posterior: Posterior) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import shapely
 from scipy.spatial import Delaunay
 
 import geospde as gs
-from geospde.results.checks import _dip
+from geospde.results.checking.fields import _dip
 from geospde.terms.precisions.fem import fem_matrices
 from geospde.terms.precisions.matern import MaternSpde
 from geospde.text.words import number

@@ -1,0 +1,1 @@
+"""Findings of `fit.check`, by what they look at."""
