@@ -35,6 +35,11 @@ def check_response(values: Vector, family: Family) -> None:
     """Raise InputError for a response beyond what can be computed with, or a count that is no longer exact."""
     largest = LINEAR if family.link.is_linear else LARGEST
     _refuse(np.abs(values) > largest, values, "the response", f"beyond {largest:g}", "give it in another unit")
+    if family.is_discrete:
+        _refuse(values > WHOLE, values, "a count", "beyond 2^53, no longer exact", "correct it, or model a rate")
+        if family.fixed_scatter:
+            why = f"beyond {MOST:g}, where a {family.name} count scatters by less than a fit can tell"
+            _refuse(values > MOST, values, "a count", why, "correct it, or model its logarithm")
     middle = float(np.median(values)) if values.size else 0.0
     away = np.abs(values - middle)
     if (away > 0).any():
@@ -42,10 +47,6 @@ def check_response(values: Vector, family: Family) -> None:
         why = f"and half of those that differ from {middle:g} do so by no more than {usual:g}"
         _refuse(away > HEAVIEST * usual, values, "the response", why, "correct it, or leave the row out")
     if family.is_discrete:
-        _refuse(values > WHOLE, values, "a count", "beyond 2^53, no longer exact", "correct it, or model a rate")
-        if family.fixed_scatter:
-            why = f"beyond {MOST:g}, where a {family.name} count scatters by less than a fit can tell"
-            _refuse(values > MOST, values, "a count", why, "correct it, or model its logarithm")
         return
     finite = values[np.isfinite(values)]
     if not finite.size:
