@@ -18,10 +18,10 @@ from geospde.errors import NumericalError
 from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.adaptive import adaptive, compressed
 from geospde.inference.correction import variational_mean
-from geospde.inference.higher_order import evidence_correction
 from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.residual import EvenGrid, Polynomial, ProductSpline
+from geospde.inference.second_order.evidence import evidence_correction
 from geospde.inference.warm import WarmLaplace
 from geospde.inference.warp import Axes, Warp
 from geospde.linalg.threads import LARGE

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.families.gauss_hermite import normal_nodes
-from geospde.inference.higher_order import worth_correcting
 from geospde.inference.hyper import Accuracy, HyperPosterior, Posterior, nearest_weights
 from geospde.inference.integration import FEW, LEVELS, NARROW, Explorer, central_composite, finished, integrate
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.mode import curvature, find_mode, silent
 from geospde.inference.residual import Nothing
+from geospde.inference.second_order.evidence import worth_correcting
 from geospde.inference.system import Predictor
 from geospde.inference.warm import WarmLaplace
 from geospde.linalg.processes import quadratic, squared_exponential

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from geospde.errors import InputError
 from geospde.inference.criteria import Criteria, criteria
 from geospde.inference.full_laplace import marginal_shape
-from geospde.inference.higher_order import LARGEST, HigherOrder
 from geospde.inference.hyper import Posterior
 from geospde.inference.marginals import Marginal, response_summary
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.mode import silent
 from geospde.inference.sampling import leave_one_out
+from geospde.inference.second_order.combinations import LARGEST, HigherOrder
 from geospde.linalg.threads import one_blas_thread
 from geospde.results import checks
 from geospde.results.base import Fit

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from geospde.errors import InputError
-from geospde.inference.higher_order import evidence_correction
 from geospde.inference.hyper import HyperPosterior, Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
+from geospde.inference.second_order.evidence import evidence_correction
 from geospde.model.build import Model
 from geospde.results.checking.fields import range_findings, resolution_findings
 from geospde.results.loo import Loo, row_labels, rows_named

@@ -13,9 +13,10 @@ from scipy.stats import multivariate_t, norm
 import geospde as gs
 from geospde.families.registry import Poisson, family_by_name
 from geospde.inference.correction import variational_mean
-from geospde.inference.higher_order import HigherOrder, evidence_correction, shared_supports, worth_correcting
 from geospde.inference.laplace import Laplace
 from geospde.inference.mixture import GaussianMixture, bend, shape_of
+from geospde.inference.second_order.combinations import HigherOrder, shared_supports
+from geospde.inference.second_order.evidence import evidence_correction, worth_correcting
 from geospde.terms.precisions.iid import Iid
 
 
@@ -148,13 +149,13 @@ def test_a_field_of_small_counts_by_importance_sampling(constr):
 
 
 def test_a_sample_of_observations_stands_for_all(monkeypatch):
-    from geospde.inference import higher_order
+    from geospde.inference.second_order import evidence
 
     model = small_model(True, 1.0, sites=400, mean=0.7)
     laplace = Laplace(model)
     point = laplace.at(np.log([0.3, 1.0]))
     sampled = evidence_correction(laplace, point)
-    monkeypatch.setattr(higher_order, "SAMPLE", 400)
+    monkeypatch.setattr(evidence, "SAMPLE", 400)
     # 64 columns of 400, of a quantity that is itself a small correction
     assert sampled == pytest.approx(evidence_correction(laplace, point), rel=0.2)
 
@@ -290,7 +291,7 @@ def test_rows_that_share_their_columns_have_the_third_cumulants_of_rows_alone(mo
     rows.data = rows.data * rng.uniform(0.5, 1.5, rows.nnz)
     rows = sp.vstack([rows, sp.csr_matrix((2, rows.shape[1])), laplace.design[:20]], format="csr")
     alone = corrections.of(rows, np.ones(322))
-    monkeypatch.setattr("geospde.inference.higher_order.FEWEST", 10)
+    monkeypatch.setattr("geospde.inference.second_order.combinations.FEWEST", 10)
     assert sum(members.size for members, _, _ in shared_supports(rows)) > 250
     for found, plain in zip(corrections.of(rows, np.ones(322)), alone):
         np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-15)
@@ -318,7 +319,7 @@ def test_evidence_by_propagation_is_foretold_before_it_settles(monkeypatch, sd, 
     before = laplace.factorisations
     foretold = evidence_correction(laplace, point)
     assert laplace.factorisations - before == factorisations
-    monkeypatch.setattr("geospde.inference.higher_order.LEFT", 1e-7)
+    monkeypatch.setattr("geospde.inference.second_order.evidence.LEFT", 1e-7)
     settled = evidence_correction(laplace, point)
     assert laplace.factorisations - before > 2 * factorisations + 2
     # a tenth of what was left when it ended: .003

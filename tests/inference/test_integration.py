@@ -11,12 +11,12 @@ from scipy.special import gamma as gamma_function
 import geospde as gs
 from geospde.errors import NumericalError
 from geospde.inference import integration
-from geospde.inference.higher_order import evidence_correction
 from geospde.inference.hyper import Accuracy, HyperPosterior
 from geospde.inference.integration import Explorer, _apart, composite_design, even_grid, integrate
 from geospde.inference.marginals import Marginal
 from geospde.inference.mode import curvature, find_mode
 from geospde.inference.residual import Nothing, Polynomial, ProductSpline
+from geospde.inference.second_order.evidence import evidence_correction
 from geospde.inference.warm import WarmLaplace
 
 

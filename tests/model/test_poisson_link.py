@@ -15,7 +15,7 @@ import geospde as gs
 from geospde.families.poisson_link import PoissonLinked
 from geospde.families.registry import read_family
 from geospde.families.stacked import Stacked
-from geospde.inference.higher_order import ALONG, _of_pairs
+from geospde.inference.second_order.expansion import ALONG, of_pairs
 from geospde.likelihood.likelihoods import Joint, Unpriored
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "optima"
@@ -259,7 +259,7 @@ def test_second_order_terms_are_those_of_the_density():
     rng = np.random.default_rng(5)
     here = linked("gamma", rng)
     eta, (i, j) = rng.normal(0.0, 0.7, 8), here.pairs.T
-    third, fourth = _of_pairs(here, eta)
+    third, fourth = of_pairs(here, eta)
     for _ in range(3):
         way = rng.normal(size=8)
         along = np.concatenate([way, *(way[i] + times * way[j] for times in ALONG)])

@@ -1,31 +1,19 @@
-"""Second-order Laplace: what cubic and quartic terms of the log likelihood add to evidence, variances and skewness.
-
-Written in the predictors, with C their posterior covariance, h its diagonal and l3, l4 the third and fourth
-derivatives of the log density (Shun & McCullagh 1995, J. R. Statist. Soc. B 57, 749-760, equation (5); the terms are
-the one-loop corrections of Tierney & Kadane 1986 for a likelihood that is a product over observations):
-
-    log evidence    + sum l4 h² / 8 + (l3 h)' C (l3 h) / 8 + sum_ij l3_i C_ij³ l3_j / 12
-    cov of b'x      + c' M c,  c = cov(b'x, eta),  M = diag(l4 h / 2 + l3 (C l3 h) / 2) + (l3 l3') C² / 2
-    third cumulant  sum_i l3_i c_i³
+"""What cubic and quartic terms add to the log evidence.
 
 A series serves where each observation adds little. Where they add more, and all densities are log-concave, the evidence
 is that of expectation propagation: of 150 zeros and ones under a wide field the series misses it by one to five.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.families.gauss_hermite import normal_nodes
 from geospde.inference.correction import informed
 from geospde.inference.laplace import LOG_2PI, Laplace, LaplacePoint
-from geospde.linalg.basis import Basis
-from geospde.linalg.mixtures import triple_sums
+from geospde.inference.second_order.expansion import Expansion
 
 Vector = NDArray[np.float64]
 
@@ -46,100 +34,7 @@ REACH = (-6.0, -3.0, 0.0, 3.0, 6.0)  # standard deviations of a predictor within
 NODES = ((1.0, 15), (2.5, 21), (np.inf, 41))  # of the integrals over predictors of sds up to so much: to a thousandth
 SAMPLE = 64  # observations whose column of C is taken for the double sum of cubes
 NOTICED = 0.01  # correction of the log evidence below which it is left alone
-STEP_OF_PAIRS = 1e-3  # of differences in predictors of a pair: second ones lose 1e-10, and err by 1e-6 of the sixth
-ALONG = (1.0, -1.0, 2.0)  # of a pair's second predictor, added to its first: rows that say a cubic and a quartic
 UNHELD = 1e12  # variance of a predictor that neither data nor prior hold: a separated one, whose fit is refused
-# What rows share is computed once for rows of at most so many columns, of which there are so many, so many a set of
-# columns on average.
-WIDEST = 6
-FEWEST = 2000
-SHARED = 4
-ARRANGEMENTS = {1: 1.0, 2: 3.0, 3: 6.0}  # of three things, so many of them different
-LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are left to the Gaussian
-
-
-class Expansion(NamedTuple):
-    """Cubic and quartic terms of a log density: sums of powers of rows of the latent vector.
-
-    The rows are the predictors; of a pair, whose density depends on both, u and v, also u + v, u - v and u + 2 v, which
-    say any cubic and quartic of two.
-
-    Attributes
-    ----------
-    rows : (r, n) csr_matrix
-    third, fourth : (r,) arrays
-        Derivatives along them, less what other rows of a pair have.
-    variances : (r,) array
-    cubes : (r,) array
-        Sums over the rows of the same observation of third derivatives and their covariances cubed.
-    observation : (r,) array of int or None
-        Which each row is of; None where each is one.
-    """
-
-    rows: sp.csr_matrix
-    third: Vector
-    fourth: Vector
-    variances: Vector
-    cubes: Vector
-    observation: NDArray[np.intp] | None
-
-    @classmethod
-    def at(cls, laplace: Laplace, point: LaplacePoint) -> "Expansion":
-        """At a point."""
-        likelihood, design, h = laplace.likelihood_at(point.theta), laplace.design, point.eta_variance
-        if laplace.pairs is None:
-            third, fourth = derivatives_beyond(likelihood, point.eta)
-            return cls(design, third, fourth, h, third * h * h * h, None)
-        m, (i, j) = h.size, laplace.pairs.T
-        combined = [design[i] + times * design[j] for times in ALONG]
-        observation = np.arange(m)
-        observation[i] = j
-        observation = np.concatenate([observation, *[j] * len(ALONG)])
-        axes = laplace.axes(laplace.variances(point.covariance))
-        a, b = (np.concatenate([each, *(each[i] + times * each[j] for times in ALONG)]) for each in axes)
-        third, fourth = _of_pairs(likelihood, point.eta)
-        cubes = np.zeros_like(a)
-        for k, times in enumerate((1, 3, 3, 1)):  # of (a a' + b b')³
-            part = a**k * b ** (3 - k)
-            cubes += times * part * np.bincount(observation, third * part)[observation]
-        rows = sp.csr_matrix(sp.vstack([design, *combined], format="csr"))
-        return cls(rows, third, fourth, a**2 + b**2, cubes, observation)
-
-
-def _of_pairs(likelihood: Any, eta: Vector) -> tuple[Vector, Vector]:
-    """Third and fourth derivatives of an `Expansion`, by central differences of the second."""
-    m, (i, j) = eta.size, likelihood.pairs.T
-
-    def bends(u: float, v: float) -> Vector:
-        """Second derivatives of each pair a step away: in u twice, in both, in v twice."""
-        there = eta.copy()
-        there[i] += u
-        there[j] += v
-        second = likelihood.derivatives(there)[1]
-        return np.array([second[i] + second[m:], second[m:], second[j] + second[m:]])
-
-    s = STEP_OF_PAIRS
-    here, of_u, of_v = bends(0, 0), [bends(s, 0), bends(-s, 0)], [bends(0, s), bends(0, -s)]
-    in_u, in_v = ((near - far) / (2 * s) for near, far in (of_u, of_v))
-    twice_u, twice_v = ((near - 2 * here + far) / s**2 for near, far in (of_u, of_v))
-    third, fourth = derivatives_beyond(likelihood, eta)
-    both, apart = (in_u[1] + in_v[1]) / 2, (in_v[1] - in_u[1]) / 2
-    third[i], third[j] = in_u[0] - both - apart, in_v[2] - both + apart
-    third = np.concatenate([third, both, apart, np.zeros(i.size)])
-    beyond = (twice_v[1] - twice_u[1]) / 6
-    both, apart = ((twice_u[2] - 4 * beyond + sign * (twice_u[1] - 2 * beyond)) / 2 for sign in (1, -1))
-    fourth[i] = twice_u[0] - both - apart - beyond
-    fourth[j] = twice_v[2] - both - apart - 16 * beyond
-    return third, np.concatenate([fourth, both, apart, beyond])
-
-
-def derivatives_beyond(likelihood: Any, eta: Vector) -> tuple[Vector, Vector]:
-    """Third and fourth derivative of the log density; the fourth by central differences of the third."""
-    _, second, third = likelihood.derivatives(eta)
-    # predictors in a unit are stepped along by the width of their likelihoods
-    step = 1e-3 if likelihood.unit is None else 1e-3 / np.sqrt(np.abs(second).max(initial=np.finfo(float).tiny))
-    fourth = (likelihood.derivatives(eta + step)[2] - likelihood.derivatives(eta - step)[2]) / (2 * step)
-    return third, fourth
 
 
 def evidence_correction(laplace: Laplace, point: LaplacePoint) -> float:
@@ -374,127 +269,3 @@ def _of_neighbours(columns: Vector, third: Vector, fourth: Vector, h: Vector, ch
 def worth_correcting(laplace: Laplace, point: LaplacePoint) -> bool:
     """Whether the Laplace approximation errs noticeably at this point, by its own next term."""
     return bool(abs(evidence_correction(laplace, point)) > NOTICED)
-
-
-@dataclass(frozen=True)
-class HigherOrder:
-    """Corrections of variance and skewness at one theta, for any linear combinations.
-
-    Attributes
-    ----------
-    loadings : (n, m) array
-        Covariance of the latent vector with the predictors.
-    third : (m,) array
-    inner : (m, m) array
-        M above.
-    entries : (nnz,) arrays
-        Rows and columns of the pattern of H.
-    basis : Basis
-        That H is of.
-    """
-
-    loadings: Vector
-    third: Vector
-    inner: Vector
-    entries: tuple[NDArray[np.int64], NDArray[np.int64]]
-    basis: Basis
-
-    @classmethod
-    def at(cls, laplace: Laplace, point: LaplacePoint) -> "HigherOrder":
-        """At a point whose likelihood is not Gaussian."""
-        design, third, fourth, h, *_ = Expansion.at(laplace, point)
-        loadings = np.ascontiguousarray(laplace.solve(point, design.T.toarray()))
-        covariance = design @ loadings
-        inner = 0.5 * np.outer(third, third) * covariance**2
-        inner[np.diag_indices_from(inner)] += 0.5 * (fourth * h + third * (covariance @ (third * h)))
-        return cls(loadings, third, inner, laplace.entries, laplace.basis)
-
-    @cached_property
-    def on_pattern(self) -> Vector:
-        """Entries of ``loadings M loadings'`` on the pattern of H, (nnz,), which is all that most rows need."""
-        loadings = self.basis.inside(self.loadings)
-        weighted, out = loadings @ self.inner, np.empty(self.entries[0].size)
-        for a in range(0, out.size, 8192):
-            i, j = (each[a : a + 8192] for each in self.entries)
-            out[a : a + 8192] = np.einsum("pm,pm->p", weighted[i], loadings[j])
-        return out
-
-    def of(
-        self, rows: sp.csr_matrix, variances: Vector, quadratic: sp.csr_matrix | None = None
-    ) -> tuple[Vector, Vector]:
-        """Factor of the variance, and skewness, of each row's combination.
-
-        Parameters
-        ----------
-        rows : (k, n) csr_matrix
-        variances : (k,) array
-            At the same point, before correction.
-        quadratic : (k, nnz) csr_matrix, optional
-            From entries on the pattern of H to the rows' quadratic forms, where the pattern covers the rows: with it a
-            row costs no square of the number of observations.
-        """
-        ratio, cubes = np.ones(rows.shape[0]), np.empty(rows.shape[0])
-        safe = np.maximum(variances, 1e-300)
-        more = None if quadratic is None else quadratic @ self.on_pattern
-        shared = shared_supports(rows)
-        for members, supports, which in shared:
-            cubes[members] = self._cubes(rows, members, supports, which)
-        alone = np.ones(rows.shape[0], bool)
-        for members, _, _ in shared:
-            alone[members] = False
-        if more is None:
-            more, alone = np.empty(rows.shape[0]), np.ones_like(alone)
-        left = np.flatnonzero(alone)
-        for a in range(0, left.size, 2048):
-            part = left[a : a + 2048]
-            c = rows[part] @ self.loadings
-            cubes[part] = (c * c * c) @ self.third
-            if quadratic is None:
-                more[part] = ((c @ self.inner) * c).sum(axis=1)
-        # the series is one of small terms: where they are not small, it is not to be trusted far
-        ratio += np.clip(more / safe, -0.2, 0.3)
-        return ratio, np.clip(cubes / safe**1.5, -1.5, 1.5)
-
-    def _cubes(
-        self, rows: sp.csr_matrix, members: NDArray[np.intp], supports: NDArray[np.int64], which: NDArray[np.intp]
-    ) -> Vector:
-        """Third cumulants of rows that share supports: sums over the observations are taken once a support."""
-        k = supports.shape[1]
-        triples = [(a, b, c) for a in range(k) for b in range(a, k) for c in range(b, k)]
-        sums, out = np.empty((len(supports), len(triples))), np.zeros(members.size)
-        triple_sums(supports, self.loadings, self.third, sums)
-        arranged = iter(np.ascontiguousarray((sums * [ARRANGEMENTS[len(set(each))] for each in triples]).T))
-        w = np.ascontiguousarray(rows.data[rows.indptr[members][:, None] + np.arange(k)].T)
-        for a in range(k):
-            of_a = np.zeros(members.size)
-            for b in range(a, k):
-                of_pair = np.zeros(members.size)
-                for c in range(b, k):
-                    of_pair += w[c] * next(arranged)[which]
-                of_a += w[b] * of_pair
-            out += w[a] * of_a
-        return out
-
-
-def shared_supports(
-    rows: sp.csr_matrix,
-) -> list[tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.intp]]]:
-    """Find the rows whose columns are those of many others, as of a map's cells within one triangle.
-
-    Returns
-    -------
-    list of (members, supports, which)
-        Row numbers; the different sets of columns, (s, k); which of them each row has.
-    """
-    counts, found = np.diff(rows.indptr), []
-    for k in range(1, WIDEST + 1):
-        members = np.flatnonzero(counts == k)
-        if members.size < FEWEST:
-            continue
-        columns = rows.indices[rows.indptr[members][:, None] + np.arange(k)].astype(np.int64)
-        keys = columns @ np.random.default_rng(k).integers(1, 2**62, k)  # equal for equal columns; wraps around
-        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-        supports = columns[first]
-        if len(supports) * SHARED <= members.size and (supports[which] == columns).all():
-            found.append((members, supports, which))
-    return found
