@@ -17,6 +17,7 @@ from geospde.inference.laplace import Laplace
 from geospde.inference.mixture import GaussianMixture, bend, shape_of
 from geospde.inference.second_order.combinations import HigherOrder, shared_supports
 from geospde.inference.second_order.evidence import evidence_correction, worth_correcting
+from geospde.inference.second_order.expansion import derivatives_beyond
 from geospde.terms.precisions.iid import Iid
 
 
@@ -297,6 +298,29 @@ def test_rows_that_share_their_columns_have_the_third_cumulants_of_rows_alone(mo
         np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-15)
     quadratic, _ = laplace.quadratic_map(rows)
     np.testing.assert_allclose(corrections.of(rows, np.ones(322), quadratic), alone, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("repeats", [1, 12], ids=["by observations", "by pairs of latent variables"])
+def test_variances_of_second_order_are_those_of_a_dense_m(repeats):
+    """Twelve counts a place are more than twice the pairs of latent variables that meet at one."""
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"g": np.repeat(np.arange(6), 4 * repeats), "h": np.tile(np.arange(4), 6 * repeats)})
+    data["year"] = 2000.0 + rng.integers(0, 9, len(data))
+    data["n"] = rng.poisson(0.6, len(data))
+    fit = gs.fit("n ~ year + (1 | g) + (1 | h)", data, family="poisson", method="eb")
+    laplace, point = fit.laplace, fit.posterior.heaviest
+    corrections = HigherOrder.at(laplace, point)
+    assert (corrections.whole is not None) == (repeats > 1)
+    design = laplace.design.toarray()
+    loadings = laplace.solve(point, design.T)
+    covariance, (third, fourth) = design @ loadings, derivatives_beyond(fit.model.likelihood, point.eta)
+    inner, h = 0.5 * np.outer(third, third) * covariance**2, covariance.diagonal()
+    inner += np.diag(0.5 * (fourth * h + third * (covariance @ (third * h))))
+    rows = np.vstack([design[:20], np.eye(laplace.n), rng.standard_normal((5, laplace.n))])
+    expected = np.einsum("km,ml,kl->k", rows @ loadings, inner, rows @ loadings)
+    variances = 10 * np.abs(expected) + np.einsum("kn,nk->k", rows, laplace.solve(point, rows.T))
+    ratio, _ = corrections.of(sp.csr_matrix(rows), variances)
+    np.testing.assert_allclose(ratio - 1, expected / variances, rtol=1e-8, atol=1e-12)  # of sums that cancel partly
 
 
 def zeros_and_ones(sites):

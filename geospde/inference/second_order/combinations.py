@@ -20,6 +20,8 @@ WIDEST = 6
 FEWEST = 2000
 SHARED = 4
 ARRANGEMENTS = {1: 1.0, 2: 3.0, 3: 6.0}  # of three things, so many of them different
+BEYOND = 1e5  # ratio of a sum of sds squared to the variance of the sum, whose square loses as many digits twice
+BLOCK = 512  # columns of M, or pairs of latent variables, at a time
 LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are left to the Gaussian
 
 
@@ -27,22 +29,30 @@ LARGEST = 3e7  # numbers in the loadings: beyond, variances and skewness are lef
 class HigherOrder:
     """Corrections of variance and skewness at one theta, for any linear combinations.
 
+    All arrays are in the coordinates of `basis`.
+
     Attributes
     ----------
+    rows : (m, n) csr_matrix
+        What the terms of the expansion are of: the predictors, of pairs also sums of two.
     loadings : (n, m) array
-        Covariance of the latent vector with the predictors.
+        Covariance of the latent vector with them.
     third : (m,) array
-    inner : (m, m) array
-        M of `geospde.inference.second_order`.
+    diagonal : (m,) array
+        The first part of M of `geospde.inference.second_order`.
+    covariance : (n, n) array or None
+        Of the latent vector; None where there are more latent variables than rows, or it has no digits to spare.
     entries : (nnz,) arrays
         Rows and columns of the pattern of H.
     basis : Basis
         That H is of.
     """
 
+    rows: sp.csr_matrix
     loadings: Vector
     third: Vector
-    inner: Vector
+    diagonal: Vector
+    covariance: Vector | None
     entries: tuple[NDArray[np.int64], NDArray[np.int64]]
     basis: Basis
 
@@ -50,20 +60,58 @@ class HigherOrder:
     def at(cls, laplace: Laplace, point: LaplacePoint) -> "HigherOrder":
         """At a point whose likelihood is not Gaussian."""
         design, third, fourth, h, *_ = Expansion.at(laplace, point)
-        loadings = np.ascontiguousarray(laplace.solve(point, design.T.toarray()))
-        covariance = design @ loadings
-        inner = 0.5 * np.outer(third, third) * covariance**2
-        inner[np.diag_indices_from(inner)] += 0.5 * (fourth * h + third * (covariance @ (third * h)))
-        return cls(loadings, third, inner, laplace.entries, laplace.basis)
+        basis, point = laplace.basis, laplace.factor_again(point)
+
+        def solve(b: Vector) -> Vector:
+            return np.ascontiguousarray(basis.inside(laplace.solve(point, basis.dual_outside(b))))
+
+        rows = basis.rows(design)
+        covariance = solve(np.eye(rows.shape[1])) if rows.shape[1] < rows.shape[0] else None
+        if covariance is not None and ((abs(rows) @ np.sqrt(covariance.diagonal())) ** 2 > BEYOND * h).any():
+            covariance = None  # h would be left of differences of numbers much larger
+        loadings = solve(rows.T.toarray()) if covariance is None else np.ascontiguousarray((rows @ covariance).T)
+        diagonal = 0.5 * (fourth * h + third * (rows @ (loadings @ (third * h))))
+        return cls(rows, loadings, third, diagonal, covariance, laplace.entries, basis)
 
     @cached_property
     def on_pattern(self) -> Vector:
         """Entries of ``loadings M loadings'`` on the pattern of H, (nnz,), which is all that most rows need."""
-        loadings = self.basis.inside(self.loadings)
-        weighted, out = loadings @ self.inner, np.empty(self.entries[0].size)
+        if self.whole is not None:
+            return np.asarray(self.whole[self.entries])
+        weighted, out = self._times_m(self.loadings), np.empty(self.entries[0].size)
         for a in range(0, out.size, 8192):
             i, j = (each[a : a + 8192] for each in self.entries)
-            out[a : a + 8192] = np.einsum("pm,pm->p", weighted[i], loadings[j])
+            out[a : a + 8192] = np.einsum("pm,pm->p", weighted[i], self.loadings[j])
+        return out
+
+    @cached_property
+    def whole(self) -> Vector | None:
+        """``loadings M loadings'``, (n, n), where it takes less than M, as of many predictors of few latent variables.
+
+        With ``eta = W x`` and S the covariance of x, ``C_ij²`` is a sum over the pairs (a, b) of columns of row i and
+        (c, d) of row j of ``W_ia W_ib W_jc W_jd S_ac S_bd``: the sums over i and j are taken first, pair by pair.
+        """
+        covariance = self.covariance
+        pairs = None if covariance is None else pairs_of_columns(self.rows, self.third.size // 2)
+        if covariance is None or pairs is None:
+            return None
+        (a, b), products = pairs
+        of_pairs = np.ascontiguousarray((products.T @ (self.loadings * self.third).T).T)
+        squares = sp.csr_matrix(self.rows.T @ sp.diags_array(self.diagonal) @ self.rows)
+        out: Vector = covariance @ (squares @ covariance)
+        for k in range(0, a.size, BLOCK):
+            c, d = a[k : k + BLOCK], b[k : k + BLOCK]
+            both = covariance[np.ix_(a, c)] * covariance[np.ix_(b, d)]
+            both += covariance[np.ix_(a, d)] * covariance[np.ix_(b, c)]
+            out += 0.25 * (of_pairs @ both) @ of_pairs[:, k : k + BLOCK].T
+        return out
+
+    def _times_m(self, c: Vector) -> Vector:
+        """``c M`` for c (k, m), by columns of M: there are as many as observations, and as many in each."""
+        out, scaled = c * self.diagonal, 0.5 * c * self.third
+        for a in range(0, self.third.size, BLOCK):
+            part = slice(a, a + BLOCK)
+            out[:, part] += (scaled @ (self.rows @ self.loadings[:, part]) ** 2) * self.third[part]
         return out
 
     def of(
@@ -80,6 +128,7 @@ class HigherOrder:
             From entries on the pattern of H to the rows' quadratic forms, where the pattern covers the rows: with it a
             row costs no square of the number of observations.
         """
+        rows = self.basis.rows(rows)
         ratio, cubes = np.ones(rows.shape[0]), np.empty(rows.shape[0])
         safe = np.maximum(variances, 1e-300)
         more = None if quadratic is None else quadratic @ self.on_pattern
@@ -97,10 +146,16 @@ class HigherOrder:
             c = rows[part] @ self.loadings
             cubes[part] = (c * c * c) @ self.third
             if quadratic is None:
-                more[part] = ((c @ self.inner) * c).sum(axis=1)
+                more[part] = self._forms(rows[part], c)
         # the series is one of small terms: where they are not small, it is not to be trusted far
         ratio += np.clip(more / safe, -0.2, 0.3)
         return ratio, np.clip(cubes / safe**1.5, -1.5, 1.5)
+
+    def _forms(self, rows: sp.csr_matrix, c: Vector) -> Vector:
+        """``c M c'`` of each row, c (k, m) its covariances with the predictors."""
+        if self.whole is None:
+            return np.asarray((self._times_m(c) * c).sum(axis=1))
+        return np.asarray(rows.multiply(rows @ self.whole).sum(axis=1)).ravel()
 
     def _cubes(
         self, rows: sp.csr_matrix, members: NDArray[np.intp], supports: NDArray[np.int64], which: NDArray[np.intp]
@@ -145,3 +200,32 @@ def shared_supports(
         if len(supports) * SHARED <= members.size and (supports[which] == columns).all():
             found.append((members, supports, which))
     return found
+
+
+def pairs_of_columns(
+    rows: sp.csr_matrix, most: int
+) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], sp.csr_matrix] | None:
+    """Find the pairs of columns that rows, (m, n), have entries in both of; None where there are more than `most`.
+
+    Returns
+    -------
+    pairs : two (p,) arrays
+        The smaller column and the larger, which may be the same.
+    products : (m, p) csr_matrix
+        Products of the two entries, twice those of different columns.
+    """
+    together = sp.triu(abs(rows.T).sign() @ abs(rows).sign(), format="coo")
+    if together.nnz > most:
+        return None
+    n, counts = rows.shape[1], np.diff(rows.indptr)
+    keys = np.sort(together.row.astype(np.int64) * n + together.col)
+    entries = []
+    for k in np.unique(counts[counts > 0]):
+        members = np.flatnonzero(counts == k)
+        places = rows.indptr[members][:, None] + np.arange(k)
+        first, second = np.triu_indices(k)
+        low, high = np.sort([rows.indices[places[:, first]], rows.indices[places[:, second]]], axis=0).astype(np.int64)
+        values = rows.data[places[:, first]] * rows.data[places[:, second]] * np.where(first == second, 1.0, 2.0)
+        entries.append((np.repeat(members, first.size), np.searchsorted(keys, low * n + high).ravel(), values.ravel()))
+    row, column, value = (np.concatenate(each) for each in zip(*entries))
+    return np.divmod(keys, n), sp.csr_matrix((value, (row, column)), shape=(rows.shape[0], keys.size))
