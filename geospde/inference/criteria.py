@@ -14,6 +14,8 @@ from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.mixture import GaussianMixture
 
 Vector = NDArray[np.float64]
+MANY, FEW = 25, 9  # nodes of the integrals over a predictor without its observation
+SMOOTH = 0.5  # sd of such a predictor, in those of what its observation says of it, below which few serve
 PLANE = [(z, t, v * w) for z, v in zip(*normal_nodes(15)) for t, w in zip(*normal_nodes(15))]  # in two dimensions
 
 
@@ -90,10 +92,13 @@ def _criteria(
         """The posterior has nothing beyond the domain of a link, a Gaussian of it a little."""
         return np.where(np.isneginf(v), at_mean, v)
 
-    mean_log = mixture.expectation_each([_then(f, allowed) for f in likelihoods])
-    square = mixture.expectation_each([_then(f, lambda v: (allowed(v) - mean_log) ** 2) for f in likelihoods])
-    ratio = mixture.expectation_each([_then(f, lambda v: np.exp(v - at_mean)) for f in likelihoods])
-    p_dic = 2.0 * (at_mean - mean_log)
+    def beside_the_mean(v: Vector) -> Vector:
+        """Off the log density at the means, that squared, and its exponential."""
+        off = allowed(v) - at_mean
+        return np.array([off, off * off, np.exp(v - at_mean)])
+
+    first, second, ratio = mixture.expectation_each([_then(f, beside_the_mean) for f in likelihoods])
+    mean_log, square, p_dic = at_mean + first, second - first**2, -2.0 * first
     waic = -2.0 * (np.log(ratio) + at_mean - square)
     log_cpo, pit, failure = _leave_one_out(posterior, likelihoods)
     return Criteria(p_dic - 2.0 * mean_log, p_dic, waic, square, log_cpo, pit, failure)
@@ -225,35 +230,52 @@ def cavity(point: LaplacePoint) -> tuple[Vector, Vector, NDArray[np.bool_]]:
 
 
 def _leave_one_out(posterior: Posterior, likelihoods: list[Likelihood]) -> tuple[Vector, Vector, Vector]:
-    nodes, weights = normal_nodes(25)
-    log_weights = np.log(weights)
-    legendre, legendre_weights = np.polynomial.legendre.leggauss(16)
     near = likelihoods[0].start()  # about where the distribution function of y passes one half
-    log_cpo, pits, failure = [], [], np.zeros(near.size)
-    for point, likelihood in zip(posterior.points, likelihoods):
-        width = 4.0 / np.sqrt(np.maximum(-likelihood.derivatives(near)[1], 1e-6))
+    log_cpo, pits = np.empty((2, len(likelihoods), near.size))
+    failure = np.zeros(near.size)
+    for k, (point, likelihood) in enumerate(zip(posterior.points, likelihoods)):
         centre, sd, failed = cavity(point)
         failure = np.maximum(failure, failed)
-        # int N(eta; centre, sd²) p(y | eta): Gauss-Hermite about the full posterior, where the integrand is
-        scale = np.sqrt(point.eta_variance)
-        log_terms = []
-        for z, lw in zip(nodes, log_weights):
-            eta = point.eta + scale * z
-            log_terms.append(likelihood.log_density(eta) - 0.5 * ((eta - centre) / sd) ** 2 + 0.5 * z**2 + lw)
-        log_cpo.append(np.logaddexp.reduce(log_terms, axis=0) + np.log(scale / sd))
-        # int N(eta; centre, sd²) P(Y <= y | eta): panels around the step of the distribution function
-        low, high = centre - 6 * sd, centre + 6 * sd
-        edges = [low, *(np.clip(near + k * width, low, high) for k in (-1, 0, 1)), high]
-        total = np.zeros_like(centre)
-        for a, b in zip(edges[:-1], edges[1:]):
-            for u, w in zip(legendre, legendre_weights):
-                eta = 0.5 * (a + b) + 0.5 * (b - a) * u
-                gaussian = np.exp(-0.5 * ((eta - centre) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
-                total += 0.5 * (b - a) * w * gaussian * (likelihood.cdf(eta) if likelihood.has_cdf else np.nan)
-        pits.append(np.clip(total, 0.0, 1.0))
-    log_parts, pit_parts = np.array(log_cpo), np.array(pits)
+        there = -likelihood.derivatives(near)[1]
+        steps = 4.0 / np.sqrt(np.maximum(there, 1e-6))  # of the distribution function
+        smooth = sd * np.sqrt(np.maximum(np.maximum(there, -point.derivatives[1]), 0.0)) < SMOOTH
+        for rows, nodes in ((np.flatnonzero(smooth), FEW), (np.flatnonzero(~smooth), MANY)):
+            if not rows.size:
+                continue
+            own = likelihood if rows.size == near.size else likelihood.of_rows(rows)
+            rest = centre[rows], sd[rows]
+            log_cpo[k, rows] = _log_density(own, point.eta[rows], np.sqrt(point.eta_variance[rows]), *rest, nodes)
+            if not likelihood.has_cdf:
+                pits[k, rows] = np.nan
+            elif nodes == FEW:
+                pits[k, rows] = sum(w * own.cdf(rest[0] + z * rest[1]) for z, w in zip(*normal_nodes(FEW)))
+            else:
+                pits[k, rows] = _below(own, near[rows], steps[rows], *rest)
     # harmonic over theta: the weights of theta without observation i go with w_k / p_k(y_i)
-    log_ratio = np.log(posterior.weights)[:, None] - log_parts
+    log_ratio = np.log(posterior.weights)[:, None] - log_cpo
     log_total = np.logaddexp.reduce(log_ratio, axis=0)
-    pit = (np.exp(log_ratio - log_total) * pit_parts).sum(axis=0)
+    pit = (np.exp(log_ratio - log_total) * np.clip(pits, 0.0, 1.0)).sum(axis=0)
     return -log_total, np.clip(pit, 0.0, 1.0), failure
+
+
+def _log_density(likelihood: Likelihood, eta: Vector, scale: Vector, centre: Vector, sd: Vector, nodes: int) -> Vector:
+    """Log of ``int N(x; centre, sd²) p(y | x) dx``, about the posterior N(eta, scale²), where the integrand is."""
+    log_terms = []
+    for z, w in zip(*normal_nodes(nodes)):
+        at = eta + scale * z
+        log_terms.append(likelihood.log_density(at) - 0.5 * ((at - centre) / sd) ** 2 + 0.5 * z**2 + np.log(w))
+    out: Vector = np.logaddexp.reduce(log_terms, axis=0) + np.log(scale / sd)
+    return out
+
+
+def _below(likelihood: Likelihood, near: Vector, steps: Vector, centre: Vector, sd: Vector) -> Vector:
+    """``int N(eta; centre, sd²) P(Y <= y | eta)``, by panels about the step of the distribution function."""
+    low, high = centre - 6 * sd, centre + 6 * sd
+    edges = [low, *(np.clip(near + k * steps, low, high) for k in (-1, 0, 1)), high]
+    total = np.zeros_like(centre)
+    for a, b in zip(edges[:-1], edges[1:]):
+        for u, w in zip(*np.polynomial.legendre.leggauss(16)):
+            eta = 0.5 * (a + b) + 0.5 * (b - a) * u
+            gaussian = np.exp(-0.5 * ((eta - centre) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
+            total += 0.5 * (b - a) * w * gaussian * likelihood.cdf(eta)
+    return total

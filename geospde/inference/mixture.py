@@ -254,13 +254,14 @@ class GaussianMixture:
         return self.expectation_each([f] * self.weights.size, nodes)
 
     def expectation_each(self, functions: Sequence[Transform], nodes: int = NODES) -> Vector:
-        """E f_K(X), (m,), where K is the component that X comes from."""
+        """E f_K(X), (..., m) as f gives it, where K is the component that X comes from."""
         z, w = normal_nodes(nodes)
-        total = np.zeros(self.means.shape[1])
         scores = bent(z, self.shape)
-        for weight, mean, sd, f in zip(self.weights, self.means, self.sds, functions):
-            for score, wk in zip(scores, w):
-                total += weight * wk * f(mean + score * sd)
+        total: Vector = sum(
+            (weight * wk) * f(mean + score * sd)
+            for weight, mean, sd, f in zip(self.weights, self.means, self.sds, functions)
+            for score, wk in zip(scores, w)
+        )
         return total
 
     def mode(self, log_jacobian: Callable[[Vector], Vector] | None = None) -> Vector:
