@@ -286,10 +286,12 @@ def draw_inset(ax: Axes, view: View, whole: Any, land: Any = None) -> Any:
 
     Returns
     -------
-    Polygon
-        The room that it takes of the map.
+    Polygon or None
+        The room that it takes of the map; None where it would show no more than that, and is not drawn.
     """
     window = (view.west, view.south, view.east, view.north)
+    if shapely.covers(shapely.box(*window), shapely.box(*shapely.bounds(whole))):
+        return None
     around = replace(View.of([tuple(shapely.bounds(whole)), window], margin=0.06), unit=view.unit)
     wide = min(_INSET[0], _INSET[1] * view.tallness / around.tallness)
     tall = wide * around.tallness / view.tallness

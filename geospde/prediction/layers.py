@@ -291,7 +291,8 @@ class Layers:
         graticule : bool
             Draw lines of longitude and latitude with their degrees.
         inset : bool or polygons, optional
-            Show in a small map where the map is: within the coastline, or within these polygons.
+            Show in a small map where the map is: within the coastline, if that goes beyond the map, or within these
+            polygons.
 
         Returns
         -------

@@ -16,7 +16,7 @@ from geospde.survey.crs import parse_crs, unit_of
 from geospde.survey.places import place_in_words
 from geospde.survey.survey import Survey
 from geospde.text.rates import Rate, with_article
-from geospde.text.words import area, counted, joined, length, lengths, listed, number
+from geospde.text.words import area, counted, joined, lengths, listed, number
 
 MANY_TIMES = 2.0
 """A ratio from which it is told by a number and no more in percent."""
@@ -210,14 +210,16 @@ def _decided_by_limits(
     of = next(other for other in layers if other.kind == "limit")
     limits = frame[of.name].to_numpy()
     classes = frame[layer.name].to_numpy()
-    parts = []
+    parts: list[str] = []
     for limit in np.unique(limits[np.isfinite(limits)]):
         decided = classes[limits == limit]
-        above, below = (_share(float(np.mean(decided == side))) for side in (1, -1))
+        above, below, open_ = (
+            _share(share) if (share := float(np.mean(decided == side))) else "nothing" for side in (1, -1, 0)
+        )
         much = f" ({area(float(np.mean(limits == limit)) * whole, unit)})" if whole is not None else ""
         parts.append(
-            f"where it is {number(rate.per * limit)}{much}, {above} lies above, {below} below and "
-            f"{_share(float(np.mean(decided == 0)))} is undecided"
+            f"where {'it' if parts else 'the limit'} is {number(rate.per * limit)}{much}, {above} lies above, "
+            f"{below} below, and {open_} is undecided"
         )
     yield f"Decided for the whole {place} at once with {of.short[:1].lower()}{of.short[1:]}: {'; '.join(parts)}."
 
@@ -242,10 +244,11 @@ def _ranges(hyper: Any, unit: str) -> Iterator[str]:
         mean = row["mean"] if "mean" in hyper.columns else row.iloc[0]
         # a mean whose sd would be made up by values far out says little, too
         mean = row["q0.5"] if known and (isnan(mean) or isnan(row.get("sd", 0.0))) else mean
-        limits = f" (95 % limits {lengths([row['q0.025'], row['q0.975']], unit)})" if known else ""
+        ends = [row["q0.025"], row["q0.975"]] if known else []
+        limits = f" (95 % limits {lengths(ends, unit, [mean])})" if known else ""
         part, _, own = name.rpartition(": ")
         whose = f" for {part or own.removeprefix('range(').removesuffix(')')}" if len(names) > 1 else ""
-        sentences.append(f"{length(mean, unit)}{'' if sentences else ' apart'}{whose}{limits}")
+        sentences.append(f"{lengths([mean], unit, ends)}{'' if sentences else ' apart'}{whose}{limits}")
     if sentences:
         yield (
             f"Two places are hardly correlated (about 0.1) when {joined(sentences)}: "

@@ -241,6 +241,7 @@ class Config(Section):
                 raise InputError(f"[[observations]] number {number}: {error}") from None
         self._refuse_unknown_part()
         beside = {f"graph {name}": file for name, file in self.graphs.items()} | {"barrier": self.mesh.barrier}
+        beside |= {"inset": self.output.inset} if isinstance(self.output.inset, str) else {}
         keys = () if self.observations else ("points", "areas", "table", "coastline", "boundary", "domain")
         for key, given in {**{key: getattr(self.survey, key) for key in keys}, **beside}.items():
             if given is not None:

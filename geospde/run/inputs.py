@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geospde.errors import InputError
+from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.explore.explore import Exploration, explore
 from geospde.families.base import Family
 from geospde.families.delta import delta_of
@@ -151,9 +151,30 @@ def pattern_domain(config: Config, survey: Survey) -> Any:
     return read_coastline(path, crs=survey.crs, source_crs=source_crs, layer=None, ring=None)[0]
 
 
+def around_the_map(config: Config, survey: Survey) -> Any:
+    """Return what a small map beside each map shows: the polygons of a file, the coastline, or None for no small map.
+
+    A map of all that the coastline bounds has no small one of it, with a warning.
+    """
+    inset = config.output.inset
+    if isinstance(inset, str):
+        return read_coastline(config.path(inset), crs=survey.crs, source_crs=None, layer=None, ring=None)[0]
+    if not inset:
+        return None
+    alert(
+        GeospdeWarning(
+            "inset = true draws no small map: the maps show all of the land",
+            remedy='name a layer of polygons around it, inset = "country.gpkg"',
+        )
+    )
+    return None
+
+
 def _with_files(config: Config, survey: Survey) -> Survey:
     """Return the survey with the files beside it that a model is made from, which its record is to know, too."""
     support = config.model.areas if isinstance(config.model.areas, Mapping) else {}
+    if isinstance(config.output.inset, str):  # what cannot be read is refused before the fit
+        around_the_map(config, survey)
     named = [*filter(None, (config.survey.domain, support.get("weights"))), *config.graphs.values()]
     rasters = read_covariates(config.covariates, config.path)
     files = [*map(config.path, named), *(path for one in rasters for path in one.files)]

@@ -24,7 +24,7 @@ from geospde.results.certificate import Certificate
 from geospde.results.simulate import PredictiveCheck
 from geospde.run.analysis import check_fit, check_replicates, mapped
 from geospde.run.config import Config
-from geospde.run.inputs import explore_survey, in_short, load_survey
+from geospde.run.inputs import around_the_map, explore_survey, in_short, load_survey
 from geospde.run.logs import LOG, begin
 from geospde.run.progress import StepLog
 from geospde.run.record import MARK, Record
@@ -192,13 +192,19 @@ class Work:
         """What maps and report call the value; None where they have the response's name."""
         return self.config.label or self.quantity(self.mapped.model)
 
+    @cached_property
+    def around(self) -> Any:
+        """What small maps show of the surroundings."""
+        return around_the_map(self.config, self.survey)
+
     def draw(self, folder: Path | None = None, label: str | None = None, **objects: Any) -> None:
         """Draw the figures of survey, mesh, fit and prediction, those that are given."""
         output = self.config.output
         formats = dict.fromkeys(("png", *output.formats))  # the report is made of pictures
+        inset = self.around if "prediction" in objects else None
         save_figures(
             (folder or self.folder) / "figures", label=label or self.config.label, sites=output.sites,
-            formats=tuple(formats), style=output.style, graticule=output.graticule, inset=output.inset or None,
+            formats=tuple(formats), style=output.style, graticule=output.graticule, inset=inset,
             **objects,
         )  # fmt: skip
 

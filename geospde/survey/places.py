@@ -262,8 +262,8 @@ def _on_earth(
     degrees = _longitude_latitude(crs, places[rows])
     known = np.asarray(np.isfinite(degrees).all(axis=1))
     lost: NDArray[np.bool_] = ~known if crs.area_of_use is None else _outside(crs, degrees)
-    if lost.any():
-        swapped = _swapped(crs, places[rows], degrees)
+    swapped = _swapped(crs, places[rows], degrees) if lost.any() else ""
+    if lost.any() and (swapped or not known.all() or not _suits(crs, degrees)):
         remedy = "is the CRS right" + (f", or are {swapped} swapped" if swapped else "") + "?"
         if known.all():
             code, name = better_projection(degrees)
@@ -292,6 +292,13 @@ def _on_earth(
             f"{crs_name(crs)} distorts lengths by up to {share} over the survey, and ranges are lengths",
             f"take crs = {code!r} ({name})",
         )
+
+
+def _suits(crs: CRS, degrees: Vector) -> bool:
+    """Tell whether a survey that goes beyond a zone has no better system than that: it distorts little there, too."""
+    from pyproj import CRS as System
+
+    return bool(System.from_user_input(better_projection(degrees)[0]) == crs)
 
 
 def _stated(crs: CRS) -> str:

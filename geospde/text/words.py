@@ -165,16 +165,16 @@ def length(value: float, unit: str) -> str:
     return lengths([value], unit)
 
 
-def lengths(values: Iterable[float], unit: str) -> str:
-    """Return a length, or the ends of a span, in the unit that suits the largest.
+def lengths(values: Iterable[float], unit: str, beside: Iterable[float] = ()) -> str:
+    """Return a length, or the ends of a span, in the unit that suits the largest, of those told beside it, too.
 
     Examples
     --------
-    >>> lengths([30620.0, 89100.0], "m"), lengths([200.0, 310.0], "m")
-    ('30.6 to 89.1 km', '200 to 310 m')
+    >>> lengths([30620.0, 89100.0], "m"), lengths([200.0, 310.0], "m"), lengths([7530.0], "m", [3310.0, 17800.0])
+    ('30.6 to 89.1 km', '200 to 310 m', '7.53 km')
     """
     ends = list(values)
-    if unit == "m" and max(ends) >= 10_000:
+    if unit == "m" and max([*ends, *beside]) >= 10_000:
         ends, unit = [end / 1000 for end in ends], "km"
     *first, last = ends
     return " to ".join([*(in_unit(end, "") for end in first), in_unit(last, unit)])

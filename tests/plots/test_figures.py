@@ -257,6 +257,8 @@ def test_a_small_map_of_no_land_is_left_out():
     assert len(with_inset.axes[0].child_axes) == len(layers_map(prediction, ["mean"]).axes[0].child_axes)
     whole = layers_map(prediction, ["mean"], look=Look(inset=shapely.box(-1, -1, 2, 2)))
     assert len(whole.axes[0].child_axes) == len(with_inset.axes[0].child_axes) + 1
+    same = layers_map(prediction, ["mean"], coastline=shapely.box(0, 0, 1, 1), look=Look(inset=True))
+    assert len(same.axes[0].child_axes) == len(with_inset.axes[0].child_axes)
 
 
 def test_a_prediction_at_points_is_drawn_as_points():

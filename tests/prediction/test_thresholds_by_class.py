@@ -97,7 +97,9 @@ def test_a_run_decides_by_class(tmp_path, capsys):
     text = path.read_text().replace("cell = 100", "cell = 200")
     asked = '[excursions]\nclasses = "land"\nlimits = { wood = 2, field = 4 }\nlevel = 0.9\ndraws = 400\n'
     labels = 'land = { raster = "land.tif", crs = "local:m", labels = { 1 = "wood", 2 = "field" } }'
-    path.write_text(f"{text}{asked}[covariates]\n{labels}\n")
+    around = 'label = "caught a haul"\ninset = "sea.csv"'
+    (tmp_path / "sea.csv").write_text("x,y\n-3000,-3000\n4000,-3000\n4000,4000\n-3000,4000\n")
+    path.write_text(f"{text}{around}\n{asked}[covariates]\n{labels}\n")
     with quietly_in(tmp_path):
         assert main(["run", "bay.toml", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
@@ -105,7 +107,7 @@ def test_a_run_decides_by_class(tmp_path, capsys):
         cells = pd.read_csv(tmp_path / "out" / "grid.csv")
         assert (cells["limit_land"] == np.where(cells["x"] < 500, 2, 4)).all()
         page = (tmp_path / "out" / "report.html").read_text()
-        assert "at once with limits by land: where it is 2" in page
+        assert "at once with limits by land: where the limit is 2" in page
         assert main(["report", "bay.toml", "-q"]) == 0
         for faulty, sentence in (
             (asked.replace('"land"', '"lend"'), "'lend' is no covariate, and no file; did you mean 'land'?"),

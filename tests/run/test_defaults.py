@@ -3,6 +3,7 @@
 import itertools
 import warnings
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ import geospde as gs
 from geospde.run import analysis
 from geospde.run.check import check
 from geospde.run.config import read_config
-from geospde.run.inputs import load_survey
+from geospde.run.inputs import around_the_map, load_survey
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -94,6 +95,23 @@ def test_defaults_fit_one_another(sections, folder):
     with quietly_in(folder):
         found = check({**SIMPLEST, **keys})
     assert not [finding for finding in found if finding.level == "error"]
+
+
+def test_what_a_small_map_shows_is_a_file_or_nothing(folder):
+    around = shapely.box(-4000, -3000, 5000, 6000)
+    gpd.GeoDataFrame(geometry=[around], crs="EPSG:32632").to_file(folder / "country.gpkg")
+    with quietly_in(folder):
+        told = {}
+        for name, inset in (("file", "country.gpkg"), ("true", True), ("none", False)):
+            survey = {**SIMPLEST["survey"], "crs": "EPSG:32632"}
+            config = read_config({**SIMPLEST, "survey": survey, "output": {"inset": inset}})
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                told[name] = around_the_map(config, load_survey(config)), [str(w.message) for w in caught]
+        with pytest.raises(gs.InputError, match="'land.gpkg'"):
+            check({**SIMPLEST, "output": {"inset": "land.gpkg"}})
+    assert shapely.equals(told["file"][0], around) and told["none"][0] is None is told["true"][0]
+    assert any("draws no small map" in words for words in told["true"][1])
 
 
 @pytest.mark.parametrize("rows, place", [([3], (0.0, 0.0)), ([5, 9], (5.58e6, 5.9e5))])

@@ -71,11 +71,12 @@ def test_places_that_cannot_be_right_and_distorted_lengths_are_a_warning_and_a_f
     assert any(sentence in s for s in said), said
 
 
-def test_the_system_that_is_there_is_not_the_remedy():
-    wide = LON_LAT * (28, 1) - (276, 0)
-    said = " ".join(read(wide, "EPSG:32632"))
-    assert "outside of the area that WGS 84 / UTM zone 32N is for" in said
-    assert "take crs = 'EPSG:32632'" not in said
+def test_a_survey_wider_than_its_zone_is_told_nothing_until_that_distorts():
+    """Nothing is better than the zone of its middle."""
+    assert not read(LON_LAT * (28, 1) - (276, 0), "EPSG:32632")
+    wide = " ".join(read(LON_LAT * (60, 1) - (603, 0), "EPSG:32632"))
+    assert "outside of the area that WGS 84 / UTM zone 32N is for" in wide
+    assert "take crs = '+proj=laea" in wide
 
 
 def test_degrees_of_another_datum_keep_it():

@@ -76,7 +76,7 @@ class OfProbability(Family):
 
     def quantity(self, response: str, exposure: str | None = None) -> str:
         """What a map of the predictions shows."""
-        return f"chance of {response}" if exposure is None else f"{response} per {exposure}"
+        return f"chance of {response}" if exposure is None else f"{response} / {exposure}"
 
 
 class Successes(OfProbability):

@@ -152,7 +152,7 @@ class OutputSection(Section):
     formats: tuple[Literal["png", "pdf", "svg"], ...] = ("png",)
     style: Literal["paper", "screen"] | None = None
     graticule: Flag | None = None
-    inset: Flag = False
+    inset: Flag | Text = False
 
 
 class ExcursionsSection(Section):
