@@ -65,6 +65,49 @@ def test_a_denominator_makes_the_response(sites, tmp_path):
     assert proposal.doubts == ()
 
 
+def test_what_explains_is_no_response_beside_what_is_mapped():
+    rng = np.random.default_rng(1)
+    people, height = rng.integers(20, 2000, SITES), rng.integers(5, 900, SITES)
+    rate, rain = rng.gamma(4, 10, SITES), rng.gamma(4, 30, SITES)
+    assert guess(pop_density=people, incidence_per_100000=rate) == ("incidence_per_100000", [])
+    assert guess(elev_m=height, rain_mm=rain)[0] == "rain_mm"
+    assert guess("rain.csv", temperature=rate, rain_mm=rain) == ("rain_mm", [])
+    assert guess(elev_m=height)[0] == "elev_m"  # of what is left
+
+
+def test_a_share_beside_its_denominator_and_an_amount_beside_its_effort_are_told(sites, tmp_path):
+    places, rng = sites
+    of = rng.integers(30, 90, SITES)
+    share = rng.binomial(of, 0.3) / of
+    for values in ((100 * share).round(1), share.round(3)):
+        proposal, _ = proposed(tmp_path, {**places, "examined": of, "prevalence": values})
+        assert any("'prevalence' is a share of 'examined'" in said for said in proposal.doubts)
+    proposal, _ = proposed(tmp_path, {**places, "examined": of, "prevalence": rng.uniform(0, 1, SITES)})
+    assert not any("is a share of" in said for said in proposal.doubts)
+    caught = rng.gamma(1, 2, SITES).round(3) * rng.binomial(1, 0.6, SITES)
+    proposal, keys = proposed(tmp_path, {**places, "swept_area_km2": rng.uniform(0.1, 1, SITES), "catch_kg": caught})
+    assert keys["model"]["family"] == "tweedie" and "exposure" not in keys["model"]
+    assert any("'catch_kg' over 'swept_area_km2'" in said for said in proposal.doubts)
+
+
+def test_counts_of_few_that_differ_from_their_neighbours_are_negative_binomial(sites, tmp_path):
+    """Noise by itself was thought to explain them: half of the zeros and ones of its rough predictor are noise."""
+    places, rng = sites
+    smooth = np.exp(1 + np.sin(4 * places["lon"]))
+    for counts, family in ((rng.negative_binomial(1, 1 / (1 + smooth)), "nbinomial"), (rng.poisson(smooth), "poisson")):
+        assert proposed(tmp_path, {**places, "birds": counts})[1]["model"]["family"] == family
+
+
+def test_coordinates_in_german(sites, tmp_path):
+    places, rng = sites
+    names = {"Längengrad": places["lon"], "Breitengrad": places["lat"]}
+    keys = proposed(tmp_path, {**names, "PM10": rng.gamma(9, 2, SITES)})[1]
+    assert keys["survey"] == keys["survey"] | {"x": "Längengrad", "y": "Breitengrad", "crs": "EPSG:32737"}
+    for first, code in ((3.5e6, "EPSG:31467"), (4.4e6, "EPSG:31468"), (5e5, "local:m")):
+        grid = {"Rechtswert": first + 1e4 * rng.uniform(size=SITES), "Hochwert": 5.6e6 + 1e4 * rng.uniform(size=SITES)}
+        assert proposed(tmp_path, {**grid, "Cd": rng.gamma(9, 2, SITES)})[1]["survey"]["crs"] == code
+
+
 def test_grades_that_are_rounded_are_measurements(sites, tmp_path):
     """Whole numbers by a name of amounts: `grade` was taken for a count, and mapped as Poisson."""
     places, rng = sites

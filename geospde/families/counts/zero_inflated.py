@@ -115,7 +115,8 @@ class ZeroInflated(CountLikelihood):
         theta = super().first_theta()
         shares = self.weights / (self.weights.sum() or 1.0)
         zeros = float(shares @ self._zero)
-        rest = float(shares @ self.y) / (1 - zeros) if zeros < 1 else 1.0
+        there = float(shares @ ~self._zero)  # not 1 - zeros, which rounding keeps from 0
+        rest = float(shares @ self.y) / there if there > 0 else 1.0
         excess = (zeros - np.exp(-rest)) / (1 - np.exp(-rest))
         theta[-1] = np.log(np.clip(excess, 0.05, 0.95) / (1 - np.clip(excess, 0.05, 0.95)))
         return theta

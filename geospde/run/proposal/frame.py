@@ -88,6 +88,15 @@ class Layer:
         named = bool(self.columns) and all(any(word.startswith("utm") for word in words_of(c)) for c in self.columns)
         return named and 0 < west and east < 1000 and 0 <= south and north < 10_000 and north > 1000
 
+    @property
+    def gauss_kruger(self) -> str | None:
+        """EPSG code of the zone of Germany's grid that columns called Rechtswert and Hochwert are of, by its digit."""
+        west, south, east, north = self.bounds
+        zone = int(west // 1e6)
+        named = len(self.columns) == 2 and "rechtswert" in words_of(self.columns[0])
+        within = all(2e5 <= x - 1e6 * zone <= 8e5 for x in (west, east)) and 5.2e6 <= south and north <= 6.2e6
+        return f"EPSG:{31464 + zone}" if named and zone in (2, 3, 4, 5) and within else None
+
     def shown(self) -> str:
         """Return the bounding box for a sentence."""
         west, south, east, north = self.bounds
@@ -229,6 +238,9 @@ def _source(
             return _as_file(points, raster)
         except InputError:
             continue  # not there: its own fault is told when it is read
+    if (code := points.gauss_kruger) is not None:
+        crs = parse_crs(code)
+        return crs, f"Rechtswert and Hochwert with the zone before the former: taken for {crs_name(crs)}"
     if not points.looks_like_degrees:
         if looks_like_grid(points.places):
             _ask_of_grid(points, guesser)

@@ -146,7 +146,8 @@ def scatter_at(places: Vector, likelihood: Likelihood, look: FirstLook, *, count
     known = replace(
         known, variance=float(above.var() / wider), lean=leaner * skewness(above), lean_error=leaner * math.sqrt(6 / n)
     )  # fmt: skip
-    unseen = own_noise(likelihood) is None or (known.doubtful and known.variance > ROUGH)
+    noise = own_noise(likelihood)
+    unseen = noise is None or noise > ROUGH or (known.doubtful and known.variance > ROUGH)
     if not (counts and unseen):  # else the first look has seen enough
         return known
     pairs = np.unique(np.sort(np.c_[np.arange(n), near[:, 0]], axis=1), axis=0)

@@ -19,6 +19,8 @@ SUBSTANCES = set(
     "radon selenium so2 soc thallium thorium uranium zinc zn".split()
 )
 EXPOSURES = set("area atrisk duration effort expected exposure pop population swept time".split())
+AMOUNTS = set("biomass catch cpue kg weight yield".split())
+"""Amounts that are of an effort."""
 DURATIONS = set("hours hrs minutes mins nights trapnights".split())
 """Exposures by the plural alone."""
 TRIALS = set("denom denominator ex examined n ntested samplesize sampled screened size tested total trial".split())
@@ -27,6 +29,9 @@ COVARIATES = set(
     "latitude lat lon long longitude month ndvi ph precip precipitation rain rainfall salinity shore slope soil sst "
     "temp temperature year".split()
 )
+TERRAIN = set("alt altitude aspect bathymetry dem elev elevation slope".split())
+"""Covariates that are measured to explain others, hardly ever to be mapped."""
+PEOPLE = {"pop", "population"}
 LABELS = set(
     "batch code dup duplicate fid gid id index key label name no nr objectid plot profile quadrat rec record rep "
     "replicate row sample serial site station survey transect zone".split()
@@ -35,6 +40,20 @@ CENSORING = set("cens censor censored censoring".split())
 YEARS = set("annee ano anno jahr year yr".split())
 COUNTERS = ("n", "num", "tot", "total")
 """What a word may begin with that says how many: "ntested", "totalpop"."""
+
+
+_UNITS_ALONE = set("bq cm count degc ha kg km2 l m m2 m3 mg mm pct percent ppb ppm ug".split())
+
+
+def without_unit(words: Set[str]) -> Set[str]:
+    """Return the words of a name but for those that are units.
+
+    Examples
+    --------
+    >>> without_unit({"rain", "mm"}), without_unit({"kg"})
+    ({'rain'}, set())
+    """
+    return words - _UNITS_ALONE
 
 
 _UNIT = re.compile(

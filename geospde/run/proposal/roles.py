@@ -20,17 +20,21 @@ from geospde.run.proposal.asking import Guesser
 from geospde.run.proposal.columns import Column, numbers, read_columns, words_of
 from geospde.run.proposal.family import find_family
 from geospde.run.proposal.names import (
+    AMOUNTS,
     CENSORING,
     COVARIATES,
     DURATIONS,
     EXPOSURES,
     LABELS,
+    PEOPLE,
     RESPONSES,
     SUBSTANCES,
+    TERRAIN,
     TRIALS,
     YEARS,
     is_speakable,
     says,
+    without_unit,
 )
 from geospde.survey.numbers import is_text
 from geospde.survey.tables import Table
@@ -44,10 +48,15 @@ MOST_YEARS = 100
 _BOUND = r"\s*[<>≤≥]=?\s*"
 
 # words for the first and the second coordinate: degrees first, since they say where on Earth the survey is
-DEGREES = (("longitude", "latitude"), ("lon", "lat"), ("long", "lat"), ("lng", "lat"))
+DEGREES = (
+    ("longitude", "latitude"), ("lon", "lat"), ("long", "lat"), ("lng", "lat"), ("longitud", "latitud"),
+    ("longitudine", "latitudine"), ("längengrad", "breitengrad"), ("laengengrad", "breitengrad"),
+    ("länge", "breite"), ("laenge", "breite"), ("lengtegraad", "breedtegraad"),
+)  # fmt: skip
 LENGTHS = (
-    ("easting", "northing"), ("east", "north"), ("rechtswert", "hochwert"), ("cx", "cy"), ("utmx", "utmy"),
-    ("utme", "utmn"), ("xcoord", "ycoord"), ("coordx", "coordy"), ("x", "y"), ("x1", "x2"), ("e", "n"),
+    ("easting", "northing"), ("east", "north"), ("rechtswert", "hochwert"), ("este", "norte"), ("cx", "cy"),
+    ("utmx", "utmy"), ("utme", "utmn"), ("xcoord", "ycoord"), ("coordx", "coordy"), ("x", "y"),
+    ("x1", "x2"), ("e", "n"),
 )  # fmt: skip
 
 
@@ -141,12 +150,16 @@ def find_roles(table: Table, columns: dict[str, Column], places: set[str], optio
     for name in filter(None, (response, trials)):
         _refuse_unspeakable(name, table.source)
     exposure = None
+    if of is None and options.response is None:
+        _note_share(columns, column, taken, guesser)
     if of is None and options.exposure != "none":
         counts = (family or find_family(column, None)[0]).has_exposure
         if options.exposure is not None:
             exposure = _said_exposure(table, columns, options.exposure, counts)
         elif counts:
             exposure = find_exposure(columns, taken, guesser)
+        else:
+            _note_effort(columns, column, taken, guesser)
     censored = None if of is not None or exposure is not None else find_censoring(table, columns, column, guesser)
     used = taken | {trials, exposure, censored}
     others = tuple(c for name, c in columns.items() if name not in used and not (c.words & LABELS or c.numbers_rows))
@@ -291,7 +304,8 @@ def guess_response(columns: dict[str, Column], taken: set[str], source: str, gue
     for name, column in free.items():
         if score[name] > -4 and find_trials(free, column, {*taken, name}) is not None:
             score[name] += 2
-        if score[name] > -4 and column.words and column.words <= subject:  # zinc.csv, fulmar_2024.csv
+        called = without_unit(column.words)
+        if score[name] > -4 and called and called <= subject:  # zinc.csv, fulmar_2024.csv
             score[name] += 3
     for name, (less, why) in _derived(free).items():
         if score.get(name, -4) - less > -4 and _likeness(free[name]) > 0:
@@ -333,17 +347,20 @@ def _has_bounds(table: Table, name: str) -> bool:
     return bool(signed.any()) and not is_text(cells.str.replace(_BOUND, "", regex=True)).any()
 
 
-def _likeness(column: Column) -> int:
+def _likeness(column: Column) -> float:
     """Return how much a column looks like a response; -4 and less: it cannot be one."""
     words = column.words
-    named = says(words, RESPONSES | SUBSTANCES)
+    named = says(words, RESPONSES | SUBSTANCES) and not (words & PEOPLE and "density" in words)
     if words & (LABELS | CENSORING) or (column.numbers_rows and not named):
         return -4
     if column.constant:
         return -3 if named else -4
     other = words & COVARIATES or _is_exposure(column) or says(words, TRIALS)
     other = bool(other) and not words & RESPONSES
-    return 3 * named - 3 * other + (column.whole and bool((numbers(column) >= 0).all()))
+    counts = column.whole and bool((numbers(column) >= 0).all())
+    if words & TERRAIN and not named:  # heights are whole numbers, too
+        return -3.5
+    return 3 * named - 3 * other + counts
 
 
 def _derived(columns: dict[str, Column]) -> dict[str, tuple[int, str]]:
@@ -413,6 +430,41 @@ def find_exposure(columns: dict[str, Column], taken: set[str], guesser: Guesser)
         chosen = guesser.choose("the exposure", {**likely, "none": "counts as they are"}, best, "--exposure")
         return None if chosen == "none" else chosen
     return next(iter(likely), None)
+
+
+def _note_share(columns: dict[str, Column], response: Column, taken: set[str], guesser: Guesser) -> None:
+    """Tell of a response that is a share, or a percentage, of a column of trials: how many these were says more."""
+    values = numbers(response)
+    if response.whole and not (values > 1).any() or (values < 0).any() or (values > 100).any():
+        return
+    by = 1 if (values <= 1).all() else 100
+    for name, column in columns.items():
+        if name in taken or not column.whole or not column.complete or not says(column.words, TRIALS):
+            continue
+        of = numbers(column)
+        many = values * of / by
+        # a share that is rounded to two digits, or a percentage to none, is that of some whole number
+        if (of > 1).any() and (of > 0).all() and (np.abs(many - np.round(many)) <= 0.006 * of + 1e-9).all():
+            guesser.note(
+                f"{response.name!r} is a share of {name!r}: with how many these were as a column of its own, such as "
+                f"'positive', --response 'p(positive, {name})' takes into account how sure each share is"
+            )
+            return
+
+
+def _note_effort(columns: dict[str, Column], response: Column, taken: set[str], guesser: Guesser) -> None:
+    """Tell of amounts that have an effort beside them, which is the exposure of counts alone."""
+    if not response.words & AMOUNTS or (numbers(response) < 0).any():
+        return
+    for name, column in columns.items():
+        if name in taken or not _is_exposure(column) or column.words & LABELS or not column.complete:
+            continue
+        if (numbers(column) > 0).all() and not column.constant:
+            guesser.note(
+                f"{name!r} is not used, since an exposure is one of counts: {response.name!r} over {name!r}, as a "
+                "column of its own, would map amounts per unit of it"
+            )
+            return
 
 
 def find_censoring(table: Table, columns: dict[str, Column], response: Column, guesser: Guesser) -> str | None:
