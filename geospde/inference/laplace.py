@@ -8,18 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import NumericalError
 from geospde.families.barrier import barriers
-from geospde.inference.mixture import GaussianMixture
-from geospde.inference.system import EPSILON, LatentGaussianModel, Predictor, QuadraticForms, Start, System
+from geospde.inference.system import EPSILON, LatentGaussianModel, Predictor, Start, System
 from geospde.linalg.basis import Basis
 from geospde.linalg.cholesky import NotPositiveDefinite
 from geospde.linalg.constrained import ConstrainedFactor
 from geospde.linalg.supernodal import symmetric_times
-from geospde.linalg.threads import beside, one_blas_thread
+from geospde.linalg.threads import beside
 
 Vector = NDArray[np.float64]
 PriorPart = tuple[float, Vector]
@@ -31,7 +29,6 @@ DIGITS = 0.1  # of a log density, that rounding may take: beyond it has none
 NOISE = 100.0  # of a log density: beyond such a bound of rounding Newton ends anywhere, at values up to 1e63
 ROUNDING = 1e-10  # expected gain an observation that may be rounding, where steps no longer make it smaller
 SHARE = 1e-3  # of the log density that stands for observations where it is large, as of counts of millions
-SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -288,52 +285,6 @@ class Laplace(System):
         point = self.factor_again(point)
         assert point.factor is not None
         return point.mean[:, None] + point.factor.draw(noise)
-
-    def mixture(
-        self, posterior: Any, rows: Any, offset: Vector | float = 0.0, forms: QuadraticForms | None = None
-    ) -> GaussianMixture:
-        """Posterior of ``rows @ x + offset`` as a mixture of Gaussians over the theta points.
-
-        Variances come from the selected covariances; a row whose support leaves the pattern costs one solve per point,
-        as does one that depends on theta (`rows` then has ``at(theta)``, which gives rows and further variances).
-        `forms` is the rows' `quadratic_map`, where it is known.
-        """
-        if hasattr(rows, "at"):
-            means, variances = np.empty((2, len(posterior.points), rows.shape[0]))
-            with one_blas_thread():  # one point's rows at a time: they may be dense
-                for k, point in enumerate(posterior.points):
-                    own, more = rows.at(point.theta)
-                    means[k] = own @ point.mean + offset
-                    variances[k] = self._covered_variances(point, own) + more
-            return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
-        quadratic, inside = forms or self.quadratic_map(rows)
-        means = np.array([rows @ p.mean + offset for p in posterior.points])
-        variances = np.array([quadratic @ p.covariance for p in posterior.points])
-        if not inside.all():
-            outside = np.flatnonzero(~inside)
-            for k, point in enumerate(posterior.points):
-                variances[k, outside] = self.row_variances(point, rows[outside])
-        # rounding may leave a variance that is zero in truth (a row of zeros) a little negative
-        return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
-
-    def row_variances(self, point: LaplacePoint, rows: sp.csr_matrix) -> Vector:
-        """``diag(rows S rows')`` by one solve per row, for rows that the pattern does not cover."""
-        point, out = self.factor_again(point), np.empty(rows.shape[0])
-        for a in range(0, rows.shape[0], 256):
-            part = rows[a : a + 256].T.toarray()
-            out[a : a + 256] = (part * self.solve(point, part)).sum(axis=0)
-        return out
-
-    def _covered_variances(self, point: LaplacePoint, rows: sp.csr_matrix) -> Vector:
-        """The same by a dense S, where that is small and the pattern covers the rows."""
-        if self.n > SMALL or not self._covers(rows):
-            return self.row_variances(point, rows)
-        rows = self.basis.rows(rows)
-        covariance, out = self.dense(point.covariance), np.empty(rows.shape[0])
-        for a in range(0, rows.shape[0], 256):
-            part = rows[a : a + 256].toarray()
-            out[a : a + 256] = np.einsum("ij,ij->i", part @ covariance, part)
-        return out
 
     def describe(self, theta: Vector) -> str:
         """Theta in the user's words, for messages."""

@@ -419,15 +419,6 @@ class System:
         out[self._entry_columns, self._entry_rows] = entries
         return out
 
-    def _covers(self, rows: sp.csr_matrix) -> bool:
-        """Whether all pairs of entries within each row lie on the pattern."""
-        there, pattern = abs(self.basis.rows(rows)).sign(), self.dense(np.ones(self._entry_rows.size))
-        for a in range(0, rows.shape[0], 256):
-            part = there[a : a + 256].toarray()
-            if (np.einsum("ij,ij->i", part @ pattern, part) < part.sum(axis=1) ** 2).any():
-                return False
-        return True
-
     def variances(self, selected: Vector) -> Vector:
         """Variances of the predictors from an inverse on the pattern, and after them those of sums (`with_pairs`)."""
         values: Vector = self._squares @ selected

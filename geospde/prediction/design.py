@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import owens_t
 
 from geospde.errors import InputError, alert
+from geospde.inference.combinations import row_variances
 from geospde.linalg.executor import cluster, executor
 from geospde.linalg.threads import one_blas_thread
 from geospde.mesh.trimesh import Mesh
@@ -264,7 +265,7 @@ class _Greedy:
         self.cross = np.asarray(targets @ solved).T  # (candidates, targets)
         self.among = np.asarray(new @ solved)
         self.noise = 1.0 / self._information(new)
-        self.variance = np.maximum(fit.laplace.row_variances(self.point, sp.csr_matrix(targets)), 1e-300)
+        self.variance = np.maximum(row_variances(fit.laplace, self.point, sp.csr_matrix(targets)), 1e-300)
         self.first = self.variance.copy()
         self.scores = np.zeros(self.variance.size)
         if threshold is not None:
@@ -275,7 +276,7 @@ class _Greedy:
         self.whole = 0.0
         if criterion == "region":
             mean_row = sp.csr_matrix(self.weights @ targets)
-            self.whole = float(fit.laplace.row_variances(self.point, mean_row)[0])
+            self.whole = float(row_variances(fit.laplace, self.point, mean_row)[0])
         back = self._solved(observed)
         self.of_present = np.asarray(targets @ back).T
         self.with_fixed = np.asarray(already @ back).T  # (observations, fixed sites)

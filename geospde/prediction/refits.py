@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geospde.errors import InputError, NumericalError
+from geospde.inference.combinations import mixture_of
 from geospde.inference.criteria import cavity_of_pairs, whole_left_out
 from geospde.inference.hyper import Posterior
 from geospde.inference.integration import finished
@@ -51,7 +52,7 @@ def refitted(fold: Fold, laplace: Laplace, start: Vector, rule: str, strategy: s
         centres = [laplace.design @ p.mean + laplace.model.offset for p in found.points]
         axes = [without.axes(without.variances(p.covariance)) for p in found.points]
         return given_first(laplace, found.points, np.log(found.weights)[:, None], fold.predicted, centres, axes)
-    mixture = without.mixture(found, laplace.design[fold.predicted], laplace.model.offset[fold.predicted])
+    mixture = mixture_of(without, found, laplace.design[fold.predicted], laplace.model.offset[fold.predicted])
     thetas = np.array([without.whole(p.theta) for p in found.points])
     return Refit(thetas, found.weights, mixture.means, mixture.sds)
 

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.inference.combinations import mixture_of
 from geospde.inference.criteria import Criteria, criteria
 from geospde.inference.full_laplace import marginal_shape
 from geospde.inference.hyper import Posterior
@@ -159,7 +160,8 @@ class BayesianFit(Fit):
         rows = []
         for h in self.model.hyperparameters:
             if not h.is_fixed:
-                rows.append(_marginal_row(self.marginal(h.name)))
+                own = self.marginal(h.name)
+                rows.append([*own.finite_moments, *own.quantile(np.array(LEVELS)), own.mode])
             else:
                 value = h.value(self.posterior.mode.theta)
                 rows.append([value, 0.0, *[value] * (len(LEVELS) + 1)])
@@ -239,7 +241,7 @@ class BayesianFit(Fit):
         """
         many = rows.shape[0] > self.laplace.n
         forms = self.laplace.quadratic_map(rows) if many and not hasattr(rows, "at") else None
-        gaussian = self.laplace.mixture(self.posterior, rows, offset, forms)
+        gaussian = mixture_of(self.laplace, self.posterior, rows, offset, forms)
         heaviest = int(np.argmax(self.posterior.weights))
         if hasattr(rows, "at"):
             rows = rows.at(self.posterior.heaviest.theta)[0]
@@ -470,7 +472,7 @@ class BayesianFit(Fit):
             return Block("Fixed effects", self.fixed)
         names, first = self.model.effects.names, self.laplace.n_random
         rows = self._unit_rows(np.arange(first, first + len(names)))
-        table = _table(self.laplace.mixture(self.posterior, rows), names, finite=True)
+        table = _table(mixture_of(self.laplace, self.posterior, rows), names, finite=True)
         return Block("Fixed effects, by Gaussians: their corrections take time, see fit.fixed", table)
 
     # -- pictures -------------------------------------------------------------------------------------------
@@ -494,7 +496,3 @@ def _table(mixture: GaussianMixture, names: list[str], finite: bool = False) -> 
     sd = mixture.finite_sd if finite else mixture.sd
     columns = [mixture.mean, sd, *(mixture.quantile(p) for p in LEVELS), mixture.mode()]
     return pd.DataFrame(np.column_stack(columns), columns=COLUMNS, index=pd.Index(names))
-
-
-def _marginal_row(marginal: Marginal) -> list[float]:
-    return [*marginal.finite_moments, *marginal.quantile(np.array(LEVELS)), marginal.mode]

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
+from geospde.inference.combinations import mixture_of
 from geospde.inference.hyper import Posterior
 from geospde.inference.laplace import Laplace, LaplacePoint
 from geospde.inference.marginals import Marginal, marginal_of_mixture
@@ -133,7 +134,7 @@ class FitState(ABC):
         rows : (m, n) csr_matrix or MovingRows
         offset : (m,) array or float
         """
-        return self.laplace.mixture(self.approximation, rows, offset)
+        return mixture_of(self.laplace, self.approximation, rows, offset)
 
     @abstractmethod
     def response(self, mixture: GaussianMixture, quantiles: Sequence[float] = LEVELS) -> dict[str, Vector]:

@@ -6,6 +6,7 @@ import pytest
 import shapely
 
 import geospde as gs
+from geospde.inference.combinations import row_variances
 from geospde.model.overlap import overlap
 
 
@@ -32,7 +33,7 @@ def test_rows_in_a_gap_lie_on_the_pattern_and_have_the_variances_of_solves(fit):
     # a place beyond a long edge, in a corner of its triangle that no corner or centre stands for, may be left out
     assert inside.mean() > 0.95
     point = fit.posterior.points[0]
-    solved = fit.laplace.row_variances(point, rows)
+    solved = row_variances(fit.laplace, point, rows)
     assert np.allclose((quadratic @ point.covariance)[inside], solved[inside], rtol=1e-9)
 
 

@@ -6,6 +6,7 @@ import pytest
 import shapely
 
 import geospde as gs
+from geospde.inference.combinations import mixture_of
 from geospde.prediction.regions.blocks import enough_blocks
 from geospde.results.draws import draw
 
@@ -57,7 +58,7 @@ def test_the_variance_is_the_sum_of_all_pairs_of_cells(fits, name):
     squares, plain_squares = np.ones(CELLS.n), np.ones(CELLS.n)
     for model, f in zip(models, functions):
         rows = model.rows(pd.DataFrame(index=range(CELLS.n)), CELLS.centres)
-        gaussian = fit.laplace.mixture(fit.approximation, rows)
+        gaussian = mixture_of(fit.laplace, fit.approximation, rows)
         corrected = fit.mixture(rows)  # as the map's means are
         means *= corrected.expectation(f)
         squares *= corrected.expectation(lambda eta, f=f: f(eta) ** 2)

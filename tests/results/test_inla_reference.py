@@ -11,6 +11,7 @@ import pytest
 from oracles import REFERENCE, exact, reference_fit
 
 import geospde as gs
+from geospde.inference.combinations import mixture_of
 
 BOTH = pytest.mark.parametrize("alpha, tag", [(1.5, "alpha15"), (2, "alpha2")])
 
@@ -83,7 +84,7 @@ def test_cpo_and_pit_are_those_of_refits_without_the_observation():
         )
         y, time = table.loc[row, ["counts", "time"]]
         point = rest.model.rows(table.loc[[row]], table.loc[[row], ["cX", "cY"]].to_numpy())
-        mixture = rest.laplace.mixture(rest.posterior, point)
+        mixture = mixture_of(rest.laplace, rest.posterior, point)
         eta = np.linspace(-6, 6, 20001) * mixture.sd + mixture.mean
         density = np.array([mixture.density(e)[0] for e in eta])
         cpo = np.trapezoid(density * poisson.pmf(y, time * np.exp(eta)), eta)

@@ -27,6 +27,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.families.gauss_hermite import normal_nodes
+from geospde.inference.combinations import mixture_of
 from geospde.linalg.threads import one_blas_thread
 from geospde.prediction.regions.blocks import (
     DrawnFactor,
@@ -153,7 +154,7 @@ class _Blocks:
 
     def _add(self, part: slice, to_block: sp.csr_matrix) -> None:
         """Add some cells."""
-        mixtures = [self._laplace.mixture(self._posterior, f.rows[part], f.offset[part]) for f in self._factors]
+        mixtures = [mixture_of(self._laplace, self._posterior, f.rows[part], f.offset[part]) for f in self._factors]
         for k in range(len(self.total)):
             at = [(mixture.means[k], mixture.sds[k]) for mixture in mixtures]
             both = [_mean_and_slope(f.functions[k], *here) for f, here in zip(self._factors, at)]

@@ -26,6 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from geospde.inference.combinations import mixture_of, row_variances
 from geospde.inference.mixture import GaussianMixture
 from geospde.inference.sampling import joint_draws
 from geospde.linalg.threads import one_blas_thread
@@ -106,7 +107,7 @@ def linear(cells: Cells, weights: sp.csr_matrix | None = None, centre: Vector | 
             own, more = cells.at(point)
             joined = sp.csr_matrix(weights @ own)
             means[k] = joined @ point.mean + shift
-            variances[k] = laplace.row_variances(point, joined) + weights.power(2) @ more
+            variances[k] = row_variances(laplace, point, joined) + weights.power(2) @ more
     return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
 
 
@@ -175,7 +176,7 @@ def log_sums(cells: Cells, centres: Vector, blocks: int, draws: int, seed: int |
     """
     fit, areas = cells.fit, cells.weights.shape[0]
     posterior = fit.approximation
-    marginals = fit.laplace.mixture(posterior, cells.rows, cells.offset)
+    marginals = mixture_of(fit.laplace, posterior, cells.rows, cells.offset)
     heaviest = int(np.argmax(posterior.weights))
 
     def variances_of(most: int) -> Vector:

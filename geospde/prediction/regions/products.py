@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from geospde.inference.combinations import row_variances
 from geospde.inference.sampling import joint_draws
 from geospde.prediction.product import NOWHERE, Product
 from geospde.prediction.regions.expansion import Factor, expanded_sums
@@ -77,7 +78,7 @@ def estimated_products(cells: ProductCells) -> Sums:
         total += weights @ value
         for rows, by in zip(cells.rows, (by_first, by_second)):
             slopes = slopes + weights @ sp.diags(by) @ rows[part]
-    variances = laplace.row_variances(point, sp.csr_matrix(slopes))
+    variances = row_variances(laplace, point, sp.csr_matrix(slopes))
     if spread is not None:
         variances = variances + spread.variances(sp.csr_matrix(slopes), own)
     return positive_sums(total, np.sqrt(np.maximum(variances, 0.0)))
