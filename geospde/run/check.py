@@ -193,7 +193,7 @@ def _checked(config: Config, log: StepLog) -> list[Finding]:
             for one in model.parts.values() if config.observations else [model]:
                 analysis.check_predictable(one, grid, config.prediction.at)
             analysis.check_classes(config, survey, grid)
-        check_regions(config, survey, model, grid)
+        findings += check_regions(config, survey, model, grid)
         System(model).analysed()  # refuses what does not fit into memory
         summarise(analysis.describe_model(model))
     if mesh is not None:

@@ -19,11 +19,12 @@ from geospde.model.build import Model
 from geospde.prediction.grid import Grid
 from geospde.prediction.layer import Layer, outer_limits
 from geospde.prediction.regions.areas import read_areas, refuse_elsewhere
-from geospde.prediction.regions.regions import RegionPrediction, predict_regions
+from geospde.prediction.regions.regions import RegionPrediction, laid_over, predict_regions
 from geospde.prediction.regions.weights import cell_weights
 from geospde.results.base import Fit
 from geospde.run.config import Config
 from geospde.survey.survey import Survey
+from geospde.text.findings import Finding
 from geospde.text.offline import read_vectors
 from geospde.text.progress import Callback
 
@@ -174,20 +175,28 @@ class LikelihoodFigures:
         return [(caption, path.read_bytes()) for caption, path in there if path.exists()]
 
 
-def check_regions(config: Config, survey: Survey, model: Model, grid: Grid | None = None) -> None:
-    """Raise an InputError for areas that cannot be read, or lie off a grid, and weights that weigh nothing on it."""
+def check_regions(config: Config, survey: Survey, model: Model, grid: Grid | None = None) -> tuple[Finding, ...]:
+    """Return what is to be said of areas and their weights on a grid, as far as it is not too fine to look.
+
+    Raises an InputError for areas that cannot be read, or lie off a grid, and weights that weigh nothing on it.
+    """
     weights = weights_of(config)
     file = weights["raster"] if weights is not None else None
     if file is not None and not file.is_file():
         raise InputError(f"there is no file {_written(config)!r} for the weights of [regions]")
+    looked = grid is not None and grid.n <= MOST_WEIGHED
+    found: dict[Finding, None] = {}
     for areas, layer in _areas(config, survey, model).values():
         polygons = read_areas(areas, model.crs if config.has_places else None, config.regions.name, layer)
         if grid is not None:
             refuse_elsewhere(polygons, grid)
+        found |= dict.fromkeys(polygons.findings)
         if not config.has_places and not config.regions.areas:
             _refuse_unknown_rows(config, areas, model)
-    if grid is not None and weights is not None and grid.n <= MOST_WEIGHED:
-        cell_weights(weights, grid, model.crs)
+        if grid is not None and looked:
+            cell, _, told = cell_weights(weights, grid, model.crs)
+            found |= dict.fromkeys((*told, *laid_over(polygons, grid, cell)[-1]))
+    return tuple(found)
 
 
 def weights_of(config: Config) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from geospde.plots.regions import regions_map
 from geospde.prediction.regions import moments, sums
 from geospde.prediction.regions.areas import overlaps
 from geospde.results.draws import draw
+from geospde.run.check import check
 from geospde.run.regions import write_regions
 
 AREAS = [shapely.Point(300, 300).buffer(150), shapely.box(100, 100, 900, 900), shapely.box(700, 650, 760, 690)]
@@ -437,3 +438,25 @@ def test_a_run_knows_when_its_areas_change(tmp_path, capsys, monkeypatch):
     assert "areas.gpkg has changed since the run was made" in capsys.readouterr().err
     assert main(["regions", "bay.toml"]) == 0
     assert "1 pair of areas overlap" in (tmp_path / "out" / "regions.json").read_text()
+
+
+def test_check_says_before_the_fit_what_a_run_says_of_areas_and_weights(tmp_path):
+    path = write_survey(tmp_path, '[regions]\nareas = "areas.gpkg"\nname = "name"\nweights = "people.tif"\n')
+    shapes = [shapely.box(500, 500, 1500, 900), shapely.box(0, 0, 400, 400), shapely.box(100, 100, 450, 450)]
+    local = gs.read_survey(tmp_path / "sites.csv", crs="local:m").crs
+    frame = gpd.GeoDataFrame({"name": ["east", "west", "mid"]}, geometry=shapes, crs=local)
+    people = np.ones((10, 10), dtype="float32")
+    people[2, 2] = -3
+    with rasterio.open(
+        tmp_path / "people.tif", "w", driver="GTiff", height=10, width=10, count=1, dtype="float32",
+        transform=Affine(120, 0, -100, 0, -120, 1100),
+    ) as raster:  # fmt: skip
+        raster.write(people, 1)
+    with quietly_in(tmp_path):
+        frame.to_file("areas.gpkg")
+        said = " ".join(str(finding.message) for finding in check(path))
+        frame.translate(1e5).to_frame("geometry").assign(name=frame["name"]).to_file("areas.gpkg")
+        with pytest.raises(gs.InputError, match="no area lies on the map"):
+            check(path)
+    assert "partly off the map" in said and "lose that part: east (" in said
+    assert "1 pair of areas overlap, most 'west' and 'mid'" in said and "weigh less than nothing, down to" in said

@@ -261,8 +261,9 @@ def refuse_elsewhere(areas: Areas, grid: Grid) -> None:
     west, south, east, north = areas.frame.geometry.bounds.to_numpy().T
     if not ((west < xmax) & (east > xmin) & (south < ymax) & (north > ymin)).any():
         raise InputError(
-            "no area lies on the map: are both in one CRS?",
-            remedy=f"areas begin at ({coordinate(west.min())}, {coordinate(south.min())}), the map at "
+            "no area lies on the map",
+            remedy="see whether both are in one CRS, since areas begin at "
+            f"({coordinate(west.min())}, {coordinate(south.min())}), the map at "
             f"({coordinate(xmin)}, {coordinate(ymin)})",
         )
 

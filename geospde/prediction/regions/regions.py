@@ -310,12 +310,33 @@ def _on_map(areas: Areas, model: Model, given: Grid | None, weights: Any) -> _On
     cells = places(model, grid)
     grid = grid if cells.grid is None else cells.grid
     cell, what, found = cell_weights(_on_grid(weights, given, grid), grid, model.crs)
+    sums, weight, covered, told = laid_over(areas, grid, cell)
+    return _OnMap(cells, sums, weight, covered, what, (*areas.findings, *found, *told))
+
+
+def laid_over(areas: Areas, grid: Grid, cell: Vector) -> tuple[sp.csr_matrix, Vector, Vector, tuple[Finding, ...]]:
+    """Lay areas over cells of some weights.
+
+    Returns
+    -------
+    sums : (a, n) csr_matrix
+        What of each cell's weight is in each area.
+    weight : (a,) array
+    covered : (a,) array
+        The share of each area that lies on the map.
+    findings : tuple of Finding
+        Areas off the map, or without weight.
+
+    Raises
+    ------
+    InputError
+        Where no area lies on the map.
+    """
     shares, covered = overlaps(areas.frame, grid)
     sums = sp.csr_matrix(shares @ sp.diags(cell))
     sums.eliminate_zeros()
     weight = np.asarray(sums.sum(axis=1)).ravel()
-    findings = (*areas.findings, *found, *_empty(areas.names, covered, weight), *lost_finding(areas.names, covered))
-    return _OnMap(cells, sums, weight, covered, what, findings)
+    return sums, weight, covered, (*_empty(areas.names, covered, weight), *lost_finding(areas.names, covered))
 
 
 def _warn_of(findings: Iterable[Finding]) -> None:
@@ -395,7 +416,7 @@ def _empty(names: list[str], covered: Vector, weight: Vector) -> list[Finding]:
     off = [name for name, share in zip(names, covered) if share == 0]
     light = [name for name, share, w in zip(names, covered, weight) if share > 0 and w == 0]
     if len(off) == len(names):
-        raise InputError("no area lies on the map: are both in one CRS?")
+        raise InputError("no area lies on the map", remedy="see whether both are in one CRS")
     found = []
     if off:
         lie = "lies" if len(off) == 1 else "lie"
