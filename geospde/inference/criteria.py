@@ -1,7 +1,8 @@
 """DIC, WAIC, CPO and PIT from the mixture over theta."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,12 @@ class Criteria:
     ----------
     dic, p_dic, waic, p_waic : (m,) arrays
         On the deviance scale; their sums are the totals.
-    log_cpo, pit : (m,) arrays
-        Log of p(y_i | y_-i), and P(Y_i <= y_i | y_-i): not a number for a family without a distribution function.
+    log_cpo : (m,) array
+        Log of p(y_i | y_-i).
     failure : (m,) array
         0 where the leave-one-out quantities hold, 1 where the Gaussian of the rest has no positive variance.
+    integrate : callable
+        What gives `pit`, which takes as long as all others or longer.
     """
 
     dic: Vector
@@ -38,8 +41,13 @@ class Criteria:
     waic: Vector
     p_waic: Vector
     log_cpo: Vector
-    pit: Vector
     failure: Vector
+    integrate: Callable[[], Vector]
+
+    @cached_property
+    def pit(self) -> Vector:
+        """P(Y_i <= y_i | y_-i): not a number for a family without a distribution function."""
+        return np.clip(self.integrate(), 0.0, 1.0)
 
     @property
     def cpo(self) -> Vector:
@@ -100,8 +108,8 @@ def _criteria(
     first, second, ratio = mixture.expectation_each([_then(f, beside_the_mean) for f in likelihoods])
     mean_log, square, p_dic = at_mean + first, second - first**2, -2.0 * first
     waic = -2.0 * (np.log(ratio) + at_mean - square)
-    log_cpo, pit, failure = _leave_one_out(posterior, likelihoods)
-    return Criteria(p_dic - 2.0 * mean_log, p_dic, waic, square, log_cpo, pit, failure)
+    rest = LeftOut(posterior, likelihoods)
+    return Criteria(p_dic - 2.0 * mean_log, p_dic, waic, square, rest.log_cpo, rest.failure, rest.pit)
 
 
 def _of_pairs(
@@ -150,7 +158,7 @@ def _of_pairs(
     log_cpo = second_given_first(np.logaddexp.reduce(log_ratio + np.array(log_own), axis=0) - total)
     pit = (np.exp(log_ratio - total) * np.array(pits)).sum(axis=0)
     lppd, deviance = second_given_first(np.log(ratio) + at_mean), second_given_first(-2.0 * (at_mean + first))
-    return Criteria(p_dic + deviance, p_dic, -2.0 * (lppd - variance), variance, log_cpo, np.clip(pit, 0, 1), failure)
+    return Criteria(p_dic + deviance, p_dic, -2.0 * (lppd - variance), variance, log_cpo, failure, lambda: pit)
 
 
 def cavity_of_pairs(laplace: Laplace, point: LaplacePoint) -> tuple[Vector, Vector, Vector, NDArray[np.bool_]]:
@@ -229,33 +237,81 @@ def cavity(point: LaplacePoint) -> tuple[Vector, Vector, NDArray[np.bool_]]:
     return point.eta - slope / precision, 1.0 / np.sqrt(precision), rest <= least
 
 
-def _leave_one_out(posterior: Posterior, likelihoods: list[Likelihood]) -> tuple[Vector, Vector, Vector]:
-    near = likelihoods[0].start()  # about where the distribution function of y passes one half
-    log_cpo, pits = np.empty((2, len(likelihoods), near.size))
-    failure = np.zeros(near.size)
-    for k, (point, likelihood) in enumerate(zip(posterior.points, likelihoods)):
-        centre, sd, failed = cavity(point)
-        failure = np.maximum(failure, failed)
-        there = -likelihood.derivatives(near)[1]
-        steps = 4.0 / np.sqrt(np.maximum(there, 1e-6))  # of the distribution function
-        smooth = sd * np.sqrt(np.maximum(np.maximum(there, -point.derivatives[1]), 0.0)) < SMOOTH
-        for rows, nodes in ((np.flatnonzero(smooth), FEW), (np.flatnonzero(~smooth), MANY)):
-            if not rows.size:
-                continue
-            own = likelihood if rows.size == near.size else likelihood.of_rows(rows)
-            rest = centre[rows], sd[rows]
-            log_cpo[k, rows] = _log_density(own, point.eta[rows], np.sqrt(point.eta_variance[rows]), *rest, nodes)
+@dataclass(frozen=True)
+class LeftOut:
+    """Each observation given all others, by the predictors' Gaussians without it at each theta point.
+
+    Attributes
+    ----------
+    posterior : Posterior
+    likelihoods : list
+        One a theta point.
+    """
+
+    posterior: Posterior
+    likelihoods: list[Likelihood]
+
+    @cached_property
+    def _near(self) -> Vector:
+        """About where the distribution function of each observation passes one half."""
+        return self.likelihoods[0].start()
+
+    @cached_property
+    def _cavities(self) -> list[tuple[Vector, Vector, NDArray[np.bool_]]]:
+        return [cavity(point) for point in self.posterior.points]
+
+    @cached_property
+    def failure(self) -> Vector:
+        """1 where there is no Gaussian of the rest at some theta point."""
+        return np.asarray(np.any([failed for _, _, failed in self._cavities], axis=0), dtype=float)
+
+    @cached_property
+    def _log_densities(self) -> Vector:
+        """Log p(y_i | y_-i, theta) of each theta point, (K, m)."""
+        out = np.empty((len(self.likelihoods), self._near.size))
+        for k, rows, likelihood, centre, sd, few in self._parts():
+            point = self.posterior.points[k]
+            own = point.eta[rows], np.sqrt(point.eta_variance[rows])
+            out[k, rows] = _log_density(likelihood, *own, centre, sd, FEW if few else MANY)
+        return out
+
+    @cached_property
+    def _log_shares(self) -> Vector:
+        """Log weights of the theta points without each observation, (K, m): harmonic, they go with w_k / p_k(y_i)."""
+        out: Vector = np.log(self.posterior.weights)[:, None] - self._log_densities
+        return out
+
+    @cached_property
+    def log_cpo(self) -> Vector:
+        """Log p(y_i | y_-i), (m,)."""
+        total: Vector = np.logaddexp.reduce(self._log_shares, axis=0)
+        return -total
+
+    def pit(self) -> Vector:
+        """P(Y_i <= y_i | y_-i), (m,); not a number where the family has no distribution function."""
+        total: Vector = np.zeros(self._near.size)
+        for k, rows, likelihood, centre, sd, few in self._parts():
             if not likelihood.has_cdf:
-                pits[k, rows] = np.nan
-            elif nodes == FEW:
-                pits[k, rows] = sum(w * own.cdf(rest[0] + z * rest[1]) for z, w in zip(*normal_nodes(FEW)))
+                return np.full_like(total, np.nan)
+            if few:
+                below: Vector = sum(w * likelihood.cdf(centre + z * sd) for z, w in zip(*normal_nodes(FEW)))
             else:
-                pits[k, rows] = _below(own, near[rows], steps[rows], *rest)
-    # harmonic over theta: the weights of theta without observation i go with w_k / p_k(y_i)
-    log_ratio = np.log(posterior.weights)[:, None] - log_cpo
-    log_total = np.logaddexp.reduce(log_ratio, axis=0)
-    pit = (np.exp(log_ratio - log_total) * np.clip(pits, 0.0, 1.0)).sum(axis=0)
-    return -log_total, np.clip(pit, 0.0, 1.0), failure
+                below = _below(likelihood, self._near[rows], centre, sd)
+            total[rows] += np.exp(self._log_shares[k, rows] + self.log_cpo[rows]) * np.clip(below, 0.0, 1.0)
+        return total
+
+    def _parts(self) -> Iterator[tuple[int, NDArray[np.intp], Likelihood, Vector, Vector, bool]]:
+        """Of each theta point the observations of which few nodes are enough, and the others, without their own."""
+        for k, (point, likelihood, (centre, sd, _)) in enumerate(
+            zip(self.posterior.points, self.likelihoods, self._cavities)
+        ):
+            bends = np.maximum(-likelihood.derivatives(self._near)[1], -point.derivatives[1])
+            smooth = sd * np.sqrt(np.maximum(bends, 0.0)) < SMOOTH
+            for few in (True, False):
+                rows = np.flatnonzero(smooth == few)
+                if rows.size:
+                    own = likelihood if rows.size == smooth.size else likelihood.of_rows(rows)
+                    yield k, rows, own, centre[rows], sd[rows], few
 
 
 def _log_density(likelihood: Likelihood, eta: Vector, scale: Vector, centre: Vector, sd: Vector, nodes: int) -> Vector:
@@ -268,8 +324,9 @@ def _log_density(likelihood: Likelihood, eta: Vector, scale: Vector, centre: Vec
     return out
 
 
-def _below(likelihood: Likelihood, near: Vector, steps: Vector, centre: Vector, sd: Vector) -> Vector:
+def _below(likelihood: Likelihood, near: Vector, centre: Vector, sd: Vector) -> Vector:
     """``int N(eta; centre, sd²) P(Y <= y | eta)``, by panels about the step of the distribution function."""
+    steps = 4.0 / np.sqrt(np.maximum(-likelihood.derivatives(near)[1], 1e-6))
     low, high = centre - 6 * sd, centre + 6 * sd
     edges = [low, *(np.clip(near + k * steps, low, high) for k in (-1, 0, 1)), high]
     total = np.zeros_like(centre)

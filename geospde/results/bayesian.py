@@ -46,7 +46,7 @@ COLUMNS = ["mean", "sd", *(f"q{p:g}" for p in LEVELS), "mode"]
 QUICK = 1_000_000  # observations times theta points and what leave-one-out counts for: a second or so
 DRAWS_COST = 100  # theta points that leave-one-out by 2,000 draws takes as long as
 QUICK_LATENT = 10_000  # latent variables, of which leave-one-out draws two thousand vectors
-QUICK_LOADINGS = 2_000_000  # numbers in the loadings of second-order corrections
+QUICK_LOADINGS, QUICK_SUMS = 6e6, 1e10  # numbers in the loadings of second-order corrections, products of them
 QUICK_FACTORS = 20_000  # latent variables times marginals by `strategy="laplace"`, at twenty factorisations each
 _BY_ML = "fit with method='ml'"
 _BY_SMOOTHS = "fit smooths with method='reml' or 'ubre'"
@@ -266,6 +266,8 @@ class BayesianFit(Fit):
         """Whether `criteria` are known already, or take a second or two."""
         if "criteria" in vars(self):
             return True
+        if not self._corrections_are_quick:
+            return False
         work = self.model.likelihood.n * (DRAWS_COST + len(self.posterior.points))
         return work < QUICK and self.laplace.n < QUICK_LATENT
 
@@ -275,7 +277,7 @@ class BayesianFit(Fit):
         if "fixed" in vars(self) or "_higher_order" in vars(self) or self.posterior.strategy in ("gaussian", "vb"):
             return True
         m, n = self.laplace.design.shape
-        moderate: bool = m * n < QUICK_LOADINGS or m * n > LARGEST
+        moderate: bool = (m * n < QUICK_LOADINGS and n * min(m, 4 * n) ** 2 < QUICK_SUMS) or m * n > LARGEST
         return n * len(self.model.effects.names) < QUICK_FACTORS if self.posterior.strategy == "laplace" else moderate
 
     @cached_property
