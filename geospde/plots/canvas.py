@@ -97,6 +97,9 @@ _SET_WIDTH = 0.58
 _SMALLEST = 5.5
 """Points below which a label of a colour bar is broken into lines."""
 
+_SMALLEST_TITLE, _TWO_LINES = 6.5, 7.0
+"""Points below which a title is broken into two lines, and the most that these may have above a map."""
+
 _STACKED = 1.5
 """How much wider maps must get by being stacked, which takes the height of a page."""
 
@@ -295,10 +298,17 @@ def _tick(value: float, _: int, *, size: float) -> str:
 
 
 def title(ax: Axes, text: str, room: float = math.inf, pad: float = 3.0) -> None:
-    """Write a map's title above its left edge, at most `room` inches wide and `pad` points above it."""
+    """Write a map's title above its left edge, at most `room` inches wide and `pad` points above it.
+
+    It takes two lines, for which there is room above a map, before its letters are too small to be read.
+    """
+    size = _fitting(text, TEXT, room)
+    if size < _SMALLEST_TITLE:
+        text = fill(text, -(-len(text) // 2) + 4)
+        size = _fitting(max(text.splitlines(), key=len), _TWO_LINES, room)
     # above a map stand no numbers that matplotlib would have to look for, a quarter of the time of drawing it
     y = 1.0 if isinstance(ax.yaxis.get_major_formatter(), FuncFormatter) else None
-    ax.set_title(text, loc="left", y=y, pad=pad, color=INK, fontsize=_fitting(text, TEXT, room))
+    ax.set_title(text, loc="left", y=y, pad=pad, color=INK, fontsize=size)
 
 
 def title_fits(text: str, room: float) -> bool:

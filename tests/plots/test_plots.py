@@ -21,7 +21,7 @@ from test_figures import DOMAINS, prediction_on
 
 import geospde as gs
 from geospde.explore.variogram import variogram
-from geospde.plots.canvas import Look, Style, View, dress
+from geospde.plots.canvas import Look, Style, View, dress, sheet, title
 from geospde.plots.drawing import draw_graticule, draw_inset
 from geospde.plots.frame import LINE, MARK
 from geospde.plots.maps import plot_panels
@@ -554,6 +554,18 @@ def test_degrees_at_the_frame_are_round_and_where_they_belong():
     with pytest.raises(gs.InputError, match="place on Earth"):
         draw_graticule(ax, view, "local:m")
     plt.close(ax.figure)
+
+
+@pytest.mark.parametrize("words", ["sd", "of Plasmodium falciparum parasitaemia in children from 2 to 10 years of age"])
+def test_a_long_title_is_in_two_lines_above_a_narrow_map(words):
+    """At one line its letters had three points."""
+    drawn = sheet(View.of([(0, 0, 12, 110)], "local:km"))
+    title(drawn.axes[0], f"Probability that the prevalence {words} is above 0.2", drawn.room)
+    written, figure = drawn.axes[0]._left_title, drawn.figure
+    assert written.get_fontsize() >= 6
+    box = written.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert box.x1 < figure.bbox.x1 and box.y1 < figure.bbox.y1
+    assert box.y0 >= drawn.axes[0].bbox.y1
 
 
 def test_a_small_map_holds_the_window_and_styles_have_names():
