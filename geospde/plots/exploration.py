@@ -201,10 +201,11 @@ def _pictures(exploration: Exploration) -> Iterator[tuple[str, str, Figure]]:
     _draw_rates(exploration, ax, bar, room)
     larger = f", larger where {observed.exposure} is" if _varies(observed) else ""
     word = exploration.survey.word
+    ringed = f"; a red ring marks {word}s of a finding" if _ringed(exploration) else ""
     where = f"{'in' if exploration.survey.areas is not None else 'at'} each {word}{larger}"
     yield (
         "rates",
-        f"{observed_words(observed.rate.label)} {where}; a red ring marks {word}s of a finding.",
+        f"{observed_words(observed.rate.label)} {where}{ringed}.",
         figure,
     )
     if exploration.variogram is not None:
@@ -266,8 +267,8 @@ def _draw_rates(exploration: Exploration, ax: Axes, place: Axes, room: float) ->
         draw_areas(ax, np.asarray(survey.areas.array)[order], shown[order], scale)
     else:
         ax.scatter(x[order], y[order], s=sizes[order], c=shown[order], zorder=4, **edge, **scale.style)
-    rows = sorted({row for finding in exploration.findings if finding.level != "ok" for row in finding.rows})
-    if 0 < len(rows) <= len(x) / 2:
+    rows = _ringed(exploration)
+    if rows:
         ring = 3 * np.sqrt(sizes[rows])
         ax.scatter(x[rows], y[rows], s=20 + ring**2 / 4, facecolors="none", edgecolors=ALARM, linewidths=0.8, zorder=5)
     if in_degrees(survey):
@@ -282,6 +283,12 @@ def _draw_rates(exploration: Exploration, ax: Axes, place: Axes, room: float) ->
     colour_bar(place, scale, plain(rate.label), rate.per)
     if logarithmic or observed.classes:
         rate_ticks(place.yaxis, observed)
+
+
+def _ringed(exploration: Exploration) -> list[int]:
+    """Return the rows of findings other than "ok"; none where those are most of the survey."""
+    rows = sorted({row for finding in exploration.findings if finding.level != "ok" for row in finding.rows})
+    return rows if len(rows) <= len(exploration.observed.values) / 2 else []
 
 
 def _draw_size_legend(ax: Axes, observed: Observed, room: float, edge: dict[str, Any]) -> float:

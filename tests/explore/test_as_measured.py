@@ -73,7 +73,7 @@ def test_areas_are_painted_and_measured_in_kilometres(tmp_path):
     assert facts.loc["mean nearest neighbour", "value"] == pytest.approx(111.32 * np.cos(np.radians(61)), rel=1e-6)
     said = exploration_section(found, dpi=40)
     captions = {one["name"]: one["caption"] for one in said["pictures"]}
-    assert captions["rates"].startswith("Observed in each area;") and captions["histogram"].endswith("one area.")
+    assert captions["rates"] == "Observed in each area." and captions["histogram"].endswith("one area.")
     figure = plot_exploration(found, Figure())
     assert figure.axes[0].get_title(loc="left") == "Observed in 6 areas"
     painted = max(

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -300,7 +301,7 @@ def test_small_rates_are_told_per_so_many(rongelap):
     survey = read(many_columns().assign(people=lambda t: 5000 * t["tested"]))
     found = gs.explore(survey, "cases", "people", family="poisson")
     ax = plot_rates(found, Figure().subplots())
-    assert ax.get_title(loc="left").startswith("Observed cases per 100,000 people")
+    assert ax.get_title(loc="left").replace("\n", " ").startswith("Observed cases per 100,000 people")
     ticks = [float(text.get_text()) for text in plot_histogram(found, Figure().subplots()).get_xticklabels()]
     shown = 1e5 * found.observed.rates
     assert shown.min() / 2 < min(ticks) <= max(ticks) < 2 * shown.max()
@@ -350,6 +351,15 @@ def test_the_section_is_text_and_pictures(rongelap):
         assert width / height == pytest.approx(picture["width"] / picture["height"], rel=0.02)
         assert picture["caption"]
     assert json.loads(json.dumps(section)) == section
+    from matplotlib import pyplot as plt
+
+    told = replace(rongelap.findings[0], level="warning", rows=(3, 5))
+    for findings, rings in (((), 0), ((told,), 2)):
+        one = replace(rongelap, findings=findings)
+        drawn = [c for c in plot_rates(one).collections if len(c.get_facecolor()) == 0 and len(c.get_offsets()) == 2]
+        caption = next(picture["caption"] for picture in exploration_section(one, dpi=60)["pictures"])
+        assert len(drawn) == (rings > 0) == ("red ring marks sites" in caption)
+    plt.close("all")
 
 
 # ---- the commands ----
