@@ -46,7 +46,7 @@ class Grouping:
     def labels(self) -> list[str]:
         """Of the levels, such as ``x:y``."""
         of_each = np.unravel_index(self.numbers, [len(c.levels) for c in self.codings])
-        texts = [[coding.labels[k] for k in codes] for coding, codes in zip(self.codings, of_each)]
+        texts = [np.array(coding.labels, dtype=object)[codes] for coding, codes in zip(self.codings, of_each)]
         return [":".join(parts) for parts in zip(*texts)]
 
     def codes(self, table: pd.DataFrame) -> NDArray[np.intp]:
