@@ -126,10 +126,14 @@ class Field(LatentTerm):
         return rows if self.times is None else self.times.rows(rows, table, self.label, new)
 
     def reach(self, points: Vector) -> sp.csr_matrix | None:
-        """The vertices of the triangles that the places lie in; None with other columns, or times."""
-        if self.times is not None or self.by != By():
+        """The vertices of the triangles that the places lie in, also where a covariate multiplies them.
+
+        None of fields by level or time, of which a place has one.
+        """
+        if self.times is not None or self.by.coding is not None:
             return None
-        return self.precision.rows(sp.csr_matrix(self.mesh.basis(points, outside="zero")))
+        rows = self.precision.rows(sp.csr_matrix(self.mesh.basis(points, outside="zero")))
+        return sp.csr_matrix(sp.hstack([rows] * (self.n // rows.shape[1]), format="csr"))
 
     def names(self) -> list[str]:
         """Names of the latent variables."""

@@ -46,3 +46,17 @@ def test_fields_that_overlap_meet_in_every_triangle(fit):
 
 def test_one_field_meets_none(fit):
     assert overlap(fit.model.terms[:1]) is None
+
+
+@pytest.mark.parametrize(
+    "formula", ["z ~ spde(mesh, nu=0.5)", "z ~ spde(mesh, by=(1, u))", "z ~ spde(mesh) + spde(mesh, by=u)"]
+)
+def test_fields_of_one_mesh_meet_where_no_site_is(formula):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame(rng.uniform(0, 10, (20, 2)), columns=["x", "y"])
+    data["z"], data["u"] = rng.normal(size=20), rng.normal(size=20)
+    mesh = gs.build_mesh(shapely.box(0, 0, 10, 10), max_edge=2, convex=0)
+    fit = gs.fit(formula, data, mesh=mesh, coords=("x", "y"), method="eb")
+    places = rng.uniform(0, 10, (200, 2))
+    rows = fit.model.rows(pd.DataFrame(places, columns=["x", "y"]).assign(u=1.0), places)
+    assert fit.laplace.quadratic_map(rows)[1].all()
