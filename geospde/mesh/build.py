@@ -10,7 +10,7 @@ import shapely
 from geospde.errors import GeospdeWarning, InputError, alert
 from geospde.mesh.arrays import point_array, row_of
 from geospde.mesh.domain import common_crs, diameter, nonconvex_hull, simplified
-from geospde.mesh.inputs import read_crs, read_region
+from geospde.mesh.inputs import plain_numbers, read_crs, read_region
 from geospde.mesh.refine import Controls, expected_vertices, fill, has_angle_below
 from geospde.mesh.skeleton import Skeleton
 from geospde.mesh.trimesh import Mesh
@@ -28,6 +28,7 @@ MAX_VERTICES = 300_000
 MOST_VERTICES = 50_000_000  # of what `max_vertices` may allow
 _FARTHEST = 1000.0  # diameters of the domain that any length may have
 _ROUNDED = 1e-9  # of its coordinates that a domain must be across
+_NOTHING = 1e-12  # of the diameter of a domain: no length at all, nor is any within eight roundings of its coordinates
 _FINER = 10.0  # how much finer than the inner zone an extension may be
 _USUAL_SIZE = 2000  # vertices of a mesh whose max_edge is not given
 
@@ -124,7 +125,7 @@ def build_mesh(
     if crs is not None and found is not None and read_crs(crs) != found:
         raise InputError(f"crs={crs} contradicts the inputs, which are in {crs_name(found)}; leave crs out")
     crs = found if found is not None else crs
-    points = np.empty((0, 2)) if sites is None else point_array(sites)
+    points = np.empty((0, 2)) if sites is None else plain_numbers(point_array(sites))
     if crs is not None and read_crs(crs).is_geographic:
         raise InputError(
             f"crs={crs} has coordinates in degrees, and a mesh measures lengths",
@@ -143,7 +144,7 @@ def build_mesh(
     cutoff = 1e-3 * edges[0] if cutoff is None else cutoff
     _refuse_outside(sites, points, zones[-1])
     kept = points if use_sites else np.empty((0, 2))
-    tiny = 1e-9 * diameter(zones[-1])
+    tiny = _rounding(zones[-1])
     snap = max(min(cutoff / 2, edges[0] / 100), tiny)
     land = None if barrier is None else _barriers(barrier, zones[-1])
     outlines = [zone.boundary for zone in zones] + _inside(lines, zones[-1], cutoff)
@@ -195,6 +196,12 @@ def _zones(
         edges = (edge, 2 * edge)
     zones = _hulls(area, reach, radius, width, edges)
     return zones, (edges[0], edges[-1])[: len(zones)]
+
+
+def _rounding(area: Any) -> float:
+    """Length within which points are one, whatever the cutoff: outlines that bend through them keep their area."""
+    far = float(np.abs(shapely.bounds(area)).max())
+    return float(max(_NOTHING * diameter(area), 8 * np.spacing(far)))
 
 
 def _refuse_rounded(area: Any, span: float) -> None:
@@ -312,6 +319,7 @@ def _inside(lines: Any, area: Any, cutoff: float) -> list[Any]:
         lines = list(lines.geometry)
     elif not isinstance(lines, shapely.Geometry) and not (len(lines) and isinstance(lines[0], shapely.Geometry)):
         lines = shapely.LineString(point_array(lines))
+    lines = shapely.transform(lines, plain_numbers)
     parts = [p.boundary if "Polygon" in p.geom_type else p for p in shapely.get_parts(lines)]
     if not parts or not all("Line" in part.geom_type for part in parts):
         raise InputError("lines must be lines or polygons, with at least one of them")

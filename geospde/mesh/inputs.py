@@ -12,6 +12,8 @@ import numpy as np
 
 from geospde.errors import InputError
 
+_SMALLEST = 1e-150  # of a coordinate that is not 0: its square is a number
+
 if TYPE_CHECKING:
     from pyproj import CRS
     from shapely import MultiPolygon, Polygon
@@ -29,12 +31,27 @@ def read_region(domain: Any, what: str) -> Polygon | MultiPolygon:
     from geospde.survey.polygons import as_region
 
     try:
-        return as_region(domain, what)
+        return _of_plain_numbers(as_region(domain, what))
     except InputError as error:
         if not isinstance(domain, np.ndarray):
             raise
         remedy = "an array is read as an outline's vertices in order; sites go to sites="
         raise InputError(str(error), remedy=remedy) from None
+
+
+def plain_numbers(xy: Any) -> Any:
+    """Coordinates whose squares are numbers: 0 where they are nearer to it, as 5e-324, by which GEOS divides in vain."""
+    return np.where(np.abs(xy) < _SMALLEST, 0.0, xy)
+
+
+def _of_plain_numbers(area: Any) -> Any:
+    import shapely
+
+    xy = shapely.get_coordinates(area)
+    if not ((xy != 0) & (np.abs(xy) < _SMALLEST)).any():
+        return area
+    area = shapely.transform(area, plain_numbers)
+    return area if area.is_valid else shapely.buffer(area, 0)
 
 
 def unit_of(crs: CRS | None) -> str:

@@ -292,6 +292,27 @@ def test_a_site_next_to_an_edge_makes_no_flat_triangle(distance):
     np.testing.assert_array_equal(mesh.vertices[0], [0.37, distance])
 
 
+SLIVER = shapely.box(0, 0, 1, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("domain", "sites"),
+    [
+        # outlines bend through the sites: by 1e-9 of the diameter it was 5e-10 of one area and 9e-7 of the other
+        (shapely.Polygon([(0, 0), (1, 1), (0.5, 0)]), [[1e-9, 2.2e-16]]),
+        (SLIVER, [[0.3, 1e-9], [0.5, 5e-10], [1e-9, 5e-4], [0.7, 1e-3 - 9e-10]]),
+        (SLIVER, [[0.3, 1e-13]]),
+        # numbers whose squares vanish: GEOS took places for far apart, and the triangulation broke off
+        (shapely.union_all([shapely.box(0.5, 5e-324, 1, 0.5), shapely.box(0.25, 0, 0.75, 0.5)]), [[0.6, 5e-324]]),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:the smallest angle")
+def test_sites_on_an_outline_leave_the_domain_its_area(domain, sites):
+    mesh = build_mesh(domain, sites=sites, max_edge=0.5, convex=0, cutoff=0)
+    assert abs(mesh.areas.sum() - domain.area) <= 1e-9 * domain.area
+    np.testing.assert_allclose(mesh.vertices[: len(sites)], sites, rtol=0, atol=1e-150)
+
+
 def test_sites_need_not_be_vertices(coast, sites):
     mesh = build_mesh(coast, sites=sites, use_sites=False, **CHAPTER)
     assert mesh.n_vertices < 400
