@@ -18,6 +18,7 @@ LINEAR = 1e40  # largest response under the identity link: the precision of a fi
 WHOLE = 2.0**53  # whole numbers beyond it cannot be told from their neighbours
 MOST = 1e11  # largest count of a family whose variance follows its mean: beyond it the curvature swamps the prior
 HEAVIEST = 1e12  # largest weight, and distance of a response, beside the median: beyond it one row swamps all others
+DECADES = 1e18  # largest positive response beside the median: beyond it curvature at a first guess swamps the prior
 APART = 1e10  # largest ratio of an exposure to the median, or the inverse: beyond it maps of the rates overflow
 FAR = 300.0  # largest distance of an intercept's prior from the data, in units of what default priors let a field reach
 LAST_DIGITS = 1e-12  # smallest relative difference between numbers that has digits to speak of
@@ -40,12 +41,7 @@ def check_response(values: Vector, family: Family) -> None:
         if family.fixed_scatter:
             why = f"beyond {MOST:g}, where a {family.name} count scatters by less than a fit can tell"
             _refuse(values > MOST, values, "a count", why, "correct it, or model its logarithm")
-    middle = float(np.median(values)) if values.size else 0.0
-    away = np.abs(values - middle)
-    if (away > 0).any():
-        usual = float(np.median(away[away > 0]))
-        why = f"and half of those that differ from {middle:g} do so by no more than {usual:g}"
-        _refuse(away > HEAVIEST * usual, values, "the response", why, "correct it, or leave the row out")
+    _refuse_alone(values, family)
     if family.is_discrete:
         return
     finite = values[np.isfinite(values)]
@@ -60,6 +56,25 @@ def check_response(values: Vector, family: Family) -> None:
             f"all responses lie within {apart:.3g} of {finite[0]:.6g}, and differ in their last digits only",
             remedy="subtract what they have in common",
         )
+
+
+def _refuse_alone(values: Vector, family: Family) -> None:
+    """Raise InputError for a response beside which all others are nothing.
+
+    Positive measurements, as of a gamma distribution, may span many decades: their logarithms are what is modelled.
+    """
+    if not family.is_discrete and family.outside(np.full(1, -1.0)).any():
+        if (values > 0).any():
+            usual = float(np.median(values[values > 0]))
+            why = f"beyond {DECADES:g} times the median, {usual:g}"
+            _refuse(values / DECADES > usual, values, "the response", why, "correct it, or leave the row out")
+        return
+    middle = float(np.median(values)) if values.size else 0.0
+    away = np.abs(values - middle)
+    if (away > 0).any():
+        usual = float(np.median(away[away > 0]))
+        why = f"and half of those that differ from {middle:g} do so by no more than {usual:g}"
+        _refuse(away > HEAVIEST * usual, values, "the response", why, "correct it, or leave the row out")
 
 
 def check_exposure(values: Vector | None, responses: Vector, *, is_pattern: bool = False) -> None:
