@@ -27,7 +27,7 @@ from geospde.text.words import in_brief
 
 Vector = NDArray[np.float64]
 SD_OFF = 5e-7  # what a sd of a predictor at the data may be off by, as a share, for room on disk; elsewhere it is more
-VARIANCE_OFF = 1e-6  # and a latent variance, as a share of the largest at its theta, where that has most weight
+VARIANCE_OFF = 1e-7  # and a latent variance, as a share of the largest at its theta, where that has most weight
 LIGHT = 0.01  # of the largest weight: what weighs less may be off by a hundred times as much, no more
 FEWEST_BITS, MOST_BITS = -8, 20  # steps of 1e-6 of the largest are tried first; beyond the last, nothing is rounded
 
