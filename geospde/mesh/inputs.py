@@ -40,7 +40,7 @@ def read_region(domain: Any, what: str) -> Polygon | MultiPolygon:
 
 
 def plain_numbers(xy: Any) -> Any:
-    """Coordinates whose squares are numbers: 0 where they are nearer to it, as 5e-324, by which GEOS divides in vain."""
+    """Coordinates with squares: 0 in place of what is nearer to it, as 5e-324, by which GEOS divides in vain."""
     return np.where(np.abs(xy) < _SMALLEST, 0.0, xy)
 
 
