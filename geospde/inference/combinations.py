@@ -15,6 +15,7 @@ from geospde.inference.system import QuadraticForms
 from geospde.linalg.threads import one_blas_thread
 
 Vector = NDArray[np.float64]
+PAIRS = 20_000_000  # of entries in rows of which quadratic forms are taken at once
 AT_ONCE = 256  # right sides of one solve
 SMALL = 3_000  # latent variables of which a dense covariance costs less than solves
 
@@ -50,6 +51,19 @@ def mixture_of(
                 variances[k, outside] = row_variances(laplace, point, rows[outside])
     # rounding may leave a variance that is zero in truth (a row of zeros) a little negative
     return GaussianMixture(posterior.weights, means, np.sqrt(np.maximum(variances, 1e-300)))
+
+
+def in_parts(
+    rows: Any, offset: Vector | float, mixture: Callable[[Any, Vector | float], GaussianMixture]
+) -> GaussianMixture:
+    """A mixture of many rows, part by part where their pairs of entries would fill the memory."""
+    if hasattr(rows, "at"):
+        return mixture(rows, offset)
+    counts = np.diff(rows.indptr).astype(np.int64)
+    part = np.cumsum(counts * (counts + 1) // 2) // PAIRS
+    bounds = [0, *(np.flatnonzero(np.diff(part)) + 1), counts.size]
+    of = np.broadcast_to(offset, counts.shape)
+    return GaussianMixture.joined([mixture(rows[a:b], of[a:b]) for a, b in zip(bounds[:-1], bounds[1:])])
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,16 @@ class GaussianMixture:
         gaussian = None if self.gaussian is None else self.gaussian.part(some)
         return GaussianMixture(self.weights, self.means[:, some], self.sds[:, some], shape, gaussian)
 
+    @classmethod
+    def joined(cls, parts: Sequence[GaussianMixture]) -> GaussianMixture:
+        """The quantities of several, whose weights are the same."""
+        if len(parts) == 1:
+            return parts[0]
+        means, sds = (np.concatenate([getattr(part, name) for part in parts], axis=1) for name in ("means", "sds"))
+        shapes, gaussians = ([getattr(part, name) for part in parts] for name in ("shape", "gaussian"))
+        shape = None if shapes[0] is None else np.concatenate(shapes)
+        return cls(parts[0].weights, means, sds, shape, None if gaussians[0] is None else cls.joined(gaussians))
+
     @cached_property
     def mean(self) -> Vector:
         """Means, (m,)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from geospde.errors import InputError
-from geospde.inference.combinations import mixture_of
+from geospde.inference.combinations import in_parts, mixture_of
 from geospde.inference.criteria import Criteria, criteria
 from geospde.inference.full_laplace import marginal_shape
 from geospde.inference.hyper import Posterior
@@ -240,7 +240,10 @@ class BayesianFit(Fit):
         offset : (m,) array or float
         """
         many = rows.shape[0] > self.laplace.n
-        forms = self.laplace.quadratic_map(rows) if many and not hasattr(rows, "at") else None
+        return in_parts(rows, offset, partial(self._mixture, many=many and not hasattr(rows, "at")))
+
+    def _mixture(self, rows: Rows, offset: Vector | float, many: bool) -> GaussianMixture:
+        forms = self.laplace.quadratic_map(rows) if many else None
         gaussian = mixture_of(self.laplace, self.posterior, rows, offset, forms)
         heaviest = int(np.argmax(self.posterior.weights))
         if hasattr(rows, "at"):
@@ -256,7 +259,6 @@ class BayesianFit(Fit):
             return gaussian.corrected(means, sds, moments[:, 2])
         if self._higher_order is None:
             return gaussian
-        forms = self.laplace.quadratic_map(rows) if many and forms is None else forms
         quadratic = forms[0] if forms is not None and forms[1].all() else None
         ratio, skewness = self._higher_order.of(rows, gaussian.sds[heaviest] ** 2, quadratic)
         return gaussian.corrected(gaussian.means, gaussian.sds * np.sqrt(ratio), skewness)
@@ -476,8 +478,6 @@ class BayesianFit(Fit):
         rows = self._unit_rows(np.arange(first, first + len(names)))
         table = _table(mixture_of(self.laplace, self.posterior, rows), names, finite=True)
         return Block("Fixed effects, by Gaussians: their corrections take time, see fit.fixed", table)
-
-    # -- pictures -------------------------------------------------------------------------------------------
 
     def plot_prior_posterior(self, name: str, ax: Axes | None = None) -> Axes:
         """Draw what the data told, over all that the prior reaches; see `geospde.plots.prior_posterior`."""

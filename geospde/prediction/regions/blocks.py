@@ -104,13 +104,30 @@ def sums_of_pairs(
             last += 1
         a, b = bounds[first], bounds[last]
         if b > a:
-            solved = [laplace.solve(point, own[a:b].T.toarray()) for own in rows]
+            own, towards = _compact(laplace, point, [each[a:b] for each in rows])
             for r in range(first, last):
                 some = slice(bounds[r], bounds[r + 1])
                 here = slice(some.start - a, some.stop - a)
-                sums[r] = of_pairs(some, [own[some] @ x[:, here] for own, x in zip(rows, solved)])
+                sums[r] = of_pairs(some, [each[here] @ towards(k, here) for k, each in enumerate(own)])
         first = last
     return sums
+
+
+def _compact(
+    laplace: Any, point: Any, rows: list[sp.csr_matrix]
+) -> tuple[list[sp.csr_matrix], Callable[[int, slice], Vector]]:
+    """Rows, and what gives the latent vector's covariances with some of one lot, by as few solves as serve.
+
+    Blocks are many a triangle: then its corners' covariances, among the latent variables that the rows have, serve all.
+    """
+    used = np.unique(np.concatenate([each.indices for each in rows]))
+    if used.size >= sum(each.shape[0] for each in rows):
+        solved = [laplace.solve(point, each.T.toarray()) for each in rows]
+        return rows, lambda k, here: solved[k][:, here]
+    units = np.zeros((rows[0].shape[1], used.size))
+    units[used, np.arange(used.size)] = 1.0
+    covariance, own = laplace.solve(point, units)[used], [sp.csr_matrix(each[:, used]) for each in rows]
+    return own, lambda k, here: np.asarray((own[k][here] @ covariance).T)
 
 
 @dataclass(frozen=True)
