@@ -410,6 +410,8 @@ CLASSES = {
         "gamma 1e-320": (fill("caught", [1e-320, *range(1, 25)], family="gamma"), "nearer to 0"),
         "gamma of 28 decades": (fill("caught", 10.0 ** np.linspace(-14, 14, 25), family="gamma"), None),
         "gamma 1e30": (fill("caught", [1e30, *range(1, 25)], family="gamma"), r"beyond 1e\+18 times the median"),
+        "one weight 1e11": (cell_of("w", 1.0, 3, 1e11, weights="w"), "the median 1"),
+        "one offset 1e11": (cell_of("o", 1.0, 3, 1e11, offset="o", family="gaussian"), "the offset of .* is 1e\\+11"),
         "gaussian 1e16 alone": (fill("caught", [1e16, *range(1, 25)], family="gaussian"), "correct it, or leave"),
         "x and X": (column(lambda t: t.insert(0, "X", t["x"]) or t.insert(0, "Y", t["y"])), "which two hold"),
         "X beside x and y": (column(lambda t: t.insert(0, "X", 1.0)), None),

@@ -132,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments, before = list(arguments), len(WRITTEN)
     ENDED_BY.clear()  # by what ended an earlier call in this process
     try:
+        _refuse_empty(arguments)
         _program()(arguments, prog_name="geospde")
         return 0
     except SystemExit as leaving:  # typer's own way out, after help and usage errors too
@@ -144,6 +145,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _interrupted(str(stopped), before)
     except Exception as error:
         return _failed(error, arguments)
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise InputError for a word that is empty, as of a variable that is not set: as a path it is the folder here."""
+    for before, word in zip(["geospde", *arguments], arguments):
+        if word == "" or (word.startswith("--") and word.endswith("=")):
+            place = f"after {in_brief(before)}" if word == "" else f"of {in_brief(word[:-1])}"
+            raise InputError(f"the word {place} is empty: give it, or leave it out")
 
 
 def _as_program() -> int:

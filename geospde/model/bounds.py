@@ -17,9 +17,9 @@ LARGEST = 1e100  # largest number: its square, and a sum of many squares, is sti
 LINEAR = 1e40  # largest response under the identity link: the precision of a field has its sixth power
 WHOLE = 2.0**53  # whole numbers beyond it cannot be told from their neighbours
 MOST = 1e11  # largest count of a family whose variance follows its mean: beyond it the curvature swamps the prior
-HEAVIEST = 1e12  # largest weight, and distance of a response, beside the median: beyond it one row swamps all others
+HEAVIEST = 1e12  # largest distance of a response beside the median: beyond it one row swamps all others
 DECADES = 1e18  # largest positive response beside the median: beyond it curvature at a first guess swamps the prior
-APART = 1e10  # largest ratio of an exposure to the median, or the inverse: beyond it maps of the rates overflow
+APART = 1e10  # largest ratio of an exposure, weight or offset to the median: beyond it one row swamps all others
 FAR = 300.0  # largest distance of an intercept's prior from the data, in units of what default priors let a field reach
 LAST_DIGITS = 1e-12  # smallest relative difference between numbers that has digits to speak of
 
@@ -93,6 +93,17 @@ def check_exposure(values: Vector | None, responses: Vector, *, is_pattern: bool
         _refuse(off, values, "the exposure", f"and the median {usual:g}", "correct it, or leave the row out")
 
 
+def check_offset(values: Vector, responses: Vector, family: Family) -> None:
+    """Raise InputError for an offset beside which the response of its row, and those of all others, are nothing."""
+    if not family.link.is_linear or values.shape != responses.shape:
+        return
+    middle = float(np.median(values))
+    away = np.abs(values - middle)
+    usual = max(float(np.median(np.abs(responses))), float(np.median(away)))
+    why = f"and half of the responses are no larger than {usual:g}"
+    _refuse((usual > 0) & (away > APART * usual), values, "the offset", why, "correct it, or leave the row out")
+
+
 def check_intercept(mean: float, sd: float, predictors: Vector, reach: float) -> None:
     """Raise InputError for a prior of the intercept that lies so far from the data that no fit bridges it.
 
@@ -123,7 +134,7 @@ def check_weights(values: Vector | None) -> None:
         _refuse(tiny, values, "the weight", f"below {1 / LARGEST:g}, nearly none", "give 0, or other weights")
         _refuse(values > LARGEST, values, "the weight", f"beyond {LARGEST:g}", "divide all weights by one number")
         usual = float(np.median(values[values > 0]))
-        _refuse(values > HEAVIEST * usual, values, "the weight", f"and the median {usual:g}", "mend it")
+        _refuse(values > APART * usual, values, "the weight", f"and the median {usual:g}", "mend it")
 
 
 def _refuse(off: Any, values: Vector, what: str, why: str, remedy: str) -> None:

@@ -16,7 +16,7 @@ from geospde.formula.offsets import Offset, read_offset
 from geospde.formula.response import TELLING, Response, read_response
 from geospde.formula.syntax import symbols
 from geospde.formula.table import coordinates, per_row, refuse_other_order, require_table
-from geospde.model.bounds import check_exposure, check_response, check_weights, refuse_truths
+from geospde.model.bounds import check_exposure, check_offset, check_response, check_weights, refuse_truths
 from geospde.model.priors import GivenPriors
 from geospde.model.support import Support
 from geospde.text.words import counted, listed
@@ -112,6 +112,7 @@ def read_observed(
         exposures, weight = _exposures(table, exposure, response.values, family), _weights(table, weights)
         places, away = (table, offset) if support is None else (support.table, support.spread(offset))
         offsets = read_offset([call.arguments[0] for call in parsed.terms if call.name == "offset"], away, places)
+        check_offset(offsets.values, response.values, family)
     return Observed(table, points, crs, response, exposures, weight, offsets, support, data.index)
 
 

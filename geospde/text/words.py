@@ -130,13 +130,13 @@ def bytes_of(size: float) -> str:
 
     Examples
     --------
-    >>> bytes_of(2.5e6), bytes_of(31.4e9)
-    ('2.5 MB', '31 GB')
+    >>> bytes_of(2.5e6), bytes_of(31.4e9), bytes_of(1)
+    ('2.5 MB', '31 GB', '1 byte')
     """
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if size >= scale:
             return f"{size / scale:.{1 if size < 10 * scale else 0}f} {unit}"
-    return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e3:.0f} kB" if size >= 1e3 else counted(round(size), "byte")
 
 
 def duration(seconds: float) -> str:

@@ -243,3 +243,22 @@ def test_warnings_of_libraries_are_for_the_verbose(run_file, monkeypatch, capsys
     with pytest.warns(RuntimeWarning, match="overflow somewhere"):
         main(["check", str(run_file), "--verbose"])
     assert "2 of 157 sites" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", ""], "after 'run' is empty"),
+        (["run", "bay.toml", "--out", ""], "after '--out' is empty"),
+        (["run", "bay.toml", "--out="], "of '--out' is empty"),
+        (["design", "bay.toml", "--candidates", ""], "after '--candidates' is empty"),
+        (["explore", ""], "after 'explore' is empty"),
+    ],
+)
+def test_an_empty_word_is_not_the_folder_here(words, said, tmp_path, monkeypatch, capsys):
+    """As of a variable of the shell that is not set: `geospde run ""` ran each run file that lay there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bay.toml").write_text("")
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["bay.toml"]
