@@ -84,7 +84,8 @@ def refuse_other_order(data: pd.DataFrame, **given: Any) -> None:
 def numeric(table: pd.DataFrame, column: str, what: str) -> Vector:
     """A column as finite floats; raises InputError with the row and value that are not."""
     given = column_of(table, column)
-    if pd.api.types.is_datetime64_any_dtype(given) or pd.api.types.is_timedelta64_dtype(given):
+    dates = pd.api.types.is_datetime64_any_dtype(given) or pd.api.types.is_timedelta64_dtype(given)
+    if dates or isinstance(given.dtype, pd.PeriodDtype):  # a period would be months since 1970
         raise InputError(f"the {what} {column!r} holds dates: make a number of it, such as days since a date")
     values = as_numbers(given)
     bad = np.flatnonzero(~np.isfinite(values))
@@ -107,6 +108,8 @@ def column_of(table: pd.DataFrame, column: str) -> Any:
     values = table[column]
     if isinstance(values, pd.DataFrame):
         raise InputError(f"{values.shape[1]} columns of the data are called {column!r}")
+    if isinstance(values.dtype, pd.ArrowDtype) and values.dtype.kind == "O":  # a dictionary has no texts for pandas
+        return values.astype(object)
     return values
 
 
@@ -135,6 +138,9 @@ def kind_of(values: pd.Series, column: str) -> str:
         raise InputError(f"column {column!r} holds bytes: make text of it, such as with .str.decode('utf-8')")
     if kind.startswith(("date", "time", "period", "complex")):
         raise InputError(f"column {column!r} holds {kind} values: make a number of it, such as days since a date")
+    if kind.startswith("mixed") and (dates := values.map(lambda value: isinstance(value, date)).to_numpy(bool)).any():
+        said = f"column {column!r} holds dates among other values, the first in {{row}}: make one kind of it"
+        raise InputError(said, row=values.index[int(np.argmax(dates))])
     return "number" if kind in NUMBERS else "truth" if kind == "boolean" else "label"
 
 

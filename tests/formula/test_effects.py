@@ -532,3 +532,26 @@ def test_a_column_with_dots_or_spaces_is_saved_with_the_fit(tmp_path):
     assert again.fixed.index.tolist() == ["Intercept", "x.y", "my col", "poly(z, 2)[0]", "poly(z, 2)[1]"]
     new = pd.DataFrame({"x.y": [0.1], "my col": [1.0], "z": [1.4], "_u": [2]})
     pd.testing.assert_frame_equal(fit.predict(new).to_frame(), again.predict(new).to_frame(), rtol=1e-10, atol=0)
+
+
+def test_dates_among_numbers_and_periods_are_told():
+    table = pd.DataFrame({"y": np.arange(12.0) % 5, "x": np.arange(12.0)})
+    table["mixed"] = pd.Series([1.0, pd.Timestamp("2020")] * 6, dtype=object)
+    table["month"] = pd.period_range("2020", periods=12, freq="M")
+    with pytest.raises(InputError, match="'mixed' holds dates among other values, the first in row 1"):
+        gs.fit("y ~ mixed", table, family="gaussian")
+    for formula in ("month ~ x", "y ~ s(month)", "y ~ rw1(month)"):
+        with pytest.raises(InputError, match="'month' holds dates"):
+            gs.fit(formula, table, family="gaussian")
+
+
+def test_arrow_dictionaries_are_labels_and_lists_are_none():
+    pa = pytest.importorskip("pyarrow")
+    table = pd.DataFrame({"y": np.arange(12.0) % 5, "g": list("abc") * 4})
+    table["d"] = table["g"].astype(pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string())))
+    table["l"] = pd.Series([[1], [2]] * 6, dtype=pd.ArrowDtype(pa.list_(pa.int8())))
+    plain, fit = (gs.fit(f"y ~ {name}", table, family="gaussian", method="ml") for name in "gd")
+    assert list(fit.fixed.index) == ["Intercept", "d[b]", "d[c]"]
+    np.testing.assert_array_equal(fit.fixed.to_numpy(), plain.fixed.to_numpy())
+    with pytest.raises(InputError, match="no label"):
+        gs.fit("y ~ l", table, family="gaussian")
