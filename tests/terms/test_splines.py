@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 import geospde as gs
 from geospde.errors import InputError
 from geospde.model.build import build_model
-from geospde.terms.precisions.splines import SPLINES
+from geospde.terms.precisions.splines import SPLINES, _largest
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "splines" / "data.csv"
 
@@ -224,3 +224,24 @@ def test_a_smoothing_parameter_is_in_units_of_a_tweedies_phi(method, score, sp):
     fit = gs.fit("w ~ s(u, bs='cr')", table, family="tweedie", method=method)
     assert fit.score == pytest.approx(score, abs=1e-5)
     assert fit.smooths.loc["s(u)", "sp"] == pytest.approx(sp, rel=1e-3)  # where mgcv's search ends
+
+
+@pytest.mark.parametrize("size", [9, 31, 59])
+@pytest.mark.parametrize("places", ["line", "lattice", "scattered"])
+def test_the_largest_eigenvalues_are_those_of_the_whole_matrix(size, places):
+    """Of a lattice many are pairs, of which Lanczos' method must find both."""
+    x = np.linspace(-1, 1, 18)
+    knots = {
+        "line": np.linspace(-1, 1, 240)[:, None],
+        "lattice": np.column_stack([a.ravel() for a in np.meshgrid(x, x)]),
+        "scattered": np.random.default_rng(3).uniform(-1, 1, (240, 2)),
+    }[places]
+    r = np.linalg.norm(knots[:, None] - knots, axis=2)
+    bends = r**3 if places == "line" else r**2 * np.log(np.where(r > 0, r, 1.0))
+    values, vectors = _largest(bends, size)
+    whole = np.linalg.eigvalsh(bends)
+    expected = np.sort(whole[np.argsort(-np.abs(whole))[:size]])[::-1]
+    rounding = 1e-13 * np.abs(whole).max()  # some hundreds of units of the last place
+    assert np.abs(values - expected).max() < rounding
+    assert np.abs(bends @ vectors - values * vectors).max() < rounding
+    assert np.abs(vectors.T @ vectors - np.eye(size)).max() < 1e-12
