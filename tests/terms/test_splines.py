@@ -245,3 +245,14 @@ def test_the_largest_eigenvalues_are_those_of_the_whole_matrix(size, places):
     assert np.abs(values - expected).max() < rounding
     assert np.abs(bends @ vectors - values * vectors).max() < rounding
     assert np.abs(vectors.T @ vectors - np.eye(size)).max() < 1e-12
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_thin_plate_functions_of_many_places_are_those_of_each(columns):
+    places = np.random.default_rng(1).normal(size=(3000, columns))
+    spline = ThinPlate(places[:200], 12)
+    whole = spline.functions(places)
+    np.testing.assert_array_equal(spline.functions(places.copy()), whole)  # as remembered
+    parts = [spline.functions(part) for part in np.array_split(places, 7)]
+    np.testing.assert_allclose(np.vstack(parts), whole, rtol=1e-9, atol=1e-12)
+    assert spline.functions(places[:0]).shape == (0, 12)

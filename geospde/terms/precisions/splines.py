@@ -15,7 +15,9 @@ from scipy.linalg import eigh
 from geospde.errors import InputError
 from geospde.terms.precisions.eigenbasis import MOST_KNOTS, SEED, Eigenbasis
 
+
 Vector = NDArray[np.float64]
+AT_ONCE = 1024  # places whose distances from all knots are held
 
 
 class Spline(ABC):
@@ -46,6 +48,7 @@ class ThinPlate(Spline):
     """``bs="tp"``: the thin-plate spline of the data's places, cut to its k largest eigenvalues and the trend."""
 
     dimensions = (1, 2)
+    _last: tuple[Vector, Vector] | None
 
     def __init__(self, places: Vector, size: int):
         self.centre = places.mean(axis=0)
@@ -58,9 +61,9 @@ class ThinPlate(Spline):
         values, vectors = _largest(bends, size)
         trend = np.hstack([np.ones((len(knots), 1)), self.knots])
         free = _null_space(trend.T @ vectors)
-        self._map, self._units = vectors @ free, np.ones(places.shape[1])
+        self._map, self._units, self._last = vectors @ free, np.ones(places.shape[1]), None
         self._map /= np.sqrt((self.functions(places)[:, : free.shape[1]] ** 2).mean(axis=0))
-        self._units = places.std(axis=0)
+        self._units, self._last = places.std(axis=0), None
         within = np.linalg.lstsq(vectors, self._map, rcond=None)[0]
         within = within.T @ (values[:, None] * within)
         self.penalty = np.pad(0.5 * (within + within.T), (0, trend.shape[1]))
@@ -68,7 +71,11 @@ class ThinPlate(Spline):
     def functions(self, places: Vector) -> Vector:
         """Values of the functions: those that bend, then constant and trend."""
         at = places - self.centre
-        return np.hstack([self._radial(at) @ self._map, np.ones((len(at), 1)), at / self._units])
+        last = self._last
+        if last is None or not np.array_equal(last[0], at):  # the data's are asked for again and again
+            parts = [self._radial(at[a : a + AT_ONCE]) @ self._map for a in range(0, len(at), AT_ONCE)]
+            self._last = last = at, np.vstack([np.empty((0, self._map.shape[1])), *parts])
+        return np.hstack([last[1], np.ones((len(at), 1)), at / self._units])
 
     def _radial(self, at: Vector) -> Vector:
         from scipy.spatial.distance import cdist
