@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 import geospde as gs
 from geospde.errors import InputError
 from geospde.model.build import build_model
-from geospde.terms.precisions.splines import SPLINES, _largest
+from geospde.terms.precisions.splines import SPLINES, ThinPlate, _largest
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "splines" / "data.csv"
 

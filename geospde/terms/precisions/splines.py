@@ -15,7 +15,6 @@ from scipy.linalg import eigh
 from geospde.errors import InputError
 from geospde.terms.precisions.eigenbasis import MOST_KNOTS, SEED, Eigenbasis
 
-
 Vector = NDArray[np.float64]
 AT_ONCE = 1024  # places whose distances from all knots are held
 
