@@ -133,12 +133,9 @@ def check_weights(values: Vector | None) -> None:
         tiny = (values > 0) & (values < 1 / LARGEST)
         _refuse(tiny, values, "the weight", f"below {1 / LARGEST:g}, nearly none", "give 0, or other weights")
         _refuse(values > LARGEST, values, "the weight", f"beyond {LARGEST:g}", "divide all weights by one number")
-        usual = float(
-            np.quantile(values[values > 0], 0.75, method="lower")
-        )  # half of the rows may count for nearly nothing
-        _refuse(
-            values > APART * usual, values, "the weight", f"and three quarters are no more than {usual:g}", "mend it"
-        )
+        usual = float(np.quantile(values[values > 0], 0.75, method="lower"))  # half may count for nearly nothing
+        why = f"and three quarters are no more than {usual:g}"
+        _refuse(values > APART * usual, values, "the weight", why, "mend it")
 
 
 def _refuse(off: Any, values: Vector, what: str, why: str, remedy: str) -> None:
